@@ -1,0 +1,151 @@
+"""Who is calling: Google-signed OIDC tokens, verified here and remembered until they expire.
+
+    missing, doubled or unusable Authorization header   401 missing_token
+    bad signature, issuer, audience or times            401 invalid_token
+    genuine, but not on the list, or e-mail unverified  403 forbidden
+    no keys to verify it with yet                       503 unavailable
+
+Rules: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions#validate_tokens.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable
+
+import msgspec
+from google.auth import exceptions, jwt
+
+from app.errors import ProblemError
+from app.keys import KeySet, KeySetError
+
+PLATFORM_MARKER = "SIGNATURE_REMOVED_BY_GOOGLE"
+"""What Cloud Run puts in a signature's place once it has checked the token itself."""
+_MAX_TOKEN_BYTES = 8_192
+_MAX_REMEMBERED = 1_024
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """The claims that are checked; a claim of another type makes the token invalid."""
+
+    iss: str
+    aud: str
+    exp: int
+    iat: int
+    email: str = ""
+    email_verified: bool = False
+    nbf: int | None = None
+
+
+class _Header(msgspec.Struct):
+    alg: str
+    kid: str
+
+
+class TokenPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tokens are accepted. `trust_platform` believes claims whose signature is exactly the platform's marker."""
+
+    issuer: str
+    audience: str
+    principals: frozenset[str]
+    leeway_s: int
+    trust_platform: bool = False
+
+
+class TokenVerifier:
+    """Verifies bearer tokens against one policy. A verified token is remembered, so the next look is a dict's."""
+
+    def __init__(self, keys: KeySet, policy: TokenPolicy, now: Callable[[], float] = time.time) -> None:
+        self._keys, self._policy, self._now = keys, policy, now
+        self._remembered: dict[str, tuple[float, str]] = {}
+
+    async def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Return the e-mail of the caller.
+
+        Raises:
+            ProblemError: missing_token, invalid_token, forbidden or unavailable.
+        """
+        token = bearer_token(headers)
+        remembered = self._remembered.get(token)
+        if remembered is not None and self._now() < remembered[0]:
+            return remembered[1]
+        claims = await self._verified(token)
+        self._check(claims)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._forget_expired()
+        self._remembered[token] = (claims.exp, claims.email)
+        return claims.email
+
+    async def _verified(self, token: str) -> Claims:
+        try:
+            if self._policy.trust_platform and token.rpartition(".")[2] == PLATFORM_MARKER:
+                # google-auth wants a signature that is base64; it is not looked at.
+                payload = jwt.decode(token.removesuffix(PLATFORM_MARKER), verify=False)
+            else:
+                header = msgspec.convert(jwt.decode_header(token), _Header)
+                if header.alg != "RS256":
+                    raise _invalid(f"its algorithm is {header.alg[:20]!r}: expected RS256")
+                key = await self._keys.find(header.kid)
+                if key is None:
+                    raise _invalid("the issuer has no key of its `kid`")
+                payload = jwt.decode(token, certs={header.kid: key}, clock_skew_in_seconds=self._policy.leeway_s)
+            return msgspec.convert(payload, Claims)
+        except KeySetError as error:
+            raise ProblemError(
+                "unavailable", f"tokens cannot be verified: {error}", headers={"Retry-After": "5"}
+            ) from None
+        except msgspec.ValidationError as error:
+            raise _invalid(str(error)) from None
+        except (exceptions.GoogleAuthError, ValueError, TypeError, RecursionError) as error:
+            raise _invalid(_reason(error)) from None
+
+    def _check(self, claims: Claims) -> None:
+        policy, now = self._policy, self._now()
+        if claims.iss != policy.issuer:
+            raise _invalid("its `iss` is not the expected issuer")
+        if claims.aud != policy.audience:
+            raise _invalid("its `aud` is not this service's audience")
+        # jwt.decode has checked the times of a signed token; this covers the platform's, and `nbf`.
+        if now > claims.exp + policy.leeway_s:
+            raise _invalid("it has expired")
+        if now < max(claims.iat, claims.nbf or 0) - policy.leeway_s:
+            raise _invalid("it is not valid yet")
+        if not claims.email or not claims.email_verified:
+            raise ProblemError("forbidden", "the token carries no verified e-mail")
+        if claims.email not in policy.principals:
+            raise ProblemError("forbidden", f"{claims.email} is not on the list for this")
+
+    def _forget_expired(self) -> None:
+        now = self._now()
+        alive = {token: entry for token, entry in self._remembered.items() if now < entry[0]}
+        self._remembered = alive if len(alive) < _MAX_REMEMBERED else {}
+
+
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the token of the one `Authorization: Bearer` header.
+
+    Raises:
+        ProblemError: missing_token.
+    """
+    found = [value for name, value in headers if name == b"authorization"]
+    if not found:
+        raise ProblemError("missing_token", "the request has no Authorization header")
+    if len(found) > 1:
+        raise ProblemError("missing_token", "the request has more than one Authorization header")
+    scheme, _, token = found[0].partition(b" ")
+    if scheme.lower() != b"bearer" or not token or len(token) > _MAX_TOKEN_BYTES or not token.isascii():
+        raise ProblemError("missing_token", "expected `Authorization: Bearer` and a token")
+    return token.decode("ascii")
+
+
+def _invalid(reason: str) -> ProblemError:
+    return ProblemError("invalid_token", f"the token is not accepted: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    """Say why, without a byte of the token: google-auth's messages quote what they could not read."""
+    text = str(error)
+    known: Collection[tuple[str, str]] = (
+        ("Could not verify", "its signature does not match"),
+        ("too early", "it is not valid yet"),
+        ("expired", "it has expired"),
+    )
+    return next((reason for sign, reason in known if sign in text), "it is not a well-formed JWT")

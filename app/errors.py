@@ -1,0 +1,179 @@
+"""Every problem the service can answer with, as data, and the RFC 9457 documents made of them.
+
+ProblemError            raised by handlers and parsers; carries a `code` of the catalogue
+HTTPException           Litestar's own (404, 405, 413, ...), told in the same form
+anything else           500 `internal`; logged with its traceback, which no caller ever sees
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.openapi.datastructures import ResponseSpec
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger("sluice.errors")
+
+
+class ProblemKind(NamedTuple):
+    """An entry of the catalogue: the HTTP status, a title that never varies, and what to do about it."""
+
+    status: int
+    title: str
+    advice: str
+
+
+CATALOGUE: dict[str, ProblemKind] = {
+    "invalid_parameter": ProblemKind(
+        400, "A query parameter is not valid", "`errors` names each parameter and gives an example."
+    ),
+    "invalid_cursor": ProblemKind(
+        400,
+        "The cursor cannot be used",
+        "Start again without `cursor`, or repeat the query the cursor came from.",
+    ),
+    "invalid_envelope": ProblemKind(
+        400, "The body is not a Pub/Sub push message", "Push subscriptions send the right form by themselves."
+    ),
+    "missing_token": ProblemKind(
+        401,
+        "A bearer token is needed",
+        "Send one `Authorization: Bearer …` header with a Google-signed OIDC token.",
+    ),
+    "invalid_token": ProblemKind(401, "The token is not valid", "Ask for a fresh token with the service's audience."),
+    "forbidden": ProblemKind(
+        403,
+        "This principal may not do that",
+        "The token is genuine, but its e-mail is not on the list for this.",
+    ),
+    "not_found": ProblemKind(404, "There is nothing here", "Check the path and the id."),
+    "method_not_allowed": ProblemKind(405, "This method is not allowed here", "See the `Allow` header."),
+    "too_large": ProblemKind(413, "The body is too large", "Send less in one request."),
+    "rejected": ProblemKind(
+        422, "No record of the request could be stored", "`errors` says what is wrong with each record."
+    ),
+    "idempotency_conflict": ProblemKind(
+        422, "The Idempotency-Key was used with another body", "Use a new key for a new request."
+    ),
+    "busy": ProblemKind(429, "Too much is in flight", "Try again after `Retry-After` seconds."),
+    "unavailable": ProblemKind(
+        503,
+        "The store could not confirm in time",
+        "Nothing is lost: try again with the same Idempotency-Key.",
+    ),
+    "draining": ProblemKind(503, "This instance is shutting down", "Try again at once; another instance answers."),
+    "internal": ProblemKind(500, "The service failed", "Try again; if it persists, report the time and the path."),
+}
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is wrong with one parameter or field: its `name`, a `message`, and an `example` of what is right."""
+
+    name: str
+    message: str
+    example: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An RFC 9457 problem document."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+
+
+class ProblemError(Exception):
+    """A request cannot be served; `code` is a key of CATALOGUE.
+
+    `members` are further members of the document (every number of the text also stands there); `headers` go
+    out with the answer.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.errors = code, detail, errors
+        self.members, self.headers = dict(members or {}), dict(headers or {})
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer."""
+        return CATALOGUE[self.code].status
+
+    def response_headers(self) -> dict[str, str]:
+        """Return the headers of the answer, all but its content type."""
+        return {"WWW-Authenticate": 'Bearer realm="sluice"', **self.headers} if self.status == 401 else self.headers
+
+    def body(self) -> bytes:
+        """Return the JSON of the problem document."""
+        problem = Problem(
+            type=f"/v1/problems#{self.code}",
+            title=CATALOGUE[self.code].title,
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            errors=self.errors,
+        )
+        return msgspec.json.encode({**msgspec.to_builtins(problem), **self.members})
+
+
+def _response(error: ProblemError) -> Response[bytes]:
+    headers = error.response_headers()
+    return Response(error.body(), status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_responses(descriptions: Mapping[int, str]) -> dict[int, ResponseSpec]:
+    """Return the OpenAPI responses of problems, by status."""
+    return {
+        status: ResponseSpec(
+            data_container=Problem,
+            description=description,
+            media_type=MEDIA_TYPE,
+            generate_examples=False,
+        )
+        for status, description in descriptions.items()
+    }
+
+
+def _on_problem(_: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
+    return _response(error)
+
+
+_CODES = {
+    401: "missing_token",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+}
+
+
+def _on_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    fallback = "invalid_parameter" if error.status_code < 500 else "internal"
+    code = _CODES.get(error.status_code, fallback)
+    return _response(ProblemError(code, error.detail or CATALOGUE[code].advice, headers=error.headers))
+
+
+def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _log.error("unexpected failure at %s", request.url.path, exc_info=error)
+    return _response(ProblemError("internal", CATALOGUE["internal"].advice))
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
+    ProblemError: _on_problem,
+    HTTPException: _on_http_exception,
+    Exception: _on_exception,
+}

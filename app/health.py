@@ -1,0 +1,96 @@
+"""`GET /health/live` and `GET /health/ready` (Cloud Run keeps paths that end in z for itself)."""
+
+from typing import Any, Literal
+
+import msgspec
+from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.ingest.admission import Admission
+from app.ingest.writer import Writer
+from app.keys import KeySet
+from app.telemetry import Counters
+
+
+class Sink(msgspec.Struct, frozen=True, kw_only=True):
+    """How one table of the store stands: a named state, what it said last, and what waits for it."""
+
+    state: str
+    detail: str
+    waiting: int
+    oldest_wait_s: float
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether this instance can serve, and how it is doing."""
+
+    status: Literal["ready", "starting", "draining"]
+    in_flight_messages: int
+    in_flight_bytes: int
+    sinks: dict[str, Sink]
+    counters: dict[str, Any]
+
+
+class Health:
+    """Knows what readiness depends on. `keys` and `sinks` are None and empty where the instance does not ingest."""
+
+    def __init__(
+        self, *, admission: Admission, keys: KeySet | None, sinks: dict[str, Writer], counters: Counters
+    ) -> None:
+        self._admission, self._keys, self._sinks, self._counters = admission, keys, sinks, counters
+
+    def readiness(self) -> Readiness:
+        """Return how the instance is doing now."""
+        status: Literal["ready", "starting", "draining"] = "ready"
+        if self._admission.draining:
+            status = "draining"
+        elif self._keys is not None and not self._keys.is_ready:
+            status = "starting"
+        return Readiness(
+            status=status,
+            in_flight_messages=self._admission.messages,
+            in_flight_bytes=self._admission.bytes,
+            sinks={
+                name: Sink(
+                    state=writer.state.value,
+                    detail=writer.detail,
+                    waiting=writer.waiting,
+                    oldest_wait_s=round(writer.oldest_wait_s, 3),
+                )
+                for name, writer in self._sinks.items()
+            },
+            counters=self._counters.snapshot(),
+        )
+
+
+def health_routes(health: Health) -> list[Any]:
+    """Return the routes of `health`."""
+
+    @get(
+        "/health/live",
+        operation_id="live",
+        summary="Whether the process answers",
+        tags=["operations"],
+        media_type="text/plain",
+    )
+    async def live() -> str:
+        return "live\n"
+
+    @get(
+        "/health/ready",
+        operation_id="ready",
+        summary="Whether this instance can serve, and how its store stands",
+        description=(
+            "503 only while the instance itself cannot serve: no key set yet, or shutting down. A store that is not "
+            "ACTIVE shows in the body and does not make it unready, which would only cut off readers."
+        ),
+        tags=["operations"],
+        responses={
+            503: ResponseSpec(data_container=Readiness, description="Starting or draining.", generate_examples=False)
+        },
+    )
+    async def ready() -> Response[Readiness]:
+        readiness = health.readiness()
+        return Response(readiness, status_code=200 if readiness.status == "ready" else 503)
+
+    return [live, ready]

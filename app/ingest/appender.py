@@ -1,0 +1,76 @@
+"""The seam on the way in: what appends rows durably, and everything that can come of it."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+
+class SinkState(enum.Enum):
+    """How the store stands, by the names that health, metrics and run-books use."""
+
+    ACTIVE = "ACTIVE"
+    NOT_FOUND = "NOT_FOUND"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
+    QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
+    UNREACHABLE = "UNREACHABLE"
+
+
+class RowError(msgspec.Struct, frozen=True):
+    """Why the store refused one row."""
+
+    detail: str
+    field: str | None = None
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Every row of the batch is durable."""
+
+
+class RowsRefused(msgspec.Struct, frozen=True):
+    """No row was stored, because of those at these positions; the list may be incomplete or empty."""
+
+    errors: Mapping[int, RowError]
+
+
+class Uncertain(msgspec.Struct, frozen=True):
+    """The rows may or may not be stored: the same rows are to be sent again."""
+
+    detail: str
+
+
+class QuotaExceeded(msgspec.Struct, frozen=True):
+    """No row was stored; the store asks for less."""
+
+    detail: str
+
+
+class SetupError(msgspec.Struct, frozen=True):
+    """No row was stored, nor will be until somebody changes the set-up."""
+
+    state: SinkState
+    detail: str
+
+
+Outcome = Stored | RowsRefused | Uncertain | QuotaExceeded | SetupError
+
+
+class Appender(Protocol):
+    """Appends rows to one table.
+
+    `encode` turns a record and its envelope into the bytes of a row, once, when the record arrives;
+    `ingest_time` is not among them, as every attempt is stamped anew. `append` returns when the outcome is
+    known; it raises nothing that a store can cause, and when cancelled the rows may still be stored.
+    """
+
+    concurrency: int
+
+    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
+        """Return the row without its `ingest_time`; `envelope` holds the other envelope columns."""
+        ...
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Stamp `rows`, append them as one, and say what became of them."""
+        ...

@@ -1,0 +1,84 @@
+"""Decide what the next append takes: first in, first out, within caps on rows and bytes."""
+
+from collections import deque
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+
+class Sized(Protocol):
+    """What can wait for an append: some rows that go together."""
+
+    @property
+    def row_count(self) -> int:
+        """How many rows it is."""
+        ...
+
+    @property
+    def byte_count(self) -> int:
+        """How many bytes they are."""
+        ...
+
+
+Item = TypeVar("Item", bound=Sized)
+
+
+class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The caps of one append."""
+
+    max_rows: int
+    max_bytes: int
+
+
+class Batcher(Generic[Item]):
+    """A queue of items that hands out batches. An item over the caps goes alone."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
+        self._waiting: deque[Item] = deque()
+
+    def __len__(self) -> int:
+        """Return how many items wait."""
+        return len(self._waiting)
+
+    @property
+    def oldest(self) -> Item | None:
+        """The item that has waited longest."""
+        return self._waiting[0] if self._waiting else None
+
+    def add(self, item: Item) -> None:
+        """Put `item` at the end."""
+        self._waiting.append(item)
+
+    def take(self) -> list[Item]:
+        """Remove and return the next batch; empty when nothing waits."""
+        batch: list[Item] = []
+        rows = size = 0
+        while self._waiting:
+            item = self._waiting[0]
+            rows += item.row_count
+            size += item.byte_count
+            if batch and (rows > self._limits.max_rows or size > self._limits.max_bytes):
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def take_all(self) -> list[Item]:
+        """Remove and return everything."""
+        items = list(self._waiting)
+        self._waiting.clear()
+        return items
+
+
+def chunks(sizes: list[int], limits: BatchLimits) -> list[range]:
+    """Cut consecutive rows of these byte sizes into ranges that each fit one append."""
+    cut: list[range] = []
+    start = total = 0
+    for position, size in enumerate(sizes):
+        total += size
+        if position > start and (position - start >= limits.max_rows or total > limits.max_bytes):
+            cut.append(range(start, position))
+            start, total = position, size
+    if start < len(sizes):
+        cut.append(range(start, len(sizes)))
+    return cut

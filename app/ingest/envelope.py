@@ -1,0 +1,170 @@
+"""Open what Pub/Sub pushes: a request's headers and body become a Message.
+
+Both forms of a push subscription (https://cloud.google.com/pubsub/docs/push): wrapped, a JSON envelope with
+the data in base64; and unwrapped, the data as the body with the metadata in `x-goog-pubsub-*` headers.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_METADATA = b"x-goog-pubsub-"
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# Headers of the transport, which an unwrapped push mixes with the message's attributes.
+_TRANSPORT = frozenset(
+    b"accept accept-encoding authorization cache-control connection content-length cookie date expect forwarded from "
+    b"host keep-alive proxy-authorization te traceparent tracestate trailer transfer-encoding upgrade user-agent via "
+    b"x-cloud-trace-context x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-real-ip "
+    b"x-request-id x-serverless-authorization".split()
+)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as it was delivered, whoever delivered it.
+
+    `key` is the same for every copy of one delivery and names no record in it: message id and publish time
+    for Pub/Sub (ids are unique within a topic only), the caller and its Idempotency-Key over HTTP.
+    """
+
+    key: str
+    data: bytes
+    content_type: str = ""
+    content_encoding: str = ""
+    attributes: Mapping[str, str] = {}
+    subscription_name: str | None = None
+    message_id: str | None = None
+    publish_time: datetime | None = None
+    ordering_key: str | None = None
+    trace_id: str | None = None
+
+    def delivery_key(self, index: int) -> str:
+        """Return what makes two rows the same delivery of the record at `index`."""
+        return f"{self.key}:{index}"
+
+    def envelope(self, index: int) -> dict[str, Any]:
+        """Return the envelope columns of the record at `index`, all but `ingest_time`."""
+        return {
+            "subscription_name": self.subscription_name,
+            "message_id": self.message_id,
+            "publish_time": self.publish_time,
+            "attributes": self.attributes,
+            "ordering_key": self.ordering_key,
+            "message_index": index,
+            "delivery_key": self.delivery_key(index),
+            "trace_id": self.trace_id,
+        }
+
+
+class EnvelopeError(Exception):
+    """The request is not a Pub/Sub push; the message says what is missing or wrong."""
+
+
+class _WrappedMessage(msgspec.Struct, rename={"message_id": "messageId", "publish_time": "publishTime"}):
+    data: bytes = b""
+    attributes: dict[str, str] | None = None
+    message_id: str | None = None
+    snake_message_id: str | None = msgspec.field(default=None, name="message_id")
+    publish_time: datetime | None = None
+    snake_publish_time: datetime | None = msgspec.field(default=None, name="publish_time")
+    ordering_key: str | None = msgspec.field(default=None, name="orderingKey")
+    snake_ordering_key: str | None = msgspec.field(default=None, name="ordering_key")
+
+
+class _Wrapped(msgspec.Struct):
+    message: _WrappedMessage
+    subscription: str | None = None
+
+
+_wrapped = msgspec.json.Decoder(_Wrapped)
+
+
+def open_push(headers: Headers, body: bytes) -> Message:
+    """Return the message of a push request.
+
+    Raises:
+        EnvelopeError: the request is neither a wrapped nor an unwrapped push.
+    """
+    metadata = {name: value for name, value in headers if name.startswith(_METADATA)}
+    if _METADATA + b"message-id" in metadata:
+        return _open_unwrapped(headers, metadata, body)
+    try:
+        wrapped = _wrapped.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EnvelopeError(f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}') from None
+    inner = wrapped.message
+    return _message(
+        data=inner.data,
+        attributes=inner.attributes or {},
+        subscription=wrapped.subscription,
+        message_id=inner.message_id or inner.snake_message_id,
+        publish_time=inner.publish_time or inner.snake_publish_time,
+        ordering_key=inner.ordering_key or inner.snake_ordering_key,
+    )
+
+
+def _open_unwrapped(headers: Headers, metadata: Mapping[bytes, bytes], body: bytes) -> Message:
+    publish_time = metadata.get(_METADATA + b"publish-time")
+    try:
+        published = msgspec.convert(_text(publish_time), datetime) if publish_time else None
+    except msgspec.ValidationError:
+        raise EnvelopeError("x-goog-pubsub-publish-time: expected RFC 3339 such as 2026-01-31T12:00:00Z") from None
+    return _message(
+        data=body,
+        attributes={
+            _text(name): _text(value)
+            for name, value in headers
+            if name not in _TRANSPORT and not name.startswith(_METADATA)
+        },
+        subscription=_text(metadata.get(_METADATA + b"subscription-name", b"")) or None,
+        message_id=_text(metadata[_METADATA + b"message-id"]),
+        publish_time=published,
+        ordering_key=_text(metadata.get(_METADATA + b"ordering-key", b"")) or None,
+    )
+
+
+def _message(  # noqa: PLR0913 - the parts of one message
+    *,
+    data: bytes,
+    attributes: dict[str, str],
+    subscription: str | None,
+    message_id: str | None,
+    publish_time: datetime | None,
+    ordering_key: str | None,
+) -> Message:
+    if not message_id:
+        raise EnvelopeError("message.messageId is missing: every Pub/Sub message has one")
+    if publish_time is not None and publish_time.tzinfo is None:
+        raise EnvelopeError("message.publishTime has no UTC offset: expected RFC 3339 such as 2026-01-31T12:00:00Z")
+    published_us = (publish_time - _EPOCH) // _MICROSECOND if publish_time else 0
+    return Message(
+        key=f"{message_id}:{published_us}",
+        data=data,
+        content_type=attributes.get("content-type", ""),
+        content_encoding=attributes.get("content-encoding", ""),
+        attributes=attributes,
+        subscription_name=subscription,
+        message_id=message_id,
+        publish_time=publish_time,
+        ordering_key=ordering_key or None,
+        trace_id=trace_id(attributes.get("googclient_traceparent", "")),
+    )
+
+
+def trace_id(traceparent: str) -> str | None:
+    """Return the trace id of a W3C traceparent, or None where it is not one."""
+    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return found[1] if found else None
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")  # what HTTP/1 headers are by default

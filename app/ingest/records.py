@@ -1,0 +1,144 @@
+"""Turn a message into rows: decompress, split, decode, validate, encode; each failure is a reject of its own."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
+from app.ingest.envelope import Message
+from app.ingest.rejects import Reject
+from app.schema.checks import compile_checks
+from app.schema.table import Table
+
+_NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+_AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
+_NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
+_MAX_DETAIL = 1_000
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A validated record, encoded for the store, with the bytes it came from.
+
+    `encoded` lacks the `ingest_time` that every attempt is stamped with; `id` is None when the declaration
+    names no id.
+    """
+
+    message: Message
+    index: int
+    id: str | int | None
+    raw: bytes
+    encoded: bytes
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one message may hold."""
+
+    max_decompressed_bytes: int
+    max_records_per_message: int
+    max_record_bytes: int
+
+
+class RecordReader:
+    """Reads the records of messages as the rows of one table."""
+
+    def __init__(
+        self, table: Table, encode: Callable[[msgspec.Struct, Mapping[str, Any]], bytes], limits: Limits
+    ) -> None:
+        self._decoder = msgspec.json.Decoder(table.record_type)
+        self._check = compile_checks(table.record)
+        self._id = table.id.attribute if table.id else None
+        self._encode, self._limits = encode, limits
+
+    def read(self, message: Message) -> tuple[list[Row], list[Reject]]:
+        """Return the rows of the message's good records and the rejects of its bad ones."""
+        pieces = self._split(message)
+        if isinstance(pieces, Reject):
+            return [], [pieces]
+        rows: list[Row] = []
+        rejects: list[Reject] = []
+        for index, piece in enumerate(pieces):
+            read = self._read_one(message, index, piece)
+            if isinstance(read, Row):
+                rows.append(read)
+            else:
+                rejects.append(read)
+        return rows, rejects
+
+    def _split(self, message: Message) -> list[bytes] | Reject:
+        """Return the bytes of each record, or the reject of the whole message."""
+        payload = self._decompressed(message)
+        if isinstance(payload, Reject):
+            return payload
+        pieces: list[bytes]
+        if message.content_type.partition(";")[0].strip().lower() in _NDJSON:
+            pieces = [line for line in payload.splitlines() if line.strip()]
+        elif payload.lstrip()[:1] == b"[":
+            try:
+                pieces = [bytes(raw) for raw in _array.decode(payload)]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                return _whole(message, "malformed", f"not valid JSON: {error}")
+        else:
+            pieces = [payload] if payload.strip() else []
+        if not pieces and not payload.strip():
+            return _whole(message, "empty", "the message has no data: expected one record, an array, or NDJSON")
+        if len(pieces) > self._limits.max_records_per_message:
+            most = self._limits.max_records_per_message
+            return _whole(message, "too_many_records", f"{len(pieces)} records in one message: expected at most {most}")
+        return pieces
+
+    def _decompressed(self, message: Message) -> bytes | Reject:
+        encoding = message.content_encoding.strip().lower()
+        if encoding in {"", "identity"}:
+            return message.data
+        if encoding != "gzip":
+            return _whole(message, "bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip, or none")
+        try:
+            return gunzip(message.data, self._limits.max_decompressed_bytes)
+        except GzipTooLargeError as error:
+            return _whole(message, "too_large", str(error))
+        except GzipError as error:
+            return _whole(message, "bad_encoding", str(error))
+
+    def _read_one(self, message: Message, index: int, piece: bytes) -> Row | Reject:
+        if len(piece) > self._limits.max_record_bytes:
+            detail = f"{len(piece)} bytes: expected at most {self._limits.max_record_bytes}"
+            return Reject(message=message, index=index, reason="too_large", detail=detail, field=None, raw=piece)
+        field: str | None
+        try:
+            record = self._decoder.decode(piece)
+            unstorable = self._check(record)
+            if unstorable is None:
+                return Row(
+                    message=message,
+                    index=index,
+                    id=getattr(record, self._id) if self._id else None,
+                    raw=piece,
+                    encoded=self._encode(record, message.envelope(index)),
+                )
+            reason, field, detail = "invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}"
+        except msgspec.ValidationError as error:
+            reason, field, detail = "invalid", field_path(str(error)), str(error)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            reason, field, detail = "malformed", None, f"not valid JSON: {error}"
+        except RecursionError:
+            reason, field, detail = "malformed", None, "nested too deeply"
+        except Exception as error:  # whatever a declared type's own code raises is the record's fault
+            reason, field, detail = "invalid", None, f"the record type refused it: {type(error).__name__}: {error}"
+        detail = detail[:_MAX_DETAIL]
+        return Reject(message=message, index=index, reason=reason, detail=detail, field=field, raw=piece)
+
+
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def field_path(message: str) -> str | None:
+    """Return the dotted path that an error message of msgspec names, such as `legs[1].origin`."""
+    at, named = _AT.search(message), _NAMED.search(message)
+    parts = [found for found in (at and at["path"], named and named["name"]) if found]
+    return ".".join(parts) or None
+
+
+def _whole(message: Message, reason: str, detail: str) -> Reject:
+    return Reject(message=message, index=0, reason=reason, detail=detail, field=None, raw=message.data)

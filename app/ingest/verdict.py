@@ -1,0 +1,100 @@
+"""What becomes of a message, and what the writer does after each outcome of an append. Pure decisions."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import msgspec
+
+from app.ingest.appender import (
+    Outcome,
+    QuotaExceeded,
+    RowError,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    Uncertain,
+)
+
+RETRY_BASE_S, RETRY_MAX_S = 0.1, 5.0
+QUOTA_PAUSE_S = 10.0  # the shortest time an empty quota bucket stays empty
+SETUP_PAUSE_S, PAUSE_MAX_S = 30.0, 300.0
+
+
+# --- what a waiting message is told
+
+
+class Durable(msgspec.Struct, frozen=True):
+    """Every row is stored, or its rejection is."""
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """Not durable within the budget, though some rows may be stored: to be delivered again."""
+
+    detail: str
+    retry_after_s: float
+
+
+class Throttled(msgspec.Struct, frozen=True):
+    """The store asks for less: to be delivered again, later."""
+
+    detail: str
+    retry_after_s: float
+
+
+Verdict = Durable | Unavailable | Throttled
+
+
+# --- what the writer does next
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """The rows are durable."""
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """The rows at these positions go to the rejects, the others are appended again."""
+
+    errors: Mapping[int, RowError]
+
+
+class Bisect(msgspec.Struct, frozen=True):
+    """Some row was refused and nobody says which: append each half by itself."""
+
+
+class Again(msgspec.Struct, frozen=True):
+    """Send the same rows again, after at most this long."""
+
+    max_delay_s: float
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Give up on these rows and whatever waits, and ask nothing of the store for a while."""
+
+    state: SinkState
+    verdict: Unavailable | Throttled
+
+
+Step = Settle | Refuse | Bisect | Again | Stop
+
+
+def next_step(outcome: Outcome, rows: int, failures: int) -> Step:
+    """Decide what follows `outcome` of an append of `rows` rows, after `failures` failures in a row before it."""
+    match outcome:
+        case Stored():
+            return Settle()
+        case RowsRefused(errors):
+            known = {position: error for position, error in errors.items() if 0 <= position < rows}
+            if known:
+                return Refuse(known)
+            return Bisect() if rows > 1 else Refuse({0: RowError("the store refused the row without a reason")})
+        case Uncertain():
+            return Again(min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
+        case QuotaExceeded(detail):
+            pause_s = min(QUOTA_PAUSE_S * 2**failures, PAUSE_MAX_S)
+            return Stop(SinkState.QUOTA_EXHAUSTED, Throttled(f"the store's quota is used up: {detail}", pause_s))
+        case SetupError(state, detail):
+            pause_s = min(SETUP_PAUSE_S * 2**failures, PAUSE_MAX_S)
+            return Stop(state, Unavailable(f"{state.value}: {detail}", pause_s))
+        case _:
+            assert_never(outcome)

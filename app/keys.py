@@ -1,0 +1,128 @@
+"""The issuer's public keys: fetched once, kept by their Cache-Control, refreshed in the background."""
+
+import asyncio
+import logging
+import re
+import urllib.request
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from app.clock import MICROSECONDS, Clock
+
+_log = logging.getLogger("sluice.auth")
+_MAX_BYTES = 1024 * 1024
+_TIMEOUT_S = 5.0
+DEFAULT_MAX_AGE_S, MIN_MAX_AGE_S = 3_600.0, 60.0
+COOL_DOWN_S = 30.0  # between two refreshes that unknown key ids ask for
+RETRY_BASE_S, RETRY_MAX_S = 1.0, 60.0
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
+
+
+class KeySetError(Exception):
+    """The key set could not be fetched or read; the message says why."""
+
+
+class FetchedKeys(msgspec.Struct, frozen=True):
+    """A key set as served: PEM by key id, and for how long it may be kept."""
+
+    keys: Mapping[str, str]
+    max_age_s: float
+
+
+Fetch = Callable[[], Awaitable[FetchedKeys]]
+
+
+def key_fetcher(url: str) -> Fetch:
+    """Return a function that fetches the key set at `url` in a thread.
+
+    The form is that of https://www.googleapis.com/oauth2/v1/certs: a JSON object of key id to PEM.
+    """
+
+    def fetch() -> FetchedKeys:
+        try:
+            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - settings allow http(s) only
+                return read_key_set(response.read(_MAX_BYTES + 1), response.headers.get("Cache-Control", ""))
+        except (OSError, ValueError) as error:
+            raise KeySetError(f"{url}: {error}") from error
+
+    return lambda: asyncio.to_thread(fetch)
+
+
+def read_key_set(body: bytes, cache_control: str) -> FetchedKeys:
+    """Read a served key set.
+
+    Raises:
+        KeySetError: it is not a JSON object of key id to PEM, is empty, or is implausibly large.
+    """
+    if len(body) > _MAX_BYTES:
+        raise KeySetError(f"the key set is larger than {_MAX_BYTES} bytes")
+    try:
+        keys = msgspec.json.decode(body, type=dict[str, str])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise KeySetError(f"the key set is not a JSON object of key id to PEM: {error}") from None
+    if not keys:
+        raise KeySetError("the key set is empty")
+    found = _MAX_AGE.search(cache_control.lower())
+    return FetchedKeys(keys, max(float(found[1]) if found else DEFAULT_MAX_AGE_S, MIN_MAX_AGE_S))
+
+
+class KeySet:
+    """The newest keys that could be had. `run` keeps them fresh; `find` asks for newer ones when it must."""
+
+    def __init__(self, fetch: Fetch, clock: Clock) -> None:
+        self._fetch, self._clock = fetch, clock
+        self._keys: Mapping[str, str] = {}
+        self._max_age_s = 0.0
+        self._refresh: asyncio.Task[None] | None = None
+        self._may_ask_us = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there are any keys yet."""
+        return bool(self._keys)
+
+    async def run(self) -> None:
+        """Fetch the keys now and again before they expire, for ever; a failure is retried with a growing delay."""
+        failures = 0
+        while True:
+            try:
+                await self._refreshed()
+            except KeySetError as error:
+                delay_s = min(RETRY_BASE_S * 2 ** min(failures, 10), RETRY_MAX_S)
+                failures += 1
+                _log.warning("the key set cannot be fetched, next try in %g s: %s", delay_s, error)
+            else:
+                failures = 0
+                delay_s = self._max_age_s * 0.8
+            await self._clock.sleep(delay_s)
+
+    async def find(self, key_id: str) -> str | None:
+        """Return the PEM of `key_id`; None when the issuer does not know it.
+
+        An unknown id refreshes the keys once per cool-down, as the issuer may have rotated them.
+
+        Raises:
+            KeySetError: no keys could be had so far.
+        """
+        if key_id not in self._keys and self._clock.now_us() >= self._may_ask_us:
+            self._may_ask_us = self._clock.now_us() + round(COOL_DOWN_S * MICROSECONDS)
+            try:
+                await self._refreshed()
+            except KeySetError as error:
+                _log.warning("the key set cannot be refreshed: %s", error)
+        elif not self._keys and self._refresh is not None:
+            await asyncio.wait([self._refresh])
+        if not self._keys:
+            raise KeySetError("no key set could be fetched yet")
+        return self._keys.get(key_id)
+
+    async def _refreshed(self) -> None:
+        """Fetch the keys, sharing the fetch that is under way."""
+        if self._refresh is None or self._refresh.done():
+            self._refresh = asyncio.ensure_future(self._fetch_once())
+        await asyncio.shield(self._refresh)
+
+    async def _fetch_once(self) -> None:
+        fetched = await self._fetch()
+        self._keys, self._max_age_s = fetched.keys, fetched.max_age_s

@@ -1,0 +1,160 @@
+"""The composition root: settings in, application out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import License
+from opentelemetry.metrics import get_meter
+
+from app.access import api_guard
+from app.auth import TokenPolicy, TokenVerifier
+from app.clock import Clock, SystemClock
+from app.embedded import EmbeddedStore
+from app.errors import EXCEPTION_HANDLERS
+from app.health import Health, health_routes
+from app.ingest.admission import Admission
+from app.ingest.appender import Appender
+from app.ingest.pipeline import Pipeline
+from app.ingest.push import PATH as PUSH_PATH
+from app.ingest.push import PushEndpoint, push_route
+from app.ingest.submit import Submission, submit_routes
+from app.keys import Fetch, KeySet, key_fetcher
+from app.query.endpoints import query_routes
+from app.record import load_record_type
+from app.schema.filters import filter_table
+from app.schema.table import Table, records_table, rejects_table
+from app.settings import Settings
+from app.telemetry import Counters, observe
+
+
+class Sluice(Litestar):
+    """The application. Pushes take the short way past the framework's layers to the same endpoint."""
+
+    push: PushEndpoint | None = None
+    admission: Admission
+    pipeline: Pipeline
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        if scope["type"] == "http" and scope["path"] == PUSH_PATH and scope["method"] == "POST" and self.push:
+            await self.push(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def drain(self, grace_s: float) -> None:
+        """Admit nothing more, and wait until what was admitted is answered: at most `grace_s` seconds."""
+        self.admission.draining = True
+        await self.pipeline.drain(grace_s)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    fetch_keys: Fetch | None = None,
+    wrap_appender: Callable[[Table, Appender], Appender] = lambda _, appender: appender,
+) -> Sluice:
+    """Build the application over the embedded store; the keywords let a test stand in for the outside.
+
+    Raises:
+        RecordTypeError: the record type cannot be stored.
+        StoreError: the store cannot be opened, or does not fit the record type.
+    """
+    table, rejects = records_table(load_record_type(settings.record)), rejects_table()
+    filter_table(table)  # refuses roles that cannot be played
+    clock = clock or SystemClock()
+    counters = Counters()
+    observe(counters, get_meter("sluice"))
+
+    store = EmbeddedStore.open(settings.data_path, (table, rejects), clock)
+    keys = KeySet(fetch_keys or key_fetcher(settings.token_keys_url), clock)
+    admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
+    pipeline = Pipeline(
+        table=table,
+        records=wrap_appender(table, store.appender(table)),
+        rejects=wrap_appender(rejects, store.appender(rejects)),
+        settings=settings,
+        clock=clock,
+        counters=counters,
+    )
+    push = PushEndpoint(
+        verifier=_verifier(keys, settings, settings.push_audience, settings.push_principals),
+        admission=admission,
+        pipeline=pipeline,
+        counters=counters,
+        max_body_bytes=settings.max_body_bytes,
+    )
+    submission = Submission(table=table, admission=admission, pipeline=pipeline, max_body_bytes=settings.max_body_bytes)
+    health = Health(
+        admission=admission,
+        keys=keys,
+        sinks={table.name: pipeline.records, rejects.name: pipeline.rejects},
+        counters=counters,
+    )
+
+    ingests, queries = "ingest" in settings.roles, "query" in settings.roles
+    api: list[Any] = submit_routes(submission, by_id=table.id is not None) if ingests else []
+    if queries:
+        api += query_routes(settings=settings, clock=clock, records=table, rejects=rejects, runner=store)
+    api_verifier = (
+        _verifier(keys, settings, settings.api_audience, settings.api_principals) if settings.api_principals else None
+    )
+    app = Sluice(
+        route_handlers=[
+            *health_routes(health),
+            *([push_route(push)] if ingests else []),
+            Router("/", route_handlers=api, guards=[api_guard(api_verifier)]),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=[_lifespan(keys, store, settings)],
+        openapi_config=_OPENAPI,
+        request_max_body_size=settings.max_body_bytes,
+    )
+    app.push, app.admission, app.pipeline = push if ingests else None, admission, pipeline
+    return app
+
+
+def _verifier(keys: KeySet, settings: Settings, audience: str, principals: tuple[str, ...]) -> TokenVerifier:
+    policy = TokenPolicy(
+        issuer=settings.token_issuer,
+        audience=audience,
+        principals=frozenset(principals),
+        leeway_s=settings.token_leeway_s,
+        trust_platform=settings.platform_iam == "trust",
+    )
+    return TokenVerifier(keys, policy)
+
+
+def _lifespan(
+    keys: KeySet, store: EmbeddedStore, settings: Settings
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        refresher = asyncio.ensure_future(keys.run())
+        try:
+            yield
+        finally:
+            if isinstance(app, Sluice):
+                await app.drain(settings.shutdown_grace_s)
+            refresher.cancel()
+            with suppress(asyncio.CancelledError):
+                await refresher
+            store.close()
+
+    return lifespan
+
+
+_OPENAPI = OpenAPIConfig(
+    title="Sluice",
+    version="1",
+    summary="Messages in from Pub/Sub, records out by time.",
+    license=License(name="Apache-2.0", identifier="Apache-2.0"),
+    path="/openapi",
+    render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+    create_examples=False,
+)

@@ -1,0 +1,117 @@
+"""The default record type, and the envelope columns that the service adds to every record.
+
+To store a record of your own, declare a `msgspec.Struct` and name it in `SLUICE_RECORD=package.module:Type`;
+everything else (validation, table, wire format, filters, OpenAPI) is derived from it. `Meta(extra={"sluice":
+[...]})` gives a field a role: `id` (looked up at `/v1/records/{id}`), `filter`, `aggregate`.
+"""
+
+import importlib
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One event, as a producer sends it."""
+
+    id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=128,
+            description="What the record is about; a later record with the same id is its new version.",
+            examples=["order-1042"],
+            extra={"sluice": ["id", "filter"]},
+        ),
+    ]
+    timestamp: Annotated[
+        datetime,
+        Meta(
+            tz=True,
+            description="When it happened, by the producer's clock (RFC 3339 with an offset).",
+            examples=["2026-01-31T12:00:00Z"],
+            extra={"sluice": ["filter", "aggregate"]},
+        ),
+    ]
+    source: Annotated[
+        str | None,
+        Meta(description="Which system sent it.", examples=["checkout"], extra={"sluice": ["filter"]}),
+    ] = None
+    data: Annotated[
+        Any,
+        Meta(
+            description="The event itself: any JSON.",
+            examples=[{"total": 12.5}],
+            extra={"sluice": ["filter"]},
+        ),
+    ] = None
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns the service adds: reserved, so no record may declare a field of these names.
+
+    The first five are named as a BigQuery subscription's write_metadata names them
+    (https://cloud.google.com/pubsub/docs/bigquery#write_metadata).
+    """
+
+    subscription_name: Annotated[
+        str | None, Meta(description="The Pub/Sub subscription that delivered it; null over HTTP.")
+    ]
+    message_id: Annotated[str | None, Meta(description="Pub/Sub's id of the message; null over HTTP.")]
+    publish_time: Annotated[datetime | None, Meta(description="When Pub/Sub took the message; null over HTTP.")]
+    attributes: Annotated[dict[str, str], Meta(description="The message's attributes.", extra={"sluice": ["filter"]})]
+    ordering_key: Annotated[str | None, Meta(description="The message's ordering key.")]
+    message_index: Annotated[
+        int, Meta(ge=0, description="Position of the record in a message that carried several; 0 for one.")
+    ]
+    delivery_key: Annotated[
+        str,
+        Meta(description="The same for every copy of one delivery: the feed returns the first copy only."),
+    ]
+    ingest_time: Annotated[
+        datetime, Meta(tz=True, description="When the service sent it to the store; what `since` goes by.")
+    ]
+    trace_id: Annotated[
+        str | None, Meta(description="The W3C trace id the publisher sent along, 32 hexadecimal digits.")
+    ]
+
+
+class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a record that could not be stored: the reason and the bytes as they came."""
+
+    reason: Annotated[
+        Literal["malformed", "invalid", "too_large", "bad_encoding", "too_many_records", "empty", "refused"],
+        Meta(description="Why, in a word that does not change.", extra={"sluice": ["filter"]}),
+    ]
+    detail: Annotated[str, Meta(description="Why, in a sentence: what was found and what would be right.")]
+    field: Annotated[
+        str | None,
+        Meta(description="Path of the offending field, such as `data.total`.", extra={"sluice": ["filter"]}),
+    ]
+    payload: Annotated[bytes, Meta(description="The record's bytes as they came; one part of them if cut.")]
+    part: Annotated[int, Meta(ge=0, description="Which part of the bytes this row holds, from 0.")]
+    parts: Annotated[int, Meta(ge=1, description="Over how many rows the bytes were cut.")]
+
+
+class RecordTypeError(Exception):
+    """The record type cannot be used; the message says which field and why."""
+
+
+def load_record_type(spec: str) -> type[msgspec.Struct]:
+    """Import the record type that `spec` ("package.module:Type") names.
+
+    Raises:
+        RecordTypeError: nothing can be imported there, or it is not a msgspec.Struct.
+    """
+    module_name, _, type_name = spec.partition(":")
+    if not module_name or not type_name:
+        raise RecordTypeError(f"SLUICE_RECORD={spec!r}: expected package.module:Type, such as app.record:Record")
+    try:
+        found = getattr(importlib.import_module(module_name), type_name)
+    except (ImportError, AttributeError) as error:
+        raise RecordTypeError(f"SLUICE_RECORD={spec!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, msgspec.Struct)):
+        raise RecordTypeError(f"SLUICE_RECORD={spec!r} is {found!r}: expected a msgspec.Struct")
+    return found

@@ -1,0 +1,12 @@
+"""One declaration, everything derived.
+
+    columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
+    table      a table: the record's columns and the envelope's; the two tables of the service
+    checks     what a store cannot hold although the type allows it (an integer beyond 64 bits, ...)
+    bigquery   -> the schema JSON that `bq` and Terraform take
+    protobuf   -> the writer schema of the Storage Write API
+    duckdb     -> DDL and the INSERT that reads rows from JSON
+    filters    -> which fields may be filtered and aggregated, and by which operators
+
+`python -m app.schema bigquery|proto|duckdb|jsonschema|filters` prints each of them.
+"""

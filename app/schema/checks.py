@@ -1,0 +1,114 @@
+"""Find what a store cannot hold although the record type allows it.
+
+msgspec has validated the record when this runs. What is left are the limits of BigQuery's types
+(https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types), which the embedded store is held
+to as well, so that a laptop refuses what production would.
+"""
+
+from collections.abc import Callable
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, time
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from app.schema.columns import INT64_MAX, INT64_MIN, Column, Kind, Mode
+
+NUMERIC_INTEGER_DIGITS, NUMERIC_SCALE = 29, 9
+
+
+class Unstorable(NamedTuple):
+    """A value that no column can hold: its path below the record and why."""
+
+    path: str
+    reason: str
+
+
+RecordCheck = Callable[[Any], Unstorable | None]
+_ValueCheck = Callable[[Any], str | None]
+
+
+def compile_checks(columns: tuple[Column, ...]) -> RecordCheck:
+    """Return a function that finds the first value of a record that its column cannot hold."""
+    checks = [check for column in columns if (check := _column_check(column)) is not None]
+
+    def check_record(record: Any) -> Unstorable | None:
+        for check in checks:
+            found = check(record)
+            if found is not None:
+                return found
+        return None
+
+    return check_record
+
+
+def _column_check(column: Column) -> RecordCheck | None:
+    if column.kind is Kind.STRUCT:
+        inner = compile_checks(column.fields)
+    else:
+        value_check = None if column.closed else _VALUE_CHECKS.get(column.kind)
+        if value_check is None:
+            return None
+        inner = _as_record_check(value_check)
+    name, attribute, repeated = column.name, column.attribute, column.mode is Mode.REPEATED
+
+    def check(record: Any) -> Unstorable | None:
+        value = getattr(record, attribute)
+        if value is None:
+            return None
+        items = enumerate(value) if repeated else ((None, value),)
+        for index, item in items:
+            found = inner(item)
+            if found is not None:
+                position = "" if index is None else f"[{index}]"
+                below = f".{found.path}" if found.path else ""
+                return Unstorable(f"{name}{position}{below}", found.reason)
+        return None
+
+    return check
+
+
+def _as_record_check(value_check: _ValueCheck) -> RecordCheck:
+    def check(value: Any) -> Unstorable | None:
+        reason = value_check(value)
+        return None if reason is None else Unstorable("", reason)
+
+    return check
+
+
+def _check_int(value: int) -> str | None:
+    return None if INT64_MIN <= value <= INT64_MAX else "does not fit in 64 bits: expected -2^63 to 2^63-1"
+
+
+def _check_numeric(value: Decimal) -> str | None:
+    if not value.is_finite():
+        return "is not a finite number"
+    _, digits, exponent = value.normalize().as_tuple()
+    scale = -int(exponent)  # is_finite() has ruled out the letters an exponent may be
+    if scale > NUMERIC_SCALE:
+        return f"has {scale} decimal places: expected at most {NUMERIC_SCALE}"
+    if len(digits) - scale > NUMERIC_INTEGER_DIGITS:
+        return f"has {len(digits) - scale} digits before the point: expected at most {NUMERIC_INTEGER_DIGITS}"
+    return None
+
+
+def _check_timestamp(value: datetime) -> str | None:
+    if value.tzinfo is None:
+        return "has no UTC offset: expected RFC 3339 such as 2026-01-31T12:00:00Z"
+    if MINYEAR < value.year < MAXYEAR:
+        return None
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return "is outside the years 1 to 9999 in UTC"
+    return None
+
+
+def _check_time(value: time) -> str | None:
+    return None if value.tzinfo is None else "has a UTC offset: expected a plain time such as 12:00:00"
+
+
+_VALUE_CHECKS: dict[Kind, _ValueCheck] = {
+    Kind.INT64: _check_int,
+    Kind.NUMERIC: _check_numeric,
+    Kind.TIMESTAMP: _check_timestamp,
+    Kind.TIME: _check_time,
+}

@@ -1,0 +1,104 @@
+"""DuckDB's DDL of a table, and the INSERT that fills it from rows encoded as JSON.
+
+A whole batch travels as one JSON parameter: 50 rows in 2 ms and 5,000 in 25 ms, as fast as Arrow without
+importing it. Instants are TIMESTAMP columns in UTC, because the Python client needs one more package to hand
+out TIMESTAMP WITH TIME ZONE.
+"""
+
+import json
+from typing import Any
+
+from app.schema.checks import NUMERIC_INTEGER_DIGITS, NUMERIC_SCALE
+from app.schema.columns import Column, Kind, Mode
+from app.schema.table import Table
+
+_NUMERIC = f"DECIMAL({NUMERIC_INTEGER_DIGITS + NUMERIC_SCALE},{NUMERIC_SCALE})"
+_TYPES = {
+    Kind.BOOL: "BOOLEAN",
+    Kind.INT64: "BIGINT",
+    Kind.FLOAT64: "DOUBLE",
+    Kind.NUMERIC: _NUMERIC,
+    Kind.STRING: "VARCHAR",
+    Kind.BYTES: "BLOB",
+    Kind.TIMESTAMP: "TIMESTAMP",
+    Kind.DATE: "DATE",
+    Kind.TIME: "TIME",
+    Kind.JSON: "JSON",
+}
+# How the value stands in the JSON row, where that differs from the column.
+_WIRE_TYPES = {Kind.BYTES: "VARCHAR", Kind.TIMESTAMP: "TIMESTAMPTZ"}
+
+
+def duckdb_type(column: Column) -> str:
+    """Return the column's DuckDB type, such as `STRUCT("a" BIGINT)[]`."""
+    if column.kind is Kind.STRUCT:
+        inner = ", ".join(f"{quote(field.name)} {duckdb_type(field)}" for field in column.fields)
+        item = f"STRUCT({inner})"
+    else:
+        item = _TYPES[column.kind]
+    return f"{item}[]" if column.mode is Mode.REPEATED else item
+
+
+def duckdb_ddl(table: Table) -> str:
+    """Return the CREATE TABLE statement."""
+    lines = [
+        f"  {quote(column.name)} {duckdb_type(column)}" + (" NOT NULL" if column.mode is Mode.REQUIRED else "")
+        for column in table.columns
+    ]
+    return f"CREATE TABLE IF NOT EXISTS {quote(table.name)} (\n" + ",\n".join(lines) + "\n)"
+
+
+def duckdb_insert(table: Table) -> str:
+    """Return the INSERT of a batch.
+
+    Parameters: $ingest_us, the stamp of the attempt in microseconds; $rows, a JSON array of objects that hold
+    every column but `ingest_time`.
+    """
+    columns = [column for column in table.columns if column.name != "ingest_time"]
+    structure = json.dumps([{column.name: _wire_structure(column) for column in columns}]).replace("'", "''")
+    names = ", ".join(quote(column.name) for column in columns)
+    values = ", ".join(_from_wire(column, f"r.{quote(column.name)}") for column in columns)
+    return (  # names are quoted, and no value stands in the text
+        f"INSERT INTO {quote(table.name)} ({names}, ingest_time) "  # noqa: S608 - see above
+        f"SELECT {values}, make_timestamp($ingest_us::BIGINT) "
+        f"FROM (SELECT unnest(from_json_strict($rows::JSON, '{structure}')) AS r)"
+    )
+
+
+def quote(name: str) -> str:
+    """Quote an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _wire_structure(column: Column) -> Any:
+    if column.kind is Kind.STRUCT:
+        item: Any = {field.name: _wire_structure(field) for field in column.fields}
+    else:
+        item = _WIRE_TYPES.get(column.kind, _TYPES[column.kind])
+    return [item] if column.mode is Mode.REPEATED else item
+
+
+def _from_wire(column: Column, value: str, depth: int = 0) -> str:
+    """Return the SQL that turns the JSON row's value into the column's, at any depth."""
+    if not _differs_on_wire(column):
+        return value
+    if column.mode is Mode.REPEATED:
+        item = f"v{depth}"
+        return f"list_transform({value}, lambda {item}: {_item_from_wire(column, item, depth + 1)})"
+    return _item_from_wire(column, value, depth)
+
+
+def _item_from_wire(column: Column, value: str, depth: int) -> str:
+    if column.kind is Kind.BYTES:
+        return f"from_base64({value})"
+    if column.kind is Kind.TIMESTAMP:
+        return f"timezone('UTC', {value})"
+    fields = ", ".join(
+        f"{quote(field.name)} := {_from_wire(field, f'({value}).{quote(field.name)}', depth)}"
+        for field in column.fields
+    )
+    return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({fields}) END"
+
+
+def _differs_on_wire(column: Column) -> bool:
+    return column.kind in _WIRE_TYPES or any(_differs_on_wire(field) for field in column.fields)

@@ -1,0 +1,87 @@
+"""Which fields a query may filter and aggregate, and by which operators."""
+
+import msgspec
+
+from app.record import RecordTypeError
+from app.schema.columns import Column, Kind, Mode, Role
+from app.schema.table import Table
+
+_EQUALITY = ("eq", "ne", "in", "isnull")
+_ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
+_OPERATORS: dict[Kind, tuple[str, ...]] = {
+    Kind.BOOL: ("eq", "ne", "isnull"),
+    Kind.INT64: _ORDERED,
+    Kind.FLOAT64: _ORDERED,
+    Kind.NUMERIC: _ORDERED,
+    Kind.STRING: (*_ORDERED, "prefix"),
+    Kind.BYTES: _EQUALITY,
+    Kind.TIMESTAMP: _ORDERED,
+    Kind.DATE: _ORDERED,
+    Kind.TIME: _ORDERED,
+    Kind.JSON: (*_EQUALITY, "prefix"),  # of the scalar at a path below it, as text
+}
+_AGGREGABLE = {Kind.INT64, Kind.FLOAT64, Kind.NUMERIC}
+# The feed's own parameters; a filter of such a name could not be told from them.
+PARAMETERS = frozenset(
+    {
+        "since",
+        "until",
+        "cursor",
+        "limit",
+        "order",
+        "fields",
+        "count",
+        "freshness",
+        "wait",
+        "format",
+        "explain",
+    }
+    | {"versions", "bucket", "by", "metric", "end"}
+)
+
+
+class FilterField(msgspec.Struct, frozen=True, kw_only=True):
+    """A field that queries may name by its dotted `path`; `operators` is empty when it may not be filtered."""
+
+    path: str
+    kind: Kind
+    operators: tuple[str, ...]
+    groupable: bool
+    aggregable: bool
+
+
+def filter_table(table: Table) -> dict[str, FilterField]:
+    """Return the fields with the role `filter` or `aggregate`, by dotted path.
+
+    Raises:
+        RecordTypeError: a field's kind cannot do what its role says, or its name is a parameter's.
+    """
+    return {field.path: field for field in _fields(table.record_type.__name__, table.columns, "")}
+
+
+def _fields(type_name: str, columns: tuple[Column, ...], prefix: str) -> list[FilterField]:
+    found: list[FilterField] = []
+    for column in columns:
+        path = prefix + column.name
+        wanted = column.roles & {Role.FILTER, Role.AGGREGATE}
+        if wanted and (column.mode is Mode.REPEATED or column.kind is Kind.STRUCT):
+            reason = "a list or a Struct cannot be compared; give the role to a field inside it"
+            raise RecordTypeError(f"{type_name}.{path}: {reason}")
+        if wanted and path in PARAMETERS:
+            raise RecordTypeError(f"{type_name}.{path}: a parameter has this name; drop the role")
+        if wanted:
+            found.append(_field(path, column))
+        if column.mode is not Mode.REPEATED:
+            found.extend(_fields(type_name, column.fields, f"{path}."))
+    return found
+
+
+def _field(path: str, column: Column) -> FilterField:
+    aggregate = Role.AGGREGATE in column.roles
+    return FilterField(
+        path=path,
+        kind=column.kind,
+        operators=_OPERATORS[column.kind] if Role.FILTER in column.roles else (),
+        groupable=aggregate and column.kind not in {Kind.BYTES, Kind.JSON},
+        aggregable=aggregate and column.kind in _AGGREGABLE,
+    )

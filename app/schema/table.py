@@ -1,0 +1,71 @@
+"""A table: the columns of a record type and those of the envelope."""
+
+import msgspec
+
+from app.record import Envelope, RecordTypeError, RejectedRecord
+from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat
+
+RECORDS = "records"
+REJECTS = "records_rejected"
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of the store.
+
+    `record` holds the columns of the declaration, `envelope` those the service adds; `id` is the column
+    that `/v1/records/{id}` looks in, None when the declaration names none.
+    """
+
+    name: str
+    record_type: type[msgspec.Struct]
+    record: tuple[Column, ...]
+    envelope: tuple[Column, ...]
+    id: Column | None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns in the table's order: the record's, then the envelope's."""
+        return self.record + self.envelope
+
+
+def records_table(record_type: type[msgspec.Struct]) -> Table:
+    """Derive the table of `record_type`.
+
+    Raises:
+        RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one.
+    """
+    return _table(RECORDS, record_type)
+
+
+def rejects_table() -> Table:
+    """Return the table of rejected records."""
+    return _table(REJECTS, RejectedRecord)
+
+
+def _table(name: str, record_type: type[msgspec.Struct]) -> Table:
+    columns, envelope = columns_of(record_type), columns_of(Envelope)
+    reserved = {column.name for column in envelope}
+    for column in columns:
+        if column.name.lower() in reserved:
+            path = f"{record_type.__name__}.{column.name}"
+            raise RecordTypeError(f"{path}: the service adds a column of this name; rename the field")
+    return Table(
+        name=name,
+        record_type=record_type,
+        record=columns,
+        envelope=envelope,
+        id=_id_column(record_type.__name__, columns),
+    )
+
+
+def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
+    marked = [(path, column) for path, column in flat(columns) if Role.ID in column.roles]
+    if not marked:
+        return None
+    if len(marked) > 1:
+        paths = ", ".join(path for path, _ in marked)
+        raise RecordTypeError(f"{type_name}: one field at most is the id, not {len(marked)} ({paths})")
+    path, column = marked[0]
+    if column not in columns or column.mode is not Mode.REQUIRED or column.kind not in {Kind.STRING, Kind.INT64}:
+        raise RecordTypeError(f"{type_name}.{path}: the id is a required str, UUID or int at the top level")
+    return column

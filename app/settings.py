@@ -1,0 +1,230 @@
+"""Every setting of the service: one frozen Struct, read once from the environment.
+
+A name that begins with SLUICE_ and is not listed here is an error, so that a misspelt setting cannot be
+silently without effect. `python -m app.settings` prints them as a table (docs/settings.md is that output).
+"""
+
+import sys
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "SLUICE_"
+MIB = 1024 * 1024
+# Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON they may double and more.
+ENVELOPE_BYTES = 500_000
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(gt=0)]
+
+
+class SettingsError(Exception):
+    """The environment does not make valid settings; the message names each variable and what would be right."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be set, with the default for a laptop. Names are the variable's, without SLUICE_, in lower case."""
+
+    host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API wants principals.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; $PORT counts when this is not set.")] = (
+        8080
+    )
+    roles: Annotated[
+        tuple[Literal["ingest", "query"], ...],
+        Meta(min_length=1, description="Which endpoints this instance serves: `ingest`, `query`, or both."),
+    ] = ("ingest", "query")
+    record: Annotated[str, Meta(description="The record type: `package.module:Type`, a msgspec.Struct.")] = (
+        "app.record:Record"
+    )
+    data_path: Annotated[str, Meta(description="The embedded store's file; its folder is made when missing.")] = (
+        "data/sluice.duckdb"
+    )
+
+    push_audience: Annotated[str, Meta(description="The `aud` a push token must carry, exactly.")] = "sluice"
+    push_principals: Annotated[
+        tuple[str, ...], Meta(description="E-mails of the service accounts that may push. None: nobody can.")
+    ] = ()
+    api_audience: Annotated[str, Meta(description="The `aud` an API token must carry, exactly.")] = "sluice"
+    api_principals: Annotated[
+        tuple[str, ...],
+        Meta(description="E-mails that may use `/v1`. None: open, and only allowed on a loopback address."),
+    ] = ()
+    token_issuer: Annotated[str, Meta(description="The `iss` of every token.")] = "https://accounts.google.com"
+    token_keys_url: Annotated[
+        str,
+        Meta(description="Where the issuer's keys are: a JSON object of key id to PEM.", pattern="^https?://"),
+    ] = "https://www.googleapis.com/oauth2/v1/certs"
+    token_leeway_s: Annotated[
+        int, Meta(ge=0, le=300, description="How far the issuer's clock may differ from ours.")
+    ] = 10
+    platform_iam: Annotated[
+        Literal["off", "trust"],
+        Meta(
+            description="`trust`: Cloud Run checks callers itself and replaces each token's signature by its marker; "
+            "such tokens' claims are then believed. Only on Cloud Run."
+        ),
+    ] = "off"
+
+    ack_deadline_s: Annotated[Seconds, Meta(description="The subscription's ack deadline, as deployed.")] = 60.0
+    request_budget_s: Annotated[
+        Seconds, Meta(description="After this long a message that is not durable is answered 503.")
+    ] = 30.0
+    append_deadline_s: Annotated[Seconds, Meta(description="One attempt to append may take this long.")] = 10.0
+    late_commit_margin_s: Annotated[
+        Seconds, Meta(description="How long after an attempt was given up the store may still commit it.")
+    ] = 10.0
+    clock_skew_s: Annotated[Seconds, Meta(description="How far instances' clocks may differ.")] = 2.0
+    settle_s: Annotated[
+        Seconds,
+        Meta(description="Age at which a record's place in the feed is final (the embedded store needs none)."),
+    ] = 30.0
+    dedupe_lookback_s: Annotated[
+        Seconds, Meta(description="Copies of a delivery this far apart are returned once.")
+    ] = 900.0
+    retry_backoff_max_s: Annotated[
+        Seconds, Meta(description="The subscription's longest retry back-off, as deployed.")
+    ] = 600.0
+    shutdown_grace_s: Annotated[
+        Seconds,
+        Meta(description="After SIGTERM, how long admitted messages may take; Cloud Run gives 10 s in all."),
+    ] = 8.0
+
+    max_body_bytes: Annotated[
+        Count, Meta(description="A larger request body is answered 413. Pub/Sub's largest push is 13.4 MiB.")
+    ] = 14 * MIB
+    max_decompressed_bytes: Annotated[Count, Meta(description="A gzip payload that grows beyond this is rejected.")] = (
+        32 * MIB
+    )
+    max_records_per_message: Annotated[Count, Meta(description="More records in one message: rejected whole.")] = 20_000
+    max_record_bytes: Annotated[Count, Meta(description="A larger record is rejected; below one append's bytes.")] = (
+        4 * MIB
+    )
+    max_batch_rows: Annotated[Count, Meta(description="Rows in one append.")] = 5_000
+    max_batch_bytes: Annotated[Count, Meta(description="Bytes in one append (BigQuery takes 10 MB).")] = 9_000_000
+    max_in_flight_messages: Annotated[
+        Count, Meta(description="Messages being worked on; one more is answered 429.")
+    ] = 2_000
+    max_in_flight_bytes: Annotated[Count, Meta(description="Bytes of those messages; beyond them 429.")] = 128 * MIB
+    dedupe_max_messages: Annotated[
+        Count, Meta(description="How many stored messages an instance remembers, to drop copies early.")
+    ] = 200_000
+    max_window_days: Annotated[Count, Meta(description="The longest window one query may span.")] = 31
+    retention_days: Annotated[Count, Meta(description="How far back a look-up by id searches.")] = 400
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from `environ`.
+
+    Raises:
+        SettingsError: a variable is unknown, has the wrong type, or contradicts another.
+    """
+    known = {PREFIX + name.upper(): name for name in Settings.__struct_fields__}
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; the settings are {', '.join(sorted(known))}")
+    values: dict[str, Any] = {}
+    if "PORT" in environ:
+        values["port"] = environ["PORT"]
+    lists = {field.name for field in msgspec.structs.fields(Settings) if isinstance(field.default, tuple)}
+    for variable, name in known.items():
+        if variable in environ:
+            text = environ[variable]
+            values[name] = [item.strip() for item in text.split(",") if item.strip()] if name in lists else text
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        name = path.rstrip("`").split("[")[0]
+        raise SettingsError(f"{PREFIX}{name.upper()}: {message[:1].lower()}{message[1:]}") from None
+    problems = [*_clock_problems(settings), *_size_problems(settings), *_access_problems(settings, environ)]
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return settings
+
+
+def _clock_problems(s: Settings) -> list[str]:
+    """Check the clocks that must agree, each against the ones it leans on."""
+    settled_s = s.append_deadline_s + s.late_commit_margin_s + s.clock_skew_s
+    inequalities = [
+        (
+            s.append_deadline_s < s.request_budget_s,
+            f"SLUICE_APPEND_DEADLINE_S ({s.append_deadline_s:g}) must be below SLUICE_REQUEST_BUDGET_S "
+            f"({s.request_budget_s:g}): a message outlives at least one attempt",
+        ),
+        (
+            s.request_budget_s < s.ack_deadline_s,
+            f"SLUICE_REQUEST_BUDGET_S ({s.request_budget_s:g}) must be below SLUICE_ACK_DEADLINE_S "
+            f"({s.ack_deadline_s:g}): the answer must come before Pub/Sub gives up",
+        ),
+        (
+            s.settle_s >= settled_s,
+            f"SLUICE_SETTLE_S ({s.settle_s:g}) must be at least {settled_s:g}, the sum of SLUICE_APPEND_DEADLINE_S, "
+            "SLUICE_LATE_COMMIT_MARGIN_S and SLUICE_CLOCK_SKEW_S: a later commit would be missed by readers",
+        ),
+        (
+            s.settle_s < 60,
+            f"SLUICE_SETTLE_S ({s.settle_s:g}) must be below 60: records are to be visible within a minute",
+        ),
+        (
+            s.dedupe_lookback_s >= s.retry_backoff_max_s + s.ack_deadline_s,
+            f"SLUICE_DEDUPE_LOOKBACK_S ({s.dedupe_lookback_s:g}) must be at least "
+            f"{s.retry_backoff_max_s + s.ack_deadline_s:g}, the sum of SLUICE_RETRY_BACKOFF_MAX_S and "
+            "SLUICE_ACK_DEADLINE_S: a redelivery can come that late",
+        ),
+    ]
+    return [problem for holds, problem in inequalities if not holds]
+
+
+def _size_problems(s: Settings) -> list[str]:
+    if s.max_record_bytes + ENVELOPE_BYTES > s.max_batch_bytes:
+        return [
+            f"SLUICE_MAX_RECORD_BYTES ({s.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "
+            f"SLUICE_MAX_BATCH_BYTES ({s.max_batch_bytes}): a record and its envelope must fit in one append"
+        ]
+    return []
+
+
+def _access_problems(s: Settings, environ: Mapping[str, str]) -> list[str]:
+    problems = []
+    if "query" in s.roles and not s.api_principals and not s.is_loopback:
+        problems.append(
+            f"SLUICE_API_PRINCIPALS is empty, which leaves /v1 open: name who may use it, or listen on 127.0.0.1 "
+            f"(SLUICE_HOST is {s.host})"
+        )
+    both = sorted(set(s.push_principals) & set(s.api_principals))
+    if both:
+        problems.append(
+            f"{', '.join(both)} stands in both SLUICE_PUSH_PRINCIPALS and SLUICE_API_PRINCIPALS: those who push "
+            "may only push"
+        )
+    if s.platform_iam == "trust" and "K_SERVICE" not in environ:
+        problems.append("SLUICE_PLATFORM_IAM=trust is for Cloud Run only, and this process does not run there")
+    return problems
+
+
+def settings_table() -> str:
+    """Return the settings as a Markdown table."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
+    for field in msgspec.structs.fields(Settings):
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        text = f"{default:g}" if isinstance(default, float) else str(default)
+        shown = f"`{text}`" if text else ""
+        rows.append(f"| `{PREFIX}{field.name.upper()}` | {shown} | {schema[field.name]['description']} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_table())
