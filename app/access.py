@@ -19,18 +19,29 @@ def api_guard(verifier: TokenVerifier | None) -> Guard:
     """Return the guard of `/v1`; it leaves the caller's name in `state.principal`.
 
     Without a verifier everybody is let in who names this machine by a loopback name: settings allow that on a
-    loopback address only, and the name keeps out web pages that point a name of their own at 127.0.0.1.
+    loopback address only. The name keeps out web pages that point a name of their own at 127.0.0.1, and the
+    Origin, which browsers send with every write, keeps out the forms of pages from elsewhere.
     """
 
     async def guard(connection: _Connection, _: BaseRouteHandler) -> None:
         if verifier is not None:
             connection.state.principal = await verifier.principal(connection.scope["headers"])
             return
-        host = connection.headers.get("host", "")
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if name.lower() not in _LOCAL_NAMES:
+        host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
+        if not _is_local(host):
             detail = f"the Host is {host[:100]!r}: without SLUICE_API_PRINCIPALS only localhost is answered"
+            raise ProblemError("forbidden", detail)
+        if origin is not None and not _is_local(origin.partition("://")[2]):
+            detail = (
+                f"the Origin is {origin[:100]!r}: without SLUICE_API_PRINCIPALS only pages of localhost are answered"
+            )
             raise ProblemError("forbidden", detail)
         connection.state.principal = LOCAL_PRINCIPAL
 
     return guard
+
+
+def _is_local(authority: str) -> bool:
+    """Whether `authority` (a name or address, with or without a port) is this machine's own."""
+    name = authority if authority.endswith("]") else authority.rpartition(":")[0] or authority
+    return name.lower() in _LOCAL_NAMES

@@ -161,9 +161,10 @@ _CODES = {
 }
 
 
-def _on_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    fallback = "invalid_parameter" if error.status_code < 500 else "internal"
-    code = _CODES.get(error.status_code, fallback)
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    if error.status_code >= 500:  # Litestar puts the text of what went wrong inside into the detail
+        return _on_exception(request, error)
+    code = _CODES.get(error.status_code, "invalid_parameter")
     return _response(ProblemError(code, error.detail or CATALOGUE[code].advice, headers=error.headers))
 
 

@@ -1,19 +1,22 @@
 """The issuer's public keys: fetched once, kept by their Cache-Control, refreshed in the background."""
 
 import asyncio
+import http.client
 import logging
 import re
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
+from google.auth import crypt
 
 from app.clock import MICROSECONDS, Clock
 
 _log = logging.getLogger("sluice.auth")
 _MAX_BYTES = 1024 * 1024
 _TIMEOUT_S = 5.0
-DEFAULT_MAX_AGE_S, MIN_MAX_AGE_S = 3_600.0, 60.0
+DEFAULT_MAX_AGE_S = 3_600.0
+MIN_MAX_AGE_S, MAX_MAX_AGE_S = 60.0, 86_400.0  # a key that was withdrawn is gone within a day
 COOL_DOWN_S = 30.0  # between two refreshes that unknown key ids ask for
 RETRY_BASE_S, RETRY_MAX_S = 1.0, 60.0
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
@@ -43,8 +46,8 @@ def key_fetcher(url: str) -> Fetch:
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - settings allow http(s) only
                 return read_key_set(response.read(_MAX_BYTES + 1), response.headers.get("Cache-Control", ""))
-        except (OSError, ValueError) as error:
-            raise KeySetError(f"{url}: {error}") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise KeySetError(f"{url}: {type(error).__name__}: {error}") from error
 
     return lambda: asyncio.to_thread(fetch)
 
@@ -53,7 +56,7 @@ def read_key_set(body: bytes, cache_control: str) -> FetchedKeys:
     """Read a served key set.
 
     Raises:
-        KeySetError: it is not a JSON object of key id to PEM, is empty, or is implausibly large.
+        KeySetError: it is not a JSON object of key id to PEM, is empty, holds no RSA key or is implausibly large.
     """
     if len(body) > _MAX_BYTES:
         raise KeySetError(f"the key set is larger than {_MAX_BYTES} bytes")
@@ -61,10 +64,21 @@ def read_key_set(body: bytes, cache_control: str) -> FetchedKeys:
         keys = msgspec.json.decode(body, type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise KeySetError(f"the key set is not a JSON object of key id to PEM: {error}") from None
-    if not keys:
-        raise KeySetError("the key set is empty")
+    # Another kind of key in the set is passed over; an error page in the form of JSON must not replace good keys.
+    usable = {key_id: pem for key_id, pem in keys.items() if _is_rsa(pem)}
+    if not usable:
+        raise KeySetError(f"the key set has no RSA public key or certificate among its {len(keys)} members")
     found = _MAX_AGE.search(cache_control.lower())
-    return FetchedKeys(keys, max(float(found[1]) if found else DEFAULT_MAX_AGE_S, MIN_MAX_AGE_S))
+    max_age_s = float(found[1]) if found else DEFAULT_MAX_AGE_S
+    return FetchedKeys(usable, min(max(max_age_s, MIN_MAX_AGE_S), MAX_MAX_AGE_S))
+
+
+def _is_rsa(pem: str) -> bool:
+    try:
+        crypt.RSAVerifier.from_string(pem).verify(b"", b"")
+    except (ValueError, TypeError, AttributeError):  # not PEM; or the key of another algorithm
+        return False
+    return True
 
 
 class KeySet:
@@ -100,19 +114,22 @@ class KeySet:
     async def find(self, key_id: str) -> str | None:
         """Return the PEM of `key_id`; None when the issuer does not know it.
 
-        An unknown id refreshes the keys once per cool-down, as the issuer may have rotated them.
+        An unknown id refreshes the keys once per cool-down, as the issuer may have rotated them; whoever asks
+        meanwhile waits for the refresh that is under way, rather than be told that a new key is unknown.
 
         Raises:
             KeySetError: no keys could be had so far.
         """
-        if key_id not in self._keys and self._clock.now_us() >= self._may_ask_us:
+        if key_id in self._keys:
+            return self._keys[key_id]
+        if self._refresh is not None and not self._refresh.done():
+            await asyncio.wait([self._refresh])
+        elif self._clock.now_us() >= self._may_ask_us:
             self._may_ask_us = self._clock.now_us() + round(COOL_DOWN_S * MICROSECONDS)
             try:
                 await self._refreshed()
             except KeySetError as error:
                 _log.warning("the key set cannot be refreshed: %s", error)
-        elif not self._keys and self._refresh is not None:
-            await asyncio.wait([self._refresh])
         if not self._keys:
             raise KeySetError("no key set could be fetched yet")
         return self._keys.get(key_id)

@@ -112,6 +112,7 @@ def create_app(
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=[_lifespan(keys, store, settings)],
+        logging_config=None,  # the service's own (telemetry.configure_logging), and none at all in tests
         openapi_config=_OPENAPI,
         request_max_body_size=settings.max_body_bytes,
     )

@@ -110,7 +110,7 @@ def load_record_type(spec: str) -> type[msgspec.Struct]:
         raise RecordTypeError(f"SLUICE_RECORD={spec!r}: expected package.module:Type, such as app.record:Record")
     try:
         found = getattr(importlib.import_module(module_name), type_name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         raise RecordTypeError(f"SLUICE_RECORD={spec!r} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, msgspec.Struct)):
         raise RecordTypeError(f"SLUICE_RECORD={spec!r} is {found!r}: expected a msgspec.Struct")

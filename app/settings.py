@@ -16,7 +16,7 @@ PREFIX = "SLUICE_"
 MIB = 1024 * 1024
 # Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON they may double and more.
 ENVELOPE_BYTES = 500_000
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
 
 
@@ -147,7 +147,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         name = path.rstrip("`").split("[")[0]
-        raise SettingsError(f"{PREFIX}{name.upper()}: {message[:1].lower()}{message[1:]}") from None
+        variable = PREFIX + name.upper()
+        variable = variable if variable in environ else "PORT"
+        raise SettingsError(f"{variable}: {message[:1].lower()}{message[1:]}") from None
     problems = [*_clock_problems(settings), *_size_problems(settings), *_access_problems(settings, environ)]
     if problems:
         raise SettingsError("; ".join(problems))
@@ -198,7 +200,7 @@ def _size_problems(s: Settings) -> list[str]:
 
 def _access_problems(s: Settings, environ: Mapping[str, str]) -> list[str]:
     problems = []
-    if "query" in s.roles and not s.api_principals and not s.is_loopback:
+    if not s.api_principals and not s.is_loopback:  # whatever the roles: ingest has POST /v1/records
         problems.append(
             f"SLUICE_API_PRINCIPALS is empty, which leaves /v1 open: name who may use it, or listen on 127.0.0.1 "
             f"(SLUICE_HOST is {s.host})"

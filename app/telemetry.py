@@ -77,8 +77,9 @@ class _JsonLines(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-def configure_logging(stream: TextIO = sys.stdout) -> None:
-    """Send the service's logs to `stream`: readable lines on a terminal, JSON lines elsewhere."""
+def configure_logging(stream: TextIO | None = None) -> None:
+    """Send the service's logs to `stream`, or stdout: readable lines on a terminal, JSON lines elsewhere."""
+    stream = sys.stdout if stream is None else stream
     handler = logging.StreamHandler(stream)
     readable = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     handler.setFormatter(readable if stream.isatty() else _JsonLines())

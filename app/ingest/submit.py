@@ -7,6 +7,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 from litestar import Request, Response, post, put
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 
 from app.errors import FieldError, ProblemError, problem_responses
 from app.ingest.admission import Admission
@@ -188,7 +189,7 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
         status_code=200,
         responses={200: _STORED, **problem_responses(_PROBLEMS)},
     )
-    async def put_record(request: _Request, record_id: str) -> Response[bytes]:
+    async def put_record(request: _Request, record_id: FromPath[str]) -> Response[bytes]:
         return await submission.take(request, record_id)
 
     return [create_records, put_record] if by_id else [create_records]

@@ -29,6 +29,7 @@ from app.ingest.verdict import (
 
 _log = logging.getLogger("sluice.writer")
 _GIVEN_UP = Unavailable("the append was given up", 1.0)
+_CLOSED = Unavailable("the instance is shutting down", 1.0)
 _MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
 
 
@@ -102,6 +103,7 @@ class Writer:
         self._paused_until_us = 0
         self._pause: Unavailable | Throttled | None = None
         self._dispatch_due = False
+        self._closed = False
         self.state = SinkState.ACTIVE
         self.detail = ""
 
@@ -122,6 +124,8 @@ class Writer:
         `reject` makes the refusal of a row durable; without it a refused row makes the message Unavailable.
         """
         now_us = self._clock.now_us()
+        if self._closed:
+            return _CLOSED
         if self._pause is not None:
             if now_us < self._paused_until_us:
                 return self._pause
@@ -149,14 +153,15 @@ class Writer:
             self._dispatch()
             await asyncio.wait([timer, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._fail(self._batcher.take_all(), Unavailable("the instance is shutting down", 1.0))
+        self._fail(self._batcher.take_all(), _CLOSED)
 
     def _dispatch(self) -> None:
         self._dispatch_due = False
-        while self._appends < self._appender.concurrency and (batch := self._batcher.take()):
+        while not self._closed and self._appends < self._appender.concurrency and (batch := self._batcher.take()):
             self._appends += 1
             self._spawn(self._run(batch))
 

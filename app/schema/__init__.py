@@ -1,6 +1,7 @@
 """One declaration, everything derived.
 
     columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
+    refusals   why a declaration is refused, and what to declare instead
     table      a table: the record's columns and the envelope's; the two tables of the service
     checks     what a store cannot hold although the type allows it (an integer beyond 64 bits, ...)
     bigquery   -> the schema JSON that `bq` and Terraform take

@@ -81,12 +81,16 @@ def _check_int(value: int) -> str | None:
 def _check_numeric(value: Decimal) -> str | None:
     if not value.is_finite():
         return "is not a finite number"
-    _, digits, exponent = value.normalize().as_tuple()
-    scale = -int(exponent)  # is_finite() has ruled out the letters an exponent may be
+    _, digits, exponent = value.as_tuple()  # not normalize(): it rounds to the context's 28 digits
+    zeros = len(digits) - len(bytes(digits).rstrip(b"\0"))
+    if zeros == len(digits):
+        return None
+    scale = -int(exponent) - zeros  # is_finite() has ruled out the letters an exponent may be
     if scale > NUMERIC_SCALE:
         return f"has {scale} decimal places: expected at most {NUMERIC_SCALE}"
-    if len(digits) - scale > NUMERIC_INTEGER_DIGITS:
-        return f"has {len(digits) - scale} digits before the point: expected at most {NUMERIC_INTEGER_DIGITS}"
+    integer_digits = len(digits) - zeros - scale
+    if integer_digits > NUMERIC_INTEGER_DIGITS:
+        return f"has {integer_digits} digits before the point: expected at most {NUMERIC_INTEGER_DIGITS}"
     return None
 
 

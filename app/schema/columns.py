@@ -6,11 +6,13 @@ every other derivation starts from them.
 
 import enum
 import re
+from typing import get_type_hints
 
 import msgspec
 from msgspec import inspect
 
 from app.record import RecordTypeError
+from app.schema.refusals import mentions_unset, reason_for, refuse, refuse_unjsonable
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MAX_DEPTH = 15  # BigQuery's limit of nested RECORDs
@@ -84,47 +86,58 @@ def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
     """
     try:
         info = inspect.type_info(record_type)
-    except (TypeError, ValueError, NameError) as error:
-        raise _refuse(record_type.__name__, f"msgspec cannot use this declaration: {error}") from error
+    except (TypeError, ValueError, NameError, NotImplementedError) as error:
+        raise refuse(_path_of_failure(record_type), f"msgspec cannot use this declaration: {error}") from error
     if not isinstance(info, inspect.StructType):  # pragma: no branch - load_record_type saw to it
         raise RecordTypeError(f"{record_type.__name__} is not a msgspec.Struct")
     return _struct_columns(info, record_type.__name__, ())
 
 
-def _refuse(path: str, reason: str) -> RecordTypeError:
-    return RecordTypeError(f"{path}: {reason}")
+def _path_of_failure(record_type: type[msgspec.Struct]) -> str:
+    """Return the path of the first field that msgspec cannot use, which its message does not name."""
+    path = record_type.__name__
+    try:
+        for name, hint in get_type_hints(record_type, include_extras=True).items():
+            path = f"{record_type.__name__}.{name}"
+            inspect.type_info(hint)
+    except (TypeError, ValueError, NameError, NotImplementedError):
+        return path
+    return record_type.__name__  # pragma: no cover - what fails as a whole fails by a field
 
 
 def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]) -> tuple[Column, ...]:
     cls = info.cls
-    config = cls.__struct_config__
     if cls in outer:
-        raise _refuse(path, f"{cls.__name__} contains itself; a table cannot. Use dict[str, Any] for a JSON column")
+        raise refuse(path, f"{cls.__name__} contains itself; a table cannot. Use dict[str, Any] for a JSON column")
     if len(outer) >= MAX_DEPTH:
-        raise _refuse(path, f"nested deeper than {MAX_DEPTH} levels, BigQuery's limit")
-    if info.array_like:
-        raise _refuse(path, "array_like structs have no field names in JSON; remove array_like=True")
-    if info.tag_field is not None:
-        raise _refuse(path, "tagged structs add a field that has no column; remove tag=…")
-    if config.omit_defaults:
-        raise _refuse(path, "omit_defaults=True would store a default as NULL; remove it")
-    if not info.fields:
-        raise _refuse(path, f"{cls.__name__} has no fields")
+        raise refuse(path, f"nested deeper than {MAX_DEPTH} levels, BigQuery's limit")
+    for wrong, reason in (
+        (info.array_like, "array_like structs have no field names in JSON; remove array_like=True"),
+        (info.tag_field is not None, "tagged structs add a field that has no column; remove tag=…"),
+        (cls.__struct_config__.omit_defaults, "omit_defaults=True would store a default as NULL; remove it"),
+        (not info.fields, f"{cls.__name__} has no fields"),
+    ):
+        if wrong:
+            raise refuse(path, reason)
+    hints = get_type_hints(cls, include_extras=True)
+    for field in info.fields:
+        if mentions_unset(hints[field.name]):  # msgspec.inspect leaves it out
+            raise refuse(f"{path}.{field.encode_name}", "UNSET has no column value; use None")
     columns = tuple(_column(field, f"{path}.{field.encode_name}", (*outer, cls)) for field in info.fields)
     seen: dict[str, str] = {}
     for column in columns:
         twin = seen.setdefault(column.name.lower(), column.name)
         if twin != column.name:
-            raise _refuse(path, f"{twin} and {column.name} differ only in case; column names do not")
+            raise refuse(path, f"{twin} and {column.name} differ only in case; column names do not")
     return columns
 
 
 def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
     name = field.encode_name
     if not _NAME.fullmatch(name):
-        raise _refuse(path, "a column name has letters, digits and underscores, and does not begin with a digit")
+        raise refuse(path, "a column name has letters, digits and underscores, and does not begin with a digit")
     if name.lower().startswith(_RESERVED_PREFIXES):
-        raise _refuse(path, "BigQuery keeps names with this prefix for itself")
+        raise refuse(path, "BigQuery keeps names with this prefix for itself")
     info, description, roles = _unwrap_metadata(field.type, path)
     info, optional = _unwrap_optional(info, path)
     info, inner_description, inner_roles = _unwrap_metadata(info, path)
@@ -133,18 +146,18 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
     if isinstance(info, inspect.ListType):
         if optional:
             reason = "BigQuery cannot tell a missing list from an empty one; use list[…] with an empty default"
-            raise _refuse(path, reason)
+            raise refuse(path, reason)
         mode, path = Mode.REPEATED, f"{path}[]"
         info, _, item_roles = _unwrap_metadata(info.item_type, path)
         roles = roles | item_roles
         info, item_optional = _unwrap_optional(info, path)
         if item_optional:
-            raise _refuse(path, "a list cannot hold null in BigQuery; make the items not Optional")
+            raise refuse(path, "a list cannot hold null in BigQuery; make the items not Optional")
         info, _, _ = _unwrap_metadata(info, path)
         if isinstance(info, inspect.ListType):
-            raise _refuse(path, "BigQuery has no lists of lists; wrap the inner list in a Struct")
+            raise refuse(path, "BigQuery has no lists of lists; wrap the inner list in a Struct")
         if isinstance(info, inspect.AnyType):
-            raise _refuse(path, "a list of Any may hold null, which BigQuery's lists cannot; use Any for the whole")
+            raise refuse(path, "a list of Any may hold null, which BigQuery's lists cannot; use Any for the whole")
     kind, fields = _kind(info, path, outer)
     if kind is Kind.JSON and mode is Mode.REQUIRED and isinstance(info, inspect.AnyType):
         mode = Mode.NULLABLE  # Any includes null
@@ -169,7 +182,7 @@ def _unwrap_metadata(info: inspect.Type, path: str) -> tuple[inspect.Type, str, 
                 roles |= {Role(word)}
             except ValueError:
                 known = ", ".join(role.value for role in Role)
-                raise _refuse(path, f'unknown role {word!r} in extra={{"sluice": …}}; known: {known}') from None
+                raise refuse(path, f'unknown role {word!r} in extra={{"sluice": …}}; known: {known}') from None
         info = info.type
     return info, description, roles
 
@@ -177,12 +190,10 @@ def _unwrap_metadata(info: inspect.Type, path: str) -> tuple[inspect.Type, str, 
 def _unwrap_optional(info: inspect.Type, path: str) -> tuple[inspect.Type, bool]:
     if not isinstance(info, inspect.UnionType):
         return info, False
-    if any(isinstance(member, inspect.CustomType) and member.cls is msgspec.UnsetType for member in info.types):
-        raise _refuse(path, "UNSET has no column value; use None")
     members = [member for member in info.types if not isinstance(member, inspect.NoneType)]
     if len(members) != 1:
         names = " | ".join(type(member).__name__.removesuffix("Type").lower() for member in members)
-        raise _refuse(path, f"a column has one type, not {names}; use Any for a JSON column")
+        raise refuse(path, f"a column has one type, not {names}; use Any for a JSON column")
     return members[0], len(members) < len(info.types)
 
 
@@ -195,36 +206,16 @@ def _kind(info: inspect.Type, path: str, outer: tuple[type, ...]) -> tuple[Kind,
         case inspect.LiteralType():
             return _kind_of_values(list(info.values), path), ()
         case inspect.DateTimeType() if info.tz is False:
-            raise _refuse(path, "a time without an offset is no instant; use Meta(tz=True), or a date and a time field")
+            raise refuse(path, "a time without an offset is no instant; use Meta(tz=True), or a date and a time field")
         case inspect.TimeType() if info.tz:
-            raise _refuse(path, "a TIME column has no offset; use datetime, or Meta(tz=False)")
+            raise refuse(path, "a TIME column has no offset; use datetime, or Meta(tz=False)")
         case inspect.DictType():
-            _check_json(info, path)
+            refuse_unjsonable(info, path)
             return Kind.JSON, ()
         case _ if (kind := _SCALARS.get(type(info))) is not None:
             return kind, ()
         case _:
-            raise _refuse(path, _REFUSALS.get(type(info), f"{type(info).__name__} has no column type; {_USE_ANY}"))
-
-
-def _check_json(info: inspect.Type, path: str) -> None:
-    """Refuse what JSON cannot carry inside a JSON column."""
-    match info:
-        case inspect.Metadata():
-            _check_json(info.type, path)
-        case inspect.UnionType():
-            for member in info.types:
-                _check_json(member, path)
-        case inspect.ListType():
-            _check_json(info.item_type, f"{path}[]")
-        case inspect.DictType():
-            if not isinstance(_unwrap_metadata(info.key_type, path)[0], inspect.StrType):
-                raise _refuse(path, "a JSON object's keys are strings; use dict[str, …]")
-            _check_json(info.value_type, f"{path}.*")
-        case inspect.CustomType() | inspect.ExtType() | inspect.RawType():
-            raise _refuse(path, _REFUSALS[type(info)])
-        case _:
-            return
+            raise refuse(path, reason_for(info))
 
 
 def _kind_of_values(values: list[object], path: str) -> Kind:
@@ -232,13 +223,10 @@ def _kind_of_values(values: list[object], path: str) -> Kind:
     if types == {str}:
         return Kind.STRING
     if types == {int}:
-        if not all(INT64_MIN <= value <= INT64_MAX for value in values if isinstance(value, int)):
-            raise _refuse(path, "a value does not fit in 64 bits")
-        return Kind.INT64
-    raise _refuse(path, "the values of an Enum or Literal must be all str or all int to fit one column")
+        return Kind.INT64  # msgspec itself refuses values beyond 64 bits
+    raise refuse(path, "the values of an Enum or Literal must be all str or all int to fit one column")
 
 
-_USE_ANY = "use dict[str, Any] or Any for a JSON column"
 _SCALARS: dict[type[inspect.Type], Kind] = {
     inspect.BoolType: Kind.BOOL,
     inspect.IntType: Kind.INT64,
@@ -251,23 +239,6 @@ _SCALARS: dict[type[inspect.Type], Kind] = {
     inspect.DateType: Kind.DATE,
     inspect.TimeType: Kind.TIME,
     inspect.AnyType: Kind.JSON,
-}
-_REFUSALS: dict[type[inspect.Type], str] = {
-    inspect.TimeDeltaType: "BigQuery has no duration that clients agree on; use seconds as int or float",
-    inspect.NoneType: "a column that is always null holds nothing",
-    inspect.VarTupleType: "use list[…]",
-    inspect.TupleType: "a tuple's positions have no names; use a Struct",
-    inspect.SetType: "a set has no order to store; use list[…]",
-    inspect.FrozenSetType: "a set has no order to store; use list[…]",
-    inspect.DataclassType: "use msgspec.Struct for nested records",
-    inspect.TypedDictType: "use msgspec.Struct for nested records",
-    inspect.NamedTupleType: "use msgspec.Struct for nested records",
-    inspect.ByteArrayType: "use bytes",
-    inspect.MemoryViewType: "use bytes",
-    inspect.RawType: f"Raw is not validated; {_USE_ANY}",
-    inspect.ExtType: "Ext exists in MessagePack only",
-    inspect.CustomType: "not a type of msgspec; declare it with bool, int, float, Decimal, "
-    "str, bytes, datetime, date, time, UUID, Enum, Literal, list, Struct, dict, Any",
 }
 
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from app.record import RecordTypeError
-from app.schema.columns import Column, Kind, Mode, Role
+from app.schema.columns import Column, Kind, Mode, Role, flat
 from app.schema.table import Table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
@@ -69,6 +69,8 @@ def _fields(type_name: str, columns: tuple[Column, ...], prefix: str) -> list[Fi
             raise RecordTypeError(f"{type_name}.{path}: {reason}")
         if wanted and path in PARAMETERS:
             raise RecordTypeError(f"{type_name}.{path}: a parameter has this name; drop the role")
+        if column.mode is Mode.REPEATED and any(inner.roles for _, inner in flat(column.fields)):
+            raise RecordTypeError(f"{type_name}.{path}: fields inside a list cannot be compared; drop their roles")
         if wanted:
             found.append(_field(path, column))
         if column.mode is not Mode.REPEATED:

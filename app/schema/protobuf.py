@@ -39,7 +39,15 @@ def _message(name: str, columns: tuple[Column, ...]) -> DescriptorProto:
     for number, column in enumerate(columns, start=1):
         field = message.field.add(name=column.name, number=number, type=_TYPES[column.kind], label=_LABELS[column.mode])
         if column.kind is Kind.STRUCT:
-            nested = _message(f"Struct{number}", column.fields)
+            nested = _message(_type_name(number, columns), column.fields)
             message.nested_type.append(nested)
             field.type_name = nested.name
     return message
+
+
+def _type_name(number: int, columns: tuple[Column, ...]) -> str:
+    """Name the type of the field `number`: fields and nested types share one scope."""
+    name = f"Struct{number}"
+    while any(column.name == name for column in columns):
+        name += "_"
+    return name

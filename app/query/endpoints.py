@@ -1,0 +1,263 @@
+"""The routes of the query side: `/v1/records`, one record by id, `/v1/rejects` and `/v1/problems`.
+
+The framework parses nothing here: the handlers read the query string themselves, so that a misspelt parameter
+is an error and not without effect. Each route answers HEAD as it answers GET, without the body.
+"""
+
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlencode
+
+import msgspec
+from litestar import Request, Response, route
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+
+from app.clock import Clock
+from app.errors import CATALOGUE, ProblemError, problem_responses
+from app.query.feed import Feed, Page
+from app.query.formats import MEDIA_TYPES, RowFormat, choose_format
+from app.query.instants import DAY_US, SECOND_US, clamp
+from app.query.openapi import (
+    ProblemEntry,
+    ProblemList,
+    operation_ids,
+    operation_type,
+    page_response,
+    row_schema,
+    versions_response,
+)
+from app.query.params import (
+    MAX_LIMIT,
+    PAGE_PARAMETERS,
+    RECORD_PARAMETERS,
+    Window,
+    parse_nothing,
+    parse_page_request,
+    parse_versions,
+)
+from app.query.runner import QueryRunner
+from app.schema.columns import INT64_MAX, INT64_MIN, Column, Kind
+from app.schema.table import Table
+from app.settings import Settings
+
+RECORDS_PATH = "/v1/records"
+REJECTS_PATH = "/v1/rejects"
+PROBLEMS_PATH = "/v1/problems"
+_METHODS = (HttpMethod.GET, HttpMethod.HEAD)
+_FRESH = {"Cache-Control": "private, no-store"}
+_PROBLEMS = {
+    400: "A parameter or the cursor is not valid; `errors` names each parameter.",
+    401: "No token, or not a valid one.",
+    403: "The caller may not do that.",
+}
+_Request = Request[Any, Any, Any]
+
+
+def query_routes(
+    *, settings: Settings, clock: Clock, records: Table, rejects: Table, runner: QueryRunner
+) -> list[HTTPRouteHandler]:
+    """Return the routes; the ones by id only where the record type names an id."""
+    feeds = {
+        table.name: Feed(
+            runner,
+            table,
+            lookback_s=settings.dedupe_lookback_s,
+            max_window_days=settings.max_window_days,
+        )
+        for table in (records, rejects)
+    }
+    routes = [
+        _page_route(
+            RECORDS_PATH,
+            "listRecords",
+            "Read records",
+            "The records of a time window, each once, in the order they were stored: walk it with `next_cursor`, then "
+            "follow what is new with `resume_cursor`.",
+            _Pages(feeds[records.name], records, settings, clock, RECORDS_PATH),
+        ),
+        _page_route(
+            REJECTS_PATH,
+            "listRejects",
+            "Read rejected records",
+            "What could not be stored: the reason, the field, and the bytes as they came (base64). Paged as "
+            "`/v1/records` is.",
+            _Pages(feeds[rejects.name], rejects, settings, clock, REJECTS_PATH),
+        ),
+        _problems_route(),
+    ]
+    if records.id is not None:
+        routes += _record_routes(_Records(feeds[records.name], records, records.id, settings, clock))
+    return routes
+
+
+class _Pages:
+    """Answers with the pages of one table."""
+
+    def __init__(self, feed: Feed, table: Table, settings: Settings, clock: Clock, path: str) -> None:
+        self.table = table
+        self._feed, self._clock, self._path = feed, clock, path
+        self._max_window_days = settings.max_window_days
+        self._format = RowFormat(table.columns)
+
+    async def answer(self, request: _Request) -> Response[bytes]:
+        """Answer with the page that `request` asks for.
+
+        Raises:
+            ProblemError: a parameter or the cursor is not valid.
+        """
+        query = request.scope["query_string"].decode("latin-1")
+        now_us, horizon_us = self._clock.now_us(), self._feed.horizon_us()
+        asked = parse_page_request(
+            query,
+            now_us=now_us,
+            horizon_us=horizon_us,
+            max_window_days=self._max_window_days,
+        )
+        page = await self._feed.page(asked, horizon_us)
+        chosen = choose_format(asked.format, ",".join(request.headers.getall("accept", [])))
+        headers = {
+            **_FRESH,
+            "Vary": "Accept",
+            "Sluice-Resume-Cursor": page.resume_cursor,
+            **self._next_headers(request, query, page),
+        }
+        return _response(request, self._format.page(page, chosen), MEDIA_TYPES[chosen], headers)
+
+    def _next_headers(self, request: _Request, query: str, page: Page) -> dict[str, str]:
+        if page.next_cursor is None:
+            return {}
+        kept = [(name, text) for name, text in parse_qsl(query) if name not in {"since", "until", "cursor"}]
+        path = request.scope.get("root_path", "") + self._path
+        url = f"{path}?{urlencode([*kept, ('cursor', page.next_cursor)])}"
+        return {"Link": f'<{url}>; rel="next"', "Sluice-Next-Cursor": page.next_cursor}
+
+
+class _Records:
+    """Answers with one record."""
+
+    def __init__(self, feed: Feed, table: Table, id_column: Column, settings: Settings, clock: Clock) -> None:
+        self.table = table
+        self._feed, self._id, self._clock = feed, id_column, clock
+        self._retention_us = settings.retention_days * DAY_US
+        # Instances' clocks differ: a row may be stamped a little later than it is here.
+        self._ahead_us = round(settings.clock_skew_s * SECOND_US) + 1
+        self._format = RowFormat(table.columns)
+
+    async def answer(self, request: _Request) -> Response[bytes]:
+        """Answer with the record whose id stands in the path: freshly read, not only as far as it is settled.
+
+        Raises:
+            ProblemError: there is no such record, or a parameter is not valid.
+        """
+        want_all = parse_versions(request.scope["query_string"].decode("latin-1"))
+        text = id_in_path(request)
+        now_us = self._clock.now_us()
+        window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
+        limit = MAX_LIMIT + 1 if want_all else 1
+        rows = await self._feed.versions(self._parse_id(text), window, limit)
+        if not rows:
+            raise _no_record(text)
+        if want_all:
+            body = self._format.versions(rows[:MAX_LIMIT], complete=len(rows) <= MAX_LIMIT)
+        else:
+            body = self._format.record(rows[0])
+        return _response(request, body, MEDIA_TYPES["json"], _FRESH)
+
+    def _parse_id(self, text: str) -> str | int:
+        if self._id.kind is Kind.STRING:
+            return text
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) <= 19):
+            raise _no_record(text)
+        number = int(text)
+        if str(number) != text or not INT64_MIN <= number <= INT64_MAX:
+            raise _no_record(text)
+        return number
+
+
+def id_in_path(request: _Request) -> str:
+    """Return the id after `/v1/records/`, exactly: the framework's own drops empty segments and the last slash."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return unquote(raw.partition(b"?")[0].decode("latin-1")).partition(f"{RECORDS_PATH}/")[2]
+
+
+def _no_record(text: str) -> ProblemError:
+    return ProblemError("not_found", f"there is no record with the id {text[:128]!r}")
+
+
+def _response(request: _Request, body: bytes, media_type: str, headers: dict[str, str]) -> Response[bytes]:
+    content = b"" if request.method == HttpMethod.HEAD else body
+    headers = {**headers, "Content-Type": media_type, "Content-Length": str(len(body))}
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _page_route(path: str, name: str, summary: str, description: str, pages: _Pages) -> HTTPRouteHandler:
+    @route(
+        path,
+        http_method=_METHODS,
+        operation_id=operation_ids(name),
+        operation_class=operation_type(PAGE_PARAMETERS, page_response(row_schema(pages.table.columns))),
+        summary=summary,
+        description=description,
+        tags=["query"],
+        responses=problem_responses(_PROBLEMS),
+    )
+    async def read_page(request: _Request) -> Response[bytes]:
+        return await pages.answer(request)
+
+    return read_page
+
+
+def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
+    answer = versions_response(row_schema(records.table.columns))
+
+    @route(
+        RECORDS_PATH + "/{record_id:str}",
+        http_method=_METHODS,
+        operation_id=operation_ids("getRecord"),
+        operation_class=operation_type(RECORD_PARAMETERS, answer, path="record_id"),
+        summary="Read one record",
+        description="The latest version of the record with this id, as soon as it is stored; or all its versions.",
+        tags=["query"],
+        responses=problem_responses({**_PROBLEMS, 404: "There is no record with this id."}),
+    )
+    async def read_record(request: _Request) -> Response[bytes]:
+        return await records.answer(request)
+
+    # An id may hold slashes; the route above ends at the first.
+    @route(RECORDS_PATH + "/{record_id:str}/{rest:path}", http_method=_METHODS, include_in_schema=False)
+    async def read_record_with_slashes(request: _Request) -> Response[bytes]:
+        return await records.answer(request)
+
+    return [read_record, read_record_with_slashes]
+
+
+def _problems_route() -> HTTPRouteHandler:
+    problems = [
+        ProblemEntry(
+            type=f"{PROBLEMS_PATH}#{code}",
+            code=code,
+            status=kind.status,
+            title=kind.title,
+            advice=kind.advice,
+        )
+        for code, kind in CATALOGUE.items()
+    ]
+    body = msgspec.json.encode(ProblemList(problems))
+
+    @route(
+        PROBLEMS_PATH,
+        http_method=_METHODS,
+        operation_id=operation_ids("listProblems"),
+        summary="Read the catalogue of problems",
+        description="Every `code` of a problem document, with its status and what to do about it.",
+        tags=["query"],
+        responses=problem_responses(_PROBLEMS),
+    )
+    async def read_problems(request: _Request) -> Response[ProblemList]:
+        parse_nothing(request.scope["query_string"].decode("latin-1"))
+        headers = {"Cache-Control": "private, max-age=3600"}
+        # The annotation is for the OpenAPI document; the list was encoded once, above.
+        return cast("Response[ProblemList]", _response(request, body, MEDIA_TYPES["json"], headers))
+
+    return read_problems

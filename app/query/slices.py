@@ -1,0 +1,52 @@
+"""Cut a window into slices, so that a page reads no more of the table than it needs.
+
+Nobody knows how dense the rows lie, so the first slice is short and each next one is four times as long, up to
+a limit. The store is asked slice by slice until the page is full: where rows are plenty the first slice has
+them all, and an idle month is over after three dozen queries.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from app.query.instants import DAY_US, HOUR_US, MINUTE_US
+
+_GROWTH = 4
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """A part of a window: [from_us, to_us)."""
+
+    from_us: int
+    to_us: int
+
+
+def feed_slices(since_us: int, until_us: int, *, descending: bool) -> Iterator[Slice]:
+    """Yield the slices of [since_us, until_us), the ones to be read first first; none of them exceeds a day."""
+    return _slices(since_us, until_us, descending=descending, first_us=MINUTE_US, longest_us=DAY_US)
+
+
+def look_up_slices(since_us: int, until_us: int) -> Iterator[Slice]:
+    """Yield the slices of a search for one id, newest first.
+
+    The id is what the table is clustered by, so a long slice costs little: they grow without a limit.
+    """
+    return _slices(since_us, until_us, descending=True, first_us=HOUR_US, longest_us=None)
+
+
+def _slices(
+    since_us: int, until_us: int, *, descending: bool, first_us: int, longest_us: int | None
+) -> Iterator[Slice]:
+    length_us = first_us
+    while since_us < until_us:
+        if descending:
+            edge_us = max(until_us - length_us, since_us)
+            yield Slice(edge_us, until_us)
+            until_us = edge_us
+        else:
+            edge_us = min(since_us + length_us, until_us)
+            yield Slice(since_us, edge_us)
+            since_us = edge_us
+        length_us *= _GROWTH
+        if longest_us is not None:
+            length_us = min(length_us, longest_us)

@@ -1,0 +1,70 @@
+"""The SQL of a page, in BigQuery's dialect.
+
+A row is a *copy* when a row with its `delivery_key` was stored within the look-back before it; copies are not
+returned. Whether a row is one depends on the table alone, not on where a page or a slice begins, so pages of
+any length show the same rows. The text finds the page's candidates first and looks for earlier rows of those
+only: numbering every row of the look-back instead was eleven times slower over a busy quarter of an hour.
+"""
+
+from app.schema.table import Table
+
+IS_COPY = "_sluice_is_copy"
+CANDIDATES = "_sluice_candidates"
+
+
+def page_sql(table: Table, *, descending: bool, after: bool, by_id: bool = False) -> str:
+    """Return the query of the next rows of a slice, in the order of the feed.
+
+    The columns are the table's, then IS_COPY and CANDIDATES, the number of rows that were looked at. The last of
+    those is returned even when it is a copy, so that the reader knows how far they reached.
+
+    Parameters: @from_us and @to_us bound the slice, @lookback_from_us is the look-back before it and
+    @lookback_micros its length, @candidates is how many rows to look at and @row_limit how many to return; with
+    `after` @after_us and @after_key are the last row read; with `by_id` @id is the id of all rows.
+    """
+    direction, beyond = (" DESC", "<") if descending else ("", ">")
+    columns = [column.name for column in table.columns]
+    conditions = ["`ingest_time` >= @from_us", "`ingest_time` < @to_us"]
+    earlier = ["earlier.`ingest_time` >= @lookback_from_us", "earlier.`ingest_time` < @to_us"]
+    if by_id and table.id is not None:
+        conditions.append(f"`{table.id.name}` = @id")
+        # A copy has its original's id, and the table is clustered by it.
+        earlier.append(f"earlier.`{table.id.name}` = @id")
+    if after:
+        conditions.append(
+            f"(`ingest_time` {beyond} @after_us OR (`ingest_time` = @after_us AND `delivery_key` {beyond} @after_key))"
+        )
+    return f"""\
+WITH candidate AS (
+  SELECT {", ".join(f"`{name}`" for name in columns)}
+  FROM `{table.name}`
+  WHERE {_all_of(conditions)}
+  ORDER BY `ingest_time`{direction}, `delivery_key`{direction}
+  LIMIT @candidates
+), copies AS (
+  SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
+  FROM candidate
+  JOIN `{table.name}` AS earlier ON earlier.`delivery_key` = candidate.`delivery_key`
+  WHERE {_all_of(earlier)}
+    AND earlier.`ingest_time` < candidate.`ingest_time`
+    AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
+)
+SELECT {", ".join(f"candidate.`{name}`" for name in columns)},
+  copies.`delivery_key` IS NOT NULL AS `{IS_COPY}`,
+  COUNT(*) OVER () AS `{CANDIDATES}`
+FROM candidate
+LEFT JOIN copies ON copies.`ingest_time` = candidate.`ingest_time` AND copies.`delivery_key` = candidate.`delivery_key`
+WHERE TRUE
+QUALIFY copies.`delivery_key` IS NULL OR ROW_NUMBER() OVER ({_last_first(descending=descending)}) = 1
+ORDER BY candidate.`ingest_time`{direction}, candidate.`delivery_key`{direction}
+LIMIT @row_limit
+"""  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
+
+
+def _all_of(conditions: list[str]) -> str:
+    return "\n    AND ".join(conditions)
+
+
+def _last_first(*, descending: bool) -> str:
+    direction = "" if descending else " DESC"
+    return f"ORDER BY candidate.`ingest_time`{direction}, candidate.`delivery_key`{direction}"

@@ -1,0 +1,63 @@
+"""An Appender that does as a test tells it and notes what it was asked, in order."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app.ingest.appender import Outcome, Stored
+
+Reply = Outcome | asyncio.Future[Outcome] | Exception
+
+
+class ScriptedAppender:
+    """Answers each append with the next reply of the script, then with Stored. A future makes the append wait."""
+
+    concurrency = 1
+
+    def __init__(self, *replies: Reply, name: str = "records", actions: list[str] | None = None) -> None:
+        self.replies = list(replies)
+        self.batches: list[list[bytes]] = []
+        """The rows of each append, as they were asked for."""
+        self.stored: list[bytes] = []
+        """The rows of the appends that were answered with Stored."""
+        self.name, self.actions = name, [] if actions is None else actions
+
+    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
+        """Return a row that a test can read."""
+        return msgspec.json.encode({**msgspec.to_builtins(record), **envelope})
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Do as the script says."""
+        self.batches.append(list(rows))
+        self.actions.append(f"append {len(rows)} to {self.name}")
+        reply: Reply = self.replies.pop(0) if self.replies else Stored()
+        if isinstance(reply, asyncio.Future):
+            reply = await reply
+        if isinstance(reply, Exception):
+            raise reply
+        if isinstance(reply, Stored):
+            self.stored.extend(rows)
+        self.actions.append(f"{type(reply).__name__} from {self.name}")
+        return reply
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the stored rows as the test's JSON."""
+        return [msgspec.json.decode(row) for row in self.stored]
+
+
+def reply_later() -> asyncio.Future[Outcome]:
+    """Return a reply that the test gives when it wants to."""
+    return asyncio.get_running_loop().create_future()
+
+
+async def turns(count: int = 20) -> None:
+    """Let everything that can run, run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def constant(value: float) -> Callable[[], float]:
+    """Return a jitter that is always `value`."""
+    return lambda: value

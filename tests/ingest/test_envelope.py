@@ -1,0 +1,132 @@
+"""Opening pushes: both forms, both spellings, and what is not one."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.ingest.envelope import EnvelopeError, Message, open_push, trace_id
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+
+
+def wrapped(message: bytes, rest: bytes = b"") -> Message:
+    """Open a wrapped push of this `message` member."""
+    return open_push([(b"content-type", b"application/json")], b'{"message":' + message + rest + b"}")
+
+
+def test_a_wrapped_push_in_the_services_full_form() -> None:
+    """Everything that Pub/Sub sends finds its place; its traces are those of the publisher."""
+    message = wrapped(
+        b'{"attributes":{"content-type":"application/x-ndjson","content-encoding":"gzip",'
+        b'"googclient_traceparent":"' + TRACEPARENT.encode() + b'"},"data":"aGk=","messageId":"7","message_id":"7",'
+        b'"orderingKey":"k","publishTime":"2026-01-31T12:00:00.5Z","publish_time":"2026-01-31T12:00:00.5Z"}',
+        b',"subscription":"projects/p/subscriptions/s","deliveryAttempt":3',
+    )
+    assert message == Message(
+        key="7:1769860800500000",
+        data=b"hi",
+        content_type="application/x-ndjson",
+        content_encoding="gzip",
+        attributes={
+            "content-type": "application/x-ndjson",
+            "content-encoding": "gzip",
+            "googclient_traceparent": TRACEPARENT,
+        },
+        subscription_name="projects/p/subscriptions/s",
+        message_id="7",
+        publish_time=datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC),
+        ordering_key="k",
+        trace_id=TRACE,
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"messageId":"7","publishTime":"2026-01-31T12:00:00Z","orderingKey":"k"}',
+        b'{"message_id":"7","publish_time":"2026-01-31T12:00:00Z","ordering_key":"k"}',
+        b'{"messageId":"7","publishTime":"2026-01-31T13:00:00+01:00","orderingKey":"k","attributes":null,"future":1}',
+    ],
+)
+def test_either_spelling_will_do_and_most_members_may_be_absent(message: bytes) -> None:
+    """Data, attributes, ordering key and the subscription are optional, and unknown members are let be."""
+    opened = wrapped(message)
+    assert (opened.key, opened.ordering_key, opened.data) == ("7:1769860800000000", "k", b"")
+    assert opened.attributes == {}
+    assert opened.subscription_name is None
+
+
+def test_an_unwrapped_push() -> None:
+    """The body is the data, the metadata are headers, and attributes are the headers that are no transport's."""
+    message = open_push(
+        [
+            (b"host", b"example.org"),
+            (b"authorization", b"Bearer secret"),
+            (b"content-type", b"application/json"),
+            (b"x-goog-pubsub-message-id", b"7"),
+            (b"x-goog-pubsub-publish-time", b"2026-01-31T12:00:00Z"),
+            (b"x-goog-pubsub-subscription-name", b"projects/p/subscriptions/s"),
+            (b"x-goog-pubsub-ordering-key", b"k"),
+            (b"googclient_traceparent", TRACEPARENT.encode()),
+            (b"origin", "Zürich".encode()),
+            (b"legacy", b"caf\xe9"),
+        ],
+        b"{}",
+    )
+    assert (message.key, message.data, message.content_type) == ("7:1769860800000000", b"{}", "application/json")
+    assert message.subscription_name == "projects/p/subscriptions/s"
+    assert (message.ordering_key, message.trace_id) == ("k", TRACE)
+    assert message.attributes == {
+        "content-type": "application/json",
+        "googclient_traceparent": TRACEPARENT,
+        "origin": "Zürich",
+        "legacy": "café",
+    }
+
+
+def test_wrapped_and_unwrapped_copies_of_a_message_have_one_key() -> None:
+    """Changing the subscription's form does not make copies of what was delivered before."""
+    one = wrapped(b'{"messageId":"7","publishTime":"2026-01-31T12:00:00.123Z"}')
+    headers = [(b"x-goog-pubsub-message-id", b"7"), (b"x-goog-pubsub-publish-time", b"2026-01-31T12:00:00.123000Z")]
+    assert one.key == open_push(headers, b"").key
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b"{}", "messageId is missing"),
+        (b'{"messageId":""}', "messageId is missing"),
+        (b'{"messageId":7}', "messageId"),
+        (b'{"messageId":"7","publishTime":"yesterday"}', "publishTime"),
+        (b'{"messageId":"7","publishTime":"2026-01-31T12:00:00"}', "publishTime has no UTC offset"),
+        (b'{"messageId":"7","data":"***"}', "data"),
+        (b'{"messageId":"7","attributes":{"a":1}}', "attributes"),
+        (b"[" * 100_000, "expected a Pub/Sub push body"),
+    ],
+)
+def test_what_is_no_envelope_is_named(message: bytes, words: str) -> None:
+    """The error says which member is missing or wrong."""
+    with pytest.raises(EnvelopeError, match=words):
+        wrapped(message)
+
+
+def test_an_unwrapped_push_with_a_bad_time_is_named() -> None:
+    """The header at fault is in the message."""
+    with pytest.raises(EnvelopeError, match="x-goog-pubsub-publish-time"):
+        open_push([(b"x-goog-pubsub-message-id", b"7"), (b"x-goog-pubsub-publish-time", b"soon")], b"")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", f"00-{'0' * 32}-b7ad6b7169203331-01", TRACEPARENT.upper(), TRACEPARENT + "-more"]
+)
+def test_what_is_no_traceparent_gives_no_trace(text: str) -> None:
+    """A publisher's broken trace context is not stored."""
+    assert trace_id(text) is None
+
+
+def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:
+    """Two records of one message are two deliveries; two copies of one record are one."""
+    message = wrapped(b'{"messageId":"7"}')
+    assert message.delivery_key(0) != message.delivery_key(1)
+    assert message.envelope(1)["delivery_key"] == message.delivery_key(1) == "7:0:1"

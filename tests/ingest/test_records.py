@@ -1,0 +1,187 @@
+"""Reading the records of a message: forms, limits, and the field each error names."""
+
+import gzip
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.ingest.envelope import Message
+from app.ingest.records import Limits, RecordReader, Row, field_path
+from app.ingest.rejects import Reject
+from app.record import Record
+from app.schema.table import records_table
+from tests.ingest.scripted import ScriptedAppender
+
+LIMITS = Limits(max_decompressed_bytes=10_000, max_records_per_message=100, max_record_bytes=5_000)
+GOOD = b'{"id":"a","timestamp":"2026-01-31T12:00:00Z"}'
+
+
+def read(
+    data: bytes, record_type: type[msgspec.Struct] = Record, content_type: str = "", content_encoding: str = ""
+) -> tuple[list[Row], list[Reject]]:
+    """Read a message that holds `data`."""
+    reader = RecordReader(records_table(record_type), ScriptedAppender().encode, LIMITS)
+    return reader.read(Message(key="1:0", data=data, content_type=content_type, content_encoding=content_encoding))
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type", "count"),
+    [
+        (GOOD, "", 1),
+        (b"\n " + GOOD + b"\n", "application/json", 1),
+        (b"[" + GOOD + b"," + GOOD + b"]", "application/json; charset=utf-8", 2),
+        (b" [ ] ", "", 0),
+        (GOOD + b"\n" + GOOD + b"\r\n\n" + GOOD, "application/x-ndjson", 3),
+        (GOOD + b"\n", "Application/X-NDJSON; charset=utf-8", 1),
+        (GOOD, "application/octet-stream", 1),
+    ],
+)
+def test_one_record_an_array_or_ndjson(data: bytes, content_type: str, count: int) -> None:
+    """Each form gives its records, in order, with their positions."""
+    rows, rejects = read(data, content_type=content_type)
+    assert [row.index for row in rows] == list(range(count))
+    assert rejects == []
+    assert {row.id for row in rows} <= {"a"}
+    assert {row.raw.strip() for row in rows} <= {GOOD}
+
+
+@pytest.mark.parametrize("data", [gzip.compress(GOOD), gzip.compress(GOOD[:10]) + gzip.compress(GOOD[10:])])
+def test_gzip_in_one_or_several_members(data: bytes) -> None:
+    """Compressed payloads are read like others."""
+    rows, rejects = read(data, content_encoding="GZIP")
+    assert len(rows) == 1
+    assert rejects == []
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "words"),
+    [
+        (gzip.compress(GOOD)[:-5], "bad_encoding", "ends too early"),
+        (gzip.compress(GOOD) + b"junk", "bad_encoding", "not valid gzip"),
+        (b"", "bad_encoding", "ends too early"),
+        (gzip.compress(b" " * 10_001), "too_large", "more than 10000 bytes"),
+        (gzip.compress(b" " * 6_000) * 2, "too_large", "more than 10000 bytes"),
+    ],
+)
+def test_bad_gzip_is_one_reject_with_the_bytes_as_they_came(data: bytes, reason: str, words: str) -> None:
+    """The compressed bytes are kept, not what could be made of them."""
+    rows, (reject,) = read(data, content_encoding="gzip")
+    assert rows == []
+    assert (reject.reason, reject.raw) == (reason, data)
+    assert words in reject.detail
+
+
+class Money(msgspec.Struct):
+    """An amount."""
+
+    amount: Decimal
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """A nested record with names of its own in JSON."""
+
+    order_id: int
+    total_price: Money
+    lines: list[Money] = []
+
+    def __post_init__(self) -> None:
+        """Refuse what types cannot say, in ways that a declared type may."""
+        if self.order_id == 13:
+            raise ValueError("thirteen is not an order")
+        if self.order_id == 14:
+            raise KeyError("a defect of the declaration")
+
+
+def order(**changed: Any) -> bytes:
+    """Return an order with members changed."""
+    return msgspec.json.encode({"orderId": 1, "totalPrice": {"amount": "1.5", "currency": "EUR"}} | changed)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "field", "words"),
+    [
+        (order(orderId="1"), "invalid", "orderId", "Expected `int`, got `str`"),
+        (order(orderId=2**63), "invalid", "orderId", "64 bits"),
+        (order(totalPrice={"amount": "x", "currency": "EUR"}), "invalid", "totalPrice.amount", "decimal"),
+        (order(totalPrice={"amount": "NaN", "currency": "EUR"}), "invalid", "totalPrice.amount", "finite"),
+        (order(totalPrice={"amount": "1", "currency": "eur"}), "invalid", "totalPrice.currency", "regex"),
+        (order(totalPrice={"amount": "1"}), "invalid", "totalPrice.currency", "missing required field"),
+        (order(lines=[{"amount": 1, "currency": "EUR"}, {}]), "invalid", "lines[1].amount", "missing"),
+        (order(lines=[{"amount": "1e40", "currency": "EUR"}]), "invalid", "lines[0].amount", "digits"),
+        (order(colour="red"), "invalid", "colour", "unknown field"),
+        (order(orderId=13), "invalid", None, "thirteen is not an order"),
+        (order(orderId=14), "invalid", None, "the record type refused it: KeyError"),
+        (b"3", "invalid", None, "Expected `object`"),
+        (b"null", "invalid", None, "Expected `object`"),
+        (b'{"orderId": 1,}', "malformed", None, "not valid JSON"),
+        (b'{"orderId": NaN}', "malformed", None, "not valid JSON"),
+        (b'{"totalPrice": {"amount": 1, "currency": "\xff"}}', "malformed", None, "not valid JSON"),
+        (order(orderId="x" * 5_000), "too_large", None, "expected at most 5000"),
+    ],
+)
+def test_each_error_names_the_field_as_the_producer_knows_it(
+    data: bytes, reason: str, field: str | None, words: str
+) -> None:
+    """The path is that of the JSON, with positions, and the text says what would be right."""
+    rows, (reject,) = read(data, Order)
+    assert rows == []
+    assert (reject.reason, reject.field, reject.raw) == (reason, field, data)
+    assert words in reject.detail
+
+
+def test_json_nested_beyond_reason_is_a_reject() -> None:
+    """A payload that would exhaust the stack is the record's fault."""
+    data = GOOD[:-1] + b',"data":' + b"[" * 2_000 + b"]" * 2_000 + b"}"
+    rows, (reject,) = read(data)
+    assert rows == []
+    assert (reject.reason, reject.detail) == ("malformed", "nested too deeply")
+
+
+def test_a_type_without_an_id_gives_rows_without_one() -> None:
+    """The id is None where the declaration names no field for it."""
+    (row,), _ = read(order(), Order)
+    assert row.id is None
+
+
+def test_every_record_of_an_array_stands_alone() -> None:
+    """Good and bad records of one message part ways, each with its position."""
+    rows, rejects = read(b"[" + GOOD + b',7,{"id":1},' + GOOD + b"]")
+    assert [row.index for row in rows] == [0, 3]
+    assert [(reject.index, reject.raw) for reject in rejects] == [(1, b"7"), (2, b'{"id":1}')]
+
+
+def test_a_broken_array_is_one_reject() -> None:
+    """Where the commas are not certain, neither are the records."""
+    rows, (reject,) = read(b"[" + GOOD + b", {")
+    assert rows == []
+    assert (reject.reason, reject.index) == ("malformed", 0)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["", "application/x-ndjson"]), st.sampled_from(["", "gzip"]))
+def test_no_bytes_are_lost_whatever_they_are(data: bytes, content_type: str, content_encoding: str) -> None:
+    """Arbitrary bytes end as rows or rejects, never as an exception, and each reject holds bytes of the message."""
+    rows, rejects = read(data, content_type=content_type, content_encoding=content_encoding)
+    assert rows == []
+    assert all(reject.raw in data for reject in rejects)
+    assert rejects or data.strip() in {b"[]", b"[ ]"} or content_encoding == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        ("Expected `int`, got `str` - at `$.a.b[2].c`", "a.b[2].c"),
+        ("Object missing required field `x` - at `$.a`", "a.x"),
+        ("Object contains unknown field `x`", "x"),
+        ("Expected `object`, got `int`", None),
+        ("Expected `str`, got `int` - at `$[...]`", "[...]"),
+        ("Expected `str` of length <= 3 - at `key in $.attributes`", "attributes"),
+    ],
+)
+def test_field_path_reads_msgspecs_messages(message: str, path: str | None) -> None:
+    """The path comes out of each form of message that msgspec has."""
+    assert field_path(message) == path

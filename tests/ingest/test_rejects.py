@@ -1,0 +1,32 @@
+"""The rows of what could not be stored."""
+
+import msgspec
+import pytest
+
+from app.ingest.envelope import Message
+from app.ingest.rejects import Reject, encode_reject
+from app.record import RejectedRecord
+from tests.ingest.scripted import ScriptedAppender
+
+
+@pytest.mark.parametrize(("size", "parts"), [(0, 1), (1, 1), (10, 1), (11, 2), (30, 3), (31, 4)])
+def test_large_rejects_are_cut_over_several_rows_and_lose_nothing(size: int, parts: int) -> None:
+    """Put together in the order of their parts, the rows hold the bytes as they came."""
+    raw = bytes(range(size))
+    reject = Reject(
+        message=Message(key="7:0", data=raw), index=2, reason="malformed", detail="why", field="a.b", raw=raw
+    )
+    rows = [msgspec.json.decode(row) for row in encode_reject(reject, ScriptedAppender().encode, 10)]
+    assert len(rows) == parts
+    assert b"".join(msgspec.convert(row["payload"], bytes) for row in rows) == raw
+    assert [(row["part"], row["parts"]) for row in rows] == [(part, parts) for part in range(parts)]
+    assert {(row["reason"], row["detail"], row["field"], row["message_index"]) for row in rows} == {
+        ("malformed", "why", "a.b", 2)
+    }
+    assert [row["delivery_key"] for row in rows] == ["7:0:2", *(f"7:0:2#{part}" for part in range(1, parts))]
+
+
+def test_every_reason_in_use_is_declared() -> None:
+    """The column's values are those the reader gives, so a filter on one is never a typo."""
+    declared = set(msgspec.json.schema(RejectedRecord)["$defs"]["RejectedRecord"]["properties"]["reason"]["enum"])
+    assert declared == {"malformed", "invalid", "too_large", "bad_encoding", "too_many_records", "empty", "refused"}

@@ -1,0 +1,219 @@
+"""Records over HTTP: the answers of POST and PUT, and what an Idempotency-Key means."""
+
+import asyncio
+import gzip
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from app.clock import FakeClock
+from app.ingest.appender import Appender, QuotaExceeded, SetupError, SinkState, Stored
+from app.schema.table import RECORDS, Table
+from tests.ingest.scripted import ScriptedAppender, reply_later, turns
+from tests.service import GOOD, SETTINGS, Service, running
+
+OTHER = {**GOOD, "id": "b"}
+
+
+async def post(service: Service, body: Any, **headers: str) -> httpx.Response:
+    """POST `body` (JSON, unless it is bytes); headers are named with `_` for `-`."""
+    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await service.client.post("/v1/records", content=content, headers=named)
+
+
+async def stored(service: Service) -> list[dict[str, Any]]:
+    """Read everything back through the API."""
+    answer = await service.client.get("/v1/records")
+    records: list[dict[str, Any]] = answer.json()["records"]
+    return records
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "ids"),
+    [
+        (GOOD, {}, ["a"]),
+        ([GOOD, OTHER], {}, ["a", "b"]),
+        (msgspec.json.Encoder().encode_lines([GOOD, OTHER]), {"content_type": "application/x-ndjson"}, ["a", "b"]),
+        (gzip.compress(msgspec.json.encode(GOOD)), {"content_encoding": "gzip"}, ["a"]),
+        ([], {}, []),
+    ],
+)
+async def test_stored_records_are_201_with_their_keys(body: Any, headers: dict[str, str], ids: list[str]) -> None:
+    """The answer names each record, and each can be read at once under the same keys."""
+    async with running() as service:
+        answer = await post(service, body, **headers)
+        assert answer.status_code == 201
+        told = answer.json()["records"]
+        assert [record["id"] for record in told] == ids
+        assert [record["index"] for record in told] == list(range(len(ids)))
+        read = await stored(service)
+        assert sorted(record["delivery_key"] for record in read) == sorted(record["delivery_key"] for record in told)
+        for record in read:
+            assert record["message_id"] is record["subscription_name"] is record["publish_time"] is None
+
+
+async def test_some_rejected_is_207_with_each_records_fate() -> None:
+    """The good ones are stored, the bad ones named with field and reason, and kept among the rejects."""
+    async with running() as service:
+        answer = await post(service, [GOOD, {"id": 7}])
+        assert answer.status_code == 207
+        good, bad = answer.json()["results"]
+        assert (good["index"], good["status"], good["id"]) == (0, "stored", "a")
+        assert (bad["index"], bad["status"], bad["reason"], bad["field"]) == (1, "rejected", "invalid", "id")
+        (reject,) = (await service.client.get("/v1/rejects")).json()["records"]
+        assert (reject["delivery_key"], reject["payload"]) == (bad["delivery_key"], "eyJpZCI6N30=")
+
+
+async def test_all_rejected_is_422_with_an_error_for_each() -> None:
+    """Nothing was stored, and the problem says why for every record."""
+    async with running() as service:
+        answer = await post(service, [{"id": 7}, 3])
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+        problem = answer.json()
+        assert (problem["code"], problem["rejected"]) == ("rejected", 2)
+        assert [error["name"] for error in problem["errors"]] == ["[0].id", "[1]"]
+        assert await stored(service) == []
+
+
+async def test_the_publishers_trace_is_kept() -> None:
+    """A W3C traceparent of the request ends up beside the record."""
+    async with running() as service:
+        await post(service, GOOD, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        (record,) = await stored(service)
+        assert record["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+async def test_a_repeated_request_with_its_key_stores_nothing_twice() -> None:
+    """The second answer is the first one's, rejects included."""
+    async with running() as service:
+        first = await post(service, [GOOD, {"id": 7}], idempotency_key="k1")
+        second = await post(service, [GOOD, {"id": 7}], idempotency_key="k1")
+        assert second.json() == first.json()
+        assert second.status_code == first.status_code == 207
+        assert len(await stored(service)) == 1
+        assert len((await service.client.get("/v1/rejects")).json()["records"]) == 1
+
+
+async def test_the_key_outlives_the_instances_memory() -> None:
+    """Another instance stores the copy again under the same delivery key, so readers see it once."""
+    forgetful = msgspec.structs.replace(SETTINGS, dedupe_max_messages=1)
+    async with running(forgetful) as service:
+        first = await post(service, GOOD, idempotency_key="k1")
+        await post(service, OTHER, idempotency_key="k2")
+        again = await post(service, GOOD, idempotency_key="k1")
+        assert again.json() == first.json()
+        assert [record["id"] for record in await stored(service)] == ["a", "b"]
+
+
+async def test_the_key_with_another_body_is_422() -> None:
+    """A key stands for one request."""
+    async with running() as service:
+        await post(service, GOOD, idempotency_key="k1")
+        answer = await post(service, OTHER, idempotency_key="k1")
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_conflict")
+
+
+async def test_without_a_key_each_request_is_its_own() -> None:
+    """Two equal requests are two deliveries."""
+    async with running() as service:
+        assert (await post(service, GOOD)).json() != (await post(service, GOOD)).json()
+        assert len(await stored(service)) == 2
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "caf\u00e9".encode("latin-1").decode("latin-1")])
+async def test_an_unusable_key_is_400(key: str) -> None:
+    """The problem names the header and shows a good one."""
+    async with running() as service:
+        answer = await service.client.post(
+            "/v1/records", content=msgspec.json.encode(GOOD), headers=[(b"idempotency-key", key.encode("latin-1"))]
+        )
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+        assert answer.json()["errors"][0]["name"] == "Idempotency-Key"
+
+
+async def test_put_stores_a_new_version() -> None:
+    """The latest version is what a look-up by id gives; the earlier ones are kept."""
+    async with running() as service:
+        await post(service, {**GOOD, "data": {"v": 1}})
+        answer = await service.client.put("/v1/records/a", json={**GOOD, "data": {"v": 2}})
+        assert answer.status_code == 200
+        assert answer.json()["records"][0]["id"] == "a"
+        latest = (await service.client.get("/v1/records/a")).json()
+        assert msgspec.json.encode(latest).count(b'"v":2') == 1
+        versions = (await service.client.get("/v1/records/a?versions=all")).json()["records"]
+        assert [version["data"] for version in versions] == [{"v": 2}, {"v": 1}]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (msgspec.json.encode(OTHER), "not the id in the path"),
+        (msgspec.json.encode({"timestamp": "2026-01-31T12:00:00Z"}), "not the id in the path"),
+        (msgspec.json.encode([GOOD]), "expected one record"),
+        (b"{", "expected one record"),
+        (b"[" * 5000, "expected one record"),
+    ],
+)
+async def test_put_of_something_else_is_422(body: bytes, words: str) -> None:
+    """The body is the one record that the path names."""
+    async with running() as service:
+        answer = await service.client.put("/v1/records/a", content=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "rejected")
+        assert words in answer.json()["detail"]
+        assert await stored(service) == []
+
+
+async def test_put_takes_gzip() -> None:
+    """A compressed record is checked like any other; broken gzip is told."""
+    async with running() as service:
+        body = gzip.compress(msgspec.json.encode(GOOD))
+        headers = {"content-encoding": "gzip"}
+        assert (await service.client.put("/v1/records/a", content=body, headers=headers)).status_code == 200
+        answer = await service.client.put("/v1/records/a", content=b"junk", headers=headers)
+        assert (answer.status_code, "gzip" in answer.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "code"),
+    [(QuotaExceeded("rows"), 429, "busy"), (SetupError(SinkState.NOT_FOUND, "table"), 503, "unavailable")],
+)
+async def test_what_is_not_durable_is_not_201(reply: QuotaExceeded | SetupError, status: int, code: str) -> None:
+    """The caller is told to come again, and when."""
+
+    def wrap(table: Table, appender: Appender) -> Appender:
+        return ScriptedAppender(reply) if table.name == RECORDS else appender
+
+    async with running(SETTINGS, FakeClock(), wrap) as service:
+        answer = await post(service, GOOD)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert int(answer.headers["Retry-After"]) == answer.json()["retry_after_s"] >= 10
+
+
+async def test_requests_share_the_in_flight_limit_with_pushes() -> None:
+    """One limit guards the instance, whoever comes."""
+    answer_from_store = reply_later()
+
+    def wrap(table: Table, appender: Appender) -> Appender:
+        return ScriptedAppender(answer_from_store) if table.name == RECORDS else appender
+
+    one = msgspec.structs.replace(SETTINGS, max_in_flight_messages=1)
+    async with running(one, FakeClock(), wrap) as service:
+        first = asyncio.ensure_future(service.push(GOOD))
+        await turns()
+        assert (await post(service, GOOD)).status_code == 429
+        answer_from_store.set_result(Stored())
+        assert (await first).status_code == 204
+
+
+async def test_draining_is_503_and_closes_the_connection() -> None:
+    """An instance that shuts down sends callers to another."""
+    async with running() as service:
+        await service.app.drain(1.0)
+        answer = await post(service, GOOD)
+        assert (answer.status_code, answer.json()["code"]) == (503, "draining")
+        assert answer.headers["Connection"] == "close"
+        assert (await service.push(GOOD)).status_code == 503
+        assert (await service.client.get("/health/ready")).json()["status"] == "draining"

@@ -1,0 +1,54 @@
+"""What follows each outcome of an append: the decision table."""
+
+import pytest
+
+from app.ingest.appender import (
+    Outcome,
+    QuotaExceeded,
+    RowError,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    Uncertain,
+)
+from app.ingest.verdict import Again, Bisect, Refuse, Settle, Step, Stop, Throttled, Unavailable, next_step
+
+BAD = RowError("bad", "total")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "rows", "failures", "expected"),
+    [
+        (Stored(), 3, 0, Settle()),
+        (RowsRefused({1: BAD}), 3, 0, Refuse({1: BAD})),
+        (RowsRefused({1: BAD, 3: BAD, -1: BAD}), 3, 0, Refuse({1: BAD})),
+        (RowsRefused({7: BAD}), 3, 0, Bisect()),
+        (RowsRefused({}), 3, 0, Bisect()),
+        (RowsRefused({}), 1, 0, Refuse({0: RowError("the store refused the row without a reason")})),
+        (Uncertain("gone"), 3, 0, Again(0.1)),
+        (Uncertain("gone"), 3, 3, Again(0.8)),
+        (Uncertain("gone"), 3, 10, Again(5.0)),
+        (
+            QuotaExceeded("rows"),
+            3,
+            0,
+            Stop(SinkState.QUOTA_EXHAUSTED, Throttled("the store's quota is used up: rows", 10.0)),
+        ),
+        (
+            SetupError(SinkState.NOT_FOUND, "no table"),
+            3,
+            0,
+            Stop(SinkState.NOT_FOUND, Unavailable("NOT_FOUND: no table", 30.0)),
+        ),
+        (
+            SetupError(SinkState.SCHEMA_MISMATCH, "x"),
+            3,
+            10,
+            Stop(SinkState.SCHEMA_MISMATCH, Unavailable("SCHEMA_MISMATCH: x", 300.0)),
+        ),
+    ],
+)
+def test_next_step(outcome: Outcome, rows: int, failures: int, expected: Step) -> None:
+    """Each outcome has one consequence, which depends on nothing but the values given."""
+    assert next_step(outcome, rows, failures) == expected
