@@ -53,12 +53,12 @@ class EmbeddedStore:
         Raises:
             StoreError: the file is in use, is not a DuckDB file, or its tables are not the declared ones.
         """
-        if path != ":memory:":
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
+            if path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
             connection = duckdb.connect(path)
             connection.execute("LOAD icu; SET GLOBAL TimeZone = 'UTC'")
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise StoreError(f"cannot open {path}: {_first_line(error)}") from error
         for table in tables:
             connection.execute(duckdb_ddl(table))

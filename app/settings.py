@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API wants principals.")] = (
         "127.0.0.1"
     )
-    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; $PORT counts when this is not set.")] = (
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on; $PORT counts when this is not set.")] = (
         8080
     )
     roles: Annotated[

@@ -6,7 +6,7 @@ every other derivation starts from them.
 
 import enum
 import re
-from typing import get_type_hints
+from typing import get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect
@@ -107,6 +107,7 @@ def _path_of_failure(record_type: type[msgspec.Struct]) -> str:
 
 def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]) -> tuple[Column, ...]:
     cls = info.cls
+    declared = get_origin(cls) or cls  # of a generic Struct, `cls` is the alias with its arguments
     if cls in outer:
         raise refuse(path, f"{cls.__name__} contains itself; a table cannot. Use dict[str, Any] for a JSON column")
     if len(outer) >= MAX_DEPTH:
@@ -114,12 +115,12 @@ def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]
     for wrong, reason in (
         (info.array_like, "array_like structs have no field names in JSON; remove array_like=True"),
         (info.tag_field is not None, "tagged structs add a field that has no column; remove tag=…"),
-        (cls.__struct_config__.omit_defaults, "omit_defaults=True would store a default as NULL; remove it"),
+        (declared.__struct_config__.omit_defaults, "omit_defaults=True would store a default as NULL; remove it"),
         (not info.fields, f"{cls.__name__} has no fields"),
     ):
         if wrong:
             raise refuse(path, reason)
-    hints = get_type_hints(cls, include_extras=True)
+    hints = get_type_hints(declared, include_extras=True)
     for field in info.fields:
         if mentions_unset(hints[field.name]):  # msgspec.inspect leaves it out
             raise refuse(f"{path}.{field.encode_name}", "UNSET has no column value; use None")

@@ -1,0 +1,75 @@
+"""The process around the application: listen, wait to be told to stop, drain, stop."""
+
+import asyncio
+import logging
+import signal
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from app.main import Sluice
+from app.settings import Settings
+
+_log = logging.getLogger("sluice")
+_LOOK_AGAIN_S = 0.01
+_BACKLOG = 2048  # pushes come in bursts of new connections
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message names it and says why."""
+
+
+async def serve(app: Sluice, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then admit nothing more, answer what was admitted, and return.
+
+    Raises:
+        ListenError: the address is taken, or not this machine's.
+    """
+    address = f"http://{settings.host}:{settings.port}"
+    server = Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        backlog=_BACKLOG,
+        websockets=False,
+        log_enabled=False,
+    )
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    serving = asyncio.ensure_future(server.serve())
+    stop = asyncio.ensure_future(told_to_stop.wait())
+    if await _accepts_connections(settings, serving):
+        _log.info("listening on %s", address)
+        await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
+        _log.info("stopping: admitting nothing more, answering what was admitted")
+        await app.drain(settings.shutdown_grace_s)
+        server.stop()
+    stop.cancel()
+    try:
+        await serving
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]  # the server appends a trace of its own
+        raise ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST") from None
+    _log.info("stopped")
+
+
+async def _accepts_connections(settings: Settings, serving: asyncio.Future[None]) -> bool:
+    """Wait until the server can be reached, which it does not say by itself; False when it failed."""
+    probe = asyncio.ensure_future(_reach(settings))
+    await asyncio.wait([serving, probe], return_when=asyncio.FIRST_COMPLETED)
+    probe.cancel()
+    return not serving.done()
+
+
+async def _reach(settings: Settings) -> None:
+    while True:
+        try:
+            _, connection = await asyncio.open_connection(settings.host, settings.port)
+        except OSError:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        else:
+            connection.close()
+            return

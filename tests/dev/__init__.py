@@ -1,0 +1,1 @@
+"""Tests of the laptop tools: the local Pub/Sub, its pusher and the commands."""

@@ -1,0 +1,205 @@
+"""The demonstration's checks hold when all is well, and fail when anything is not."""
+
+import base64
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from dev.demo.checks import Observed, Row, check_all, of_run
+from dev.demo.plan import Plan, make_plan
+from examples.flights import load
+
+RUN = "run-1"
+SUBSCRIPTION = "projects/p/subscriptions/s"
+BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """Return a plan of the first 100 flights."""
+    return make_plan(list(itertools.islice(load.rows(), 100)), RUN)
+
+
+def perfect(plan: Plan) -> Observed:
+    """Return what a run sees when the service makes no mistake."""
+    feed: list[Row] = []
+    rejects: list[Row] = []
+    for message in plan.messages:
+        for position in sorted(message.good.keys() | message.bad.keys()):
+            envelope: Row = {
+                "subscription_name": SUBSCRIPTION,
+                "message_id": f"id-{message.number}",
+                "publish_time": BEGUN.isoformat(),
+                "attributes": dict(message.attributes),
+                "ordering_key": message.ordering_key or None,
+                "message_index": position,
+                "delivery_key": f"id-{message.number}:{position}",
+                "ingest_time": (BEGUN + timedelta(microseconds=len(feed) + len(rejects))).isoformat(),
+                "trace_id": None,
+            }
+            if position in message.good:
+                feed.append(msgspec.to_builtins(message.good[position]) | envelope)
+            else:
+                bad = message.bad[position]
+                said = {"reason": bad.reason, "field": bad.field, "detail": "what was wrong"}
+                payload = {"payload": base64.b64encode(bad.raw).decode(), "part": 0, "parts": 1}
+                rejects.append(said | payload | envelope)
+    return Observed(
+        message_ids={message.number: f"id-{message.number}" for message in plan.messages},
+        subscription=SUBSCRIPTION,
+        feed=feed,
+        followed=list(feed),
+        resumed=[],
+        rejects=rejects,
+        redelivered={message.number: 204 for message in plan.messages if message.redeliver},
+        backlog=0,
+        dead_lettered=0,
+    )
+
+
+def failing(plan: Plan, seen: Observed) -> dict[str, tuple[str, ...]]:
+    """Return the checks that fail, by title, with their problems."""
+    return {check.title: check.problems for check in check_all(plan, seen) if not check.holds}
+
+
+def changed(seen: Observed, **changes: Any) -> Observed:
+    """Return `seen` with other members."""
+    return msgspec.structs.replace(seen, **changes)
+
+
+def edited(rows: Any, position: int, **changes: Any) -> list[Row]:
+    """Return the rows, with one of them changed."""
+    return [row | changes if at == position else row for at, row in enumerate(rows)]
+
+
+ONCE = "every good record came back exactly once, and nothing else"
+UNCHANGED = "every record came back unchanged, field by field"
+ENVELOPE = "every record carries its message's id, attributes and key"
+ORDER = "the feed is in order"
+FOLLOWED = "following the feed during the writes gave each record once"
+RESUMED = "resuming at the end gave nothing twice"
+REJECTED = "every bad record is among the rejects exactly once"
+EXPLAINED = "every reject has its reason, its field and its exact bytes"
+REDELIVERED = "every second delivery was acknowledged"
+DRAINED = "Pub/Sub has nothing left to deliver"
+
+
+def test_nothing_is_wrong_when_nothing_is_wrong(plan: Plan) -> None:
+    """All checks hold for a service that makes no mistake, and these are all the checks."""
+    checks = check_all(plan, perfect(plan))
+    assert [check.problems for check in checks if not check.holds] == []
+    everything = {ONCE, UNCHANGED, ENVELOPE, ORDER, FOLLOWED, RESUMED, REJECTED, EXPLAINED, REDELIVERED, DRAINED}
+    assert {check.title for check in checks} == everything
+
+
+WRONGS: list[tuple[str, set[str], Callable[[Observed], Observed]]] = [
+    ("a record is missing", {ONCE}, lambda seen: changed(seen, feed=seen.feed[1:])),
+    ("a record is doubled", {ONCE, ORDER}, lambda seen: changed(seen, feed=[*seen.feed, seen.feed[0]])),
+    (
+        "a record is there that nobody published",
+        {ONCE},
+        lambda seen: changed(seen, feed=edited(seen.feed, 0, message_index=77)[:1] + list(seen.feed[1:])),
+    ),
+    ("a value is altered", {UNCHANGED}, lambda seen: changed(seen, feed=edited(seen.feed, 5, distance_miles=1.5))),
+    (
+        "an hour is lost in a nested time",
+        {UNCHANGED},
+        lambda seen: changed(
+            seen, feed=edited(seen.feed, 5, schedule=seen.feed[5]["schedule"] | {"arrival_local": "00:00:00"})
+        ),
+    ),
+    ("a value is nulled", {UNCHANGED}, lambda seen: changed(seen, feed=edited(seen.feed, 0, tail_number=None))),
+    ("a value has the wrong type", {UNCHANGED}, lambda seen: changed(seen, feed=edited(seen.feed, 0, carrier=7))),
+    ("a column is added", {UNCHANGED}, lambda seen: changed(seen, feed=edited(seen.feed, 0, gate="C12"))),
+    (
+        "a member is left out",
+        {UNCHANGED},
+        lambda seen: changed(
+            seen,
+            feed=[{name: value for name, value in row.items() if name != "actual"} for row in seen.feed],
+        ),
+    ),
+    ("an id is another's", {ENVELOPE}, lambda seen: changed(seen, feed=edited(seen.feed, 0, message_id="id-9"))),
+    ("a key appears", {ENVELOPE}, lambda seen: changed(seen, feed=edited(seen.feed, 0, ordering_key="UA"))),
+    ("a time is missing", {ENVELOPE}, lambda seen: changed(seen, feed=edited(seen.feed, 0, publish_time=None))),
+    (
+        "an attribute is added",
+        {ENVELOPE},
+        lambda seen: changed(
+            seen, rejects=edited(seen.rejects, 0, attributes=seen.rejects[0]["attributes"] | {"extra": "1"})
+        ),
+    ),
+    (
+        "two records change places",
+        {ORDER},
+        lambda seen: changed(seen, feed=[seen.feed[1], seen.feed[0], *seen.feed[2:]]),
+    ),
+    ("the follower missed one", {FOLLOWED}, lambda seen: changed(seen, followed=seen.followed[:-1])),
+    (
+        "the follower saw one twice",
+        {FOLLOWED},
+        lambda seen: changed(seen, followed=[*seen.followed, seen.followed[3]]),
+    ),
+    ("resuming repeats a record", {RESUMED}, lambda seen: changed(seen, resumed=[seen.feed[-1]])),
+    ("a reject is missing", {REJECTED}, lambda seen: changed(seen, rejects=seen.rejects[1:])),
+    (
+        "a reject is doubled",
+        {REJECTED, EXPLAINED},
+        lambda seen: changed(seen, rejects=[*seen.rejects, seen.rejects[0]]),
+    ),
+    (
+        "a good record was rejected",
+        {REJECTED},
+        lambda seen: changed(seen, rejects=[*seen.rejects, edited(seen.rejects, 0, message_index=9)[0]]),
+    ),
+    ("a reason is wrong", {EXPLAINED}, lambda seen: changed(seen, rejects=edited(seen.rejects, 0, reason="empty"))),
+    ("a field is wrong", {EXPLAINED}, lambda seen: changed(seen, rejects=edited(seen.rejects, 3, field="id"))),
+    ("a detail is missing", {EXPLAINED}, lambda seen: changed(seen, rejects=edited(seen.rejects, 0, detail=""))),
+    (
+        "the bytes are not the same",
+        {EXPLAINED},
+        lambda seen: changed(seen, rejects=edited(seen.rejects, 0, payload="AAAA")),
+    ),
+    ("a copy was refused", {REDELIVERED}, lambda seen: changed(seen, redelivered=dict(seen.redelivered) | {0: 503})),
+    ("a copy was not sent", {REDELIVERED}, lambda seen: changed(seen, redelivered={})),
+    ("a message waits", {DRAINED}, lambda seen: changed(seen, backlog=1)),
+    ("a message was given up", {DRAINED}, lambda seen: changed(seen, dead_lettered=1)),
+]
+
+
+@pytest.mark.parametrize(("title", "expected", "spoil"), WRONGS, ids=[title for title, _, _ in WRONGS])
+def test_every_wrong_is_found(
+    plan: Plan, title: str, expected: set[str], spoil: Callable[[Observed], Observed]
+) -> None:
+    """Whatever goes wrong, exactly the checks that are about it fail, and say what was found."""
+    found = failing(plan, spoil(perfect(plan)))
+    assert set(found) == expected, title
+    assert all(problem for problems in found.values() for problem in problems)
+
+
+def test_a_problem_says_what_was_expected_and_what_was_found(plan: Plan) -> None:
+    """The message names the record, the field and both values."""
+    seen = perfect(plan)
+    found = failing(plan, changed(seen, feed=edited(seen.feed, 0, carrier="ZZ")))
+    assert found == {UNCHANGED: ("message 0, record 0, carrier: expected 'UA', found 'ZZ'",)}
+
+
+def test_a_reject_in_parts_is_put_together(plan: Plan) -> None:
+    """A payload that was cut over several rows is compared as a whole, in the order of the parts."""
+    seen = perfect(plan)
+    whole = base64.b64decode(seen.rejects[0]["payload"])
+    parts = [
+        seen.rejects[0] | {"payload": base64.b64encode(cut).decode(), "part": part, "parts": 2}
+        for part, cut in enumerate((whole[:5], whole[5:]))
+    ]
+    assert failing(plan, changed(seen, rejects=[*reversed(parts), *seen.rejects[1:]])) == {}
+
+
+def test_records_of_other_runs_are_left_alone(plan: Plan) -> None:
+    """Only rows whose message carries the run's name count; others may be anything."""
+    own = perfect(plan).feed[0]
+    assert of_run([own, {"attributes": {"run": "run-0"}}, {"attributes": {}}, {"attributes": None}], RUN) == [own]

@@ -1,0 +1,154 @@
+"""Replaying rejected records, against a service that serves the rejects feed in pages."""
+
+import asyncio
+import gzip
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dev.__main__ import main
+from dev.pubsub.broker import Broker
+from dev.pubsub.message import Message
+from dev.pubsub.subscription import SubscriptionSettings
+from dev.rejects_feed import RejectRow
+from dev.replay import assemble
+from tests.dev.conftest import SUBSCRIPTION, TOPIC
+
+pytestmark = pytest.mark.usefixtures("pubsub_host")
+
+
+class Rejects:
+    """`GET /v1/rejects` in pages of two; keeps the queries it was sent."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.queries: list[dict[str, str]] = []
+        self.tokens: list[str] = []
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.queries.append(dict(request.query))
+        self.tokens.append(request.headers.get("Authorization", ""))
+        if request.query.get("since") == "yesterday":
+            return web.json_response({"detail": "since: 'yesterday' is neither"}, status=400)
+        start = int(request.query.get("cursor", "0"))
+        more = start + 2 < len(self.rows)
+        page = {"records": self.rows[start : start + 2], "next_cursor": str(start + 2) if more else None}
+        return web.json_response(page | {"resume_cursor": "x", "window": {}, "poll_after": 1})
+
+    def add(self, key: str, payload: bytes, reason: str = "invalid", **fields: Any) -> None:
+        row = {"reason": reason, "detail": "…", "field": None, "payload": b64encode(payload).decode()}
+        envelope = {"part": 0, "parts": 1, "attributes": {}, "ordering_key": None, "message_id": "1"}
+        self.rows.append(row | envelope | {"delivery_key": key} | fields)
+
+
+@pytest.fixture
+async def rejects() -> AsyncIterator[Rejects]:
+    """A service with a feed of rejects."""
+    served = Rejects()
+    app = web.Application()
+    app.router.add_get("/v1/rejects", served.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield served
+    await runner.cleanup()
+
+
+@pytest.fixture
+def subscribed(live_broker: Broker) -> Broker:
+    """A broker that keeps what is published."""
+    live_broker.create_topic(TOPIC)
+    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
+    return live_broker
+
+
+async def replay(rejects: Rejects, *arguments: str) -> int:
+    """Run `python -m dev replay` beside the server."""
+    return await asyncio.to_thread(main, ["replay", "--service", rejects.url, *arguments])
+
+
+def messages(broker: Broker) -> list[Message]:
+    """Return what was published."""
+    return [delivery.message for delivery in broker.pull(SUBSCRIPTION, 100)]
+
+
+async def test_rejects_are_published_with_their_attributes_and_key(
+    subscribed: Broker, rejects: Rejects, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each record comes back as it was, plus the original delivery key, over all pages of the window."""
+    for number in range(5):
+        rejects.add(f"m:1:{number}", b"{%d" % number, "malformed", attributes={"k": "v"}, ordering_key="o")
+    status = await replay(rejects, "--since", "-PT15M", "--until", "now", "--token", "secret")
+    assert status == 0
+    assert [(m.data, m.attributes, m.ordering_key) for m in messages(subscribed)] == [
+        (b"{%d" % number, {"k": "v", "sluice-delivery-key": f"m:1:{number}"}, "o") for number in range(5)
+    ]
+    first, second, third = rejects.queries
+    assert (first["since"], first["until"]) == ("-PT15M", "now")
+    assert [second["cursor"], third["cursor"]] == ["2", "4"]
+    assert set(rejects.tokens) == {"Bearer secret"}
+    assert capsys.readouterr().out == f"published 5 records (5 malformed) to {TOPIC}\n"
+
+
+async def test_only_the_reasons_asked_for(subscribed: Broker, rejects: Rejects) -> None:
+    """--reason selects, and may be repeated."""
+    for reason in ("malformed", "invalid", "refused"):
+        rejects.add(f"{reason}:0", b"{}", reason)
+    assert await replay(rejects, "--reason", "invalid", "--reason", "refused") == 0
+    assert [m.attributes["sluice-delivery-key"] for m in messages(subscribed)] == ["invalid:0", "refused:0"]
+
+
+async def test_a_dry_run_publishes_nothing(
+    subscribed: Broker, rejects: Rejects, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--dry-run lists what would be published."""
+    rejects.add("m:1:0", b'{"id": 7}')
+    assert await replay(rejects, "--dry-run") == 0
+    assert messages(subscribed) == []
+    assert capsys.readouterr().out == 'm:1:0  invalid  9 bytes  {"id": 7}\nwould publish 1 records (1 invalid)\n'
+
+
+async def test_parts_are_put_together_and_a_missing_part_is_told(
+    subscribed: Broker, rejects: Rejects, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A payload in three rows is one message; one with a row outside the window is left alone, loudly."""
+    rejects.add("big:1:0#2", b"c", part=2, parts=3)
+    rejects.add("big:1:0", b"a", part=0, parts=3)
+    rejects.add("torn:1:0#1", b"x", part=1, parts=2)
+    rejects.add("big:1:0#1", b"b", part=1, parts=3)
+    assert await replay(rejects) == 1
+    assert [(m.data, m.attributes["sluice-delivery-key"]) for m in messages(subscribed)] == [(b"abc", "big:1:0")]
+    assert "torn:1:0: a part of its payload is missing" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("subscribed")
+async def test_errors_are_told_in_one_line(rejects: Rejects, capsys: pytest.CaptureFixture[str]) -> None:
+    """The service's own explanation is shown, and so is a service that does not answer or a missing topic."""
+    rejects.add("m:1:0", b"{}")
+    assert await replay(rejects, "--since", "yesterday") == 1
+    assert "HTTP 400" in (said := capsys.readouterr().err)
+    assert "is neither" in said
+    assert await replay(rejects, "--topic", "other") == 1
+    assert "topics/other does not exist" in capsys.readouterr().err
+    rejects.url = "http://127.0.0.1:1"
+    assert await replay(rejects) == 1
+    assert "no rejects from http://127.0.0.1:1" in capsys.readouterr().err
+    rejects.url = "service.example"
+    assert await replay(rejects) == 1
+    assert "is not an http:// or https:// address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("payload", "kept"), [(gzip.compress(b"[{"), {"content-encoding": "gzip"}), (b'{"id": 7}', {})]
+)
+def test_a_record_out_of_a_compressed_message_is_not_called_compressed(payload: bytes, kept: dict[str, str]) -> None:
+    """A whole message keeps its gzip mark; a single record was stored decompressed and loses it."""
+    row = RejectRow("invalid", "m:1:0", payload, attributes={"content-encoding": "gzip"})
+    (rejected,) = assemble([row], [])
+    assert rejected.attributes == kept
+    assert rejected.payload == payload

@@ -1,0 +1,22 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dev.stats import Latencies, PushStats
+
+
+@given(st.lists(st.floats(1e-5, 100), min_size=1, max_size=200), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_percentiles_are_within_their_stated_error(values: list[float], fraction: float) -> None:
+    """A percentile is within 2.5 % of the exact one."""
+    latencies = Latencies()
+    for value in values:
+        latencies.add(value)
+    rank = next(n for n in range(1, len(values) + 1) if n >= fraction * len(values))
+    exact = sorted(values)[rank - 1]
+    assert abs(latencies.percentile_s(fraction) - exact) <= 0.025 * exact
+
+
+def test_a_snapshot_of_nothing_is_zeros() -> None:
+    """Statistics can be asked for before anything was pushed."""
+    snapshot = PushStats().snapshot()
+    assert snapshot["delivered"] == 0
+    assert snapshot["request_ms"] == {"count": 0, "p50": 0, "p90": 0, "p95": 0, "p99": 0, "max": 0}

@@ -1,0 +1,158 @@
+"""The flights that the repository carries, and the record type that describes them."""
+
+import gzip
+import hashlib
+import re
+import zipfile
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.record import Envelope
+from app.schema.columns import columns_of
+from examples.flights import build, load
+from examples.flights.record import Flight, Movement, Schedule
+
+README = load.DATA_PATH.with_name("README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    """Return the committed flights, read once."""
+    return list(load.rows())
+
+
+def test_every_row_is_a_flight(rows: list[dict[str, Any]]) -> None:
+    """Each row, as JSON, decodes as a Flight and says neither more nor less than the row."""
+    for row in rows:
+        flight = msgspec.json.decode(msgspec.json.encode(row), type=Flight)
+        served = {name: value for name, value in msgspec.to_builtins(flight).items() if value is not None}
+        if "actual" in served:
+            served["actual"] = {name: value for name, value in served["actual"].items() if value is not None}
+        assert served == row
+
+
+def test_the_count_is_the_one_stated(rows: list[dict[str, Any]]) -> None:
+    """The README's figures are those of the file."""
+    cancelled = sum(row["cancelled"] for row in rows)
+    assert f"{len(rows):,} real flights, {cancelled} of them cancelled" in README
+    assert len(rows) >= 25_000
+
+
+def test_an_id_names_one_flight(rows: list[dict[str, Any]]) -> None:
+    """No two rows share an id."""
+    assert len({row["id"] for row in rows}) == len(rows)
+
+
+def test_one_row_means_what_the_timetable_says(rows: list[dict[str, Any]]) -> None:
+    """The first row is read as the flight it was, with its departure in UTC."""
+    assert msgspec.convert(rows[0], Flight, strict=False) == Flight(
+        id="2013-01-01-UA-1545-EWR",
+        flight_date=date(2013, 1, 1),
+        departure_time=datetime(2013, 1, 1, 10, 15, tzinfo=UTC),
+        schedule=Schedule(departure_local=time(5, 15), arrival_local=time(8, 19)),
+        actual=Movement(departure_local=time(5, 17), arrival_local=time(8, 30)),
+        carrier="UA",
+        flight_number=1545,
+        tail_number="N14228",
+        origin="EWR",
+        destination="IAH",
+        departure_delay_min=2,
+        arrival_delay_min=11,
+        air_time_min=227,
+        distance_miles=1400,
+        cancelled=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("hhmm", "expected"),
+    [("5", time(0, 5)), ("515", time(5, 15)), ("2359", time(23, 59)), ("2400", time(0, 0))],
+)
+def test_a_clock_time_is_read_as_the_source_writes_it(hhmm: str, expected: time) -> None:
+    """Times are written without a colon, and midnight as 2400."""
+    assert load.clock_time(hhmm) == expected
+
+
+def test_every_field_is_described_and_none_is_reserved() -> None:
+    """Each field of the record says what it is, and leaves the envelope's names alone."""
+    columns = columns_of(Flight)
+    assert [column.name for column in columns if not column.description] == []
+    assert {column.name for column in columns}.isdisjoint(Envelope.__struct_fields__)
+
+
+def test_the_checksums_are_the_ones_stated() -> None:
+    """The README states the checksums of the file, of the CSV inside it and of its source."""
+    content = load.DATA_PATH.read_bytes()
+    stated = set(re.findall(r"`([0-9a-f]{64})`", README))
+    assert stated == {
+        hashlib.sha256(content).hexdigest(),
+        hashlib.sha256(gzip.decompress(content)).hexdigest(),
+        build.SOURCE_SHA256,
+    }
+
+
+def test_building_again_gives_the_committed_rows() -> None:
+    """The CSV built from the source package is the committed one, byte for byte."""
+    try:
+        source = build.find_source()
+    except build.SourceError as error:
+        pytest.skip(f"THE DATA SET WAS NOT REBUILT: {error}")
+    assert build.build_csv(build.read_source(source)) == gzip.decompress(load.DATA_PATH.read_bytes())
+
+
+SOURCE_COLUMNS = (
+    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,"
+    "carrier,flight,tailnum,origin,dest,air_time,distance,hour,minute,time_hour"
+)
+CANCELLED = "2013,1,1,NA,1500,NA,NA,1825,NA,AA,1925,N3EVAA,LGA,MIA,NA,1096,15,0,2013-01-01T20:00:00Z"
+FEBRUARY = "2013,2,1,456,500,-4,652,648,4,US,1117,N197UW,EWR,CLT,98,529,5,0,2013-02-01T10:00:00Z"
+
+
+def write_source(path: Path, *lines: str) -> str:
+    """Write a source archive of these rows and return its checksum."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("flights.csv", "\n".join((SOURCE_COLUMNS, *lines)))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_build_keeps_january_and_the_columns_that_matter(tmp_path: Path) -> None:
+    """Other months are dropped, NA becomes an empty field, and what is left loads as the flight it was."""
+    source = tmp_path / "flights.csv.zip"
+    sha256 = write_source(source, CANCELLED, FEBRUARY)
+    content = build.build_csv(build.read_source(source, sha256))
+    assert content.decode().splitlines() == [
+        ",".join(build.COLUMNS),
+        "1,1500,1825,,,,,AA,1925,N3EVAA,LGA,MIA,,1096",
+    ]
+    built = tmp_path / "flights.csv.gz"
+    built.write_bytes(build.compress(content))
+    (row,) = load.rows(built)
+    assert row["cancelled"] is True
+    assert "actual" not in row
+
+
+def test_the_build_is_the_same_each_time() -> None:
+    """Neither the time nor a name gets into the compressed file."""
+    compressed = build.compress(b"the same content")
+    assert compressed[3:8] == bytes(5), "flags and modification time"
+    assert compressed == build.compress(b"the same content")
+
+
+def test_the_build_refuses_another_source(tmp_path: Path) -> None:
+    """A source whose checksum is not the expected one is not read."""
+    source = tmp_path / "flights.csv.zip"
+    write_source(source, CANCELLED)
+    with pytest.raises(build.SourceError, match="SHA-256"):
+        list(build.read_source(source))
+
+
+def test_the_build_refuses_columns_that_do_not_follow(tmp_path: Path) -> None:
+    """A dropped column that could not be worked out again stops the build."""
+    source = tmp_path / "flights.csv.zip"
+    sha256 = write_source(source, CANCELLED.replace("T20:00", "T19:00"))
+    with pytest.raises(build.SourceError, match="dropped columns"):
+        build.build_csv(build.read_source(source, sha256))

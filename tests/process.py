@@ -1,0 +1,122 @@
+"""The service as a real process, with a key set served over real HTTP."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import msgspec
+
+from tests import tokens
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextmanager
+def served_keys() -> Iterator[str]:
+    """Serve the tests' key set; the value is its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = msgspec.json.encode({tokens.KEY_ID: tokens.key_pair()[1]})
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "public, max-age=3600")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/certs"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process(msgspec.Struct):
+    """A running service."""
+
+    process: asyncio.subprocess.Process
+    url: str
+
+    async def line_with(self, words: str) -> str:
+        """Read the log up to a line that contains `words`, and return it."""
+        assert self.process.stdout is not None
+        seen = []
+        async with asyncio.timeout(30):
+            while line := (await self.process.stdout.readline()).decode():
+                seen.append(line)
+                if words in line:
+                    return line
+        raise AssertionError(f"the process ended without saying {words!r}: {''.join(seen)}")
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        await self.process.wait()
+
+    async def terminate(self) -> int:
+        """End it as the platform does; return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
+
+async def start(**settings: str) -> Process:
+    """Start the service on a free port without waiting for it; settings are named without SLUICE_."""
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
+    environment |= {
+        "SLUICE_PORT": str(port),
+        "SLUICE_PUSH_PRINCIPALS": tokens.PUSHER,
+        "SLUICE_PUSH_AUDIENCE": tokens.AUDIENCE,
+        "SLUICE_TOKEN_ISSUER": tokens.ISSUER,
+    }
+    environment |= {f"SLUICE_{name.upper()}": value for name, value in settings.items()}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app",
+        cwd=ROOT,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    return Process(process, f"http://127.0.0.1:{port}")
+
+
+@asynccontextmanager
+async def serving(data_path: Path, **settings: str) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
+    """Run the service until the block ends, however it ends."""
+    with served_keys() as keys_url:
+        running = await start(token_keys_url=keys_url, data_path=str(data_path), **settings)
+        try:
+            await running.line_with("listening")
+            async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+                yield running, client
+        finally:
+            if running.process.returncode is None:
+                await running.kill()

@@ -1,0 +1,102 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from app.record import Record, RecordTypeError, load_record_type
+from app.schema.__main__ import DEFAULT_RECORD, main
+
+_DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
+
+
+@pytest.mark.parametrize("derivation", _DERIVATIONS)
+def test_each_derivation_is_printed_for_another_record(derivation: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--record` names the type whose derivation is printed, and it is whole: SQL or JSON."""
+    assert main(["--record", "examples.flights.record:Flight", derivation], DEFAULT_RECORD) == 0
+    printed = capsys.readouterr().out
+    assert "carrier" in printed
+    if derivation == "duckdb":
+        assert printed.endswith(");\n")
+    else:
+        assert json.loads(printed)
+
+
+def test_the_rejects_are_printed_whatever_the_record(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--rejects` prints the derivation of the other table."""
+    assert main(["--rejects", "duckdb"], "no.such:Type") == 0
+    assert 'CREATE TABLE IF NOT EXISTS "records_rejected"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ("Record", "expected package.module:Type"),
+        (":Record", "expected package.module:Type"),
+        ("app.record:", "expected package.module:Type"),
+        ("no.such.module:Type", "cannot be imported: No module named 'no'"),
+        ("app.record:Nothing", "cannot be imported"),
+        (".record:Record", "cannot be imported"),
+        ("app.record:Annotated", "expected a msgspec.Struct"),
+        ("app.record:load_record_type", "expected a msgspec.Struct"),
+        ("app.auth:TokenVerifier", "expected a msgspec.Struct"),
+        ("app.record:Envelope", "Envelope.subscription_name: the service adds a column of this name"),
+        ("msgspec:Struct", "Struct: Struct has no fields"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_an_error(
+    record: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record type that is missing or refused ends the command with status 2 and one line on stderr."""
+    assert main(["--record", record, "bigquery"], DEFAULT_RECORD) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_roles_that_cannot_be_played_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The filter table refuses a role by the same way."""
+    monkeypatch.setattr("app.schema.filters.PARAMETERS", frozenset({"source"}))
+    assert main(["filters"], DEFAULT_RECORD) == 2
+    assert "Record.source: a parameter has this name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["avro"], ["bigquery", "--unknown"]])
+def test_wrong_arguments_show_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What the command does not know is answered with its usage and status 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments, DEFAULT_RECORD)
+    assert ended.value.code == 2
+    assert "usage: python -m app.schema" in capsys.readouterr().err
+
+
+def test_the_module_reads_sluice_record() -> None:
+    """Run as a module, the command takes the record type from the environment and exits with its status."""
+    for record, status in [("examples.flights.record:Flight", 0), ("no.such:Type", 2)]:
+        ran = subprocess.run(
+            [sys.executable, "-m", "app.schema", "bigquery"],
+            env={**os.environ, "SLUICE_RECORD": record},
+            capture_output=True,
+            check=False,
+        )
+        assert ran.returncode == status, ran.stderr
+
+
+def test_load_record_type_imports_what_is_named() -> None:
+    """`package.module:Type` is imported."""
+    assert load_record_type("app.record:Record") is Record
+
+
+def test_a_module_that_cannot_be_parsed_is_named(
+    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake of grammar in the module of the record type is told as one line, not as a traceback."""
+    with open(os.path.join(tmp_path, "broken_record.py"), "w", encoding="utf-8") as file:
+        file.write("class Record(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RecordTypeError, match=r"SLUICE_RECORD='broken_record:Record' cannot be imported: .*syntax"):
+        load_record_type("broken_record:Record")

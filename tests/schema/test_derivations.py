@@ -1,0 +1,160 @@
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from hypothesis import HealthCheck, given, settings
+
+from app.record import Record
+from app.schema.bigquery import bigquery_schema
+from app.schema.columns import Column, Kind, Mode
+from app.schema.duckdb import duckdb_ddl, duckdb_type, quote
+from app.schema.protobuf import protobuf_descriptor
+from app.schema.table import Table, records_table, rejects_table
+from examples.flights.record import Flight
+from tests.schema.values import Field, every_form, field_lists, struct_of
+
+_Inner = struct_of("Inner", every_form())
+_Everything = msgspec.defstruct(
+    "Everything",
+    [
+        *((name, annotation) for name, annotation, _ in every_form()),
+        ("inner", _Inner),
+        ("inner_or_none", _Inner | None),
+        ("inners", list[_Inner]),  # type: ignore[valid-type] # made at run time
+    ],
+)
+TABLES = [records_table(Record), rejects_table(), records_table(Flight), records_table(_Everything)]
+tables = pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.record_type.__name__))
+
+# https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#TableFieldSchema
+_BIGQUERY_TYPES = {
+    Kind.BOOL: "BOOLEAN",
+    Kind.INT64: "INTEGER",
+    Kind.FLOAT64: "FLOAT",
+    Kind.NUMERIC: "NUMERIC",
+    Kind.STRING: "STRING",
+    Kind.BYTES: "BYTES",
+    Kind.TIMESTAMP: "TIMESTAMP",
+    Kind.DATE: "DATE",
+    Kind.TIME: "TIME",
+    Kind.JSON: "JSON",
+    Kind.STRUCT: "RECORD",
+}
+# What the Storage Write API takes for each (https://cloud.google.com/bigquery/docs/supported-data-types).
+_PROTOBUF_TYPES = {
+    Kind.BOOL: FieldDescriptor.TYPE_BOOL,
+    Kind.INT64: FieldDescriptor.TYPE_INT64,
+    Kind.FLOAT64: FieldDescriptor.TYPE_DOUBLE,
+    Kind.NUMERIC: FieldDescriptor.TYPE_STRING,
+    Kind.STRING: FieldDescriptor.TYPE_STRING,
+    Kind.BYTES: FieldDescriptor.TYPE_BYTES,
+    Kind.TIMESTAMP: FieldDescriptor.TYPE_INT64,
+    Kind.DATE: FieldDescriptor.TYPE_INT32,
+    Kind.TIME: FieldDescriptor.TYPE_STRING,
+    Kind.JSON: FieldDescriptor.TYPE_STRING,
+    Kind.STRUCT: FieldDescriptor.TYPE_MESSAGE,
+}
+
+
+def assert_bigquery_agrees(fields: list[dict[str, Any]], columns: tuple[Column, ...]) -> None:
+    """Check that BigQuery's fields are the columns, at every depth, in the form the documentation gives."""
+    assert [field["name"] for field in fields] == [column.name for column in columns]
+    for field, column in zip(fields, columns, strict=True):
+        assert set(field) <= {"name", "type", "mode", "description", "fields"}
+        assert field["type"] == _BIGQUERY_TYPES[column.kind]
+        assert field["mode"] == column.mode.value
+        assert ("fields" in field) is (column.kind is Kind.STRUCT)
+        assert_bigquery_agrees(field.get("fields", []), column.fields)
+
+
+def compiled(table: Table) -> Descriptor:
+    """Compile the table's descriptor as a file of its own, as the Storage Write API's server does."""
+    pool = DescriptorPool()
+    file = FileDescriptorProto(name="row.proto", package="row", syntax="proto2")
+    file.message_type.append(protobuf_descriptor(table))
+    pool.Add(file)  # type: ignore[no-untyped-call] # its stubs lack types
+    return pool.FindMessageTypeByName("row.Row")  # type: ignore[no-any-return,no-untyped-call] # likewise
+
+
+def assert_protobuf_agrees(message: Descriptor, columns: tuple[Column, ...]) -> None:
+    """Check that a message's fields are the columns, at every depth, numbered from 1."""
+    assert [(field.name, field.number) for field in message.fields] == [
+        (column.name, number) for number, column in enumerate(columns, start=1)
+    ]
+    for field, column in zip(message.fields, columns, strict=True):
+        assert field.type == _PROTOBUF_TYPES[column.kind]
+        assert field.is_repeated is (column.mode is Mode.REPEATED)
+        assert field.is_required is (column.mode is Mode.REQUIRED)
+        if column.kind is Kind.STRUCT:
+            assert field.message_type.containing_type is message
+            assert_protobuf_agrees(field.message_type, column.fields)
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a database without tables."""
+    with duckdb.connect(":memory:") as opened:
+        yield opened
+
+
+def assert_duckdb_agrees(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Run the table's DDL and check the columns that the database then has."""
+    connection.execute(f"DROP TABLE IF EXISTS {quote(table.name)}")
+    connection.execute(duckdb_ddl(table))
+    found = connection.execute(f"DESCRIBE {quote(table.name)}").fetchall()
+    assert [(name, type_, null) for name, type_, null, *_ in found] == [
+        (column.name, str(connection.type(duckdb_type(column))), "NO" if column.mode is Mode.REQUIRED else "YES")
+        for column in table.columns
+    ]
+
+
+@tables
+def test_the_bigquery_schema_has_the_columns(table: Table) -> None:
+    """BigQuery's schema has the table's columns with documented types and modes."""
+    assert_bigquery_agrees(bigquery_schema(table), table.columns)
+
+
+@tables
+def test_the_protobuf_descriptor_compiles_to_the_columns(table: Table) -> None:
+    """The writer schema compiles by itself, and its fields are required, optional or repeated as the columns."""
+    assert_protobuf_agrees(compiled(table), table.columns)
+
+
+@tables
+def test_duckdb_runs_the_ddl(table: Table, connection: duckdb.DuckDBPyConnection) -> None:
+    """The embedded store's table has the columns, of the declared types, NOT NULL where required."""
+    assert_duckdb_agrees(connection, table)
+
+
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(field_lists())
+def test_all_derivations_of_any_declaration_agree(connection: duckdb.DuckDBPyConnection, fields: list[Field]) -> None:
+    """However a declaration nests, the three tables derived from it have the same columns."""
+    table = records_table(struct_of("Drawn", fields))
+    assert_bigquery_agrees(bigquery_schema(table), table.columns)
+    assert_protobuf_agrees(compiled(table), table.columns)
+    assert_duckdb_agrees(connection, table)
+
+
+def test_a_column_may_have_the_name_of_a_nested_type() -> None:
+    """In protobuf fields and nested types share a scope: a column called Struct2 does not clash with one."""
+    inner = msgspec.defstruct("Inner", [("Struct1", int), ("Struct1_", int)])
+    table = records_table(msgspec.defstruct("Type", [("Struct2", int), ("legs", list[inner]), ("Struct2_", int)]))  # type: ignore[valid-type] # made at run time
+    assert_protobuf_agrees(compiled(table), table.columns)
+
+
+def test_the_descriptions_reach_bigquery() -> None:
+    """What the declaration says of a field stands in the table, for those who read it there."""
+    described = {field["name"]: field.get("description") for field in bigquery_schema(records_table(Record))}
+    assert described["source"] == "Which system sent it."
+    assert all(described.values())
+
+
+def test_quote_doubles_quotes() -> None:
+    """An identifier cannot end its own quotes."""
+    assert quote('a"; DROP TABLE x; --') == '"a""; DROP TABLE x; --"'

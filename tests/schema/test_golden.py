@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from app.schema.__main__ import DEFAULT_RECORD, main
+
+ROOT = Path(__file__).resolve().parents[2]
+_GOLDEN = Path(__file__).parent / "golden"
+_REFRESH = "it changed: look at the difference, and if it is meant, write the new output there with `python -m app.schema"
+_FILES = [
+    ("bigquery", _GOLDEN / "bigquery.json", False),
+    ("proto", _GOLDEN / "proto.json", False),
+    ("duckdb", _GOLDEN / "duckdb.sql", False),
+    ("jsonschema", _GOLDEN / "jsonschema.json", False),
+    ("filters", _GOLDEN / "filters.json", False),
+    ("duckdb", _GOLDEN / "rejects.sql", True),
+    ("bigquery", ROOT / "infra/terraform/table.schema.json", False),
+    ("bigquery", ROOT / "infra/terraform/rejects.schema.json", True),
+]
+
+
+@pytest.mark.parametrize(("derivation", "file", "rejects"), _FILES, ids=lambda value: getattr(value, "name", None))
+def test_a_committed_derivation_is_the_current_one(
+    derivation: str, file: Path, *, rejects: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is committed of the default record's derivations is what the code derives now."""
+    option = ["--rejects"] if rejects else []
+    assert main([*option, derivation], DEFAULT_RECORD) == 0
+    assert capsys.readouterr().out == file.read_text(encoding="utf-8"), (
+        f"{file.relative_to(ROOT)}: {_REFRESH} {' '.join([*option, derivation])}`"
+    )
+
+
+def test_every_golden_file_is_compared() -> None:
+    """No golden file is left behind unread."""
+    assert sorted(_GOLDEN.iterdir()) == sorted(file for _, file, _ in _FILES if file.parent == _GOLDEN)

@@ -1,0 +1,136 @@
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from app.record import Record
+from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat
+from tests.schema.values import SAMPLES, Colour, Level
+
+
+class _Inner(msgspec.Struct):
+    total: Annotated[float, Meta(description="Sum.")]
+
+
+def column(annotation: Any, **options: Any) -> Column:
+    """Return the column of a field `f` of this type."""
+    return columns_of(msgspec.defstruct("Type", [("f", annotation)], **options))[0]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind", "mode"),
+    [
+        (bool, Kind.BOOL, Mode.REQUIRED),
+        (int, Kind.INT64, Mode.REQUIRED),
+        (Annotated[int, Meta(ge=0, le=9)], Kind.INT64, Mode.REQUIRED),
+        (float, Kind.FLOAT64, Mode.REQUIRED),
+        (Decimal, Kind.NUMERIC, Mode.REQUIRED),
+        (str, Kind.STRING, Mode.REQUIRED),
+        (Annotated[str, Meta(max_length=5)], Kind.STRING, Mode.REQUIRED),
+        (bytes, Kind.BYTES, Mode.REQUIRED),
+        (Annotated[datetime, Meta(tz=True)], Kind.TIMESTAMP, Mode.REQUIRED),
+        (datetime, Kind.TIMESTAMP, Mode.REQUIRED),
+        (date, Kind.DATE, Mode.REQUIRED),
+        (time, Kind.TIME, Mode.REQUIRED),
+        (Annotated[time, Meta(tz=False)], Kind.TIME, Mode.REQUIRED),
+        (uuid.UUID, Kind.STRING, Mode.REQUIRED),
+        (Colour, Kind.STRING, Mode.REQUIRED),
+        (Level, Kind.INT64, Mode.REQUIRED),
+        (Literal["a", "b"], Kind.STRING, Mode.REQUIRED),
+        (Literal[1, 2], Kind.INT64, Mode.REQUIRED),
+        (str | None, Kind.STRING, Mode.NULLABLE),
+        (Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="x")], Kind.INT64, Mode.NULLABLE),
+        (list[str], Kind.STRING, Mode.REPEATED),
+        (list[Annotated[int, Meta(ge=0)]], Kind.INT64, Mode.REPEATED),
+        (Sequence[float], Kind.FLOAT64, Mode.REPEATED),
+        (_Inner, Kind.STRUCT, Mode.REQUIRED),
+        (_Inner | None, Kind.STRUCT, Mode.NULLABLE),
+        (list[_Inner], Kind.STRUCT, Mode.REPEATED),
+        (dict[str, int], Kind.JSON, Mode.REQUIRED),
+        (Mapping[str, int], Kind.JSON, Mode.REQUIRED),
+        (dict[str, _Inner | None], Kind.JSON, Mode.REQUIRED),
+        (dict[str, tuple[int, str]], Kind.JSON, Mode.REQUIRED),
+        (list[dict[str, int]], Kind.JSON, Mode.REPEATED),
+        (dict[str, Any] | None, Kind.JSON, Mode.NULLABLE),
+        (Any, Kind.JSON, Mode.NULLABLE),
+    ],
+    ids=str,
+)
+def test_a_type_becomes_a_column(annotation: Any, kind: Kind, mode: Mode) -> None:
+    """Every type of the design has one column, required, nullable or repeated as declared."""
+    found = column(annotation)
+    assert (found.kind, found.mode) == (kind, mode)
+    assert [inner.name for inner in found.fields] == (["total"] if kind is Kind.STRUCT else [])
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_sampled_types_have_the_expected_kinds(name: str) -> None:
+    """The values that the round trip draws belong to the kinds they claim."""
+    assert column(SAMPLES[name].annotation).kind is SAMPLES[name].kind
+
+
+def test_a_field_with_a_default_is_nullable() -> None:
+    """What a producer may leave out may be null, although the service stores the default."""
+
+    class Type(msgspec.Struct):
+        count: int = 5
+        items: list[int] = []
+
+    assert [found.mode for found in columns_of(Type)] == [Mode.NULLABLE, Mode.REPEATED]
+
+
+def test_renamed_fields_keep_both_names() -> None:
+    """The column has JSON's name, and knows the attribute it is read from."""
+    found = columns_of(msgspec.defstruct("Type", [("first_name", str)], rename="camel"))[0]
+    assert (found.name, found.attribute) == ("firstName", "first_name")
+
+
+def test_descriptions_and_roles_are_taken_from_either_side_of_optional() -> None:
+    """Meta says the same inside and outside `| None`."""
+    meta = Meta(description="How many.", extra={"sluice": ["filter", "aggregate"]})
+    for annotation in (Annotated[int | None, meta], Annotated[int, meta] | None):
+        found = column(annotation)
+        assert found.description == "How many."
+        assert found.roles == {Role.FILTER, Role.AGGREGATE}
+
+
+def test_fixed_sets_of_values_are_closed() -> None:
+    """Enum and Literal need no check of their values, other types do."""
+    assert [column(kind).closed for kind in (Level, Literal[1], int)] == [True, True, False]
+
+
+def test_inherited_fields_come_first() -> None:
+    """A record type that extends another has the columns of both, in the order of the fields."""
+
+    class Extended(Record, frozen=True, kw_only=True):
+        total: float
+
+    assert [found.name for found in columns_of(Extended)] == ["id", "timestamp", "source", "data", "total"]
+
+
+def test_a_generic_struct_is_walked_with_its_arguments() -> None:
+    """`list[Pair[int]]` has the columns of a Pair of ints."""
+    from typing import Generic, TypeVar  # noqa: PLC0415 - for this test only
+
+    item = TypeVar("item")
+
+    class Pair(msgspec.Struct, Generic[item]):
+        left: item
+        right: item | None
+
+    found = column(list[Pair[int]])
+    assert [(inner.kind, inner.mode) for inner in found.fields] == [
+        (Kind.INT64, Mode.REQUIRED),
+        (Kind.INT64, Mode.NULLABLE),
+    ]
+
+
+def test_flat_names_nested_columns_by_dotted_path() -> None:
+    """A nested column follows the STRUCT that holds it, under its path."""
+    columns = columns_of(msgspec.defstruct("Type", [("legs", list[_Inner]), ("a", int)]))
+    assert [path for path, _ in flat(columns)] == ["legs", "legs.total", "a"]

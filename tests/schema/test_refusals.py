@@ -1,0 +1,223 @@
+import dataclasses
+import enum
+import uuid
+from datetime import datetime, time, timedelta
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from app.record import RecordTypeError
+from app.schema.columns import MAX_DEPTH, columns_of
+from app.schema.table import records_table
+
+
+class _Custom:
+    pass
+
+
+class _HoldsCustom(msgspec.Struct):
+    value: list[_Custom]
+
+
+class _HoldsItself(msgspec.Struct):
+    children: "list[_HoldsItself]"
+
+
+class _JsonTree(msgspec.Struct):
+    below: "dict[str, _JsonTree]"
+    value: _Custom
+
+
+class _Tagged(msgspec.Struct, tag="t"):
+    a: int
+
+
+class _ArrayLike(msgspec.Struct, array_like=True):
+    a: int
+
+
+class _OmitsDefaults(msgspec.Struct, omit_defaults=True):
+    a: int = 1
+
+
+class _Empty(msgspec.Struct):
+    pass
+
+
+class _Unset(msgspec.Struct):
+    value: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Named(NamedTuple):
+    a: int
+
+
+class _Typed(TypedDict):
+    a: int
+
+
+@dataclasses.dataclass
+class _Data:
+    a: int
+
+
+class _MixedEnum(enum.Enum):
+    A = "a"
+    B = 1
+
+
+_BIG_ENUM = enum.IntEnum("_BIG_ENUM", {"A": 2**63})
+_NO_TYPE = "not a type of msgspec"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "path", "reason"),
+    [
+        (tuple[int, str], "f", "a tuple's positions have no names"),
+        (tuple[int, ...], "f", "use list[…]"),
+        (set[int], "f", "a set has no order"),
+        (frozenset[int], "f", "a set has no order"),
+        (list[list[int]], "f[]", "no lists of lists"),
+        (list[int | None], "f[]", "a list cannot hold null"),
+        (list[Any], "f[]", "a list of Any may hold null"),
+        (list, "f[]", "a list of Any may hold null"),
+        (list[int] | None, "f", "cannot tell a missing list from an empty one"),
+        (list[tuple[int, ...]], "f[]", "use list[…]"),
+        (int | str, "f", "a column has one type, not int | str"),
+        (list[int | str], "f[]", "a column has one type"),
+        (None, "f", "always null"),
+        (timedelta, "f", "use seconds"),
+        (_Custom, "f", _NO_TYPE),
+        (complex, "f", _NO_TYPE),
+        (object, "f", _NO_TYPE),
+        (_HoldsCustom, "f.value[]", _NO_TYPE),
+        (list[_HoldsCustom], "f[].value[]", _NO_TYPE),
+        (msgspec.Raw, "f", "Raw is not validated"),
+        (msgspec.msgpack.Ext, "f", "MessagePack only"),
+        (bytearray, "f", "use bytes"),
+        (memoryview, "f", "use bytes"),
+        (_Named, "f", "use msgspec.Struct"),
+        (_Typed, "f", "use msgspec.Struct"),
+        (_Data, "f", "use msgspec.Struct"),
+        (_HoldsItself, "f.children[]", "_HoldsItself contains itself"),
+        (_Tagged, "f", "remove tag="),
+        (_ArrayLike, "f", "remove array_like=True"),
+        (_OmitsDefaults, "f", "omit_defaults=True would store a default as NULL"),
+        (_Empty, "f", "_Empty has no fields"),
+        (Annotated[datetime, Meta(tz=False)], "f", "a time without an offset is no instant"),
+        (Annotated[time, Meta(tz=True)], "f", "a TIME column has no offset"),
+        (_MixedEnum, "f", "all str or all int"),
+        (Literal["a", 1], "f", "all str or all int"),
+        (_BIG_ENUM, "f", "2**63"),
+        (Literal[-(2**63) - 1], "f", "2**63"),
+        (dict[int, str], "f", "a JSON object's keys are strings"),
+        (dict[uuid.UUID, str], "f", "a JSON object's keys are strings"),
+        (dict, "f", "a JSON object's keys are strings"),
+        (dict[str, dict[int, int]], "f.*", "a JSON object's keys are strings"),
+        (dict[str, _Custom], "f.*", _NO_TYPE),
+        (dict[str, list[_Custom | None]], "f.*[]", _NO_TYPE),
+        (dict[str, tuple[int, _Custom]], "f.*[1]", _NO_TYPE),
+        (dict[str, _HoldsCustom], "f.*.value[]", _NO_TYPE),
+        (dict[str, _JsonTree], "f.*.value", _NO_TYPE),
+        (dict[str, Annotated[msgspec.Raw, Meta(description="x")]], "f.*", "Raw is not validated"),
+        (int | msgspec.UnsetType, "f", "UNSET has no column value"),
+        (int | None | msgspec.UnsetType, "f", "UNSET has no column value"),
+        (Annotated[int | msgspec.UnsetType, Meta(description="x")], "f", "UNSET has no column value"),
+        (list[_Unset], "f[].value", "UNSET has no column value"),
+        (Annotated[int, Meta(extra={"sluice": ["primary"]})], "f", "unknown role 'primary'"),
+    ],
+    ids=str,
+)
+def test_a_type_without_a_column_is_refused(annotation: Any, path: str, reason: str) -> None:
+    """What no column holds is refused at start-up, with the field's path and the reason."""
+    with pytest.raises(RecordTypeError) as refusal:
+        columns_of(msgspec.defstruct("Type", [("f", annotation)]))
+    at, _, why = str(refusal.value).partition(": ")
+    assert at == f"Type.{path}"
+    assert reason in why
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("1st", "does not begin with a digit"),
+        ("prix-total", "letters, digits and underscores"),
+        ("größe", "letters, digits and underscores"),
+        ("", "letters, digits and underscores"),
+        ("a b", "letters, digits and underscores"),
+        ("a" * 301, "letters, digits and underscores"),
+        ("_TABLE_x", "BigQuery keeps names with this prefix"),
+        ("_file_x", "BigQuery keeps names with this prefix"),
+        ("_PARTITIONTIME", "BigQuery keeps names with this prefix"),
+        ("_ROW_TIMESTAMP", "BigQuery keeps names with this prefix"),
+        ("__ROOT__x", "BigQuery keeps names with this prefix"),
+        ("_COLIDENTIFIERx", "BigQuery keeps names with this prefix"),
+        ("_CHANGE_TYPE", "BigQuery keeps names with this prefix"),
+    ],
+)
+def test_a_name_that_is_no_column_name_is_refused(name: str, reason: str) -> None:
+    """A field whose name in JSON cannot be a column's is refused by that name."""
+    declared = msgspec.defstruct("Type", [("f", int, msgspec.field(name=name))])
+    with pytest.raises(RecordTypeError) as refusal:
+        columns_of(declared)
+    assert str(refusal.value).startswith(f"Type.{name}: ")
+    assert reason in str(refusal.value)
+
+
+def test_a_name_of_300_characters_is_a_column_name() -> None:
+    """BigQuery's longest name is allowed."""
+    assert columns_of(msgspec.defstruct("Type", [("a" * 300, int)]))[0].name == "a" * 300
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_names_that_differ_only_in_case_are_refused(*, inside: bool) -> None:
+    """Two columns whose names differ in case only are one to the store, at the top and inside a Struct."""
+    twins = msgspec.defstruct("Twins", [("total", int), ("Total", int)])
+    declared = msgspec.defstruct("Type", [("f", list[twins])]) if inside else twins  # type: ignore[valid-type]
+    path = "Type.f[]" if inside else "Twins"
+    with pytest.raises(
+        RecordTypeError, match=f"^{path.replace('[', chr(92) + '[')}: total and Total differ only in case"
+    ):
+        columns_of(declared)
+
+
+@pytest.mark.parametrize("name", ["ingest_time", "delivery_key", "Attributes", "MESSAGE_ID", "trace_id"])
+def test_a_name_of_the_envelope_is_refused(name: str) -> None:
+    """A record cannot declare a column that the service adds, in whatever case; a nested field can."""
+    with pytest.raises(RecordTypeError, match=rf"^Type\.{name}: the service adds a column of this name"):
+        records_table(msgspec.defstruct("Type", [(name, int)]))
+    inner = msgspec.defstruct("Inner", [(name, int)])
+    assert records_table(msgspec.defstruct("Type", [("f", inner)])).record[0].fields[0].name == name
+
+
+def _nested(levels: int) -> type[msgspec.Struct]:
+    declared = msgspec.defstruct("Deepest", [("value", int)])
+    for level in range(levels):
+        declared = msgspec.defstruct(f"Level{level}", [("f", declared)])
+    return declared
+
+
+def test_too_deep_nesting_is_refused() -> None:
+    """Structs may nest as deep as BigQuery's RECORDs and no deeper."""
+    assert columns_of(_nested(MAX_DEPTH - 1))
+    with pytest.raises(RecordTypeError, match=r"nested deeper than 15 levels, BigQuery's limit"):
+        columns_of(_nested(MAX_DEPTH))
+
+
+@pytest.mark.parametrize(("declared", "reason"), [(_Empty, "no fields"), (_Tagged, "tag="), (_ArrayLike, "array_like")])
+def test_the_record_type_itself_is_held_to_the_rules(declared: type[msgspec.Struct], reason: str) -> None:
+    """The rules for nested Structs hold for the record type too."""
+    with pytest.raises(RecordTypeError, match=rf"^{declared.__name__}: .*{reason}"):
+        columns_of(declared)
+
+
+def test_an_annotation_that_names_nothing_is_refused() -> None:
+    """A forward reference to a type that does not exist is told as such, not as a traceback."""
+
+    class Type(msgspec.Struct):
+        f: "Nothing"  # type: ignore[name-defined] # noqa: F821 - what the test is about
+
+    with pytest.raises(RecordTypeError, match=r"^Type: msgspec cannot use this declaration: .*Nothing"):
+        columns_of(Type)

@@ -1,0 +1,140 @@
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from app.record import Record, RecordTypeError
+from app.schema.columns import Kind
+from app.schema.filters import PARAMETERS, FilterField, filter_table
+from app.schema.table import records_table, rejects_table
+
+_ID = Meta(extra={"sluice": ["id"]})
+_FILTER = Meta(extra={"sluice": ["filter"]})
+_AGGREGATE = Meta(extra={"sluice": ["aggregate"]})
+
+
+def _declare(*fields: Any) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Type", [*fields], kw_only=True)
+
+
+_Nested = msgspec.defstruct("Nested", [("key", Annotated[str, _ID])])
+_Plain = msgspec.defstruct("Plain", [("key", str)])
+_Filtered = msgspec.defstruct("Filtered", [("key", Annotated[str, _FILTER])])
+
+
+@pytest.mark.parametrize("annotation", [str, int, uuid.UUID, Literal["a"]])
+def test_the_id_is_a_required_scalar_at_the_top(annotation: Any) -> None:
+    """The field with the role `id` is the table's id; without one there is none."""
+    found = records_table(_declare(("a", int), ("key", Annotated[annotation, _ID])))
+    assert found.id is not None
+    assert found.id.name == "key"
+    assert records_table(_declare(("a", int))).id is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ([("key", Annotated[str | None, _ID])], "Type.key"),
+        ([("key", Annotated[str, _ID], "x")], "Type.key"),
+        ([("key", Annotated[float, _ID])], "Type.key"),
+        ([("key", Annotated[datetime, _ID])], "Type.key"),
+        ([("key", Annotated[list[str], _ID])], "Type.key"),
+        ([("key", list[Annotated[str, _ID]])], "Type.key"),
+        ([("inner", _Nested)], "Type.inner.key"),
+        ([("inner", list[_Nested])], "Type.inner.key"),  # type: ignore[valid-type] # made at run time
+        ([("key", str), ("inner", _Nested)], "Type.inner.key"),
+    ],
+)
+def test_an_id_that_cannot_be_looked_up_is_refused(fields: list[Any], path: str) -> None:
+    """An optional, nested, repeated or inexact id is refused by its path."""
+    with pytest.raises(RecordTypeError) as refusal:
+        records_table(_declare(*fields))
+    assert str(refusal.value) == f"{path}: the id is a required str, UUID or int at the top level"
+
+
+def test_two_ids_are_refused() -> None:
+    """A record has one id, and both candidates are named."""
+    with pytest.raises(RecordTypeError, match=r"^Type: one field at most is the id, not 2 \(a, inner\.key\)"):
+        records_table(_declare(("a", Annotated[int, _ID]), ("inner", _Nested)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "reason"),
+    [
+        ([("a", Annotated[list[str], _FILTER])], "a", "a list or a Struct cannot be compared"),
+        ([("a", list[Annotated[str, _FILTER]])], "a", "a list or a Struct cannot be compared"),
+        ([("a", Annotated[_Plain, _FILTER])], "a", "a list or a Struct cannot be compared"),
+        ([("a", Annotated[list[int], _AGGREGATE])], "a", "a list or a Struct cannot be compared"),
+        ([("a", list[_Filtered])], "a", "fields inside a list cannot be compared"),  # type: ignore[valid-type]
+        ([("limit", Annotated[int, _FILTER])], "limit", "a parameter has this name"),
+        ([("since", Annotated[int, _AGGREGATE])], "since", "a parameter has this name"),
+    ],
+)
+def test_a_role_that_cannot_be_played_is_refused(fields: list[Any], path: str, reason: str) -> None:
+    """A role without effect, or one that collides with a parameter, is refused rather than ignored."""
+    declared = msgspec.defstruct("Type", fields)
+    with pytest.raises(RecordTypeError, match=rf"^Type\.{path}: {reason}"):
+        filter_table(records_table(declared))
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_a_parameters_name_is_free_without_a_role(name: str) -> None:
+    """A field may be called as a parameter is, as long as no query has to name it."""
+    assert not [path for path in filter_table(records_table(_declare((name, int)))) if path == name]
+
+
+def test_a_nested_field_is_filtered_by_its_path() -> None:
+    """A field of a Struct keeps its role under a dotted path, even when a parameter has its last name."""
+    inner = msgspec.defstruct("Inner", [("limit", Annotated[float, Meta(extra={"sluice": ["filter", "aggregate"]})])])
+    found = filter_table(records_table(_declare(("fare", inner | None))))["fare.limit"]
+    assert found == FilterField(
+        path="fare.limit",
+        kind=Kind.FLOAT64,
+        operators=("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull"),
+        groupable=True,
+        aggregable=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("annotation", "operator", "offered"),
+    [
+        (bool, "lt", False),
+        (bool, "eq", True),
+        (bytes, "gt", False),
+        (bytes, "in", True),
+        (str, "prefix", True),
+        (int, "prefix", False),
+        (dict[str, Any], "lt", False),
+        (dict[str, Any], "prefix", True),
+        (datetime, "gte", True),
+    ],
+)
+def test_operators_follow_the_kind(annotation: Any, operator: str, *, offered: bool) -> None:
+    """Only what the column's kind can be compared by is offered."""
+    [found] = [
+        field
+        for path, field in filter_table(records_table(_declare(("f", Annotated[annotation, _FILTER])))).items()
+        if path == "f"
+    ]
+    assert (operator in found.operators) is offered
+
+
+def test_a_role_of_aggregation_is_no_filter() -> None:
+    """`aggregate` alone offers no operators, sums numbers and groups by what is scalar."""
+    fields = [("n", Annotated[int, _AGGREGATE]), ("s", Annotated[str, _AGGREGATE]), ("j", Annotated[Any, _AGGREGATE])]
+    found = filter_table(records_table(_declare(*fields)))
+    assert [(found[name].operators, found[name].groupable, found[name].aggregable) for name in "nsj"] == [
+        ((), True, True),
+        ((), True, False),
+        ((), False, False),
+    ]
+
+
+def test_the_tables_of_the_service_have_usable_roles() -> None:
+    """The default record and the rejects can be filtered as declared, and by the message's attributes."""
+    assert list(filter_table(records_table(Record))) == ["id", "timestamp", "source", "data", "attributes"]
+    assert list(filter_table(rejects_table())) == ["reason", "field", "attributes"]

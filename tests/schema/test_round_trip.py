@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.ingest.appender import Stored
+from tests.schema.store import Way, exact
+from tests.schema.values import SAMPLES, Field, every_form, field_lists, instances, struct_of
+
+_INNER_FIELDS = [
+    *every_form(),
+    ("no_leg", Any, st.none()),
+]
+Inner = struct_of("Inner", _INNER_FIELDS)
+_FEW: list[Field] = [
+    (name, SAMPLES[name].annotation, SAMPLES[name].values) for name in ("bytes", "instant", "decimal", "any")
+]
+Leaf = struct_of("Leaf", [*_FEW, ("parts", list[bytes], st.lists(st.binary(max_size=3), max_size=2))])
+_LEAVES = instances(Leaf, [*_FEW, ("parts", list[bytes], st.lists(st.binary(max_size=3), max_size=2))])
+_LEG_FIELDS: list[Field] = [
+    *_FEW,
+    ("leaf", Leaf, _LEAVES),
+    ("leaf_or_none", Leaf | None, st.none() | _LEAVES),
+    ("leaves", list[Leaf], st.lists(_LEAVES, max_size=2)),  # type: ignore[valid-type] # made at run time
+]
+Leg = struct_of("Leg", _LEG_FIELDS)
+_LEGS = instances(Leg, _LEG_FIELDS)
+_EVERYTHING_FIELDS: list[Field] = [
+    *every_form(),
+    ("leg", Leg, _LEGS),
+    ("leg_or_none", Leg | None, st.none() | _LEGS),
+    ("legs", list[Leg], st.lists(_LEGS, max_size=2)),  # type: ignore[valid-type] # made at run time
+]
+Everything = struct_of("Everything", _EVERYTHING_FIELDS)
+"""A field of every type in every form, at the top and below lists of Structs."""
+
+_quiet = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+
+
+@pytest.fixture(scope="module")
+def everything() -> Iterator[Way]:
+    """Give one store to all examples; each has its own message."""
+    way = Way(Everything)
+    yield way
+    way.close()
+
+
+def _assert_unchanged(way: Way, records: list[msgspec.Struct]) -> None:
+    outcome, rows = way.there([msgspec.json.encode(record) for record in records])
+    assert outcome == Stored()
+    assert [exact(way.back(row)) for row in rows] == [exact(record) for record in records]
+
+
+@settings(_quiet, max_examples=60)
+@given(st.lists(instances(Everything, _EVERYTHING_FIELDS), min_size=1, max_size=2))
+def test_a_record_of_every_type_is_served_as_it_was_sent(everything: Way, records: list[msgspec.Struct]) -> None:
+    """Any values of any types come back from the store, and through the served JSON, unchanged."""
+    _assert_unchanged(everything, records)
+
+
+@settings(_quiet, max_examples=60)
+@given(field_lists(), st.data())
+def test_any_declaration_is_served_as_it_was_sent(fields: list[Field], data: st.DataObject) -> None:
+    """Whatever Structs, lists and Optionals a declaration nests, its INSERT keeps every value in its place."""
+    drawn = struct_of("Drawn", fields)
+    records = data.draw(st.lists(instances(drawn, fields), min_size=1, max_size=3))
+    way = Way(drawn)
+    try:
+        _assert_unchanged(way, records)
+    finally:
+        way.close()
