@@ -12,6 +12,7 @@ from app.settings import Settings
 
 _log = logging.getLogger("sluice")
 _LOOK_AGAIN_S = 0.01
+_LINGER_S = 0.25  # requests that had arrived by then are answered (503) rather than cut off
 _BACKLOG = 2048  # pushes come in bursts of new connections
 
 
@@ -46,6 +47,7 @@ async def serve(app: Sluice, settings: Settings) -> None:
         await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping: admitting nothing more, answering what was admitted")
         await app.drain(settings.shutdown_grace_s)
+        await asyncio.sleep(_LINGER_S)
         server.stop()
     stop.cancel()
     try:

@@ -37,7 +37,13 @@ def protobuf_descriptor(table: Table) -> DescriptorProto:
 def _message(name: str, columns: tuple[Column, ...]) -> DescriptorProto:
     message = DescriptorProto(name=name)
     for number, column in enumerate(columns, start=1):
-        field = message.field.add(name=column.name, number=number, type=_TYPES[column.kind], label=_LABELS[column.mode])
+        field = message.field.add(
+            name=column.name,
+            number=number,
+            type=_TYPES[column.kind],
+            label=_LABELS[column.mode],
+            json_name=column.name,  # said, because those derived of user_id and userId would clash
+        )
         if column.kind is Kind.STRUCT:
             nested = _message(_type_name(number, columns), column.fields)
             message.nested_type.append(nested)

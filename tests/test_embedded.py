@@ -1,0 +1,221 @@
+"""DuckDB behind both seams: durability, the settled horizon, refusals, and opening what is there."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+
+from app.clock import FakeClock, SystemClock
+from app.embedded import EmbeddedAppender, EmbeddedStore, StoreError
+from app.ingest.appender import RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.ingest.envelope import Message
+from app.query.runner import Query
+from app.record import Record
+from app.schema.table import Table, records_table, rejects_table
+
+RECORDS, REJECTS = records_table(Record), rejects_table()
+COUNT = Query(sql="SELECT COUNT(*) AS n FROM `records`", parameters={})
+
+
+def opened(path: Path | str = ":memory:") -> EmbeddedStore:
+    """Open a store of the default tables."""
+    return EmbeddedStore.open(str(path), (RECORDS, REJECTS), SystemClock())
+
+
+def row(appender: EmbeddedAppender, record_id: str = "a", **changed: Any) -> bytes:
+    """Return an encoded row."""
+    record = Record(id=record_id, timestamp=datetime(2026, 1, 31, 12, tzinfo=UTC), **changed)
+    return appender.encode(record, Message(key=record_id, data=b"", attributes={"a": "b"}).envelope(0))
+
+
+async def test_stored_rows_are_in_the_file_when_append_returns(tmp_path: Path) -> None:
+    """Another reader of the file finds them, without the store having been closed."""
+    store = opened(tmp_path / "folder" / "data.duckdb")
+    appender = store.appender(RECORDS)
+    assert await appender.append([row(appender, "a"), row(appender, "b")]) == Stored()
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes((tmp_path / "folder" / "data.duckdb").read_bytes())
+    (tmp_path / "copy.duckdb.wal").write_bytes((tmp_path / "folder" / "data.duckdb.wal").read_bytes())
+    with duckdb.connect(str(copy)) as reader:
+        assert reader.execute("SELECT id FROM records ORDER BY id").fetchall() == [("a",), ("b",)]
+    store.close()
+
+
+async def test_values_come_back_as_the_seam_promises() -> None:
+    """JSON is raw, instants are aware and in UTC, and NULL is None."""
+    store = opened()
+    appender = store.appender(RECORDS)
+    await appender.append([row(appender, data={"x": [1.5, None, "\u0000"]})])
+    (found,) = await store.rows(
+        Query(sql="SELECT id, timestamp, source, data, attributes, ingest_time FROM `records`", parameters={})
+    )
+    assert found["timestamp"] == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert found["timestamp"].tzinfo is found["ingest_time"].tzinfo is UTC
+    assert found["source"] is None
+    assert isinstance(found["data"], msgspec.Raw)
+    assert msgspec.json.decode(found["data"]) == {"x": [1.5, None, "\u0000"]}
+    assert msgspec.json.decode(found["attributes"]) == {"a": "b"}
+    store.close()
+
+
+async def test_parameters_are_bound_by_name_and_instants_by_suffix() -> None:
+    """A name that ends in _us is an instant in microseconds; others are what they are."""
+    store = opened()
+    appender = store.appender(RECORDS)
+    await appender.append([row(appender, "a'b")])
+    sql = "SELECT id FROM `records` WHERE id = @id AND timestamp = @at_us AND ingest_time < @until_us"
+    at_us = 1_769_860_800_000_000
+    query = Query(sql=sql, parameters={"id": "a'b", "at_us": at_us, "until_us": store.horizon_us("records")})
+    assert await store.rows(query) == [{"id": "a'b"}]
+    later = msgspec.structs.replace(query, parameters={**query.parameters, "at_us": at_us + 1})
+    assert await store.rows(later) == []
+    store.close()
+
+
+async def test_a_batch_is_stored_wholly_or_not_at_all() -> None:
+    """One bad row keeps out its batch; alone, it is refused with what the store said."""
+    store = opened()
+    appender = store.appender(RECORDS)
+    bad = row(appender).replace(b'"2026-01-31T12:00:00Z"', b'"yesterday"')
+    assert await appender.append([row(appender), bad]) == RowsRefused({})
+    assert await store.rows(COUNT) == [{"n": 0}]
+    refused = await appender.append([bad])
+    assert isinstance(refused, RowsRefused)
+    assert "yesterday" in refused.errors[0].detail
+    store.close()
+
+
+async def test_a_missing_table_is_a_set_up_error(tmp_path: Path) -> None:
+    """What somebody dropped behind the service's back has the state's name."""
+    store = opened(tmp_path / "data.duckdb")
+    store._connection.execute("DROP TABLE records")
+    appender = store.appender(RECORDS)
+    outcome = await appender.append([row(appender)])
+    assert isinstance(outcome, SetupError)
+    assert outcome.state is SinkState.NOT_FOUND
+    store.close()
+
+
+async def test_a_failing_disk_is_uncertain() -> None:
+    """What DuckDB cannot say is tried again."""
+
+    class Broken:
+        """A connection to a disk that fails: no such thing can be had for real here."""
+
+        def execute(self, *_: Any) -> None:
+            raise duckdb.IOException("IO Error: no space left on device\nmore")
+
+    store = opened()
+    store._connection = Broken()  # type: ignore[assignment] # see above
+    appender = store.appender(RECORDS)
+    assert await appender.append([row(appender)]) == Uncertain("IO Error: no space left on device")
+
+
+async def test_the_horizon_stops_at_the_oldest_append_in_flight() -> None:
+    """A row stamped before the horizon is visible; one in flight holds the horizon back until it landed."""
+    store = opened()
+    gate, entered = threading.Event(), threading.Event()
+    insert = store._insert
+
+    def slow_insert(sql: str, stamp_us: int, rows: Sequence[bytes]) -> Any:
+        entered.set()
+        gate.wait(10)
+        return insert(sql, stamp_us, rows)
+
+    store._insert = slow_insert  # type: ignore[assignment] # an append that takes its time
+    appender = store.appender(RECORDS)
+    before_us = store.horizon_us("records")
+    first = asyncio.create_task(appender.append([row(appender, "a")]))
+    await asyncio.to_thread(entered.wait, 10)
+    second = asyncio.create_task(appender.append([row(appender, "b")]))
+    await asyncio.sleep(0)
+    held_us = store.horizon_us("records")
+    assert before_us < held_us == store.horizon_us("records")
+    assert store.horizon_us("records_rejected") > held_us
+    first.cancel()  # a caller that gives up does not make the rows settled
+    await asyncio.sleep(0)
+    assert store.horizon_us("records") == held_us
+    gate.set()
+    await second
+    assert store.horizon_us("records") > held_us
+    stamps = await store.rows(
+        Query(sql="SELECT UNIX_MICROS(ingest_time) AS us FROM `records` ORDER BY 1", parameters={})
+    )
+    assert stamps[0] == {"us": held_us}
+    assert len(stamps) == 2
+    store.close()
+
+
+async def test_time_never_goes_back_over_a_restart(tmp_path: Path) -> None:
+    """A clock that was set back still stamps after everything in the file."""
+    path = tmp_path / "data.duckdb"
+    store = opened(path)
+    appender = store.appender(RECORDS)
+    await appender.append([row(appender)])
+    store.close()
+    slow = FakeClock(now_us=1_000_000)
+    store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), slow)
+    (newest,) = await store.rows(Query(sql="SELECT UNIX_MICROS(MAX(ingest_time)) AS us FROM `records`", parameters={}))
+    assert slow.now_us() > newest["us"]
+    store.close()
+
+
+class Changed(msgspec.Struct):
+    """What the default record might become."""
+
+    id: str
+    timestamp: str
+    extra: int
+
+
+def test_a_file_of_another_record_type_is_refused_with_the_differences(tmp_path: Path) -> None:
+    """The message names each column and the way out; the file is left as it was."""
+    path = tmp_path / "data.duckdb"
+    opened(path).close()
+    with pytest.raises(StoreError) as raised:
+        EmbeddedStore.open(str(path), (records_table(Changed), REJECTS), SystemClock())
+    text = str(raised.value)
+    for words in (
+        "records in",
+        "no column extra",
+        "column data is not declared",
+        "timestamp is TIMESTAMP, declared VARCHAR",
+        "SLUICE_DATA_PATH",
+    ):
+        assert words in text
+    opened(path).close()
+
+
+def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    """The message names the file."""
+    path = tmp_path / "data.duckdb"
+    path.write_text("not a database" * 1000)
+    with pytest.raises(StoreError, match=r"cannot open .*data\.duckdb"):
+        opened(path)
+
+
+async def test_queries_run_beside_appends_and_beside_each_other() -> None:
+    """More queries than connections are served, each with its own rows."""
+    store = opened()
+    appender = store.appender(RECORDS)
+    await appender.append([row(appender, str(number)) for number in range(20)])
+    queries = [Query(sql="SELECT id FROM `records` WHERE id = @id", parameters={"id": str(n)}) for n in range(20)]
+    answers = await asyncio.gather(*map(store.rows, queries), appender.append([row(appender, "new")]))
+    assert answers == [*([{"id": str(number)}] for number in range(20)), Stored()]
+    store.close()
+
+
+@pytest.mark.parametrize("table", [RECORDS, REJECTS], ids=["records", "rejects"])
+def test_both_tables_are_made_when_missing(table: Table) -> None:
+    """A new file has the tables of the declaration, and nothing else."""
+    store = opened()
+    found = store._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    assert (table.name,) in found
+    assert len(found) == 2
+    store.close()

@@ -1,0 +1,149 @@
+"""The composition: what is served under which roles, health, OpenAPI, and the short way of pushes."""
+
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.exceptions import LitestarException
+
+from app.keys import FetchedKeys, KeySetError
+from app.main import create_app
+from app.record import RecordTypeError
+from tests.service import GOOD, SETTINGS, authorization, envelope, running
+
+
+async def test_a_pushed_record_can_be_read_at_once() -> None:
+    """The whole way, in and out, over the embedded store."""
+    async with running() as service:
+        assert (await service.push(GOOD, message_id="42", origin="test")).status_code == 204
+        (record,) = (await service.client.get("/v1/records")).json()["records"]
+        assert record["id"] == "a"
+        assert record["message_id"] == "42"
+        assert record["attributes"] == {"origin": "test"}
+        assert (await service.client.get("/v1/records/a")).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, authorization(), authorization(email="other@else.example")])
+@pytest.mark.parametrize("body", [envelope(msgspec.json.encode(GOOD)), b"{}"])
+async def test_the_route_of_the_framework_answers_as_the_short_way(headers: dict[str, str], body: bytes) -> None:
+    """Mounted in another application, pushes reach the same endpoint through Litestar's own routing."""
+    async with running() as service:
+        short = await service.client.post("/pubsub/push", content=body, headers=headers)
+        transport = httpx.ASGITransport(app=lambda *call: Litestar.__call__(service.app, *call))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            long = await client.post("/pubsub/push", content=body, headers=headers)
+        assert long.status_code == short.status_code
+        assert long.content == short.content
+        assert long.headers.get("content-type") == short.headers.get("content-type")
+        assert long.headers.get("www-authenticate") == short.headers.get("www-authenticate")
+
+
+async def test_other_methods_on_the_push_path_are_told_what_is_allowed() -> None:
+    """A GET of the push endpoint is a 405, not a 404 or a failure."""
+    async with running() as service:
+        answer = await service.client.get("/pubsub/push")
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert "POST" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("roles", "served"),
+    [(("ingest",), {"push": 401, "post": 201, "get": 405}), (("query",), {"push": 404, "post": 405, "get": 200})],
+    ids=["ingest", "query"],
+)
+async def test_an_instance_serves_its_roles_only(roles: tuple[str, ...], served: dict[str, int]) -> None:
+    """One image runs as one service or as two."""
+    settings = msgspec.structs.replace(SETTINGS, roles=roles)
+    async with running(settings) as service:
+        found = {
+            "push": (await service.client.post("/pubsub/push")).status_code,
+            "post": (await service.client.post("/v1/records", json=GOOD)).status_code,
+            "get": (await service.client.get("/v1/records")).status_code,
+        }
+        assert found == served
+        assert (await service.client.get("/health/live")).text == "live\n"
+
+
+async def test_ready_needs_a_key_set() -> None:
+    """Without keys no push can be verified, so the instance is not ready; with them it is."""
+
+    async def no_keys() -> FetchedKeys:
+        raise KeySetError("the issuer is away")
+
+    app = create_app(SETTINGS, fetch_keys=no_keys)
+    transport = httpx.ASGITransport(app=app)
+    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"]) == (503, "starting")
+        answer = await client.post("/pubsub/push", content=envelope(b"{}"), headers=authorization())
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    async with running() as service:
+        await service.push(GOOD)
+        answer = await service.client.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+        assert answer.json()["counters"]["push_answers"] == {"204": 1}
+        assert set(answer.json()["sinks"]) == {"records", "records_rejected"}
+
+
+async def test_the_openapi_document_names_every_operation() -> None:
+    """Each route has an operation id, a summary and, but for health, its problems."""
+    async with running() as service:
+        document = (await service.client.get("/openapi/openapi.json")).json()
+        assert document["openapi"].startswith("3.1")
+        operations = {
+            (path, method): operation
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        }
+        assert {
+            ("/pubsub/push", "post"),
+            ("/v1/records", "post"),
+            ("/v1/records", "get"),
+            ("/v1/records/{record_id}", "put"),
+            ("/v1/records/{record_id}", "get"),
+            ("/v1/rejects", "get"),
+            ("/v1/problems", "get"),
+            ("/health/live", "get"),
+            ("/health/ready", "get"),
+        } <= set(operations)
+        for operation in operations.values():
+            assert operation["operationId"]
+            assert operation["summary"]
+        push = operations["/pubsub/push", "post"]
+        assert {"204", "400", "401", "403", "413", "429", "503"} <= set(push["responses"])
+
+
+@pytest.mark.parametrize("host", ["attacker.example", "attacker.example:8080", "127.0.0.1.attacker.example"])
+async def test_an_open_api_answers_loopback_names_only(host: str) -> None:
+    """A web page that points a name of its own at this machine reads nothing."""
+    async with running() as service:
+        answer = await service.client.get("/v1/records", headers={"Host": host})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_with_principals_the_api_wants_their_tokens_and_pushers_may_only_push() -> None:
+    """The two lists are apart: each token is good for its own side."""
+    settings = msgspec.structs.replace(SETTINGS, api_principals=("reader@example.com",))
+    async with running(settings) as service:
+        assert (await service.client.get("/v1/records")).status_code == 401
+        pusher = await service.client.get("/v1/records", headers=authorization())
+        assert (pusher.status_code, pusher.json()["code"]) == (403, "forbidden")
+        reader = authorization(email="reader@example.com")
+        assert (await service.client.get("/v1/records", headers=reader)).status_code == 200
+        assert (await service.client.post("/v1/records", json=GOOD, headers=reader)).status_code == 201
+        pushed = await service.client.post("/pubsub/push", content=envelope(b"{}"), headers=reader)
+        assert pushed.status_code == 403
+
+
+class Unfit(msgspec.Struct):
+    """A record type that cannot be stored."""
+
+    when: tuple[int, str]
+
+
+def test_a_record_type_that_cannot_be_stored_is_refused_at_start() -> None:
+    """The refusal names the field and what to use instead."""
+    settings = msgspec.structs.replace(SETTINGS, record="tests.test_main:Unfit")
+    with pytest.raises(RecordTypeError, match=r"Unfit\.when: .*use a Struct"):
+        create_app(settings)
+    assert not issubclass(RecordTypeError, LitestarException)
