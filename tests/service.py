@@ -1,5 +1,6 @@
 """The whole application in the test's own loop, with a fake clock and Appenders that a test can script."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -68,5 +69,17 @@ async def running(
     clock = clock or FakeClock()
     app = create_app(settings, clock=clock, fetch_keys=tokens.fetch_keys, wrap_appender=wrap_appender)
     transport = httpx.ASGITransport(app=app)
+    ending: asyncio.Task[None] | None = None
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        yield Service(app, client, clock)
+        try:
+            yield Service(app, client, clock)
+        finally:
+            if isinstance(clock, FakeClock):  # what a failed test left hanging must not hang its end
+                ending = asyncio.create_task(_pass_time(clock))
+    if ending is not None:
+        ending.cancel()
+
+
+async def _pass_time(clock: FakeClock) -> None:
+    while True:
+        await clock.advance(1)

@@ -43,7 +43,8 @@ class Endpoint:
             self.pushes.append(push)
             self._changed.notify_all()
         status = await self.answer(push)
-        return web.Response(status=status, text="" if status == 204 else "because")
+        headers = {"Location": "/pubsub/push"} if 300 <= status < 400 else {}
+        return web.Response(status=status, text="" if status == 204 else "because", headers=headers)
 
     async def received(self, count: int) -> list[Push]:
         """Wait for the first `count` pushes."""

@@ -14,7 +14,7 @@ from tests.dev.conftest import SUBSCRIPTION, TOPIC
 
 DEAD = "projects/sluice-local/topics/events-dead"
 DEAD_SUBSCRIPTION = "projects/sluice-local/subscriptions/events-dead-sub"
-MAX_ATTEMPTS = 5
+MAX_ATTEMPTS = 2
 ACK_DEADLINE_S = 10
 
 

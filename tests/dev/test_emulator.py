@@ -99,6 +99,7 @@ async def test_the_relay_keeps_the_order_of_a_key(endpoint: Endpoint) -> None:
         b"%d" % number for number in sorted([*range(30), 7, 7])
     ]
     assert {push.envelope["message"]["orderingKey"] for push in pushes} == {"key"}
+    assert [push.envelope["deliveryAttempt"] for push in pushes[6:11]] == [1, 1, 2, 3, 1]
 
 
 @needs_emulator

@@ -81,7 +81,7 @@ async def test_a_nacked_message_comes_back_counted(endpoint: Endpoint, live_brok
 
 
 async def test_a_key_is_pushed_one_at_a_time_in_order(pusher: Pusher, endpoint: Endpoint, live_broker: Broker) -> None:
-    """What waits behind a failed message goes back with it and comes again after it."""
+    """A failed message is pushed again, counted, before what waits behind it."""
     failed: set[str] = set()
     under_way: Counter[str] = Counter()
 
@@ -104,6 +104,8 @@ async def test_a_key_is_pushed_one_at_a_time_in_order(pusher: Pusher, endpoint: 
         pushed = [push.message_id for push in endpoint.pushes if push.envelope["message"]["orderingKey"] == key]
         assert pushed == sorted(pushed)
         assert list(dict.fromkeys(pushed)) == expected
+    assert {push.envelope["deliveryAttempt"] for push in endpoint.pushes if push.message_id in failed} == {1, 2}
+    await eventually(lambda: live_broker.subscription(SUBSCRIPTION).backlog == 0)
 
 
 async def test_a_server_that_is_gone_is_told_and_retried(

@@ -11,7 +11,13 @@ from google.api_core import exceptions
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.cloud.pubsub_v1.subscriber.message import Message
 from google.cloud.pubsub_v1.types import PublisherOptions
-from google.pubsub_v1.types import PubsubMessage, PushConfig, Subscription
+from google.pubsub_v1.types import (
+    PubsubMessage,
+    PushConfig,
+    StreamingPullRequest,
+    StreamingPullResponse,
+    Subscription,
+)
 
 from dev import clients
 from dev.pubsub.broker import Broker
@@ -108,6 +114,30 @@ async def test_the_streaming_subscriber_receives_and_acknowledges(
         while live_broker.subscription(SUBSCRIPTION).backlog:  # noqa: ASYNC110 - the last ack is on its way
             await asyncio.sleep(0.002)
     assert sorted(seen) == sorted(b"%d" % number for number in range(10))
+
+
+async def test_a_stream_carries_acknowledgements_and_deadlines(pubsub_host: str, live_broker: Broker) -> None:
+    """Clients that settle on the stream itself are served, within the flow control they ask for."""
+    live_broker.create_topic(TOPIC)
+    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
+    live_broker.publish(TOPIC, [Draft(b"1"), Draft(b"2")])
+    request_class = StreamingPullRequest.pb()
+    async with grpc.aio.insecure_channel(pubsub_host) as channel:
+        stream: Any = channel.stream_stream(
+            "/google.pubsub.v1.Subscriber/StreamingPull",
+            request_serializer=request_class.SerializeToString,
+            response_deserializer=StreamingPullResponse.pb().FromString,
+        )()
+        start = request_class(subscription=SUBSCRIPTION, stream_ack_deadline_seconds=10, max_outstanding_messages=1)
+        await stream.write(start)
+        (first,) = (await stream.read()).received_messages
+        await stream.write(request_class(modify_deadline_ack_ids=[first.ack_id], modify_deadline_seconds=[0]))
+        (second,) = (await stream.read()).received_messages
+        await stream.write(request_class(ack_ids=[second.ack_id]))
+        (again,) = (await stream.read()).received_messages
+        stream.cancel()
+    assert [one.message.data for one in (first, second, again)] == [b"1", b"2", b"1"]
+    assert live_broker.subscription(SUBSCRIPTION).backlog == 1
 
 
 async def test_topics_and_subscriptions_can_be_managed(

@@ -6,14 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dev.child import Child, ChildCommand, ChildError, Leash
+from dev.child import GATE, Child, ChildCommand, ChildError, Leash
 from dev.leash import end_processes, read_leash
-from dev.local import PubsubReady, StackOptions, choose_port, service_environ
+from dev.local import LocalStack, PubsubReady, StackOptions, choose_port, service_environ, unless_stopped
 
 WITHIN_S = 20.0
 
@@ -86,6 +87,14 @@ def test_children_do_not_outlive_a_killed_parent(listener: socket.socket) -> Non
         assert has_ended(connection)
 
 
+@pytest.mark.parametrize(("line", "printed"), [(b"", b""), (b"\n", b"ran\n")])
+def test_a_program_runs_only_when_it_is_let_in(line: bytes, printed: bytes) -> None:
+    """A child whose parent died before it was put on the leash never becomes its program."""
+    program = [sys.executable, "-c", "print('ran')"]
+    ended = subprocess.run([*GATE, *program], input=line, stdout=subprocess.PIPE, timeout=WITHIN_S, check=False)
+    assert ended.stdout == printed
+
+
 def test_a_stubborn_process_is_killed(listener: socket.socket) -> None:
     """A process that ignores SIGTERM gets SIGKILL when the grace period is over."""
     port = str(listener.getsockname()[1])
@@ -151,6 +160,55 @@ async def test_a_child_that_is_late_is_reported(tmp_path: Path) -> None:
         with pytest.raises(ChildError, match=r"sleeper was not ready within 0\.01 s"):
             await child.require(asyncio.Event().wait(), 0.01)
         await child.stop(WITHIN_S)
+
+
+async def value(of: int) -> int:
+    """Return what was given, as work that ends at once."""
+    return of
+
+
+async def failure() -> None:
+    """Raise, as work that meets a process that is gone."""
+    raise ConnectionResetError
+
+
+async def test_work_ends_with_its_value_or_when_asked(tmp_path: Path) -> None:
+    """Work that ends gives its value; work that is interrupted by the stop event gives None."""
+    async with Leash() as leash:
+        command = ChildCommand(name="service", arguments=["-c", "import signal; signal.pause()"])
+        stack, stop = LocalStack(StackOptions()), asyncio.Event()
+        stack.children = [await Child.start(command, leash, tmp_path)]
+        assert await unless_stopped(value(3), stack, stop) == 3
+        stop.set()
+        assert await unless_stopped(asyncio.Event().wait(), stack, stop) is None
+        await stack.children[0].stop(WITHIN_S)
+
+
+@pytest.mark.parametrize("work", [asyncio.Event().wait, failure], ids=["waiting", "failing"])
+async def test_work_ends_when_a_process_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[], Coroutine[Any, Any, Any]]
+) -> None:
+    """A process that ends by itself is what is reported, also when the work failed because of it."""
+    monkeypatch.setattr("dev.local.NEWS_WITHIN_S", WITHIN_S)
+    async with Leash() as leash:
+        command = ChildCommand(name="service", arguments=["-c", "import sys; sys.exit(3)"])
+        stack = LocalStack(StackOptions())
+        stack.children = [await Child.start(command, leash, tmp_path)]
+        with pytest.raises(ChildError, match="service ended by itself with status 3"):
+            await unless_stopped(work(), stack, asyncio.Event())
+        await stack.children[0].stop(WITHIN_S)
+
+
+async def test_work_that_fails_by_itself_raises_its_own_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no process ended, the failure of the work is raised as it is."""
+    monkeypatch.setattr("dev.local.NEWS_WITHIN_S", 0.01)
+    async with Leash() as leash:
+        command = ChildCommand(name="service", arguments=["-c", "import signal; signal.pause()"])
+        stack = LocalStack(StackOptions())
+        stack.children = [await Child.start(command, leash, tmp_path)]
+        with pytest.raises(ConnectionResetError):
+            await unless_stopped(failure(), stack, asyncio.Event())
+        await stack.children[0].stop(WITHIN_S)
 
 
 def test_a_port_that_is_taken_is_refused_or_avoided(listener: socket.socket) -> None:

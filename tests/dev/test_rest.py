@@ -7,12 +7,15 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
+from unittest.mock import call as call_of
 
 import aiohttp
 import msgspec
 import pytest
 
 from dev.pubsub.broker import Broker
+from dev.pubsub.server import _Sniffer
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
 
 
@@ -100,18 +103,30 @@ async def test_a_body_that_is_no_json_is_refused(http: aiohttp.ClientSession) ->
         assert (response.status, await response.text()) == (200, "Ok\n")
 
 
-async def test_a_connection_that_stops_after_its_first_bytes_is_let_go(pubsub_host: str) -> None:
-    """Half a preface is neither protocol yet; closing it does no harm, and a slow HTTP/1 request is served."""
+def test_half_a_preface_is_neither_protocol_yet() -> None:
+    """The connection is handed to HTTP/1 at the first byte that HTTP/2 could not have sent, with all that came."""
+    http, transport = Mock(spec=asyncio.Protocol), Mock(spec=asyncio.Transport)
+    sniffer = _Sniffer(grpc_port=1, make_http=lambda: http)
+    sniffer.connection_made(transport)
+    for piece in (b"P", b"RI * HT"):
+        sniffer.data_received(piece)
+    assert transport.mock_calls == []
+    sniffer.data_received(b"MX\r\n")
+    transport.set_protocol.assert_called_once_with(http)
+    assert http.mock_calls == [call_of.connection_made(transport), call_of.data_received(b"PRI * HTMX\r\n")]
+
+
+async def test_a_connection_that_ends_early_does_no_harm(pubsub_host: str) -> None:
+    """After half a preface and a close, the next connection is served as HTTP/2 when it speaks it."""
     host, port = pubsub_host.split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"PRI * HT")
     writer.close()
     await writer.wait_closed()
     reader, writer = await asyncio.open_connection(host, int(port))
-    for piece in (b"P", b"UT /v1/" + TOPIC.encode(), b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
-        writer.write(piece)
-        await writer.drain()
-    assert (await reader.read()).startswith(b"HTTP/1.1 200")
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    frame = await reader.readexactly(9)
+    assert frame[3] == 4, "a SETTINGS frame: this is HTTP/2"
     writer.close()
     await writer.wait_closed()
 

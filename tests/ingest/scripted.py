@@ -12,7 +12,7 @@ Reply = Outcome | asyncio.Future[Outcome] | Exception
 
 
 class ScriptedAppender:
-    """Answers each append with the next reply of the script, then with Stored. A future makes the append wait."""
+    """Answers each append with the next reply of the script, then as `decide` says. A future makes it wait."""
 
     concurrency = 1
 
@@ -22,6 +22,8 @@ class ScriptedAppender:
         """The rows of each append, as they were asked for."""
         self.stored: list[bytes] = []
         """The rows of the appends that were answered with Stored."""
+        self.decide: Callable[[list[bytes]], Outcome] = lambda _: Stored()
+        """What answers when the script has ended."""
         self.name, self.actions = name, [] if actions is None else actions
 
     def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
@@ -32,7 +34,7 @@ class ScriptedAppender:
         """Do as the script says."""
         self.batches.append(list(rows))
         self.actions.append(f"append {len(rows)} to {self.name}")
-        reply: Reply = self.replies.pop(0) if self.replies else Stored()
+        reply: Reply = self.replies.pop(0) if self.replies else self.decide(list(rows))
         if isinstance(reply, asyncio.Future):
             reply = await reply
         if isinstance(reply, Exception):

@@ -12,6 +12,7 @@ import pytest
 from app.clock import FakeClock
 from app.ingest.appender import (
     Appender,
+    Outcome,
     QuotaExceeded,
     RowError,
     RowsRefused,
@@ -172,30 +173,32 @@ async def test_other_records_of_the_message_are_stored() -> None:
 
 
 @pytest.mark.parametrize(
-    "replies",
-    [
-        [RowsRefused({1: RowError("too wide", "data")})],
-        [RowsRefused({0: RowError("the first of two")}), RowsRefused({0: RowError("the second")})],
-        [RowsRefused({99: RowError("no such row")}), Stored(), RowsRefused({}), RowsRefused({})],
-        [RowsRefused({}), Stored(), RowsRefused({}), RowsRefused({})],
-    ],
+    "listed",
+    [lambda bad: bad, lambda bad: bad[:1], lambda _: [99], lambda _: []],
     ids=["complete list", "incomplete list", "useless list", "empty list"],
 )
-async def test_rows_the_store_refuses_are_rejected_and_the_rest_is_stored(replies: list[RowsRefused | Stored]) -> None:
-    """Whatever list the store gives, every row ends up stored or among the rejects, and then comes the 204."""
+async def test_rows_the_store_refuses_are_rejected_and_the_rest_is_stored(
+    listed: Callable[[list[int]], list[int]],
+) -> None:
+    """Whatever list the store gives, exactly the bad rows are rejected, durably, and then comes the 204."""
+
+    def refuses(rows: list[bytes]) -> Outcome:
+        bad = [position for position, row in enumerate(rows) if b"poison" in row]
+        return RowsRefused({position: RowError("no") for position in listed(bad)}) if bad else Stored()
+
     async with scripted() as (service, sinks):
-        sinks.records.replies.extend(replies)
+        sinks.records.decide = refuses
         kept = reply_later()
         sinks.rejects.replies.append(kept)
-        pushing = asyncio.ensure_future(service.push(GOOD, {**GOOD, "id": "b"}, {**GOOD, "id": "c"}))
-        await turns()
+        ids = ["a", "poison-1", "b", "c", "poison-2", "d"]
+        pushing = asyncio.ensure_future(service.push(*({**GOOD, "id": each} for each in ids)))
+        await turns(100)
         assert not pushing.done(), "answered before the rejection was durable"
         kept.set_result(Stored())
         assert (await pushing).status_code == 204
-        stored = [row["id"] for row in sinks.records.rows()]
+        assert sorted(row["id"] for row in sinks.records.rows()) == ["a", "b", "c", "d"]
         rejected = [msgspec.json.decode(msgspec.convert(row["payload"], bytes))["id"] for row in sinks.rejects.rows()]
-        assert sorted(stored + rejected) == ["a", "b", "c"]
-        assert len(rejected) >= 1
+        assert sorted(rejected) == ["poison-1", "poison-2"]
         assert {row["reason"] for row in sinks.rejects.rows()} == {"refused"}
 
 

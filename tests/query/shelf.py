@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from app.clock import FakeClock
+from app.clock import Clock, FakeClock
 from app.embedded import EmbeddedStore
 from app.ingest.appender import Stored
 from app.query.feed import Feed, Page
@@ -49,7 +49,7 @@ class Shelf:
     """A store of the default record whose clock stands where the test puts it."""
 
     def __init__(self, path: str = ":memory:") -> None:
-        self.clock = FakeClock(T0_US)
+        self.clock: Clock = FakeClock(T0_US)
         self.store = EmbeddedStore.open(path, (RECORDS, REJECTS), self.clock)
         self.appender = self.store.appender(RECORDS)
         self.feed = Feed(self.store, RECORDS, lookback_s=LOOKBACK_S, max_window_days=31)
@@ -68,7 +68,8 @@ class Shelf:
             assert outcome == Stored()
 
     def clear(self) -> None:
-        """Remove every row."""
+        """Remove every row and set the clock back."""
+        self.clock = self.store._clock = FakeClock(T0_US)
         self.store._connection.execute("DELETE FROM records")
 
     def page(self, horizon_us: int | None = None, **asked: Any) -> Page:

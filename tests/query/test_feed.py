@@ -49,13 +49,25 @@ def test_a_storm_of_copies_is_passed_in_few_queries(shelf: Shelf, monkeypatch: p
     assert places(shelf.page(cursor=page.next_cursor, limit=10)) == [(T0_US + count, "new")]
 
 
-def test_copies_with_one_stamp_count_once_even_at_the_edge_of_a_page(shelf: Shelf) -> None:
-    """Of two rows with the same stamp and key, one is served, whatever the limit."""
-    shelf.put([Put(T0_US, "a")] * 5 + [Put(T0_US, "b")] * 3)
+@pytest.mark.parametrize("descending", [False, True])
+def test_copies_with_one_stamp_count_once_even_at_the_edge_of_a_page(shelf: Shelf, *, descending: bool) -> None:
+    """Of rows with the same stamp and key, one is served, whatever the limit."""
+    shelf.put([Put(T0_US, "a")] * 5 + [Put(T0_US, "b")] * 3 + [Put(T0_US, "c")] * 2)
     shelf.clock.advance_to(T0_US + 1)
+    expected = [(T0_US, "a"), (T0_US, "b"), (T0_US, "c")]
     for limit in (1, 2, 3):
-        pages = shelf.walk(shelf.page(window=Window(T0_US, T0_US + 1), limit=limit), limit)
-        assert places(*pages) == [(T0_US, "a"), (T0_US, "b")]
+        first = shelf.page(window=Window(T0_US, T0_US + 1), limit=limit, descending=descending)
+        assert places(*shelf.walk(first, limit)) == (expected[::-1] if descending else expected)
+
+
+def test_copies_with_one_stamp_in_a_later_slice_hide_nothing(shelf: Shelf) -> None:
+    """A query that was cut at its row limit is not taken for the end of its slice."""
+    later_us = T0_US + 30 * SECOND_US
+    shelf.put([Put(T0_US + number, f"k{number}") for number in range(3)])
+    shelf.put([Put(later_us, "x"), Put(later_us, "x"), Put(later_us + 1, "y")])
+    shelf.clock.advance_to(later_us + 2)
+    page = shelf.page(window=Window(T0_US, later_us + 2), limit=4)
+    assert [key for _, key in places(*shelf.walk(page, 4))] == ["k0", "k1", "k2", "x", "y"]
 
 
 def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,12 +92,9 @@ def test_load_record_type_imports_what_is_named() -> None:
     assert load_record_type("app.record:Record") is Record
 
 
-def test_a_module_that_cannot_be_parsed_is_named(
-    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_that_cannot_be_parsed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake of grammar in the module of the record type is told as one line, not as a traceback."""
-    with open(os.path.join(tmp_path, "broken_record.py"), "w", encoding="utf-8") as file:
-        file.write("class Record(:\n")
+    (tmp_path / "broken_record.py").write_text("class Record(:\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(RecordTypeError, match=r"SLUICE_RECORD='broken_record:Record' cannot be imported: .*syntax"):
         load_record_type("broken_record:Record")

@@ -77,8 +77,8 @@ def compiled(table: Table) -> Descriptor:
     pool = DescriptorPool()
     file = FileDescriptorProto(name="row.proto", package="row", syntax="proto2")
     file.message_type.append(protobuf_descriptor(table))
-    pool.Add(file)  # type: ignore[no-untyped-call] # its stubs lack types
-    return pool.FindMessageTypeByName("row.Row")  # type: ignore[no-any-return,no-untyped-call] # likewise
+    pool.Add(file)
+    return pool.FindMessageTypeByName("row.Row")
 
 
 def assert_protobuf_agrees(message: Descriptor, columns: tuple[Column, ...]) -> None:
@@ -91,6 +91,7 @@ def assert_protobuf_agrees(message: Descriptor, columns: tuple[Column, ...]) -> 
         assert field.is_repeated is (column.mode is Mode.REPEATED)
         assert field.is_required is (column.mode is Mode.REQUIRED)
         if column.kind is Kind.STRUCT:
+            assert field.message_type is not None
             assert field.message_type.containing_type is message
             assert_protobuf_agrees(field.message_type, column.fields)
 
@@ -145,6 +146,12 @@ def test_a_column_may_have_the_name_of_a_nested_type() -> None:
     """In protobuf fields and nested types share a scope: a column called Struct2 does not clash with one."""
     inner = msgspec.defstruct("Inner", [("Struct1", int), ("Struct1_", int)])
     table = records_table(msgspec.defstruct("Type", [("Struct2", int), ("legs", list[inner]), ("Struct2_", int)]))  # type: ignore[valid-type] # made at run time
+    assert_protobuf_agrees(compiled(table), table.columns)
+
+
+def test_columns_may_differ_in_camel_case_only() -> None:
+    """`user_id` and `userId` are two columns, although protobuf would derive one JSON name from both."""
+    table = records_table(msgspec.defstruct("Type", [("user_id", int), ("userId", int)]))
     assert_protobuf_agrees(compiled(table), table.columns)
 
 

@@ -6,7 +6,9 @@ from app.schema.__main__ import DEFAULT_RECORD, main
 
 ROOT = Path(__file__).resolve().parents[2]
 _GOLDEN = Path(__file__).parent / "golden"
-_REFRESH = "it changed: look at the difference, and if it is meant, write the new output there with `python -m app.schema"
+_REFRESH = (
+    "it changed: look at the difference, and if it is meant, write the new output there with `python -m app.schema"
+)
 _FILES = [
     ("bigquery", _GOLDEN / "bigquery.json", False),
     ("proto", _GOLDEN / "proto.json", False),

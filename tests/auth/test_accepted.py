@@ -1,0 +1,139 @@
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.auth import jwt
+
+from app.auth import TokenVerifier, bearer_token
+from app.clock import FakeClock
+from app.errors import ProblemError
+from app.keys import FetchedKeys, KeySet
+from tests import tokens
+from tests.auth.forge import POLICY, bearer, ready_keys, signed, verifier
+from tests.tokens import claims, token
+
+NOW = int(time.time())
+
+
+@pytest.fixture
+def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the token of each signature that is verified."""
+    seen: list[str] = []
+    decode: Callable[..., Any] = jwt.decode
+
+    def noted(text: str, *arguments: Any, **options: Any) -> Any:
+        seen.append(text)
+        return decode(text, *arguments, **options)
+
+    monkeypatch.setattr("google.auth.jwt.decode", noted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"exp": NOW - 8, "iat": NOW - 3_600},
+        {"iat": NOW + 8},
+        {"nbf": NOW + 8},
+        {"nbf": NOW - 60},
+        {"extra": {"google": {"compute_engine": {}}}},
+    ],
+    ids=["good", "expired_within_leeway", "early_within_leeway", "nbf_within_leeway", "nbf", "further_claims"],
+)
+async def test_a_good_token_names_its_principal(changed: dict[str, Any]) -> None:
+    """A token of the issuer, for us, in time, with a verified e-mail on the list is accepted."""
+    assert await (await verifier()).principal(bearer(token(**changed))) == tokens.PUSHER
+
+
+@pytest.mark.parametrize("scheme", [b"Bearer", b"bearer", b"BEARER"])
+def test_the_scheme_is_case_insensitive(scheme: bytes) -> None:
+    """RFC 9110 compares authentication schemes without regard to case."""
+    assert bearer_token([(b"authorization", scheme + b" abc")]) == "abc"
+
+
+async def test_a_verified_token_is_remembered(verifications: list[str]) -> None:
+    """A thousand requests with one token verify it once."""
+    checking, made = await verifier(), bearer(token())
+    for _ in range(1_000):
+        assert await checking.principal(made) == tokens.PUSHER
+    assert len(verifications) == 1
+
+
+async def test_a_remembered_token_is_forgotten_when_it_expires(verifications: list[str]) -> None:
+    """Beyond its expiry the memory does not vouch for a token: it is verified again, and refused beyond the leeway."""
+    clock = [float(NOW)]
+    checking, made = await verifier(now=lambda: clock[0]), bearer(token(exp=NOW + 3_600))
+    await checking.principal(made)
+    clock[0] = NOW + 3_599.9
+    await checking.principal(made)
+    assert len(verifications) == 1
+    clock[0] = NOW + 3_605.0
+    await checking.principal(made)
+    assert len(verifications) == 2
+    clock[0] = NOW + 3_611.0
+    with pytest.raises(ProblemError, match="it has expired"):
+        await checking.principal(made)
+
+
+async def test_a_refused_token_is_not_remembered(verifications: list[str]) -> None:
+    """Only verified tokens take up memory: a refused one is refused anew each time."""
+    checking = await verifier()
+    for made in [signed(key="somebody"), token(aud="x"), token(email="x@example.com")] * 2:
+        with pytest.raises(ProblemError):
+            await checking.principal(bearer(made))
+    assert len(verifications) == 6
+    assert not checking._remembered
+
+
+async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tokens are used, few are remembered; expired ones make room first."""
+    monkeypatch.setattr("app.auth._MAX_REMEMBERED", 3)
+    clock = [float(NOW)]
+    checking = await verifier(now=lambda: clock[0])
+    for lifetime in (100, 3_600, 3_601):
+        await checking.principal(bearer(token(exp=NOW + lifetime)))
+    clock[0] = NOW + 200.0
+    await checking.principal(bearer(token(exp=NOW + 3_602)))
+    assert sorted(expiry - NOW for expiry, _ in checking._remembered.values()) == [3_600, 3_601, 3_602]
+    for lifetime in range(3_603, 3_620):
+        await checking.principal(bearer(token(exp=NOW + lifetime)))
+        assert len(checking._remembered) <= 3
+
+
+async def test_two_verifiers_share_keys_but_not_memories() -> None:
+    """A push token that is remembered opens nothing but pushes."""
+    keys = await ready_keys()
+    push = TokenVerifier(keys, POLICY)
+    other = type(POLICY)(issuer=tokens.ISSUER, audience=tokens.AUDIENCE, principals=frozenset({"x@y"}), leeway_s=10)
+    api = TokenVerifier(keys, other)
+    made = bearer(token())
+    await push.principal(made)
+    with pytest.raises(ProblemError, match="is not on the list"):
+        await api.principal(made)
+
+
+async def test_the_key_set_is_fetched_once_for_a_thousand_requests() -> None:
+    """Verifying fetches no keys while it has them, whatever tokens come."""
+    fetches = 0
+
+    async def fetch() -> FetchedKeys:
+        nonlocal fetches
+        fetches += 1
+        return await tokens.fetch_keys()
+
+    checking = TokenVerifier(KeySet(fetch, FakeClock()), POLICY)
+    made = [bearer(token(sub=str(number))) for number in range(5)]
+    for number in range(1_000):
+        await checking.principal(made[number % 5])
+    assert fetches == 1
+
+
+async def test_claims_are_compared_as_they_are() -> None:
+    """An audience with characters of its own is matched exactly, not normalised."""
+    policy = type(POLICY)(
+        issuer=tokens.ISSUER, audience="https://é.example/?a=b", principals=frozenset({tokens.PUSHER}), leeway_s=0
+    )
+    checking = await verifier(policy)
+    assert await checking.principal(bearer(signed(payload=claims(aud="https://é.example/?a=b")))) == tokens.PUSHER

@@ -1,0 +1,97 @@
+"""What a caller may write for an instant, and what is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US, InstantError, parse_instant, to_text
+
+NOW_US = 1_700_000_000 * SECOND_US  # 2023-11-14T22:13:20Z
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_us"),
+    [
+        ("now", NOW_US),
+        ("2023-11-14T22:13:20Z", NOW_US),
+        ("2023-11-14t22:13:20z", NOW_US),
+        ("2023-11-14 22:13:20Z", NOW_US),
+        ("2023-11-14T23:13:20+01:00", NOW_US),
+        ("2023-11-14T23:13:20 01:00", NOW_US),  # an unescaped + arrives as a space
+        ("2023-11-14T16:43:20-05:30", NOW_US),
+        ("2023-11-14T22:13:20-00:00", NOW_US),
+        ("2023-11-14T22:13:20.5Z", NOW_US + 500_000),
+        ("2023-11-14T22:13:20.000001Z", NOW_US + 1),
+        ("2023-11-14T22:13:20.0000019999Z", NOW_US + 1),
+        ("1969-12-31T23:59:59.9999999Z", -1),
+        ("2016-12-31T23:59:60Z", 1_483_228_800 * SECOND_US),
+        ("0001-01-01T00:00:00Z", MIN_US),
+        ("9999-12-31T23:59:59.999999Z", MAX_US),
+        ("-PT15M", NOW_US - 900 * SECOND_US),
+        ("-P1D", NOW_US - DAY_US),
+        ("-P2W", NOW_US - 14 * DAY_US),
+        ("-P1DT2H", NOW_US - DAY_US - 2 * HOUR_US),
+        ("-PT1H2M3.5S", NOW_US - HOUR_US - 123_500_000),
+        ("-PT0,25S", NOW_US - 250_000),
+        ("-PT0S", NOW_US),
+        ("-P999999999D", MIN_US),
+    ],
+)
+def test_an_instant_is_read_to_the_microsecond(text: str, expected_us: int) -> None:
+    """RFC 3339, durations and `now` give the instant; digits after the sixth decimal are dropped."""
+    assert parse_instant(text, NOW_US) == expected_us
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "expected an instant"),
+        ("yesterday", "expected an instant"),
+        ("2023-11-14", "expected an instant"),
+        ("2023-11-14T22:13Z", "expected an instant"),
+        ("2023-11-14T22:13:20.Z", "expected an instant"),
+        ("٢٠٢٣-11-14T22:13:20Z", "expected an instant"),
+        ("2023-11-14T22:13:20Z\n", "expected an instant"),
+        ("2023-11-14T22:13:20", "offset from UTC is missing"),
+        ("2023-11-14T22:13:20.5", "offset from UTC is missing"),
+        ("2023-02-30T00:00:00Z", "no such date"),
+        ("0000-01-01T00:00:00Z", "no such date"),
+        ("2023-01-01T24:00:00Z", "no such date"),
+        ("2023-01-01T00:00:61Z", "no such date"),
+        ("2023-01-01T00:00:00+24:00", "an offset lies"),
+        ("2023-01-01T00:00:00+00:60", "an offset lies"),
+        ("0001-01-01T00:00:00+00:01", "outside the years"),
+        ("9999-12-31T23:59:59-00:01", "outside the years"),
+        ("9999-12-31T23:59:60Z", "outside the years"),
+        ("PT15M", "begins with a minus sign"),
+        ("+P1D", "begins with a minus sign"),
+        ("-P", "a duration has"),
+        ("-PT", "a duration has"),
+        ("-P1", "a duration has"),
+        ("-P1DT", "a duration has"),
+        ("-P1Y", "a duration has"),
+        ("-P1M", "a duration has"),
+        ("-pt15m", "a duration has"),
+        ("-P1W2D", "a duration has"),
+        ("-P" + "9" * 5000 + "D", "a duration has"),
+    ],
+)
+def test_what_is_no_instant_is_refused_by_its_reason(text: str, expected: str) -> None:
+    """The message says what is missing or what would be right."""
+    with pytest.raises(InstantError, match=expected):
+        parse_instant(text, NOW_US)
+
+
+@given(instant_us=st.integers(MIN_US, MAX_US))
+def test_every_instant_reads_back_from_its_text(instant_us: int) -> None:
+    """What the service writes it also reads, without losing a microsecond."""
+    assert parse_instant(to_text(instant_us), NOW_US) == instant_us
+
+
+@given(text=st.text(max_size=40) | st.from_regex(r"-?P[0-9WDTHMS.,]{0,12}|[0-9]{4}-[0-9T:.+Z -]{0,30}", fullmatch=True))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    """Any text is an instant within the years 0001 to 9999, or refused."""
+    try:
+        assert MIN_US <= parse_instant(text, NOW_US) <= MAX_US
+    except InstantError as error:
+        assert str(error)  # noqa: PT017 - either outcome is right

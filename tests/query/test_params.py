@@ -1,0 +1,167 @@
+"""The query parameters, as tables: what is understood, and what is refused and how."""
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import ProblemError
+from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.query.params import PAGE_PARAMETERS, PageRequest, Window, parse_nothing, parse_page_request, parse_versions
+
+NOW_US = 1_700_000_000 * SECOND_US
+HORIZON_US = NOW_US - 30 * SECOND_US
+
+
+def _parse(query: str) -> PageRequest:
+    return parse_page_request(query, now_us=NOW_US, horizon_us=HORIZON_US, max_window_days=31)
+
+
+def test_without_parameters_the_last_hour_is_asked_for() -> None:
+    """The window is the hour before now as far as it is settled; a hundred records, oldest first, any format."""
+    assert _parse("") == PageRequest(
+        window=Window(NOW_US - HOUR_US, HORIZON_US),
+        cursor=None,
+        descending=None,
+        limit=100,
+        format=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "since_us", "until_us"),
+    [
+        ("since=-PT15M", NOW_US - 15 * MINUTE_US, HORIZON_US),
+        ("since=2023-11-14T21:13:20Z&until=-PT30M", NOW_US - HOUR_US, NOW_US - 30 * MINUTE_US),
+        ("since=2023-11-14T22:13:20+01:00", NOW_US - HOUR_US, HORIZON_US),  # + unescaped
+        ("since=2023-11-14T22:13:20%2B01:00", NOW_US - HOUR_US, HORIZON_US),
+        ("until=9999-12-31T23:59:59Z", NOW_US - HOUR_US, HORIZON_US),
+        ("until=now", NOW_US - HOUR_US, HORIZON_US),
+        ("since=now", NOW_US, NOW_US),  # nothing of it is settled yet: an empty window
+        ("since=2024-01-01T00:00:00Z", 1_704_067_200 * SECOND_US, 1_704_067_200 * SECOND_US),
+        ("since=-PT1M&until=-PT1M", NOW_US - MINUTE_US, NOW_US - MINUTE_US),
+        ("since=-P31D", NOW_US - 31 * DAY_US, HORIZON_US),
+    ],
+)
+def test_the_window_is_resolved_once(query: str, since_us: int, until_us: int) -> None:
+    """Relative times become instants, and no window reaches beyond the settled horizon."""
+    assert _parse(query).window == Window(since_us, until_us)
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "expected"),
+    [
+        ("limit=1", "limit", 1),
+        ("limit=1000", "limit", 1000),
+        ("limit=1001", "limit", 1000),
+        ("limit=007", "limit", 7),
+        ("limit=" + "9" * 5000, "limit", 1000),
+        ("order=asc", "descending", False),
+        ("order=desc", "descending", True),
+        ("format=json", "format", "json"),
+        ("format=ndjson", "format", "ndjson"),
+        ("cursor=abc&limit=5", "cursor", "abc"),
+        ("cursor=", "cursor", ""),
+    ],
+)
+def test_a_parameter_has_its_value(query: str, field: str, expected: object) -> None:
+    """Each text becomes the value it stands for; a limit that is too large is the largest."""
+    assert getattr(_parse(query), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "message"),
+    [
+        ("limit=0", "limit", "at least 1"),
+        ("limit=000", "limit", "at least 1"),
+        ("limit=-5", "limit", "at least 1"),
+        ("limit=", "limit", "whole number"),
+        ("limit=10.5", "limit", "whole number"),
+        ("limit=1e3", "limit", "whole number"),
+        ("limit=all", "limit", "whole number"),
+        ("limit=%2B5", "limit", "whole number"),
+        ("limit=%D9%A3", "limit", "whole number"),
+        ("limit=5&limit=5", "limit", "more than once"),
+        ("order=up", "order", "expected asc or desc"),
+        ("order=", "order", "expected asc or desc"),
+        ("format=xml", "format", "expected json or ndjson"),
+        ("since=x", "since", "expected an instant"),
+        ("since=" + "x" * 5000, "since", "…"),
+        ("until=%FF", "until", "expected an instant"),
+        ("since=-PT1M&until=-PT2M", "since", "is later than until, 2023-11-14T22:11:20Z"),
+        ("until=-P1D", "since", "by default an hour ago"),
+        ("since=-P32D", "until", "at most 31 days"),
+        ("since=0001-01-01T00:00:00Z", "until", "at most 31 days"),
+        ("since=-P999999999D", "until", "at most 31 days"),
+        ("cursor=abc&since=-PT1M", "since", "the cursor carries the window"),
+        ("cursor=abc&until=now", "until", "the cursor carries the window"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_an_example(query: str, name: str, message: str) -> None:
+    """The error names the parameter, says what is wrong, and shows what would be right."""
+    with pytest.raises(ProblemError) as caught:
+        _parse(query)
+    (error,) = caught.value.errors
+    assert caught.value.code == "invalid_parameter"
+    assert (error.name, bool(error.example)) == (name, True)
+    assert message in error.message
+    assert len(caught.value.detail) < 400
+
+
+def test_all_wrong_parameters_are_named_at_once() -> None:
+    """Nobody has to mend a query one error at a time."""
+    with pytest.raises(ProblemError) as caught:
+        _parse("limit=0&order=up&since=x&colour=red&until=y")
+    assert {error.name for error in caught.value.errors} == {"limit", "order", "since", "colour", "until"}
+
+
+@pytest.mark.parametrize(("name", "hint"), [("limt", "did you mean limit?"), ("zzz", "The parameters are since")])
+def test_an_unknown_parameter_is_refused_with_the_known_ones(name: str, hint: str) -> None:
+    """A misspelt parameter never goes unnoticed."""
+    with pytest.raises(ProblemError) as caught:
+        _parse(f"{name}=1")
+    (error,) = caught.value.errors
+    assert hint in error.message
+    assert all(known in error.message for known in PAGE_PARAMETERS)
+
+
+def test_the_longest_window_is_also_a_member_of_the_problem() -> None:
+    """The example is the latest `until` that would do, and the number stands by itself."""
+    with pytest.raises(ProblemError) as caught:
+        _parse("since=2023-01-01T00:00:00Z")
+    assert caught.value.members == {"max_window_days": 31}
+    assert caught.value.errors[0].example == "2023-02-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(("query", "expected"), [("", False), ("versions=latest", False), ("versions=all", True)])
+def test_versions_are_asked_for_by_name(query: str, *, expected: bool) -> None:
+    """Only `versions=all` asks for more than the latest one."""
+    assert parse_versions(query) is expected
+
+
+@pytest.mark.parametrize("query", ["versions=1", "version=all", "versions=all&versions=all"])
+def test_other_parameters_of_a_look_up_are_refused(query: str) -> None:
+    """A look-up by id knows `versions` and nothing else."""
+    with pytest.raises(ProblemError, match="versions"):
+        parse_versions(query)
+
+
+def test_where_there_are_no_parameters_any_is_refused() -> None:
+    """The catalogue takes none."""
+    parse_nothing("")
+    with pytest.raises(ProblemError, match="not colour") as caught:
+        parse_nothing("colour=red")
+    assert [error.name for error in caught.value.errors] == ["colour"]
+
+
+@given(given_=st.dictionaries(st.sampled_from([*PAGE_PARAMETERS, "x"]), st.text(max_size=20), max_size=4))
+def test_no_query_string_breaks_the_reader(given_: dict[str, str]) -> None:
+    """Any text is understood or refused as a problem, and a window never runs backwards."""
+    try:
+        page = _parse(urlencode(given_))
+    except ProblemError as error:
+        assert error.errors  # noqa: PT017 - either outcome is right
+    else:
+        assert page.window.since_us <= page.window.until_us
+        assert 1 <= page.limit <= 1000

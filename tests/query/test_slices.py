@@ -1,0 +1,55 @@
+"""Slices cover a window exactly, and there are few of them."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
+from app.query.slices import Slice, feed_slices, look_up_slices
+
+
+@st.composite
+def _windows(draw: st.DrawFn) -> tuple[int, int]:
+    since_us = draw(st.integers(MIN_US, MAX_US))
+    return since_us, min(since_us + draw(st.integers(0, 31 * DAY_US)), MAX_US)
+
+
+def _check_cover(slices: Iterator[Slice], since_us: int, until_us: int, *, descending: bool) -> int:
+    found = list(slices)
+    ordered = found[::-1] if descending else found
+    at_us = since_us
+    for part in ordered:
+        assert part.from_us == at_us < part.to_us
+        at_us = part.to_us
+    assert at_us == until_us
+    return len(found)
+
+
+@given(window=_windows(), descending=st.booleans())
+def test_slices_of_the_feed_cover_the_window(window: tuple[int, int], *, descending: bool) -> None:
+    """They follow each other without a gap or an overlap, and a month has three dozen."""
+    assert _check_cover(feed_slices(*window, descending=descending), *window, descending=descending) <= 37
+
+
+@given(window=_windows())
+def test_slices_of_a_look_up_cover_the_window(window: tuple[int, int]) -> None:
+    """They run backwards over the whole window."""
+    _check_cover(look_up_slices(*window), *window, descending=True)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_slices_grow_from_ten_seconds_to_a_day(*, descending: bool) -> None:
+    """Each is six times as long as the one before; the last is what remains."""
+    lengths = [part.to_us - part.from_us for part in feed_slices(0, 3 * DAY_US, descending=descending)]
+    assert lengths[:6] == [10 * SECOND_US * 6**power for power in range(6)]
+    assert lengths[6] == DAY_US
+    assert sum(lengths) == 3 * DAY_US
+
+
+def test_a_look_up_over_the_whole_retention_takes_few_slices() -> None:
+    """By id they grow without a limit, so that 400 days are seven queries."""
+    slices = list(look_up_slices(0, 400 * DAY_US))
+    assert slices[0] == Slice(400 * DAY_US - HOUR_US, 400 * DAY_US)
+    assert len(slices) == 7

@@ -1,0 +1,93 @@
+"""The SQL of every query shape, word for word, and that the embedded engine runs it.
+
+After a change on purpose: `python -m tests.query.test_sql` writes the golden files anew.
+"""
+
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from app.query.runner import Query, Scalar
+from app.query.sql import look_up_sql, page_sql
+from tests.query.shelf import RECORDS, REJECTS, T0_US, Put, Shelf
+
+GOLDEN = Path(__file__).parent / "golden"
+SHAPES = {
+    "records_asc_first": page_sql(RECORDS, descending=False, after=False),
+    "records_asc_after": page_sql(RECORDS, descending=False, after=True),
+    "records_desc_first": page_sql(RECORDS, descending=True, after=False),
+    "records_desc_after": page_sql(RECORDS, descending=True, after=True),
+    "records_look_up": look_up_sql(RECORDS, "id"),
+    "rejects_asc_after": page_sql(REJECTS, descending=False, after=True),
+}
+_KEYS: dict[str, list[str]] = {
+    "records_asc_first": ["a", "b"],
+    "records_asc_after": ["b"],
+    "records_desc_first": ["b", "a"],
+    "records_desc_after": [],
+    "records_look_up": ["b", "a"],
+    "rejects_asc_after": [],
+}
+_PARAMETERS: dict[str, Scalar] = {
+    "from_us": T0_US,
+    "to_us": T0_US + 10,
+    "lookback_from_us": T0_US - 900,
+    "lookback_micros": 900,
+    "candidates": 5,
+    "row_limit": 5,
+    "after_us": T0_US,
+    "after_key": "a",
+    "id": "x",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_text_is_the_golden_one(shape: str) -> None:
+    """A change of a query shows as a change of its golden file."""
+    assert SHAPES[shape] == (GOLDEN / f"{shape}.sql").read_text(encoding="utf-8")
+
+
+def test_every_golden_file_is_of_a_shape() -> None:
+    """No file outlives its query."""
+    assert {path.stem for path in GOLDEN.glob("*.sql")} == set(SHAPES)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_embedded_engine_runs_it(shelf: Shelf, shape: str) -> None:
+    """Rendered for DuckDB and with its parameters bound, each query gives the rows after the given place."""
+    shelf.put([Put(T0_US, "a"), Put(T0_US + 1, "b")])
+    query = Query(sql=SHAPES[shape], parameters={k: v for k, v in _PARAMETERS.items() if f"@{k}" in SHAPES[shape]})
+    keys = [row["delivery_key"] for row in shelf.run(shelf.store.rows(query))]
+    assert keys == _KEYS[shape]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_scan_of_a_table_is_bounded_in_time_and_names_its_columns(shape: str) -> None:
+    """Partitions are pruned by plain comparisons with parameters, and nobody reads columns by `*`."""
+    tree = sqlglot.parse_one(SHAPES[shape], read="bigquery")
+    assert not [star for star in tree.find_all(exp.Star) if not isinstance(star.parent, exp.Count)]
+    scans = [table for table in tree.find_all(exp.Table) if table.name in {RECORDS.name, REJECTS.name}]
+    assert len(scans) == (1 if shape == "records_look_up" else 2)
+    for scan in scans:
+        select = scan.parent_select
+        assert select is not None
+        conjuncts = [part.sql("bigquery") for part in select.args["where"].this.flatten()]
+        prefix = f"{scan.alias}." if scan.alias else ""
+        assert any(part.startswith(f"{prefix}`ingest_time` >= @") for part in conjuncts), conjuncts
+        assert any(part.startswith(f"{prefix}`ingest_time` < @") for part in conjuncts), conjuncts
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_qualify_stands_beside_a_where(shape: str) -> None:
+    """Some of BigQuery's analysers refuse QUALIFY without WHERE, GROUP BY or HAVING in the same block."""
+    tree = sqlglot.parse_one(SHAPES[shape], read="bigquery")
+    blocks = [select for select in tree.find_all(exp.Select) if select.args.get("qualify")]
+    assert blocks
+    assert all(select.args.get("where") for select in blocks)
+
+
+if __name__ == "__main__":
+    for name, text in SHAPES.items():
+        (GOLDEN / f"{name}.sql").write_text(text, encoding="utf-8")
