@@ -27,9 +27,9 @@ def api_guard(verifier: TokenVerifier | None) -> Guard:
         if verifier is not None:
             connection.state.principal = await verifier.principal(connection.scope["headers"])
             return
-        host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
-        if not _is_local(host):
-            detail = f"the Host is {host[:100]!r}: without SLUICE_API_PRINCIPALS only localhost is answered"
+        hosts, origin = connection.headers.getall("host", [""]), connection.headers.get("origin")
+        if not all(map(_is_local, hosts)):
+            detail = f"the Host is {', '.join(hosts)[:100]!r}: without SLUICE_API_PRINCIPALS only localhost is answered"
             raise ProblemError("forbidden", detail)
         if origin is not None and not _is_local(origin.partition("://")[2]):
             detail = (

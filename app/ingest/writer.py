@@ -202,7 +202,7 @@ class Writer:
                     slots = slots[middle:]
                 case Again(max_delay_s):
                     self._failed(SinkState.UNREACHABLE, str(outcome))
-                    await self._clock.sleep(self._jitter() * max_delay_s)
+                    await self._clock.sleep(min(self._jitter() * max_delay_s, self._left_s(slots)))
                 case Stop(state, verdict):
                     self._failed(state, verdict.detail)
                     self._pause = verdict
@@ -219,10 +219,13 @@ class Writer:
             self._fail(late, Unavailable("not durable within the request's budget", 1.0))
         return [slot for slot in slots if not slot[0].verdict.done()]
 
+    def _left_s(self, slots: list[_Slot]) -> float:
+        """Return how long the first of these messages to run out of time still has."""
+        return max(min(pending.deadline_us for pending, _ in slots) - self._clock.now_us(), 0) / MICROSECONDS
+
     async def _attempt(self, slots: list[_Slot]) -> Outcome:
         """Append once, within the append deadline and the oldest message's."""
-        left_s = (min(pending.deadline_us for pending, _ in slots) - self._clock.now_us()) / MICROSECONDS
-        limit_s = min(self._append_deadline_s, left_s)
+        limit_s = min(self._append_deadline_s, self._left_s(slots))
         append = asyncio.ensure_future(self._appender.append([pending.rows[index] for pending, index in slots]))
         timer = asyncio.ensure_future(self._clock.sleep(limit_s))
         try:

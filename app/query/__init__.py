@@ -1,10 +1,10 @@
 """The way out: records in the order they became durable, each once, from any moment on.
 
-parameters            params              text -> a window, a position, a page size; or a 400 that helps
-position              cursor              opaque text <-> where a reader stands
-plan                  slices              window -> the adaptive slices a page reads
-SQL                   sql                 BigQuery's dialect; duplicates removed, then the keyset
-run                   runner              the QueryRunner seam (app.embedded here)
-page                  feed                slices until the page is full, next and resume cursors
-answer                endpoints, formats  JSON or NDJSON, cursors in headers too
+parameters            params, instants      text -> a window, a position, a page size; or a 400 that helps
+position              cursor                opaque text <-> where a reader stands
+plan                  slices                window -> the adaptive slices a page reads
+SQL                   sql                   BigQuery's dialect; keyset, copies found and left out
+run                   runner                the QueryRunner seam (app.embedded here)
+page                  feed                  slices until the page is full, next and resume cursors
+answer                endpoints, formats    JSON or NDJSON, cursors in headers too; `openapi` describes them
 """

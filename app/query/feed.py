@@ -15,7 +15,7 @@ from app.query.instants import DAY_US, SECOND_US, clamp, to_us
 from app.query.params import PageRequest, Window
 from app.query.runner import Query, QueryRunner, Scalar
 from app.query.slices import Slice, feed_slices, look_up_slices
-from app.query.sql import CANDIDATES, IS_COPY, page_sql
+from app.query.sql import CANDIDATES, IS_COPY, look_up_sql, page_sql
 from app.schema.table import Table
 
 Row = dict[str, Any]
@@ -47,13 +47,6 @@ class _Walk(msgspec.Struct, frozen=True, kw_only=True):
     after: Position | None = None
 
 
-class _Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows to read, and from which end; with `record_id`, those of one record."""
-
-    descending: bool
-    record_id: str | int | None = None
-
-
 class Feed:
     """Reads one table. It keeps nothing between requests."""
 
@@ -62,12 +55,12 @@ class Feed:
         self._lookback_us = round(lookback_s * SECOND_US)
         self._max_window_us = max_window_days * DAY_US
         # One text per shape, so that a runner can prepare each once.
-        self._sql = {
-            (descending, after, by_id): page_sql(table, descending=descending, after=after, by_id=by_id)
+        self._page_sql = {
+            (descending, after): page_sql(table, descending=descending, after=after)
             for descending in (False, True)
             for after in (False, True)
-            for by_id in ({False, table.id is not None})
         }
+        self._look_up_sql = look_up_sql(table, table.id.name) if table.id else ""
 
     def horizon_us(self) -> int:
         """Return the settled horizon: nothing stamped earlier will still appear."""
@@ -81,8 +74,7 @@ class Feed:
         """
         walk = self._walk(request, horizon_us)
         slices = feed_slices(*_ahead(walk), descending=walk.descending)
-        selection = _Selection(descending=walk.descending)
-        rows = await self._read(slices, request.limit + 1, selection, walk.after)
+        rows = await self._read(slices, request.limit + 1, walk.after, descending=walk.descending)
         more = len(rows) > request.limit
         del rows[request.limit :]
         return Page(
@@ -99,8 +91,13 @@ class Feed:
         The latest version is the greatest (`ingest_time`, `delivery_key`) of the rows that are no copies: a
         redelivery of an old version does not come back over a newer one.
         """
-        slices = look_up_slices(window.since_us, window.until_us)
-        return await self._read(slices, limit, _Selection(descending=True, record_id=record_id), None)
+        rows: list[Row] = []
+        for part in look_up_slices(window.since_us, window.until_us):
+            parameters = self._parameters(part, limit - len(rows)) | {"id": record_id}
+            rows += await self._runner.rows(Query(sql=self._look_up_sql, parameters=parameters))
+            if len(rows) == limit:
+                break
+        return rows
 
     def _walk(self, request: PageRequest, horizon_us: int) -> _Walk:
         if request.cursor is None:
@@ -144,7 +141,7 @@ class Feed:
         )
 
     async def _read(
-        self, slices: Iterator[Slice], wanted: int, selection: _Selection, after: Position | None
+        self, slices: Iterator[Slice], wanted: int, after: Position | None, *, descending: bool
     ) -> list[Row]:
         """Return the next `wanted` rows that are no copies; fewer only where the slices end."""
         rows: list[Row] = []
@@ -153,8 +150,11 @@ class Feed:
             rest: Slice | None = part
             while rest is not None:
                 missing = wanted - len(rows)
-                candidates = max(candidates, missing)
-                found = await self._runner.rows(self._query(rest, candidates, missing, selection, after))
+                parameters = self._parameters(rest, missing) | {"candidates": candidates}
+                if after is not None:
+                    parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
+                sql = self._page_sql[descending, after is not None]
+                found = await self._runner.rows(Query(sql=sql, parameters=parameters))
                 whole = not found or (found[-1][CANDIDATES] < candidates and len(found) < missing)
                 last = _position(found[-1]) if found else None
                 rows.extend(_originals(found))
@@ -162,27 +162,18 @@ class Feed:
                     return rows
                 rest = None
                 if not whole and last is not None:  # the query looked at this many rows and no further
-                    after, rest = last, _remainder(part, last, descending=selection.descending)
+                    after, rest = last, _remainder(part, last, descending=descending)
                     candidates = min(candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)
         return rows
 
-    def _query(
-        self, part: Slice, candidates: int, row_limit: int, selection: _Selection, after: Position | None
-    ) -> Query:
-        parameters: dict[str, Scalar] = {
+    def _parameters(self, part: Slice, row_limit: int) -> dict[str, Scalar]:
+        return {
             "from_us": part.from_us,
             "to_us": part.to_us,
             "lookback_from_us": clamp(part.from_us - self._lookback_us),
             "lookback_micros": self._lookback_us,
-            "candidates": candidates,
             "row_limit": row_limit,
         }
-        if after is not None:
-            parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
-        if selection.record_id is not None:
-            parameters["id"] = selection.record_id
-        sql = self._sql[selection.descending, after is not None, selection.record_id is not None]
-        return Query(sql=sql, parameters=parameters)
 
 
 def _ahead(walk: _Walk) -> tuple[int, int]:

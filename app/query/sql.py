@@ -12,7 +12,7 @@ IS_COPY = "_sluice_is_copy"
 CANDIDATES = "_sluice_candidates"
 
 
-def page_sql(table: Table, *, descending: bool, after: bool, by_id: bool = False) -> str:
+def page_sql(table: Table, *, descending: bool, after: bool) -> str:
     """Return the query of the next rows of a slice, in the order of the feed.
 
     The columns are the table's, then IS_COPY and CANDIDATES, the number of rows that were looked at. The last of
@@ -20,36 +20,29 @@ def page_sql(table: Table, *, descending: bool, after: bool, by_id: bool = False
 
     Parameters: @from_us and @to_us bound the slice, @lookback_from_us is the look-back before it and
     @lookback_micros its length, @candidates is how many rows to look at and @row_limit how many to return; with
-    `after` @after_us and @after_key are the last row read; with `by_id` @id is the id of all rows.
+    `after`, @after_us and @after_key are the last row read.
     """
     direction, beyond = (" DESC", "<") if descending else ("", ">")
-    columns = [column.name for column in table.columns]
-    conditions = ["`ingest_time` >= @from_us", "`ingest_time` < @to_us"]
-    earlier = ["earlier.`ingest_time` >= @lookback_from_us", "earlier.`ingest_time` < @to_us"]
-    if by_id and table.id is not None:
-        conditions.append(f"`{table.id.name}` = @id")
-        # A copy has its original's id, and the table is clustered by it.
-        earlier.append(f"earlier.`{table.id.name}` = @id")
-    if after:
-        conditions.append(
-            f"(`ingest_time` {beyond} @after_us OR (`ingest_time` = @after_us AND `delivery_key` {beyond} @after_key))"
-        )
+    beyond_last = f"""
+    AND (`ingest_time` {beyond} @after_us OR (`ingest_time` = @after_us AND `delivery_key` {beyond} @after_key))"""
     return f"""\
 WITH candidate AS (
-  SELECT {", ".join(f"`{name}`" for name in columns)}
+  SELECT {_columns(table)}
   FROM `{table.name}`
-  WHERE {_all_of(conditions)}
+  WHERE `ingest_time` >= @from_us
+    AND `ingest_time` < @to_us{beyond_last if after else ""}
   ORDER BY `ingest_time`{direction}, `delivery_key`{direction}
   LIMIT @candidates
 ), copies AS (
   SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
   FROM candidate
   JOIN `{table.name}` AS earlier ON earlier.`delivery_key` = candidate.`delivery_key`
-  WHERE {_all_of(earlier)}
+  WHERE earlier.`ingest_time` >= @lookback_from_us
+    AND earlier.`ingest_time` < @to_us
     AND earlier.`ingest_time` < candidate.`ingest_time`
     AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
 )
-SELECT {", ".join(f"candidate.`{name}`" for name in columns)},
+SELECT {_columns(table, "candidate.")},
   copies.`delivery_key` IS NOT NULL AS `{IS_COPY}`,
   COUNT(*) OVER () AS `{CANDIDATES}`
 FROM candidate
@@ -61,8 +54,34 @@ LIMIT @row_limit
 """  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
 
 
-def _all_of(conditions: list[str]) -> str:
-    return "\n    AND ".join(conditions)
+def look_up_sql(table: Table, id_name: str) -> str:
+    """Return the query of the rows of a slice with one id, newest first and without copies.
+
+    There are few such rows, and a copy has its original's id, by which the table is clustered: so all of them
+    are numbered in one scan. Parameters: @id, and @from_us, @to_us, @lookback_from_us, @lookback_micros and
+    @row_limit as in `page_sql`.
+    """
+    previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
+    return f"""\
+WITH original AS (
+  SELECT {_columns(table)}
+  FROM `{table.name}`
+  WHERE `ingest_time` >= @lookback_from_us
+    AND `ingest_time` < @to_us
+    AND `{id_name}` = @id
+  QUALIFY {previous} IS NULL
+    OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
+)
+SELECT {_columns(table, "original.")}
+FROM original
+WHERE original.`ingest_time` >= @from_us
+ORDER BY original.`ingest_time` DESC, original.`delivery_key` DESC
+LIMIT @row_limit
+"""  # noqa: S608 - as above
+
+
+def _columns(table: Table, prefix: str = "") -> str:
+    return ", ".join(f"{prefix}`{column.name}`" for column in table.columns)
 
 
 def _last_first(*, descending: bool) -> str:

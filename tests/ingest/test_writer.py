@@ -153,12 +153,12 @@ async def test_retries_back_off_and_never_outlive_the_budget() -> None:
         if len(bench.appender.batches) > seen:
             seen = len(bench.appender.batches)
             times.append((bench.clock.now_us() - started_us) / MICROSECONDS)
-    gaps = [later - earlier for earlier, later in pairwise(times)]
+    gaps = [later - earlier for earlier, later in pairwise(times)][:-1]  # the last is cut short by the budget
     assert gaps == sorted(gaps)
     assert 2 < len(times) < 10
     told = await waiting
     assert isinstance(told, Unavailable)
-    assert 8.0 <= (bench.clock.now_us() - started_us) / MICROSECONDS < 8.0 + 5.1
+    assert 8.0 <= (bench.clock.now_us() - started_us) / MICROSECONDS < 8.2
 
 
 async def test_an_older_message_that_runs_out_of_time_leaves_the_younger_ones_in_the_batch() -> None:
