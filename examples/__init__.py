@@ -1,0 +1,1 @@
+"""Data sets and record types to try the service with."""
