@@ -1,0 +1,1 @@
+"""Measurements, each contender in a fresh process, as ratios within one run."""
