@@ -11,6 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 from opentelemetry.metrics import get_meter
 
+from app import paths
 from app.access import api_guard
 from app.auth import TokenPolicy, TokenVerifier
 from app.clock import Clock, SystemClock
@@ -20,7 +21,6 @@ from app.health import Health, health_routes
 from app.ingest.admission import Admission
 from app.ingest.appender import Appender
 from app.ingest.pipeline import Pipeline
-from app.ingest.push import PATH as PUSH_PATH
 from app.ingest.push import PushEndpoint, push_route
 from app.ingest.submit import Submission, submit_routes
 from app.keys import Fetch, KeySet, key_fetcher
@@ -41,7 +41,7 @@ class Sluice(Litestar):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
-        if scope["type"] == "http" and scope["path"] == PUSH_PATH and scope["method"] == "POST" and self.push:
+        if scope["type"] == "http" and scope["path"] == paths.PUSH and scope["method"] == "POST" and self.push:
             await self.push(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 from litestar import Request, post
 from litestar.types import Receive, Scope, Send
 
+from app import paths
 from app.auth import TokenVerifier
 from app.errors import MEDIA_TYPE, ProblemError, problem_responses
 from app.ingest.admission import Admission, Refusal
@@ -21,7 +22,6 @@ from app.ingest.pipeline import Pipeline
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.telemetry import Counters
 
-PATH = "/pubsub/push"
 _log = logging.getLogger("sluice.push")
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 
@@ -143,7 +143,7 @@ def push_route(endpoint: PushEndpoint) -> Any:
     """Return the Litestar route of `endpoint`: the way of its OpenAPI entry, and of a mounted application."""
 
     @post(
-        PATH,
+        paths.PUSH,
         operation_id="push",
         summary="Take one message from a Pub/Sub push subscription",
         description=(

@@ -9,6 +9,7 @@ from litestar import Request, Response, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
+from app import paths
 from app.errors import FieldError, ProblemError, problem_responses
 from app.ingest.admission import Admission
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
@@ -166,7 +167,7 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
     """Return the routes of `submission`; the one by id only where the record type names an id."""
 
     @post(
-        "/v1/records",
+        paths.RECORDS,
         operation_id="createRecords",
         summary="Store records",
         description=(
@@ -181,7 +182,7 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
         return await submission.take(request)
 
     @put(
-        "/v1/records/{record_id:str}",
+        f"{paths.RECORDS}/{{record_id:str}}",
         operation_id="putRecord",
         summary="Store a new version of a record",
         description="The body is one record, whose id must be the path's. Earlier versions are kept.",
@@ -189,10 +190,18 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
         status_code=200,
         responses={200: _STORED, **problem_responses(_PROBLEMS)},
     )
-    async def put_record(request: _Request, record_id: FromPath[str]) -> Response[bytes]:
-        return await submission.take(request, record_id)
+    async def put_record(
+        request: _Request,
+        record_id: FromPath[str],  # noqa: ARG001 - for the OpenAPI document; read exactly from the raw path
+    ) -> Response[bytes]:
+        return await submission.take(request, paths.id_in_path(request.scope))
 
-    return [create_records, put_record] if by_id else [create_records]
+    # An id may hold slashes; the route above ends at the first.
+    @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", status_code=200, include_in_schema=False)
+    async def put_record_with_slashes(request: _Request) -> Response[bytes]:
+        return await submission.take(request, paths.id_in_path(request.scope))
+
+    return [create_records, put_record, put_record_with_slashes] if by_id else [create_records]
 
 
 _STORED = ResponseSpec(data_container=StoredAnswer, description="Every record is stored.", generate_examples=False)

@@ -5,13 +5,14 @@ is an error and not without effect. Each route answers HEAD as it answers GET, w
 """
 
 from typing import Any, cast
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from litestar import Request, Response, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from app import paths
 from app.clock import Clock
 from app.errors import CATALOGUE, ProblemError, problem_responses
 from app.query.feed import Feed, Page
@@ -40,9 +41,6 @@ from app.schema.columns import INT64_MAX, INT64_MIN, Column, Kind
 from app.schema.table import Table
 from app.settings import Settings
 
-RECORDS_PATH = "/v1/records"
-REJECTS_PATH = "/v1/rejects"
-PROBLEMS_PATH = "/v1/problems"
 _METHODS = (HttpMethod.GET, HttpMethod.HEAD)
 _FRESH = {"Cache-Control": "private, no-store"}
 _PROBLEMS = {
@@ -68,20 +66,20 @@ def query_routes(
     }
     routes = [
         _page_route(
-            RECORDS_PATH,
+            paths.RECORDS,
             "listRecords",
             "Read records",
             "The records of a time window, each once, in the order they were stored: walk it with `next_cursor`, then "
             "follow what is new with `resume_cursor`.",
-            _Pages(feeds[records.name], records, settings, clock, RECORDS_PATH),
+            _Pages(feeds[records.name], records, settings, clock, paths.RECORDS),
         ),
         _page_route(
-            REJECTS_PATH,
+            paths.REJECTS,
             "listRejects",
             "Read rejected records",
             "What could not be stored: the reason, the field, and the bytes as they came (base64). Paged as "
             "`/v1/records` is.",
-            _Pages(feeds[rejects.name], rejects, settings, clock, REJECTS_PATH),
+            _Pages(feeds[rejects.name], rejects, settings, clock, paths.REJECTS),
         ),
         _problems_route(),
     ]
@@ -150,7 +148,7 @@ class _Records:
             ProblemError: there is no such record, or a parameter is not valid.
         """
         want_all = parse_versions(request.scope["query_string"].decode("latin-1"))
-        text = id_in_path(request)
+        text = paths.id_in_path(request.scope)
         now_us = self._clock.now_us()
         window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
         limit = MAX_LIMIT + 1 if want_all else 1
@@ -173,12 +171,6 @@ class _Records:
         if str(number) != text or not INT64_MIN <= number <= INT64_MAX:
             raise _no_record(text)
         return number
-
-
-def id_in_path(request: _Request) -> str:
-    """Return the id after `/v1/records/`, exactly: the framework's own drops empty segments and the last slash."""
-    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    return unquote(raw.partition(b"?")[0].decode("latin-1")).partition(f"{RECORDS_PATH}/")[2]
 
 
 def _no_record(text: str) -> ProblemError:
@@ -212,7 +204,7 @@ def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
     answer = versions_response(row_schema(records.table.columns))
 
     @route(
-        RECORDS_PATH + "/{record_id:str}",
+        paths.RECORDS + "/{record_id:str}",
         http_method=_METHODS,
         operation_id=operation_ids("getRecord"),
         operation_class=operation_type(RECORD_PARAMETERS, answer, path="record_id"),
@@ -225,7 +217,7 @@ def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
         return await records.answer(request)
 
     # An id may hold slashes; the route above ends at the first.
-    @route(RECORDS_PATH + "/{record_id:str}/{rest:path}", http_method=_METHODS, include_in_schema=False)
+    @route(paths.RECORDS + "/{record_id:str}/{rest:path}", http_method=_METHODS, include_in_schema=False)
     async def read_record_with_slashes(request: _Request) -> Response[bytes]:
         return await records.answer(request)
 
@@ -235,7 +227,7 @@ def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
 def _problems_route() -> HTTPRouteHandler:
     problems = [
         ProblemEntry(
-            type=f"{PROBLEMS_PATH}#{code}",
+            type=f"{paths.PROBLEMS}#{code}",
             code=code,
             status=kind.status,
             title=kind.title,
@@ -246,7 +238,7 @@ def _problems_route() -> HTTPRouteHandler:
     body = msgspec.json.encode(ProblemList(problems))
 
     @route(
-        PROBLEMS_PATH,
+        paths.PROBLEMS,
         http_method=_METHODS,
         operation_id=operation_ids("listProblems"),
         summary="Read the catalogue of problems",

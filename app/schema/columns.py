@@ -26,6 +26,7 @@ _RESERVED_PREFIXES = (
     "__root__",
     "_colidentifier",
     "_change_",
+    "_sluice_",
 )
 
 
@@ -138,7 +139,7 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
     if not _NAME.fullmatch(name):
         raise refuse(path, "a column name has letters, digits and underscores, and does not begin with a digit")
     if name.lower().startswith(_RESERVED_PREFIXES):
-        raise refuse(path, "BigQuery keeps names with this prefix for itself")
+        raise refuse(path, "names with this prefix are reserved by BigQuery or by the service")
     info, description, roles = _unwrap_metadata(field.type, path)
     info, optional = _unwrap_optional(info, path)
     info, inner_description, inner_roles = _unwrap_metadata(info, path)

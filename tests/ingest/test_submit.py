@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -145,6 +146,15 @@ async def test_put_stores_a_new_version() -> None:
         assert msgspec.json.encode(latest).count(b'"v":2') == 1
         versions = (await service.client.get("/v1/records/a?versions=all")).json()["records"]
         assert [version["data"] for version in versions] == [{"v": 2}, {"v": 1}]
+
+
+@pytest.mark.parametrize("record_id", ["a/b", "/a//b/", "a b?c#d%2F", "\u00fc\U0001f6eb"])
+async def test_put_and_get_take_any_id(record_id: str) -> None:
+    """Whatever an id is made of, percent-encoded it can be put and read."""
+    async with running() as service:
+        path = "/v1/records/" + quote(record_id, safe="")
+        assert (await service.client.put(path, json={**GOOD, "id": record_id})).status_code == 200
+        assert (await service.client.get(path)).json()["id"] == record_id
 
 
 @pytest.mark.parametrize(
