@@ -1,0 +1,79 @@
+"""The push endpoint's edges: what Pub/Sub does not do, but a network or a defect may."""
+
+from typing import Any
+
+import pytest
+
+from tests import tokens
+from tests.service import GOOD, envelope, running
+
+
+async def test_an_unexpected_failure_is_500_and_says_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The defect goes to the log; the caller gets a problem without a traceback, and the next push works."""
+    async with running() as service:
+        with monkeypatch.context() as broken:
+
+            def fail(*_: Any) -> None:
+                raise RuntimeError("a secret detail")
+
+            broken.setattr("app.ingest.push.open_push", fail)
+            answer = await service.push(GOOD)
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+        assert "secret" not in answer.text
+        assert "a secret detail" in caplog.text
+        assert (await service.push(GOOD)).status_code == 204
+        counters = (await service.client.get("/health/ready")).json()["counters"]
+        assert counters["push_answers"] == {"500": 1, "204": 1}
+
+
+async def test_a_request_that_breaks_off_stores_nothing() -> None:
+    """Half a body is not taken for a message, and its place in flight is free again."""
+    async with running() as service:
+        whole = envelope(b"{}")
+        events = iter([{"type": "http.request", "body": whole[:20], "more_body": True}, {"type": "http.disconnect"}])
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return next(events)
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        headers = [(b"authorization", f"Bearer {tokens.token()}".encode())]
+        scope = {"type": "http", "method": "POST", "path": "/pubsub/push", "headers": headers}
+        await service.app(scope, receive, send)
+        assert sent[0]["status"] == 400
+        assert service.app.admission.messages == 0
+        assert (await service.client.get("/v1/rejects")).json()["records"] == []
+
+
+async def test_a_body_in_pieces_is_one_message() -> None:
+    """However the body was cut on its way, it is put together."""
+    async with running() as service:
+
+        async def pieces() -> Any:
+            body = envelope(b'{"id":"a","timestamp":"2026-01-31T12:00:00Z"}')
+            for start in range(0, len(body), 7):
+                yield body[start : start + 7]
+
+        headers = {"Authorization": f"Bearer {tokens.token()}"}
+        assert (await service.client.post("/pubsub/push", content=pieces(), headers=headers)).status_code == 204
+        assert len((await service.client.get("/v1/records")).json()["records"]) == 1
+
+
+async def test_an_unwrapped_push_goes_all_the_way() -> None:
+    """A subscription with payload unwrapping stores the same record with the same envelope."""
+    async with running() as service:
+        headers = {
+            "Authorization": f"Bearer {tokens.token()}",
+            "x-goog-pubsub-message-id": "42",
+            "x-goog-pubsub-publish-time": "2026-01-31T12:00:00Z",
+            "x-goog-pubsub-subscription-name": "projects/p/subscriptions/s",
+            "origin": "test",
+        }
+        assert (await service.client.post("/pubsub/push", json=GOOD, headers=headers)).status_code == 204
+        (record,) = (await service.client.get("/v1/records")).json()["records"]
+        assert (record["id"], record["message_id"]) == ("a", "42")
+        assert record["attributes"] == {"content-type": "application/json", "origin": "test"}

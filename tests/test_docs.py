@@ -1,0 +1,98 @@
+"""What the documents say is so: links lead somewhere, settings and targets exist, examples run."""
+
+import re
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from app.schema.table import records_table
+from app.settings import Settings
+from tests.service import SETTINGS, running
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "bench/*.md", "examples/**/*.md", "infra/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def code_blocks(document: Path, language: str) -> list[str]:
+    """Return the fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_documents_are_found() -> None:
+    """The other tests look at something."""
+    names = {path.name for path in DOCUMENTS}
+    assert {"README.md", "CONTRIBUTING.md", "SECURITY.md", "settings.md"} <= names
+
+
+@each_document
+def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
+    """Every relative link names a file that is there."""
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
+    for link in links:
+        if not link.startswith(("http://", "https://", "mailto:")):
+            assert (document.parent / link).exists(), f"{document.name} links to {link}"
+
+
+@each_document
+def test_settings_that_are_named_exist(document: Path) -> None:
+    """A variable of the service in a document is one of its settings."""
+    known = {f"SLUICE_{name.upper()}" for name in Settings.__struct_fields__}
+    assert set(re.findall(r"SLUICE_[A-Z_]*[A-Z]", document.read_text())) <= known
+
+
+@each_document
+def test_make_targets_that_are_named_exist(document: Path) -> None:
+    """`make x` in a document is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", document.read_text())) <= targets
+
+
+@pytest.fixture
+def orders() -> Iterator[type[msgspec.Struct]]:
+    """The README's record type, as a module that can be imported."""
+    (code,) = code_blocks(ROOT / "README.md", "python")
+    module = types.ModuleType("orders")
+    sys.modules["orders"] = module
+    exec(compile(code, "README.md", "exec"), module.__dict__)  # noqa: S102 - the document is ours
+    yield module.Order
+    del sys.modules["orders"]
+
+
+async def test_the_readmes_record_is_stored_as_its_curl_line_sends_it(orders: type[msgspec.Struct]) -> None:
+    """The five-minute example works: the type has a table, and the record of the example comes back."""
+    assert records_table(orders).id is not None
+    text = (ROOT / "README.md").read_text()
+    found = re.search(r"curl (\S+) -H '([^:]+): ([^']+)' \\\n  -d '([^']+)'", text)
+    assert found is not None, "the README has no POST of an order"
+    url, header, value, body = found.groups()
+    async with running(msgspec.structs.replace(SETTINGS, record="orders:Order")) as service:
+        answer = await service.client.post(httpx.URL(url).path, content=body, headers={header: value})
+        assert answer.status_code == 201
+        (record,) = (await service.client.get("/v1/records")).json()["records"]
+        assert record.items() >= msgspec.json.decode(body).items()
+
+
+async def test_the_readmes_api_lines_are_answered() -> None:
+    """Each of the five lines is a request that the service understands."""
+    text = (ROOT / "README.md").read_text()
+    lines = re.findall(r"^curl '(http://127\.0\.0\.1:8080[^']*)'(.*)$", text, re.MULTILINE)
+    assert len(lines) == 5
+    settings = msgspec.structs.replace(SETTINGS, record="examples.flights.record:Flight")
+    statuses = []
+    async with running(settings) as service:
+        for url, rest in lines:
+            target = httpx.URL(url).raw_path.decode()
+            body = re.search(r"-d '([^']*)'", rest)
+            answer = await (service.client.post(target, content=body[1]) if body else service.client.get(target))
+            statuses.append(answer.status_code)
+    assert statuses == [200, 200, 404, 200, 422], "the store is empty, and the last line is wrong on purpose"
