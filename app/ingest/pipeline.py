@@ -11,10 +11,11 @@ from app.ingest.appender import Appender
 from app.ingest.batcher import BatchLimits
 from app.ingest.dedupe import Claimed, Conflict, Dedupe, InFlight, Remembered
 from app.ingest.envelope import Message
+from app.ingest.pending import Refused
 from app.ingest.records import Limits, RecordReader, Row
 from app.ingest.rejects import Reject, encode_reject
 from app.ingest.verdict import Durable, Unavailable, Verdict
-from app.ingest.writer import Refused, Writer
+from app.ingest.writer import Writer, WriterLimits
 from app.schema.table import Table
 from app.settings import ENVELOPE_BYTES, Settings
 from app.telemetry import Counters
@@ -49,7 +50,11 @@ class Pipeline:
             max_records_per_message=settings.max_records_per_message,
             max_record_bytes=settings.max_record_bytes,
         )
-        batch = BatchLimits(max_rows=settings.max_batch_rows, max_bytes=settings.max_batch_bytes)
+        writer_limits = WriterLimits(
+            batch=BatchLimits(max_rows=settings.max_batch_rows, max_bytes=settings.max_batch_bytes),
+            append_deadline_s=settings.append_deadline_s,
+            max_open_bytes=settings.max_in_flight_bytes,
+        )
         self._reader = RecordReader(table, records.encode, limits)
         self._encode_reject = rejects.encode
         # In base64 the bytes grow by a third, and the row has an envelope.
@@ -59,8 +64,8 @@ class Pipeline:
         self._dedupe: Dedupe[Receipt] = Dedupe(
             max_messages=settings.dedupe_max_messages, max_age_s=settings.dedupe_lookback_s, now_us=clock.now_us
         )
-        self.records = Writer(records, clock, batch, settings.append_deadline_s)
-        self.rejects = Writer(rejects, clock, batch, settings.append_deadline_s)
+        self.records = Writer(records, clock, writer_limits)
+        self.rejects = Writer(rejects, clock, writer_limits)
 
     async def process(self, message: Message, digest: str = "") -> Receipt | Conflict:
         """Make `message` durable and say what became of it.

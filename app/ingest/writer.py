@@ -14,6 +14,7 @@ import msgspec
 from app.clock import MICROSECONDS, Clock
 from app.ingest.appender import Appender, Outcome, RowError, SinkState, Uncertain
 from app.ingest.batcher import Batcher, BatchLimits, chunks
+from app.ingest.pending import Pending, Refused, RejectRows
 from app.ingest.verdict import (
     Again,
     Bisect,
@@ -29,58 +30,20 @@ from app.ingest.verdict import (
 
 _log = logging.getLogger("sluice.writer")
 _GIVEN_UP = Unavailable("the append was given up", 1.0)
+_FULL = Throttled("as much waits for the store as this instance holds", 1.0)
 _CLOSED = Unavailable("the instance is shutting down", 1.0)
 _MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """A row the store refused: its position among the rows submitted, and why."""
+class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The caps of one append, how long an attempt may take, and how many bytes may wait for the store."""
 
-    position: int
-    error: RowError
-
-
-RejectRows = Callable[[Sequence[Refused]], Awaitable[Verdict]]
-"""Makes the refusal of rows durable; the writer waits for it before the message is told."""
+    batch: BatchLimits
+    append_deadline_s: float
+    max_open_bytes: int
 
 
-class _Pending:
-    """Some rows of one message, and the future its waiter holds."""
-
-    __slots__ = (
-        "begun_us",
-        "byte_count",
-        "deadline_us",
-        "first",
-        "open_rows",
-        "reject",
-        "row_count",
-        "rows",
-        "verdict",
-    )
-
-    def __init__(
-        self, rows: Sequence[bytes], first: int, begun_us: int, deadline_us: int, reject: RejectRows | None
-    ) -> None:
-        self.rows, self.first, self.reject = rows, first, reject
-        self.begun_us, self.deadline_us = begun_us, deadline_us
-        self.row_count = self.open_rows = len(rows)
-        self.byte_count = sum(map(len, rows))
-        self.verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-
-    def settle(self, rows: int) -> None:
-        """Count `rows` as durable; the last one answers the waiter."""
-        self.open_rows -= rows
-        if not self.open_rows and not self.verdict.done():
-            self.verdict.set_result(Durable())
-
-    def fail(self, verdict: Unavailable | Throttled) -> None:
-        """Answer the waiter that the rows are not durable."""
-        if not self.verdict.done():
-            self.verdict.set_result(verdict)
-
-
-_Slot = tuple[_Pending, int]  # one row: whose, and its position there
+_Slot = tuple[Pending, int]  # one row: whose, and its position there
 
 
 class Writer:
@@ -90,13 +53,12 @@ class Writer:
         self,
         appender: Appender,
         clock: Clock,
-        batch_limits: BatchLimits,
-        append_deadline_s: float,
+        limits: WriterLimits,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._appender, self._clock, self._jitter = appender, clock, jitter
-        self._batch_limits, self._append_deadline_s = batch_limits, append_deadline_s
-        self._batcher: Batcher[_Pending] = Batcher(batch_limits)
+        self._limits, self._open_bytes = limits, 0
+        self._batcher: Batcher[Pending] = Batcher(limits.batch)
         self._tasks: set[asyncio.Task[None]] = set()
         self._appends = 0
         self._failures = 0
@@ -130,9 +92,22 @@ class Writer:
             if now_us < self._paused_until_us:
                 return self._pause
             self._pause = None
+        size = sum(map(len, rows))
+        # The bytes of a request are limited where it is admitted; here it is what they have become.
+        if self._open_bytes and self._open_bytes + size > self._limits.max_open_bytes:
+            return _FULL
+        self._open_bytes += size
+        try:
+            return await self._wait_for(rows, now_us, deadline_us, reject)
+        finally:
+            self._open_bytes -= size
+
+    async def _wait_for(
+        self, rows: Sequence[bytes], now_us: int, deadline_us: int, reject: RejectRows | None
+    ) -> Verdict:
         parts = [
-            _Pending(rows[cut.start : cut.stop], cut.start, now_us, deadline_us, reject)
-            for cut in chunks([len(row) for row in rows], self._batch_limits)
+            Pending(rows[cut.start : cut.stop], cut.start, now_us, deadline_us, reject)
+            for cut in chunks([len(row) for row in rows], self._limits.batch)
         ]
         for part in parts:
             self._batcher.add(part)
@@ -170,7 +145,7 @@ class Writer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, batch: list[_Pending]) -> None:
+    async def _run(self, batch: list[Pending]) -> None:
         try:
             await self._store([(pending, index) for pending in batch for index in range(pending.row_count)])
         except BaseException:  # cancelled by `drain`, or a defect: nobody is left waiting
@@ -225,7 +200,7 @@ class Writer:
 
     async def _attempt(self, slots: list[_Slot]) -> Outcome:
         """Append once, within the append deadline and the oldest message's."""
-        limit_s = min(self._append_deadline_s, self._left_s(slots))
+        limit_s = min(self._limits.append_deadline_s, self._left_s(slots))
         append = asyncio.ensure_future(self._appender.append([pending.rows[index] for pending, index in slots]))
         timer = asyncio.ensure_future(self._clock.sleep(limit_s))
         try:
@@ -240,8 +215,8 @@ class Writer:
             append.cancel()
             timer.cancel()
 
-    def _reject(self, refused: list[tuple[_Pending, int, RowError]]) -> None:
-        by_message: dict[_Pending, list[Refused]] = {}
+    def _reject(self, refused: list[tuple[Pending, int, RowError]]) -> None:
+        by_message: dict[Pending, list[Refused]] = {}
         for pending, index, error in refused:
             by_message.setdefault(pending, []).append(Refused(pending.first + index, error))
         for pending, rows in by_message.items():
@@ -251,7 +226,7 @@ class Writer:
                 self._spawn(self._reject_rows(pending, pending.reject, rows))
 
     @staticmethod
-    async def _reject_rows(pending: _Pending, reject: RejectRows, rows: list[Refused]) -> None:
+    async def _reject_rows(pending: Pending, reject: RejectRows, rows: list[Refused]) -> None:
         verdict: Verdict = _GIVEN_UP
         try:
             verdict = await reject(rows)
@@ -270,6 +245,6 @@ class Writer:
         self._failures, self.state, self.detail = self._failures + 1, state, detail
 
     @staticmethod
-    def _fail(items: list[_Pending], verdict: Unavailable | Throttled) -> None:
+    def _fail(items: list[Pending], verdict: Unavailable | Throttled) -> None:
         for item in items:
             item.fail(verdict)

@@ -1,0 +1,31 @@
+"""A writer on the bench: over a scripted Appender, under a fake clock."""
+
+import asyncio
+
+from app.clock import MICROSECONDS, FakeClock
+from app.ingest.batcher import BatchLimits
+from app.ingest.pending import RejectRows
+from app.ingest.verdict import Verdict
+from app.ingest.writer import Writer
+from tests.ingest.scripted import Reply, ScriptedAppender, constant
+
+ROOMY = BatchLimits(max_rows=100, max_bytes=10_000)
+
+
+class Bench:
+    """A writer over a scripted Appender, under a fake clock."""
+
+    def __init__(self, *replies: Reply, limits: BatchLimits = ROOMY) -> None:
+        self.clock = FakeClock()
+        self.appender = ScriptedAppender(*replies)
+        self.writer = self.over(self.appender, limits)
+
+    def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> Writer:
+        """Return a writer over `appender`."""
+        limit = WriterLimits(batch=limits, append_deadline_s=10.0, max_open_bytes=1_000)
+        return Writer(appender, self.clock, limit, jitter=constant(1.0))
+
+    def submit(self, *rows: bytes, budget_s: float = 30.0, reject: RejectRows | None = None) -> asyncio.Task[Verdict]:
+        """Submit `rows` as one message; the task is its waiter."""
+        deadline_us = self.clock.now_us() + round(budget_s * MICROSECONDS)
+        return asyncio.create_task(self.writer.submit(rows, deadline_us, reject))
