@@ -6,7 +6,7 @@ from app.clock import MICROSECONDS, FakeClock
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import RejectRows
 from app.ingest.verdict import Verdict
-from app.ingest.writer import Writer
+from app.ingest.writer import Writer, WriterLimits
 from tests.ingest.scripted import Reply, ScriptedAppender, constant
 
 ROOMY = BatchLimits(max_rows=100, max_bytes=10_000)
