@@ -16,6 +16,7 @@ _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 _MAX_DETAIL = 1_000
+MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#json_type
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +108,7 @@ class RecordReader:
             return Reject(message=message, index=index, reason="too_large", detail=detail, field=None, raw=piece)
         field: str | None
         try:
+            _check_depth(piece)
             record = self._decoder.decode(piece)
             unstorable = self._check(record)
             if unstorable is None:
@@ -123,7 +125,8 @@ class RecordReader:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reason, field, detail = "malformed", None, f"not valid JSON: {error}"
         except RecursionError:
-            reason, field, detail = "malformed", None, "nested too deeply"
+            detail = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
+            reason, field = "malformed", None
         except Exception as error:  # whatever a declared type's own code raises is the record's fault
             reason, field, detail = "invalid", None, f"the record type refused it: {type(error).__name__}: {error}"
         detail = detail[:_MAX_DETAIL]
@@ -131,6 +134,21 @@ class RecordReader:
 
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
+_anything = msgspec.json.Decoder(Any)
+
+
+def _check_depth(piece: bytes) -> None:
+    """Raise RecursionError for JSON deeper than a store takes. Nearly always a count of brackets settles it."""
+    if piece.count(b"[") + piece.count(b"{") <= MAX_JSON_DEPTH:
+        return
+    level, depth = [_anything.decode(piece)], 0
+    while level := [container for container in level if isinstance(container, list | dict)]:
+        depth += 1
+        if depth > MAX_JSON_DEPTH:
+            raise RecursionError
+        level = [
+            value for container in level for value in (container.values() if isinstance(container, dict) else container)
+        ]
 
 
 def field_path(message: str) -> str | None:

@@ -134,12 +134,30 @@ def test_each_error_names_the_field_as_the_producer_knows_it(
     assert words in reject.detail
 
 
-def test_json_nested_beyond_reason_is_a_reject() -> None:
-    """A payload that would exhaust the stack is the record's fault."""
-    data = GOOD[:-1] + b',"data":' + b"[" * 2_000 + b"]" * 2_000 + b"}"
-    rows, (reject,) = read(data)
+@pytest.mark.parametrize(
+    ("opening", "closing", "levels"), [("[", "]", 501), ("[", "]", 2_000), ('{"a":', "}", 501), ("[", "]", 100_000)]
+)
+def test_json_nested_beyond_what_bigquery_takes_is_a_reject(opening: str, closing: str, levels: int) -> None:
+    """Depth is a limit of the store and of the stack; the record's own object is one level."""
+    reader = RecordReader(
+        records_table(Record),
+        ScriptedAppender().encode,
+        msgspec.structs.replace(LIMITS, max_record_bytes=1_000_000),
+    )
+    data = GOOD[:-1] + f',"data":{opening * (levels - 1)}1{closing * (levels - 1)}}}'.encode()
+    rows, (reject,) = reader.read(Message(key="1:0", data=data))
     assert rows == []
-    assert (reject.reason, reject.detail) == ("malformed", "nested too deeply")
+    assert (reject.reason, reject.detail) == ("malformed", "nested too deeply: expected at most 500 levels")
+
+
+def test_json_at_the_limit_and_many_brackets_side_by_side_are_stored() -> None:
+    """What is wide is not deep."""
+    deep = GOOD[:-1] + b',"data":' + b"[" * 499 + b"]" * 499 + b"}"
+    wide = GOOD[:-1] + b',"data":[' + b"[]," * 600 + b'{"a":"[[["}]}'
+    for data in (deep, wide):
+        (row,), rejects = read(data)
+        assert row.raw == data
+        assert rejects == []
 
 
 def test_a_type_without_an_id_gives_rows_without_one() -> None:
