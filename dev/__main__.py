@@ -1,0 +1,55 @@
+"""`python -m dev <command>`: the tools for a laptop. Each command is imported only when it is used."""
+
+import argparse
+import importlib
+import re
+import sys
+
+COMMANDS = {
+    "up": ("dev.local", "start the service with everything it needs, and keep it running"),
+    "demo": ("dev.demo.command", "the whole system on real data: publish, push, store, read back, check"),
+    "pubsub": ("dev.pubsub.command", "start the local Pub/Sub, its pusher and its token issuer"),
+    "publish": ("dev.publish", "publish the records of a file or of standard input"),
+    "redrive": ("dev.redrive", "move dead-lettered messages back to their topic"),
+    "replay": ("dev.replay", "publish rejected records again, after a fix"),
+    "token": ("dev.token", "print a push token, to try the service with curl"),
+}
+"""Command -> module with `add_arguments(parser)` and `run(args) -> int`, and its line of help."""
+
+_NEGATIVE_DURATION = re.compile(r"-P[T\d]")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit status; 2 when the command line is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m dev", description="Tools for a laptop.")
+    subparsers = parser.add_subparsers(dest="command", metavar="command", required=True)
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, (_, help_text) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=help_text, description=help_text.capitalize() + ".")
+        if name == chosen:
+            command = importlib.import_module(COMMANDS[name][0])
+            command.add_arguments(subparser)
+    args = parser.parse_args(_join_durations(arguments))
+    status: int = command.run(args)
+    return status
+
+
+def _join_durations(arguments: list[str]) -> list[str]:
+    """Write `--since -PT15M` as `--since=-PT15M`: argparse takes the value for another option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if _NEGATIVE_DURATION.match(argument) and joined and joined[-1].startswith("--"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,93 @@
+"""The issuer's HTTP side, with the pusher's statistics and switches on the same port.
+
+GET  /certs          the key set: {kid: PEM public key}
+GET  /stats          the pusher's statistics
+POST /push-endpoint  {"url": …}: push there from now on            (this machine only)
+POST /token          {"audience": …, "email": …}, both optional: a fresh push token  (this machine only)
+"""
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from dev.issuer import Issuer
+from dev.pusher import Pusher
+
+KEYS_MAX_AGE_S = 3600
+
+_Body = TypeVar("_Body")
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /token`; empty members take the values the pusher uses."""
+
+    audience: str = ""
+    email: str = ""
+
+
+class EndpointRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /push-endpoint`."""
+
+    url: str
+
+
+class TokenDefaults(msgspec.Struct, frozen=True):
+    """The claims of the pusher's tokens."""
+
+    issuer: str
+    audience: str
+    principal: str
+
+
+def control_app(issuer: Issuer, defaults: TokenDefaults, pusher: Pusher) -> web.Application:
+    """Return the routes listed in the module's docstring."""
+
+    async def certs(_: web.Request) -> web.Response:
+        cache = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_S}"}
+        return web.json_response(issuer.certs(), headers=cache)
+
+    async def stats(_: web.Request) -> web.Response:
+        return web.json_response(pusher.snapshot())
+
+    async def token(request: web.Request) -> web.Response:
+        asked = await _decode(request, TokenRequest)
+        minted = issuer.token(defaults.issuer, asked.audience or defaults.audience, asked.email or defaults.principal)
+        return web.json_response({"token": minted})
+
+    async def push_endpoint(request: web.Request) -> web.Response:
+        url = (await _decode(request, EndpointRequest)).url
+        if not url.startswith(("http://", "https://")):
+            raise web.HTTPBadRequest(text=f"url: {url!r} is not an http:// or https:// URL\n")
+        pusher.set_endpoint(url)
+        return web.json_response({"url": pusher.endpoint})
+
+    app = web.Application(middlewares=[_this_machine_only])
+    app.router.add_get("/certs", certs)
+    app.router.add_get("/stats", stats)
+    app.router.add_post("/token", token)
+    app.router.add_post("/push-endpoint", push_endpoint)
+    return app
+
+
+@web.middleware
+async def _this_machine_only(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    if request.method == "POST":
+        remote = request.remote
+        if remote is None or not ipaddress.ip_address(remote).is_loopback:
+            raise web.HTTPForbidden(text=f"{request.path} is served to this machine only\n")
+        if request.content_type != "application/json":
+            # A web page in a browser can POST anything else here without asking first.
+            raise web.HTTPUnsupportedMediaType(text="send Content-Type: application/json\n")
+    return await handler(request)
+
+
+async def _decode(request: web.Request, kind: type[_Body]) -> _Body:
+    body = await request.read()
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.DecodeError as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from error

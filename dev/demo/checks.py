@@ -1,0 +1,196 @@
+"""Compare what was read back with what was planned. Pure.
+
+Every check returns what is wrong in words, expected and found; no words mean that it holds. Rows are the
+service's JSON objects: the record's fields and the envelope's columns side by side.
+"""
+
+import base64
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from app.record import Envelope
+from dev.demo.plan import NUMBER, RUN, Plan, Planned
+from examples.flights.record import Flight
+
+Row = dict[str, Any]
+Place = tuple[int, int]
+"""Number of the message in the plan, position of the record in the message."""
+
+ENVELOPE = frozenset(Envelope.__struct_fields__)
+ACKNOWLEDGED = 204
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What was checked, and what is wrong (nothing: it holds)."""
+
+    title: str
+    problems: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run saw. Row lists hold this run's rows only (`of_run`)."""
+
+    message_ids: Mapping[int, str]
+    """What Pub/Sub called each message, by its number in the plan."""
+    subscription: str
+    feed: Sequence[Row]
+    """All of `/v1/records`, read from beginning to end when everything had arrived."""
+    followed: Sequence[Row]
+    """The same feed, followed while the records arrived."""
+    resumed: Sequence[Row]
+    """What the feed's last resume cursor led to, when nothing new had come."""
+    rejects: Sequence[Row]
+    redelivered: Mapping[int, int]
+    """Status the service answered to each second delivery, by message number."""
+    backlog: int | None
+    dead_lettered: int | None
+
+
+def of_run(rows: Iterable[Row], run: str) -> list[Row]:
+    """Return the rows whose message belongs to this run."""
+    return [row for row in rows if (row.get("attributes") or {}).get(RUN) == run]
+
+
+def check_all(plan: Plan, seen: Observed) -> list[Check]:
+    """Return every check of a run, in the order in which to show them."""
+    good = {(message.number, position) for message in plan.messages for position in message.good}
+    bad = {(message.number, position) for message in plan.messages for position in message.bad}
+    stored, followed, rejected = by_place(seen.feed), by_place(seen.followed), by_place(seen.rejects)
+    first_parts = {place: [row for row in rows if row["part"] == 0] for place, rows in rejected.items()}
+    return [
+        Check("every good record came back exactly once, and nothing else", tuple(each_once(good, stored))),
+        Check("every record came back unchanged, field by field", tuple(contents(plan, stored))),
+        Check("every record carries its message's id, attributes and key", tuple(envelopes(plan, seen))),
+        Check("the feed is in order", tuple(order(seen.feed))),
+        Check("following the feed during the writes gave each record once", tuple(each_once(good, followed))),
+        Check("resuming at the end gave nothing twice", tuple(f"again: {row['delivery_key']}" for row in seen.resumed)),
+        Check("every bad record is among the rejects exactly once", tuple(each_once(bad, first_parts))),
+        Check("every reject has its reason, its field and its exact bytes", tuple(rejections(plan, rejected))),
+        Check("every second delivery was acknowledged", tuple(redeliveries(plan, seen.redelivered))),
+        Check("Pub/Sub has nothing left to deliver", tuple(left_over(seen))),
+    ]
+
+
+def by_place(rows: Iterable[Row]) -> dict[Place, list[Row]]:
+    """Group rows by the record of the plan that they are about."""
+    groups: dict[Place, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[(int(row["attributes"][NUMBER]), row["message_index"])].append(row)
+    return groups
+
+
+def each_once(expected: set[Place], found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
+    """Name every record that is missing, came more than once, or was not expected."""
+    for place in sorted(expected - found.keys()):
+        yield f"{_named(place)}: expected once, found nowhere"
+    for place, rows in found.items():
+        if place not in expected:
+            yield f"{_named(place)}: not expected, found {rows}"
+        elif len(rows) != 1:
+            yield f"{_named(place)}: expected once, found {len(rows)} times"
+
+
+def contents(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
+    """Name every field whose value is not the one that was published."""
+    messages = plan.messages
+    for (number, position), rows in found.items():
+        expected = _good(messages, number, position)
+        if expected is None:
+            continue
+        for row in rows:
+            yield from _differences(_named((number, position)), expected, row)
+
+
+def _differences(name: str, expected: Flight, row: Row) -> Iterator[str]:
+    fields = {field: value for field, value in row.items() if field not in ENVELOPE}
+    try:
+        flight = msgspec.convert(fields, Flight)
+    except msgspec.ValidationError as error:
+        yield f"{name}: expected a Flight, found {fields} ({error})"
+        return
+    for field in Flight.__struct_fields__:
+        wanted, got = getattr(expected, field), getattr(flight, field)
+        if field not in fields or wanted != got:
+            yield f"{name}, {field}: expected {wanted!r}, found {got if field in fields else 'no such member'!r}"
+
+
+def envelopes(plan: Plan, seen: Observed) -> Iterator[str]:
+    """Name every envelope column that does not say what Pub/Sub said of the message, in records and rejects."""
+    messages = plan.messages
+    for row in (*seen.feed, *seen.rejects):
+        number = int(row["attributes"][NUMBER])
+        if number >= len(messages):
+            continue
+        message, name = messages[number], _named((number, row["message_index"]))
+        wanted = {
+            "message_id": seen.message_ids.get(number),
+            "attributes": message.attributes,
+            "ordering_key": message.ordering_key or None,
+            "subscription_name": seen.subscription,
+        }
+        for column, value in wanted.items():
+            if row.get(column) != value:
+                yield f"{name}, {column}: expected {value!r}, found {row.get(column)!r}"
+        for column in ("publish_time", "ingest_time"):
+            if not row.get(column):
+                yield f"{name}, {column}: expected a time, found {row.get(column)!r}"
+
+
+def order(rows: Sequence[Row]) -> Iterator[str]:
+    """Name every row that does not come after the one before it, by (ingest_time, delivery_key)."""
+    keys = [(datetime.fromisoformat(row["ingest_time"]), row["delivery_key"]) for row in rows]
+    for before, after in itertools.pairwise(keys):
+        if not before < after:
+            yield f"{after[1]} of {after[0]} follows {before[1]} of {before[0]}"
+
+
+def rejections(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
+    """Name every reject whose reason, field or bytes are not the expected ones."""
+    messages = plan.messages
+    for (number, position), rows in found.items():
+        bad = messages[number].bad.get(position) if number < len(messages) else None
+        if bad is None:
+            continue
+        name = f"{_named((number, position))} ({messages[number].title})"
+        for row in rows:
+            if (row["reason"], row["field"]) != (bad.reason, bad.field):
+                yield f"{name}: expected {bad.reason} at {bad.field}, found {row['reason']} at {row['field']}"
+            if not row["detail"]:
+                yield f"{name}: expected a detail, found none"
+        payload = b"".join(base64.b64decode(row["payload"]) for row in sorted(rows, key=lambda row: int(row["part"])))
+        if payload != bad.raw:
+            yield f"{name}: expected the bytes {bad.raw!r}, found {payload!r}"
+
+
+def redeliveries(plan: Plan, statuses: Mapping[int, int]) -> Iterator[str]:
+    """Name every message whose second delivery was not made or not acknowledged."""
+    for message in plan.messages:
+        status = statuses.get(message.number)
+        if message.redeliver and status != ACKNOWLEDGED:
+            yield f"message {message.number}: expected {ACKNOWLEDGED}, found {status or 'no second delivery'}"
+
+
+def left_over(seen: Observed) -> Iterator[str]:
+    """Say what Pub/Sub still holds; what it cannot count is not held against it."""
+    if seen.backlog:
+        yield f"expected an empty backlog, found {seen.backlog} messages"
+    if seen.dead_lettered:
+        yield f"expected no dead letters, found {seen.dead_lettered}"
+
+
+def _good(messages: Sequence[Planned], number: int, position: int) -> Flight | None:
+    return messages[number].good.get(position) if number < len(messages) else None
+
+
+def _named(place: Place) -> str:
+    return f"message {place[0]}, record {place[1]}"

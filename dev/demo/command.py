@@ -1,0 +1,89 @@
+"""`python -m dev demo`: real flights through the whole system, and a check that all of them arrived.
+
+start the system ──> publish as fast as possible ──> publish at an even pace ──> deliver some twice
+                          (the feeds are followed meanwhile)
+──> read everything again ──> compare with the plan ──> show it ──> serve until Ctrl-C (--exit: end)
+"""
+
+import argparse
+import asyncio
+import itertools
+import sys
+from pathlib import Path
+
+import aiohttp
+from google.api_core.exceptions import GoogleAPICallError
+from rich.console import Console
+
+from dev.child import ChildError
+from dev.demo.plan import Plan, make_plan
+from dev.demo.readback import FeedError
+from dev.demo.report import show_checks, show_figures, show_invitation, show_rejects
+from dev.demo.run import Result, new_run_id, run_plan
+from dev.local import LocalStack, StackOptions, add_stack_arguments, serve_until, unless_stopped
+from dev.shutdown import stop_requested
+from examples.flights import load
+
+RECORD = "examples.flights.record:Flight"
+DATA_PATH = Path("data/demo.duckdb")
+INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m dev demo`."""
+    parser.add_argument("--exit", action="store_true", help="end after the checks: 0 if all held, else 1")
+    parser.add_argument("--flights", type=int, metavar="N", help="publish the first N only (default: all)")
+    parser.add_argument("--data-path", type=Path, default=DATA_PATH, help="the store (default: %(default)s)")
+    add_stack_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demonstration; 0 if every check held, 1 if not, 2 for a wrong command line."""
+    console = Console()
+    try:
+        plan = make_plan(list(itertools.islice(load.rows(), args.flights)), new_run_id())
+    except ValueError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    options = StackOptions(
+        record=RECORD,
+        data_path=args.data_path,
+        port=args.port,
+        pubsub=args.pubsub,
+        log_dir=args.data_path.with_suffix(".logs"),
+    )
+    try:
+        return asyncio.run(demonstrate(console, options, plan, ends=args.exit))
+    except (ChildError, FeedError, GoogleAPICallError, aiohttp.ClientError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, ends: bool) -> int:
+    """Start the system, run the plan, show what came of it; then serve, or end."""
+    with stop_requested() as stop:
+        console.print("Starting the local Pub/Sub and the service …")
+        async with LocalStack(options) as stack:
+            console.print(f"The service is at {stack.url}, its log in {options.log_dir}", highlight=False)
+            result = await unless_stopped(run_plan(console, stack, plan), stack, stop)
+            if result is None:
+                return INTERRUPTED
+            status = show_result(console, stack, plan, result)
+            if not ends:
+                console.print("\nServing until Ctrl-C.")
+                status = max(status, await serve_until(stack, stop))
+    for name, left in stack.exit_statuses.items():
+        if left != 0:
+            console.print(f"{name}: expected to end with status 0, found {left}", style="bold red")
+            status = 1
+    return status
+
+
+def show_result(console: Console, stack: LocalStack, plan: Plan, result: Result) -> int:
+    """Show everything that came of the run; 0 if every check held, else 1."""
+    show_rejects(console, result.rejected)
+    show_figures(console, result.figures)
+    show_checks(console, result.checks)
+    flight_id = next(flight.id for message in plan.messages for flight in message.good.values())
+    show_invitation(console, stack.url, flight_id, stack.options.data_path)
+    return 0 if all(check.holds for check in result.checks) else 1

@@ -1,0 +1,228 @@
+"""One run of the demonstration against a running system: publish, follow, deliver again, read back, compare."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+
+from dev.demo.checks import Check, Observed, Row, check_all, of_run
+from dev.demo.figures import percentiles, queryable_after_s, rate, stored_rate
+from dev.demo.plan import NUMBER, Plan
+from dev.demo.publish import Publisher, redeliver
+from dev.demo.readback import Feed, Reading
+from dev.demo.report import Figures, progress_bars
+from dev.local import LocalStack
+
+STEADY_PER_SECOND = 100.0
+STALLED_AFTER_S = 20.0
+_REFRESH_S = 0.1
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a run: the checks, the measurements, and each reject with what was wrong with it."""
+
+    checks: Sequence[Check]
+    figures: Figures
+    rejected: Sequence[tuple[str, Row]]
+
+
+class Arrivals:
+    """What has been read from one feed so far, of one run."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self.rows: list[Row] = []
+        self.queryable_s: list[float] = []
+        """Of each row, the seconds from publication to the moment it had been read."""
+
+    def add(self, rows: list[Row], received_time: datetime) -> None:
+        """Take a page."""
+        own = of_run(rows, self._run)
+        self.rows += own
+        self.queryable_s += [queryable_after_s(row, received_time) for row in own]
+
+    def by_message(self) -> dict[int, Row]:
+        """Return one row of each message."""
+        return {int(row["attributes"][NUMBER]): row for row in self.rows}
+
+
+class Followers:
+    """Follows both feeds in the background; an asynchronous context manager."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, plan: Plan) -> None:
+        self._since = datetime.now(UTC).isoformat()
+        self._feeds = {path: Feed(session, f"{url}/v1/{path}") for path in ("records", "rejects")}
+        self.records, self.rejects = Arrivals(plan.run), Arrivals(plan.run)
+
+    async def __aenter__(self) -> Self:
+        """Begin to follow."""
+        self._tasks = [
+            asyncio.create_task(self._feeds["records"].follow(self._since, self.records.add)),
+            asyncio.create_task(self._feeds["rejects"].follow(self._since, self.rejects.add)),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop following."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def wait_for(self, records: int, rejects: int) -> None:
+        """Return when so much has arrived, or nothing more for STALLED_AFTER_S; raise what following raised."""
+        loop = asyncio.get_running_loop()
+        seen, changed_s = -1, loop.time()
+        while len(self.records.rows) < records or len(self.rejects.rows) < rejects:
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            now = len(self.records.rows) + len(self.rejects.rows)
+            if now != seen:
+                seen, changed_s = now, loop.time()
+            if loop.time() - changed_s > STALLED_AFTER_S:
+                return
+            await asyncio.sleep(_REFRESH_S / 2)
+
+    async def read_all(self, path: str) -> Reading:
+        """Read one feed again from where following began."""
+        return await self._feeds[path].read_all(since=self._since)
+
+    async def resume(self, reading: Reading) -> list[Row]:
+        """Return what `reading` of the records had not returned yet."""
+        return (await self._feeds["records"].read_all(cursor=reading.resume_cursor)).rows
+
+
+class Timings(msgspec.Struct):
+    """When the parts of a run ended, in seconds from its beginning, and what the pusher said then."""
+
+    published_s: float = 0.0
+    queryable_s: float = 0.0
+    flood_arrivals: int = 0
+    flood_stats: Mapping[str, Any] = {}
+
+
+def new_run_id() -> str:
+    """Return a fresh name for a run: what tells its records from those of others on the same store."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
+    """Publish the plan, read everything back and compare.
+
+    Raises:
+        FeedError: the service answered a read with an error.
+        google.api_core.exceptions.GoogleAPICallError: Pub/Sub refused a message.
+    """
+    published = 0
+
+    def count_published() -> None:
+        nonlocal published
+        published += 1
+
+    async with aiohttp.ClientSession() as session, Followers(session, stack.url, plan) as followers:
+        publisher = Publisher(stack.pubsub, count_published)
+        try:
+            with progress_bars(console) as bars, _shown(bars, plan, followers, lambda: published):
+                timings = await _publish(session, stack, plan, publisher, followers)
+        finally:
+            await publisher.close()
+        console.print("Delivering some messages a second time, reading everything again, comparing …")
+        rows = followers.records.by_message() | followers.rejects.by_message()
+        twice = [message for message in plan.messages if message.redeliver]
+        redelivered = await redeliver(session, stack.pubsub, f"{stack.url}/pubsub/push", twice, rows)
+        reading, rejects = await followers.read_all("records"), await followers.read_all("rejects")
+        stats = await _stats(session, stack)
+        seen = Observed(
+            message_ids=await publisher.message_ids(),
+            subscription=f"projects/{stack.pubsub.project}/subscriptions/{stack.pubsub.subscription}",
+            feed=of_run(reading.rows, plan.run),
+            followed=followers.records.rows,
+            resumed=of_run(await followers.resume(reading), plan.run),
+            rejects=of_run(rejects.rows, plan.run),
+            redelivered=redelivered,
+            backlog=stats["backlog"],
+            dead_lettered=stats["dead_lettered"],
+        )
+    return Result(
+        checks=check_all(plan, seen),
+        figures=_figures(plan, seen, reading, timings, followers.records.queryable_s),
+        rejected=_rejected(plan, seen.rejects),
+    )
+
+
+async def _publish(
+    session: aiohttp.ClientSession, stack: LocalStack, plan: Plan, publisher: Publisher, followers: Followers
+) -> Timings:
+    """Publish both parts of the plan, waiting after each until it can be read."""
+    loop, timings = asyncio.get_running_loop(), Timings()
+    begun_s = loop.time()
+    await publisher.flood(plan.flood)
+    timings.published_s = loop.time() - begun_s
+    good = sum(len(message.good) for message in plan.flood)
+    await followers.wait_for(good, plan.bad_count)
+    timings.queryable_s = loop.time() - begun_s
+    timings.flood_arrivals = len(followers.records.rows)
+    timings.flood_stats = await _stats(session, stack)
+    await publisher.pace(plan.steady, STEADY_PER_SECOND)
+    await followers.wait_for(plan.good_count, plan.bad_count)
+    return timings
+
+
+@contextmanager
+def _shown(bars: Progress, plan: Plan, followers: Followers, published: Callable[[], int]) -> Iterator[None]:
+    """Keep the bars up to date while the body runs."""
+    publishing = bars.add_task("messages published", total=len(plan.messages))
+    stored = bars.add_task("records readable", total=plan.good_count)
+
+    def update() -> None:
+        bars.update(publishing, completed=published())
+        bars.update(stored, completed=len(followers.records.rows))
+
+    async def keep_updating() -> None:
+        while True:
+            update()
+            await asyncio.sleep(_REFRESH_S)
+
+    task = asyncio.create_task(keep_updating())
+    try:
+        yield
+    finally:
+        task.cancel()
+        update()
+
+
+async def _stats(session: aiohttp.ClientSession, stack: LocalStack) -> dict[str, Any]:
+    async with session.get(f"{stack.pubsub.issuer}/stats") as response:
+        response.raise_for_status()
+        stats: dict[str, Any] = await response.json()
+        return stats
+
+
+def _figures(plan: Plan, seen: Observed, reading: Reading, timings: Timings, queryable_s: Sequence[float]) -> Figures:
+    flooded = timings.flood_arrivals
+    return Figures(
+        messages=len(plan.messages),
+        records=len(seen.feed),
+        published_rate=rate(len(plan.flood), timings.published_s),
+        stored_rate=stored_rate(seen.followed[:flooded]),
+        queryable_s=timings.queryable_s,
+        read_rate=rate(len(reading.rows), reading.seconds),
+        pages=reading.pages,
+        flood_acknowledged_ms=timings.flood_stats["publish_to_ack_ms"],
+        flood_queryable=percentiles(queryable_s[:flooded]),
+        steady_queryable=percentiles(queryable_s[flooded:]),
+        steady_rate=STEADY_PER_SECOND,
+        duplicates=len(seen.redelivered),
+    )
+
+
+def _rejected(plan: Plan, rows: Sequence[Row]) -> list[tuple[str, Row]]:
+    titles = {message.number: message.title for message in plan.messages if message.bad}
+    return [(titles.get(int(row["attributes"][NUMBER]), "?"), row) for row in rows if row["part"] == 0]

@@ -1,0 +1,267 @@
+"""The whole system on a laptop: local Pub/Sub, pusher, token issuer and the service, each a process of its own.
+
+`python -m dev up` starts it and keeps it running; the demo and the tests use `LocalStack`.
+"""
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from dev.child import Child, ChildCommand, ChildError, Leash
+from dev.shutdown import stop_requested
+
+SERVICE_PORT, PUBSUB_PORT, ISSUER_PORT = 8080, 8085, 8086
+"""Where things are when nothing else is there; the other `python -m dev` commands look there first."""
+HOST = "127.0.0.1"
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 20.0
+NEWS_WITHIN_S = 1.0
+_POLL_S = 0.05
+
+_Result = TypeVar("_Result")
+PubsubKind = Literal["local", "emulator"]
+
+
+class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What to start. Without `log_dir` the processes write to this one's own output."""
+
+    record: str = "app.record:Record"
+    data_path: Path = Path("data/sluice.duckdb")
+    port: int | None = None
+    pubsub: PubsubKind = "local"
+    unwrapped: bool = False
+    log_dir: Path | None = None
+
+
+class PubsubReady(msgspec.Struct, frozen=True):
+    """What `python -m dev pubsub` says when it is ready."""
+
+    pubsub: str
+    issuer: str
+    keys_url: str
+    audience: str
+    principal: str
+    topic: str
+    subscription: str
+    project: str
+
+
+class LocalStack:
+    """An asynchronous context manager around the running system.
+
+    Raises on entry:
+        ChildError: a process ended or was not ready in time; the message carries the end of its log.
+        OSError: the port asked for is taken.
+    """
+
+    def __init__(self, options: StackOptions) -> None:
+        self.options = options
+        self.exit_statuses: dict[str, int] = {}
+        """After the exit: how each process ended, by name; negative is the signal that killed it."""
+        self.pubsub: PubsubReady
+        self.url: str
+        self.children: list[Child] = []
+
+    async def __aenter__(self) -> Self:
+        """Start everything and wait until it is ready."""
+        port = choose_port(self.options.port, preferred=SERVICE_PORT)
+        self.url = f"http://{HOST}:{port}"
+        async with AsyncExitStack() as undo:
+            leash = await undo.enter_async_context(Leash())
+            undo.push_async_callback(self._stop)
+            await self._start_pubsub(leash)
+            await self._start_service(leash, port)
+            self._undo = undo.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop everything, the service first."""
+        await self._undo.aclose()
+
+    async def first_exit(self) -> Child:
+        """Wait until a process ends by itself and return it."""
+        waits = {asyncio.create_task(child.process.wait()): child for child in self.children}
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return waits[done.pop()]
+
+    async def _start_pubsub(self, leash: Leash) -> None:
+        options = self.options
+        named = {
+            "--push-endpoint": f"{self.url}/pubsub/push",
+            "--pubsub": options.pubsub,
+            "--port": str(choose_port(None, preferred=PUBSUB_PORT)),
+            "--issuer-port": str(choose_port(None, preferred=ISSUER_PORT)),
+        }
+        arguments = ["-m", "dev", "pubsub", *chain.from_iterable(named.items())]
+        if options.unwrapped:
+            arguments.append("--unwrapped")
+        command = ChildCommand(name="pubsub", arguments=arguments, reads_output=True)
+        child = await Child.start(command, leash, options.log_dir)
+        self.children.append(child)
+        line = await child.first_line(READY_WITHIN_S)
+        try:
+            self.pubsub = msgspec.json.decode(line, type=PubsubReady)
+        except msgspec.DecodeError as error:
+            raise ChildError(f"pubsub announced itself by {line!r}: {error}") from error
+
+    async def _start_service(self, leash: Leash, port: int) -> None:
+        environ = service_environ(self.options, self.pubsub, port)
+        command = ChildCommand(name="service", arguments=["-m", "app"], environ=environ)
+        child = await Child.start(command, leash, self.options.log_dir)
+        self.children.append(child)
+        await child.require(wait_until_ready(self.url), READY_WITHIN_S)
+
+    async def _stop(self) -> None:
+        # The service first: it answers the pushes it has admitted while there is still a pusher to hear it.
+        for child in reversed(self.children):
+            self.exit_statuses[child.name] = await child.stop(STOP_WITHIN_S)
+
+
+def service_environ(options: StackOptions, pubsub: PubsubReady, port: int) -> dict[str, str]:
+    """Return this process's environment, with what ties the service to the local Pub/Sub set."""
+    return {name: value for name, value in os.environ.items() if name != "PORT"} | {
+        "SLUICE_HOST": HOST,
+        "SLUICE_PORT": str(port),
+        "SLUICE_RECORD": options.record,
+        "SLUICE_DATA_PATH": str(options.data_path),
+        "SLUICE_PUSH_AUDIENCE": pubsub.audience,
+        "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
+        "SLUICE_TOKEN_ISSUER": pubsub.issuer,
+        "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
+    }
+
+
+def choose_port(wanted: int | None, preferred: int) -> int:
+    """Return `wanted` if it can be listened on (else OSError); without a wish, `preferred` or a free one."""
+    for port in [preferred, 0] if wanted is None else [wanted]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError(f"port {wanted} of {HOST} is taken: choose another with --port")
+
+
+async def wait_until_ready(url: str) -> None:
+    """Return once the service says that it can serve."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"{url}/health/ready") as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(_POLL_S)
+
+
+def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `up` and `demo` share."""
+    parser.add_argument("--port", type=int, help="the service's port (default: 8080, or a free one)")
+    parser.add_argument(
+        "--pubsub",
+        choices=get_args(PubsubKind),
+        default="local",
+        help="which Pub/Sub: the one of this repository, or Google's emulator (needs Java and the Cloud SDK)",
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m dev up`."""
+    defaults = StackOptions()
+    parser.add_argument("--record", default=defaults.record, help="record type (default: %(default)s)")
+    parser.add_argument("--data-path", type=Path, default=defaults.data_path, help="file (default: %(default)s)")
+    parser.add_argument("--unwrapped", action="store_true", help="push the bare payload, metadata in headers")
+    add_stack_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start the system, say where it is, and serve until Ctrl-C or SIGTERM."""
+    options = StackOptions(
+        record=args.record,
+        data_path=args.data_path,
+        port=args.port,
+        pubsub=args.pubsub,
+        unwrapped=args.unwrapped,
+    )
+    try:
+        return asyncio.run(serve(options))
+    except (ChildError, OSError) as error:
+        print(f"up: {error}", file=sys.stderr)
+        return 1
+
+
+async def serve(options: StackOptions) -> int:
+    """Serve until asked to stop; 1 when a process ended by itself."""
+    with stop_requested() as stop:
+        async with LocalStack(options) as stack:
+            print(describe(stack), flush=True)
+            return await serve_until(stack, stop)
+
+
+async def serve_until(stack: LocalStack, stop: asyncio.Event) -> int:
+    """Wait until `stop` is set; 1 (and say which) when a process ends by itself, else 0."""
+    try:
+        await unless_stopped(asyncio.Event().wait(), stack, stop)
+    except ChildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, stop: asyncio.Event) -> _Result | None:
+    """Return what `work` returns, or None when `stop` is set first.
+
+    Raises:
+        ChildError: a process of the stack ended by itself.
+    """
+    working, asked = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    ended = asyncio.create_task(stack.first_exit())
+    tasks = {working, asked, ended}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if working.done() and working.exception() is not None:
+            # Its cause may be a process that ended, of which the news is only just on its way.
+            await asyncio.wait({ended}, timeout=NEWS_WITHIN_S)
+        if ended.done():
+            child = ended.result()
+            raise ChildError(f"{child.name} ended by itself with status {child.process.returncode}{child.tail()}")
+        return working.result() if working.done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def describe(stack: LocalStack) -> str:
+    """Return where everything is and how to send a first record."""
+    pubsub, options = stack.pubsub, stack.options
+    broker = urlsplit(f"//{pubsub.pubsub}").netloc
+    publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
+    return f"""
+  API          {stack.url}/v1/records
+  OpenAPI      {stack.url}/openapi/openapi.json
+  records      {options.record}, stored in {options.data_path}
+  Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}
+               REST: {publish}
+  tokens       {pubsub.issuer}/certs
+
+  Ctrl-C stops everything.
+"""

@@ -1,0 +1,165 @@
+"""Topics and subscriptions of the local Pub/Sub: a deterministic state machine with an injected clock.
+
+Nothing persists: stopping the process forgets every message. Unlike the official emulator, message ids
+do not restart at 1, so rows stored by an earlier run are never mistaken for duplicates.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from dev.pubsub.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from dev.pubsub.message import Delivery, Draft, Message, check_name, check_publish, format_time, project_of
+from dev.pubsub.subscription import Subscription, SubscriptionSettings
+
+DELETED_TOPIC = "_deleted-topic_"
+
+
+class Broker:
+    """All topics and subscriptions, of any number of projects."""
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        """Start empty; `now_us` returns microseconds since the Unix epoch."""
+        self.now_us = now_us
+        self._topics: dict[str, dict[str, Subscription]] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        self._message_ids = itertools.count(now_us())
+        self._ack_ids = itertools.count(1)
+
+    def create_topic(self, name: str) -> None:
+        """Add a topic. Raises InvalidArgumentError or AlreadyExistsError."""
+        if check_name(name, "topics") in self._topics:
+            raise AlreadyExistsError(f"topic {name} already exists")
+        self._topics[name] = {}
+
+    def require_topic(self, name: str) -> str:
+        """Return `name` if there is such a topic. Raises InvalidArgumentError or NotFoundError."""
+        if name not in self._topics:
+            check_name(name, "topics")
+            raise NotFoundError(f"topic {name} does not exist; topics: {', '.join(sorted(self._topics)) or 'none'}")
+        return name
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic; its subscriptions keep what they hold. Raises as `require_topic`."""
+        for subscription in self._topics.pop(self.require_topic(name)).values():
+            subscription.settings = msgspec.structs.replace(subscription.settings, topic=DELETED_TOPIC)
+
+    def topics(self, project: str) -> list[str]:
+        """Return the names of a project's topics, sorted."""
+        return sorted(name for name in self._topics if project_of(name) == project)
+
+    def create_subscription(self, settings: SubscriptionSettings) -> None:
+        """Add a subscription, which receives what is published from now on.
+
+        Raises InvalidArgumentError, AlreadyExistsError, or NotFoundError when a topic does not exist.
+        """
+        if check_name(settings.name, "subscriptions") in self._subscriptions:
+            raise AlreadyExistsError(f"subscription {settings.name} already exists")
+        self.require_topic(settings.topic)
+        if settings.dead_letter_topic:
+            self.require_topic(settings.dead_letter_topic)
+        subscription = Subscription(settings, lambda: str(next(self._ack_ids)), self._forward_dead)
+        self._subscriptions[settings.name] = subscription
+        self._topics[settings.topic][settings.name] = subscription
+
+    def subscription(self, name: str) -> Subscription:
+        """Return a subscription. Raises InvalidArgumentError or NotFoundError."""
+        found = self._subscriptions.get(name)
+        if found is None:
+            check_name(name, "subscriptions")
+            raise NotFoundError(
+                f"subscription {name} does not exist; subscriptions: {', '.join(sorted(self._subscriptions)) or 'none'}"
+            )
+        return found
+
+    def pulled_subscription(self, name: str) -> Subscription:
+        """Return a subscription that clients may pull. Raises as `subscription`, or FailedPreconditionError."""
+        found = self.subscription(name)
+        if found.settings.push_endpoint:
+            raise FailedPreconditionError(f"subscription {name} is pushed to an endpoint and cannot be pulled")
+        return found
+
+    def delete_subscription(self, name: str) -> None:
+        """Remove a subscription and all it holds. Raises as `subscription`."""
+        subscription = self.subscription(name)
+        del self._subscriptions[name]
+        if subscription.settings.topic in self._topics:
+            del self._topics[subscription.settings.topic][name]
+        subscription.notify()
+
+    def subscriptions(self, project: str) -> list[SubscriptionSettings]:
+        """Return the settings of a project's subscriptions, sorted by name."""
+        return [
+            self._subscriptions[name].settings for name in sorted(self._subscriptions) if project_of(name) == project
+        ]
+
+    def subscriptions_of(self, topic: str) -> list[str]:
+        """Return the names of a topic's subscriptions, sorted. Raises as `require_topic`."""
+        return sorted(self._topics[self.require_topic(topic)])
+
+    def set_push_endpoint(self, name: str, endpoint: str) -> None:
+        """Change where a push subscription is pushed to. Raises as `subscription`."""
+        subscription = self.subscription(name)
+        subscription.settings = msgspec.structs.replace(subscription.settings, push_endpoint=endpoint)
+
+    def publish(self, topic: str, drafts: Sequence[Draft]) -> list[str]:
+        """Hand messages to every subscription of the topic and return their ids, in order.
+
+        Raises InvalidArgumentError or NotFoundError, and then nothing was published.
+        """
+        subscriptions = self._topics[self.require_topic(topic)].values()
+        check_publish(drafts)
+        # Whole milliseconds, as the real service stamps them.
+        publish_time_us = self.now_us() // 1000 * 1000
+        message_ids = []
+        for draft in drafts:
+            message_id = str(next(self._message_ids))
+            message = Message(draft.data, draft.attributes, draft.ordering_key, message_id, publish_time_us)
+            for subscription in subscriptions:
+                subscription.accept(message)
+            message_ids.append(message_id)
+        return message_ids
+
+    def pull(
+        self, name: str, max_messages: int, lease_s: float | None = None, max_bytes: float = math.inf
+    ) -> list[Delivery]:
+        """Lease what is ready, without waiting. Raises as `subscription`."""
+        return self.subscription(name).pull(max_messages, self.now_us(), lease_s, max_bytes)
+
+    def acknowledge(self, name: str, ack_ids: Sequence[str]) -> None:
+        """Settle leases for good; those that ran out are ignored. Raises as `subscription`."""
+        subscription, now_us = self.subscription(name), self.now_us()
+        for ack_id in ack_ids:
+            subscription.ack(ack_id, now_us)
+
+    def modify_ack_deadline(self, name: str, ack_ids: Sequence[str], lease_s: float) -> None:
+        """Extend leases, or give messages back with `lease_s` 0. Raises as `subscription`."""
+        subscription, now_us = self.subscription(name), self.now_us()
+        for ack_id in ack_ids:
+            if lease_s == 0:
+                subscription.nack(ack_id, now_us)
+            else:
+                subscription.extend(ack_id, lease_s, now_us)
+
+    def _forward_dead(self, settings: SubscriptionSettings, message: Message, attempts: int) -> bool:
+        if settings.dead_letter_topic not in self._topics:
+            return False  # the topic was deleted: the real service goes on retrying, too
+        project, _, name = settings.name.removeprefix("projects/").split("/")
+        source = {
+            "CloudPubSubDeadLetterSourceDeliveryCount": str(attempts),
+            "CloudPubSubDeadLetterSourceSubscription": name,
+            "CloudPubSubDeadLetterSourceSubscriptionProject": project,
+            "CloudPubSubDeadLetterSourceTopicPublishTime": format_time(message.publish_time_us),
+        }
+        forwarded = Message(
+            message.data,
+            message.attributes | source,
+            message.ordering_key,
+            str(next(self._message_ids)),
+            self.now_us() // 1000 * 1000,
+        )
+        for subscription in self._topics[settings.dead_letter_topic].values():
+            subscription.accept(forwarded)
+        return True

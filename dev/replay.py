@@ -1,0 +1,123 @@
+"""`python -m dev replay`: publish rejected records again, after the record type or the producer was fixed.
+
+Reads `GET /v1/rejects` page by page, puts payloads that were cut over several rows together again, and
+publishes each with its original attributes. The attribute `sluice-delivery-key` carries the original
+delivery key, so that a record replayed twice is still one record.
+"""
+
+import argparse
+import sys
+import urllib.error
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from dev.batches import publish_batches
+from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
+from dev.pubsub.message import Draft
+from dev.rejects_feed import RejectRow, read_rejects
+
+DELIVERY_KEY = "sluice-delivery-key"
+REASONS = ("malformed", "invalid", "too_large", "bad_encoding", "too_many_records", "empty", "refused")
+_GZIP = b"\x1f\x8b"
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A rejected record, whole again."""
+
+    delivery_key: str
+    reason: str
+    payload: bytes
+    attributes: dict[str, str]
+    ordering_key: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "--service", default="http://127.0.0.1:8080", help="the service's address (default: %(default)s)"
+    )
+    parser.add_argument("--token", default="", help="bearer token, for a service that asks for one")
+    parser.add_argument(
+        "--reason", action="append", choices=REASONS, help="only these; repeat for several (default: all)"
+    )
+    parser.add_argument("--since", default="-PT1H", help="RFC 3339 or a duration like -PT15M (default: -PT1H)")
+    parser.add_argument("--until", default="", help="RFC 3339, duration or now (default: all there is)")
+    parser.add_argument("--topic", default="events", help="topic id or full name (default: %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be published")
+    add_pubsub_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay and print what was done; 1 when a record could not be replayed."""
+    incomplete: list[str] = []
+    try:
+        rows = read_rejects(args.service, args.token, args.since, args.until)
+        wanted = (row for row in rows if not args.reason or row.reason in args.reason)
+        rejected = list(assemble(wanted, incomplete))
+    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        print(f"error: no rejects from {args.service}: {error}", file=sys.stderr)
+        return 1
+    for key in incomplete:
+        print(f"error: {key}: a part of its payload is missing in this window; not replayed", file=sys.stderr)
+    status = _dry_run(rejected) if args.dry_run else _publish(args, rejected)
+    return status or bool(incomplete)
+
+
+def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejected]:
+    """Yield each rejected record once all its parts were seen; name the others in `incomplete`.
+
+    Part 0 has the record's delivery key; part n has `#n` appended.
+    """
+    waiting: dict[str, dict[int, RejectRow]] = {}
+    for row in rows:
+        key = row.delivery_key.removesuffix(f"#{row.part}") if row.part else row.delivery_key
+        parts = waiting.setdefault(key, {})
+        parts[row.part] = row
+        if len(parts) == row.parts:
+            del waiting[key]
+            payload = b"".join(parts[number].payload for number in sorted(parts))
+            yield Rejected(key, row.reason, payload, _attributes(row.attributes or {}, payload), row.ordering_key or "")
+    incomplete.extend(waiting)
+
+
+def _attributes(original: dict[str, str], payload: bytes) -> dict[str, str]:
+    """Drop a gzip mark when the payload is one record out of a compressed message, kept decompressed."""
+    if original.get("content-encoding", "").lower() == "gzip" and not payload.startswith(_GZIP):
+        return {key: value for key, value in original.items() if key != "content-encoding"}
+    return original
+
+
+def _draft(rejected: Rejected) -> Draft:
+    attributes = rejected.attributes | {DELIVERY_KEY: rejected.delivery_key}
+    return Draft(rejected.payload, attributes, rejected.ordering_key)
+
+
+def _dry_run(rejected: list[Rejected]) -> int:
+    for one in rejected:
+        shown = one.payload[:100].decode(errors="replace")
+        print(f"{one.delivery_key}  {one.reason}  {len(one.payload)} bytes  {shown}")
+    print(f"would publish {_summary(rejected)}")
+    return 0
+
+
+def _publish(args: argparse.Namespace, rejected: list[Rejected]) -> int:
+    topic = topic_path(args.project, args.topic)
+    published = 0
+    try:
+        with publisher(args.pubsub_host) as client:
+            for batch in publish_batches(map(_draft, rejected)):
+                publish(client, topic, batch)
+                published += len(batch)
+    except CALL_ERRORS as error:
+        print(f"published {published} of {len(rejected)} records, then:", file=sys.stderr)
+        return complain(args.pubsub_host, error)
+    print(f"published {_summary(rejected)} to {topic}")
+    return 0
+
+
+def _summary(rejected: list[Rejected]) -> str:
+    counts = Counter(one.reason for one in rejected)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f"{len(rejected)} records" + (f" ({reasons})" if reasons else "")

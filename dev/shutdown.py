@@ -1,0 +1,20 @@
+"""Ctrl-C and SIGTERM as an event to wait for."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def stop_requested() -> Iterator[asyncio.Event]:
+    """Yield an event that SIGINT or SIGTERM sets, in place of what they do otherwise. Needs a running loop."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield event
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,74 @@
+"""Where the pusher takes its deliveries from."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from dev.pubsub.broker import Broker
+from dev.pubsub.message import Delivery
+from dev.pubsub.waiting import wait_ready
+
+LEASE_MARGIN_S = 10.0
+"""A push ends at the ack deadline; its lease a little later, so that the pusher is the one who decides."""
+
+
+class Source(Protocol):
+    """A subscription as the pusher sees it. The local broker is one, the official emulator another."""
+
+    async def ready(self) -> None:
+        """Wait until `take` would return something."""
+        ...
+
+    def take(self, max_messages: int) -> Sequence[Delivery]:
+        """Lease up to `max_messages`, without waiting."""
+        ...
+
+    def ack(self, delivery: Delivery) -> None:
+        """Settle a delivery for good."""
+        ...
+
+    def nack(self, delivery: Delivery) -> None:
+        """Give a delivery back."""
+        ...
+
+    def backlog(self) -> int | None:
+        """Return how many messages are not acknowledged, None when that cannot be known."""
+        ...
+
+    def dead_lettered(self) -> int | None:
+        """Return how many messages went to the dead-letter topic, None when that cannot be known."""
+        ...
+
+
+class LocalSource:
+    """A subscription of a broker in the same process."""
+
+    def __init__(self, broker: Broker, subscription: str, ack_deadline_s: float) -> None:
+        """Lease from `subscription`. Raises NotFoundError when there is none."""
+        self._broker = broker
+        self._name = subscription
+        self._subscription = broker.subscription(subscription)
+        self._lease_s = ack_deadline_s + LEASE_MARGIN_S
+
+    async def ready(self) -> None:
+        """Wait until `take` would return something."""
+        await wait_ready(self._broker, self._name)
+
+    def take(self, max_messages: int) -> Sequence[Delivery]:
+        """Lease up to `max_messages`, without waiting."""
+        return self._broker.pull(self._name, max_messages, self._lease_s)
+
+    def ack(self, delivery: Delivery) -> None:
+        """Settle a delivery for good."""
+        self._subscription.ack(delivery.ack_id, self._broker.now_us())
+
+    def nack(self, delivery: Delivery) -> None:
+        """Give a delivery back."""
+        self._subscription.nack(delivery.ack_id, self._broker.now_us())
+
+    def backlog(self) -> int:
+        """Return how many messages are not acknowledged."""
+        return self._subscription.backlog
+
+    def dead_lettered(self) -> int:
+        """Return how many messages went to the dead-letter topic."""
+        return self._subscription.dead_lettered

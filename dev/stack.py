@@ -1,0 +1,137 @@
+"""Wire the local Pub/Sub, the issuer and the pusher together, and take them down again."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Coroutine
+
+import grpc
+from aiohttp import web
+
+from app.clock import Clock, SystemClock
+from dev.control import TokenDefaults, control_app
+from dev.emulator import running_emulator
+from dev.emulator_relay import create_for_relay
+from dev.emulator_source import EmulatorSource
+from dev.flow import PushFlow
+from dev.issuer import Issuer
+from dev.pubsub.broker import Broker
+from dev.pubsub.server import PubsubServer
+from dev.pubsub.subscription import SubscriptionSettings
+from dev.push_request import RequestBuilder, unwrapped, wrapped
+from dev.pusher import Pusher
+from dev.source import LocalSource, Source
+from dev.stack_settings import Ready, StackSettings
+
+_log = logging.getLogger(__name__)
+_CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+
+
+@contextlib.asynccontextmanager
+async def running(settings: StackSettings) -> AsyncIterator[Ready]:
+    """Start everything, yield where it is, and stop it.
+
+    Raises:
+        OSError: a port is taken.
+        PubsubError: a name breaks the naming rules.
+        EmulatorError: the official emulator was asked for and is not installed, or does not start.
+    """
+    clock, issuer = SystemClock(), Issuer()
+    async with contextlib.AsyncExitStack() as stack:
+        # Bound first: the address is in the tokens, and a port that is taken is known before all else.
+        listener = stack.enter_context(socket.create_server((settings.host, settings.issuer_port)))
+        issuer_url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        start = _emulator(settings) if settings.backend == "emulator" else _local(settings, clock)
+        address, source = await stack.enter_async_context(start)
+        defaults = TokenDefaults(issuer_url, settings.audience, settings.principal)
+        pusher = Pusher(
+            source=source,
+            endpoint=settings.push_endpoint,
+            build=_request_builder(settings),
+            token=lambda: issuer.token(issuer_url, settings.audience, settings.principal),
+            flow=PushFlow(
+                min_backoff_s=settings.min_backoff_s,
+                max_backoff_s=settings.max_backoff_s,
+                max_window=settings.max_outstanding,
+            ),
+            ack_deadline_s=settings.ack_deadline_s,
+            now_us=clock.now_us,
+        )
+        control = web.AppRunner(control_app(issuer, defaults, pusher), access_log=None, shutdown_timeout=1)
+        await control.setup()
+        stack.push_async_callback(control.cleanup)
+        await web.SockSite(control, listener).start()
+        await stack.enter_async_context(_background(pusher.run()))
+        yield Ready(
+            pubsub=address,
+            issuer=issuer_url,
+            keys_url=f"{issuer_url}/certs",
+            audience=settings.audience,
+            principal=settings.principal,
+            topic=settings.topic,
+            subscription=settings.subscription,
+            project=settings.project,
+        )
+
+
+def _request_builder(settings: StackSettings) -> RequestBuilder:
+    name = settings.subscription_name(settings.subscription)
+    if settings.unwrapped:
+        return unwrapped(name)
+    return wrapped(name, with_attempt=bool(settings.dead_letter_topic))
+
+
+@contextlib.asynccontextmanager
+async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` beside the body; the body's end cancels it."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_report_failure)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _report_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.critical("%s ended: nothing is pushed any more", task.get_coro(), exc_info=error)
+
+
+@contextlib.asynccontextmanager
+async def _local(settings: StackSettings, clock: Clock) -> AsyncIterator[tuple[str, Source]]:
+    broker = Broker(clock.now_us)
+    push = SubscriptionSettings(
+        name=settings.subscription_name(settings.subscription),
+        topic=settings.topic_name(settings.topic),
+        ack_deadline_s=settings.ack_deadline_s,
+        ordering=settings.ordering,
+        dead_letter_topic=settings.dead_letter_topic and settings.topic_name(settings.dead_letter_topic),
+        max_attempts=settings.max_attempts,
+        push_endpoint=settings.push_endpoint,
+    )
+    broker.create_topic(push.topic)
+    if push.dead_letter_topic:
+        broker.create_topic(push.dead_letter_topic)
+        dead = settings.subscription_name(f"{settings.dead_letter_topic}-sub")
+        broker.create_subscription(
+            SubscriptionSettings(name=dead, topic=push.dead_letter_topic, ordering=settings.ordering)
+        )
+    broker.create_subscription(push)
+    server = PubsubServer(broker)
+    try:
+        port = await server.start(settings.host, settings.port)
+        yield f"{settings.host}:{port}", LocalSource(broker, push.name, settings.ack_deadline_s)
+    finally:
+        await server.close()
+
+
+@contextlib.asynccontextmanager
+async def _emulator(settings: StackSettings) -> AsyncIterator[tuple[str, Source]]:
+    async with running_emulator(settings.host, settings.port) as address:
+        await asyncio.to_thread(create_for_relay, settings, address)
+        async with grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
+            source = EmulatorSource(channel, settings.subscription_name(settings.subscription))
+            async with _background(source.run()):
+                yield address, source
