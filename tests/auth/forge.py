@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests import tokens
 
 Headers = list[tuple[bytes, bytes]]
 POLICY = TokenPolicy(issuer=tokens.ISSUER, audience=tokens.AUDIENCE, principals=frozenset({tokens.PUSHER}), leeway_s=10)
+NOW = int(time.time())
 GOOD_HEADER = {"alg": "RS256", "kid": tokens.KEY_ID, "typ": "JWT"}
 
 
@@ -61,7 +63,7 @@ async def ready_keys() -> KeySet:
 async def verifier(policy: TokenPolicy = POLICY, now: Callable[[], float] | None = None) -> TokenVerifier:
     """Return a verifier whose key set is at hand."""
     keys = await ready_keys()
-    return TokenVerifier(keys, policy) if now is None else TokenVerifier(keys, policy, now)
+    return TokenVerifier(keys, policy, now or (lambda: float(NOW)))
 
 
 async def refusal(headers: Headers, policy: TokenPolicy = POLICY) -> ProblemError:

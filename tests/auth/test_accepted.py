@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,8 @@ from app.clock import FakeClock
 from app.errors import ProblemError
 from app.keys import FetchedKeys, KeySet
 from tests import tokens
-from tests.auth.forge import POLICY, bearer, ready_keys, signed, verifier
+from tests.auth.forge import NOW, POLICY, bearer, ready_keys, signed, verifier
 from tests.tokens import claims, token
-
-NOW = int(time.time())
 
 
 @pytest.fixture

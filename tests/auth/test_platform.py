@@ -1,4 +1,3 @@
-import time
 from typing import Any
 
 import msgspec
@@ -6,10 +5,9 @@ import pytest
 
 from app.auth import PLATFORM_MARKER
 from tests import tokens
-from tests.auth.forge import GOOD_HEADER, POLICY, bearer, part, refusal, signed, verifier
+from tests.auth.forge import GOOD_HEADER, NOW, POLICY, bearer, part, refusal, signed, verifier
 from tests.tokens import claims, token
 
-NOW = int(time.time())
 TRUST = msgspec.structs.replace(POLICY, trust_platform=True)
 
 

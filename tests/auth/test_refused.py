@@ -1,6 +1,5 @@
 import json
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +11,9 @@ from app.clock import FakeClock
 from app.errors import ProblemError
 from app.keys import FetchedKeys, KeySet, KeySetError
 from tests import tokens
-from tests.auth.forge import GOOD_HEADER, POLICY, Headers, bearer, hmac_signed, part, refusal, signed
+from tests.auth.forge import GOOD_HEADER, NOW, POLICY, Headers, bearer, hmac_signed, part, refusal, signed
 from tests.tokens import claims, token
 
-NOW = int(time.time())
 _PUBLIC_PEM = tokens.key_pair()[1].encode()
 _OF_ANOTHER = "a key of somebody else"
 
