@@ -3,7 +3,8 @@
 A row is a *copy* when a row with its `delivery_key` was stored within the look-back before it; copies are not
 returned. Whether a row is one depends on the table alone, not on where a page or a slice begins, so pages of
 any length show the same rows. The text finds the page's candidates first and looks for earlier rows of those
-only: numbering every row of the look-back instead was eleven times slower over a busy quarter of an hour.
+only: numbering every row of the look-back instead took five to eight times as long where a million rows lay in
+ten minutes, though less where they were sparse (docs/decisions/0004-what-a-copy-is.md).
 """
 
 from app.schema.table import Table
