@@ -10,5 +10,7 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     query/            GET /v1/records, /v1/records/{id}, /v1/rejects  <-  the QueryRunner seam
     embedded          DuckDB behind both seams
     errors, health    problem documents; liveness and readiness
+    access, paths     who may use /v1; the paths that several parts know
+    reading           what every route that is read has in common
     telemetry         what is counted, and how it is logged
 """

@@ -1,6 +1,7 @@
 """Who may use `/v1`: principals with a Google-signed token, or whoever shares the loopback interface."""
 
 from collections.abc import Awaitable, Callable
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -10,7 +11,6 @@ from app.auth import TokenVerifier
 from app.errors import ProblemError
 
 LOCAL_PRINCIPAL = "local"
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[_Connection, BaseRouteHandler], Awaitable[None]]
 
@@ -44,4 +44,11 @@ def api_guard(verifier: TokenVerifier | None) -> Guard:
 def _is_local(authority: str) -> bool:
     """Whether `authority` (a name or address, with or without a port) is this machine's own."""
     name = authority if authority.endswith("]") else authority.rpartition(":")[0] or authority
-    return name.lower() in _LOCAL_NAMES
+    if name.lower() == "localhost":
+        return True
+    try:
+        if name.startswith("[") and name.endswith("]"):
+            return IPv6Address(name[1:-1]).is_loopback
+        return IPv4Address(name).is_loopback
+    except AddressValueError:
+        return False

@@ -4,24 +4,45 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 MICROSECONDS = 1_000_000
 
 
+class Timer(Protocol):
+    """A call that is due later and can be called off."""
+
+    def cancel(self) -> None:
+        """Call it off."""
+        ...
+
+
 class Clock(Protocol):
-    """What the service needs of time."""
+    """What the service needs of time.
+
+    Stamps and windows go by `now_us`, which is the machine's time of day made monotone; how long something
+    takes goes by `elapsed_us`, which keeps its pace when the time of day is set back.
+    """
 
     def now_us(self) -> int:
         """Return microseconds since the Unix epoch, greater at every call."""
         ...
 
+    def elapsed_us(self) -> int:
+        """Return microseconds since some moment, at the pace of real time."""
+        ...
+
     def advance_to(self, not_before_us: int) -> None:
-        """Never again return a time at or before `not_before_us`."""
+        """Never again return a time at or before `not_before_us` from `now_us`."""
         ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds`."""
+        ...
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call `call` after `seconds`."""
         ...
 
 
@@ -41,50 +62,83 @@ class SystemClock:
         self._last_us = max(self._last_us + 1, time.time_ns() // 1000)
         return self._last_us
 
+    def elapsed_us(self) -> int:
+        """Return microseconds since some moment, at the pace of real time."""
+        return time.monotonic_ns() // 1000
+
     def advance_to(self, not_before_us: int) -> None:
-        """Never again return a time at or before `not_before_us`."""
+        """Never again return a time at or before `not_before_us` from `now_us`."""
         self._last_us = max(self._last_us, not_before_us)
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds`."""
         await asyncio.sleep(seconds)
 
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call `call` after `seconds`."""
+        return asyncio.get_running_loop().call_later(seconds, call)
+
+
+class _FakeTimer:
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        self.call = None
+
 
 class FakeClock:
-    """A clock that moves only when told to; sleepers wake in the order of their deadlines."""
+    """A clock that moves only when told to; what waits for it wakes in the order of its time."""
 
     def __init__(self, now_us: int = 1_700_000_000 * MICROSECONDS) -> None:
         self._now_us = now_us
+        self._elapsed_us = 0
         self._order = itertools.count()
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._timers: list[tuple[int, int, _FakeTimer]] = []
 
     def now_us(self) -> int:
         """Return the fake time, one microsecond later at every call."""
         self._now_us += 1
         return self._now_us
 
+    def elapsed_us(self) -> int:
+        """Return how far the clock was advanced."""
+        return self._elapsed_us
+
     def advance_to(self, not_before_us: int) -> None:
-        """Never again return a time at or before `not_before_us`."""
+        """Never again return a time at or before `not_before_us` from `now_us`."""
         self._now_us = max(self._now_us, not_before_us)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until `advance` has carried the clock past now + `seconds`."""
+        """Wait until `advance` has carried the clock past `seconds` from here."""
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now_us + round(seconds * MICROSECONDS), next(self._order), wake))
+        self.call_later(seconds, lambda: None if wake.done() else wake.set_result(None))
         await wake
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call `call` when `advance` has carried the clock past `seconds` from here."""
+        timer = _FakeTimer(call)
+        due_us = self._elapsed_us + round(seconds * MICROSECONDS)
+        heapq.heappush(self._timers, (due_us, next(self._order), timer))
+        return timer
 
     async def advance(self, seconds: float) -> None:
         """Move on by `seconds`, waking each sleeper at its time and letting it run."""
-        target_us = self._now_us + round(seconds * MICROSECONDS)
+        target_us = self._elapsed_us + round(seconds * MICROSECONDS)
         await self._settle()
-        while self._sleepers and self._sleepers[0][0] <= target_us:
-            due_us, _, wake = heapq.heappop(self._sleepers)
-            self._now_us = max(self._now_us, due_us)
-            if not wake.done():
-                wake.set_result(None)
+        while self._timers and self._timers[0][0] <= target_us:
+            due_us, _, timer = heapq.heappop(self._timers)
+            if timer.call is None:
+                continue
+            self._move_to(due_us)
+            timer.call()
             await self._settle()
-        self._now_us = max(self._now_us, target_us)
+        self._move_to(target_us)
         await self._settle()
+
+    def _move_to(self, elapsed_us: int) -> None:
+        self._now_us += max(elapsed_us - self._elapsed_us, 0)
+        self._elapsed_us = max(elapsed_us, self._elapsed_us)
 
     @staticmethod
     async def _settle() -> None:

@@ -20,6 +20,7 @@ import msgspec
 from app.clock import Clock
 from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.query.runner import Query, Scalar
+from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_insert, duckdb_type, quote
 from app.schema.table import Table
 
@@ -79,13 +80,18 @@ class EmbeddedStore:
         return EmbeddedAppender(self, table)
 
     async def append(self, table: str, insert_sql: str, rows: Sequence[bytes]) -> Outcome:
-        """Stamp `rows` and insert them as one transaction."""
+        """Stamp `rows` and insert them as one transaction; a caller that gives up before it began stops it."""
         stamp_us = self._clock.now_us()
         # The stamp counts as in flight until the thread is done with it, even when the caller has given up.
         self._in_flight_us[table][stamp_us] = None
-        work = asyncio.get_running_loop().run_in_executor(self._writer, self._insert, insert_sql, stamp_us, rows)
-        work.add_done_callback(lambda _: self._in_flight_us[table].pop(stamp_us))
-        return await asyncio.shield(work)
+        work = self._writer.submit(self._insert, insert_sql, stamp_us, rows)
+        landed = asyncio.wrap_future(work)
+        landed.add_done_callback(lambda _: self._in_flight_us[table].pop(stamp_us))
+        try:
+            return await asyncio.shield(landed)
+        except asyncio.CancelledError:
+            work.cancel()  # has no effect once the thread has begun
+            raise
 
     def _insert(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
         parameters = {"ingest_us": stamp_us, "rows": "[" + b",".join(rows).decode() + "]"}
@@ -162,14 +168,23 @@ def _refused(error: Exception) -> Outcome:
 
 def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | None:
     """Return how the file's table differs from the declared one, or None."""
-    found = {name: type_ for name, type_, *_ in connection.execute(f"DESCRIBE {quote(table.name)}").fetchall()}
-    expected = {column.name: duckdb_type(column) for column in table.columns}
+    described = connection.execute(f"DESCRIBE {quote(table.name)}").fetchall()
+    found = {name: (type_, "NULLABLE" if null == "YES" else "NOT NULL") for name, type_, null, *_ in described}
+    expected = {
+        column.name: (
+            str(connection.type(duckdb_type(column))),
+            "NOT NULL" if column.mode is Mode.REQUIRED else "NULLABLE",
+        )
+        for column in table.columns
+    }
     differences = [f"it has no column {name}" for name in expected if name not in found]
     differences += [f"its column {name} is not declared" for name in found if name not in expected]
     for name in expected.keys() & found.keys():
-        declared = str(connection.type(expected[name]))
-        if declared != found[name]:
-            differences.append(f"its column {name} is {found[name]}, declared {declared}")
+        differences += [
+            f"its column {name} is {there}, declared {declared}"
+            for there, declared in zip(found[name], expected[name], strict=True)
+            if there != declared
+        ]
     return ", ".join(sorted(differences)) or None
 
 
@@ -208,8 +223,9 @@ def _raw_json(value: str) -> msgspec.Raw:
     return msgspec.Raw(value.encode())
 
 
-def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC)
+def _in_utc(value: datetime | str) -> datetime | str:
+    # What Python has no datetime for, DuckDB hands out as text; one such row must not fail its page.
+    return value if isinstance(value, str) else value.replace(tzinfo=UTC)
 
 
 def _convert_list(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:

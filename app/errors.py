@@ -28,7 +28,7 @@ class ProblemKind(NamedTuple):
 
 CATALOGUE: dict[str, ProblemKind] = {
     "invalid_parameter": ProblemKind(
-        400, "A query parameter is not valid", "`errors` names each parameter and gives an example."
+        400, "A parameter or header is not valid", "`errors` names each parameter and gives an example."
     ),
     "invalid_cursor": ProblemKind(
         400,
@@ -51,6 +51,11 @@ CATALOGUE: dict[str, ProblemKind] = {
     ),
     "not_found": ProblemKind(404, "There is nothing here", "Check the path and the id."),
     "method_not_allowed": ProblemKind(405, "This method is not allowed here", "See the `Allow` header."),
+    "slow_body": ProblemKind(408, "The body came too slowly", "Send it again, faster or in smaller requests."),
+    "incomplete_body": ProblemKind(400, "The body broke off", "Send the whole request again."),
+    "id_mismatch": ProblemKind(
+        422, "The body is not one record with the id of the path", "PUT takes one record, under its own id."
+    ),
     "too_large": ProblemKind(413, "The body is too large", "Send less in one request."),
     "rejected": ProblemKind(
         422, "No record of the request could be stored", "`errors` says what is wrong with each record."

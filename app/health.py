@@ -1,15 +1,18 @@
 """`GET /health/live` and `GET /health/ready` (Cloud Run keeps paths that end in z for itself)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
-from litestar import Response, get
+from litestar import Request, Response, route
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.keys import KeySet
+from app.reading import METHODS, operation_ids, read_response
 from app.telemetry import Counters
+
+_Request = Request[Any, Any, Any]
 
 
 class Sink(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +35,11 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health:
-    """Knows what readiness depends on. `keys` and `sinks` are None and empty where the instance does not ingest."""
+    """Knows what readiness depends on.
+
+    `keys` is None where no token is ever verified (no push, no API principals), `sinks` is empty where the instance
+    does not ingest.
+    """
 
     def __init__(
         self, *, admission: Admission, keys: KeySet | None, sinks: dict[str, Writer], counters: Counters
@@ -66,31 +73,37 @@ class Health:
 def health_routes(health: Health) -> list[Any]:
     """Return the routes of `health`."""
 
-    @get(
+    @route(
         "/health/live",
-        operation_id="live",
+        http_method=METHODS,
+        operation_id=operation_ids("live"),
         summary="Whether the process answers",
         tags=["operations"],
         media_type="text/plain",
     )
-    async def live() -> str:
-        return "live\n"
+    async def live(request: _Request) -> Response[str]:
+        # The annotations of both are for the OpenAPI document.
+        return cast("Response[str]", read_response(request, b"live\n", "text/plain; charset=utf-8"))
 
-    @get(
+    @route(
         "/health/ready",
-        operation_id="ready",
+        http_method=METHODS,
+        operation_id=operation_ids("ready"),
         summary="Whether this instance can serve, and how its store stands",
         description=(
-            "503 only while the instance itself cannot serve: no key set yet, or shutting down. A store that is not "
-            "ACTIVE shows in the body and does not make it unready, which would only cut off readers."
+            "503 only while the instance itself cannot serve: no key set yet, one that could not be refreshed for a "
+            "day beyond its age, or shutting down. A store that is not ACTIVE shows in the body and does not make it "
+            "unready, which would only cut off readers."
         ),
         tags=["operations"],
         responses={
             503: ResponseSpec(data_container=Readiness, description="Starting or draining.", generate_examples=False)
         },
     )
-    async def ready() -> Response[Readiness]:
+    async def ready(request: _Request) -> Response[Readiness]:
         readiness = health.readiness()
-        return Response(readiness, status_code=200 if readiness.status == "ready" else 503)
+        status = 200 if readiness.status == "ready" else 503
+        body = msgspec.json.encode(readiness)
+        return cast("Response[Readiness]", read_response(request, body, "application/json", status=status))
 
     return [live, ready]

@@ -17,6 +17,7 @@ _MAX_BYTES = 1024 * 1024
 _TIMEOUT_S = 5.0
 DEFAULT_MAX_AGE_S = 3_600.0
 MIN_MAX_AGE_S, MAX_MAX_AGE_S = 60.0, 86_400.0  # a key that was withdrawn is gone within a day
+STALE_S = 86_400.0  # how long beyond their age keys serve while no newer ones can be had
 COOL_DOWN_S = 30.0  # between two refreshes that unknown key ids ask for
 RETRY_BASE_S, RETRY_MAX_S = 1.0, 60.0
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
@@ -76,7 +77,7 @@ def read_key_set(body: bytes, cache_control: str) -> FetchedKeys:
 def _is_rsa(pem: str) -> bool:
     try:
         crypt.RSAVerifier.from_string(pem).verify(b"", b"")
-    except (ValueError, TypeError, AttributeError):  # not PEM; or the key of another algorithm
+    except Exception:  # not PEM, or the key of another algorithm: the libraries raise what they like
         return False
     return True
 
@@ -88,13 +89,14 @@ class KeySet:
         self._fetch, self._clock = fetch, clock
         self._keys: Mapping[str, str] = {}
         self._max_age_s = 0.0
+        self._expire_us = 0
         self._refresh: asyncio.Task[None] | None = None
         self._may_ask_us = 0
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are any keys yet."""
-        return bool(self._keys)
+        """Whether there are keys to verify with: some were fetched, and not too long ago."""
+        return bool(self._usable())
 
     async def run(self) -> None:
         """Fetch the keys now and again before they expire, for ever; a failure is retried with a growing delay."""
@@ -118,21 +120,27 @@ class KeySet:
         meanwhile waits for the refresh that is under way, rather than be told that a new key is unknown.
 
         Raises:
-            KeySetError: no keys could be had so far.
+            KeySetError: no keys could be had so far, or not for so long that the last ones are not trusted any more.
         """
-        if key_id in self._keys:
-            return self._keys[key_id]
+        key = self._usable().get(key_id)
+        if key is not None:
+            return key
         if self._refresh is not None and not self._refresh.done():
             await asyncio.wait([self._refresh])
-        elif self._clock.now_us() >= self._may_ask_us:
-            self._may_ask_us = self._clock.now_us() + round(COOL_DOWN_S * MICROSECONDS)
+        elif self._clock.elapsed_us() >= self._may_ask_us:
+            self._may_ask_us = self._clock.elapsed_us() + round(COOL_DOWN_S * MICROSECONDS)
             try:
                 await self._refreshed()
             except KeySetError as error:
                 _log.warning("the key set cannot be refreshed: %s", error)
-        if not self._keys:
-            raise KeySetError("no key set could be fetched yet")
-        return self._keys.get(key_id)
+        usable = self._usable()
+        if not usable:
+            raise KeySetError("the key set is too old" if self._keys else "no key set could be fetched yet")
+        return usable.get(key_id)
+
+    def _usable(self) -> Mapping[str, str]:
+        """Return the keys; none where their refresh has failed for STALE_S beyond their age."""
+        return self._keys if self._clock.elapsed_us() < self._expire_us else {}
 
     async def _refreshed(self) -> None:
         """Fetch the keys, sharing the fetch that is under way."""
@@ -141,5 +149,11 @@ class KeySet:
         await asyncio.shield(self._refresh)
 
     async def _fetch_once(self) -> None:
-        fetched = await self._fetch()
+        try:
+            fetched = await self._fetch()
+        except KeySetError:
+            raise
+        except Exception as error:  # whatever it is, the next try may succeed, and the keys at hand still serve
+            raise KeySetError(f"{type(error).__name__}: {error}") from error
         self._keys, self._max_age_s = fetched.keys, fetched.max_age_s
+        self._expire_us = self._clock.elapsed_us() + round((fetched.max_age_s + STALE_S) * MICROSECONDS)

@@ -7,7 +7,6 @@ from typing import Any
 
 from litestar import Litestar, Router
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 from opentelemetry.metrics import get_meter
 
@@ -20,11 +19,13 @@ from app.errors import EXCEPTION_HANDLERS
 from app.health import Health, health_routes
 from app.ingest.admission import Admission
 from app.ingest.appender import Appender
+from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline
 from app.ingest.push import PushEndpoint, push_route
 from app.ingest.submit import Submission, submit_routes
 from app.keys import Fetch, KeySet, key_fetcher
 from app.query.endpoints import query_routes
+from app.reading import OpenAPIDocument
 from app.record import load_record_type
 from app.schema.filters import filter_table
 from app.schema.table import Table, records_table, rejects_table
@@ -82,22 +83,25 @@ def create_app(
         clock=clock,
         counters=counters,
     )
+    intake = Intake(admission, max_body_bytes=settings.max_body_bytes, read_deadline_s=settings.request_budget_s)
     push = PushEndpoint(
         verifier=_verifier(keys, settings, settings.push_audience, settings.push_principals),
-        admission=admission,
+        intake=intake,
         pipeline=pipeline,
         counters=counters,
-        max_body_bytes=settings.max_body_bytes,
     )
-    submission = Submission(table=table, admission=admission, pipeline=pipeline, max_body_bytes=settings.max_body_bytes)
+    submission = Submission(
+        table=table, intake=intake, pipeline=pipeline, max_decompressed_bytes=settings.max_decompressed_bytes
+    )
+    ingests, queries = "ingest" in settings.roles, "query" in settings.roles
+    verifies = ingests or bool(settings.api_principals)
     health = Health(
         admission=admission,
-        keys=keys,
-        sinks={table.name: pipeline.records, rejects.name: pipeline.rejects},
+        keys=keys if verifies else None,
+        sinks={table.name: pipeline.records, rejects.name: pipeline.rejects} if ingests else {},
         counters=counters,
     )
 
-    ingests, queries = "ingest" in settings.roles, "query" in settings.roles
     api: list[Any] = submit_routes(submission, by_id=table.id is not None) if ingests else []
     if queries:
         api += query_routes(settings=settings, clock=clock, records=table, rejects=rejects, runner=store)
@@ -111,7 +115,7 @@ def create_app(
             Router("/", route_handlers=api, guards=[api_guard(api_verifier)]),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=[_lifespan(keys, store, settings)],
+        lifespan=[_lifespan(keys if verifies else None, store, settings)],
         logging_config=None,  # the service's own (telemetry.configure_logging), and none at all in tests
         openapi_config=_OPENAPI,
         request_max_body_size=settings.max_body_bytes,
@@ -132,11 +136,11 @@ def _verifier(keys: KeySet, settings: Settings, audience: str, principals: tuple
 
 
 def _lifespan(
-    keys: KeySet, store: EmbeddedStore, settings: Settings
+    keys: KeySet | None, store: EmbeddedStore, settings: Settings
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        refresher = asyncio.ensure_future(keys.run())
+        refresher = asyncio.ensure_future(keys.run() if keys is not None else asyncio.sleep(0))
         try:
             yield
         finally:
@@ -156,6 +160,6 @@ _OPENAPI = OpenAPIConfig(
     summary="Messages in from Pub/Sub, records out by time.",
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
     path="/openapi",
-    render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+    render_plugins=[OpenAPIDocument(path="/openapi.json")],
     create_examples=False,
 )

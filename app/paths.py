@@ -1,7 +1,9 @@
 """The paths that more than one part of the service knows, and how an id stands in one."""
 
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
+
+from app.errors import ProblemError
 
 RECORDS = "/v1/records"
 REJECTS = "/v1/rejects"
@@ -10,6 +12,17 @@ PUSH = "/pubsub/push"
 
 
 def id_in_path(scope: Any) -> str:
-    """Return the id after `/v1/records/`, exactly: the framework's own drops empty segments and the last slash."""
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return unquote(raw.partition(b"?")[0].decode("latin-1")).partition(f"{RECORDS}/")[2]
+    """Return the id after `/v1/records/`, exactly: the framework's own drops empty segments and the last slash.
+
+    Raises:
+        ProblemError: `invalid_parameter`: the path is not UTF-8, so it names no id.
+    """
+    raw: bytes | None = scope.get("raw_path")
+    if not raw:
+        path: str = scope["path"]
+    else:
+        try:
+            path = unquote_to_bytes(raw.partition(b"?")[0]).decode()
+        except UnicodeDecodeError:
+            raise ProblemError("invalid_parameter", "the id in the path is not percent-encoded UTF-8") from None
+    return path.partition(f"{RECORDS}/")[2]

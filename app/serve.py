@@ -42,7 +42,8 @@ async def serve(app: Sluice, settings: Settings) -> None:
         loop.add_signal_handler(number, told_to_stop.set)
     serving = asyncio.ensure_future(server.serve())
     stop = asyncio.ensure_future(told_to_stop.wait())
-    if await _accepts_connections(settings, serving):
+    listened = await _accepts_connections(settings, serving)
+    if listened:
         _log.info("listening on %s", address)
         await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping: admitting nothing more, answering what was admitted")
@@ -53,6 +54,8 @@ async def serve(app: Sluice, settings: Settings) -> None:
     try:
         await serving
     except RuntimeError as error:
+        if listened:
+            raise
         reason = str(error).partition("\n")[0]  # the server appends a trace of its own
         raise ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST") from None
     _log.info("stopped")

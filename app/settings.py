@@ -14,8 +14,8 @@ from msgspec import Meta
 
 PREFIX = "SLUICE_"
 MIB = 1024 * 1024
-# Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON they may double and more.
-ENVELOPE_BYTES = 500_000
+# Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON a byte may become six.
+ENVELOPE_BYTES = 1_000_000
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
 
@@ -100,6 +100,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         32 * MIB
     )
     max_records_per_message: Annotated[Count, Meta(description="More records in one message: rejected whole.")] = 20_000
+    max_message_bytes: Annotated[
+        Count, Meta(description="What one message's rows may come to, each with its envelope; more is rejected.")
+    ] = 64 * MIB
     max_record_bytes: Annotated[Count, Meta(description="A larger record is rejected; below one append's bytes.")] = (
         4 * MIB
     )
@@ -110,7 +113,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 2_000
     max_in_flight_bytes: Annotated[Count, Meta(description="Bytes of those messages; beyond them 429.")] = 128 * MIB
     dedupe_max_messages: Annotated[
-        Count, Meta(description="How many stored messages an instance remembers, to drop copies early.")
+        Count,
+        Meta(
+            description="How many stored messages (and records, for HTTP) an instance remembers, to drop copies early."
+        ),
     ] = 200_000
     max_window_days: Annotated[Count, Meta(description="The longest window one query may span.")] = 31
     retention_days: Annotated[Count, Meta(description="How far back a look-up by id searches.")] = 400

@@ -152,6 +152,49 @@ async def test_the_horizon_stops_at_the_oldest_append_in_flight() -> None:
     store.close()
 
 
+async def test_an_append_that_was_given_up_before_it_began_never_happens() -> None:
+    """Behind a busy writer, a caller that gives up takes its rows back, and the horizon is free of its stamp."""
+    store = opened()
+    gate, entered = threading.Event(), threading.Event()
+
+    def busy() -> None:
+        entered.set()
+        gate.wait(10)
+
+    store._writer.submit(busy)
+    await asyncio.to_thread(entered.wait, 10)
+    appender = store.appender(RECORDS)
+    waiting = asyncio.create_task(appender.append([row(appender, "given-up")]))
+    await asyncio.sleep(0)
+    held_us = store.horizon_us("records")
+    assert held_us == store.horizon_us("records")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with asyncio.timeout(10):
+        while store.horizon_us("records") == held_us:  # noqa: ASYNC110 - nothing announces that a stamp is let go
+            await asyncio.sleep(0)
+    assert not gate.is_set(), "the stamp is gone although the writer is still busy"
+    gate.set()
+    assert await appender.append([row(appender, "kept")]) == Stored()
+    assert await store.rows(Query(sql="SELECT id FROM `records`", parameters={})) == [{"id": "kept"}]
+    store.close()
+
+
+async def test_instants_that_python_cannot_hold_do_not_fail_the_page() -> None:
+    """DuckDB hands them out as text, alone, in a list or in a struct; they stay that, and the others are as ever."""
+    store = opened()
+    store._connection.execute(
+        "CREATE VIEW odd AS SELECT moment AS at, [moment, TIMESTAMP '2026-01-31'] AS many, {'at': moment} AS s "
+        "FROM (SELECT TIMESTAMP '12026-01-31' AS moment)"
+    )
+    text, instant = "12026-01-31 00:00:00", datetime(2026, 1, 31, tzinfo=UTC)
+    assert await store.rows(Query(sql="SELECT * FROM `odd`", parameters={})) == [
+        {"at": text, "many": [text, instant], "s": {"at": text}}
+    ]
+    store.close()
+
+
 async def test_time_never_goes_back_over_a_restart(tmp_path: Path) -> None:
     """A clock that was set back still stamps after everything in the file."""
     path = tmp_path / "data.duckdb"
@@ -190,6 +233,35 @@ def test_a_file_of_another_record_type_is_refused_with_the_differences(tmp_path:
     ):
         assert words in text
     opened(path).close()
+
+
+class Strict(msgspec.Struct):
+    """A record with one required field, and one that may be missing."""
+
+    id: str
+    note: str | None = None
+
+
+class Lax(msgspec.Struct):
+    """The same record with the two the other way round."""
+
+    note: str
+    id: str | None = None
+
+
+@pytest.mark.parametrize(("first", "then"), [(Strict, Lax), (Lax, Strict)])
+def test_a_field_that_became_optional_or_required_is_a_difference(
+    tmp_path: Path, first: type[msgspec.Struct], then: type[msgspec.Struct]
+) -> None:
+    """A NULL would be refused at every append, or stand where the declaration has none: the start says so."""
+    path = str(tmp_path / "data.duckdb")
+    EmbeddedStore.open(path, [records_table(first)], SystemClock()).close()
+    with pytest.raises(StoreError) as raised:
+        EmbeddedStore.open(path, [records_table(then)], SystemClock())
+    required, optional = ("id", "note") if first is Strict else ("note", "id")
+    assert f"its column {required} is NOT NULL, declared NULLABLE" in str(raised.value)
+    assert f"its column {optional} is NULLABLE, declared NOT NULL" in str(raised.value)
+    EmbeddedStore.open(path, [records_table(first)], SystemClock()).close()
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:

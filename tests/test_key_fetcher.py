@@ -1,3 +1,4 @@
+import base64
 import datetime as dt
 import http.server
 import json
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
@@ -208,3 +210,14 @@ async def test_a_certificate_serves_as_a_key() -> None:
 
     verifier = TokenVerifier(KeySet(fetch, FakeClock()), POLICY)
     assert await verifier.principal(bearer(tokens.token())) == tokens.PUSHER
+
+
+def test_a_key_that_the_library_does_not_know_is_passed_over() -> None:
+    """A well-formed key of an algorithm that is yet to come neither raises nor hides the good ones."""
+    # SubjectPublicKeyInfo of the algorithm 1.2.3.4: the library raises UnsupportedAlgorithm, which is no ValueError.
+    der = bytes.fromhex("300b300506032a030403020001")
+    unknown = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(der).decode()}\n-----END PUBLIC KEY-----\n"
+    with pytest.raises(UnsupportedAlgorithm):
+        serialization.load_pem_public_key(unknown.encode())
+    found = read_key_set(json.dumps({"unknown": unknown, "good": _PEM}).encode(), "")
+    assert found.keys == {"good": _PEM}

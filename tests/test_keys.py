@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from app.clock import FakeClock
-from app.keys import COOL_DOWN_S, FetchedKeys, KeySet, KeySetError
+from app.keys import COOL_DOWN_S, STALE_S, FetchedKeys, KeySet, KeySetError
 from tests.tokens import key_pair
 
 _PEM = key_pair()[1]
@@ -19,6 +19,7 @@ class Issuer:
         self.names, self.max_age_s = names, max_age_s
         self.fetches = 0
         self.failing = False
+        self.error: Exception = KeySetError("https://issuer.test: unreachable")
         self.answering = asyncio.Event()
         self.answering.set()
 
@@ -27,7 +28,7 @@ class Issuer:
         self.fetches += 1
         await self.answering.wait()
         if self.failing:
-            raise KeySetError("https://issuer.test: unreachable")
+            raise self.error
         return FetchedKeys(dict.fromkeys(self.names, _PEM), self.max_age_s)
 
 
@@ -197,3 +198,39 @@ async def test_those_who_wait_for_a_failing_fetch_are_told() -> None:
     told = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(answer) for answer in told] == [KeySetError] * 3
     assert issuer.fetches == 1
+
+
+async def test_whatever_goes_wrong_the_refresh_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that nobody expected is logged and retried like any other, and none reaches a caller."""
+    issuer, clock = Issuer("a"), FakeClock()
+    issuer.failing, issuer.error = True, RuntimeError("a library's own")
+    keys = KeySet(issuer.fetch, clock)
+    async with running(keys):
+        await clock.advance(0)
+        with pytest.raises(KeySetError, match="no key set could be fetched yet"):
+            await keys.find("a")
+        assert "RuntimeError: a library's own" in caplog.text
+        issuer.failing = False
+        await clock.advance(10)
+        assert await keys.find("a") == _PEM
+
+
+async def test_keys_that_cannot_be_refreshed_come_to_an_end() -> None:
+    """A day beyond their age they are trusted no more: not ready, and nobody is verified, until there are new ones."""
+    issuer, clock = Issuer("a", max_age_s=1_000.0), FakeClock()
+    keys = KeySet(issuer.fetch, clock)
+    async with running(keys):
+        await clock.advance(1)
+        issuer.failing = True
+        await clock.advance(1_000 + STALE_S - 2)
+        ready = [keys.is_ready]
+        assert await keys.find("a") == _PEM
+        await clock.advance(2)
+        ready.append(keys.is_ready)
+        with pytest.raises(KeySetError, match="too old"):
+            await keys.find("a")
+        issuer.failing = False
+        await clock.advance(60)
+        ready.append(keys.is_ready)
+        assert await keys.find("a") == _PEM
+        assert ready == [True, False, True]

@@ -85,6 +85,31 @@ async def test_ready_needs_a_key_set() -> None:
         assert set(answer.json()["sinks"]) == {"records", "records_rejected"}
 
 
+async def test_an_instance_that_verifies_no_tokens_needs_no_keys() -> None:
+    """Queries on loopback are open, so the instance is ready without ever asking the issuer."""
+
+    async def no_keys() -> FetchedKeys:
+        raise AssertionError("the issuer was asked")
+
+    app = create_app(msgspec.structs.replace(SETTINGS, roles=("query",)), fetch_keys=no_keys)
+    transport = httpx.ASGITransport(app=app)
+    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["sinks"]) == (200, {})
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/health/ready", "/openapi/openapi.json", "/v1/records", "/v1/rejects"]
+)
+async def test_head_is_get_without_the_body(path: str) -> None:
+    """Every GET has its HEAD, with the same headers."""
+    async with running() as service:
+        await service.push(GOOD)
+        got, head = await service.client.get(path), await service.client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers["content-type"] == got.headers["content-type"]
+
+
 async def test_the_openapi_document_names_every_operation() -> None:
     """Each route has an operation id, a summary and, but for health, its problems."""
     async with running() as service:

@@ -29,6 +29,10 @@ class Admission:
         self.bytes += byte_count
         return None
 
+    def adjust(self, byte_count: int) -> None:
+        """Count `byte_count` more bytes (or fewer) for what was admitted: it was not as large as declared."""
+        self.bytes += byte_count
+
     def leave(self, byte_count: int) -> None:
         """Give back what `enter` took."""
         self.messages -= 1

@@ -6,7 +6,6 @@ It goes by message: a message is acknowledged as a whole, so its copies are too.
 
 import asyncio
 from collections.abc import Callable
-from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
@@ -32,35 +31,60 @@ class Remembered(msgspec.Struct, Generic[Result], frozen=True):
     result: Result
 
 
-class Conflict(msgspec.Struct, frozen=True):
-    """The key was used for something else: the digests differ."""
-
-
 class Dedupe(Generic[Result]):
-    """What is being stored and what was, by message key. `digest` tells messages of one key apart; "" does not."""
+    """What is being stored and what was, by message key.
 
-    def __init__(self, *, max_messages: int, max_age_s: float, now_us: Callable[[], int]) -> None:
-        self._max_messages, self._max_age_us, self._now_us = max_messages, round(max_age_s * MICROSECONDS), now_us
-        self._in_flight: dict[str, tuple[str, asyncio.Future[Result]]] = {}
-        self._stored: dict[str, tuple[int, str, Result]] = {}  # oldest first
+    A `digest` is remembered with its key, for callers whose keys may be used twice by mistake. Results weigh:
+    `max_weight` bounds the sum over all that is remembered.
+    """
 
-    def claim(self, key: str, digest: str = "") -> Claimed | InFlight[Result] | Remembered[Result] | Conflict:
+    def __init__(self, *, max_weight: int, max_age_s: float, elapsed_us: Callable[[], int]) -> None:
+        self._max_weight, self._max_age_us = max_weight, round(max_age_s * MICROSECONDS)
+        self._elapsed_us = elapsed_us
+        self._in_flight: dict[str, tuple[str, asyncio.Future[Result] | None]] = {}
+        self._stored: dict[str, tuple[int, str, int, Result]] = {}  # oldest first
+        self._weight = 0
+
+    def digest(self, key: str) -> str | None:
+        """Return the digest that came with `key`, or None when the key is not known."""
+        if key in self._in_flight:
+            return self._in_flight[key][0]
+        self._forget_expired()
+        return self._stored[key][1] if key in self._stored else None
+
+    def claim(self, key: str, digest: str = "") -> Claimed | InFlight[Result] | Remembered[Result]:
         """Say what is known of `key`, and take it when nothing is."""
         if (flying := self._in_flight.get(key)) is not None:
-            return InFlight(flying[1]) if flying[0] == digest else Conflict()
-        if (stored := self._stored.get(key)) is not None:
-            if self._now_us() - stored[0] <= self._max_age_us:
-                return Remembered(stored[2]) if stored[1] == digest else Conflict()
-            del self._stored[key]
-        self._in_flight[key] = (digest, asyncio.get_running_loop().create_future())
-        return Claimed()
+            result = flying[1] or asyncio.get_running_loop().create_future()  # made for the first copy that waits
+            self._in_flight[key] = (flying[0], result)
+            return InFlight(result)
+        if (stored := self._stored.get(key)) is not None and self._elapsed_us() - stored[0] <= self._max_age_us:
+            return Remembered(stored[3])
+        self._in_flight[key] = (digest, None)
+        return _CLAIMED
 
-    def settle(self, key: str, result: Result, *, stored: bool) -> None:
+    def settle(self, key: str, result: Result, *, stored: bool, weight: int = 1) -> None:
         """Give `result` to every waiting copy; remember it when it is durable, forget the key when not."""
         digest, waiting = self._in_flight.pop(key)
-        waiting.set_result(result)
+        if waiting is not None:
+            waiting.set_result(result)
         if stored:
-            self._stored[key] = (self._now_us(), digest, result)
-            surplus = len(self._stored) - self._max_messages
-            for oldest in list(islice(self._stored, max(surplus, 0))):
-                del self._stored[oldest]
+            self._forget(key)
+            self._stored[key] = (self._elapsed_us(), digest, weight, result)
+            self._weight += weight
+            self._forget_expired()
+            while self._weight > self._max_weight and self._stored:
+                self._forget(next(iter(self._stored)))
+
+    def _forget_expired(self) -> None:
+        """Forget what is too old to matter; the oldest are in front."""
+        oldest_us = self._elapsed_us() - self._max_age_us
+        while self._stored and self._stored[first := next(iter(self._stored))][0] < oldest_us:
+            self._forget(first)
+
+    def _forget(self, key: str) -> None:
+        if (gone := self._stored.pop(key, None)) is not None:
+            self._weight -= gone[2]
+
+
+_CLAIMED = Claimed()

@@ -11,10 +11,16 @@ from typing import Any
 
 import msgspec
 
+from app.schema.checks import instant_problem
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+MAX_MESSAGE_ID_LENGTH = 128  # Pub/Sub's are 16 digits or so; cursors carry them
+REPLAY_ATTRIBUTE, MAX_REPLAY_LENGTH = "sluice-delivery-key", 200
+# 100 attributes of 256 + 1,024 bytes: https://cloud.google.com/pubsub/quotas#resource_limits
+MAX_ATTRIBUTES_LENGTH = 128_000
 _METADATA = b"x-goog-pubsub-"
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 # Headers of the transport, which an unwrapped push mixes with the message's attributes.
@@ -29,12 +35,16 @@ _TRANSPORT = frozenset(
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message as it was delivered, whoever delivered it.
 
-    `key` is the same for every copy of one delivery and names no record in it: message id and publish time
-    for Pub/Sub (ids are unique within a topic only), the caller and its Idempotency-Key over HTTP.
+    `key` is the same for every copy of one message: its id and publish time for Pub/Sub (ids are unique within a
+    topic only), the caller and its Idempotency-Key over HTTP. `delivery` is what its records' delivery keys begin
+    with, the key itself when empty; `replay_of` is the delivery key of the rejected record that the message
+    replays.
     """
 
     key: str
     data: bytes
+    delivery: str = ""
+    replay_of: str = ""
     content_type: str = ""
     content_encoding: str = ""
     attributes: Mapping[str, str] = {}
@@ -46,7 +56,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     def delivery_key(self, index: int) -> str:
         """Return what makes two rows the same delivery of the record at `index`."""
-        return f"{self.key}:{index}"
+        if self.replay_of and not index:
+            return self.replay_of
+        return f"{self.delivery or self.key}:{index}"
 
     def envelope(self, index: int) -> dict[str, Any]:
         """Return the envelope columns of the record at `index`, all but `ingest_time`."""
@@ -138,14 +150,20 @@ def _message(  # noqa: PLR0913 - the parts of one message
     publish_time: datetime | None,
     ordering_key: str | None,
 ) -> Message:
-    if not message_id:
-        raise EnvelopeError("message.messageId is missing: every Pub/Sub message has one")
-    if publish_time is not None and publish_time.tzinfo is None:
-        raise EnvelopeError("message.publishTime has no UTC offset: expected RFC 3339 such as 2026-01-31T12:00:00Z")
-    published_us = (publish_time - _EPOCH) // _MICROSECOND if publish_time else 0
+    if not message_id or len(message_id) > MAX_MESSAGE_ID_LENGTH:
+        raise EnvelopeError(f"message.messageId: expected 1 to {MAX_MESSAGE_ID_LENGTH} characters")
+    if publish_time is None:
+        raise EnvelopeError("message.publishTime is missing: with the id it makes the delivery's key")
+    reason = instant_problem(publish_time)
+    if reason is not None:
+        raise EnvelopeError(f"message.publishTime {reason}")
+    if attributes and sum(len(name) + len(value) for name, value in attributes.items()) > MAX_ATTRIBUTES_LENGTH:
+        raise EnvelopeError(f"message.attributes: more than {MAX_ATTRIBUTES_LENGTH} characters, which Pub/Sub forbids")
+    published_us = (publish_time - _EPOCH) // _MICROSECOND
     return Message(
         key=f"{message_id}:{published_us}",
         data=data,
+        replay_of=attributes.get(REPLAY_ATTRIBUTE, "")[:MAX_REPLAY_LENGTH],
         content_type=attributes.get("content-type", ""),
         content_encoding=attributes.get("content-encoding", ""),
         attributes=attributes,

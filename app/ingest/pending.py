@@ -23,23 +23,8 @@ RejectRows = Callable[[Sequence[Refused]], Awaitable[Verdict]]
 class Pending:
     """Some rows of one message, and the future its waiter holds."""
 
-    __slots__ = (
-        "begun_us",
-        "byte_count",
-        "deadline_us",
-        "first",
-        "open_rows",
-        "reject",
-        "row_count",
-        "rows",
-        "verdict",
-    )
-
-    def __init__(
-        self, rows: Sequence[bytes], first: int, begun_us: int, deadline_us: int, reject: RejectRows | None
-    ) -> None:
-        self.rows, self.first, self.reject = rows, first, reject
-        self.begun_us, self.deadline_us = begun_us, deadline_us
+    def __init__(self, rows: Sequence[bytes], first: int, begun_us: int, reject: RejectRows | None) -> None:
+        self.rows, self.first, self.begun_us, self.reject = rows, first, begun_us, reject
         self.row_count = self.open_rows = len(rows)
         self.byte_count = sum(map(len, rows))
         self.verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
@@ -51,6 +36,6 @@ class Pending:
             self.verdict.set_result(Durable())
 
     def fail(self, verdict: Unavailable | Throttled) -> None:
-        """Answer the waiter that the rows are not durable."""
+        """Answer the waiter that the rows are not durable, unless it was answered."""
         if not self.verdict.done():
             self.verdict.set_result(verdict)

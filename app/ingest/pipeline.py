@@ -9,12 +9,12 @@ import msgspec
 from app.clock import MICROSECONDS, Clock
 from app.ingest.appender import Appender
 from app.ingest.batcher import BatchLimits
-from app.ingest.dedupe import Claimed, Conflict, Dedupe, InFlight, Remembered
+from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
 from app.ingest.envelope import Message
 from app.ingest.pending import Refused
 from app.ingest.records import Limits, RecordReader, Row
 from app.ingest.rejects import Reject, encode_reject
-from app.ingest.verdict import Durable, Unavailable, Verdict
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.schema.table import Table
 from app.settings import ENVELOPE_BYTES, Settings
@@ -23,17 +23,31 @@ from app.telemetry import Counters
 _log = logging.getLogger("sluice.ingest")
 
 
+class Rejection(msgspec.Struct, frozen=True):
+    """Why one record of a message was rejected, without its bytes."""
+
+    index: int
+    reason: str
+    field: str | None
+    detail: str
+
+
 class Receipt(msgspec.Struct, frozen=True):
-    """What became of a message: the verdict on the whole, its good rows and its rejects by index."""
+    """What became of a message: the verdict on the whole and, for those who ask, of each record."""
 
     verdict: Verdict
-    rows: tuple[tuple[int, str | int | None], ...] = ()
+    stored: tuple[tuple[int, str | int | None], ...] = ()
     """Index and id of each record that was stored."""
-    rejects: tuple[Reject, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """How many things it holds."""
+        return 1 + len(self.stored) + len(self.rejected)
 
 
 class Pipeline:
-    """Takes messages until they are durable. `admission` is asked by those who call, `process` never refuses."""
+    """Takes messages until they are durable."""
 
     def __init__(  # noqa: PLR0913 - the dependencies of the whole way in
         self,
@@ -48,7 +62,9 @@ class Pipeline:
         limits = Limits(
             max_decompressed_bytes=settings.max_decompressed_bytes,
             max_records_per_message=settings.max_records_per_message,
+            max_message_bytes=settings.max_message_bytes,
             max_record_bytes=settings.max_record_bytes,
+            max_row_bytes=settings.max_batch_bytes,
         )
         writer_limits = WriterLimits(
             batch=BatchLimits(max_rows=settings.max_batch_rows, max_bytes=settings.max_batch_bytes),
@@ -62,48 +78,61 @@ class Pipeline:
         self._clock, self._counters = clock, counters
         self._budget_us = round(settings.request_budget_s * MICROSECONDS)
         self._dedupe: Dedupe[Receipt] = Dedupe(
-            max_messages=settings.dedupe_max_messages, max_age_s=settings.dedupe_lookback_s, now_us=clock.now_us
+            max_weight=settings.dedupe_max_messages,
+            max_age_s=settings.dedupe_lookback_s,
+            elapsed_us=clock.elapsed_us,
         )
+        self._open = 0
+        self._idle = asyncio.Event()
         self.records = Writer(records, clock, writer_limits)
         self.rejects = Writer(rejects, clock, writer_limits)
 
-    async def process(self, message: Message, digest: str = "") -> Receipt | Conflict:
-        """Make `message` durable and say what became of it.
+    def digest(self, key: str) -> str | None:
+        """Return the digest of the message that came under `key`, None when this instance knows of none."""
+        return self._dedupe.digest(key)
 
-        `digest` tells two messages of one key apart (an Idempotency-Key used with another body): Conflict.
-        """
+    async def process(self, message: Message, *, digest: str = "", detailed: bool = False) -> Receipt:
+        """Make `message` durable and say what became of it; `detailed` for each of its records."""
         match self._dedupe.claim(message.key, digest):
-            case Claimed():
-                pass
             case InFlight(result):
                 self._counters.duplicate_messages += 1
                 return await asyncio.shield(result)
             case Remembered(receipt):
                 self._counters.duplicate_messages += 1
                 return receipt
-            case Conflict() as conflict:
-                return conflict
-        receipt = Receipt(Unavailable("the message was given up", 1.0))
+            case Claimed():
+                pass
+        receipt = Receipt(_GIVEN_UP)
+        self._open += 1
         try:
-            receipt = await self._store(message)
+            receipt = await self._store(message, detailed=detailed)
         finally:
             durable = isinstance(receipt.verdict, Durable)
-            # A push is answered by its verdict alone: the rest need not be remembered.
-            kept = receipt if digest or not durable else _DURABLE
-            self._dedupe.settle(message.key, kept, stored=durable)
+            self._dedupe.settle(message.key, receipt, stored=durable, weight=receipt.weight)
+            self._open -= 1
+            if not self._open:
+                self._idle.set()
         return receipt
 
     async def drain(self, grace_s: float) -> None:
-        """Wait until what was admitted is answered, at most `grace_s` seconds: records first, then rejects."""
-        begun_us = self._clock.now_us()
-        await self.records.drain(grace_s)
-        left_s = grace_s - (self._clock.now_us() - begun_us) / MICROSECONDS
-        await self.rejects.drain(max(left_s, 0.0))
+        """Wait until every message is answered; what is not within `grace_s` seconds is told Unavailable."""
+        timer = asyncio.ensure_future(self._clock.sleep(grace_s))
+        while self._open and not timer.done():
+            self._idle.clear()
+            idle = asyncio.ensure_future(self._idle.wait())
+            await asyncio.wait([timer, idle], return_when=asyncio.FIRST_COMPLETED)
+            idle.cancel()
+        timer.cancel()
+        await self.records.close()
+        await self.rejects.close()
 
-    async def _store(self, message: Message) -> Receipt:
+    async def _store(self, message: Message, *, detailed: bool) -> Receipt:
         """Decode, append, and wait: first for the rejects, then for the records."""
+        deadline_us = self._clock.elapsed_us() + self._budget_us
+        refusal = self.records.refusal() or self.rejects.refusal()
+        if refusal is not None:  # before the payload is inflated and decoded for nothing
+            return Receipt(refusal)
         rows, rejects = self._reader.read(message)
-        deadline_us = self._clock.now_us() + self._budget_us
         refused: list[Reject] = []
 
         async def reject_refused(found: Sequence[Refused]) -> Verdict:
@@ -120,16 +149,23 @@ class Pipeline:
             verdict = await self.records.submit([row.encoded for row in rows], deadline_us, reject_refused)
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
+        self._counters.stored_records += len(rows) - len(refused)
+        if not detailed:
+            return _DURABLE
         gone = {reject.index for reject in refused}
-        stored = tuple((row.index, row.id) for row in rows if row.index not in gone)
-        self._counters.stored_records += len(stored)
-        return Receipt(verdict, stored, (*rejects, *refused))
+        return Receipt(
+            verdict,
+            tuple((row.index, row.id) for row in rows if row.index not in gone),
+            tuple(Rejection(each.index, each.reason, each.field, each.detail) for each in (*rejects, *refused)),
+        )
 
     async def _store_rejects(self, rejects: Sequence[Reject], deadline_us: int) -> Verdict:
         encoded = [
             row for reject in rejects for row in encode_reject(reject, self._encode_reject, self._max_part_bytes)
         ]
         verdict = await self.rejects.submit(encoded, deadline_us)
+        if isinstance(verdict, Throttled):  # the store takes records, so the caller is not to slow down for this
+            verdict = Unavailable(verdict.detail, verdict.retry_after_s)
         if isinstance(verdict, Durable):
             for reject in rejects:
                 self._counters.rejected_records[reject.reason] += 1
@@ -139,7 +175,9 @@ class Pipeline:
         return verdict
 
 
+_GIVEN_UP = Unavailable("the message was given up", 1.0)
 _DURABLE = Receipt(Durable())
+_MAX_DETAIL = 1_000
 
 
 def _refusal(row: Row, refusal: Refused) -> Reject:
@@ -147,7 +185,7 @@ def _refusal(row: Row, refusal: Refused) -> Reject:
         message=row.message,
         index=row.index,
         reason="refused",
-        detail=refusal.error.detail,
+        detail=refusal.error.detail[:_MAX_DETAIL],
         field=refusal.error.field,
         raw=row.raw,
     )

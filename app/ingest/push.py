@@ -6,7 +6,6 @@ OpenAPI document like any other and serving where the application is mounted; `a
 """
 
 import logging
-from collections.abc import Iterable
 from typing import Any, assert_never
 
 from litestar import Request, post
@@ -15,9 +14,8 @@ from litestar.types import Receive, Scope, Send
 from app import paths
 from app.auth import TokenVerifier
 from app.errors import MEDIA_TYPE, ProblemError, problem_responses
-from app.ingest.admission import Admission, Refusal
-from app.ingest.dedupe import Conflict
 from app.ingest.envelope import EnvelopeError, open_push
+from app.ingest.intake import Headers, Intake, not_durable
 from app.ingest.pipeline import Pipeline
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.telemetry import Counters
@@ -29,17 +27,8 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 class PushEndpoint:
     """The ASGI application behind `POST /pubsub/push`."""
 
-    def __init__(
-        self,
-        *,
-        verifier: TokenVerifier,
-        admission: Admission,
-        pipeline: Pipeline,
-        counters: Counters,
-        max_body_bytes: int,
-    ) -> None:
-        self._verifier, self._admission, self._pipeline = verifier, admission, pipeline
-        self._counters, self._max_body_bytes = counters, max_body_bytes
+    def __init__(self, *, verifier: TokenVerifier, intake: Intake, pipeline: Pipeline, counters: Counters) -> None:
+        self._verifier, self._intake, self._pipeline, self._counters = verifier, intake, pipeline, counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one push."""
@@ -55,26 +44,20 @@ class PushEndpoint:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def take(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> None:
+    async def take(self, headers: Headers, receive: Receive) -> None:
         """Go through the stages of a push; return when the message is durable.
 
         Raises:
             ProblemError: why the message is not acknowledged.
         """
         await self._verifier.principal(headers)
-        body = await read_body(headers, receive, self._max_body_bytes)
-        refusal = self._admission.enter(len(body))
-        if refusal is not None:
-            raise not_admitted(refusal)
+        body = await self._intake.read(headers, receive)
         try:
-            message = open_push(headers, body)
-            receipt = await self._pipeline.process(message)
+            receipt = await self._pipeline.process(open_push(headers, body))
         except EnvelopeError as error:
             raise ProblemError("invalid_envelope", str(error)) from None
         finally:
-            self._admission.leave(len(body))
-        if isinstance(receipt, Conflict):  # pragma: no cover - pushes carry no digest that could differ
-            raise ProblemError("idempotency_conflict", "another message has this id")
+            self._intake.release(body)
         match receipt.verdict:
             case Durable():
                 return
@@ -82,55 +65,6 @@ class PushEndpoint:
                 raise not_durable(verdict)
             case _:
                 assert_never(receipt.verdict)
-
-
-def not_admitted(refusal: Refusal) -> ProblemError:
-    """Return the problem of a request that was refused at once."""
-    match refusal:
-        case Refusal.BUSY:
-            detail = "as much is in flight as this instance takes"
-            return ProblemError("busy", detail, headers={"Retry-After": "1"}, members={"retry_after_s": 1})
-        case Refusal.DRAINING:
-            return ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})
-        case _:
-            assert_never(refusal)
-
-
-def not_durable(verdict: Unavailable | Throttled) -> ProblemError:
-    """Return the problem of a message that did not become durable."""
-    code = "busy" if isinstance(verdict, Throttled) else "unavailable"
-    wait_s = max(1, round(verdict.retry_after_s))
-    headers, members = {"Retry-After": str(wait_s)}, {"retry_after_s": wait_s}
-    return ProblemError(code, verdict.detail, headers=headers, members=members)
-
-
-async def read_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, max_bytes: int) -> bytes:
-    """Read a request's body.
-
-    Raises:
-        ProblemError: too_large, as soon as that is known.
-    """
-    for name, value in headers:
-        if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
-            raise _too_large(max_bytes)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise ProblemError("invalid_envelope", "the request ended before its body did")
-        chunk = event["body"] if event["type"] == "http.request" else b""
-        size += len(chunk)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        chunks.append(chunk)
-        if not event.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(max_bytes: int) -> ProblemError:
-    detail = f"the body is larger than {max_bytes} bytes, which no Pub/Sub message is"
-    return ProblemError("too_large", detail, members={"max_body_bytes": max_bytes})
 
 
 def _answer(problem: ProblemError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
@@ -165,6 +99,7 @@ _PROBLEMS = {
     400: "Not a push message.",
     401: "No token, or not a valid one.",
     403: "The caller may not push.",
+    408: "The body came too slowly.",
     413: "Larger than any Pub/Sub message.",
     429: "Too much is in flight, or the store's quota is used up.",
     503: "Not durable in time, or the store is not set up; to be delivered again.",

@@ -1,5 +1,6 @@
 """Turn a message into rows: decompress, split, decode, validate, encode; each failure is a reject of its own."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from app.schema.table import Table
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
-_MAX_DETAIL = 1_000
+_MAX_FIELD, _MAX_DETAIL = 300, 1_000
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 
 
@@ -38,7 +39,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_decompressed_bytes: int
     max_records_per_message: int
+    max_message_bytes: int
     max_record_bytes: int
+    max_row_bytes: int
 
 
 class RecordReader:
@@ -59,10 +62,15 @@ class RecordReader:
             return [], [pieces]
         rows: list[Row] = []
         rejects: list[Reject] = []
+        left = self._limits.max_message_bytes
         for index, piece in enumerate(pieces):
             read = self._read_one(message, index, piece)
             if isinstance(read, Row):
                 rows.append(read)
+                left -= len(read.encoded)
+                if left < 0:  # each row has the whole envelope: a small message of many records may become large
+                    most = self._limits.max_message_bytes
+                    return [], [_whole(message, "too_large", f"more than {most} bytes as rows, each with its envelope")]
             else:
                 rejects.append(read)
         return rows, rejects
@@ -72,21 +80,20 @@ class RecordReader:
         payload = self._decompressed(message)
         if isinstance(payload, Reject):
             return payload
-        pieces: list[bytes]
-        if message.content_type.partition(";")[0].strip().lower() in _NDJSON:
-            pieces = [line for line in payload.splitlines() if line.strip()]
-        elif payload.lstrip()[:1] == b"[":
-            try:
-                pieces = [bytes(raw) for raw in _array.decode(payload)]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                return _whole(message, "malformed", f"not valid JSON: {error}")
-        else:
-            pieces = [payload] if payload.strip() else []
+        most = self._limits.max_records_per_message
+        try:
+            if message.content_type.partition(";")[0].strip().lower() in _NDJSON:
+                pieces = _lines(payload, most)
+            elif payload.lstrip()[:1] == b"[":
+                pieces = _elements(payload, most)
+            else:
+                pieces = [payload] if payload.strip() else []
+        except _TooManyError:
+            return _whole(message, "too_many_records", f"more than {most} records in one message")
+        except (ValueError, RecursionError) as error:  # msgspec's, json's and Unicode's errors are all ValueErrors
+            return _whole(message, "malformed", f"not valid JSON: {error}")
         if not pieces and not payload.strip():
             return _whole(message, "empty", "the message has no data: expected one record, an array, or NDJSON")
-        if len(pieces) > self._limits.max_records_per_message:
-            most = self._limits.max_records_per_message
-            return _whole(message, "too_many_records", f"{len(pieces)} records in one message: expected at most {most}")
         return pieces
 
     def _decompressed(self, message: Message) -> bytes | Reject:
@@ -112,14 +119,14 @@ class RecordReader:
             record = self._decoder.decode(piece)
             unstorable = self._check(record)
             if unstorable is None:
-                return Row(
-                    message=message,
-                    index=index,
-                    id=getattr(record, self._id) if self._id else None,
-                    raw=piece,
-                    encoded=self._encode(record, message.envelope(index)),
-                )
-            reason, field, detail = "invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}"
+                encoded = self._encode(record, message.envelope(index))
+                if len(encoded) <= self._limits.max_row_bytes:
+                    record_id = getattr(record, self._id) if self._id else None
+                    return Row(message=message, index=index, id=record_id, raw=piece, encoded=encoded)
+                most = self._limits.max_row_bytes
+                reason, field, detail = "too_large", None, f"{len(encoded)} bytes as a row: expected at most {most}"
+            else:
+                reason, field, detail = "invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}"
         except msgspec.ValidationError as error:
             reason, field, detail = "invalid", field_path(str(error)), str(error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -129,10 +136,45 @@ class RecordReader:
             reason, field = "malformed", None
         except Exception as error:  # whatever a declared type's own code raises is the record's fault
             reason, field, detail = "invalid", None, f"the record type refused it: {type(error).__name__}: {error}"
-        detail = detail[:_MAX_DETAIL]
+        field, detail = field and field[:_MAX_FIELD], detail[:_MAX_DETAIL]
         return Reject(message=message, index=index, reason=reason, detail=detail, field=field, raw=piece)
 
 
+class _TooManyError(Exception):
+    """There are more records than a message may hold."""
+
+
+def _lines(payload: bytes, most: int) -> list[bytes]:
+    """Return the lines that are not blank. A lone carriage return is white space to JSON and ends no line."""
+    if payload.count(b"\n") > most:
+        raise _TooManyError
+    return [line for line in payload.split(b"\n") if line.strip()]
+
+
+def _elements(payload: bytes, most: int) -> list[bytes]:
+    """Return the elements of a JSON array."""
+    if payload.count(b",") >= most:  # there may be too many: count before making millions of them
+        _count_elements(payload.decode(), most)
+    return [bytes(raw) for raw in _array.decode(payload)]
+
+
+def _count_elements(text: str, most: int) -> None:
+    """Raise _TooManyError when an array has more than `most` elements, having looked at no more of them."""
+    scan = json.JSONDecoder().raw_decode
+    position = _SPACE.match(text, text.index("[") + 1).end()  # type: ignore[union-attr] # it matches the empty string
+    for _ in range(most):
+        try:
+            _, position = scan(text, position)
+        except ValueError:
+            return  # not JSON from here on, which msgspec will say better
+        position = _SPACE.match(text, position).end()  # type: ignore[union-attr] # likewise
+        if text[position : position + 1] != ",":
+            return
+        position = _SPACE.match(text, position + 1).end()  # type: ignore[union-attr] # likewise
+    raise _TooManyError
+
+
+_SPACE = re.compile(r"[ \t\r\n]*")
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _anything = msgspec.json.Decoder(Any)
 

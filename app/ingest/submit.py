@@ -11,16 +11,16 @@ from litestar.params import FromPath
 
 from app import paths
 from app.errors import FieldError, ProblemError, problem_responses
-from app.ingest.admission import Admission
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
-from app.ingest.dedupe import Conflict
 from app.ingest.envelope import Message, trace_id
+from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.push import not_admitted, not_durable, read_body
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.schema.ids import read_id
 from app.schema.table import Table
 
 _MAX_KEY_LENGTH = 255
+_MAX_ERRORS = 100
 _Request = Request[Any, Any, Any]
 
 
@@ -51,9 +51,9 @@ class MixedAnswer(msgspec.Struct, frozen=True):
 class Submission:
     """Takes records over HTTP and says what became of each."""
 
-    def __init__(self, *, table: Table, admission: Admission, pipeline: Pipeline, max_body_bytes: int) -> None:
-        self._table, self._admission, self._pipeline = table, admission, pipeline
-        self._max_body_bytes = max_body_bytes
+    def __init__(self, *, table: Table, intake: Intake, pipeline: Pipeline, max_decompressed_bytes: int) -> None:
+        self._id, self._intake, self._pipeline = table.id, intake, pipeline
+        self._max_decompressed_bytes = max_decompressed_bytes
 
     async def take(self, request: _Request, record_id: str | None = None) -> Response[bytes]:
         """Store the records of `request`; with `record_id`, the one record of that id.
@@ -61,23 +61,18 @@ class Submission:
         Raises:
             ProblemError: nothing was stored, or it is not known whether.
         """
-        headers = request.scope["headers"]
-        body = await read_body(headers, request.receive, self._max_body_bytes)
-        refusal = self._admission.enter(len(body))
-        if refusal is not None:
-            raise not_admitted(refusal)
+        body = await self._intake.read(request.scope["headers"], request.receive)
         try:
-            message = _message(request, body)
+            message, digest = _message(request, body)
             if record_id is not None:
-                message = self._one_record(message, record_id)
-            # With a key of the caller's own, another body under it is a mistake that can be told.
-            digest = hashlib.sha256(body).hexdigest() if "idempotency-key" in request.headers else ""
-            receipt = await self._pipeline.process(message, digest)
+                self._check_id(message, record_id)
+            known = self._pipeline.digest(message.key)
+            if known is not None and known != digest:
+                detail = "this Idempotency-Key came with another request before, and that one counts"
+                raise ProblemError("idempotency_conflict", detail)
+            receipt = await self._pipeline.process(message, digest=digest, detailed=True)
         finally:
-            self._admission.leave(len(body))
-        if isinstance(receipt, Conflict):
-            detail = "this Idempotency-Key came with another body before, and that one counts"
-            raise ProblemError("idempotency_conflict", detail)
+            self._intake.release(body)
         match receipt.verdict:
             case Durable():
                 return _answer(message, receipt, created=record_id is None)
@@ -85,66 +80,74 @@ class Submission:
                 raise not_durable(verdict)
         assert_never(receipt.verdict)
 
-    def _one_record(self, message: Message, record_id: str) -> Message:
-        """Check that `message` is one record and that its id is the path's.
+    def _check_id(self, message: Message, record_id: str) -> None:
+        """Check that a body is one record and that its id is the path's; what is not JSON at all goes its way.
 
         Raises:
-            ProblemError: rejected, naming the id field.
+            ProblemError: id_mismatch, naming the id field; nothing is stored.
         """
-        name = self._table.id.name if self._table.id else ""
+        name = self._id.name if self._id else ""
         data = message.data
-        if message.content_encoding.lower() == "gzip":
-            try:
-                data = gunzip(data, self._max_body_bytes)
-            except (GzipError, GzipTooLargeError) as error:
-                raise ProblemError("rejected", str(error)) from None
         try:
-            found = msgspec.json.decode(data, type=dict[str, Any]).get(name)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ProblemError("rejected", f"expected one record, a JSON object: {error}") from None
-        if str(found) != record_id:
-            wrong = FieldError(name=name, message="must be the id in the path", example=record_id)
-            raise ProblemError("rejected", f"the record's `{name}` is not the id in the path", errors=(wrong,))
-        return msgspec.structs.replace(message, data=data, content_encoding="", content_type="application/json")
+            if message.content_encoding.strip().lower() == "gzip":
+                data = gunzip(data, self._max_decompressed_bytes)
+            record = msgspec.json.decode(data)
+        except (GzipError, GzipTooLargeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return  # the pipeline will say why, and keep it
+        found = record.get(name) if isinstance(record, dict) else None
+        wanted = read_id(self._id, record_id) if self._id else None
+        if self._id is None or wanted is None or read_id(self._id, str(found)) != wanted:
+            wrong = FieldError(name=name, message="must be the id in the path", example=record_id[:128])
+            raise ProblemError(
+                "id_mismatch", f"expected one record whose `{name}` is the id in the path", errors=(wrong,)
+            )
 
 
-def _message(request: _Request, body: bytes) -> Message:
+def _message(request: _Request, body: bytes) -> tuple[Message, str]:
+    """Return the message of a request, and the digest that tells it from another under the same key."""
     headers = request.headers
-    key = headers.get("idempotency-key")
-    if key is None:
-        key = uuid.uuid4().hex
-    elif not (0 < len(key) <= _MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
-        wrong = FieldError(
-            name="Idempotency-Key",
-            message=f"expected 1 to {_MAX_KEY_LENGTH} printable ASCII characters",
-            example="order-1042-attempt",
-        )
-        raise ProblemError("invalid_parameter", "the Idempotency-Key header is not usable", errors=(wrong,))
-    else:
-        key = hashlib.sha256(f"{request.state.principal}\0{key}".encode()).hexdigest()[:32]
-    return Message(
-        key=f"http:{key}",
+    key, delivery, digest = f"http:{uuid.uuid4().hex}", "", ""
+    keys = headers.getall("idempotency-key", [])
+    if keys:
+        if len(keys) > 1 or not (0 < len(keys[0]) <= _MAX_KEY_LENGTH and keys[0].isascii() and keys[0].isprintable()):
+            expected = f"expected one, of 1 to {_MAX_KEY_LENGTH} printable ASCII characters"
+            wrong = FieldError(name="Idempotency-Key", message=expected, example="order-1042-attempt")
+            raise ProblemError("invalid_parameter", "the Idempotency-Key header is not usable", errors=(wrong,))
+        key = "http:" + _hash(request.state.principal, keys[0])
+        # The whole request is in the delivery key: under the same key by mistake, another body is another delivery
+        # even where nobody remembers the first one.
+        how = (request.method, request.scope["path"], headers.get("content-type"), headers.get("content-encoding"))
+        digest = _hash(*map(str, how), hashlib.sha256(body).hexdigest())
+        delivery = "http:" + _hash(key, digest)
+    message = Message(
+        key=key,
+        delivery=delivery,
         data=body,
         content_type=headers.get("content-type", ""),
         content_encoding=headers.get("content-encoding", ""),
         trace_id=trace_id(headers.get("traceparent", "")),
     )
+    return message, digest
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[bytes]:
     stored = [
         RecordResult(index=index, status="stored", id=record_id, delivery_key=message.delivery_key(index))
-        for index, record_id in receipt.rows
+        for index, record_id in receipt.stored
     ]
-    if not receipt.rejects:
+    if not receipt.rejected:
         return _json(StoredAnswer(stored), 201 if created else 200)
     if not stored:
         errors = tuple(
             FieldError(name=f"[{r.index}]" + (f".{r.field}" if r.field else ""), message=r.detail)
-            for r in receipt.rejects
+            for r in receipt.rejected[:_MAX_ERRORS]
         )
         detail = "every record of the request was rejected; /v1/rejects keeps them"
-        raise ProblemError("rejected", detail, errors=errors, members={"rejected": len(receipt.rejects)})
+        raise ProblemError("rejected", detail, errors=errors, members={"rejected": len(receipt.rejected)})
     rejected = [
         RecordResult(
             index=reject.index,
@@ -154,7 +157,7 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
             field=reject.field,
             detail=reject.detail,
         )
-        for reject in receipt.rejects
+        for reject in receipt.rejected
     ]
     return _json(MixedAnswer(sorted(stored + rejected, key=lambda result: result.index)), 207)
 
@@ -207,9 +210,10 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
 _STORED = ResponseSpec(data_container=StoredAnswer, description="Every record is stored.", generate_examples=False)
 _MIXED = ResponseSpec(data_container=MixedAnswer, description="Some were rejected.", generate_examples=False)
 _PROBLEMS = {
-    400: "A header is not valid.",
+    400: "A header is not valid, or the body broke off.",
     401: "No token, or not a valid one.",
     403: "The caller may not do that.",
+    408: "The body came too slowly.",
     413: "The body is too large.",
     422: "No record could be stored; `errors` says what is wrong with each.",
     429: "Too much is in flight, or the store's quota is used up.",

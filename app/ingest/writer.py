@@ -1,13 +1,16 @@
 """Append rows in groups, and let each message wait for its own.
 
 Group commit without an artificial delay: while one append is in flight the next batch fills. The flow of a
-batch is in `_store`; what follows each outcome is decided in `verdict.next_step`.
+batch is in `_store`; what follows each outcome is decided in `verdict.next_step`. A message's deadline ends its
+wait and nothing else: an attempt is never cut short for one message of a batch, or a slow store would see each
+batch again and again.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -29,6 +32,7 @@ from app.ingest.verdict import (
 )
 
 _log = logging.getLogger("sluice.writer")
+_LATE = Unavailable("not durable within the request's budget", 1.0)
 _GIVEN_UP = Unavailable("the append was given up", 1.0)
 _FULL = Throttled("as much waits for the store as this instance holds", 1.0)
 _CLOSED = Unavailable("the instance is shutting down", 1.0)
@@ -56,12 +60,13 @@ class Writer:
         limits: WriterLimits,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._appender, self._clock, self._jitter = appender, clock, jitter
-        self._limits, self._open_bytes = limits, 0
+        self._appender, self._clock, self._limits, self._jitter = appender, clock, limits, jitter
         self._batcher: Batcher[Pending] = Batcher(limits.batch)
+        self._open: set[Pending] = set()
+        self._open_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._appends = 0
-        self._failures = 0
+        self._stops = 0
         self._paused_until_us = 0
         self._pause: Unavailable | Throttled | None = None
         self._dispatch_due = False
@@ -78,61 +83,62 @@ class Writer:
     def oldest_wait_s(self) -> float:
         """How long the message that waits longest for an append has done so, in seconds."""
         oldest = self._batcher.oldest
-        return 0.0 if oldest is None else (self._clock.now_us() - oldest.begun_us) / MICROSECONDS
+        return 0.0 if oldest is None else (self._clock.elapsed_us() - oldest.begun_us) / MICROSECONDS
+
+    def refusal(self, byte_count: int = 0) -> Unavailable | Throttled | None:
+        """Say why `byte_count` more bytes would be refused at once, or None."""
+        if self._closed:
+            return _CLOSED
+        pause = self._pause_in_force()
+        if pause is not None:
+            return pause
+        # The bytes of a request are limited where it is admitted; here it is what they have become.
+        return _FULL if self._open_bytes and self._open_bytes + byte_count > self._limits.max_open_bytes else None
 
     async def submit(self, rows: Sequence[bytes], deadline_us: int, reject: RejectRows | None = None) -> Verdict:
         """Wait until `rows` are durable, or until it is clear that they will not be by `deadline_us`.
 
-        `reject` makes the refusal of a row durable; without it a refused row makes the message Unavailable.
+        The deadline is in the clock's `elapsed_us`. `reject` makes the refusal of a row durable; without it a
+        refused row makes the message Unavailable.
         """
-        now_us = self._clock.now_us()
-        if self._closed:
-            return _CLOSED
-        if self._pause is not None:
-            if now_us < self._paused_until_us:
-                return self._pause
-            self._pause = None
-        size = sum(map(len, rows))
-        # The bytes of a request are limited where it is admitted; here it is what they have become.
-        if self._open_bytes and self._open_bytes + size > self._limits.max_open_bytes:
-            return _FULL
-        self._open_bytes += size
-        try:
-            return await self._wait_for(rows, now_us, deadline_us, reject)
-        finally:
-            self._open_bytes -= size
-
-    async def _wait_for(
-        self, rows: Sequence[bytes], now_us: int, deadline_us: int, reject: RejectRows | None
-    ) -> Verdict:
+        now_us, size = self._clock.elapsed_us(), sum(map(len, rows))
+        refusal = self.refusal(size)
+        if refusal is not None:
+            return refusal
+        if now_us >= deadline_us:
+            return _LATE
         parts = [
-            Pending(rows[cut.start : cut.stop], cut.start, now_us, deadline_us, reject)
+            Pending(rows[cut.start : cut.stop], cut.start, now_us, reject)
             for cut in chunks([len(row) for row in rows], self._limits.batch)
         ]
+        self._open_bytes += size
+        self._open.update(parts)
+        timer = self._clock.call_later((deadline_us - now_us) / MICROSECONDS, lambda: _fail(parts, _LATE))
+        try:
+            self._enqueue(parts)
+            told = [await part.verdict for part in parts]
+        finally:
+            timer.cancel()
+            self._open_bytes -= size
+            self._open.difference_update(parts)
+        return next((verdict for verdict in told if not isinstance(verdict, Durable)), Durable())
+
+    async def close(self) -> None:
+        """Give up what is not durable yet: its waiters are told so, and nothing more is taken."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._batcher.take_all()
+        _fail(list(self._open), _CLOSED)
+
+    def _enqueue(self, parts: list[Pending]) -> None:
         for part in parts:
             self._batcher.add(part)
         if not self._dispatch_due and self._appends < self._appender.concurrency:
             # Not at once: the messages that arrive in this turn of the loop share the batch.
             self._dispatch_due = True
             asyncio.get_running_loop().call_soon(self._dispatch)
-        verdict: Verdict = Durable()
-        for part in parts:
-            told = await part.verdict
-            verdict = told if isinstance(verdict, Durable) else verdict
-        return verdict
-
-    async def drain(self, grace_s: float) -> None:
-        """Wait until everything submitted is answered; what is not within `grace_s` is told Unavailable."""
-        timer = asyncio.ensure_future(self._clock.sleep(grace_s))
-        while (self._tasks or self._batcher) and not timer.done():
-            self._dispatch()
-            await asyncio.wait([timer, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
-        self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._fail(self._batcher.take_all(), _CLOSED)
 
     def _dispatch(self) -> None:
         self._dispatch_due = False
@@ -140,74 +146,64 @@ class Writer:
             self._appends += 1
             self._spawn(self._run(batch))
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, batch: list[Pending]) -> None:
         try:
             await self._store([(pending, index) for pending in batch for index in range(pending.row_count)])
-        except BaseException:  # cancelled by `drain`, or a defect: nobody is left waiting
-            self._fail(batch, _GIVEN_UP)
-            raise
+        except Exception:
+            _log.exception("a batch failed unexpectedly")
+            _fail(batch, _GIVEN_UP)
         finally:
             self._appends -= 1
             self._dispatch()
 
     async def _store(self, slots: list[_Slot]) -> None:
-        """Append the rows of `slots` until each is durable, refused, or out of time."""
-        while slots := self._in_time(slots):
+        """Append the rows of `slots` until each is durable, refused, or nobody waits for it any more."""
+        groups, failures = [slots], 0
+        while groups:
+            slots = [slot for slot in groups.pop() if not slot[0].verdict.done()]
+            pause = self._pause_in_force()
+            if pause is not None:  # while this batch waited, another one was told to stop
+                _fail((pending for pending, _ in slots), pause)
+            if not slots or pause is not None:
+                continue
             outcome = await self._attempt(slots)
-            step = next_step(outcome, len(slots), min(self._failures, _MAX_FAILURES))
-            match step:
+            counted = failures if isinstance(outcome, Uncertain) else self._stops
+            match next_step(outcome, len(slots), min(counted, _MAX_FAILURES)):
                 case Settle():
                     self._recovered()
                     for pending, _ in slots:
                         pending.settle(1)
-                    return
                 case Refuse(errors):
                     self._recovered()
                     self._reject([(*slots[position], error) for position, error in errors.items()])
-                    slots = [slot for position, slot in enumerate(slots) if position not in errors]
+                    groups.append([slot for position, slot in enumerate(slots) if position not in errors])
                 case Bisect():
                     self._recovered()
                     middle = len(slots) // 2
-                    await self._store(slots[:middle])
-                    slots = slots[middle:]
+                    groups += [slots[middle:], slots[:middle]]
                 case Again(max_delay_s):
-                    self._failed(SinkState.UNREACHABLE, str(outcome))
-                    await self._clock.sleep(min(self._jitter() * max_delay_s, self._left_s(slots)))
+                    failures += 1
+                    self._in_trouble(SinkState.UNREACHABLE, str(outcome))
+                    await self._clock.sleep(self._jitter() * max_delay_s)
+                    groups.append(slots)
                 case Stop(state, verdict):
-                    self._failed(state, verdict.detail)
-                    self._pause = verdict
-                    self._paused_until_us = self._clock.now_us() + round(verdict.retry_after_s * MICROSECONDS)
-                    self._fail([pending for pending, _ in slots], verdict)
-                    self._fail(self._batcher.take_all(), verdict)
+                    self._stop(state, verdict)
+                    _fail((pending for group in (slots, *groups) for pending, _ in group), verdict)
                     return
 
-    def _in_time(self, slots: list[_Slot]) -> list[_Slot]:
-        """Return the rows whose message has time left; tell the others' waiters."""
-        now_us = self._clock.now_us()
-        late = [pending for pending, _ in slots if pending.deadline_us <= now_us]
-        if late:
-            self._fail(late, Unavailable("not durable within the request's budget", 1.0))
-        return [slot for slot in slots if not slot[0].verdict.done()]
-
-    def _left_s(self, slots: list[_Slot]) -> float:
-        """Return how long the first of these messages to run out of time still has."""
-        return max(min(pending.deadline_us for pending, _ in slots) - self._clock.now_us(), 0) / MICROSECONDS
-
     async def _attempt(self, slots: list[_Slot]) -> Outcome:
-        """Append once, within the append deadline and the oldest message's."""
-        limit_s = min(self._limits.append_deadline_s, self._left_s(slots))
+        """Append once, within the append deadline."""
+        limit_s = self._limits.append_deadline_s
         append = asyncio.ensure_future(self._appender.append([pending.rows[index] for pending, index in slots]))
         timer = asyncio.ensure_future(self._clock.sleep(limit_s))
         try:
             await asyncio.wait([append, timer], return_when=asyncio.FIRST_COMPLETED)
-            if not append.done():
-                return Uncertain(f"no answer within {limit_s:.3g} s")
-            return append.result()
+            return append.result() if append.done() else Uncertain(f"no answer within {limit_s:g} s")
         except Exception as error:  # an Appender raises nothing a store can cause: this is a defect, told as such
             _log.exception("the append failed unexpectedly")
             return Uncertain(f"{type(error).__name__}: {error}")
@@ -236,15 +232,33 @@ class Writer:
             else:
                 pending.fail(verdict)
 
-    def _recovered(self) -> None:
-        self._failures, self.state, self.detail = 0, SinkState.ACTIVE, ""
+    def _stop(self, state: SinkState, verdict: Unavailable | Throttled) -> None:
+        """Ask nothing of the store for a while, and tell everybody who waits for it."""
+        self._in_trouble(state, verdict.detail)
+        self._stops += 1
+        self._pause = verdict
+        self._paused_until_us = self._clock.elapsed_us() + round(verdict.retry_after_s * MICROSECONDS)
+        _fail(self._batcher.take_all(), verdict)
 
-    def _failed(self, state: SinkState, detail: str) -> None:
+    def _pause_in_force(self) -> Unavailable | Throttled | None:
+        if self._pause is None:
+            return None
+        left_s = (self._paused_until_us - self._clock.elapsed_us()) / MICROSECONDS
+        if left_s <= 0:
+            self._pause = None
+            return None
+        return msgspec.structs.replace(self._pause, retry_after_s=left_s)
+
+    def _recovered(self) -> None:
+        if self._pause is None:  # another connection may have said since that the store is not well
+            self._stops, self.state, self.detail = 0, SinkState.ACTIVE, ""
+
+    def _in_trouble(self, state: SinkState, detail: str) -> None:
         if self.state is not state:
             _log.warning("sink state %s: %s", state.value, detail)
-        self._failures, self.state, self.detail = self._failures + 1, state, detail
+        self.state, self.detail = state, detail
 
-    @staticmethod
-    def _fail(items: list[Pending], verdict: Unavailable | Throttled) -> None:
-        for item in items:
-            item.fail(verdict)
+
+def _fail(items: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
+    for item in items:
+        item.fail(verdict)

@@ -124,8 +124,8 @@ def _open(text: str) -> _Wire:
 
 def _is_possible(wire: _Wire) -> bool:
     """Say whether a window and a position like these can come of reading."""
-    end_us = MAX_US + 1 if wire.until_us is None else wire.until_us
-    if not (MIN_US <= wire.since_us <= MAX_US and wire.since_us <= end_us <= MAX_US + 1):
+    end_us = MAX_US if wire.until_us is None else wire.until_us
+    if not MIN_US <= wire.since_us <= end_us <= MAX_US:  # as every instant that a store is asked for
         return False
     if wire.until_us is None and wire.descending:
         return False  # there is no newest row to begin with

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from litestar import Request, Response, route
-from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 from app import paths
@@ -21,7 +20,6 @@ from app.query.instants import DAY_US, SECOND_US, clamp
 from app.query.openapi import (
     ProblemEntry,
     ProblemList,
-    operation_ids,
     operation_type,
     page_response,
     row_schema,
@@ -37,11 +35,12 @@ from app.query.params import (
     parse_versions,
 )
 from app.query.runner import QueryRunner
-from app.schema.columns import INT64_MAX, INT64_MIN, Column, Kind
+from app.reading import METHODS, operation_ids, read_response
+from app.schema.columns import Column
+from app.schema.ids import read_id
 from app.schema.table import Table
 from app.settings import Settings
 
-_METHODS = (HttpMethod.GET, HttpMethod.HEAD)
 _FRESH = {"Cache-Control": "private, no-store"}
 _PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
@@ -104,7 +103,9 @@ class _Pages:
             ProblemError: a parameter or the cursor is not valid.
         """
         query = request.scope["query_string"].decode("latin-1")
-        now_us, horizon_us = self._clock.now_us(), self._feed.horizon_us()
+        now_us = self._clock.now_us()
+        # The clock has moved on since: from the same `now`, so that the longest window is not a microsecond too long.
+        horizon_us = min(self._feed.horizon_us(), now_us)
         asked = parse_page_request(
             query,
             now_us=now_us,
@@ -119,7 +120,7 @@ class _Pages:
             "Sluice-Resume-Cursor": page.resume_cursor,
             **self._next_headers(request, query, page),
         }
-        return _response(request, self._format.page(page, chosen), MEDIA_TYPES[chosen], headers)
+        return read_response(request, self._format.page(page, chosen), MEDIA_TYPES[chosen], headers)
 
     def _next_headers(self, request: _Request, query: str, page: Page) -> dict[str, str]:
         if page.next_cursor is None:
@@ -149,44 +150,30 @@ class _Records:
         """
         want_all = parse_versions(request.scope["query_string"].decode("latin-1"))
         text = paths.id_in_path(request.scope)
+        record_id = read_id(self._id, text)
+        if record_id is None:
+            raise _no_record(text)
         now_us = self._clock.now_us()
         window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
         limit = MAX_LIMIT + 1 if want_all else 1
-        rows = await self._feed.versions(self._parse_id(text), window, limit)
+        rows = await self._feed.versions(record_id, window, limit)
         if not rows:
             raise _no_record(text)
         if want_all:
             body = self._format.versions(rows[:MAX_LIMIT], complete=len(rows) <= MAX_LIMIT)
         else:
             body = self._format.record(rows[0])
-        return _response(request, body, MEDIA_TYPES["json"], _FRESH)
-
-    def _parse_id(self, text: str) -> str | int:
-        if self._id.kind is Kind.STRING:
-            return text
-        digits = text.removeprefix("-")
-        if not (digits.isascii() and digits.isdecimal() and len(digits) <= 19):
-            raise _no_record(text)
-        number = int(text)
-        if str(number) != text or not INT64_MIN <= number <= INT64_MAX:
-            raise _no_record(text)
-        return number
+        return read_response(request, body, MEDIA_TYPES["json"], _FRESH)
 
 
 def _no_record(text: str) -> ProblemError:
     return ProblemError("not_found", f"there is no record with the id {text[:128]!r}")
 
 
-def _response(request: _Request, body: bytes, media_type: str, headers: dict[str, str]) -> Response[bytes]:
-    content = b"" if request.method == HttpMethod.HEAD else body
-    headers = {**headers, "Content-Type": media_type, "Content-Length": str(len(body))}
-    return Response(content, media_type=media_type, headers=headers)
-
-
 def _page_route(path: str, name: str, summary: str, description: str, pages: _Pages) -> HTTPRouteHandler:
     @route(
         path,
-        http_method=_METHODS,
+        http_method=METHODS,
         operation_id=operation_ids(name),
         operation_class=operation_type(PAGE_PARAMETERS, page_response(row_schema(pages.table.columns))),
         summary=summary,
@@ -205,7 +192,7 @@ def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
 
     @route(
         paths.RECORDS + "/{record_id:str}",
-        http_method=_METHODS,
+        http_method=METHODS,
         operation_id=operation_ids("getRecord"),
         operation_class=operation_type(RECORD_PARAMETERS, answer, path="record_id"),
         summary="Read one record",
@@ -217,7 +204,7 @@ def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
         return await records.answer(request)
 
     # An id may hold slashes; the route above ends at the first.
-    @route(paths.RECORDS + "/{record_id:str}/{rest:path}", http_method=_METHODS, include_in_schema=False)
+    @route(paths.RECORDS + "/{record_id:str}/{rest:path}", http_method=METHODS, include_in_schema=False)
     async def read_record_with_slashes(request: _Request) -> Response[bytes]:
         return await records.answer(request)
 
@@ -239,7 +226,7 @@ def _problems_route() -> HTTPRouteHandler:
 
     @route(
         paths.PROBLEMS,
-        http_method=_METHODS,
+        http_method=METHODS,
         operation_id=operation_ids("listProblems"),
         summary="Read the catalogue of problems",
         description="Every `code` of a problem document, with its status and what to do about it.",
@@ -250,6 +237,6 @@ def _problems_route() -> HTTPRouteHandler:
         parse_nothing(request.scope["query_string"].decode("latin-1"))
         headers = {"Cache-Control": "private, max-age=3600"}
         # The annotation is for the OpenAPI document; the list was encoded once, above.
-        return cast("Response[ProblemList]", _response(request, body, MEDIA_TYPES["json"], headers))
+        return cast("Response[ProblemList]", read_response(request, body, MEDIA_TYPES["json"], headers))
 
     return read_problems

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from litestar.enums import HttpMethod
-from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import (
     OpenAPIHeader,
     OpenAPIMediaType,
@@ -149,15 +147,6 @@ def operation_type(
                 self.responses["200"] = response
 
     return Documented
-
-
-def operation_ids(name: str) -> Callable[[HTTPRouteHandler, HttpMethod | str, Any], str]:
-    """Return what names the operations of a route: `name` for GET, `name`Head for HEAD."""
-
-    def operation_id(_: HTTPRouteHandler, method: HttpMethod | str, __: Any) -> str:
-        return f"{name}Head" if str(getattr(method, "value", method)).upper() == "HEAD" else name
-
-    return operation_id
 
 
 def _schema_fields(schema: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from app.query.instants import DAY_US, HOUR_US, clamp, parse_instant, to_text
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 Format = Literal["json", "ndjson"]
-_SHOWN_LENGTH = 80  # of a caller's own text, in an error
+_SHOWN_LENGTH = 100  # of a caller's own text, in an error
+_MAX_ERRORS = 20  # in one answer
+_DETAILED = 3  # of them in `detail`
 _Value = TypeVar("_Value")
 
 
@@ -96,6 +98,8 @@ class _Parameters:
         self.members: dict[str, Any] = {}
         self._texts: dict[str, str] = {}
         for name, text in parse_qsl(query, keep_blank_values=True):
+            if len(self.errors) >= _MAX_ERRORS:
+                break  # it is refused anyhow
             if name not in known:
                 self._refuse_unknown(name)
             elif name in self._texts:
@@ -118,19 +122,26 @@ class _Parameters:
             return default
 
     def refuse(self, name: str, message: str, example: str | None = None) -> None:
-        self.errors.append(FieldError(name=name, message=message, example=example or self._known[name].example))
+        self._refuse(FieldError(name=name, message=message, example=example or self._known[name].example))
+
+    def _refuse(self, error: FieldError) -> None:
+        if len(self.errors) < _MAX_ERRORS:
+            self.errors.append(error)
 
     def _refuse_unknown(self, name: str) -> None:
         close = difflib.get_close_matches(name[:_SHOWN_LENGTH], self._known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}"
-        self.errors.append(FieldError(name=name[:_SHOWN_LENGTH], message=message))
+        self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))
 
     def check(self) -> None:
         """Raise the errors that were collected, all at once."""
         if self.errors:
-            detail = "; ".join(f"{error.name}: {error.message}" for error in self.errors)
-            raise ProblemError("invalid_parameter", detail, errors=tuple(self.errors), members=self.members)
+            told = [f"{error.name}: {error.message}" for error in self.errors[:_DETAILED]]
+            more = ["and more, see `errors`"] if len(self.errors) > _DETAILED else []
+            raise ProblemError(
+                "invalid_parameter", "; ".join(told + more), errors=tuple(self.errors), members=self.members
+            )
 
 
 def parse_page_request(query: str, *, now_us: int, horizon_us: int, max_window_days: int) -> PageRequest:
@@ -173,8 +184,9 @@ def parse_nothing(query: str) -> None:
     """
     names = [name[:_SHOWN_LENGTH] for name, _ in parse_qsl(query, keep_blank_values=True)]
     if names:
-        errors = tuple(FieldError(name=name, message="there are no parameters here") for name in names)
-        raise ProblemError("invalid_parameter", f"there are no parameters here, not {', '.join(names)}", errors=errors)
+        errors = tuple(FieldError(name=name, message="there are no parameters here") for name in names[:_MAX_ERRORS])
+        told = ", ".join(names[:_DETAILED]) + (", …" if len(names) > _DETAILED else "")
+        raise ProblemError("invalid_parameter", f"there are no parameters here, not {told}", errors=errors)
 
 
 def _window(given: _Parameters, now_us: int, horizon_us: int, max_window_days: int) -> Window:

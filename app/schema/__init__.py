@@ -4,6 +4,7 @@
     refusals   why a declaration is refused, and what to declare instead
     table      a table: the record's columns and the envelope's; the two tables of the service
     checks     what a store cannot hold although the type allows it (an integer beyond 64 bits, ...)
+    ids        the text of an id, in a path, and the value its column holds
     bigquery   -> the schema JSON that `bq` and Terraform take
     protobuf   -> the writer schema of the Storage Write API
     duckdb     -> DDL and the INSERT that reads rows from JSON

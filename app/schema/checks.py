@@ -94,7 +94,8 @@ def _check_numeric(value: Decimal) -> str | None:
     return None
 
 
-def _check_timestamp(value: datetime) -> str | None:
+def instant_problem(value: datetime) -> str | None:
+    """Say why a TIMESTAMP column cannot hold `value`, or None."""
     if value.tzinfo is None:
         return "has no UTC offset: expected RFC 3339 such as 2026-01-31T12:00:00Z"
     if MINYEAR < value.year < MAXYEAR:
@@ -113,6 +114,6 @@ def _check_time(value: time) -> str | None:
 _VALUE_CHECKS: dict[Kind, _ValueCheck] = {
     Kind.INT64: _check_int,
     Kind.NUMERIC: _check_numeric,
-    Kind.TIMESTAMP: _check_timestamp,
+    Kind.TIMESTAMP: instant_problem,
     Kind.TIME: _check_time,
 }

@@ -66,7 +66,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One field of the record as every store sees it.
 
     `name` is the column's and JSON's name, `attribute` the Struct's; `fields` is empty unless `kind` is
-    STRUCT; `closed` says that the type allows a fixed set of values only (Enum, Literal).
+    STRUCT; `closed` says that the type allows a fixed set of values only (Enum, Literal); `is_uuid`, that the
+    text is a UUID, which is stored in lower case with hyphens.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     roles: frozenset[Role] = frozenset()
     fields: tuple["Column", ...] = ()
     closed: bool = False
+    is_uuid: bool = False
 
 
 def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
@@ -172,6 +174,7 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
         roles=roles,
         fields=fields,
         closed=isinstance(info, inspect.EnumType | inspect.LiteralType),
+        is_uuid=isinstance(info, inspect.UUIDType),
     )
 
 

@@ -33,7 +33,19 @@ async def local() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "localhost:8080", "LocalHost:1", "127.0.0.1", "127.0.0.1:65535", "[::1]", "[::1]:8080", "localhost:"],
+    [
+        "localhost",
+        "localhost:8080",
+        "LocalHost:1",
+        "127.0.0.1",
+        "127.0.0.1:65535",
+        "[::1]",
+        "[::1]:8080",
+        "localhost:",
+        "127.0.0.5",
+        "127.255.0.1:80",
+        "[0:0:0:0:0:0:0:1]:8080",
+    ],
 )
 async def test_this_machines_names_are_let_in(local: httpx.AsyncClient, host: str) -> None:
     """Without principals, who calls the service by a loopback name is the local principal."""
@@ -62,6 +74,11 @@ async def test_this_machines_names_are_let_in(local: httpx.AsyncClient, host: st
         "[::1].attacker.example",
         "[::2]:8080",
         "[attacker.example]",
+        "[127.0.0.1]",
+        "::1:8080",
+        "127.1",
+        "127.0.0.01",
+        "128.0.0.1",
         "localhost,attacker.example",
         "xn--localhost-xxx",
     ],

@@ -27,5 +27,5 @@ class Bench:
 
     def submit(self, *rows: bytes, budget_s: float = 30.0, reject: RejectRows | None = None) -> asyncio.Task[Verdict]:
         """Submit `rows` as one message; the task is its waiter."""
-        deadline_us = self.clock.now_us() + round(budget_s * MICROSECONDS)
+        deadline_us = self.clock.elapsed_us() + round(budget_s * MICROSECONDS)
         return asyncio.create_task(self.writer.submit(rows, deadline_us, reject))

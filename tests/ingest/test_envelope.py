@@ -95,9 +95,17 @@ def test_wrapped_and_unwrapped_copies_of_a_message_have_one_key() -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (b"{}", "messageId is missing"),
-        (b'{"messageId":""}', "messageId is missing"),
+        (b"{}", "messageId: expected 1 to 128 characters"),
+        (b'{"messageId":""}', "messageId: expected 1 to 128 characters"),
+        (b'{"messageId":"' + b"7" * 129 + b'"}', "messageId: expected 1 to 128 characters"),
         (b'{"messageId":7}', "messageId"),
+        (b'{"messageId":"7"}', "publishTime is missing"),
+        (b'{"messageId":"7","publishTime":"0001-01-01T00:00:00+14:00"}', "publishTime is outside the years"),
+        (b'{"messageId":"7","publishTime":"9999-12-31T23:59:59-14:00"}', "publishTime is outside the years"),
+        (
+            b'{"messageId":"7","publishTime":"2026-01-31T12:00:00Z","attributes":{"a":"' + b"x" * 128_000 + b'"}}',
+            "attributes: more than 128000",
+        ),
         (b'{"messageId":"7","publishTime":"yesterday"}', "publishTime"),
         (b'{"messageId":"7","publishTime":"2026-01-31T12:00:00"}', "publishTime has no UTC offset"),
         (b'{"messageId":"7","data":"***"}', "data"),
@@ -127,6 +135,15 @@ def test_what_is_no_traceparent_gives_no_trace(text: str) -> None:
 
 def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:
     """Two records of one message are two deliveries; two copies of one record are one."""
-    message = wrapped(b'{"messageId":"7"}')
+    message = wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}')
     assert message.delivery_key(0) != message.delivery_key(1)
     assert message.envelope(1)["delivery_key"] == message.delivery_key(1) == "7:0:1"
+
+
+def test_a_replay_keeps_the_delivery_key_of_the_record_it_replays() -> None:
+    """Replayed twice, a rejected record is still one delivery; the replay itself is a message of its own."""
+    message = wrapped(
+        b'{"messageId":"9","publishTime":"1970-01-01T00:00:00Z","attributes":{"sluice-delivery-key":"7:0:2"}}'
+    )
+    assert [message.delivery_key(0), message.delivery_key(1)] == ["7:0:2", "9:0:1"]
+    assert message.key == "9:0"

@@ -95,20 +95,28 @@ async def test_set_up_error_is_503_with_a_named_state_and_backs_off_from_30_s(st
         assert (await service.client.get("/health/ready")).json()["sinks"]["records"]["state"] == "ACTIVE"
 
 
-async def test_rejects_that_cannot_be_stored_are_503_and_nothing_is_acknowledged() -> None:
-    """A message whose rejection is not durable is not acknowledged, and not remembered as stored."""
-    async with scripted() as (service, sinks):
-        sinks.rejects.replies.append(SetupError(SinkState.PERMISSION_DENIED, "no"))
+@pytest.mark.parametrize("reply", [SetupError(SinkState.PERMISSION_DENIED, "no"), QuotaExceeded("no")])
+async def test_rejects_that_cannot_be_stored_are_503_and_nothing_is_acknowledged(
+    reply: SetupError | QuotaExceeded,
+) -> None:
+    """A message whose rejection is not durable is not acknowledged, and its next delivery is tried anew."""
+    clock = FakeClock()
+    async with scripted(clock=clock) as (service, sinks):
+        sinks.rejects.replies.append(reply)
         assert status_and_code(await service.push(GOOD, {"id": 7})) == (503, "unavailable")
-        assert sinks.rejects.stored == []
+        assert sinks.rejects.stored == sinks.records.stored == []
+        await clock.advance(31)
+        assert (await service.push(GOOD, {"id": 7})).status_code == 204
+        assert (len(sinks.rejects.stored), len(sinks.records.stored)) == (1, 1)
 
 
-async def test_rejects_of_refused_rows_that_cannot_be_stored_are_503() -> None:
+@pytest.mark.parametrize("reply", [SetupError(SinkState.PERMISSION_DENIED, "no"), QuotaExceeded("no")])
+async def test_rejects_of_refused_rows_that_cannot_be_stored_are_503(reply: SetupError | QuotaExceeded) -> None:
     """Likewise when it was the store that refused the row."""
     async with scripted() as (service, sinks):
         sinks.records.replies.append(RowsRefused({0: RowError("no")}))
-        sinks.rejects.replies.append(QuotaExceeded("no"))
-        assert status_and_code(await service.push(GOOD, {**GOOD, "id": "b"})) == (429, "busy")
+        sinks.rejects.replies.append(reply)
+        assert status_and_code(await service.push(GOOD, {**GOOD, "id": "b"})) == (503, "unavailable")
 
 
 async def test_more_than_the_in_flight_limit_is_429_at_once() -> None:
@@ -146,6 +154,29 @@ async def test_without_a_good_token_the_body_is_not_even_parsed(
         answer = await service.client.post("/pubsub/push", content=envelope(b"{}"), headers=headers)
         assert status_and_code(answer) == expected
         assert sinks.records.batches == sinks.rejects.batches == []
+
+
+async def test_a_body_that_is_still_arriving_counts_as_in_flight() -> None:
+    """The place is taken by the declared length before a byte is read, so that slow bodies cannot fill the memory."""
+    small = msgspec.structs.replace(SETTINGS, max_in_flight_bytes=1_000)
+
+    async with scripted(small) as (service, _):
+        arriving = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"{"
+            await arriving.wait()
+            yield b"}" + b" " * 898
+
+        headers = {**authorization(), "Content-Length": "900"}
+        first = asyncio.ensure_future(service.client.post("/pubsub/push", content=slow(), headers=headers))
+        await turns(50)
+        assert service.app.admission.bytes == 900
+        assert (await service.push(GOOD)).status_code == 429
+        arriving.set()
+        assert (await first).status_code == 400
+        assert service.app.admission.bytes == service.app.admission.messages == 0
+        assert (await service.push(GOOD)).status_code == 204
 
 
 async def test_body_beyond_any_pubsub_message_is_413() -> None:

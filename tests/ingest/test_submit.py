@@ -2,7 +2,8 @@
 
 import asyncio
 import gzip
-from typing import Any
+import uuid
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
@@ -117,6 +118,49 @@ async def test_the_key_with_another_body_is_422() -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_conflict")
 
 
+async def test_another_body_under_a_forgotten_key_is_another_delivery() -> None:
+    """Where nobody remembers the first request, the second is stored and seen: a 201 is never hidden as a copy."""
+    forgetful = msgspec.structs.replace(SETTINGS, dedupe_max_messages=1)
+    async with running(forgetful) as service:
+        assert (await post(service, GOOD, idempotency_key="k1")).status_code == 201
+        await post(service, GOOD, idempotency_key="k2")
+        assert (await post(service, OTHER, idempotency_key="k1")).status_code == 201
+        assert {record["id"] for record in await stored(service)} == {"a", "b"}
+
+
+async def test_another_content_type_under_the_key_is_another_request() -> None:
+    """A corrected header is not answered with the old rejection."""
+    async with running() as service:
+        body = msgspec.json.Encoder().encode_lines([GOOD, OTHER])
+        assert (await post(service, body, idempotency_key="k1")).status_code == 422
+        answer = await post(service, body, idempotency_key="k1", content_type="application/x-ndjson")
+        assert answer.json()["code"] == "idempotency_conflict"
+
+
+async def test_what_is_remembered_of_a_request_holds_none_of_its_bytes() -> None:
+    """A large body under a key of its own does not stay in memory."""
+    async with running() as service:
+        await post(service, b"x" * 1_000_000, idempotency_key="k1")
+        ((_, _, weight, receipt),) = service.app.pipeline._dedupe._stored.values()
+        assert weight == 2
+        assert len(msgspec.json.encode(receipt)) < 1_000
+
+
+async def test_two_keys_are_400() -> None:
+    """It would be anybody's guess which of them counts."""
+    async with running() as service:
+        keys = [("Idempotency-Key", "k1"), ("Idempotency-Key", "k2")]
+        answer = await service.client.post("/v1/records", content=msgspec.json.encode(GOOD), headers=keys)
+        assert answer.status_code == 400
+
+
+async def test_a_thousand_bad_records_are_told_by_the_first_hundred() -> None:
+    """The answer stays readable; the rejects hold them all."""
+    async with running() as service:
+        answer = await post(service, [3] * 1_000)
+        assert (answer.json()["rejected"], len(answer.json()["errors"])) == (1_000, 100)
+
+
 async def test_without_a_key_each_request_is_its_own() -> None:
     """Two equal requests are two deliveries."""
     async with running() as service:
@@ -157,33 +201,57 @@ async def test_put_and_get_take_any_id(record_id: str) -> None:
         assert (await service.client.get(path)).json()["id"] == record_id
 
 
+class Device(msgspec.Struct):
+    """A record whose id is a UUID."""
+
+    id: Annotated[uuid.UUID, msgspec.Meta(extra={"sluice": ["id"]})]
+
+
+async def test_a_uuid_is_the_same_id_in_any_spelling() -> None:
+    """Path and body may spell it differently, and it is found under either."""
+    settings = msgspec.structs.replace(SETTINGS, record="tests.ingest.test_submit:Device")
+    text = "0af76519-16cd-43dd-8448-eb211c80319c"
+    async with running(settings) as service:
+        for path in (text, text.upper()):
+            answer = await service.client.put(f"/v1/records/{path}", json={"id": text.upper()})
+            assert answer.status_code == 200, answer.text
+            assert (await service.client.get(f"/v1/records/{path}")).json()["id"] == text
+
+
 @pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (msgspec.json.encode(OTHER), "not the id in the path"),
-        (msgspec.json.encode({"timestamp": "2026-01-31T12:00:00Z"}), "not the id in the path"),
-        (msgspec.json.encode([GOOD]), "expected one record"),
-        (b"{", "expected one record"),
-        (b"[" * 5000, "expected one record"),
-    ],
+    "body",
+    [OTHER, {"timestamp": "2026-01-31T12:00:00Z"}, [GOOD], 3, [[[[]]]]],
+    ids=["other", "none", "array", "3", "[]"],
 )
-async def test_put_of_something_else_is_422(body: bytes, words: str) -> None:
-    """The body is the one record that the path names."""
+async def test_put_of_anything_but_that_one_record_is_422_and_stores_nothing(body: Any) -> None:
+    """The body is the one record that the path names; the problem names the id's field."""
+    async with running() as service:
+        answer = await service.client.put("/v1/records/a", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "id_mismatch")
+        assert answer.json()["errors"] == [{"name": "id", "message": "must be the id in the path", "example": "a"}]
+        assert await stored(service) == []
+        assert (await service.client.get("/v1/rejects")).json()["records"] == []
+
+
+@pytest.mark.parametrize("body", [b"{", b"[" * 5000, b'{"id":"a"}'])
+async def test_put_of_a_bad_record_is_rejected_like_any_other(body: bytes) -> None:
+    """It goes through the same pipeline: the caller is told, and the bytes are kept."""
     async with running() as service:
         answer = await service.client.put("/v1/records/a", content=body)
         assert (answer.status_code, answer.json()["code"]) == (422, "rejected")
-        assert words in answer.json()["detail"]
-        assert await stored(service) == []
+        (reject,) = (await service.client.get("/v1/rejects")).json()["records"]
+        assert msgspec.convert(reject["payload"], bytes) == body
 
 
 async def test_put_takes_gzip() -> None:
-    """A compressed record is checked like any other; broken gzip is told."""
+    """A compressed record is checked like any other; broken gzip is told and kept."""
     async with running() as service:
         body = gzip.compress(msgspec.json.encode(GOOD))
-        headers = {"content-encoding": "gzip"}
+        headers = {"content-encoding": " GZIP "}
         assert (await service.client.put("/v1/records/a", content=body, headers=headers)).status_code == 200
+        assert (await service.client.put("/v1/records/b", content=body, headers=headers)).status_code == 422
         answer = await service.client.put("/v1/records/a", content=b"junk", headers=headers)
-        assert (answer.status_code, "gzip" in answer.json()["detail"]) == (422, True)
+        assert (answer.status_code, "gzip" in answer.json()["errors"][0]["message"]) == (422, True)
 
 
 @pytest.mark.parametrize(

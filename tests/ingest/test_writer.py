@@ -133,36 +133,20 @@ async def test_what_waits_for_the_store_is_bounded_in_bytes() -> None:
     assert await bench.submit(b"y") == Durable()
 
 
-async def test_drain_waits_for_what_was_submitted() -> None:
-    """Shutting down answers everybody with the truth."""
-    answer = reply_later()
-    bench = Bench(answer)
-    waiting = [bench.submit(b"a")]
-    await turns()
-    waiting.append(bench.submit(b"b"))
-    await turns()
-    draining = asyncio.create_task(bench.writer.drain(8.0))
-    await turns()
-    assert not draining.done()
-    answer.set_result(Stored())
-    await draining
-    assert await asyncio.gather(*waiting) == [Durable(), Durable()]
-
-
-async def test_drain_gives_up_after_its_grace_and_leaves_nobody_waiting() -> None:
-    """What is still open then is to be delivered again."""
+async def test_close_leaves_nobody_waiting() -> None:
+    """What is in flight, what waits behind it and what comes after are all to be delivered again."""
     bench = Bench(reply_later())
     waiting = [bench.submit(b"a")]
     await turns()
     waiting.append(bench.submit(b"b"))
     await turns()
-    draining = asyncio.create_task(bench.writer.drain(8.0))
-    await bench.clock.advance(8.1)
-    await draining
-    assert [type(told) for told in await asyncio.gather(*waiting)] == [Unavailable, Unavailable]
+    await bench.writer.close()
+    waiting.append(bench.submit(b"c"))
+    assert [type(told) for told in await asyncio.gather(*waiting)] == [Unavailable] * 3
+    assert len(bench.appender.batches) == 1
 
 
-async def test_drain_gives_up_on_rejections_too() -> None:
+async def test_close_gives_up_on_rejections_too() -> None:
     """A message whose rejection hangs is answered like any other."""
 
     async def never(_: object) -> Verdict:
@@ -172,10 +156,25 @@ async def test_drain_gives_up_on_rejections_too() -> None:
     bench = Bench(RowsRefused({0: RowError("bad")}))
     waiting = bench.submit(b"a", reject=never)
     await turns()
-    draining = asyncio.create_task(bench.writer.drain(8.0))
-    await bench.clock.advance(8.1)
-    await draining
+    await bench.writer.close()
     assert isinstance(await waiting, Unavailable)
+
+
+@pytest.mark.parametrize("spare_turns", range(6))
+async def test_close_in_the_turn_in_which_an_append_ends_leaves_nobody_waiting(spare_turns: int) -> None:
+    """The next batch may have been taken and not begun: its waiters are told all the same."""
+    answer = reply_later()
+    bench = Bench(answer)
+    waiting = [bench.submit(b"a")]
+    await turns()
+    waiting.append(bench.submit(b"b"))
+    await turns()
+    answer.set_result(Stored())
+    await turns(spare_turns)
+    await bench.writer.close()
+    told = await asyncio.gather(*waiting)
+    assert {type(each) for each in told} <= {Durable, Unavailable}
+    assert bench.writer._open_bytes == 0
 
 
 async def test_the_oldest_wait_is_the_first_waiters() -> None:

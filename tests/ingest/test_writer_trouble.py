@@ -1,13 +1,16 @@
 """The writer when the store is in trouble: back-off, budgets, named states, pauses."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 
 from app.clock import MICROSECONDS
 from app.ingest.appender import (
+    Outcome,
     QuotaExceeded,
+    RowsRefused,
     SetupError,
     SinkState,
     Stored,
@@ -15,7 +18,7 @@ from app.ingest.appender import (
 )
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from tests.ingest.bench import Bench
-from tests.ingest.scripted import reply_later, turns
+from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 
 
 async def test_retries_back_off_and_never_outlive_the_budget() -> None:
@@ -24,17 +27,15 @@ async def test_retries_back_off_and_never_outlive_the_budget() -> None:
     started_us = bench.clock.now_us()
     waiting = bench.submit(b"a", budget_s=8.0)
     times: list[float] = []
-    seen = 0
     while not waiting.done():
+        seen = len(bench.appender.batches)
         await bench.clock.advance(0.05)
         if len(bench.appender.batches) > seen:
-            seen = len(bench.appender.batches)
             times.append((bench.clock.now_us() - started_us) / MICROSECONDS)
-    gaps = [later - earlier for earlier, later in pairwise(times)][:-1]  # the last is cut short by the budget
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps == sorted(gaps)
     assert 2 < len(times) < 10
-    told = await waiting
-    assert isinstance(told, Unavailable)
+    assert isinstance(await waiting, Unavailable)
     assert 8.0 <= (bench.clock.now_us() - started_us) / MICROSECONDS < 8.2
 
 
@@ -50,11 +51,99 @@ async def test_an_older_message_that_runs_out_of_time_leaves_the_younger_ones_in
     assert bench.appender.stored == [b"young"]
 
 
-async def test_an_attempt_never_takes_longer_than_what_the_oldest_message_has_left() -> None:
-    """A silent store does not keep a message waiting beyond its budget."""
-    bench = Bench(reply_later(), reply_later())
-    waiting = bench.submit(b"a", budget_s=4.0)
-    await bench.clock.advance(4.1)
+async def test_a_deadline_ends_the_wait_and_not_the_attempt() -> None:
+    """A message near its end does not cut short the append it shares with others: a slow store is not asked twice."""
+    answer = reply_later()
+    bench = Bench(answer)
+    hurried, patient = bench.submit(b"hurried", budget_s=0.2), bench.submit(b"patient", budget_s=30.0)
+    await bench.clock.advance(0.3)
+    assert isinstance(await hurried, Unavailable)
+    assert not patient.done()
+    answer.set_result(Stored())
+    assert await patient == Durable()
+    assert bench.appender.batches == [[b"hurried", b"patient"]]
+
+
+async def test_a_store_slower_than_the_pace_of_deadlines_still_serves() -> None:
+    """Overload costs those who are late and nobody else: each batch is appended once."""
+
+    class Slow(ScriptedAppender):
+        async def append(self, batch: Sequence[bytes]) -> Outcome:
+            await bench.clock.sleep(0.05)
+            return await super().append(batch)
+
+    bench = Bench()
+    slow = Slow()
+    bench.writer = bench.over(slow)
+    waiting = [bench.submit(str(number).encode(), budget_s=0.02 * number) for number in range(1, 101)]
+    await bench.clock.advance(3)
+    told = await asyncio.gather(*waiting)
+    assert [type(each) for each in told[:2]] == [Unavailable, Unavailable]
+    assert told[3:] == [Durable()] * 97
+    assert len(slow.batches) == 1
+
+
+async def test_a_stop_while_bisecting_ends_the_whole_batch() -> None:
+    """The store said that it wants less: the other halves are not tried, and the pause is the first one's."""
+    bench = Bench(RowsRefused({}), RowsRefused({}), QuotaExceeded("rows"))
+    waiting = [bench.submit(str(number).encode()) for number in range(8)]
+    told = await asyncio.gather(*waiting)
+    assert [type(each) for each in told] == [Throttled] * 8
+    assert len(bench.appender.batches) == 3
+    assert all(isinstance(each, Throttled) and each.retry_after_s == 10 for each in told)
+
+
+async def test_a_pause_tells_how_long_it_still_lasts() -> None:
+    """Whoever comes near its end is not sent away for all of it again."""
+    bench = Bench(QuotaExceeded("rows"))
+    await bench.submit(b"a")
+    await bench.clock.advance(7)
+    told = await bench.submit(b"b")
+    assert isinstance(told, Throttled)
+    assert told.retry_after_s == pytest.approx(3, abs=0.01)
+
+
+async def test_with_several_connections_one_that_works_does_not_hide_one_that_was_told_to_stop() -> None:
+    """The pause and its state stand until it is over, whatever else was in flight."""
+    first, second = reply_later(), reply_later()
+    bench = Bench(first, second)
+    bench.appender.concurrency = 2
+    one = bench.submit(b"a")
+    await turns()
+    two = bench.submit(b"b")
+    await turns()
+    assert len(bench.appender.batches) == 2
+    first.set_result(SetupError(SinkState.NOT_FOUND, "no table"))
+    await turns()
+    second.set_result(Stored())
+    assert [type(told) for told in await asyncio.gather(one, two)] == [Unavailable, Durable]
+    assert bench.writer.state is SinkState.NOT_FOUND
+    assert isinstance(await bench.submit(b"c"), Unavailable)
+
+
+async def test_with_several_connections_a_retry_heeds_the_pause() -> None:
+    """A batch that waits to be sent again does not ask a store that was told to be left alone."""
+    later = reply_later()
+    bench = Bench(Uncertain("gone"), later)
+    bench.appender.concurrency = 2
+    one = bench.submit(b"a")
+    await turns()
+    two = bench.submit(b"b")
+    await turns()
+    later.set_result(QuotaExceeded("rows"))
+    assert isinstance(await two, Throttled)
+    await bench.clock.advance(1)
+    assert isinstance(await one, Throttled)
+    assert len(bench.appender.batches) == 2
+
+
+async def test_a_clock_that_is_set_back_changes_no_deadline() -> None:
+    """Budgets go by how long things take, not by the time of day."""
+    bench = Bench(reply_later())
+    waiting = bench.submit(b"a", budget_s=5)
+    await turns()
+    bench.clock._now_us -= 3_600 * MICROSECONDS
+    await bench.clock.advance(5.1)
     assert isinstance(await waiting, Unavailable)
 
 

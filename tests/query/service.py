@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -10,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.testing import TestClient
 from msgspec import Meta
 
-from app.clock import FakeClock
+from app.clock import Clock, FakeClock
 from app.embedded import EmbeddedStore
 from app.errors import CATALOGUE, EXCEPTION_HANDLERS
 from app.ingest.appender import Stored
@@ -32,6 +33,12 @@ class Numbered(msgspec.Struct):
     number: Annotated[int, Meta(extra={"sluice": ["id"]})]
 
 
+class Universal(msgspec.Struct):
+    """A record whose id is a UUID."""
+
+    key: Annotated[UUID, Meta(extra={"sluice": ["id"]})]
+
+
 class Nameless(msgspec.Struct):
     """A record without an id."""
 
@@ -41,8 +48,8 @@ class Nameless(msgspec.Struct):
 class Service:
     """An application of the query routes, over rows that the test stores."""
 
-    def __init__(self, records: Table = RECORDS) -> None:
-        self.clock = FakeClock(T0_US)
+    def __init__(self, records: Table = RECORDS, clock: Clock | None = None) -> None:
+        self.clock = clock or FakeClock(T0_US)
         self.records = records
         self.store = EmbeddedStore.open(":memory:", (records, REJECTS), self.clock)
         routes = query_routes(

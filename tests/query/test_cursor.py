@@ -90,7 +90,10 @@ def _packed(*fields: object) -> str:
         (_packed(1, "records", False, 0, None, None, "f"), "other filters"),
         (_packed(1, "records", False, MIN_US - 1, None, None, ""), "outside its window"),
         (_packed(1, "records", False, MAX_US + 1, None, None, ""), "outside its window"),
-        (_packed(1, "records", False, 0, MAX_US + 2, None, ""), "outside its window"),
+        (_packed(1, "records", False, 0, MAX_US + 1, None, ""), "outside its window"),
+        (_packed(1, "records", True, MAX_US - 86_400_000_000, MAX_US + 1, None, ""), "outside its window"),
+        (_packed(1, "records", True, MAX_US - 9, MAX_US + 1, (MAX_US, "k"), ""), "outside its window"),
+        (_packed(1, "records", False, MAX_US, None, (MAX_US, "k"), ""), "outside its window"),
         (_packed(1, "records", False, 2**64 - 1, None, None, ""), "outside its window"),
         (_packed(1, "records", False, 5, 4, None, ""), "outside its window"),
         (_packed(1, "records", True, 5, None, None, ""), "outside its window"),
@@ -123,4 +126,5 @@ def test_a_forged_cursor_is_valid_or_refused(fields: tuple[object, ...]) -> None
         assert error.code == "invalid_cursor"  # noqa: PT017 - either outcome is right
     else:
         assert MIN_US <= cursor.since_us <= MAX_US
-        assert cursor.after is None or MIN_US <= cursor.after.ingest_us <= MAX_US
+        assert cursor.until_us is None or cursor.since_us <= cursor.until_us <= MAX_US
+        assert cursor.after is None or MIN_US <= cursor.after.ingest_us < MAX_US

@@ -1,13 +1,15 @@
 """The feeds over HTTP: exact answers, headers, HEAD, and errors."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from litestar.testing import TestClient
 
+from app.clock import SystemClock
 from app.errors import CATALOGUE
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.instants import DAY_US, MAX_US, MIN_US
@@ -141,7 +143,7 @@ def test_an_unknown_parameter_is_a_problem_document(client: Client) -> None:
     )
     assert problem == {
         "type": "/v1/problems#invalid_parameter",
-        "title": "A query parameter is not valid",
+        "title": "A parameter or header is not valid",
         "status": 400,
         "code": "invalid_parameter",
         "detail": f"limt: {message}",
@@ -194,6 +196,57 @@ def test_forged_cursors_never_break_the_service(
     answer = client.get("/v1/records", params={"cursor": encode_cursor(cursor)})
     if answer.status_code != 200:
         assert problem_of(answer)["code"] == "invalid_cursor"
+
+
+_EDGES = st.sampled_from([0, T0_US, MIN_US, MAX_US, -(2**63), 2**63 - 1, 2**64 - 1])
+_NUMBERS = st.builds(lambda edge, by: min(max(edge + by, -(2**63)), 2**64 - 1), _EDGES, st.integers(-3, 3))
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    since_us=_NUMBERS,
+    until_us=st.none() | _NUMBERS,
+    position=st.none() | st.builds(Position, _NUMBERS, st.text(max_size=5)),
+    descending=st.booleans(),
+)
+@example(since_us=MAX_US - DAY_US, until_us=MAX_US + 1, position=None, descending=True)
+@example(since_us=MAX_US - DAY_US, until_us=MAX_US + 1, position=Position(MAX_US, "k"), descending=True)
+@example(since_us=MAX_US - DAY_US, until_us=MAX_US + 1, position=Position(MAX_US, "k"), descending=False)
+def test_a_cursor_of_any_numbers_is_served_or_refused(
+    client: Client, since_us: int, until_us: int | None, position: Position | None, *, descending: bool
+) -> None:
+    """At the ends of time and of the integers, too, the answer is 200 or 400."""
+    cursor = Cursor(table="records", descending=descending, since_us=since_us, until_us=until_us, after=position)
+    answer = client.get("/v1/records", params={"cursor": encode_cursor(cursor)})
+    if answer.status_code != 200:
+        assert problem_of(answer)["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize("clock", [None, SystemClock()], ids=["fake", "system"])
+def test_the_longest_window_may_be_asked_for_as_a_duration(service: Service, clock: SystemClock | None) -> None:
+    """The clock moves between its readings; the window is 31 days all the same, and its pages go on."""
+    if clock is not None:
+        service = Service(clock=clock)
+    with TestClient(service.app) as client:
+        answer = client.get("/v1/records?since=-P31D&limit=1")
+        assert answer.status_code == 200
+        since, until = (datetime.fromisoformat(answer.json()["window"][edge]) for edge in ("since", "until"))
+        assert until - since == timedelta(days=31)
+        if answer.json()["next_cursor"]:
+            assert client.get(answer.links["next"]["url"]).status_code == 200
+        assert problem_of(client.get("/v1/records?since=-P31DT0.000001S"))["max_window_days"] == 31
+    if clock is not None:
+        service.store.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/records", "/v1/records/id1", "/v1/problems"])
+def test_a_query_of_thousands_of_parameters_gets_a_small_answer(client: Client, path: str) -> None:
+    """What is wrong is said of the first few, in few words each."""
+    query = "&".join(f"{number:x}{'limit' * 30}=1" for number in range(300))
+    problem = problem_of(client.get(f"{path}?{query}"))
+    assert len(problem["errors"]) == 20
+    assert max(len(error["name"]) for error in problem["errors"]) == 100
+    assert len(problem["detail"]) < 1_500
 
 
 def test_rejects_are_paged_like_records(service: Service, client: Client) -> None:

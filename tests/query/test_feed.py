@@ -83,13 +83,28 @@ def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf, monkeypat
 
 @pytest.mark.parametrize("descending", [False, True])
 def test_a_busy_store_is_asked_once_a_page(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, descending: bool) -> None:
-    """Where the first slice fills the page, one query is enough, and it looks at the page's rows only."""
+    """Where the first slice fills the page, one query is enough, and it looks at few more than the page's rows."""
     shelf.put(Put(T0_US + number, f"k{number}") for number in range(20))
     shelf.clock.advance_to(T0_US + DAY_US)
     queries = _watch(shelf, monkeypatch)
     page = shelf.page(window=Window(T0_US, T0_US + 20), limit=5, descending=descending)
     assert len(page.rows) == 5
-    assert [query.parameters["candidates"] for query in queries] == [6]
+    assert [query.parameters["candidates"] for query in queries] == [14]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_few_copies_among_dense_rows_need_no_second_query(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, descending: bool
+) -> None:
+    """Each query looks at an eighth more rows than it wants, and some."""
+    shelf.put(Put(T0_US + number, f"k{number % 24:02}") for number in range(26))  # two copies, after the first 24
+    shelf.put(Put(T0_US + 100 + number, f"l{number % 9}") for number in range(10))
+    shelf.clock.advance_to(T0_US + DAY_US)
+    queries = _watch(shelf, monkeypatch)
+    page = shelf.page(window=Window(T0_US, T0_US + 200), limit=28, descending=descending)
+    assert len(page.rows) == 28
+    assert page.next_cursor is not None
+    assert len(queries) == 1
 
 
 def test_the_resume_cursor_in_the_middle_of_a_walk_stands_at_the_last_row(shelf: Shelf) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from litestar.testing import TestClient
@@ -12,7 +13,7 @@ from app.query import endpoints
 from app.query.instants import SECOND_US
 from app.record import Record
 from app.schema.table import records_table
-from tests.query.service import Client, Nameless, Numbered, Service, problem_of
+from tests.query.service import Client, Nameless, Numbered, Service, Universal, problem_of
 from tests.query.shelf import RECORDS, T0_US, envelope
 
 
@@ -116,6 +117,35 @@ def test_a_numeric_id_is_read_as_a_number(path: str, status: int) -> None:
     service.store.close()
     assert answer.status_code == status
     assert answer.json().get("number", int(path) if status == 200 else None) == (int(path) if status == 200 else None)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", 200),
+        ("3F2504E0-4F89-11D3-9A0C-0305E82C3301", 200),
+        ("3f2504e04f8911d39a0c0305e82c3301", 200),
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c3302", 404),
+        ("3f2504e0", 404),
+        ("%7B3f2504e0-4f89-11d3-9a0c-0305e82c3301%7D", 404),
+    ],
+)
+def test_a_uuid_is_found_by_every_text_a_record_may_hold(path: str, status: int) -> None:
+    """Capitals and hyphens make no other UUID: it is stored in one spelling, and looked for in that."""
+    service = Service(records_table(Universal))
+    service.put(service.records, T0_US, "k", Universal(UUID("3f2504e0-4f89-11d3-9a0c-0305e82c3301")))
+    with TestClient(service.app) as client:
+        answer = client.get(f"/v1/records/{path}")
+    service.store.close()
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", ["%FF", "a%C3", "%ED%A0%80"])
+def test_a_path_that_is_no_text_names_no_id(service: Service, client: Client, path: str) -> None:
+    """Bytes that are not UTF-8 do not find the record whose id is the replacement character."""
+    service.put_record(T0_US + 200, "odd", "\ufffd")
+    assert client.get("/v1/records/%EF%BF%BD").status_code == 200
+    assert problem_of(client.get(f"/v1/records/{path}"))["code"] == "invalid_parameter"
 
 
 def test_without_an_id_there_are_no_routes_by_id() -> None:

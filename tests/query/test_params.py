@@ -126,6 +126,18 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones(name: str, hint: st
     assert all(known in error.message for known in PAGE_PARAMETERS)
 
 
+@pytest.mark.parametrize(
+    "query", ["&".join(f"x{number}=1" for number in range(16_000)), "limit=1&" * 16_000, "&" * 16_000 + "x=1"]
+)
+def test_a_long_query_has_a_short_answer(query: str) -> None:
+    """However many parameters are wrong, twenty at most are named, and three in the text."""
+    with pytest.raises(ProblemError) as caught:
+        _parse(query)
+    assert len(caught.value.errors) <= 20
+    assert len(caught.value.body()) < 8_000
+    assert len(caught.value.detail) < 800
+
+
 def test_the_longest_window_is_also_a_member_of_the_problem() -> None:
     """The example is the latest `until` that would do, and the number stands by itself."""
     with pytest.raises(ProblemError) as caught:

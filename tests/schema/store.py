@@ -18,7 +18,13 @@ from app.query.formats import RowFormat
 from app.query.runner import Query
 from app.schema.table import records_table
 
-_LIMITS = Limits(max_decompressed_bytes=2**24, max_records_per_message=1_000, max_record_bytes=2**22)
+_LIMITS = Limits(
+    max_decompressed_bytes=2**24,
+    max_records_per_message=1_000,
+    max_record_bytes=2**22,
+    max_message_bytes=2**26,
+    max_row_bytes=2**23,
+)
 
 
 class Way:

@@ -1,0 +1,53 @@
+"""Shutting down: what was admitted is answered with the truth, within the grace."""
+
+import asyncio
+
+import pytest
+
+from app.clock import FakeClock
+from app.ingest.appender import Stored
+from tests.ingest.scripted import reply_later, turns
+from tests.ingest.sinks import scripted
+from tests.service import GOOD
+
+
+async def test_drain_waits_until_every_message_is_answered() -> None:
+    """A message between its stages (its reject stored, its record not yet) is seen through to the end."""
+    async with scripted() as (service, sinks):
+        reject_stored, record_stored = reply_later(), reply_later()
+        sinks.rejects.replies.append(reject_stored)
+        sinks.records.replies.append(record_stored)
+        pushing = asyncio.ensure_future(service.push(GOOD, {"id": 7}))
+        await turns()
+        draining = asyncio.ensure_future(service.app.drain(8.0))
+        await turns()
+        assert (await service.push(GOOD, message_id="2")).status_code == 503
+        reject_stored.set_result(Stored())
+        await turns()
+        assert not draining.done()
+        record_stored.set_result(Stored())
+        await draining
+        assert (await pushing).status_code == 204
+
+
+@pytest.mark.parametrize("stage", ["records", "rejects"])
+async def test_drain_gives_up_after_its_grace(stage: str) -> None:
+    """Whatever hangs, the grace is spent once, and the message is to be delivered again."""
+    clock = FakeClock()
+    async with scripted(clock=clock) as (service, sinks):
+        getattr(sinks, stage).replies.append(reply_later())
+        pushing = asyncio.ensure_future(service.push(GOOD, {"id": 7}))
+        await turns()
+        draining = asyncio.ensure_future(service.app.drain(8.0))
+        await clock.advance(7.9)
+        assert not draining.done()
+        await clock.advance(0.2)
+        await draining
+        assert (await pushing).status_code == 503
+
+
+async def test_drain_of_an_idle_service_takes_no_time() -> None:
+    """Nothing is waited for where nothing is in flight, and draining twice does no harm."""
+    async with scripted() as (service, _):
+        await service.app.drain(8.0)
+        await service.app.drain(8.0)

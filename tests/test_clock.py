@@ -1,0 +1,59 @@
+"""The clocks: stamps that only grow, durations that keep their pace, and the fake's order."""
+
+import asyncio
+
+import pytest
+
+from app.clock import MICROSECONDS, FakeClock, SystemClock
+
+
+def test_stamps_only_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice in one microsecond, or after the machine's clock was set back, the next stamp is later."""
+    clock = SystemClock()
+    times = iter([5_000_000, 5_000_000, 1_000_000, 9_000_000])
+    monkeypatch.setattr("time.time_ns", lambda: next(times) * 1_000)
+    assert [clock.now_us() for _ in range(4)] == [5_000_000, 5_000_001, 5_000_002, 9_000_000]
+
+
+def test_a_clock_starts_after_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest stamp of the store is behind every new one."""
+    monkeypatch.setattr("time.time_ns", lambda: 1_000)
+    clock = SystemClock()
+    clock.advance_to(7_000_000)
+    assert clock.now_us() == 7_000_001
+    clock.advance_to(3)
+    assert clock.now_us() == 7_000_002
+
+
+async def test_durations_do_not_go_by_the_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What elapses is real, whatever the stamps say; and real waits are waits."""
+    clock = SystemClock()
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    began_us = clock.elapsed_us()
+    called = asyncio.Event()
+    clock.call_later(0.001, called.set)
+    clock.call_later(0.0005, lambda: pytest.fail("it was called off")).cancel()
+    await clock.sleep(0.0001)
+    await called.wait()
+    assert 1_000 <= clock.elapsed_us() - began_us < 60 * MICROSECONDS
+
+
+async def test_the_fake_wakes_sleepers_in_the_order_of_their_times() -> None:
+    """Each sees the time at which it was due; what was called off is not called."""
+    clock = FakeClock(now_us=0)
+    woken: list[tuple[str, int]] = []
+
+    async def sleeper(name: str, seconds: float) -> None:
+        await clock.sleep(seconds)
+        woken.append((name, clock.elapsed_us()))
+
+    tasks = [asyncio.create_task(sleeper(name, seconds)) for name, seconds in (("b", 2), ("a", 1), ("c", 3))]
+    await clock.advance(0)
+    clock.call_later(1.5, lambda: woken.append(("timer", clock.elapsed_us())))
+    clock.call_later(1.6, lambda: pytest.fail("it was called off")).cancel()
+    await clock.advance(2.5)
+    assert woken == [("a", 1_000_000), ("timer", 1_500_000), ("b", 2_000_000)]
+    assert clock.now_us() > 2_500_000
+    tasks[2].cancel()
+    await clock.advance(10)
+    assert len(woken) == 3

@@ -1,0 +1,98 @@
+"""What callers are told of failures nobody expected, whichever layer they come from: nothing."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar, get
+from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
+from litestar.params import FromQuery
+
+from app.errors import CATALOGUE, EXCEPTION_HANDLERS, MEDIA_TYPE, ProblemError, problem_responses
+
+_SECRET = "password of the database"
+_RAISED: dict[str, Exception] = {
+    "not_found": NotFoundException(),
+    "teapot": HTTPException("no coffee", status_code=418),
+    "defect": ValueError(_SECRET),
+    "framework": InternalServerException(_SECRET),
+    "group": ExceptionGroup(_SECRET, [KeyError(_SECRET)]),
+}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of an application that raises what the path says."""
+
+    @get("/raise", sync_to_thread=False)
+    def fail(name: FromQuery[str]) -> None:
+        raise _RAISED[name]
+
+    app = Litestar([fail], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None)
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar's types are narrower than ASGI's
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", ["defect", "framework", "group"])
+async def test_an_unexpected_failure_tells_nothing(
+    client: httpx.AsyncClient, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A 500 has no word of the exception's message and no line of its traceback, be it the framework's own."""
+    answer = await client.get("/raise", params={"name": name})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert answer.json()["detail"] == CATALOGUE["internal"].advice
+    assert _SECRET not in answer.text + str(answer.headers)
+    assert "Traceback" not in answer.text
+    [record] = [record for record in caplog.records if record.name == "sluice.errors"]
+    assert record.levelno == logging.ERROR
+    assert record.exc_info
+    assert record.exc_info[1] is _RAISED[name]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/raise?name=not_found", 404, "not_found"),
+        ("GET", "/nowhere", 404, "not_found"),
+        ("DELETE", "/raise?name=defect", 405, "method_not_allowed"),
+        ("GET", "/raise?name=teapot", 400, "invalid_parameter"),
+        ("GET", "/raise", 400, "invalid_parameter"),
+    ],
+)
+async def test_the_frameworks_refusals_keep_their_headers(
+    client: httpx.AsyncClient, method: str, path: str, status: int, code: str
+) -> None:
+    """The framework's own 4xx are problems of the catalogue, and a 405 still says what is allowed."""
+    answer = await client.request(method, path)
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    document = answer.json()
+    assert (answer.status_code, document["status"], document["code"]) == (status, status, code)
+    assert document["detail"]
+    assert ("allow" in answer.headers) is (status == 405)
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_every_problem_has_its_document(code: str) -> None:
+    """The members have the names of RFC 9457; only a 401 says how to authenticate."""
+    error = ProblemError(code, "What happened.", headers={"Retry-After": "5"})
+    assert msgspec.json.decode(error.body()) == {
+        "type": f"/v1/problems#{code}",
+        "title": CATALOGUE[code].title,
+        "status": CATALOGUE[code].status,
+        "code": code,
+        "detail": "What happened.",
+    }
+    headers = error.response_headers()
+    assert headers["Retry-After"] == "5"
+    assert ("WWW-Authenticate" in headers) is (error.status == 401)
+
+
+def test_the_openapi_responses_name_the_media_type() -> None:
+    """A problem's response is documented as problem+json."""
+    assert {status: spec.media_type for status, spec in problem_responses({404: "x", 503: "y"}).items()} == {
+        404: MEDIA_TYPE,
+        503: MEDIA_TYPE,
+    }

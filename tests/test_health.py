@@ -1,0 +1,51 @@
+"""The routes of operations, alone: what readiness depends on, and HEAD."""
+
+import httpx
+import pytest
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+
+from app.clock import FakeClock
+from app.health import Health, health_routes
+from app.ingest.admission import Admission
+from app.keys import FetchedKeys, KeySet, KeySetError
+from app.reading import OpenAPIDocument
+from app.telemetry import Counters
+
+
+def client_of(keys: KeySet | None) -> httpx.AsyncClient:
+    """Return a client of an application of the health routes, without sinks."""
+    admission = Admission(max_messages=1, max_bytes=1)
+    health = Health(admission=admission, keys=keys, sinks={}, counters=Counters())
+    document = OpenAPIDocument(path="/openapi.json")
+    app = Litestar(
+        health_routes(health),
+        openapi_config=OpenAPIConfig("Sluice", "1", path="/openapi", render_plugins=[document], create_examples=False),
+        logging_config=None,
+    )
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar's types are narrower than ASGI's
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+async def test_where_no_token_is_verified_no_keys_are_needed() -> None:
+    """A reader on a laptop is ready without an issuer, and has no sinks to tell of."""
+    async with client_of(None) as client:
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"], answer.json()["sinks"]) == (200, "ready", {})
+
+
+async def no_keys() -> FetchedKeys:
+    """Fail as an issuer that is away."""
+    raise KeySetError("the issuer is away")
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi/openapi.json"])
+@pytest.mark.parametrize("keys", [None, KeySet(no_keys, FakeClock())], ids=["ready", "starting"])
+async def test_head_answers_as_get_does_without_the_body(path: str, keys: KeySet | None) -> None:
+    """The status and every header are the same, the length included."""
+    async with client_of(keys) as client:
+        got, head = await client.get(path), await client.head(path)
+        assert head.status_code == got.status_code == (503 if keys and path == "/health/ready" else 200)
+        assert head.content == b""
+        assert dict(head.headers) == dict(got.headers)
+        assert int(head.headers["content-length"]) == len(got.content)
