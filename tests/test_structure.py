@@ -124,16 +124,39 @@ print(json.dumps(seen))
 @pytest.mark.parametrize("path", [path for path in SOURCES if "tests" in path.parts], ids=lambda path: path.name)
 def test_no_test_sleeps_or_is_skipped_without_a_reason(path: Path) -> None:
     """Tests wait for conditions (a poll may pause), and what is skipped says loudly why."""
-    tree = ast.parse(path.read_text())
+    assert faults(path.read_text()) == []
+
+
+def faults(source: str) -> list[str]:
+    """Return where a test pauses for a fixed time, or is skipped without saying why."""
+    tree = ast.parse(source)
     polls = {inner for node in ast.walk(tree) if isinstance(node, ast.While) for inner in ast.walk(node)}
+    calls = {node.func: node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    found = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            assert name != "time.sleep", node.lineno
-            if name == "asyncio.sleep" and node not in polls:
-                assert ast.unparse(node.args[0]) == "0", node.lineno
-            if name.endswith(("mark.skipif", "pytest.skip", "mark.skip")):
-                assert node.args or node.keywords, node.lineno
+        if not isinstance(node, ast.Attribute):
+            continue
+        name, call = ast.unparse(node), calls.get(node)
+        pauses = name == "asyncio.sleep" and node not in polls and call and ast.unparse(call.args[0]) != "0"
+        skips = name.endswith(("mark.skipif", "pytest.skip", "mark.skip")) and not (
+            call and (call.args or call.keywords)
+        )
+        if name == "time.sleep" or pauses or skips:
+            found.append(f"line {node.lineno}: {name}")
+    return found
+
+
+def test_these_checks_can_fail() -> None:
+    """Each finds its fault in a sample that has it."""
+    assert within(imports("import urllib.request"), "urllib.request")
+    assert within(imports("def f():\n    from app.query.feed import Page"), "app.query")
+    assert not within(imports("from urllib.parse import quote"), "urllib.request")
+    assert faults("import time\ntime.sleep(1)")
+    assert faults("async def f():\n    await asyncio.sleep(1)")
+    assert faults("@pytest.mark.skip\ndef test_x(): ...")
+    assert faults("pytest.skip()")
+    assert not faults("async def f():\n    while x:\n        await asyncio.sleep(0.1)\n    await asyncio.sleep(0)")
+    assert not faults('@pytest.mark.skipif(x, reason="no java here")\ndef test_x(): ...')
 
 
 def test_nothing_is_left_to_be_done_later() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -12,12 +13,17 @@ from app.keys import FetchedKeys
 
 ISSUER, AUDIENCE, PUSHER = "https://issuer.test", "sluice", "pusher@project.iam.gserviceaccount.com"
 KEY_ID = "key-1"
+_making = Lock()
+
+
+def key_pair(name: str = KEY_ID) -> tuple[bytes, str]:
+    """Return a private key and its public half, both PEM; the same for the same name, in every thread."""
+    with _making:
+        return _make_key_pair(name)
 
 
 @lru_cache
-def key_pair(name: str = KEY_ID) -> tuple[bytes, str]:
-    """Return a private key and its public half, both PEM; the same for the same name."""
-    assert name
+def _make_key_pair(_: str) -> tuple[bytes, str]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()

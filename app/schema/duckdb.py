@@ -1,6 +1,6 @@
 """DuckDB's DDL of a table, and the INSERT that fills it from rows encoded as JSON.
 
-A whole batch travels as one JSON parameter: 50 rows in 3 ms and 5,000 in 46 ms. Arrow is faster for large
+A whole batch travels as one JSON parameter: 50 rows in 3 ms and 5,000 in 40 ms. Arrow is faster for large
 batches only, and one more package (docs/decisions/0002-rows-travel-as-json-to-duckdb.md). Instants are TIMESTAMP
 columns in UTC, because the Python client needs one more package to hand out TIMESTAMP WITH TIME ZONE.
 """
