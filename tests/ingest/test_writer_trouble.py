@@ -147,6 +147,15 @@ async def test_a_clock_that_is_set_back_changes_no_deadline() -> None:
     assert isinstance(await waiting, Unavailable)
 
 
+async def test_a_defect_of_the_writer_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever breaks, the message is answered and the next batch goes out."""
+    bench = Bench()
+    with monkeypatch.context() as broken:
+        broken.setattr("app.ingest.writer.next_step", lambda *_: 1 / 0)
+        assert isinstance(await bench.submit(b"a"), Unavailable)
+    assert await bench.submit(b"b") == Durable()
+
+
 async def test_a_failing_appender_is_treated_as_uncertain() -> None:
     """An exception is a defect, not a loss: the rows are sent again."""
     bench = Bench(RuntimeError("a defect"))
