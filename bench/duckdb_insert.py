@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from typing import Any
 import duckdb
 
 from bench.insert_contenders import MAKERS, NAMES, records
+from bench.machine import machine
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "duckdb_insert.json"
@@ -144,9 +144,7 @@ def main() -> None:
     medians = summary(rounds)
     report = {
         "machine": {
-            "cpus": os.cpu_count(),
-            "machine": platform.machine(),
-            "python": platform.python_version(),
+            **machine(),
             "duckdb": duckdb.__version__,
             "load_average": [load_before, round(os.getloadavg()[0], 2)],  # before, after
         },

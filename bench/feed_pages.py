@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -40,6 +39,7 @@ from app.query.runner import Query, Scalar
 from app.query.slices import feed_slices
 from app.settings import Settings
 from bench.feed_rows import LAYOUTS, RECORDS, ROWS, START_US, Layout, build
+from bench.machine import machine
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "feed_pages.json"
@@ -264,9 +264,7 @@ def main() -> None:
     medians = {layout: summary(found) for layout, found in rounds.items()}
     report = {
         "machine": {
-            "cpus": os.cpu_count(),
-            "machine": platform.machine(),
-            "python": platform.python_version(),
+            **machine(),
             "duckdb": duckdb.__version__,
             "load_average": [load_before, round(os.getloadavg()[0], 2)],  # before, after
         },

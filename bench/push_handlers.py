@@ -12,7 +12,6 @@ what counts is the ratio to `bare` in the same round. Writes bench/results/push_
 import argparse
 import json
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -20,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from bench.machine import machine
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "push_handlers.json"
@@ -135,7 +136,7 @@ def main() -> None:
         order = CONTENDERS if number % 2 == 0 else CONTENDERS[::-1]
         rounds.append({each: measure(each, options.connections, options.seconds) for each in order})
     report: dict[str, Any] = {
-        "machine": {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
+        "machine": machine(),
         "connections": options.connections,
         "rounds": rounds,
         "ratio_to_bare": {

@@ -20,6 +20,7 @@ import msgspec
 
 from dev.child import Child, ChildCommand, ChildError, Leash
 from dev.shutdown import stop_requested
+from dev.stack_settings import Ready
 
 SERVICE_PORT, PUBSUB_PORT, ISSUER_PORT = 8080, 8085, 8086
 """Where things are when nothing else is there; the other `python -m dev` commands look there first."""
@@ -44,19 +45,6 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     log_dir: Path | None = None
 
 
-class PubsubReady(msgspec.Struct, frozen=True):
-    """What `python -m dev pubsub` says when it is ready."""
-
-    pubsub: str
-    issuer: str
-    keys_url: str
-    audience: str
-    principal: str
-    topic: str
-    subscription: str
-    project: str
-
-
 class LocalStack:
     """An asynchronous context manager around the running system.
 
@@ -69,7 +57,7 @@ class LocalStack:
         self.options = options
         self.exit_statuses: dict[str, int] = {}
         """After the exit: how each process ended, by name; negative is the signal that killed it."""
-        self.pubsub: PubsubReady
+        self.pubsub: Ready
         self.url: str
         self.children: list[Child] = []
 
@@ -115,7 +103,7 @@ class LocalStack:
         self.children.append(child)
         line = await child.first_line(READY_WITHIN_S)
         try:
-            self.pubsub = msgspec.json.decode(line, type=PubsubReady)
+            self.pubsub = msgspec.json.decode(line, type=Ready)
         except msgspec.DecodeError as error:
             raise ChildError(f"pubsub announced itself by {line!r}: {error}") from error
 
@@ -132,7 +120,7 @@ class LocalStack:
             self.exit_statuses[child.name] = await child.stop(STOP_WITHIN_S)
 
 
-def service_environ(options: StackOptions, pubsub: PubsubReady, port: int) -> dict[str, str]:
+def service_environ(options: StackOptions, pubsub: Ready, port: int) -> dict[str, str]:
     """Return this process's environment, with what ties the service to the local Pub/Sub set."""
     return {name: value for name, value in os.environ.items() if name != "PORT"} | {
         "SLUICE_HOST": HOST,

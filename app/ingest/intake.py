@@ -5,16 +5,14 @@ arriving count too.
 """
 
 import asyncio
-from collections.abc import Iterable
 from typing import assert_never
 
 from litestar.types import Receive
 
 from app.errors import ProblemError
 from app.ingest.admission import Admission, Refusal
+from app.ingest.envelope import Headers
 from app.ingest.verdict import Throttled, Unavailable
-
-Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Intake:

@@ -13,7 +13,7 @@ from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
 from app.ingest.envelope import Message
 from app.ingest.pending import Refused
 from app.ingest.records import Limits, RecordReader, Row
-from app.ingest.rejects import Reject, encode_reject
+from app.ingest.rejects import Reject, encode_reject, reject
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.schema.table import Table
@@ -152,7 +152,7 @@ class Pipeline:
         self._counters.stored_records += len(rows) - len(refused)
         if not detailed:
             return _DURABLE
-        gone = {reject.index for reject in refused}
+        gone = {each.index for each in refused}
         return Receipt(
             verdict,
             tuple((row.index, row.id) for row in rows if row.index not in gone),
@@ -160,15 +160,13 @@ class Pipeline:
         )
 
     async def _store_rejects(self, rejects: Sequence[Reject], deadline_us: int) -> Verdict:
-        encoded = [
-            row for reject in rejects for row in encode_reject(reject, self._encode_reject, self._max_part_bytes)
-        ]
+        encoded = [row for each in rejects for row in encode_reject(each, self._encode_reject, self._max_part_bytes)]
         verdict = await self.rejects.submit(encoded, deadline_us)
         if isinstance(verdict, Throttled):  # the store takes records, so the caller is not to slow down for this
             verdict = Unavailable(verdict.detail, verdict.retry_after_s)
         if isinstance(verdict, Durable):
-            for reject in rejects:
-                self._counters.rejected_records[reject.reason] += 1
+            for each in rejects:
+                self._counters.rejected_records[each.reason] += 1
             first = rejects[0]
             message, field = first.message.message_id or first.message.key, first.field or "no field named"
             _log.warning("rejected %d of message %s, first: %s (%s)", len(rejects), message, first.reason, field)
@@ -177,15 +175,8 @@ class Pipeline:
 
 _GIVEN_UP = Unavailable("the message was given up", 1.0)
 _DURABLE = Receipt(Durable())
-_MAX_DETAIL = 1_000
 
 
 def _refusal(row: Row, refusal: Refused) -> Reject:
-    return Reject(
-        message=row.message,
-        index=row.index,
-        reason="refused",
-        detail=refusal.error.detail[:_MAX_DETAIL],
-        field=refusal.error.field,
-        raw=row.raw,
-    )
+    error = refusal.error
+    return reject(row.message, row.index, "refused", error.detail, raw=row.raw, field=error.field)

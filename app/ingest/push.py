@@ -14,8 +14,8 @@ from litestar.types import Receive, Scope, Send
 from app import paths
 from app.auth import TokenVerifier
 from app.errors import MEDIA_TYPE, ProblemError, problem_responses
-from app.ingest.envelope import EnvelopeError, open_push
-from app.ingest.intake import Headers, Intake, not_durable
+from app.ingest.envelope import EnvelopeError, Headers, open_push
+from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.telemetry import Counters

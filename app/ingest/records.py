@@ -9,14 +9,13 @@ import msgspec
 
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
 from app.ingest.envelope import Message
-from app.ingest.rejects import Reject
+from app.ingest.rejects import Reject, reject
 from app.schema.checks import compile_checks
 from app.schema.table import Table
 
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
-_MAX_FIELD, _MAX_DETAIL = 300, 1_000
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 
 
@@ -112,7 +111,7 @@ class RecordReader:
     def _read_one(self, message: Message, index: int, piece: bytes) -> Row | Reject:
         if len(piece) > self._limits.max_record_bytes:
             detail = f"{len(piece)} bytes: expected at most {self._limits.max_record_bytes}"
-            return Reject(message=message, index=index, reason="too_large", detail=detail, field=None, raw=piece)
+            return reject(message, index, "too_large", detail, raw=piece)
         field: str | None
         try:
             _check_depth(piece)
@@ -136,8 +135,7 @@ class RecordReader:
             reason, field = "malformed", None
         except Exception as error:  # whatever a declared type's own code raises is the record's fault
             reason, field, detail = "invalid", None, f"the record type refused it: {type(error).__name__}: {error}"
-        field, detail = field and field[:_MAX_FIELD], detail[:_MAX_DETAIL]
-        return Reject(message=message, index=index, reason=reason, detail=detail, field=field, raw=piece)
+        return reject(message, index, reason, detail, raw=piece, field=field)
 
 
 class _TooManyError(Exception):
@@ -201,4 +199,4 @@ def field_path(message: str) -> str | None:
 
 
 def _whole(message: Message, reason: str, detail: str) -> Reject:
-    return Reject(message=message, index=0, reason=reason, detail=detail, field=None, raw=message.data)
+    return reject(message, 0, reason, detail, raw=message.data)

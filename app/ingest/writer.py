@@ -101,15 +101,15 @@ class Writer:
         The deadline is in the clock's `elapsed_us`. `reject` makes the refusal of a row durable; without it a
         refused row makes the message Unavailable.
         """
-        now_us, size = self._clock.elapsed_us(), sum(map(len, rows))
+        now_us, sizes = self._clock.elapsed_us(), [len(row) for row in rows]
+        size = sum(sizes)
         refusal = self.refusal(size)
         if refusal is not None:
             return refusal
         if now_us >= deadline_us:
             return _LATE
         parts = [
-            Pending(rows[cut.start : cut.stop], cut.start, now_us, reject)
-            for cut in chunks([len(row) for row in rows], self._limits.batch)
+            Pending(rows[cut.start : cut.stop], cut.start, now_us, reject) for cut in chunks(sizes, self._limits.batch)
         ]
         self._open_bytes += size
         self._open.update(parts)

@@ -15,7 +15,7 @@ from google.cloud.pubsub_v1.types import PublisherOptions
 
 from dev.demo.checks import Row
 from dev.demo.plan import Planned
-from dev.local import PubsubReady
+from dev.stack_settings import Ready
 
 PUBLISH_WITHIN_S = 60.0
 _JSON = {"Content-Type": "application/json"}
@@ -24,7 +24,7 @@ _JSON = {"Content-Type": "application/json"}
 class Publisher:
     """A publisher of one topic. `on_published` is called, in a thread of the client, for every message accepted."""
 
-    def __init__(self, pubsub: PubsubReady, on_published: Callable[[], None]) -> None:
+    def __init__(self, pubsub: Ready, on_published: Callable[[], None]) -> None:
         # The client library's own switch: it then asks for no credentials.
         os.environ["PUBSUB_EMULATOR_HOST"] = pubsub.pubsub
         self._client = PublisherClient(publisher_options=PublisherOptions(enable_message_ordering=True))
@@ -85,7 +85,7 @@ class Publisher:
 
 async def redeliver(
     session: aiohttp.ClientSession,
-    pubsub: PubsubReady,
+    pubsub: Ready,
     push_url: str,
     messages: Sequence[Planned],
     rows: Mapping[int, Row],

@@ -99,11 +99,6 @@ class Broker:
         """Return the names of a topic's subscriptions, sorted. Raises as `require_topic`."""
         return sorted(self._topics[self.require_topic(topic)])
 
-    def set_push_endpoint(self, name: str, endpoint: str) -> None:
-        """Change where a push subscription is pushed to. Raises as `subscription`."""
-        subscription = self.subscription(name)
-        subscription.settings = msgspec.structs.replace(subscription.settings, push_endpoint=endpoint)
-
     def publish(self, topic: str, drafts: Sequence[Draft]) -> list[str]:
         """Hand messages to every subscription of the topic and return their ids, in order.
 

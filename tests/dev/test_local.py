@@ -14,7 +14,8 @@ import pytest
 
 from dev.child import GATE, Child, ChildCommand, ChildError, Leash
 from dev.leash import end_processes, read_leash
-from dev.local import LocalStack, PubsubReady, StackOptions, choose_port, service_environ, unless_stopped
+from dev.local import LocalStack, StackOptions, choose_port, service_environ, unless_stopped
+from dev.stack_settings import Ready
 
 WITHIN_S = 20.0
 
@@ -41,7 +42,7 @@ async def main():
 asyncio.run(main())
 """
 
-READY = PubsubReady(
+READY = Ready(
     pubsub="127.0.0.1:1",
     issuer="http://127.0.0.1:2",
     keys_url="http://127.0.0.1:2/certs",
