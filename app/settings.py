@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "SLUICE_"
-MIB = 1024 * 1024
+MIB, GIB = 1024**2, 1024**3
 # Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON a byte may become six.
 ENVELOPE_BYTES = 1_000_000
+_BASE_URL = "^https?://[^/]+$"
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
 
@@ -40,9 +41,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     record: Annotated[str, Meta(description="The record type: `package.module:Type`, a msgspec.Struct.")] = (
         "app.record:Record"
     )
+    backend: Annotated[
+        Literal["embedded", "bigquery"],
+        Meta(description="Where records are stored: `embedded`, a DuckDB file of this process, or `bigquery`."),
+    ] = "embedded"
     data_path: Annotated[str, Meta(description="The embedded store's file; its folder is made when missing.")] = (
         "data/sluice.duckdb"
     )
+    bigquery_project: Annotated[
+        str, Meta(description="The project of the tables, which also runs and pays for the queries. Never guessed.")
+    ] = ""
+    bigquery_dataset: Annotated[str, Meta(description="The dataset of the tables.")] = ""
+    bigquery_location: Annotated[
+        str, Meta(description="The dataset's location, such as `EU`. Empty: BigQuery finds it, a little slower.")
+    ] = ""
+    bigquery_rest_url: Annotated[
+        str,
+        Meta(
+            pattern=_BASE_URL,
+            description="Where BigQuery's REST API is. With `https` it is called with the application-default "
+            "credentials; `http` is an emulator, called without any.",
+        ),
+    ] = "https://bigquery.googleapis.com"
+    bigquery_storage_url: Annotated[
+        str,
+        Meta(
+            pattern=_BASE_URL,
+            description="Where BigQuery's Storage API (gRPC) is; `https` and `http` mean the same as for REST.",
+        ),
+    ] = "https://bigquerystorage.googleapis.com"
+    bigquery_max_connections: Annotated[
+        Count, Meta(le=100, description="Connections for appends to one table; more are opened only under load.")
+    ] = 4
+    query_timeout_s: Annotated[Seconds, Meta(description="A query that takes longer is given up (BigQuery).")] = 30.0
+    query_max_bytes_billed: Annotated[
+        Count, Meta(description="A query that would read more is refused before it costs anything (BigQuery).")
+    ] = 10 * GIB
+    look_up_max_bytes_billed: Annotated[
+        Count,
+        Meta(
+            description="The same for a look-up by id, which bills far less than BigQuery reckons beforehand, as the "
+            "table is clustered by id."
+        ),
+    ] = 100 * GIB
 
     push_audience: Annotated[str, Meta(description="The `aud` a push token must carry, exactly.")] = "sluice"
     push_principals: Annotated[
@@ -156,7 +197,12 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         variable = PREFIX + name.upper()
         variable = variable if variable in environ else "PORT"
         raise SettingsError(f"{variable}: {message[:1].lower()}{message[1:]}") from None
-    problems = [*_clock_problems(settings), *_size_problems(settings), *_access_problems(settings, environ)]
+    problems = [
+        *_clock_problems(settings),
+        *_size_problems(settings),
+        *_access_problems(settings, environ),
+        *_bigquery_problems(settings),
+    ]
     if problems:
         raise SettingsError("; ".join(problems))
     return settings
@@ -220,6 +266,20 @@ def _access_problems(s: Settings, environ: Mapping[str, str]) -> list[str]:
     if s.platform_iam == "trust" and "K_SERVICE" not in environ:
         problems.append("SLUICE_PLATFORM_IAM=trust is for Cloud Run only, and this process does not run there")
     return problems
+
+
+def _bigquery_problems(s: Settings) -> list[str]:
+    if s.backend != "bigquery":
+        return []
+    examples = {
+        "bigquery_project": (s.bigquery_project, "my-project"),
+        "bigquery_dataset": (s.bigquery_dataset, "events"),
+    }
+    return [
+        f"{PREFIX}{name.upper()} must be set when {PREFIX}BACKEND is bigquery, for example {example}"
+        for name, (value, example) in examples.items()
+        if not value
+    ]
 
 
 def settings_table() -> str:

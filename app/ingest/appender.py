@@ -41,6 +41,12 @@ class Uncertain(msgspec.Struct, frozen=True):
     detail: str
 
 
+class TooLarge(msgspec.Struct, frozen=True):
+    """No row was stored: the rows are more than one append may carry."""
+
+    detail: str
+
+
 class QuotaExceeded(msgspec.Struct, frozen=True):
     """No row was stored; the store asks for less."""
 
@@ -54,7 +60,7 @@ class SetupError(msgspec.Struct, frozen=True):
     detail: str
 
 
-Outcome = Stored | RowsRefused | Uncertain | QuotaExceeded | SetupError
+Outcome = Stored | RowsRefused | TooLarge | Uncertain | QuotaExceeded | SetupError
 
 
 class Appender(Protocol):
@@ -62,10 +68,12 @@ class Appender(Protocol):
 
     `encode` turns a record and its envelope into the bytes of a row, once, when the record arrives;
     `ingest_time` is not among them, as every attempt is stamped anew. `append` returns when the outcome is
-    known; it raises nothing that a store can cause, and when cancelled the rows may still be stored.
+    known; it raises nothing that a store can cause, and when cancelled the rows may still be stored. Up to
+    `concurrency` appends may be under way; a batch that is not full waits while `eager` of them are.
     """
 
     concurrency: int
+    eager: int
 
     def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
         """Return the row without its `ingest_time`; `envelope` holds the other envelope columns."""
@@ -73,4 +81,12 @@ class Appender(Protocol):
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Stamp `rows`, append them as one, and say what became of them."""
+        ...
+
+    async def check(self) -> SetupError | None:
+        """Look at the table, appending nothing; return what stands in the way, None when nothing does."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what was opened; nothing is appended afterwards."""
         ...

@@ -1,30 +1,67 @@
 """The seam on the way out: what runs a query over the store."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 Scalar = str | int | float | bool | bytes | None
 
 
+Purpose = Literal["page", "look_up", "export"]
+
+
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A query in BigQuery's dialect.
 
     `parameters` are named (`@name` in the text). An instant is passed as integer microseconds under a name
-    that ends in `_us` and is a TIMESTAMP in the text.
+    that ends in `_us` and is a TIMESTAMP in the text. `purpose` says which limits it runs under.
     """
 
     sql: str
     parameters: Mapping[str, Scalar]
+    purpose: Purpose = "page"
+
+
+class QueryError(Exception):
+    """A query gave no answer; its subclasses say why."""
+
+
+class QueryTooExpensiveError(QueryError):
+    """The query would read more than it may; nothing was billed. `needed_bytes` is None where nobody says."""
+
+    def __init__(self, limit_bytes: int, needed_bytes: int | None) -> None:
+        super().__init__(f"the query would read {needed_bytes or 'more than'} of {limit_bytes} bytes allowed")
+        self.limit_bytes, self.needed_bytes = limit_bytes, needed_bytes
+
+
+class QueryTimeoutError(QueryError):
+    """The query took longer than it may and was given up."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"the query took longer than {timeout_s:g} s")
+        self.timeout_s = timeout_s
+
+
+class StoreBusyError(QueryError):
+    """The store asks for fewer queries."""
+
+
+class StoreUnavailableError(QueryError):
+    """The store cannot be queried now: unreachable, not set up, or not permitted. The message says which."""
 
 
 class QueryRunner(Protocol):
     """Runs queries over the tables of one store.
 
     A row is a dict by column name: bool, int, float, Decimal, str, bytes, date, time, aware datetime in UTC,
-    msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL.
+    msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL. `first_slice_us` is the
+    stretch of time that is worth a query of its own: where a query is cheap, a short one.
+
+    `rows` and `arrow` raise a QueryError; cancelling either gives the query up in the store too.
     """
+
+    first_slice_us: int
 
     async def rows(self, query: Query) -> list[dict[str, Any]]:
         """Return all rows of `query`, in its order."""
@@ -32,4 +69,8 @@ class QueryRunner(Protocol):
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`: no row stamped earlier will become visible later."""
+        ...
+
+    def arrow(self, query: Query) -> AsyncIterator[bytes]:
+        """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
         ...

@@ -1,0 +1,140 @@
+"""How BigQuery is reached: where the tables are, and the connections that both sides of the service use.
+
+With `https` an address is called with the application-default credentials. With `http` it is an emulator, called
+without any: nothing secret ever travels unencrypted. The project is the one that was set; it is never taken from
+the credentials, and no quota project of theirs is sent along, which would need a permission of its own.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import google.auth
+import msgspec
+from google.auth.credentials import AnonymousCredentials, Credentials, CredentialsWithQuotaProject
+from google.auth.exceptions import GoogleAuthError
+
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    import grpc.aio
+    from google.cloud import bigquery
+
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+
+
+class AccessError(Exception):
+    """There are no usable credentials; the message says what to do."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the tables are, and at which addresses BigQuery answers for them."""
+
+    project: str
+    dataset: str
+    location: str | None
+    rest_url: str
+    storage_url: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Place":
+        """Return the place that `settings` name."""
+        return cls(
+            project=settings.bigquery_project,
+            dataset=settings.bigquery_dataset,
+            location=settings.bigquery_location or None,
+            rest_url=settings.bigquery_rest_url,
+            storage_url=settings.bigquery_storage_url,
+        )
+
+    def table_id(self, table: str) -> str:
+        """Return the name by which SQL and people know the table."""
+        return f"{self.project}.{self.dataset}.{table}"
+
+    def table_path(self, table: str) -> str:
+        """Return the name by which the Storage API knows the table."""
+        return f"projects/{self.project}/datasets/{self.dataset}/tables/{table}"
+
+
+class Access:
+    """Makes clients of one place; the credentials are looked for when the first one is needed, and once found kept."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._lock = threading.Lock()
+        self._credentials: Credentials | None = None
+        self._client: bigquery.Client | None = None
+
+    def client(self) -> "bigquery.Client":
+        """Return the REST client, for all threads. Looking for credentials may take seconds: not on the event loop.
+
+        Raises:
+            AccessError: there are no usable credentials.
+        """
+        from google.cloud import bigquery  # noqa: PLC0415 - a quarter of a second that other backends do without
+
+        with self._lock:
+            if self._client is None:
+                self._client = bigquery.Client(
+                    project=self.place.project,
+                    credentials=self._credentials_for(self.place.rest_url),
+                    location=self.place.location,
+                    client_options={"api_endpoint": self.place.rest_url},
+                )
+            return self._client
+
+    def channel(self, options: Sequence[tuple[str, Any]]) -> "grpc.aio.Channel":
+        """Return a new gRPC channel to the Storage API, for the running loop. `load` must have returned before.
+
+        Raises:
+            AccessError: there are no usable credentials.
+        """
+        import grpc.aio  # noqa: PLC0415 - as above
+        from google.api_core import grpc_helpers_async  # noqa: PLC0415 - as above
+
+        address = urlsplit(self.place.storage_url)
+        if address.scheme == "http":
+            channel: grpc.aio.Channel = grpc.aio.insecure_channel(address.netloc, options=list(options))
+            return channel
+        with self._lock:
+            credentials = self._credentials_for(self.place.storage_url)
+        return grpc_helpers_async.create_channel(
+            address.netloc if address.port else f"{address.netloc}:443",
+            credentials=credentials,
+            options=list(options),
+        )
+
+    def load(self) -> None:
+        """Look for the credentials, which may take seconds: not on the event loop.
+
+        Raises:
+            AccessError: there are none, or they cannot be used.
+        """
+        with self._lock:
+            self._credentials_for(self.place.storage_url)
+
+    def _credentials_for(self, url: str) -> Credentials:
+        if urlsplit(url).scheme == "http":
+            return AnonymousCredentials()
+        if self._credentials is None:
+            try:
+                found, _ = google.auth.default(scopes=_SCOPES)
+            except (GoogleAuthError, OSError, ValueError) as error:
+                reason = str(error).partition("\n")[0]
+                raise AccessError(
+                    f"no usable Google credentials: {reason}. On Cloud Run the service account provides them; "
+                    "elsewhere run `gcloud auth application-default login`, or point "
+                    "GOOGLE_APPLICATION_CREDENTIALS at a readable key file"
+                ) from error
+            if isinstance(found, CredentialsWithQuotaProject) and found.quota_project_id is not None:
+                found = found.with_quota_project(None)
+            self._credentials = found
+        return self._credentials
+
+    def close(self) -> None:
+        """Close the REST client."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()  # type: ignore[no-untyped-call]
+                self._client = None
