@@ -81,6 +81,8 @@ class Access:
                     credentials=self._credentials_for(self.place.rest_url),
                     location=self.place.location,
                     client_options={"api_endpoint": self.place.rest_url},
+                    # A short query is answered without a job: sooner, and without the quota of jobs.
+                    default_job_creation_mode="JOB_CREATION_OPTIONAL",
                 )
             return self._client
 
@@ -99,11 +101,11 @@ class Access:
             return channel
         with self._lock:
             credentials = self._credentials_for(self.place.storage_url)
-        return grpc_helpers_async.create_channel(
-            address.netloc if address.port else f"{address.netloc}:443",
-            credentials=credentials,
-            options=list(options),
+        target = address.netloc if address.port else f"{address.netloc}:443"
+        secure: grpc.aio.Channel = grpc_helpers_async.create_channel(
+            target, credentials=credentials, options=list(options)
         )
+        return secure
 
     def load(self) -> None:
         """Look for the credentials, which may take seconds: not on the event loop.

@@ -1,18 +1,21 @@
 """`GET /health/live` and `GET /health/ready` (Cloud Run keeps paths that end in z for itself)."""
 
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from litestar import Request, Response, route
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import QueryParameter
 
 from app.ingest.admission import Admission
+from app.ingest.appender import SinkState
 from app.ingest.writer import Writer
 from app.keys import KeySet
 from app.reading import METHODS, operation_ids, read_response
 from app.telemetry import Counters
 
 _Request = Request[Any, Any, Any]
+_STRICT = QueryParameter(name="strict", description="1: answer 503 as well when a sink is not ACTIVE.")
 
 
 class Sink(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,11 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_bytes: int
     sinks: dict[str, Sink]
     counters: dict[str, Any]
+
+    @property
+    def has_trouble(self) -> bool:
+        """Whether a table does not take rows."""
+        return any(sink.state != SinkState.ACTIVE.value for sink in self.sinks.values())
 
 
 class Health:
@@ -59,8 +67,8 @@ class Health:
             in_flight_bytes=self._admission.bytes,
             sinks={
                 name: Sink(
-                    state=writer.state.value,
-                    detail=writer.detail,
+                    state=writer.standing.state.value,
+                    detail=writer.standing.detail,
                     waiting=writer.waiting,
                     oldest_wait_s=round(writer.oldest_wait_s, 3),
                 )
@@ -93,16 +101,21 @@ def health_routes(health: Health) -> list[Any]:
         description=(
             "503 only while the instance itself cannot serve: no key set yet, one that could not be refreshed for a "
             "day beyond its age, or shutting down. A store that is not ACTIVE shows in the body and does not make it "
-            "unready, which would only cut off readers."
+            "unready, which would only cut off readers. With `strict=1`, for people and smoke tests, it answers 503 "
+            "then too."
         ),
         tags=["operations"],
         responses={
-            503: ResponseSpec(data_container=Readiness, description="Starting or draining.", generate_examples=False)
+            503: ResponseSpec(
+                data_container=Readiness,
+                description="Starting or draining; with `strict=1`, or a sink is not ACTIVE.",
+                generate_examples=False,
+            )
         },
     )
-    async def ready(request: _Request) -> Response[Readiness]:
+    async def ready(request: _Request, strict: Annotated[Literal[0, 1], _STRICT] = 0) -> Response[Readiness]:
         readiness = health.readiness()
-        status = 200 if readiness.status == "ready" else 503
+        status = 200 if readiness.status == "ready" and not (strict and readiness.has_trouble) else 503
         body = msgspec.json.encode(readiness)
         return cast("Response[Readiness]", read_response(request, body, "application/json", status=status))
 

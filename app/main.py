@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Router
@@ -13,8 +13,8 @@ from opentelemetry.metrics import get_meter
 from app import paths
 from app.access import api_guard
 from app.auth import TokenPolicy, TokenVerifier
+from app.backend import Backend, open_backend
 from app.clock import Clock, SystemClock
-from app.embedded import EmbeddedStore
 from app.errors import EXCEPTION_HANDLERS
 from app.health import Health, health_routes
 from app.ingest.admission import Admission
@@ -30,7 +30,7 @@ from app.record import load_record_type
 from app.schema.filters import filter_table
 from app.schema.table import Table, records_table, rejects_table
 from app.settings import Settings
-from app.telemetry import Counters, observe
+from app.telemetry import Counters, observe, observe_states
 
 
 class Sluice(Litestar):
@@ -60,7 +60,7 @@ def create_app(
     fetch_keys: Fetch | None = None,
     wrap_appender: Callable[[Table, Appender], Appender] = lambda _, appender: appender,
 ) -> Sluice:
-    """Build the application over the embedded store; the keywords let a test stand in for the outside.
+    """Build the application over the store that `settings` name; the keywords let a test stand in for the outside.
 
     Raises:
         RecordTypeError: the record type cannot be stored.
@@ -72,13 +72,13 @@ def create_app(
     counters = Counters()
     observe(counters, get_meter("sluice"))
 
-    store = EmbeddedStore.open(settings.data_path, (table, rejects), clock)
+    backend = open_backend(settings, (table, rejects), clock)
     keys = KeySet(fetch_keys or key_fetcher(settings.token_keys_url), clock)
     admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
     pipeline = Pipeline(
         table=table,
-        records=wrap_appender(table, store.appender(table)),
-        rejects=wrap_appender(rejects, store.appender(rejects)),
+        records=wrap_appender(table, backend.appenders[table.name]),
+        rejects=wrap_appender(rejects, backend.appenders[rejects.name]),
         settings=settings,
         clock=clock,
         counters=counters,
@@ -95,16 +95,13 @@ def create_app(
     )
     ingests, queries = "ingest" in settings.roles, "query" in settings.roles
     verifies = ingests or bool(settings.api_principals)
-    health = Health(
-        admission=admission,
-        keys=keys if verifies else None,
-        sinks={table.name: pipeline.records, rejects.name: pipeline.rejects} if ingests else {},
-        counters=counters,
-    )
+    sinks = {table.name: pipeline.records, rejects.name: pipeline.rejects} if ingests else {}
+    observe_states(lambda: {name: writer.standing.state.value for name, writer in sinks.items()}, get_meter("sluice"))
+    health = Health(admission=admission, keys=keys if verifies else None, sinks=sinks, counters=counters)
 
     api: list[Any] = submit_routes(submission, by_id=table.id is not None) if ingests else []
     if queries:
-        api += query_routes(settings=settings, clock=clock, records=table, rejects=rejects, runner=store)
+        api += query_routes(settings=settings, clock=clock, records=table, rejects=rejects, runner=backend.runner)
     api_verifier = (
         _verifier(keys, settings, settings.api_audience, settings.api_principals) if settings.api_principals else None
     )
@@ -115,7 +112,7 @@ def create_app(
             Router("/", route_handlers=api, guards=[api_guard(api_verifier)]),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=[_lifespan(keys if verifies else None, store, settings)],
+        lifespan=[_lifespan(keys if verifies else None, pipeline if ingests else None, backend, settings)],
         logging_config=None,  # the service's own (telemetry.configure_logging), and none at all in tests
         openapi_config=_OPENAPI,
         request_max_body_size=settings.max_body_bytes,
@@ -136,20 +133,23 @@ def _verifier(keys: KeySet, settings: Settings, audience: str, principals: tuple
 
 
 def _lifespan(
-    keys: KeySet | None, store: EmbeddedStore, settings: Settings
+    keys: KeySet | None, pipeline: Pipeline | None, backend: Backend, settings: Settings
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        refresher = asyncio.ensure_future(keys.run() if keys is not None else asyncio.sleep(0))
+        background = [keys.run()] if keys is not None else []
+        if pipeline is not None:
+            background += pipeline.watches()
+        tasks = [asyncio.ensure_future(work) for work in background]
         try:
             yield
         finally:
             if isinstance(app, Sluice):
                 await app.drain(settings.shutdown_grace_s)
-            refresher.cancel()
-            with suppress(asyncio.CancelledError):
-                await refresher
-            store.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await backend.close()
 
     return lifespan
 

@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
 import msgspec
@@ -57,6 +57,15 @@ def observe(counters: Counters, meter: Meter) -> None:
     meter.create_observable_counter("sluice.messages.duplicate", [duplicates], "{message}", "Copies recognised")
     meter.create_observable_counter("sluice.records.rejected", [rejected], "{record}", "Records rejected, by reason")
     meter.create_observable_counter("sluice.push.answers", [answers], "{request}", "Answers to pushes, by status")
+
+
+def observe_states(state_of: Callable[[], Mapping[str, str]], meter: Meter) -> None:
+    """Let OpenTelemetry collect how each table stands: 1 under its state's name, which alerts can count."""
+
+    def states(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(1, {"table": table, "state": state}) for table, state in state_of().items()]
+
+    meter.create_observable_gauge("sluice.sink.state", [states], "1", "How each table of the store stands, by state")
 
 
 class _JsonLines(logging.Formatter):

@@ -8,15 +8,18 @@ from litestar.openapi import OpenAPIConfig
 from app.clock import FakeClock
 from app.health import Health, health_routes
 from app.ingest.admission import Admission
+from app.ingest.appender import SetupError, SinkState
+from app.ingest.writer import Writer
 from app.keys import FetchedKeys, KeySet, KeySetError
 from app.reading import OpenAPIDocument
 from app.telemetry import Counters
+from tests.ingest.bench import Bench
 
 
-def client_of(keys: KeySet | None) -> httpx.AsyncClient:
-    """Return a client of an application of the health routes, without sinks."""
+def client_of(keys: KeySet | None, sinks: dict[str, Writer] | None = None) -> httpx.AsyncClient:
+    """Return a client of an application of the health routes, without sinks by default."""
     admission = Admission(max_messages=1, max_bytes=1)
-    health = Health(admission=admission, keys=keys, sinks={}, counters=Counters())
+    health = Health(admission=admission, keys=keys, sinks=sinks or {}, counters=Counters())
     document = OpenAPIDocument(path="/openapi.json")
     app = Litestar(
         health_routes(health),
@@ -32,6 +35,20 @@ async def test_where_no_token_is_verified_no_keys_are_needed() -> None:
     async with client_of(None) as client:
         answer = await client.get("/health/ready")
         assert (answer.status_code, answer.json()["status"], answer.json()["sinks"]) == (200, "ready", {})
+
+
+async def test_strict_readiness_answers_503_where_a_table_does_not_take_rows() -> None:
+    """The platform is told of the instance alone; people and smoke tests may ask for everything."""
+    bench = Bench()
+    bench.writer.found(SetupError(SinkState.NOT_FOUND, "no table"))
+    for writer, expected in ((bench.writer, 503), (Bench().writer, 200)):
+        async with client_of(None, {"records": writer}) as client:
+            assert (await client.get("/health/ready")).status_code == 200
+            assert (await client.get("/health/ready?strict=0")).status_code == 200
+            strict = await client.get("/health/ready?strict=1")
+            assert strict.status_code == expected
+            assert strict.json()["sinks"]["records"]["state"] == writer.standing.state.value
+            assert (await client.get("/health/ready?strict=maybe")).status_code == 400
 
 
 async def no_keys() -> FetchedKeys:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Sum
+from opentelemetry.sdk.metrics.export import Gauge, InMemoryMetricReader, Sum
 
-from app.telemetry import Counters, configure_logging, observe
+from app.telemetry import Counters, configure_logging, observe, observe_states
 
 
 def test_counters_are_collected_with_their_attributes() -> None:
@@ -38,6 +38,25 @@ def test_counters_are_collected_with_their_attributes() -> None:
         ("sluice.records.rejected", ("reason", "invalid")): 4,
         ("sluice.push.answers", ("http.response.status_code", 204)): 5,
     }
+    provider.shutdown()
+
+
+def test_the_state_of_each_table_is_a_gauge_with_the_state_as_an_attribute() -> None:
+    """Whoever alerts counts the tables whose state is not ACTIVE; the state is read at each collection."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    states = {"records": "ACTIVE"}
+    observe_states(lambda: states, provider.get_meter("test"))
+    seen = []
+    for state in ("ACTIVE", "NOT_FOUND"):
+        states["records"] = state
+        data = reader.get_metrics_data()
+        assert data is not None
+        (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+        assert metric.name == "sluice.sink.state"
+        assert isinstance(metric.data, Gauge)
+        seen += [(dict(point.attributes or {}), point.value) for point in metric.data.data_points]
+    assert seen == [({"table": "records", "state": "ACTIVE"}, 1), ({"table": "records", "state": "NOT_FOUND"}, 1)]
     provider.shutdown()
 
 

@@ -36,6 +36,7 @@ class Batcher(Generic[Item]):
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
         self._waiting: deque[Item] = deque()
+        self._rows = self._bytes = 0
 
     def __len__(self) -> int:
         """Return how many items wait."""
@@ -46,9 +47,16 @@ class Batcher(Generic[Item]):
         """The item that has waited longest."""
         return self._waiting[0] if self._waiting else None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what waits would fill an append."""
+        return self._rows >= self._limits.max_rows or self._bytes >= self._limits.max_bytes
+
     def add(self, item: Item) -> None:
         """Put `item` at the end."""
         self._waiting.append(item)
+        self._rows += item.row_count
+        self._bytes += item.byte_count
 
     def take(self) -> list[Item]:
         """Remove and return the next batch; empty when nothing waits."""
@@ -61,12 +69,15 @@ class Batcher(Generic[Item]):
             if batch and (rows > self._limits.max_rows or size > self._limits.max_bytes):
                 break
             batch.append(self._waiting.popleft())
+            self._rows -= item.row_count
+            self._bytes -= item.byte_count
         return batch
 
     def take_all(self) -> list[Item]:
         """Remove and return everything."""
         items = list(self._waiting)
         self._waiting.clear()
+        self._rows = self._bytes = 0
         return items
 
 

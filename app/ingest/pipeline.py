@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,7 @@ from app.ingest.pending import Refused
 from app.ingest.records import Limits, RecordReader, Row
 from app.ingest.rejects import Reject, encode_reject, reject
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.schema.table import Table
 from app.settings import ENVELOPE_BYTES, Settings
@@ -86,6 +88,7 @@ class Pipeline:
         self._idle = asyncio.Event()
         self.records = Writer(records, clock, writer_limits)
         self.rejects = Writer(rejects, clock, writer_limits)
+        self._appenders = ((self.records, records), (self.rejects, rejects))
 
     def digest(self, key: str) -> str | None:
         """Return the digest of the message that came under `key`, None when this instance knows of none."""
@@ -113,6 +116,10 @@ class Pipeline:
             if not self._open:
                 self._idle.set()
         return receipt
+
+    def watches(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what is to run beside the pipeline: a watch over each table."""
+        return [watch(writer, appender, self._clock) for writer, appender in self._appenders]
 
     async def drain(self, grace_s: float) -> None:
         """Wait until every message is answered; what is not within `grace_s` seconds is told Unavailable."""

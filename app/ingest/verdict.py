@@ -13,6 +13,7 @@ from app.ingest.appender import (
     SetupError,
     SinkState,
     Stored,
+    TooLarge,
     Uncertain,
 )
 
@@ -59,12 +60,13 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class Bisect(msgspec.Struct, frozen=True):
-    """Some row was refused and nobody says which: append each half by itself."""
+    """Some row was refused and nobody says which, or they are too many bytes: append each half by itself."""
 
 
 class Again(msgspec.Struct, frozen=True):
-    """Send the same rows again, after at most this long."""
+    """Send the same rows again, after at most this long; `detail` says what happened."""
 
+    detail: str
     max_delay_s: float
 
 
@@ -78,7 +80,7 @@ class Stop(msgspec.Struct, frozen=True):
 Step = Settle | Refuse | Bisect | Again | Stop
 
 
-def next_step(outcome: Outcome, rows: int, failures: int) -> Step:
+def next_step(outcome: Outcome, rows: int, failures: int) -> Step:  # noqa: PLR0911 - one for each outcome
     """Decide what follows `outcome` of an append of `rows` rows, after `failures` failures in a row before it."""
     match outcome:
         case Stored():
@@ -88,8 +90,10 @@ def next_step(outcome: Outcome, rows: int, failures: int) -> Step:
             if known:
                 return Refuse(known)
             return Bisect() if rows > 1 else Refuse({0: RowError("the store refused the row without a reason")})
-        case Uncertain():
-            return Again(min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
+        case TooLarge(detail):
+            return Bisect() if rows > 1 else Refuse({0: RowError(f"too large for the store: {detail}")})
+        case Uncertain(detail):
+            return Again(detail, min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
         case QuotaExceeded(detail):
             pause_s = min(QUOTA_PAUSE_S * 2**failures, PAUSE_MAX_S)
             return Stop(SinkState.QUOTA_EXHAUSTED, Throttled(f"the store's quota is used up: {detail}", pause_s))

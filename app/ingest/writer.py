@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 
 from app.clock import MICROSECONDS, Clock
-from app.ingest.appender import Appender, Outcome, RowError, SinkState, Uncertain
+from app.ingest.appender import Appender, Outcome, RowError, SetupError, Uncertain
 from app.ingest.batcher import Batcher, BatchLimits, chunks
 from app.ingest.pending import Pending, Refused, RejectRows
+from app.ingest.standing import MAX_FAILURES, Standing
 from app.ingest.verdict import (
     Again,
     Bisect,
@@ -36,7 +37,6 @@ _LATE = Unavailable("not durable within the request's budget", 1.0)
 _GIVEN_UP = Unavailable("the append was given up", 1.0)
 _FULL = Throttled("as much waits for the store as this instance holds", 1.0)
 _CLOSED = Unavailable("the instance is shutting down", 1.0)
-_MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
 
 
 class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,13 +66,9 @@ class Writer:
         self._open_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._appends = 0
-        self._stops = 0
-        self._paused_until_us = 0
-        self._pause: Unavailable | Throttled | None = None
         self._dispatch_due = False
         self._closed = False
-        self.state = SinkState.ACTIVE
-        self.detail = ""
+        self.standing = Standing(clock)
 
     @property
     def waiting(self) -> int:
@@ -89,7 +85,7 @@ class Writer:
         """Say why `byte_count` more bytes would be refused at once, or None."""
         if self._closed:
             return _CLOSED
-        pause = self._pause_in_force()
+        pause = self.standing.pause()
         if pause is not None:
             return pause
         # The bytes of a request are limited where it is admitted; here it is what they have become.
@@ -135,16 +131,22 @@ class Writer:
     def _enqueue(self, parts: list[Pending]) -> None:
         for part in parts:
             self._batcher.add(part)
-        if not self._dispatch_due and self._appends < self._appender.concurrency:
+        if not self._dispatch_due and self._may_append():
             # Not at once: the messages that arrive in this turn of the loop share the batch.
             self._dispatch_due = True
             asyncio.get_running_loop().call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         self._dispatch_due = False
-        while not self._closed and self._appends < self._appender.concurrency and (batch := self._batcher.take()):
+        while not self._closed and self._may_append() and (batch := self._batcher.take()):
             self._appends += 1
             self._spawn(self._run(batch))
+
+    def _may_append(self) -> bool:
+        # Under load a batch that is not full is worth waiting for: each append costs the same, however small.
+        return self._appends < self._appender.eager or (
+            self._batcher.is_full and self._appends < self._appender.concurrency
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -166,33 +168,34 @@ class Writer:
         groups, failures = [slots], 0
         while groups:
             slots = [slot for slot in groups.pop() if not slot[0].verdict.done()]
-            pause = self._pause_in_force()
+            pause = self.standing.pause()
             if pause is not None:  # while this batch waited, another one was told to stop
                 _fail((pending for pending, _ in slots), pause)
             if not slots or pause is not None:
                 continue
             outcome = await self._attempt(slots)
-            counted = failures if isinstance(outcome, Uncertain) else self._stops
-            match next_step(outcome, len(slots), min(counted, _MAX_FAILURES)):
+            counted = failures if isinstance(outcome, Uncertain) else self.standing.stops
+            match next_step(outcome, len(slots), min(counted, MAX_FAILURES)):
                 case Settle():
-                    self._recovered()
+                    self.standing.recover()
                     for pending, _ in slots:
                         pending.settle(1)
                 case Refuse(errors):
-                    self._recovered()
+                    self.standing.recover()
                     self._reject([(*slots[position], error) for position, error in errors.items()])
                     groups.append([slot for position, slot in enumerate(slots) if position not in errors])
                 case Bisect():
-                    self._recovered()
+                    self.standing.recover()
                     middle = len(slots) // 2
                     groups += [slots[middle:], slots[:middle]]
-                case Again(max_delay_s):
+                case Again(detail, max_delay_s):
                     failures += 1
-                    self._in_trouble(SinkState.UNREACHABLE, str(outcome))
+                    self.standing.uncertain(detail, failures)
                     await self._clock.sleep(self._jitter() * max_delay_s)
                     groups.append(slots)
                 case Stop(state, verdict):
-                    self._stop(state, verdict)
+                    self.standing.stop(state, verdict)
+                    _fail(self._batcher.take_all(), verdict)
                     _fail((pending for group in (slots, *groups) for pending, _ in group), verdict)
                     return
 
@@ -232,31 +235,11 @@ class Writer:
             else:
                 pending.fail(verdict)
 
-    def _stop(self, state: SinkState, verdict: Unavailable | Throttled) -> None:
-        """Ask nothing of the store for a while, and tell everybody who waits for it."""
-        self._in_trouble(state, verdict.detail)
-        self._stops += 1
-        self._pause = verdict
-        self._paused_until_us = self._clock.elapsed_us() + round(verdict.retry_after_s * MICROSECONDS)
-        _fail(self._batcher.take_all(), verdict)
-
-    def _pause_in_force(self) -> Unavailable | Throttled | None:
-        if self._pause is None:
-            return None
-        left_s = (self._paused_until_us - self._clock.elapsed_us()) / MICROSECONDS
-        if left_s <= 0:
-            self._pause = None
-            return None
-        return msgspec.structs.replace(self._pause, retry_after_s=left_s)
-
-    def _recovered(self) -> None:
-        if self._pause is None:  # another connection may have said since that the store is not well
-            self._stops, self.state, self.detail = 0, SinkState.ACTIVE, ""
-
-    def _in_trouble(self, state: SinkState, detail: str) -> None:
-        if self.state is not state:
-            _log.warning("sink state %s: %s", state.value, detail)
-        self.state, self.detail = state, detail
+    def found(self, obstacle: SetupError | None) -> None:
+        """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once."""
+        stop = self.standing.found(obstacle)
+        if stop is not None:
+            _fail(self._batcher.take_all(), stop.verdict)
 
 
 def _fail(items: Iterable[Pending], verdict: Unavailable | Throttled) -> None:

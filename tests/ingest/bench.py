@@ -3,6 +3,7 @@
 import asyncio
 
 from app.clock import MICROSECONDS, FakeClock
+from app.ingest.appender import SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import RejectRows
 from app.ingest.verdict import Verdict
@@ -29,3 +30,7 @@ class Bench:
         """Submit `rows` as one message; the task is its waiter."""
         deadline_us = self.clock.elapsed_us() + round(budget_s * MICROSECONDS)
         return asyncio.create_task(self.writer.submit(rows, deadline_us, reject))
+
+    def state(self) -> SinkState:
+        """Return how the table stands now."""
+        return self.writer.standing.state

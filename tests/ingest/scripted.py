@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.appender import Outcome, Stored
+from app.ingest.appender import Outcome, SetupError, Stored
 
 Reply = Outcome | asyncio.Future[Outcome] | Exception
 
@@ -14,7 +14,7 @@ Reply = Outcome | asyncio.Future[Outcome] | Exception
 class ScriptedAppender:
     """Answers each append with the next reply of the script, then as `decide` says. A future makes it wait."""
 
-    concurrency = 1
+    concurrency = eager = 1
 
     def __init__(self, *replies: Reply, name: str = "records", actions: list[str] | None = None) -> None:
         self.replies = list(replies)
@@ -24,6 +24,8 @@ class ScriptedAppender:
         """The rows of the appends that were answered with Stored."""
         self.decide: Callable[[list[bytes]], Outcome] = lambda _: Stored()
         """What answers when the script has ended."""
+        self.obstacle: SetupError | None = None
+        """What a look at the table finds."""
         self.name, self.actions = name, [] if actions is None else actions
 
     def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
@@ -43,6 +45,13 @@ class ScriptedAppender:
             self.stored.extend(rows)
         self.actions.append(f"{type(reply).__name__} from {self.name}")
         return reply
+
+    async def check(self) -> SetupError | None:
+        """Find what the test put there."""
+        return self.obstacle
+
+    async def close(self) -> None:
+        """Do nothing."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the stored rows as the test's JSON."""

@@ -10,6 +10,7 @@ from app.ingest.appender import (
     SetupError,
     SinkState,
     Stored,
+    TooLarge,
     Uncertain,
 )
 from app.ingest.verdict import Again, Bisect, Refuse, Settle, Step, Stop, Throttled, Unavailable, next_step
@@ -26,9 +27,11 @@ BAD = RowError("bad", "total")
         (RowsRefused({7: BAD}), 3, 0, Bisect()),
         (RowsRefused({}), 3, 0, Bisect()),
         (RowsRefused({}), 1, 0, Refuse({0: RowError("the store refused the row without a reason")})),
-        (Uncertain("gone"), 3, 0, Again(0.1)),
-        (Uncertain("gone"), 3, 3, Again(0.8)),
-        (Uncertain("gone"), 3, 10, Again(5.0)),
+        (TooLarge("11 MB"), 3, 0, Bisect()),
+        (TooLarge("11 MB"), 1, 0, Refuse({0: RowError("too large for the store: 11 MB")})),
+        (Uncertain("gone"), 3, 0, Again("gone", 0.1)),
+        (Uncertain("gone"), 3, 3, Again("gone", 0.8)),
+        (Uncertain("gone"), 3, 10, Again("gone", 5.0)),
         (
             QuotaExceeded("rows"),
             3,

@@ -187,3 +187,28 @@ async def test_the_oldest_wait_is_the_first_waiters() -> None:
     await bench.clock.advance(3)
     assert bench.writer.oldest_wait_s == pytest.approx(3, abs=0.01)
     waiting.cancel()
+
+
+async def test_a_batch_that_is_not_full_waits_where_enough_appends_are_under_way() -> None:
+    """Each append costs the same, however small: only full batches use all the store would take at once."""
+    answers = [reply_later() for _ in range(4)]
+    bench = Bench(*answers, limits=BatchLimits(max_rows=3, max_bytes=10_000))
+    bench.appender.concurrency, bench.appender.eager = 4, 2
+    waiting = []
+    for row in (b"a", b"b", b"c"):
+        waiting.append(bench.submit(row))
+        await turns()
+    assert bench.appender.batches == [[b"a"], [b"b"]], "the third waits"
+    waiting.append(bench.submit(b"d", b"e"))
+    await turns()
+    assert bench.appender.batches[2:] == [[b"c", b"d", b"e"]], "three rows are a full batch"
+    waiting.append(bench.submit(b"f"))
+    await turns()
+    assert len(bench.appender.batches) == 3
+    answers[0].set_result(Stored())
+    answers[1].set_result(Stored())
+    await turns()
+    assert bench.appender.batches[3:] == [[b"f"]]
+    answers[2].set_result(Stored())
+    answers[3].set_result(Stored())
+    assert await asyncio.gather(*waiting) == [Durable()] * len(waiting)

@@ -107,7 +107,7 @@ async def test_with_several_connections_one_that_works_does_not_hide_one_that_wa
     """The pause and its state stand until it is over, whatever else was in flight."""
     first, second = reply_later(), reply_later()
     bench = Bench(first, second)
-    bench.appender.concurrency = 2
+    bench.appender.concurrency = bench.appender.eager = 2
     one = bench.submit(b"a")
     await turns()
     two = bench.submit(b"b")
@@ -117,7 +117,7 @@ async def test_with_several_connections_one_that_works_does_not_hide_one_that_wa
     await turns()
     second.set_result(Stored())
     assert [type(told) for told in await asyncio.gather(one, two)] == [Unavailable, Durable]
-    assert bench.writer.state is SinkState.NOT_FOUND
+    assert bench.state() is SinkState.NOT_FOUND
     assert isinstance(await bench.submit(b"c"), Unavailable)
 
 
@@ -125,7 +125,7 @@ async def test_with_several_connections_a_retry_heeds_the_pause() -> None:
     """A batch that waits to be sent again does not ask a store that was told to be left alone."""
     later = reply_later()
     bench = Bench(Uncertain("gone"), later)
-    bench.appender.concurrency = 2
+    bench.appender.concurrency = bench.appender.eager = 2
     one = bench.submit(b"a")
     await turns()
     two = bench.submit(b"b")
@@ -167,13 +167,15 @@ async def test_a_failing_appender_is_treated_as_uncertain() -> None:
 async def test_an_uncertain_store_shows_as_unreachable_until_it_answers() -> None:
     """The state has a name while it lasts and goes away by itself."""
     answer = reply_later()
-    bench = Bench(Uncertain("gone"), answer)
+    bench = Bench(Uncertain("gone"), Uncertain("gone"), answer)
     waiting = bench.submit(b"a")
-    await bench.clock.advance(0.2)
-    assert bench.writer.state.value == "UNREACHABLE"
+    await turns()
+    assert bench.state() is SinkState.ACTIVE, "a connection that ends is no news"
+    await bench.clock.advance(0.5)
+    assert bench.state() is SinkState.UNREACHABLE
     answer.set_result(Stored())
     await waiting
-    assert bench.writer.state.value == "ACTIVE"
+    assert bench.state() is SinkState.ACTIVE
 
 
 @pytest.mark.parametrize(
@@ -190,13 +192,13 @@ async def test_pauses_double_while_the_store_stays_so(
     bench = Bench(reply, reply, reply)
     for count, pause_s in enumerate(pauses_s, start=1):
         assert isinstance(await bench.submit(b"a"), verdict)
-        assert bench.writer.state is state
+        assert bench.state() is state
         await bench.clock.advance(pause_s - 1)
         assert isinstance(await bench.submit(b"a"), verdict)
         assert len(bench.appender.batches) == count
         await bench.clock.advance(1.1)
     assert await bench.submit(b"a") == Durable()
-    assert bench.writer.state is SinkState.ACTIVE
+    assert bench.state() is SinkState.ACTIVE
 
 
 async def test_a_stop_answers_those_who_wait_behind_it_too() -> None:

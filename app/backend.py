@@ -1,0 +1,78 @@
+"""The stores a service can run on: each gives an Appender per table and a QueryRunner."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import assert_never
+
+import msgspec
+
+from app.clock import Clock
+from app.ingest.appender import Appender
+from app.query.runner import QueryRunner
+from app.schema.table import Table
+from app.settings import Settings
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """A store, by its two seams. `appenders` are by the table's name; `close` is awaited last."""
+
+    appenders: Mapping[str, Appender]
+    runner: QueryRunner
+    close: Callable[[], Awaitable[None]]
+
+
+def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
+    """Open the store that `settings` name, for `tables`. What one store needs is imported for that one only.
+
+    Raises:
+        StoreError: the embedded store cannot be opened. BigQuery is not asked yet: what is wrong there shows as
+            a sink state, and heals without a restart.
+    """
+    match settings.backend:
+        case "embedded":
+            return _embedded(settings, tables, clock)
+        case "bigquery":
+            return _bigquery(settings, tables, clock)
+        case _:
+            assert_never(settings.backend)
+
+
+def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
+    from app.embedded import EmbeddedStore  # noqa: PLC0415 - see open_backend
+
+    store = EmbeddedStore.open(settings.data_path, tables, clock)
+
+    async def close() -> None:
+        store.close()
+
+    return Backend(appenders={table.name: store.appender(table) for table in tables}, runner=store, close=close)
+
+
+def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
+    from app.bigquery import Access, Place  # noqa: PLC0415 - see open_backend
+    from app.ingest.storage_write import StorageWriteAppender  # noqa: PLC0415 - likewise
+    from app.ingest.table_check import check_table  # noqa: PLC0415 - likewise
+    from app.query.bigquery import BigQueryRunner  # noqa: PLC0415 - likewise
+
+    access = Access(Place.of(settings))
+    trace_id = f"sluice:{secrets.token_hex(4)}"
+    appenders = {
+        table.name: StorageWriteAppender(
+            access,
+            table,
+            clock,
+            max_connections=settings.bigquery_max_connections,
+            check=partial(check_table, access, table),
+            trace_id=trace_id,
+        )
+        for table in tables
+    }
+    runner = BigQueryRunner(access, settings, clock)
+
+    async def close() -> None:
+        for appender in appenders.values():
+            await appender.close()
+        access.close()
+
+    return Backend(appenders=appenders, runner=runner, close=close)

@@ -1,0 +1,94 @@
+"""How one table of the store stands: its named state, and the pause in which nothing is asked of it."""
+
+import asyncio
+import logging
+
+import msgspec
+
+from app.clock import MICROSECONDS, Clock
+from app.ingest.appender import SetupError, SinkState
+from app.ingest.verdict import Stop, Throttled, Unavailable, next_step
+
+_log = logging.getLogger("sluice.writer")
+MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
+# What a look at the table can tell is over. That rows may not be written, or not so many, only an append can tell.
+_SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
+
+
+class Standing:
+    """How a table stands, by its appends and by looks at it.
+
+    `state` and `detail` are for health and metrics; `stops` counts the stops in a row, by which pauses grow.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.state = SinkState.ACTIVE
+        self.detail = ""
+        self.stops = 0
+        self.troubled = asyncio.Event()
+        """Set while the state is not ACTIVE."""
+        self._by_look = False
+        self._pause: Unavailable | Throttled | None = None
+        self._paused_until_us = 0
+
+    def pause(self) -> Unavailable | Throttled | None:
+        """Return what everybody is told while nothing is asked of the store, with the time left; None otherwise."""
+        if self._pause is None:
+            return None
+        left_s = (self._paused_until_us - self._clock.elapsed_us()) / MICROSECONDS
+        if left_s <= 0:
+            self._pause = None
+            return None
+        return msgspec.structs.replace(self._pause, retry_after_s=left_s)
+
+    def stop(self, state: SinkState, verdict: Unavailable | Throttled) -> None:
+        """Begin a pause, as long as `verdict` says."""
+        self.trouble(state, verdict.detail)
+        self.stops += 1
+        self._pause = verdict
+        self._paused_until_us = self._clock.elapsed_us() + round(verdict.retry_after_s * MICROSECONDS)
+
+    def trouble(self, state: SinkState, detail: str) -> None:
+        """Note a state that is not ACTIVE."""
+        if self.state is not state:
+            _log.warning("sink state %s: %s", state.value, detail)
+        self.state, self.detail, self._by_look = state, detail, False
+        self.troubled.set()
+
+    def uncertain(self, detail: str, failures: int) -> None:
+        """Note an append without an answer, the `failures`-th in a row of the same rows.
+
+        Stores close connections as a matter of course, and the rows are sent again: the second time it is news.
+        """
+        if failures > 1:
+            self.trouble(SinkState.UNREACHABLE, detail)
+
+    def recover(self) -> None:
+        """Note that the store has answered as it should, unless it said otherwise elsewhere since."""
+        if self._pause is None and self.state is not SinkState.ACTIVE:
+            _log.warning("sink state ACTIVE, after %s", self.state.value)
+            self.state, self.detail, self.stops = SinkState.ACTIVE, "", 0
+            self.troubled.clear()
+
+    def found(self, obstacle: SetupError | None) -> Stop | None:
+        """Take note of what a look at the table found; return the Stop that follows.
+
+        That nothing stands in the way ends a pause that was due to the table, and what an earlier look had found.
+        """
+        if obstacle is None:
+            if self._by_look or self.state in _SEEN_ON_THE_TABLE:
+                self._pause = None
+                self.recover()
+            return None
+        if obstacle.state is SinkState.UNREACHABLE:  # by another address than the rows go to
+            if self.state is SinkState.ACTIVE:
+                self.trouble(obstacle.state, obstacle.detail)
+                self._by_look = True
+            return None
+        step = next_step(obstacle, 0, min(self.stops, MAX_FAILURES))
+        if not isinstance(step, Stop):  # pragma: no cover - a SetupError always leads to one
+            return None
+        self.stop(step.state, step.verdict)
+        self._by_look = True
+        return step

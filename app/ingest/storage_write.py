@@ -1,0 +1,114 @@
+"""BigQuery behind the Appender seam: the default stream of a table, through the Storage Write API.
+
+Rows are durable and readable once acknowledged, at least once
+(https://cloud.google.com/bigquery/docs/write-api#default_stream). In a request with any bad row nothing is stored.
+The parts: `proto_rows` encodes, `connections` chooses a connection, `connection` is one stream, `answers` says what
+an answer means; here is what they do together. What the Writer does about each outcome is in `verdict`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app.bigquery import Access, AccessError
+from app.clock import MICROSECONDS, Clock
+from app.ingest.appender import Outcome, RowsRefused, SetupError, SinkState, Uncertain
+from app.ingest.connection import CHANNEL_OPTIONS, Connection
+from app.ingest.connections import MAX_REQUESTS, Connections
+from app.ingest.proto_rows import RowEncoder
+from app.schema.table import Table
+
+Check = Callable[[], Awaitable[SetupError | None]]
+_CHECK_HOLDS_US = 10 * MICROSECONDS  # while rows are bisected the table is not asked about each half
+
+
+class StorageWriteAppender:
+    """The Appender of one table in BigQuery.
+
+    `check` looks at the live table, `trace_id` names this service and instance to BigQuery's support.
+    """
+
+    eager = MAX_REQUESTS
+
+    def __init__(  # noqa: PLR0913 - what one table's appender needs
+        self,
+        access: Access,
+        table: Table,
+        clock: Clock,
+        *,
+        max_connections: int,
+        check: Check,
+        trace_id: str = "sluice:local",
+    ) -> None:
+        self.concurrency = max_connections * MAX_REQUESTS
+        self._access, self._clock, self._look, self._trace_id = access, clock, check, trace_id
+        self._stream = f"{access.place.table_path(table.name)}/streams/_default"
+        self._rows = RowEncoder(table)
+        self._connections = Connections(self._open_connection, clock, max_connections)
+        self._credentials_loaded = False
+        self._found: SetupError | None = None
+        self._found_at_us: int | None = None
+
+    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
+        """Return the row as a protobuf message, but for its `ingest_time`."""
+        return self._rows.encode(record, envelope)
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Stamp `rows`, append them as one, and say what became of them."""
+        if self._found is not None and (obstacle := await self._obstacle()) is not None:
+            return obstacle
+        try:
+            await self._load_credentials()
+            async with self._connections.lend(sum(map(len, rows))) as connection:
+                outcome = await connection.append(self._rows.stamped(rows, self._clock.now_us()))
+        except AccessError as error:
+            return SetupError(SinkState.PERMISSION_DENIED, str(error))
+        if connection.updated_schema:
+            connection.updated_schema = False
+            await self.check()  # the next append will know whether the table still fits
+        return await self._second_thought(outcome) if isinstance(outcome, RowsRefused | SetupError) else outcome
+
+    async def check(self) -> SetupError | None:
+        """Look at the live table; return what stands in the way of appending to it, None when nothing does."""
+        self._found = await self._look()
+        self._found_at_us = self._clock.elapsed_us()
+        return self._found
+
+    async def close(self) -> None:
+        """Close the connections; what is in flight is Uncertain."""
+        await self._connections.close()
+
+    async def _obstacle(self) -> SetupError | None:
+        """Return what stands in the way by a look at the table that is not older than a few seconds.
+
+        That the table cannot be looked at is no obstacle: its rows go to another address.
+        """
+        now_us = self._clock.elapsed_us()
+        if self._found_at_us is None or now_us - self._found_at_us > _CHECK_HOLDS_US:
+            await self.check()
+        found = self._found
+        return None if found is None or found.state is SinkState.UNREACHABLE else found
+
+    async def _second_thought(self, outcome: RowsRefused | SetupError) -> Outcome:
+        """Before rows or the set-up are blamed, look at the table."""
+        obstacle = await self._obstacle()
+        if obstacle is not None or isinstance(outcome, SetupError):
+            # A table that was dropped and made again can be unknown to an old connection long after, and one that
+            # was changed look as before; a fresh connection knows better.
+            self._connections.retire()
+        if obstacle is not None:
+            return obstacle
+        if isinstance(outcome, SetupError) and outcome.state is SinkState.NOT_FOUND and self._found is None:
+            return Uncertain(f"the table is there, but a connection did not find it: {outcome.detail}")
+        return outcome
+
+    def _open_connection(self) -> Connection:
+        channel = self._access.channel(CHANNEL_OPTIONS)
+        return Connection(channel, self._stream, self._rows.descriptor, self._trace_id)
+
+    async def _load_credentials(self) -> None:
+        if not self._credentials_loaded:
+            await asyncio.to_thread(self._access.load)
+            self._credentials_loaded = True

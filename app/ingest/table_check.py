@@ -1,0 +1,174 @@
+"""Look at a live table before anything is appended to it, and say what stands in the way.
+
+The outcome is a state that health and metrics show, and one line that says what to do; nothing is raised. The look is
+one request without retries: whoever asked will ask again.
+"""
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import Literal
+
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError, TransportError
+
+from app.bigquery import Access, AccessError, Place
+from app.ingest.appender import SetupError, SinkState
+from app.schema.live import LiveTable, describe, differences, live_table
+from app.schema.table import Table
+
+TIMEOUT_S = 10.0
+_MAX_QUOTED = 400
+# https://cloud.google.com/bigquery/docs/error-messages
+_QUOTA_REASONS = {"quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded"}
+
+
+async def check_table(access: Access, table: Table, timeout_s: float = TIMEOUT_S) -> SetupError | None:
+    """Return what stands in the way of appending to the live table, None when it fits.
+
+    One request may take `timeout_s`; with the search for credentials before it, the whole thrice that. The thread it
+    runs in is a daemon: neither cancelling nor the end of the process waits for a server that does not answer.
+    """
+    try:
+        async with asyncio.timeout(3 * timeout_s):
+            live = await _in_daemon_thread(access, table.name, timeout_s)
+        breaking = [difference for difference in differences(table, live) if difference.breaks]
+    except Exception as error:  # the last line of defence: whatever the look meets becomes a state
+        return setup_error(error, access.place, table.name)
+    if not breaking:
+        return None
+    return SetupError(
+        SinkState.SCHEMA_MISMATCH,
+        f"{access.place.table_id(table.name)} does not fit the record type: {describe(breaking)} "
+        "`python -m app.schema diff` lists everything, docs/schema-changes.md says what to do",
+    )
+
+
+async def _in_daemon_thread(access: Access, table: str, timeout_s: float) -> LiveTable:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[LiveTable] = loop.create_future()
+
+    def settle(found: LiveTable | Exception) -> None:
+        if answer.done():  # nobody waits any more
+            return
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def look() -> None:
+        try:
+            found: LiveTable | Exception = read_table(access, table, timeout_s)
+        except Exception as error:  # it is raised again where it is awaited
+            found = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, found)
+
+    threading.Thread(target=look, name="table-check", daemon=True).start()
+    return await answer
+
+
+def read_table(access: Access, table: str, timeout_s: float = TIMEOUT_S) -> LiveTable:
+    """Return the live table. It blocks: not for the event loop.
+
+    Raises:
+        Exception: whatever the client, the credentials or the network raise; `setup_error` says what it means.
+    """
+    from google.cloud import bigquery  # noqa: PLC0415 - a quarter of a second that start-up need not wait for
+
+    client = access.client()
+    reference = bigquery.DatasetReference(access.place.project, access.place.dataset).table(table)
+    found = client.get_table(reference, retry=None, timeout=timeout_s)  # type: ignore[arg-type] # None: no retries
+    return live_table(found.to_api_repr())
+
+
+def setup_error(error: Exception, place: Place, table: str) -> SetupError:
+    """Return what an exception of `read_table` means for appending to `table`, in one line."""
+    match error:
+        case AccessError():
+            return SetupError(SinkState.PERMISSION_DENIED, _line(str(error), 2 * _MAX_QUOTED))
+        case GoogleAuthError():
+            return _without_token(error, place.table_id(table))
+        case exceptions.GoogleAPICallError():
+            return _answered(error, place, table)
+        case _:
+            return SetupError(SinkState.UNREACHABLE, f"{place.rest_url} (SLUICE_BIGQUERY_REST_URL) {_root(error)}")
+
+
+def _without_token(error: GoogleAuthError, name: str) -> SetupError:
+    said = _line(str(error))
+    if isinstance(error, TransportError) or error.retryable:
+        text = f"no access token can be had now, so {name} cannot be looked at: {said}"
+        return SetupError(SinkState.UNREACHABLE, text)
+    text = f"the credentials are not accepted, so {name} cannot be looked at: {said}"
+    return SetupError(SinkState.PERMISSION_DENIED, text)
+
+
+def _answered(error: exceptions.GoogleAPICallError, place: Place, table: str) -> SetupError:
+    name, said = place.table_id(table), _said(error)
+    if isinstance(error, exceptions.TooManyRequests) or _reason(error) in _QUOTA_REASONS:
+        return SetupError(SinkState.QUOTA_EXHAUSTED, f"the quota for looking at {name} is used up: {said}")
+    if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
+        text = f"no permission to look at {name}: {said} (the service needs roles/bigquery.dataEditor on the dataset)"
+        return SetupError(SinkState.PERMISSION_DENIED, text)
+    if (part := missing_part(error)) is not None:
+        return SetupError(SinkState.NOT_FOUND, _not_found(part, place, table))
+    answered = f"{place.rest_url} (SLUICE_BIGQUERY_REST_URL) answered {error.code} about {name}: {said}"
+    not_found = isinstance(error, exceptions.NotFound)
+    return SetupError(SinkState.NOT_FOUND if not_found else SinkState.UNREACHABLE, answered)
+
+
+def missing_part(error: Exception) -> Literal["project", "dataset", "table"] | None:
+    """Return which part of the table's name BigQuery does not know, by the words of its answer."""
+    if not isinstance(error, exceptions.NotFound | exceptions.BadRequest):
+        return None
+    said = _said(error).lower()
+    parts: tuple[Literal["project", "dataset", "table"], ...] = ("project", "dataset", "table")
+    for part in parts:
+        if said.startswith((f"not found: {part}", f"invalid {part} id")):
+            return part
+    return None
+
+
+def _not_found(part: Literal["project", "dataset", "table"], place: Place, table: str) -> str:
+    name = place.table_id(table)
+    match part:
+        case "project":
+            return f"there is no project {place.project}, so no {name}: look at SLUICE_BIGQUERY_PROJECT"
+        case "dataset":
+            return (
+                f"there is no dataset {place.dataset} in the project {place.project}, so no {name}: look at "
+                "SLUICE_BIGQUERY_DATASET and SLUICE_BIGQUERY_PROJECT, or make it with `terraform apply`"
+            )
+        case "table":
+            return (
+                f"there is no table {name}: make it with `terraform apply`, or look at SLUICE_BIGQUERY_PROJECT and "
+                "SLUICE_BIGQUERY_DATASET"
+            )
+
+
+def _reason(error: exceptions.GoogleAPICallError) -> str:
+    return next((str(each["reason"]) for each in error.errors if isinstance(each, dict) and "reason" in each), "")
+
+
+def _said(error: exceptions.GoogleAPICallError) -> str:
+    """Return the server's own words; the client puts method and address before them."""
+    words = next((each["message"] for each in error.errors if isinstance(each, dict) and each.get("message")), None)
+    return _line(str(words or error.message.partition("prettyPrint=false: ")[2] or error.message))
+
+
+def _root(error: Exception) -> str:
+    """Say what a chain of exceptions began with: libraries wrap a refused connection three times."""
+    deepest = error
+    while isinstance(inner := deepest.__cause__ or deepest.__context__, Exception):
+        deepest = inner
+    if isinstance(deepest, TimeoutError):
+        return "gives no answer in time"
+    if isinstance(deepest, OSError):
+        return f"cannot be reached: {_line(deepest.strerror or str(deepest))}"
+    return f"does not answer as BigQuery does: {_line(f'{type(deepest).__name__}: {deepest}')}"
+
+
+def _line(text: str, max_chars: int = _MAX_QUOTED) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= max_chars else f"{line[:max_chars]}…"

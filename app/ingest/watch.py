@@ -1,0 +1,26 @@
+"""Look at a writer's table when the service starts, and every half minute while something is wrong with it.
+
+So trouble with the set-up shows in `/health/ready` before the first message, and ends when the table is put right,
+without a restart and without waiting for a message to try.
+"""
+
+import logging
+
+from app.clock import Clock
+from app.ingest.appender import Appender
+from app.ingest.writer import Writer
+
+LOOK_AGAIN_S = 30.0
+
+_log = logging.getLogger("sluice.writer")
+
+
+async def watch(writer: Writer, appender: Appender, clock: Clock) -> None:
+    """Keep `writer` told of how its table stands, until cancelled."""
+    while True:
+        try:
+            writer.found(await appender.check())
+        except Exception:  # a defect of the check must not end the watch
+            _log.exception("the table could not be looked at")
+        await writer.standing.troubled.wait()
+        await clock.sleep(LOOK_AGAIN_S)

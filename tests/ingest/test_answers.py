@@ -1,0 +1,139 @@
+"""What the Storage Write API's answers mean."""
+
+from typing import Any
+
+import pytest
+from google.cloud.bigquery_storage_v1 import types
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
+
+from app.ingest.answers import StreamEnd, outcome_of_error, outcome_of_response, outcomes_of_end
+from app.ingest.appender import (
+    Outcome,
+    QuotaExceeded,
+    RowError,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    TooLarge,
+    Uncertain,
+)
+
+Response: Any = types.AppendRowsResponse.pb()
+StorageError: Any = types.StorageError.pb()
+
+
+def status(code: int, message: str = "m", storage_error: int | None = None) -> Status:
+    """Return a status, with a StorageError among its details when one is named."""
+    made = Status(code=code, message=message)
+    if storage_error is not None:
+        made.details.add().Pack(StorageError(code=storage_error))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (status(Code.NOT_FOUND), SetupError(SinkState.NOT_FOUND, "NOT_FOUND: m")),
+        (status(Code.PERMISSION_DENIED), SetupError(SinkState.PERMISSION_DENIED, "PERMISSION_DENIED: m")),
+        (status(Code.UNAUTHENTICATED), SetupError(SinkState.PERMISSION_DENIED, "UNAUTHENTICATED: m")),
+        (
+            status(Code.FAILED_PRECONDITION, "m", StorageError.KMS_PERMISSION_DENIED),
+            SetupError(SinkState.PERMISSION_DENIED, "FAILED_PRECONDITION: m"),
+        ),
+        (
+            status(Code.INVALID_ARGUMENT, "m", StorageError.SCHEMA_MISMATCH_EXTRA_FIELDS),
+            SetupError(SinkState.SCHEMA_MISMATCH, "INVALID_ARGUMENT: m"),
+        ),
+        (
+            status(Code.INVALID_ARGUMENT, "Input schema has more fields than BigQuery schema"),
+            SetupError(
+                SinkState.SCHEMA_MISMATCH, "INVALID_ARGUMENT: Input schema has more fields than BigQuery schema"
+            ),
+        ),
+        (
+            status(Code.INVALID_ARGUMENT, "m", StorageError.TABLE_NOT_FOUND),
+            SetupError(SinkState.NOT_FOUND, "INVALID_ARGUMENT: m"),
+        ),
+        (status(Code.INVALID_ARGUMENT), RowsRefused({})),
+        (
+            status(Code.INVALID_ARGUMENT, "AppendRows request too large: 11854265 limit 10485760"),
+            TooLarge("INVALID_ARGUMENT: AppendRows request too large: 11854265 limit 10485760"),
+        ),
+        (
+            status(Code.RESOURCE_EXHAUSTED, "Received message larger than max (9000000 vs. 4194304)"),
+            TooLarge("RESOURCE_EXHAUSTED: Received message larger than max (9000000 vs. 4194304)"),
+        ),
+        (status(Code.RESOURCE_EXHAUSTED), QuotaExceeded("RESOURCE_EXHAUSTED: m")),
+        *[
+            (status(code), Uncertain(f"{Code.Name(code)}: m"))
+            for code in (
+                Code.UNAVAILABLE,
+                Code.ABORTED,
+                Code.INTERNAL,
+                Code.DEADLINE_EXCEEDED,
+                Code.CANCELLED,
+                Code.UNKNOWN,
+                Code.FAILED_PRECONDITION,
+                Code.ALREADY_EXISTS,
+                Code.OUT_OF_RANGE,
+                Code.UNIMPLEMENTED,
+                Code.DATA_LOSS,
+            )
+        ],
+        (status(77), Uncertain("m")),
+    ],
+)
+def test_a_status_has_one_meaning_in_an_answer_and_at_the_end(given: Status, expected: Outcome) -> None:
+    """What is unknown is uncertain: the rows are sent again, and never taken for stored or refused."""
+    assert outcome_of_response(Response(error=given)) == expected
+    assert outcome_of_error(StreamEnd.of_status(given)) == expected
+
+
+def test_an_answer_without_an_error_means_stored() -> None:
+    """The default stream names no offset."""
+    assert outcome_of_response(Response(append_result={})) == Stored()
+    assert outcome_of_response(Response()) == Stored()
+    assert outcome_of_response(Response(error=Status(code=0))) == Stored()
+
+
+def test_row_errors_keep_their_positions() -> None:
+    """Whatever the status beside them says."""
+    response = Response(error=status(Code.INVALID_ARGUMENT, "see the schema"))
+    response.row_errors.add(index=2, message="bad timestamp")
+    response.row_errors.add(index=0, message="x" * 2_000)
+    outcome = outcome_of_response(response)
+    assert outcome == RowsRefused({2: RowError("bad timestamp"), 0: RowError("x" * 500)})
+
+
+GONE = "the stream ended: "
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (StreamEnd(Code.OK, "closed"), [Uncertain("OK: closed")] * 3),
+        (StreamEnd(Code.UNAVAILABLE, "gone"), [Uncertain("UNAVAILABLE: gone")] * 3),
+        (StreamEnd(Code.RESOURCE_EXHAUSTED, "slow down"), [QuotaExceeded("RESOURCE_EXHAUSTED: slow down")] * 3),
+        (StreamEnd(Code.NOT_FOUND, "m"), [SetupError(SinkState.NOT_FOUND, "NOT_FOUND: m")] * 3),
+        (StreamEnd(Code.INVALID_ARGUMENT, "m"), [RowsRefused({}), Uncertain(GONE + "m"), Uncertain(GONE + "m")]),
+        (
+            StreamEnd(Code.INVALID_ARGUMENT, "request too large"),
+            [
+                Uncertain(GONE + "request too large"),
+                TooLarge("INVALID_ARGUMENT: request too large"),
+                Uncertain(GONE + "request too large"),
+            ],
+        ),
+    ],
+)
+def test_the_end_of_a_stream_blames_one_request_at_most(end: StreamEnd, expected: list[Outcome]) -> None:
+    """The oldest, or the largest where it is about size; the others may have been stored."""
+    assert outcomes_of_end(end, [10, 30, 20]) == expected
+
+
+def test_the_end_of_an_idle_stream_concerns_nobody() -> None:
+    """Whatever it says."""
+    for code in (Code.OK, Code.INVALID_ARGUMENT, Code.NOT_FOUND):
+        assert outcomes_of_end(StreamEnd(code, "request too large"), []) == []

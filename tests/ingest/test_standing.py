@@ -1,0 +1,120 @@
+"""How a table stands: states, pauses, and what a look at the table changes."""
+
+import asyncio
+
+import pytest
+
+from app.clock import FakeClock
+from app.ingest.appender import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
+from app.ingest.verdict import Durable, Unavailable
+from app.ingest.watch import LOOK_AGAIN_S, watch
+from tests.ingest.bench import Bench
+from tests.ingest.scripted import turns
+
+MISSING = SetupError(SinkState.NOT_FOUND, "no table")
+AWAY = SetupError(SinkState.UNREACHABLE, "connection refused")
+
+
+@pytest.mark.parametrize("state", [SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH, SinkState.PERMISSION_DENIED])
+async def test_what_stands_in_the_way_shows_before_the_first_message_and_goes_when_it_is_gone(state: SinkState) -> None:
+    """The watch looks when the service starts, and every half minute while there is trouble."""
+    bench = Bench()
+    bench.appender.obstacle = SetupError(state, "see the run-book")
+    watching = asyncio.create_task(watch(bench.writer, bench.appender, bench.clock))
+    await turns()
+    assert (bench.state(), bench.writer.standing.detail) == (state, f"{state.value}: see the run-book")
+    told = await bench.submit(b"a")
+    assert isinstance(told, Unavailable)
+    assert bench.appender.batches == [], "nothing is appended to a table that does not fit"
+    bench.appender.obstacle = None
+    await bench.clock.advance(LOOK_AGAIN_S)
+    assert bench.state() is SinkState.ACTIVE
+    assert isinstance(await bench.submit(b"b"), Durable)
+    watching.cancel()
+
+
+async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle() -> None:
+    """Nobody waits for a table that is known not to be there."""
+    answer = asyncio.get_running_loop().create_future()
+    bench = Bench(answer)
+    first = bench.submit(b"a")
+    await turns()
+    second = bench.submit(b"b")
+    await turns()
+    bench.writer.found(MISSING)
+    assert isinstance(await second, Unavailable)
+    answer.set_result(Stored())
+    assert isinstance(await first, Durable), "what is under way keeps its own outcome"
+    assert bench.state() is SinkState.NOT_FOUND
+
+
+async def test_that_the_table_cannot_be_looked_at_stops_nothing() -> None:
+    """Rows go to another address than looks: the state says so, appends go on, and one that is stored clears it."""
+    bench = Bench()
+    bench.writer.found(AWAY)
+    assert bench.state() is SinkState.UNREACHABLE
+    assert isinstance(await bench.submit(b"a"), Durable)
+    assert bench.state() is SinkState.ACTIVE
+    bench.writer.found(AWAY)
+    bench.writer.found(None)
+    assert bench.state() is SinkState.ACTIVE, "the next look found it"
+
+
+async def test_a_look_does_not_end_a_pause_it_knows_nothing_about() -> None:
+    """A quota that is used up, or a permission to write, cannot be seen on the table."""
+    bench = Bench(QuotaExceeded("rows"))
+    await bench.submit(b"a")
+    bench.writer.found(None)
+    assert bench.state() is SinkState.QUOTA_EXHAUSTED
+    bench = Bench(SetupError(SinkState.PERMISSION_DENIED, "may not write"))
+    await bench.submit(b"a")
+    bench.writer.found(None)
+    assert bench.state() is SinkState.PERMISSION_DENIED
+    bench = Bench(MISSING)
+    await bench.submit(b"a")
+    bench.writer.found(None)
+    assert bench.state() is SinkState.ACTIVE
+
+
+async def test_an_unreachable_look_does_not_hide_what_is_known() -> None:
+    """The older trouble is the one that tells what to do."""
+    bench = Bench()
+    bench.writer.found(MISSING)
+    bench.writer.found(AWAY)
+    assert bench.state() is SinkState.NOT_FOUND
+
+
+async def test_a_check_that_fails_unexpectedly_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
+    """A defect is logged, and the next trouble is looked at again."""
+    bench, calls = Bench(Uncertain("gone"), Uncertain("gone"), Uncertain("gone")), 0
+
+    async def check() -> SetupError | None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ZeroDivisionError
+        return None
+
+    bench.appender.check = check  # type: ignore[method-assign] # the test's own
+    watching = asyncio.create_task(watch(bench.writer, bench.appender, bench.clock))
+    waiting = bench.submit(b"a")
+    await turns()
+    assert calls == 1
+    assert "could not be looked at" in caplog.text
+    await bench.clock.advance(LOOK_AGAIN_S + 1)
+    assert calls == 2
+    assert isinstance(await waiting, Durable)
+    watching.cancel()
+
+
+def test_pauses_grow_and_the_time_left_is_told() -> None:
+    """The second look in a row that finds the same doubles the pause."""
+    clock = FakeClock()
+    bench = Bench()
+    standing = bench.writer.standing
+    for expected_s in (30.0, 60.0, 120.0):
+        bench.writer.found(MISSING)
+        pause = standing.pause()
+        assert pause is not None
+        assert pause.retry_after_s == expected_s
+    assert clock.elapsed_us() == 0
