@@ -18,7 +18,7 @@ from app.ingest.rejects import Reject, encode_reject, reject
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
-from app.schema.table import Table
+from app.schema.table import REJECTS, Table
 from app.settings import ENVELOPE_BYTES, Settings
 from app.telemetry import Counters
 
@@ -86,8 +86,8 @@ class Pipeline:
         )
         self._open = 0
         self._idle = asyncio.Event()
-        self.records = Writer(records, clock, writer_limits)
-        self.rejects = Writer(rejects, clock, writer_limits)
+        self.records = Writer(records, clock, writer_limits, table=table.name)
+        self.rejects = Writer(rejects, clock, writer_limits, table=REJECTS)
         self._appenders = ((self.records, records), (self.rejects, rejects))
 
     def digest(self, key: str) -> str | None:
@@ -136,7 +136,7 @@ class Pipeline:
     async def _store(self, message: Message, *, detailed: bool) -> Receipt:
         """Decode, append, and wait: first for the rejects, then for the records."""
         deadline_us = self._clock.elapsed_us() + self._budget_us
-        refusal = self.records.refusal() or self.rejects.refusal()
+        refusal = self.records.refusal()
         if refusal is not None:  # before the payload is inflated and decoded for nothing
             return Receipt(refusal)
         rows, rejects = self._reader.read(message)

@@ -21,8 +21,8 @@ class Standing:
     `state` and `detail` are for health and metrics; `stops` counts the stops in a row, by which pauses grow.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, table: str, clock: Clock) -> None:
+        self._table, self._clock = table, clock
         self.state = SinkState.ACTIVE
         self.detail = ""
         self.stops = 0
@@ -42,17 +42,17 @@ class Standing:
             return None
         return msgspec.structs.replace(self._pause, retry_after_s=left_s)
 
-    def stop(self, state: SinkState, verdict: Unavailable | Throttled) -> None:
-        """Begin a pause, as long as `verdict` says."""
-        self.trouble(state, verdict.detail)
+    def stop(self, stop: Stop) -> None:
+        """Begin a pause, as long as the verdict says."""
+        self.trouble(stop.state, stop.detail)
         self.stops += 1
-        self._pause = verdict
-        self._paused_until_us = self._clock.elapsed_us() + round(verdict.retry_after_s * MICROSECONDS)
+        self._pause = stop.verdict
+        self._paused_until_us = self._clock.elapsed_us() + round(stop.verdict.retry_after_s * MICROSECONDS)
 
     def trouble(self, state: SinkState, detail: str) -> None:
         """Note a state that is not ACTIVE."""
         if self.state is not state:
-            _log.warning("sink state %s: %s", state.value, detail)
+            _log.warning("table %s: %s: %s", self._table, state.value, detail)
         self.state, self.detail, self._by_look = state, detail, False
         self.troubled.set()
 
@@ -67,7 +67,7 @@ class Standing:
     def recover(self) -> None:
         """Note that the store has answered as it should, unless it said otherwise elsewhere since."""
         if self._pause is None and self.state is not SinkState.ACTIVE:
-            _log.warning("sink state ACTIVE, after %s", self.state.value)
+            _log.warning("table %s: ACTIVE, after %s", self._table, self.state.value)
             self.state, self.detail, self.stops = SinkState.ACTIVE, "", 0
             self.troubled.clear()
 
@@ -89,6 +89,6 @@ class Standing:
         step = next_step(obstacle, 0, min(self.stops, MAX_FAILURES))
         if not isinstance(step, Stop):  # pragma: no cover - a SetupError always leads to one
             return None
-        self.stop(step.state, step.verdict)
+        self.stop(step)
         self._by_look = True
         return step

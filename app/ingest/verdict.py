@@ -71,9 +71,13 @@ class Again(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Give up on these rows and whatever waits, and ask nothing of the store for a while."""
+    """Give up on these rows and whatever waits, and ask nothing of the store for a while.
+
+    `detail` is for the operator; `verdict` is what those who wait are told, who may be strangers.
+    """
 
     state: SinkState
+    detail: str
     verdict: Unavailable | Throttled
 
 
@@ -96,9 +100,9 @@ def next_step(outcome: Outcome, rows: int, failures: int) -> Step:  # noqa: PLR0
             return Again(detail, min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
         case QuotaExceeded(detail):
             pause_s = min(QUOTA_PAUSE_S * 2**failures, PAUSE_MAX_S)
-            return Stop(SinkState.QUOTA_EXHAUSTED, Throttled(f"the store's quota is used up: {detail}", pause_s))
+            return Stop(SinkState.QUOTA_EXHAUSTED, detail, Throttled("the store's quota is used up", pause_s))
         case SetupError(state, detail):
             pause_s = min(SETUP_PAUSE_S * 2**failures, PAUSE_MAX_S)
-            return Stop(state, Unavailable(f"{state.value}: {detail}", pause_s))
+            return Stop(state, detail, Unavailable(f"the store is not set up to take records: {state.value}", pause_s))
         case _:
             assert_never(outcome)

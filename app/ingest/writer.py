@@ -58,6 +58,8 @@ class Writer:
         appender: Appender,
         clock: Clock,
         limits: WriterLimits,
+        *,
+        table: str,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._appender, self._clock, self._limits, self._jitter = appender, clock, limits, jitter
@@ -68,7 +70,7 @@ class Writer:
         self._appends = 0
         self._dispatch_due = False
         self._closed = False
-        self.standing = Standing(clock)
+        self.standing = Standing(table, clock)
 
     @property
     def waiting(self) -> int:
@@ -193,8 +195,8 @@ class Writer:
                     self.standing.uncertain(detail, failures)
                     await self._clock.sleep(self._jitter() * max_delay_s)
                     groups.append(slots)
-                case Stop(state, verdict):
-                    self.standing.stop(state, verdict)
+                case Stop(verdict=verdict) as stop:
+                    self.standing.stop(stop)
                     _fail(self._batcher.take_all(), verdict)
                     _fail((pending for group in (slots, *groups) for pending, _ in group), verdict)
                     return

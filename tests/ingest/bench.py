@@ -24,7 +24,7 @@ class Bench:
     def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> Writer:
         """Return a writer over `appender`."""
         limit = WriterLimits(batch=limits, append_deadline_s=10.0, max_open_bytes=1_000)
-        return Writer(appender, self.clock, limit, jitter=constant(1.0))
+        return Writer(appender, self.clock, limit, table="records", jitter=constant(1.0))
 
     def submit(self, *rows: bytes, budget_s: float = 30.0, reject: RejectRows | None = None) -> asyncio.Task[Verdict]:
         """Submit `rows` as one message; the task is its waiter."""

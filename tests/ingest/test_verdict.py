@@ -15,6 +15,7 @@ from app.ingest.appender import (
 )
 from app.ingest.verdict import Again, Bisect, Refuse, Settle, Step, Stop, Throttled, Unavailable, next_step
 
+NOT_SET_UP = "the store is not set up to take records"
 BAD = RowError("bad", "total")
 
 
@@ -36,19 +37,19 @@ BAD = RowError("bad", "total")
             QuotaExceeded("rows"),
             3,
             0,
-            Stop(SinkState.QUOTA_EXHAUSTED, Throttled("the store's quota is used up: rows", 10.0)),
+            Stop(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is used up", 10.0)),
         ),
         (
             SetupError(SinkState.NOT_FOUND, "no table"),
             3,
             0,
-            Stop(SinkState.NOT_FOUND, Unavailable("NOT_FOUND: no table", 30.0)),
+            Stop(SinkState.NOT_FOUND, "no table", Unavailable(f"{NOT_SET_UP}: NOT_FOUND", 30.0)),
         ),
         (
             SetupError(SinkState.SCHEMA_MISMATCH, "x"),
             3,
             10,
-            Stop(SinkState.SCHEMA_MISMATCH, Unavailable("SCHEMA_MISMATCH: x", 300.0)),
+            Stop(SinkState.SCHEMA_MISMATCH, "x", Unavailable(f"{NOT_SET_UP}: SCHEMA_MISMATCH", 300.0)),
         ),
     ],
 )
