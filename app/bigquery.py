@@ -123,7 +123,7 @@ class Access:
             try:
                 found, _ = google.auth.default(scopes=_SCOPES)
             except (GoogleAuthError, OSError, ValueError) as error:
-                reason = str(error).partition("\n")[0]
+                reason = str(error).partition("\n")[0].rstrip(".")
                 raise AccessError(
                     f"no usable Google credentials: {reason}. On Cloud Run the service account provides them; "
                     "elsewhere run `gcloud auth application-default login`, or point "

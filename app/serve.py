@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 
 from granian.constants import Interfaces
@@ -13,7 +14,10 @@ from app.settings import Settings
 _log = logging.getLogger("sluice")
 _LOOK_AGAIN_S = 0.01
 _LINGER_S = 0.25  # requests that had arrived by then are answered (503) rather than cut off
-_BACKLOG = 2048  # pushes come in bursts of new connections
+_BACKLOG = 4096  # pushes come in bursts of new connections
+# The server stops accepting at this many connections, idle ones too, so it must not be what limits the load: what
+# is worked on at once is limited by admission, which answers 429. Some files are for the store.
+_MAX_CONNECTIONS, _FILES_FOR_OTHERS = 16_384, 128
 
 
 class ListenError(Exception):
@@ -33,6 +37,7 @@ async def serve(app: Sluice, settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.ASGI,
         backlog=_BACKLOG,
+        backpressure=_max_connections(),
         websockets=False,
         log_enabled=False,
     )
@@ -59,6 +64,13 @@ async def serve(app: Sluice, settings: Settings) -> None:
         reason = str(error).partition("\n")[0]  # the server appends a trace of its own
         raise ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST") from None
     _log.info("stopped")
+
+
+def _max_connections() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _MAX_CONNECTIONS
+    return min(_MAX_CONNECTIONS, max(files - _FILES_FOR_OTHERS, files // 2))
 
 
 async def _accepts_connections(settings: Settings, serving: asyncio.Future[None]) -> bool:

@@ -91,6 +91,7 @@ def test_importing_the_service_does_nothing() -> None:
     """No file is written, no socket opened, no thread or process started, no logging set up, no setting read."""
     watcher = """
 import sys, os, logging, threading, importlib, json
+import urllib3  # not ours: it binds a socket to find out whether there is IPv6
 seen = []
 def watch(event, arguments):
     if event in ("socket.connect", "socket.bind", "subprocess.Popen", "os.system", "os.mkdir", "urllib.Request"):

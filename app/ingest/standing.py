@@ -81,7 +81,7 @@ class Standing:
                 self._pause = None
                 self.recover()
             return None
-        if obstacle.state is SinkState.UNREACHABLE:  # by another address than the rows go to
+        if obstacle.state in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:  # of looks, not of appends
             if self.state is SinkState.ACTIVE:
                 self.trouble(obstacle.state, obstacle.detail)
                 self._by_look = True

@@ -21,6 +21,7 @@ from app.ingest.proto_rows import RowEncoder
 from app.schema.table import Table
 
 Check = Callable[[], Awaitable[SetupError | None]]
+_LOOKING_FAILED = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}
 _CHECK_HOLDS_US = 10 * MICROSECONDS  # while rows are bisected the table is not asked about each half
 
 
@@ -83,13 +84,13 @@ class StorageWriteAppender:
     async def _obstacle(self) -> SetupError | None:
         """Return what stands in the way by a look at the table that is not older than a few seconds.
 
-        That the table cannot be looked at is no obstacle: its rows go to another address.
+        That the table cannot be looked at, or not so often, is no obstacle: its rows go to another address.
         """
         now_us = self._clock.elapsed_us()
         if self._found_at_us is None or now_us - self._found_at_us > _CHECK_HOLDS_US:
             await self.check()
         found = self._found
-        return None if found is None or found.state is SinkState.UNREACHABLE else found
+        return None if found is None or found.state in _LOOKING_FAILED else found
 
     async def _second_thought(self, outcome: RowsRefused | SetupError) -> Outcome:
         """Before rows or the set-up are blamed, look at the table."""

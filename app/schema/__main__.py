@@ -1,10 +1,14 @@
-"""Print what is derived from the record type: `python -m app.schema bigquery`."""
+"""Print what is derived from the record type, or how the live tables differ: `python -m app.schema diff`."""
 
 import argparse
 import json
+import logging
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,9 +16,27 @@ from app.record import RecordTypeError, load_record_type
 from app.schema.bigquery import bigquery_schema
 from app.schema.duckdb import duckdb_ddl
 from app.schema.filters import filter_table
+from app.schema.live import differences, report
 from app.schema.table import Table, records_table, rejects_table
+from app.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from app.bigquery import Access
 
 DEFAULT_RECORD = "app.record:Record"
+SAME, DIFFERENT, UNKNOWN = 0, 1, 2
+_BIGQUERY = "SLUICE_BIGQUERY_"
+_DIFF = "how the live tables in BigQuery differ"
+_ABOUT_DIFF = """\
+Compare the tables in BigQuery with what the record type declares, and change nothing. Each difference either
+breaks (the service says SCHEMA_MISMATCH and appends nothing until it is gone) or is noted only."""
+_AFTER_DIFF = f"""\
+exit status: {SAME} the tables fit, {DIFFERENT} a difference breaks or a table is missing, {UNKNOWN} they cannot be \
+looked at
+
+Of the environment it reads SLUICE_RECORD and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL and _LOCATION. It signs in
+with the application-default credentials (`gcloud auth application-default login`), and needs no more than
+roles/bigquery.metadataViewer on the dataset."""
 
 
 def _bigquery(table: Table) -> str:
@@ -50,25 +72,104 @@ _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
 }
 
 
-def main(arguments: list[str], record: str) -> int:
-    """Print one derivation; return the exit status."""
+def main(arguments: list[str], record: str, environ: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Print one derivation or the differences; return the exit status."""
+    options = _parser(record).parse_args(arguments)
+    try:
+        if options.derivation == "diff":
+            tables = [rejects_table()]
+            if not options.rejects:
+                tables.insert(0, records_table(load_record_type(options.record)))
+            return _diff(tables, _settings(environ, project=options.project, dataset=options.dataset))
+        table = rejects_table() if options.rejects else records_table(load_record_type(options.record))
+        sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"{options.derivation} needs this package's extra `cloud`: {error}\n")
+        return UNKNOWN
+    except (RecordTypeError, SettingsError) as error:
+        sys.stderr.write(f"{error}\n")
+        return UNKNOWN
+    return SAME
+
+
+def _parser(record: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app.schema", description="Print what a record type becomes.")
-    parser.add_argument(
-        "--record", default=record, help="package.module:Type (default: $SLUICE_RECORD, else %(default)s)"
-    )
+    about_record = "package.module:Type (default: $SLUICE_RECORD, else %(default)s)"
+    parser.add_argument("--record", default=record, help=about_record)
     parser.add_argument("--rejects", action="store_true", help="of the table of rejected records instead")
     commands = parser.add_subparsers(dest="derivation", required=True)
     for name, (summary, _) in _DERIVATIONS.items():
         commands.add_parser(name, help=summary)
-    options = parser.parse_args(arguments)
+    diff = commands.add_parser(
+        "diff",
+        help=_DIFF,
+        description=_ABOUT_DIFF,
+        epilog=_AFTER_DIFF,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    # Suppressed: without a value here, the one before `diff` stays.
+    about_record = f"package.module:Type (default: $SLUICE_RECORD, else {record})"
+    diff.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
+    diff.add_argument(
+        "--rejects", action="store_true", default=argparse.SUPPRESS, help="only the table of rejected records"
+    )
+    diff.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
+    diff.add_argument("--dataset", help="their dataset (default: $SLUICE_BIGQUERY_DATASET)")
+    return parser
+
+
+def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str | None) -> Settings:
+    """Return the settings of BigQuery, whatever the others are: a laptop or a CI has only these."""
+    variables = {name: value for name, value in environ.items() if name.startswith(_BIGQUERY)}
+    for name, value in (("PROJECT", project), ("DATASET", dataset)):
+        if value is not None:
+            variables[_BIGQUERY + name] = value
+        if not variables.get(_BIGQUERY + name):
+            raise SettingsError(f"which tables? Give --{name.lower()}, or set {_BIGQUERY}{name}")
+    return load_settings(variables)
+
+
+def _diff(tables: list[Table], settings: Settings) -> int:
+    from app.bigquery import Access, Place  # noqa: PLC0415 - needs extras that the derivations do without
+
+    # The libraries' advice about credentials would only bury the one line that says what is wrong.
+    logging.getLogger("google").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        access = Access(Place.of(settings))
+        try:
+            return max(_diff_one(access, table) for table in tables)
+        except _CannotLookError as error:
+            sys.stderr.write(f"{error}\n")
+            return UNKNOWN
+        finally:
+            access.close()
+
+
+class _CannotLookError(Exception):
+    """A table cannot be looked at; the message says why."""
+
+
+def _diff_one(access: "Access", table: Table) -> int:
+    from app.ingest.table_check import missing_part, read_table, setup_error  # noqa: PLC0415 - as above
+
+    name = access.place.table_id(table.name)
     try:
-        table = rejects_table() if options.rejects else records_table(load_record_type(options.record))
-        sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
-    except RecordTypeError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+        found = differences(table, read_table(access, table.name))
+    except Exception as error:  # the last line of defence: a command ends in a line, not in a traceback
+        obstacle = setup_error(error, access.place, table.name)
+        if missing_part(error) != "table":
+            raise _CannotLookError(f"{obstacle.state.value}: {obstacle.detail}") from error
+        sys.stdout.write(f"{name}: missing\n  breaks  {obstacle.detail[:1].upper()}{obstacle.detail[1:]}.\n")
+        return DIFFERENT
+    breaking = sum(difference.breaks for difference in found)
+    if breaking:
+        verdict = f"does not fit ({breaking} breaking, {len(found) - breaking} noted)"
+    else:
+        verdict = f"fits ({len(found)} noted)" if found else "fits"
+    sys.stdout.write(f"{name}: {verdict}\n{report(found)}")
+    return DIFFERENT if breaking else SAME
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ.get("SLUICE_RECORD", DEFAULT_RECORD)))
+    sys.exit(main(sys.argv[1:], os.environ.get("SLUICE_RECORD", DEFAULT_RECORD), os.environ))

@@ -1,0 +1,221 @@
+"""What differs between a declaration and the table that BigQuery has, and which differences matter.
+
+A difference *breaks* when rows would be refused, changed, or not found again; the service then says SCHEMA_MISMATCH
+and appends nothing. All others are *noted* only, above all columns that the declaration does not know yet: a new
+column is added to the table first, and the image that fills it is deployed afterwards.
+
+Limits in the type (`STRING(10)`, `NUMERIC(10, 2)`) break, as they refuse or round values that the declaration allows.
+BIGNUMERIC for a declared NUMERIC is noted: the Storage Write API takes the same text for both, and the wider type
+holds every value (https://cloud.google.com/bigquery/docs/supported-data-types).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app.schema.columns import Column, Kind, Mode
+from app.schema.layout import Layout, layout_of
+from app.schema.table import Table
+
+MAX_DESCRIPTION = 1_000
+# Legacy SQL's names, which the REST API still uses; it takes and may return either.
+_STANDARD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
+_KEEP = "declare it as the table has it, or under another name"
+_ANEW = "make the table anew"
+
+
+class LiveColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of the table: `kind` is its type's name in GoogleSQL, `limits` what stands in brackets after it."""
+
+    name: str
+    kind: str
+    mode: Mode
+    limits: str = ""
+    collation: str = ""
+    has_default: bool = False
+    fields: tuple["LiveColumn", ...] = ()
+
+
+class LiveTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A table as BigQuery has it.
+
+    `kind` is TABLE, VIEW, EXTERNAL, ...; `partition_type` is HOUR, DAY, MONTH, YEAR or RANGE, None without
+    partitions; `partition_column` is None where partitions go by the time of arrival.
+    """
+
+    kind: str
+    columns: tuple[LiveColumn, ...]
+    partition_type: str | None
+    partition_column: str | None
+    clustering: tuple[str, ...]
+    requires_partition_filter: bool
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One difference, where (a column's dotted path, or table, partitioning, clustering) and in a sentence."""
+
+    path: str
+    sentence: str
+    breaks: bool
+
+
+def live_table(resource: Mapping[str, Any]) -> LiveTable:
+    """Read the Table resource of the REST API, as `google.cloud.bigquery.Table.to_api_repr` returns it.
+
+    Raises:
+        KeyError: a column has no name or type.
+        ValueError: a column has a mode that BigQuery has not.
+    """
+    by_time, by_range = resource.get("timePartitioning"), resource.get("rangePartitioning")
+    partitions = by_time or by_range or {}
+    return LiveTable(
+        kind=resource.get("type") or "TABLE",
+        columns=_columns((resource.get("schema") or {}).get("fields") or ()),
+        partition_type=by_time.get("type", "DAY") if by_time else ("RANGE" if by_range else None),
+        partition_column=partitions.get("field"),
+        clustering=tuple((resource.get("clustering") or {}).get("fields") or ()),
+        # The member of `timePartitioning` is the older place of the same.
+        requires_partition_filter=bool(
+            resource.get("requirePartitionFilter") or partitions.get("requirePartitionFilter")
+        ),
+    )
+
+
+def _columns(fields: Iterable[Mapping[str, Any]]) -> tuple[LiveColumn, ...]:
+    return tuple(
+        LiveColumn(
+            name=field["name"],
+            kind=_STANDARD_NAMES.get(field["type"].upper(), field["type"].upper()),
+            mode=Mode((field.get("mode") or "NULLABLE").upper()),
+            limits=", ".join(str(field[limit]) for limit in ("maxLength", "precision", "scale") if field.get(limit)),
+            collation=field.get("collation") or "",
+            has_default=bool(field.get("defaultValueExpression")),
+            fields=_columns(field.get("fields") or ()),
+        )
+        for field in fields
+    )
+
+
+def differences(table: Table, live: LiveTable) -> list[Difference]:
+    """Return how `live` differs from what `table` declares, in the declaration's order; empty when it does not."""
+    if live.kind != "TABLE":
+        text = f"It is of the type {live.kind}, to which nothing can be appended: {_ANEW}."
+        return [Difference("table", text, breaks=True)]
+    return [*_column_differences(table.columns, live.columns, ""), *_layout_differences(layout_of(table), live)]
+
+
+def _column_differences(
+    declared: tuple[Column, ...], live: tuple[LiveColumn, ...], prefix: str
+) -> Iterator[Difference]:
+    remaining = {column.name.lower(): column for column in live}  # BigQuery's names do not differ in case alone
+    for column in declared:
+        path, there = prefix + column.name, remaining.pop(column.name.lower(), None)
+        if there is None:
+            yield _missing(path, column)
+            continue
+        yield from _mode_differences(path, column, there)
+        yield from _type_differences(path, column, there)
+        if column.kind is Kind.STRUCT and there.kind == Kind.STRUCT.value:
+            yield from _column_differences(column.fields, there.fields, f"{path}.")
+    for there in remaining.values():
+        yield _undeclared(prefix + there.name, there)
+
+
+def _missing(path: str, column: Column) -> Difference:
+    declared = f"{path} is missing from the table; the declaration says {column.mode.value} {column.kind.value}: "
+    if column.mode is Mode.REQUIRED:
+        return Difference(
+            path,
+            f"{declared}BigQuery adds no REQUIRED column to a table, so declare it optional and add it, or {_ANEW}.",
+            breaks=True,
+        )
+    return Difference(path, f"{declared}add it with Terraform.", breaks=True)
+
+
+def _undeclared(path: str, there: LiveColumn) -> Difference:
+    what = f"{path} is {there.mode.value} {there.kind} in the table and not declared"
+    if there.mode is Mode.REQUIRED and not there.has_default:
+        return Difference(
+            path, f"{what}, so no row would have a value for it: declare it, or relax it to NULLABLE.", breaks=True
+        )
+    filled = "its default" if there.has_default else "empty"
+    return Difference(path, f"{what}: it stays {filled} in new rows.", breaks=False)
+
+
+def _mode_differences(path: str, column: Column, there: LiveColumn) -> Iterator[Difference]:
+    if column.mode is there.mode:
+        return
+    what = f"{path} is {there.mode.value} in the table and {column.mode.value} in the declaration"
+    if Mode.REPEATED in (column.mode, there.mode):
+        yield Difference(path, f"{what}, and stays so: {_KEEP}.", breaks=True)
+    elif there.mode is Mode.REQUIRED:
+        yield Difference(path, f"{what}: relax it to NULLABLE with Terraform.", breaks=True)
+    else:
+        yield Difference(path, f"{what}: every new row has a value, older ones may not.", breaks=False)
+
+
+def _type_differences(path: str, column: Column, there: LiveColumn) -> Iterator[Difference]:
+    what = f"{path} is {there.kind} in the table and {column.kind.value} in the declaration"
+    if (column.kind, there.kind) == (Kind.NUMERIC, "BIGNUMERIC"):
+        yield Difference(path, f"{what}: the wider type holds every value.", breaks=False)
+    elif there.kind != column.kind.value:
+        yield Difference(path, f"{what}, and stays so: {_KEEP}.", breaks=True)
+    if there.limits:
+        yield Difference(
+            path,
+            f"{path} is {there.kind}({there.limits}) in the table and {column.kind.value} without limits in the "
+            "declaration, so good values would be refused or rounded: take the limits away.",
+            breaks=True,
+        )
+    if there.collation:
+        yield Difference(
+            path,
+            f"{path} is compared by the collation {there.collation}, so values that differ would pass for the same: "
+            f"{_ANEW}, without one.",
+            breaks=True,
+        )
+
+
+def _layout_differences(declared: Layout, live: LiveTable) -> Iterator[Difference]:
+    wanted = _partitions(declared.partition_type, declared.partition_column)
+    found = _partitions(live.partition_type, live.partition_column)
+    if found.lower() != wanted.lower():
+        text = f"The table has {found}; the declaration says {wanted}. This cannot be changed: {_ANEW}."
+        yield Difference("partitioning", text, breaks=True)
+    elif declared.require_partition_filter and not live.requires_partition_filter:
+        text = "The table takes queries without a partition filter, which may read all of it: require one."
+        yield Difference("partitioning", text, breaks=False)
+    if [name.lower() for name in live.clustering] != [name.lower() for name in declared.clustering]:
+        text = (
+            f"The table is clustered by {_names(live.clustering)}; the declaration says by "
+            f"{_names(declared.clustering)}: change it with Terraform, which needs no new table."
+        )
+        yield Difference("clustering", text, breaks=True)
+
+
+def _partitions(partition_type: str | None, column: str | None) -> str:
+    if partition_type is None:
+        return "no partitions"
+    return f"partitions by {partition_type} of {column or 'the time of arrival'}"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def describe(found: Sequence[Difference]) -> str:
+    """Return `found` as one line of at most MAX_DESCRIPTION characters, saying how many did not fit."""
+    line = ""
+    for position, difference in enumerate(found):
+        rest = f" And {len(found) - position} more."
+        if len(line) + len(difference.sentence) + len(rest) >= MAX_DESCRIPTION:
+            return (line + rest).strip()
+        line += f" {difference.sentence}"
+    return line.strip()
+
+
+def report(found: Sequence[Difference]) -> str:
+    """Return `found` as lines, those that break first; each ends with a line feed."""
+    ordered = sorted(found, key=lambda difference: not difference.breaks)
+    return "".join(f"  {'breaks' if each.breaks else 'noted '}  {each.sentence}\n" for each in ordered)

@@ -1,0 +1,24 @@
+"""Reading the records of a message, with limits that no test means to meet."""
+
+import msgspec
+
+from app.ingest.envelope import Message
+from app.ingest.records import Limits, RecordReader
+from app.ingest.rejects import Reject
+from app.schema.table import records_table
+
+ROOMY = Limits(
+    max_decompressed_bytes=2**24,
+    max_records_per_message=1_000,
+    max_record_bytes=2**22,
+    max_message_bytes=2**26,
+    max_row_bytes=2**23,
+)
+
+
+def rejected(record_type: type[msgspec.Struct], payload: bytes) -> list[Reject]:
+    """Return the rejects of a message of one record that holds nothing else."""
+    reader = RecordReader(records_table(record_type), lambda record, _: msgspec.json.encode(record), ROOMY)
+    rows, rejects = reader.read(Message(key="1:0", data=payload, content_type="application/x-ndjson", message_id="1"))
+    assert not rows
+    return rejects

@@ -1,0 +1,216 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.record import Record
+from app.schema.__main__ import DEFAULT_RECORD, main
+from app.schema.bigquery import bigquery_schema
+from app.schema.table import records_table, rejects_table
+from examples.flights.record import Flight
+from tests.table_server import TableServer, found, refused, resource_of, serving_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+FITTING = {
+    "records": found(resource_of(records_table(Record))),
+    "records_rejected": found(resource_of(rejects_table())),
+}
+
+
+def _environ(server: TableServer, **more: str) -> dict[str, str]:
+    return {
+        "SLUICE_BIGQUERY_REST_URL": server.url,
+        "SLUICE_BIGQUERY_PROJECT": "my-project",
+        "SLUICE_BIGQUERY_DATASET": "events",
+        **more,
+    }
+
+
+def _run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does, with no other setting of the service."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "app.schema", *arguments],
+        cwd=ROOT,
+        env=clean | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_tables_that_fit_are_said_to() -> None:
+    """Both tables are looked at, and the status is 0."""
+    with serving_tables(FITTING) as server:
+        ran = _run(_environ(server), "diff")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == "my-project.events.records: fits\nmy-project.events.records_rejected: fits\n"
+
+
+def test_the_environments_other_settings_do_not_matter() -> None:
+    """Settings of the service that would be refused, or are unknown to it, do not keep a user from looking."""
+    with serving_tables(FITTING) as server:
+        ran = _run(_environ(server, SLUICE_HOST="sluice.example", SLUICE_FUTURE="1", SLUICE_SETTLE_S="1"), "diff")
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def _flights_of_last_year() -> dict[str, Any]:
+    """Return a table of flights that was made before its record type changed."""
+    resource = resource_of(records_table(Flight), requirePartitionFilter=False)
+    fields = {field["name"]: field for field in resource["schema"]["fields"]}
+    del fields["tail_number"]
+    fields["distance_miles"]["type"] = "INTEGER"
+    resource["schema"]["fields"] = [*fields.values(), {"name": "gate", "type": "STRING", "mode": "NULLABLE"}]
+    return resource
+
+
+def test_the_document_shows_what_is_printed() -> None:
+    """docs/schema-changes.md has the very lines, and the status is 1."""
+    with serving_tables({"records": found(_flights_of_last_year())}) as server:
+        ran = _run(_environ(server, SLUICE_RECORD="examples.flights.record:Flight"), "diff")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert f"\n```text\n{ran.stdout}```\n" in (ROOT / "docs/schema-changes.md").read_text(encoding="utf-8")
+
+
+def test_the_documents_commands_work_as_written(tmp_path: Path) -> None:
+    """Every line of docs/schema-changes.md that runs `app.schema` does, one after another, in a shell."""
+    document = (ROOT / "docs/schema-changes.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", document, re.MULTILINE | re.DOTALL)
+    lines = [
+        line.strip() for block in blocks for line in block.splitlines() if "SLUICE" in line or "app.schema" in line
+    ]
+    assert len(lines) == 3
+    script = "\n".join(["set -e", *lines]).replace(".venv/bin/python", f"'{sys.executable}'")
+    flights = {**FITTING, "records": found(resource_of(records_table(Flight)))}
+    with serving_tables(flights) as server:
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "SLUICE_BIGQUERY_REST_URL": server.url}
+        ran = subprocess.run(
+            ["sh", "-c", script], cwd=tmp_path, env=environ, capture_output=True, check=False, timeout=60
+        )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    printed = json.loads((tmp_path / "records.schema.json").read_bytes())
+    assert printed == bigquery_schema(records_table(Flight))
+
+
+def test_what_cannot_be_looked_at_is_one_line() -> None:
+    """Where nobody listens the status is 2, with the reason on stderr."""
+    with serving_tables({}) as server:
+        environ = _environ(server)
+    ran = _run(environ, "diff")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    url = environ["SLUICE_BIGQUERY_REST_URL"]
+    assert ran.stderr == f"UNREACHABLE: {url} (SLUICE_BIGQUERY_REST_URL) cannot be reached: Connection refused\n"
+
+
+def test_the_options_stand_before_the_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--project` and `--dataset` say where; no variable is needed then but the emulator's address."""
+    with serving_tables(FITTING) as server:
+        environ = {"SLUICE_BIGQUERY_REST_URL": server.url, "SLUICE_BIGQUERY_DATASET": "other"}
+        assert main(["diff", "--project", "p", "--dataset", "d"], DEFAULT_RECORD, environ) == 0
+        assert server.asked == [
+            "/bigquery/v2/projects/p/datasets/d/tables/records",
+            "/bigquery/v2/projects/p/datasets/d/tables/records_rejected",
+        ]
+    assert "p.d.records: fits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--rejects", "diff"], ["diff", "--rejects"]])
+def test_the_rejects_can_be_looked_at_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`--rejects` leaves out the other table, and its record type is not even loaded."""
+    with serving_tables(FITTING) as server:
+        assert main(arguments, "no.such:Type", _environ(server)) == 0
+    assert capsys.readouterr().out == "my-project.events.records_rejected: fits\n"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_another_record_type_is_compared(capsys: pytest.CaptureFixture[str], *, before: bool) -> None:
+    """`--record` may stand on either side of `diff`."""
+    option = ["--record", "examples.flights.record:Flight"]
+    with serving_tables(FITTING) as server:
+        assert main([*option, "diff"] if before else ["diff", *option], DEFAULT_RECORD, _environ(server)) == 1
+    assert "breaks  carrier is missing from the table" in capsys.readouterr().out
+
+
+def test_what_is_noted_does_not_fail_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipeline goes on when the table has only more than the declaration."""
+    resource = resource_of(rejects_table(), requirePartitionFilter=False)
+    with serving_tables({"records_rejected": found(resource)}) as server:
+        assert main(["diff", "--rejects"], DEFAULT_RECORD, _environ(server)) == 0
+    verdict, noted = capsys.readouterr().out.splitlines()
+    assert verdict == "my-project.events.records_rejected: fits (1 noted)"
+    assert noted.startswith("  noted   The table takes queries without a partition filter")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message", "words"),
+    [
+        (404, "notFound", "Not found: Dataset my-project:events", "NOT_FOUND: there is no dataset events"),
+        (404, "notFound", "Not found: Project my-project", "NOT_FOUND: there is no project my-project"),
+        (403, "accessDenied", "Access Denied: x", "PERMISSION_DENIED: no permission to look at"),
+        (500, "internalError", "Oops", "UNREACHABLE: http://127.0.0.1:"),
+    ],
+)
+def test_only_a_missing_table_is_a_difference(
+    status: int, reason: str, message: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Anything else that keeps the command from looking has the status 2, also after a table was looked at."""
+    answers = {**FITTING, "records_rejected": refused(status, reason, message)}
+    with serving_tables(answers) as server:
+        assert main(["diff"], DEFAULT_RECORD, _environ(server)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "my-project.events.records: fits\n"
+    assert printed.err.startswith(words)
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({}, "which tables? Give --project, or set SLUICE_BIGQUERY_PROJECT"),
+        ({"SLUICE_BIGQUERY_PROJECT": "p"}, "Give --dataset, or set SLUICE_BIGQUERY_DATASET"),
+        (
+            {
+                "SLUICE_BIGQUERY_PROJECT": "p",
+                "SLUICE_BIGQUERY_DATASET": "d",
+                "SLUICE_BIGQUERY_REST_URL": "localhost:9050",
+            },
+            "SLUICE_BIGQUERY_REST_URL: expected",
+        ),
+        (
+            {"SLUICE_BIGQUERY_PROJECT": "p", "SLUICE_BIGQUERY_DATASET": "d", "SLUICE_BIGQUERY_URL": "x"},
+            "unknown setting SLUICE_BIGQUERY_URL",
+        ),
+    ],
+)
+def test_settings_that_do_not_say_where_are_an_error(
+    environ: dict[str, str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is asked, the status is 2 and one line says what to set."""
+    assert main(["diff"], DEFAULT_RECORD, environ) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_without_the_extra_the_command_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the client libraries are not installed, a line says what is missing."""
+    monkeypatch.setitem(sys.modules, "app.bigquery", None)
+    assert main(["diff", "--project", "p", "--dataset", "d"], DEFAULT_RECORD) == 2
+    assert capsys.readouterr().err.startswith("diff needs this package's extra `cloud`: ")
+
+
+def test_the_help_says_what_the_status_means(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` stands on its own: what is compared, with what rights, and how it ends."""
+    with pytest.raises(SystemExit):
+        main(["diff", "--help"], DEFAULT_RECORD)
+    shown = capsys.readouterr().out
+    for words in ("change nothing", "exit status: 0", "roles/bigquery.metadataViewer", "SLUICE_BIGQUERY_PROJECT"):
+        assert words in shown

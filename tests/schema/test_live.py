@@ -1,0 +1,244 @@
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from google.cloud import bigquery
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import Meta
+
+from app.record import Record
+from app.schema.columns import Mode, flat
+from app.schema.live import MAX_DESCRIPTION, Difference, describe, differences, live_table, report
+from app.schema.table import Table, records_table, rejects_table
+from examples.flights.record import Flight
+from tests.schema.values import Field, every_form, field_lists, struct_of
+from tests.table_server import resource_of
+
+
+class _Money(msgspec.Struct):
+    amount: Decimal
+    currency: str | None = None
+
+
+class _Order(msgspec.Struct):
+    id: Annotated[str, Meta(extra={"sluice": ["id"]})]
+    count: int
+    total: Decimal
+    note: str | None = None
+    tags: list[str] = []
+    paid: _Money | None = None
+    parts: list[_Money] = []
+
+
+ORDERS = records_table(_Order)
+EVERYTHING = records_table(struct_of("Everything", every_form()))
+TABLES = [records_table(Record), rejects_table(), records_table(Flight), ORDERS, EVERYTHING]
+_OTHER_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
+Edit = Callable[[dict[str, Any]], Any]
+
+
+def _fields(resource: dict[str, Any], path: str) -> tuple[list[dict[str, Any]], int]:
+    """Return the list that holds the column at `path`, and its place there."""
+    holder: dict[str, Any] = resource["schema"]
+    for name in path.split("."):
+        fields = holder["fields"]
+        (place,) = (place for place, field in enumerate(fields) if field["name"] == name)
+        holder = fields[place]
+    return fields, place
+
+
+def _set(path: str, **members: Any) -> Edit:
+    def edit(resource: dict[str, Any]) -> None:
+        fields, place = _fields(resource, path)
+        fields[place].update(members)
+
+    return edit
+
+
+def _drop(path: str) -> Edit:
+    def edit(resource: dict[str, Any]) -> None:
+        fields, place = _fields(resource, path)
+        del fields[place]
+
+    return edit
+
+
+def _add(within: str = "", **members: Any) -> Edit:
+    def edit(resource: dict[str, Any]) -> None:
+        holder = resource["schema"]
+        if within:
+            fields, place = _fields(resource, within)
+            holder = fields[place]
+        holder["fields"].append({"name": "extra", "type": "STRING", **members})
+
+    return edit
+
+
+def _replace(**members: Any) -> Edit:
+    return lambda resource: resource.update(members)
+
+
+def _without(member: str) -> Edit:
+    return lambda resource: resource.pop(member)
+
+
+def _found(edit: Edit) -> list[Difference]:
+    resource = resource_of(ORDERS)
+    edit(resource)
+    return differences(ORDERS, live_table(resource))
+
+
+BREAKING = [
+    (_drop("note"), "note", "note is missing from the table; the declaration says NULLABLE STRING: add it"),
+    (_drop("tags"), "tags", "the declaration says REPEATED STRING: add it"),
+    (_drop("count"), "count", "REQUIRED INT64: BigQuery adds no REQUIRED column to a table"),
+    (_drop("paid.currency"), "paid.currency", "paid.currency is missing"),
+    (_drop("parts"), "parts", "the declaration says REPEATED STRUCT"),
+    (_set("count", type="FLOAT"), "count", "FLOAT64 in the table and INT64 in the declaration, and stays so"),
+    (_set("total", type="STRING"), "total", "STRING in the table and NUMERIC in the declaration"),
+    (_set("ingest_time", type="DATETIME"), "ingest_time", "DATETIME in the table and TIMESTAMP"),
+    (_set("parts.amount", type="FLOAT"), "parts.amount", "parts.amount is FLOAT64"),
+    (_set("paid", type="JSON", fields=[]), "paid", "JSON in the table and STRUCT in the declaration"),
+    (_set("note", mode="REQUIRED"), "note", "REQUIRED in the table and NULLABLE in the declaration: relax it"),
+    (_set("paid.currency", mode="REQUIRED"), "paid.currency", "relax it to NULLABLE"),
+    (_set("note", mode="REPEATED"), "note", "REPEATED in the table and NULLABLE in the declaration, and stays"),
+    (_set("count", mode="REPEATED"), "count", "REPEATED in the table and REQUIRED in the declaration, and stays"),
+    (_set("tags", mode="NULLABLE"), "tags", "NULLABLE in the table and REPEATED in the declaration, and stays"),
+    (_set("tags", mode="REQUIRED"), "tags", "REQUIRED in the table and REPEATED in the declaration, and stays"),
+    (_set("note", maxLength="10"), "note", "STRING(10) in the table"),
+    (_set("total", precision="10", scale="2"), "total", "NUMERIC(10, 2) in the table"),
+    (_set("note", collation="und:ci"), "note", "compared by the collation und:ci"),
+    (_add(mode="REQUIRED"), "extra", "no row would have a value for it: declare it, or relax it to NULLABLE"),
+    (_add("paid", mode="REQUIRED"), "paid.extra", "no row would have a value"),
+    (_without("timePartitioning"), "partitioning", "has no partitions; the declaration says partitions by HOUR of"),
+    (_replace(timePartitioning={"type": "DAY", "field": "ingest_time"}), "partitioning", "by DAY of ingest_time"),
+    (_replace(timePartitioning={"field": "ingest_time"}), "partitioning", "by DAY of ingest_time"),
+    (_replace(timePartitioning={"type": "HOUR", "field": "publish_time"}), "partitioning", "HOUR of publish_time"),
+    (_replace(timePartitioning={"type": "HOUR"}), "partitioning", "by HOUR of the time of arrival"),
+    (
+        _replace(timePartitioning=None, rangePartitioning={"field": "count", "range": {}}),
+        "partitioning",
+        "by RANGE of count",
+    ),
+    (_without("clustering"), "clustering", "clustered by nothing; the declaration says by id"),
+    (_replace(clustering={"fields": ["note"]}), "clustering", "clustered by note; the declaration says by id"),
+    (_replace(clustering={"fields": ["id", "note"]}), "clustering", "clustered by id, note"),
+    (_replace(type="VIEW"), "table", "of the type VIEW, to which nothing can be appended"),
+]
+NOTED = [
+    (_add(mode="NULLABLE"), "extra", "NULLABLE STRING in the table and not declared: it stays empty in new rows"),
+    (_add(), "extra", "NULLABLE STRING"),
+    (_add(mode="REPEATED"), "extra", "REPEATED STRING"),
+    (_add("parts", mode="NULLABLE"), "parts.extra", "parts.extra is NULLABLE"),
+    (_add(mode="REQUIRED", defaultValueExpression="'x'"), "extra", "it stays its default in new rows"),
+    (_set("count", mode="NULLABLE"), "count", "NULLABLE in the table and REQUIRED in the declaration"),
+    (_set("paid.amount", mode="NULLABLE"), "paid.amount", "every new row has a value, older ones may not"),
+    (_set("total", type="BIGNUMERIC"), "total", "the wider type holds every value"),
+    (_without("requirePartitionFilter"), "partitioning", "takes queries without a partition filter"),
+]
+TOLERATED: list[Edit] = [
+    _set("note", description="by somebody else"),
+    _set("note", policyTags={"names": ["x"]}),
+    _set("note", name="NOTE"),
+    _set("paid.amount", name="Amount"),
+    _replace(clustering={"fields": ["ID"]}),
+    _replace(timePartitioning={"type": "HOUR", "field": "ingest_time", "expirationMs": "86400000"}),
+    _replace(
+        requirePartitionFilter=None,
+        timePartitioning={"type": "HOUR", "field": "Ingest_Time", "requirePartitionFilter": True},
+    ),
+    _without("type"),
+    lambda resource: resource["schema"]["fields"].reverse(),
+]
+
+
+@pytest.mark.parametrize(
+    ("edit", "path", "words", "breaks"),
+    [*((*case, True) for case in BREAKING), *((*case, False) for case in NOTED)],
+)
+def test_a_difference_is_found_and_weighed(edit: Edit, path: str, words: str, *, breaks: bool) -> None:
+    """One change of the table is one difference, which says where, what, and whether appends stop for it."""
+    (difference,) = _found(edit)
+    assert (difference.path, difference.breaks) == (path, breaks)
+    assert words in difference.sentence
+    assert difference.sentence.endswith(".")
+    assert "\n" not in difference.sentence
+
+
+@pytest.mark.parametrize("edit", TOLERATED)
+def test_what_does_not_matter_is_no_difference(edit: Edit) -> None:
+    """Descriptions, expiry, the order of columns and the case of names are nobody's concern."""
+    assert _found(edit) == []
+
+
+def test_several_differences_come_in_the_declarations_order() -> None:
+    """Of one column, mode and type are told apart; the layout comes last."""
+
+    def edit(resource: dict[str, Any]) -> None:
+        _set("tags", type="INT64", mode="NULLABLE")(resource)
+        _drop("count")(resource)
+        _without("clustering")(resource)
+
+    assert [difference.path for difference in _found(edit)] == ["count", "tags", "tags", "clustering"]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.record_type.__name__))
+def test_a_table_made_through_the_official_client_fits(table: Table) -> None:
+    """What google-cloud-bigquery makes of the resource and gives back has no differences."""
+    made = bigquery.Table.from_api_repr(resource_of(table))
+    assert differences(table, live_table(made.to_api_repr())) == []
+
+
+def _as_others_write_it(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write a schema with GoogleSQL's names, lower-case modes, and none where it is NULLABLE."""
+    written = []
+    for field in fields:
+        other = {**field, "type": _OTHER_NAMES.get(field["type"], field["type"]).lower(), "name": field["name"].upper()}
+        other["mode"] = None if field["mode"] == "NULLABLE" else field["mode"].lower()
+        if "fields" in field:
+            other["fields"] = _as_others_write_it(field["fields"])
+        written.append(other)
+    return written
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(field_lists(), st.data())
+def test_any_declaration_fits_its_own_table_and_no_other(fields: list[Field], data: st.DataObject) -> None:
+    """A table made as declared fits, however its schema is written; without any one column it does not."""
+    table = records_table(struct_of("Declared", fields))
+    resource = resource_of(table)
+    assert differences(table, live_table(resource)) == []
+    resource["schema"]["fields"] = _as_others_write_it(resource["schema"]["fields"])
+    assert differences(table, live_table(resource)) == []
+
+    path, column = data.draw(st.sampled_from(flat(table.columns)))
+    resource = resource_of(table)
+    _drop(path)(resource)
+    (difference,) = differences(table, live_table(resource))
+    assert (difference.path, difference.breaks) == (path, True)
+    assert ("REQUIRED column" in difference.sentence) is (column.mode is Mode.REQUIRED)
+
+
+def test_a_description_says_everything_while_there_is_room() -> None:
+    """A few differences are told in full, on one line."""
+    found = [*_found(_drop("note")), *_found(_without("clustering"))]
+    assert describe(found) == " ".join(difference.sentence for difference in found)
+    assert describe([]) == ""
+
+
+@pytest.mark.parametrize(("count", "length"), [(500, 80), (2, 5_000), (1, 5_000), (12, 90), (11, 90)])
+def test_a_description_is_bounded(count: int, length: int) -> None:
+    """However many there are, the line stays short, and says how many it leaves out."""
+    line = describe([Difference("x", "s" * length, breaks=True)] * count)
+    told = line.count("s" * length)
+    assert len(line) <= MAX_DESCRIPTION
+    assert line.endswith(f"And {count - told} more.") is (told < count)
+
+
+def test_a_report_has_a_line_for_each_and_the_worst_first() -> None:
+    """What breaks stands above what is noted."""
+    lines = report([*_found(_add()), *_found(_drop("note"))]).splitlines()
+    assert [line.split()[:2] for line in lines] == [["breaks", "note"], ["noted", "extra"]]
