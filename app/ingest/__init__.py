@@ -7,7 +7,16 @@
     decode and validate   records             Message -> rows and rejects
     append                writer, batcher     group commit over the Appender seam; wait until durable
                           verdict             what follows each outcome: the decisions
+                          standing, watch     how each table stands, by its appends and by looks at it
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
 `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what could not be stored.
+
+Behind the Appender seam are app.embedded, and BigQuery:
+
+    one append            storage_write       encode, choose a connection, stamp, send, understand the answer
+    rows                  proto_rows          a record -> a protobuf row, encoded once
+    connections           connections         one to N by load, closed when idle; connection: one AppendRows stream
+    answers               answers             what a response, or the end of a stream, means
+    the live table        table_check         does it fit the declaration, and if not, which sink state is that
 """

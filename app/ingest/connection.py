@@ -34,6 +34,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", -1),
 )
 
+_Entry = tuple[asyncio.Future[Outcome], int]
+"""A request in flight: who waits for its answer, and its size in bytes."""
+
 
 class Connection:
     """One stream to the default stream of one table, on a channel of its own.
@@ -49,8 +52,8 @@ class Connection:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the stream has ended, whoever ended it."""
         self._channel, self._stream, self._descriptor, self._trace_id = channel, stream, descriptor, trace_id
-        self._in_flight: deque[tuple[asyncio.Future[Outcome], int]] = deque()
-        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._in_flight: deque[_Entry] = deque()
+        self._outbox: asyncio.Queue[tuple[Any, _Entry]] = asyncio.Queue()
         # Not the client's append_rows: its retry would run the call again with requests that were sent already.
         append_rows: Any = BigQueryWriteGrpcAsyncIOTransport(channel=channel).append_rows
         self._call = append_rows(metadata=(("x-goog-request-params", f"write_stream={stream}"),))
@@ -76,9 +79,10 @@ class Connection:
         request.proto_rows.rows.serialized_rows.extend(rows)
         size = sum(map(len, rows))
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._in_flight.append((answer, size))
+        entry = (answer, size)
+        self._in_flight.append(entry)
         self.bytes_in_flight += size
-        self._outbox.put_nowait(request)
+        self._outbox.put_nowait((request, entry))
         try:
             return await answer
         except asyncio.CancelledError:
@@ -98,7 +102,11 @@ class Connection:
     async def _send(self) -> None:
         first = True
         while True:
-            request = await self._outbox.get()
+            request, entry = await self._outbox.get()
+            if entry[0].done():  # given up before it was sent, so its stamp is too old to be sent at all
+                self._in_flight.remove(entry)
+                self.bytes_in_flight -= entry[1]
+                continue
             if first:  # the schema is remembered by the server for the life of the stream
                 request.proto_rows.writer_schema.proto_descriptor.CopyFrom(self._descriptor)
                 request.default_missing_value_interpretation = (
