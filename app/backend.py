@@ -73,6 +73,7 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     async def close() -> None:
         for appender in appenders.values():
             await appender.close()
+        runner.close()
         access.close()
 
     return Backend(appenders=appenders, runner=runner, close=close)

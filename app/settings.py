@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from app.settings_rules import disagreements
+
 PREFIX = "SLUICE_"
 MIB, GIB = 1024**2, 1024**3
-# Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON a byte may become six.
-ENVELOPE_BYTES = 1_000_000
 _BASE_URL = "^https?://[^/]+$"
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
@@ -197,89 +197,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         variable = PREFIX + name.upper()
         variable = variable if variable in environ else "PORT"
         raise SettingsError(f"{variable}: {message[:1].lower()}{message[1:]}") from None
-    problems = [
-        *_clock_problems(settings),
-        *_size_problems(settings),
-        *_access_problems(settings, environ),
-        *_bigquery_problems(settings),
-    ]
+    problems = disagreements(settings, environ)
     if problems:
         raise SettingsError("; ".join(problems))
     return settings
-
-
-def _clock_problems(s: Settings) -> list[str]:
-    """Check the clocks that must agree, each against the ones it leans on."""
-    settled_s = s.append_deadline_s + s.late_commit_margin_s + s.clock_skew_s
-    inequalities = [
-        (
-            s.append_deadline_s < s.request_budget_s,
-            f"SLUICE_APPEND_DEADLINE_S ({s.append_deadline_s:g}) must be below SLUICE_REQUEST_BUDGET_S "
-            f"({s.request_budget_s:g}): a message outlives at least one attempt",
-        ),
-        (
-            s.request_budget_s < s.ack_deadline_s,
-            f"SLUICE_REQUEST_BUDGET_S ({s.request_budget_s:g}) must be below SLUICE_ACK_DEADLINE_S "
-            f"({s.ack_deadline_s:g}): the answer must come before Pub/Sub gives up",
-        ),
-        (
-            s.settle_s >= settled_s,
-            f"SLUICE_SETTLE_S ({s.settle_s:g}) must be at least {settled_s:g}, the sum of SLUICE_APPEND_DEADLINE_S, "
-            "SLUICE_LATE_COMMIT_MARGIN_S and SLUICE_CLOCK_SKEW_S: a later commit would be missed by readers",
-        ),
-        (
-            s.settle_s < 60,
-            f"SLUICE_SETTLE_S ({s.settle_s:g}) must be below 60: records are to be visible within a minute",
-        ),
-        (
-            s.dedupe_lookback_s >= s.retry_backoff_max_s + s.ack_deadline_s,
-            f"SLUICE_DEDUPE_LOOKBACK_S ({s.dedupe_lookback_s:g}) must be at least "
-            f"{s.retry_backoff_max_s + s.ack_deadline_s:g}, the sum of SLUICE_RETRY_BACKOFF_MAX_S and "
-            "SLUICE_ACK_DEADLINE_S: a redelivery can come that late",
-        ),
-    ]
-    return [problem for holds, problem in inequalities if not holds]
-
-
-def _size_problems(s: Settings) -> list[str]:
-    if s.max_record_bytes + ENVELOPE_BYTES > s.max_batch_bytes:
-        return [
-            f"SLUICE_MAX_RECORD_BYTES ({s.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "
-            f"SLUICE_MAX_BATCH_BYTES ({s.max_batch_bytes}): a record and its envelope must fit in one append"
-        ]
-    return []
-
-
-def _access_problems(s: Settings, environ: Mapping[str, str]) -> list[str]:
-    problems = []
-    if not s.api_principals and not s.is_loopback:  # whatever the roles: ingest has POST /v1/records
-        problems.append(
-            f"SLUICE_API_PRINCIPALS is empty, which leaves /v1 open: name who may use it, or listen on 127.0.0.1 "
-            f"(SLUICE_HOST is {s.host})"
-        )
-    both = sorted(set(s.push_principals) & set(s.api_principals))
-    if both:
-        problems.append(
-            f"{', '.join(both)} stands in both SLUICE_PUSH_PRINCIPALS and SLUICE_API_PRINCIPALS: those who push "
-            "may only push"
-        )
-    if s.platform_iam == "trust" and "K_SERVICE" not in environ:
-        problems.append("SLUICE_PLATFORM_IAM=trust is for Cloud Run only, and this process does not run there")
-    return problems
-
-
-def _bigquery_problems(s: Settings) -> list[str]:
-    if s.backend != "bigquery":
-        return []
-    examples = {
-        "bigquery_project": (s.bigquery_project, "my-project"),
-        "bigquery_dataset": (s.bigquery_dataset, "events"),
-    }
-    return [
-        f"{PREFIX}{name.upper()} must be set when {PREFIX}BACKEND is bigquery, for example {example}"
-        for name, (value, example) in examples.items()
-        if not value
-    ]
 
 
 def settings_table() -> str:

@@ -19,7 +19,8 @@ from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.schema.table import REJECTS, Table
-from app.settings import ENVELOPE_BYTES, Settings
+from app.settings import Settings
+from app.settings_rules import ENVELOPE_BYTES
 from app.telemetry import Counters
 
 _log = logging.getLogger("sluice.ingest")
