@@ -60,17 +60,19 @@ class Process(msgspec.Struct):
 
     process: asyncio.subprocess.Process
     url: str
+    said: list[str] = []
+    """The lines of its log that were read."""
 
     async def line_with(self, words: str) -> str:
         """Read the log up to a line that contains `words`, and return it."""
         assert self.process.stdout is not None
-        seen = []
+        begun = len(self.said)
         async with asyncio.timeout(30):
             while line := (await self.process.stdout.readline()).decode():
-                seen.append(line)
+                self.said.append(line)
                 if words in line:
                     return line
-        raise AssertionError(f"the process ended without saying {words!r}: {''.join(seen)}")
+        raise AssertionError(f"the process ended without saying {words!r}: {''.join(self.said[begun:])}")
 
     async def kill(self) -> None:
         """End it as a crash does."""

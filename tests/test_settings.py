@@ -94,6 +94,17 @@ def test_a_value_of_the_wrong_type_names_its_variable(name: str, value: str) -> 
     assert str(refused.value).startswith(f"SLUICE_{name.upper()}: ")
 
 
+def test_bigquery_needs_to_be_told_where() -> None:
+    """Both are named at once, with an example; nothing is guessed from credentials."""
+    with pytest.raises(SettingsError) as refused:
+        _load(backend="bigquery")
+    assert "SLUICE_BIGQUERY_PROJECT must be set" in str(refused.value)
+    assert "SLUICE_BIGQUERY_DATASET must be set" in str(refused.value)
+    assert _load(backend="bigquery", bigquery_project="p", bigquery_dataset="d").backend == "bigquery"
+    with pytest.raises(SettingsError, match=r"^SLUICE_BIGQUERY_REST_URL: "):
+        _load(bigquery_rest_url="bigquery.googleapis.com")
+
+
 def test_a_port_of_the_wrong_type_names_port() -> None:
     """Where $PORT is what was read, it is what is named."""
     with pytest.raises(SettingsError, match=r"^PORT: expected `int`"):

@@ -1,0 +1,94 @@
+"""The real process, set up wrongly: one readable message for each table, a named state, and no traceback."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.record import Record
+from app.schema.table import records_table, rejects_table
+from tests.process import serving
+from tests.table_server import Answer, found, no_table, refused, resource_of, serving_tables
+
+RECORDS, REJECTS = records_table(Record), rejects_table()
+GOOD = {table.name: found(resource_of(table)) for table in (RECORDS, REJECTS)}
+FOREIGN = found(resource_of(records_table(msgspec.defstruct("Other", [("id", int), ("colour", str)]))))
+DENIED = refused(403, "accessDenied", "Access Denied: Table my-project:events.records: Permission bigquery.tables.get")
+
+
+@contextmanager
+def bigquery(answers: Mapping[str, Answer], **changed: str) -> Iterator[dict[str, str]]:
+    """Play BigQuery's description of tables; give the settings that lead there."""
+    with serving_tables(dict(answers)) as server:
+        yield {
+            "backend": "bigquery",
+            "bigquery_project": "my-project",
+            "bigquery_dataset": "events",
+            "bigquery_rest_url": server.url,
+            "bigquery_storage_url": "http://127.0.0.1:1",
+        } | changed
+
+
+@pytest.mark.parametrize(
+    ("answers", "changed", "state", "words"),
+    [
+        (GOOD | {"records": no_table("records")}, {}, "NOT_FOUND", ["my-project.events.records", "SLUICE_BIGQUERY"]),
+        (
+            dict.fromkeys(GOOD, refused(404, "notFound", "Not found: Project my-project")),
+            {},
+            "NOT_FOUND",
+            ["no project my-project", "SLUICE_BIGQUERY_PROJECT"],
+        ),
+        (GOOD | {"records": FOREIGN}, {}, "SCHEMA_MISMATCH", ["timestamp", "python -m app.schema diff"]),
+        (GOOD, {"record": "examples.flights.record:Flight"}, "SCHEMA_MISMATCH", ["carrier"]),
+        (GOOD | {"records": DENIED}, {}, "PERMISSION_DENIED", ["roles/bigquery.dataEditor"]),
+        (GOOD, {"bigquery_rest_url": "http://127.0.0.1:1"}, "UNREACHABLE", ["http://127.0.0.1:1"]),
+        (
+            GOOD,
+            {"bigquery_rest_url": "https://127.0.0.1:1"},
+            "PERMISSION_DENIED",
+            ["/no/such/key.json", "GOOGLE_APPLICATION_CREDENTIALS"],
+        ),
+    ],
+    ids=["table", "project", "foreign table", "record type", "permission", "address", "credentials"],
+)
+async def test_a_wrong_set_up_is_told_once_by_name_and_does_not_end_the_process(
+    answers: Mapping[str, Answer],
+    changed: Mapping[str, str],
+    state: str,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever reads the log knows what is wrong and where to look; the platform does not restart it in a loop."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/key.json")
+    with bigquery(answers, **changed) as settings:
+        async with serving(Path("unused"), **settings) as (service, client):
+            ready: dict[str, Any] = {}
+            while ready.get("sinks", {}).get("records", {}).get("state") in {None, "ACTIVE"}:
+                ready = (await client.get("/health/ready?strict=1")).json()
+            assert ready["sinks"]["records"]["state"] == state
+            assert all(word in ready["sinks"]["records"]["detail"] for word in words), ready["sinks"]["records"]
+            assert (await client.get("/health/ready?strict=1")).status_code == 503
+            assert await service.terminate() == 0
+            assert service.process.stdout is not None
+            log = service.said + (await service.process.stdout.read()).decode().splitlines()
+            warnings = [msgspec.json.decode(line) for line in log if '"WARNING"' in line or '"ERROR"' in line]
+            about = [each["message"] for each in warnings if each["message"].startswith("table records:")]
+            assert len(about) == 1, about
+            assert state in about[0]
+            assert "Traceback" not in "".join(log)
+
+
+async def test_with_everything_right_nothing_is_said() -> None:
+    """The state is ACTIVE, strictly."""
+    with bigquery(GOOD) as settings:
+        async with serving(Path("unused"), **settings) as (service, client):
+            answer = await client.get("/health/ready?strict=1")
+            assert {sink["state"] for sink in answer.json()["sinks"].values()} == {"ACTIVE"}
+            assert await service.terminate() == 0
+            assert service.process.stdout is not None
+            log = "".join(service.said) + (await service.process.stdout.read()).decode()
+            assert "WARNING" not in log
