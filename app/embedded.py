@@ -6,11 +6,8 @@ connection of its own. DuckDB blocks the thread that calls it, so calls run in t
 """
 
 import asyncio
-import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +15,13 @@ import duckdb
 import msgspec
 
 from app.clock import Clock
+from app.embedded_queries import Queries
 from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
-from app.query.runner import Query, Scalar
+from app.query.instants import SECOND_US
+from app.query.runner import Query
 from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_insert, duckdb_type, quote
 from app.schema.table import Table
-
-_READERS = 3  # queries at once; more would only share the same two or four cores
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are UTC without saying so
 
 
 class StoreError(Exception):
@@ -35,6 +31,9 @@ class StoreError(Exception):
 class EmbeddedStore:
     """The tables of one DuckDB file. It is an Appender per table (`appender`) and a QueryRunner."""
 
+    # Where rows lie dense, a longer slice sorts rows that the page never shows; and a query costs next to nothing.
+    first_slice_us = 10 * SECOND_US
+
     def __init__(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
@@ -42,10 +41,7 @@ class EmbeddedStore:
         self._in_flight_us: dict[str, dict[int, None]] = {table.name: {} for table in tables}
         # One writing thread: batches of two tables never wait for each other's locks, and stamps stay in order.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duckdb-append")
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="duckdb-query")
-        self._cursors: queue.SimpleQueue[duckdb.DuckDBPyConnection] = queue.SimpleQueue()
-        for _ in range(_READERS):
-            self._cursors.put(connection.cursor())
+        self._queries = Queries(connection)
 
     @classmethod
     def open(cls, path: str, tables: Sequence[Table], clock: Clock) -> "EmbeddedStore":
@@ -107,25 +103,11 @@ class EmbeddedStore:
 
     async def rows(self, query: Query) -> list[dict[str, Any]]:
         """Return all rows of `query`, in its order."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._query, query)
+        return await self._queries.rows(query)
 
-    def _query(self, query: Query) -> list[dict[str, Any]]:
-        parameters = {name: _bound(name, value) for name, value in query.parameters.items()}
-        cursor = self._cursors.get()
-        try:
-            cursor.execute(_to_duckdb(query.sql), parameters)
-            columns = [(name, _converter(type_)) for name, type_, *_ in cursor.description or ()]
-            fetched = cursor.fetchall()
-        finally:
-            self._cursors.put(cursor)
-        names = [name for name, _ in columns]
-        converters = [(name, convert) for name, convert in columns if convert is not None]
-        rows = [dict(zip(names, values, strict=True)) for values in fetched]
-        for row in rows:
-            for name, convert in converters:
-                if (value := row[name]) is not None:
-                    row[name] = convert(value)
-        return rows
+    def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
+        return self._queries.arrow(query)
 
     def horizon_us(self, table: str) -> int:
         """Return the oldest stamp in flight, or else now: the store's settle time is 0."""
@@ -134,14 +116,14 @@ class EmbeddedStore:
     def close(self) -> None:
         """Wait for what runs and close the file."""
         self._writer.shutdown()
-        self._readers.shutdown()
+        self._queries.close()
         self._connection.close()
 
 
 class EmbeddedAppender:
     """The Appender of one table of an EmbeddedStore."""
 
-    concurrency = 1  # a second batch would only wait for the same thread
+    concurrency = eager = 1  # a second batch would only wait for the same thread
 
     def __init__(self, store: EmbeddedStore, table: Table) -> None:
         self._store, self._table, self._insert_sql = store, table.name, duckdb_insert(table)
@@ -153,6 +135,13 @@ class EmbeddedAppender:
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Stamp `rows`, append them as one, and say what became of them."""
         return await self._store.append(self._table, self._insert_sql, rows)
+
+    async def check(self) -> SetupError | None:
+        """Find nothing: the tables were compared with the declaration when the file was opened."""
+        return None
+
+    async def close(self) -> None:
+        """Do nothing: the store is closed as a whole."""
 
 
 _json = msgspec.json.Encoder()
@@ -186,54 +175,3 @@ def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | No
             if there != declared
         ]
     return ", ".join(sorted(differences)) or None
-
-
-@lru_cache(256)
-def _to_duckdb(sql: str) -> str:
-    """Render a query of BigQuery's dialect for DuckDB."""
-    from sqlglot import transpile  # noqa: PLC0415 - a third of a second that start-up need not wait for
-
-    return transpile(sql, read="bigquery", write="duckdb")[0]
-
-
-def _bound(name: str, value: Scalar) -> Scalar | datetime:
-    if name.endswith("_us") and isinstance(value, int):
-        return _EPOCH + timedelta(microseconds=value)
-    return value
-
-
-def _converter(type_: Any) -> Callable[[Any], Any] | None:
-    """Return what makes of a value of DuckDB's `type_` the one the QueryRunner promises; None: nothing to do."""
-    match str(type_), type_.id:
-        case "JSON", _:
-            return _raw_json
-        case _, "timestamp":
-            return _in_utc
-        case _, "list":
-            item = _converter(type_.children[0][1])
-            return item and partial(_convert_list, item)
-        case _, "struct":
-            fields = [(name, convert) for name, child in type_.children if (convert := _converter(child)) is not None]
-            return partial(_convert_struct, fields) if fields else None
-        case _:
-            return None
-
-
-def _raw_json(value: str) -> msgspec.Raw:
-    return msgspec.Raw(value.encode())
-
-
-def _in_utc(value: datetime | str) -> datetime | str:
-    # What Python has no datetime for, DuckDB hands out as text; one such row must not fail its page.
-    return value if isinstance(value, str) else value.replace(tzinfo=UTC)
-
-
-def _convert_list(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
-    return [None if value is None else convert(value) for value in values]
-
-
-def _convert_struct(fields: list[tuple[str, Callable[[Any], Any]]], value: dict[str, Any]) -> dict[str, Any]:
-    for name, convert in fields:
-        if value[name] is not None:
-            value[name] = convert(value[name])
-    return value

@@ -69,6 +69,22 @@ CATALOGUE: dict[str, ProblemKind] = {
         "The store could not confirm in time",
         "Nothing is lost: try again with the same Idempotency-Key.",
     ),
+    "query_too_expensive": ProblemKind(
+        422,
+        "The query would read too much",
+        "Ask for a shorter window, nearer to now; whoever runs the service can raise the limit.",
+    ),
+    "query_timeout": ProblemKind(
+        504, "The query took too long", "Try again, with a shorter window or a smaller `limit`."
+    ),
+    "store_busy": ProblemKind(
+        503, "The store takes no more queries just now", "Try again after `Retry-After` seconds."
+    ),
+    "store_unavailable": ProblemKind(
+        503,
+        "The store cannot be queried just now",
+        "Try again after `Retry-After` seconds; whoever runs the service finds the cause in its log.",
+    ),
     "draining": ProblemKind(503, "This instance is shutting down", "Try again at once; another instance answers."),
     "internal": ProblemKind(500, "The service failed", "Try again; if it persists, report the time and the path."),
 }

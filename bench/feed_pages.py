@@ -134,7 +134,7 @@ class Reader:
         ahead = (since_us, after.ingest_us + 1) if shape.descending else (after.ingest_us, until_us)
         rows: list[Any] = []
         wanted = shape.limit + 1
-        for part in feed_slices(*ahead, descending=shape.descending):
+        for part in feed_slices(*ahead, descending=shape.descending, first_us=EmbeddedStore.first_slice_us):
             parameters: dict[str, Scalar] = {
                 "from_us": part.from_us,
                 "to_us": part.to_us,

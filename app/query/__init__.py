@@ -4,7 +4,11 @@ parameters            params, instants      text -> a window, a position, a page
 position              cursor                opaque text <-> where a reader stands
 plan                  slices                window -> the adaptive slices a page reads
 SQL                   sql                   BigQuery's dialect; keyset, copies found and left out
-run                   runner                the QueryRunner seam (app.embedded here)
+run                   runner                the QueryRunner seam: app.embedded, or bigquery
+on BigQuery           bigquery, jobs        threads and who waits; guards, short-query mode, cancelling
+                      cells, failures       answers -> values; errors -> what they mean
+                      storage_read          exports, as Arrow
 page                  feed                  slices until the page is full, next and resume cursors
 answer                endpoints, formats    JSON or NDJSON, cursors in headers too; `openapi` describes them
+                      departure, problems   a client that hangs up; a store that gives no answer
 """

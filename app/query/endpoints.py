@@ -14,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from app import paths
 from app.clock import Clock
 from app.errors import CATALOGUE, ProblemError, problem_responses
+from app.query.departure import unless_departed
 from app.query.feed import Feed, Page
 from app.query.formats import MEDIA_TYPES, RowFormat, choose_format
 from app.query.instants import DAY_US, SECOND_US, clamp
@@ -34,6 +35,7 @@ from app.query.params import (
     parse_page_request,
     parse_versions,
 )
+from app.query.problems import answered
 from app.query.runner import QueryRunner
 from app.reading import METHODS, operation_ids, read_response
 from app.schema.columns import Column
@@ -46,6 +48,11 @@ _PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
     401: "No token, or not a valid one.",
     403: "The caller may not do that.",
+}
+_STORE_PROBLEMS = {
+    422: "The query would read too much: ask for a shorter window.",
+    503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
+    504: "The query took too long.",
 }
 _Request = Request[Any, Any, Any]
 
@@ -179,10 +186,10 @@ def _page_route(path: str, name: str, summary: str, description: str, pages: _Pa
         summary=summary,
         description=description,
         tags=["query"],
-        responses=problem_responses(_PROBLEMS),
+        responses=problem_responses({**_PROBLEMS, **_STORE_PROBLEMS}),
     )
     async def read_page(request: _Request) -> Response[bytes]:
-        return await pages.answer(request)
+        return await unless_departed(request, answered(pages.answer(request)))
 
     return read_page
 
@@ -198,15 +205,15 @@ def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
         summary="Read one record",
         description="The latest version of the record with this id, as soon as it is stored; or all its versions.",
         tags=["query"],
-        responses=problem_responses({**_PROBLEMS, 404: "There is no record with this id."}),
+        responses=problem_responses({**_PROBLEMS, 404: "There is no record with this id.", **_STORE_PROBLEMS}),
     )
     async def read_record(request: _Request) -> Response[bytes]:
-        return await records.answer(request)
+        return await unless_departed(request, answered(records.answer(request)))
 
     # An id may hold slashes; the route above ends at the first.
     @route(paths.RECORDS + "/{record_id:str}/{rest:path}", http_method=METHODS, include_in_schema=False)
     async def read_record_with_slashes(request: _Request) -> Response[bytes]:
-        return await records.answer(request)
+        return await unless_departed(request, answered(records.answer(request)))
 
     return [read_record, read_record_with_slashes]
 

@@ -73,7 +73,7 @@ class Feed:
             ProblemError: `invalid_cursor`, or `invalid_parameter` for an order that is not the cursor's.
         """
         walk = self._walk(request, horizon_us)
-        slices = feed_slices(*_ahead(walk), descending=walk.descending)
+        slices = feed_slices(*_ahead(walk), descending=walk.descending, first_us=self._runner.first_slice_us)
         rows = await self._read(slices, request.limit + 1, walk.after, descending=walk.descending)
         more = len(rows) > request.limit
         del rows[request.limit :]
@@ -94,7 +94,8 @@ class Feed:
         rows: list[Row] = []
         for part in look_up_slices(window.since_us, window.until_us):
             parameters = self._parameters(part, limit - len(rows)) | {"id": record_id}
-            rows += await self._runner.rows(Query(sql=self._look_up_sql, parameters=parameters))
+            query = Query(sql=self._look_up_sql, parameters=parameters, purpose="look_up")
+            rows += await self._runner.rows(query)
             if len(rows) == limit:
                 break
         return rows

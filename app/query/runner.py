@@ -1,18 +1,18 @@
 """The seam on the way out: what runs a query over the store."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-Scalar = str | int | float | bool | bytes | None
+Scalar = str | int | float | bool | bytes  # not None, which has no type: the text says IS NULL instead
 
 
 Purpose = Literal["page", "look_up", "export"]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A query in BigQuery's dialect.
+    """A query in BigQuery's dialect; it names tables without their dataset.
 
     `parameters` are named (`@name` in the text). An instant is passed as integer microseconds under a name
     that ends in `_us` and is a TIMESTAMP in the text. `purpose` says which limits it runs under.
@@ -24,11 +24,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryError(Exception):
-    """A query gave no answer; its subclasses say why."""
+    """A query gave no answer; its subclasses say why. Its text is for the log: it may name projects and tables."""
 
 
 class QueryTooExpensiveError(QueryError):
-    """The query would read more than it may; nothing was billed. `needed_bytes` is None where nobody says."""
+    """The query would need more than it may; nothing was billed. `needed_bytes` is None where nobody says."""
 
     def __init__(self, limit_bytes: int, needed_bytes: int | None) -> None:
         super().__init__(f"the query would read {needed_bytes or 'more than'} of {limit_bytes} bytes allowed")
@@ -44,7 +44,7 @@ class QueryTimeoutError(QueryError):
 
 
 class StoreBusyError(QueryError):
-    """The store asks for fewer queries."""
+    """The store asks for fewer queries, or too many are waiting here already."""
 
 
 class StoreUnavailableError(QueryError):
@@ -58,7 +58,8 @@ class QueryRunner(Protocol):
     msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL. `first_slice_us` is the
     stretch of time that is worth a query of its own: where a query is cheap, a short one.
 
-    `rows` and `arrow` raise a QueryError; cancelling either gives the query up in the store too.
+    `rows` and `arrow` raise a QueryError; cancelling `rows`, or closing what `arrow` returned, gives the query up
+    in the store too. Anything else they raise is a defect of the query's text.
     """
 
     first_slice_us: int
@@ -71,6 +72,10 @@ class QueryRunner(Protocol):
         """Return the settled horizon of `table`: no row stamped earlier will become visible later."""
         ...
 
-    def arrow(self, query: Query) -> AsyncIterator[bytes]:
-        """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
+    def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream.
+
+        Columns are Arrow's counterparts: a TIMESTAMP is timestamp[us, UTC], NUMERIC decimal128(38, 9), JSON a string.
+        The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format.
+        """
         ...

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from app.query.instants import DAY_US, HOUR_US, SECOND_US
+from app.query.instants import DAY_US, HOUR_US
 
-_FIRST_US = 10 * SECOND_US  # where rows lie dense, a longer slice sorts rows that the page never shows
 _GROWTH = 6
 
 
@@ -22,9 +21,12 @@ class Slice(msgspec.Struct, frozen=True):
     to_us: int
 
 
-def feed_slices(since_us: int, until_us: int, *, descending: bool) -> Iterator[Slice]:
-    """Yield the slices of [since_us, until_us), the ones to be read first first; none of them exceeds a day."""
-    return _slices(since_us, until_us, descending=descending, first_us=_FIRST_US, longest_us=DAY_US)
+def feed_slices(since_us: int, until_us: int, *, descending: bool, first_us: int) -> Iterator[Slice]:
+    """Yield the slices of [since_us, until_us), the ones to be read first first; none of them exceeds a day.
+
+    They begin at `first_us`, what the store says is worth a query (`QueryRunner.first_slice_us`).
+    """
+    return _slices(since_us, until_us, descending=descending, first_us=first_us, longest_us=DAY_US)
 
 
 def look_up_slices(since_us: int, until_us: int) -> Iterator[Slice]:

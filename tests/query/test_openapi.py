@@ -6,8 +6,8 @@ import pytest
 
 from app.query.openapi import row_schema
 from app.schema.columns import columns_of
-from tests.query.service import Client
-from tests.query.shelf import RECORDS
+from tests.contract.service import Client
+from tests.contract.stores import RECORDS
 from tests.query.test_formats import Everything
 
 
@@ -32,6 +32,8 @@ def test_the_openapi_document_describes_each_route(client: Client, path: str, na
         assert operation["operationId"] == operation_id
         assert [parameter["name"] for parameter in operation.get("parameters", [])] == parameters
         assert {"200", "400", "401", "403"} <= set(operation["responses"])
+        asks_the_store = path != "/v1/problems"
+        assert ({"422", "503", "504"} <= set(operation["responses"])) == asks_the_store
         assert operation["summary"]
         assert operation["description"]
 

@@ -11,7 +11,8 @@ from sqlglot import exp
 
 from app.query.runner import Query, Scalar
 from app.query.sql import look_up_sql, page_sql
-from tests.query.shelf import RECORDS, REJECTS, T0_US, Put, Shelf
+from tests.contract.shelf import Put, Shelf
+from tests.contract.stores import RECORDS, REJECTS, T0_US
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {
@@ -59,7 +60,7 @@ def test_the_embedded_engine_runs_it(shelf: Shelf, shape: str) -> None:
     """Rendered for DuckDB and with its parameters bound, each query gives the rows after the given place."""
     shelf.put([Put(T0_US, "a"), Put(T0_US + 1, "b")])
     query = Query(sql=SHAPES[shape], parameters={k: v for k, v in _PARAMETERS.items() if f"@{k}" in SHAPES[shape]})
-    keys = [row["delivery_key"] for row in shelf.run(shelf.store.rows(query))]
+    keys = [row["delivery_key"] for row in shelf.run(shelf.store.runner.rows(query))]
     assert keys == _KEYS[shape]
 
 

@@ -1,0 +1,110 @@
+"""BigQuery behind the QueryRunner.
+
+Google's client library blocks, so its calls run in threads of their own, never on the event loop. What limits a
+query (bytes, time) is in `jobs`; here is who waits for it: whoever stops waiting, or has waited too long, has the job
+cancelled, too.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from google.cloud.bigquery import Client
+
+from app.bigquery import Access
+from app.clock import Clock
+from app.query import jobs
+from app.query.failures import query_error
+from app.query.instants import HOUR_US, SECOND_US
+from app.query.jobs import Run
+from app.query.runner import Query, QueryError, QueryTimeoutError, StoreBusyError
+from app.query.storage_read import read_table
+from app.settings import Settings
+
+_THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
+_Result = TypeVar("_Result")
+_log = logging.getLogger("sluice.query")
+
+
+class BigQueryRunner:
+    """Runs queries over the tables of one dataset."""
+
+    # A query bills at least 10 MB a table, and the tables have a partition an hour: less is not cheaper.
+    first_slice_us = HOUR_US
+
+    def __init__(self, access: Access, settings: Settings, clock: Clock) -> None:
+        self._access, self._settings, self._clock = access, settings, clock
+        self._settle_us = round(settings.settle_s * SECOND_US)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bigquery-query")
+        # Apart from the queries: when all of those wait, one that is given up must still reach BigQuery.
+        self._cancelling = ThreadPoolExecutor(2, thread_name_prefix="bigquery-cancel")
+        self._bounded: Client | None = None
+
+    async def rows(self, query: Query) -> list[dict[str, Any]]:
+        """Return all rows of `query`, in its order."""
+        return await self._run(query, jobs.run_for_rows)
+
+    def horizon_us(self, table: str) -> int:
+        """Return now less the settle time: no instance commits an older stamp any more."""
+        return self._clock.now_us() - self._settle_us
+
+    async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
+        table_path = await self._run(query, jobs.run_for_table)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._access.load)
+            async with aclosing(read_table(self._access, table_path)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except Exception as failure:  # named here, or let through
+            self._raise_named(failure, query)
+            raise
+
+    def close(self) -> None:
+        """Begin nothing more. What still runs has nobody who waits for it, and ends by its own timeouts."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._cancelling.shutdown(wait=False)
+
+    async def _run(self, query: Query, how: Callable[..., _Result]) -> _Result:
+        """Run `how` in a thread; when its caller gives up or the time is over, its job is cancelled."""
+        run, timeout_s = Run(), jobs.timeout_s(query.purpose, self._settings)
+        work = self._threads.submit(self._in_thread, how, query, run)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.wrap_future(work)
+        except TimeoutError:
+            if not run.begun:
+                raise StoreBusyError(f"all {_THREADS} threads for queries were busy for {timeout_s:g} s") from None
+            raise QueryTimeoutError(timeout_s) from None
+        finally:
+            job = run.give_up()  # without an effect on one that is done
+            if job is not None:
+                self._cancelling.submit(jobs.cancel, self._client(), job)
+
+    def _in_thread(self, how: Callable[..., _Result], query: Query, run: Run) -> _Result:
+        try:
+            return how(self._client(), query, self._access.place, self._settings, run)
+        except Exception as failure:  # named here, or let through
+            self._raise_named(failure, query)
+            raise
+
+    def _client(self) -> Client:
+        client = self._access.client()
+        if client is not self._bounded:
+            jobs.bound_connections(client, _THREADS)
+            self._bounded = client
+        return client
+
+    def _raise_named(self, failure: Exception, query: Query) -> None:
+        """Raise the QueryError that `failure` means, if it means one."""
+        named: QueryError | None = query_error(
+            failure,
+            self._access.place,
+            limit_bytes=jobs.max_bytes_billed(query.purpose, self._settings),
+            timeout_s=jobs.timeout_s(query.purpose, self._settings),
+        )
+        if named is not None:
+            raise named from failure

@@ -1,0 +1,88 @@
+"""Turn the cells of BigQuery's REST answers into values.
+
+Every cell travels as text: https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/getQueryResults, with
+timestamps as integer microseconds (`useInt64Timestamp`), which is exact. The client library's own conversion parses
+JSON columns, and so loses how their numbers were written; here they stay the text they are.
+"""
+
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+_Decode = Callable[[Any], Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Field(Protocol):
+    """A column of a result, as the client library describes it; `field_type` has standard or legacy SQL's name."""
+
+    name: str
+    field_type: str
+    mode: str
+    fields: Sequence["Field"]
+
+
+def row_decoder(fields: Sequence[Field]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what turns a row of an answer into values by column name.
+
+    Raises:
+        ValueError: a column's type has no value that a QueryRunner could promise.
+    """
+    columns = [(field.name, _decoder(field)) for field in fields]
+
+    def decode(row: dict[str, Any]) -> dict[str, Any]:
+        return {name: decode_cell(cell["v"]) for (name, decode_cell), cell in zip(columns, row["f"], strict=True)}
+
+    return decode
+
+
+def _decoder(field: Field) -> _Decode:
+    kind = field.field_type.upper()
+    if kind in {"RECORD", "STRUCT"}:
+        item: _Decode = row_decoder(field.fields)
+    elif kind in _SCALARS:
+        item = _SCALARS[kind]
+    else:
+        raise ValueError(f"the column {field.name} is {kind}, which no record type has")
+    return _list_decoder(item) if field.mode == "REPEATED" else _nullable_decoder(item)
+
+
+def _nullable_decoder(item: _Decode) -> _Decode:
+    def decode(value: Any) -> Any:
+        return None if value is None else item(value)
+
+    return decode
+
+
+def _list_decoder(item: _Decode) -> _Decode:
+    def decode(values: list[dict[str, Any]] | None) -> list[Any]:
+        return [item(value["v"]) for value in values or ()]  # a list that is NULL was stored as an empty one
+
+    return decode
+
+
+def _timestamp(text: str) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(text))
+
+
+def _json(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+_SCALARS: dict[str, _Decode] = {
+    "BOOL": lambda text: text.lower() == "true",
+    "INT64": int,
+    "FLOAT64": float,  # knows NaN, Infinity and -Infinity by these names
+    "NUMERIC": Decimal,
+    "STRING": str,
+    "BYTES": b64decode,
+    "TIMESTAMP": _timestamp,
+    "DATE": date.fromisoformat,
+    "TIME": time.fromisoformat,
+    "JSON": _json,
+}
+_SCALARS |= {"BOOLEAN": _SCALARS["BOOL"], "INTEGER": _SCALARS["INT64"], "FLOAT": _SCALARS["FLOAT64"]}

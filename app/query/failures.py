@@ -1,0 +1,87 @@
+"""Say what a failure of BigQuery's client means for the caller of a query.
+
+google.api_core.GoogleAPICallError   BigQuery answered with an error: by its reason, else by its status
+    RetryError                       it kept failing: by the last failure
+requests, google.auth                no answer at all: StoreUnavailableError
+TimeoutError                         the client gave up waiting: QueryTimeoutError
+
+Reasons and statuses: https://cloud.google.com/bigquery/docs/error-messages. What is left, above all `invalidQuery`,
+is a defect of ours and no QueryError.
+"""
+
+import re
+
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import GoogleAuthError
+from requests.exceptions import RequestException
+
+from app.bigquery import AccessError, Place
+from app.query.runner import (
+    QueryError,
+    QueryTimeoutError,
+    QueryTooExpensiveError,
+    StoreBusyError,
+    StoreUnavailableError,
+)
+
+_NEEDED = re.compile(r"bytes billed: \d+\. (\d+) or higher required")
+_TOO_EXPENSIVE = {"bytesBilledLimitExceeded", "billingTierLimitExceeded", "resourcesExceeded"}
+_BUSY = {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded"}
+_UNAVAILABLE = {
+    "accessDenied",
+    "backendError",
+    "billingNotEnabled",
+    "internalError",
+    "jobBackendError",
+    "jobInternalError",
+    "notFound",
+    "tableUnavailable",
+}
+
+
+def query_error(failure: Exception, place: Place, *, limit_bytes: int, timeout_s: float) -> QueryError | None:
+    """Return the QueryError that `failure` means, or None where it is a defect of the query."""
+    if isinstance(failure, RetryError) and isinstance(failure.cause, Exception):
+        failure = failure.cause
+    match failure:
+        case TimeoutError():
+            found: QueryError | None = QueryTimeoutError(timeout_s)
+        case AccessError():
+            found = StoreUnavailableError(str(failure))
+        case GoogleAuthError():
+            found = StoreUnavailableError(f"the Google credentials are not accepted: {_first_line(failure)}")
+        case RequestException() | ConnectionError():
+            found = StoreUnavailableError(f"BigQuery cannot be reached at {place.rest_url}: {_first_line(failure)}")
+        case GoogleAPICallError():
+            found = _answered(failure, place, limit_bytes=limit_bytes, timeout_s=timeout_s)
+        case _:
+            found = None
+    return found
+
+
+def reason_of(failure: Exception) -> str:
+    """Return BigQuery's word for why a call failed; "" where it gave none."""
+    errors = getattr(failure, "errors", None) or [{}]
+    return str(errors[0].get("reason", "")) if isinstance(errors[0], dict) else ""
+
+
+def _answered(failure: GoogleAPICallError, place: Place, *, limit_bytes: int, timeout_s: float) -> QueryError | None:
+    reason, status = reason_of(failure), int(failure.code or 0)
+    message = f"BigQuery answered {status} {reason} for {place.project}.{place.dataset}: {_first_line(failure)}"
+    needed = _NEEDED.search(str(failure.message))
+    if reason in _TOO_EXPENSIVE or needed:
+        return QueryTooExpensiveError(limit_bytes, int(needed[1]) if needed else None)
+    if reason == "timeout" or status == 504 or "timed out" in str(failure.message):
+        return QueryTimeoutError(timeout_s)
+    if reason in _BUSY or status == 429:
+        return StoreBusyError(message)
+    if reason == "stopped":
+        return StoreUnavailableError(f"{message} (somebody cancelled the job)")
+    if reason in _UNAVAILABLE or status in {401, 403, 404} or status >= 500:
+        return StoreUnavailableError(message)
+    return None
+
+
+def _first_line(failure: Exception) -> str:
+    text = failure.message if isinstance(failure, GoogleAPICallError) else str(failure)
+    return str(text).strip().partition("\n")[0][:500]

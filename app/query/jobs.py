@@ -1,0 +1,243 @@
+"""The one place that makes BigQuery jobs, so that each carries its guards, and that runs them.
+
+A short query may be answered without any job ("short-query mode"): jobs.query waits _FIRST_ANSWER_MS for it. One that
+takes longer becomes a job, whose name the first answer tells; from then on it can be cancelled. Before that nothing
+can be: a query that is given up within its first two seconds is cancelled when they are over, or is done by then.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+from google.api_core.exceptions import Conflict, GoogleAPICallError
+from google.api_core.retry import Retry
+from google.cloud.bigquery import Client, DatasetReference, QueryJob, QueryJobConfig, ScalarQueryParameter
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError, ConnectionError  # noqa: A004 - requests' own
+
+from app.bigquery import Place
+from app.query.cells import row_decoder
+from app.query.failures import reason_of
+from app.query.instants import to_datetime
+from app.query.runner import Purpose, Query, Scalar
+from app.settings import Settings
+
+_FIRST_ANSWER_MS = 2_000
+_HTTP_TIMEOUT_S = 20.0  # of one call; jobs.getQueryResults waits 10 s by itself
+_RETRY_S = 5.0  # of one call; the library's own retries last ten minutes
+_CANCEL_TIMEOUT_S = 5.0
+# An export makes the table of its result before its first byte, and the client who waits for it knows.
+_EXPORT_TIMEOUT_FACTOR = 10
+_log = logging.getLogger("sluice.query")
+
+
+class GivenUpError(Exception):
+    """Nobody waits for the query any more."""
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """A job's full name."""
+
+    project: str
+    job_id: str
+    location: str | None
+
+
+class Run:
+    """One query's way through BigQuery, seen from the thread that runs it and from the one that may give it up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._given_up = self._stopped = False
+        self._job: Reference | None = None
+        self.begun = False
+
+    def give_up(self) -> Reference | None:
+        """Let no further call begin; return the job that is to be cancelled now, if there is one."""
+        with self._lock:
+            self._given_up = True
+            return self._to_be_stopped()
+
+    def check(self) -> None:
+        """Raise GivenUpError once the run was given up."""
+        self.begun = True
+        if self._given_up:
+            raise GivenUpError
+
+    def note(self, job: Reference | None) -> Reference | None:
+        """Remember the job that runs now, None for none; return it if it is to be cancelled, which is said once."""
+        with self._lock:
+            self._job = job
+            return self._to_be_stopped() if self._given_up else None
+
+    def _to_be_stopped(self) -> Reference | None:
+        job = None if self._stopped else self._job
+        self._stopped = self._stopped or job is not None
+        return job
+
+
+def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
+    """Return what a query may read; an export is held to the same as a page."""
+    return settings.look_up_max_bytes_billed if purpose == "look_up" else settings.query_max_bytes_billed
+
+
+def timeout_s(purpose: Purpose, settings: Settings) -> float:
+    """Return how long a query may take."""
+    return settings.query_timeout_s * (_EXPORT_TIMEOUT_FACTOR if purpose == "export" else 1)
+
+
+def job_config(query: Query, place: Place, settings: Settings) -> QueryJobConfig:
+    """Return the configuration of the job of `query`, with all its guards."""
+    config = QueryJobConfig(
+        default_dataset=DatasetReference(place.project, place.dataset),
+        labels={"service": "sluice", "purpose": query.purpose},
+        maximum_bytes_billed=max_bytes_billed(query.purpose, settings),
+        query_parameters=[_parameter(name, value) for name, value in query.parameters.items()],
+        use_legacy_sql=False,
+        # Free, and never stale: BigQuery keeps no result of a table that changed or is being streamed to.
+        use_query_cache=True,
+    )
+    config.job_timeout_ms = round(timeout_s(query.purpose, settings) * 1000)
+    return config
+
+
+def _parameter(name: str, value: Scalar) -> ScalarQueryParameter:
+    match value:
+        case bool():
+            return ScalarQueryParameter(name, "BOOL", value)
+        case int() if name.endswith("_us"):
+            # Spelled out here: the library's own text of a datetime has no leading zeros in the year 1.
+            return ScalarQueryParameter(name, "TIMESTAMP", to_datetime(value).isoformat(sep=" "))
+        case int():
+            return ScalarQueryParameter(name, "INT64", value)
+        case float():
+            return ScalarQueryParameter(name, "FLOAT64", value)
+        case bytes():
+            return ScalarQueryParameter(name, "BYTES", value)  # type: ignore[arg-type] # the library encodes it
+        case str():
+            return ScalarQueryParameter(name, "STRING", value)
+
+
+def run_for_rows(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> list[dict[str, Any]]:
+    """Run `query` in short-query mode and return its rows. Blocks; raises what the client library raises.
+
+    Raises:
+        GivenUpError: the run was given up; its job, if it had become one, was told to stop.
+    """
+    resource = job_config(query, place, settings).to_api_repr()
+    # How long jobs.query waits. By its own argument the library would allow the HTTP call 0.25 s more, which a
+    # busy network exceeds.
+    resource["query"]["timeoutMs"] = _FIRST_ANSWER_MS
+    config: Any = QueryJobConfig.from_api_repr(resource)
+    found = client.query_and_wait(
+        query.sql,
+        job_config=config,
+        location=place.location,
+        project=place.project,
+        wait_timeout=timeout_s(query.purpose, settings),
+        retry=_Watch(client, run),
+        job_retry=None,  # type: ignore[arg-type] # documented: no restart of a failed job
+    )
+    decode: Callable[[dict[str, Any]], dict[str, Any]] = row_decoder(found.schema)
+    return [decode(row) for page in found.pages for row in page.raw_page.get("rows", ())]
+
+
+def run_for_table(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> str:
+    """Run `query` as a job and return the path of the temporary table of its result. Blocks, raises as above."""
+    reference = Reference(place.project, f"sluice_export_{uuid.uuid4()}", place.location)
+    run.note(reference)  # its name is ours, so it can be cancelled from the first moment
+    watch = _Watch(client, run)
+    try:
+        job = client.query(
+            query.sql,
+            job_config=job_config(query, place, settings),
+            job_id=reference.job_id,
+            location=place.location,
+            project=place.project,
+            retry=watch,
+            job_retry=None,
+            timeout=_HTTP_TIMEOUT_S,
+        )
+    except Conflict:  # an attempt whose answer was lost had begun it
+        job = cast(
+            "QueryJob", client.get_job(reference.job_id, project=place.project, location=place.location, retry=watch)
+        )
+    job.result(retry=watch, timeout=timeout_s(query.purpose, settings))
+    run.note(None)
+    table = job.destination
+    return f"projects/{table.project}/datasets/{table.dataset_id}/tables/{table.table_id}"
+
+
+def cancel(client: Client, job: Reference) -> None:
+    """Tell BigQuery to stop `job`. Blocks; a failure is logged and has no other effect: the job has its own timeout."""
+    try:
+        client.cancel_job(
+            job.job_id,
+            project=job.project,
+            location=job.location,
+            retry=None,  # type: ignore[arg-type] # documented: no retry
+            timeout=_CANCEL_TIMEOUT_S,
+        )
+    except Exception as error:  # whatever it is: see above
+        _log.warning("could not cancel the job %s: %s", job.job_id, str(error).partition("\n")[0])
+
+
+def bound_connections(client: Client, threads: int) -> None:
+    """Let no HTTP call of `client` take longer than _HTTP_TIMEOUT_S, and keep a connection for each thread."""
+    adapter = _BoundedAdapter(pool_connections=threads, pool_maxsize=threads)
+    for scheme in ("https://", "http://"):
+        client._http.mount(scheme, adapter)  # noqa: SLF001 - the library has no setting for either
+
+
+class _BoundedAdapter(HTTPAdapter):
+    def send(self, request: Any, **options: Any) -> Any:  # type: ignore[override] # requests names all of them
+        """Send `request` with a timeout, which the library leaves out or raises to two minutes."""
+        options["timeout"] = min(options.get("timeout") or _HTTP_TIMEOUT_S, _HTTP_TIMEOUT_S)
+        return super().send(request, **options)
+
+
+class _Watch(Retry):
+    """Retries a call of the library's briefly, and sees each go out and come back: before and after, it may stop."""
+
+    def __init__(self, client: Client, run: Run) -> None:
+        super().__init__(predicate=_is_transient, initial=0.1, maximum=1.0, multiplier=2.0, timeout=_RETRY_S)
+        self._client, self._run = client, run
+
+    def __call__(self, func: Callable[..., Any], on_error: Callable[[Exception], Any] | None = None) -> Any:
+        """Wrap `func`, a call of the REST API that returns the answer's JSON."""
+
+        def attempt(*args: Any, **kwargs: Any) -> Any:
+            self._run.check()
+            return func(*args, **kwargs)
+
+        retried = super().__call__(attempt, on_error)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            answer = retried(*args, **kwargs)
+            abandoned = self._run.note(_running_job(answer))
+            if abandoned is not None:
+                cancel(self._client, abandoned)
+            self._run.check()
+            return answer
+
+        return watched
+
+
+def _running_job(answer: dict[str, Any]) -> Reference | None:
+    """Return the job that an answer of jobs.query, jobs.getQueryResults, jobs.get or jobs.insert says is running."""
+    reference = answer.get("jobReference") or {}
+    done = answer.get("jobComplete") or (answer.get("status") or {}).get("state") == "DONE"
+    if done or "jobId" not in reference:
+        return None
+    return Reference(reference["projectId"], reference["jobId"], reference.get("location"))
+
+
+def _is_transient(failure: BaseException) -> bool:
+    if isinstance(failure, ConnectionError | ChunkedEncodingError):
+        return True
+    if not isinstance(failure, GoogleAPICallError):
+        return False
+    return failure.code in {500, 502, 503} and reason_of(failure) in {"", "backendError", "internalError", "badGateway"}

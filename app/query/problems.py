@@ -1,0 +1,64 @@
+"""Say to a caller why a query gave no answer.
+
+Neither SQL nor the store's own words, which name projects, tables and accounts: those are in the log.
+"""
+
+import logging
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from app.errors import ProblemError
+from app.query.runner import (
+    QueryError,
+    QueryTimeoutError,
+    QueryTooExpensiveError,
+    StoreBusyError,
+)
+
+# BigQuery's own advice after a quota error is to wait seconds; an outage, or a missing table, lasts longer.
+_BUSY_RETRY_S = 5
+_UNAVAILABLE_RETRY_S = 30
+_Result = TypeVar("_Result")
+_log = logging.getLogger("sluice.query")
+
+
+async def answered(work: Awaitable[_Result]) -> _Result:
+    """Return what `work` returns.
+
+    Raises:
+        ProblemError: `work` raised a QueryError, which is logged.
+    """
+    try:
+        return await work
+    except QueryError as error:
+        _log.warning("no answer to a query: %s", error)
+        raise _problem(error) from error
+
+
+def _problem(error: QueryError) -> ProblemError:
+    match error:
+        case QueryTooExpensiveError():
+            return _too_expensive(error)
+        case QueryTimeoutError(timeout_s=timeout_s):
+            detail = f"the query was given up after {timeout_s:g} seconds"
+            return ProblemError("query_timeout", detail, members={"timeout_s": timeout_s})
+        case StoreBusyError():
+            detail = f"the store asks for fewer queries; try again in {_BUSY_RETRY_S} seconds"
+            return _later("store_busy", detail, _BUSY_RETRY_S)
+        case _:
+            detail = f"the store gives no answers at the moment; try again in {_UNAVAILABLE_RETRY_S} seconds"
+            return _later("store_unavailable", detail, _UNAVAILABLE_RETRY_S)
+
+
+def _too_expensive(error: QueryTooExpensiveError) -> ProblemError:
+    limit = error.limit_bytes
+    if error.needed_bytes is None:
+        detail = f"the query needs more than one may, which is to read {limit} bytes"
+        return ProblemError("query_too_expensive", detail, members={"limit_bytes": limit})
+    detail = f"the query would read {error.needed_bytes} bytes, and one may read {limit}"
+    members = {"limit_bytes": limit, "needed_bytes": error.needed_bytes}
+    return ProblemError("query_too_expensive", detail, members=members)
+
+
+def _later(code: str, detail: str, retry_s: int) -> ProblemError:
+    return ProblemError(code, detail, members={"retry_after_s": retry_s}, headers={"Retry-After": str(retry_s)})

@@ -1,0 +1,142 @@
+"""A BigQuery REST API that answers as it is told and remembers what it was asked, over a real socket."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from app.bigquery import Access, Place
+from app.clock import FakeClock
+from app.query.bigquery import BigQueryRunner
+from app.settings import Settings
+
+PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
+JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}
+NO_ROWS = {"jobComplete": True, "totalRows": "0", "schema": {"fields": []}}
+RUNNING = {"jobComplete": False, "jobReference": JOB}
+SETTINGS = Settings(backend="bigquery", bigquery_project=PROJECT, bigquery_dataset=DATASET, bigquery_location=LOCATION)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A request that came in: `what` is the method of the API, such as `jobs.query`."""
+
+    what: str
+    path: str
+    parameters: dict[str, list[str]]
+    body: dict[str, Any]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An answer that is an error."""
+
+    status: int
+    reason: str
+    message: str = "said the store"
+
+
+Answer = dict[str, Any] | Refusal
+Script = Callable[[Call], Answer]
+
+
+class RestServer:
+    """The API. `script` answers each call; `calls` has them in the order they came."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.script: Script = lambda _: NO_ROWS
+        self.answer_to_cancel: Answer = {"job": {"jobReference": JOB}}
+        self._came = threading.Condition()
+        self.url = ""
+
+    def answer(self, call: Call) -> Answer:
+        """Remember `call`, and answer it."""
+        with self._came:
+            self.calls.append(call)
+            self._came.notify_all()
+        return self.answer_to_cancel if call.what == "jobs.cancel" else self.script(call)
+
+    def wait_for(self, what: str) -> Call:
+        """Wait until a call of `what` has come, and return the first."""
+        with self._came:
+            assert self._came.wait_for(lambda: what in self.seen(), timeout=30), self.seen()
+        return next(call for call in self.calls if call.what == what)
+
+    def seen(self) -> list[str]:
+        """Return what was called."""
+        return [call.what for call in self.calls]
+
+    def settings(self, **changed: Any) -> Settings:
+        """Return settings of a service over this API."""
+        return msgspec.structs.replace(SETTINGS, bigquery_rest_url=self.url, **changed)
+
+    def runner(self, **changed: Any) -> BigQueryRunner:
+        """Return a runner over this API."""
+        settings = self.settings(**changed)
+        return BigQueryRunner(Access(Place.of(settings)), settings, FakeClock())
+
+
+@contextmanager
+def serving() -> Iterator[RestServer]:
+    """Serve on a free port until the block ends."""
+    api = RestServer()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    api.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(api: RestServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self._answer(json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}"))
+
+        def do_GET(self) -> None:
+            self._answer({})
+
+        def _answer(self, body: dict[str, Any]) -> None:
+            split = urlsplit(self.path)
+            call = Call(_method(self.command, split.path), split.path, parse_qs(split.query), body)
+            answer = api.answer(call)
+            status, content = (answer.status, _error(answer)) if isinstance(answer, Refusal) else (200, answer)
+            encoded = json.dumps(content).encode()
+            try:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(encoded)))
+                self.end_headers()
+                self.wfile.write(encoded)
+            except OSError:  # the caller did not wait
+                self.close_connection = True
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+def _method(verb: str, path: str) -> str:
+    collection, *rest = path.removeprefix(f"/bigquery/v2/projects/{PROJECT}/").split("/")
+    if collection == "queries":
+        return "jobs.getQueryResults" if rest else "jobs.query"
+    if collection == "jobs":
+        return "jobs.cancel" if rest[-1:] == ["cancel"] else "jobs.insert" if verb == "POST" else "jobs.get"
+    return path
+
+
+def _error(refusal: Refusal) -> dict[str, Any]:
+    detail = {"reason": refusal.reason, "message": refusal.message, "domain": "global"}
+    return {"error": {"code": refusal.status, "message": refusal.message, "errors": [detail]}}

@@ -1,0 +1,160 @@
+"""A client that hangs up ends what is done for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from litestar import Litestar, Request, Response, get
+
+from app.errors import EXCEPTION_HANDLERS
+from app.query.departure import unless_departed
+from tests.process import free_port
+
+
+class Work:
+    """Something that takes until it is let go, and knows how it ended."""
+
+    def __init__(self) -> None:
+        self.begun, self.go, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.cancelled = False
+
+    async def __call__(self) -> Response[bytes]:
+        self.begun.set()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        finally:
+            self.ended.set()
+        return Response(b"done", media_type="text/plain")
+
+
+def application(work: Work) -> Litestar:
+    """Return an application whose one route does `work`."""
+
+    @get("/")
+    async def handler(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await unless_departed(request, work())
+
+    return Litestar([handler], exception_handlers=EXCEPTION_HANDLERS, logging_config=None)
+
+
+@asynccontextmanager
+async def served(work: Work) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Serve `work` as the service is served, and give a connection that has asked for it."""
+    port = free_port()
+    server = Server(
+        application(work),
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        log_enabled=False,
+    )
+    serving = asyncio.create_task(server.serve())
+    reader, writer = await connected(port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(30):
+        await work.begun.wait()
+    try:
+        yield reader, writer
+    finally:
+        work.go.set()
+        writer.close()
+        server.stop()
+        await serving
+
+
+async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect as soon as somebody listens."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.01)
+
+
+@contextmanager
+def loop_errors() -> Iterator[list[dict[str, Any]]]:
+    """Collect what the loop has to complain about."""
+    found: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: found.append(context))
+    yield found
+    loop.set_exception_handler(None)
+
+
+async def test_a_cut_connection_cancels_the_work() -> None:
+    """As the real server tells it."""
+    work = Work()
+    with loop_errors() as errors:
+        async with served(work) as (_, writer):
+            writer.close()
+            async with asyncio.timeout(30):
+                await work.ended.wait()
+    assert work.cancelled
+    assert errors == []
+
+
+async def test_a_client_that_waits_gets_its_answer() -> None:
+    """And may ask again over the same connection."""
+    work = Work()
+    with loop_errors() as errors:
+        async with served(work) as (reader, writer):
+            work.go.set()
+            for _ in range(2):
+                assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+                assert await reader.readexactly(4) == b"done"
+                writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert not work.cancelled
+    assert errors == []
+
+
+async def test_an_error_of_the_work_is_the_answer() -> None:
+    """It is not swallowed with the watch for the departure."""
+
+    async def fails() -> Response[bytes]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await unless_departed(request_that_stays(), fails())
+
+
+async def test_a_cancelled_handler_cancels_the_work() -> None:
+    """The work has ended when the handler has."""
+    work = Work()
+    task = asyncio.create_task(unless_departed(request_that_stays(), work()))
+    await work.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert work.cancelled
+
+
+async def test_a_client_in_the_same_process_gets_its_answer() -> None:
+    """The transport that tests use tells of the end of a request in its own way."""
+    work = Work()
+    work.go.set()
+    transport = httpx.ASGITransport(app=application(work))  # type: ignore[arg-type] # httpx knows dicts only
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.get("/")).text == "done"
+
+
+def request_that_stays() -> Request[Any, Any, Any]:
+    """Return a request whose client waits."""
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Any:
+        for message in messages:
+            return message
+        return await asyncio.get_running_loop().create_future()
+
+    scope: Any = {"type": "http", "method": "GET", "headers": [], "path": "/", "query_string": b""}
+    return Request(scope, receive)

@@ -1,0 +1,162 @@
+"""How the embedded store runs queries: it gives them up, it names its failures, and it exports."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import nanoarrow  # type: ignore[import-untyped]
+import pytest
+
+from app.embedded_queries import _READERS, Queries
+from app.query.runner import Query, StoreBusyError, StoreUnavailableError
+
+ENDLESS = """SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS x
+CROSS JOIN UNNEST(GENERATE_ARRAY(1, 1000000)) AS y WHERE MOD(x * y, 7) = 3"""
+ONE = Query(sql="SELECT 1 AS n", parameters={})
+
+
+@pytest.fixture
+async def queries() -> AsyncIterator[Queries]:
+    """Give an empty store."""
+    connection = duckdb.connect()
+    connection.execute("LOAD icu; SET GLOBAL TimeZone = 'UTC'").fetchall()
+    queries = Queries(connection)
+    yield queries
+    queries.close()
+    connection.close()
+
+
+def numbers(count: int) -> Query:
+    """Return a query of `count` rows in descending order."""
+    return Query(
+        sql="SELECT x, CAST(x AS STRING) AS text FROM UNNEST(GENERATE_ARRAY(1, @count)) AS x ORDER BY x DESC",
+        parameters={"count": count},
+        purpose="export",
+    )
+
+
+async def read(queries: Queries, query: Query) -> Any:
+    """Return an export, read back."""
+    return nanoarrow.ArrayStream.from_readable(b"".join([piece async for piece in queries.arrow(query)])).read_all()
+
+
+async def begun(queries: Queries) -> None:
+    """Wait until every reader is taken."""
+    async with asyncio.timeout(30):
+        while not queries._cursors.empty():  # noqa: ASYNC110 - the threads have no event for this loop
+            await asyncio.sleep(0.01)
+
+
+async def test_cancelled_queries_are_interrupted(queries: Queries) -> None:
+    """All the readers are free again at once, and the next query is not the one that is interrupted."""
+    tasks = [asyncio.create_task(queries.rows(Query(sql=ENDLESS, parameters={}))) for _ in range(_READERS)]
+    await begun(queries)
+    waiting = asyncio.create_task(queries.rows(ONE))
+    for task in tasks:
+        task.cancel()
+    async with asyncio.timeout(30):
+        assert await waiting == [{"n": 1}]
+        assert await asyncio.gather(*tasks, return_exceptions=True) != []
+        assert await asyncio.gather(*(queries.rows(ONE) for _ in range(10))) == [[{"n": 1}]] * 10
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_a_query_that_is_cancelled_in_the_queue_never_begins(queries: Queries) -> None:
+    """Nobody would read it."""
+    tasks = [asyncio.create_task(queries.rows(Query(sql=ENDLESS, parameters={}))) for _ in range(_READERS + 1)]
+    await begun(queries)
+    for task in reversed(tasks):  # the one that waits first
+        task.cancel()
+    async with asyncio.timeout(30):
+        assert await queries.rows(ONE) == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (duckdb.IOException("no space left on device\nmore"), StoreUnavailableError),
+        (duckdb.FatalException("the database was invalidated"), StoreUnavailableError),
+        (duckdb.OutOfMemoryException("could not allocate"), StoreBusyError),
+        (duckdb.BinderException("no such column"), duckdb.BinderException),
+    ],
+)
+async def test_a_failure_of_the_store_is_named(queries: Queries, failure: Exception, error: type[Exception]) -> None:
+    """A defect of the query's text is not the store's failure."""
+
+    class Broken:
+        """A cursor that fails."""
+
+        def execute(self, *_: Any) -> None:
+            raise failure
+
+        def interrupt(self) -> None:
+            """Do nothing."""
+
+    while not queries._cursors.empty():
+        queries._cursors.get()
+    queries._cursors.put(Broken())  # type: ignore[arg-type] # see above
+    with pytest.raises(error) as raised:
+        await queries.rows(ONE)
+    assert "more" not in str(raised.value) or error is duckdb.BinderException
+
+
+async def test_a_table_that_is_not_there_makes_the_store_unavailable(queries: Queries) -> None:
+    """In an export, too."""
+    missing = Query(sql="SELECT x FROM missing", parameters={})
+    with pytest.raises(StoreUnavailableError, match="missing does not exist"):
+        await queries.rows(missing)
+    with pytest.raises(StoreUnavailableError, match="missing does not exist"):
+        await read(queries, missing)
+
+
+async def test_an_export_has_all_rows_in_order(queries: Queries) -> None:
+    """In more pieces than one, of which only the first has the schema."""
+    pieces = [piece async for piece in queries.arrow(numbers(300_000))]
+    assert len(pieces) > 3
+    found = nanoarrow.ArrayStream.from_readable(b"".join(pieces)).read_all()
+    assert [row["x"] for row in found.to_pylist()] == list(range(300_000, 0, -1))
+
+
+async def test_an_export_without_rows_has_its_columns(queries: Queries) -> None:
+    """It is a whole Arrow stream all the same."""
+    found = await read(queries, numbers(0))
+    assert (len(found), [field.name for field in found.schema.fields]) == (0, ["x", "text"])
+
+
+async def test_an_export_has_arrows_types(queries: Queries) -> None:
+    """An instant is in UTC at any depth, JSON a string, an exact decimal a decimal."""
+    sql = """SELECT @at_us AS instant, STRUCT(@at_us AS at, [@at_us] AS ats) AS inner_,
+      NUMERIC '1.5' AS price, JSON '{"n":1.5}' AS data, b'ab' AS raw, CAST(NULL AS STRING) AS nothing"""
+    found = await read(queries, Query(sql=sql, parameters={"at_us": 1}))
+    at = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+    (row,) = found.to_pylist()
+    assert row["instant"] == row["inner_"]["at"] == row["inner_"]["ats"][0] == at
+    assert row["price"] == Decimal("1.5")
+    assert row["data"] == '{"n":1.5}'
+    assert row["raw"] == b"ab"
+    assert row["nothing"] is None
+
+
+async def test_an_export_that_is_closed_ends_in_the_store_too(queries: Queries) -> None:
+    """Its cursor is closed, and others' queries go on."""
+    export = queries.arrow(numbers(3_000_000))
+    assert await anext(export)
+    await export.aclose()
+    assert await queries.rows(ONE) == [{"n": 1}]
+
+
+async def test_an_export_that_is_cancelled_is_interrupted(queries: Queries) -> None:
+    """Also while it makes its first batch, which may take long."""
+    tasks = [
+        asyncio.ensure_future(anext(queries.arrow(Query(sql=ENDLESS, parameters={}, purpose="export"))))
+        for _ in range(_READERS)
+    ]
+    await asyncio.wait(tasks, timeout=0.3)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(30):
+        assert await queries.rows(ONE) == [{"n": 1}]
