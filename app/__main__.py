@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from typing import NoReturn
 
 import uvloop
 
@@ -29,5 +30,13 @@ def main(environ: Mapping[str, str]) -> int:
     return 0
 
 
+def _leave(status: int) -> NoReturn:
+    """End the process, whatever threads there are: one may wait for a store, and nobody waits for it any more."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(os.environ))
+    _leave(main(os.environ))

@@ -25,6 +25,7 @@ from app.ingest.push import PushEndpoint, push_route
 from app.ingest.submit import Submission, submit_routes
 from app.keys import Fetch, KeySet, key_fetcher
 from app.query.endpoints import query_routes
+from app.query.reads import Reads
 from app.reading import OpenAPIDocument
 from app.record import load_record_type
 from app.schema.filters import filter_table
@@ -39,6 +40,7 @@ class Sluice(Litestar):
     push: PushEndpoint | None = None
     admission: Admission
     pipeline: Pipeline
+    reads: Reads
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
@@ -48,9 +50,9 @@ class Sluice(Litestar):
             await super().__call__(scope, receive, send)
 
     async def drain(self, grace_s: float) -> None:
-        """Admit nothing more, and wait until what was admitted is answered: at most `grace_s` seconds."""
+        """Admit nothing more, and wait until messages and reads are answered: at most `grace_s` seconds."""
         self.admission.draining = True
-        await self.pipeline.drain(grace_s)
+        await asyncio.gather(self.pipeline.drain(grace_s), self.reads.drain(grace_s))
 
 
 def create_app(
@@ -93,6 +95,7 @@ def create_app(
     submission = Submission(
         table=table, intake=intake, pipeline=pipeline, max_decompressed_bytes=settings.max_decompressed_bytes
     )
+    reads = Reads(clock)
     ingests, queries = "ingest" in settings.roles, "query" in settings.roles
     verifies = ingests or bool(settings.api_principals)
     sinks = {table.name: pipeline.records, rejects.name: pipeline.rejects} if ingests else {}
@@ -101,7 +104,9 @@ def create_app(
 
     api: list[Any] = submit_routes(submission, by_id=table.id is not None) if ingests else []
     if queries:
-        api += query_routes(settings=settings, clock=clock, records=table, rejects=rejects, runner=backend.runner)
+        api += query_routes(
+            settings=settings, clock=clock, records=table, rejects=rejects, runner=backend.runner, reads=reads
+        )
     api_verifier = (
         _verifier(keys, settings, settings.api_audience, settings.api_principals) if settings.api_principals else None
     )
@@ -117,7 +122,7 @@ def create_app(
         openapi_config=_OPENAPI,
         request_max_body_size=settings.max_body_bytes,
     )
-    app.push, app.admission, app.pipeline = push if ingests else None, admission, pipeline
+    app.push, app.admission, app.pipeline, app.reads = push if ingests else None, admission, pipeline, reads
     return app
 
 

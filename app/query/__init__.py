@@ -10,5 +10,6 @@ on BigQuery           bigquery, jobs        threads and who waits; guards, short
                       storage_read          exports, as Arrow
 page                  feed                  slices until the page is full, next and resume cursors
 answer                endpoints, formats    JSON or NDJSON, cursors in headers too; `openapi` describes them
-                      departure, problems   a client that hangs up; a store that gives no answer
+                      reads, departure      the reads under way; a client that hangs up
+                      problems              a store that gives no answer
 """

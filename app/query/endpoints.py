@@ -14,7 +14,6 @@ from litestar.handlers import HTTPRouteHandler
 from app import paths
 from app.clock import Clock
 from app.errors import CATALOGUE, ProblemError, problem_responses
-from app.query.departure import unless_departed
 from app.query.feed import Feed, Page
 from app.query.formats import MEDIA_TYPES, RowFormat, choose_format
 from app.query.instants import DAY_US, SECOND_US, clamp
@@ -35,7 +34,7 @@ from app.query.params import (
     parse_page_request,
     parse_versions,
 )
-from app.query.problems import answered
+from app.query.reads import Reads
 from app.query.runner import QueryRunner
 from app.reading import METHODS, operation_ids, read_response
 from app.schema.columns import Column
@@ -57,10 +56,17 @@ _STORE_PROBLEMS = {
 _Request = Request[Any, Any, Any]
 
 
-def query_routes(
-    *, settings: Settings, clock: Clock, records: Table, rejects: Table, runner: QueryRunner
+def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
+    *,
+    settings: Settings,
+    clock: Clock,
+    records: Table,
+    rejects: Table,
+    runner: QueryRunner,
+    reads: Reads | None = None,
 ) -> list[HTTPRouteHandler]:
-    """Return the routes; the ones by id only where the record type names an id."""
+    """Return the routes; the ones by id only where the record type names an id. `reads` is what a stop drains."""
+    reads = reads or Reads(clock)
     feeds = {
         table.name: Feed(
             runner,
@@ -77,7 +83,8 @@ def query_routes(
             "Read records",
             "The records of a time window, each once, in the order they were stored: walk it with `next_cursor`, then "
             "follow what is new with `resume_cursor`.",
-            _Pages(feeds[records.name], records, settings, clock, paths.RECORDS),
+            pages=_Pages(feeds[records.name], records, settings, clock, paths.RECORDS),
+            reads=reads,
         ),
         _page_route(
             paths.REJECTS,
@@ -85,12 +92,13 @@ def query_routes(
             "Read rejected records",
             "What could not be stored: the reason, the field, and the bytes as they came (base64). Paged as "
             "`/v1/records` is.",
-            _Pages(feeds[rejects.name], rejects, settings, clock, paths.REJECTS),
+            pages=_Pages(feeds[rejects.name], rejects, settings, clock, paths.REJECTS),
+            reads=reads,
         ),
         _problems_route(),
     ]
     if records.id is not None:
-        routes += _record_routes(_Records(feeds[records.name], records, records.id, settings, clock))
+        routes += _record_routes(_Records(feeds[records.name], records, records.id, settings, clock), reads)
     return routes
 
 
@@ -177,7 +185,9 @@ def _no_record(text: str) -> ProblemError:
     return ProblemError("not_found", f"there is no record with the id {text[:128]!r}")
 
 
-def _page_route(path: str, name: str, summary: str, description: str, pages: _Pages) -> HTTPRouteHandler:
+def _page_route(  # noqa: PLR0913 - what one route is made of
+    path: str, name: str, summary: str, description: str, *, pages: _Pages, reads: Reads
+) -> HTTPRouteHandler:
     @route(
         path,
         http_method=METHODS,
@@ -189,12 +199,12 @@ def _page_route(path: str, name: str, summary: str, description: str, pages: _Pa
         responses=problem_responses({**_PROBLEMS, **_STORE_PROBLEMS}),
     )
     async def read_page(request: _Request) -> Response[bytes]:
-        return await unless_departed(request, answered(pages.answer(request)))
+        return await reads.answer(request, pages.answer(request))
 
     return read_page
 
 
-def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
+def _record_routes(records: _Records, reads: Reads) -> list[HTTPRouteHandler]:
     answer = versions_response(row_schema(records.table.columns))
 
     @route(
@@ -208,12 +218,12 @@ def _record_routes(records: _Records) -> list[HTTPRouteHandler]:
         responses=problem_responses({**_PROBLEMS, 404: "There is no record with this id.", **_STORE_PROBLEMS}),
     )
     async def read_record(request: _Request) -> Response[bytes]:
-        return await unless_departed(request, answered(records.answer(request)))
+        return await reads.answer(request, records.answer(request))
 
     # An id may hold slashes; the route above ends at the first.
     @route(paths.RECORDS + "/{record_id:str}/{rest:path}", http_method=METHODS, include_in_schema=False)
     async def read_record_with_slashes(request: _Request) -> Response[bytes]:
-        return await unless_departed(request, answered(records.answer(request)))
+        return await reads.answer(request, records.answer(request))
 
     return [read_record, read_record_with_slashes]
 

@@ -13,9 +13,9 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[EmbeddedEngine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEngine]:
     """Give the store that is always at hand: these tests are not about it."""
-    engine = EmbeddedEngine()
+    engine = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
     yield engine
     engine.loop.close()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.clock import SystemClock
 from app.errors import CATALOGUE
 from app.query.cursor import Cursor, Position, encode_cursor
-from app.query.instants import MAX_US, MIN_US, DAY_US
+from app.query.instants import DAY_US, MAX_US, MIN_US
 from tests.contract.service import WINDOW, Client, Service, problem_of
 from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine
 

@@ -1,0 +1,105 @@
+"""Reads under way when the service stops."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Response
+
+from app.clock import FakeClock
+from app.errors import ProblemError
+from app.query.reads import Reads
+from tests.ingest.scripted import turns
+from tests.process import serving
+
+
+class Staying:
+    """A request whose client stays."""
+
+    async def receive(self) -> dict[str, Any]:
+        """Wait for a departure that does not come."""
+        await asyncio.Event().wait()
+        return {}
+
+
+REQUEST: Any = Staying()
+
+
+async def answer_after(go: asyncio.Event) -> Response[bytes]:
+    """Be a read that takes until it is let go."""
+    await go.wait()
+    return Response(b"done")
+
+
+async def test_a_stopping_service_waits_for_its_reads_as_long_as_it_has() -> None:
+    """What is answered within the grace keeps its answer; the rest is told to try elsewhere."""
+    clock, go = FakeClock(), asyncio.Event()
+    reads = Reads(clock)
+    quick = asyncio.create_task(reads.answer(REQUEST, answer_after(go)))
+    slow = asyncio.create_task(reads.answer(REQUEST, answer_after(asyncio.Event())))
+    await turns()
+    draining = asyncio.create_task(reads.drain(8.0))
+    await turns()
+    go.set()
+    assert (await quick).content == b"done"
+    assert not draining.done()
+    await clock.advance(8.0)
+    await draining
+    with pytest.raises(ProblemError, match="shutting down") as told:
+        await slow
+    assert told.value.code == "unavailable"
+    with pytest.raises(ProblemError, match="shutting down"):
+        await reads.answer(REQUEST, answer_after(go))
+
+
+async def test_without_reads_there_is_nothing_to_wait_for() -> None:
+    """Nor when the last one ends."""
+    clock, go = FakeClock(), asyncio.Event()
+    reads = Reads(clock)
+    await reads.drain(8.0)
+    reads = Reads(clock)
+    last = asyncio.create_task(reads.answer(REQUEST, answer_after(go)))
+    await turns()
+    draining = asyncio.create_task(reads.drain(8.0))
+    await turns()
+    go.set()
+    await draining
+    assert (await last).content == b"done"
+
+
+async def test_a_cancelled_handler_is_no_stop() -> None:
+    """Who cancels the handler sees it cancelled."""
+    reads = Reads(FakeClock())
+    handler = asyncio.create_task(reads.answer(REQUEST, answer_after(asyncio.Event())))
+    await turns()
+    handler.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handler
+
+
+async def test_the_process_does_not_wait_for_a_store_that_never_answers() -> None:
+    """The library's thread waits on; the process has ended, and its client was answered."""
+    asked = asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/queries" in await reader.readuntil(b"\r\n"):
+            asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    settings = {
+        "backend": "bigquery",
+        "bigquery_project": "p",
+        "bigquery_dataset": "d",
+        "bigquery_rest_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+        "bigquery_storage_url": "http://127.0.0.1:1",
+        "shutdown_grace_s": "0.2",
+    }
+    async with serving(Path("unused"), **settings) as (service, client):
+        read = asyncio.create_task(client.get("/v1/records"))
+        await asked.wait()
+        assert await service.terminate() == 0
+        assert (await read).status_code == 503
+    server.close()
