@@ -13,6 +13,8 @@ from app.query.runner import QueryRunner
 from app.schema.table import Table
 from app.settings import Settings
 
+_LOOK_TIMEOUT_S = 3.0  # of one request; all of a look takes less than an append may
+
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A store, by its two seams. `appenders` are by the table's name; `close` is awaited last."""
@@ -63,7 +65,7 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
             table,
             clock,
             max_connections=settings.bigquery_max_connections,
-            check=partial(check_table, access, table),
+            check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
             trace_id=trace_id,
         )
         for table in tables

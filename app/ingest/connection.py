@@ -98,6 +98,7 @@ class Connection:
         await asyncio.gather(self._sending, self._receiving, return_exceptions=True)
         self._answer_all([Uncertain("the connection was closed")] * len(self._in_flight))
         await self._channel.close()
+        del self._sending, self._receiving  # their tracebacks lead back here, and would hold the socket until collected
 
     async def _send(self) -> None:
         first = True

@@ -41,9 +41,9 @@ class Connections:
             try:
                 await room
             except asyncio.CancelledError:
-                if room.cancelled():
+                if room in self._waiting:
                     self._waiting.remove(room)
-                else:
+                elif not room.cancelled():  # it was called, and passes the call on
                     self._wake_next()
                 raise
         timer = self._idle.pop(connection, None)
@@ -93,8 +93,11 @@ class Connections:
         self._wake_next()
 
     def _wake_next(self) -> None:
-        if self._waiting:
-            self._waiting.popleft().set_result(None)
+        while self._waiting:
+            room = self._waiting.popleft()
+            if not room.done():  # else whoever waited gave up in this turn of the loop
+                room.set_result(None)
+                return
 
     def _drop(self, connection: Connection) -> None:
         self._open.remove(connection)

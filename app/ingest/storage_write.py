@@ -51,6 +51,7 @@ class StorageWriteAppender:
         self._credentials_loaded = False
         self._found: SetupError | None = None
         self._found_at_us: int | None = None
+        self._looking: asyncio.Task[SetupError | None] | None = None
 
     def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
         """Return the row as a protobuf message, but for its `ingest_time`."""
@@ -68,18 +69,29 @@ class StorageWriteAppender:
             return SetupError(SinkState.PERMISSION_DENIED, str(error))
         if connection.updated_schema:
             connection.updated_schema = False
-            await self.check()  # the next append will know whether the table still fits
+            self._begin_to_look()  # the next append will know whether the table still fits; these rows are stored
         return await self._second_thought(outcome) if isinstance(outcome, RowsRefused | SetupError) else outcome
 
     async def check(self) -> SetupError | None:
         """Look at the live table; return what stands in the way of appending to it, None when nothing does."""
-        self._found = await self._look()
-        self._found_at_us = self._clock.elapsed_us()
-        return self._found
+        return await asyncio.shield(self._begin_to_look())
 
     async def close(self) -> None:
         """Close the connections; what is in flight is Uncertain."""
+        if self._looking is not None:
+            self._looking.cancel()
         await self._connections.close()
+
+    def _begin_to_look(self) -> "asyncio.Task[SetupError | None]":
+        """Return the look that is under way, beginning one if there is none: all who ask at once share it."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_once())
+        return self._looking
+
+    async def _look_once(self) -> SetupError | None:
+        self._found = await self._look()
+        self._found_at_us = self._clock.elapsed_us()
+        return self._found
 
     async def _obstacle(self) -> SetupError | None:
         """Return what stands in the way by a look at the table that is not older than a few seconds.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -51,7 +51,11 @@ class Rig:
         self.rejects_verdict: Verdict = Durable()
         """What becomes of the rejection of a row."""
         self.rejected: list[str] = []
+        self.padding: Callable[[str], int] = lambda _: 0
+        """By its id, by how many bytes a row is longer."""
         self.messages: list[Message] = []
+        self.sent_apart: set[str] = set()
+        """Rows that a test gave the appender by itself; each is named as its message."""
         place = Place(project="p", dataset="d", location=None, rest_url="http://127.0.0.1:1", storage_url=server.url)
         self.appender = StorageWriteAppender(
             Access(place), records_table(Record), clock, max_connections=max_connections, check=self._look
@@ -71,7 +75,7 @@ class Rig:
     def send(self, name: str, *ids: str, budget_s: float = BUDGET_S, padding: int = 0) -> Message:
         """Submit a message of rows with these ids; without any, of one that is named as the message."""
         ids = ids or (name,)
-        rows = [self._row(name, index, row_id, padding) for index, row_id in enumerate(ids)]
+        rows = [self.row(name, index, row_id, padding) for index, row_id in enumerate(ids)]
 
         async def reject(refused: Sequence[Refused]) -> Verdict:
             if isinstance(self.rejects_verdict, Durable):
@@ -82,6 +86,19 @@ class Rig:
         message = Message(name, ids, asyncio.create_task(self.writer.submit(rows, deadline_us, reject)))
         self.messages.append(message)
         return message
+
+    def row(self, name: str, index: int, row_id: str, padding: int) -> bytes:
+        """Return an encoded row of a message."""
+        record = Record(
+            id=row_id, timestamp=datetime(2026, 1, 31, tzinfo=UTC), data="x" * (padding or self.padding(row_id))
+        )
+        envelope: dict[str, Any] = {
+            **_ENVELOPE,
+            "attributes": {},
+            "message_index": index,
+            "delivery_key": f"{name}:{index}",
+        }
+        return self.appender.encode(record, envelope)
 
     async def sent(self, name: str, *ids: str, padding: int = 0) -> Message:
         """Submit a message and wait until its request has arrived at the server."""
@@ -111,6 +128,7 @@ class Rig:
     def check_ledger(self) -> None:
         """Fail unless what was told is so: nothing lost, nothing invented, nothing answered for another."""
         sent = {row_id: message.name for message in self.messages for row_id in message.ids}
+        sent |= {row_id: row_id for row_id in self.sent_apart}
         for row in self.server.shelf.rows():
             assert row["delivery_key"].partition(":")[0] == sent[row["id"]], f"{row} is not as it was sent"
         stored, rejected = self.stored, set(self.rejected)
@@ -131,16 +149,6 @@ class Rig:
     async def _look(self) -> SetupError | None:
         self.looks += 1
         return self.table
-
-    def _row(self, name: str, index: int, row_id: str, padding: int) -> bytes:
-        record = Record(id=row_id, timestamp=datetime(2026, 1, 31, tzinfo=UTC), data={"padding": "x" * padding})
-        envelope: dict[str, Any] = {
-            **_ENVELOPE,
-            "attributes": {},
-            "message_index": index,
-            "delivery_key": f"{name}:{index}",
-        }
-        return self.appender.encode(record, envelope)
 
 
 @asynccontextmanager

@@ -162,12 +162,10 @@ class Stream:
                 self._violation(f"a request of {arrival.byte_count} bytes")
             text = f"AppendRows request too large: {arrival.byte_count} limit {server.max_request_bytes}"
             return answers.refused(write_stream, Refuse("INVALID_ARGUMENT", text))
-        bad = [index for index, row_id in enumerate(arrival.ids) if server.is_bad(row_id)]
-        if bad:
-            return answers.rows_refused(write_stream, bad, len(arrival.ids), fault.listing)
         if isinstance(fault.answer, Refuse):
             return answers.refused(write_stream, fault.answer)
-        return None
+        bad = [index for index, row_id in enumerate(arrival.ids) if server.is_bad(row_id)]
+        return answers.rows_refused(write_stream, bad, len(arrival.ids), fault.listing) if bad else None
 
     async def _commit(self, arrival: Arrival, rows: tuple[Row, ...], fault: Fault, *, stores: bool) -> None:
         server = self._server

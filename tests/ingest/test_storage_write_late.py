@@ -1,0 +1,93 @@
+"""The error matrix: commits that land after the client gave up, and what the feed's settled horizon makes of them."""
+
+import msgspec
+
+from app.clock import MICROSECONDS
+from app.ingest.verdict import Durable, Unavailable
+from app.settings import Settings
+from tests.misbehaving.faults import Fault, Silence, by_connection
+from tests.misbehaving.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
+
+SETTINGS = Settings()
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """One copy of a row: its stamp, and how old the stamp was when the copy could first be read, in seconds."""
+
+    stamp_us: int
+    age_s: float
+
+
+def copies(rig: Rig, row_id: str) -> list[Copy]:
+    """Return the copies of a row in the order in which they could be read."""
+    return [
+        Copy(row["ingest_time"], (commit.commit_us - row["ingest_time"]) / MICROSECONDS)
+        for commit in rig.server.shelf.commits
+        for row in commit.rows
+        if row["id"] == row_id
+    ]
+
+
+async def test_a_commit_within_the_late_commit_margin_is_ahead_of_the_settled_horizon() -> None:
+    """Given up at 10 s, committed at 19.9 s: no reader has passed its stamp, which is 30 s minus skew away."""
+    assert SETTINGS.append_deadline_s == APPEND_DEADLINE_S
+    async with rigged() as rig:
+        commit_s = APPEND_DEADLINE_S + SETTINGS.late_commit_margin_s - 0.1
+        late = Fault(commit_delay_s=commit_s, awaits_commit=False, answer=Silence())
+        rig.server.decide = by_connection([late])
+        message = await rig.sent("a")
+        await rig.clock.advance(APPEND_DEADLINE_S)
+        assert await rig.told_later(message) == [Durable()]
+        assert rig.stored == {"a": 1}
+        await rig.clock.advance(APPEND_DEADLINE_S)
+        assert rig.stored == {"a": 2}
+        second, first = copies(rig, "a")
+        assert first.stamp_us < second.stamp_us
+        assert round(first.age_s, 1) == 19.9
+        assert first.age_s < SETTINGS.settle_s - SETTINGS.clock_skew_s
+
+
+async def test_a_commit_beyond_the_margin_appears_behind_the_settled_horizon() -> None:
+    """The documented limit: it lands 45 s after its stamp, where readers have been; the second copy did in time."""
+    async with rigged() as rig:
+        late = Fault(commit_delay_s=45, awaits_commit=False, answer=Silence())
+        rig.server.decide = by_connection([late])
+        message = await rig.sent("a")
+        await rig.clock.advance(APPEND_DEADLINE_S)
+        assert await rig.told_later(message) == [Durable()]
+        await rig.clock.advance(40)
+        second, first = copies(rig, "a")
+        assert first.age_s > SETTINGS.settle_s
+        assert second.age_s < SETTINGS.settle_s
+        assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
+
+
+async def test_a_commit_after_the_sender_was_told_leaves_copies_of_one_delivery() -> None:
+    """Told 503, committed all the same, and delivered again: both copies carry one delivery key."""
+    async with rigged() as rig:
+        rig.server.decide = lambda _: Fault(commit_gate="open", answer=Silence())
+        message = await rig.sent("a")
+        (told,) = await rig.told_later(message, step_s=0.2)
+        assert isinstance(told, Unavailable)
+        assert rig.stored == {}
+        attempts = len(rig.server.arrivals)
+        rig.server.gate("open").set()
+        rig.server.decide = lambda _: Fault()
+        await rig.clock.advance(BUDGET_S)
+        assert await rig.told(rig.send("a")) == [Durable()]
+        assert rig.stored["a"] >= attempts + 1
+        assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
+        assert all(copy.stamp_us for copy in copies(rig, "a"))
+
+
+async def test_every_attempt_is_stamped_anew() -> None:
+    """No copy is older than its own attempt: only so the horizon can be reckoned from one attempt's deadline."""
+    async with rigged() as rig:
+        rig.server.decide = lambda arrival: Fault(answer=Silence()) if arrival.connection < 3 else Fault()
+        message = await rig.sent("a")
+        for requests in (2, 3):
+            await rig.clock.advance(APPEND_DEADLINE_S)
+            await rig.arrived_later(requests)
+        assert await rig.told(message) == [Durable()]
+        assert rig.stored == {"a": 3}
+        assert all(copy.age_s < 1 for copy in copies(rig, "a"))
