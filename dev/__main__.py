@@ -6,8 +6,9 @@ import re
 import sys
 
 COMMANDS = {
-    "up": ("dev.local", "start the service with everything it needs, and keep it running"),
+    "up": ("dev.up", "start the service with everything it needs, and keep it running"),
     "demo": ("dev.demo.command", "the whole system on real data: publish, push, store, read back, check"),
+    "bigquery": ("dev.local_bigquery.command", "start a BigQuery on this machine, with the service's tables made"),
     "pubsub": ("dev.pubsub.command", "start the local Pub/Sub, its pusher and its token issuer"),
     "publish": ("dev.publish", "publish the records of a file or of standard input"),
     "redrive": ("dev.redrive", "move dead-lettered messages back to their topic"),

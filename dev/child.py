@@ -29,15 +29,18 @@ class ChildError(Exception):
 
 
 class ChildCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start: this Python with `arguments`, in `environ` (None: the parent's).
+    """What to start: `executable` (None: this Python) with `arguments`, in `environ` (None: the parent's).
 
-    With `reads_output` the standard output is read by the parent (`Child.first_line`).
+    With `reads_output` the standard output is read by the parent (`Child.first_line`). For a program that ends
+    well by dying of SIGTERM, `dies_of_sigterm` makes that a status of 0.
     """
 
     name: str
     arguments: Sequence[str]
+    executable: str | None = None
     environ: Mapping[str, str] | None = None
     reads_output: bool = False
+    dies_of_sigterm: bool = False
 
 
 class Leash:
@@ -73,8 +76,11 @@ class Leash:
 class Child:
     """One running child process; `Child.start` makes it."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, leash: Leash, log: IO[bytes] | None) -> None:
-        self.name, self.process, self._leash, self._log = name, process, leash, log
+    def __init__(
+        self, command: ChildCommand, process: asyncio.subprocess.Process, leash: Leash, log: IO[bytes] | None
+    ) -> None:
+        self.name, self.process, self._leash, self._log = command.name, process, leash, log
+        self._dies_of_sigterm = command.dies_of_sigterm
         self._reading: asyncio.Task[None] | None = None
 
     @classmethod
@@ -87,7 +93,7 @@ class Child:
         try:
             process = await asyncio.create_subprocess_exec(
                 *GATE,
-                sys.executable,
+                command.executable or sys.executable,
                 *command.arguments,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if command.reads_output else log,
@@ -104,7 +110,7 @@ class Child:
         assert process.stdin is not None  # noqa: S101 - it was opened as a pipe
         process.stdin.write(b"\n")
         process.stdin.close()
-        return cls(command.name, process, leash, log)
+        return cls(command, process, leash, log)
 
     async def first_line(self, within_s: float) -> bytes:
         """Return the first line of its standard output; later ones are read and dropped."""
@@ -152,7 +158,7 @@ class Child:
             await self._reading
         if self._log is not None:
             self._log.close()
-        return status
+        return 0 if self._dies_of_sigterm and status == -signal.SIGTERM else status
 
     def tail(self) -> str:
         """Return the end of its log, to be appended to a message; nothing when it writes to the terminal."""

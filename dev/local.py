@@ -1,30 +1,33 @@
 """The whole system on a laptop: local Pub/Sub, pusher, token issuer and the service, each a process of its own.
 
-`python -m dev up` starts it and keeps it running; the demo and the tests use `LocalStack`.
+`LocalStack` runs it, for `python -m dev up` (dev/up.py) and for the demonstration.
 """
 
 import argparse
 import asyncio
 import os
-import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
+from app.bigquery import Place
 from dev.child import Child, ChildCommand, ChildError, Leash
-from dev.shutdown import stop_requested
+from dev.local_bigquery.install import Installation, install
+from dev.local_bigquery.process import LocalBigQuery, service_settings
+from dev.local_bigquery.provision import provision, tables_of
+from dev.ports import HOST, choose_port
 from dev.stack_settings import Ready
 
 SERVICE_PORT, PUBSUB_PORT, ISSUER_PORT = 8080, 8085, 8086
 """Where things are when nothing else is there; the other `python -m dev` commands look there first."""
-HOST = "127.0.0.1"
+BIGQUERY_OUTSTANDING = 1_000
+"""Pushes in flight at most, as long as the answers come within a second."""
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 NEWS_WITHIN_S = 1.0
@@ -35,14 +38,23 @@ PubsubKind = Literal["local", "emulator"]
 
 
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start. Without `log_dir` the processes write to this one's own output."""
+    """What to start. Without `log_dir` the processes write to this one's own output.
+
+    With `bigquery` records are stored in a local-bigquery, in a folder beside `data_path`, else in that file.
+    """
 
     record: str = "app.record:Record"
     data_path: Path = Path("data/sluice.duckdb")
     port: int | None = None
     pubsub: PubsubKind = "local"
     unwrapped: bool = False
+    bigquery: Installation | None = None
     log_dir: Path | None = None
+
+    @property
+    def store_path(self) -> Path:
+        """Where the records are: a file, or local-bigquery's folder."""
+        return self.data_path if self.bigquery is None else self.data_path.with_suffix(".bigquery")
 
 
 class LocalStack:
@@ -51,6 +63,7 @@ class LocalStack:
     Raises on entry:
         ChildError: a process ended or was not ready in time; the message carries the end of its log.
         OSError: the port asked for is taken.
+        LocalBigQueryError: its tables could not be made.
     """
 
     def __init__(self, options: StackOptions) -> None:
@@ -58,6 +71,8 @@ class LocalStack:
         self.exit_statuses: dict[str, int] = {}
         """After the exit: how each process ended, by name; negative is the signal that killed it."""
         self.pubsub: Ready
+        self.place: Place | None = None
+        """Where the records are in BigQuery, if they are."""
         self.url: str
         self.children: list[Child] = []
 
@@ -69,6 +84,8 @@ class LocalStack:
             leash = await undo.enter_async_context(Leash())
             undo.push_async_callback(self._stop)
             await self._start_pubsub(leash)
+            if self.options.bigquery is not None:
+                self.place = await self._start_bigquery(leash, self.options.bigquery)
             await self._start_service(leash, port)
             self._undo = undo.pop_all()
         return self
@@ -95,6 +112,9 @@ class LocalStack:
             "--port": str(choose_port(None, preferred=PUBSUB_PORT)),
             "--issuer-port": str(choose_port(None, preferred=ISSUER_PORT)),
         }
+        if options.bigquery is not None:
+            # An append costs a local-bigquery nearly the same whether it has ten rows or a thousand.
+            named["--max-outstanding"] = str(BIGQUERY_OUTSTANDING)
         arguments = ["-m", "dev", "pubsub", *chain.from_iterable(named.items())]
         if options.unwrapped:
             arguments.append("--unwrapped")
@@ -107,8 +127,16 @@ class LocalStack:
         except msgspec.DecodeError as error:
             raise ChildError(f"pubsub announced itself by {line!r}: {error}") from error
 
+    async def _start_bigquery(self, leash: Leash, installation: Installation) -> Place:
+        tables = tables_of(self.options.record)
+        running = await LocalBigQuery.start(installation, leash, self.options.store_path)
+        self.children.append(running.child)
+        await running.wait_until_ready()
+        await asyncio.to_thread(provision, running.place, tables)
+        return running.place
+
     async def _start_service(self, leash: Leash, port: int) -> None:
-        environ = service_environ(self.options, self.pubsub, port)
+        environ = service_environ(self.options, self.pubsub, port, self.place)
         command = ChildCommand(name="service", arguments=["-m", "app"], environ=environ)
         child = await Child.start(command, leash, self.options.log_dir)
         self.children.append(child)
@@ -120,31 +148,24 @@ class LocalStack:
             self.exit_statuses[child.name] = await child.stop(STOP_WITHIN_S)
 
 
-def service_environ(options: StackOptions, pubsub: Ready, port: int) -> dict[str, str]:
-    """Return this process's environment, with what ties the service to the local Pub/Sub set."""
-    return {name: value for name, value in os.environ.items() if name != "PORT"} | {
-        "SLUICE_HOST": HOST,
-        "SLUICE_PORT": str(port),
-        "SLUICE_RECORD": options.record,
-        "SLUICE_DATA_PATH": str(options.data_path),
-        "SLUICE_PUSH_AUDIENCE": pubsub.audience,
-        "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
-        "SLUICE_TOKEN_ISSUER": pubsub.issuer,
-        "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
-    }
-
-
-def choose_port(wanted: int | None, preferred: int) -> int:
-    """Return `wanted` if it can be listened on (else OSError); without a wish, `preferred` or a free one."""
-    for port in [preferred, 0] if wanted is None else [wanted]:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError(f"port {wanted} of {HOST} is taken: choose another with --port")
+def service_environ(options: StackOptions, pubsub: Ready, port: int, place: Place | None) -> dict[str, str]:
+    """Return this process's environment, with what ties the service to the local Pub/Sub and the store set."""
+    kept = {name: value for name, value in os.environ.items() if name != "PORT"}
+    embedded = {"SLUICE_BACKEND": "embedded", "SLUICE_DATA_PATH": str(options.data_path)}
+    store = embedded if place is None else service_settings(place)
+    return (
+        kept
+        | store
+        | {
+            "SLUICE_HOST": HOST,
+            "SLUICE_PORT": str(port),
+            "SLUICE_RECORD": options.record,
+            "SLUICE_PUSH_AUDIENCE": pubsub.audience,
+            "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
+            "SLUICE_TOKEN_ISSUER": pubsub.issuer,
+            "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
+        }
+    )
 
 
 async def wait_until_ready(url: str) -> None:
@@ -162,6 +183,13 @@ async def wait_until_ready(url: str) -> None:
 
 def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that `up` and `demo` share."""
+    parser.add_argument(
+        "--backend",
+        choices=["embedded", "bigquery"],
+        default="embedded",
+        help="where records are stored: the embedded DuckDB, or a local-bigquery (PyPI's) run beside it, in a folder "
+        "of --data-path's name that ends in .bigquery (installed when missing; needs Python 3.13)",
+    )
     parser.add_argument("--port", type=int, help="the service's port (default: 8080, or a free one)")
     parser.add_argument(
         "--pubsub",
@@ -169,39 +197,6 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
         default="local",
         help="which Pub/Sub: the one of this repository, or Google's emulator (needs Java and the Cloud SDK)",
     )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `python -m dev up`."""
-    defaults = StackOptions()
-    parser.add_argument("--record", default=defaults.record, help="record type (default: %(default)s)")
-    parser.add_argument("--data-path", type=Path, default=defaults.data_path, help="file (default: %(default)s)")
-    parser.add_argument("--unwrapped", action="store_true", help="push the bare payload, metadata in headers")
-    add_stack_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Start the system, say where it is, and serve until Ctrl-C or SIGTERM."""
-    options = StackOptions(
-        record=args.record,
-        data_path=args.data_path,
-        port=args.port,
-        pubsub=args.pubsub,
-        unwrapped=args.unwrapped,
-    )
-    try:
-        return asyncio.run(serve(options))
-    except (ChildError, OSError) as error:
-        print(f"up: {error}", file=sys.stderr)
-        return 1
-
-
-async def serve(options: StackOptions) -> int:
-    """Serve until asked to stop; 1 when a process ended by itself."""
-    with stop_requested() as stop:
-        async with LocalStack(options) as stack:
-            print(describe(stack), flush=True)
-            return await serve_until(stack, stop)
 
 
 async def serve_until(stack: LocalStack, stop: asyncio.Event) -> int:
@@ -238,18 +233,10 @@ async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def describe(stack: LocalStack) -> str:
-    """Return where everything is and how to send a first record."""
-    pubsub, options = stack.pubsub, stack.options
-    broker = urlsplit(f"//{pubsub.pubsub}").netloc
-    publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
-    return f"""
-  API          {stack.url}/v1/records
-  OpenAPI      {stack.url}/openapi/openapi.json
-  records      {options.record}, stored in {options.data_path}
-  Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}
-               REST: {publish}
-  tokens       {pubsub.issuer}/certs
+def installed(backend: str, say: Callable[[str], None]) -> Installation | None:
+    """Return the local-bigquery for this backend, installing it when needed; None for the embedded store.
 
-  Ctrl-C stops everything.
-"""
+    Raises:
+        InstallError: it cannot be installed.
+    """
+    return install(say) if backend == "bigquery" else None

@@ -20,7 +20,8 @@ from dev.demo.plan import Plan, make_plan
 from dev.demo.readback import FeedError
 from dev.demo.report import show_checks, show_figures, show_invitation, show_rejects
 from dev.demo.run import Result, new_run_id, run_plan
-from dev.local import LocalStack, StackOptions, add_stack_arguments, serve_until, unless_stopped
+from dev.local import LocalStack, StackOptions, add_stack_arguments, installed, serve_until, unless_stopped
+from dev.local_bigquery.errors import LocalBigQueryError
 from dev.shutdown import stop_requested
 from examples.flights import load
 
@@ -45,15 +46,19 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
-    options = StackOptions(
-        record=RECORD,
-        data_path=args.data_path,
-        port=args.port,
-        pubsub=args.pubsub,
-        log_dir=args.data_path.with_suffix(".logs"),
-    )
     try:
+        options = StackOptions(
+            record=RECORD,
+            data_path=args.data_path,
+            port=args.port,
+            pubsub=args.pubsub,
+            bigquery=installed(args.backend, console.print),
+            log_dir=args.data_path.with_suffix(".logs"),
+        )
         return asyncio.run(demonstrate(console, options, plan, ends=args.exit))
+    except LocalBigQueryError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.status
     except (ChildError, FeedError, GoogleAPICallError, aiohttp.ClientError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -62,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
 async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, ends: bool) -> int:
     """Start the system, run the plan, show what came of it; then serve, or end."""
     with stop_requested() as stop:
-        console.print("Starting the local Pub/Sub and the service …")
+        bigquery = "" if options.bigquery is None else ", local-bigquery"
+        console.print(f"Starting the local Pub/Sub{bigquery} and the service …")
         async with LocalStack(options) as stack:
             console.print(f"The service is at {stack.url}, its log in {options.log_dir}", highlight=False)
             result = await unless_stopped(run_plan(console, stack, plan), stack, stop)
@@ -85,5 +91,5 @@ def show_result(console: Console, stack: LocalStack, plan: Plan, result: Result)
     show_figures(console, result.figures)
     show_checks(console, result.checks)
     flight_id = next(flight.id for message in plan.messages for flight in message.good.values())
-    show_invitation(console, stack.url, flight_id, stack.options.data_path)
+    show_invitation(console, stack.url, flight_id, stack.options.store_path)
     return 0 if all(check.holds for check in result.checks) else 1

@@ -11,7 +11,6 @@ import msgspec
 from dev.demo.checks import Row
 
 PAGE_LIMIT = 1000
-POLL_S = 0.05
 
 
 class FeedError(Exception):
@@ -69,14 +68,14 @@ class Feed:
             pages += 1
         return Reading(rows=rows, pages=pages, seconds=loop.time() - begun_s, resume_cursor=page.resume_cursor)
 
-    async def follow(self, since: str, on_rows: Callable[[list[Row], datetime], None]) -> None:
+    async def follow(self, since: str, poll_s: float, on_rows: Callable[[list[Row], datetime], None]) -> None:
         """Give every page and the time it had arrived to `on_rows`, for ever, polling at the end of the feed."""
         page = await self.page(since=since)
         while True:
             if page.records:
                 on_rows(page.records, datetime.now(UTC))
             if page.next_cursor is None:
-                await asyncio.sleep(POLL_S)
+                await asyncio.sleep(poll_s)
             page = await self.page(cursor=page.next_cursor or page.resume_cursor)
 
 

@@ -22,6 +22,8 @@ from dev.local import LocalStack
 
 STEADY_PER_SECOND = 100.0
 STALLED_AFTER_S = 20.0
+POLL_S, BIGQUERY_POLL_S = 0.05, 2.0
+"""How often the end of a feed is asked for more. A local-bigquery would do nothing else than answer."""
 _REFRESH_S = 0.1
 
 
@@ -56,16 +58,17 @@ class Arrivals:
 class Followers:
     """Follows both feeds in the background; an asynchronous context manager."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, plan: Plan) -> None:
+    def __init__(self, session: aiohttp.ClientSession, stack: LocalStack, plan: Plan) -> None:
+        self._poll_s = POLL_S if stack.place is None else BIGQUERY_POLL_S
         self._since = datetime.now(UTC).isoformat()
-        self._feeds = {path: Feed(session, f"{url}/v1/{path}") for path in ("records", "rejects")}
+        self._feeds = {path: Feed(session, f"{stack.url}/v1/{path}") for path in ("records", "rejects")}
         self.records, self.rejects = Arrivals(plan.run), Arrivals(plan.run)
 
     async def __aenter__(self) -> Self:
         """Begin to follow."""
         self._tasks = [
-            asyncio.create_task(self._feeds["records"].follow(self._since, self.records.add)),
-            asyncio.create_task(self._feeds["rejects"].follow(self._since, self.rejects.add)),
+            asyncio.create_task(self._feeds["records"].follow(self._since, self._poll_s, self.records.add)),
+            asyncio.create_task(self._feeds["rejects"].follow(self._since, self._poll_s, self.rejects.add)),
         ]
         return self
 
@@ -126,7 +129,7 @@ async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
         nonlocal published
         published += 1
 
-    async with aiohttp.ClientSession() as session, Followers(session, stack.url, plan) as followers:
+    async with aiohttp.ClientSession() as session, Followers(session, stack, plan) as followers:
         publisher = Publisher(stack.pubsub, count_published)
         try:
             with progress_bars(console) as bars, _shown(bars, plan, followers, lambda: published):

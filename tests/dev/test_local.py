@@ -1,46 +1,25 @@
-"""Child processes start, are watched, and never outlive their parent; ports are chosen; the wiring is right."""
+"""Ports are chosen, the wiring is right, and work ends when a process of the stack does."""
 
 import asyncio
 import os
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dev.child import GATE, Child, ChildCommand, ChildError, Leash
-from dev.leash import end_processes, read_leash
-from dev.local import LocalStack, StackOptions, choose_port, service_environ, unless_stopped
+from app.bigquery import Place
+from dev.child import Child, ChildCommand, ChildError, Leash
+from dev.local import LocalStack, StackOptions, service_environ, unless_stopped
+from dev.local_bigquery.command import describe_place
+from dev.local_bigquery.install import Installation
+from dev.local_bigquery.process import service_settings
+from dev.ports import choose_port, quiet_ports
 from dev.stack_settings import Ready
+from dev.up import describe
 
 WITHIN_S = 20.0
-
-# Connects to the test and stays: the connection ends when the process does.
-CONNECTS = """
-import signal, socket, sys
-if "stubborn" in sys.argv:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-connection.sendall(b"!")
-connection.recv(1)
-"""
-
-PARENT = f"""
-import asyncio, sys
-from dev.child import Child, ChildCommand, Leash
-
-async def main():
-    async with Leash() as leash:
-        command = ChildCommand(name="child", arguments=["-c", {CONNECTS!r}, sys.argv[1]])
-        await Child.start(command, leash, None)
-        await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
 
 READY = Ready(
     pubsub="127.0.0.1:1",
@@ -53,6 +32,14 @@ READY = Ready(
     project="p",
 )
 
+PLACE = Place(
+    project="local",
+    dataset="sluice",
+    location=None,
+    rest_url="http://127.0.0.1:5",
+    storage_url="http://127.0.0.1:6",
+)
+
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
@@ -60,107 +47,6 @@ def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(WITHIN_S)
         yield server
-
-
-def connection_of_child(listener: socket.socket) -> socket.socket:
-    """Wait until a child has connected and is running."""
-    connection, _ = listener.accept()
-    connection.settimeout(WITHIN_S)
-    assert connection.recv(1) == b"!"
-    return connection
-
-
-def has_ended(connection: socket.socket) -> bool:
-    """Wait until the process at the other end is gone."""
-    try:
-        return connection.recv(1) == b""
-    except ConnectionResetError:
-        return True
-
-
-def test_children_do_not_outlive_a_killed_parent(listener: socket.socket) -> None:
-    """When the parent is killed with SIGKILL, its children end by themselves."""
-    port = str(listener.getsockname()[1])
-    starting = subprocess.Popen([sys.executable, "-c", PARENT, port])
-    with starting as parent, connection_of_child(listener) as connection:
-        parent.send_signal(signal.SIGKILL)
-        assert parent.wait(WITHIN_S) == -signal.SIGKILL
-        assert has_ended(connection)
-
-
-@pytest.mark.parametrize(("line", "printed"), [(b"", b""), (b"\n", b"ran\n")])
-def test_a_program_runs_only_when_it_is_let_in(line: bytes, printed: bytes) -> None:
-    """A child whose parent died before it was put on the leash never becomes its program."""
-    program = [sys.executable, "-c", "print('ran')"]
-    ended = subprocess.run([*GATE, *program], input=line, stdout=subprocess.PIPE, timeout=WITHIN_S, check=False)
-    assert ended.stdout == printed
-
-
-def test_a_stubborn_process_is_killed(listener: socket.socket) -> None:
-    """A process that ignores SIGTERM gets SIGKILL when the grace period is over."""
-    port = str(listener.getsockname()[1])
-    arguments = [sys.executable, "-c", CONNECTS, port, "stubborn"]
-    with subprocess.Popen(arguments, start_new_session=True) as process, connection_of_child(listener):
-        end_processes([process.pid], grace_s=0.1)
-        assert process.wait(WITHIN_S) == -signal.SIGKILL
-
-
-def test_a_process_that_is_gone_is_passed_over(listener: socket.socket) -> None:
-    """Ending a process that has ended already does no harm, and the next one is still ended."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        gone.wait(WITHIN_S)
-    port = str(listener.getsockname()[1])
-    starting = subprocess.Popen([sys.executable, "-c", CONNECTS, port], start_new_session=True)
-    with starting as process, connection_of_child(listener):
-        end_processes([gone.pid, process.pid], grace_s=0.1)
-        assert process.wait(WITHIN_S) in {-signal.SIGTERM, -signal.SIGKILL}
-
-
-def test_the_leash_holds_what_was_not_released() -> None:
-    """Processes are ended in the order in which they were put on the leash; a released one is not."""
-    assert read_leash(["+11\n", "+12\n", "+13\n", "-12\n", "-99\n"]) == [11, 13]
-
-
-async def test_a_child_is_stopped_with_sigterm(tmp_path: Path) -> None:
-    """Stopping sends SIGTERM, waits for the end, and says how it ended."""
-    handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"
-    code = f"import signal, sys; {handler}; print('up', flush=True); signal.pause()"
-    async with Leash() as leash:
-        command = ChildCommand(name="polite", arguments=["-c", code], reads_output=True)
-        child = await Child.start(command, leash, tmp_path)
-        assert await child.first_line(WITHIN_S) == b"up\n"
-        assert await child.stop(WITHIN_S) == 7
-
-
-async def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
-    """A child that ignores SIGTERM is killed, and its status says so."""
-    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
-    async with Leash() as leash:
-        command = ChildCommand(name="stubborn", arguments=["-c", code], reads_output=True)
-        child = await Child.start(command, leash, tmp_path)
-        await child.first_line(WITHIN_S)
-        assert await child.stop(0.1) == -signal.SIGKILL
-
-
-async def test_a_child_that_ends_too_early_is_reported_with_its_log(tmp_path: Path) -> None:
-    """Waiting for a child that ends raises its name, its status and the end of its log."""
-    code = "import sys; sys.exit('the disk is full')"
-    async with Leash() as leash:
-        command = ChildCommand(name="service", arguments=["-c", code], reads_output=True)
-        child = await Child.start(command, leash, tmp_path)
-        with pytest.raises(ChildError, match=r"(?s)service ended with status 1 .*the disk is full"):
-            await child.first_line(WITHIN_S)
-        await child.stop(WITHIN_S)
-
-
-async def test_a_child_that_is_late_is_reported(tmp_path: Path) -> None:
-    """Waiting for longer than allowed raises the child's name and the time."""
-    async with Leash() as leash:
-        command = ChildCommand(name="sleeper", arguments=["-c", "import signal; signal.pause()"])
-        child = await Child.start(command, leash, tmp_path)
-        with pytest.raises(ChildError, match=r"sleeper was not ready within 0\.01 s"):
-            await child.require(asyncio.Event().wait(), 0.01)
-        await child.stop(WITHIN_S)
 
 
 async def value(of: int) -> int:
@@ -235,16 +121,42 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SLUICE_TOKEN_ISSUER", "https://accounts.google.com")
     monkeypatch.setenv("UNRELATED", "kept")
     options = StackOptions(record="package.module:Type", data_path=Path("there/store.duckdb"))
-    environ = service_environ(options, READY, 4711)
+    environ = service_environ(options, READY, 4711, None)
     assert "PORT" not in environ
     assert environ["UNRELATED"] == "kept"
     assert {name: value for name, value in environ.items() if name.startswith("SLUICE_")} == {
         "SLUICE_HOST": "127.0.0.1",
         "SLUICE_PORT": "4711",
         "SLUICE_RECORD": "package.module:Type",
+        "SLUICE_BACKEND": "embedded",
         "SLUICE_DATA_PATH": "there/store.duckdb",
         "SLUICE_PUSH_AUDIENCE": "somebody",
         "SLUICE_PUSH_PRINCIPALS": "pusher@example.com",
         "SLUICE_TOKEN_ISSUER": "http://127.0.0.1:2",
         "SLUICE_TOKEN_KEYS_URL": "http://127.0.0.1:2/certs",
     }
+
+
+def test_the_service_stores_in_bigquery_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's settings take the place of the embedded ones, whatever the caller's environment says."""
+    monkeypatch.setenv("SLUICE_BIGQUERY_PROJECT", "somebody-elses")
+    environ = service_environ(StackOptions(), READY, 4711, PLACE)
+    assert environ.items() >= service_settings(PLACE).items()
+    assert environ["SLUICE_PUSH_AUDIENCE"] == "somebody"
+
+
+def test_up_says_where_bigquery_is() -> None:
+    """With a local-bigquery, how to look into it is shown too; without one, nothing of the kind."""
+    stack = LocalStack(StackOptions(bigquery=Installation(Path("somewhere"))))
+    stack.url, stack.pubsub, stack.place = "http://127.0.0.1:3", READY, PLACE
+    assert "stored in data/sluice.bigquery\n" in describe(stack)
+    assert describe_place(PLACE) in describe(stack)
+    stack.place = None
+    assert "bq --api" not in describe(stack)
+
+
+def test_free_ports_are_all_different() -> None:
+    """None of them is one that the system gives to outgoing connections."""
+    ports = quiet_ports(50)
+    assert len(set(ports)) == 50
+    assert all(20_000 <= port < 32_000 for port in ports)

@@ -1,0 +1,127 @@
+"""`python -m dev bigquery`: install local-bigquery, run it with the service's tables made, and say where it is."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from app.bigquery import Place
+from dev.child import ChildError, Leash
+from dev.local_bigquery.errors import LocalBigQueryError
+from dev.local_bigquery.install import Installation, install
+from dev.local_bigquery.process import LocalBigQuery, service_settings
+from dev.local_bigquery.provision import provision, tables_of
+from dev.ports import choose_port
+from dev.shutdown import stop_requested
+
+REST_PORT, STORAGE_PORT = 9050, 9060
+"""Where it is when nothing else is there."""
+STOP_WITHIN_S = 15.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m dev bigquery`."""
+    parser.add_argument("--record", default="app.record:Record", help="record type (default: %(default)s)")
+    folder = Path("data/local.bigquery")
+    parser.add_argument("--folder", type=Path, default=folder, help="for data and log (default: %(default)s)")
+    parser.add_argument("--port", type=int, help=f"of the REST API (default: {REST_PORT}, or a free one)")
+    parser.add_argument("--storage-port", type=int, help=f"of the gRPC API (default: {STORAGE_PORT}, or a free one)")
+    parser.add_argument("--install-only", action="store_true", help="install it, and end")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="for programs: take free ports, print one line of JSON when ready, and end when standard input does",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Install it, run it, and serve until Ctrl-C; 3 when there is no Python that it runs on."""
+    try:
+        installation = install(_say)
+        if args.install_only:
+            _say(f"local-bigquery is installed in {installation.folder}")
+            return 0
+        return asyncio.run(serve(installation, args))
+    except LocalBigQueryError as error:
+        _say(str(error))
+        return error.status
+    except (ChildError, OSError) as error:
+        _say(str(error))
+        return 1
+
+
+async def serve(installation: Installation, args: argparse.Namespace) -> int:
+    """Run it until asked to stop; 1 when it ended by itself or not as asked."""
+    tables = tables_of(args.record)
+    ports = None if args.json else (choose_port(args.port, REST_PORT), choose_port(args.storage_port, STORAGE_PORT))
+    with stop_requested() as stop:
+        async with AsyncExitStack() as undo:
+            leash = await undo.enter_async_context(Leash())
+            running = await LocalBigQuery.start(installation, leash, args.folder, ports)
+            undo.push_async_callback(running.child.stop, STOP_WITHIN_S)
+            await running.wait_until_ready()
+            await asyncio.to_thread(provision, running.place, tables)
+            if args.json:
+                print(msgspec.json.encode(running.place).decode(), flush=True)
+                undo.enter_context(_ends_with_input(stop))
+            else:
+                shown = (describe_place(running.place), describe_settings(running.place), "  Ctrl-C stops it.")
+                print(*shown, sep="\n", flush=True)
+            return await _until(stop, running)
+
+
+@contextmanager
+def _ends_with_input(stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` when standard input, a pipe, ends: whoever holds the other end is gone."""
+    loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        loop.remove_reader(sys.stdin)
+        stop.set()
+
+    loop.add_reader(sys.stdin, ended)
+    try:
+        yield
+    finally:
+        loop.remove_reader(sys.stdin)
+
+
+async def _until(stop: asyncio.Event, running: LocalBigQuery) -> int:
+    """Wait for the request to stop; 1, and say so, when the process ends first."""
+    asked, ended = asyncio.create_task(stop.wait()), asyncio.create_task(running.child.process.wait())
+    try:
+        await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            _say(f"local-bigquery ended by itself with status {ended.result()}{running.child.tail()}")
+            return 1
+        return 0
+    finally:
+        asked.cancel()
+        ended.cancel()
+
+
+def describe_place(place: Place) -> str:
+    """Return where it is and how to look into it."""
+    return f"""
+  BigQuery     REST {place.rest_url}, gRPC {place.storage_url}, dataset {place.project}.{place.dataset}
+               {bq_command(place)} ls {place.dataset}
+"""
+
+
+def describe_settings(place: Place) -> str:
+    """Return the settings of a service that stores there, for a shell."""
+    exports = [f"    export {name}={value}" for name, value in service_settings(place).items()]
+    return "\n".join(["  A service of your own stores there with", *exports, ""])
+
+
+def bq_command(place: Place) -> str:
+    """Return how Google's `bq` is told to look there; the token keeps it from asking for one or sending a real one."""
+    return f"bq --api={place.rest_url} --project_id={place.project} --oauth_access_token=none"
+
+
+def _say(text: str) -> None:
+    print(f"bigquery: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,120 @@
+"""A running local-bigquery: a child process with a folder for its data, and nothing of the caller's environment."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import aiohttp
+
+from app.bigquery import Place
+from dev.child import Child, ChildCommand, Leash
+from dev.local_bigquery.install import Installation
+from dev.ports import HOST, quiet_ports
+
+PROJECT, DATASET = "local", "sluice"
+READY_WITHIN_S = 90.0
+_POLL_S = 0.05
+_ASK_WITHIN_S = 5.0
+
+
+class LocalBigQuery:
+    """One that is running; `LocalBigQuery.start` makes it."""
+
+    def __init__(self, child: Child, place: Place) -> None:
+        self.child, self.place = child, place
+
+    @classmethod
+    async def start(
+        cls,
+        installation: Installation,
+        leash: Leash,
+        folder: Path,
+        ports: tuple[int, int] | None = None,
+        dataset: str = DATASET,
+    ) -> "LocalBigQuery":
+        """Start it on two ports (REST, gRPC; None: free ones); data and log go into `folder`. It is not ready yet."""
+        rest, storage = ports or quiet_ports(2)
+        store = (folder / "store").absolute()
+        store.mkdir(parents=True, exist_ok=True)
+        named = {
+            "--host": HOST,
+            "--port": str(rest),
+            "--grpc-port": str(storage),
+            "--project": PROJECT,
+            "--data-dir": str(store),
+        }
+        command = ChildCommand(
+            name="local-bigquery",
+            executable=str(installation.python),
+            arguments=[str(installation.program), *(word for pair in named.items() for word in pair)],
+            environ=_environ(installation.home),
+            # Its HTTP server sends itself the signal again once it has shut down in good order.
+            dies_of_sigterm=True,
+        )
+        place = Place(
+            project=PROJECT,
+            dataset=dataset,
+            location=None,
+            rest_url=f"http://{HOST}:{rest}",
+            storage_url=f"http://{HOST}:{storage}",
+        )
+        return cls(await Child.start(command, leash, folder), place)
+
+    async def wait_until_ready(self) -> None:
+        """Wait until both APIs answer.
+
+        Raises:
+            ChildError: it ended, or was not ready in time; the message has the end of its log.
+        """
+        await self.child.require(_answering(self.place), READY_WITHIN_S)
+
+
+def service_settings(place: Place) -> dict[str, str]:
+    """Return the settings of a service that stores in `place`, by variable.
+
+    The clocks are those of one machine: its processes share one clock, and the store is a millisecond away. So
+    records are final, and in the feed, 6 s after they are stored rather than 30 s.
+    """
+    return {
+        "SLUICE_BACKEND": "bigquery",
+        "SLUICE_BIGQUERY_PROJECT": place.project,
+        "SLUICE_BIGQUERY_DATASET": place.dataset,
+        "SLUICE_BIGQUERY_REST_URL": place.rest_url,
+        "SLUICE_BIGQUERY_STORAGE_URL": place.storage_url,
+        # Its gRPC server takes 4 MiB at once, the schema and the message's own bytes included.
+        "SLUICE_MAX_BATCH_BYTES": "4000000",
+        "SLUICE_MAX_RECORD_BYTES": "3000000",
+        "SLUICE_APPEND_DEADLINE_S": "4",
+        "SLUICE_LATE_COMMIT_MARGIN_S": "1.9",
+        "SLUICE_CLOCK_SKEW_S": "0.1",
+        "SLUICE_SETTLE_S": "6",
+    }
+
+
+def _environ(home: Path) -> dict[str, str]:
+    """Return all that it gets to see: it reads plain names such as GROUPS and CALLER as settings of its own."""
+    return {
+        "HOME": str(home),
+        "PATH": os.defpath,
+        "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",
+        **{name: os.environ[name] for name in ("TMPDIR", "LANG") if name in os.environ},
+    }
+
+
+async def _answering(place: Place) -> None:
+    """Return once both APIs answer."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_ASK_WITHIN_S)) as session:
+        while True:
+            try:
+                async with session.get(f"{place.rest_url}/bigquery/v2/projects") as response:
+                    if response.status == 200:
+                        break
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(_POLL_S)
+    # Imported late: the commands that need none of this are not to wait for it.
+    import grpc.aio  # noqa: PLC0415
+
+    async with grpc.aio.insecure_channel(place.storage_url.removeprefix("http://")) as channel:
+        await channel.channel_ready()

@@ -1,0 +1,73 @@
+"""Make the dataset and its tables from the declaration, as Terraform does in the cloud. For this machine only."""
+
+from collections.abc import Iterable
+
+from google.api_core.exceptions import GoogleAPIError, NotFound
+from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+from app.bigquery import Access, Place
+from app.record import RecordTypeError, load_record_type
+from app.schema.bigquery import bigquery_schema
+from app.schema.layout import layout_of
+from app.schema.live import describe, differences, live_table
+from app.schema.table import Table, records_table, rejects_table
+from dev.local_bigquery.errors import ProvisionError
+
+WITHIN_S = 30.0
+_SHOWN = 2
+
+
+def tables_of(record: str) -> list[Table]:
+    """Return the two tables that the service needs for a record type, named as `package.module:Type`.
+
+    Raises:
+        ProvisionError: it names no record type, or one that no table can be made of.
+    """
+    try:
+        return [records_table(load_record_type(record)), rejects_table()]
+    except RecordTypeError as error:
+        raise ProvisionError(f"record type {record}: {error}") from error
+
+
+def provision(place: Place, tables: Iterable[Table], within_s: float = WITHIN_S) -> None:
+    """Make the dataset and the tables that are not there yet; a table that is there and fits is kept.
+
+    Each step may take `within_s`: the client's own default would try for ten minutes.
+
+    Raises:
+        ProvisionError: a table is there that does not fit its declaration, or BigQuery refused something.
+    """
+    access, retry = Access(place), DEFAULT_RETRY.with_timeout(within_s)
+    try:
+        client = access.client()
+        client.create_dataset(f"{place.project}.{place.dataset}", exists_ok=True, retry=retry, timeout=within_s)
+        for table in tables:
+            try:
+                found = client.get_table(place.table_id(table.name), retry=retry, timeout=within_s)
+            except NotFound:
+                client.create_table(_declared(place, table), retry=retry, timeout=within_s)
+            else:
+                _require_fit(place, table, found)
+    except GoogleAPIError as error:
+        raise ProvisionError(f"the tables of {place.project}.{place.dataset} could not be made: {error}") from error
+    finally:
+        access.close()
+
+
+def _require_fit(place: Place, table: Table, found: bigquery.Table) -> None:
+    breaking = [each for each in differences(table, live_table(found.to_api_repr())) if each.breaks]
+    if breaking:
+        raise ProvisionError(
+            f"{place.table_id(table.name)} is there and does not fit {table.record_type.__name__}: "
+            f"{describe(breaking[:_SHOWN])} ({len(breaking)} such differences in all.) "
+            "Or keep the data in another folder."
+        )
+
+
+def _declared(place: Place, table: Table) -> bigquery.Table:
+    reference = {"projectId": place.project, "datasetId": place.dataset, "tableId": table.name}
+    schema = {"fields": bigquery_schema(table)}
+    resource = {"tableReference": reference, "schema": schema, **layout_of(table).resource()}
+    made: bigquery.Table = bigquery.Table.from_api_repr(resource)
+    return made

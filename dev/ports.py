@@ -1,0 +1,34 @@
+"""Choose ports to listen on."""
+
+import random
+import socket
+
+HOST = "127.0.0.1"
+# Below the ports that systems give to outgoing connections, one of which could take a port before its listener does.
+_QUIET_PORTS = range(20_000, 32_000)
+
+
+def choose_port(wanted: int | None, preferred: int) -> int:
+    """Return `wanted` if it can be listened on (else OSError); without a wish, `preferred` or a free one."""
+    for port in [preferred, 0] if wanted is None else [wanted]:
+        if found := _listenable(port):
+            return found
+    raise OSError(f"port {wanted} of {HOST} is taken: choose another with --port")
+
+
+def quiet_ports(count: int) -> list[int]:
+    """Return free ports for a process that is slow to take them."""
+    candidates = random.sample(_QUIET_PORTS, len(_QUIET_PORTS))
+    free = (port for port in candidates if _listenable(port))
+    return [next(free) for _ in range(count)]
+
+
+def _listenable(port: int) -> int | None:
+    """Return the port if it can be listened on (of 0: which one it would be), else None."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])

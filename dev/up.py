@@ -1,0 +1,70 @@
+"""`python -m dev up`: the whole system, kept running until Ctrl-C."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from dev.child import ChildError
+from dev.local import LocalStack, StackOptions, add_stack_arguments, installed, serve_until
+from dev.local_bigquery.command import describe_place
+from dev.local_bigquery.errors import LocalBigQueryError
+from dev.shutdown import stop_requested
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m dev up`."""
+    defaults = StackOptions()
+    parser.add_argument("--record", default=defaults.record, help="record type (default: %(default)s)")
+    parser.add_argument("--data-path", type=Path, default=defaults.data_path, help="file (default: %(default)s)")
+    parser.add_argument("--unwrapped", action="store_true", help="push the bare payload, metadata in headers")
+    add_stack_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start the system, say where it is, and serve until Ctrl-C or SIGTERM."""
+    try:
+        options = StackOptions(
+            record=args.record,
+            data_path=args.data_path,
+            port=args.port,
+            pubsub=args.pubsub,
+            unwrapped=args.unwrapped,
+            bigquery=installed(args.backend, _say),
+        )
+        return asyncio.run(serve(options))
+    except LocalBigQueryError as error:
+        _say(str(error))
+        return error.status
+    except (ChildError, OSError) as error:
+        _say(str(error))
+        return 1
+
+
+def _say(text: str) -> None:
+    print(f"up: {text}", file=sys.stderr)
+
+
+async def serve(options: StackOptions) -> int:
+    """Serve until asked to stop; 1 when a process ended by itself."""
+    with stop_requested() as stop:
+        async with LocalStack(options) as stack:
+            print(describe(stack), flush=True)
+            return await serve_until(stack, stop)
+
+
+def describe(stack: LocalStack) -> str:
+    """Return where everything is and how to send a first record."""
+    pubsub, options = stack.pubsub, stack.options
+    broker = pubsub.pubsub
+    publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
+    return f"""
+  API          {stack.url}/v1/records
+  OpenAPI      {stack.url}/openapi/openapi.json
+  records      {options.record}, stored in {options.store_path}
+  Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}
+               REST: {publish}
+  tokens       {pubsub.issuer}/certs
+{"" if stack.place is None else describe_place(stack.place)}
+  Ctrl-C stops everything.
+"""
