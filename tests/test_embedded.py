@@ -13,7 +13,7 @@ import pytest
 
 from app.clock import FakeClock, SystemClock
 from app.embedded import EmbeddedAppender, EmbeddedStore, StoreError
-from app.ingest.appender import RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.ingest.appender import Stored, Uncertain
 from app.ingest.envelope import Message
 from app.query.runner import Query
 from app.record import Record
@@ -44,61 +44,6 @@ async def test_stored_rows_are_in_the_file_when_append_returns(tmp_path: Path) -
     (tmp_path / "copy.duckdb.wal").write_bytes((tmp_path / "folder" / "data.duckdb.wal").read_bytes())
     with duckdb.connect(str(copy)) as reader:
         assert reader.execute("SELECT id FROM records ORDER BY id").fetchall() == [("a",), ("b",)]
-    store.close()
-
-
-async def test_values_come_back_as_the_seam_promises() -> None:
-    """JSON is raw, instants are aware and in UTC, and NULL is None."""
-    store = opened()
-    appender = store.appender(RECORDS)
-    await appender.append([row(appender, data={"x": [1.5, None, "\u0000"]})])
-    (found,) = await store.rows(
-        Query(sql="SELECT id, timestamp, source, data, attributes, ingest_time FROM `records`", parameters={})
-    )
-    assert found["timestamp"] == datetime(2026, 1, 31, 12, tzinfo=UTC)
-    assert found["timestamp"].tzinfo is found["ingest_time"].tzinfo is UTC
-    assert found["source"] is None
-    assert isinstance(found["data"], msgspec.Raw)
-    assert msgspec.json.decode(found["data"]) == {"x": [1.5, None, "\u0000"]}
-    assert msgspec.json.decode(found["attributes"]) == {"a": "b"}
-    store.close()
-
-
-async def test_parameters_are_bound_by_name_and_instants_by_suffix() -> None:
-    """A name that ends in _us is an instant in microseconds; others are what they are."""
-    store = opened()
-    appender = store.appender(RECORDS)
-    await appender.append([row(appender, "a'b")])
-    sql = "SELECT id FROM `records` WHERE id = @id AND timestamp = @at_us AND ingest_time < @until_us"
-    at_us = 1_769_860_800_000_000
-    query = Query(sql=sql, parameters={"id": "a'b", "at_us": at_us, "until_us": store.horizon_us("records")})
-    assert await store.rows(query) == [{"id": "a'b"}]
-    later = msgspec.structs.replace(query, parameters={**query.parameters, "at_us": at_us + 1})
-    assert await store.rows(later) == []
-    store.close()
-
-
-async def test_a_batch_is_stored_wholly_or_not_at_all() -> None:
-    """One bad row keeps out its batch; alone, it is refused with what the store said."""
-    store = opened()
-    appender = store.appender(RECORDS)
-    bad = row(appender).replace(b'"2026-01-31T12:00:00Z"', b'"yesterday"')
-    assert await appender.append([row(appender), bad]) == RowsRefused({})
-    assert await store.rows(COUNT) == [{"n": 0}]
-    refused = await appender.append([bad])
-    assert isinstance(refused, RowsRefused)
-    assert "yesterday" in refused.errors[0].detail
-    store.close()
-
-
-async def test_a_missing_table_is_a_set_up_error(tmp_path: Path) -> None:
-    """What somebody dropped behind the service's back has the state's name."""
-    store = opened(tmp_path / "data.duckdb")
-    store._connection.execute("DROP TABLE records")
-    appender = store.appender(RECORDS)
-    outcome = await appender.append([row(appender)])
-    assert isinstance(outcome, SetupError)
-    assert outcome.state is SinkState.NOT_FOUND
     store.close()
 
 

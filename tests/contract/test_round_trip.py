@@ -3,11 +3,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.appender import Stored
-from tests.schema.store import Way, exact
+from tests.contract.stores import Engine, law
+from tests.contract.way import Way, exact
 from tests.schema.values import SAMPLES, Field, every_form, field_lists, instances, struct_of
 
 _INNER_FIELDS = [
@@ -37,16 +38,11 @@ _EVERYTHING_FIELDS: list[Field] = [
 Everything = struct_of("Everything", _EVERYTHING_FIELDS)
 """A field of every type in every form, at the top and below lists of Structs."""
 
-_quiet = settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-)
-
 
 @pytest.fixture(scope="module")
-def everything() -> Iterator[Way]:
+def everything(engine: Engine) -> Iterator[Way]:
     """Give one store to all examples; each has its own message."""
-    way = Way(Everything)
+    way = Way(engine, Everything)
     yield way
     way.close()
 
@@ -57,21 +53,29 @@ def _assert_unchanged(way: Way, records: list[msgspec.Struct]) -> None:
     assert [exact(way.back(row)) for row in rows] == [exact(record) for record in records]
 
 
-@settings(_quiet, max_examples=60)
-@given(st.lists(instances(Everything, _EVERYTHING_FIELDS), min_size=1, max_size=2))
-def test_a_record_of_every_type_is_served_as_it_was_sent(everything: Way, records: list[msgspec.Struct]) -> None:
+def test_a_record_of_every_type_is_served_as_it_was_sent(engine: Engine, everything: Way) -> None:
     """Any values of any types come back from the store, and through the served JSON, unchanged."""
-    _assert_unchanged(everything, records)
+
+    @law(engine, 1.5)
+    @given(st.lists(instances(Everything, _EVERYTHING_FIELDS), min_size=1, max_size=2))
+    def holds(records: list[msgspec.Struct]) -> None:
+        _assert_unchanged(everything, records)
+
+    holds()
 
 
-@settings(_quiet, max_examples=60)
-@given(field_lists(), st.data())
-def test_any_declaration_is_served_as_it_was_sent(fields: list[Field], data: st.DataObject) -> None:
-    """Whatever Structs, lists and Optionals a declaration nests, its INSERT keeps every value in its place."""
-    drawn = struct_of("Drawn", fields)
-    records = data.draw(st.lists(instances(drawn, fields), min_size=1, max_size=3))
-    way = Way(drawn)
-    try:
-        _assert_unchanged(way, records)
-    finally:
-        way.close()
+def test_any_declaration_is_served_as_it_was_sent(engine: Engine) -> None:
+    """Whatever Structs, lists and Optionals a declaration nests, every value is kept in its place."""
+
+    @law(engine, 1.5)
+    @given(field_lists(), st.data())
+    def holds(fields: list[Field], data: st.DataObject) -> None:
+        drawn = struct_of("Drawn", fields)
+        records = data.draw(st.lists(instances(drawn, fields), min_size=1, max_size=3))
+        way = Way(engine, drawn)
+        try:
+            _assert_unchanged(way, records)
+        finally:
+            way.close()
+
+    holds()

@@ -1,6 +1,5 @@
-"""A record type's whole way: JSON bytes -> validated -> embedded store -> rows -> served JSON."""
+"""A record type's whole way: JSON bytes -> validated -> stored -> rows -> served JSON."""
 
-import asyncio
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,57 +7,48 @@ from typing import Any
 
 import msgspec
 
-from app.clock import FakeClock
-from app.embedded import EmbeddedStore
 from app.ingest.appender import Outcome
 from app.ingest.envelope import Message
-from app.ingest.records import Limits, RecordReader
-from app.ingest.rejects import Reject
+from app.ingest.records import RecordReader
 from app.query.formats import RowFormat
 from app.query.runner import Query
 from app.schema.table import records_table
-
-_LIMITS = Limits(
-    max_decompressed_bytes=2**24,
-    max_records_per_message=1_000,
-    max_record_bytes=2**22,
-    max_message_bytes=2**26,
-    max_row_bytes=2**23,
-)
+from tests.contract.gaps import mended
+from tests.contract.stores import T0_US, Engine
+from tests.schema.reading import ROOMY
 
 
 class Way:
-    """A store in memory with the table of one record type, and what leads there and back."""
+    """A store with the table of one record type, and what leads there and back."""
 
-    def __init__(self, record_type: type[msgspec.Struct]) -> None:
-        self.table = records_table(record_type)
-        self._store = EmbeddedStore.open(":memory:", [self.table], FakeClock())
+    def __init__(self, engine: Engine, record_type: type[msgspec.Struct]) -> None:
+        self.engine, self.table = engine, records_table(record_type)
+        self._store = engine.loop.run(engine.open([self.table]))
         self._appender = self._store.appender(self.table)
-        self._reader = RecordReader(self.table, self._appender.encode, _LIMITS)
+        self._reader = RecordReader(self.table, self._appender.encode, ROOMY)
         self._format = RowFormat(self.table.columns)
         self._numbers = itertools.count(1)
 
-    def read(self, payload: bytes) -> tuple[list[bytes], list[Reject]]:
-        """Return the encoded rows and the rejects of a message of NDJSON."""
-        rows, rejects = self._reader.read(self._message(payload))
-        return [row.encoded for row in rows], rejects
-
-    def _message(self, payload: bytes) -> Message:
-        number = str(next(self._numbers))
-        return Message(key=f"{number}:0", data=payload, content_type="application/x-ndjson", message_id=number)
-
     def there(self, payloads: Sequence[bytes]) -> tuple[Outcome, list[dict[str, Any]]]:
         """Send records in one message and return what became of it, and the rows that are stored."""
-        message = self._message(b"\n".join(payloads))
+        number = str(next(self._numbers))
+        ndjson = b"\n".join(payloads)
+        message = Message(key=f"{number}:0", data=ndjson, content_type="application/x-ndjson", message_id=number)
         rows, rejects = self._reader.read(message)
         assert not rejects, rejects[0].detail
-        sql = "SELECT * FROM records WHERE message_id = @message_id ORDER BY message_index"
+        sql = (
+            "SELECT * FROM `records` WHERE ingest_time >= @from_us AND message_id = @message_id ORDER BY message_index"
+        )
+        query = Query(sql=sql, parameters={"from_us": T0_US, "message_id": number})
 
         async def run() -> tuple[Outcome, list[dict[str, Any]]]:
             outcome = await self._appender.append([row.encoded for row in rows])
-            return outcome, await self._store.rows(Query(sql=sql, parameters={"message_id": message.message_id}))
+            return outcome, await self._store.runner.rows(query)
 
-        return asyncio.run(run())
+        outcome, stored = self.engine.loop.run(run())
+        if self.engine.name == "bigquery":
+            stored = [mended(self.table.columns, row) for row in stored]
+        return outcome, stored
 
     def served(self, row: dict[str, Any]) -> dict[str, str]:
         """Serve a row, and return the JSON of each column."""
@@ -72,8 +62,8 @@ class Way:
         return msgspec.json.decode(msgspec.json.encode(own), type=self.table.record_type)
 
     def close(self) -> None:
-        """Give the store's threads back."""
-        self._store.close()
+        """Let go of the store."""
+        self.engine.loop.run(self._store.close())
 
 
 def exact(value: Any) -> Any:

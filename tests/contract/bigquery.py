@@ -1,0 +1,92 @@
+"""Stores in BigQuery, as local-bigquery plays it: a dataset each, on a server that all tests share."""
+
+import asyncio
+from collections.abc import Sequence
+
+from app.backend import Backend, open_backend
+from app.bigquery import Access, Place
+from app.clock import Clock, FakeClock
+from app.ingest.appender import Stored
+from app.ingest.storage_write import StorageWriteAppender
+from app.query.runner import QueryRunner
+from app.schema.table import Table
+from app.settings import Settings
+from tests.contract.stores import T0_US, set_back
+from tests.double import Double
+
+_DEFAULT = Settings()
+
+
+class BigQueryEngine:
+    """The appender over gRPC and the runner over REST that production has, before a local server."""
+
+    name = "bigquery"
+    settle_s = _DEFAULT.settle_s
+    examples = 3  # a page takes a fifth of a second here
+
+    def __init__(self, double: Double) -> None:
+        self.loop = asyncio.Runner()
+        self._double = double
+
+    async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "BigQueryUnderTest":
+        """Make a dataset with `tables` and open it."""
+        settings, clock = await self.settings(tables), clock or FakeClock(T0_US)
+        return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, Place.of(settings))
+
+    async def settings(self, tables: Sequence[Table]) -> Settings:
+        """Return settings of a service over a dataset of its own."""
+        place = self._double.fresh(*tables)
+        return Settings(
+            backend="bigquery",
+            bigquery_project=place.project,
+            bigquery_dataset=place.dataset,
+            bigquery_rest_url=place.rest_url,
+            bigquery_storage_url=place.storage_url,
+        )
+
+
+class BigQueryUnderTest:
+    """A dataset."""
+
+    def __init__(self, backend: Backend, tables: Sequence[Table], clock: Clock, place: Place) -> None:
+        self.clock, self._tables, self._backend, self._place = clock, tables, backend, place
+        self._access = Access(place)
+        self._changed = set(tables)
+
+    @property
+    def runner(self) -> QueryRunner:
+        """What runs queries over its tables."""
+        return self._backend.runner
+
+    def appender(self, table: Table) -> StorageWriteAppender:
+        """Return the Appender of `table`."""
+        self._changed.add(table)
+        found = self._backend.appenders[table.name]
+        assert isinstance(found, StorageWriteAppender)
+        return found
+
+    async def put(self, table: Table, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Send all rows in one request, stamped as the appender stamps them, but each with its own stamp."""
+        appender = self.appender(table)
+        stamped = [appender._rows.stamped([row], ingest_us)[0] for ingest_us, row in rows]
+        if stamped:
+            async with appender._connections.lend(sum(map(len, stamped))) as connection:
+                assert await connection.append(stamped) == Stored()
+
+    async def drop(self, table: Table) -> None:
+        """Drop `table`."""
+        self._access.client().delete_table(self._place.table_id(table.name))
+
+    async def clear(self) -> None:
+        """Remove every row of the tables that may have some, and set the clock back."""
+        for table in self._changed:
+            sql = f"DELETE FROM `{self._place.table_id(table.name)}` WHERE ingest_time > TIMESTAMP '0001-01-01'"  # noqa: S608 - a table of the declaration
+            self._access.client().query_and_wait(sql)
+        self._changed = set()
+        set_back(self.clock)
+
+    async def close(self) -> None:
+        """Drop the dataset."""
+        await self._backend.close()
+        self._access.client().delete_dataset(self._place.dataset, delete_contents=True)
+        self._access.close()

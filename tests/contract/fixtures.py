@@ -1,0 +1,45 @@
+"""What tests over a `engine` share; a conftest that imports these says which backends there are."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.service import Client, Service
+from tests.contract.shelf import Shelf
+from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
+
+
+@pytest.fixture(scope="session")
+def shared_store(engine: Engine) -> Iterator[Store]:
+    """Give one store of the default record to many tests: they clear it."""
+    store = engine.loop.run(engine.open([RECORDS, REJECTS]))
+    yield store
+    engine.loop.run(store.close())
+
+
+@pytest.fixture
+def store(engine: Engine, shared_store: Store) -> Store:
+    """Give an empty store of the default record."""
+    engine.loop.run(shared_store.clear())
+    return shared_store
+
+
+@pytest.fixture
+def shelf(engine: Engine, store: Store) -> Shelf:
+    """Give an empty store of the default record and its feed."""
+    return Shelf(engine, store)
+
+
+@pytest.fixture
+def service(engine: Engine, store: Store) -> Service:
+    """Give three settled records, ten microseconds apart."""
+    service = Service(engine, store)
+    service.put_records((T0_US + 10 * number, f"k{number}", f"id{number}") for number in range(3))
+    service.settle(T0_US + 100)
+    return service
+
+
+@pytest.fixture
+def client(service: Service) -> Client:
+    """Give a client of the application."""
+    return service.client()

@@ -1,0 +1,144 @@
+"""A store as the contract sees it: both seams, rows put at chosen instants, and a clock that stands where it is put."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from hypothesis import HealthCheck, Phase, settings
+
+from app.backend import Backend, open_backend
+from app.clock import Clock, FakeClock
+from app.embedded import EmbeddedAppender, EmbeddedStore
+from app.ingest.appender import Appender, Stored
+from app.query.instants import SECOND_US
+from app.query.runner import QueryRunner
+from app.record import Record
+from app.schema.table import Table, records_table, rejects_table
+from app.settings import Settings
+
+T0_US = 1_700_000_000 * SECOND_US
+RECORDS, REJECTS = records_table(Record), rejects_table()
+
+
+class Store(Protocol):
+    """An open store, whose connections belong to the loop of the engine that opened it."""
+
+    clock: Clock
+
+    @property
+    def runner(self) -> QueryRunner:
+        """What runs queries over its tables."""
+        ...
+
+    def appender(self, table: Table) -> Appender:
+        """Return the Appender of `table`, the same at every call."""
+        ...
+
+    async def put(self, table: Table, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Store encoded rows, each with the stamp it comes with, whatever the clock says."""
+        ...
+
+    async def drop(self, table: Table) -> None:
+        """Drop `table` behind the service's back."""
+        ...
+
+    async def clear(self) -> None:
+        """Remove every row, and set the clock back to T0_US."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class Engine(Protocol):
+    """What stores are made with: DuckDB, or BigQuery as far as a machine without a network has it.
+
+    `settle_s` is the age at which a row is settled; `examples`, of how many examples a law is tried on.
+    """
+
+    name: str
+    settle_s: float
+    examples: int
+    loop: asyncio.Runner
+
+    async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> Store:
+        """Make empty tables and open them; the clock stands at T0_US, unless another one is given."""
+        ...
+
+    async def settings(self, tables: Sequence[Table]) -> Settings:
+        """Return settings of a service over a store of its own, with `tables` made and empty."""
+        ...
+
+
+class EmbeddedEngine:
+    """DuckDB, in memory where nothing is opened twice."""
+
+    name = "embedded"
+    settle_s = 0.0
+    examples = 40
+
+    def __init__(self, folder: Path) -> None:
+        self.loop = asyncio.Runner()
+        self._folder, self._numbers = folder, itertools.count(1)
+
+    async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "EmbeddedUnderTest":
+        """Open a new store in memory."""
+        clock = clock or FakeClock(T0_US)
+        return EmbeddedUnderTest(open_backend(Settings(data_path=":memory:"), tables, clock), tables, clock)
+
+    async def settings(self, tables: Sequence[Table]) -> Settings:
+        """Return settings of a service over a file of its own."""
+        return Settings(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
+
+
+class EmbeddedUnderTest:
+    """A store in memory."""
+
+    def __init__(self, backend: Backend, tables: Sequence[Table], clock: Clock) -> None:
+        assert isinstance(backend.runner, EmbeddedStore)
+        self.clock, self.runner, self._tables, self._backend = clock, backend.runner, tables, backend
+
+    def appender(self, table: Table) -> EmbeddedAppender:
+        """Return the Appender of `table`."""
+        found = self._backend.appenders[table.name]
+        assert isinstance(found, EmbeddedAppender)
+        return found
+
+    async def put(self, table: Table, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Store each row in a transaction of its own."""
+        for ingest_us, row in rows:
+            assert self.runner._insert(self.appender(table)._insert_sql, ingest_us, [row]) == Stored()
+
+    async def drop(self, table: Table) -> None:
+        """Drop `table`."""
+        self.runner._connection.execute(f"DROP TABLE {table.name}")
+
+    async def clear(self) -> None:
+        """Remove every row, and set the clock back."""
+        for table in self._tables:
+            self.runner._connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - a table of the declaration
+        set_back(self.clock)
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._backend.close()
+
+
+def set_back(clock: Clock) -> None:
+    """Put a fake clock at T0_US, where it was in the beginning."""
+    assert isinstance(clock, FakeClock)
+    clock._now_us = T0_US
+
+
+def law(engine: Engine, share: float = 1.0) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return settings for a law over `engine`: `share` of the examples that suit it.
+
+    Where an example takes a second, a failing one is shown as it was found: to make it small would take an hour.
+    """
+    phases = set(Phase) if engine.name == "embedded" else {Phase.explicit, Phase.reuse, Phase.generate}
+    slow = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
+    examples = max(round(engine.examples * share), 1)
+    return settings(max_examples=examples, deadline=None, suppress_health_check=slow, phases=phases)

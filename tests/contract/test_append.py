@@ -1,0 +1,192 @@
+"""The way in: what `append` promises, over every store."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from app.clock import MICROSECONDS
+from app.ingest.appender import Outcome, RowsRefused, SetupError, SinkState, Stored
+from app.ingest.batcher import BatchLimits
+from app.ingest.envelope import Message
+from app.ingest.pending import Refused, RejectRows
+from app.ingest.verdict import Durable, Unavailable, Verdict
+from app.ingest.writer import Writer, WriterLimits
+from app.query.runner import Query, StoreUnavailableError
+from app.record import Record
+from app.schema.table import Table, records_table
+from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
+
+
+class Priced(msgspec.Struct):
+    """A record with a price, which is a NUMERIC: a greater number than it holds is what a store refuses."""
+
+    id: Annotated[str, Meta(extra={"sluice": ["id"]})]
+    price: Decimal
+
+
+PRICED = records_table(Priced)
+TOO_MUCH = Decimal("1" + "0" * 40)
+
+
+def row(store: Store, record_id: str, **changed: Any) -> bytes:
+    """Return an encoded row of the default record."""
+    record = Record(id=record_id, timestamp=datetime(2026, 1, 31, 12, tzinfo=UTC), **changed)
+    return store.appender(RECORDS).encode(record, Message(key=record_id, data=b"", attributes={"a": "b"}).envelope(0))
+
+
+def priced(store: Store, record_id: str, price: Decimal = Decimal("9.5")) -> bytes:
+    """Return an encoded row of a record with a price; no check looks at the price."""
+    return store.appender(PRICED).encode(Priced(record_id, price), Message(key=record_id, data=b"").envelope(0))
+
+
+def append(engine: Engine, store: Store, rows: Sequence[bytes], table: Table = RECORDS) -> Outcome:
+    """Append `rows` as one."""
+    return engine.loop.run(store.appender(table).append(rows))
+
+
+def read(engine: Engine, store: Store, columns: str = "id", where: str = "TRUE", **parameters: Any) -> list[Any]:
+    """Return `columns` of all records, in the order of their ids; of a single column, its values."""
+    sql = f"SELECT {columns} FROM `records` WHERE ingest_time >= @from_us AND {where} ORDER BY id"  # noqa: S608 - the test's own
+    found = engine.loop.run(store.runner.rows(Query(sql=sql, parameters={"from_us": T0_US, **parameters})))
+    return found if "," in columns else [each[columns] for each in found]
+
+
+@pytest.fixture
+def priced_store(engine: Engine) -> Iterator[Store]:
+    """Give a store of records with prices."""
+    store = engine.loop.run(engine.open([PRICED]))
+    yield store
+    engine.loop.run(store.close())
+
+
+def test_stored_rows_can_be_read_when_append_returns(engine: Engine, store: Store) -> None:
+    """The next query finds all of them, with the stamp of the attempt."""
+    before_us = store.clock.now_us()
+    assert append(engine, store, [row(store, "b"), row(store, "a")]) == Stored()
+    assert read(engine, store) == ["a", "b"]
+    (stamp_us,) = set(read(engine, store, "UNIX_MICROS(ingest_time) AS us, id", "TRUE")[0].values()) - {"a"}
+    assert before_us < stamp_us < store.clock.now_us()
+    assert append(engine, store, [row(store, "c")]) == Stored()
+    assert read(engine, store) == ["a", "b", "c"]
+
+
+def test_the_horizon_lies_as_far_back_as_the_store_takes_to_settle(engine: Engine, store: Store) -> None:
+    """No row stamped before it will still come: what is stamped now lies behind it."""
+    settle_us = round(engine.settle_s * MICROSECONDS)
+    before_us = store.clock.now_us()
+    assert append(engine, store, [row(store, "a")]) == Stored()
+    (found,) = read(engine, store, "UNIX_MICROS(ingest_time) AS us, id")
+    for table in (RECORDS, REJECTS):
+        horizon_us = store.runner.horizon_us(table.name)
+        assert before_us < horizon_us + settle_us < store.clock.now_us()
+    assert (found["us"] < horizon_us) is (settle_us == 0)
+
+
+def test_values_come_back_as_the_seam_promises(engine: Engine, store: Store) -> None:
+    """JSON is raw, instants are aware and in UTC, and NULL is None."""
+    append(engine, store, [row(store, "a", data={"x": [1.5, None, "\u0000"]})])
+    (found,) = read(engine, store, "id, timestamp, source, data, attributes, ingest_time")
+    assert found["timestamp"] == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert found["timestamp"].tzinfo is found["ingest_time"].tzinfo is UTC
+    assert found["source"] is None
+    assert isinstance(found["data"], msgspec.Raw)
+    assert msgspec.json.decode(found["data"]) == {"x": [1.5, None, "\u0000"]}
+    assert msgspec.json.decode(found["attributes"]) == {"a": "b"}
+
+
+def test_parameters_are_bound_by_name_and_instants_by_suffix(engine: Engine, store: Store) -> None:
+    """A name that ends in _us is an instant in microseconds; others are what they are."""
+    append(engine, store, [row(store, "a'b", source="\\")])
+    where, at_us = "id = @id AND source = @source AND timestamp = @at_us", 1_769_860_800_000_000
+    assert read(engine, store, "id", where, id="a'b", source="\\", at_us=at_us) == ["a'b"]
+    assert read(engine, store, "id", where, id="a'b", source="\\", at_us=at_us + 1) == []
+    assert read(engine, store, "id", where, id="a''b", source="\\", at_us=at_us) == []
+
+
+def test_a_batch_with_a_bad_row_is_not_stored_at_all(engine: Engine, priced_store: Store) -> None:
+    """The good rows are kept out with it; which one it was is said, or nothing is."""
+    rows = [priced(priced_store, "a"), priced(priced_store, "b", TOO_MUCH), priced(priced_store, "c")]
+    outcome = append(engine, priced_store, rows, PRICED)
+    assert isinstance(outcome, RowsRefused)
+    assert set(outcome.errors) <= {1}
+    assert read(engine, priced_store) == []
+    assert append(engine, priced_store, [rows[0], rows[2]], PRICED) == Stored()
+    assert read(engine, priced_store) == ["a", "c"]
+
+
+def test_a_bad_row_by_itself_is_named_and_said_to_be_bad(engine: Engine, priced_store: Store) -> None:
+    """A batch of one tells what the store has against it."""
+    outcome = append(engine, priced_store, [priced(priced_store, "a", TOO_MUCH)], PRICED)
+    assert isinstance(outcome, RowsRefused)
+    assert list(outcome.errors) == [0]
+    assert str(TOO_MUCH)[:30] in outcome.errors[0].detail
+
+
+def test_a_row_without_a_required_value_is_refused(engine: Engine, store: Store) -> None:
+    """What is REQUIRED in the declaration is required by the table."""
+    outcome = append(engine, store, [row(store, None)])  # type: ignore[arg-type] # what is to be refused
+    assert isinstance(outcome, RowsRefused)
+    assert "id" in outcome.errors[0].detail
+    assert read(engine, store) == []
+
+
+def test_through_the_writer_only_the_bad_rows_are_kept_out(engine: Engine, priced_store: Store) -> None:
+    """Whether the store names them or not: the good ones are stored, and each bad one is rejected by its place."""
+    bad = {1, 4, 5}
+    rejected: list[int] = []
+
+    async def reject(found: Sequence[Refused]) -> Verdict:
+        rejected.extend(each.position for each in found)
+        return Durable()
+
+    rows = [priced(priced_store, f"r{number}", TOO_MUCH if number in bad else Decimal(1)) for number in range(8)]
+    verdict = engine.loop.run(_write(priced_store, PRICED, rows, reject))
+    assert verdict == Durable()
+    assert sorted(rejected) == sorted(bad)
+    assert read(engine, priced_store) == [f"r{number}" for number in range(8) if number not in bad]
+
+
+async def _write(store: Store, table: Table, rows: Sequence[bytes], reject: RejectRows | None) -> Verdict:
+    limits = WriterLimits(
+        batch=BatchLimits(max_rows=100, max_bytes=1_000_000), append_deadline_s=10.0, max_open_bytes=10_000_000
+    )
+    writer = Writer(store.appender(table), store.clock, limits, table=table.name)
+    try:
+        return await writer.submit(rows, store.clock.elapsed_us() + 30 * MICROSECONDS, reject)
+    finally:
+        await writer.close()
+
+
+def test_appends_and_queries_run_beside_each_other(engine: Engine, store: Store) -> None:
+    """Several of each at once: each query has its own rows, and none of the rows is lost."""
+    append(engine, store, [row(store, str(number)) for number in range(5)])
+    sql = "SELECT id FROM `records` WHERE ingest_time >= @from_us AND id = @id"
+    queries = [Query(sql=sql, parameters={"from_us": T0_US, "id": str(number)}) for number in range(5)]
+
+    async def run() -> list[Any]:
+        appends = [store.appender(RECORDS).append([row(store, f"new{number}")]) for number in range(5)]
+        return [*await asyncio.gather(*map(store.runner.rows, queries), *appends)]
+
+    assert engine.loop.run(run()) == [*([{"id": str(number)}] for number in range(5)), *[Stored()] * 5]
+    assert read(engine, store) == [*map(str, range(5)), *(f"new{number}" for number in range(5))]
+
+
+def test_a_table_that_is_gone_is_a_set_up_error(engine: Engine) -> None:
+    """What somebody dropped behind the service's back has the state's name, on the way in and on the way out."""
+    store = engine.loop.run(engine.open([RECORDS, REJECTS]))
+    rows = [row(store, "a")]
+    assert append(engine, store, rows) == Stored()
+    engine.loop.run(store.drop(RECORDS))
+    outcome = append(engine, store, rows)
+    assert isinstance(outcome, SetupError)
+    assert outcome.state is SinkState.NOT_FOUND
+    assert isinstance(engine.loop.run(_write(store, RECORDS, rows, None)), Unavailable)
+    with pytest.raises(StoreUnavailableError):
+        read(engine, store)
+    engine.loop.run(store.close())

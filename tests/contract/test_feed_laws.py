@@ -1,0 +1,148 @@
+"""The laws of the feed, against a model in plain Python."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.query.instants import DAY_US, HOUR_US, SECOND_US, to_us
+from app.query.params import Window
+from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window, places
+from tests.contract.stores import T0_US, law
+
+# Distances at which something changes: ties, neighbouring microseconds, edges of slices and of the look-back.
+_STEPS = st.sampled_from(
+    [
+        0,
+        0,
+        1,
+        SECOND_US,
+        10 * SECOND_US - 1,
+        10 * SECOND_US,
+        70 * SECOND_US,
+        LOOKBACK_US - 1,
+        LOOKBACK_US,
+        LOOKBACK_US + 1,
+        HOUR_US,
+        DAY_US,
+    ]
+)
+_KEYS = st.sampled_from(["a", "b", "c", "d", "e", "é", "\N{PILE OF POO}"])
+_LIMITS = st.integers(1, 7)
+
+
+@st.composite
+def _rows(draw: st.DrawFn) -> list[Put]:
+    puts, at_us = [], T0_US
+    for step_us, key in draw(st.lists(st.tuples(_STEPS, _KEYS), max_size=14)):
+        at_us += step_us
+        puts.append(Put(at_us, key))
+    return puts
+
+
+def _settle(shelf: Shelf, puts: list[Put]) -> None:
+    shelf.clear()
+    shelf.put(puts)
+    shelf.clock.advance_to(max((put.ingest_us for put in puts), default=T0_US) + 1)
+
+
+def test_pages_tile_the_window(shelf: Shelf) -> None:
+    """Pages of any lengths, in either order, hold the window's rows once each, and in order."""
+
+    @law(shelf.engine)
+    @given(
+        puts=_rows(), span_us=st.tuples(_STEPS, _STEPS), limits=st.lists(_LIMITS, min_size=1), descending=st.booleans()
+    )
+    def holds(puts: list[Put], span_us: tuple[int, int], limits: list[int], *, descending: bool) -> None:
+        _settle(shelf, puts)
+        before_us, length_us = span_us
+        window = Window(T0_US + before_us, T0_US + before_us + 4 * length_us)
+        page = shelf.page(window=window, descending=descending, limit=limits[0])
+        pages = [page]
+        while page.next_cursor is not None:
+            page = shelf.page(cursor=page.next_cursor, limit=limits[len(pages) % len(limits)])
+            pages.append(page)
+        expected = in_window(puts, window.since_us, window.until_us)
+        assert places(*pages) == (expected[::-1] if descending else expected)
+        assert all(page.rows for page in pages[:-1])
+
+    holds()
+
+
+def test_rows_that_arrive_during_a_walk_do_not_disturb_it_and_come_with_resume(shelf: Shelf) -> None:
+    """A walk shows its window as it was settled; the last resume cursor shows what arrived since, and only that."""
+
+    @law(shelf.engine)
+    @given(puts=_rows(), late=_rows(), limit=_LIMITS, descending=st.booleans())
+    def holds(puts: list[Put], late: list[Put], limit: int, *, descending: bool) -> None:
+        _settle(shelf, puts)
+        start_us, end_us = T0_US, shelf.clock.now_us()
+        page = shelf.page(window=Window(start_us, end_us), descending=descending, limit=limit)
+        late = [Put(put.ingest_us - T0_US + end_us, put.key) for put in late]
+        shelf.put(late)
+        shelf.clock.advance_to(max((put.ingest_us for put in late), default=0) + 1)
+
+        walked = shelf.walk(page, limit)
+        expected = in_window(puts, start_us, end_us)
+        assert places(*walked) == (expected[::-1] if descending else expected)
+
+        everything = puts + late
+        assert _follow(shelf, walked[-1].resume_cursor, limit) == in_window(everything, end_us, shelf.clock.now_us())
+
+    holds()
+
+
+def _follow(shelf: Shelf, cursor: str, limit: int) -> list[tuple[int, str]]:
+    """Read on until nothing is new."""
+    found, page = [], shelf.page(cursor=cursor, limit=limit)
+    while True:
+        found += places(page)
+        if page.poll_after_s and page.next_cursor is None:
+            return found
+        page = shelf.page(cursor=page.next_cursor or page.resume_cursor, limit=limit)
+
+
+def test_a_follower_sees_each_delivery_once_however_it_polls(shelf: Shelf) -> None:
+    """Whenever a follower polls, with whatever limit and by either cursor, it sees what the model sees."""
+
+    @law(shelf.engine)
+    @given(puts=_rows(), polls=st.lists(st.tuples(st.integers(0, 4), _LIMITS, st.booleans()), max_size=12))
+    def holds(puts: list[Put], polls: list[tuple[int, int, bool]]) -> None:
+        shelf.clear()
+        page = shelf.page(window=Window(T0_US, T0_US))
+        found, waiting = places(page), list(puts)
+        for arrivals, limit, prefer_next in polls:
+            arriving, waiting = waiting[:arrivals], waiting[arrivals:]
+            _arrive(shelf, arriving)
+            cursor = page.next_cursor if prefer_next and page.next_cursor else page.resume_cursor
+            page = shelf.page(cursor=cursor, limit=limit)
+            found += places(page)
+        _arrive(shelf, waiting)
+        found += _follow(shelf, page.resume_cursor, 5)
+        assert found == in_window(shelf.puts, T0_US, shelf.clock.now_us())
+
+    holds()
+
+
+def _arrive(shelf: Shelf, puts: list[Put]) -> None:
+    """Store rows as an appender would: never before the horizon."""
+    arriving = []
+    for put in puts:
+        stamp_us = max(put.ingest_us, shelf.clock.now_us())
+        arriving.append(Put(stamp_us, put.key))
+        shelf.clock.advance_to(stamp_us)
+    shelf.put(arriving)
+
+
+def test_the_versions_of_a_record_are_its_deliveries_newest_first(shelf: Shelf) -> None:
+    """By id, copies are left out as in the feed, and the greatest place comes first."""
+
+    @law(shelf.engine)
+    @given(puts=_rows(), limit=_LIMITS)
+    def holds(puts: list[Put], limit: int) -> None:
+        _settle(shelf, puts)
+        end_us = shelf.clock.now_us()
+        rows = shelf.run(shelf.feed.versions("x", Window(T0_US, end_us), limit))
+        found = [(to_us(row["ingest_time"]), row["delivery_key"]) for row in rows]
+        assert found == in_window(puts, T0_US, end_us)[::-1][:limit]
+        assert shelf.run(shelf.feed.versions("y", Window(T0_US, end_us), limit)) == []
+
+    holds()

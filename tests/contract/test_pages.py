@@ -1,0 +1,160 @@
+"""The feeds over HTTP: exact answers, headers, HEAD, and what follows."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.query.cursor import Cursor, encode_cursor
+from tests.contract.service import SINCE, UNTIL, WINDOW, Client, Service, problem_of
+from tests.contract.shelf import envelope
+from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine
+
+
+def _expected_record(number: int) -> dict[str, Any]:
+    return {
+        "id": f"id{number}",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "source": None,
+        "data": {"n": 1},
+        **envelope(f"k{number}"),
+        "ingest_time": f"2023-11-14T22:13:20.0000{10 * number:02}Z" if number else SINCE,
+    }
+
+
+def test_a_page_is_served_exactly_as_documented(client: Client) -> None:
+    """Flat records, both cursors, the window as resolved, and when to come back."""
+    answer = client.get("/v1/records", params=WINDOW)
+    assert answer.json() == {
+        "records": [_expected_record(number) for number in range(3)],
+        "next_cursor": None,
+        "resume_cursor": encode_cursor(
+            Cursor(table="records", descending=False, since_us=T0_US + 50, until_us=None, after=None)
+        ),
+        "window": WINDOW,
+        "poll_after": 0,
+    }
+    assert dict(answer.headers) == {
+        "content-type": "application/json",
+        "content-length": str(len(answer.content)),
+        "cache-control": "private, no-store",
+        "vary": "Accept",
+        "sluice-resume-cursor": answer.json()["resume_cursor"],
+    }
+
+
+def test_a_page_before_the_last_links_to_the_next(client: Client) -> None:
+    """The link keeps the other parameters, and following it to the end gives every record once."""
+    answer = client.get("/v1/records", params={**WINDOW, "limit": 2, "order": "desc"})
+    assert [record["id"] for record in answer.json()["records"]] == ["id2", "id1"]
+    cursor = answer.headers["sluice-next-cursor"]
+    assert cursor == answer.json()["next_cursor"]
+    assert answer.headers["link"] == f'</v1/records?limit=2&order=desc&cursor={cursor}>; rel="next"'
+    assert answer.json()["poll_after"] == 0
+    last = client.get(answer.links["next"]["url"])
+    assert [record["id"] for record in last.json()["records"]] == ["id0"]
+    assert last.json()["next_cursor"] is None
+    assert not {"link", "sluice-next-cursor"} & set(last.headers)
+    assert last.json()["window"] == WINDOW
+
+
+def test_links_lead_through_all_pages(client: Client) -> None:
+    """Following nothing but `Link` ends, and gives every record once."""
+    answer = client.get("/v1/records", params={**WINDOW, "limit": 1})
+    found = answer.json()["records"]
+    while "next" in answer.links:
+        answer = client.get(answer.links["next"]["url"])
+        found += answer.json()["records"]
+    assert [record["id"] for record in found] == ["id0", "id1", "id2"]
+
+
+def test_following_shows_what_is_new_and_when_to_come_back(service: Service, client: Client) -> None:
+    """The resume cursor gives a later record, then an empty page that asks to wait."""
+    first = client.get("/v1/records", params={"since": SINCE}).json()
+    assert len(first["records"]) == 3
+    service.put_record(T0_US + 500, "k9", "id9")
+    second = client.get("/v1/records", params={"cursor": first["resume_cursor"]}).json()
+    assert [record["id"] for record in second["records"]] == ["id9"]
+    third = client.get("/v1/records", params={"cursor": second["resume_cursor"]}).json()
+    assert (third["records"], third["poll_after"]) == ([], 1)
+
+
+def test_ndjson_has_the_records_alone_and_the_cursors_in_headers(client: Client) -> None:
+    """By parameter or by Accept, and either pages as JSON does."""
+    for asked in ({"params": {"format": "ndjson"}}, {"headers": {"accept": "application/x-ndjson"}}):
+        params = {**WINDOW, "limit": "2", **asked.get("params", {})}
+        answer = client.get("/v1/records", params=params, headers=asked.get("headers"))
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        assert [msgspec.json.decode(line) for line in answer.content.splitlines()] == [
+            _expected_record(0),
+            _expected_record(1),
+        ]
+        rest = client.get("/v1/records", params={"cursor": answer.headers["sluice-next-cursor"]})
+        assert [record["id"] for record in rest.json()["records"]] == ["id2"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/v1/records?since={SINCE}&until={UNTIL}&limit=2",
+        f"/v1/records?since={SINCE}&until={UNTIL}&format=ndjson",
+        "/v1/records/id1",
+        "/v1/records/id1?versions=all",
+        f"/v1/rejects?since={SINCE}&until={UNTIL}",
+        "/v1/problems",
+    ],
+)
+def test_head_answers_as_get_does_without_the_body(client: Client, path: str) -> None:
+    """Every header is the same, the length included."""
+    got, head = client.get(path), client.head(path)
+    assert head.status_code == got.status_code == 200
+    assert head.content == b""
+    assert dict(head.headers) == dict(got.headers)
+    assert int(head.headers["content-length"]) == len(got.content)
+
+
+def test_a_future_since_gives_an_empty_page_that_resumes_there(client: Client) -> None:
+    """Nothing before it is ever shown."""
+    answer = client.get("/v1/records", params={"since": "2030-01-01T00:00:00Z"}).json()
+    assert (answer["records"], answer["next_cursor"], answer["poll_after"]) == ([], None, 1)
+    assert answer["window"] == {"since": "2030-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z"}
+    again = client.get("/v1/records", params={"cursor": answer["resume_cursor"]}).json()
+    assert (again["records"], again["resume_cursor"]) == ([], answer["resume_cursor"])
+
+
+def test_rejects_are_paged_like_records(service: Service, client: Client) -> None:
+    """With the reason, the field and the bytes in base64."""
+    rejected = REJECTS.record_type
+    parts = [
+        rejected(reason="invalid", detail="expected int", field="n", payload=b"\xff{}", part=number, parts=2)
+        for number in range(2)
+    ]
+    service.put(REJECTS, [(T0_US + number, f"r{number}", part) for number, part in enumerate(parts)])
+    page = client.get("/v1/rejects", params={**WINDOW, "limit": 1}).json()
+    (row,) = page["records"]
+    assert row == {
+        "reason": "invalid",
+        "detail": "expected int",
+        "field": "n",
+        "payload": "/3t9",
+        "part": 0,
+        "parts": 2,
+        **envelope("r0"),
+        "ingest_time": SINCE,
+    }
+    rest = client.get("/v1/rejects", params={"cursor": page["next_cursor"]}).json()
+    assert [row["part"] for row in rest["records"]] == [1]
+
+
+def test_without_its_table_the_service_has_a_problem(engine: Engine) -> None:
+    """What somebody dropped gives a problem document that names no table, on the feed and by id."""
+    store = engine.loop.run(engine.open([RECORDS, REJECTS]))
+    client = Service(engine, store).client()
+    assert client.get("/v1/records").status_code == 200
+    engine.loop.run(store.drop(RECORDS))
+    for path in ("/v1/records", "/v1/records/a", "/v1/records/a?versions=all"):
+        answer = client.get(path)
+        assert problem_of(answer)["code"] == "store_unavailable"
+        assert int(answer.headers["retry-after"]) > 0
+    assert client.get("/v1/rejects").status_code == 200
+    engine.loop.run(store.close())
