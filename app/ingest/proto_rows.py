@@ -8,7 +8,6 @@ sent, and everything else is encoded once.
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from app.schema.columns import Column, Kind, Mode
+from app.schema.decimals import plain_decimal
 from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import Table
 
@@ -107,10 +107,6 @@ def _days(value: date) -> int:
     return value.toordinal() - _EPOCH_DAY
 
 
-def _numeric(value: Decimal) -> str:
-    return format(value, "f")  # without an exponent
-
-
 def _json(value: Any) -> str:
     return _encoder.encode(value).decode()
 
@@ -120,7 +116,7 @@ _CONVERTERS: dict[Kind, _Convert] = {
     Kind.TIMESTAMP: _micros,
     Kind.DATE: _days,
     Kind.TIME: time.isoformat,
-    Kind.NUMERIC: _numeric,
+    Kind.NUMERIC: plain_decimal,
     Kind.JSON: _json,
 }
 

@@ -14,6 +14,7 @@ from app.query.feed import Page, Row
 from app.query.instants import to_datetime
 from app.query.params import Format
 from app.schema.columns import Column, Kind, Mode
+from app.schema.decimals import plain_decimal
 
 MEDIA_TYPES: dict[Format, str] = {"json": "application/json", "ndjson": "application/x-ndjson"}
 # What callers write in Accept, from the most preferred where they leave it open.
@@ -93,14 +94,6 @@ class RowFormat:
             for row in rows:
                 if row[name] is not None:
                     row[name] = convert(row[name])
-
-
-def plain_decimal(value: Decimal) -> str:
-    """Return `value` in plain notation, without zeros that say nothing: 1.5, 100, 0."""
-    text = format(value, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
 
 
 def _decimal_columns(columns: tuple[Column, ...]) -> list[tuple[str, _Convert]]:

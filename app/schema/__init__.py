@@ -5,10 +5,13 @@
     table      a table: the record's columns and the envelope's; the two tables of the service
     checks     what a store cannot hold although the type allows it (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds
+    decimals   the text of a NUMERIC value
     bigquery   -> the schema JSON that `bq` and Terraform take
     protobuf   -> the writer schema of the Storage Write API
     duckdb     -> DDL and the INSERT that reads rows from JSON
     filters    -> which fields may be filtered and aggregated, and by which operators
+    layout     -> partitions and clustering in BigQuery
+    live       the table as it is in BigQuery beside the declaration: what differs, and whether it breaks
 
-`python -m app.schema bigquery|proto|duckdb|jsonschema|filters` prints each of them.
+`python -m app.schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences.
 """

@@ -1,0 +1,11 @@
+"""The text of a NUMERIC value, as rows and answers carry it."""
+
+from decimal import Decimal
+
+
+def plain_decimal(value: Decimal) -> str:
+    """Return `value` in plain notation, without zeros that say nothing: 1.5, 100, 0."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
