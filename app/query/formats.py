@@ -5,7 +5,6 @@ stand as the JSON they hold.
 """
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import msgspec

@@ -10,9 +10,9 @@ from msgspec import Meta
 
 from app.query.feed import Page
 from app.query.formats import RowFormat, choose_format
-from app.schema.decimals import plain_decimal
 from app.query.params import Window
 from app.schema.columns import columns_of
+from app.schema.decimals import plain_decimal
 
 
 class Inner(msgspec.Struct):
