@@ -53,6 +53,10 @@ fmt: setup ## Format the code and repair what can be repaired automatically.
 ci: ## What the CI runs: the tests, then the checks.
 	@.ci/run
 
+.PHONY: chaos
+chaos: setup ## Kill and lie to the service under load, prove nothing is lost (SEEDS=20, ARGS="--seed 7"; docs/chaos.md).
+	@$(PYTHON) -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+
 .PHONY: bench-push
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
 	@$(PYTHON) -m bench.push_handlers $(ARGS)

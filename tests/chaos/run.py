@@ -1,0 +1,210 @@
+"""One run: a plan, a misbehaving store, a fleet that is killed, a driver, readers, and the ledger's verdict."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from app.bigquery import Access, Place
+from app.clock import SystemClock
+from tests import tokens
+from tests.chaos.driver import Driver
+from tests.chaos.fleet import Fleet, fleet
+from tests.chaos.ledger import Evidence, Reading, violations
+from tests.chaos.plan import AT_STORE, CutReads, Event, Kill, Outage, Plan
+from tests.chaos.reader import Follower
+from tests.chaos.report import Report
+from tests.chaos.store import ForwardingServer
+from tests.chaos.weather import Weather
+from tests.misbehaving.wire import Wire
+from tests.process import served_keys
+
+INSTANCES = 2
+# Quick for a service, but long enough for a store that shares two cores with everything else. What the store is
+# given within the first 70 % of the margin has the rest of it to be committed.
+APPEND_DEADLINE_S, MARGIN_S, SKEW_S, ACK_DEADLINE_S = 2.0, 3.0, 0.5, 9.0
+SEND_WITHIN_S = APPEND_DEADLINE_S + MARGIN_S * 0.7
+SETTINGS = {
+    "backend": "bigquery",
+    "append_deadline_s": str(APPEND_DEADLINE_S),
+    "late_commit_margin_s": str(MARGIN_S),
+    "clock_skew_s": str(SKEW_S),
+    "settle_s": str(APPEND_DEADLINE_S + MARGIN_S + SKEW_S),
+    "request_budget_s": "6",
+    "ack_deadline_s": str(ACK_DEADLINE_S),
+    "max_batch_bytes": "3000000",
+    "max_record_bytes": "1000000",
+    "bigquery_max_connections": "2",
+}
+FEEDS = ("/v1/records", "/v1/rejects")
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """How hard a run is: the share of appends that something befalls, pauses for quota, messages in flight.
+
+    A run that is not over `within_s` seconds has failed.
+    """
+
+    fault_rate: float
+    max_quota: int
+    in_flight: int
+    within_s: float
+
+
+class Run:
+    """One run over the tables of `place`, which are empty; it is awaited once, by calling it."""
+
+    def __init__(self, plan: Plan, place: Place, conditions: Conditions, say: Callable[[str], None]) -> None:
+        self._plan, self._place, self._conditions, self._say = plan, place, conditions, say
+        self._weather = Weather(
+            plan.seed,
+            rate=conditions.fault_rate,
+            max_quota=conditions.max_quota,
+            deadline_s=APPEND_DEADLINE_S,
+            margin_s=MARGIN_S,
+        )
+        self._events = sorted(plan.events, key=lambda event: event.at)
+        self._due: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._store = ForwardingServer(SystemClock(), place.storage_url, send_within_s=SEND_WITHIN_S)
+        self._store.decide, self._store.is_bad = self._weather, lambda row_id: AT_STORE in row_id
+        self._reads = Wire(int(place.rest_url.rpartition(":")[2]))
+        self._wrong: list[str] = []
+        self._began_s, self._sent_s = time.monotonic(), 0.0
+
+    async def __call__(self) -> Report:
+        """Do it, and return what was found."""
+        async with AsyncExitStack() as undo:
+            keys_url = undo.enter_context(served_keys())
+            await self._store.start()
+            undo.push_async_callback(self._store.stop)
+            await self._reads.up()
+            undo.push_async_callback(self._reads.close)
+            settings = SETTINGS | {
+                "token_keys_url": keys_url,
+                "bigquery_project": self._place.project,
+                "bigquery_dataset": self._place.dataset,
+                "bigquery_rest_url": f"http://127.0.0.1:{self._reads.port}",
+                "bigquery_storage_url": self._store.url,
+            }
+            return await self._with(await undo.enter_async_context(fleet(INSTANCES, settings)))
+
+    async def _with(self, instances: Fleet) -> Report:
+        seed, since = self._plan.seed, datetime.now(UTC) - timedelta(minutes=1)
+        driver = Driver(instances, seed=seed, token=tokens.token(), ack_deadline_s=ACK_DEADLINE_S)
+        followers = [Follower(instances, path, since, seed) for path in FEEDS]
+        later = [Follower(instances, path, since, seed + 1) for path in FEEDS]
+        try:
+            async with asyncio.timeout(self._conditions.within_s):
+                ended = await self._send_and_follow(instances, driver, followers)
+                self._say("everything is answered, and the feeds were followed to their end; reading them again")
+                for follower in later:
+                    follower.finish(ended)
+                await asyncio.gather(*(follower.run() for follower in later))
+        except TimeoutError:
+            self._wrong.append(
+                f"slow: not over after {self._conditions.within_s:g} s, when {driver.done} messages were answered"
+            )
+        return await self._report(instances, driver, followers, later)
+
+    async def _send_and_follow(self, instances: Fleet, driver: Driver, followers: list[Follower]) -> datetime:
+        """Send everything while things go wrong and the feeds are followed; return when the last row was stored."""
+        async with asyncio.TaskGroup() as tasks:
+            for follower in followers:
+                tasks.create_task(follower.run())
+            events = tasks.create_task(self._let_happen(instances))
+            await driver.run(self._plan.messages, in_flight=self._conditions.in_flight, progress=self._progress)
+            self._sent_s = time.monotonic() - self._began_s
+            self._due.put_nowait(None)
+            await events
+            await self._store.settled()
+            ended = datetime.now(UTC)
+            for follower in followers:
+                follower.finish(ended)
+        return ended
+
+    def _progress(self, done: int) -> None:
+        while self._events and self._events[0].at <= done:
+            self._due.put_nowait(self._events.pop(0))
+        step = max(len(self._plan.messages) // 10, 1)
+        if done % step == 0:
+            self._say(f"{done} of {len(self._plan.messages)} messages answered")
+
+    async def _let_happen(self, instances: Fleet) -> None:
+        """Let the events happen as they fall due; while an instance starts again, others go on."""
+        async with asyncio.TaskGroup() as kills:
+            while (event := await self._due.get()) is not None:
+                match event.what:
+                    case Kill(instance, number):
+                        self._say(f"{number.name} for instance {instance}")
+                        kills.create_task(instances.end(instance, number))
+                    case Outage(seconds):
+                        self._say(f"the write server is gone for {seconds:g} s")
+                        await self._store.outage(seconds)
+                    case CutReads():
+                        for link in self._reads.open_links:
+                            link.cut()
+
+    async def _report(
+        self, instances: Fleet, driver: Driver, followers: list[Follower], later: list[Follower]
+    ) -> Report:
+        stored, stored_rejects = await asyncio.to_thread(self._counted)
+        evidence = Evidence(
+            messages=self._plan.messages,
+            answers=driver.answers,
+            followed=Reading(followers[0].rows, followers[1].rows),
+            reread=Reading(later[0].rows, later[1].rows),
+            stored=stored,
+            stored_rejects=stored_rejects,
+            stops=instances.stops,
+        )
+        lines = self._store.lines.values()
+        slowest_s = max((line.latest_s for line in lines), default=0.0)
+        self._wrong += [*violations(evidence), *driver.trouble]
+        self._wrong += [f"protocol: {each}" for each in self._store.violations]
+        self._wrong += [trouble for follower in (*followers, *later) for trouble in follower.trouble]
+        self._wrong += [f"log: instance {i.number}: {line}" for i in instances.instances for line in i.complaints]
+        if self._wrong and slowest_s > APPEND_DEADLINE_S + MARGIN_S:
+            self._wrong.insert(0, _TOO_SLOW.format(slowest_s, MARGIN_S))
+        return Report(
+            plan=self._plan,
+            seconds=time.monotonic() - self._began_s,
+            send_seconds=self._sent_s,
+            requests=driver.outcomes,
+            pages=sum((follower.outcomes for follower in (*followers, *later)), Counter[str]()),
+            faults=sum((line.counts for line in lines), self._weather.counts),
+            appends=len(self._store.arrivals),
+            kills=instances.kills,
+            stops_s=[stop.seconds for stop in instances.stops],
+            ack_s=sorted(driver.ack_s),
+            rows={
+                "records": len(stored),
+                "rows of them": sum(stored.values()),
+                "rejects": len(stored_rejects),
+                "rows of those": sum(stored_rejects.values()),
+            },
+            slowest_commit_s=slowest_s,
+            wrong=self._wrong,
+        )
+
+    def _counted(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Count the rows of each delivery key in both tables, asking the real store itself."""
+        access = Access(self._place)
+        counts = []
+        for table in ("records", "records_rejected"):
+            sql = (
+                f"SELECT delivery_key, COUNT(*) AS n FROM `{self._place.table_id(table)}` "  # noqa: S608 - our own names
+                "WHERE ingest_time > TIMESTAMP '2000-01-01' GROUP BY delivery_key"
+            )
+            counts.append({row["delivery_key"]: row["n"] for row in access.client().query_and_wait(sql)})
+        access.close()
+        return counts[0], counts[1]
+
+
+_TOO_SLOW = (
+    "note: the store took {:.1f} s for a commit, beyond the margin of {:g} s within which anything is promised: this "
+    "machine is too slow or too busy for what follows to be certain"
+)
