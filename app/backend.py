@@ -66,6 +66,7 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
             clock,
             max_connections=settings.bigquery_max_connections,
             check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
+            late_commit_margin_s=settings.late_commit_margin_s,
             trace_id=trace_id,
         )
         for table in tables

@@ -6,6 +6,7 @@ the credentials, and no quota project of theirs is sent along, which would need 
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import grpc.aio
     from google.cloud import bigquery
 
+_FAILURE_HOLDS_S = 5.0
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -58,13 +60,18 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access:
-    """Makes clients of one place; the credentials are looked for when the first one is needed, and once found kept."""
+    """Makes clients of one place; credentials are looked for when the first one is needed, and kept until forgotten.
+
+    A search that failed counts for a few seconds: those who waited for it do not repeat it one after the other.
+    """
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
         self._client: bigquery.Client | None = None
+        self._failure: AccessError | None = None
+        self._failed_at_s = 0.0
 
     def client(self) -> "bigquery.Client":
         """Return the REST client, for all threads. Looking for credentials may take seconds: not on the event loop.
@@ -97,7 +104,9 @@ class Access:
 
         address = urlsplit(self.place.storage_url)
         if address.scheme == "http":
-            channel: grpc.aio.Channel = grpc.aio.insecure_channel(address.netloc, options=list(options))
+            # An emulator is on this machine or near it: no proxy, whatever the environment says.
+            direct = [*options, ("grpc.enable_http_proxy", 0)]
+            channel: grpc.aio.Channel = grpc.aio.insecure_channel(address.netloc, options=direct)
             return channel
         with self._lock:
             credentials = self._credentials_for(self.place.storage_url)
@@ -120,23 +129,41 @@ class Access:
         if urlsplit(url).scheme == "http":
             return AnonymousCredentials()
         if self._credentials is None:
+            if self._failure is not None and time.monotonic() - self._failed_at_s < _FAILURE_HOLDS_S:
+                raise self._failure
             try:
-                found, _ = google.auth.default(scopes=_SCOPES)
-            except (GoogleAuthError, OSError, ValueError) as error:
-                reason = str(error).partition("\n")[0].rstrip(".")
-                raise AccessError(
-                    f"no usable Google credentials: {reason}. On Cloud Run the service account provides them; "
-                    "elsewhere run `gcloud auth application-default login`, or point "
-                    "GOOGLE_APPLICATION_CREDENTIALS at a readable key file"
-                ) from error
-            if isinstance(found, CredentialsWithQuotaProject) and found.quota_project_id is not None:
-                found = found.with_quota_project(None)
-            self._credentials = found
+                self._credentials = _application_default()
+            except AccessError as error:
+                self._failure, self._failed_at_s = error, time.monotonic()
+                raise
         return self._credentials
 
     def close(self) -> None:
-        """Close the REST client."""
-        with self._lock:
+        """Close the REST client, unless somebody looks for credentials just now: that may take longer than we have."""
+        if self._lock.acquire(blocking=False):
             if self._client is not None:
                 self._client.close()  # type: ignore[no-untyped-call]
                 self._client = None
+            self._lock.release()
+
+    def forget(self) -> None:
+        """Let go of credentials that are not accepted: the next client looks for them anew."""
+        if self._lock.acquire(blocking=False):  # else somebody is looking just now
+            self._credentials = self._client = None
+            self._lock.release()
+
+
+def _application_default() -> Credentials:
+    found: Credentials
+    try:
+        found, _ = google.auth.default(scopes=_SCOPES)
+    except (GoogleAuthError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise AccessError(
+            f"no usable Google credentials: {reason}. On Cloud Run the service account provides them; "
+            "elsewhere run `gcloud auth application-default login`, or point "
+            "GOOGLE_APPLICATION_CREDENTIALS at a readable key file"
+        ) from error
+    if isinstance(found, CredentialsWithQuotaProject) and found.quota_project_id is not None:
+        found = found.with_quota_project(None)
+    return found

@@ -1,5 +1,6 @@
 """Which settings must agree with each other: each rule says what is wrong, by the variables' names, and why. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,13 @@ if TYPE_CHECKING:
 
 # Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON a byte may become six.
 ENVELOPE_BYTES = 1_000_000
+# https://cloud.google.com/bigquery/quotas#write-api-limits; a row is stamped and framed when it is sent.
+MAX_APPEND_BYTES, ROW_OVERHEAD_BYTES = 10_000_000, 16
+CLOUD_RUN_GRACE_S = 9.0
+# https://cloud.google.com/resource-manager/docs/creating-managing-projects, with the domain of old ones;
+# https://cloud.google.com/bigquery/docs/datasets#dataset-naming
+_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,62}")
+_DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
 
 
 def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]:
@@ -16,7 +24,7 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
         *_clock_problems(settings),
         *_size_problems(settings),
         *_access_problems(settings, environ),
-        *_bigquery_problems(settings),
+        *_bigquery_problems(settings, environ),
     ]
 
 
@@ -80,15 +88,29 @@ def _access_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _bigquery_problems(s: "Settings") -> list[str]:
+def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
     if s.backend != "bigquery":
         return []
-    examples = {
-        "bigquery_project": (s.bigquery_project, "my-project"),
-        "bigquery_dataset": (s.bigquery_dataset, "events"),
-    }
-    return [
-        f"SLUICE_{name.upper()} must be set when SLUICE_BACKEND is bigquery, for example {example}"
-        for name, (value, example) in examples.items()
+    names = (
+        ("SLUICE_BIGQUERY_PROJECT", s.bigquery_project, _PROJECT, "my-project"),
+        ("SLUICE_BIGQUERY_DATASET", s.bigquery_dataset, _DATASET, "events"),
+    )
+    problems = [
+        f"{variable} must be set when SLUICE_BACKEND is bigquery, for example {example}"
         if not value
+        else f"{variable} ({value}) is not a name that BigQuery takes, such as {example}"
+        for variable, value, pattern, example in names
+        if not pattern.fullmatch(value)
     ]
+    append_bytes = s.max_batch_bytes + ROW_OVERHEAD_BYTES * s.max_batch_rows
+    if append_bytes > MAX_APPEND_BYTES:
+        problems.append(
+            f"SLUICE_MAX_BATCH_BYTES ({s.max_batch_bytes}) and {ROW_OVERHEAD_BYTES} for each of SLUICE_MAX_BATCH_ROWS "
+            f"({s.max_batch_rows}) come to {append_bytes}: BigQuery takes {MAX_APPEND_BYTES} in one append"
+        )
+    if "K_SERVICE" in environ and s.shutdown_grace_s > CLOUD_RUN_GRACE_S:
+        problems.append(
+            f"SLUICE_SHUTDOWN_GRACE_S ({s.shutdown_grace_s:g}) must be at most {CLOUD_RUN_GRACE_S:g} on Cloud Run, "
+            "which ends a process 10 s after SIGTERM"
+        )
+    return problems

@@ -105,6 +105,34 @@ def test_bigquery_needs_to_be_told_where() -> None:
         _load(bigquery_rest_url="bigquery.googleapis.com")
 
 
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"bigquery_project": "my proj/x"}, "SLUICE_BIGQUERY_PROJECT (my proj/x) is not a name"),
+        ({"bigquery_dataset": "p.d"}, "SLUICE_BIGQUERY_DATASET (p.d) is not a name"),
+        ({"max_batch_bytes": "9950000"}, "come to 10030000: BigQuery takes 10000000"),
+        ({"max_batch_rows": "62501"}, "come to 10000016: BigQuery takes 10000000"),
+    ],
+)
+def test_what_bigquery_would_not_take_is_refused_at_the_start(variables: dict[str, str], named: str) -> None:
+    """And only where BigQuery is what rows go to."""
+    good = {"backend": "bigquery", "bigquery_project": "example.com:p-1", "bigquery_dataset": "d_1"}
+    _load(**good)
+    with pytest.raises(SettingsError) as refused:
+        _load(**(good | variables))
+    assert named in str(refused.value)
+    _load(**variables)
+
+
+def test_a_grace_longer_than_the_platform_gives_is_refused_there() -> None:
+    """Cloud Run ends a process 10 s after SIGTERM."""
+    bigquery = {"SLUICE_BACKEND": "bigquery", "SLUICE_BIGQUERY_PROJECT": "p", "SLUICE_BIGQUERY_DATASET": "d"}
+    long = bigquery | {"SLUICE_SHUTDOWN_GRACE_S": "9.5"}
+    assert load_settings(long).shutdown_grace_s == 9.5
+    with pytest.raises(SettingsError, match="at most 9 on Cloud Run"):
+        load_settings(long | {"K_SERVICE": "sluice"})
+
+
 def test_a_port_of_the_wrong_type_names_port() -> None:
     """Where $PORT is what was read, it is what is named."""
     with pytest.raises(SettingsError, match=r"^PORT: expected `int`"):

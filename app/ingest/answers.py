@@ -4,7 +4,7 @@ Codes are those of google.rpc.Code; what each means for AppendRows is described 
 https://cloud.google.com/bigquery/docs/write-api-best-practices and in the StorageError message.
 """
 
-from collections.abc import Sequence
+import re
 from typing import Any
 
 import msgspec
@@ -32,7 +32,9 @@ _KEY_PROBLEMS = {
     _StorageError.KMS_PERMISSION_DENIED,
 }
 # "AppendRows request too large: 11854265 limit 10485760" from the service; the other from gRPC's own limits.
-_TOO_LARGE = ("request too large", "larger than max")
+_TOO_LARGE = re.compile(r"^AppendRows request too large|\b(Received|Sent) message larger than max \(", re.IGNORECASE)
+# Said of the request's schema, not of a row's value.
+_SCHEMA = re.compile(r"^(Input schema has more fields|Invalid proto schema)", re.IGNORECASE)
 _MAX_DETAIL = 500
 
 
@@ -57,33 +59,39 @@ class StreamEnd(msgspec.Struct, frozen=True):
 def outcome_of_response(response: Any) -> Outcome:
     """Say what an AppendRowsResponse (the protobuf message) means for its request."""
     if response.row_errors:
-        return RowsRefused({error.index: RowError(error.message[:_MAX_DETAIL]) for error in response.row_errors})
+        listed = {error.index: RowError(error.message[:_MAX_DETAIL]) for error in response.row_errors}
+        return RowsRefused(listed, response.error.message[:_MAX_DETAIL])
     if response.HasField("error") and response.error.code:
         return outcome_of_error(StreamEnd.of_status(response.error))
     return Stored()
 
 
-def outcomes_of_end(end: StreamEnd, sizes: Sequence[int]) -> list[Outcome]:
-    """Say what the end of a stream means for the requests in flight, of these byte sizes, oldest first.
+def answers_a_request(response: Any) -> bool:
+    """Return whether a response says what became of a request: stored, or an error."""
+    return bool(response.row_errors) or response.HasField("append_result") or response.HasField("error")
 
-    A status that speaks of one request is the oldest one's, or the largest one's where it speaks of size; the
-    others may or may not have been stored.
+
+def speaks_of_one(outcome: Outcome) -> bool:
+    """Return whether an outcome, at the end of a stream, is about one of the requests in flight and not all."""
+    return isinstance(outcome, RowsRefused | TooLarge)
+
+
+def outcomes_of_end(end: StreamEnd, in_flight: int) -> list[Outcome]:
+    """Say what the end of a stream means for each of the requests in flight.
+
+    A status that speaks of one request is believed only where there is just one: with several it may be any of
+    them, and each of the others may have been stored.
     """
     outcome = outcome_of_error(end)
-    match outcome:
-        case SetupError() | QuotaExceeded() | Uncertain():
-            return [outcome] * len(sizes)
-        case _:
-            guilty = max(range(len(sizes)), key=sizes.__getitem__, default=0) if isinstance(outcome, TooLarge) else 0
-            bystander = Uncertain(f"the stream ended: {end.detail}")
-            return [outcome if position == guilty else bystander for position in range(len(sizes))]
+    if speaks_of_one(outcome) and in_flight > 1:
+        outcome = Uncertain(f"the stream ended, of one of {in_flight} requests: {end.detail}")
+    return [outcome] * in_flight
 
 
 def outcome_of_error(end: StreamEnd) -> Outcome:
     """Say what a status means for the request it answers."""
     detail = f"{Code.Name(end.code)}: {end.detail}" if end.code in Code.values() else end.detail
-    text = end.detail.lower()
-    if end.code in {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED} and any(words in text for words in _TOO_LARGE):
+    if end.code in {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED} and _TOO_LARGE.search(end.detail):
         return TooLarge(detail)
     if end.code == Code.NOT_FOUND or end.storage_errors & _TABLE_MISSING:
         return SetupError(SinkState.NOT_FOUND, detail)
@@ -93,6 +101,6 @@ def outcome_of_error(end: StreamEnd) -> Outcome:
         return QuotaExceeded(detail)
     if end.code == Code.INVALID_ARGUMENT:
         # A schema that does not fit is no row's fault: without this every row would end among the rejects.
-        about_schema = _StorageError.SCHEMA_MISMATCH_EXTRA_FIELDS in end.storage_errors or "schema" in text
-        return SetupError(SinkState.SCHEMA_MISMATCH, detail) if about_schema else RowsRefused({})
+        about_schema = _StorageError.SCHEMA_MISMATCH_EXTRA_FIELDS in end.storage_errors or _SCHEMA.search(end.detail)
+        return SetupError(SinkState.SCHEMA_MISMATCH, detail) if about_schema else RowsRefused({}, detail)
     return Uncertain(detail)

@@ -30,9 +30,13 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class RowsRefused(msgspec.Struct, frozen=True):
-    """No row was stored, because of those at these positions; the list may be incomplete or empty."""
+    """No row was stored, because of those at these positions; the list may be incomplete or empty.
+
+    `detail` is what the store said of the whole.
+    """
 
     errors: Mapping[int, RowError]
+    detail: str = ""
 
 
 class Uncertain(msgspec.Struct, frozen=True):
@@ -48,13 +52,13 @@ class TooLarge(msgspec.Struct, frozen=True):
 
 
 class QuotaExceeded(msgspec.Struct, frozen=True):
-    """No row was stored; the store asks for less."""
+    """The store asks for less; no row was stored, as far as it says."""
 
     detail: str
 
 
 class SetupError(msgspec.Struct, frozen=True):
-    """No row was stored, nor will be until somebody changes the set-up."""
+    """No row will be stored until somebody changes the set-up."""
 
     state: SinkState
     detail: str

@@ -16,44 +16,71 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from app.ingest.answers import StreamEnd, outcome_of_response, outcomes_of_end
+from app.ingest.answers import (
+    StreamEnd,
+    answers_a_request,
+    outcome_of_error,
+    outcome_of_response,
+    outcomes_of_end,
+    speaks_of_one,
+)
 from app.ingest.appender import Outcome, Uncertain
 
 _log = logging.getLogger("sluice.storage_write")
 _STATUS_KEY = "grpc-status-details-bin"
+_MIN_KEEPALIVE_TIMEOUT_S, _MAX_KEEPALIVE_TIMEOUT_S = 1.0, 10.0
 
-# The default back-off of a channel keeps failing long after the server is back, and channels that share a TCP
-# connection share its limit. Keep-alives find a connection that died without a word.
-CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-)
 
-_Entry = tuple[asyncio.Future[Outcome], int]
-"""A request in flight: who waits for its answer, and its size in bytes."""
+def channel_options(late_commit_margin_s: float) -> list[tuple[str, Any]]:
+    """Return the options of a channel for appends.
+
+    The default back-off of a channel keeps failing long after the server is back, and channels that share a TCP
+    connection share its limit. Keep-alives find a connection that died without a word; on Linux their timeout is
+    also how long the kernel keeps trying to deliver bytes (TCP_USER_TIMEOUT), so it may not exceed the margin
+    that a late commit is given.
+    """
+    timeout_s = min(max(late_commit_margin_s, _MIN_KEEPALIVE_TIMEOUT_S), _MAX_KEEPALIVE_TIMEOUT_S)
+    return [
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 500),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", round(timeout_s * 1000)),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+    ]
+
+
+class _Request:
+    """A request in flight, and the future of what becomes of it."""
+
+    def __init__(self, message: Any, size: int) -> None:
+        self.message, self.size = message, size  # the message is let go once it is sent
+        self.sent = False
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def settle(self, outcome: Outcome) -> None:
+        if not self.outcome.done():  # else nobody waits any more
+            self.outcome.set_result(outcome)
 
 
 class Connection:
     """One stream to the default stream of one table, on a channel of its own.
 
     `retired` says that it takes no new requests: it ended, or did not answer in time. `updated_schema` says that
-    an answer told of a change of the table.
+    an answer told of a change of the table; `blames_one`, that it ended for one of several requests in flight and
+    nobody knows which.
     """
 
     def __init__(self, channel: grpc.aio.Channel, stream: str, descriptor: DescriptorProto, trace_id: str) -> None:
-        self.retired = False
-        self.updated_schema = False
+        self.retired = self.updated_schema = self.blames_one = False
         self.bytes_in_flight = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the stream has ended, whoever ended it."""
         self._channel, self._stream, self._descriptor, self._trace_id = channel, stream, descriptor, trace_id
-        self._in_flight: deque[_Entry] = deque()
-        self._outbox: asyncio.Queue[tuple[Any, _Entry]] = asyncio.Queue()
+        self._in_flight: deque[_Request] = deque()
+        self._outbox: asyncio.Queue[_Request] = asyncio.Queue()
+        self._writing: _Request | None = None
         # Not the client's append_rows: its retry would run the call again with requests that were sent already.
         append_rows: Any = BigQueryWriteGrpcAsyncIOTransport(channel=channel).append_rows
         self._call = append_rows(metadata=(("x-goog-request-params", f"write_stream={stream}"),))
@@ -68,56 +95,61 @@ class Connection:
     @property
     def is_awaited(self) -> bool:
         """Whether anybody still waits for an answer."""
-        return any(not future.done() for future, _ in self._in_flight)
+        return any(not request.outcome.done() for request in self._in_flight)
 
     async def append(self, rows: list[bytes]) -> Outcome:
         """Send `rows` as one request and wait for its answer; being cancelled retires the connection.
 
-        Whoever gives up cannot take the request back, and what is behind it waits as well.
+        Whoever gives up cannot take back what was sent, and what is behind it waits as well. What was not sent yet
+        never is; if it is on its way just now, the stream is ended, as nobody could say when it would arrive.
         """
-        request = types.AppendRowsRequest.pb()(write_stream=self._stream, trace_id=self._trace_id)
-        request.proto_rows.rows.serialized_rows.extend(rows)
-        size = sum(map(len, rows))
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        entry = (answer, size)
-        self._in_flight.append(entry)
-        self.bytes_in_flight += size
-        self._outbox.put_nowait((request, entry))
+        message = types.AppendRowsRequest.pb()(write_stream=self._stream, trace_id=self._trace_id)
+        message.proto_rows.rows.serialized_rows.extend(rows)
+        request = _Request(message, sum(map(len, rows)))
+        self._in_flight.append(request)
+        self.bytes_in_flight += request.size
+        self._outbox.put_nowait(request)
         try:
-            return await answer
+            return await request.outcome
         except asyncio.CancelledError:
             self.retired = True
+            if self._writing is request:
+                self._call.cancel()
             raise
 
     async def close(self) -> None:
         """End the stream; what is in flight is Uncertain."""
         self.retired = True
+        self._settle_all([Uncertain("the connection was closed")] * len(self._in_flight))
         self._sending.cancel()
         self._receiving.cancel()
         self._call.cancel()
         await asyncio.gather(self._sending, self._receiving, return_exceptions=True)
-        self._answer_all([Uncertain("the connection was closed")] * len(self._in_flight))
         await self._channel.close()
         del self._sending, self._receiving  # their tracebacks lead back here, and would hold the socket until collected
 
     async def _send(self) -> None:
         first = True
-        while True:
-            request, entry = await self._outbox.get()
-            if entry[0].done():  # given up before it was sent, so its stamp is too old to be sent at all
-                self._in_flight.remove(entry)
-                self.bytes_in_flight -= entry[1]
-                continue
-            if first:  # the schema is remembered by the server for the life of the stream
-                request.proto_rows.writer_schema.proto_descriptor.CopyFrom(self._descriptor)
-                request.default_missing_value_interpretation = (
-                    types.AppendRowsRequest.MissingValueInterpretation.DEFAULT_VALUE
-                )
-                first = False
-            try:
-                await self._call.write(request)
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
-                return  # the stream has ended, which `_receive` sees as well and tells
+        try:
+            while True:
+                request = await self._outbox.get()
+                if request.outcome.done():  # given up before it was sent: its stamp is too old to be sent at all
+                    if request in self._in_flight:
+                        self._in_flight.remove(request)
+                        self.bytes_in_flight -= request.size
+                    continue
+                if first:  # the schema is remembered by the server for the life of the stream
+                    _introduce(request.message, self._descriptor)
+                    first = False
+                self._writing, request.sent = request, True
+                await self._call.write(request.message)
+                self._writing = request.message = None
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
+            self.retired = True  # the stream has ended, which `_receive` tells once it has read what was answered
+        except Exception:
+            _log.exception("a request could not be sent; the connection is closed")
+            self.retired = True
+            self._call.cancel()
 
     async def _receive(self) -> None:
         end = StreamEnd(Code.INTERNAL, "the connection failed")
@@ -129,7 +161,8 @@ class Connection:
             end = _ended(error.code(), error.details(), error.trailing_metadata())
         finally:
             self.retired = True
-            self._answer_all(outcomes_of_end(end, [size for _, size in self._in_flight]))
+            self.blames_one = len(self._in_flight) > 1 and speaks_of_one(outcome_of_error(end))
+            self._settle_all(outcomes_of_end(end, len(self._in_flight)))
             self.ended.set_result(None)
 
     async def _end(self) -> StreamEnd:
@@ -139,21 +172,26 @@ class Connection:
     def _answer(self, response: Any) -> None:
         if response.HasField("updated_schema"):
             self.updated_schema = True
-        if not self._in_flight:
-            _log.warning("an answer came to no request; the connection is closed")
+        if not answers_a_request(response) or not self._in_flight or not self._in_flight[0].sent:
+            # Answers belong to requests by their order alone, and that cannot be trusted any more.
+            _log.warning("BigQuery sent an answer to no request; the connection is closed")
             self._call.cancel()
             return
-        answer, size = self._in_flight.popleft()
-        self.bytes_in_flight -= size
-        if not answer.done():
-            answer.set_result(outcome_of_response(response))
+        request = self._in_flight.popleft()
+        self.bytes_in_flight -= request.size
+        request.settle(outcome_of_response(response))
 
-    def _answer_all(self, outcomes: list[Outcome]) -> None:
-        for (answer, _), outcome in zip(self._in_flight, outcomes, strict=True):
-            if not answer.done():
-                answer.set_result(outcome)
+    def _settle_all(self, outcomes: list[Outcome]) -> None:
+        for request, outcome in zip(self._in_flight, outcomes, strict=True):
+            request.settle(outcome)
         self._in_flight.clear()
         self.bytes_in_flight = 0
+
+
+def _introduce(message: Any, descriptor: DescriptorProto) -> None:
+    """Make `message` the first of its stream: it carries what counts for all of them."""
+    message.proto_rows.writer_schema.proto_descriptor.CopyFrom(descriptor)
+    message.default_missing_value_interpretation = types.AppendRowsRequest.MissingValueInterpretation.DEFAULT_VALUE
 
 
 def _ended(code: grpc.StatusCode, detail: str | None, trailing: Any) -> StreamEnd:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from app.clock import Clock, Timer
+from app.clock import MICROSECONDS, Clock, Timer
 from app.ingest.connection import Connection
 
 # One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
@@ -14,8 +14,15 @@ from app.ingest.connection import Connection
 MAX_REQUESTS, MAX_BYTES = 4, 10_000_000
 # The service closes a connection after 600 s without a request. One that load had called for goes sooner.
 IDLE_S, EXTRA_IDLE_S = 540.0, 60.0
+# A stream that ended for one of several requests, nobody knows which, would end so again: for a while each
+# connection carries one at a time, and the next end has only one to blame.
+ALONE_US = 60 * MICROSECONDS
 
 _log = logging.getLogger("sluice.storage_write")
+
+
+class ConnectionsClosedError(Exception):
+    """No connection is lent any more."""
 
 
 class Connections:
@@ -27,6 +34,8 @@ class Connections:
         self._idle: dict[Connection, Timer] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
+        self._alone_until_us = 0
+        self._closed = False
 
     def __len__(self) -> int:
         """Return how many connections are open."""
@@ -34,21 +43,17 @@ class Connections:
 
     @asynccontextmanager
     async def lend(self, size: int) -> AsyncIterator[Connection]:
-        """Lend a connection with room for a request of `size` bytes, waiting for one where all are busy."""
-        while (connection := self._with_room(size)) is None:
-            room = asyncio.get_running_loop().create_future()
-            self._waiting.append(room)
-            try:
-                await room
-            except asyncio.CancelledError:
-                if room in self._waiting:
-                    self._waiting.remove(room)
-                elif not room.cancelled():  # it was called, and passes the call on
-                    self._wake_next()
-                raise
-        timer = self._idle.pop(connection, None)
-        if timer is not None:
-            timer.cancel()
+        """Lend a connection with room for a request of `size` bytes, waiting for one where all are busy.
+
+        Raises:
+            ConnectionsClosedError: they were closed.
+        """
+        connection, woken = None if self._waiting else self._with_room(size), False
+        while connection is None:
+            await self._wait_for_room(first=woken)
+            connection, woken = self._with_room(size), True  # whoever was woken in vain keeps the place in the queue
+        self._wake_next()  # there may be room for one more
+        self._stop_idling(connection)
         try:
             yield connection
         finally:
@@ -61,36 +66,59 @@ class Connections:
             self._give_back(connection)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; who waits for one is told."""
+        self._closed = True
         for connection in list(self._open):
             self._drop(connection)
+        while self._waiting:
+            self._wake_next()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _with_room(self, size: int) -> Connection | None:
+        if self._closed:
+            raise ConnectionsClosedError
+        most = 1 if self._clock.elapsed_us() < self._alone_until_us else MAX_REQUESTS
         usable = [connection for connection in self._open if not connection.retired]
         for connection in usable:  # the first ones first, so that the last ones can fall idle
             busy = connection.requests_in_flight
-            if not busy or (busy < MAX_REQUESTS and connection.bytes_in_flight + size <= MAX_BYTES):
+            if not busy or (busy < most and connection.bytes_in_flight + size <= MAX_BYTES):
                 return connection
         if len(usable) >= self._max:
             return None
         opened = self._open_connection()
-        opened.ended.add_done_callback(
-            lambda _: self._give_back(opened)
-        )  # one that is idle may be closed by the server
+        # One that is idle may be closed by the server.
+        opened.ended.add_done_callback(lambda _: self._give_back(opened))
         self._open.append(opened)
         _log.info("connection %d opened", len(self._open))
         return opened
 
     def _give_back(self, connection: Connection) -> None:
+        if connection.blames_one:
+            self._alone_until_us = self._clock.elapsed_us() + ALONE_US
         if connection in self._open:
             if connection.retired:
                 if not connection.is_awaited:
                     self._drop(connection)
             elif not connection.requests_in_flight:
+                self._stop_idling(connection)
                 after_s = IDLE_S if connection is self._open[0] else EXTRA_IDLE_S
                 self._idle[connection] = self._clock.call_later(after_s, lambda: self._drop(connection))
         self._wake_next()
+
+    async def _wait_for_room(self, *, first: bool) -> None:
+        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if first:
+            self._waiting.appendleft(room)
+        else:
+            self._waiting.append(room)
+        try:
+            await room
+        except asyncio.CancelledError:
+            if room in self._waiting:
+                self._waiting.remove(room)
+            elif not room.cancelled():  # it was called, and passes the call on
+                self._wake_next()
+            raise
 
     def _wake_next(self) -> None:
         while self._waiting:
@@ -99,11 +127,16 @@ class Connections:
                 room.set_result(None)
                 return
 
-    def _drop(self, connection: Connection) -> None:
-        self._open.remove(connection)
+    def _stop_idling(self, connection: Connection) -> None:
         timer = self._idle.pop(connection, None)
         if timer is not None:
             timer.cancel()
+
+    def _drop(self, connection: Connection) -> None:
+        if connection not in self._open:
+            return
+        self._open.remove(connection)
+        self._stop_idling(connection)
         task = asyncio.ensure_future(connection.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

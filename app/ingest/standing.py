@@ -18,14 +18,15 @@ _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
 class Standing:
     """How a table stands, by its appends and by looks at it.
 
-    `state` and `detail` are for health and metrics; `stops` counts the stops in a row, by which pauses grow.
+    `state` and `detail` are for health and metrics; `stops` counts the stops in a row, by which pauses grow;
+    `unexplained`, the rows that were refused without being named since one was stored.
     """
 
     def __init__(self, table: str, clock: Clock) -> None:
         self._table, self._clock = table, clock
         self.state = SinkState.ACTIVE
         self.detail = ""
-        self.stops = 0
+        self.stops = self.unexplained = 0
         self.troubled = asyncio.Event()
         """Set while the state is not ACTIVE."""
         self._by_look = False
@@ -42,12 +43,19 @@ class Standing:
             return None
         return msgspec.structs.replace(self._pause, retry_after_s=left_s)
 
-    def stop(self, stop: Stop) -> None:
-        """Begin a pause, as long as the verdict says."""
+    def stop(self, stop: Stop) -> Unavailable | Throttled:
+        """Begin a pause, as long as the verdict says; return what everybody is told.
+
+        During a pause another stop changes nothing: of several appends under way each hears of the same trouble.
+        """
+        running = self.pause()
+        if running is not None:
+            return running
         self.trouble(stop.state, stop.detail)
         self.stops += 1
         self._pause = stop.verdict
         self._paused_until_us = self._clock.elapsed_us() + round(stop.verdict.retry_after_s * MICROSECONDS)
+        return stop.verdict
 
     def trouble(self, state: SinkState, detail: str) -> None:
         """Note a state that is not ACTIVE."""
@@ -71,15 +79,33 @@ class Standing:
             self.state, self.detail, self.stops = SinkState.ACTIVE, "", 0
             self.troubled.clear()
 
-    def found(self, obstacle: SetupError | None) -> Stop | None:
-        """Take note of what a look at the table found; return the Stop that follows.
+    def stored(self) -> None:
+        """Note that rows were stored: whatever was refused, it is not the table."""
+        self.unexplained = 0
+        self.recover()
 
-        That nothing stands in the way ends a pause that was due to the table, and what an earlier look had found.
+    def refused(self, *, explained: bool) -> None:
+        """Note that rows were refused; `explained`: the store named them, so it works as it should."""
+        if explained:
+            self.recover()
+        else:
+            self.unexplained += 1
+
+    def found(self, obstacle: SetupError | None, *, idle: bool) -> Stop | None:
+        """Take note of what a look at the table found; return the Stop that follows. `idle`: nothing is under way.
+
+        What an earlier look had found is over when this one does not. Of what an append had met, a look that finds
+        nothing ends the pause, if it is a thing that looks can see; the state stays until an append succeeds, or
+        until nobody has tried any more by the next look.
         """
         if obstacle is None:
-            if self._by_look or self.state in _SEEN_ON_THE_TABLE:
+            if self._by_look:
                 self._pause = None
                 self.recover()
+            elif self.pause() is None and idle:
+                self.recover()
+            elif self.state in _SEEN_ON_THE_TABLE:
+                self._pause = None
             return None
         if obstacle.state in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:  # of looks, not of appends
             if self.state is SinkState.ACTIVE:

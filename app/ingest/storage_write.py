@@ -14,14 +14,16 @@ import msgspec
 
 from app.bigquery import Access, AccessError
 from app.clock import MICROSECONDS, Clock
+from app.daemon import in_daemon_thread
 from app.ingest.appender import Outcome, RowsRefused, SetupError, SinkState, Uncertain
-from app.ingest.connection import CHANNEL_OPTIONS, Connection
-from app.ingest.connections import MAX_REQUESTS, Connections
+from app.ingest.connection import Connection, channel_options
+from app.ingest.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
 from app.ingest.proto_rows import RowEncoder
 from app.schema.table import Table
 
 Check = Callable[[], Awaitable[SetupError | None]]
 _LOOKING_FAILED = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}
+_LOOK_WAIT_S = 3.0  # by then BigQuery has nearly always said, and the append has time left
 _CHECK_HOLDS_US = 10 * MICROSECONDS  # while rows are bisected the table is not asked about each half
 
 
@@ -41,12 +43,14 @@ class StorageWriteAppender:
         *,
         max_connections: int,
         check: Check,
+        late_commit_margin_s: float = 10.0,
         trace_id: str = "sluice:local",
     ) -> None:
         self.concurrency = max_connections * MAX_REQUESTS
         self._access, self._clock, self._look, self._trace_id = access, clock, check, trace_id
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
         self._rows = RowEncoder(table)
+        self._channel_options = channel_options(late_commit_margin_s)
         self._connections = Connections(self._open_connection, clock, max_connections)
         self._credentials_loaded = False
         self._found: SetupError | None = None
@@ -59,7 +63,7 @@ class StorageWriteAppender:
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Stamp `rows`, append them as one, and say what became of them."""
-        if self._found is not None and (obstacle := await self._obstacle()) is not None:
+        if _stands_in_the_way(self._found) and (obstacle := await self._obstacle()) is not None:
             return obstacle
         try:
             await self._load_credentials()
@@ -67,6 +71,8 @@ class StorageWriteAppender:
                 outcome = await connection.append(self._rows.stamped(rows, self._clock.now_us()))
         except AccessError as error:
             return SetupError(SinkState.PERMISSION_DENIED, str(error))
+        except ConnectionsClosedError:
+            return Uncertain("the service is stopping")
         if connection.updated_schema:
             connection.updated_schema = False
             self._begin_to_look()  # the next append will know whether the table still fits; these rows are stored
@@ -91,18 +97,22 @@ class StorageWriteAppender:
     async def _look_once(self) -> SetupError | None:
         self._found = await self._look()
         self._found_at_us = self._clock.elapsed_us()
+        if self._found is not None and self._found.state is SinkState.PERMISSION_DENIED:
+            self._access.forget()  # somebody may have put the credentials right
+            self._credentials_loaded = False
         return self._found
 
     async def _obstacle(self) -> SetupError | None:
         """Return what stands in the way by a look at the table that is not older than a few seconds.
 
-        That the table cannot be looked at, or not so often, is no obstacle: its rows go to another address.
+        That the table cannot be looked at (in time, or so often) is no obstacle: its rows go to another address.
         """
         now_us = self._clock.elapsed_us()
         if self._found_at_us is None or now_us - self._found_at_us > _CHECK_HOLDS_US:
-            await self.check()
-        found = self._found
-        return None if found is None or found.state in _LOOKING_FAILED else found
+            timer = asyncio.ensure_future(self._clock.sleep(_LOOK_WAIT_S))
+            await asyncio.wait([self._begin_to_look(), timer], return_when=asyncio.FIRST_COMPLETED)
+            timer.cancel()
+        return self._found if _stands_in_the_way(self._found) else None
 
     async def _second_thought(self, outcome: RowsRefused | SetupError) -> Outcome:
         """Before rows or the set-up are blamed, look at the table."""
@@ -118,10 +128,14 @@ class StorageWriteAppender:
         return outcome
 
     def _open_connection(self) -> Connection:
-        channel = self._access.channel(CHANNEL_OPTIONS)
+        channel = self._access.channel(self._channel_options)
         return Connection(channel, self._stream, self._rows.descriptor, self._trace_id)
 
     async def _load_credentials(self) -> None:
         if not self._credentials_loaded:
-            await asyncio.to_thread(self._access.load)
+            await in_daemon_thread(self._access.load, "credentials")
             self._credentials_loaded = True
+
+
+def _stands_in_the_way(found: SetupError | None) -> bool:
+    return found is not None and found.state not in _LOOKING_FAILED

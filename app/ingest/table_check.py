@@ -5,14 +5,14 @@ one request without retries: whoever asked will ask again.
 """
 
 import asyncio
-import threading
-from contextlib import suppress
+from collections.abc import Iterator
 from typing import Literal
 
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from app.bigquery import Access, AccessError, Place
+from app.daemon import in_daemon_thread
 from app.ingest.appender import SetupError, SinkState
 from app.schema.live import LiveTable, describe, differences, live_table
 from app.schema.table import Table
@@ -31,7 +31,7 @@ async def check_table(access: Access, table: Table, timeout_s: float = TIMEOUT_S
     """
     try:
         async with asyncio.timeout(3 * timeout_s):
-            live = await _in_daemon_thread(access, table.name, timeout_s)
+            live = await in_daemon_thread(lambda: read_table(access, table.name, timeout_s), "table-check")
         breaking = [difference for difference in differences(table, live) if difference.breaks]
     except Exception as error:  # the last line of defence: whatever the look meets becomes a state
         return setup_error(error, access.place, table.name)
@@ -42,30 +42,6 @@ async def check_table(access: Access, table: Table, timeout_s: float = TIMEOUT_S
         f"{access.place.table_id(table.name)} does not fit the record type: {describe(breaking)} "
         "`python -m app.schema diff` lists everything, docs/schema-changes.md says what to do",
     )
-
-
-async def _in_daemon_thread(access: Access, table: str, timeout_s: float) -> LiveTable:
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[LiveTable] = loop.create_future()
-
-    def settle(found: LiveTable | Exception) -> None:
-        if answer.done():  # nobody waits any more
-            return
-        if isinstance(found, Exception):
-            answer.set_exception(found)
-        else:
-            answer.set_result(found)
-
-    def look() -> None:
-        try:
-            found: LiveTable | Exception = read_table(access, table, timeout_s)
-        except Exception as error:  # it is raised again where it is awaited
-            found = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, found)
-
-    threading.Thread(target=look, name="table-check", daemon=True).start()
-    return await answer
 
 
 def read_table(access: Access, table: str, timeout_s: float = TIMEOUT_S) -> LiveTable:
@@ -97,7 +73,7 @@ def setup_error(error: Exception, place: Place, table: str) -> SetupError:
 
 def _without_token(error: GoogleAuthError, name: str) -> SetupError:
     said = _line(str(error))
-    if isinstance(error, TransportError) or error.retryable:
+    if error.retryable or any(isinstance(each, TransportError) for each in _chain(error)):
         text = f"no access token can be had now, so {name} cannot be looked at: {said}"
         return SetupError(SinkState.UNREACHABLE, text)
     text = f"the credentials are not accepted, so {name} cannot be looked at: {said}"
@@ -159,14 +135,20 @@ def _said(error: exceptions.GoogleAPICallError) -> str:
 
 def _root(error: Exception) -> str:
     """Say what a chain of exceptions began with: libraries wrap a refused connection three times."""
-    deepest = error
-    while isinstance(inner := deepest.__cause__ or deepest.__context__, Exception):
-        deepest = inner
+    *_, deepest = _chain(error)
     if isinstance(deepest, TimeoutError):
         return "gives no answer in time"
     if isinstance(deepest, OSError):
         return f"cannot be reached: {_line(deepest.strerror or str(deepest))}"
     return f"does not answer as BigQuery does: {_line(f'{type(deepest).__name__}: {deepest}')}"
+
+
+def _chain(error: Exception) -> Iterator[Exception]:
+    """Yield `error`, then what it was raised for, and so on."""
+    link: BaseException | None = error
+    while isinstance(link, Exception):
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def _line(text: str, max_chars: int = _MAX_QUOTED) -> str:

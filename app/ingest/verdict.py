@@ -20,6 +20,7 @@ from app.ingest.appender import (
 RETRY_BASE_S, RETRY_MAX_S = 0.1, 5.0
 QUOTA_PAUSE_S = 10.0  # the shortest time an empty quota bucket stays empty
 SETUP_PAUSE_S, PAUSE_MAX_S = 30.0, 300.0
+MAX_UNEXPLAINED = 3
 
 
 # --- what a waiting message is told
@@ -54,9 +55,13 @@ class Settle(msgspec.Struct, frozen=True):
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """The rows at these positions go to the rejects, the others are appended again."""
+    """The rows at these positions go to the rejects, the others are appended again.
+
+    Not `explained`: the store named none, and the one row was alone when it was refused.
+    """
 
     errors: Mapping[int, RowError]
+    explained: bool = True
 
 
 class Bisect(msgspec.Struct, frozen=True):
@@ -84,16 +89,26 @@ class Stop(msgspec.Struct, frozen=True):
 Step = Settle | Refuse | Bisect | Again | Stop
 
 
-def next_step(outcome: Outcome, rows: int, failures: int) -> Step:  # noqa: PLR0911 - one for each outcome
-    """Decide what follows `outcome` of an append of `rows` rows, after `failures` failures in a row before it."""
+def next_step(  # noqa: PLR0911 - one for each outcome
+    outcome: Outcome, rows: int, failures: int, unexplained: int = 0
+) -> Step:
+    """Decide what follows `outcome` of an append of `rows` rows, after `failures` failures in a row before it.
+
+    `unexplained` is how many rows were refused without being named since one was stored: after a few of those it
+    is no row's fault, and none is rejected for it.
+    """
     match outcome:
         case Stored():
             return Settle()
-        case RowsRefused(errors):
+        case RowsRefused(errors, detail):
             known = {position: error for position, error in errors.items() if 0 <= position < rows}
             if known:
                 return Refuse(known)
-            return Bisect() if rows > 1 else Refuse({0: RowError("the store refused the row without a reason")})
+            if rows > 1:
+                return Bisect()
+            if unexplained < MAX_UNEXPLAINED:
+                return Refuse({0: RowError(detail or "the store refused the row without a reason")}, explained=False)
+            return next_step(SetupError(SinkState.SCHEMA_MISMATCH, f"every row is refused: {detail}"), rows, failures)
         case TooLarge(detail):
             return Bisect() if rows > 1 else Refuse({0: RowError(f"too large for the store: {detail}")})
         case Uncertain(detail):

@@ -177,26 +177,25 @@ class Writer:
                 continue
             outcome = await self._attempt(slots)
             counted = failures if isinstance(outcome, Uncertain) else self.standing.stops
-            match next_step(outcome, len(slots), min(counted, MAX_FAILURES)):
+            match next_step(outcome, len(slots), min(counted, MAX_FAILURES), self.standing.unexplained):
                 case Settle():
-                    self.standing.recover()
+                    self.standing.stored()
                     for pending, _ in slots:
                         pending.settle(1)
-                case Refuse(errors):
-                    self.standing.recover()
+                case Refuse(errors, explained):
+                    self.standing.refused(explained=explained)
                     self._reject([(*slots[position], error) for position, error in errors.items()])
                     groups.append([slot for position, slot in enumerate(slots) if position not in errors])
                 case Bisect():
-                    self.standing.recover()
-                    middle = len(slots) // 2
-                    groups += [slots[middle:], slots[:middle]]
+                    cut = _cut(slots)
+                    groups += [slots[cut:], slots[:cut]]
                 case Again(detail, max_delay_s):
                     failures += 1
                     self.standing.uncertain(detail, failures)
                     await self._clock.sleep(self._jitter() * max_delay_s)
                     groups.append(slots)
-                case Stop(verdict=verdict) as stop:
-                    self.standing.stop(stop)
+                case Stop() as stop:
+                    verdict = self.standing.stop(stop)
                     _fail(self._batcher.take_all(), verdict)
                     _fail((pending for group in (slots, *groups) for pending, _ in group), verdict)
                     return
@@ -239,7 +238,7 @@ class Writer:
 
     def found(self, obstacle: SetupError | None) -> None:
         """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once."""
-        stop = self.standing.found(obstacle)
+        stop = self.standing.found(obstacle, idle=not self._appends and not len(self._batcher))
         if stop is not None:
             _fail(self._batcher.take_all(), stop.verdict)
 
@@ -247,3 +246,10 @@ class Writer:
 def _fail(items: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
     for item in items:
         item.fail(verdict)
+
+
+def _cut(slots: list[_Slot]) -> int:
+    """Return where to halve `slots`: between two messages if there are several, so that neighbours part first."""
+    middle = len(slots) // 2
+    between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
+    return min(between, key=lambda index: abs(index - middle), default=middle)

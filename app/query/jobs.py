@@ -132,15 +132,21 @@ def run_for_rows(client: Client, query: Query, place: Place, settings: Settings,
     # busy network exceeds.
     resource["query"]["timeoutMs"] = _FIRST_ANSWER_MS
     config: Any = QueryJobConfig.from_api_repr(resource)
-    found = client.query_and_wait(
-        query.sql,
-        job_config=config,
-        location=place.location,
-        project=place.project,
-        wait_timeout=timeout_s(query.purpose, settings),
-        retry=_Watch(client, run),
-        job_retry=None,  # type: ignore[arg-type] # documented: no restart of a failed job
-    )
+
+    def ask() -> Any:
+        return client.query_and_wait(
+            query.sql,
+            job_config=config,
+            location=place.location,
+            project=place.project,
+            wait_timeout=timeout_s(query.purpose, settings),
+            retry=_Watch(client, run, _is_answered_transient),
+            job_retry=None,  # type: ignore[arg-type] # documented: no restart of a failed job
+        )
+
+    # A call whose connection broke is asked anew, under another request id: what became of the first one is not
+    # known, and a query that has begun twice is a query read twice.
+    found = _briefly(_is_broken_connection)(ask)()
     decode: Callable[[dict[str, Any]], dict[str, Any]] = row_decoder(found.schema)
     return [decode(row) for page in found.pages for row in page.raw_page.get("rows", ())]
 
@@ -149,7 +155,7 @@ def run_for_table(client: Client, query: Query, place: Place, settings: Settings
     """Run `query` as a job and return the path of the temporary table of its result. Blocks, raises as above."""
     reference = Reference(place.project, f"sluice_export_{uuid.uuid4()}", place.location)
     run.note(reference)  # its name is ours, so it can be cancelled from the first moment
-    watch = _Watch(client, run)
+    watch = _Watch(client, run, _is_transient)
     try:
         job = client.query(
             query.sql,
@@ -202,8 +208,8 @@ class _BoundedAdapter(HTTPAdapter):
 class _Watch(Retry):
     """Retries a call of the library's briefly, and sees each go out and come back: before and after, it may stop."""
 
-    def __init__(self, client: Client, run: Run) -> None:
-        super().__init__(predicate=_is_transient, initial=0.1, maximum=1.0, multiplier=2.0, timeout=_RETRY_S)
+    def __init__(self, client: Client, run: Run, predicate: Callable[[BaseException], bool]) -> None:
+        super().__init__(predicate=predicate, initial=0.1, maximum=1.0, multiplier=2.0, timeout=_RETRY_S)
         self._client, self._run = client, run
 
     def __call__(self, func: Callable[..., Any], on_error: Callable[[Exception], Any] | None = None) -> Any:
@@ -235,9 +241,19 @@ def _running_job(answer: dict[str, Any]) -> Reference | None:
     return Reference(reference["projectId"], reference["jobId"], reference.get("location"))
 
 
+def _briefly(predicate: Callable[[BaseException], bool]) -> Retry:
+    return Retry(predicate=predicate, initial=0.1, maximum=1.0, multiplier=2.0, timeout=_RETRY_S)
+
+
 def _is_transient(failure: BaseException) -> bool:
-    if isinstance(failure, ConnectionError | ChunkedEncodingError):
-        return True
+    return _is_broken_connection(failure) or _is_answered_transient(failure)
+
+
+def _is_broken_connection(failure: BaseException) -> bool:
+    return isinstance(failure, ConnectionError | ChunkedEncodingError)
+
+
+def _is_answered_transient(failure: BaseException) -> bool:
     if not isinstance(failure, GoogleAPICallError):
         return False
     return failure.code in {500, 502, 503} and reason_of(failure) in {"", "backendError", "internalError", "badGateway"}

@@ -7,7 +7,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from app.ingest.answers import StreamEnd, outcome_of_error, outcome_of_response, outcomes_of_end
+from app.ingest.answers import StreamEnd, answers_a_request, outcome_of_error, outcome_of_response, outcomes_of_end
 from app.ingest.appender import (
     Outcome,
     QuotaExceeded,
@@ -56,7 +56,11 @@ def status(code: int, message: str = "m", storage_error: int | None = None) -> S
             status(Code.INVALID_ARGUMENT, "m", StorageError.TABLE_NOT_FOUND),
             SetupError(SinkState.NOT_FOUND, "INVALID_ARGUMENT: m"),
         ),
-        (status(Code.INVALID_ARGUMENT), RowsRefused({})),
+        (status(Code.INVALID_ARGUMENT), RowsRefused({}, "INVALID_ARGUMENT: m")),
+        (
+            status(Code.INVALID_ARGUMENT, 'value {"schema": 1} cannot be converted, larger than max'),
+            RowsRefused({}, 'INVALID_ARGUMENT: value {"schema": 1} cannot be converted, larger than max'),
+        ),
         (
             status(Code.INVALID_ARGUMENT, "AppendRows request too large: 11854265 limit 10485760"),
             TooLarge("INVALID_ARGUMENT: AppendRows request too large: 11854265 limit 10485760"),
@@ -94,8 +98,14 @@ def test_a_status_has_one_meaning_in_an_answer_and_at_the_end(given: Status, exp
 def test_an_answer_without_an_error_means_stored() -> None:
     """The default stream names no offset."""
     assert outcome_of_response(Response(append_result={})) == Stored()
-    assert outcome_of_response(Response()) == Stored()
-    assert outcome_of_response(Response(error=Status(code=0))) == Stored()
+
+
+def test_a_response_that_says_nothing_of_a_request_answers_none() -> None:
+    """Taken for an answer it would acknowledge rows that nobody stored, and shift every later one."""
+    assert not answers_a_request(Response())
+    assert not answers_a_request(Response(updated_schema={}))
+    for answer in (Response(append_result={}), Response(error=Status(code=3)), Response(row_errors=[{"index": 1}])):
+        assert answers_a_request(answer)
 
 
 def test_row_errors_keep_their_positions() -> None:
@@ -104,36 +114,40 @@ def test_row_errors_keep_their_positions() -> None:
     response.row_errors.add(index=2, message="bad timestamp")
     response.row_errors.add(index=0, message="x" * 2_000)
     outcome = outcome_of_response(response)
-    assert outcome == RowsRefused({2: RowError("bad timestamp"), 0: RowError("x" * 500)})
-
-
-GONE = "the stream ended: "
+    assert outcome == RowsRefused({2: RowError("bad timestamp"), 0: RowError("x" * 500)}, "see the schema")
 
 
 @pytest.mark.parametrize(
-    ("end", "expected"),
+    ("end", "one", "each_of_three"),
     [
-        (StreamEnd(Code.OK, "closed"), [Uncertain("OK: closed")] * 3),
-        (StreamEnd(Code.UNAVAILABLE, "gone"), [Uncertain("UNAVAILABLE: gone")] * 3),
-        (StreamEnd(Code.RESOURCE_EXHAUSTED, "slow down"), [QuotaExceeded("RESOURCE_EXHAUSTED: slow down")] * 3),
-        (StreamEnd(Code.NOT_FOUND, "m"), [SetupError(SinkState.NOT_FOUND, "NOT_FOUND: m")] * 3),
-        (StreamEnd(Code.INVALID_ARGUMENT, "m"), [RowsRefused({}), Uncertain(GONE + "m"), Uncertain(GONE + "m")]),
+        (StreamEnd(Code.OK, "closed"), Uncertain("OK: closed"), Uncertain("OK: closed")),
+        (StreamEnd(Code.UNAVAILABLE, "gone"), Uncertain("UNAVAILABLE: gone"), Uncertain("UNAVAILABLE: gone")),
         (
-            StreamEnd(Code.INVALID_ARGUMENT, "request too large"),
-            [
-                Uncertain(GONE + "request too large"),
-                TooLarge("INVALID_ARGUMENT: request too large"),
-                Uncertain(GONE + "request too large"),
-            ],
+            StreamEnd(Code.RESOURCE_EXHAUSTED, "slow"),
+            QuotaExceeded("RESOURCE_EXHAUSTED: slow"),
+            QuotaExceeded("RESOURCE_EXHAUSTED: slow"),
+        ),
+        (
+            StreamEnd(Code.NOT_FOUND, "m"),
+            SetupError(SinkState.NOT_FOUND, "NOT_FOUND: m"),
+            SetupError(SinkState.NOT_FOUND, "NOT_FOUND: m"),
+        ),
+        (
+            StreamEnd(Code.INVALID_ARGUMENT, "m"),
+            RowsRefused({}, "INVALID_ARGUMENT: m"),
+            Uncertain("the stream ended, of one of 3 requests: m"),
+        ),
+        (
+            StreamEnd(Code.INVALID_ARGUMENT, "AppendRows request too large"),
+            TooLarge("INVALID_ARGUMENT: AppendRows request too large"),
+            Uncertain("the stream ended, of one of 3 requests: AppendRows request too large"),
         ),
     ],
 )
-def test_the_end_of_a_stream_blames_one_request_at_most(end: StreamEnd, expected: list[Outcome]) -> None:
-    """The oldest, or the largest where it is about size; the others may have been stored."""
-    assert outcomes_of_end(end, [10, 30, 20]) == expected
-
-
-def test_the_end_of_an_idle_stream_concerns_nobody() -> None:
-    """Whatever it says."""
-    for code in (Code.OK, Code.INVALID_ARGUMENT, Code.NOT_FOUND):
-        assert outcomes_of_end(StreamEnd(code, "request too large"), []) == []
+def test_the_end_of_a_stream_blames_a_request_only_where_it_is_alone(
+    end: StreamEnd, one: Outcome, each_of_three: Outcome
+) -> None:
+    """Of several any may be meant, and each of the others may have been stored."""
+    assert outcomes_of_end(end, 0) == []
+    assert outcomes_of_end(end, 1) == [one]
+    assert outcomes_of_end(end, 3) == [each_of_three] * 3

@@ -6,7 +6,7 @@ import grpc.aio
 
 from app.clock import FakeClock
 from app.ingest.appender import Stored
-from app.ingest.connection import CHANNEL_OPTIONS, Connection
+from app.ingest.connection import Connection, channel_options
 from tests.misbehaving.plain_client import SCHEMA, STREAM, row
 from tests.misbehaving.server import misbehaving
 from tests.misbehaving.waiting import until
@@ -20,7 +20,7 @@ def megabytes() -> list[bytes]:
 async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() -> None:
     """Its stamp would be older than readers reckon with; the requests around it keep their answers."""
     async with misbehaving(FakeClock()) as server:
-        channel = grpc.aio.insecure_channel(server.url.removeprefix("http://"), options=list(CHANNEL_OPTIONS))
+        channel = grpc.aio.insecure_channel(server.url.removeprefix("http://"), options=channel_options(10.0))
         connection = Connection(channel, STREAM, SCHEMA, "test")
         assert await connection.append([row("first")]) == Stored()
         (link,) = server.wire.open_links

@@ -1,14 +1,16 @@
 """How a table stands: states, pauses, and what a look at the table changes."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.appender import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
-from app.ingest.verdict import Durable, Unavailable
+from app.ingest.appender import QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.ingest.pending import Refused
+from app.ingest.verdict import MAX_UNEXPLAINED, Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import LOOK_AGAIN_S, watch
 from tests.ingest.bench import Bench
-from tests.ingest.scripted import turns
+from tests.ingest.scripted import reply_later, turns
 
 MISSING = SetupError(SinkState.NOT_FOUND, "no table")
 AWAY = SetupError(SinkState.UNREACHABLE, "connection refused")
@@ -69,9 +71,80 @@ async def test_a_look_does_not_end_a_pause_it_knows_nothing_about() -> None:
     await bench.submit(b"a")
     bench.writer.found(None)
     assert bench.state() is SinkState.PERMISSION_DENIED
+
+
+async def test_what_an_append_met_is_over_when_one_succeeds_or_nobody_tries_any_more() -> None:
+    """A look that finds the table ends the pause; the state does not come and go at each look."""
+    bench = Bench(MISSING, MISSING)
+    await bench.submit(b"a")
+    bench.writer.found(None)
+    assert bench.writer.standing.pause() is None
+    assert bench.state() is SinkState.NOT_FOUND, "not before an append says so"
+    assert isinstance(await bench.submit(b"b"), Unavailable), "a table may be there and not be found, for a while"
+    bench.writer.found(None)
+    assert isinstance(await bench.submit(b"c"), Durable)
+    assert bench.state() is SinkState.ACTIVE
     bench = Bench(MISSING)
     await bench.submit(b"a")
     bench.writer.found(None)
+    bench.writer.found(None)
+    assert bench.state() is SinkState.ACTIVE, "nobody has tried since the last look"
+
+
+async def test_a_table_that_nobody_writes_to_does_not_stay_unreachable() -> None:
+    """The rejects may see no append for weeks."""
+    bench = Bench(*[Uncertain("gone")] * 9)
+    waiting = bench.submit(b"a", budget_s=1.0)
+    await bench.clock.advance(0.9)
+    bench.writer.found(None)
+    assert bench.state() is SinkState.UNREACHABLE, "an append is under way"
+    await bench.clock.advance(30)
+    assert isinstance(await waiting, Unavailable)
+    bench.writer.found(None)
+    assert bench.state() is SinkState.ACTIVE
+
+
+@pytest.mark.parametrize("at_once", [2, 4, 16])
+async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None:
+    """A quota that is empty for ten seconds is not asked for in five minutes."""
+    answers = [reply_later() for _ in range(at_once)]
+    bench = Bench(*answers)
+    bench.appender.concurrency = bench.appender.eager = at_once
+    waiting = []
+    for number in range(at_once):
+        waiting.append(bench.submit(b"%d" % number))
+        await turns()
+    for answer in answers:
+        answer.set_result(QuotaExceeded("rows"))
+    told = await asyncio.gather(*waiting)
+    assert {round(each.retry_after_s) for each in told if isinstance(each, Throttled)} == {10}
+    pause = bench.writer.standing.pause()
+    assert pause is not None
+    assert pause.retry_after_s == 10.0
+    assert bench.writer.standing.stops == 1
+
+
+async def test_a_table_that_refuses_every_row_without_a_word_is_not_the_rows_fault() -> None:
+    """A few rows are believed to be bad; then the table is, until it stores one again."""
+    bench = Bench()
+    bench.appender.decide = lambda _: RowsRefused({}, "INVALID_ARGUMENT: cannot append to this kind of table")
+    rejected: list[bytes] = []
+
+    async def reject(refused: Sequence[Refused]) -> Verdict:
+        rejected.extend(each.error.detail.encode() for each in refused)
+        return Durable()
+
+    told = [await bench.submit(b"%d" % number, reject=reject) for number in range(MAX_UNEXPLAINED)]
+    assert told == [Durable()] * MAX_UNEXPLAINED
+    assert rejected == [b"INVALID_ARGUMENT: cannot append to this kind of table"] * MAX_UNEXPLAINED
+    assert isinstance(await bench.submit(b"x", b"y", reject=reject), Unavailable)
+    assert len(rejected) == MAX_UNEXPLAINED
+    assert bench.state() is SinkState.SCHEMA_MISMATCH
+    assert "cannot append to this kind of table" in bench.writer.standing.detail
+    await bench.clock.advance(31)
+    bench.appender.decide = lambda rows: RowsRefused({}) if b"bad" in rows else Stored()
+    assert isinstance(await bench.submit(b"good", b"bad", b"good", reject=reject), Durable)
+    assert len(rejected) == MAX_UNEXPLAINED + 1
     assert bench.state() is SinkState.ACTIVE
 
 
@@ -106,12 +179,14 @@ async def test_a_check_that_fails_unexpectedly_does_not_end_the_watch(caplog: py
     watching.cancel()
 
 
-def test_pauses_grow_and_the_time_left_is_told() -> None:
+async def test_pauses_grow_and_the_time_left_is_told() -> None:
     """The second look in a row that finds the same doubles the pause."""
     bench = Bench()
     standing = bench.writer.standing
     for expected_s in (30.0, 60.0, 120.0):
         bench.writer.found(MISSING)
+        bench.writer.found(MISSING)  # during a pause it changes nothing
         pause = standing.pause()
         assert pause is not None
         assert pause.retry_after_s == expected_s
+        await bench.clock.advance(expected_s)

@@ -83,7 +83,7 @@ async def test_an_old_connection_that_lost_the_table_is_replaced(answer: Answer)
 
 @pytest.mark.parametrize("answer", [faults.NOT_FOUND, faults.NOT_FOUND_ENDS_STREAM], ids=["in an answer", "at the end"])
 async def test_a_table_that_is_not_there_is_named_and_heals_without_a_restart(answer: Answer) -> None:
-    """503 and NOT_FOUND; once Terraform has made the table, a look ends it at once."""
+    """503 and NOT_FOUND; once Terraform has made the table, a look ends the pause, and the first row the state."""
     async with rigged() as rig:
         rig.table = MISSING
         rig.server.decide = lambda _: not_stored(answer)
@@ -94,8 +94,9 @@ async def test_a_table_that_is_not_there_is_named_and_heals_without_a_restart(an
         rig.table = None
         rig.server.decide = lambda _: Fault()
         rig.writer.found(await rig.appender.check())
-        assert rig.stands() is SinkState.ACTIVE
+        assert rig.writer.standing.pause() is None
         assert await rig.told(rig.send("a")) == [Durable()]
+        assert rig.stands() is SinkState.ACTIVE
         assert rig.stored == {"a": 1}
         assert rig.server.arrivals[-1].connection == 2
 

@@ -1,0 +1,39 @@
+"""Run what blocks in a thread that nobody waits for at the end of the process."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
+
+
+async def in_daemon_thread(work: Callable[[], _Result], name: str) -> _Result:
+    """Return what `work` returns, or raise what it raises; when cancelled, the thread is left to itself.
+
+    The threads of an executor would be waited for when the loop or the process ends, however long a server does not
+    answer; these are not.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[_Result] = loop.create_future()
+
+    def settle(found: _Result | None, error: Exception | None) -> None:
+        if answer.done():  # nobody waits any more
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(found)  # type: ignore[arg-type] # None only where that is what `work` returns
+
+    def run() -> None:
+        found, failure = None, None
+        try:
+            found = work()
+        except Exception as error:  # it is raised again where it is awaited
+            failure = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, found, failure)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await answer
