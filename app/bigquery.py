@@ -116,6 +116,11 @@ class Access:
         )
         return secure
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether `channel` needs to look for nothing."""
+        return self._credentials is not None or urlsplit(self.place.storage_url).scheme == "http"
+
     def load(self) -> None:
         """Look for the credentials, which may take seconds: not on the event loop.
 

@@ -52,7 +52,6 @@ class StorageWriteAppender:
         self._rows = RowEncoder(table)
         self._channel_options = channel_options(late_commit_margin_s)
         self._connections = Connections(self._open_connection, clock, max_connections)
-        self._credentials_loaded = False
         self._found: SetupError | None = None
         self._found_at_us: int | None = None
         self._looking: asyncio.Task[SetupError | None] | None = None
@@ -66,7 +65,8 @@ class StorageWriteAppender:
         if _stands_in_the_way(self._found) and (obstacle := await self._obstacle()) is not None:
             return obstacle
         try:
-            await self._load_credentials()
+            if not self._access.is_loaded:
+                await in_daemon_thread(self._access.load, "credentials")
             async with self._connections.lend(sum(map(len, rows))) as connection:
                 outcome = await connection.append(self._rows.stamped(rows, self._clock.now_us()))
         except AccessError as error:
@@ -97,9 +97,6 @@ class StorageWriteAppender:
     async def _look_once(self) -> SetupError | None:
         self._found = await self._look()
         self._found_at_us = self._clock.elapsed_us()
-        if self._found is not None and self._found.state is SinkState.PERMISSION_DENIED:
-            self._access.forget()  # somebody may have put the credentials right
-            self._credentials_loaded = False
         return self._found
 
     async def _obstacle(self) -> SetupError | None:
@@ -130,11 +127,6 @@ class StorageWriteAppender:
     def _open_connection(self) -> Connection:
         channel = self._access.channel(self._channel_options)
         return Connection(channel, self._stream, self._rows.descriptor, self._trace_id)
-
-    async def _load_credentials(self) -> None:
-        if not self._credentials_loaded:
-            await in_daemon_thread(self._access.load, "credentials")
-            self._credentials_loaded = True
 
 
 def _stands_in_the_way(found: SetupError | None) -> bool:

@@ -34,7 +34,10 @@ async def check_table(access: Access, table: Table, timeout_s: float = TIMEOUT_S
             live = await in_daemon_thread(lambda: read_table(access, table.name, timeout_s), "table-check")
         breaking = [difference for difference in differences(table, live) if difference.breaks]
     except Exception as error:  # the last line of defence: whatever the look meets becomes a state
-        return setup_error(error, access.place, table.name)
+        found = setup_error(error, access.place, table.name)
+        if found.state is SinkState.PERMISSION_DENIED:
+            access.forget()  # by the next look somebody may have put the credentials right
+        return found
     if not breaking:
         return None
     return SetupError(

@@ -1,0 +1,149 @@
+"""Credentials: when they are looked for, kept and forgotten; and what travels without any."""
+
+from typing import Any, Self
+
+import google.auth
+import grpc.aio
+import pytest
+from google.auth.credentials import AnonymousCredentials, CredentialsWithQuotaProject
+from google.auth.exceptions import DefaultCredentialsError
+
+from app.bigquery import Access, AccessError, Place
+from app.settings import load_settings
+
+GOOGLE = Place(
+    project="p",
+    dataset="d",
+    location="EU",
+    rest_url="https://bigquery.googleapis.com",
+    storage_url="https://bigquerystorage.googleapis.com",
+)
+EMULATOR = Place(
+    project="p", dataset="d", location=None, rest_url="http://127.0.0.1:1", storage_url="http://127.0.0.1:2"
+)
+
+
+class Found(CredentialsWithQuotaProject):
+    """What google.auth finds: credentials that would bill somebody else's project for the quota."""
+
+    def __init__(self, quota_project: str | None = "somebody-elses") -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._quota_project_id = quota_project
+
+    def with_quota_project(self, quota_project_id: str | None) -> Self:
+        """Return a copy with another quota project."""
+        return type(self)(quota_project_id)
+
+    def refresh(self, request: Any) -> None:
+        """Give a token."""
+        self.token = "token"
+
+
+class Searches:
+    """Stands in for google.auth.default, which no test can set up for real."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failure: Exception | None = None
+
+    def __call__(self, scopes: Any = None) -> tuple[Found, str]:
+        self.count += 1
+        if self.failure is not None:
+            raise self.failure
+        return Found(), "a-project-of-the-credentials"
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> Searches:
+    """Count the searches for application-default credentials."""
+    made = Searches()
+    monkeypatch.setattr(google.auth, "default", made)
+    return made
+
+
+def test_the_place_is_what_the_settings_say() -> None:
+    """An empty location means that BigQuery finds it."""
+    names = {"SLUICE_BACKEND": "bigquery", "SLUICE_BIGQUERY_PROJECT": "p", "SLUICE_BIGQUERY_DATASET": "d"}
+    place = Place.of(load_settings(names))
+    assert (place.project, place.dataset, place.location) == ("p", "d", None)
+    assert place.table_id("records") == "p.d.records"
+    assert place.table_path("records") == "projects/p/datasets/d/tables/records"
+
+
+def test_credentials_are_found_once_and_without_their_quota_project(searches: Searches) -> None:
+    """The project is the one that was set; a quota project would need a permission of its own."""
+    access = Access(GOOGLE)
+    loaded_before = access.is_loaded
+    access.load()
+    assert (loaded_before, access.is_loaded) == (False, True)
+    client = access.client()
+    assert access.client() is client
+    assert searches.count == 1
+    assert client.project == "p"
+    assert client._credentials.quota_project_id is None
+    access.close()
+
+
+def test_credentials_that_are_not_accepted_are_looked_for_anew(searches: Searches) -> None:
+    """Somebody may have logged in again."""
+    access = Access(GOOGLE)
+    first = access.client()
+    access.forget()
+    assert not access.is_loaded
+    assert access.client() is not first
+    assert searches.count == 2
+    first.close()  # type: ignore[no-untyped-call]
+    access.close()
+
+
+def test_a_failed_search_counts_for_a_while(searches: Searches, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who waited for it do not repeat it one after the other; its message is one line that says what to do."""
+    now_s = 1_000.0
+    monkeypatch.setattr("app.bigquery.time.monotonic", lambda: now_s)
+    searches.failure = DefaultCredentialsError("Your default credentials were not found.\nSee the documentation.")
+    access = Access(GOOGLE)
+    for _ in range(3):
+        with pytest.raises(AccessError, match=r"credentials were not found\. On Cloud Run") as failed:
+            access.client()
+        assert "\n" not in str(failed.value)
+    assert searches.count == 1
+    now_s += 6
+    searches.failure = None
+    access.load()
+    assert searches.count == 2
+
+
+@pytest.mark.usefixtures("searches")
+def test_while_somebody_looks_for_credentials_closing_and_forgetting_do_not_wait() -> None:
+    """A search may take longer than the process has."""
+    access = Access(GOOGLE)
+    client = access.client()
+    with access._lock:
+        access.close()
+        access.forget()
+    assert access.client() is client
+    access.close()
+
+
+async def test_an_emulator_is_reached_without_credentials(searches: Searches) -> None:
+    """Nothing secret travels over http."""
+    access = Access(EMULATOR)
+    assert access.is_loaded
+    access.load()
+    client = access.client()
+    assert isinstance(client._credentials, AnonymousCredentials)
+    channel = access.channel([])
+    assert isinstance(channel, grpc.aio.Channel)
+    await channel.close()
+    assert searches.count == 0
+    access.close()
+
+
+async def test_google_is_reached_over_tls_with_credentials(searches: Searches) -> None:
+    """The port is the usual one unless the address names another."""
+    access = Access(GOOGLE)
+    access.load()
+    channel = access.channel([("grpc.keepalive_time_ms", 60_000)])
+    assert isinstance(channel, grpc.aio.Channel)
+    assert searches.count == 1
+    await channel.close()
