@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import uvloop
 
-from app.embedded import StoreError
+from app.backend import StoreError
 from app.main import create_app
 from app.record import RecordTypeError
 from app.serve import ListenError, serve

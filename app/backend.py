@@ -16,6 +16,10 @@ from app.settings import Settings
 _LOOK_TIMEOUT_S = 3.0  # of one request; all of a look takes less than an append may
 
 
+class StoreError(Exception):
+    """A store cannot be opened; the message says what to do."""
+
+
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A store, by its two seams. `appenders` are by the table's name; `close` is awaited last."""
 

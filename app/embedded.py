@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from app.backend import StoreError
 from app.clock import Clock
 from app.embedded_queries import Queries
 from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
@@ -22,10 +23,6 @@ from app.query.runner import Query
 from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_insert, duckdb_type, quote
 from app.schema.table import Table
-
-
-class StoreError(Exception):
-    """The embedded store cannot be opened; the message says what to do."""
 
 
 class EmbeddedStore:

@@ -11,8 +11,9 @@ import duckdb
 import msgspec
 import pytest
 
+from app.backend import StoreError
 from app.clock import FakeClock, SystemClock
-from app.embedded import EmbeddedAppender, EmbeddedStore, StoreError
+from app.embedded import EmbeddedAppender, EmbeddedStore
 from app.ingest.appender import Stored, Uncertain
 from app.ingest.envelope import Message
 from app.query.runner import Query

@@ -87,6 +87,16 @@ def test_packages_hold_a_docstring_only(path: Path) -> None:
     assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
 
 
+def test_a_store_that_is_not_used_is_not_imported() -> None:
+    """Start-up is waited for: what one store needs, the other does without."""
+    heavy = ("duckdb", "google.cloud", "grpc", "nanoarrow", "pyarrow", "sqlglot")
+    program = "import sys, app.__main__; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = run.stdout.split()
+    assert "app.main" in loaded
+    assert not [name for name in loaded if name.startswith(heavy)]
+
+
 def test_importing_the_service_does_nothing() -> None:
     """No file is written, no socket opened, no thread or process started, no logging set up, no setting read."""
     watcher = """
