@@ -13,6 +13,7 @@ from app.query.runner import QueryRunner
 from app.schema.table import Table
 from app.settings import Settings
 
+_EXTRAS = {"embedded": "embedded", "bigquery": "cloud"}  # in pyproject.toml
 _LOOK_TIMEOUT_S = 3.0  # of one request; all of a look takes less than an append may
 
 
@@ -32,16 +33,22 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     """Open the store that `settings` name, for `tables`. What one store needs is imported for that one only.
 
     Raises:
-        StoreError: the embedded store cannot be opened. BigQuery is not asked yet: what is wrong there shows as
-            a sink state, and heals without a restart.
+        StoreError: the embedded store cannot be opened, or a package is missing. BigQuery is not asked yet: what is
+            wrong there shows as a sink state, and heals without a restart.
     """
-    match settings.backend:
-        case "embedded":
-            return _embedded(settings, tables, clock)
-        case "bigquery":
-            return _bigquery(settings, tables, clock)
-        case _:
-            assert_never(settings.backend)
+    try:
+        match settings.backend:
+            case "embedded":
+                return _embedded(settings, tables, clock)
+            case "bigquery":
+                return _bigquery(settings, tables, clock)
+            case _:
+                assert_never(settings.backend)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"SLUICE_BACKEND={settings.backend} needs the package {error.name}, which is not installed: "
+            f"`uv sync --extra {_EXTRAS[settings.backend]}` installs it"
+        ) from error
 
 
 def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:

@@ -1,0 +1,56 @@
+"""Which store a service runs on, and what is said when its packages are missing."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from app.backend import StoreError, open_backend
+from app.clock import FakeClock
+from app.record import Record
+from app.schema.table import records_table, rejects_table
+from app.settings import Settings
+
+TABLES = (records_table(Record), rejects_table())
+
+
+@pytest.fixture
+def _without_duckdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be a machine where DuckDB is not installed."""
+    for name in [name for name in sys.modules if name.startswith(("duckdb", "app.embedded"))]:
+        monkeypatch.delitem(sys.modules, name)
+
+    class Absent:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name.startswith("duckdb"):
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+    yield
+    for name in [name for name in sys.modules if name.startswith("app.embedded")]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("_without_duckdb")
+def test_a_store_whose_packages_are_missing_says_which_and_how_to_get_them() -> None:
+    """The image for the cloud holds no DuckDB, and the other way round."""
+    with pytest.raises(StoreError, match=r"SLUICE_BACKEND=embedded needs the package duckdb.*uv sync --extra embedded"):
+        open_backend(Settings(data_path=":memory:"), TABLES, FakeClock())
+
+
+async def test_each_store_has_an_appender_for_each_table() -> None:
+    """By the table's name; BigQuery is not asked before there is something to ask."""
+    nowhere = "http://127.0.0.1:1"
+    for settings in (
+        Settings(data_path=":memory:"),
+        Settings(
+            backend="bigquery",
+            bigquery_project="p",
+            bigquery_dataset="d",
+            bigquery_rest_url=nowhere,
+            bigquery_storage_url=nowhere,
+        ),
+    ):
+        backend = open_backend(settings, TABLES, FakeClock())
+        assert set(backend.appenders) == {"records", "records_rejected"}
+        await backend.close()
