@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -172,4 +173,5 @@ def _diff_one(access: "Access", table: Table) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a word
     sys.exit(main(sys.argv[1:], os.environ.get("SLUICE_RECORD", DEFAULT_RECORD), os.environ))

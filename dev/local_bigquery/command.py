@@ -115,7 +115,7 @@ def describe_place(place: Place) -> str:
 def describe_settings(place: Place) -> str:
     """Return the settings of a service that stores there, for a shell."""
     exports = [f"    export {name}={value}" for name, value in service_settings(place).items()]
-    return "\n".join(["  A service of your own stores there with", *exports, ""])
+    return "\n".join(["  A service of your own stores there with", *exports, "    .venv/bin/python -m app", ""])
 
 
 def bq_command(place: Place) -> str:

@@ -3,6 +3,7 @@
 LocalBigQueryError
 ├── InstallError        it could not be installed
 │   └── NoPythonError   there is no Python that it runs on
+├── InUseError          another one keeps its data in the same folder
 └── ProvisionError      its tables could not be made
 """
 
@@ -23,6 +24,10 @@ class NoPythonError(InstallError):
     """There is no Python that local-bigquery runs on, and none could be downloaded."""
 
     status = 3
+
+
+class InUseError(LocalBigQueryError):
+    """Another local BigQuery keeps its data there."""
 
 
 class ProvisionError(LocalBigQueryError):

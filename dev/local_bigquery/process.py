@@ -1,13 +1,16 @@
 """A running local-bigquery: a child process with a folder for its data, and nothing of the caller's environment."""
 
 import asyncio
+import fcntl
 import os
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 
 from app.bigquery import Place
 from dev.child import Child, ChildCommand, Leash
+from dev.local_bigquery.errors import InUseError
 from dev.local_bigquery.install import Installation
 from dev.ports import HOST, quiet_ports
 
@@ -20,8 +23,9 @@ _ASK_WITHIN_S = 5.0
 class LocalBigQuery:
     """One that is running; `LocalBigQuery.start` makes it."""
 
-    def __init__(self, child: Child, place: Place) -> None:
+    def __init__(self, child: Child, place: Place, hold: IO[bytes]) -> None:
         self.child, self.place = child, place
+        self._hold = hold  # closed, and the folder free again, when this process forgets it or ends
 
     @classmethod
     async def start(
@@ -32,7 +36,12 @@ class LocalBigQuery:
         ports: tuple[int, int] | None = None,
         dataset: str = DATASET,
     ) -> "LocalBigQuery":
-        """Start it on two ports (REST, gRPC; None: free ones); data and log go into `folder`. It is not ready yet."""
+        """Start it on two ports (REST, gRPC; None: free ones); data and log go into `folder`. It is not ready yet.
+
+        Raises:
+            InUseError: another one keeps its data there.
+        """
+        hold = _held(folder)
         rest, storage = ports or quiet_ports(2)
         store = (folder / "store").absolute()
         store.mkdir(parents=True, exist_ok=True)
@@ -58,7 +67,7 @@ class LocalBigQuery:
             rest_url=f"http://{HOST}:{rest}",
             storage_url=f"http://{HOST}:{storage}",
         )
-        return cls(await Child.start(command, leash, folder), place)
+        return cls(await Child.start(command, leash, folder), place, hold)
 
     async def wait_until_ready(self) -> None:
         """Wait until both APIs answer.
@@ -89,6 +98,21 @@ def service_settings(place: Place) -> dict[str, str]:
         "SLUICE_CLOCK_SKEW_S": "0.1",
         "SLUICE_SETTLE_S": "6",
     }
+
+
+def _held(folder: Path) -> IO[bytes]:
+    """Return an open file that keeps others out of `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    hold = (folder / "in-use").open("wb")
+    try:
+        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        hold.close()
+        raise InUseError(
+            f"another local BigQuery keeps its data in {folder}: use that one, or give this one a folder of its own "
+            "(--folder)"
+        ) from None
+    return hold
 
 
 def _environ(home: Path) -> dict[str, str]:
