@@ -29,7 +29,7 @@ class Standing:
         self.stops = self.unexplained = 0
         self.troubled = asyncio.Event()
         """Set while the state is not ACTIVE."""
-        self._by_look = False
+        self._by_look = self._was_quiet = False
         self._pause: Unavailable | Throttled | None = None
         self._paused_until_us = 0
 
@@ -61,7 +61,8 @@ class Standing:
         """Note a state that is not ACTIVE."""
         if self.state is not state:
             _log.warning("table %s: %s: %s", self._table, state.value, detail)
-        self.state, self.detail, self._by_look = state, detail, False
+        self.state, self.detail = state, detail
+        self._by_look = self._was_quiet = False
         self.troubled.set()
 
     def uncertain(self, detail: str, failures: int) -> None:
@@ -96,14 +97,16 @@ class Standing:
 
         What an earlier look had found is over when this one does not. Of what an append had met, a look that finds
         nothing ends the pause, if it is a thing that looks can see; the state stays until an append succeeds, or
-        until nobody has tried any more by the next look.
+        until two looks in a row have found that nobody tries any more.
         """
         if obstacle is None:
             if self._by_look:
                 self._pause = None
                 self.recover()
             elif self.pause() is None and idle:
-                self.recover()
+                if self._was_quiet:
+                    self.recover()
+                self._was_quiet = True
             elif self.state in _SEEN_ON_THE_TABLE:
                 self._pause = None
             return None

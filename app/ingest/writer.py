@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from app.clock import MICROSECONDS, Clock
-from app.ingest.appender import Appender, Outcome, RowError, SetupError, Uncertain
+from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupError, Uncertain
 from app.ingest.batcher import Batcher, BatchLimits, chunks
 from app.ingest.pending import Pending, Refused, RejectRows
 from app.ingest.standing import MAX_FAILURES, Standing
@@ -169,11 +169,8 @@ class Writer:
         """Append the rows of `slots` until each is durable, refused, or nobody waits for it any more."""
         groups, failures = [slots], 0
         while groups:
-            slots = [slot for slot in groups.pop() if not slot[0].verdict.done()]
-            pause = self.standing.pause()
-            if pause is not None:  # while this batch waited, another one was told to stop
-                _fail((pending for pending, _ in slots), pause)
-            if not slots or pause is not None:
+            slots = self._still_wanted(groups.pop())
+            if not slots:
                 continue
             outcome = await self._attempt(slots)
             counted = failures if isinstance(outcome, Uncertain) else self.standing.stops
@@ -188,17 +185,26 @@ class Writer:
                     groups.append([slot for position, slot in enumerate(slots) if position not in errors])
                 case Bisect():
                     cut = _cut(slots)
-                    groups += [slots[cut:], slots[:cut]]
+                    groups += sorted((slots[cut:], slots[:cut]), key=len, reverse=True)  # the smaller part first
                 case Again(detail, max_delay_s):
                     failures += 1
                     self.standing.uncertain(detail, failures)
                     await self._clock.sleep(self._jitter() * max_delay_s)
                     groups.append(slots)
+                case Stop() as stop if isinstance(outcome, RowsRefused) and _others(groups, slots[0][0]):
+                    _fail([slots[0][0]], stop.verdict)  # whether it is the table, the other messages will show
                 case Stop() as stop:
                     verdict = self.standing.stop(stop)
                     _fail(self._batcher.take_all(), verdict)
                     _fail((pending for group in (slots, *groups) for pending, _ in group), verdict)
                     return
+
+    def _still_wanted(self, slots: list[_Slot]) -> list[_Slot]:
+        """Return the rows that somebody waits for; none during a pause, which began while this batch waited."""
+        pause = self.standing.pause()
+        if pause is not None:
+            _fail((pending for pending, _ in slots), pause)
+        return [slot for slot in slots if not slot[0].verdict.done()]
 
     async def _attempt(self, slots: list[_Slot]) -> Outcome:
         """Append once, within the append deadline."""
@@ -246,6 +252,10 @@ class Writer:
 def _fail(items: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
     for item in items:
         item.fail(verdict)
+
+
+def _others(groups: list[list[_Slot]], message: Pending) -> bool:
+    return any(pending is not message and not pending.verdict.done() for group in groups for pending, _ in group)
 
 
 def _cut(slots: list[_Slot]) -> int:

@@ -1,14 +1,19 @@
 """One stream, on real sockets: what is sent, and what is not sent any more."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import grpc.aio
+import pytest
 
 from app.clock import FakeClock
-from app.ingest.appender import Stored
+from app.ingest.appender import Stored, Uncertain
 from app.ingest.connection import Connection, channel_options
+from tests.ingest.scripted import turns
+from tests.misbehaving.faults import Fault, Remark
 from tests.misbehaving.plain_client import SCHEMA, STREAM, row
-from tests.misbehaving.server import misbehaving
+from tests.misbehaving.server import MisbehavingServer, misbehaving
 from tests.misbehaving.waiting import until
 
 
@@ -17,12 +22,22 @@ def megabytes() -> list[bytes]:
     return [row(f"large {number}".ljust(120)) for number in range(60_000)]
 
 
-async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() -> None:
-    """Its stamp would be older than readers reckon with; the requests around it keep their answers."""
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[MisbehavingServer, Connection]]:
+    """Open a connection on which a first row is stored."""
     async with misbehaving(FakeClock()) as server:
         channel = grpc.aio.insecure_channel(server.url.removeprefix("http://"), options=channel_options(10.0))
         connection = Connection(channel, STREAM, SCHEMA, "test")
         assert await connection.append([row("first")]) == Stored()
+        try:
+            yield server, connection
+        finally:
+            await connection.close()
+
+
+async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() -> None:
+    """Its stamp would be older than readers reckon with; the requests around it keep their answers."""
+    async with connected() as (server, connection):
         (link,) = server.wire.open_links
         link.freeze()
         large = asyncio.create_task(connection.append(megabytes()))
@@ -36,4 +51,40 @@ async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() ->
         assert (await large, await patient) == (Stored(), Stored())
         assert [arrival.ids[0].strip() for arrival in server.arrivals] == ["first", "large 0", "patient"]
         assert (connection.requests_in_flight, connection.bytes_in_flight) == (0, 0)
-        await connection.close()
+
+
+async def test_a_request_that_was_given_up_while_it_was_written_ends_the_stream_and_never_arrives() -> None:
+    """Nobody could say when it would; what waits behind it is Uncertain at once."""
+    async with connected() as (server, connection):
+        (link,) = server.wire.open_links
+        link.freeze()
+        large = asyncio.create_task(connection.append(megabytes()))
+        patient = asyncio.create_task(connection.append([row("patient")]))
+        await until(lambda: connection.requests_in_flight == 2)
+        await turns()  # the first of them is on its way, and the other waits behind it
+        large.cancel()
+        await until(connection.ended.done)
+        assert isinstance(await patient, Uncertain)
+        assert connection.retired
+        link.thaw()
+        await until(lambda: not server.open_streams)
+        assert [arrival.ids for arrival in server.arrivals] == [("first",)]
+
+
+@pytest.mark.parametrize("updated_schema", [False, True])
+async def test_a_response_that_answers_nobody_ends_the_stream(*, updated_schema: bool) -> None:
+    """By their order answers find their requests: after it, none could be believed."""
+    async with connected() as (server, connection):
+        server.decide = lambda _: Fault(stores=False, answer=Remark(updated_schema=updated_schema))
+        outcomes = await asyncio.gather(connection.append([row("a")]), connection.append([row("b")]))
+        assert [type(each) for each in outcomes] == [Uncertain, Uncertain]
+        assert connection.updated_schema == updated_schema
+        assert connection.retired
+        assert not connection.blames_one
+        await until(lambda: not server.open_streams)
+
+
+@pytest.mark.parametrize(("margin_s", "timeout_ms"), [(0.001, 1_000), (5.0, 5_000), (60.0, 10_000)])
+def test_a_dead_connection_is_given_up_within_the_margin_of_a_late_commit(margin_s: float, timeout_ms: int) -> None:
+    """On Linux the kernel tries to deliver for as long as the keep-alive waits, and so could deliver late."""
+    assert dict(channel_options(margin_s))["grpc.keepalive_timeout_ms"] == timeout_ms

@@ -1,79 +1,9 @@
 """Which connection a request goes on, when another is opened, and when one is closed."""
 
-import asyncio
-from typing import Any, cast
-
-from app.clock import FakeClock
-from app.ingest.connection import Connection
-from app.ingest.connections import EXTRA_IDLE_S, IDLE_S, MAX_BYTES, MAX_REQUESTS, Connections
+from app.clock import MICROSECONDS
+from app.ingest.connections import ALONE_US, EXTRA_IDLE_S, IDLE_S, MAX_BYTES, MAX_REQUESTS
+from tests.ingest.pool import Pool
 from tests.ingest.scripted import turns
-
-
-class Line:
-    """What a Connection is to its pool; the test answers its requests."""
-
-    def __init__(self) -> None:
-        self.retired = self.closed = self.blames_one = False
-        self.requests: dict[int, int] = {}
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def requests_in_flight(self) -> int:
-        return len(self.requests)
-
-    @property
-    def bytes_in_flight(self) -> int:
-        return sum(self.requests.values())
-
-    @property
-    def is_awaited(self) -> bool:
-        return bool(self.requests)
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-class Pool:
-    """A pool of such lines, and requests that last until the test ends them."""
-
-    def __init__(self, max_connections: int = 3) -> None:
-        self.clock = FakeClock()
-        self.lines: list[Line] = []
-        self.pool = Connections(self._open, self.clock, max_connections)
-        self._numbers = iter(range(1_000))
-        self.done: dict[int, asyncio.Event] = {}
-
-    def _open(self) -> Connection:
-        self.lines.append(Line())
-        return cast("Connection", self.lines[-1])
-
-    async def request(self, size: int = 1) -> asyncio.Task[None]:
-        """Begin a request; `answer` ends it."""
-        number = next(self._numbers)
-        self.done[number] = asyncio.Event()
-        task = asyncio.create_task(self._request(number, size), name=str(number))
-        await turns()
-        return task
-
-    async def _request(self, number: int, size: int) -> None:
-        async with self.pool.lend(size) as connection:
-            line = cast("Any", connection)
-            line.requests[number] = size
-            try:
-                await self.done[number].wait()
-            finally:
-                del line.requests[number]
-
-    async def answer(self, task: asyncio.Task[None]) -> None:
-        """End a request."""
-        self.done[int(task.get_name())].set()
-        await task
-        await turns()
-
-    @property
-    def load(self) -> list[int]:
-        """Requests in flight, by connection."""
-        return [line.requests_in_flight for line in self.lines]
 
 
 async def test_another_connection_is_opened_when_the_open_ones_have_no_room() -> None:
@@ -157,26 +87,6 @@ async def test_an_idle_connection_that_the_server_ends_is_forgotten() -> None:
     assert bench.lines[0].closed
 
 
-async def test_one_that_gives_up_waiting_neither_takes_room_nor_loses_the_call() -> None:
-    """Whether it was called already or not."""
-    bench = Pool(max_connections=1)
-    running = [await bench.request() for _ in range(MAX_REQUESTS)]
-    impatient, patient = await bench.request(), await bench.request()
-    impatient.cancel()
-    await turns()
-    await bench.answer(running[0])
-    assert bench.load == [MAX_REQUESTS], "the patient one took the room"
-    called, last = await bench.request(), await bench.request()
-    bench.done[int(running[1].get_name())].set()
-    await running[1]  # `called` is called now, and gives up before it runs
-    called.cancel()
-    await turns()
-    assert bench.load == [MAX_REQUESTS], "the call was passed on"
-    for task in (*running[2:], patient, last):
-        await bench.answer(task)
-    assert bench.load == [0]
-
-
 async def test_closing_closes_every_connection() -> None:
     """Idle or not."""
     bench = Pool()
@@ -186,3 +96,39 @@ async def test_closing_closes_every_connection() -> None:
     for task in tasks:
         await bench.answer(task)
     assert len(bench.pool) == 0
+
+
+async def test_answers_in_a_burst_leave_one_idle_timer() -> None:
+    """Two that were answered at once both find the connection idle; a later request ends all of that."""
+    bench = Pool(max_connections=1)
+    burst = [await bench.request() for _ in range(2)]
+    bench.lines[0].requests.clear()
+    for task in burst:
+        await bench.answer(task)
+    await bench.clock.advance(IDLE_S - 1)
+    late = await bench.request()
+    await bench.clock.advance(2)
+    assert not bench.lines[0].closed, "it is busy"
+    await bench.answer(late)
+    await bench.clock.advance(IDLE_S)
+    assert bench.lines[0].closed
+
+
+async def test_after_an_end_that_blames_one_of_several_requests_go_one_at_a_time() -> None:
+    """On each connection, for a minute; then they share it again."""
+    bench = Pool(max_connections=2)
+    guilty = [await bench.request() for _ in range(2)]
+    bench.lines[0].retired = bench.lines[0].blames_one = True
+    for task in guilty:
+        await bench.answer(task)
+    alone = [await bench.request() for _ in range(3)]
+    assert bench.load == [0, 1, 1]
+    await bench.answer(alone[0])
+    assert bench.load == [0, 1, 1], "the one that waited"
+    for task in alone[1:]:
+        await bench.answer(task)
+    await bench.clock.advance(ALONE_US / MICROSECONDS)
+    shared = [await bench.request() for _ in range(MAX_REQUESTS)]
+    assert bench.load == [0, MAX_REQUESTS, 0]
+    for task in shared:
+        await bench.answer(task)

@@ -86,9 +86,10 @@ async def test_what_an_append_met_is_over_when_one_succeeds_or_nobody_tries_any_
     assert bench.state() is SinkState.ACTIVE
     bench = Bench(MISSING)
     await bench.submit(b"a")
-    bench.writer.found(None)
-    bench.writer.found(None)
-    assert bench.state() is SinkState.ACTIVE, "nobody has tried since the last look"
+    for _ in range(3):
+        assert bench.state() is SinkState.NOT_FOUND
+        bench.writer.found(None)
+    assert bench.state() is SinkState.ACTIVE, "nobody has tried between two looks"
 
 
 async def test_a_table_that_nobody_writes_to_does_not_stay_unreachable() -> None:
@@ -100,6 +101,7 @@ async def test_a_table_that_nobody_writes_to_does_not_stay_unreachable() -> None
     assert bench.state() is SinkState.UNREACHABLE, "an append is under way"
     await bench.clock.advance(30)
     assert isinstance(await waiting, Unavailable)
+    bench.writer.found(None)
     bench.writer.found(None)
     assert bench.state() is SinkState.ACTIVE
 
@@ -190,3 +192,22 @@ async def test_pauses_grow_and_the_time_left_is_told() -> None:
         assert pause is not None
         assert pause.retry_after_s == expected_s
         await bench.clock.advance(expected_s)
+
+
+async def test_bad_rows_that_nobody_names_do_not_hold_up_the_good_ones_of_other_messages() -> None:
+    """Where nothing was stored for a while, a bad row costs its own message only, if others can show it is no more."""
+    bench = Bench()
+    bench.appender.decide = lambda rows: RowsRefused({}) if any(b"bad" in row for row in rows) else Stored()
+
+    async def reject(_: Sequence[Refused]) -> Verdict:
+        return Durable()
+
+    told = await bench.submit(*[b"bad %d" % number for number in range(10)], reject=reject)
+    assert isinstance(told, Unavailable), "after a few, and nobody else to ask, it may be the table"
+    assert bench.state() is SinkState.SCHEMA_MISMATCH
+    await bench.clock.advance(31)
+    bad, good = bench.submit(b"bad", reject=reject), bench.submit(b"good", reject=reject)
+    assert isinstance(await bad, Unavailable)
+    assert isinstance(await good, Durable)
+    assert bench.state() is SinkState.ACTIVE
+    assert isinstance(await bench.submit(b"bad", reject=reject), Durable), "a row was stored: it is this one's fault"

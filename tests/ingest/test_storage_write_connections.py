@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.ingest.appender import SinkState, Stored
+from app.ingest.appender import SinkState, Stored, Uncertain
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
 from tests.ingest.scripted import turns
@@ -204,3 +204,17 @@ async def test_closing_leaves_nothing_open(stream_count: int) -> None:
         await rig.close()
         await until(lambda: all_closed(rig))
         assert [type(told) for told in await rig.told(*messages)] == [Unavailable] * len(messages)
+
+
+async def test_appends_that_wait_for_room_are_told_when_the_service_ends() -> None:
+    """They are Uncertain at once, and no connection is opened for them."""
+    async with rigged() as rig:
+        rig.server.decide = lambda _: Fault(answer_gate="load")
+        rows = [rig.row(f"m{number}", 0, f"m{number}", 0) for number in range(6)]
+        rig.sent_apart.update(f"m{number}" for number in range(6))
+        appends = [asyncio.create_task(rig.appender.append([row])) for row in rows]
+        await rig.arrived(4)
+        await rig.appender.close()
+        outcomes = await asyncio.gather(*appends, rig.appender.append(rows[:1]))
+        assert [type(outcome) for outcome in outcomes] == [Uncertain] * 7
+        assert len(rig.server.streams) == 1

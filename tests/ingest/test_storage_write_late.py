@@ -3,12 +3,16 @@
 import msgspec
 
 from app.clock import MICROSECONDS
+from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
 from app.settings import Settings
+from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Fault, Silence, by_connection
 from tests.misbehaving.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
+from tests.misbehaving.waiting import until
 
 SETTINGS = Settings()
+BIG = BatchLimits(max_rows=500, max_bytes=9_000_000)
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -91,3 +95,23 @@ async def test_every_attempt_is_stamped_anew() -> None:
         assert await rig.told(message) == [Durable()]
         assert rig.stored == {"a": 3}
         assert all(copy.age_s < 1 for copy in copies(rig, "a"))
+
+
+async def test_what_was_given_up_while_it_was_written_never_arrives() -> None:
+    """It hung on its way with another behind it: both are sent again, stamped anew, and the old bytes are lost."""
+    async with rigged(limits=BIG) as rig:
+        assert await rig.told(rig.send("warm")) == [Durable()]
+        (link,) = rig.server.wire.open_links
+        link.freeze()
+        large = rig.send("large", *[f"l{number}" for number in range(100)], padding=60_000)
+        await turns(100)
+        await rig.clock.advance(APPEND_DEADLINE_S - 0.1)
+        behind = rig.send("behind")
+        await turns(100)
+        await rig.clock.advance(0.1)
+        link.thaw()
+        assert await rig.told_later(large, behind) == [Durable(), Durable()]
+        await until(lambda: rig.server.open_streams == 1)
+        assert [arrival.ids[0] for arrival in rig.server.arrivals if arrival.connection == 1] == ["warm"]
+        assert set(rig.stored.values()) == {1}
+        assert all(copy.age_s < 1 for row_id in rig.stored for copy in copies(rig, row_id))

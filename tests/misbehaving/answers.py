@@ -19,9 +19,12 @@ _StatusDetails = tuple[tuple[str, bytes], ...]
 def acknowledged(write_stream: str, *, updated_schema: bool) -> Any:
     """Return the answer to an append whose rows are stored."""
     answer = Response(write_stream=write_stream, append_result={})
-    if updated_schema:
-        answer.updated_schema.fields.add(name="added", type_="STRING", mode="NULLABLE")
-    return answer
+    return _changed(answer) if updated_schema else answer
+
+
+def remark(*, updated_schema: bool) -> Any:
+    """Return a response that says nothing of any request."""
+    return _changed(Response()) if updated_schema else Response()
 
 
 def refused(write_stream: str, answer: Refuse) -> Any:
@@ -62,3 +65,8 @@ def _status(code: str, message: str, storage_error: str | None = None) -> status
         details.Pack(_StorageError(code=storage_error, error_message=message))
         status.details.append(details)
     return status
+
+
+def _changed(answer: Any) -> Any:
+    answer.updated_schema.fields.add(name="added", type_="STRING", mode="NULLABLE")
+    return answer

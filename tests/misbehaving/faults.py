@@ -47,7 +47,13 @@ class Silence(msgspec.Struct, frozen=True, tag=True):
     """Never answer, nor what comes after it on this stream: answers keep the order of the requests."""
 
 
-Answer = Acknowledge | Refuse | EndStream | Cut | Freeze | Silence
+class Remark(msgspec.Struct, frozen=True, tag=True):
+    """Say something that answers no request, then nothing more: that the table was changed, or nothing at all."""
+
+    updated_schema: bool = False
+
+
+Answer = Acknowledge | Refuse | EndStream | Cut | Freeze | Silence | Remark
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +62,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     The rows are stored, if `stores`, after `commit_gate` was opened and `commit_delay_s` passed, and not before
     those of earlier requests are dealt with only if the delays say so: each request commits by itself. The answer
     is given after the commit, after `answer_gate` was opened and `answer_delay_s` passed, and after the answers to
-    earlier requests of the stream. With `awaits_commit` False the answer does not wait for the commit. Gates are
-    names that a test opens.
+    earlier requests of the stream. With `awaits_commit` False the answer does not wait for the commit. An EndStream
+    `at_once` comes as the request arrives, whatever earlier ones wait for. Gates are names that a test opens.
     """
 
     stores: bool = True
@@ -68,6 +74,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     answer_delay_s: float = 0.0
     listing: Listing = "complete"
     answer: Answer = Acknowledge()
+    at_once: bool = False
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,6 +48,7 @@ class Rig:
         self.table: SetupError | None = None
         """What a look at the live table finds."""
         self.looks = 0
+        self.look_takes_s = 0.0
         self.rejects_verdict: Verdict = Durable()
         """What becomes of the rejection of a row."""
         self.rejected: list[str] = []
@@ -148,6 +149,8 @@ class Rig:
 
     async def _look(self) -> SetupError | None:
         self.looks += 1
+        if self.look_takes_s:
+            await self.clock.sleep(self.look_takes_s)
         return self.table
 
 

@@ -19,6 +19,7 @@ from tests.misbehaving.faults import (
     Fault,
     Freeze,
     Refuse,
+    Remark,
     Silence,
 )
 from tests.misbehaving.rows import Row, RowReader
@@ -51,6 +52,7 @@ class Stream:
         self._reader: RowReader | None = None
         self._table = ""
         self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
+        self._early_end: asyncio.Future[EndStream] = asyncio.get_running_loop().create_future()
         self._arrived = 0
         self._last_us = server.clock.elapsed_us()
         self.open = True
@@ -59,10 +61,11 @@ class Stream:
 
     async def serve(self) -> None:
         """Serve the call until either side ends it."""
-        parts = [asyncio.ensure_future(part) for part in (self._answers(), self._idleness(), self._read())]
+        ending = [asyncio.ensure_future(part) for part in (self._answers(), self._idleness(), self._end_early())]
+        parts = [*ending, asyncio.ensure_future(self._read())]
         try:
-            await asyncio.wait(parts[:2], return_when=asyncio.FIRST_COMPLETED)
-            for part in parts[:2]:
+            await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+            for part in ending:
                 if part.done():
                     part.result()
         except _EndError as over:
@@ -92,6 +95,9 @@ class Stream:
             await clock.sleep(left_s)
         raise _EndError(INACTIVE)
 
+    async def _end_early(self) -> None:
+        raise _EndError(await self._early_end)
+
     async def _read(self) -> None:
         while (data := await self._context.read()) is not grpc.aio.EOF:
             self._last_us = self._server.clock.elapsed_us()
@@ -115,6 +121,8 @@ class Stream:
         )
         self._server.arrivals.append(arrival)
         fault = self._server.decide(arrival)
+        if fault.at_once and isinstance(fault.answer, EndStream) and not self._early_end.done():
+            self._early_end.set_result(fault.answer)
         refusal = self._refusal(request.write_stream, arrival, fault)
         stores = fault.stores and refusal is None
         self._turns.put_nowait(
@@ -198,6 +206,10 @@ class Stream:
                 self._link().freeze()
                 await asyncio.Event().wait()
             case Silence():
+                await asyncio.Event().wait()
+            case Remark(updated_schema):
+                said = answers.remark(updated_schema=updated_schema)
+                await self._context.write(said.SerializeToString())
                 await asyncio.Event().wait()
             case Acknowledge(updated_schema=updated_schema) if turn.refusal is None:
                 said = answers.acknowledged(turn.write_stream, updated_schema=updated_schema)

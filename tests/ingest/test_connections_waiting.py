@@ -1,0 +1,96 @@
+"""Who goes on a connection when there is room for fewer than want to."""
+
+import pytest
+
+from app.ingest.connections import MAX_BYTES, MAX_REQUESTS, ConnectionsClosedError
+from tests.ingest.pool import Pool
+from tests.ingest.scripted import turns
+
+
+async def test_one_that_gives_up_waiting_neither_takes_room_nor_loses_the_call() -> None:
+    """Whether it was called already or not."""
+    bench = Pool(max_connections=1)
+    running = [await bench.request() for _ in range(MAX_REQUESTS)]
+    impatient, patient = await bench.request(), await bench.request()
+    impatient.cancel()
+    await turns()
+    await bench.answer(running[0])
+    assert bench.load == [MAX_REQUESTS], "the patient one took the room"
+    called, last = await bench.request(), await bench.request()
+    bench.answer_soon(running[1])
+    await running[1]  # `called` is called now, and gives up before it runs
+    called.cancel()
+    await turns()
+    assert bench.load == [MAX_REQUESTS], "the call was passed on"
+    for task in (*running[2:], patient, last):
+        await bench.answer(task)
+    assert bench.load == [0]
+
+
+async def test_an_answer_that_makes_room_for_several_lets_as_many_in() -> None:
+    """A large request kept out small ones; when it is answered they do not come one by one."""
+    bench = Pool(max_connections=1)
+    large = await bench.request(MAX_BYTES)
+    small = [await bench.request() for _ in range(MAX_REQUESTS + 2)]
+    assert bench.load == [1]
+    await bench.answer(large)
+    assert bench.load == [MAX_REQUESTS]
+    for task in small:
+        await bench.answer(task)
+
+
+async def test_the_last_that_gives_up_on_a_retired_connection_lets_all_in_who_wait() -> None:
+    """The fresh one has room for four."""
+    bench = Pool(max_connections=1)
+    running = [await bench.request() for _ in range(MAX_REQUESTS)]
+    waiting = [await bench.request() for _ in range(MAX_REQUESTS)]
+    bench.lines[0].retired = True
+    await bench.answer(running[0])
+    assert bench.load == [MAX_REQUESTS - 1, MAX_REQUESTS]
+    for task in (*running[1:], *waiting):
+        await bench.answer(task)
+
+
+async def test_a_newcomer_does_not_go_before_those_who_wait() -> None:
+    """Room goes to them in their order, even while the one who was called has not come yet."""
+    bench = Pool(max_connections=1)
+    running = [await bench.request() for _ in range(MAX_REQUESTS)]
+    first, second = await bench.request(), await bench.request()
+    bench.answer_soon(running[0])
+    newcomer = bench.request_soon()
+    await turns()
+    assert [bench.has(each) for each in (first, second, newcomer)] == [True, False, False]
+    await bench.answer(running[1])
+    assert [bench.has(each) for each in (second, newcomer)] == [True, False]
+    for task in (*running[2:], first, second, newcomer):
+        await bench.answer(task)
+
+
+async def test_one_that_was_called_in_vain_keeps_its_place() -> None:
+    """Its room was taken in the turn of the loop before it came; it is the first in line for the next."""
+    bench = Pool(max_connections=1)
+    running = [await bench.request() for _ in range(MAX_REQUESTS)]
+    first = await bench.request()
+    bench.answer_soon(running[0])
+    quick, second = bench.request_soon(), bench.request_soon()
+    await turns()
+    assert [bench.has(each) for each in (first, quick, second)] == [False, True, False], "the room is taken"
+    await bench.answer(running[1])
+    assert [bench.has(each) for each in (first, second)] == [True, False]
+    for task in (*running[2:], quick, first, second):
+        await bench.answer(task)
+
+
+async def test_those_who_wait_are_told_when_the_connections_are_closed() -> None:
+    """And none is opened for them, nor for whoever comes later."""
+    bench = Pool(max_connections=1)
+    running = [await bench.request() for _ in range(MAX_REQUESTS)]
+    waiting = [await bench.request() for _ in range(2)]
+    await bench.pool.close()
+    later = await bench.request()
+    for task in (*waiting, later):
+        with pytest.raises(ConnectionsClosedError):
+            await task
+    for task in running:
+        await bench.answer(task)
+    assert len(bench.lines) == 1
