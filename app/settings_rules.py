@@ -12,6 +12,7 @@ ENVELOPE_BYTES = 1_000_000
 # https://cloud.google.com/bigquery/quotas#write-api-limits; a row is stamped and framed when it is sent.
 MAX_APPEND_BYTES, ROW_OVERHEAD_BYTES = 10_000_000, 16
 CLOUD_RUN_GRACE_S = 9.0
+MIN_MARGIN_S = 1.0  # the shortest keep-alive timeout of a connection
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects, with the domain of old ones;
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,62}")
@@ -107,6 +108,11 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
         problems.append(
             f"SLUICE_MAX_BATCH_BYTES ({s.max_batch_bytes}) and {ROW_OVERHEAD_BYTES} for each of SLUICE_MAX_BATCH_ROWS "
             f"({s.max_batch_rows}) come to {append_bytes}: BigQuery takes {MAX_APPEND_BYTES} in one append"
+        )
+    if s.late_commit_margin_s < MIN_MARGIN_S:
+        problems.append(
+            f"SLUICE_LATE_COMMIT_MARGIN_S ({s.late_commit_margin_s:g}) must be at least {MIN_MARGIN_S:g} with "
+            "BigQuery: a connection that died is noticed no sooner, and delivers nothing after that"
         )
     if "K_SERVICE" in environ and s.shutdown_grace_s > CLOUD_RUN_GRACE_S:
         problems.append(
