@@ -74,6 +74,12 @@ CATALOGUE: dict[str, ProblemKind] = {
         "The query would read too much",
         "Ask for a shorter window, nearer to now; whoever runs the service can raise the limit.",
     ),
+    "look_up_too_expensive": ProblemKind(
+        422,
+        "The record was not found within what one look-up may read",
+        "It may be older, or not there: read the records of the time when it was sent; whoever runs the service can "
+        "raise the limit.",
+    ),
     "query_timeout": ProblemKind(
         504, "The query took too long", "Try again, with a shorter window or a smaller `limit`."
     ),

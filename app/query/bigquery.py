@@ -80,13 +80,23 @@ class BigQueryRunner:
                 raise StoreBusyError(f"all {_THREADS} threads for queries were busy for {timeout_s:g} s") from None
             raise QueryTimeoutError(timeout_s) from None
         finally:
-            job = run.give_up()  # without an effect on one that is done
-            if job is not None:
-                self._cancelling.submit(jobs.cancel, self._client(), job)
+            self._give_up(run)  # without an effect on one that is done
+
+    def _give_up(self, run: Run) -> None:
+        """Have the job of `run` cancelled: by the client that began it, since a new one may take seconds to make."""
+        job = run.give_up()
+        if job is None or run.client is None:
+            return
+        try:
+            self._cancelling.submit(jobs.cancel, run.client, job)
+        except RuntimeError as error:  # closed meanwhile; who waits is to be told how the query ended, and not this
+            _log.warning("could not cancel the job %s: %s", job.job_id, error)
 
     def _in_thread(self, how: Callable[..., _Result], query: Query, run: Run) -> _Result:
+        run.begun = True  # before the search for credentials, which may take longer than the query has
         try:
-            return how(self._client(), query, self._access.place, self._settings, run)
+            run.client = self._client()
+            return how(run.client, query, self._access.place, self._settings, run)
         except Exception as failure:  # named here, or let through
             self._raise_named(failure, query)
             raise

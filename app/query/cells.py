@@ -78,6 +78,7 @@ _SCALARS: dict[str, _Decode] = {
     "INT64": int,
     "FLOAT64": float,  # knows NaN, Infinity and -Infinity by these names
     "NUMERIC": Decimal,
+    "BIGNUMERIC": Decimal,  # BigQuery widens a NUMERIC column to it in place
     "STRING": str,
     "BYTES": b64decode,
     "TIMESTAMP": _timestamp,

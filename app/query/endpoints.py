@@ -53,6 +53,7 @@ _STORE_PROBLEMS = {
     503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
     504: "The query took too long.",
 }
+_LOOK_UP_PROBLEMS = {**_STORE_PROBLEMS, 422: "The record was not found within what one look-up may read."}
 _Request = Request[Any, Any, Any]
 
 
@@ -215,7 +216,7 @@ def _record_routes(records: _Records, reads: Reads) -> list[HTTPRouteHandler]:
         summary="Read one record",
         description="The latest version of the record with this id, as soon as it is stored; or all its versions.",
         tags=["query"],
-        responses=problem_responses({**_PROBLEMS, 404: "There is no record with this id.", **_STORE_PROBLEMS}),
+        responses=problem_responses({**_PROBLEMS, 404: "There is no record with this id.", **_LOOK_UP_PROBLEMS}),
     )
     async def read_record(request: _Request) -> Response[bytes]:
         return await reads.answer(request, records.answer(request))

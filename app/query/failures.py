@@ -6,7 +6,7 @@ requests, google.auth                no answer at all: StoreUnavailableError
 TimeoutError                         the client gave up waiting: QueryTimeoutError
 
 Reasons and statuses: https://cloud.google.com/bigquery/docs/error-messages. What is left, above all `invalidQuery`,
-is a defect of ours and no QueryError.
+is a defect of ours and no QueryError; unless the query is right and the table lacks a column of the record type.
 """
 
 import re
@@ -25,8 +25,14 @@ from app.query.runner import (
 )
 
 _NEEDED = re.compile(r"bytes billed: \d+\. (\d+) or higher required")
+# BigQuery's words where a table, or a STRUCT in it, lacks what the query names.
+_NO_SUCH_COLUMN = re.compile(
+    r"unrecognized name: |name \S+ not found inside |no such (struct )?field|field name \S+ does not exist in struct",
+    re.IGNORECASE,
+)
+_NO_SUCH_PLACE = re.compile(r"invalid (dataset|project|table)\b", re.IGNORECASE)
 _TOO_EXPENSIVE = {"bytesBilledLimitExceeded", "billingTierLimitExceeded", "resourcesExceeded"}
-_BUSY = {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded"}
+_BUSY = {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded", "userRateLimitExceeded"}
 _UNAVAILABLE = {
     "accessDenied",
     "backendError",
@@ -75,9 +81,17 @@ def _answered(failure: GoogleAPICallError, place: Place, *, limit_bytes: int, ti
         return QueryTimeoutError(timeout_s)
     if reason in _BUSY or status == 429:
         return StoreBusyError(message)
+    return _unavailable(reason, status, str(failure.message), message)
+
+
+def _unavailable(reason: str, status: int, text: str, message: str) -> StoreUnavailableError | None:
     if reason == "stopped":
         return StoreUnavailableError(f"{message} (somebody cancelled the job)")
+    if reason == "invalidQuery" and _NO_SUCH_COLUMN.search(text):
+        return StoreUnavailableError(f"the table does not fit the record type: {message}")
     if reason in _UNAVAILABLE or status in {401, 403, 404} or status >= 500:
+        return StoreUnavailableError(message)
+    if reason == "invalid" and _NO_SUCH_PLACE.search(text):
         return StoreUnavailableError(message)
     return None
 

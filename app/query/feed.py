@@ -4,6 +4,7 @@ The order is (`ingest_time`, `delivery_key`), and a page begins after the last r
 an offset), so rows that arrive meanwhile neither shift nor repeat it.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,8 @@ from app.errors import FieldError, ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.instants import DAY_US, SECOND_US, clamp, to_us
 from app.query.params import PageRequest, Window
-from app.query.runner import Query, QueryRunner, Scalar
-from app.query.slices import Slice, feed_slices, look_up_slices
+from app.query.runner import LookUpTooExpensiveError, Query, QueryRunner, QueryTooExpensiveError, Scalar
+from app.query.slices import Slice, cut, feed_slices, look_up_slices
 from app.query.sql import CANDIDATES, IS_COPY, look_up_sql, page_sql
 from app.schema.table import Table
 
@@ -74,8 +75,8 @@ class Feed:
         """
         walk = self._walk(request, horizon_us)
         slices = feed_slices(*_ahead(walk), descending=walk.descending, first_us=self._runner.first_slice_us)
-        rows = await self._read(slices, request.limit + 1, walk.after, descending=walk.descending)
-        more = len(rows) > request.limit
+        rows, ended = await self._read(slices, request.limit + 1, walk.after, descending=walk.descending)
+        more = len(rows) > request.limit or not ended
         del rows[request.limit :]
         return Page(
             rows=rows,
@@ -90,12 +91,18 @@ class Feed:
 
         The latest version is the greatest (`ingest_time`, `delivery_key`) of the rows that are no copies: a
         redelivery of an old version does not come back over a newer one.
+
+        Raises:
+            LookUpTooExpensiveError: there are too few versions in as much of the window as can be read.
         """
         rows: list[Row] = []
         for part in look_up_slices(window.since_us, window.until_us):
             parameters = self._parameters(part, limit - len(rows)) | {"id": record_id}
             query = Query(sql=self._look_up_sql, parameters=parameters, purpose="look_up")
-            rows += await self._runner.rows(query)
+            try:
+                rows += await self._runner.rows(query)
+            except QueryTooExpensiveError as error:
+                raise LookUpTooExpensiveError(error.limit_bytes, error.needed_bytes, len(rows)) from error
             if len(rows) == limit:
                 break
         return rows
@@ -143,29 +150,45 @@ class Feed:
 
     async def _read(
         self, slices: Iterator[Slice], wanted: int, after: Position | None, *, descending: bool
-    ) -> list[Row]:
-        """Return the next `wanted` rows that are no copies; fewer only where the slices end."""
+    ) -> tuple[list[Row], bool]:
+        """Return the next `wanted` rows that are no copies; fewer only where the slices end, or can be read no further.
+
+        The second value is False in the latter case: rows were found, but the next slice is too much to read.
+        """
         rows: list[Row] = []
         candidates = wanted + wanted // 8 + 8  # a few copies among them do not call for a second query
-        for part in slices:
-            rest: Slice | None = part
-            while rest is not None:
-                missing = wanted - len(rows)
-                parameters = self._parameters(rest, missing) | {"candidates": candidates}
-                if after is not None:
-                    parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
-                sql = self._page_sql[descending, after is not None]
-                found = await self._runner.rows(Query(sql=sql, parameters=parameters))
-                whole = not found or (found[-1][CANDIDATES] < candidates and len(found) < missing)
-                last = _position(found[-1]) if found else None
-                rows.extend(_originals(found))
-                if len(rows) == wanted:
-                    return rows
-                rest = None
-                if not whole and last is not None:  # the query looked at this many rows and no further
-                    after, rest = last, _remainder(part, last, descending=descending)
-                    candidates = min(candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)
-        return rows
+        waiting = deque[Slice]()  # what is left of a slice that was not read at once
+        while part := waiting.popleft() if waiting else next(slices, None):
+            missing = wanted - len(rows)
+            query = self._page_query(part, after, missing, candidates, descending=descending)
+            try:
+                found = await self._runner.rows(query)
+            except QueryTooExpensiveError:
+                pieces = cut(part, descending=descending, shortest_us=self._runner.first_slice_us)
+                if not pieces and not rows:
+                    raise
+                if not pieces:
+                    return rows, False
+                waiting.extendleft(reversed(pieces))
+                continue
+            whole = not found or (found[-1][CANDIDATES] < candidates and len(found) < missing)
+            last = _position(found[-1]) if found else None
+            rows.extend(_originals(found))
+            if len(rows) == wanted:
+                break
+            if not whole and last is not None:  # the query looked at this many rows and no further
+                after = last
+                waiting.appendleft(_remainder(part, last, descending=descending))
+                candidates = min(candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)
+        return rows, True
+
+    def _page_query(
+        self, part: Slice, after: Position | None, row_limit: int, candidates: int, *, descending: bool
+    ) -> Query:
+        parameters = self._parameters(part, row_limit) | {"candidates": candidates}
+        if after is not None:
+            parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
+        return Query(sql=self._page_sql[descending, after is not None], parameters=parameters)
 
     def _parameters(self, part: Slice, row_limit: int) -> dict[str, Scalar]:
         return {

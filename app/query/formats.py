@@ -58,7 +58,7 @@ class RowFormat:
     """Writes the rows of one table."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
-        self._decimals = _decimal_columns(columns)
+        self._conversions = _conversions(columns)
 
     def page(self, page: Page, chosen: Format) -> bytes:
         """Return the body of a page."""
@@ -89,37 +89,46 @@ class RowFormat:
         return _encoder.encode({"records": rows, "complete": complete})
 
     def _prepare(self, rows: list[Row]) -> None:
-        for name, convert in self._decimals:
+        for name, convert in self._conversions:
             for row in rows:
                 if row[name] is not None:
                     row[name] = convert(row[name])
 
 
-def _decimal_columns(columns: tuple[Column, ...]) -> list[tuple[str, _Convert]]:
-    """Return the columns that hold exact decimals at any depth, and what turns a value of each into text."""
+def _conversions(columns: tuple[Column, ...]) -> list[tuple[str, _Convert]]:
+    """Return the columns whose values are not served as the store gives them, and what turns each into what is served.
+
+    Exact decimals become text, at any depth; of a STRUCT only the declared fields are served, although others may have
+    added some to the table.
+    """
     found: list[tuple[str, _Convert]] = []
     for column in columns:
-        convert = _decimal_converter(column)
+        convert = _converter(column)
         if convert is not None:
             found.append((column.name, convert))
     return found
 
 
-def _decimal_converter(column: Column) -> _Convert | None:
+def _converter(column: Column) -> _Convert | None:
     item: _Convert | None = plain_decimal if column.kind is Kind.NUMERIC else None
-    if column.kind is Kind.STRUCT and (inner := _decimal_columns(column.fields)):
-        item = _struct_converter(inner)
+    if column.kind is Kind.STRUCT:
+        item = _struct_converter(column.fields)
     if item is not None and column.mode is Mode.REPEATED:
         return _list_converter(item)
     return item
 
 
-def _struct_converter(inner: list[tuple[str, _Convert]]) -> _Convert:
+def _struct_converter(fields: tuple[Column, ...]) -> _Convert:
+    # A field that the table has not got yet reads as BigQuery will read it once it was added.
+    absent = {field.name: () if field.mode is Mode.REPEATED else None for field in fields}
+    inner = _conversions(fields)
+
     def convert(value: Row) -> Row:
+        served = {name: value.get(name, nothing) for name, nothing in absent.items()}
         for name, convert_field in inner:
-            if value[name] is not None:
-                value[name] = convert_field(value[name])
-        return value
+            if served[name] is not None:
+                served[name] = convert_field(served[name])
+        return served
 
     return convert
 

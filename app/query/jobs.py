@@ -53,7 +53,8 @@ class Run:
         self._lock = threading.Lock()
         self._given_up = self._stopped = False
         self._job: Reference | None = None
-        self.begun = False
+        self.begun = False  # whether a thread has taken it up
+        self.client: Client | None = None  # what begins its job, and may cancel it
 
     def give_up(self) -> Reference | None:
         """Let no further call begin; return the job that is to be cancelled now, if there is one."""
@@ -63,7 +64,6 @@ class Run:
 
     def check(self) -> None:
         """Raise GivenUpError once the run was given up."""
-        self.begun = True
         if self._given_up:
             raise GivenUpError
 
@@ -144,8 +144,9 @@ def run_for_rows(client: Client, query: Query, place: Place, settings: Settings,
             job_retry=None,  # type: ignore[arg-type] # documented: no restart of a failed job
         )
 
-    # A call whose connection broke is asked anew, under another request id: what became of the first one is not
-    # known, and a query that has begun twice is a query read twice.
+    # Where jobs.query itself broke off it is asked anew, under another request id: what became of the first one is not
+    # known, and a query that has begun twice is a query read twice. What asks for its job and its pages is repeated by
+    # _Watch, and where that is in vain it is a RetryError, after which nothing begins anew.
     found = _briefly(_is_broken_connection)(ask)()
     decode: Callable[[dict[str, Any]], dict[str, Any]] = row_decoder(found.schema)
     return [decode(row) for page in found.pages for row in page.raw_page.get("rows", ())]
@@ -213,13 +214,15 @@ class _Watch(Retry):
         self._client, self._run = client, run
 
     def __call__(self, func: Callable[..., Any], on_error: Callable[[Exception], Any] | None = None) -> Any:
-        """Wrap `func`, a call of the REST API that returns the answer's JSON."""
+        """Wrap `func`, a call of the REST API that returns the answer's JSON; a GET may always be repeated."""
+        reads = getattr(func, "keywords", {}).get("method") == "GET"
+        wrap: Callable[..., Any] = _briefly(_is_transient) if reads else super().__call__
 
         def attempt(*args: Any, **kwargs: Any) -> Any:
             self._run.check()
             return func(*args, **kwargs)
 
-        retried = super().__call__(attempt, on_error)
+        retried = wrap(attempt, on_error)
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             answer = retried(*args, **kwargs)
@@ -233,10 +236,14 @@ class _Watch(Retry):
 
 
 def _running_job(answer: dict[str, Any]) -> Reference | None:
-    """Return the job that an answer of jobs.query, jobs.getQueryResults, jobs.get or jobs.insert says is running."""
+    """Return the job that an answer of jobs.query, jobs.getQueryResults, jobs.get or jobs.insert says is running.
+
+    A later page of a result says neither: the library asks for some members only, and the job is done.
+    """
     reference = answer.get("jobReference") or {}
-    done = answer.get("jobComplete") or (answer.get("status") or {}).get("state") == "DONE"
-    if done or "jobId" not in reference:
+    state = (answer.get("status") or {}).get("state")
+    running = answer.get("jobComplete") is False or state in {"PENDING", "RUNNING"}
+    if not running or "jobId" not in reference:
         return None
     return Reference(reference["projectId"], reference["jobId"], reference.get("location"))
 

@@ -4,11 +4,12 @@ Neither SQL nor the store's own words, which name projects, tables and accounts:
 """
 
 import logging
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from app.errors import ProblemError
 from app.query.runner import (
+    LookUpTooExpensiveError,
     QueryError,
     QueryTimeoutError,
     QueryTooExpensiveError,
@@ -22,7 +23,7 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger("sluice.query")
 
 
-async def answered(work: Awaitable[_Result]) -> _Result:
+async def answered(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Return what `work` returns.
 
     Raises:
@@ -37,6 +38,10 @@ async def answered(work: Awaitable[_Result]) -> _Result:
 
 def _problem(error: QueryError) -> ProblemError:
     match error:
+        case LookUpTooExpensiveError(limit_bytes=limit_bytes, found=found):
+            missed = "not every version of the record was found" if found else "the record was not found"
+            detail = f"{missed} within what one look-up may read, which is {limit_bytes} bytes"
+            return ProblemError("look_up_too_expensive", detail, members={"limit_bytes": limit_bytes})
         case QueryTooExpensiveError():
             return _too_expensive(error)
         case QueryTimeoutError(timeout_s=timeout_s):

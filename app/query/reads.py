@@ -1,6 +1,7 @@
 """The reads that are being answered: each ends when its client has gone, and all of them when the service stops."""
 
 import asyncio
+import inspect
 from collections.abc import Coroutine
 from typing import Any
 
@@ -10,6 +11,8 @@ from app.clock import Clock
 from app.errors import ProblemError
 from app.query.departure import unless_departed
 from app.query.problems import answered
+
+_ENDING_S = 1.0
 
 
 class Reads:
@@ -31,7 +34,8 @@ class Reads:
         if self._closed:
             work.close()
             raise _stopping()
-        task = asyncio.create_task(unless_departed(request, answered(work)))
+        answering = answered(work)
+        task = asyncio.create_task(unless_departed(request, answering))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
@@ -41,6 +45,8 @@ class Reads:
             if handler is not None and handler.cancelling():
                 raise
             raise _stopping() from None
+        finally:
+            _close_unstarted(answering, work)
 
     async def drain(self, grace_s: float) -> None:
         """Wait until every read is answered, at most `grace_s` seconds; then end them, and begin no others."""
@@ -49,8 +55,18 @@ class Reads:
             await asyncio.wait([timer, *self._running], return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
         self._closed = True
-        for task in self._running:
+        ending = [*self._running]
+        for task in ending:
             task.cancel()
+        if ending:  # until the store was told to stop, too, which is a matter of turns of the loop
+            await asyncio.wait(ending, timeout=_ENDING_S)
+
+
+def _close_unstarted(*coroutines: Coroutine[Any, Any, Any]) -> None:
+    """Close what was cancelled before its first step, and so is awaited by nobody."""
+    for coroutine in coroutines:
+        if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+            coroutine.close()
 
 
 def _stopping() -> ProblemError:

@@ -31,8 +31,20 @@ class QueryTooExpensiveError(QueryError):
     """The query would need more than it may; nothing was billed. `needed_bytes` is None where nobody says."""
 
     def __init__(self, limit_bytes: int, needed_bytes: int | None) -> None:
-        super().__init__(f"the query would read {needed_bytes or 'more than'} of {limit_bytes} bytes allowed")
+        needed = "more" if needed_bytes is None else f"{needed_bytes} bytes"
+        super().__init__(f"the query would read {needed}, where {limit_bytes} bytes are allowed")
         self.limit_bytes, self.needed_bytes = limit_bytes, needed_bytes
+
+
+class LookUpTooExpensiveError(QueryTooExpensiveError):
+    """What was read of the time so far did not answer a look-up by id, and the next stretch is too much to read.
+
+    `found` is how many rows had been found.
+    """
+
+    def __init__(self, limit_bytes: int, needed_bytes: int | None, found: int) -> None:
+        super().__init__(limit_bytes, needed_bytes)
+        self.found = found
 
 
 class QueryTimeoutError(QueryError):
@@ -76,6 +88,7 @@ class QueryRunner(Protocol):
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream.
 
         Columns are Arrow's counterparts: a TIMESTAMP is timestamp[us, UTC], NUMERIC decimal128(38, 9), JSON a string.
+        Where a NUMERIC column of BigQuery was widened in place to BIGNUMERIC, it is decimal256(76, 38).
         The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format.
         """
         ...

@@ -2,7 +2,8 @@
 
 Nobody knows how dense the rows lie, so the first slice is short and each next one is several times as long, up
 to a limit. The store is asked slice by slice until the page is full: where rows are plenty the first slice has
-them all, and an idle month is over after three dozen queries.
+them all, and an idle month is over after three dozen queries. Where rows are so plenty that the store refuses to read
+a long slice, that one is cut, and the next ones are tried as they were planned.
 """
 
 from collections.abc import Iterator
@@ -27,6 +28,18 @@ def feed_slices(since_us: int, until_us: int, *, descending: bool, first_us: int
     They begin at `first_us`, what the store says is worth a query (`QueryRunner.first_slice_us`).
     """
     return _slices(since_us, until_us, descending=descending, first_us=first_us, longest_us=DAY_US)
+
+
+def cut(part: Slice, *, descending: bool, shortest_us: int) -> list[Slice]:
+    """Return the pieces of a slice that is too much for one query, the ones to be read first first.
+
+    Each is a sixth of it, but no shorter than `shortest_us`; there are none where it is no longer than that itself.
+    """
+    length_us = part.to_us - part.from_us
+    if length_us <= shortest_us:
+        return []
+    piece_us = max(-(-length_us // _GROWTH), shortest_us)
+    return [*_slices(part.from_us, part.to_us, descending=descending, first_us=piece_us, longest_us=piece_us)]
 
 
 def look_up_slices(since_us: int, until_us: int) -> Iterator[Slice]:

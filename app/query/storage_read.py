@@ -1,7 +1,8 @@
 """Read a table of BigQuery as one Arrow IPC stream, through the Storage Read API.
 
 The API sends exactly the messages of which such a stream consists: the schema, then batch after batch; only the mark
-of its end is added here, so nothing needs to understand them. The order of an ORDER BY holds within one stream:
+of its end is added here, so nothing needs to understand them. A column that BigQuery has as BIGNUMERIC arrives as
+decimal256(76, 38), where NUMERIC is decimal128(38, 9). The order of an ORDER BY holds within one stream:
 https://cloud.google.com/bigquery/docs/reference/storage#read_from_session_streams.
 """
 

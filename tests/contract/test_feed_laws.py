@@ -1,12 +1,16 @@
 """The laws of the feed, against a model in plain Python."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.query.feed import Feed
 from app.query.instants import DAY_US, HOUR_US, SECOND_US, to_us
-from app.query.params import Window
-from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window, places
-from tests.contract.stores import T0_US, law
+from app.query.params import PageRequest, Window
+from app.query.runner import Query, QueryRunner, QueryTooExpensiveError
+from tests.contract.shelf import LOOKBACK_S, LOOKBACK_US, Put, Shelf, in_window, places
+from tests.contract.stores import RECORDS, T0_US, law
 
 # Distances at which something changes: ties, neighbouring microseconds, edges of slices and of the look-back.
 _STEPS = st.sampled_from(
@@ -65,6 +69,50 @@ def test_pages_tile_the_window(shelf: Shelf) -> None:
         assert all(page.rows for page in pages[:-1])
 
     holds()
+
+
+class _Sparing:
+    """A runner that refuses to read more than `longest_us` at once."""
+
+    def __init__(self, runner: QueryRunner, longest_us: int) -> None:
+        self.first_slice_us = runner.first_slice_us
+        self.horizon_us, self.arrow = runner.horizon_us, runner.arrow
+        self._runner, self._longest_us, self.refused = runner, longest_us, 0
+
+    async def rows(self, query: Query) -> list[dict[str, Any]]:
+        """Run `query`, unless its slice is longer."""
+        from_us, to_us = query.parameters["from_us"], query.parameters["to_us"]
+        assert isinstance(from_us, int)
+        assert isinstance(to_us, int)
+        if to_us - from_us > self._longest_us:
+            self.refused += 1
+            raise QueryTooExpensiveError(self._longest_us, to_us - from_us)
+        return await self._runner.rows(query)
+
+
+def test_slices_that_are_refused_change_nothing(shelf: Shelf) -> None:
+    """A store that reads only so much at once gives the same pages, cursors included, as one that reads all."""
+    refused = 0
+
+    @law(shelf.engine)
+    @given(puts=_rows(), limit=_LIMITS, descending=st.booleans(), longest_h=st.sampled_from([1, 2, 5, 11]))
+    def holds(puts: list[Put], limit: int, longest_h: int, *, descending: bool) -> None:
+        nonlocal refused
+        _settle(shelf, puts)
+        runner = _Sparing(shelf.store.runner, longest_h * HOUR_US)
+        sparing = Feed(runner, RECORDS, lookback_s=LOOKBACK_S, max_window_days=31)
+        window = Window(T0_US, shelf.clock.now_us() + HOUR_US)
+        page = shelf.page(window=window, descending=descending, limit=limit)
+        asked = PageRequest(window=window, cursor=None, descending=descending, limit=limit, format=None)
+        found = [shelf.run(sparing.page(asked, shelf.clock.now_us()))]
+        while (cursor := found[-1].next_cursor) is not None:
+            asked = PageRequest(window=Window(0, 0), cursor=cursor, descending=None, limit=limit, format=None)
+            found.append(shelf.run(sparing.page(asked, shelf.clock.now_us())))
+        assert found == shelf.walk(page, limit)
+        refused += runner.refused
+
+    holds()
+    assert refused or shelf.engine.name != "embedded"  # elsewhere the examples are few
 
 
 def test_rows_that_arrive_during_a_walk_do_not_disturb_it_and_come_with_resume(shelf: Shelf) -> None:

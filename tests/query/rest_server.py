@@ -39,7 +39,11 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str = "said the store"
 
 
-Answer = dict[str, Any] | Refusal
+class HangUp(msgspec.Struct, frozen=True):
+    """No answer at all: the connection is closed."""
+
+
+Answer = dict[str, Any] | Refusal | HangUp
 Script = Callable[[Call], Answer]
 
 
@@ -111,7 +115,13 @@ def _handler(api: RestServer) -> type[BaseHTTPRequestHandler]:
             split = urlsplit(self.path)
             call = Call(_method(self.command, split.path), split.path, parse_qs(split.query), body)
             answer = api.answer(call)
+            if isinstance(answer, HangUp):
+                self.close_connection = True
+                return
             status, content = (answer.status, _error(answer)) if isinstance(answer, Refusal) else (200, answer)
+            if status == 200 and "fields" in call.parameters:  # the members that the caller wants, and no others
+                wanted = call.parameters["fields"][0].split(",")
+                content = {name: value for name, value in content.items() if name in wanted}
             encoded = json.dumps(content).encode()
             try:
                 self.send_response(status)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.cloud.bigquery import Client
 
+from app.bigquery import AccessError
 from app.query import bigquery as module
 from app.query.bigquery import BigQueryRunner
 from app.query.runner import Query, QueryTimeoutError, StoreBusyError
@@ -133,6 +135,45 @@ async def test_a_job_that_cannot_be_cancelled_is_left_to_its_own_timeout(
     await came(bigquery, "jobs.cancel")
     runner._cancelling.shutdown()
     assert "could not cancel the job the-job" in caplog.text
+
+
+async def test_the_client_that_began_a_job_cancels_it(bigquery: RestServer, runner: BigQueryRunner) -> None:
+    """Credentials that were let go meanwhile are not looked for on the event loop."""
+    task = asyncio.create_task(runner.rows(QUERY))
+    await came(bigquery, "jobs.getQueryResults")
+
+    def search() -> Client:
+        raise AccessError("there are none any more")
+
+    runner._access.client = search  # type: ignore[method-assign] # stands in for it
+    await cancelled(task)
+    await came(bigquery, "jobs.cancel")
+
+
+async def test_a_query_that_is_given_up_after_the_end_is_cancelled_as_any(
+    bigquery: RestServer, runner: BigQueryRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody sends the cancellation any more, and whoever waits is told of their own only."""
+    task = asyncio.create_task(runner.rows(QUERY))
+    await came(bigquery, "jobs.getQueryResults")
+    runner.close()
+    await cancelled(task)
+    assert "could not cancel the job the-job" in caplog.text
+
+
+async def test_a_long_search_for_credentials_is_no_want_of_threads(bigquery: RestServer) -> None:
+    """The query had its thread, and took too long."""
+    runner, found = bigquery.runner(query_timeout_s=0.3), threading.Event()
+
+    def search() -> Client:
+        assert found.wait(30)
+        raise AccessError("there are none")
+
+    runner._access.client = search  # type: ignore[method-assign] # stands in for it
+    with pytest.raises(QueryTimeoutError, match=r"0\.3 s"):
+        await runner.rows(QUERY)
+    found.set()
+    runner.close()
 
 
 async def test_a_query_that_found_no_thread_says_so(

@@ -145,6 +145,7 @@ async def test_a_value_of_every_type_comes_as_the_runner_promises(bigquery: Rest
         (field("int", "INTEGER"), str(2**63 - 1)),
         (field("float", "FLOAT"), "-Infinity"),
         (field("numeric", "NUMERIC"), "0.000000001"),
+        (field("widened", "BIGNUMERIC"), "-0.00000000000000000000000000000000000001"),
         (field("string", "STRING"), "é"),
         (field("bytes", "BYTES"), "AP8="),
         (field("timestamp", "TIMESTAMP"), "-62135596799999999"),
@@ -167,6 +168,7 @@ async def test_a_value_of_every_type_comes_as_the_runner_promises(bigquery: Rest
         "int": 2**63 - 1,
         "float": float("-inf"),
         "numeric": Decimal("0.000000001"),
+        "widened": Decimal("-1E-38"),
         "string": "é",
         "bytes": b"\x00\xff",
         "timestamp": datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
@@ -210,6 +212,8 @@ async def test_a_long_query_and_a_long_answer_are_read_to_the_end(bigquery: Rest
     runner = bigquery.runner()
     assert await runner.rows(QUERY) == [{"n": 1}, {"n": 2}]
     runner.close()
+    runner._cancelling.shutdown()
+    assert "fields" in bigquery.calls[-1].parameters  # the last page says nothing of the job's state
     assert "jobs.cancel" not in bigquery.seen()
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.query.instants import DAY_US
 from app.query.params import Window
-from app.query.runner import Query
+from app.query.runner import LookUpTooExpensiveError, Query, QueryTooExpensiveError
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import T0_US
 
@@ -20,6 +20,53 @@ def _watch(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
 
     monkeypatch.setattr(shelf.store.runner, "rows", rows)
     return queries
+
+
+def _refuse(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, at_us: int) -> None:
+    """Let the store refuse every query of a slice that holds an instant."""
+    run = shelf.store.runner.rows
+
+    async def rows(query: Query) -> list[dict[str, object]]:
+        bounds = query.parameters["from_us"], query.parameters["to_us"]
+        assert isinstance(bounds[0], int)
+        assert isinstance(bounds[1], int)
+        if bounds[0] <= at_us < bounds[1]:
+            raise QueryTooExpensiveError(1, 2)
+        return await run(query)
+
+    monkeypatch.setattr(shelf.store.runner, "rows", rows)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_page_ends_before_a_stretch_that_cannot_be_read(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, descending: bool
+) -> None:
+    """What was found is returned, and the cursor goes on behind it; only where nothing was found it is a failure."""
+    middle_us, end_us = T0_US + DAY_US, T0_US + 2 * DAY_US
+    stored = [Put(T0_US, "a"), Put(middle_us, "b"), Put(end_us - 1, "c")]
+    shelf.put(stored)
+    shelf.clock.advance_to(end_us)
+    expected = [(put.ingest_us, put.key) for put in (stored[::-1] if descending else stored)]
+    with monkeypatch.context() as patch:
+        _refuse(shelf, patch, middle_us)
+        page = shelf.page(window=Window(T0_US, end_us), descending=descending)
+        assert places(page) == expected[:1]
+        assert (page.next_cursor is None, page.poll_after_s) == (False, 0)
+        with pytest.raises(QueryTooExpensiveError):
+            shelf.page(cursor=page.next_cursor)
+    assert places(shelf.page(cursor=page.next_cursor)) == expected[1:]
+    assert places(shelf.page(cursor=page.resume_cursor)) == ([] if descending else expected[1:])
+
+
+def test_a_look_up_says_how_far_it_came(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One stretch is too much to read: the rows before it were found, and there may be others."""
+    shelf.put([Put(T0_US, "old"), Put(T0_US + DAY_US, "new")])
+    _refuse(shelf, monkeypatch, T0_US)
+    window = Window(T0_US, T0_US + DAY_US + 1)
+    with pytest.raises(LookUpTooExpensiveError) as raised:
+        shelf.run(shelf.feed.versions("x", window, 5))
+    assert raised.value.found == 1
+    assert len(shelf.run(shelf.feed.versions("x", window, 1))) == 1
 
 
 def test_a_storm_of_copies_is_passed_in_few_queries(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

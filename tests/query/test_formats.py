@@ -89,6 +89,20 @@ def test_values_of_every_kind_are_written_as_documented() -> None:
     assert msgspec.json.decode(FORMAT.record(empty)) == expected
 
 
+def test_nested_fields_that_the_record_type_has_not_are_not_served() -> None:
+    """Somebody else may have added them to the table; a column is named by the query, a field of a STRUCT is not."""
+    inner, item = {"amount": Decimal(100), "label": None}, {"amount": Decimal(100), "label": "x"}
+    added = {"inner": {"secret": 1} | inner, "inners": [item | {"secret": 1}]}
+    assert msgspec.json.decode(FORMAT.record(_row() | added)) == _EXPECTED
+
+
+def test_nested_fields_that_the_table_has_not_are_served_as_nothing() -> None:
+    """As they will be in its old rows once they were added."""
+    served = msgspec.json.decode(FORMAT.record(_row() | {"inner": {"amount": Decimal(100)}, "inners": [{}]}))
+    assert served["inner"] == {"amount": "100", "label": None}
+    assert served["inners"] == [{"amount": None, "label": None}]
+
+
 def test_a_page_is_one_document() -> None:
     """Records, both cursors, the window and when to come back."""
     assert msgspec.json.decode(FORMAT.page(_page(_row()), "json")) == {

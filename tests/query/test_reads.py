@@ -1,6 +1,7 @@
 """Reads under way when the service stops."""
 
 import asyncio
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,43 @@ async def test_a_stopping_service_waits_for_its_reads_as_long_as_it_has() -> Non
     assert told.value.code == "unavailable"
     with pytest.raises(ProblemError, match="shutting down"):
         await reads.answer(REQUEST, answer_after(go))
+
+
+async def test_a_stop_waits_until_what_it_ended_has_let_go_of_the_store() -> None:
+    """A query that is cancelled while the store is already closed would go on."""
+    clock, let_go = FakeClock(), asyncio.Event()
+    reads = Reads(clock)
+
+    async def read() -> Response[bytes]:
+        try:
+            return await answer_after(asyncio.Event())
+        finally:
+            await let_go.wait()
+
+    reading = asyncio.create_task(reads.answer(REQUEST, read()))
+    await turns()
+    draining = asyncio.create_task(reads.drain(8.0))
+    await turns()
+    await clock.advance(8.0)
+    await turns()
+    assert not draining.done()
+    let_go.set()
+    await draining
+    with pytest.raises(ProblemError, match="shutting down"):
+        await reading
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+async def test_a_read_that_ends_before_it_began_leaves_nothing_behind(steps: int) -> None:
+    """However many turns of the loop it had."""
+    work = answer_after(asyncio.Event())
+    handler = asyncio.create_task(Reads(FakeClock()).answer(REQUEST, work))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    handler.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handler
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
 
 
 async def test_without_reads_there_is_nothing_to_wait_for() -> None:

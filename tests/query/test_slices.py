@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
-from app.query.slices import Slice, feed_slices, look_up_slices
+from app.query.slices import Slice, cut, feed_slices, look_up_slices
 
 
 @st.composite
@@ -50,6 +50,27 @@ def test_slices_grow_from_the_first_to_a_day(*, descending: bool) -> None:
     assert lengths[:6] == [10 * SECOND_US * 6**power for power in range(6)]
     assert lengths[6] == DAY_US
     assert sum(lengths) == 3 * DAY_US
+
+
+@given(window=_windows(), descending=st.booleans(), shortest_us=st.integers(1, 2 * DAY_US))
+def test_pieces_of_a_slice_cover_it(window: tuple[int, int], shortest_us: int, *, descending: bool) -> None:
+    """There are at most six, each shorter than the slice; none where it is as short as slices get."""
+    pieces = cut(Slice(*window), descending=descending, shortest_us=shortest_us)
+    length_us = window[1] - window[0]
+    assert bool(pieces) == (length_us > shortest_us)
+    if pieces:
+        assert 2 <= _check_cover(iter(pieces), *window, descending=descending) <= 6
+        lengths = [piece.to_us - piece.from_us for piece in pieces]
+        assert all(length == max(-(-length_us // 6), shortest_us) for length in lengths[:-1])
+
+
+@pytest.mark.parametrize(
+    ("descending", "edges_h"), [(False, [(0, 4), (4, 8), (8, 10)]), (True, [(6, 10), (2, 6), (0, 2)])]
+)
+def test_pieces_are_no_shorter_than_is_worth_a_query(edges_h: list[tuple[int, int]], *, descending: bool) -> None:
+    """But for the last one to be read, which is what remains."""
+    pieces = cut(Slice(0, 10 * HOUR_US), descending=descending, shortest_us=4 * HOUR_US)
+    assert [(piece.from_us // HOUR_US, piece.to_us // HOUR_US) for piece in pieces] == edges_h
 
 
 def test_a_look_up_over_the_whole_retention_takes_few_slices() -> None:
