@@ -66,7 +66,7 @@ CATALOGUE: dict[str, ProblemKind] = {
     "busy": ProblemKind(429, "Too much is in flight", "Try again after `Retry-After` seconds."),
     "unavailable": ProblemKind(
         503,
-        "The store could not confirm in time",
+        "The store does not take records just now",
         "Nothing is lost: try again with the same Idempotency-Key.",
     ),
     "query_too_expensive": ProblemKind(
