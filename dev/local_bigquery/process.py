@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import os
 from pathlib import Path
-from typing import IO
 
 import aiohttp
 
@@ -23,9 +22,8 @@ _ASK_WITHIN_S = 5.0
 class LocalBigQuery:
     """One that is running; `LocalBigQuery.start` makes it."""
 
-    def __init__(self, child: Child, place: Place, hold: IO[bytes]) -> None:
+    def __init__(self, child: Child, place: Place) -> None:
         self.child, self.place = child, place
-        self._hold = hold  # closed, and the folder free again, when this process forgets it or ends
 
     @classmethod
     async def start(
@@ -41,10 +39,10 @@ class LocalBigQuery:
         Raises:
             InUseError: another one keeps its data there.
         """
-        hold = _held(folder)
         rest, storage = ports or quiet_ports(2)
         store = (folder / "store").absolute()
         store.mkdir(parents=True, exist_ok=True)
+        _require_unused(store)
         named = {
             "--host": HOST,
             "--port": str(rest),
@@ -67,7 +65,7 @@ class LocalBigQuery:
             rest_url=f"http://{HOST}:{rest}",
             storage_url=f"http://{HOST}:{storage}",
         )
-        return cls(await Child.start(command, leash, folder), place, hold)
+        return cls(await Child.start(command, leash, folder), place)
 
     async def wait_until_ready(self) -> None:
         """Wait until both APIs answer.
@@ -100,19 +98,18 @@ def service_settings(place: Place) -> dict[str, str]:
     }
 
 
-def _held(folder: Path) -> IO[bytes]:
-    """Return an open file that keeps others out of `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    hold = (folder / "in-use").open("wb")
-    try:
-        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        hold.close()
-        raise InUseError(
-            f"another local BigQuery keeps its data in {folder}: use that one, or give this one a folder of its own "
-            "(--folder)"
-        ) from None
-    return hold
+def _require_unused(store: Path) -> None:
+    """Raise InUseError where another one has a file of `store` open: DuckDB locks those that it writes."""
+    for path in store.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                try:
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise InUseError(
+                        f"another local BigQuery keeps its data in {store}: use that one, or give this one a folder of "
+                        "its own (--folder)"
+                    ) from None
 
 
 def _environ(home: Path) -> dict[str, str]:

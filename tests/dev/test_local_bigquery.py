@@ -1,7 +1,6 @@
 """local-bigquery is run with the service's tables made, for people and for tests, and never outlives them."""
 
 import asyncio
-import fcntl
 import os
 import shutil
 import subprocess
@@ -24,7 +23,7 @@ from app.settings import load_settings
 from dev.child import Leash
 from dev.local_bigquery.command import bq_command, describe_settings
 from dev.local_bigquery.errors import InUseError, ProvisionError
-from dev.local_bigquery.install import Installation, install
+from dev.local_bigquery.install import install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
 from dev.local_bigquery.provision import provision, tables_of
 from examples.flights.record import Flight
@@ -115,14 +114,18 @@ def test_a_bigquery_that_is_not_there_is_one_message() -> None:
         provision(nowhere, [RECORDS], within_s=0.5)
 
 
+@pytest.mark.usefixtures("local_bigquery")
 async def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
     """The second one says so before it starts anything; DuckDB would say it in a traceback."""
-    installation = Installation(tmp_path)
-    with (tmp_path / "in-use").open("wb") as hold:
-        fcntl.flock(hold, fcntl.LOCK_EX)
-        async with Leash() as leash:
+    installation = install(print)
+    async with Leash() as leash:
+        running = await LocalBigQuery.start(installation, leash, tmp_path)
+        try:
+            await running.wait_until_ready()
             with pytest.raises(InUseError, match=r"another local BigQuery keeps its data in .* \(--folder\)"):
                 await LocalBigQuery.start(installation, leash, tmp_path)
+        finally:
+            await running.child.stop(WITHIN_S)
 
 
 def test_the_settings_that_are_shown_are_valid(local_bigquery: Double) -> None:
