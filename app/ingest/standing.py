@@ -7,7 +7,7 @@ import msgspec
 
 from app.clock import MICROSECONDS, Clock
 from app.ingest.appender import SetupError, SinkState
-from app.ingest.verdict import Stop, Throttled, Unavailable, next_step
+from app.ingest.verdict import Stop, Throttled, Unavailable, stop_for
 
 _log = logging.getLogger("sluice.writer")
 MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
@@ -115,9 +115,7 @@ class Standing:
                 self.trouble(obstacle.state, obstacle.detail)
                 self._by_look = True
             return None
-        step = next_step(obstacle, 0, min(self.stops, MAX_FAILURES))
-        if not isinstance(step, Stop):  # pragma: no cover - a SetupError always leads to one
-            return None
-        self.stop(step)
+        stop = stop_for(obstacle, min(self.stops, MAX_FAILURES))
+        self.stop(stop)
         self._by_look = True
-        return step
+        return stop

@@ -89,6 +89,13 @@ class Stop(msgspec.Struct, frozen=True):
 Step = Settle | Refuse | Bisect | Again | Stop
 
 
+def stop_for(error: SetupError, failures: int) -> Stop:
+    """Return the stop that follows `error`, met by an append or seen on the table, after `failures` before it."""
+    pause_s = min(SETUP_PAUSE_S * 2**failures, PAUSE_MAX_S)
+    told = Unavailable(f"the store is not set up to take records: {error.state.value}", pause_s)
+    return Stop(error.state, error.detail, told)
+
+
 def next_step(  # noqa: PLR0911 - one for each outcome
     outcome: Outcome, rows: int, failures: int, unexplained: int = 0
 ) -> Step:
@@ -108,7 +115,7 @@ def next_step(  # noqa: PLR0911 - one for each outcome
                 return Bisect()
             if unexplained < MAX_UNEXPLAINED:
                 return Refuse({0: RowError(detail or "the store refused the row without a reason")}, explained=False)
-            return next_step(SetupError(SinkState.SCHEMA_MISMATCH, f"every row is refused: {detail}"), rows, failures)
+            return stop_for(SetupError(SinkState.SCHEMA_MISMATCH, f"every row is refused: {detail}"), failures)
         case TooLarge(detail):
             return Bisect() if rows > 1 else Refuse({0: RowError(f"too large for the store: {detail}")})
         case Uncertain(detail):
@@ -116,8 +123,7 @@ def next_step(  # noqa: PLR0911 - one for each outcome
         case QuotaExceeded(detail):
             pause_s = min(QUOTA_PAUSE_S * 2**failures, PAUSE_MAX_S)
             return Stop(SinkState.QUOTA_EXHAUSTED, detail, Throttled("the store's quota is used up", pause_s))
-        case SetupError(state, detail):
-            pause_s = min(SETUP_PAUSE_S * 2**failures, PAUSE_MAX_S)
-            return Stop(state, detail, Unavailable(f"the store is not set up to take records: {state.value}", pause_s))
+        case SetupError():
+            return stop_for(outcome, failures)
         case _:
             assert_never(outcome)
