@@ -66,7 +66,7 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     from app.bigquery import Access, Place  # noqa: PLC0415 - see open_backend
     from app.ingest.storage_write import StorageWriteAppender  # noqa: PLC0415 - likewise
     from app.ingest.table_check import check_table  # noqa: PLC0415 - likewise
-    from app.query.bigquery import BigQueryRunner  # noqa: PLC0415 - likewise
+    from app.query.bigquery.runner import BigQueryRunner  # noqa: PLC0415 - likewise
 
     access = Access(Place.of(settings))
     trace_id = f"sluice:{secrets.token_hex(4)}"

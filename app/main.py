@@ -24,7 +24,7 @@ from app.ingest.pipeline import Pipeline
 from app.ingest.push import PushEndpoint, push_route
 from app.ingest.submit import Submission, submit_routes
 from app.keys import Fetch, KeySet, key_fetcher
-from app.query.endpoints import query_routes
+from app.query.endpoints.records import query_routes
 from app.query.reads import Reads
 from app.reading import OpenAPIDocument
 from app.record import load_record_type

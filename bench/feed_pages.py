@@ -34,7 +34,7 @@ from app.embedded import EmbeddedStore
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.feed import Feed
 from app.query.instants import DAY_US, SECOND_US, to_us
-from app.query.params import PageRequest, Window
+from app.query.params.page import PageRequest, Window
 from app.query.runner import Query, Scalar
 from app.query.slices import feed_slices
 from app.settings import Settings
@@ -69,7 +69,7 @@ LOOK_UPS = 30
 
 
 def number_sql(*, descending: bool) -> str:
-    """Return the query that `number` stands for, with the parameters of `app.query.sql.page_sql`."""
+    """Return the query that `number` stands for, with the parameters of `app.query.sql.pages.page_sql`."""
     direction, beyond = (" DESC", "<") if descending else ("", ">")
     previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
     return f"""\

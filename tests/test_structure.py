@@ -23,7 +23,7 @@ PURE = [
     "app.settings",
     *(module for module in MODULES if module.startswith("app.schema")),
     *(f"app.ingest.{name}" for name in ("envelope", "records", "rejects", "compression", "batcher", "verdict")),
-    *(f"app.query.{name}" for name in ("instants", "params", "cursor", "slices", "sql", "formats")),
+    *(f"app.query.{name}" for name in ("instants", "cursor", "slices")),
 ]
 # What a module needs to reach outside of its process, or to wait.
 IMPURE = (

@@ -13,10 +13,10 @@ import msgspec
 from app.errors import FieldError, ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.instants import DAY_US, SECOND_US, clamp, to_us
-from app.query.params import PageRequest, Window
+from app.query.params.page import PageRequest, Window
 from app.query.runner import LookUpTooExpensiveError, Query, QueryRunner, QueryTooExpensiveError, Scalar
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
-from app.query.sql import CANDIDATES, IS_COPY, look_up_sql, page_sql
+from app.query.sql.pages import CANDIDATES, IS_COPY, look_up_sql, page_sql
 from app.schema.table import Table
 
 Row = dict[str, Any]

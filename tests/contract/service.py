@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from app.clock import Clock
 from app.errors import CATALOGUE, EXCEPTION_HANDLERS
-from app.query.endpoints import query_routes
+from app.query.endpoints.records import query_routes
 from app.query.instants import SECOND_US
 from app.record import Record
 from app.schema.table import Table

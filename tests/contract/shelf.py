@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from app.query.feed import Feed, Page
 from app.query.instants import SECOND_US, to_us
-from app.query.params import PageRequest, Window
+from app.query.params.page import PageRequest, Window
 from app.record import Record
 from tests.contract.stores import RECORDS, Engine, Store
 

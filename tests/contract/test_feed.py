@@ -6,7 +6,7 @@ import pytest
 from app.errors import ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
-from app.query.params import Window
+from app.query.params.page import Window
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf, places
 from tests.contract.stores import T0_US
 

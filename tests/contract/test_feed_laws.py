@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.query.feed import Feed
 from app.query.instants import DAY_US, HOUR_US, SECOND_US, to_us
-from app.query.params import PageRequest, Window
+from app.query.params.page import PageRequest, Window
 from app.query.runner import Query, QueryRunner, QueryTooExpensiveError
 from tests.contract.shelf import LOOKBACK_S, LOOKBACK_US, Put, Shelf, in_window, places
 from tests.contract.stores import RECORDS, T0_US, law

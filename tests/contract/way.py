@@ -10,7 +10,7 @@ import msgspec
 from app.ingest.appender import Outcome
 from app.ingest.envelope import Message
 from app.ingest.records import RecordReader
-from app.query.formats import RowFormat
+from app.query.formats.documents import RowFormat
 from app.query.runner import Query
 from app.schema.table import records_table
 from tests.contract.gaps import mended

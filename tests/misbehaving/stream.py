@@ -62,7 +62,9 @@ class Stream:
     async def serve(self) -> None:
         """Serve the call until either side ends it."""
         ending = [asyncio.ensure_future(part) for part in (self._answers(), self._idleness(), self._end_early())]
-        parts = [*ending, asyncio.ensure_future(self._read())]
+        # Of a stream that is refused nothing is read: what it carries must neither arrive nor be kept.
+        reading = [] if self._server.refuse_streams is not None else [asyncio.ensure_future(self._read())]
+        parts = [*ending, *reading]
         try:
             await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
             for part in ending:

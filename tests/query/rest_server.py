@@ -12,7 +12,7 @@ import msgspec
 
 from app.bigquery import Access, Place
 from app.clock import FakeClock
-from app.query.bigquery import BigQueryRunner
+from app.query.bigquery.runner import BigQueryRunner
 from app.settings import Settings
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"

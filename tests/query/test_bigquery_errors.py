@@ -11,9 +11,9 @@ from litestar import Litestar
 
 from app.clock import FakeClock
 from app.errors import CATALOGUE, EXCEPTION_HANDLERS, ProblemError
-from app.query import jobs
-from app.query.bigquery import BigQueryRunner
-from app.query.endpoints import query_routes
+from app.query.bigquery import jobs
+from app.query.bigquery.runner import BigQueryRunner
+from app.query.endpoints.records import query_routes
 from app.query.problems import answered
 from app.query.runner import (
     LookUpTooExpensiveError,

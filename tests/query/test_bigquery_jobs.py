@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from app.clock import FakeClock
 from app.errors import EXCEPTION_HANDLERS
-from app.query.endpoints import query_routes
+from app.query.endpoints.records import query_routes
 from app.query.instants import HOUR_US, SECOND_US
 from app.query.runner import Query, StoreUnavailableError
 from tests.contract.stores import RECORDS, REJECTS

@@ -3,7 +3,7 @@
 import pytest
 
 from app.query.instants import DAY_US
-from app.query.params import Window
+from app.query.params.page import Window
 from app.query.runner import LookUpTooExpensiveError, Query, QueryTooExpensiveError
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import T0_US

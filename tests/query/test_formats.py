@@ -9,8 +9,8 @@ import pytest
 from msgspec import Meta
 
 from app.query.feed import Page
-from app.query.formats import RowFormat, choose_format
-from app.query.params import Window
+from app.query.formats.documents import RowFormat, choose_format
+from app.query.params.page import Window
 from app.schema.columns import columns_of
 from app.schema.decimals import plain_decimal
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.bigquery import Place
+from app.query.bigquery.jobs import job_config
 from app.query.instants import MAX_US, MIN_US
-from app.query.jobs import job_config
 from app.query.runner import Purpose, Query, Scalar
 from tests.query.rest_server import DATASET, PROJECT, SETTINGS
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.query.openapi import row_schema
+from app.query.endpoints.openapi import row_schema
 from app.schema.columns import columns_of
 from tests.contract.service import Client
 from tests.contract.stores import RECORDS

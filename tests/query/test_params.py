@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from app.errors import ProblemError
 from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from app.query.params import PAGE_PARAMETERS, PageRequest, Window, parse_nothing, parse_page_request, parse_versions
+from app.query.params.page import (
+    PAGE_PARAMETERS,
+    PageRequest,
+    Window,
+    parse_nothing,
+    parse_page_request,
+    parse_versions,
+)
 
 NOW_US = 1_700_000_000 * SECOND_US
 HORIZON_US = NOW_US - 30 * SECOND_US

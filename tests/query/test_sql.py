@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 
 from app.query.runner import Query, Scalar
-from app.query.sql import look_up_sql, page_sql
+from app.query.sql.pages import look_up_sql, page_sql
 from tests.contract.shelf import Put, Shelf
 from tests.contract.stores import RECORDS, REJECTS, T0_US
 

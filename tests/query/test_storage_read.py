@@ -14,9 +14,9 @@ from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
 from app.bigquery import Access, Place
 from app.clock import FakeClock
-from app.query.bigquery import BigQueryRunner
+from app.query.bigquery.runner import BigQueryRunner
+from app.query.bigquery.storage_read import END_OF_STREAM, read_table
 from app.query.runner import Query, StoreUnavailableError
-from app.query.storage_read import END_OF_STREAM, read_table
 from tests.query.rest_server import DATASET, PROJECT, SETTINGS, Answer, Call, Refusal, RestServer
 
 SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"

@@ -16,7 +16,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec import Parameter as OpenAPIParameter
 from litestar.openapi.spec.enums import OpenAPIFormat
 
-from app.query.params import Parameter
+from app.query.params.page import Parameter
 from app.schema.columns import Column, Kind, Mode
 
 _SCHEMAS: dict[Kind, Callable[[], Schema]] = {

@@ -19,8 +19,8 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectionError  # noqa: A004 - requests' own
 
 from app.bigquery import Place
-from app.query.cells import row_decoder
-from app.query.failures import reason_of
+from app.query.bigquery.cells import row_decoder
+from app.query.bigquery.failures import reason_of
 from app.query.instants import to_datetime
 from app.query.runner import Purpose, Query, Scalar
 from app.settings import Settings

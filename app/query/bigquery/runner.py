@@ -16,12 +16,12 @@ from google.cloud.bigquery import Client
 
 from app.bigquery import Access
 from app.clock import Clock
-from app.query import jobs
-from app.query.failures import query_error
+from app.query.bigquery import jobs
+from app.query.bigquery.failures import query_error
+from app.query.bigquery.jobs import Run
+from app.query.bigquery.storage_read import read_table
 from app.query.instants import HOUR_US, SECOND_US
-from app.query.jobs import Run
 from app.query.runner import Query, QueryError, QueryTimeoutError, StoreBusyError
-from app.query.storage_read import read_table
 from app.settings import Settings
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile

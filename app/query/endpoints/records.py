@@ -14,10 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from app import paths
 from app.clock import Clock
 from app.errors import CATALOGUE, ProblemError, problem_responses
-from app.query.feed import Feed, Page
-from app.query.formats import MEDIA_TYPES, RowFormat, choose_format
-from app.query.instants import DAY_US, SECOND_US, clamp
-from app.query.openapi import (
+from app.query.endpoints.openapi import (
     ProblemEntry,
     ProblemList,
     operation_type,
@@ -25,7 +22,10 @@ from app.query.openapi import (
     row_schema,
     versions_response,
 )
-from app.query.params import (
+from app.query.feed import Feed, Page
+from app.query.formats.documents import MEDIA_TYPES, RowFormat, choose_format
+from app.query.instants import DAY_US, SECOND_US, clamp
+from app.query.params.page import (
     MAX_LIMIT,
     PAGE_PARAMETERS,
     RECORD_PARAMETERS,

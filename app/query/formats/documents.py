@@ -11,7 +11,7 @@ import msgspec
 
 from app.query.feed import Page, Row
 from app.query.instants import to_datetime
-from app.query.params import Format
+from app.query.params.page import Format
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
 
