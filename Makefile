@@ -57,6 +57,10 @@ ci: ## What the CI runs: the tests, then the checks.
 chaos: setup ## Kill and lie to the service under load, prove nothing is lost (SEEDS=20, ARGS="--seed 7"; docs/chaos.md).
 	@$(PYTHON) -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## Ask the API what its OpenAPI document allows and what it does not (ARGS="--max-examples 1000 --seed 7").
+	@$(PYTHON) -m tests.api.run $(if $(ARGS),$(ARGS),--max-examples 200)
+
 .PHONY: bench-push
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
 	@$(PYTHON) -m bench.push_handlers $(ARGS)

@@ -10,7 +10,7 @@ Rules: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions#vali
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 
 import msgspec
 from google.auth import exceptions, jwt
@@ -45,11 +45,14 @@ class _Header(msgspec.Struct):
 
 
 class TokenPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Which tokens are accepted. `trust_platform` believes claims whose signature is exactly the platform's marker."""
+    """Which tokens are accepted. `trust_platform` believes claims whose signature is exactly the platform's marker.
+
+    `principals` may change: who stands there is looked up for every request.
+    """
 
     issuer: str
     audience: str
-    principals: frozenset[str]
+    principals: Container[str]
     leeway_s: int
     trust_platform: bool = False
 
@@ -73,6 +76,7 @@ class TokenVerifier:
             raise _invalid("X-Serverless-Authorization came with it, so the platform has not checked it")
         remembered = self._remembered.get(token)
         if remembered is not None and self._now() < remembered[0]:
+            self._check_listed(remembered[1])
             return remembered[1]
         claims = await self._verified(token)
         self._check(claims)
@@ -119,8 +123,11 @@ class TokenVerifier:
             raise _invalid("it is not valid yet")
         if not claims.email or not claims.email_verified:
             raise ProblemError("forbidden", "the token carries no verified e-mail")
-        if claims.email not in policy.principals:
-            raise ProblemError("forbidden", f"{claims.email} is not on the list for this")
+        self._check_listed(claims.email)
+
+    def _check_listed(self, email: str) -> None:
+        if email not in self._policy.principals:
+            raise ProblemError("forbidden", f"{email} is not on the list for this")
 
     def _forget_expired(self) -> None:
         now = self._now()

@@ -19,7 +19,7 @@ from app.clock import Clock
 from app.embedded_queries import Queries
 from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.query.instants import SECOND_US
-from app.query.runner import Query
+from app.query.runner import Answer, Query
 from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_insert, duckdb_type, quote
 from app.schema.table import Table
@@ -30,12 +30,16 @@ class EmbeddedStore:
 
     # Where rows lie dense, a longer slice sorts rows that the page never shows; and a query costs next to nothing.
     first_slice_us = 10 * SECOND_US
+    export_rows = 50_000
+    poll_s = 0.25
+    open_ttl_s = 1.0  # as long as nothing is stored: see `version`
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
         # Stamps that are not yet known to be durable, oldest first: a dict keeps the order they came in.
         self._in_flight_us: dict[str, dict[int, None]] = {table.name: {} for table in tables}
+        self._versions = dict.fromkeys(self._in_flight_us, 0)
         # One writing thread: batches of two tables never wait for each other's locks, and stamps stay in order.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duckdb-append")
         self._queries = Queries(connection)
@@ -79,12 +83,16 @@ class EmbeddedStore:
         self._in_flight_us[table][stamp_us] = None
         work = self._writer.submit(self._insert, insert_sql, stamp_us, rows)
         landed = asyncio.wrap_future(work)
-        landed.add_done_callback(lambda _: self._in_flight_us[table].pop(stamp_us))
+        landed.add_done_callback(lambda _: self._landed(table, stamp_us))
         try:
             return await asyncio.shield(landed)
         except asyncio.CancelledError:
             work.cancel()  # has no effect once the thread has begun
             raise
+
+    def _landed(self, table: str, stamp_us: int) -> None:
+        del self._in_flight_us[table][stamp_us]
+        self._versions[table] += 1
 
     def _insert(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
         parameters = {"ingest_us": stamp_us, "rows": "[" + b",".join(rows).decode() + "]"}
@@ -98,9 +106,13 @@ class EmbeddedStore:
             return Uncertain(_first_line(error))
         return Stored()
 
-    async def rows(self, query: Query) -> list[dict[str, Any]]:
-        """Return all rows of `query`, in its order."""
+    async def rows(self, query: Query) -> Answer:
+        """Return the rows of `query`, in its order."""
         return await self._queries.rows(query)
+
+    async def estimate_bytes(self, query: Query) -> int | None:
+        """Return None: DuckDB does not say."""
+        return None
 
     def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
@@ -109,6 +121,10 @@ class EmbeddedStore:
     def horizon_us(self, table: str) -> int:
         """Return the oldest stamp in flight, or else now: the store's settle time is 0."""
         return next(iter(self._in_flight_us[table]), 0) or self._clock.now_us()
+
+    def version(self, table: str) -> int:
+        """Return how many appends to `table` have ended: what they stored can be read from then on."""
+        return self._versions[table]
 
     def close(self) -> None:
         """Wait for what runs and close the file."""

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
-from app.query.runner import Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
+from app.query.runner import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
 _INTERRUPT_AGAIN_S = 0.05
+_FETCHED_ROWS = 256  # at once, where a query's bytes are limited
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are UTC without saying so
 _Result = TypeVar("_Result")
 
@@ -35,8 +36,8 @@ class Queries:
             self._cursors.put(connection.cursor())
         self._idle = connection.cursor()  # runs nothing; exports, which last, get cursors made of it
 
-    async def rows(self, query: Query) -> list[dict[str, Any]]:
-        """Return all rows of `query`, in its order."""
+    async def rows(self, query: Query) -> Answer:
+        """Return the rows of `query`, in its order."""
         attempt = _Attempt()
         return await self._awaited(attempt, self._readers.submit(self._rows, query, attempt))
 
@@ -68,13 +69,14 @@ class Queries:
             _interrupt(attempt, work, asyncio.get_running_loop())
             raise
 
-    def _rows(self, query: Query, attempt: "_Attempt") -> list[dict[str, Any]]:
+    def _rows(self, query: Query, attempt: "_Attempt") -> Answer:
         cursor = self._cursors.get()
         try:
             with _named_errors(), attempt.running(cursor):
                 cursor.execute(_to_duckdb(query.sql), _bound(query))
-                columns = [(name, _converter(type_)) for name, type_, *_ in cursor.description or ()]
-                fetched = cursor.fetchall()
+                description = cursor.description or []
+                columns = [(name, _converter(type_)) for name, type_, *_ in description]
+                fetched, size_bytes, cut = _fetched(cursor, [type_ for _, type_, *_ in description], query.max_bytes)
         finally:
             self._cursors.put(cursor)
         names = [name for name, _ in columns]
@@ -84,7 +86,7 @@ class Queries:
             for name, convert in converters:
                 if (value := row[name]) is not None:
                     row[name] = convert(value)
-        return rows
+        return Answer(rows, fetched_bytes=size_bytes, cut=cut)
 
     def _pieces(self, query: Query, attempt: "_Attempt") -> Generator[bytes, None, None]:
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only exports need it
@@ -187,6 +189,32 @@ def _bound(query: Query) -> dict[str, Scalar | datetime]:
         name: _EPOCH + timedelta(microseconds=value) if name.endswith("_us") and isinstance(value, int) else value
         for name, value in query.parameters.items()
     }
+
+
+def _fetched(
+    cursor: duckdb.DuckDBPyConnection, types: list[Any], max_bytes: int | None
+) -> tuple[list[tuple[Any, ...]], int, bool]:
+    """Return the rows that `cursor` holds, as far as they come to `max_bytes`; their bytes; whether there are more."""
+    if max_bytes is None:
+        return cursor.fetchall(), 0, False
+    fixed_bytes = 8 * len(types)
+    texts = [index for index, type_ in enumerate(types) if type_.id in _SIZED]
+    nested = [index for index, type_ in enumerate(types) if type_.id in _NESTED]
+    fetched: list[tuple[Any, ...]] = []
+    total_bytes = 0
+    while part := cursor.fetchmany(_FETCHED_ROWS):
+        for values in part:
+            row_bytes = fixed_bytes + sum(len(values[index] or "") for index in texts)
+            row_bytes += sum(len(str(values[index])) for index in nested)
+            if total_bytes + row_bytes > max_bytes and fetched:
+                return fetched, total_bytes, True
+            total_bytes += row_bytes
+            fetched.append(values)
+    return fetched, total_bytes, False
+
+
+_SIZED = {"varchar", "blob"}
+_NESTED = {"list", "struct"}
 
 
 def _taken(sink: io.BytesIO) -> bytes:

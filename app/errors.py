@@ -41,13 +41,22 @@ CATALOGUE: dict[str, ProblemKind] = {
     "missing_token": ProblemKind(
         401,
         "A bearer token is needed",
-        "Send one `Authorization: Bearer …` header with a Google-signed OIDC token.",
+        "Send one `Authorization: Bearer …` header with a Google-signed OIDC token or an API key.",
     ),
-    "invalid_token": ProblemKind(401, "The token is not valid", "Ask for a fresh token with the service's audience."),
+    "invalid_token": ProblemKind(
+        401,
+        "The token is not valid",
+        "Ask for a fresh token with the service's audience; ask whoever runs the service for a new API key.",
+    ),
     "forbidden": ProblemKind(
         403,
         "This principal may not do that",
         "The token is genuine, but its e-mail is not on the list for this.",
+    ),
+    "insufficient_scope": ProblemKind(
+        403,
+        "This caller may do other things, but not that",
+        "`needed` is the scope of the request, `scopes` are the caller's; whoever runs the service can add one.",
     ),
     "not_found": ProblemKind(404, "There is nothing here", "Check the path and the id."),
     "method_not_allowed": ProblemKind(405, "This method is not allowed here", "See the `Allow` header."),
@@ -62,6 +71,9 @@ CATALOGUE: dict[str, ProblemKind] = {
     ),
     "idempotency_conflict": ProblemKind(
         422, "The Idempotency-Key was used with another body", "Use a new key for a new request."
+    ),
+    "rate_limited": ProblemKind(
+        429, "Too many requests in a minute", "Try again after `Retry-After` seconds; `RateLimit` says what is left."
     ),
     "busy": ProblemKind(429, "Too much is in flight", "Try again after `Retry-After` seconds."),
     "unavailable": ProblemKind(

@@ -86,6 +86,7 @@ def health_routes(health: Health) -> list[Any]:
         http_method=METHODS,
         operation_id=operation_ids("live"),
         summary="Whether the process answers",
+        description="Answers as long as the process runs; it asks nothing else.",
         tags=["operations"],
         media_type="text/plain",
     )

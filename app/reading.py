@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from litestar import Request, Response, Router, route
+from litestar import Request, Response
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.plugins import JsonRenderPlugin
 
 METHODS = (HttpMethod.GET, HttpMethod.HEAD)
 
@@ -32,17 +31,3 @@ def operation_ids(name: str) -> Callable[[HTTPRouteHandler, HttpMethod | str, An
         return f"{name}Head" if str(getattr(method, "value", method)).upper() == "HEAD" else name
 
     return operation_id
-
-
-class OpenAPIDocument(JsonRenderPlugin):
-    """Serves the OpenAPI document; the framework's own plugin answers GET only."""
-
-    def receive_router(self, router: Router) -> None:
-        """Add HEAD to the paths of the document."""
-
-        @route(self.paths, http_method=HttpMethod.HEAD)
-        async def head(request: Request[Any, Any, Any]) -> Response[bytes]:
-            body = self.render(request, request.app.openapi_schema.to_schema())
-            return read_response(request, body, self.media_type.value)
-
-        router.register(head)

@@ -37,7 +37,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ]
     source: Annotated[
         str | None,
-        Meta(description="Which system sent it.", examples=["checkout"], extra={"sluice": ["filter"]}),
+        Meta(description="Which system sent it.", examples=["checkout"], extra={"sluice": ["filter", "aggregate"]}),
     ] = None
     data: Annotated[
         Any,
@@ -57,24 +57,37 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     subscription_name: Annotated[
-        str | None, Meta(description="The Pub/Sub subscription that delivered it; null over HTTP.")
+        str | None,
+        Meta(description="The Pub/Sub subscription that delivered it; null over HTTP.", extra={"sluice": ["filter"]}),
     ]
-    message_id: Annotated[str | None, Meta(description="Pub/Sub's id of the message; null over HTTP.")]
-    publish_time: Annotated[datetime | None, Meta(description="When Pub/Sub took the message; null over HTTP.")]
+    message_id: Annotated[
+        str | None, Meta(description="Pub/Sub's id of the message; null over HTTP.", extra={"sluice": ["filter"]})
+    ]
+    publish_time: Annotated[
+        datetime | None,
+        Meta(description="When Pub/Sub took the message; null over HTTP.", extra={"sluice": ["filter"]}),
+    ]
     attributes: Annotated[dict[str, str], Meta(description="The message's attributes.", extra={"sluice": ["filter"]})]
-    ordering_key: Annotated[str | None, Meta(description="The message's ordering key.")]
+    ordering_key: Annotated[str | None, Meta(description="The message's ordering key.", extra={"sluice": ["filter"]})]
     message_index: Annotated[
         int, Meta(ge=0, description="Position of the record in a message that carried several; 0 for one.")
     ]
     delivery_key: Annotated[
         str,
-        Meta(description="The same for every copy of one delivery: the feed returns the first copy only."),
+        Meta(
+            description="The same for every copy of one delivery: the feed returns the first copy only.",
+            extra={"sluice": ["filter"]},
+        ),
     ]
     ingest_time: Annotated[
         datetime, Meta(tz=True, description="When the service sent it to the store; what `since` goes by.")
     ]
     trace_id: Annotated[
-        str | None, Meta(description="The W3C trace id the publisher sent along, 32 hexadecimal digits.")
+        str | None,
+        Meta(
+            description="The W3C trace id the publisher sent along, 32 hexadecimal digits.",
+            extra={"sluice": ["filter"]},
+        ),
     ]
 
 

@@ -17,6 +17,7 @@ from app.settings_rules import disagreements
 PREFIX = "SLUICE_"
 MIB, GIB = 1024**2, 1024**3
 _BASE_URL = "^https?://[^/]+$"
+_CACHE_URL = "^((valkey|redis)s?://[^/?#]+(/[0-9]+)?)?$"
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
 
@@ -77,6 +78,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     query_max_bytes_billed: Annotated[
         Count, Meta(description="A query that would read more is refused before it costs anything (BigQuery).")
     ] = 10 * GIB
+    page_budget_s: Annotated[
+        Seconds,
+        Meta(description="A page whose queries took longer ends there, with a cursor to go on from."),
+    ] = 10.0
+    max_page_bytes: Annotated[
+        Count, Meta(description="A page whose rows come to more ends there, with a cursor to go on from.")
+    ] = 16 * MIB
+    cache_max_bytes: Annotated[
+        Count, Meta(description="Memory for answers that may be given again, without `SLUICE_CACHE_URL`.")
+    ] = 64 * MIB
+    cache_closed_s: Annotated[
+        Seconds, Meta(description="How long answers about windows that are over, and so never change, are kept.")
+    ] = 3_600.0
+    max_exports: Annotated[Count, Meta(description="Exports (`limit=all`) at once; one more is answered 429.")] = 4
+    max_tails: Annotated[
+        Count, Meta(description="Readers of `/v1/records/tail` at once; one more is answered 429.")
+    ] = 100
+    tail_max_s: Annotated[
+        Seconds,
+        Meta(
+            description="A tail ends itself after this long, and the reader's browser goes on where it was; below the "
+            "time-out of the platform, which is 300 s on Cloud Run unless set otherwise."
+        ),
+    ] = 240.0
     look_up_max_bytes_billed: Annotated[
         Count,
         Meta(
@@ -92,8 +117,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_audience: Annotated[str, Meta(description="The `aud` an API token must carry, exactly.")] = "sluice"
     api_principals: Annotated[
         tuple[str, ...],
-        Meta(description="E-mails that may use `/v1`. None: open, and only allowed on a loopback address."),
+        Meta(
+            description="E-mails that may do everything on `/v1`. None, and no grants: open, and only allowed on a "
+            "loopback address."
+        ),
     ] = ()
+    grants_file: Annotated[
+        str, Meta(description="A JSON file of further callers: e-mails and API keys, and what each may do (access.md).")
+    ] = ""
+    requests_per_minute: Annotated[
+        int,
+        Meta(ge=0, description="How often one caller may read in a minute, where its grant does not say; 0: no limit."),
+    ] = 1_200
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Meta(description="Origins whose pages may call `/v1` from a browser; `*`: any. None: only our own."),
+    ] = ()
+    cache_url: Annotated[
+        str,
+        Meta(
+            pattern=_CACHE_URL,
+            description="Where instances share the cache of answers and the count of requests, such as "
+            "`valkey://10.0.0.3:6379/0`. Empty: each instance has its own.",
+        ),
+    ] = ""
     token_issuer: Annotated[str, Meta(description="The `iss` of every token.")] = "https://accounts.google.com"
     token_keys_url: Annotated[
         str,

@@ -17,6 +17,8 @@ MIN_MARGIN_S = 1.0  # the shortest keep-alive timeout of a connection
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,62}")
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
+# https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin
+_ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]:
@@ -72,11 +74,12 @@ def _size_problems(s: "Settings") -> list[str]:
 
 
 def _access_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
-    problems = []
-    if not s.api_principals and not s.is_loopback:  # whatever the roles: ingest has POST /v1/records
+    problems = _origin_problems(s)
+    is_open = not s.api_principals and not s.grants_file
+    if is_open and not s.is_loopback:  # whatever the roles: ingest has POST /v1/records
         problems.append(
-            f"SLUICE_API_PRINCIPALS is empty, which leaves /v1 open: name who may use it, or listen on 127.0.0.1 "
-            f"(SLUICE_HOST is {s.host})"
+            f"SLUICE_API_PRINCIPALS is empty, which leaves /v1 open: name who may use it there or in "
+            f"SLUICE_GRANTS_FILE, or listen on 127.0.0.1 (SLUICE_HOST is {s.host})"
         )
     both = sorted(set(s.push_principals) & set(s.api_principals))
     if both:
@@ -87,6 +90,24 @@ def _access_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
     if s.platform_iam == "trust" and "K_SERVICE" not in environ:
         problems.append("SLUICE_PLATFORM_IAM=trust is for Cloud Run only, and this process does not run there")
     return problems
+
+
+def _origin_problems(s: "Settings") -> list[str]:
+    if s.cors_origins == ("*",):
+        # A token is sent by a page that has it, never by the browser itself as a cookie is: any page may ask, and
+        # learns nothing without one. Where no token is needed every web page would read and write.
+        if s.api_principals or s.grants_file:
+            return []
+        return [
+            "SLUICE_CORS_ORIGINS=* would open /v1 to every web page, as it is open to this machine: name the origins, "
+            "or who may use it in SLUICE_API_PRINCIPALS or SLUICE_GRANTS_FILE"
+        ]
+    return [
+        f"SLUICE_CORS_ORIGINS: {origin!r} is not an origin as browsers send it, such as https://app.example.com or "
+        "http://localhost:3000; `*` stands alone"
+        for origin in s.cors_origins
+        if not _ORIGIN.fullmatch(origin)
+    ]
 
 
 def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:

@@ -33,7 +33,8 @@ from app.clock import SystemClock
 from app.embedded import EmbeddedStore
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.feed import Feed
-from app.query.instants import DAY_US, SECOND_US, to_us
+from app.clock import epoch_us
+from app.query.instants import DAY_US, SECOND_US
 from app.query.params.page import PageRequest, Window
 from app.query.runner import Query, Scalar
 from app.query.slices import feed_slices
@@ -144,7 +145,7 @@ class Reader:
                 "after_us": after.ingest_us,
                 "after_key": after.delivery_key,
             }
-            rows += await self._store.rows(Query(sql=number_sql(descending=shape.descending), parameters=parameters))
+            rows += (await self._store.rows(Query(sql=number_sql(descending=shape.descending), parameters=parameters))).rows
             if len(rows) == wanted:
                 break
         return rows[: shape.limit]
@@ -157,7 +158,7 @@ class Reader:
 
     async def scan(self, shape: Shape, after: Position) -> Read:
         """Have the store hand out as many rows of the page's range of stamps, in any order and just as they are."""
-        page = [to_us(row["ingest_time"]) for row in await self.feed(shape, after)]
+        page = [epoch_us(row["ingest_time"]) for row in await self.feed(shape, after)]
         sql = (
             "SELECT * FROM records WHERE ingest_time >= make_timestamp($first_us::BIGINT) "
             "AND ingest_time <= make_timestamp($last_us::BIGINT) LIMIT $limit"

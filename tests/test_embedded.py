@@ -90,9 +90,8 @@ async def test_the_horizon_stops_at_the_oldest_append_in_flight() -> None:
     gate.set()
     await second
     assert store.horizon_us("records") > held_us
-    stamps = await store.rows(
-        Query(sql="SELECT UNIX_MICROS(ingest_time) AS us FROM `records` ORDER BY 1", parameters={})
-    )
+    query = Query(sql="SELECT UNIX_MICROS(ingest_time) AS us FROM `records` ORDER BY 1", parameters={})
+    stamps = (await store.rows(query)).rows
     assert stamps[0] == {"us": held_us}
     assert len(stamps) == 2
     store.close()
@@ -123,7 +122,7 @@ async def test_an_append_that_was_given_up_before_it_began_never_happens() -> No
     assert not gate.is_set(), "the stamp is gone although the writer is still busy"
     gate.set()
     assert await appender.append([row(appender, "kept")]) == Stored()
-    assert await store.rows(Query(sql="SELECT id FROM `records`", parameters={})) == [{"id": "kept"}]
+    assert (await store.rows(Query(sql="SELECT id FROM `records`", parameters={}))).rows == [{"id": "kept"}]
     store.close()
 
 
@@ -135,7 +134,7 @@ async def test_instants_that_python_cannot_hold_do_not_fail_the_page() -> None:
         "FROM (SELECT TIMESTAMP '12026-01-31' AS moment)"
     )
     text, instant = "12026-01-31 00:00:00", datetime(2026, 1, 31, tzinfo=UTC)
-    assert await store.rows(Query(sql="SELECT * FROM `odd`", parameters={})) == [
+    assert (await store.rows(Query(sql="SELECT * FROM `odd`", parameters={}))).rows == [
         {"at": text, "many": [text, instant], "s": {"at": text}}
     ]
     store.close()
@@ -150,7 +149,7 @@ async def test_time_never_goes_back_over_a_restart(tmp_path: Path) -> None:
     store.close()
     slow = FakeClock(now_us=1_000_000)
     store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), slow)
-    (newest,) = await store.rows(Query(sql="SELECT UNIX_MICROS(MAX(ingest_time)) AS us FROM `records`", parameters={}))
+    (newest,) = (await store.rows(Query(sql="SELECT UNIX_MICROS(MAX(ingest_time)) AS us FROM `records`", parameters={}))).rows
     assert slow.now_us() > newest["us"]
     store.close()
 

@@ -197,6 +197,7 @@ def test_beyond_loopback_the_api_wants_principals(host: str, roles: str) -> None
     with pytest.raises(SettingsError, match="SLUICE_API_PRINCIPALS is empty, which leaves /v1 open"):
         _load(host=host, roles=roles)
     assert not _load(host=host, roles=roles, api_principals="reader@example.com").is_loopback
+    assert not _load(host=host, roles=roles, grants_file="grants.json").is_loopback
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])

@@ -6,17 +6,16 @@ the data in base64; and unwrapped, the data as the body with the metadata in `x-
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from app.clock import epoch_us
 from app.schema.checks import instant_problem
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 MAX_MESSAGE_ID_LENGTH = 128  # Pub/Sub's are 16 digits or so; cursors carry them
 REPLAY_ATTRIBUTE, MAX_REPLAY_LENGTH = "sluice-delivery-key", 200
 # 100 attributes of 256 + 1,024 bytes: https://cloud.google.com/pubsub/quotas#resource_limits
@@ -159,7 +158,7 @@ def _message(  # noqa: PLR0913 - the parts of one message
         raise EnvelopeError(f"message.publishTime {reason}")
     if attributes and sum(len(name) + len(value) for name, value in attributes.items()) > MAX_ATTRIBUTES_LENGTH:
         raise EnvelopeError(f"message.attributes: more than {MAX_ATTRIBUTES_LENGTH} characters, which Pub/Sub forbids")
-    published_us = (publish_time - _EPOCH) // _MICROSECOND
+    published_us = epoch_us(publish_time)
     return Message(
         key=f"{message_id}:{published_us}",
         data=data,

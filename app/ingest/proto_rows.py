@@ -7,7 +7,7 @@ sent, and everything else is encoded once.
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time
 from functools import partial
 from typing import Any
 
@@ -16,14 +16,14 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
+from app.clock import epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
 from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import Table
 
 INGEST_TIME = "ingest_time"
-_EPOCH, _EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC), date(1970, 1, 1).toordinal()
-_MICROSECOND = timedelta(microseconds=1)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _PACKAGE = "sluice"
 
 _Convert = Callable[[Any], Any]
@@ -99,10 +99,6 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
 
 
-def _micros(value: datetime) -> int:
-    return (value - _EPOCH) // _MICROSECOND
-
-
 def _days(value: date) -> int:
     return value.toordinal() - _EPOCH_DAY
 
@@ -113,7 +109,7 @@ def _json(value: Any) -> str:
 
 _encoder = msgspec.json.Encoder()
 _CONVERTERS: dict[Kind, _Convert] = {
-    Kind.TIMESTAMP: _micros,
+    Kind.TIMESTAMP: epoch_us,
     Kind.DATE: _days,
     Kind.TIME: time.isoformat,
     Kind.NUMERIC: plain_decimal,

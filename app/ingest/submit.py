@@ -21,6 +21,7 @@ from app.schema.table import Table
 
 _MAX_KEY_LENGTH = 255
 _MAX_ERRORS = 100
+_WRITE = {"scope": "write"}  # what the guard (app/access) asks of the caller
 _Request = Request[Any, Any, Any]
 
 
@@ -113,7 +114,7 @@ def _message(request: _Request, body: bytes) -> tuple[Message, str]:
             expected = f"expected one, of 1 to {_MAX_KEY_LENGTH} printable ASCII characters"
             wrong = FieldError(name="Idempotency-Key", message=expected, example="order-1042-attempt")
             raise ProblemError("invalid_parameter", "the Idempotency-Key header is not usable", errors=(wrong,))
-        key = "http:" + _hash(request.state.principal, keys[0])
+        key = "http:" + _hash(request.state.principal.name, keys[0])
         # The whole request is in the delivery key: under the same key by mistake, another body is another delivery
         # even where nobody remembers the first one.
         how = (request.method, request.scope["path"], headers.get("content-type"), headers.get("content-encoding"))
@@ -178,6 +179,7 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
             "Answered when they are durable. With an `Idempotency-Key`, a repeated request stores nothing twice."
         ),
         tags=["ingest"],
+        opt=_WRITE,
         status_code=201,
         responses={201: _STORED, 207: _MIXED, **problem_responses(_PROBLEMS)},
     )
@@ -190,6 +192,7 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
         summary="Store a new version of a record",
         description="The body is one record, whose id must be the path's. Earlier versions are kept.",
         tags=["ingest"],
+        opt=_WRITE,
         status_code=200,
         responses={200: _STORED, **problem_responses(_PROBLEMS)},
     )
@@ -200,7 +203,7 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
         return await submission.take(request, paths.id_in_path(request.scope))
 
     # An id may hold slashes; the route above ends at the first.
-    @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", status_code=200, include_in_schema=False)
+    @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_WRITE, status_code=200, include_in_schema=False)
     async def put_record_with_slashes(request: _Request) -> Response[bytes]:
         return await submission.take(request, paths.id_in_path(request.scope))
 

@@ -18,8 +18,8 @@ _MAX_TEXT_LENGTH = 4096
 _CHECKSUM_BYTES = 4
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A place in the order of the feed: that of one row."""
+class Position(msgspec.Struct, frozen=True, order=True, array_like=True, forbid_unknown_fields=True):
+    """A place in the order of the feed: that of one row, or before every row of an instant where the key is ""."""
 
     ingest_us: int
     delivery_key: str

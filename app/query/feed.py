@@ -1,92 +1,100 @@
-"""Read pages of a table: slice by slice, each row once, with the cursors to go on from.
-
-The order is (`ingest_time`, `delivery_key`), and a page begins after the last row of the one before (never at
-an offset), so rows that arrive meanwhile neither shift nor repeat it.
-"""
+"""Read the rows of a table: slice by slice, each row once, until a page is full or its budget is used up."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from app.errors import FieldError, ProblemError
-from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
-from app.query.instants import DAY_US, SECOND_US, clamp, to_us
-from app.query.params.page import PageRequest, Window
-from app.query.runner import LookUpTooExpensiveError, Query, QueryRunner, QueryTooExpensiveError, Scalar
+from app.query.budget import Budget
+from app.query.cursor import Position
+from app.query.instants import SECOND_US, clamp
+from app.query.params.filters import Condition
+from app.query.params.page import Window
+from app.query.runner import (
+    LookUpTooExpensiveError,
+    Query,
+    QueryRunner,
+    QueryTooExpensiveError,
+    Row,
+    Scalar,
+)
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
-from app.query.sql.pages import CANDIDATES, IS_COPY, look_up_sql, page_sql
+from app.query.sql.conditions import condition_parameters
+from app.query.sql.originals import count_sql, look_up_sql
+from app.query.sql.pages import CANDIDATES, IS_COPY, page_sql
+from app.query.walk import Walk, position_of
+from app.schema.columns import Column
 from app.schema.table import Table
 
-Row = dict[str, Any]
-POLL_S = 1
 # Where most rows turn out to be copies (a redelivery after an outage), the next query looks at more of them.
 _CANDIDATES_GROWTH = 8
 _MAX_CANDIDATES = 65_536
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page: its rows, the window it belongs to, and how to go on.
+class View(msgspec.Struct, frozen=True):
+    """What is seen of a table: these of its columns, and the rows that meet these conditions."""
 
-    `next_cursor` is None at the end of the window; `resume_cursor` continues with whatever is newer than what
-    was read; `poll_after_s` is how long to wait before that is worth while.
-    """
+    columns: tuple[Column, ...]
+    conditions: tuple[Condition, ...] = ()
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What was read: rows, and where it stopped before the window's end (None: the window is read)."""
 
     rows: list[Row]
-    next_cursor: str | None
-    resume_cursor: str
-    window: Window
-    poll_after_s: int
-
-
-class _Walk(msgspec.Struct, frozen=True, kw_only=True):
-    """A way through a window, and how far it was gone."""
-
-    window: Window
-    descending: bool
-    after: Position | None = None
+    stopped_at: Position | None
 
 
 class Feed:
     """Reads one table. It keeps nothing between requests."""
 
-    def __init__(self, runner: QueryRunner, table: Table, *, lookback_s: float, max_window_days: int) -> None:
-        self._runner, self._table = runner, table
+    def __init__(self, runner: QueryRunner, table: Table, *, lookback_s: float) -> None:
+        self.runner, self.table = runner, table
         self._lookback_us = round(lookback_s * SECOND_US)
-        self._max_window_us = max_window_days * DAY_US
-        # One text per shape, so that a runner can prepare each once.
-        self._page_sql = {
-            (descending, after): page_sql(table, descending=descending, after=after)
-            for descending in (False, True)
-            for after in (False, True)
-        }
-        self._look_up_sql = look_up_sql(table, table.id.name) if table.id else ""
+        self._names = [column.name for column in table.columns]
 
     def horizon_us(self) -> int:
         """Return the settled horizon: nothing stamped earlier will still appear."""
-        return self._runner.horizon_us(self._table.name)
+        return self.runner.horizon_us(self.table.name)
 
-    async def page(self, request: PageRequest, horizon_us: int) -> Page:
-        """Read the page that `request` asks for, as far as the table is settled.
+    async def page(self, walk: Walk, view: View, limit: int, budget: Budget) -> Reading:
+        """Read the next `limit` rows of a way through a window.
+
+        There are fewer where the window ends, and where the budget is used up or a slice cannot be read: then
+        `stopped_at` tells how far it came, which may be further than the last row.
 
         Raises:
-            ProblemError: `invalid_cursor`, or `invalid_parameter` for an order that is not the cursor's.
+            QueryError: the store gave no answer, not even to the first query.
         """
-        walk = self._walk(request, horizon_us)
-        slices = feed_slices(*_ahead(walk), descending=walk.descending, first_us=self._runner.first_slice_us)
-        rows, ended = await self._read(slices, request.limit + 1, walk.after, descending=walk.descending)
-        more = len(rows) > request.limit or not ended
-        del rows[request.limit :]
-        return Page(
-            rows=rows,
-            next_cursor=self._next_cursor(walk, rows) if more else None,
-            resume_cursor=self._resume_cursor(walk, rows if more else []),
-            window=walk.window,
-            poll_after_s=0 if more or walk.window.until_us < horizon_us else POLL_S,
+        ahead = walk.ahead
+        planned = feed_slices(
+            ahead.since_us, ahead.until_us, descending=walk.descending, first_us=self.runner.first_slice_us
         )
+        search = _Search(walk, view, limit + 1)  # one more, to know whether there are more
+        waiting = deque[Slice]()  # what is left of a slice that was not read at once
+        while part := waiting.popleft() if waiting else next(planned, None):
+            if search.begun and budget.is_used_up:
+                return search.so_far(_edge(part, descending=walk.descending))
+            query = self._page_query(search, part, budget)
+            try:
+                answer = await self.runner.rows(query)
+            except QueryTooExpensiveError:
+                pieces = cut(part, descending=walk.descending, shortest_us=self.runner.first_slice_us)
+                if not pieces and not search.begun:
+                    raise
+                if not pieces:
+                    return search.so_far(_edge(part, descending=walk.descending))
+                waiting.extendleft(reversed(pieces))
+                continue
+            budget.spend(answer)
+            if search.take(answer.rows, cut=answer.cut):
+                return search.full()
+            if search.left_off is not None:  # the query looked at so many rows and no further
+                waiting.appendleft(_remainder(part, search.left_off, descending=walk.descending))
+        return Reading(search.rows, None)
 
-    async def versions(self, record_id: str | int, window: Window, limit: int) -> list[Row]:
+    async def versions(self, record_id: str | int, window: Window, view: View, limit: int) -> list[Row]:
         """Return the newest `limit` versions of a record in `window`, newest first.
 
         The latest version is the greatest (`ingest_time`, `delivery_key`) of the rows that are no copies: a
@@ -95,127 +103,118 @@ class Feed:
         Raises:
             LookUpTooExpensiveError: there are too few versions in as much of the window as can be read.
         """
+        sql = look_up_sql(self.table, self.table.id.name if self.table.id else "", view.conditions)
         rows: list[Row] = []
         for part in look_up_slices(window.since_us, window.until_us):
-            parameters = self._parameters(part, limit - len(rows)) | {"id": record_id}
-            query = Query(sql=self._look_up_sql, parameters=parameters, purpose="look_up")
+            parameters = self.bounds(part) | condition_parameters(view.conditions)
+            parameters |= {"id": record_id, "row_limit": limit - len(rows)}
             try:
-                rows += await self._runner.rows(query)
+                rows += (await self.runner.rows(Query(sql=sql, parameters=parameters, purpose="look_up"))).rows
             except QueryTooExpensiveError as error:
                 raise LookUpTooExpensiveError(error.limit_bytes, error.needed_bytes, len(rows)) from error
             if len(rows) == limit:
                 break
         return rows
 
-    def _walk(self, request: PageRequest, horizon_us: int) -> _Walk:
-        if request.cursor is None:
-            return _Walk(window=request.window, descending=bool(request.descending))
-        cursor = decode_cursor(request.cursor, table=self._table.name)
-        if request.descending is not None and request.descending != cursor.descending:
-            order = "desc" if cursor.descending else "asc"
-            message = f"this cursor goes on in order {order}; leave order out"
-            wrong = FieldError(name="order", message=message, example=order)
-            raise ProblemError("invalid_parameter", f"order: {message}", errors=(wrong,))
-        until_us = cursor.until_us
-        if until_us is None:
-            # The horizon may lie behind the cursor, by another instance's clock: then there is nothing to read.
-            until_us = max(cursor.since_us, min(horizon_us, cursor.since_us + self._max_window_us))
-        elif until_us - cursor.since_us > self._max_window_us:
-            raise ProblemError("invalid_cursor", "the cursor's window is longer than a window may be")
-        window = Window(cursor.since_us, until_us)
-        return _Walk(window=window, descending=cursor.descending, after=cursor.after)
+    async def count(self, window: Window, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
+        """Return how many rows of `window` meet `conditions`; at least `cap`, where there are that many.
 
-    def _next_cursor(self, walk: _Walk, rows: list[Row]) -> str:
-        window = walk.window
-        return self._cursor(window.since_us, window.until_us, _position(rows[-1]), descending=walk.descending)
-
-    def _resume_cursor(self, walk: _Walk, rows: list[Row]) -> str:
-        """Return the cursor behind `rows`, or behind the whole window when it was read (or read backwards)."""
-        after = _position(rows[-1]) if rows and not walk.descending else None
-        if after is None and walk.after is not None and walk.after.ingest_us >= walk.window.until_us:
-            after = walk.after  # the horizon lies behind: stay
-        since_us = walk.window.until_us if after is None else after.ingest_us
-        return self._cursor(since_us, None, after, descending=False)
-
-    def _cursor(self, since_us: int, until_us: int | None, after: Position | None, *, descending: bool) -> str:
-        return encode_cursor(
-            Cursor(
-                table=self._table.name,
-                descending=descending,
-                since_us=since_us,
-                until_us=until_us,
-                after=after,
-            )
-        )
-
-    async def _read(
-        self, slices: Iterator[Slice], wanted: int, after: Position | None, *, descending: bool
-    ) -> tuple[list[Row], bool]:
-        """Return the next `wanted` rows that are no copies; fewer only where the slices end, or can be read no further.
-
-        The second value is False in the latter case: rows were found, but the next slice is too much to read.
+        Raises:
+            QueryError: the store gave no answer.
         """
-        rows: list[Row] = []
-        candidates = wanted + wanted // 8 + 8  # a few copies among them do not call for a second query
-        waiting = deque[Slice]()  # what is left of a slice that was not read at once
-        while part := waiting.popleft() if waiting else next(slices, None):
-            missing = wanted - len(rows)
-            query = self._page_query(part, after, missing, candidates, descending=descending)
-            try:
-                found = await self._runner.rows(query)
-            except QueryTooExpensiveError:
-                pieces = cut(part, descending=descending, shortest_us=self._runner.first_slice_us)
-                if not pieces and not rows:
-                    raise
-                if not pieces:
-                    return rows, False
-                waiting.extendleft(reversed(pieces))
-                continue
-            whole = not found or (found[-1][CANDIDATES] < candidates and len(found) < missing)
-            last = _position(found[-1]) if found else None
-            rows.extend(_originals(found))
-            if len(rows) == wanted:
+        sql, total = count_sql(self.table, conditions), 0
+        first_us = self.runner.first_slice_us if cap is not None else max(window.until_us - window.since_us, 1)
+        for part in feed_slices(window.since_us, window.until_us, descending=True, first_us=first_us, longest_us=None):
+            query = Query(sql=sql, parameters=self.bounds(part) | condition_parameters(conditions))
+            answer = await self.runner.rows(query)
+            budget.spend(answer)
+            total += answer.rows[0]["records"]
+            if cap is not None and total >= cap:
                 break
-            if not whole and last is not None:  # the query looked at this many rows and no further
-                after = last
-                waiting.appendleft(_remainder(part, last, descending=descending))
-                candidates = min(candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)
-        return rows, True
+        return total
 
-    def _page_query(
-        self, part: Slice, after: Position | None, row_limit: int, candidates: int, *, descending: bool
-    ) -> Query:
-        parameters = self._parameters(part, row_limit) | {"candidates": candidates}
-        if after is not None:
-            parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
-        return Query(sql=self._page_sql[descending, after is not None], parameters=parameters)
+    def explained(self, walk: Walk, view: View, limit: int) -> tuple[Query, list[Slice]]:
+        """Return the first query of a page, and the slices that would be read until it is full."""
+        ahead = walk.ahead
+        first_us = self.runner.first_slice_us
+        slices = [*feed_slices(ahead.since_us, ahead.until_us, descending=walk.descending, first_us=first_us)]
+        part = slices[0] if slices else Slice(ahead.since_us, ahead.until_us)
+        return self._page_query(_Search(walk, view, limit + 1), part, None), slices
 
-    def _parameters(self, part: Slice, row_limit: int) -> dict[str, Scalar]:
+    def bounds(self, part: Slice | Window) -> dict[str, Scalar]:
+        """Return the parameters that bound a query to a stretch of time and the look-back before it."""
+        from_us, to_us = msgspec.structs.astuple(part)
         return {
-            "from_us": part.from_us,
-            "to_us": part.to_us,
-            "lookback_from_us": clamp(part.from_us - self._lookback_us),
+            "from_us": from_us,
+            "to_us": to_us,
+            "lookback_from_us": clamp(from_us - self._lookback_us),
             "lookback_micros": self._lookback_us,
-            "row_limit": row_limit,
         }
 
+    def _page_query(self, search: "_Search", part: Slice, budget: Budget | None) -> Query:
+        after, conditions = search.after, search.view.conditions
+        parameters = self.bounds(part) | condition_parameters(conditions)
+        parameters |= {"row_limit": search.missing, "candidates": search.candidates}
+        if after is not None:
+            parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
+        served = {column.name for column in search.view.columns} | {"ingest_time", "delivery_key"}
+        sql = page_sql(
+            self.table,
+            descending=search.walk.descending,
+            after=after is not None,
+            columns=[name for name in self._names if name in served],
+            conditions=conditions,
+        )
+        max_bytes = None if budget is None else max(budget.page_bytes_left, 1)
+        return Query(sql=sql, parameters=parameters, max_bytes=max_bytes)
 
-def _ahead(walk: _Walk) -> tuple[int, int]:
-    """Return the part of the window that is still to be read."""
-    window, after = walk.window, walk.after
-    if after is None:
-        return window.since_us, window.until_us
-    if walk.descending:
-        return window.since_us, after.ingest_us + 1
-    return after.ingest_us, window.until_us
+
+class _Search:
+    """A page that is being filled."""
+
+    def __init__(self, walk: Walk, view: View, wanted: int) -> None:
+        self.walk, self.view, self._wanted = walk, view, wanted
+        self.rows: list[Row] = []
+        self.after = walk.after
+        self.candidates = wanted + wanted // 8 + 8  # a few copies among them do not call for a second query
+        self.left_off: Position | None = None
+        self.begun = False
+
+    @property
+    def missing(self) -> int:
+        """How many rows are wanted still."""
+        return self._wanted - len(self.rows)
+
+    def take(self, found: list[Row], *, cut: bool) -> bool:
+        """Take what a query found; return whether the page is full. `left_off` is where the query ended too early."""
+        self.begun = True
+        self.left_off = None
+        whole = not cut and (not found or (found[-1][CANDIDATES] < self.candidates and len(found) < self.missing))
+        last = position_of(found[-1]) if found else None
+        self.rows.extend(_originals(found))
+        if not whole and last is not None:
+            self.after = self.left_off = last
+            self.candidates = min(self.candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)
+        return cut or not self.missing
+
+    def full(self) -> Reading:
+        """Return the page, without the row that only said that there are more."""
+        if not self.missing:
+            del self.rows[-1]
+            return Reading(self.rows, position_of(self.rows[-1]))
+        return Reading(self.rows, self.after)
+
+    def so_far(self, edge: Position) -> Reading:
+        """Return what was found before `edge`, where the next slice would begin, or before the place reached in it."""
+        return Reading(self.rows, self.left_off or edge)
+
+
+def _edge(part: Slice, *, descending: bool) -> Position:
+    return Position(part.to_us if descending else part.from_us, "")
 
 
 def _remainder(part: Slice, after: Position, *, descending: bool) -> Slice:
     return Slice(part.from_us, after.ingest_us + 1) if descending else Slice(after.ingest_us, part.to_us)
-
-
-def _position(row: Row) -> Position:
-    return Position(to_us(row["ingest_time"]), row["delivery_key"])
 
 
 def _originals(found: list[Row]) -> Iterator[Row]:

@@ -1,7 +1,9 @@
 """Instants as integer microseconds since the Unix epoch, and the texts a caller may write for one."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+
+from app.clock import epoch_us, from_epoch_us
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
@@ -11,8 +13,6 @@ DAY_US = 24 * HOUR_US
 MIN_US = -62_135_596_800 * SECOND_US
 MAX_US = 253_402_300_800 * SECOND_US - 1
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 # The offset's sign may be a space: that is what an unescaped `+` in a query string decodes to.
 _INSTANT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -33,19 +33,9 @@ def clamp(instant_us: int) -> int:
     return min(max(instant_us, MIN_US), MAX_US)
 
 
-def to_datetime(instant_us: int) -> datetime:
-    """Return the aware datetime of `instant_us`, in UTC."""
-    return _EPOCH + timedelta(microseconds=instant_us)
-
-
-def to_us(instant: datetime) -> int:
-    """Return the microseconds of an aware datetime, exactly."""
-    return (instant - _EPOCH) // _MICROSECOND
-
-
 def to_text(instant_us: int) -> str:
     """Return the instant as RFC 3339 in UTC."""
-    return to_datetime(instant_us).isoformat().replace("+00:00", "Z")
+    return from_epoch_us(instant_us).isoformat().replace("+00:00", "Z")
 
 
 def parse_instant(text: str, now_us: int) -> int:
@@ -80,7 +70,7 @@ def _instant_us(match: re.Match[str]) -> int:
     if offset_hours > 23 or offset_minutes > 59:
         raise InstantError("an offset lies between -23:59 and +23:59")
     offset_us = (offset_hours * 60 + offset_minutes) * MINUTE_US * (-1 if match[8] == "-" else 1)
-    instant_us = to_us(local) + leap_second * SECOND_US + _fraction_us(match[7]) - offset_us
+    instant_us = epoch_us(local) + leap_second * SECOND_US + _fraction_us(match[7]) - offset_us
     if clamp(instant_us) != instant_us:
         raise InstantError("in UTC this lies outside the years 0001 to 9999")
     return instant_us

@@ -20,8 +20,10 @@ class Reads:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._running: set[asyncio.Task[Response[bytes]]] = set()
+        self._running: set[asyncio.Task[Response[Any]]] = set()
         self._closed = False
+        self.stopping = asyncio.Event()
+        """Set as soon as the service is told to stop: whoever only waits for something to happen waits no longer."""
 
     async def answer(
         self, request: Request[Any, Any, Any], work: Coroutine[Any, Any, Response[bytes]]
@@ -48,8 +50,20 @@ class Reads:
         finally:
             _close_unstarted(answering, work)
 
+    async def pause(self, seconds: float) -> bool:
+        """Wait for `seconds`; return False, at once, when the service is told to stop."""
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        stop = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait([timer, stop], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            stop.cancel()
+        return not self.stopping.is_set()
+
     async def drain(self, grace_s: float) -> None:
         """Wait until every read is answered, at most `grace_s` seconds; then end them, and begin no others."""
+        self.stopping.set()
         timer = asyncio.ensure_future(self._clock.sleep(grace_s))
         while self._running and not timer.done():
             await asyncio.wait([timer, *self._running], return_when=asyncio.FIRST_COMPLETED)

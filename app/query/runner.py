@@ -1,13 +1,15 @@
 """The seam on the way out: what runs a query over the store."""
 
 from collections.abc import AsyncGenerator, Mapping
+from datetime import date, time
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-Scalar = str | int | float | bool | bytes  # not None, which has no type: the text says IS NULL instead
-
-
+# Not None, which has no type: the text says IS NULL instead.
+Scalar = str | int | float | bool | bytes | Decimal | date | time
+Row = dict[str, Any]
 Purpose = Literal["page", "look_up", "export"]
 
 
@@ -15,12 +17,27 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A query in BigQuery's dialect; it names tables without their dataset.
 
     `parameters` are named (`@name` in the text). An instant is passed as integer microseconds under a name
-    that ends in `_us` and is a TIMESTAMP in the text. `purpose` says which limits it runs under.
+    that ends in `_us` and is a TIMESTAMP in the text. `purpose` says which limits it runs under. Of its rows no more
+    are fetched than come to `max_bytes`, about, but always the first.
     """
 
     sql: str
     parameters: Mapping[str, Scalar]
     purpose: Purpose = "page"
+    max_bytes: int | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a query gave: its rows in order, and how many bytes the store read for them, where it says so.
+
+    `fetched_bytes` is what the rows come to, about, where the query has `max_bytes`. `cut`: there are more rows, which
+    would have come to more than that.
+    """
+
+    rows: list[Row]
+    bytes_processed: int | None = None
+    fetched_bytes: int = 0
+    cut: bool = False
 
 
 class QueryError(Exception):
@@ -67,28 +84,49 @@ class QueryRunner(Protocol):
     """Runs queries over the tables of one store.
 
     A row is a dict by column name: bool, int, float, Decimal, str, bytes, date, time, aware datetime in UTC,
-    msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL. `first_slice_us` is the
-    stretch of time that is worth a query of its own: where a query is cheap, a short one.
+    msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL.
+
+    first_slice_us  the stretch of time that is worth a query of its own: where a query is cheap, a short one
+    export_rows     how many rows one query of an export may give, so that memory stays flat; None: any number
+    poll_s          how often it is worth while to look for new rows
+    open_ttl_s      for how long the answer about a window that is still open may be served again
 
     `rows` and `arrow` raise a QueryError; cancelling `rows`, or closing what `arrow` returned, gives the query up
     in the store too. Anything else they raise is a defect of the query's text.
     """
 
     first_slice_us: int
+    poll_s: float
+    open_ttl_s: float
 
-    async def rows(self, query: Query) -> list[dict[str, Any]]:
-        """Return all rows of `query`, in its order."""
+    @property
+    def export_rows(self) -> int | None:
+        """How many rows one query of an export may give."""
+        ...
+
+    async def rows(self, query: Query) -> Answer:
+        """Return the rows of `query`, in its order."""
         ...
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`: no row stamped earlier will become visible later."""
         ...
 
+    def version(self, table: str) -> int:
+        """Return a number that is another one as soon as this process knows of new rows of `table`."""
+        ...
+
+    async def estimate_bytes(self, query: Query) -> int | None:
+        """Return how many bytes `query` would read, at most; None where nobody can say beforehand."""
+        ...
+
     def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream.
 
-        Columns are Arrow's counterparts: a TIMESTAMP is timestamp[us, UTC], NUMERIC decimal128(38, 9), JSON a string.
-        Where a NUMERIC column of BigQuery was widened in place to BIGNUMERIC, it is decimal256(76, 38).
+        The first piece is the schema, the last one the mark of the end, and each between them a batch of rows, so the
+        batches of two equal queries make one stream. Columns are Arrow's counterparts: a TIMESTAMP is
+        timestamp[us, UTC], NUMERIC decimal128(38, 9), JSON a string. Where a NUMERIC column of BigQuery was widened in
+        place to BIGNUMERIC, it is decimal256(76, 38).
         The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format.
         """
         ...

@@ -22,12 +22,14 @@ class Slice(msgspec.Struct, frozen=True):
     to_us: int
 
 
-def feed_slices(since_us: int, until_us: int, *, descending: bool, first_us: int) -> Iterator[Slice]:
-    """Yield the slices of [since_us, until_us), the ones to be read first first; none of them exceeds a day.
+def feed_slices(
+    since_us: int, until_us: int, *, descending: bool, first_us: int, longest_us: int | None = DAY_US
+) -> Iterator[Slice]:
+    """Yield the slices of [since_us, until_us), the ones to be read first first; none of them exceeds `longest_us`.
 
     They begin at `first_us`, what the store says is worth a query (`QueryRunner.first_slice_us`).
     """
-    return _slices(since_us, until_us, descending=descending, first_us=first_us, longest_us=DAY_US)
+    return _slices(since_us, until_us, descending=descending, first_us=first_us, longest_us=longest_us)
 
 
 def cut(part: Slice, *, descending: bool, shortest_us: int) -> list[Slice]:

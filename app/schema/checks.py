@@ -78,7 +78,8 @@ def _check_int(value: int) -> str | None:
     return None if INT64_MIN <= value <= INT64_MAX else "does not fit in 64 bits: expected -2^63 to 2^63-1"
 
 
-def _check_numeric(value: Decimal) -> str | None:
+def numeric_problem(value: Decimal) -> str | None:
+    """Say why a NUMERIC column cannot hold `value`, or None."""
     if not value.is_finite():
         return "is not a finite number"
     _, digits, exponent = value.as_tuple()  # not normalize(): it rounds to the context's 28 digits
@@ -113,7 +114,7 @@ def _check_time(value: time) -> str | None:
 
 _VALUE_CHECKS: dict[Kind, _ValueCheck] = {
     Kind.INT64: _check_int,
-    Kind.NUMERIC: _check_numeric,
+    Kind.NUMERIC: numeric_problem,
     Kind.TIMESTAMP: instant_problem,
     Kind.TIME: _check_time,
 }

@@ -18,8 +18,9 @@ _OPERATORS: dict[Kind, tuple[str, ...]] = {
     Kind.TIMESTAMP: _ORDERED,
     Kind.DATE: _ORDERED,
     Kind.TIME: _ORDERED,
-    Kind.JSON: (*_EQUALITY, "prefix"),  # of the scalar at a path below it, as text
+    Kind.JSON: (*_ORDERED, "prefix"),  # of the scalar at a path below it: as text, but compared as a number
 }
+OPERATORS = frozenset(operator for operators in _OPERATORS.values() for operator in operators)
 _AGGREGABLE = {Kind.INT64, Kind.FLOAT64, Kind.NUMERIC}
 # The feed's own parameters; a filter of such a name could not be told from them.
 PARAMETERS = frozenset(
@@ -36,7 +37,7 @@ PARAMETERS = frozenset(
         "format",
         "explain",
     }
-    | {"versions", "bucket", "by", "metric", "end"}
+    | {"versions", "bucket", "by", "metric", "end", "csv_guard"}
 )
 
 
@@ -48,6 +49,7 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
     operators: tuple[str, ...]
     groupable: bool
     aggregable: bool
+    is_uuid: bool = False
 
 
 def filter_table(table: Table) -> dict[str, FilterField]:
@@ -86,4 +88,5 @@ def _field(path: str, column: Column) -> FilterField:
         operators=_OPERATORS[column.kind] if Role.FILTER in column.roles else (),
         groupable=aggregate and column.kind not in {Kind.BYTES, Kind.JSON},
         aggregable=aggregate and column.kind in _AGGREGABLE,
+        is_uuid=column.is_uuid,
     )

@@ -84,6 +84,19 @@ async def test_a_refused_token_is_not_remembered(verifications: list[str]) -> No
     assert not checking._remembered
 
 
+async def test_a_principal_that_is_taken_off_the_list_is_refused_though_its_token_is_remembered() -> None:
+    """The list is looked at for every request, and is good again when the principal is back on it."""
+    listed = {tokens.PUSHER}
+    policy = type(POLICY)(issuer=tokens.ISSUER, audience=tokens.AUDIENCE, principals=listed, leeway_s=10)
+    checking, made = await verifier(policy), bearer(token())
+    await checking.principal(made)
+    listed.clear()
+    with pytest.raises(ProblemError, match="is not on the list"):
+        await checking.principal(made)
+    listed.add(tokens.PUSHER)
+    assert await checking.principal(made) == tokens.PUSHER
+
+
 async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many tokens are used, few are remembered; expired ones make room first."""
     monkeypatch.setattr("app.auth._MAX_REMEMBERED", 3)

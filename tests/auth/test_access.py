@@ -5,19 +5,32 @@ import httpx
 import pytest
 from litestar import Litestar, Request, get
 
-from app.access import LOCAL_PRINCIPAL, api_guard
+from app.access.callers import Callers
+from app.access.grants import GrantRules
+from app.access.grants_file import GrantsInForce
+from app.access.guard import api_guard
+from app.access.principal import LOCAL_PRINCIPAL, Principal
+from app.access.rate_limit import OwnCount, RateLimit
 from app.auth import TokenVerifier
+from app.clock import FakeClock
 from app.errors import EXCEPTION_HANDLERS
 from tests import tokens
 from tests.auth.forge import POLICY, ready_keys, verifier
 
+SHOP = "https://shop.example"
+
 
 def client_of(checking: TokenVerifier | None) -> httpx.AsyncClient:
     """Return a client of an application that answers with the caller's name behind the guard."""
+    grants = GrantsInForce("", GrantRules(api_principals=(tokens.PUSHER,), check_filters=len))
+    callers = Callers(checking, grants, FakeClock()) if checking else None
+    guard = api_guard(callers, RateLimit(OwnCount(), FakeClock()), (SHOP,))
 
-    @get("/", guards=[api_guard(checking)], media_type="text/plain")
+    @get("/", guards=[guard], media_type="text/plain")
     async def name(request: Request[Any, Any, Any]) -> str:
-        return str(request.state.principal)
+        principal = request.state.principal
+        assert isinstance(principal, Principal)
+        return principal.name
 
     app = Litestar([name], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar's types are narrower than ASGI's
@@ -50,7 +63,7 @@ async def local() -> AsyncIterator[httpx.AsyncClient]:
 async def test_this_machines_names_are_let_in(local: httpx.AsyncClient, host: str) -> None:
     """Without principals, who calls the service by a loopback name is the local principal."""
     answer = await local.get("/", headers={"Host": host})
-    assert (answer.status_code, answer.text) == (200, LOCAL_PRINCIPAL)
+    assert (answer.status_code, answer.text) == (200, LOCAL_PRINCIPAL.name)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +102,18 @@ async def test_other_names_are_forbidden(local: httpx.AsyncClient, host: str) ->
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8080"])
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8080", SHOP])
 async def test_pages_of_this_machine_are_let_in(local: httpx.AsyncClient, origin: str) -> None:
-    """A page that this machine serves may call the service."""
+    """A page that this machine serves may call the service, and one whose origin the settings name."""
     assert (await local.get("/", headers={"Origin": origin})).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://attacker.example", "https://localhost.attacker.example", "null", "", "localhost", "file://"]
+    "origin",
+    [
+        *("https://attacker.example", "https://localhost.attacker.example", "null", "", "localhost", "file://"),
+        *(f"{SHOP}:444", "http://shop.example", f"{SHOP}.attacker.example"),
+    ],
 )
 async def test_pages_from_elsewhere_are_forbidden(local: httpx.AsyncClient, origin: str) -> None:
     """A form of a page from elsewhere, which the browser sends to localhost, stores nothing."""

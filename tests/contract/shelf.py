@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from app.query.feed import Feed, Page
-from app.query.instants import SECOND_US, to_us
+from app.clock import epoch_us
+from app.query.instants import SECOND_US
 from app.query.params.page import PageRequest, Window
 from app.record import Record
 from tests.contract.stores import RECORDS, Engine, Store
@@ -100,4 +101,4 @@ def envelope(key: str) -> dict[str, Any]:
 
 def places(*pages: Page) -> list[tuple[int, str]]:
     """Return the stamps and keys of the pages' rows."""
-    return [(to_us(row["ingest_time"]), row["delivery_key"]) for page in pages for row in page.rows]
+    return [(epoch_us(row["ingest_time"]), row["delivery_key"]) for page in pages for row in page.rows]

@@ -53,7 +53,7 @@ def append(engine: Engine, store: Store, rows: Sequence[bytes], table: Table = R
 def read(engine: Engine, store: Store, columns: str = "id", where: str = "TRUE", **parameters: Any) -> list[Any]:
     """Return `columns` of all records, in the order of their ids; of a single column, its values."""
     sql = f"SELECT {columns} FROM `records` WHERE ingest_time >= @from_us AND {where} ORDER BY id"  # noqa: S608 - the test's own
-    found = engine.loop.run(store.runner.rows(Query(sql=sql, parameters={"from_us": T0_US, **parameters})))
+    found = engine.loop.run(store.runner.rows(Query(sql=sql, parameters={"from_us": T0_US, **parameters}))).rows
     return found if "," in columns else [each[columns] for each in found]
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.feed import Feed
-from app.query.instants import DAY_US, HOUR_US, SECOND_US, to_us
+from app.clock import epoch_us
+from app.query.instants import DAY_US, HOUR_US, SECOND_US
 from app.query.params.page import PageRequest, Window
 from app.query.runner import Query, QueryRunner, QueryTooExpensiveError
 from tests.contract.shelf import LOOKBACK_S, LOOKBACK_US, Put, Shelf, in_window, places
@@ -87,7 +88,7 @@ class _Sparing:
         if to_us - from_us > self._longest_us:
             self.refused += 1
             raise QueryTooExpensiveError(self._longest_us, to_us - from_us)
-        return await self._runner.rows(query)
+        return (await self._runner.rows(query)).rows
 
 
 def test_slices_that_are_refused_change_nothing(shelf: Shelf) -> None:
@@ -189,7 +190,7 @@ def test_the_versions_of_a_record_are_its_deliveries_newest_first(shelf: Shelf) 
         _settle(shelf, puts)
         end_us = shelf.clock.now_us()
         rows = shelf.run(shelf.feed.versions("x", Window(T0_US, end_us), limit))
-        found = [(to_us(row["ingest_time"]), row["delivery_key"]) for row in rows]
+        found = [(epoch_us(row["ingest_time"]), row["delivery_key"]) for row in rows]
         assert found == in_window(puts, T0_US, end_us)[::-1][:limit]
         assert shelf.run(shelf.feed.versions("y", Window(T0_US, end_us), limit)) == []
 

@@ -43,7 +43,7 @@ class Way:
 
         async def run() -> tuple[Outcome, list[dict[str, Any]]]:
             outcome = await self._appender.append([row.encoded for row in rows])
-            return outcome, await self._store.runner.rows(query)
+            return outcome, (await self._store.runner.rows(query)).rows
 
         outcome, stored = self.engine.loop.run(run())
         if self.engine.name == "bigquery":

@@ -107,7 +107,7 @@ async def test_a_passing_trouble_is_retried_as_the_same_request(
     monkeypatch.setattr(jobs, "_RETRY_S", 10.0)
     answers: Iterator[Answer] = iter([Refusal(503, "backendError"), Refusal(500, ""), NO_ROWS])
     bigquery.script = lambda _: next(answers)
-    assert await runner.rows(QUERY) == []
+    assert (await runner.rows(QUERY)).rows == []
     assert len({call.body["requestId"] for call in bigquery.calls}) == 1
     assert bigquery.seen() == ["jobs.query"] * 3
 
@@ -132,7 +132,7 @@ async def test_a_broken_connection_repeats_the_call_and_not_the_query(
         ("jobs.getQueryResults", {"jobReference": JOB, "totalRows": "1", "rows": [{"f": [{"v": "1"}]}]}),
     ]
     bigquery.script = lambda _: script[len(bigquery.calls) - 1][1]
-    assert await runner.rows(QUERY) == [{"n": 1}]
+    assert (await runner.rows(QUERY)).rows == [{"n": 1}]
     assert bigquery.seen() == [what for what, _ in script]
     assert bigquery.calls[0].body["requestId"] != bigquery.calls[1].body["requestId"]
 

@@ -160,7 +160,7 @@ async def test_a_value_of_every_type_comes_as_the_runner_promises(bigquery: Rest
     )
     bigquery.script = lambda _: answer_of(*columns)
     runner = bigquery.runner()
-    (row,) = await runner.rows(QUERY)
+    (row,) = (await runner.rows(QUERY)).rows
     runner.close()
     assert bytes(row.pop("json")) == b'{"n":1.50,"n2":1e400}'
     assert row == {
@@ -210,7 +210,7 @@ async def test_a_long_query_and_a_long_answer_are_read_to_the_end(bigquery: Rest
 
     bigquery.script = script
     runner = bigquery.runner()
-    assert await runner.rows(QUERY) == [{"n": 1}, {"n": 2}]
+    assert (await runner.rows(QUERY)).rows == [{"n": 1}, {"n": 2}]
     runner.close()
     runner._cancelling.shutdown()
     assert "fields" in bigquery.calls[-1].parameters  # the last page says nothing of the job's state

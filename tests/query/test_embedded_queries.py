@@ -60,7 +60,7 @@ async def test_cancelled_queries_are_interrupted(queries: Queries) -> None:
     async with asyncio.timeout(30):
         assert await waiting == [{"n": 1}]
         assert await asyncio.gather(*tasks, return_exceptions=True) != []
-        assert await asyncio.gather(*(queries.rows(ONE) for _ in range(10))) == [[{"n": 1}]] * 10
+        assert [each.rows for each in await asyncio.gather(*(queries.rows(ONE) for _ in range(10)))] == [[{"n": 1}]] * 10
     assert all(task.cancelled() for task in tasks)
 
 
@@ -71,7 +71,7 @@ async def test_a_query_that_is_cancelled_in_the_queue_never_begins(queries: Quer
     for task in reversed(tasks):  # the one that waits first
         task.cancel()
     async with asyncio.timeout(30):
-        assert await queries.rows(ONE) == [{"n": 1}]
+        assert (await queries.rows(ONE)).rows == [{"n": 1}]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_an_export_that_is_closed_ends_in_the_store_too(queries: Queries) 
     export = queries.arrow(numbers(3_000_000))
     assert await anext(export)
     await export.aclose()
-    assert await queries.rows(ONE) == [{"n": 1}]
+    assert (await queries.rows(ONE)).rows == [{"n": 1}]
 
 
 async def test_an_export_that_is_cancelled_is_interrupted(queries: Queries) -> None:
@@ -159,4 +159,4 @@ async def test_an_export_that_is_cancelled_is_interrupted(queries: Queries) -> N
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     async with asyncio.timeout(30):
-        assert await queries.rows(ONE) == [{"n": 1}]
+        assert (await queries.rows(ONE)).rows == [{"n": 1}]

@@ -60,7 +60,7 @@ def test_the_embedded_engine_runs_it(shelf: Shelf, shape: str) -> None:
     """Rendered for DuckDB and with its parameters bound, each query gives the rows after the given place."""
     shelf.put([Put(T0_US, "a"), Put(T0_US + 1, "b")])
     query = Query(sql=SHAPES[shape], parameters={k: v for k, v in _PARAMETERS.items() if f"@{k}" in SHAPES[shape]})
-    keys = [row["delivery_key"] for row in shelf.run(shelf.store.runner.rows(query))]
+    keys = [row["delivery_key"] for row in shelf.run(shelf.store.runner.rows(query)).rows]
     assert keys == _KEYS[shape]
 
 

@@ -1,7 +1,8 @@
 """BigQuery behind the QueryRunner.
 
 runner        threads, and who waits for whom
-jobs          the only maker of jobs: guards, short-query mode, cancelling
+jobs          the only maker of jobs: short-query mode, cancelling
+guards        what each of them carries: limits, labels, typed parameters
 cells         answers -> values
 failures      errors -> what they mean
 storage_read  a result, as Arrow

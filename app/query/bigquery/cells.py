@@ -7,14 +7,15 @@ JSON columns, and so loses how their numbers were written; here they stay the te
 
 from base64 import b64decode
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
+from app.clock import from_epoch_us
+
 _Decode = Callable[[Any], Any]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Field(Protocol):
@@ -66,7 +67,7 @@ def _list_decoder(item: _Decode) -> _Decode:
 
 
 def _timestamp(text: str) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(text))
+    return from_epoch_us(int(text))
 
 
 def _json(text: str) -> msgspec.Raw:

@@ -14,23 +14,21 @@ from typing import Any, cast
 import msgspec
 from google.api_core.exceptions import Conflict, GoogleAPICallError
 from google.api_core.retry import Retry
-from google.cloud.bigquery import Client, DatasetReference, QueryJob, QueryJobConfig, ScalarQueryParameter
+from google.cloud.bigquery import Client, QueryJob, QueryJobConfig
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectionError  # noqa: A004 - requests' own
 
 from app.bigquery import Place
 from app.query.bigquery.cells import row_decoder
 from app.query.bigquery.failures import reason_of
-from app.query.instants import to_datetime
-from app.query.runner import Purpose, Query, Scalar
+from app.query.bigquery.guards import job_config, timeout_s
+from app.query.runner import Answer, Query, Row
 from app.settings import Settings
 
 _FIRST_ANSWER_MS = 2_000
 _HTTP_TIMEOUT_S = 20.0  # of one call; jobs.getQueryResults waits 10 s by itself
 _RETRY_S = 5.0  # of one call; the library's own retries last ten minutes
 _CANCEL_TIMEOUT_S = 5.0
-# An export makes the table of its result before its first byte, and the client who waits for it knows.
-_EXPORT_TIMEOUT_FACTOR = 10
 _log = logging.getLogger("sluice.query")
 
 
@@ -79,49 +77,7 @@ class Run:
         return job
 
 
-def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
-    """Return what a query may read; an export is held to the same as a page."""
-    return settings.look_up_max_bytes_billed if purpose == "look_up" else settings.query_max_bytes_billed
-
-
-def timeout_s(purpose: Purpose, settings: Settings) -> float:
-    """Return how long a query may take."""
-    return settings.query_timeout_s * (_EXPORT_TIMEOUT_FACTOR if purpose == "export" else 1)
-
-
-def job_config(query: Query, place: Place, settings: Settings) -> QueryJobConfig:
-    """Return the configuration of the job of `query`, with all its guards."""
-    config = QueryJobConfig(
-        default_dataset=DatasetReference(place.project, place.dataset),
-        labels={"service": "sluice", "purpose": query.purpose},
-        maximum_bytes_billed=max_bytes_billed(query.purpose, settings),
-        query_parameters=[_parameter(name, value) for name, value in query.parameters.items()],
-        use_legacy_sql=False,
-        # Free, and never stale: BigQuery keeps no result of a table that changed or is being streamed to.
-        use_query_cache=True,
-    )
-    config.job_timeout_ms = round(timeout_s(query.purpose, settings) * 1000)
-    return config
-
-
-def _parameter(name: str, value: Scalar) -> ScalarQueryParameter:
-    match value:
-        case bool():
-            return ScalarQueryParameter(name, "BOOL", value)
-        case int() if name.endswith("_us"):
-            # Spelled out here: the library's own text of a datetime has no leading zeros in the year 1.
-            return ScalarQueryParameter(name, "TIMESTAMP", to_datetime(value).isoformat(sep=" "))
-        case int():
-            return ScalarQueryParameter(name, "INT64", value)
-        case float():
-            return ScalarQueryParameter(name, "FLOAT64", value)
-        case bytes():
-            return ScalarQueryParameter(name, "BYTES", value)  # type: ignore[arg-type] # the library encodes it
-        case str():
-            return ScalarQueryParameter(name, "STRING", value)
-
-
-def run_for_rows(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> list[dict[str, Any]]:
+def run_for_rows(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> Answer:
     """Run `query` in short-query mode and return its rows. Blocks; raises what the client library raises.
 
     Raises:
@@ -148,8 +104,42 @@ def run_for_rows(client: Client, query: Query, place: Place, settings: Settings,
     # known, and a query that has begun twice is a query read twice. What asks for its job and its pages is repeated by
     # _Watch, and where that is in vain it is a RetryError, after which nothing begins anew.
     found = _briefly(_is_broken_connection)(ask)()
-    decode: Callable[[dict[str, Any]], dict[str, Any]] = row_decoder(found.schema)
-    return [decode(row) for page in found.pages for row in page.raw_page.get("rows", ())]
+    rows, size_bytes, cut = _fetched(found, row_decoder(found.schema), query.max_bytes)
+    return Answer(rows, found.total_bytes_processed, size_bytes, cut)
+
+
+def _fetched(
+    found: Any, decode: Callable[[dict[str, Any]], dict[str, Any]], max_bytes: int | None
+) -> tuple[list[Row], int, bool]:
+    """Return the rows of an answer, as far as their text comes to `max_bytes`; its bytes; whether there are more."""
+    rows: list[Row] = []
+    total_bytes = 0
+    for page in found.pages:  # each of them 10 MB at most, and fetched when it is its turn
+        for row in page.raw_page.get("rows", ()):
+            if max_bytes is not None:
+                row_bytes = len(str(row))
+                if total_bytes + row_bytes > max_bytes and rows:
+                    return rows, total_bytes, True
+                total_bytes += row_bytes
+            rows.append(decode(row))
+    return rows, total_bytes, False
+
+
+def dry_run(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> int | None:
+    """Return how many bytes `query` would read, at most. Blocks, raises as above."""
+    config = job_config(query, place, settings)
+    config.dry_run = True
+    job = client.query(
+        query.sql,
+        job_config=config,
+        location=place.location,
+        project=place.project,
+        retry=_Watch(client, run, _is_transient),
+        job_retry=None,
+        timeout=_HTTP_TIMEOUT_S,
+    )
+    found: int | None = job.total_bytes_processed
+    return found
 
 
 def run_for_table(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> str:

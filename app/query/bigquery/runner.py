@@ -10,18 +10,18 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from google.cloud.bigquery import Client
 
 from app.bigquery import Access
 from app.clock import Clock
-from app.query.bigquery import jobs
+from app.query.bigquery import guards, jobs
 from app.query.bigquery.failures import query_error
 from app.query.bigquery.jobs import Run
 from app.query.bigquery.storage_read import read_table
 from app.query.instants import HOUR_US, SECOND_US
-from app.query.runner import Query, QueryError, QueryTimeoutError, StoreBusyError
+from app.query.runner import Answer, Query, QueryError, QueryTimeoutError, StoreBusyError
 from app.settings import Settings
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
@@ -34,6 +34,9 @@ class BigQueryRunner:
 
     # A query bills at least 10 MB a table, and the tables have a partition an hour: less is not cheaper.
     first_slice_us = HOUR_US
+    export_rows = None  # a job's result is a table, which is read as a stream
+    poll_s = 2.0
+    open_ttl_s = 1.0
 
     def __init__(self, access: Access, settings: Settings, clock: Clock) -> None:
         self._access, self._settings, self._clock = access, settings, clock
@@ -43,9 +46,17 @@ class BigQueryRunner:
         self._cancelling = ThreadPoolExecutor(2, thread_name_prefix="bigquery-cancel")
         self._bounded: Client | None = None
 
-    async def rows(self, query: Query) -> list[dict[str, Any]]:
-        """Return all rows of `query`, in its order."""
+    async def rows(self, query: Query) -> Answer:
+        """Return the rows of `query`, in its order."""
         return await self._run(query, jobs.run_for_rows)
+
+    async def estimate_bytes(self, query: Query) -> int | None:
+        """Return what BigQuery says the query would read, at most: a dry run, which is free."""
+        return await self._run(query, jobs.dry_run)
+
+    def version(self, table: str) -> int:
+        """Return 0: other instances store rows, too, and nobody hears of those."""
+        return 0
 
     def horizon_us(self, table: str) -> int:
         """Return now less the settle time: no instance commits an older stamp any more."""
@@ -70,7 +81,7 @@ class BigQueryRunner:
 
     async def _run(self, query: Query, how: Callable[..., _Result]) -> _Result:
         """Run `how` in a thread; when its caller gives up or the time is over, its job is cancelled."""
-        run, timeout_s = Run(), jobs.timeout_s(query.purpose, self._settings)
+        run, timeout_s = Run(), guards.timeout_s(query.purpose, self._settings)
         work = self._threads.submit(self._in_thread, how, query, run)
         try:
             async with asyncio.timeout(timeout_s):
@@ -113,8 +124,8 @@ class BigQueryRunner:
         named: QueryError | None = query_error(
             failure,
             self._access.place,
-            limit_bytes=jobs.max_bytes_billed(query.purpose, self._settings),
-            timeout_s=jobs.timeout_s(query.purpose, self._settings),
+            limit_bytes=guards.max_bytes_billed(query.purpose, self._settings),
+            timeout_s=guards.timeout_s(query.purpose, self._settings),
         )
         if named is not None:
             raise named from failure

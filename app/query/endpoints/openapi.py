@@ -1,6 +1,11 @@
-"""What the OpenAPI document says about the routes of the query side; their parameters are read by `params`."""
+"""What the OpenAPI document says about the routes of the query side; their parameters are read by `params`.
 
-from collections.abc import Callable, Mapping
+A route hands `operation_type(parameters, response)` to the framework as its operation class. The answers are made
+by `page_response` and `versions_response`, or by `answer` for anything else (several media types, binary ones, an
+event stream). What all routes have in common (tokens, problems and their examples) is added by app.reference.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +21,8 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec import Parameter as OpenAPIParameter
 from litestar.openapi.spec.enums import OpenAPIFormat
 
-from app.query.params.page import Parameter
+from app.query.formats.negotiation import MEDIA_TYPES
+from app.query.params.collector import Parameter
 from app.schema.columns import Column, Kind, Mode
 
 _SCHEMAS: dict[Kind, Callable[[], Schema]] = {
@@ -31,19 +37,108 @@ _SCHEMAS: dict[Kind, Callable[[], Schema]] = {
     Kind.TIME: lambda: Schema(type=OpenAPIType.STRING, description="A time of day without an offset."),
     Kind.JSON: Schema,
 }
-_HEADERS = {
+
+# What an answer may carry beside its body; a route names those that it sends.
+HEADERS: dict[str, str] = {
     "Link": 'The next page as a URL relative to this one: `<…>; rel="next"`. Missing at the window\'s end.',
     "Sluice-Next-Cursor": "As `next_cursor`. Missing at the window's end.",
     "Sluice-Resume-Cursor": "As `resume_cursor`.",
+    "ETag": "Sent back as `If-None-Match`, it is answered with 304 while nothing has changed.",
+    "Cache-Control": "How long the caller, and nobody between, may keep the answer.",
+    "Vary": "The request headers that the answer depends on.",
+    "Sluice-Count": "As `count`: a number, then `;relation=eq`, or `;relation=gte` where it is at least so many.",
+    "Sluice-Cache": "`hit`, `miss`, `joined` (to the same question of another caller) or `bypass`.",
+    "Sluice-Bytes-Processed": "What the query read, in bytes, where the store says it.",
+    "Server-Timing": "Where the time went.",
+}
+PAGE_HEADERS = tuple(HEADERS)
+NOT_MODIFIED = OpenAPIResponse(description="What the caller has, by its `If-None-Match`, is still so. No body.")
+ARROW, CSV, EVENTS = "application/vnd.apache.arrow.stream", "text/csv", "text/event-stream"
+_BODIES: dict[str, str] = {
+    ARROW: "An Arrow IPC stream.",
+    CSV: "RFC 4180: a header line, then a line a record.",
+    EVENTS: "Server-sent events.",
 }
 
 
+class Literally(Schema):
+    """A JSON Schema or an example, put into the document as it stands: the framework leaves out what is null."""
+
+    def __init__(self, data: Any) -> None:
+        super().__init__()
+        self._data = data
+
+    def to_schema(self) -> Any:
+        """Return what it stands for."""
+        return self._data
+
+
+def inlined_schema(type_: type[msgspec.Struct]) -> Literally:
+    """Return the JSON Schema of a Struct, with the ones inside it in their places."""
+    (schema,), definitions = msgspec.json.schema_components([type_], ref_template="{name}")
+
+    def inlined(part: Any) -> Any:
+        match part:
+            case {"$ref": str(name)}:
+                return inlined(definitions[name])
+            case dict():
+                return {key: inlined(value) for key, value in part.items()}
+            case list():
+                return [inlined(value) for value in part]
+            case _:
+                return part
+
+    return Literally(inlined(schema))
+
+
+def answer(
+    description: str,
+    contents: Mapping[str, Schema | None],
+    *,
+    headers: Iterable[str] = (),
+    examples: Mapping[str, Any] | None = None,
+) -> OpenAPIResponse:
+    """Describe an answer in the media types that are the keys of `contents`, with an example of each in `examples`.
+
+    None in place of a schema is a body that JSON Schema cannot describe: binary, CSV, an event stream.
+    """
+    examples = examples or {}
+    return OpenAPIResponse(
+        description=description,
+        headers={
+            name: OpenAPIHeader(description=HEADERS[name], schema=Schema(type=OpenAPIType.STRING)) for name in headers
+        },
+        content={
+            _bare(media_type): OpenAPIMediaType(
+                schema=schema or _body_schema(_bare(media_type)), example=_literal(examples.get(media_type))
+            )
+            for media_type, schema in contents.items()
+        },
+    )
+
+
+def _literal(example: Any) -> Literally | None:
+    return None if example is None else Literally(example)
+
+
+def _bare(media_type: str) -> str:
+    """Return a media type without its parameters: those of an answer may be others."""
+    return media_type.partition(";")[0]
+
+
+def _body_schema(media_type: str) -> Schema:
+    text = _BODIES.get(media_type)
+    return Schema(description=text) if media_type == ARROW else Schema(type=OpenAPIType.STRING, description=text)
+
+
 def row_schema(columns: tuple[Column, ...]) -> Schema:
-    """Return the JSON Schema of a row as it is served: every column is there, null where it has no value."""
+    """Return the JSON Schema of a row as it is served.
+
+    Every column is there, null where it has no value; but none is required, as `fields` may have named fewer.
+    """
     return Schema(
         type=OpenAPIType.OBJECT,
         properties={column.name: _column_schema(column) for column in columns},
-        required=[column.name for column in columns],
     )
 
 
@@ -57,8 +152,13 @@ def _column_schema(column: Column) -> Schema:
     return item
 
 
-def page_response(row: Schema) -> OpenAPIResponse:
-    """Describe a page of rows."""
+def page_response(
+    row: Schema, example_row: dict[str, Any] | None = None, *, instead: Iterable[Schema] = ()
+) -> OpenAPIResponse:
+    """Describe a page of rows: a document of its own as JSON, the rows alone in every other format.
+
+    `instead` are JSON documents that a parameter may ask for in place of a page, such as an explanation.
+    """
     instant = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME)
     page = Schema(
         type=OpenAPIType.OBJECT,
@@ -85,26 +185,24 @@ def page_response(row: Schema) -> OpenAPIResponse:
         required=["records", "next_cursor", "resume_cursor", "window", "poll_after"],
     )
     example: dict[str, Any] = {
-        "records": [],
+        "records": [] if example_row is None else [example_row],
         "next_cursor": None,
         "resume_cursor": "q1nDpJcBp3JlY29yZHPC0wAGSVVhPUAAwMCg",
         "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T12:00:00Z"},
         "poll_after": 1,
     }
-    return OpenAPIResponse(
-        description="A page of records, in the order of (`ingest_time`, `delivery_key`).",
-        headers={
-            name: OpenAPIHeader(description=text, schema=Schema(type=OpenAPIType.STRING))
-            for name, text in _HEADERS.items()
-        },
-        content={
-            "application/json": OpenAPIMediaType(schema=page, example=example),
-            "application/x-ndjson": OpenAPIMediaType(schema=row),
-        },
+    others = list(instead)
+    document = Schema(any_of=[page, *others]) if others else page
+    schemas = {MEDIA_TYPES["json"]: document, MEDIA_TYPES["ndjson"]: row}
+    return answer(
+        "A page of records, in the order of (`ingest_time`, `delivery_key`). As NDJSON, each line is one record.",
+        {media_type: schemas.get(media_type) for media_type in MEDIA_TYPES.values()},
+        headers=PAGE_HEADERS,
+        examples={MEDIA_TYPES["json"]: example, MEDIA_TYPES["ndjson"]: example_row},
     )
 
 
-def versions_response(row: Schema) -> OpenAPIResponse:
+def versions_response(row: Schema, example_row: dict[str, Any] | None = None) -> OpenAPIResponse:
     """Describe the answer of a look-up by id."""
     versions = Schema(
         type=OpenAPIType.OBJECT,
@@ -114,45 +212,61 @@ def versions_response(row: Schema) -> OpenAPIResponse:
         },
         required=["records", "complete"],
     )
-    either = Schema(one_of=[row, versions])
-    return OpenAPIResponse(
-        description="The latest version of the record; with `versions=all`, all of them.",
-        content={"application/json": OpenAPIMediaType(schema=either)},
+    return answer(
+        "The latest version of the record; with `versions=all`, all of them.",
+        {MEDIA_TYPES["json"]: Schema(any_of=[row, versions])},
+        headers=("Cache-Control", "Server-Timing"),
+        examples={MEDIA_TYPES["json"]: example_row},
     )
 
 
 def operation_type(
-    parameters: Mapping[str, Parameter], response: OpenAPIResponse | None = None, *, path: str | None = None
+    parameters: Mapping[str, Parameter],
+    response: OpenAPIResponse | None = None,
+    *,
+    path: str | None = None,
+    responses: Mapping[int, OpenAPIResponse] | None = None,
+    example: Any = None,
 ) -> type[Operation]:
-    """Return the class of an operation with these query parameters, this answer and, maybe, a path parameter."""
+    """Return the class of an operation with these query parameters and, maybe, a path parameter.
+
+    `response` is its answer of status 200; `responses` are further ones by status, such as `{304: NOT_MODIFIED}`.
+    Without a `response` the framework describes it by the handler's annotation, and `example` is one of it.
+    """
     documented = [
         OpenAPIParameter(
             name=name,
             param_in="query",
             description=parameter.description,
-            schema=Schema(**_schema_fields(parameter.schema)),
-            example=parameter.example,
+            schema=Literally(parameter.schema),
+            example=_example(parameter),
         )
         for name, parameter in parameters.items()
     ]
     if path is not None:
-        text = Schema(type=OpenAPIType.STRING)
+        text = Literally({"type": "string", "minLength": 1})
         documented.insert(0, OpenAPIParameter(name=path, param_in="path", required=True, schema=text))
+    answers = {str(status): described for status, described in (responses or {}).items()}
+    if response is not None:
+        answers["200"] = response
 
     @dataclass
     class Documented(Operation):
         def __post_init__(self) -> None:
             self.parameters = list(documented)
-            if response is not None and self.responses is not None:
-                self.responses["200"] = response
+            self.responses = {**(self.responses or {}), **answers}
+            derived = self.responses.get("200")
+            if response is None and isinstance(derived, OpenAPIResponse) and derived.content:
+                derived.content[MEDIA_TYPES["json"]].example = _literal(example)
 
     return Documented
 
 
-def _schema_fields(schema: dict[str, Any]) -> dict[str, Any]:
-    fields = dict(schema)
-    fields["type"] = OpenAPIType(fields["type"])
-    return fields
+def _example(parameter: Parameter) -> Any:
+    """Return the example as the parameter's own type, not as the text that stands in a URL."""
+    if parameter.schema.get("type") in {"integer", "number", "boolean"}:
+        return msgspec.json.decode(parameter.example)
+    return parameter.example
 
 
 class ProblemEntry(msgspec.Struct, frozen=True):

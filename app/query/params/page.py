@@ -1,75 +1,29 @@
-"""The query parameters: what each means, and how its text becomes a value or an error that helps."""
+"""What a request for a page, or for one record, asks for."""
 
-import difflib
+import math
 import re
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
-from urllib.parse import parse_qsl
+from collections.abc import Mapping
+from typing import Literal, cast
 
 import msgspec
 
-from app.errors import FieldError, ProblemError
+from app.query.formats.negotiation import Format
 from app.query.instants import DAY_US, HOUR_US, clamp, parse_instant, to_text
+from app.query.params.catalogue import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    MAX_WAIT_S,
+    PAGE_PARAMETERS,
+    RECORD_PARAMETERS,
+)
+from app.query.params.collector import Parameters, flag, one_of
+from app.query.params.fields import parse_fields
+from app.query.params.filters import Condition, in_order
+from app.schema.columns import Column
+from app.schema.filters import FilterField
 
-MAX_LIMIT = 1000
-DEFAULT_LIMIT = 100
-Format = Literal["json", "ndjson"]
-_SHOWN_LENGTH = 100  # of a caller's own text, in an error
-_MAX_ERRORS = 20  # in one answer
-_DETAILED = 3  # of them in `detail`
-_Value = TypeVar("_Value")
-
-
-class Parameter(msgspec.Struct, frozen=True):
-    """A parameter as the documentation and the errors show it; `schema` is its JSON Schema."""
-
-    description: str
-    example: str
-    schema: dict[str, Any]
-
-
-PAGE_PARAMETERS: dict[str, Parameter] = {
-    "since": Parameter(
-        "Start of the window, inclusive, on `ingest_time`: RFC 3339 with an offset, a negative ISO 8601 duration "
-        "(`-PT15M`, `-P1DT2H`), or `now`. Digits after the sixth decimal of a second are dropped.",
-        "-PT15M",
-        {"type": "string", "default": "-PT1H"},
-    ),
-    "until": Parameter(
-        "End of the window, exclusive, written as `since` is. Without it, and at most: the settled horizon, before "
-        "which no record can appear any more.",
-        "2026-01-31T12:00:00Z",
-        {"type": "string"},
-    ),
-    "cursor": Parameter(
-        "Where to go on: a `next_cursor` (the same window) or a `resume_cursor` (whatever is new). It carries the "
-        "window, so `since` and `until` are left out; `limit` and `format` may change.",
-        "the next_cursor of the page before",
-        {"type": "string"},
-    ),
-    "limit": Parameter(
-        f"Records per page, at least 1; more than {MAX_LIMIT} counts as {MAX_LIMIT}.",
-        "500",
-        {"type": "integer", "minimum": 1, "default": DEFAULT_LIMIT},
-    ),
-    "order": Parameter(
-        "`asc`, oldest first, or `desc`.",
-        "desc",
-        {"type": "string", "enum": ["asc", "desc"], "default": "asc"},
-    ),
-    "format": Parameter(
-        "`json`, one document, or `ndjson`, one record a line with the cursors in headers. Goes before `Accept`.",
-        "ndjson",
-        {"type": "string", "enum": ["json", "ndjson"]},
-    ),
-}
-RECORD_PARAMETERS: dict[str, Parameter] = {
-    "versions": Parameter(
-        "`latest`, the record alone, or `all`, every version of it, newest first.",
-        "all",
-        {"type": "string", "enum": ["latest", "all"], "default": "latest"},
-    ),
-}
+Count = Literal["none", "capped", "exact"]
+_RELATIVE = re.compile(r"now|[+-]?[Pp].*")
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -79,162 +33,162 @@ class Window(msgspec.Struct, frozen=True):
     until_us: int
 
 
+class Now(msgspec.Struct, frozen=True):
+    """When a request is answered.
+
+    `now_us` is what relative times count from, `horizon_us` how far the table is settled, and `latest_us` what lies
+    beyond every row there is: instances' clocks differ.
+    """
+
+    now_us: int
+    horizon_us: int
+    latest_us: int
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What is read: a table's columns, which of its fields may be filtered by, and the longest window."""
+
+    columns: tuple[Column, ...]
+    fields: Mapping[str, FilterField]
+    max_window_days: int
+
+
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The page that is asked for. `window` counts when there is no `cursor`; None means not said."""
+    """The page that is asked for.
 
-    window: Window
-    cursor: str | None
-    descending: bool | None
-    limit: int
-    format: Format | None
+    Its window, which counts when there is no `cursor`, begins at `since_us` and ends at `until_us`, or else, and at the
+    latest, where the table is settled. `is_fixed` says that both ends were named as instants. `descending` and
+    `format` are None where nothing was said; `limit` is None for everything.
+    """
 
-
-class _Parameters:
-    """The parameters of one request; collects what is wrong with any of them."""
-
-    def __init__(self, query: str, known: dict[str, Parameter]) -> None:
-        self._known = known
-        self.errors: list[FieldError] = []
-        self.members: dict[str, Any] = {}
-        self._texts: dict[str, str] = {}
-        for name, text in parse_qsl(query, keep_blank_values=True):
-            if len(self.errors) >= _MAX_ERRORS:
-                break  # it is refused anyhow
-            if name not in known:
-                self._refuse_unknown(name)
-            elif name in self._texts:
-                self.refuse(name, "is given more than once")
-            else:
-                self._texts[name] = text
-
-    def text(self, name: str) -> str | None:
-        return self._texts.get(name)
-
-    def value(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
-        """Return the parameter's value; `default` when it is missing or wrong."""
-        text = self._texts.get(name)
-        if text is None:
-            return default
-        try:
-            return parse(text)
-        except ValueError as error:
-            self.refuse(name, f"{_shown(text)}: {error}")
-            return default
-
-    def refuse(self, name: str, message: str, example: str | None = None) -> None:
-        self._refuse(FieldError(name=name, message=message, example=example or self._known[name].example))
-
-    def _refuse(self, error: FieldError) -> None:
-        if len(self.errors) < _MAX_ERRORS:
-            self.errors.append(error)
-
-    def _refuse_unknown(self, name: str) -> None:
-        close = difflib.get_close_matches(name[:_SHOWN_LENGTH], self._known, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}"
-        self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))
-
-    def check(self) -> None:
-        """Raise the errors that were collected, all at once."""
-        if self.errors:
-            told = [f"{error.name}: {error.message}" for error in self.errors[:_DETAILED]]
-            more = ["and more, see `errors`"] if len(self.errors) > _DETAILED else []
-            raise ProblemError(
-                "invalid_parameter", "; ".join(told + more), errors=tuple(self.errors), members=self.members
-            )
+    since_us: int
+    until_us: int | None = None
+    is_fixed: bool = False
+    cursor: str | None = None
+    descending: bool | None = None
+    limit: int | None = DEFAULT_LIMIT
+    columns: tuple[Column, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    count: Count = "none"
+    latest: bool = False
+    wait_s: float = 0.0
+    format: Format | None = None
+    csv_guard: bool = False
+    end: bool = False
+    explain: bool = False
 
 
-def parse_page_request(query: str, *, now_us: int, horizon_us: int, max_window_days: int) -> PageRequest:
-    """Read the parameters of a page from the query string; relative times count from `now_us`.
+def parse_page_request(query: str, subject: Subject, now: Now) -> PageRequest:
+    """Read the parameters of a page from the query string.
 
     Raises:
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
     """
-    given = _Parameters(query, PAGE_PARAMETERS)
-    cursor = given.text("cursor")
-    order = given.value("order", _one_of("asc", "desc"), "")
+    given = Parameters(query, PAGE_PARAMETERS, subject.fields)
+    order = given.value("order", one_of("asc", "desc"), "")
+    latest = given.value("freshness", one_of("settled", "latest"), "settled") == "latest"
+    edge_us = now.latest_us if latest else now.horizon_us
+    since_us, until_us = _ends(given, now, edge_us=edge_us, max_window_days=subject.max_window_days)
     page = PageRequest(
-        window=_window(given, now_us, horizon_us, max_window_days),
-        cursor=cursor,
+        since_us=since_us,
+        until_us=until_us,
+        is_fixed=_is_absolute(given.text("since")) and _is_absolute(given.text("until")),
+        cursor=given.text("cursor"),
         descending=order == "desc" if order else None,
-        limit=given.value("limit", _limit, DEFAULT_LIMIT),
-        format=given.value("format", _format, None),
+        limit=given.value("limit", _limit, cast("int | None", DEFAULT_LIMIT)),
+        columns=given.value("fields", lambda text: parse_fields(subject.columns, text), subject.columns),
+        conditions=in_order(given.conditions),
+        count=cast("Count", given.value("count", one_of("none", "capped", "exact"), "none")),
+        latest=latest,
+        wait_s=given.value("wait", _wait, 0.0),
+        format=cast("Format | None", given.value("format", one_of("json", "ndjson", "csv", "arrow"), "") or None),
+        csv_guard=given.value("csv_guard", flag, default=False),
+        end=given.value("end", flag, default=False),
+        explain=given.value("explain", flag, default=False),
     )
+    _check_together(given, page)
     given.check()
     return page
 
 
-def parse_versions(query: str) -> bool:
-    """Read the parameters of a look-up by id; return whether all versions are asked for.
+def parse_record_request(query: str, columns: tuple[Column, ...]) -> tuple[bool, tuple[Column, ...]]:
+    """Read the parameters of a look-up by id: whether all versions are asked for, and which columns are served.
 
     Raises:
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
     """
-    given = _Parameters(query, RECORD_PARAMETERS)
-    versions = given.value("versions", _one_of("latest", "all"), "latest")
+    given = Parameters(query, RECORD_PARAMETERS)
+    versions = given.value("versions", one_of("latest", "all"), "latest")
+    served = given.value("fields", lambda text: parse_fields(columns, text), columns)
     given.check()
-    return versions == "all"
+    return versions == "all", served
 
 
-def parse_nothing(query: str) -> None:
-    """Check that there are no parameters.
-
-    Raises:
-        ProblemError: `invalid_parameter`, naming those there are.
-    """
-    names = [name[:_SHOWN_LENGTH] for name, _ in parse_qsl(query, keep_blank_values=True)]
-    if names:
-        errors = tuple(FieldError(name=name, message="there are no parameters here") for name in names[:_MAX_ERRORS])
-        told = ", ".join(names[:_DETAILED]) + (", …" if len(names) > _DETAILED else "")
-        raise ProblemError("invalid_parameter", f"there are no parameters here, not {told}", errors=errors)
+def read_window(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> Window:
+    """Resolve the window: relative times become instants, and it ends at `edge_us` at the latest."""
+    since_us, until_us = _ends(given, now, edge_us=edge_us, max_window_days=max_window_days)
+    return Window(since_us, max(since_us, edge_us if until_us is None else min(until_us, edge_us)))
 
 
-def _window(given: _Parameters, now_us: int, horizon_us: int, max_window_days: int) -> Window:
-    """Resolve the window: relative times become instants, and it ends at the settled horizon at the latest."""
+def _ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> tuple[int, int | None]:
+    """Return where the window begins and, if that was said, ends, which may be later than what can be read yet."""
+    nothing = now.now_us, None
     if given.text("cursor") is not None:
         for name in ("since", "until"):
             if given.text(name) is not None:
                 given.refuse(name, "the cursor carries the window; leave this out, or the cursor")
-        return Window(now_us, now_us)
+        return nothing
     seen = len(given.errors)
-    since_us = given.value("since", lambda text: parse_instant(text, now_us), clamp(now_us - HOUR_US))
-    asked_us = given.value("until", lambda text: parse_instant(text, now_us), None)
+    since_us = given.value("since", lambda text: parse_instant(text, now.now_us), clamp(now.now_us - HOUR_US))
+    asked_us = given.value("until", lambda text: parse_instant(text, now.now_us), None)
     if len(given.errors) > seen:
-        return Window(now_us, now_us)
+        return nothing
     if asked_us is not None and since_us > asked_us:
         default = "" if given.text("since") is not None else " (by default an hour ago)"
         given.refuse("since", f"{to_text(since_us)}{default} is later than until, {to_text(asked_us)}")
-        return Window(now_us, now_us)
-    until_us = max(since_us, horizon_us if asked_us is None else min(asked_us, horizon_us))
+        return nothing
     longest_us = max_window_days * DAY_US
-    if until_us - since_us > longest_us:
+    if (edge_us if asked_us is None else min(asked_us, edge_us)) - since_us > longest_us:
         given.members["max_window_days"] = max_window_days
         message = f"a window spans at most {max_window_days} days; with this since, end it there or earlier"
         given.refuse("until", message, to_text(clamp(since_us + longest_us)))
-    return Window(since_us, until_us)
+    return since_us, asked_us
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…")
+def _check_together(given: Parameters, page: PageRequest) -> None:
+    """Refuse what has no meaning together, rather than pass over it."""
+    if page.limit is None and page.format == "json" and not page.explain:
+        given.refuse("format", "limit=all is a stream, and one JSON document is none", "ndjson")
+    if page.limit is None and page.wait_s:
+        given.refuse("wait", "limit=all reads what there is; leave one of them out", "0")
+    if page.wait_s and page.descending:
+        given.refuse("wait", "newest first there is nothing to wait for; leave order out", "0")
+    if page.end and page.limit is not None:
+        given.refuse("end", "is for limit=all; a page says by next_cursor whether there is more", "false")
+    if page.end and page.format == "arrow":
+        given.refuse("end", "an Arrow stream has a mark of its end by itself", "false")
 
 
-def _one_of(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"expected {' or '.join(words)}")
-        return text
-
-    return parse
+def _is_absolute(text: str | None) -> bool:
+    return text is not None and not _RELATIVE.fullmatch(text)
 
 
-def _format(text: str) -> Format | None:
-    return "ndjson" if _one_of("json", "ndjson")(text) == "ndjson" else "json"
-
-
-def _limit(text: str) -> int:
+def _limit(text: str) -> int | None:
+    if text == "all":
+        return None
     if not re.fullmatch("-?[0-9]+", text):
-        raise ValueError(f"expected a whole number from 1 to {MAX_LIMIT}")
+        raise ValueError(f"expected a whole number from 1 to {MAX_LIMIT}, or all")
     if text.startswith("-") or not text.strip("0"):
         raise ValueError("at least 1")
     digits = text.lstrip("0")
     return MAX_LIMIT if len(digits) > 9 else min(int(digits), MAX_LIMIT)
+
+
+def _wait(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= MAX_WAIT_S or "_" in text:
+        raise ValueError(f"expected seconds, from 0 to {MAX_WAIT_S}")
+    return seconds

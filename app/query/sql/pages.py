@@ -7,31 +7,45 @@ only: numbering every row of the look-back instead took five to eight times as l
 ten minutes, though less where they were sparse (docs/decisions/0004-what-a-copy-is.md).
 """
 
+from collections.abc import Sequence
+
+from app.query.params.filters import Condition
+from app.query.sql.conditions import where_clause
+from app.query.sql.originals import columns_text
 from app.schema.table import Table
 
 IS_COPY = "_sluice_is_copy"
 CANDIDATES = "_sluice_candidates"
 
 
-def page_sql(table: Table, *, descending: bool, after: bool) -> str:
-    """Return the query of the next rows of a slice, in the order of the feed.
+def page_sql(
+    table: Table,
+    *,
+    descending: bool,
+    after: bool,
+    columns: Sequence[str] | None = None,
+    conditions: Sequence[Condition] = (),
+) -> str:
+    """Return the query of the next rows of a slice that meet `conditions`, in the order of the feed.
 
-    The columns are the table's, then IS_COPY and CANDIDATES, the number of rows that were looked at. The last of
-    those is returned even when it is a copy, so that the reader knows how far they reached.
+    The columns are those named (`ingest_time` and `delivery_key` must be among them), or the table's; then IS_COPY
+    and CANDIDATES, the number of rows that were looked at. The last of those is returned even when it is a copy, so
+    that the reader knows how far they reached.
 
     Parameters: @from_us and @to_us bound the slice, @lookback_from_us is the look-back before it and
     @lookback_micros its length, @candidates is how many rows to look at and @row_limit how many to return; with
-    `after`, @after_us and @after_key are the last row read.
+    `after`, @after_us and @after_key are the last row read; and those of the conditions.
     """
+    names = columns or [column.name for column in table.columns]
     direction, beyond = (" DESC", "<") if descending else ("", ">")
     beyond_last = f"""
     AND (`ingest_time` {beyond} @after_us OR (`ingest_time` = @after_us AND `delivery_key` {beyond} @after_key))"""
     return f"""\
 WITH candidate AS (
-  SELECT {_columns(table)}
+  SELECT {columns_text(names)}
   FROM `{table.name}`
   WHERE `ingest_time` >= @from_us
-    AND `ingest_time` < @to_us{beyond_last if after else ""}
+    AND `ingest_time` < @to_us{beyond_last if after else ""}{where_clause(conditions)}
   ORDER BY `ingest_time`{direction}, `delivery_key`{direction}
   LIMIT @candidates
 ), copies AS (
@@ -43,7 +57,7 @@ WITH candidate AS (
     AND earlier.`ingest_time` < candidate.`ingest_time`
     AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
 )
-SELECT {_columns(table, "candidate.")},
+SELECT {columns_text(names, "candidate.")},
   copies.`delivery_key` IS NOT NULL AS `{IS_COPY}`,
   COUNT(*) OVER () AS `{CANDIDATES}`
 FROM candidate
@@ -53,36 +67,6 @@ QUALIFY copies.`delivery_key` IS NULL OR ROW_NUMBER() OVER ({_last_first(descend
 ORDER BY candidate.`ingest_time`{direction}, candidate.`delivery_key`{direction}
 LIMIT @row_limit
 """  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
-
-
-def look_up_sql(table: Table, id_name: str) -> str:
-    """Return the query of the rows of a slice with one id, newest first and without copies.
-
-    There are few such rows, and a copy has its original's id, by which the table is clustered: so all of them
-    are numbered in one scan. Parameters: @id, and @from_us, @to_us, @lookback_from_us, @lookback_micros and
-    @row_limit as in `page_sql`.
-    """
-    previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
-    return f"""\
-WITH original AS (
-  SELECT {_columns(table)}
-  FROM `{table.name}`
-  WHERE `ingest_time` >= @lookback_from_us
-    AND `ingest_time` < @to_us
-    AND `{id_name}` = @id
-  QUALIFY {previous} IS NULL
-    OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
-)
-SELECT {_columns(table, "original.")}
-FROM original
-WHERE original.`ingest_time` >= @from_us
-ORDER BY original.`ingest_time` DESC, original.`delivery_key` DESC
-LIMIT @row_limit
-"""  # noqa: S608 - as above
-
-
-def _columns(table: Table, prefix: str = "") -> str:
-    return ", ".join(f"{prefix}`{column.name}`" for column in table.columns)
 
 
 def _last_first(*, descending: bool) -> str:

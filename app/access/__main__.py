@@ -1,0 +1,134 @@
+"""Make an API key, or check a file of grants: `python -m app.access new-key --name partner-a --scope read`."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from app.access.api_keys import key_hash, new_key
+from app.access.grants import Grant, Granted, GrantRules, GrantsError, make_grants, read_grants
+from app.access.principal import SCOPES
+from app.clock import MICROSECONDS
+from app.query.params.filters import parse_filters
+from app.record import RecordTypeError, load_record_type
+from app.schema.filters import filter_table
+from app.schema.table import records_table
+from app.settings import PREFIX, SettingsError, load_settings
+
+GOOD, WRONG = 0, 2
+_READ = ("RECORD", "API_PRINCIPALS", "PUSH_PRINCIPALS", "REQUESTS_PER_MINUTE")
+_ENVIRONMENT = f"Of the environment it reads {', '.join(PREFIX + name for name in _READ)}."
+
+
+def main(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Do what the arguments say; return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        rules = _rules(environ)
+        return _new_key(options, rules) if options.command == "new-key" else _check(options.file, rules)
+    except (SettingsError, RecordTypeError) as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG
+
+
+def _new_key(options: argparse.Namespace, rules: GrantRules) -> int:
+    if len(dict(options.filter)) != len(options.filter):
+        raise GrantsError("--filter: each field and operator once; several values are FIELD.in=a,b")
+    key = new_key()
+    wanted = {
+        "name": options.name,
+        "key_sha256": key_hash(key),
+        "scopes": options.scope,
+        "filters": dict(options.filter),
+        "requests_per_minute": options.requests_per_minute,
+        "expires": options.expires,
+    }
+    try:
+        entry = msgspec.convert({name: value for name, value in wanted.items() if value is not None}, Grant)
+    except msgspec.ValidationError as error:
+        raise GrantsError(f"{error}, as in --expires 2027-01-01T00:00:00Z") from None
+    make_grants([entry], rules)
+    sys.stderr.write(f"The key of {entry.name}, which is shown here and nowhere else:\n\n")
+    sys.stdout.write(f"{key}\n")
+    sys.stderr.write("\nThe entry for the file that SLUICE_GRANTS_FILE names, which holds the key's hash only:\n\n")
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(entry)).decode() + "\n")
+    return GOOD
+
+
+def _check(path: str, rules: GrantRules) -> int:
+    try:
+        grants = read_grants(Path(path).read_bytes(), rules)
+    except OSError as error:
+        raise GrantsError(f"{path} cannot be read: {error.strerror}") from None
+    except GrantsError as error:
+        raise GrantsError(f"{path}: {error}") from None
+    now_us = datetime.now(UTC).timestamp() * MICROSECONDS
+    sys.stdout.write("".join(_line(granted, now_us) for granted in grants.all()) or "nobody may use /v1\n")
+    return GOOD
+
+
+def _line(granted: Granted, now_us: float) -> str:
+    principal = granted.principal
+    told = [f"{principal.name}: {', '.join(scope for scope in SCOPES if scope in principal.scopes)}"]
+    if principal.filters:
+        told.append("only " + " and ".join(f"{name}={text}" for name, text in principal.filters))
+    limit = principal.requests_per_minute
+    told.append("no limit" if limit is None else f"{limit} requests a minute")
+    if granted.expires_us is not None:
+        expires = datetime.fromtimestamp(granted.expires_us / MICROSECONDS, UTC)
+        told.append(f"{'EXPIRED at' if granted.expires_us <= now_us else 'until'} {expires:%Y-%m-%dT%H:%M:%SZ}")
+    return "; ".join(told) + "\n"
+
+
+def _rules(environ: Mapping[str, str]) -> GrantRules:
+    """Return what grants must agree with, from the settings that say so, whatever the others are."""
+    names = {PREFIX + name for name in _READ}
+    settings = load_settings({name: value for name, value in environ.items() if name in names})
+    fields = filter_table(records_table(load_record_type(settings.record)))
+    return GrantRules(
+        api_principals=settings.api_principals,
+        push_principals=settings.push_principals,
+        requests_per_minute=settings.requests_per_minute,
+        check_filters=partial(parse_filters, fields),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app.access", description="Who may use /v1 (docs/access.md).", epilog=_ENVIRONMENT
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("new-key", help="make an API key, and the grant to paste into the file of grants")
+    make.add_argument("--name", required=True, help="who it is for: a-z, 0-9, `.`, `_` and `-`")
+    make.add_argument("--scope", required=True, action="append", choices=SCOPES, help="may be given several times")
+    make.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        type=_filter,
+        metavar="FIELD=VALUE",
+        help="what it may read of, as in a query: source=a, country.in=NO,SE; may be given several times",
+    )
+    make.add_argument("--requests-per-minute", type=int, metavar="N", help="how often it may read; 0 is no limit")
+    make.add_argument("--expires", metavar="TIME", help="when it ends, such as 2027-01-01T00:00:00Z")
+    check = commands.add_parser("check", help="check a file of grants, and say what each may do", epilog=_ENVIRONMENT)
+    check.add_argument("file", help="the file that SLUICE_GRANTS_FILE names, or is to name")
+    return parser
+
+
+def _filter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, such as source=a")
+    return name, value
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a word
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,52 @@
+"""From the headers of a request to its Principal: by a Google-signed token, or by an API key."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from app.access.api_keys import is_key, key_hash
+from app.access.grants import Granted
+from app.access.grants_file import GrantsInForce
+from app.access.principal import Principal
+from app.auth import TokenVerifier, bearer_token
+from app.clock import MICROSECONDS, Clock
+from app.errors import ProblemError
+
+_Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Callers:
+    """Knows who calls. Grants are looked at on every request, so that one that is gone is gone for open tokens, too.
+
+    `verifier` is one whose list of principals are these grants.
+    """
+
+    def __init__(self, verifier: TokenVerifier, grants: GrantsInForce, clock: Clock) -> None:
+        self._verifier, self._grants, self._clock = verifier, grants, clock
+
+    async def principal(self, headers: _Headers) -> Principal:
+        """Return who sent a request with `headers`.
+
+        Raises:
+            ProblemError: missing_token, invalid_token, forbidden or unavailable.
+        """
+        token = bearer_token(headers)
+        if is_key(token):
+            granted = self._grants.current.by_key.get(key_hash(token))
+            if granted is None:
+                raise ProblemError("invalid_token", "there is no such API key: never given out, mistyped, or withdrawn")
+            if self._is_over(granted):
+                raise ProblemError("invalid_token", f"the API key of {_ended(granted)}")
+            return granted.principal
+        email = await self._verifier.principal(headers)
+        granted = self._grants.current.by_email[email]  # it was there a moment ago, and nothing ran since
+        if self._is_over(granted):
+            raise ProblemError("forbidden", f"the grant of {_ended(granted)}")
+        return granted.principal
+
+    def _is_over(self, granted: Granted) -> bool:
+        return granted.expires_us is not None and self._clock.now_us() >= granted.expires_us
+
+
+def _ended(granted: Granted) -> str:
+    ended = datetime.fromtimestamp((granted.expires_us or 0) / MICROSECONDS, UTC)
+    return f"{granted.principal.name} expired at {ended:%Y-%m-%dT%H:%M:%SZ}"

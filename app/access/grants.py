@@ -1,0 +1,196 @@
+"""Grants: who may do what, read from a JSON document, strictly; docs/access.md shows one. Pure."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, cast
+
+import msgspec
+from msgspec import Meta
+
+from app.access.api_keys import PREFIX, redacted
+from app.access.principal import ALL_SCOPES, SCOPES, Principal, Scope
+from app.settings import SettingsError
+
+CheckFilters = Callable[[Sequence[tuple[str, str]]], object]
+"""Raises ValueError, saying why, where the record type has no such filter; what it returns is not looked at."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_MAX_BYTES = 1024 * 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MAX_ERRORS = 20
+
+
+class GrantsError(SettingsError):
+    """The grants are not valid; the message names each entry and what would be right, and holds no key."""
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An entry as it is written: for an `email` of a Google account, or for the API key of `name`."""
+
+    email: str | None = None
+    name: str | None = None
+    key_sha256: str | None = None
+    scopes: tuple[str, ...] = ()
+    filters: dict[str, str] = {}
+    requests_per_minute: int | None = None
+    expires: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class GrantsDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The document."""
+
+    grants: tuple[Grant, ...]
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """A grant in force: who it makes of the caller, and until when (microseconds since the Unix epoch)."""
+
+    principal: Principal
+    expires_us: int | None = None
+
+
+class Grants(msgspec.Struct, frozen=True):
+    """All grants, by e-mail and by the hash of the API key."""
+
+    by_email: Mapping[str, Granted]
+    by_key: Mapping[str, Granted]
+
+    def all(self) -> list[Granted]:
+        """Return each grant once."""
+        return [*self.by_email.values(), *self.by_key.values()]
+
+
+class GrantRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What grants must agree with. `requests_per_minute` is for those that do not say; 0 is no limit."""
+
+    api_principals: tuple[str, ...] = ()
+    push_principals: tuple[str, ...] = ()
+    requests_per_minute: int = 0
+    check_filters: CheckFilters
+
+
+def read_grants(content: bytes, rules: GrantRules) -> Grants:
+    """Read a document of grants; those who stand in SLUICE_API_PRINCIPALS are added, with every scope.
+
+    Raises:
+        GrantsError: naming every entry that is wrong.
+    """
+    return make_grants(_decoded(content).grants, rules)
+
+
+def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
+    """Check the entries, against `rules` and each other, and put them in force.
+
+    Raises:
+        GrantsError: naming every entry that is wrong.
+    """
+    problems: list[str] = []
+    taken: dict[str, int] = {}
+    for index, grant in enumerate(entries):
+        found = [*_identity_problems(grant, rules), *_extent_problems(grant, rules)]
+        for member in ("email", "name", "key_sha256"):
+            value = getattr(grant, member)
+            first = taken.setdefault(f"{member} {value}", index) if value is not None else index
+            if first != index:
+                found.append(f"grants[{first}] has the same `{member}`; each may stand once")
+        problems += [f"{_label(index, grant)}: {problem}" for problem in found]
+    if problems:
+        more = [f"and {len(problems) - _MAX_ERRORS} more"] if len(problems) > _MAX_ERRORS else []
+        raise GrantsError(redacted("; ".join(problems[:_MAX_ERRORS] + more)))
+    default = rules.requests_per_minute
+    by_email = {email: Granted(Principal(email, ALL_SCOPES, (), default or None)) for email in rules.api_principals}
+    by_email |= {grant.email: _granted(grant, default) for grant in entries if grant.email is not None}
+    by_key = {grant.key_sha256: _granted(grant, default) for grant in entries if grant.key_sha256 is not None}
+    return Grants(by_email, by_key)
+
+
+def _granted(grant: Grant, default_limit: int) -> Granted:
+    limit = default_limit if grant.requests_per_minute is None else grant.requests_per_minute
+    principal = Principal(
+        name=grant.email or grant.name or "",
+        scopes=frozenset(cast("tuple[Scope, ...]", grant.scopes)),
+        filters=tuple(sorted(grant.filters.items())),  # equal filters, however written, share what is cached for them
+        requests_per_minute=limit or None,
+    )
+    return Granted(principal, None if grant.expires is None else (grant.expires - _EPOCH) // _MICROSECOND)
+
+
+def _identity_problems(grant: Grant, rules: GrantRules) -> list[str]:
+    if (grant.email is None) == (grant.name is None) or (grant.name is None) != (grant.key_sha256 is None):
+        return ["a grant is for an `email`, or for an API key with a `name` and its `key_sha256`"]
+    if grant.email is not None:
+        if not _EMAIL.fullmatch(grant.email):
+            return ["`email` must be an e-mail address, as it stands in the token"]
+        if grant.email in rules.push_principals:
+            return ["it stands in SLUICE_PUSH_PRINCIPALS, too: those who push may only push"]
+        if grant.email in rules.api_principals:
+            return ["it stands in SLUICE_API_PRINCIPALS, too, which grants everything: name it in one place"]
+        return []
+    problems = []
+    if not _is_name(grant.name):
+        problems.append(
+            "`name` must be 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit, and no key"
+        )
+    if not _HASH.fullmatch(grant.key_sha256 or ""):
+        problems.append(
+            "`key_sha256` must be the key's SHA-256 as 64 lower-case hexadecimal digits, as "
+            "`python -m app.access new-key` prints it (not the key itself)"
+        )
+    return problems
+
+
+def _extent_problems(grant: Grant, rules: GrantRules) -> list[str]:
+    problems = []
+    unknown = sorted(set(grant.scopes) - ALL_SCOPES)
+    if unknown:
+        named = ", ".join(repr(scope[:32]) for scope in unknown)
+        problems.append(f"there is no scope {named}; the scopes are {', '.join(SCOPES)}")
+    if not grant.scopes or len(set(grant.scopes)) != len(grant.scopes):
+        problems.append(f"`scopes` must list at least one of {', '.join(SCOPES)}, each once")
+    if grant.filters and "rejects" in grant.scopes:
+        problems.append("`filters` and the scope rejects exclude each other: a rejected record has no fields to go by")
+    elif grant.filters:
+        try:
+            rules.check_filters(sorted(grant.filters.items()))
+        except ValueError as error:
+            problems.append(f"`filters`: {error}")
+    if grant.requests_per_minute is not None and grant.requests_per_minute < 0:
+        problems.append("`requests_per_minute` must be 0 (no limit) or more")
+    return problems
+
+
+def _is_name(name: str | None) -> bool:
+    return name is not None and bool(_NAME.fullmatch(name)) and not name.startswith(PREFIX)
+
+
+def _label(index: int, grant: Grant) -> str:
+    shown = grant.email[:128] if grant.email else grant.name if _is_name(grant.name) else None
+    return f"grants[{index}]" + (f" ({shown})" if shown else "")
+
+
+def _decoded(content: bytes) -> GrantsDocument:
+    if len(content) > _MAX_BYTES:
+        raise GrantsError(f"it is larger than {_MAX_BYTES} bytes")
+    try:
+        # Not msgspec's own decoder: of a member that stands twice it would silently take the last.
+        return msgspec.convert(json.loads(content.decode(), object_pairs_hook=_members), GrantsDocument)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        place = where.rstrip("`").lstrip(".")
+        known = ", ".join(f"`{name}`" for name in Grant.__struct_fields__)
+        hint = f"; the members of a grant are {known}" if place.startswith("grants[") and "unknown" in what else ""
+        raise GrantsError(redacted(f"{place or 'the document'}: {what[:1].lower()}{what[1:]}{hint}")) from None
+    except (ValueError, RecursionError) as error:
+        raise GrantsError(redacted(f'expected a JSON document like {{"grants": []}}: {error}')) from None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        twice = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})
+        raise ValueError(f"{', '.join(map(repr, twice))} stands twice in one object")
+    return members

@@ -1,0 +1,83 @@
+"""The grants in force: read from the settings and SLUICE_GRANTS_FILE, and read anew when the file changes."""
+
+import asyncio
+import hashlib
+import logging
+from pathlib import Path
+
+from app.access.api_keys import redacted
+from app.access.grants import GrantRules, GrantsError, make_grants, read_grants
+from app.clock import Clock
+
+LOOK_EVERY_S = 10.0
+"""How long a grant that was taken out of the file may still count."""
+_log = logging.getLogger("sluice.access")
+
+
+class GrantsInForce:
+    """Who may do what, now; for a TokenVerifier, the e-mails that there is a grant for, expired or not."""
+
+    def __init__(self, path: str, rules: GrantRules) -> None:
+        """Read the grants; an empty `path` means that there is no file.
+
+        Raises:
+            GrantsError: the file cannot be read, or is wrong.
+        """
+        self._path, self._rules = path, rules
+        self._seen = ""
+        self.current = make_grants((), rules)
+        if not path:
+            return
+        try:
+            content = Path(path).read_bytes()
+            self._seen = _digest(content)
+            self.current = read_grants(content, rules)
+        except OSError as error:
+            raise GrantsError(f"{self._where()} cannot be read: {error.strerror}") from None
+        except GrantsError as error:
+            raise GrantsError(f"{self._where()}: {error}") from None
+
+    def __contains__(self, email: object) -> bool:
+        """Say whether there is a grant for an e-mail."""
+        return email in self.current.by_email
+
+    async def watch(self, clock: Clock) -> None:
+        """Look at the file again, for ever."""
+        while self._path:
+            await clock.sleep(LOOK_EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Take over what the file holds now; keep the grants as they are, and log why once, where it is no good.
+
+        It goes by the content: a secret that is mounted changes by a link that is put elsewhere, and reading it may
+        be a request over the network (https://cloud.google.com/run/docs/configuring/services/secrets).
+        """
+        try:
+            content = await asyncio.to_thread(Path(self._path).read_bytes)
+        except OSError as error:
+            self._say(f"unreadable: {error.errno}", f"it cannot be read: {error.strerror}")
+            return
+        digest = _digest(content)
+        if digest == self._seen:
+            return
+        try:
+            self.current = read_grants(content, self._rules)
+        except GrantsError as error:
+            self._say(digest, str(error))
+            return
+        self._seen = digest
+        names = sorted(granted.principal.name for granted in self.current.all())
+        _log.info("%s was read anew: %d callers now, %s", self._where(), len(names), ", ".join(names) or "nobody")
+
+    def _say(self, seen: str, trouble: str) -> None:
+        if seen != self._seen:
+            self._seen = seen
+            _log.error("%s changed, and the grants stay as they were: %s", self._where(), trouble)
+
+    def _where(self) -> str:
+        return f"SLUICE_GRANTS_FILE ({redacted(self._path)})"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

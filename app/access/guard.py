@@ -1,0 +1,84 @@
+"""The guard of `/v1`: who calls, may it do this, and is it not too often."""
+
+from collections.abc import Awaitable, Callable, Collection
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from app.access.callers import Callers
+from app.access.principal import LOCAL_PRINCIPAL, Principal, Scope
+from app.access.rate_limit import RateLimit
+from app.errors import ProblemError
+
+LIMITED: frozenset[Scope] = frozenset({"read", "rejects"})
+"""What is counted. Writing is not: admission (app/ingest) says how much of it there may be."""
+_Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[_Connection, BaseRouteHandler], Awaitable[None]]
+
+
+def api_guard(callers: Callers | None, rate_limit: RateLimit, origins: Collection[str] = ()) -> Guard:
+    """Return the guard; it leaves the caller's Principal in `state.principal`.
+
+    A route names the scope it wants in `opt["scope"]`; one that names none wants any principal. Without `callers`
+    everybody is let in who names this machine by a loopback name: settings allow that on a loopback address only.
+    `origins` are those whose pages may call all the same.
+    """
+
+    async def guard(connection: _Connection, handler: BaseRouteHandler) -> None:
+        if callers is None:
+            principal = _local(connection, origins)
+        else:
+            principal = await callers.principal(connection.scope["headers"])
+        connection.state.principal = principal
+        needed: Scope | None = handler.opt.get("scope")
+        if needed in LIMITED:
+            await rate_limit.admit(principal, connection.scope["state"])
+        if needed is not None and needed not in principal.scopes:
+            raise _insufficient(principal, needed)
+
+    return guard
+
+
+def _insufficient(principal: Principal, needed: Scope) -> ProblemError:
+    scopes = sorted(principal.scopes)
+    return ProblemError(
+        "insufficient_scope",
+        f"this needs the scope {needed}, and {principal.name} has {', '.join(scopes)}",
+        members={"needed": needed, "scopes": scopes},
+        # https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
+    )
+
+
+def _local(connection: _Connection, origins: Collection[str]) -> Principal:
+    """Let in who shares this machine, if it is no web page from elsewhere that makes the browser call.
+
+    The name keeps out pages that point a name of their own at 127.0.0.1, and the Origin, which browsers send with
+    every write, keeps out the forms of pages from elsewhere.
+    """
+    hosts, origin = connection.headers.getall("host", [""]), connection.headers.get("origin")
+    if not all(map(_is_local, hosts)):
+        detail = f"the Host is {', '.join(hosts)[:100]!r}: without SLUICE_API_PRINCIPALS only localhost is answered"
+        raise ProblemError("forbidden", detail)
+    if origin is not None and origin not in origins and not _is_local(origin.partition("://")[2]):
+        detail = (
+            f"the Origin is {origin[:100]!r}: without SLUICE_API_PRINCIPALS only pages of localhost are answered, and "
+            "those that SLUICE_CORS_ORIGINS names"
+        )
+        raise ProblemError("forbidden", detail)
+    return LOCAL_PRINCIPAL
+
+
+def _is_local(authority: str) -> bool:
+    """Whether `authority` (a name or address, with or without a port) is this machine's own."""
+    name = authority if authority.endswith("]") else authority.rpartition(":")[0] or authority
+    if name.lower() == "localhost":
+        return True
+    try:
+        if name.startswith("[") and name.endswith("]"):
+            return IPv6Address(name[1:-1]).is_loopback
+        return IPv4Address(name).is_loopback
+    except AddressValueError:
+        return False

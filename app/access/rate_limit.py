@@ -1,0 +1,103 @@
+"""How often a principal may read: so many requests in each minute, counted in windows that are fixed.
+
+The headers are those of https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (version 10). A window
+begins with the minute of the clock, so that instances which share a count agree on it without asking. A caller may so
+have twice its limit in a short time, at the turn of the minute: it is a limit for fairness and not for safety.
+"""
+
+from collections import Counter
+from typing import Any, Protocol
+
+import msgspec
+from litestar.types import Message, Scope
+
+from app.access.principal import Principal
+from app.clock import MICROSECONDS, Clock
+from app.errors import ProblemError
+
+WINDOW_S = 60
+_WINDOW_US = WINDOW_S * MICROSECONDS
+_STATE = "rate_limit"  # in the request's state
+
+
+class RequestCount(Protocol):
+    """Counts the requests of principals in windows."""
+
+    async def add(self, name: str, window: int) -> int:
+        """Count one more request of `name` in `window`, a number that grows, and return how many there are now."""
+        ...
+
+
+class OwnCount:
+    """This instance's own count. It holds the principals of one window, who are all named in the configuration."""
+
+    def __init__(self) -> None:
+        self._window = 0
+        self._counts: Counter[str] = Counter()
+
+    async def add(self, name: str, window: int) -> int:
+        """Count one more request."""
+        if window != self._window:
+            self._window = window
+            self._counts.clear()
+        self._counts[name] += 1
+        return self._counts[name]
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where a principal stands: its limit, how many requests it has made, and when the count begins anew (seconds)."""
+
+    limit: int
+    requests: int
+    reset_s: int
+
+    def check(self) -> None:
+        """Refuse the request that is one too many.
+
+        Raises:
+            ProblemError: rate_limited.
+        """
+        if self.requests > self.limit:
+            raise ProblemError(
+                "rate_limited",
+                f"this caller may read {self.limit} times in {WINDOW_S} s: come again in {self.reset_s} s",
+                members={"limit": self.limit, "window_s": WINDOW_S, "retry_after_s": self.reset_s},
+                headers={"Retry-After": str(self.reset_s)},
+            )
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that say so."""
+        left = max(self.limit - self.requests, 0)
+        return [
+            (b"ratelimit-policy", f'"default";q={self.limit};w={WINDOW_S}'.encode()),
+            (b"ratelimit", f'"default";r={left};t={self.reset_s}'.encode()),
+        ]
+
+
+class RateLimit:
+    """Counts the requests of principals that have a limit."""
+
+    def __init__(self, count: RequestCount, clock: Clock) -> None:
+        self._count, self._clock = count, clock
+
+    async def admit(self, principal: Principal, state: dict[str, Any]) -> None:
+        """Count a request; where the caller stands is left in the request's `state`, for the headers of the answer.
+
+        Raises:
+            ProblemError: rate_limited.
+        """
+        if principal.requests_per_minute is None:
+            return
+        window, into_us = divmod(self._clock.now_us(), _WINDOW_US)
+        requests = await self._count.add(principal.name, window)
+        reset_s = -(-(_WINDOW_US - into_us) // MICROSECONDS)  # rounded up: earlier would be in vain
+        standing = state[_STATE] = Standing(principal.requests_per_minute, requests, reset_s)
+        standing.check()
+
+
+async def tell_standing(message: Message, scope: Scope) -> None:
+    """Add the headers to any answer to a principal that was counted, problems included: Litestar's `before_send`."""
+    if message["type"] == "http.response.start":
+        standing = scope["state"].get(_STATE)
+        if standing is not None:
+            message["headers"] = [*message["headers"], *standing.headers()]

@@ -1,0 +1,206 @@
+"""Read an Arrow IPC stream as rows: what an export yields, in the form that a QueryRunner's rows have.
+
+Values are taken column by column from the buffers that Arrow lays them out in
+(https://arrow.apache.org/docs/format/Columnar.html#physical-memory-layout), a thousand rows at a time, so that
+memory stays flat however large a batch is. nanoarrow is imported when the first batch comes.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Context, Decimal
+from itertools import pairwise
+from typing import Any
+
+from msgspec import Raw
+
+from app.clock import from_epoch_us
+from app.query.instants import SECOND_US, clamp
+from app.query.runner import Row
+from app.schema.columns import Column, Kind
+
+MAX_ROWS = 1_000  # some 5 ms of work, read and written: an event loop may wait for it
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_exact = Context(prec=80)  # BIGNUMERIC has 77 digits at most
+# The values of a stretch of a column: from an array's view, and where in it the stretch begins and how long it is.
+# Arrays that were read from a stream begin where their buffers do (their `offset` is 0).
+_Decode = Callable[[Any, int, int], list[Any]]
+
+
+class ArrowRows:
+    """Reads one stream; `columns` says which texts are JSON. Columns that it does not name are read all the same."""
+
+    def __init__(self, columns: tuple[Column, ...], *, max_rows: int = MAX_ROWS) -> None:
+        self._columns, self._max_rows = columns, max_rows
+        self._schema = b""
+
+    def read(self, piece: bytes) -> Generator[list[Row], None, None]:
+        """Yield the rows of the next piece, at most `max_rows` at once.
+
+        A piece is one or more whole messages of the stream; the first begins with the schema's. What is not read to
+        its end is lost.
+
+        Raises:
+            ValueError: a column has a type that no record type has.
+            RuntimeError: the piece breaks off within a message, or the first does not begin with a schema.
+        """
+        import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only exports need it
+        from nanoarrow.ipc import InputStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
+
+        if not self._schema:
+            # The mark of a message, and how long the rest of it is; a schema's has nothing behind that.
+            length = 8 + int.from_bytes(piece[4:8], "little")
+            self._schema, piece = piece[:length], piece[length:]
+        # nanoarrow reads whole streams only: each piece becomes one of its own.
+        with InputStream.from_readable(self._schema + piece) as source, nanoarrow.c_array_stream(source) as stream:
+            decode = _row_decoder(stream.get_schema(), self._columns)
+            for batch in stream:
+                view = batch.view()
+                for start in range(0, len(batch), self._max_rows):
+                    yield decode(view, start, min(self._max_rows, len(batch) - start))
+
+
+async def rows_of_arrow(columns: tuple[Column, ...], pieces: AsyncIterable[bytes]) -> AsyncGenerator[list[Row], None]:
+    """Yield the rows of the Arrow IPC stream that `pieces` make up, at most MAX_ROWS at once; see `ArrowRows.read`."""
+    reader = ArrowRows(columns)
+    async for piece in pieces:
+        for rows in reader.read(piece):
+            yield rows
+
+
+def _row_decoder(schema: Any, columns: tuple[Column, ...]) -> _Decode:
+    declared = {column.name: column for column in columns}
+    children = list(schema.children)
+    names = [child.name for child in children]
+    decoders = [_decoder(child, declared.get(child.name)) for child in children]
+
+    def decode(view: Any, start: int, length: int) -> list[Any]:
+        values = [decode_one(view.child(index), start, length) for index, decode_one in enumerate(decoders)]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+    return _nullable(decode)
+
+
+def _decoder(schema: Any, column: Column | None) -> _Decode:
+    """Return what decodes a column of an Arrow type, written as the C data interface does.
+
+    https://arrow.apache.org/docs/format/CDataInterface.html#data-type-description-format-strings
+    """
+    kind, _, parameters = schema.format.partition(":")
+    match kind:
+        case "+s":
+            return _row_decoder(schema, column.fields if column else ())
+        case "+l" | "+L":
+            return _list_decoder(_decoder(schema.child(0), column))
+        case "u" | "U" if column and column.kind is Kind.JSON:
+            return _nullable(_slices(Raw))
+        case "d":
+            return _nullable(_decimals(scale=int(parameters.split(",")[1])))
+        case _ if (read := _SCALARS.get(kind)) is not None:
+            return _nullable(read)
+        case _:
+            raise ValueError(f"the column {schema.name} is {schema.format}, which no record type has")
+
+
+def _nullable(decode: _Decode) -> _Decode:
+    """Return `decode` with None where the array is null, and nothing where it is empty."""
+
+    def decode_nullable(view: Any, start: int, length: int) -> list[Any]:
+        if length == 0:  # then an array may have no buffers, not even one of offsets
+            return []
+        values = decode(view, start, length)
+        if view.null_count == 0:
+            return values
+        valid = view.buffer(0).elements(start, length)
+        return [value if is_valid else None for value, is_valid in zip(values, valid, strict=True)]
+
+    return decode_nullable
+
+
+def _list_decoder(decode_items: _Decode) -> _Decode:
+    def decode(view: Any, start: int, length: int) -> list[Any]:
+        ends = _ends(view, start, length)
+        first = ends[0]
+        items = decode_items(view.child(0), first, ends[-1] - first)
+        # A list that is NULL was stored as an empty one.
+        return [items[low - first : high - first] for low, high in pairwise(ends)]
+
+    return decode
+
+
+def _ends(view: Any, start: int, length: int) -> list[int]:
+    """Return where each value begins, and where the last one ends."""
+    return memoryview(view.buffer(1))[start : start + length + 1].tolist()
+
+
+def _texts(view: Any, start: int, length: int) -> list[Any]:
+    ends = _ends(view, start, length)
+    whole = bytes(memoryview(view.buffer(2))[ends[0] : ends[-1]])
+    if not whole.isascii():
+        return [value.decode() for value in _slices(bytes)(view, start, length)]
+    text, first = whole.decode(), ends[0]
+    return [text[low - first : high - first] for low, high in pairwise(ends)]
+
+
+def _slices(make: Callable[[bytes], Any]) -> _Decode:
+    def decode(view: Any, start: int, length: int) -> list[Any]:
+        ends = _ends(view, start, length)
+        whole, first = bytes(memoryview(view.buffer(2))[ends[0] : ends[-1]]), ends[0]
+        return [make(whole[low - first : high - first]) for low, high in pairwise(ends)]
+
+    return decode
+
+
+def _primitives(view: Any, start: int, length: int) -> list[Any]:
+    return list(view.buffer(1).elements(start, length))
+
+
+def _each(convert: Callable[[Any], Any]) -> _Decode:
+    def decode(view: Any, start: int, length: int) -> list[Any]:
+        return list(map(convert, _primitives(view, start, length)))
+
+    return decode
+
+
+def _decimals(scale: int) -> _Decode:
+    def decode(view: Any, start: int, length: int) -> list[Any]:
+        items = memoryview(view.buffer(1))  # nanoarrow's own `elements` has all of them, whatever the stretch
+        width, whole = items.itemsize, bytes(items[start : start + length])
+        return [
+            Decimal(int.from_bytes(whole[at : at + width], "little", signed=True)).scaleb(-scale, _exact)
+            for at in range(0, len(whole), width)
+        ]
+
+    return decode
+
+
+def _instant(instant_us: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(0, 0, instant_us)
+    except OverflowError:  # beyond Python's years: the nearest instant it has
+        return from_epoch_us(clamp(instant_us))
+
+
+def _date(day: int) -> date:
+    return date.fromordinal(min(max(day + _EPOCH_DAY, date.min.toordinal()), date.max.toordinal()))
+
+
+def _time(time_us: int) -> time:
+    seconds, microsecond = divmod(time_us, SECOND_US)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return time(hour, minute, second, microsecond)
+
+
+_SCALARS: dict[str, _Decode] = {
+    "u": _texts,
+    "U": _texts,
+    "z": _slices(bytes),
+    "Z": _slices(bytes),
+    "tsu": _each(_instant),  # in whatever zone: the value counts from the epoch in UTC
+    "b": _each(bool),
+    "l": _primitives,
+    "g": _primitives,
+    "tdD": _each(_date),
+    "ttu": _each(_time),
+}

@@ -1,0 +1,62 @@
+"""What every job carries: its limits, labels and typed parameters."""
+
+from datetime import date, time
+from decimal import Decimal
+
+from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryParameter
+
+from app.bigquery import Place
+from app.clock import from_epoch_us
+from app.query.runner import Purpose, Query, Scalar
+from app.settings import Settings
+
+# An export makes the table of its result before its first byte, and the client who waits for it knows.
+_EXPORT_TIMEOUT_FACTOR = 10
+
+
+def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
+    """Return what a query may read; an export is held to the same as a page."""
+    return settings.look_up_max_bytes_billed if purpose == "look_up" else settings.query_max_bytes_billed
+
+
+def timeout_s(purpose: Purpose, settings: Settings) -> float:
+    """Return how long a query may take."""
+    return settings.query_timeout_s * (_EXPORT_TIMEOUT_FACTOR if purpose == "export" else 1)
+
+
+def job_config(query: Query, place: Place, settings: Settings) -> QueryJobConfig:
+    """Return the configuration of the job of `query`, with all its guards."""
+    config = QueryJobConfig(
+        default_dataset=DatasetReference(place.project, place.dataset),
+        labels={"service": "sluice", "purpose": query.purpose},
+        maximum_bytes_billed=max_bytes_billed(query.purpose, settings),
+        query_parameters=[_parameter(name, value) for name, value in query.parameters.items()],
+        use_legacy_sql=False,
+        # Free, and never stale: BigQuery keeps no result of a table that changed or is being streamed to.
+        use_query_cache=True,
+    )
+    config.job_timeout_ms = round(timeout_s(query.purpose, settings) * 1000)
+    return config
+
+
+def _parameter(name: str, value: Scalar) -> ScalarQueryParameter:  # noqa: PLR0911 - one a type
+    match value:
+        case bool():
+            return ScalarQueryParameter(name, "BOOL", value)
+        case int() if name.endswith("_us"):
+            # Spelled out here: the library's own text of a datetime has no leading zeros in the year 1.
+            return ScalarQueryParameter(name, "TIMESTAMP", from_epoch_us(value).isoformat(sep=" "))
+        case int():
+            return ScalarQueryParameter(name, "INT64", value)
+        case float():
+            return ScalarQueryParameter(name, "FLOAT64", value)
+        case Decimal():
+            return ScalarQueryParameter(name, "NUMERIC", value)
+        case date():
+            return ScalarQueryParameter(name, "DATE", value.isoformat())
+        case time():
+            return ScalarQueryParameter(name, "TIME", value.isoformat())
+        case bytes():
+            return ScalarQueryParameter(name, "BYTES", value)  # type: ignore[arg-type] # the library encodes it
+        case str():
+            return ScalarQueryParameter(name, "STRING", value)

@@ -1,0 +1,197 @@
+"""Answers that are made once: equal requests under way share one, and one that is fresh enough is given again."""
+
+import asyncio
+import hashlib
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar
+
+import msgspec
+from litestar.stores.base import Store
+
+from app.clock import MICROSECONDS, Clock
+
+CacheState = Literal["hit", "miss", "joined"]
+STORE_DEADLINE_S = 0.25
+# After a failure the store is left alone, so that one that hangs delays one request a second and not all of them.
+COOL_DOWN_S = 1.0
+LOG_EVERY_S = 60.0
+_Result = TypeVar("_Result")
+_log = logging.getLogger("sluice.query")
+
+
+class CachedAnswer(msgspec.Struct, frozen=True):
+    """An answer as it goes out; `is_final` where the same question will be answered the same for as long as asked."""
+
+    status: int
+    media_type: str
+    headers: dict[str, str]
+    body: bytes
+    is_final: bool = True
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of an answer.
+
+    `digest` repeats the key: an answer that a store or a connection gave for another key is not believed, as it may be
+    another caller's. `expires_us` is by wall clock, as instances share entries; the store's own expiry, in whole
+    seconds, is no earlier, and bounds what an instance whose clock is behind serves.
+    """
+
+    digest: str
+    expires_us: int
+    answer: CachedAnswer
+
+
+_ENTRY = msgspec.msgpack.Decoder(_Entry)
+_Task = asyncio.Task[tuple[CachedAnswer, CacheState]]
+
+
+class _Flight:
+    """An answer being made, and how many wait for it."""
+
+    def __init__(self, task: _Task) -> None:
+        self.task = task
+        self.waiting = 0
+        self.shared = False
+        task.add_done_callback(_retrieve)
+
+
+class Cache:
+    """Brings equal requests together, in this process while under way and through `store` for some time after.
+
+    A store that fails or is slow is done without. Entries above `max_entry_bytes`, as kept, are not kept.
+    """
+
+    def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int) -> None:
+        self._store, self._clock, self._max_entry_bytes = store, clock, max_entry_bytes
+        self._flights: dict[str, _Flight] = {}
+        self._avoid_store_until_us = self._silent_until_us = clock.elapsed_us()
+
+    async def answer(
+        self, key: str, ttl_s: float, make: Callable[[], Awaitable[CachedAnswer]]
+    ) -> tuple[CachedAnswer, CacheState]:
+        """Return the answer for `key`: one that was kept, one under way for an equal key, or what `make` makes.
+
+        Whatever decides the answer belongs into `key`, the caller's fixed filters above all. A kept answer serves
+        `ttl_s` seconds from when it was made; with 0 nothing is kept or looked up. An answer that is joined may have
+        been begun before this call: a read that must see a write just acknowledged needs a key of its own. `make` runs
+        in a task of its own, with the first caller's context, and is cancelled when the last caller has gone.
+
+        Raises:
+            Exception: what `make` raised, and each caller an exception of its own; nothing is kept.
+        """
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        flight = self._flights.get(digest)
+        joins = flight is not None
+        if flight is None:
+            flight = _Flight(asyncio.create_task(self._fly(digest, ttl_s, make)))
+            self._flights[digest] = flight
+        flight.waiting += 1
+        flight.shared |= joins
+        try:
+            await asyncio.wait([flight.task])
+        finally:
+            await self._leave(digest, flight)
+        answer, state = _outcome(flight)
+        return answer, "joined" if joins and state == "miss" else state
+
+    async def _leave(self, digest: str, flight: _Flight) -> None:
+        """Wait for a flight no longer; end it when nobody does."""
+        flight.waiting -= 1
+        ended = flight.task.done()
+        # From now on an equal key makes a flight of its own, also while an abandoned one is still ending.
+        if (ended or not flight.waiting) and self._flights.get(digest) is flight:
+            del self._flights[digest]
+        if not ended and not flight.waiting:
+            flight.task.cancel()
+            await asyncio.wait([flight.task])
+
+    async def _fly(
+        self, digest: str, ttl_s: float, make: Callable[[], Awaitable[CachedAnswer]]
+    ) -> tuple[CachedAnswer, CacheState]:
+        if ttl_s <= 0:
+            return await make(), "miss"
+        kept = await self._kept(digest)
+        if kept is not None:
+            return kept, "hit"
+        answer = await make()
+        if answer.is_final:
+            await self._keep(digest, answer, ttl_s)
+        return answer, "miss"
+
+    async def _kept(self, digest: str) -> CachedAnswer | None:
+        raw = await self._reach(lambda: self._store.get(digest))
+        if raw is None:
+            return None
+        try:
+            entry = _ENTRY.decode(raw)
+        except Exception:  # whatever another release, or something else, has put there: it is replaced
+            return None
+        fresh = entry.digest == digest and self._clock.now_us() < entry.expires_us
+        return entry.answer if fresh else None
+
+    async def _keep(self, digest: str, answer: CachedAnswer, ttl_s: float) -> None:
+        expires_us = self._clock.now_us() + round(ttl_s * MICROSECONDS)
+        entry = msgspec.msgpack.encode(_Entry(digest, expires_us, answer))
+        if len(entry) <= self._max_entry_bytes:
+            # Whole seconds and at least one: Litestar's ValkeyStore makes `EX 0`, an error, of half a second.
+            await self._reach(lambda: self._store.set(digest, entry, expires_in=math.ceil(ttl_s)))
+
+    async def _reach(self, ask: Callable[[], Awaitable[_Result]]) -> _Result | None:
+        """Return what the store says; None where it fails, takes too long, or did so a moment ago."""
+        if self._clock.elapsed_us() < self._avoid_store_until_us:
+            return None
+        try:
+            async with asyncio.timeout(STORE_DEADLINE_S):
+                return await ask()
+        except Exception as error:  # of whatever kind: requests are served without a cache, too
+            self._avoid(error)
+            return None
+
+    def _avoid(self, error: Exception) -> None:
+        now_us = self._clock.elapsed_us()
+        self._avoid_store_until_us = now_us + round(COOL_DOWN_S * MICROSECONDS)
+        if now_us >= self._silent_until_us:
+            self._silent_until_us = now_us + round(LOG_EVERY_S * MICROSECONDS)
+            what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else repr(error)
+            _log.warning("answers are made without the cache's store for now: %s", what)
+
+
+def _retrieve(task: _Task) -> None:
+    """Take note of a failure that nobody waited for: its callers have hung up."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _outcome(flight: _Flight) -> tuple[CachedAnswer, CacheState]:
+    """Return what a flight that has ended came to.
+
+    Raises:
+        Exception: what the flight raised, or where several wait, a copy of it each. One exception that is raised in
+            many tasks would collect all their tracebacks and contexts.
+    """
+    error = None if flight.task.cancelled() else flight.task.exception()
+    if error is None or not flight.shared:
+        return flight.task.result()
+    copied = _copy(error)
+    if copied is None:
+        raise error
+    raise copied from error
+
+
+def _copy(error: BaseException) -> BaseException | None:
+    """Return an exception like `error`; None where its class does not let itself be made.
+
+    Not by copy.copy, which calls the class with `args`: those are what the class gave to Exception, and often not
+    what it is called with.
+    """
+    kind = type(error)
+    try:
+        copied = kind.__new__(kind, *error.args)
+    except Exception:  # a class may do what it likes here
+        return None
+    copied.args = error.args
+    copied.__dict__.update(error.__dict__)
+    return copied

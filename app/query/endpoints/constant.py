@@ -1,0 +1,31 @@
+"""Answers that stay the same while the process lives: encoded once, and sent again only to who has them not."""
+
+from typing import Any
+
+from litestar import Request, Response
+
+from app.query.conditional import VARY, is_match, strong_etag
+from app.query.params.collector import parse_nothing
+from app.reading import read_response
+
+# A release may change them: a client asks after five minutes whether it has, which costs no body.
+_KEPT = "private, max-age=300"
+
+
+class ConstantAnswer:
+    """A JSON document and its entity tag."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._headers = {"ETag": strong_etag(body), "Cache-Control": _KEPT, "Vary": VARY}
+
+    def to(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Answer a GET or a HEAD: with the document, or with 304 where the caller has it.
+
+        Raises:
+            ProblemError: `invalid_parameter`: there are none.
+        """
+        parse_nothing(request.scope["query_string"].decode("latin-1"))
+        if is_match(", ".join(request.headers.getall("if-none-match", [])), self._headers["ETag"]):
+            return Response(b"", status_code=304, headers=self._headers)
+        return read_response(request, self._body, "application/json", self._headers)

@@ -1,0 +1,177 @@
+"""The routes that answer with pages: `/v1/records` and `/v1/rejects`."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from litestar import Response, route
+from litestar.handlers import HTTPRouteHandler
+
+from app.errors import problem_responses
+from app.query.budget import Budget
+from app.query.cache import CachedAnswer
+from app.query.conditional import VARY, strong_etag
+from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, cost_headers, joined
+from app.query.endpoints.filter_parameters import filter_parameters
+from app.query.endpoints.openapi import (
+    NOT_MODIFIED,
+    inlined_schema,
+    operation_type,
+    page_response,
+    row_schema,
+)
+from app.query.explain import Explanation, explanation
+from app.query.export import Exports
+from app.query.feed import View
+from app.query.formats.documents import RowFormat
+from app.query.formats.negotiation import MEDIA_TYPES, choose_format
+from app.query.pages import Page, Pages
+from app.query.params.catalogue import MAX_LIMIT, PAGE_PARAMETERS
+from app.query.params.page import Subject, parse_page_request
+from app.query.retrieval import Retrieval
+from app.query.timing import Timing
+from app.reading import METHODS, operation_ids, read_response
+from app.schema.columns import Column
+from app.schema.example import example_record, example_row
+from app.schema.filters import filter_table
+from app.schema.version import schema_version
+from app.settings import Settings
+
+_FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
+_json = msgspec.json.Encoder()
+PROBLEMS = {
+    400: "A parameter or the cursor is not valid; `errors` names each parameter.",
+    422: "The query would read too much: ask for a shorter window.",
+    429: "Too many exports are under way.",
+    503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
+    504: "The query took too long.",
+}
+
+
+class PageEndpoint:
+    """Answers with the pages of one table."""
+
+    def __init__(self, path: str, pages: Pages, exports: Exports, answering: Answering, settings: Settings) -> None:
+        self.table = pages.feed.table
+        self.path, self._pages, self._exports, self.answering = path, pages, exports, answering
+        self._settings = settings
+        fields = filter_table(self.table)
+        self.subject = Subject(self.table.columns, fields, settings.max_window_days)
+        self._fixed = FixedFilters(fields)
+        self._version = schema_version(self.table)
+
+    async def answer(self, request: Ask) -> Response[Any]:
+        """Answer with the page, the export or the explanation that `request` asks for.
+
+        Raises:
+            ProblemError: a parameter or the cursor is not valid.
+            QueryError: the store gave no answer.
+        """
+        timing, now = Timing(self.answering.clock), self._pages.now()
+        query = request.scope["query_string"].decode("latin-1")
+        asked = parse_page_request(query, self.subject, now)
+        wanted = Retrieval(
+            asked=asked,
+            walk=self._pages.start(asked, now),
+            view=View(asked.columns, (*asked.conditions, *self._fixed.of(request))),
+            format=choose_format(asked.format, ",".join(request.headers.getall("accept", []))),
+            now=now,
+        )
+        if asked.explain:
+            return await self._explain(request, wanted, timing)
+        if asked.limit is None:
+            return await self._exports.answer(request, wanted)
+
+        async def make() -> CachedAnswer:
+            return await self._made(request, wanted, timing)
+
+        return await self.answering.answer(request, self._question(request, wanted), timing, make)
+
+    def _question(self, request: Ask, wanted: Retrieval) -> Question:
+        asked, walk, view = wanted.asked, wanted.walk, wanted.view
+        decided_by = (
+            *(self.path, request.scope.get("root_path", ""), self._version),
+            *(wanted.format, repr(asked.csv_guard), repr(asked.limit), asked.count),
+            *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
+        )
+        if walk.is_fixed:
+            way = (repr(walk.window), repr(walk.descending), repr(walk.after))
+            etag = strong_etag(REVISION, *decided_by, *way)
+            return Question(key=joined(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
+        runner = self._pages.feed.runner
+        words = request.scope["query_string"].decode("latin-1")
+        return Question(
+            key=joined(*decided_by, words, repr(runner.version(self.table.name))),
+            etag=None,
+            ttl_s=0.0 if asked.wait_s else runner.open_ttl_s,
+            is_fresh=asked.latest,
+        )
+
+    async def _made(self, request: Ask, wanted: Retrieval, timing: Timing) -> CachedAnswer:
+        def spent(budget: Budget) -> None:
+            timing.add_bytes(budget.bytes_processed)
+
+        asked, columns = wanted.asked, wanted.view.columns
+        with timing.stage("store"):
+            page = await self._pages.page(asked, wanted.view, wanted.now, spent)
+        with timing.stage("encode"):
+            body = RowFormat(columns).page(page, wanted.format, count=page.count, guard=asked.csv_guard)
+        headers = {"Sluice-Resume-Cursor": page.resume_cursor, **self._next_headers(request, page)}
+        if page.count is not None:
+            headers["Sluice-Count"] = f"{page.count.value};relation={page.count.relation}"
+        return CachedAnswer(200, MEDIA_TYPES[wanted.format], headers, body, is_final=not page.is_short)
+
+    def _next_headers(self, request: Ask, page: Page) -> dict[str, str]:
+        if page.next_cursor is None:
+            return {}
+        query = request.scope["query_string"].decode("latin-1")
+        kept = [(name, text) for name, text in parse_qsl(query) if name not in {"since", "until", "cursor"}]
+        path = request.scope.get("root_path", "") + self.path
+        url = f"{path}?{urlencode([*kept, ('cursor', page.next_cursor)])}"
+        return {"Link": f'<{url}>; rel="next"', "Sluice-Next-Cursor": page.next_cursor}
+
+    async def _explain(self, request: Ask, wanted: Retrieval, timing: Timing) -> Response[bytes]:
+        feed = self._pages.feed
+        query, slices = feed.explained(wanted.walk, wanted.view, wanted.asked.limit or MAX_LIMIT)
+        with timing.stage("store"):
+            estimated_bytes = await feed.runner.estimate_bytes(query)
+        told = explanation(
+            wanted,
+            fixed=self._fixed.of(request),
+            query=query,
+            slices=slices,
+            estimated_bytes=estimated_bytes,
+            max_bytes=None if estimated_bytes is None else self._settings.query_max_bytes_billed,
+        )
+        headers = _FRESH | cost_headers(timing, "bypass")
+        return read_response(request, _json.encode(told), MEDIA_TYPES["json"], headers)
+
+
+def _names(column: Column) -> str:
+    """Return what is served of a column, by name."""
+    below = ",".join(map(_names, column.fields))
+    return f"{column.name}({below})" if below else column.name
+
+
+def page_route(endpoint: PageEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
+    """Return the route of `endpoint`, whose operation is called `name`; `text` describes it."""
+    table = endpoint.table
+    parameters = {**PAGE_PARAMETERS, **filter_parameters(endpoint.subject.fields)}
+    example = example_row(table.columns, example_record(table))
+    described = page_response(row_schema(table.columns), example, instead=[inlined_schema(Explanation)])
+
+    @route(
+        endpoint.path,
+        http_method=METHODS,
+        operation_id=operation_ids(name),
+        operation_class=operation_type(parameters, described, responses={304: NOT_MODIFIED}),
+        opt={"scope": scope},
+        summary=summary,
+        description=text,
+        tags=["query"],
+        responses=problem_responses(PROBLEMS),
+    )
+    async def read_page(request: Ask) -> Response[bytes]:
+        return await endpoint.answering.reads.answer(request, endpoint.answer(request))
+
+    return read_page

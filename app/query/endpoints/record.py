@@ -1,0 +1,110 @@
+"""The route `/v1/records/{id}`: the latest version of one record, or all of them."""
+
+from litestar import Response, route
+from litestar.handlers import HTTPRouteHandler
+
+from app import paths
+from app.clock import Clock
+from app.errors import ProblemError, problem_responses
+from app.query.conditional import VARY
+from app.query.endpoints.answering import Ask, FixedFilters, cost_headers
+from app.query.endpoints.openapi import operation_type, row_schema, versions_response
+from app.query.feed import Feed, View
+from app.query.formats.documents import RowFormat
+from app.query.formats.negotiation import MEDIA_TYPES
+from app.query.instants import DAY_US, SECOND_US, clamp
+from app.query.params.catalogue import MAX_LIMIT, RECORD_PARAMETERS
+from app.query.params.page import Window, parse_record_request
+from app.query.reads import Reads
+from app.query.timing import Timing
+from app.reading import METHODS, operation_ids, read_response
+from app.schema.columns import Column
+from app.schema.example import example_record, example_row
+from app.schema.filters import filter_table
+from app.schema.ids import read_id
+from app.settings import Settings
+
+_FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
+_PROBLEMS = {
+    400: "A parameter is not valid; `errors` names each one.",
+    404: "There is no record with this id.",
+    422: "The record was not found within what one look-up may read.",
+    503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
+    504: "The query took too long.",
+}
+
+
+class RecordEndpoint:
+    """Answers with one record."""
+
+    def __init__(self, feed: Feed, id_column: Column, settings: Settings, clock: Clock) -> None:
+        self.table = feed.table
+        self._feed, self._id, self._clock = feed, id_column, clock
+        self._retention_us = settings.retention_days * DAY_US
+        # Instances' clocks differ: a row may be stamped a little later than it is here.
+        self._ahead_us = round(settings.clock_skew_s * SECOND_US) + 1
+        self._fixed = FixedFilters(filter_table(self.table))
+
+    async def answer(self, request: Ask) -> Response[bytes]:
+        """Answer with the record whose id stands in the path: freshly read, not only as far as it is settled.
+
+        Raises:
+            ProblemError: there is no such record, or a parameter is not valid.
+            QueryError: the store gave no answer.
+        """
+        timing = Timing(self._clock)
+        query = request.scope["query_string"].decode("latin-1")
+        want_all, columns = parse_record_request(query, self.table.columns)
+        text = paths.id_in_path(request.scope)
+        record_id = read_id(self._id, text)
+        if record_id is None:
+            raise _no_record(text)
+        now_us = self._clock.now_us()
+        window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
+        view = View(columns, self._fixed.of(request))
+        with timing.stage("store"):
+            rows = await self._feed.versions(record_id, window, view, MAX_LIMIT + 1 if want_all else 1)
+        if not rows:
+            raise _no_record(text)
+        served = RowFormat(columns)
+        if want_all:
+            body = served.versions(rows[:MAX_LIMIT], complete=len(rows) <= MAX_LIMIT)
+        else:
+            body = served.record(rows[0])
+        return read_response(request, body, MEDIA_TYPES["json"], _FRESH | cost_headers(timing, "bypass"))
+
+
+def _no_record(text: str) -> ProblemError:
+    return ProblemError("not_found", f"there is no record with the id {text[:128]!r}")
+
+
+def record_routes(endpoint: RecordEndpoint, reads: Reads) -> list[HTTPRouteHandler]:
+    """Return the routes of `endpoint`: an id may hold slashes."""
+    columns = endpoint.table.columns
+    described = versions_response(row_schema(columns), example_row(columns, example_record(endpoint.table)))
+
+    @route(
+        paths.RECORDS + "/{record_id:str}",
+        http_method=METHODS,
+        operation_id=operation_ids("getRecord"),
+        operation_class=operation_type(RECORD_PARAMETERS, described, path="record_id"),
+        opt={"scope": "read"},
+        summary="Read one record",
+        description="The latest version of the record with this id, as soon as it is stored; or all its versions.",
+        tags=["query"],
+        responses=problem_responses(_PROBLEMS),
+    )
+    async def read_record(request: Ask) -> Response[bytes]:
+        return await reads.answer(request, endpoint.answer(request))
+
+    # The route above ends at the first slash.
+    @route(
+        paths.RECORDS + "/{record_id:str}/{rest:path}",
+        http_method=METHODS,
+        opt={"scope": "read"},
+        include_in_schema=False,
+    )
+    async def read_record_with_slashes(request: Ask) -> Response[bytes]:
+        return await reads.answer(request, endpoint.answer(request))
+
+    return [read_record, read_record_with_slashes]

@@ -1,0 +1,68 @@
+"""All routes of the way out, over one store."""
+
+from functools import partial
+
+from litestar.handlers import HTTPRouteHandler
+
+from app import paths
+from app.clock import Clock
+from app.query.cache import Cache
+from app.query.endpoints.answering import Answering
+from app.query.endpoints.pages import PageEndpoint, page_route
+from app.query.endpoints.problems import problems_route
+from app.query.endpoints.record import RecordEndpoint, record_routes
+from app.query.endpoints.schema import schema_route
+from app.query.endpoints.stats import StatsEndpoint, stats_route
+from app.query.export import Exports
+from app.query.feed import Feed
+from app.query.pages import Pages
+from app.query.reads import Reads
+from app.query.runner import QueryRunner
+from app.query.stats import Stats
+from app.schema.table import Table
+from app.settings import Settings
+
+
+def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
+    *,
+    settings: Settings,
+    clock: Clock,
+    records: Table,
+    rejects: Table,
+    runner: QueryRunner,
+    cache: Cache,
+    reads: Reads,
+) -> list[HTTPRouteHandler]:
+    """Return the routes; the ones by id only where the record type names an id. `reads` is what a stop drains."""
+    answering = Answering(cache, reads, clock)
+    feeds = {table.name: Feed(runner, table, lookback_s=settings.dedupe_lookback_s) for table in (records, rejects)}
+    exports = Exports(runner, settings, clock, reads)
+    pages_of = partial(Pages, settings=settings, clock=clock, reads=reads)
+    record_pages, reject_pages = (pages_of(feeds[table.name]) for table in (records, rejects))
+    stats = StatsEndpoint(
+        Stats(runner, records, lookback_s=settings.dedupe_lookback_s), record_pages, answering, settings
+    )
+    routes = [
+        page_route(
+            PageEndpoint(paths.RECORDS, record_pages, exports, answering, settings),
+            name="listRecords",
+            scope="read",
+            summary="Read records",
+            text="The records of a time window, each once, in the order they were stored: walk it with `next_cursor`, "
+            "then follow what is new with `resume_cursor`.",
+        ),
+        page_route(
+            PageEndpoint(paths.REJECTS, reject_pages, exports, answering, settings),
+            name="listRejects",
+            scope="rejects",
+            summary="Read rejected records",
+            text="What could not be stored: the reason, the field, and the bytes as they came (base64). Paged as "
+            "`/v1/records` is.",
+        ),
+        stats_route(stats),
+        schema_route(records, rejects),
+        problems_route(),
+    ]
+    if records.id is not None:
+        routes += record_routes(RecordEndpoint(feeds[records.name], records.id, settings, clock), reads)
+    return routes

@@ -1,0 +1,184 @@
+"""The route `/v1/records/stats`: how many records each stretch of time has, and numbers of their fields, for plots."""
+
+from typing import Any
+
+from litestar import Response, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIResponse, OpenAPIType, Schema
+
+from app import paths
+from app.errors import problem_responses
+from app.query.cache import CachedAnswer
+from app.query.conditional import weak_etag
+from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, joined
+from app.query.endpoints.filter_parameters import filter_parameters
+from app.query.endpoints.openapi import NOT_MODIFIED, answer, operation_type
+from app.query.formats.negotiation import MEDIA_TYPES
+from app.query.pages import Pages
+from app.query.params.filters import Condition
+from app.query.params.page import Subject
+from app.query.params.stats import MAX_GROUPS, StatsRequest, parse_stats_request, stats_parameters
+from app.query.stats import Stats
+from app.query.timing import Timing
+from app.reading import METHODS, operation_ids
+from app.schema.filters import filter_table
+from app.schema.version import schema_version
+from app.settings import Settings
+
+STATS = f"{paths.RECORDS}/stats"
+_PROBLEMS = {
+    400: "A parameter is not valid; `errors` names each one.",
+    422: "The query would read too much: ask for a shorter window.",
+    503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
+    504: "The query took too long.",
+}
+_HEADERS = ("ETag", "Cache-Control", "Vary", "Sluice-Cache", "Sluice-Bytes-Processed", "Server-Timing")
+_EXAMPLE: dict[str, Any] = {
+    "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T11:50:00Z"},
+    "bucket": "PT20M",
+    "buckets": ["2026-01-31T11:00:00Z", "2026-01-31T11:20:00Z", "2026-01-31T11:40:00Z"],
+    "by": "source",
+    "metrics": ["count"],
+    "series": [
+        {"key": "checkout", "records": 131, "values": {"count": [86, 0, 45]}},
+        {"key": None, "records": 7, "values": {"count": [0, 7, 0]}},
+    ],
+    "omitted_groups": 0,
+    "partial": True,
+}
+
+
+class StatsEndpoint:
+    """Answers with statistics of one table."""
+
+    def __init__(self, stats: Stats, pages: Pages, answering: Answering, settings: Settings) -> None:
+        table = pages.feed.table
+        self.answering, self._stats, self._pages, self._settings = answering, stats, pages, settings
+        fields = filter_table(table)
+        self.subject = Subject(table.columns, fields, settings.max_window_days)
+        self._fixed, self._version = FixedFilters(fields), schema_version(table)
+
+    async def answer(self, request: Ask) -> Response[bytes]:
+        """Answer with the statistics that `request` asks for.
+
+        Raises:
+            ProblemError: a parameter is not valid.
+            QueryError: the store gave no answer.
+        """
+        timing = Timing(self.answering.clock)
+        query = request.scope["query_string"].decode("latin-1")
+        asked = parse_stats_request(query, self.subject, self._pages.now())
+        fixed = self._fixed.of(request)
+
+        async def make() -> CachedAnswer:
+            with timing.stage("store"):
+                found = await self._stats.answer(asked, fixed)
+            timing.add_bytes(found.bytes_processed)
+            return CachedAnswer(200, MEDIA_TYPES["json"], {}, found.body)
+
+        return await self.answering.answer(request, self._question(asked, fixed, query), timing, make)
+
+    def _question(self, asked: StatsRequest, fixed: tuple[Condition, ...], query: str) -> Question:
+        seen = (STATS, self._version, repr(fixed))
+        if asked.is_fixed and not asked.is_open:
+            # Weak: percentiles and averages of floats are the same each time in meaning only.
+            etag = weak_etag(REVISION, *seen, repr(asked))
+            return Question(key=joined(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
+        runner, table = self._pages.feed.runner, self._pages.feed.table
+        return Question(key=joined(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
+
+
+def stats_route(endpoint: StatsEndpoint) -> HTTPRouteHandler:
+    """Return the route of `endpoint`."""
+    fields = endpoint.subject.fields
+    parameters = {**stats_parameters(fields), **filter_parameters(fields)}
+
+    @route(
+        STATS,
+        http_method=METHODS,
+        operation_id=operation_ids("readStats"),
+        operation_class=operation_type(parameters, stats_response(), responses={304: NOT_MODIFIED}),
+        opt={"scope": "read"},
+        summary="Read statistics of records",
+        description=(
+            "The records of a time window, counted in equal stretches of time and, with `by`, for each value of a "
+            "field; also averages, extremes and percentiles of numeric fields. Copies are left out as `/v1/records` "
+            "leaves them out, and only what is settled counts. Any filter of `/v1/records` may be given."
+        ),
+        tags=["query"],
+        responses=problem_responses(_PROBLEMS),
+    )
+    async def read_stats(request: Ask) -> Response[bytes]:
+        return await endpoint.answering.reads.answer(request, endpoint.answer(request))
+
+    return read_stats
+
+
+def stats_response() -> OpenAPIResponse:
+    """Describe the answer."""
+    description = (
+        "Statistics by column: the starts of the buckets, then for each series and metric one number per bucket, in "
+        "the same order."
+    )
+    return answer(
+        description,
+        {MEDIA_TYPES["json"]: _answer_schema()},
+        headers=_HEADERS,
+        examples={MEDIA_TYPES["json"]: _EXAMPLE},
+    )
+
+
+def _answer_schema() -> Schema:
+    window = _object("The window, as it was resolved.", since=_instant(), until=_instant())
+    key = Schema(description="The value of the field `by`, as records show it; null where a record has none.")
+    numbers = Schema(type=OpenAPIType.ARRAY, items=Schema(type=[*_NUMBERS]))
+    values = Schema(
+        type=OpenAPIType.OBJECT,
+        additional_properties=numbers,
+        description=(
+            "By metric, a number for each bucket. A count is 0 where there are no records, any other metric null where "
+            "there are no values. `min` and `max` of an exact decimal are strings, as records show it."
+        ),
+    )
+    series = _object("A group; without `by`, all records.", key=key, records=_count("Of the group."), values=values)
+    return _object(
+        None,
+        window=window,
+        bucket=_text("How long a bucket is: an ISO 8601 duration."),
+        buckets=Schema(
+            type=OpenAPIType.ARRAY,
+            items=_instant(),
+            description="Where each bucket starts. The first may start before the window; only its records count.",
+        ),
+        by=Schema(type=[OpenAPIType.STRING, OpenAPIType.NULL], description="As asked for."),
+        metrics=Schema(type=OpenAPIType.ARRAY, items=_text(None), description="As asked for."),
+        series=Schema(
+            type=OpenAPIType.ARRAY,
+            items=series,
+            max_items=MAX_GROUPS,
+            description="Those with the most records first.",
+        ),
+        omitted_groups=_count("How many groups have fewer records than those of `series`, and are not shown."),
+        partial=Schema(type=OpenAPIType.BOOLEAN, description="Whether the last bucket is still filling."),
+    )
+
+
+_NUMBERS = (OpenAPIType.NUMBER, OpenAPIType.STRING, OpenAPIType.NULL)
+
+
+def _object(description: str | None, **properties: Schema) -> Schema:
+    return Schema(
+        type=OpenAPIType.OBJECT, description=description, properties={**properties}, required=list(properties)
+    )
+
+
+def _instant() -> Schema:
+    return Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME)
+
+
+def _text(description: str | None) -> Schema:
+    return Schema(type=OpenAPIType.STRING, description=description)
+
+
+def _count(description: str) -> Schema:
+    return Schema(type=OpenAPIType.INTEGER, minimum=0, description=description)

@@ -1,0 +1,63 @@
+"""Which format an answer has: what the caller asks for, or what its `Accept` prefers."""
+
+from typing import Literal
+
+Format = Literal["json", "ndjson", "csv", "arrow"]
+MEDIA_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8; header=present",  # https://www.rfc-editor.org/rfc/rfc4180#section-3
+    "arrow": "application/vnd.apache.arrow.stream",  # https://arrow.apache.org/docs/format/IANA.html
+}
+# What callers write in Accept. A range takes the first of its formats that is not refused by name.
+_ACCEPTED: dict[str, tuple[Format, ...]] = {
+    "application/json": ("json",),
+    "application/x-ndjson": ("ndjson",),
+    "application/ndjson": ("ndjson",),
+    "text/csv": ("csv",),
+    "application/vnd.apache.arrow.stream": ("arrow",),
+    "application/*": ("json", "ndjson", "arrow"),
+    "text/*": ("csv",),
+    "*/*": ("json", "ndjson", "csv", "arrow"),
+}
+
+
+def choose_format(asked: Format | None, accept: str) -> Format:
+    """Return the format of the answer: the parameter's, or else the one `Accept` prefers, or else JSON.
+
+    Of the ranges that hold a format, the most specific one says how welcome it is
+    (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1). Of two that are equally welcome, the one that is named in
+    full goes first, then the one of `_ACCEPTED`'s order. JSON where nothing fits: an answer helps more than a 406.
+    """
+    if asked is not None:
+        return asked
+    # By format: how specific the range is that speaks for it, and the quality that it gives.
+    welcome: dict[Format, tuple[int, float]] = {}
+    for item in accept.split(","):
+        media_type, *parameters = (part.strip().lower() for part in item.split(";"))
+        said = (_specificity(media_type), _quality(parameters))
+        for name in _ACCEPTED.get(media_type, ()):
+            welcome[name] = max(welcome.get(name, said), said)
+    chosen: Format = "json"
+    best = (0.0, 0)
+    for name in MEDIA_TYPES:
+        specificity, quality = welcome.get(name, (0, 0.0))
+        if quality > 0 and (quality, specificity) > best:
+            chosen, best = name, (quality, specificity)
+    return chosen
+
+
+def _specificity(media_type: str) -> int:
+    return 0 if media_type == "*/*" else 1 if media_type.endswith("/*") else 2
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                quality = float(value)
+            except ValueError:
+                return 0.0
+            return quality if 0 <= quality <= 1 else 0.0  # NaN is not either
+    return 1.0

@@ -1,0 +1,110 @@
+"""A page as a caller gets it: rows, cursors, the window, a count; and what to wait for where it is empty."""
+
+import math
+from collections.abc import Callable
+
+import msgspec
+
+from app.clock import MICROSECONDS, Clock
+from app.query.budget import Budget
+from app.query.feed import Feed, Reading, View
+from app.query.formats.documents import Count
+from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
+from app.query.params.page import Now, PageRequest, Window
+from app.query.reads import Reads
+from app.query.runner import Row
+from app.query.walk import Walk, start_walk
+from app.settings import Settings
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page: its rows, the window it belongs to, and how to go on.
+
+    `next_cursor` is None at the end of the window; `resume_cursor` continues with whatever is newer than what
+    was read; `poll_after_s` is how long to wait before that is worth while. `is_short`: there is more, and the page
+    ended all the same before it was full, by what it took or would have taken.
+    """
+
+    rows: list[Row]
+    next_cursor: str | None
+    resume_cursor: str
+    window: Window
+    poll_after_s: int
+    count: Count | None = None
+    is_short: bool = False
+
+
+class Pages:
+    """Makes the pages of one table."""
+
+    def __init__(self, feed: Feed, settings: Settings, clock: Clock, reads: Reads) -> None:
+        self.feed = feed
+        self._settings, self._clock, self._reads = settings, clock, reads
+        self.max_window_us = settings.max_window_days * 86_400 * MICROSECONDS
+
+    def now(self) -> Now:
+        """Return the moment from which a request is answered."""
+        now_us = self._clock.now_us()
+        # The clock has moved on since: from the same `now`, so that the longest window is not a microsecond too long.
+        horizon_us = min(self.feed.horizon_us(), now_us)
+        return Now(now_us, horizon_us, now_us + round(self._settings.clock_skew_s * MICROSECONDS) + 1)
+
+    def budget(self) -> Budget:
+        """Return what one request may cost."""
+        return Budget(
+            self._clock,
+            max_s=self._settings.page_budget_s,
+            max_bytes_processed=self._settings.query_max_bytes_billed,
+            max_page_bytes=self._settings.max_page_bytes,
+        )
+
+    def start(self, request: PageRequest, now: Now) -> Walk:
+        """Return the way through the table that `request` asks for.
+
+        Raises:
+            ProblemError: the cursor is not one of this query.
+        """
+        return start_walk(request, self.feed.table.name, now, max_window_us=self.max_window_us)
+
+    async def page(self, request: PageRequest, view: View, now: Now, spent: Callable[[Budget], None]) -> Page:
+        """Read the page that `request` asks for; where it is empty and may not stay so, wait as long as that says.
+
+        `spent` is told what it took, query after query.
+
+        Raises:
+            QueryError: the store gave no answer.
+        """
+        ends_us = self._clock.elapsed_us() + round(request.wait_s * MICROSECONDS)
+        while True:
+            walk, budget = self.start(request, now), self.budget()
+            reading = await self.feed.page(walk, view, request.limit or MAX_LIMIT, budget)
+            left_s = (ends_us - self._clock.elapsed_us()) / MICROSECONDS
+            if reading.rows or reading.stopped_at or walk.is_fixed or left_s <= 0:
+                break
+            spent(budget)
+            if not await self._reads.pause(min(self.feed.runner.poll_s, left_s)):
+                break
+            now = self.now()
+        count = await self._count(request, walk, view, budget)
+        spent(budget)
+        return self._finished(request, walk, reading, now, count)
+
+    def _finished(self, request: PageRequest, walk: Walk, reading: Reading, now: Now, count: Count | None) -> Page:
+        stopped_at = reading.stopped_at
+        is_closed = stopped_at is None and walk.window.until_us < now.horizon_us
+        return Page(
+            rows=reading.rows,
+            next_cursor=None if stopped_at is None else walk.next_cursor(stopped_at),
+            resume_cursor=walk.resume_cursor(stopped_at, now.horizon_us),
+            window=walk.window,
+            poll_after_s=0 if stopped_at is not None or is_closed else math.ceil(self.feed.runner.poll_s),
+            count=count,
+            is_short=stopped_at is not None and len(reading.rows) < (request.limit or MAX_LIMIT),
+        )
+
+    async def _count(self, request: PageRequest, walk: Walk, view: View, budget: Budget) -> Count | None:
+        if request.count == "none":
+            return None
+        cap = COUNT_CAP if request.count == "capped" else None
+        found = await self.feed.count(walk.window, view.conditions, cap, budget)
+        return Count(found, "eq") if cap is None or found < cap else Count(cap, "gte")

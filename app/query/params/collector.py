@@ -1,0 +1,138 @@
+"""Collect the parameters of a request, and everything that is wrong with any of them, before saying so."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from app.errors import FieldError, ProblemError
+from app.query.params.filters import Condition, FilterError, parse_filter
+from app.schema.filters import FilterField
+
+_SHOWN_LENGTH = 100  # of a caller's own text, in an error
+_MAX_ERRORS = 20  # in one answer
+_DETAILED = 3  # of them in `detail`
+_MAX_FILTERS = 20
+_Value = TypeVar("_Value")
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter as the documentation and the errors show it; `schema` is its JSON Schema."""
+
+    description: str
+    example: str
+    schema: dict[str, Any]
+
+
+class Parameters:
+    """The parameters of one request: the `known` ones, and filters on `fields`."""
+
+    def __init__(
+        self, query: str, known: Mapping[str, Parameter], fields: Mapping[str, FilterField] | None = None
+    ) -> None:
+        self._known, self._fields = known, fields or {}
+        self.errors: list[FieldError] = []
+        self.members: dict[str, Any] = {}
+        self.conditions: list[Condition] = []
+        self._texts: dict[str, str] = {}
+        for name, text in parse_qsl(query, keep_blank_values=True):
+            if len(self.errors) >= _MAX_ERRORS:
+                break  # it is refused anyhow
+            if name in self._texts:
+                self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message="is given more than once"))
+                continue
+            self._texts[name] = text
+            if name not in known:
+                self._add_filter(name, text)
+
+    def text(self, name: str) -> str | None:
+        """Return the text of a parameter, None where it is not given."""
+        return self._texts.get(name)
+
+    def value(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
+        """Return the parameter's value; `default` when it is missing or wrong."""
+        text = self._texts.get(name)
+        if text is None:
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.refuse(name, f"{_shown(text)}: {error}")
+            return default
+
+    def refuse(self, name: str, message: str, example: str | None = None) -> None:
+        """Note what is wrong with a known parameter."""
+        self._refuse(FieldError(name=name, message=message, example=example or self._known[name].example))
+
+    def check(self) -> None:
+        """Raise the errors that were collected, all at once.
+
+        Raises:
+            ProblemError: `invalid_parameter`, with an entry for each.
+        """
+        if self.errors:
+            told = [f"{error.name}: {error.message}" for error in self.errors[:_DETAILED]]
+            more = ["and more, see `errors`"] if len(self.errors) > _DETAILED else []
+            raise ProblemError(
+                "invalid_parameter", "; ".join(told + more), errors=tuple(self.errors), members=self.members
+            )
+
+    def _add_filter(self, name: str, text: str) -> None:
+        try:
+            condition = parse_filter(self._fields, name, text)
+        except FilterError as error:
+            self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=str(error), example=error.example))
+            return
+        if condition is None:
+            self._refuse_unknown(name)
+        elif len(self.conditions) == _MAX_FILTERS:
+            self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=f"more than {_MAX_FILTERS} filters"))
+        else:
+            self.conditions.append(condition)
+
+    def _refuse(self, error: FieldError) -> None:
+        if len(self.errors) < _MAX_ERRORS:
+            self.errors.append(error)
+
+    def _refuse_unknown(self, name: str) -> None:
+        close = difflib.get_close_matches(name[:_SHOWN_LENGTH], [*self._known, *self._fields], n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        filters = [path for path, field in self._fields.items() if field.operators]
+        told = f"; filters are on {', '.join(filters)}" if filters else ""
+        message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{told}"
+        self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))
+
+
+def parse_nothing(query: str) -> None:
+    """Check that there are no parameters.
+
+    Raises:
+        ProblemError: `invalid_parameter`, naming those there are.
+    """
+    names = [name[:_SHOWN_LENGTH] for name, _ in parse_qsl(query, keep_blank_values=True)]
+    if names:
+        errors = tuple(FieldError(name=name, message="there are no parameters here") for name in names[:_MAX_ERRORS])
+        told = ", ".join(names[:_DETAILED]) + (", …" if len(names) > _DETAILED else "")
+        raise ProblemError("invalid_parameter", f"there are no parameters here, not {told}", errors=errors)
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return the parser of a parameter that is one of `words`."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+        return text
+
+    return parse
+
+
+def flag(text: str) -> bool:
+    """Read `true` or `false`."""
+    return one_of("true", "false")(text) == "true"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…")

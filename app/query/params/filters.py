@@ -1,0 +1,148 @@
+"""Filters: `<field>=v` and `<field>.<operator>=v`, as conditions on columns, or as errors that help."""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from app.query.params.values import ValueTextError, read_value
+from app.query.runner import Scalar
+from app.schema.columns import Kind
+from app.schema.filters import OPERATORS, FilterField
+
+MAX_VALUES = 100
+_MAX_TEXT_LENGTH = 4_096
+_MAX_DEPTH = 10  # of a path into JSON
+# A member of a JSON object, or digits for a place in a list. What else a member may be called cannot be asked for.
+_KEY = re.compile(r"[\w@:/ -]{1,100}")
+_NUMBERS = {"lt", "lte", "gt", "gte"}  # on JSON these compare numbers, the others text
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """What a row must meet: the column at the dotted `path`, below it `json_path`, an operator and its values.
+
+    `isnull` has one value, a bool; `in` has several; the others have one, of the column's type.
+    """
+
+    path: str
+    json_path: tuple[str, ...]
+    operator: str
+    kind: Kind
+    values: tuple[Scalar, ...]
+
+
+class FilterError(ValueError):
+    """A filter cannot be used; the message says why, `example` what would be right."""
+
+    def __init__(self, message: str, example: str | None = None) -> None:
+        super().__init__(message)
+        self.example = example
+
+
+def parse_filters(fields: Mapping[str, FilterField], pairs: Iterable[tuple[str, str]]) -> tuple[Condition, ...]:
+    """Return the conditions that `pairs` of a parameter's name and its text stand for.
+
+    Raises:
+        FilterError: one of them is none, or has no such value.
+    """
+    found = []
+    for name, text in pairs:
+        condition = parse_filter(fields, name, text)
+        if condition is None:
+            raise FilterError(f"{name}: there is no such field to filter by; there are {', '.join(filterable(fields))}")
+        found.append(condition)
+    return in_order(found)
+
+
+def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Condition | None:
+    """Return the condition of one parameter; None where its name begins with no field's.
+
+    Raises:
+        FilterError: the field has no such operator, or no such value.
+    """
+    path = _field_of(fields, name)
+    if path is None:
+        return None
+    field = fields[path]
+    rest = name[len(path) + 1 :].split(".") if len(name) > len(path) else []
+    operator = rest.pop() if rest and rest[-1] in OPERATORS else "eq"
+    if not field.operators:
+        raise FilterError(f"{path} cannot be filtered by; {', '.join(filterable(fields))} can")
+    if rest and field.kind is not Kind.JSON:
+        raise FilterError(f"{path} has the operators {', '.join(field.operators)}, and no {rest[0]!r}", path)
+    if operator not in field.operators:
+        raise FilterError(f"{path} has no operator {operator}, but {', '.join(field.operators)}")
+    _check_keys(rest)
+    try:
+        values = _values(field, operator, text)
+    except ValueTextError as error:
+        raise FilterError(str(error), error.example) from None
+    return Condition(path, tuple(rest), operator, field.kind, values)
+
+
+def fingerprint(conditions: Iterable[Condition]) -> str:
+    """Return a short text that stands for conditions in whatever order; "" for none."""
+    ordered = in_order(conditions)
+    if not ordered:
+        return ""
+    told = repr([(each.path, each.json_path, each.operator, each.values) for each in ordered])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def in_order(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Return conditions in the one order that equal sets of them have."""
+    return tuple(sorted(conditions, key=lambda each: (each.path, each.json_path, each.operator, repr(each.values))))
+
+
+def filterable(fields: Mapping[str, FilterField]) -> list[str]:
+    """Return the paths of the fields that have operators."""
+    return [path for path, field in fields.items() if field.operators]
+
+
+def _field_of(fields: Mapping[str, FilterField], name: str) -> str | None:
+    """Return the longest path of a field that `name` begins with."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        path = ".".join(parts[:length])
+        if path in fields:
+            return path
+    return None
+
+
+def _check_keys(keys: list[str]) -> None:
+    if len(keys) > _MAX_DEPTH:
+        raise FilterError(f"the path goes deeper than {_MAX_DEPTH} members")
+    for key in keys:
+        if not _KEY.fullmatch(key):
+            raise FilterError(f"{key[:100]!r} is no name of a member that can be asked for")
+
+
+def _values(field: FilterField, operator: str, text: str) -> tuple[Scalar, ...]:
+    if len(text) > _MAX_TEXT_LENGTH:
+        raise FilterError(f"the value is longer than {_MAX_TEXT_LENGTH} characters")
+    if operator == "isnull":
+        return (read_value(Kind.BOOL, text),)
+    if operator == "prefix" and not text:
+        raise FilterError("expected at least one character", "a")
+    if operator != "in":
+        return (_value(field, operator, text),)
+    texts = _listed(text)
+    if len(texts) > MAX_VALUES:
+        raise FilterError(f"expected at most {MAX_VALUES} values")
+    return tuple(dict.fromkeys(_value(field, operator, each) for each in texts))
+
+
+def _value(field: FilterField, operator: str, text: str) -> Scalar:
+    kind = Kind.FLOAT64 if field.kind is Kind.JSON and operator in _NUMBERS else field.kind
+    return read_value(kind, text, is_uuid=field.is_uuid)
+
+
+def _listed(text: str) -> list[str]:
+    """Return the values of a list; one with a comma stands in double quotes, as in CSV."""
+    try:
+        (values,) = csv.reader([text], strict=True)
+    except (csv.Error, ValueError):
+        raise FilterError('expected values with commas between them, "quoted" where they hold one', "a,b") from None
+    return values

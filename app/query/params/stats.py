@@ -1,0 +1,190 @@
+"""What a request for statistics asks for: a window cut in buckets, the groups, and the numbers of each."""
+
+from collections.abc import Mapping
+from typing import Literal, cast
+
+import msgspec
+
+from app.query.instants import parse_instant
+from app.query.params.buckets import (
+    AUTO_BUCKETS,
+    MAX_BUCKETS,
+    Buckets,
+    cut_in_buckets,
+    length_text,
+    parse_length,
+    shortest_round_us,
+)
+from app.query.params.catalogue import WINDOW_PARAMETERS
+from app.query.params.collector import Parameter, Parameters
+from app.query.params.filters import Condition, in_order
+from app.query.params.page import Now, Subject, Window, read_window
+from app.schema.columns import Kind
+from app.schema.filters import FilterField
+
+MAX_GROUPS = 50
+MAX_METRICS = 8
+Function = Literal["count", "avg", "min", "max", "p50", "p95"]
+_OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
+_SHOWN_LENGTH = 100  # of a caller's own text, in an error
+_FORMS = "expected count, or avg, min, max, p50 or p95 of a field, with a colon between them"
+
+STATS_PARAMETERS: dict[str, Parameter] = {
+    **WINDOW_PARAMETERS,
+    "bucket": Parameter(
+        "How long each bucket is: an ISO 8601 duration of a second or more, such as `PT5M`, `PT1H` or `P1D`; or "
+        f"`auto`, the shortest round one that makes about {AUTO_BUCKETS - 1} buckets at most. There may be "
+        f"{MAX_BUCKETS}. Buckets are aligned to 1970-01-01T00:00:00Z: hours begin on the hour, days at midnight in "
+        "UTC, weeks on Thursdays. The first may so begin before `since`; only records of the window count.",
+        "PT5M",
+        {"type": "string", "default": "auto"},
+    ),
+    "by": Parameter(
+        f"A field to group by: a series for each of its values, for the {MAX_GROUPS} with the most records; how many "
+        "more there are is said in `omitted_groups`. `a.b` is the field `b` of the object `a`. Without it: one series.",
+        "source",
+        {"type": "string"},
+    ),
+    "metric": Parameter(
+        f"What to compute for each bucket, with commas between them, at most {MAX_METRICS}: `count`, the number of "
+        "records; or of a numeric field `f`, where it has a value, `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
+        "`p95:f`. Percentiles are approximate: in the embedded store they are out by two per cent of the records at "
+        "most, or by one record, so that `p95` lies between the exact 93rd and 97th percentile; BigQuery, which is "
+        "usually nearer, names no limit.",
+        "count",
+        {"type": "string", "default": "count"},
+    ),
+}
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A number for each bucket; `text` is how it was asked for, such as `avg:price`.
+
+    `path` and `kind` are the field's and its type; a count has no path.
+    """
+
+    text: str
+    function: Function
+    path: str = ""
+    kind: Kind = Kind.INT64
+
+
+COUNT = Metric("count", "count")
+_COUNT_ALONE: tuple[Metric, ...] = (COUNT,)
+
+
+class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The statistics that are asked for.
+
+    `is_fixed` says that both ends of the window were named as instants; `is_open`, that it ends only where the table
+    is settled no further, so that its last bucket is still filling.
+    """
+
+    window: Window
+    buckets: Buckets
+    is_fixed: bool = False
+    is_open: bool = True
+    by: FilterField | None = None
+    metrics: tuple[Metric, ...] = _COUNT_ALONE
+    conditions: tuple[Condition, ...] = ()
+
+
+def stats_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
+    """Return STATS_PARAMETERS with the names of a table's `fields` to choose from, and as examples."""
+    known = dict(STATS_PARAMETERS)
+    groupable, aggregable = _groupable(fields), _aggregable(fields)
+    if groupable:
+        schema = {"type": "string", "enum": groupable}
+        known["by"] = msgspec.structs.replace(known["by"], example=groupable[-1], schema=schema)
+    if aggregable:
+        known["metric"] = msgspec.structs.replace(known["metric"], example=f"count,avg:{aggregable[0]}")
+    return known
+
+
+def parse_stats_request(query: str, subject: Subject, now: Now) -> StatsRequest:
+    """Read the parameters of statistics from the query string.
+
+    Raises:
+        ProblemError: `invalid_parameter`, naming every parameter that is wrong.
+    """
+    given = Parameters(query, stats_parameters(subject.fields), subject.fields)
+    window = read_window(given, now, edge_us=now.horizon_us, max_window_days=subject.max_window_days)
+    has_window = not any(error.name in WINDOW_PARAMETERS for error in given.errors)
+    buckets = _buckets(given, window if has_window else Window(window.since_us, window.since_us))
+    by = given.value("by", lambda text: _group_field(subject.fields, text), cast("FilterField | None", None))
+    metrics = given.value("metric", lambda text: _metrics(subject.fields, text), _COUNT_ALONE)
+    given.check()
+    since, until = given.text("since"), given.text("until")
+    return StatsRequest(
+        window=window,
+        buckets=buckets,
+        is_fixed=_is_instant(since) and _is_instant(until),
+        is_open=until is None or _is_beyond(until, now),
+        by=by,
+        metrics=metrics,
+        conditions=in_order(given.conditions),
+    )
+
+
+def _buckets(given: Parameters, window: Window) -> Buckets:
+    ends = (window.since_us, window.until_us)
+    asked_us = given.value("bucket", lambda text: None if text == "auto" else parse_length(text), None)
+    if asked_us is None:
+        return cut_in_buckets(*ends, shortest_round_us(*ends, AUTO_BUCKETS))
+    buckets = cut_in_buckets(*ends, asked_us)
+    if buckets.count > MAX_BUCKETS:
+        given.members |= {"buckets": buckets.count, "max_buckets": MAX_BUCKETS}
+        message = f"cuts the window in {buckets.count} buckets; {MAX_BUCKETS} are allowed"
+        given.refuse("bucket", message, length_text(shortest_round_us(*ends, MAX_BUCKETS)))
+    return buckets
+
+
+def _is_beyond(until: str, now: Now) -> bool:
+    """Return whether a window up to `until` is still filling; one that is fixed is not, once it is settled."""
+    until_us = parse_instant(until, now.now_us)
+    return until_us > now.horizon_us or (until_us == now.horizon_us and not _is_instant(until))
+
+
+def _is_instant(text: str | None) -> bool:
+    return text is not None and text[:1].isdigit()  # what counts from now begins with a sign or a letter
+
+
+def _group_field(fields: Mapping[str, FilterField], text: str) -> FilterField:
+    field = fields.get(text)
+    if field is None or not field.groupable:
+        raise ValueError(_no_such("group by", _groupable(fields)))
+    return field
+
+
+def _metrics(fields: Mapping[str, FilterField], text: str) -> tuple[Metric, ...]:
+    names = [name.strip() for name in text.split(",")]
+    if len(names) > MAX_METRICS:
+        raise ValueError(f"expected at most {MAX_METRICS} metrics")
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ValueError(f"{name[:_SHOWN_LENGTH]} is listed more than once")
+    return tuple(_metric(fields, name) for name in names)
+
+
+def _metric(fields: Mapping[str, FilterField], text: str) -> Metric:
+    if text == COUNT.text:
+        return COUNT
+    function, colon, path = text.partition(":")
+    if function not in _OF_A_FIELD or not colon:
+        raise ValueError(_FORMS)
+    field = fields.get(path)
+    if field is None or not field.aggregable:
+        raise ValueError(f"{path[:_SHOWN_LENGTH]!r}: {_no_such('compute with', _aggregable(fields))}")
+    return Metric(text, cast("Function", function), path, field.kind)
+
+
+def _no_such(purpose: str, paths: list[str]) -> str:
+    return f"there is no such field to {purpose}; there {'are ' + ', '.join(paths) if paths else 'is none at all'}"
+
+
+def _groupable(fields: Mapping[str, FilterField]) -> list[str]:
+    return [path for path, field in fields.items() if field.groupable]
+
+
+def _aggregable(fields: Mapping[str, FilterField]) -> list[str]:
+    return [path for path, field in fields.items() if field.aggregable]

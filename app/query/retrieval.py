@@ -1,0 +1,18 @@
+"""What a request for rows comes to, once its words are understood. Pure."""
+
+import msgspec
+
+from app.query.feed import View
+from app.query.formats.negotiation import Format
+from app.query.params.page import Now, PageRequest
+from app.query.walk import Walk
+
+
+class Retrieval(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for rows: its parameters, the way through the table, what is seen of it, and how it is written."""
+
+    asked: PageRequest
+    walk: Walk
+    view: View
+    format: Format
+    now: Now

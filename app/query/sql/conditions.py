@@ -1,0 +1,81 @@
+"""Conditions as SQL: what they say stands in the text, what they compare with are parameters.
+
+`ne` is true where there is no value, so that `eq` and `ne` part the rows in two. The keys of a path into JSON stand in
+the text, since BigQuery takes no other; `params.filters` lets only harmless ones through.
+"""
+
+from collections.abc import Sequence
+from datetime import date, time
+
+from app.query.params.filters import Condition
+from app.query.runner import Scalar
+from app.schema.columns import Kind
+
+_COMPARED = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+
+
+def where_clause(conditions: Sequence[Condition], prefix: str = "") -> str:
+    """Return the lines `AND …` that keep the rows which meet all `conditions`; the columns are named with `prefix`."""
+    return "".join(f"\n    AND {_test(index, each, prefix)}" for index, each in enumerate(conditions))
+
+
+def condition_parameters(conditions: Sequence[Condition]) -> dict[str, Scalar]:
+    """Return the parameters that `where_clause` of the same conditions names."""
+    return {
+        name: value
+        for index, each in enumerate(conditions)
+        if each.operator != "isnull"
+        for name, value in zip(_names(index, each), each.values, strict=True)
+    }
+
+
+def _test(index: int, condition: Condition, prefix: str) -> str:
+    value = _compared(condition, prefix)
+    names = [f"@{name}" for name in _names(index, condition)]
+    match condition.operator:
+        case "isnull":
+            return f"{value} IS {'' if condition.values[0] else 'NOT '}NULL"
+        case "ne":
+            return f"({value} IS NULL OR {value} != {names[0]})"
+        case "in":
+            return f"{value} IN ({', '.join(names)})"
+        case "prefix":
+            return f"STARTS_WITH({value}, {names[0]})"
+        case operator:
+            return f"{value} {_COMPARED[operator]} {names[0]}"
+
+
+def _compared(condition: Condition, prefix: str) -> str:
+    column = prefix + ".".join(f"`{part}`" for part in condition.path.split("."))
+    if condition.kind is not Kind.JSON:
+        return column
+    if not condition.json_path and condition.operator == "isnull":
+        return column
+    text = f"JSON_VALUE({column}, '{_json_path(condition.json_path)}')"
+    is_number = isinstance(condition.values[0], float)
+    return f"SAFE_CAST({text} AS FLOAT64)" if is_number else text
+
+
+def _json_path(keys: Sequence[str]) -> str:
+    """Return the JSONPath; digits are a place in a list, since no path is both that and a member's name."""
+    return "$" + "".join(f"[{int(key)}]" if key.isascii() and key.isdecimal() else f'."{key}"' for key in keys)
+
+
+def _names(index: int, condition: Condition) -> list[str]:
+    suffix = "_us" if condition.kind is Kind.TIMESTAMP else ""
+    if condition.operator == "in":
+        return [f"f{index}_{position}{suffix}" for position in range(len(condition.values))]
+    return [f"f{index}{suffix}"]
+
+
+def shown_value(value: Scalar) -> str | int | float | bool:
+    """Return a parameter's value as JSON can hold it."""
+    match value:
+        case bool() | int() | float() | str():
+            return value
+        case bytes():
+            return value.hex()
+        case date() | time():
+            return value.isoformat()
+        case _:
+            return str(value)

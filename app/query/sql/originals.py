@@ -1,0 +1,77 @@
+"""The SQL that reads a stretch of time in one scan, without its copies: by id, whole, or to be counted.
+
+Every row is numbered among those with its `delivery_key`, which takes longer than what a page does (sql.pages) and
+needs no limit.
+"""
+
+from collections.abc import Sequence
+
+from app.query.params.filters import Condition
+from app.query.sql.conditions import where_clause
+from app.schema.table import Table
+
+
+def originals_sql(table: Table, columns: Sequence[str], *, inside: str = "") -> str:
+    """Return a query of the rows that are no copies, from the look-back before a stretch to the stretch's end.
+
+    `columns` must have `ingest_time`. `inside` is a condition that a row and its copies meet alike, to read less. The
+    rows of the look-back are among the result: who asks leaves them out by `ingest_time` >= @from_us.
+
+    Parameters: @lookback_from_us, @to_us and @lookback_micros, as in `page_sql`.
+    """
+    previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
+    return f"""\
+  SELECT {columns_text(columns)}
+  FROM `{table.name}`
+  WHERE `ingest_time` >= @lookback_from_us
+    AND `ingest_time` < @to_us{inside}
+  QUALIFY {previous} IS NULL
+    OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in sql.pages
+
+
+def look_up_sql(table: Table, id_name: str, conditions: Sequence[Condition] = ()) -> str:
+    """Return the query of the rows of a slice with one id, newest first and without copies.
+
+    There are few such rows, and a copy has its original's id, by which the table is clustered. Parameters: @id, and
+    @from_us, @to_us, @lookback_from_us, @lookback_micros and @row_limit as in `page_sql`; and the conditions'.
+    """
+    names = [column.name for column in table.columns]
+    return f"""\
+WITH original AS (
+{originals_sql(table, names, inside=f"{_NEXT_LINE}AND `{id_name}` = @id")}
+)
+SELECT {columns_text(names, "original.")}
+FROM original
+WHERE original.`ingest_time` >= @from_us{where_clause(conditions, "original.")}
+ORDER BY original.`ingest_time` DESC, original.`delivery_key` DESC
+LIMIT @row_limit
+"""  # noqa: S608 - as in sql.pages
+
+
+def count_sql(table: Table, conditions: Sequence[Condition] = ()) -> str:
+    """Return the query of how many rows of a slice meet `conditions`, copies left out: one column, `records`.
+
+    Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; and the conditions'.
+    """
+    return f"""\
+WITH original AS (
+{originals_sql(table, compared_columns(conditions))}
+)
+SELECT COUNT(*) AS `records`
+FROM original
+WHERE original.`ingest_time` >= @from_us{where_clause(conditions, "original.")}
+"""  # noqa: S608 - as in sql.pages
+
+
+def compared_columns(conditions: Sequence[Condition], *others: str) -> list[str]:
+    """Return the columns that a query needs: `ingest_time`, the others, and those that conditions are on."""
+    top = [condition.path.partition(".")[0] for condition in conditions]
+    return list(dict.fromkeys(["ingest_time", *others, *top]))
+
+
+def columns_text(names: Sequence[str], prefix: str = "") -> str:
+    """Return the list of columns of a SELECT."""
+    return ", ".join(f"{prefix}`{name}`" for name in names)
+
+
+_NEXT_LINE = "\n    "

@@ -1,0 +1,103 @@
+"""The SQL of statistics, in BigQuery's dialect: one row for each bucket of each group that has a record.
+
+Which groups are the largest is found out first, and the numbers are computed for those alone: a field with a million
+values costs a count of each, and neither a million medians nor a million rows.
+"""
+
+from collections.abc import Sequence
+
+from app.query.params.filters import Condition
+from app.query.params.stats import MAX_GROUPS, Metric
+from app.query.sql.conditions import where_clause
+from app.query.sql.originals import compared_columns, originals_sql
+from app.schema.columns import Kind
+from app.schema.table import Table
+
+_PERCENTILES = {"p50": 50, "p95": 95}
+
+
+def stats_sql(
+    table: Table, *, by: str | None = None, metrics: Sequence[Metric] = (), conditions: Sequence[Condition] = ()
+) -> str:
+    """Return the query of the numbers of rows that meet `conditions`, copies left out, in no order.
+
+    Columns: `bucket`, counted from 0; `records`; and `metric_0` and so on, by its place among `metrics`, for each
+    that is no count. With `by`, the dotted path of a field, also `place` of the group, from 1 for the one with the
+    most records, `group_key`, which may be NULL, and `group_count`, of all groups; there are rows of the MAX_GROUPS
+    largest.
+
+    Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; @first_micros, where bucket
+    0 begins, at or before @from_us, and @bucket_micros, its length; and those of the conditions.
+    """
+    paths = list(dict.fromkeys(metric.path for metric in metrics if metric.path))
+    group = [f"{_column(by)} AS `group_key`"] if by else []
+    # Without the inner parentheses SQLGlot 30 renders `(a - b) DIV c` for DuckDB as `a - b // c`.
+    bucket = "DIV((UNIX_MICROS(original.`ingest_time`) - @first_micros), @bucket_micros) AS `bucket`"
+    columns = [bucket, *group, *(f"{_column(path)} AS `value_{index}`" for index, path in enumerate(paths))]
+    tops = [path.partition(".")[0] for path in [*([by] if by else []), *paths]]
+    measured = f"""\
+WITH original AS (
+{originals_sql(table, compared_columns(conditions, *tops))}
+), measured AS (
+  SELECT {_NEXT_COLUMN.join(columns)}
+  FROM original
+  WHERE original.`ingest_time` >= @from_us{where_clause(conditions, "original.")}
+)"""  # noqa: S608 - as in sql.pages
+    numbers = ["COUNT(*) AS `records`"]
+    numbers += [
+        f"{_number(metric, f'measured.`value_{paths.index(metric.path)}`')} AS `metric_{index}`"
+        for index, metric in enumerate(metrics)
+        if metric.path
+    ]
+    return measured + (_GROUPED if by else _WHOLE).format(numbers=_NEXT_NUMBER.join(numbers), max_groups=MAX_GROUPS)
+
+
+def _column(path: str) -> str:
+    return "original." + ".".join(f"`{part}`" for part in path.split("."))
+
+
+def _number(metric: Metric, value: str) -> str:
+    match metric.function:
+        case "min" | "max":
+            return f"{metric.function.upper()}({value})"
+        case "avg":
+            # DuckDB's sum of exact decimals may exceed what it can hold, a sum of floating-point numbers cannot fail.
+            return f"AVG({_as_float(value)})" if metric.kind is Kind.NUMERIC else f"AVG({value})"
+        case percentile:
+            # DuckDB 2.0's goes beyond the largest value where all are negative and few.
+            value = _as_float(value)
+            return f"LEAST(APPROX_QUANTILES({value}, 100)[OFFSET({_PERCENTILES[percentile]})], MAX({value}))"
+
+
+def _as_float(value: str) -> str:
+    return f"CAST({value} AS FLOAT64)"
+
+
+_NEXT_COLUMN, _NEXT_NUMBER = ",\n    ", ",\n  "
+_WHOLE = """
+SELECT measured.`bucket`,
+  {numbers}
+FROM measured
+GROUP BY measured.`bucket`
+"""
+_GROUPED = """, counted AS (
+  SELECT measured.`group_key`, COUNT(*) AS `group_records`
+  FROM measured
+  GROUP BY measured.`group_key`
+), largest AS (
+  SELECT counted.`group_key`, counted.`group_records`
+  FROM counted
+  ORDER BY counted.`group_records` DESC, counted.`group_key`
+  LIMIT {max_groups}
+), placed AS (
+  SELECT largest.`group_key`,
+    ROW_NUMBER() OVER (ORDER BY largest.`group_records` DESC, largest.`group_key`) AS `place`,
+    (SELECT COUNT(*) FROM counted) AS `group_count`
+  FROM largest
+)
+SELECT placed.`place`, placed.`group_key`, placed.`group_count`, measured.`bucket`,
+  {numbers}
+FROM measured
+JOIN placed ON placed.`group_key` IS NOT DISTINCT FROM measured.`group_key`
+GROUP BY placed.`place`, placed.`group_key`, placed.`group_count`, measured.`bucket`
+"""

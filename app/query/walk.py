@@ -1,0 +1,124 @@
+"""Where a reader stands in a window, and the cursors that take it on. Pure.
+
+The order is (`ingest_time`, `delivery_key`), and a page begins after the last row of the one before (never at
+an offset), so rows that arrive meanwhile neither shift nor repeat it.
+"""
+
+import msgspec
+
+from app.clock import epoch_us
+from app.errors import FieldError, ProblemError
+from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
+from app.query.params.filters import fingerprint
+from app.query.params.page import Now, PageRequest, Window
+from app.query.runner import Row
+
+
+class Walk(msgspec.Struct, frozen=True, kw_only=True):
+    """A way through a window of `table`, and how far it was gone.
+
+    `follows` says that it goes on where a `resume_cursor` ended: then `after` is settled, whatever this instance's
+    clock says. `is_fixed`: the same request will always mean the same window.
+    """
+
+    table: str
+    window: Window
+    descending: bool
+    after: Position | None = None
+    fingerprint: str = ""
+    follows: bool = False
+    is_fixed: bool = False
+
+    @property
+    def ahead(self) -> Window:
+        """The part of the window that is still to be read."""
+        window, after = self.window, self.after
+        if after is None:
+            return window
+        if self.descending:
+            return Window(window.since_us, after.ingest_us + 1)
+        return Window(after.ingest_us, window.until_us)
+
+    def next_cursor(self, stopped_at: Position) -> str:
+        """Return the cursor that reads the window on from `stopped_at`."""
+        window = self.window
+        return self._cursor(window.since_us, window.until_us, stopped_at, descending=self.descending)
+
+    def resume_cursor(self, stopped_at: Position | None, horizon_us: int) -> str:
+        """Return the cursor behind `stopped_at`, or behind the whole window when it was read (or read backwards).
+
+        It never passes the horizon: beyond it, rows may still come before those that are there.
+        """
+        begin, end = self._begin(), Position(self.window.until_us, "")
+        reached = stopped_at if stopped_at is not None and not self.descending else end
+        settled = max(begin, min(reached, Position(horizon_us, "")))
+        after = settled if settled.delivery_key else None
+        return self._cursor(settled.ingest_us, None, after, descending=False)
+
+    def _begin(self) -> Position:
+        """Return what a resume cursor never falls behind: where this way began, as far as that was settled."""
+        if self.follows and self.after is not None:
+            return self.after
+        return Position(self.window.since_us, "")
+
+    def _cursor(self, since_us: int, until_us: int | None, after: Position | None, *, descending: bool) -> str:
+        return encode_cursor(
+            Cursor(
+                table=self.table,
+                descending=descending,
+                since_us=since_us,
+                until_us=until_us,
+                after=after,
+                fingerprint=self.fingerprint,
+            )
+        )
+
+
+def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int) -> Walk:
+    """Return the way that `request` asks for.
+
+    Raises:
+        ProblemError: `invalid_cursor`, or `invalid_parameter` for an order that is not the cursor's.
+    """
+    mark = fingerprint(request.conditions)
+    if request.cursor is None:
+        return Walk(
+            table=table,
+            window=_window(request, now, max_window_us),
+            descending=bool(request.descending),
+            fingerprint=mark,
+            is_fixed=request.is_fixed and request.until_us is not None and request.until_us <= now.horizon_us,
+        )
+    cursor = decode_cursor(request.cursor, table=table, fingerprint=mark)
+    if request.descending is not None and request.descending != cursor.descending:
+        order = "desc" if cursor.descending else "asc"
+        message = f"this cursor goes on in order {order}; leave order out"
+        wrong = FieldError(name="order", message=message, example=order)
+        raise ProblemError("invalid_parameter", f"order: {message}", errors=(wrong,))
+    until_us = cursor.until_us
+    if until_us is None:
+        # The horizon may lie behind the cursor, by another instance's clock: then there is nothing to read.
+        edge_us = now.latest_us if request.latest else now.horizon_us
+        until_us = max(cursor.since_us, min(edge_us, cursor.since_us + max_window_us))
+    elif until_us - cursor.since_us > max_window_us:
+        raise ProblemError("invalid_cursor", "the cursor's window is longer than a window may be")
+    return Walk(
+        table=table,
+        window=Window(cursor.since_us, until_us),
+        descending=cursor.descending,
+        after=cursor.after,
+        fingerprint=mark,
+        follows=cursor.until_us is None,
+        is_fixed=cursor.until_us is not None and until_us <= now.horizon_us,
+    )
+
+
+def _window(request: PageRequest, now: Now, max_window_us: int) -> Window:
+    edge_us = now.latest_us if request.latest else now.horizon_us
+    until_us = edge_us if request.until_us is None else min(request.until_us, edge_us)
+    return Window(request.since_us, max(request.since_us, min(until_us, request.since_us + max_window_us)))
+
+
+def position_of(row: Row) -> Position:
+    """Return the place of a row in the order."""
+    return Position(epoch_us(row["ingest_time"]), row["delivery_key"])

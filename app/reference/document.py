@@ -1,0 +1,77 @@
+"""The OpenAPI document at `/openapi/openapi.json`: the framework's, of the routes there are, completed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import License
+
+from app.query.conditional import is_match, strong_etag
+from app.reading import METHODS, read_response
+from app.reference.about import DESCRIPTION, SUMMARY, TITLE, VERSION
+from app.reference.completion import complete
+from app.schema.table import Table
+
+PATH = "/openapi/openapi.json"
+_MEDIA_TYPE = "application/vnd.oai.openapi+json"
+
+
+class _NoRouter(Router):
+    """Takes none of the framework's own routes: they answer GET only, and HTML where there is nothing."""
+
+    def register(self, value: Any) -> list[Any]:
+        """Register nothing."""
+        return []
+
+
+def openapi_config() -> OpenAPIConfig:
+    """Return what the framework makes the document of; `document_route` serves it."""
+    return OpenAPIConfig(
+        title=TITLE,
+        version=VERSION,
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        license=License(name="Apache-2.0", identifier="Apache-2.0"),
+        create_examples=False,
+        render_plugins=[JsonRenderPlugin()],
+        openapi_router=_NoRouter("/openapi", route_handlers=[], include_in_schema=False),
+    )
+
+
+def document_route(records: Table) -> HTTPRouteHandler:
+    """Return the route of the document; `records` is the table of the record type."""
+    document = _Document(records)
+
+    @route(PATH, http_method=METHODS, include_in_schema=False)
+    async def read_document(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return document.to(request)
+
+    return read_document
+
+
+class _Document:
+    """The document, made when it is first asked for: not every instance is, and start-up is waited for."""
+
+    def __init__(self, records: Table) -> None:
+        self._records = records
+        self._bodies: dict[str, bytes] = {}
+
+    def to(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Answer with the document, or with 304 where the caller has it."""
+        root_path = str(request.scope.get("root_path", ""))
+        if root_path not in self._bodies:  # the server's own setting: one, or none
+            schema = request.app.openapi_schema.to_schema()
+            self._bodies[root_path] = msgspec.json.encode(complete(schema, self._records, root_path=root_path))
+        body = self._bodies[root_path]
+        headers = {"ETag": strong_etag(body), "Cache-Control": "no-cache"}
+        if is_match(_joined(request.headers.getall("if-none-match", [])), headers["ETag"]):
+            return Response(b"", status_code=304, headers=headers)
+        return read_response(request, body, _MEDIA_TYPE, headers)
+
+
+def _joined(headers: Iterable[str]) -> str:
+    return ", ".join(headers)

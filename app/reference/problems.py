@@ -1,0 +1,119 @@
+"""Which problem belongs to which operation, and an example of each."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from app.errors import CATALOGUE, MEDIA_TYPE, FieldError, ProblemError
+
+# Where a code can come from: an operation's id (GET's, for HEAD), a tag, `/v1` for all that the access guard stands
+# before, or `?name` for operations with this parameter. A code that is not listed can come from wherever its status
+# is documented.
+_SOURCES: dict[str, frozenset[str]] = {
+    code: frozenset(sources.split())
+    for code, sources in {
+        "invalid_parameter": "/v1 operations",
+        "invalid_cursor": "?cursor",
+        "invalid_envelope": "push",
+        "insufficient_scope": "/v1",
+        "rate_limited": "/v1",
+        "incomplete_body": "ingest",
+        "id_mismatch": "putRecord",
+        "rejected": "createRecords putRecord",
+        "idempotency_conflict": "createRecords putRecord",
+        "busy": "ingest",
+        "unavailable": "ingest",
+        "query_too_expensive": "?since",
+        "look_up_too_expensive": "getRecord",
+        "store_busy": "query",
+        "store_unavailable": "query",
+    }.items()
+}
+# What every operation may be answered with, whether its route says so or not.
+_EVERYWHERE = {500: "The service failed; the cause is in its log only."}
+_GUARDED = {
+    401: "No token, or not a valid one.",
+    403: "The caller may not do that.",
+    429: "Too many requests; `Retry-After` says when to try again.",
+}
+_RETRIED = {429, 503}
+_DETAILS: dict[str, str] = {
+    "invalid_parameter": "limt: there is no such parameter; did you mean limit? The parameters are …",
+    "invalid_cursor": "the cursor came from another endpoint",
+    "invalid_envelope": "there is no `message` in the body",
+    "not_found": "there is no record with the id 'order-1042'",
+    "too_large": "the body is larger than 14680064 bytes",
+    "query_timeout": "the query was given up after 30 seconds",
+    "query_too_expensive": "the query would read 53687091200 bytes, and one may read 10737418240",
+    "rejected": "every record of the request was rejected; /v1/rejects keeps them",
+}
+_ERRORS: dict[str, tuple[FieldError, ...]] = {
+    "invalid_parameter": (
+        FieldError(name="limt", message="there is no such parameter; did you mean limit? The parameters are …"),
+    ),
+    "rejected": (FieldError(name="[0].source", message="Expected `str`, got `int` - at `$.source`"),),
+}
+_MEMBERS: dict[str, dict[str, Any]] = {
+    "query_too_expensive": {"limit_bytes": 10737418240, "needed_bytes": 53687091200},
+    "query_timeout": {"timeout_s": 30},
+}
+
+
+def example_problems() -> dict[str, dict[str, Any]]:
+    """Return an example of each problem of the catalogue, as OpenAPI's `components.examples` hold them."""
+    return {code: {"summary": kind.title, "value": _document(code)} for code, kind in CATALOGUE.items()}
+
+
+def _document(code: str) -> dict[str, Any]:
+    detail = _DETAILS.get(code, CATALOGUE[code].advice)
+    error = ProblemError(code, detail, errors=_ERRORS.get(code, ()), members=_MEMBERS.get(code))
+    document: dict[str, Any] = msgspec.json.decode(error.body())
+    return document
+
+
+def sources_of(path: str, operation: Mapping[str, Any]) -> set[str]:
+    """Return what an operation is called in the table of where codes come from."""
+    asked = {f"?{parameter['name']}" for parameter in operation.get("parameters", []) if parameter.get("in") == "query"}
+    guarded = {"/v1"} if path.startswith("/v1/") else set()
+    return {operation["operationId"].removesuffix("Head"), *operation.get("tags", []), *asked, *guarded}
+
+
+def codes_for(status: int, sources: set[str]) -> list[str]:
+    """Return the codes that an operation of these `sources` may be answered with under `status`."""
+    return [
+        code
+        for code, kind in CATALOGUE.items()
+        if kind.status == status and (code not in _SOURCES or _SOURCES[code] & sources)
+    ]
+
+
+def with_problems(path: str, operation: Mapping[str, Any], responses: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `responses` in the order of their status, with the problems that all have, each with its examples."""
+    sources = sources_of(path, operation)
+    common = {**_EVERYWHERE, **(_GUARDED if "/v1" in sources else {})}
+    found = dict(responses)
+    for number, description in common.items():
+        found.setdefault(str(number), {"description": description, "content": {MEDIA_TYPE: {}}})
+    for status, response in found.items():
+        content = response.get("content", {})
+        if MEDIA_TYPE in content or (int(status) == 400 and "application/json" in content):
+            found[status] = _problem_response(int(status), response["description"], codes_for(int(status), sources))
+    return dict(sorted(found.items()))
+
+
+def _problem_response(status: int, description: str, codes: Iterable[str]) -> dict[str, Any]:
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
+    }
+    headers = {}
+    if status in _RETRIED:
+        headers["Retry-After"] = _header("Seconds to wait before trying again.", {"type": "integer", "minimum": 0})
+    if status == 401:
+        headers["WWW-Authenticate"] = _header("The way to sign in: `Bearer`.", {"type": "string"})
+    return {"description": description, "headers": headers, "content": {MEDIA_TYPE: content}}
+
+
+def _header(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "schema": schema}

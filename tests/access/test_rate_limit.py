@@ -1,0 +1,192 @@
+"""How often a principal may read: the count, the headers, and what happens while Valkey is away."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
+from app.access.rate_limit import OwnCount, RateLimit, Standing
+from app.access.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
+from app.clock import MICROSECONDS, FakeClock
+from app.errors import ProblemError
+from app.valkey import connect
+from tests.valkey_server import ValkeyServer, valkey_server
+
+__all__ = ["valkey_server"]
+TWICE = Principal("twice", ALL_SCOPES, requests_per_minute=2)
+
+
+class Flaky:
+    """A shared count that fails, or hangs, while it is told to."""
+
+    def __init__(self) -> None:
+        self.own, self.asked = OwnCount(), 0
+        self.fails, self.hangs = False, False
+        self.waited_for = asyncio.Event()
+
+    async def add(self, name: str, window: int) -> int:
+        self.asked += 1
+        if self.fails:
+            raise ConnectionError("valkey://user:secret@10.0.0.3 refused")
+        if self.hangs:
+            self.waited_for.set()
+            await asyncio.Event().wait()
+        return await self.own.add(name, window)
+
+
+def at(second: int) -> FakeClock:
+    """Return a clock that stands at this second of a minute."""
+    return FakeClock(1_700_000_040 * MICROSECONDS + second * MICROSECONDS)
+
+
+async def test_a_principal_has_its_requests_in_each_minute() -> None:
+    """The one that is too many is refused until the next minute of the clock begins."""
+    clock = at(23)
+    limit = RateLimit(OwnCount(), clock)
+    for _ in range(2):
+        await limit.admit(TWICE, {})
+    state: dict[str, Any] = {}
+    with pytest.raises(ProblemError) as refused:
+        await limit.admit(TWICE, state)
+    assert (refused.value.code, refused.value.status) == ("rate_limited", 429)
+    assert refused.value.members == {"limit": 2, "window_s": 60, "retry_after_s": 37}
+    assert refused.value.headers == {"Retry-After": "37"}
+    assert state == {"rate_limit": Standing(2, 3, 37)}
+    await clock.advance(37)
+    await limit.admit(TWICE, {})
+
+
+async def test_principals_are_counted_apart_and_some_not_at_all() -> None:
+    """One that uses up its requests takes nothing from another."""
+    limit = RateLimit(OwnCount(), at(0))
+    for principal in (TWICE, Principal("other", ALL_SCOPES, requests_per_minute=2)):
+        for _ in range(2):
+            await limit.admit(principal, {})
+    state: dict[str, Any] = {}
+    for _ in range(100):
+        await limit.admit(LOCAL_PRINCIPAL, state)
+    assert state == {}
+
+
+@pytest.mark.parametrize(
+    ("standing", "told"),
+    [
+        (Standing(1_200, 1, 37), '"default";r=1199;t=37'),
+        (Standing(1_200, 1_200, 1), '"default";r=0;t=1'),
+        (Standing(1_200, 5_000, 60), '"default";r=0;t=60'),
+    ],
+)
+def test_the_headers_are_those_of_the_draft(standing: Standing, told: str) -> None:
+    """The policy, and what is left of it."""
+    assert standing.headers() == [(b"ratelimit-policy", b'"default";q=1200;w=60'), (b"ratelimit", told.encode())]
+
+
+async def test_an_instances_own_count_forgets_the_minute_before() -> None:
+    """It never holds more than the principals of one minute."""
+    count = OwnCount()
+    for name in ("a", "b", "a"):
+        await count.add(name, 1)
+    assert await count.add("a", 2) == 1
+    assert set(count._counts) == {"a"}
+
+
+@pytest.fixture
+async def shared(valkey_server: ValkeyServer) -> AsyncIterator[tuple[ValkeyCount, ValkeyCount]]:
+    """Give the counts of two instances in one Valkey."""
+    clients = connect(valkey_server.url), connect(valkey_server.url)
+    yield ValkeyCount(clients[0]), ValkeyCount(clients[1])
+    for client in clients:
+        await client.aclose()
+
+
+async def test_instances_share_one_count_in_valkey(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+    """Whichever instance a request comes to; a name may hold any character."""
+    names = ["reader@example.com", "a:b", "é"]
+    counts = [[await count.add(name, 7) for count in (*shared, *shared)] for name in names]
+    assert counts == [[1, 2, 3, 4]] * 3
+    assert await shared[0].add(names[0], 8) == 1
+
+
+async def test_counts_in_valkey_end_by_themselves(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+    """Nothing is left of a minute soon after it."""
+    await shared[0].add("a", 7)
+    await shared[0].add("a", 7)
+    assert 60 <= await shared[0]._client.ttl("sluice:requests:7:a") <= 120
+
+
+async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+    """Two requests never have the same number."""
+    counts = await asyncio.gather(*(shared[number % 2].add("a", 7) for number in range(100)))
+    assert sorted(counts) == list(range(1, 101))
+
+
+async def test_a_valkey_that_hangs_holds_up_nobody_and_is_used_again_when_it_answers(
+    valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests are counted here meanwhile."""
+    clock = FakeClock()
+    client = connect(valkey_server.url)
+    count = request_count(client, clock)
+    assert [await count.add("a", 7) for _ in range(2)] == [1, 2]
+    for away, back in ((valkey_server.pause, valkey_server.resume), (valkey_server.stop, valkey_server.start)):
+        away()
+        async with asyncio.timeout(10 * ANSWER_WITHIN_S):
+            first = await count.add("b", 7)
+            assert await count.add("b", 7) == first + 1
+        back()
+        await clock.advance(5)
+        alone = first + 1
+        while (latest := await count.add("b", 7)) > alone:  # until Valkey, which has not heard of them, counts again
+            alone = latest
+            await clock.advance(5)
+        assert latest <= 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    await client.aclose()
+
+
+async def test_while_the_shared_count_fails_one_request_in_five_seconds_tries_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The others do not wait; it is told once a minute, without the address, which may hold a password."""
+    clock, shared = FakeClock(), Flaky()
+    count = FailSafeCount(shared, clock)
+    shared.fails = True
+    assert [await count.add("a", 7) for _ in range(10)] == list(range(1, 11))
+    assert shared.asked == 1
+    for _ in range(11):
+        await clock.advance(5)
+        await count.add("a", 7)
+        await count.add("a", 7)
+    assert shared.asked == 12
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    await clock.advance(5)
+    await count.add("a", 7)
+    assert len(caplog.records) == 2
+    assert "secret" not in caplog.text
+    shared.fails = False
+    await clock.advance(5)
+    assert [await count.add("a", 8) for _ in range(3)] == [1, 2, 3]
+    assert shared.asked == 16
+
+
+async def test_those_who_come_while_one_tries_do_not_wait_with_it() -> None:
+    """After a failure only one request at a time finds out whether the shared count is back."""
+    clock, shared = FakeClock(), Flaky()
+    count = FailSafeCount(shared, clock)
+    shared.fails = True
+    await count.add("a", 7)
+    shared.fails, shared.hangs = False, True
+    await clock.advance(5)
+    trying = asyncio.create_task(count.add("a", 7))
+    await shared.waited_for.wait()
+    assert [await count.add("a", 7) for _ in range(5)] == [2, 3, 4, 5, 6]
+    assert not trying.done()
+    assert await trying == 7
+
+
+def test_without_a_valkey_each_instance_counts_for_itself() -> None:
+    """And nothing is tried that could fail."""
+    assert isinstance(request_count(None, FakeClock()), OwnCount)

@@ -1,0 +1,1 @@
+"""The whole API, asked with requests made of its OpenAPI document (Schemathesis)."""

@@ -1,0 +1,104 @@
+"""Run Schemathesis over the service as a real process: `python -m tests.api.run` is `make fuzz`."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from tests import tokens
+from tests.process import ROOT, free_port, served_keys
+
+SETTINGS = Path(__file__).with_name("schemathesis.toml")
+DOCUMENT = "/openapi/openapi.json"
+READER = "reader@example.com"
+_DAY_S = 86_400
+_START_S = 30
+
+
+@contextmanager
+def service(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Run the service, with records in it and rejects, until the block ends; the values are its URL and its log."""
+    log = folder / "service.log"
+    url = f"http://127.0.0.1:{free_port()}"
+    with served_keys() as keys_url, log.open("wb") as output:
+        settings = {
+            "PORT": url.rpartition(":")[2],
+            "DATA_PATH": str(folder / "sluice.duckdb"),
+            "PUSH_PRINCIPALS": tokens.PUSHER,
+            "PUSH_AUDIENCE": tokens.AUDIENCE,
+            "API_PRINCIPALS": READER,
+            "API_AUDIENCE": tokens.AUDIENCE,
+            "TOKEN_ISSUER": tokens.ISSUER,
+            "TOKEN_KEYS_URL": keys_url,
+        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
+        environment |= {f"SLUICE_{name}": value for name, value in settings.items()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_ready(url, process)
+            _fill(url)
+            yield url, log
+        finally:
+            process.terminate()
+            process.wait(_START_S)
+
+
+def fuzz(url: str, arguments: Sequence[str] = (), *, document: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run Schemathesis over the service at `url`; its exit status is 0 where it found nothing.
+
+    `document` is a file to go by in place of the document that the service serves.
+    """
+    expires = int(time.time()) + _DAY_S
+    environment = os.environ | {
+        "FUZZ_TOKEN": tokens.token(email=READER, exp=expires),
+        "FUZZ_PUSH_TOKEN": tokens.token(exp=expires),
+        "PYTHONPATH": str(ROOT),
+    }
+    source = [url + DOCUMENT] if document is None else [str(document), "--url", url]
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(SETTINGS), "run", *source, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def unexpected(log: Path) -> list[str]:
+    """Return the lines of a log that tell of a defect."""
+    return [line for line in log.read_text().splitlines() if "unexpected failure" in line or "Traceback" in line]
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_S
+    with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:  # it does not listen at once
+        while time.monotonic() < deadline and process.poll() is None:
+            if client.get(f"{url}/health/ready").status_code == 200:
+                return
+    raise AssertionError("the service did not start; see its log")
+
+
+def _fill(url: str) -> None:
+    """Store some records, and have some rejected."""
+    headers = {"Authorization": f"Bearer {tokens.token(email=READER)}"}
+    records = [{"id": f"id{number}", "timestamp": "2026-01-31T12:00:00Z", "source": "a"} for number in range(30)]
+    body = msgspec.json.encode([*records, {"id": 7}, "no record"])
+    assert httpx.post(f"{url}/v1/records", content=body, headers=headers).status_code == 207
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fuzz a service of one's own; print what was found, return the exit status."""
+    with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as (url, log):
+        found = fuzz(url, arguments)
+        sys.stdout.write(found.stdout + found.stderr)
+        failures = unexpected(log)
+        sys.stdout.write("".join(f"{line}\n" for line in failures))
+    return found.returncode or int(bool(failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

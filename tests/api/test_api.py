@@ -1,0 +1,44 @@
+"""Every operation of the OpenAPI document, asked with what fits it and with what does not."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from tests.api.run import DOCUMENT, fuzz, service, unexpected
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A service of this module's own: its URL and its log."""
+    with service(tmp_path_factory.mktemp("api")) as found:
+        yield found
+
+
+def test_no_request_is_answered_as_the_document_does_not_say(running: tuple[str, Path]) -> None:
+    """No 5xx, no status, type, header or body that is not documented, nothing wrong taken; the log is clean too."""
+    url, log = running
+    found = fuzz(url, ["--max-examples", "10", "--seed", "1"])
+    assert found.returncode == 0, found.stdout[-8_000:] + found.stderr[-2_000:]
+    selected, total = re.findall(r"(\d+) selected / (\d+) total", found.stdout)[0]
+    assert selected == total
+    generated = re.search(r"(\d+) generated", found.stdout)
+    assert generated is not None
+    assert int(generated[1]) > 300
+    assert unexpected(log) == []
+
+
+def test_a_document_that_says_too_little_is_found(running: tuple[str, Path], tmp_path: Path) -> None:
+    """The run above can fail: with one answer taken out of the document, it does."""
+    url, _ = running
+    document = httpx.get(url + DOCUMENT).json()
+    del document["paths"]["/v1/records/{record_id}"]["get"]["responses"]["404"]
+    file = tmp_path / "openapi.json"
+    file.write_bytes(msgspec.json.encode(document))
+    asked = ["--max-examples", "1", "--phases", "examples,coverage", "--include-operation-id", "getRecord"]
+    found = fuzz(url, asked, document=file)
+    assert found.returncode == 1, found.stdout
+    assert "Undocumented status code" in found.stdout

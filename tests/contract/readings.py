@@ -1,0 +1,115 @@
+"""A store of readings, with a number of every type, and the statistics of them."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, NamedTuple
+
+import httpx
+import msgspec
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from msgspec import Meta
+
+from app.errors import EXCEPTION_HANDLERS
+from app.query.endpoints.stats import stats_route
+from app.query.instants import SECOND_US
+from app.query.params.filters import Condition
+from app.query.params.page import Now, Subject
+from app.query.params.stats import parse_stats_request
+from app.query.reads import Reads
+from app.query.stats import Stats
+from app.schema.filters import filter_table
+from app.schema.table import records_table
+from tests.contract.shelf import LOOKBACK_S, envelope
+from tests.contract.stores import Engine, Store
+
+_Both = Meta(extra={"sluice": ["filter", "aggregate"]})
+
+
+class Site(msgspec.Struct, frozen=True):
+    """Where a reading was taken."""
+
+    floor: Annotated[int | None, _Both] = None
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A record with a field of every type that statistics know."""
+
+    name: Annotated[str | None, Meta(extra={"sluice": ["filter"]})] = None
+    source: Annotated[str | None, _Both] = None
+    number: Annotated[int | None, _Both] = None
+    level: Annotated[float | None, _Both] = None
+    price: Annotated[Decimal | None, _Both] = None
+    valid: Annotated[bool | None, _Both] = None
+    day: Annotated[date | None, _Both] = None
+    at: Annotated[datetime | None, _Both] = None
+    site: Site | None = None
+
+
+READINGS = records_table(Reading)
+SUBJECT = Subject(READINGS.columns, filter_table(READINGS), max_window_days=31)
+
+
+class Row(NamedTuple):
+    """A row to store: its stamp, its delivery and its record."""
+
+    ingest_us: int
+    key: str
+    reading: Reading
+
+
+class Readings:
+    """A store of readings, and an application that serves nothing but their statistics."""
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self.engine, self.store, self.clock = engine, store, store.clock
+        self.stats = Stats(store.runner, READINGS, lookback_s=LOOKBACK_S)
+        self.fixed: tuple[Condition, ...] = ()
+        route = stats_route(self.stats, SUBJECT, self.now, lambda _: self.fixed, Reads(store.clock))
+        self.app: Any = Litestar(
+            [route],
+            exception_handlers=EXCEPTION_HANDLERS,
+            openapi_config=OpenAPIConfig("Sluice", "1", create_examples=False),
+            logging_config=None,
+        )
+
+    def now(self) -> Now:
+        """Return when a request is answered that comes now."""
+        now_us = self.clock.now_us()
+        return Now(now_us, min(self.store.runner.horizon_us(READINGS.name), now_us), now_us + 1)
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Store `rows`, and let them settle."""
+        encode = self.store.appender(READINGS).encode
+        stamped = [(row.ingest_us, encode(row.reading, envelope(row.key))) for row in rows]
+        self.engine.loop.run(self.store.put(READINGS, stamped))
+        self.settle(max((row.ingest_us for row in rows), default=0) + 1)
+
+    def settle(self, until_us: int) -> None:
+        """Move the clock on until what is stamped before `until_us` is settled."""
+        self.clock.advance_to(until_us + round(self.engine.settle_s * SECOND_US))
+
+    def clear(self) -> None:
+        """Remove every row and set the clock back."""
+        self.engine.loop.run(self.store.clear())
+
+    def ask(self, query: str) -> dict[str, Any]:
+        """Return the statistics that the query string `query` asks for."""
+        request = parse_stats_request(query, SUBJECT, self.now())
+        found: dict[str, Any] = msgspec.json.decode(self.engine.loop.run(self.stats.answer(request, self.fixed)).body)
+        return found
+
+    def send(self, method: str, query: str) -> httpx.Response:
+        """Send a request to the application."""
+        return self.engine.loop.run(self._send(method, f"/v1/records/stats?{query}"))
+
+    async def _send(self, method: str, url: str) -> httpx.Response:
+        transport = httpx.ASGITransport(app=self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, url)
+
+
+def instant(year: int, month: int, day: int) -> datetime:
+    """Return midnight in UTC."""
+    return datetime(year, month, day, tzinfo=UTC)

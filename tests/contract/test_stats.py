@@ -1,0 +1,230 @@
+"""Statistics over every store: what is counted, how groups and numbers are served, and what HTTP adds."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from app.query.instants import MINUTE_US, SECOND_US, to_text
+from app.query.params.filters import parse_filters
+from tests.contract.readings import READINGS, SUBJECT, Reading, Readings, Row, Site, instant
+from tests.contract.shelf import LOOKBACK_US
+from tests.contract.stores import T0_US, Engine
+
+M0_US = T0_US - 20 * SECOND_US  # 2023-11-14T22:13:00Z, a whole minute
+WINDOW = f"since={to_text(M0_US)}&until={to_text(M0_US + 4 * MINUTE_US)}&bucket=PT1M"
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_HUGE = "99999999999999999999999999999.999999999"
+_ROWS = [
+    Row(M0_US - 1, "early", Reading(source="a", number=99)),
+    Row(M0_US, "k0", Reading(source="a", number=1, level=0.5, price=Decimal("1.10"), site=Site(3))),
+    Row(M0_US + 59 * SECOND_US, "k1", Reading(source="a", number=2, level=-0.5, price=Decimal("2.30"))),
+    Row(M0_US + 59 * SECOND_US + 999_999, "k2", Reading(source="b", number=-5, valid=True, day=date(2024, 2, 29))),
+    Row(M0_US + 2 * MINUTE_US, "k3", Reading(number=3, valid=False, at=instant(2024, 1, 1), site=Site())),
+    Row(M0_US + 2 * MINUTE_US + 1, "k0", Reading(source="a", number=1, level=0.5, price=Decimal("1.10"))),  # a copy
+    Row(M0_US + 2 * MINUTE_US + 2, "early", Reading(source="a", number=99)),  # a copy of what lies before the window
+    Row(M0_US + 4 * MINUTE_US, "late", Reading(source="a", number=99)),
+]
+
+
+@pytest.fixture(scope="module")
+def module_readings(engine: Engine) -> Iterator[Readings]:
+    """Give a store that the tests fill."""
+    store = engine.loop.run(engine.open([READINGS]))
+    yield Readings(engine, store)
+    engine.loop.run(store.close())
+
+
+@pytest.fixture
+def readings(module_readings: Readings) -> Iterator[Readings]:
+    """Give a store with a few readings in it."""
+    module_readings.clear()
+    module_readings.put(_ROWS)
+    yield module_readings
+    module_readings.fixed = ()
+
+
+def _values(found: dict[str, Any]) -> dict[Any, Any]:
+    """Return each series' values by its key."""
+    return {series["key"]: series["values"] for series in found["series"]}
+
+
+def test_an_answer_is_served_exactly_as_documented(readings: Readings) -> None:
+    """Columns of one length, empty buckets filled in, copies and what lies outside left out."""
+    assert readings.ask(f"{WINDOW}&metric=count,avg:number,min:price,max:level") == {
+        "window": {"since": "2023-11-14T22:13:00Z", "until": "2023-11-14T22:17:00Z"},
+        "bucket": "PT1M",
+        "buckets": ["2023-11-14T22:13:00Z", "2023-11-14T22:14:00Z", "2023-11-14T22:15:00Z", "2023-11-14T22:16:00Z"],
+        "by": None,
+        "metrics": ["count", "avg:number", "min:price", "max:level"],
+        "series": [
+            {
+                "key": None,
+                "records": 4,
+                "values": {
+                    "count": [3, 0, 1, 0],
+                    "avg:number": [pytest.approx(-2 / 3), None, 3.0, None],
+                    "min:price": ["1.1", None, None, None],
+                    "max:level": [0.5, None, None, None],
+                },
+            }
+        ],
+        "omitted_groups": 0,
+        "partial": False,
+    }
+
+
+def test_groups_come_with_the_largest_first(readings: Readings) -> None:
+    """A record without a value is in the group of null; equal groups are in the order of their keys, null first."""
+    found = readings.ask(f"{WINDOW}&by=source&metric=count,max:number")
+    assert [(series["key"], series["records"]) for series in found["series"]] == [("a", 2), (None, 1), ("b", 1)]
+    assert _values(found) == {
+        "a": {"count": [2, 0, 0, 0], "max:number": [2, None, None, None]},
+        None: {"count": [0, 0, 1, 0], "max:number": [None, None, 3, None]},
+        "b": {"count": [1, 0, 0, 0], "max:number": [-5, None, None, None]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("by", "keys"),
+    [
+        ("number", [-5, 1, 2, 3]),
+        ("level", [None, -0.5, 0.5]),
+        ("price", [None, "1.1", "2.3"]),
+        ("valid", [None, False, True]),
+        ("day", [None, "2024-02-29"]),
+        ("at", [None, "2024-01-01T00:00:00Z"]),
+        ("site.floor", [None, 3]),
+    ],
+)
+def test_a_key_is_served_as_records_show_the_value(readings: Readings, by: str, keys: list[Any]) -> None:
+    """Numbers as numbers, exact decimals as text, instants as RFC 3339; of a nested field, too."""
+    assert [series["key"] for series in readings.ask(f"{WINDOW}&by={by}")["series"]] == keys
+
+
+def test_filters_choose_what_is_counted_and_not_what_is_a_copy(readings: Readings) -> None:
+    """Both the caller's own and the ones that are fixed for it."""
+    assert _values(readings.ask(f"{WINDOW}&number.gt=1"))[None] == {"count": [1, 0, 1, 0]}
+    assert _values(readings.ask(f"{WINDOW}&site.floor=3"))[None] == {"count": [1, 0, 0, 0]}
+    readings.fixed = parse_filters(SUBJECT.fields, [("source.in", "a,b")])
+    assert _values(readings.ask(f"{WINDOW}&number.gt=1&by=source")) == {"a": {"count": [1, 0, 0, 0]}}
+    assert readings.send("GET", f"{WINDOW}&metric=count").json()["series"][0]["records"] == 3
+
+
+def test_a_copy_counts_again_after_the_look_back(readings: Readings) -> None:
+    """As in the feed."""
+    at_us = M0_US + 2 * MINUTE_US + 1 + LOOKBACK_US
+    readings.put([Row(at_us, "k0", Reading(source="a")), Row(at_us + 1, "k0", Reading(source="a"))])
+    since, until = to_text(at_us - MINUTE_US), to_text(at_us + MINUTE_US)
+    assert readings.ask(f"since={since}&until={until}")["series"][0]["records"] == 0
+    readings.put([Row(at_us + 2 + LOOKBACK_US, "k0", Reading(source="a"))])
+    since, until = to_text(at_us + LOOKBACK_US), to_text(at_us + LOOKBACK_US + MINUTE_US)
+    assert readings.ask(f"since={since}&until={until}")["series"][0]["records"] == 1
+
+
+def test_fifty_groups_are_shown_and_the_others_counted(readings: Readings) -> None:
+    """Those with the most records, however many values the field has."""
+    readings.put([Row(M0_US + 1 + number, f"g{number}", Reading(number=1_000 + number % 70)) for number in range(100)])
+    found = readings.ask(f"{WINDOW}&by=number&metric=count,p50:number&number.gte=1000")
+    assert [series["key"] for series in found["series"]] == [*range(1_000, 1_030), *range(1_030, 1_050)]
+    assert [series["records"] for series in found["series"]] == [2] * 30 + [1] * 20
+    assert found["omitted_groups"] == 20
+    assert all(series["values"]["p50:number"][0] == series["key"] for series in found["series"])
+
+
+def test_numbers_at_the_edges_of_their_types_are_served(readings: Readings) -> None:
+    """Extremes to the last digit; an average is a floating-point number, and never a failure."""
+    readings.clear()
+    readings.put(
+        [
+            Row(M0_US, "a", Reading(number=_LARGEST, level=1e308, price=Decimal(_HUGE))),
+            Row(M0_US, "b", Reading(number=_LARGEST, level=1.5e308, price=Decimal(_HUGE))),
+            Row(M0_US + MINUTE_US, "c", Reading(number=_SMALLEST, level=5e-324, price=Decimal(f"-{_HUGE}"))),
+        ]
+    )
+    readings.settle(M0_US + 4 * MINUTE_US)
+    metrics = ["min:number", "max:number", "avg:number", "min:price", "max:price", "avg:price", "max:level"]
+    found = _values(readings.ask(f"{WINDOW}&metric={','.join(metrics)}"))[None]
+    assert {name: values[:2] for name, values in found.items()} == {
+        "min:number": [_LARGEST, _SMALLEST],
+        "max:number": [_LARGEST, _SMALLEST],
+        "avg:number": [float(_LARGEST), float(_SMALLEST)],
+        "min:price": [_HUGE, f"-{_HUGE}"],
+        "max:price": [_HUGE, f"-{_HUGE}"],
+        "avg:price": [1e29, -1e29],
+        "max:level": [1.5e308, 5e-324],
+    }
+    averages = _values(readings.ask(f"{WINDOW}&metric=avg:level"))[None]["avg:level"]
+    assert averages == [None, 5e-324, None, None]  # beyond the largest number that JSON readers know
+
+
+def test_percentiles_are_near_the_exact_ones(readings: Readings) -> None:
+    """Within two per cent of the records; of a bucket with one value, the value itself."""
+    rows = [
+        Row(M0_US + 2 * MINUTE_US + number, f"p{number}", Reading(level=-float(number))) for number in range(1, 201)
+    ]
+    readings.put(rows)
+    found = _values(readings.ask(f"{WINDOW}&metric=p50:level,p95:level,p95:price,p50:site.floor"))[None]
+    assert -104.0 <= found["p50:level"][2] <= -96.0
+    assert -15.0 <= found["p95:level"][2] <= -6.0
+    assert found["p95:price"][1:] == [None, None, None]
+    assert found["p50:site.floor"] == [3.0, None, None, None]
+
+
+def test_the_last_bucket_is_partial_while_it_fills(readings: Readings) -> None:
+    """Where the window ends because nothing later is settled."""
+    readings.settle(M0_US + 5 * MINUTE_US + SECOND_US)
+    open_ended = readings.ask(f"since={to_text(M0_US)}&bucket=PT1M")
+    assert (len(open_ended["buckets"]), open_ended["partial"]) == (6, True)
+    assert open_ended["series"][0]["values"]["count"] == [3, 0, 1, 0, 1, 0]
+    assert readings.ask(f"since={to_text(M0_US)}&until={to_text(M0_US + 90 * SECOND_US)}")["partial"] is False
+
+
+def test_a_bucket_may_begin_long_before_the_window(readings: Readings) -> None:
+    """Only records of the window count; before the year 0001 there is no instant."""
+    found = readings.ask(f"since={to_text(M0_US + 1)}&bucket=P1W&by=source")
+    assert found["buckets"] == ["2023-11-09T00:00:00Z"]  # a Thursday
+    assert [series["records"] for series in found["series"]] == [2, 1, 1]
+    assert readings.ask("since=0001-01-01T00:00:00Z&until=0001-01-02T00:00:00Z&bucket=P366D")["buckets"] == [
+        "0001-01-01T00:00:00Z"
+    ]
+
+
+@pytest.mark.parametrize("query", [WINDOW, f"{WINDOW}&by=source&metric=count,p95:number", "since=now&by=day"])
+def test_head_answers_as_get_does_without_the_body(readings: Readings, query: str) -> None:
+    """Every header is the same, the length included."""
+    got, head = readings.send("GET", query), readings.send("HEAD", query)
+    assert head.status_code == got.status_code == 200
+    assert got.json()["window"]
+    assert head.content == b""
+    assert dict(head.headers) == dict(got.headers)
+    assert int(head.headers["content-length"]) == len(got.content)
+    assert got.headers["content-type"] == "application/json"
+
+
+def test_what_is_wrong_is_a_problem(readings: Readings) -> None:
+    """Every parameter at once, under any method."""
+    answer = readings.send("GET", "bucket=PT1S&since=-P1D&by=colour&limit=3")
+    problem: dict[str, Any] = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, problem["status"], problem["code"]) == (400, 400, "invalid_parameter")
+    assert {error["name"] for error in problem["errors"]} == {"bucket", "by", "limit"}
+    assert problem["max_buckets"] == 1_000
+    assert readings.send("HEAD", "bucket=x").status_code == 400
+
+
+def test_the_document_describes_parameters_and_answer(readings: Readings) -> None:
+    """With the record type's own fields to choose from, and an example that has every member."""
+    document: dict[str, Any] = readings.app.openapi_schema.to_schema()
+    operation = document["paths"]["/v1/records/stats"]["get"]
+    names = [parameter["name"] for parameter in operation["parameters"]]
+    assert names[:5] == ["since", "until", "bucket", "by", "metric"]
+    assert {"number", "number.gte", "site.floor.in"} < set(names[5:])
+    media = operation["responses"]["200"]["content"]["application/json"]
+    served = readings.send("GET", WINDOW)
+    assert isinstance(served, httpx.Response)
+    assert set(media["schema"]["required"]) == set(media["example"]) == set(served.json())
+    assert set(operation["responses"]) >= {"200", "400", "401", "403", "422", "503", "504"}

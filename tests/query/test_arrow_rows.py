@@ -1,0 +1,122 @@
+"""How an export is read as rows."""
+
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import nanoarrow  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
+
+from app.query.arrow_rows import ArrowRows, rows_of_arrow
+from app.query.formats.arrow_batches import END_OF_STREAM
+from app.query.formats.encoders import row_encoder
+from app.schema.columns import Column
+from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, as_declared, rows_of, sample_row
+
+ENCODER = row_encoder("arrow", COLUMNS)
+
+
+async def arriving(*pieces: bytes) -> AsyncIterator[bytes]:
+    """Give pieces one by one."""
+    for piece in pieces:
+        yield piece
+
+
+def read(columns: tuple[Column, ...], *pieces: bytes, max_rows: int = 1_000) -> list[list[dict[str, Any]]]:
+    """Return the lists of rows that pieces are read as."""
+    reader = ArrowRows(columns, max_rows=max_rows)
+    return [rows for piece in pieces for rows in reader.read(piece)]
+
+
+def stream_of(name: str, type_: Any, values: bytes, length: int) -> bytes:
+    """Return a stream of one column, whose values are laid out in `values`."""
+    return stream_of_columns({name: type_}, length, nanoarrow.c_array_from_buffers(type_, length, [None, values]))
+
+
+def stream_of_columns(types: dict[str, Any], length: int, *columns: Any) -> bytes:
+    """Return a stream of one batch."""
+    batch = nanoarrow.c_array_from_buffers(nanoarrow.struct(types), length, [None], children=columns)
+    sink = io.BytesIO()
+    with StreamWriter.from_writable(sink) as writer:
+        writer.write_stream(batch)
+    return sink.getvalue()
+
+
+async def test_pieces_become_lists_of_rows() -> None:
+    """A list for a batch; the schema and the mark of the end hold no rows."""
+    pieces = (ENCODER.begin(), ENCODER.rows([sample_row()] * 2), ENCODER.rows([sample_row()]), ENCODER.end())
+    found = [rows async for rows in rows_of_arrow(COLUMNS, arriving(*pieces))]
+    assert found == [[sample_row()] * 2, [sample_row()]]
+
+
+def test_a_piece_may_be_several_messages() -> None:
+    """As when a store sends a short result at once."""
+    one = ENCODER.rows([sample_row()])
+    assert read(COLUMNS, ENCODER.begin() + one, one + ENCODER.end()) == [[sample_row()], [sample_row()]]
+    assert read(COLUMNS, ENCODER.begin() + END_OF_STREAM) == []
+
+
+@given(st.lists(rows_of(DEEP_COLUMNS), max_size=9), st.integers(1, 9))
+def test_a_large_batch_is_read_in_parts(rows: list[dict[str, Any]], max_rows: int) -> None:
+    """Wherever a part begins, within a byte of flags or a list, its values are the same."""
+    encoder = row_encoder("arrow", DEEP_COLUMNS)
+    parts = read(DEEP_COLUMNS, encoder.begin(), encoder.rows(rows), max_rows=max_rows)
+    assert [row for part in parts for row in part] == [as_declared(DEEP_COLUMNS, row) for row in rows]
+    assert [len(part) for part in parts[:-1]] == [max_rows] * (len(parts) - 1)
+
+
+def test_columns_that_are_not_declared_are_read_by_their_type() -> None:
+    """Cursors are made of some; a text is JSON only where it is declared so."""
+    ((row,),) = read(COLUMNS[:1], ENCODER.begin(), ENCODER.rows([sample_row()]))
+    assert row == sample_row() | {"tree": '{"a":[1,null]}'}
+
+
+def test_large_offsets_are_read_too() -> None:
+    """A store may send them, when a batch holds more than two gigabytes."""
+    values = {"texts": ["a", None, "é"], "raws": [b"x", b"", None]}
+    types = {"texts": nanoarrow.large_string(), "raws": nanoarrow.large_binary()}
+    columns = [nanoarrow.c_array(values[name], type_) for name, type_ in types.items()]
+    expected = [{"texts": "a", "raws": b"x"}, {"texts": None, "raws": b""}, {"texts": "é", "raws": None}]
+    assert read((), stream_of_columns(types, 3, *columns)) == [expected]
+
+
+def test_a_widened_decimal_is_read_exactly() -> None:
+    """BigQuery has BIGNUMERIC where somebody widened a column to it."""
+    number = -(10**75) - 1
+    stream = stream_of("price", nanoarrow.decimal256(76, 38), number.to_bytes(32, "little", signed=True), 1)
+    assert read((), stream) == [[{"price": Decimal(f"-{10**37}.{1:038}")}]]
+
+
+def test_what_lies_beyond_pythons_years_is_the_nearest_there_is() -> None:
+    """One such row does not cost the export."""
+    instants = (2**62).to_bytes(8, "little") + (-(2**62)).to_bytes(8, "little", signed=True)
+    latest, earliest = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    stream = stream_of("at", nanoarrow.timestamp("us", "UTC"), instants, 2)
+    assert read((), stream) == [[{"at": latest}, {"at": earliest}]]
+    days = (2**30).to_bytes(4, "little") + (-(2**30)).to_bytes(4, "little", signed=True)
+    assert read((), stream_of("day", nanoarrow.date32(), days, 2)) == [[{"day": date.max}, {"day": date.min}]]
+
+
+def test_a_type_that_no_record_has_is_named() -> None:
+    """Rather than read as something else."""
+    stream = stream_of("n", nanoarrow.int16(), b"\x00\x00", 1)
+    with pytest.raises(ValueError, match="the column n is s, which no record type has"):
+        read((), stream)
+
+
+@pytest.mark.parametrize("kept", [1, 8, 100, -1])
+def test_a_piece_that_breaks_off_is_an_error(kept: int) -> None:
+    """Rows are never left out without a word."""
+    with pytest.raises(RuntimeError, match="Expected"):
+        read(COLUMNS, ENCODER.begin(), ENCODER.rows([sample_row()])[:kept])
+
+
+def test_a_stream_without_a_schema_is_an_error() -> None:
+    """Nor is it taken for an empty one."""
+    with pytest.raises(RuntimeError, match="expected Schema"):
+        read(COLUMNS, ENCODER.rows([sample_row()]))

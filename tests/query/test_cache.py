@@ -1,0 +1,223 @@
+"""Answers that are kept for a while, and stores that cannot be relied upon."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from litestar.stores.memory import MemoryStore
+
+from app.clock import FakeClock
+from app.query.cache import _ENTRY, COOL_DOWN_S, LOG_EVERY_S, Cache, CachedAnswer, _Entry
+
+ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"', "Link": "</é>"}, b"\x00{}")
+
+
+class Store(MemoryStore):
+    """A store that notes what it is asked, and can be made to fail or to hang."""
+
+    __slots__ = ("asked", "failure", "hangs", "reached")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Any, ...]] = []
+        self.failure: Exception | None = None
+        self.hangs = False
+        self.reached = asyncio.Event()
+
+    async def trouble(self) -> None:
+        """Be in trouble, if told to."""
+        self.reached.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def set(self, key: str, value: str | bytes, expires_in: int | timedelta | None = None) -> None:
+        self.asked.append(("set", key, expires_in))
+        await self.trouble()
+        await super().set(key, value)  # for ever: an entry's own expiry is what counts
+
+    async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:
+        self.asked.append(("get", key))
+        await self.trouble()
+        return await super().get(key, renew_for)
+
+
+class Rig:
+    """A cache over a store, and how many answers were made."""
+
+    def __init__(self) -> None:
+        self.clock, self.store, self.made = FakeClock(), Store(), 0
+        self.cache = Cache(self.store, self.clock, max_entry_bytes=1_000)
+
+    async def make(self, answer: CachedAnswer = ANSWER) -> CachedAnswer:
+        """Make an answer."""
+        self.made += 1
+        return answer
+
+    async def state(self, key: str = "key", ttl_s: float = 1.0) -> str:
+        """Ask for the answer and return where it came from."""
+        answer, state = await self.cache.answer(key, ttl_s, self.make)
+        assert answer == ANSWER
+        return state
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """Return a rig of its own for each test."""
+    return Rig()
+
+
+@pytest.mark.parametrize("ttl_s", [0.3, 1.0, 1.5, 86_400.0])
+async def test_an_answer_is_kept_for_its_time(rig: Rig, ttl_s: float) -> None:
+    """To the fraction of a second, whatever the store makes of it."""
+    assert await rig.state(ttl_s=ttl_s) == "miss"
+    await rig.clock.advance(ttl_s - 0.01)
+    assert await rig.state(ttl_s=ttl_s) == "hit"
+    await rig.clock.advance(0.011)
+    assert await rig.state(ttl_s=ttl_s) == "miss"
+    assert rig.made == 2
+
+
+@pytest.mark.parametrize(("ttl_s", "seconds"), [(0.001, 1), (1.0, 1), (1.2, 2), (86_400.0, 86_400)])
+async def test_a_store_is_asked_for_whole_seconds(rig: Rig, ttl_s: float, seconds: int) -> None:
+    """At least one, and never fewer than the answer is good for."""
+    await rig.state(ttl_s=ttl_s)
+    (asked,) = (expires_in for step, _, expires_in in (a for a in rig.store.asked if len(a) == 3) if step == "set")
+    assert (asked, type(asked)) == (seconds, int)
+
+
+async def test_equal_requests_share_what_was_kept(rig: Rig) -> None:
+    """One look-up for all of them, and none has made anything."""
+    await rig.state()
+    states = await asyncio.gather(*(rig.state() for _ in range(10)))
+    assert states == 10 * ["hit"]
+    assert (rig.made, [step for step, *_ in rig.store.asked]) == (1, ["get", "set", "get"])
+
+
+async def test_a_store_sees_no_keys(rig: Rig) -> None:
+    """They name tables, filters and principals: what it gets is a hash."""
+    await rig.state("since=now&source=secret")
+    digest = hashlib.sha256(b"since=now&source=secret").hexdigest()
+    assert rig.store.asked == [("get", digest), ("set", digest, 1)]
+    assert b"secret" not in (await rig.store.get(digest) or b"")
+
+
+async def test_a_key_may_be_any_text(rig: Rig) -> None:
+    """As a query string may."""
+    assert await rig.state("\udc80") == "miss"
+    assert await rig.state("\udc80") == "hit"
+
+
+async def test_a_large_answer_is_not_kept(rig: Rig) -> None:
+    """The limit is on the entry as it is kept, exactly."""
+    digest = hashlib.sha256(b"key").hexdigest()
+    entry = _Entry(digest, rig.clock.now_us(), CachedAnswer(200, "text/csv", {}, b"." * 500))
+    room = 1_000 - len(msgspec.msgpack.encode(entry))
+    for size, state in ((500 + room + 1, "miss"), (500 + room, "hit")):
+        make = partial(rig.make, answer := CachedAnswer(200, "text/csv", {}, b"." * size))
+        assert await rig.cache.answer("key", 1.0, make) == (answer, "miss")
+        assert await rig.cache.answer("key", 1.0, make) == (answer, state)
+
+
+def nothing(_: bytes) -> bytes:
+    """Return what an empty file holds."""
+    return b""
+
+
+def torn(raw: bytes) -> bytes:
+    """Return half of an entry."""
+    return raw[: len(raw) // 2]
+
+
+def of_another_release(_: bytes) -> bytes:
+    """Return something else in the same encoding."""
+    return msgspec.msgpack.encode({"answer": 1})
+
+
+def not_unicode(raw: bytes) -> bytes:
+    """Return an entry whose text is none."""
+    return raw.replace(b"application/json", b"application/\xff\xff\xff\xff")
+
+
+def of_another_key(raw: bytes) -> bytes:
+    """Return another caller's answer, as a mixed-up connection might."""
+    entry = _ENTRY.decode(raw)
+    return msgspec.msgpack.encode(msgspec.structs.replace(entry, digest=hashlib.sha256(b"other").hexdigest()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [nothing, torn, of_another_release, not_unicode, of_another_key],
+    ids=lambda change: change.__name__,
+)
+async def test_an_entry_that_is_not_right_is_ignored(rig: Rig, change: Callable[[bytes], bytes]) -> None:
+    """And replaced; the store goes on being used."""
+    await rig.state()
+    digest = hashlib.sha256(b"key").hexdigest()
+    raw = await rig.store.get(digest)
+    assert raw is not None
+    assert change(raw) != raw
+    await MemoryStore.set(rig.store, digest, change(raw))
+    assert [await rig.state(), await rig.state()] == ["miss", "hit"]
+
+
+async def test_a_store_that_fails_fails_no_request(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """It is left alone for a moment, used again as soon as it works, and spoken of once a minute."""
+    rig.store.failure = OSError("connection refused")
+    with caplog.at_level(logging.WARNING, "sluice.query"):
+        assert [await rig.state() for _ in range(3)] == ["miss", "miss", "miss"]
+        assert [step for step, *_ in rig.store.asked] == ["get"]
+        await rig.clock.advance(COOL_DOWN_S)
+        assert await rig.state() == "miss"
+        assert [step for step, *_ in rig.store.asked] == ["get", "get"]
+        assert [record.name for record in caplog.records] == ["sluice.query"]
+        assert "connection refused" in caplog.text
+        await rig.clock.advance(LOG_EVERY_S)
+        await rig.state()
+        assert len(caplog.records) == 2
+        rig.store.failure = None
+        await rig.clock.advance(COOL_DOWN_S)
+        assert [await rig.state(), await rig.state()] == ["miss", "hit"]
+        assert len(caplog.records) == 2
+
+
+async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(rig: Rig) -> None:
+    """The store fails between looking up and keeping."""
+
+    async def make() -> CachedAnswer:
+        rig.store.failure = RuntimeError("out of memory")
+        return ANSWER
+
+    assert await rig.cache.answer("key", 1.0, make) == (ANSWER, "miss")
+    assert [step for step, *_ in rig.store.asked] == ["get", "set"]
+
+
+async def test_a_store_that_hangs_is_not_waited_for(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """A quarter of a second, by real time, and then not at all for a moment."""
+    rig.store.hangs = True
+    begun_s = asyncio.get_running_loop().time()
+    async with asyncio.timeout(30):
+        assert [await rig.state() for _ in range(10)] == 10 * ["miss"]
+    assert asyncio.get_running_loop().time() - begun_s >= 0.2
+    assert len(rig.store.asked) == 1
+    assert "no answer within 0.25 s" in caplog.text
+
+
+async def test_who_hangs_up_while_the_store_is_asked_has_gone(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """That is no failure of the store."""
+    rig.store.hangs = True
+    task = asyncio.create_task(rig.state())
+    await rig.store.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    rig.store.hangs = False
+    assert [await rig.state(), await rig.state()] == ["miss", "hit"]
+    assert caplog.records == []

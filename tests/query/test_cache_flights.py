@@ -1,0 +1,244 @@
+"""Equal requests under way share one answer."""
+
+import asyncio
+import gc
+import traceback
+from collections.abc import Iterator
+from typing import Any, Self
+
+import pytest
+
+from app.clock import FakeClock
+from app.errors import ProblemError
+from app.query.answer_store import BoundedMemoryStore
+from app.query.cache import Cache, CachedAnswer, CacheState
+from app.query.runner import QueryTimeoutError
+from tests.ingest.scripted import turns
+
+ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"'}, b"{}")
+Result = tuple[CachedAnswer, CacheState]
+
+
+class Maker:
+    """Makes an answer when it is let go, and counts how often it was asked."""
+
+    def __init__(self, failure: BaseException | None = None) -> None:
+        self.failure = failure
+        self.calls = self.cancelled = 0
+        self.go, self.let_go = asyncio.Event(), asyncio.Event()
+        self.let_go.set()
+
+    async def __call__(self) -> CachedAnswer:
+        self.calls += 1
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            await self.let_go.wait()  # as a store does that is told to give a query up
+            self.cancelled += 1
+            raise
+        if self.failure is not None:
+            raise self.failure
+        return ANSWER
+
+
+@pytest.fixture(autouse=True)
+def complaints() -> Iterator[None]:
+    """Fail a test after which the loop has something to complain about, such as an error that nobody took."""
+    found: list[dict[str, Any]] = []
+    original = asyncio.BaseEventLoop.call_exception_handler
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio.BaseEventLoop, "call_exception_handler", lambda _, context: found.append(context))
+        yield
+        gc.collect()
+    assert asyncio.BaseEventLoop.call_exception_handler is original
+    assert found == []
+
+
+@pytest.fixture
+def cache() -> Cache:
+    """Return a cache of its own for each test."""
+    clock = FakeClock()
+    return Cache(BoundedMemoryStore(1_000_000, clock), clock, max_entry_bytes=100_000)
+
+
+async def asked(cache: Cache, maker: Maker, count: int, ttl_s: float = 1.0) -> list[asyncio.Task[Result]]:
+    """Ask for the same answer `count` times at once."""
+    tasks = [asyncio.create_task(cache.answer("key", ttl_s, maker)) for _ in range(count)]
+    await turns()
+    return tasks
+
+
+@pytest.mark.parametrize("ttl_s", [0.0, 1.0])
+async def test_a_hundred_equal_requests_make_one_answer(cache: Cache, ttl_s: float) -> None:
+    """One made it, the others joined; another key is another answer."""
+    maker, other = Maker(), Maker()
+    tasks = await asked(cache, maker, 100, ttl_s)
+    another = asyncio.create_task(cache.answer("another key", ttl_s, other))
+    await turns()
+    maker.go.set()
+    other.go.set()
+    results = await asyncio.gather(*tasks)
+    assert (maker.calls, other.calls) == (1, 1)
+    assert [state for _, state in results] == ["miss"] + 99 * ["joined"]
+    assert all(answer == ANSWER for answer, _ in results)
+    assert await another == (ANSWER, "miss")
+    assert not cache._flights
+
+
+async def test_without_a_time_to_live_nothing_is_kept(cache: Cache) -> None:
+    """The next request makes its own answer, and does not see what was kept for others."""
+    maker = Maker()
+    maker.go.set()
+    assert await cache.answer("key", 1.0, maker) == (ANSWER, "miss")
+    assert await cache.answer("key", 0.0, maker) == (ANSWER, "miss")
+    assert await cache.answer("other", 0.0, maker) == (ANSWER, "miss")
+    assert await cache.answer("other", 1.0, maker) == (ANSWER, "miss")
+    assert maker.calls == 4
+
+
+async def test_the_first_may_hang_up(cache: Cache) -> None:
+    """The others get what was begun for it."""
+    maker = Maker()
+    first, *others = await asked(cache, maker, 5)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    maker.go.set()
+    assert await asyncio.gather(*others) == 4 * [(ANSWER, "joined")]
+    assert (maker.calls, maker.cancelled) == (1, 0)
+    assert await cache.answer("key", 1.0, maker) == (ANSWER, "hit")
+
+
+async def test_when_all_have_hung_up_the_query_is_given_up(cache: Cache) -> None:
+    """The last one's request ends when the store has let go, and nothing is left behind."""
+    maker = Maker()
+    maker.let_go.clear()
+    tasks = await asked(cache, maker, 3)
+    for task in tasks:
+        task.cancel()
+    await turns()
+    assert [task.done() for task in tasks].count(False) == 1
+    assert maker.cancelled == 0
+    maker.let_go.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(task.cancelled() for task in tasks)
+    assert (maker.calls, maker.cancelled) == (1, 1)
+    assert not cache._flights
+    maker.go.set()
+    assert await cache.answer("key", 1.0, maker) == (ANSWER, "miss")
+
+
+async def test_an_abandoned_answer_is_not_joined(cache: Cache) -> None:
+    """A request that comes while the query is being given up makes its own, and keeps it."""
+    abandoned, maker = Maker(), Maker()
+    abandoned.let_go.clear()
+    (task,) = await asked(cache, abandoned, 1)
+    task.cancel()
+    await turns()
+    first, second = await asked(cache, maker, 2)
+    abandoned.let_go.set()
+    await turns()
+    assert task.cancelled()
+    maker.go.set()
+    assert (await first, await second) == ((ANSWER, "miss"), (ANSWER, "joined"))
+    assert (abandoned.calls, maker.calls) == (1, 1)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_request_that_ends_before_it_began_leaves_nothing_behind(cache: Cache, steps: int) -> None:
+    """However many turns of the loop it had."""
+    maker = Maker()
+    task = asyncio.create_task(cache.answer("key", 1.0, maker))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not cache._flights
+    assert maker.cancelled == maker.calls
+
+
+async def test_a_failure_is_everybodys_and_is_not_kept(cache: Cache) -> None:
+    """Each gets an error of its own with all that it said, and what the original said is its cause."""
+    failure = ProblemError("store_busy", "later", members={"retry_after_s": 5}, headers={"Retry-After": "5"})
+    maker = Maker(failure)
+    tasks = await asked(cache, maker, 10)
+    maker.go.set()
+    errors = await asyncio.gather(*tasks, return_exceptions=True)
+    assert len({id(error) for error in errors}) == 10
+    for error in errors:
+        assert isinstance(error, ProblemError)
+        assert (str(error), error.body(), error.headers) == ("later", failure.body(), failure.headers)
+        assert error.__cause__ is failure
+    assert len(traceback.extract_tb(failure.__traceback__)) == 2  # in the flight and in the maker, and nowhere else
+    assert (maker.calls, cache._flights) == (1, {})
+    maker.failure = None
+    assert await cache.answer("key", 1.0, maker) == (ANSWER, "miss")
+
+
+async def test_a_failure_that_concerns_one_request_is_raised_as_it_is(cache: Cache) -> None:
+    """Its traceback leads straight to the cause."""
+    maker = Maker(failure := QueryTimeoutError(30))
+    maker.go.set()
+    with pytest.raises(QueryTimeoutError) as raised:
+        await cache.answer("key", 1.0, maker)
+    assert raised.value is failure
+
+
+class Peculiar(Exception):  # noqa: N818 - a name for what it is
+    """An exception that is only made with a keyword."""
+
+    def __new__(cls, *, name: str) -> Self:
+        return super().__new__(cls, name)
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Forgetful(Exception):  # noqa: N818 - likewise
+    """An exception that drops what it is made of, until it is initialised."""
+
+    def __new__(cls, *_: object) -> Self:
+        return super().__new__(cls)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [QueryTimeoutError(30), OSError(2, "gone"), KeyError("k"), Peculiar(name="it"), Forgetful("what")],
+    ids=repr,
+)
+async def test_any_failure_reaches_all(cache: Cache, failure: Exception) -> None:
+    """With its text; one that cannot be copied is shared."""
+    maker = Maker(failure)
+    tasks = await asked(cache, maker, 2)
+    maker.go.set()
+    for error in await asyncio.gather(*tasks, return_exceptions=True):
+        assert (type(error), str(error)) == (type(failure), str(failure))
+
+
+async def test_a_failure_after_all_have_hung_up_is_nobodys(cache: Cache) -> None:
+    """It is neither raised nor complained about."""
+
+    async def fail_when_cancelled() -> CachedAnswer:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    task = asyncio.create_task(cache.answer("key", 1.0, fail_when_cancelled))
+    await turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not cache._flights
+
+
+async def test_a_query_that_was_cancelled_from_elsewhere_ends_all_requests(cache: Cache) -> None:
+    """As when the service stops; nothing is kept."""
+    maker = Maker(asyncio.CancelledError())
+    tasks = await asked(cache, maker, 3)
+    maker.go.set()
+    errors = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(error) for error in errors} == {asyncio.CancelledError}
+    assert not cache._flights

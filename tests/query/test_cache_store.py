@@ -1,0 +1,157 @@
+"""The memory that answers are kept in: never more than it may hold, and the right ones."""
+
+from collections import OrderedDict
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litestar.stores.base import Store
+
+from app.clock import FakeClock
+from app.query.answer_store import _SPARE_DUES, ENTRY_BYTES, BoundedMemoryStore, open_store
+
+_ROOM = 5 * ENTRY_BYTES
+_STEPS = st.lists(
+    st.tuples(
+        st.just("set"), st.sampled_from("abcdefgh"), st.integers(0, 2 * ENTRY_BYTES), st.none() | st.integers(1, 9)
+    )
+    | st.tuples(st.sampled_from(["get", "delete", "wait"]), st.sampled_from("abcdefgh"), st.integers(1, 9), st.none()),
+    max_size=60,
+)
+
+
+def size(key: str, value: bytes) -> int:
+    """Return what an entry counts."""
+    return ENTRY_BYTES + len(key) + len(value)
+
+
+@given(steps=_STEPS)
+async def test_the_memory_holds_what_was_used_last_and_never_too_much(
+    steps: list[tuple[str, str, int, int | None]],
+) -> None:
+    """As a plain list of what is alive says, from which the least recently used goes until there is room."""
+    clock = FakeClock()
+    store = BoundedMemoryStore(_ROOM, clock)
+    expected: OrderedDict[str, tuple[bytes, int | None]] = OrderedDict()
+    for step, key, number, expires_s in steps:
+        now_us = clock.elapsed_us()
+        if step == "set":
+            value = b"." * number
+            await store.set(key, value, expires_in=expires_s)
+            expected.pop(key, None)
+            expected[key] = (value, None if expires_s is None else now_us + expires_s * 1_000_000)
+            while sum(size(name, held) for name, (held, _) in expected.items()) > _ROOM:
+                expected.popitem(last=False)
+        elif step == "get":
+            found = await store.get(key)
+            assert found == (expected[key][0] if key in expected else None)
+            if found is not None:
+                expected.move_to_end(key)
+        elif step == "delete":
+            await store.delete(key)
+            expected.pop(key, None)
+        else:
+            await clock.advance(number)
+        now_us = clock.elapsed_us()
+        for name in [name for name, (_, due_us) in expected.items() if due_us is not None and due_us <= now_us]:
+            del expected[name]
+        assert store.held_bytes <= _ROOM
+        assert store.held_bytes == sum(size(name, kept.value) for name, kept in store._entries.items())
+        assert {name for name in "abcdefgh" if await store.exists(name)} == set(expected)
+
+
+async def test_the_expired_makes_room_before_the_living() -> None:
+    """Short-lived answers that were read a moment ago do not push out what is good for a day."""
+    clock = FakeClock()
+    store = BoundedMemoryStore(2 * size("a", b""), clock)
+    await store.set("a", b"", expires_in=86_400)
+    await store.set("b", b"", expires_in=1)
+    await store.get("b")
+    await clock.advance(1)
+    await store.set("c", b"", expires_in=1)
+    assert await store.exists("a")
+    assert await store.exists("c")
+
+
+async def test_a_value_that_was_replaced_does_not_expire_with_the_older_one() -> None:
+    """Nor does the older one's expiry count for anything once it was deleted."""
+    clock = FakeClock()
+    store = BoundedMemoryStore(_ROOM, clock)
+    for key in "ab":
+        await store.set(key, b"old", expires_in=1)
+    await store.set("a", b"new", expires_in=2)
+    await store.delete("b")
+    await clock.advance(1)
+    await store.set("c", b"")
+    assert await store.get("a") == b"new"
+    assert store.held_bytes == size("a", b"new") + size("c", b"")
+
+
+async def test_a_value_that_is_too_large_is_not_kept() -> None:
+    """Nor is the older one of its key, which it replaces; the others stay."""
+    store = BoundedMemoryStore(_ROOM, FakeClock())
+    await store.set("a", b"old")
+    await store.set("b", b"other")
+    await store.set("a", b"." * _ROOM)
+    assert await store.get("a") is None
+    assert await store.get("b") == b"other"
+    assert store.held_bytes == size("b", b"other")
+
+
+async def test_the_book_of_expiries_does_not_outgrow_the_entries() -> None:
+    """However many came and went long before they would have expired."""
+    store = BoundedMemoryStore(_ROOM, FakeClock())
+    for number in range(1_000):
+        await store.set(f"{number % 100}", b"", expires_in=86_400)
+        assert len(store._dues) <= 2 * len(store._entries) + _SPARE_DUES
+        assert {(kept.due_us, kept.serial, key) for key, kept in store._entries.items()} <= set(store._dues)
+
+
+async def test_an_expiry_moves_when_asked() -> None:
+    """In seconds or as a timedelta; what never expires goes on never to expire."""
+    clock = FakeClock()
+    store = BoundedMemoryStore(_ROOM, clock)
+    await store.set("a", "é", expires_in=timedelta(seconds=1.5))
+    await store.set("b", b"")
+    assert (await store.expires_in("a"), await store.expires_in("b"), await store.expires_in("c")) == (1, None, None)
+    assert await store.get("a", renew_for=10) == "é".encode()
+    assert await store.get("b", renew_for=10) == b""
+    await clock.advance(9)
+    assert (await store.expires_in("a"), await store.expires_in("b")) == (1, None)
+    await clock.advance(1)
+    assert await store.get("a") is None
+    assert await store.get("b") == b""
+
+
+@pytest.mark.parametrize("expires_in", [0, -1, timedelta(0)])
+async def test_what_has_expired_already_is_not_kept(expires_in: int | timedelta) -> None:
+    """Nor is what it replaces."""
+    store = BoundedMemoryStore(_ROOM, FakeClock())
+    await store.set("a", b"old")
+    await store.set("a", b"new", expires_in=expires_in)
+    assert await store.get("a") is None
+    assert store.held_bytes == 0
+
+
+async def test_everything_can_be_forgotten() -> None:
+    """And the room is free again."""
+    store = BoundedMemoryStore(_ROOM, FakeClock())
+    await store.set("a", b"1", expires_in=1)
+    await store.set("b", b"2")
+    await store.delete_all()
+    assert not await store.exists("a")
+    assert store.held_bytes == 0
+    await store.delete("a")
+
+
+async def test_the_default_is_a_memory_with_a_bound() -> None:
+    """Without a URL; it runs on the machine's clock."""
+    store: Store = open_store("", 2 * ENTRY_BYTES)
+    async with store:
+        assert isinstance(store, BoundedMemoryStore)
+        await store.set("a", b"1", expires_in=60)
+        assert await store.get("a") == b"1"
+        assert await store.expires_in("a") in {59, 60}
+        await store.set("b", b"2", expires_in=60)
+        assert await store.get("a") is None

@@ -1,0 +1,110 @@
+"""Answers that instances share through a real server, and what becomes of them when it goes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.clock import FakeClock
+from app.query.answer_store import open_store
+from app.query.cache import COOL_DOWN_S, Cache, CachedAnswer
+from app.settings import SettingsError
+from tests.valkey_server import ValkeyServer, valkey_server
+
+__all__ = ["valkey_server"]
+ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"'}, b"\x00{}" * 10_000)
+
+
+class Instance:
+    """A cache with a client of its own, and how many answers it made."""
+
+    def __init__(self, cache: Cache, clock: FakeClock) -> None:
+        self.cache, self.clock, self.made = cache, clock, 0
+
+    async def make(self) -> CachedAnswer:
+        """Make the answer."""
+        self.made += 1
+        return ANSWER
+
+    async def state(self, key: str = "key", ttl_s: float = 60.0) -> str:
+        """Ask for the answer, and return where it came from."""
+        answer, state = await self.cache.answer(key, ttl_s, self.make)
+        assert answer == ANSWER
+        return state
+
+
+@pytest.fixture
+async def instances(valkey_server: ValkeyServer) -> AsyncIterator[tuple[Instance, Instance]]:
+    """Return two instances that know the same server."""
+    clock = FakeClock()
+    one, other = (open_store(valkey_server.url, 0) for _ in range(2))
+    async with one, other:
+        yield (
+            Instance(Cache(one, clock, max_entry_bytes=100_000), clock),
+            Instance(Cache(other, clock, max_entry_bytes=100_000), clock),
+        )
+
+
+async def test_instances_share_answers(instances: tuple[Instance, Instance]) -> None:
+    """What one has made, the other gives, also where it is good for a fraction of a second only."""
+    one, other = instances
+    assert await one.state() == "miss"
+    assert await other.state() == "hit"
+    assert await one.state("brief", 0.5) == "miss"
+    assert await other.state("brief", 0.5) == "hit"
+    await one.clock.advance(0.5)
+    assert await other.state("brief", 0.5) == "miss"
+    assert (one.made, other.made) == (2, 1)
+
+
+async def test_a_server_that_goes_is_done_without_until_it_is_back(
+    instances: tuple[Instance, Instance],
+    valkey_server: ValkeyServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Every request is answered meanwhile; one line of the log says why it took longer."""
+    one, other = instances
+    assert [await one.state(), await other.state()] == ["miss", "hit"]
+    valkey_server.stop()
+    for _ in range(3):
+        assert await one.state() == "miss"
+        await one.clock.advance(COOL_DOWN_S)
+    assert len(caplog.records) == 1
+    valkey_server.start()
+    assert [await one.state(), await other.state()] == ["miss", "hit"]
+
+
+async def test_a_server_that_hangs_is_not_waited_for(
+    instances: tuple[Instance, Instance],
+    valkey_server: ValkeyServer,
+) -> None:
+    """Neither by a hundred different requests at once nor by those after them; then answers are not mixed up."""
+    one, _ = instances
+    assert await one.state() == "miss"
+    valkey_server.pause()
+    async with asyncio.timeout(10):  # one after another, each waiting its quarter of a second, they would take 25 s
+        states = await asyncio.gather(*(one.state(f"{number}") for number in range(100)))
+        assert [*states, await one.state()] == 101 * ["miss"]
+    valkey_server.resume()
+    await one.clock.advance(COOL_DOWN_S)
+    assert await one.state() == "hit"
+    assert await asyncio.gather(*(one.state(f"{number}") for number in range(10))) == 10 * ["miss"]
+    assert await asyncio.gather(*(one.state(f"{number}") for number in range(10))) == 10 * ["hit"]
+
+
+async def test_keys_have_a_name_before_them(instances: tuple[Instance, Instance], valkey_server: ValkeyServer) -> None:
+    """A server may serve others as well; an entry does not outlive its answer by more than a second."""
+    from app.valkey import connect  # noqa: PLC0415 - an extra, which the fixture has found
+
+    await instances[0].state(ttl_s=1.5)
+    client = connect(valkey_server.url)
+    async with client:
+        (key,) = await client.keys("*")
+        assert key.startswith(b"sluice:")
+        assert 0 < await client.pttl(key) <= 2_000
+
+
+def test_an_address_that_is_none_is_refused_at_once() -> None:
+    """And not when the first request comes."""
+    with pytest.raises(SettingsError):
+        open_store("not an address", 0)

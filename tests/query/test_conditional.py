@@ -1,0 +1,96 @@
+"""Entity tags, and what a client is told about keeping an answer."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.query.conditional import VARY, is_match, keeping_headers, strong_etag
+
+_OPAQUE = st.text(st.sampled_from("!#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~\x80é\xff"), max_size=6)
+_PARTS = st.lists(st.text(max_size=4) | st.binary(max_size=4), max_size=4)
+
+
+@given(one=_PARTS, other=_PARTS)
+def test_equal_parts_and_only_they_have_equal_tags(one: list[str | bytes], other: list[str | bytes]) -> None:
+    """How they are divided counts, and so does whether they are text."""
+    assert (strong_etag(*one) == strong_etag(*other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("ab", "c"), ("a", "bc")),
+        (("a",), ("a", "")),
+        (("a",), (b"a",)),
+        (("1:a",), ("1", "a")),
+        (("as1:b",), ("a", "b")),
+    ],
+)
+def test_parts_do_not_run_together(one: tuple[str | bytes, ...], other: tuple[str | bytes, ...]) -> None:
+    """No text within a part looks like the joint between two."""
+    assert strong_etag(*one) != strong_etag(*other)
+
+
+def test_a_tag_is_the_same_in_every_process() -> None:
+    """Instances and releases must agree on it; it is quoted, strong, and plain ASCII."""
+    assert strong_etag("/v1/records", b"\x00") == '"YASixGS4Q91XaeUFZwKKto0rd2K76eb8CsetLpJ0u4A"'
+    assert re.fullmatch(r'"[A-Za-z0-9_-]{43}"', strong_etag())
+
+
+def test_text_that_is_not_unicode_has_a_tag() -> None:
+    """A query string holds whatever a client sends."""
+    assert strong_etag("\udc80") != strong_etag("\udc81")
+
+
+@given(tags=st.lists(st.tuples(st.booleans(), _OPAQUE), max_size=5), opaque=_OPAQUE, data=st.data())
+def test_a_list_names_its_tags(tags: list[tuple[bool, str]], opaque: str, data: st.DataObject) -> None:
+    """Weak or strong, with commas inside, with blanks around and empty places between."""
+    separator = st.sampled_from([",", ", ", " ,\t", ",,", " , , "])
+    field = data.draw(st.sampled_from(["", " ", ",", ", "]))
+    for weak, tag in tags:
+        field += ("W/" if weak else "") + f'"{tag}"' + data.draw(separator)
+    named = opaque in {tag for _, tag in tags}
+    assert is_match(field, f'"{opaque}"') == named
+    assert is_match(field, f'W/"{opaque}"') == named
+
+
+@given(field=st.text(max_size=20) | st.text(st.sampled_from('W/"a, *'), max_size=12))
+def test_any_field_is_read(field: str) -> None:
+    """What is not a list of tags names none, and is no error."""
+    assert is_match(field, '"never"') == (field.strip(" \t") == "*")
+
+
+@pytest.mark.parametrize("field", ["*", " * ", '"a"', 'W/"a"', '"b","a"', '"b" , W/"a",'])
+def test_fields_that_match(field: str) -> None:
+    """A star names everything that is there."""
+    assert is_match(field, '"a"')
+
+
+@pytest.mark.parametrize(
+    "field", ["", "a", '"A"', 'w/"a"', '"a', 'x"a"', '"a" x', '"a", *', '"ab"', '"b,a"', "'a'", '" a"']
+)
+def test_fields_that_do_not_match(field: str) -> None:
+    """Tags are compared letter by letter, and a field that is not well formed names none."""
+    assert not is_match(field, '"a"')
+
+
+def test_a_hostile_field_is_read_in_no_time() -> None:
+    """The time grows with the length and not with its square: this would take minutes."""
+    for piece in (" ", '"', "W/", '"a', ", ", 'W/"'):
+        assert not is_match(piece * 500_000 + "x", '"a"')
+
+
+def test_a_closed_window_is_kept() -> None:
+    """For a day, by the caller alone, and nothing is asked meanwhile."""
+    assert keeping_headers('"a"', closed=True) == {
+        "ETag": '"a"',
+        "Cache-Control": "private, max-age=86400, immutable",
+        "Vary": "Accept, Authorization",
+    }
+
+
+def test_an_open_window_is_asked_for_again() -> None:
+    """With or without a tag, and no answer is for everybody."""
+    assert keeping_headers(None, closed=False) == {"Cache-Control": "private, no-cache", "Vary": VARY}

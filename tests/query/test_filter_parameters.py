@@ -1,0 +1,68 @@
+"""The filters that the OpenAPI document names are those that the service understands."""
+
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+import jsonschema_rs
+import msgspec
+import pytest
+from msgspec import Meta
+
+from app.query.endpoints.filter_parameters import filter_parameters
+from app.query.endpoints.openapi import operation_type
+from app.query.params.filters import parse_filter
+from app.record import Record
+from app.schema.filters import OPERATORS, filter_table
+from app.schema.table import records_table, rejects_table
+
+_FILTER: Any = {"sluice": ["filter"]}
+
+
+class Filtered(msgspec.Struct):
+    """A field of every kind that can be filtered by."""
+
+    flag: Annotated[bool, Meta(extra=_FILTER)]
+    number: Annotated[int, Meta(extra=_FILTER)]
+    ratio: Annotated[float, Meta(extra=_FILTER)]
+    price: Annotated[Decimal, Meta(extra=_FILTER)]
+    text: Annotated[str, Meta(extra=_FILTER)]
+    raw: Annotated[bytes, Meta(extra=_FILTER)]
+    key: Annotated[UUID, Meta(extra=_FILTER)]
+    at: Annotated[datetime, Meta(tz=True, extra=_FILTER)]
+    day: Annotated[date, Meta(extra=_FILTER)]
+    clock: Annotated[time, Meta(tz=False, extra=_FILTER)]
+    tree: Annotated[Any, Meta(extra=_FILTER)]
+    silent: str
+
+
+FIELDS = [filter_table(table) for table in (records_table(Filtered), records_table(Record), rejects_table())]
+
+
+@pytest.mark.parametrize("fields", FIELDS)
+def test_every_documented_filter_is_understood(fields: Any) -> None:
+    """Its example is a value of the field, by the service and by the schema; every field and operator is there."""
+    documented = filter_parameters(fields)
+    understood = set()
+    for name, parameter in documented.items():
+        condition = parse_filter(fields, name, parameter.example)
+        assert condition is not None, name
+        understood.add((condition.path, condition.operator))
+        assert parameter.description.endswith(".")
+    assert understood == {(path, operator) for path, field in fields.items() for operator in field.operators}
+    for described in operation_type(documented)(operation_id="x").parameters or []:
+        found = described.to_schema()
+        assert jsonschema_rs.validator_for(found["schema"]).is_valid(found["example"]), found["name"]
+
+
+def test_a_field_names_its_other_operators() -> None:
+    """So the page may show one field in place of nine parameters; a JSON column tells of the paths below it, too."""
+    documented = filter_parameters(FIELDS[0])
+    assert {name.rpartition(".")[2] for name in documented if "." in name} == OPERATORS - {"eq"}
+    assert "`text.prefix`" in documented["text"].description
+    assert "`tree.a.gt=5`" in documented["tree"].description
+    assert "silent" not in documented
+    below = parse_filter(FIELDS[0], "tree.a.gt", "5")
+    assert below is not None
+    assert (below.json_path, below.values) == (("a",), (5.0,))

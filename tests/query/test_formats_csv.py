@@ -1,0 +1,231 @@
+"""How rows become CSV, and that readers get back what was stored."""
+
+import csv
+import io
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from app.query.formats.encoders import row_encoder
+from app.query.formats.served import converter
+from app.schema.columns import Column, Kind, Mode, columns_of
+from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
+
+HEADER = "flag,count,ratio,price,text,raw,at,day,clock,tree,inner.amount,inner.label,prices,inners,names"
+
+
+class Texts(msgspec.Struct):
+    one: str | None
+    two: str | None
+
+
+TEXTS = columns_of(Texts)
+
+
+def written(columns: tuple[Column, ...], *rows: dict[str, Any], guard: bool = False) -> str:
+    """Return rows as one file."""
+    encoder = row_encoder("csv", columns, guard=guard)
+    return (encoder.begin() + encoder.rows(list(rows)) + encoder.end()).decode()
+
+
+def body_of(columns: tuple[Column, ...], *rows: dict[str, Any], guard: bool = False) -> list[str]:
+    """Return the lines after the header, of rows without a line break in them."""
+    return written(columns, *rows, guard=guard).split("\r\n")[1:-1]
+
+
+def read(text: str) -> list[list[str]]:
+    """Return what Python's reader makes of a file."""
+    return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+
+
+def cells_of(text: str) -> list[list[str | None]]:
+    """Return the cells of a file by RFC 4180's grammar: None is an empty one, which Python's reader cannot tell."""
+    lines: list[list[str | None]] = [[]]
+    at = 0
+    while at < len(text):
+        cell = re.compile('"((?:[^"]|"")*)"|([^",\r\n]*)').match(text, at)
+        assert cell is not None
+        lines[-1].append(cell[2] or None if cell[1] is None else cell[1].replace('""', '"'))
+        at = cell.end()
+        if text.startswith("\r\n", at):
+            lines.append([])
+            at += 2
+        else:
+            assert text[at] == ","
+            at += 1
+    assert lines.pop() == []
+    return lines
+
+
+def test_values_of_every_kind_are_written_as_documented() -> None:
+    """As in JSON, with STRUCTs as columns of their own, and JSON where a value has parts."""
+    text = written(COLUMNS, sample_row() | {"text": "plain"})
+    header, line, end = text.split("\r\n")
+    assert header == HEADER
+    assert line == (
+        "true,9007199254740993,0.1,1.5,plain,AP8=,2026-01-31T12:00:00.000001Z,2026-01-31,12:30:00,"
+        '"{""a"":[1,null]}",100,,"[""0"",""-2.5""]","[{""amount"":""100"",""label"":""x""}]","[""a""]"'
+    )
+    assert end == ""
+
+
+def test_null_differs_from_an_empty_text() -> None:
+    """An empty cell is null, a quoted one is text."""
+    pairs = [(None, ""), ("", None), ("a,b", ""), (None, None)]
+    assert body_of(TEXTS, *({"one": one, "two": two} for one, two in pairs)) == [',""', '"",', '"a,b",""', ","]
+
+
+def test_only_what_must_be_quoted_is() -> None:
+    """Commas, quotes and line breaks; neither spaces nor letters beyond ASCII."""
+    texts = [" a ", "é;'", "a,b", 'say "x"', "a\nb", "a\rb", "a\r\nb"]
+    rows = [{"one": text, "two": "x"} for text in texts]
+    expected = [" a ,x", "é;',x", '"a,b",x', '"say ""x""",x', '"a\nb",x', '"a\rb",x', '"a\r\nb",x']
+    assert written(TEXTS, *rows) == "one,two\r\n" + "".join(f"{line}\r\n" for line in expected)
+
+
+def test_a_null_that_is_alone_in_its_line_is_quoted() -> None:
+    """Readers skip empty lines, and a row that is skipped is worse than a null that reads as an empty text."""
+    text = written(TEXTS[:1], {"one": None}, {"one": ""}, {"one": "a"})
+    assert text == 'one\r\n""\r\n""\r\na\r\n'
+    assert read(text) == [["one"], [""], [""], ["a"]]
+
+
+def test_a_struct_that_is_null_has_empty_cells() -> None:
+    """And a field that the table has not got yet is empty, too; a list of it is an empty one."""
+    deep = tuple(column for column in DEEP_COLUMNS if column.name == "whole")
+    names = written(deep).strip().split(",")
+    assert names[0] == "whole.flag"
+    assert "whole.inner.amount" in names
+    nothing, empty = cells_of(written(deep, {"whole": None}, {"whole": {"inner": None}}))[1:]
+    assert set(nothing) == {None}
+    filled = {name: cell for name, cell in zip(names, empty, strict=True) if cell is not None}
+    assert filled == {"whole.prices": "[]", "whole.inners": "[]", "whole.names": "[]"}
+
+
+def test_numbers_that_json_has_not_are_empty() -> None:
+    """JSON shows null for them."""
+    ratio = tuple(column for column in COLUMNS if column.name in {"ratio", "count"})
+    values = [float("nan"), float("inf"), 1e16, -0.0]
+    assert body_of(ratio, *({"ratio": value, "count": 1} for value in values)) == ["1,", "1,", "1,1e16", "1,-0.0"]
+
+
+def test_an_instant_beyond_pythons_years_is_shown_as_the_store_writes_it() -> None:
+    """One such row does not cost the page."""
+    columns = tuple(column for column in COLUMNS if column.name in {"at", "count"})
+    assert body_of(columns, {"at": "0044-03-15 (BC) 00:00:00", "count": 1}) == ["1,0044-03-15 (BC) 00:00:00"]
+
+
+def test_no_rows_are_a_header() -> None:
+    """Whoever loads a quiet hour still learns the columns."""
+    assert written(COLUMNS) == HEADER + "\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\tx", "'\tx"),
+        ("\rx", '"\'\rx"'),
+        ('=HYPERLINK("x")', '"\'=HYPERLINK(""x"")"'),
+        ("a=1", "a=1"),
+        ("'=1", "'=1"),
+        ("", '""'),
+        (None, ""),
+    ],
+)
+def test_the_guard_keeps_text_from_being_run(text: str | None, expected: str) -> None:
+    """A spreadsheet takes what begins so for a formula; behind an apostrophe it is text."""
+    assert written(TEXTS, {"one": text, "two": "x"}, guard=True) == f"one,two\r\n{expected},x\r\n"
+    assert ("'" in written(TEXTS, {"one": text, "two": "x"})) == (text is not None and "'" in text)
+
+
+def test_the_guard_leaves_numbers_alone() -> None:
+    """They can do nothing, and are to be computed with; bytes are text, as base64 has a plus."""
+    row = sample_row() | {"count": -5, "ratio": -0.5, "price": Decimal("-1.5"), "raw": b"\xfb\xef\xbe"}
+    row |= {"tree": Raw(b"-7"), "inner": {"amount": Decimal(-2), "label": "-x"}}
+    cells = dict(zip(HEADER.split(","), cells_of(written(COLUMNS, row, guard=True))[1], strict=True))
+    assert [cells[name] for name in ("count", "ratio", "price", "tree", "inner.amount")] == [
+        "-5",
+        "-0.5",
+        "-1.5",
+        "-7",
+        "-2",
+    ]
+    assert (cells["raw"], cells["inner.label"]) == ("'++++", "'-x")
+    assert body_of(COLUMNS[5:7], row) == ["++++,2026-01-31T12:00:00.000001Z"]
+
+
+@given(st.lists(rows_of(DEEP_COLUMNS), max_size=4), st.data())
+def test_what_is_read_back_is_what_was_stored(rows: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Every value of every kind, null or not, however the rows are cut into pieces."""
+    encoder = row_encoder("csv", DEEP_COLUMNS)
+    cut = data.draw(st.integers(0, len(rows)))
+    text = (encoder.begin() + encoder.rows(rows[:cut]) + encoder.rows(rows[cut:]) + encoder.end()).decode()
+    header, *lines = cells_of(text)
+    assert read(text) == [[cell or "" for cell in line] for line in [header, *lines]]
+    for row, line in zip(rows, lines, strict=True):
+        cells = dict(zip(header, line, strict=True))
+        for path, column, value in _leaves(DEEP_COLUMNS, row, ""):
+            assert _parsed(column, cells.pop(path)) == value, path
+        assert not cells
+
+
+@given(st.lists(st.none() | st.text(), min_size=1))
+@example(["\r"])
+@example([None, "", '"'])
+def test_any_text_survives(texts: list[str | None]) -> None:
+    """Beside another column, so does the difference of null and nothing."""
+    rows = [{"one": text, "two": "x"} for text in texts]
+    assert cells_of(written(TEXTS, *rows))[1:] == [[text, "x"] for text in texts]
+
+
+def _leaves(columns: tuple[Column, ...], row: dict[str, Any] | None, prefix: str) -> list[tuple[str, Column, Any]]:
+    """Return the cells that a row has to have: path, column and value."""
+    found: list[tuple[str, Column, Any]] = []
+    for column in columns:
+        absent: list[Any] | None = [] if column.mode is Mode.REPEATED else None
+        value = None if row is None else row.get(column.name, absent)
+        if column.kind is Kind.STRUCT and column.mode is not Mode.REPEATED:
+            found += _leaves(column.fields, value, f"{prefix}{column.name}.")
+        else:
+            found.append((prefix + column.name, column, value if value is None else _comparable(column, value)))
+    return found
+
+
+def _comparable(column: Column, value: Any) -> Any:
+    if column.mode is not Mode.REPEATED:
+        return value
+    convert = converter(column)
+    return msgspec.json.decode(msgspec.json.encode(convert(value) if convert else value))
+
+
+def _parsed(column: Column, cell: str | None) -> Any:
+    if cell is None:
+        return None
+    return msgspec.json.decode(cell) if column.mode is Mode.REPEATED else _PARSERS[column.kind](cell)
+
+
+_PARSERS: dict[Kind, Callable[[str], Any]] = {
+    Kind.BOOL: {"true": True, "false": False}.__getitem__,
+    Kind.INT64: int,
+    Kind.FLOAT64: float,
+    Kind.NUMERIC: Decimal,
+    Kind.STRING: str,
+    Kind.BYTES: b64decode,
+    Kind.TIMESTAMP: lambda text: datetime.fromisoformat(text).astimezone(UTC),
+    Kind.DATE: date.fromisoformat,
+    Kind.TIME: time.fromisoformat,
+    Kind.JSON: lambda text: Raw(text.encode()),
+}

@@ -1,0 +1,58 @@
+"""Which format a caller gets."""
+
+import pytest
+
+from app.query.formats.negotiation import MEDIA_TYPES, Format, choose_format
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("application/json", "json"),
+        ("application/x-ndjson", "ndjson"),
+        ("application/ndjson", "ndjson"),
+        ("Application/X-NDJSON; charset=utf-8", "ndjson"),
+        ("application/json;q=0.5, application/x-ndjson;q=0.9", "ndjson"),
+        ("application/x-ndjson;q=0.5, application/json", "json"),
+        ("application/x-ndjson, */*", "ndjson"),
+        ("*/*, application/x-ndjson", "ndjson"),
+        ("application/x-ndjson;q=0.1, */*", "json"),
+        ("application/x-ndjson;q=0", "json"),
+        ("application/x-ndjson;q=much", "json"),
+        ("application/x-ndjson;q=nan", "json"),
+        ("text/csv", "csv"),
+        ("text/csv; header=absent", "csv"),
+        ("text/*", "csv"),
+        ("text/html, text/*;q=0.1", "csv"),
+        ("application/vnd.apache.arrow.stream", "arrow"),
+        ("application/*", "json"),
+        ("application/*, application/json;q=0", "ndjson"),
+        ("*/*, application/json;q=0.2", "ndjson"),
+        ("application/*;q=0.3, text/*;q=0.5, application/json;q=0.4", "csv"),
+        ("application/json;q=0, application/ndjson;q=0, */*", "csv"),
+        ("*/*;q=0.1, application/vnd.apache.arrow.stream", "arrow"),
+        ("text/csv;q=2", "json"),
+        ("text/csv;q=-1", "json"),
+        ("text/html", "json"),
+        ("text/html,application/*;q=0.8", "json"),
+        (";;,,=", "json"),
+    ],
+)
+def test_accept_chooses_the_format(accept: str, expected: str) -> None:
+    """The most welcome of the formats there are; JSON where nothing fits."""
+    assert choose_format(None, accept) == expected
+
+
+def test_the_parameter_goes_before_accept() -> None:
+    """`format` is explicit; a browser's Accept is not."""
+    assert choose_format("json", "application/x-ndjson") == "json"
+    assert choose_format("ndjson", "application/json") == "ndjson"
+    assert choose_format("arrow", "application/json") == "arrow"
+
+
+@pytest.mark.parametrize("chosen", MEDIA_TYPES)
+def test_each_format_is_chosen_by_the_media_type_it_is_served_as(chosen: Format) -> None:
+    """A caller may ask again with the Content-Type it was given."""
+    assert choose_format(None, MEDIA_TYPES[chosen]) == chosen

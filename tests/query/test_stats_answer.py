@@ -1,0 +1,134 @@
+"""How an answer is made of the rows that the store gives."""
+
+from typing import Any
+
+import msgspec
+
+from app.query.instants import MINUTE_US
+from app.query.params.filters import parse_filters
+from app.query.params.page import Now
+from app.query.params.stats import parse_stats_request
+from app.query.runner import Answer, Query
+from app.query.stats import Stats
+from tests.contract.readings import READINGS, SUBJECT
+from tests.contract.shelf import LOOKBACK_US
+from tests.contract.stores import T0_US
+
+NOW = Now(T0_US, T0_US, T0_US)  # 2023-11-14T22:13:20Z
+
+
+class Scripted:
+    """A runner that answers with given rows."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.queries: list[Query] = []
+        self._rows = rows
+
+    async def rows(self, query: Query) -> Answer:
+        """Answer with them."""
+        self.queries.append(query)
+        return Answer(self._rows, bytes_processed=7)
+
+
+async def ask(query: str, *rows: dict[str, Any], fixed: tuple[tuple[str, str], ...] = ()) -> tuple[Any, list[Query]]:
+    """Return what is made of `rows`, and what was asked of the store."""
+    runner = Scripted(list(rows))
+    stats = Stats(runner, READINGS, lookback_s=900)  # type: ignore[arg-type] # it has all that is used of one
+    answer = await stats.answer(parse_stats_request(query, SUBJECT, NOW), parse_filters(SUBJECT.fields, fixed))
+    assert answer.bytes_processed == (7 if runner.queries else None)
+    return msgspec.json.decode(answer.body), runner.queries
+
+
+async def test_buckets_without_rows_are_filled_in() -> None:
+    """A count is zero there, any other number null; the last bucket is partial while it fills."""
+    row = {"bucket": 1, "records": 3, "metric_1": 2.5, "metric_2": 7}
+    found, _ = await ask("since=-PT2M&bucket=PT1M&metric=count,avg:number,max:number", row)
+    assert found == {
+        "window": {"since": "2023-11-14T22:11:20Z", "until": "2023-11-14T22:13:20Z"},
+        "bucket": "PT1M",
+        "buckets": ["2023-11-14T22:11:00Z", "2023-11-14T22:12:00Z", "2023-11-14T22:13:00Z"],
+        "by": None,
+        "metrics": ["count", "avg:number", "max:number"],
+        "series": [
+            {
+                "key": None,
+                "records": 3,
+                "values": {"count": [0, 3, 0], "avg:number": [None, 2.5, None], "max:number": [None, 7, None]},
+            }
+        ],
+        "omitted_groups": 0,
+        "partial": True,
+    }
+
+
+async def test_only_a_bucket_that_is_still_filling_is_partial() -> None:
+    """Not one that `until` cuts, and not one that ends with the window."""
+    for query, partial in [
+        ("since=-PT2M&until=-PT1M&bucket=PT1M", False),
+        ("since=-PT80S&bucket=PT20S", False),
+        ("since=-PT80S&bucket=PT30S", True),
+        ("since=-PT80S&until=now&bucket=PT30S", True),
+        ("since=-PT80S&until=2023-11-14T22:13:20Z&bucket=PT30S", False),  # the horizon, and nothing later
+    ]:
+        assert (await ask(query))[0]["partial"] is partial, query
+
+
+async def test_nothing_is_asked_of_the_store_for_an_empty_window() -> None:
+    """There are no buckets; without `by` there is one series, as ever."""
+    found, queries = await ask("since=now")
+    assert found["series"] == [{"key": None, "records": 0, "values": {"count": []}}]
+    assert (found["buckets"], found["partial"], queries) == ([], False, [])
+    found, queries = await ask("since=now&by=day")
+    assert (found["buckets"], found["series"], found["omitted_groups"], queries) == ([], [], 0, [])
+
+
+async def test_series_come_in_their_order_and_the_rest_is_counted() -> None:
+    """By place, whatever the order of the rows; `records` is the sum over the buckets."""
+    rows = [
+        {"place": place, "group_key": key, "group_count": 52, "bucket": bucket, "records": records}
+        for place, key, bucket, records in [(2, None, 0, 4), (1, "b", 1, 3), (1, "b", 0, 2)]
+    ]
+    found, _ = await ask("since=-PT2M&bucket=PT1M&by=source", *rows)
+    assert found["series"] == [
+        {"key": "b", "records": 5, "values": {"count": [2, 3, 0]}},
+        {"key": None, "records": 4, "values": {"count": [4, 0, 0]}},
+    ]
+    assert found["omitted_groups"] == 50
+
+
+async def test_what_json_has_no_number_for_is_null() -> None:
+    """An average may be too large for a floating-point number."""
+    row = {"bucket": 0, "records": 3, "metric_0": float("inf"), "metric_1": float("nan"), "metric_2": float("-inf")}
+    found, _ = await ask("since=-PT2M&bucket=P1D&metric=avg:level,max:level,min:level", row)
+    assert list(found["series"][0]["values"].values()) == [[None], [None], [None]]
+
+
+async def test_many_rows_make_the_same_answer_as_few() -> None:
+    """Above a thousand rows the document is made in a thread."""
+    rows = [
+        {"place": place, "group_key": place, "group_count": 50, "bucket": bucket, "records": place + bucket}
+        for place in range(1, 51)
+        for bucket in range(30)
+    ]
+    found, _ = await ask("since=-PT30M&until=-PT20S&bucket=PT1M&by=number", *rows)
+    assert len(found["buckets"]) == 30
+    assert [series["values"]["count"] for series in found["series"]] == [
+        [place + bucket for bucket in range(30)] for place in range(1, 51)
+    ]
+
+
+async def test_one_query_is_asked_with_the_callers_own_filters_and_the_fixed_ones() -> None:
+    """Under the limits of a page, from the look-back before the window on."""
+    _, [query] = await ask("since=-PT2M&bucket=PT1M&number.gt=3", fixed=(("source", "a"),))
+    assert query.purpose == "page"
+    since_us = T0_US - 2 * MINUTE_US
+    assert query.parameters == {
+        "from_us": since_us,
+        "to_us": T0_US,
+        "lookback_from_us": since_us - LOOKBACK_US,
+        "lookback_micros": LOOKBACK_US,
+        "first_micros": since_us - 20_000_000,
+        "bucket_micros": MINUTE_US,
+        "f0": "a",
+        "f1": 3,
+    }

@@ -1,0 +1,251 @@
+"""The parameters of statistics: what is understood, and what is refused and how."""
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import ProblemError
+from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
+from app.query.params.buckets import (
+    AUTO_BUCKETS,
+    MAX_BUCKETS,
+    Buckets,
+    cut_in_buckets,
+    length_text,
+    parse_length,
+    shortest_round_us,
+)
+from app.query.params.page import Now, Window
+from app.query.params.stats import (
+    COUNT,
+    MAX_METRICS,
+    STATS_PARAMETERS,
+    Metric,
+    StatsRequest,
+    parse_stats_request,
+    stats_parameters,
+)
+from app.schema.columns import Kind
+from app.schema.filters import filter_table
+from tests.contract.readings import SUBJECT
+from tests.contract.stores import RECORDS
+
+NOW_US = 1_700_000_000 * SECOND_US  # 2023-11-14T22:13:20Z
+HORIZON_US = NOW_US - 30 * SECOND_US
+_FIELDS = ["source", "number", "level", "price", "valid", "day", "at", "site.floor"]
+
+
+def _parse(query: str) -> StatsRequest:
+    return parse_stats_request(query, SUBJECT, Now(NOW_US, HORIZON_US, NOW_US + SECOND_US))
+
+
+def test_without_parameters_the_last_hour_is_counted() -> None:
+    """As far as it is settled, in the shortest round buckets that make about 120."""
+    found = _parse("")
+    assert found == StatsRequest(
+        window=Window(NOW_US - HOUR_US, HORIZON_US),
+        buckets=Buckets((NOW_US - HOUR_US) // (30 * SECOND_US) * 30 * SECOND_US, 30 * SECOND_US, 120),
+        is_fixed=False,
+        is_open=True,
+        by=None,
+        metrics=(COUNT,),
+        conditions=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "bucket", "count"),
+    [
+        ("-PT1H", "-PT1H", "PT1S", 0),
+        ("-PT2M", "-PT1M", "PT1S", 60),
+        ("-P1D", "now", "PT15M", 97),
+        ("-P7D", "now", "PT2H", 85),
+        ("-P31D", "now", "PT8H", 94),
+        ("2023-10-15T00:00:00Z", "2023-11-14T00:00:00Z", "PT6H", 120),
+    ],
+)
+def test_auto_picks_a_round_bucket(since: str, until: str, bucket: str, count: int) -> None:
+    """However long the window is, there are about 120 at most."""
+    found = _parse(urlencode({"since": since, "until": until})).buckets
+    assert (length_text(found.length_us), found.count) == (bucket, count)
+
+
+@pytest.mark.parametrize(
+    ("text", "length_us", "canonical"),
+    [
+        ("PT1S", SECOND_US, "PT1S"),
+        ("PT1.5S", SECOND_US * 3 // 2, "PT1.5S"),
+        ("PT90S", 90 * SECOND_US, "PT1M30S"),
+        ("PT5M", 5 * MINUTE_US, "PT5M"),
+        ("PT60M", HOUR_US, "PT1H"),
+        ("P1DT2H", 26 * HOUR_US, "P1DT2H"),
+        ("P1W", 7 * DAY_US, "P7D"),
+        ("P366D", 366 * DAY_US, "P366D"),
+    ],
+)
+def test_a_duration_is_a_bucket(text: str, length_us: int, canonical: str) -> None:
+    """Each has one form in the answer, whichever it was asked for in."""
+    assert parse_length(text) == length_us
+    assert length_text(length_us) == canonical
+    assert parse_length(canonical) == length_us
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "message"),
+    [
+        ("bucket=5m", "bucket", "expected auto, or a duration"),
+        ("bucket=", "bucket", "expected auto, or a duration"),
+        ("bucket=AUTO", "bucket", "expected auto, or a duration"),
+        ("bucket=-PT5M", "bucket", "expected auto, or a duration"),
+        ("bucket=%2BPT5M", "bucket", "expected auto, or a duration"),
+        ("bucket=P1M", "bucket", "expected auto, or a duration"),
+        ("bucket=P1Y", "bucket", "expected auto, or a duration"),
+        ("bucket=PT0S", "bucket", "expected auto, or a duration"),
+        ("bucket=PT0.999999S", "bucket", "from PT1S to P366D"),
+        ("bucket=P367D", "bucket", "from PT1S to P366D"),
+        ("bucket=P999999999W", "bucket", "from PT1S to P366D"),
+        ("bucket=PT1S", "bucket", "cuts the window in 3570 buckets; 1000 are allowed"),
+        ("by=", "by", "there is no such field to group by; there are " + ", ".join(_FIELDS)),
+        ("by=colour", "by", "there is no such field to group by"),
+        ("by=name", "by", "there is no such field to group by"),
+        ("by=site", "by", "there is no such field to group by"),
+        ("by=" + "x" * 5000, "by", "…"),
+        ("metric=", "metric", "expected count, or avg, min"),
+        ("metric=avg", "metric", "expected count, or avg, min"),
+        ("metric=count:number", "metric", "expected count, or avg, min"),
+        ("metric=sum:number", "metric", "expected count, or avg, min"),
+        ("metric=count,,avg:number", "metric", "expected count, or avg, min"),
+        ("metric=count,count", "metric", "count is listed more than once"),
+        ("metric=avg:", "metric", "'': there is no such field to compute with; there are number, level, price, site"),
+        ("metric=avg:source", "metric", "'source': there is no such field to compute with"),
+        ("metric=p95:" + "x" * 5000, "metric", "there is no such field to compute with"),
+        ("metric=" + ",".join(f"avg:{number}" for number in range(9)), "metric", "at most 8 metrics"),
+        ("since=-P32D", "until", "at most 31 days"),
+        ("since=x&bucket=PT1S", "since", "expected an instant"),
+        ("limit=5", "limit", "The parameters are since, until, bucket, by, metric"),
+        ("freshness=latest", "freshness", "The parameters are since, until, bucket, by, metric"),
+        ("buckets=PT1M", "buckets", "did you mean bucket?"),
+        ("number.gt=x", "number.gt", "expected a whole number"),
+        ("by=source&by=day", "by", "more than once"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_what_would_be_right(query: str, name: str, message: str) -> None:
+    """One error says what is wrong with it."""
+    with pytest.raises(ProblemError) as caught:
+        _parse(query)
+    (error,) = caught.value.errors
+    assert caught.value.code == "invalid_parameter"
+    assert error.name == name
+    assert message in error.message
+    assert len(error.message) < 600
+
+
+def test_too_many_buckets_are_refused_with_the_shortest_that_would_do() -> None:
+    """The example is accepted, and every number of the text is a member of the problem."""
+    with pytest.raises(ProblemError) as caught:
+        _parse("since=-P31D&bucket=PT1M")
+    (error,) = caught.value.errors
+    assert error.example == "PT1H"
+    assert caught.value.members == {"buckets": 44_640, "max_buckets": MAX_BUCKETS}
+    assert _parse("since=-P31D&bucket=PT1H").buckets.count == 745
+
+
+def test_all_wrong_parameters_are_named_at_once() -> None:
+    """Nobody has to mend a query one error at a time."""
+    with pytest.raises(ProblemError) as caught:
+        _parse("bucket=x&by=x&metric=x&since=x&colour=red&number=x")
+    assert {error.name for error in caught.value.errors} == {"bucket", "by", "metric", "since", "colour", "number"}
+
+
+def test_metrics_keep_their_order_and_text() -> None:
+    """They are what the columns of the answer are called."""
+    found = _parse("metric=p95:site.floor, count,avg:price&by=site.floor")
+    assert found.metrics == (
+        Metric("p95:site.floor", "p95", "site.floor", Kind.INT64),
+        COUNT,
+        Metric("avg:price", "avg", "price", Kind.NUMERIC),
+    )
+    assert found.by is not None
+    assert found.by.path == "site.floor"
+    assert len(_parse("metric=" + ",".join(f"{name}:number" for name in ("avg", "min", "max", "p50"))).metrics) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "is_fixed", "is_open"),
+    [
+        ("", False, True),
+        ("since=-PT1H&until=-PT5M", False, False),
+        ("since=2023-11-14T22:00:00Z", False, True),
+        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:10:00Z", True, False),
+        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:12:50Z", True, False),  # the horizon itself
+        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:12:50.000001Z", True, True),
+        ("since=2023-11-14T22:00:00Z&until=now", False, True),
+        ("since=2023-11-14T22:00:00Z&until=-PT1M", False, False),
+        ("since=2023-11-14T22:00:00Z&until=-PT30S", False, True),  # the horizon, now
+    ],
+)
+def test_it_is_known_whether_the_answer_can_change(query: str, *, is_fixed: bool, is_open: bool) -> None:
+    """A window is fixed when both ends are instants, and open when it ends because nothing later is settled."""
+    found = _parse(query)
+    assert (found.is_fixed, found.is_open) == (is_fixed, is_open)
+
+
+def test_the_parameters_name_the_fields_of_the_record_type() -> None:
+    """What the OpenAPI document offers can be asked for; where nothing can be computed, nothing is promised."""
+    known = stats_parameters(SUBJECT.fields)
+    assert list(known) == list(STATS_PARAMETERS)
+    assert known["by"].schema["enum"] == _FIELDS
+    for name in ("by", "metric", "bucket"):
+        _parse(urlencode({name: known[name].example}))
+    fields = filter_table(RECORDS)
+    assert stats_parameters(fields)["metric"] == STATS_PARAMETERS["metric"]
+    assert stats_parameters({}) == STATS_PARAMETERS
+
+
+def test_where_there_are_no_numbers_the_error_says_so() -> None:
+    """The default record has none."""
+    subject = SUBJECT.__class__(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
+    with pytest.raises(ProblemError, match="there is none at all"):
+        parse_stats_request("metric=avg:data.n", subject, Now(NOW_US, HORIZON_US, NOW_US))
+
+
+@given(
+    since_us=st.integers(MIN_US, MAX_US),
+    span_us=st.integers(0, 400 * DAY_US),
+    length_us=st.integers(SECOND_US, 366 * DAY_US),
+    most=st.sampled_from([AUTO_BUCKETS, MAX_BUCKETS]),
+)
+def test_buckets_cover_the_window(since_us: int, span_us: int, length_us: int, most: int) -> None:
+    """All of it, with none to spare at either end, aligned to the epoch; and a round length keeps to the limit."""
+    until_us = since_us + span_us
+    found = cut_in_buckets(since_us, until_us, length_us)
+    assert found.first_us % length_us == 0
+    if span_us:
+        assert found.first_us <= since_us < found.first_us + length_us
+        assert found.end_us - length_us < until_us <= found.end_us
+    else:
+        assert not found.count
+    found = cut_in_buckets(since_us, until_us, shortest_round_us(since_us, until_us, most))
+    starts_us = [*found.starts_us()]
+    assert len(starts_us) == found.count <= most
+    assert starts_us == sorted(starts_us)
+
+
+@given(length_us=st.integers(SECOND_US, 366 * DAY_US))
+def test_a_length_is_read_as_it_is_written(length_us: int) -> None:
+    """To the microsecond."""
+    assert parse_length(length_text(length_us)) == length_us
+
+
+@given(asked=st.dictionaries(st.sampled_from([*STATS_PARAMETERS, "number.in", "x"]), st.text(max_size=20), max_size=4))
+def test_no_query_string_breaks_the_reader(asked: dict[str, str]) -> None:
+    """Any text is understood or refused as a problem, and there are never too many buckets or metrics."""
+    try:
+        found = _parse(urlencode(asked))
+    except ProblemError as error:
+        assert error.errors  # noqa: PT017 - either outcome is right
+    else:
+        assert found.buckets.count <= MAX_BUCKETS
+        assert len(found.metrics) <= MAX_METRICS

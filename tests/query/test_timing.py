@@ -1,0 +1,80 @@
+"""What the Server-Timing header says."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.clock import FakeClock
+from app.query.timing import Timing
+
+_TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_METRIC = f"{_TOKEN}(?:;{_TOKEN}={_TOKEN})*"
+
+
+async def test_a_header_tells_the_cache_the_stages_and_the_total() -> None:
+    """In milliseconds; what took place outside of stages is in the total alone."""
+    clock = FakeClock()
+    timing = Timing(clock)
+    with timing.stage("store"):
+        await clock.advance(0.0123)
+    await clock.advance(0.0004)
+    with timing.stage("encode"):
+        await clock.advance(0.0004)
+    assert timing.header("miss") == "cache;desc=miss, store;dur=12.3, encode;dur=0.4, total;dur=13.1"
+
+
+async def test_stages_of_one_name_add_up() -> None:
+    """A page may take several queries."""
+    clock = FakeClock()
+    timing = Timing(clock)
+    for _ in range(3):
+        with timing.stage("store"):
+            await clock.advance(0.5)
+    assert timing.header("miss") == "cache;desc=miss, store;dur=1500.0, total;dur=1500.0"
+
+
+async def test_a_stage_that_fails_has_taken_its_time() -> None:
+    """The error passes through."""
+    clock = FakeClock()
+    timing = Timing(clock)
+
+    async def fail() -> None:
+        with timing.stage("store"):
+            await clock.advance(1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert "store;dur=1000.0" in timing.header("miss")
+
+
+def test_without_stages_there_is_a_total() -> None:
+    """As for an answer that was joined."""
+    assert Timing(FakeClock()).header("joined") == "cache;desc=joined, total;dur=0.0"
+
+
+def test_bytes_are_unknown_until_a_store_says_them() -> None:
+    """None adds nothing, and a zero that was said is not unknown."""
+    timing = Timing(FakeClock())
+    known = []
+    for count in (None, 0, 10, None, 5):
+        timing.add_bytes(count)
+        known.append(timing.bytes_processed)
+    assert known == [None, 0, 10, 10, 15]
+
+
+@given(name=st.text(max_size=8) | st.sampled_from(["a,b", "a;b", "a=b", "a b", '"a"', "a\r\nb", "é"]))
+def test_the_header_is_always_well_formed(name: str) -> None:
+    """A name that would break it is refused, as a stage and as the state of the cache."""
+    timing = Timing(FakeClock())
+    if re.fullmatch(_TOKEN, name):
+        with timing.stage(name):
+            pass
+        assert re.fullmatch(f"{_METRIC}(?:, {_METRIC})*", timing.header(name))
+        return
+    with pytest.raises(ValueError, match="not a token"), timing.stage(name):
+        pass
+    with pytest.raises(ValueError, match="not a token"):
+        timing.header(name)

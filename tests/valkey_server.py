@@ -1,0 +1,88 @@
+"""A real Valkey (or Redis, which speaks the same) for the tests: a test asks for the fixture `valkey_server`.
+
+Import the fixture where it is used: `from tests.valkey_server import valkey_server`. Where neither program is on
+PATH such tests are skipped, and the summary says so.
+"""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.process import free_port
+
+PROGRAMS = ("valkey-server", "redis-server")
+STOP_WITHIN_S = 10.0
+
+
+class ValkeyServer:
+    """A server of the test's own on a free port; it keeps nothing on disk."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program, self._folder = program, folder
+        self.port = free_port()
+        self.url = f"valkey://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, empty, and wait until it answers; again after `stop`, on the same port."""
+        where = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)]
+        self._process = subprocess.Popen(
+            [self._program, *where, "--save", "", "--appendonly", "no"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        said = []
+        for line in self._process.stdout:
+            said.append(line)
+            if "Ready to accept connections" in line:
+                return
+        raise AssertionError(f"{self._program} did not start: {''.join(said)}")
+
+    def pause(self) -> None:
+        """Let it hang: connections are taken by the system, and nothing is answered until `resume`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it answer again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it, so that connections are refused; once is enough."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()  # a paused one too
+        process.wait(STOP_WITHIN_S)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[ValkeyServer]:
+    """Run a server until the block ends; skip the test where no program of PROGRAMS is on PATH."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        pytest.skip(f"NOT tested here: what needs a Valkey. Neither {' nor '.join(PROGRAMS)} is on PATH")
+    server = ValkeyServer(program, folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def valkey_server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """Give the test an empty server of its own."""
+    with running(tmp_path) as server:
+        yield server
