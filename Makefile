@@ -78,8 +78,17 @@ bench-pages: setup ## Measure pages of a million rows, by each query (docs/decis
 bench-append: setup ## Measure what the service adds to the store's acknowledgement of one message a second.
 	@$(PYTHON) -m bench.append_latency --save $(ARGS)
 
+.PHONY: bench-api
+bench-api: setup ## Measure what reading over HTTP costs: pages, 304, exports and their memory (docs/performance.md).
+	@$(PYTHON) -m bench.api $(ARGS)
+
+.PHONY: load
+load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
+	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/locust "$$uv" sync --quiet --locked --only-group load
+	@$(PYTHON) -m bench.load_api --python .cache/locust/bin/python $(ARGS)
+
 .PHONY: bench
-bench: bench-push bench-insert bench-pages bench-append ## All four measurements, a few minutes.
+bench: bench-push bench-insert bench-pages bench-append bench-api load ## All six measurements, a quarter of an hour.
 
 .PHONY: local-bigquery-lock
 local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): dev/local_bigquery/requirements.txt.
@@ -93,5 +102,5 @@ flights-data: setup ## Build examples/flights/flights.csv.gz again from its sour
 
 .PHONY: clean
 clean: ## Remove what the targets made (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
-	@rm -rf .venv .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf .venv .cache/locust .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,14 +3,20 @@
 Reading order: `record` (what a record is), `main` (how the parts are joined), then the
 package docstrings of `ingest` (the way in) and `query` (the way out).
 
-    record, schema/   one declaration; every schema derived from it
-    settings, clock   configuration read once; a monotone microsecond clock
-    auth, keys        who is calling: Google-signed tokens and the key set behind them
-    ingest/           POST /pubsub/push, POST and PUT /v1/records  ->  the Appender seam
-    query/            GET /v1/records, /v1/records/{id}, /v1/rejects  <-  the QueryRunner seam
-    embedded          DuckDB behind both seams
-    errors, health    problem documents; liveness and readiness
-    access, paths     who may use /v1; the paths that several parts know
-    reading           what every route that is read has in common
-    telemetry         what is counted, and how it is logged
+    record, schema/      one declaration; every schema derived from it
+    settings             configuration read once; `settings_rules`: what must agree
+    clock, epoch         a monotone microsecond clock; instants as integers
+    auth, keys           who is calling: Google-signed tokens and the key set behind them
+    access/              who may use /v1, for what and how often: grants, API keys, rate limits
+    ingest/              POST /pubsub/push, POST and PUT /v1/records  ->  the Appender seam
+    query/               GET /v1/records and what belongs to it, /v1/rejects  <-  the QueryRunner seam
+    backend              which store is behind both seams:
+      embedded           DuckDB, one file (`embedded_queries`: its reads)
+      bigquery           BigQuery: where it is, and who calls it
+    valkey               what instances share, where they share anything: cached answers, counts of requests
+    reference/           the OpenAPI document, and the page to browse it
+    errors, health       problem documents; liveness and readiness
+    reading, paths       what every route that is read has in common; the paths that several parts know
+    telemetry            what is counted, and how it is logged
+    serve, daemon        the HTTP server and its end; threads that hold nobody up
 """

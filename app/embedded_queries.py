@@ -20,6 +20,7 @@ import msgspec
 from app.query.runner import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
+_EXPORTERS = 2  # apart from those: a page does not wait for an export's rows
 _INTERRUPT_AGAIN_S = 0.05
 _FETCHED_ROWS = 256  # at once, where a query's bytes are limited
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are UTC without saying so
@@ -31,6 +32,7 @@ class Queries:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="duckdb-query")
+        self._exporters = ThreadPoolExecutor(_EXPORTERS, thread_name_prefix="duckdb-export")
         self._cursors: queue.SimpleQueue[duckdb.DuckDBPyConnection] = queue.SimpleQueue()
         for _ in range(_READERS):
             self._cursors.put(connection.cursor())
@@ -48,7 +50,7 @@ class Queries:
         work: Future[bytes | None] | None = None
         try:
             while True:
-                work = self._readers.submit(next, pieces, None)
+                work = self._exporters.submit(next, pieces, None)
                 piece = await self._awaited(attempt, work)
                 if piece is None:
                     return
@@ -60,6 +62,7 @@ class Queries:
     def close(self) -> None:
         """Wait for what runs."""
         self._readers.shutdown()
+        self._exporters.shutdown()
 
     @staticmethod
     async def _awaited(attempt: "_Attempt", work: "Future[_Result]") -> _Result:

@@ -1,23 +1,18 @@
 """The composition root: settings in, application out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Container
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar import Litestar, Router
 from opentelemetry.metrics import get_meter
 
 from app import paths
-from app.access.callers import Callers
 from app.access.cors import cors_config, keep_vary
-from app.access.grants import CheckFilters, GrantRules
-from app.access.grants_file import GrantsInForce
-from app.access.guard import api_guard
-from app.access.rate_limit import RateLimit, tell_standing
-from app.access.shared_count import request_count
-from app.auth import TokenPolicy, TokenVerifier
+from app.access.gate import Gate
+from app.access.rate_limit import tell_standing
 from app.backend import Backend, open_backend
 from app.clock import Clock, SystemClock
 from app.errors import EXCEPTION_HANDLERS
@@ -28,7 +23,7 @@ from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline
 from app.ingest.push import PushEndpoint, push_route
 from app.ingest.submit import Submission, submit_routes
-from app.keys import Fetch, KeySet, key_fetcher
+from app.keys import Fetch
 from app.query.answer_store import open_store
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
@@ -41,10 +36,6 @@ from app.schema.filters import filter_table
 from app.schema.table import Table, records_table, rejects_table
 from app.settings import Settings
 from app.telemetry import Counters, observe, observe_states
-from app.valkey import connect
-
-if TYPE_CHECKING:
-    from valkey.asyncio import Valkey
 
 
 class Sluice(Litestar):
@@ -85,13 +76,12 @@ def create_app(
     table, rejects = records_table(load_record_type(settings.record)), rejects_table()
     fields = filter_table(table)  # refuses roles that cannot be played
     clock = clock or SystemClock()
-    grants = _grants(settings, partial(parse_filters, fields))
-    shared = connect(settings.cache_url) if settings.cache_url else None
+    gate = Gate(settings, partial(parse_filters, fields), clock, fetch_keys)
+    answers = open_store(settings.cache_url, settings.cache_max_bytes, clock)
     counters = Counters()
     observe(counters, get_meter("sluice"))
 
     backend = open_backend(settings, (table, rejects), clock)
-    keys = KeySet(fetch_keys or key_fetcher(settings.token_keys_url), clock)
     admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
     pipeline = Pipeline(
         table=table,
@@ -102,22 +92,15 @@ def create_app(
         counters=counters,
     )
     intake = Intake(admission, max_body_bytes=settings.max_body_bytes, read_deadline_s=settings.request_budget_s)
-    push = PushEndpoint(
-        verifier=_verifier(keys, settings, settings.push_audience, frozenset(settings.push_principals)),
-        intake=intake,
-        pipeline=pipeline,
-        counters=counters,
-    )
+    push = PushEndpoint(verifier=gate.push, intake=intake, pipeline=pipeline, counters=counters)
     submission = Submission(
         table=table, intake=intake, pipeline=pipeline, max_decompressed_bytes=settings.max_decompressed_bytes
     )
     reads = Reads(clock)
-    store = open_store(settings.cache_url, settings.cache_max_bytes, clock)
     ingests, queries = "ingest" in settings.roles, "query" in settings.roles
-    verifies = ingests or grants is not None
     sinks = {table.name: pipeline.records, rejects.name: pipeline.rejects} if ingests else {}
     observe_states(lambda: {name: writer.standing.state.value for name, writer in sinks.items()}, get_meter("sluice"))
-    health = Health(admission=admission, keys=keys if verifies else None, sinks=sinks, counters=counters)
+    health = Health(admission=admission, keys=gate.keys, sinks=sinks, counters=counters)
 
     api: list[Any] = submit_routes(submission, by_id=table.id is not None) if ingests else []
     if queries:
@@ -127,29 +110,22 @@ def create_app(
             records=table,
             rejects=rejects,
             runner=backend.runner,
-            cache=Cache(store, clock, max_entry_bytes=settings.cache_max_bytes // 8),
+            cache=Cache(answers, clock, max_entry_bytes=settings.cache_max_bytes // 8),
             reads=reads,
         )
-    callers = (
-        Callers(_verifier(keys, settings, settings.api_audience, grants), grants, clock) if grants is not None else None
-    )
-    guard = api_guard(callers, RateLimit(request_count(shared, clock), clock), settings.cors_origins)
     app = Sluice(
         route_handlers=[
             *health_routes(health),
             document_route(table),
             *reference_routes(),
             *([push_route(push)] if ingests else []),
-            Router("/", route_handlers=api, guards=[guard]),
+            Router("/", route_handlers=api, guards=[gate.guard]),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[tell_standing, *([keep_vary] if settings.cors_origins else [])],
         cors_config=cors_config(settings.cors_origins),
-        lifespan=[
-            store,
-            _access_lifespan(grants, shared, clock),  # the first to begin is the last to end
-            _lifespan(keys if verifies else None, pipeline if ingests else None, backend, settings),
-        ],
+        # The first to begin is the last to end.
+        lifespan=[answers, gate.lifespan, _lifespan(pipeline if ingests else None, backend, settings)],
         logging_config=None,  # the service's own (telemetry.configure_logging), and none at all in tests
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
@@ -158,57 +134,12 @@ def create_app(
     return app
 
 
-def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsInForce | None:
-    """Return who may use `/v1`; None where whoever shares the loopback interface may."""
-    if not settings.api_principals and not settings.grants_file:
-        return None
-    rules = GrantRules(
-        api_principals=settings.api_principals,
-        push_principals=settings.push_principals,
-        requests_per_minute=settings.requests_per_minute,
-        check_filters=check_filters,
-    )
-    return GrantsInForce(settings.grants_file, rules)
-
-
-def _verifier(keys: KeySet, settings: Settings, audience: str, principals: Container[str]) -> TokenVerifier:
-    policy = TokenPolicy(
-        issuer=settings.token_issuer,
-        audience=audience,
-        principals=principals,
-        leeway_s=settings.token_leeway_s,
-        trust_platform=settings.platform_iam == "trust",
-    )
-    return TokenVerifier(keys, policy)
-
-
-def _access_lifespan(
-    grants: GrantsInForce | None, shared: "Valkey | None", clock: Clock
-) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        watching = asyncio.ensure_future(grants.watch(clock)) if grants is not None else None
-        try:
-            yield
-        finally:
-            if watching is not None:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
-            if shared is not None:
-                await shared.aclose()
-
-    return lifespan
-
-
 def _lifespan(
-    keys: KeySet | None, pipeline: Pipeline | None, backend: Backend, settings: Settings
+    pipeline: Pipeline | None, backend: Backend, settings: Settings
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        background = [keys.run()] if keys is not None else []
-        if pipeline is not None:
-            background += pipeline.watches()
-        tasks = [asyncio.ensure_future(work) for work in background]
+        tasks = [asyncio.ensure_future(work) for work in (pipeline.watches() if pipeline is not None else [])]
         try:
             yield
         finally:

@@ -31,11 +31,14 @@ import msgspec
 
 from app.clock import SystemClock
 from app.embedded import EmbeddedStore
+from app.epoch import epoch_us
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.feed import Feed
-from app.clock import epoch_us
 from app.query.instants import DAY_US, SECOND_US
-from app.query.params.page import PageRequest, Window
+from app.query.pages import Pages
+from app.query.params.page import Now, PageRequest, Window
+from app.query.reads import Reads
+from app.query.retrieval import View
 from app.query.runner import Query, Scalar
 from app.query.slices import feed_slices
 from app.settings import Settings
@@ -49,6 +52,7 @@ SETTINGS = Settings()
 LOOKBACK_US = round(SETTINGS.dedupe_lookback_s * SECOND_US)
 LOOK_UP = "look_up"
 Read = Callable[[], Awaitable[list[Any]]]
+_VIEW = View(RECORDS.columns)
 _COLUMNS = ", ".join(f"`{column.name}`" for column in RECORDS.columns)
 
 
@@ -96,12 +100,9 @@ class Reader:
         self._store = EmbeddedStore.open(path, [RECORDS], SystemClock())
         self._connection = duckdb.connect(path)
         self._window = Window(START_US, START_US + layout.span_us)
-        self._feed = Feed(
-            self._store,
-            RECORDS,
-            lookback_s=SETTINGS.dedupe_lookback_s,
-            max_window_days=SETTINGS.max_window_days,
-        )
+        self._clock = SystemClock()
+        self._feed = Feed(self._store, RECORDS, lookback_s=SETTINGS.dedupe_lookback_s)
+        self._pages = Pages(self._feed, SETTINGS, self._clock, Reads(self._clock))
 
     def places(self, shape: Shape, seed: str) -> list[Position]:
         """Return random rows to read on from, none so near the end that the page would be short."""
@@ -125,9 +126,9 @@ class Reader:
             until_us=self._window.until_us,
             after=after,
         )
-        text, limit = encode_cursor(cursor), shape.limit
-        request = PageRequest(window=self._window, cursor=text, descending=None, limit=limit, format=None)
-        return (await self._feed.page(request, self._window.until_us)).rows
+        request = PageRequest(since_us=0, cursor=encode_cursor(cursor), limit=shape.limit)
+        now = Now(self._window.until_us, self._window.until_us, self._window.until_us)
+        return (await self._pages.page(request, _VIEW, now, lambda _: None)).rows
 
     async def number(self, shape: Shape, after: Position) -> list[Any]:
         """Read it with the shorter query, over the same slices."""
@@ -145,7 +146,8 @@ class Reader:
                 "after_us": after.ingest_us,
                 "after_key": after.delivery_key,
             }
-            rows += (await self._store.rows(Query(sql=number_sql(descending=shape.descending), parameters=parameters))).rows
+            query = Query(sql=number_sql(descending=shape.descending), parameters=parameters)
+            rows += (await self._store.rows(query)).rows
             if len(rows) == wanted:
                 break
         return rows[: shape.limit]
@@ -154,7 +156,7 @@ class Reader:
         """Read the latest version of a record, in the window that the service looks in."""
         until_us = self._window.until_us
         window = Window(until_us - SETTINGS.retention_days * DAY_US, until_us)
-        return await self._feed.versions(record_id, window, 1)
+        return await self._feed.versions(record_id, window, _VIEW, 1)
 
     async def scan(self, shape: Shape, after: Position) -> Read:
         """Have the store hand out as many rows of the page's range of stamps, in any order and just as they are."""

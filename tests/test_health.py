@@ -3,7 +3,6 @@
 import httpx
 import pytest
 from litestar import Litestar
-from litestar.openapi import OpenAPIConfig
 
 from app.clock import FakeClock
 from app.health import Health, health_routes
@@ -11,7 +10,9 @@ from app.ingest.admission import Admission
 from app.ingest.appender import SetupError, SinkState
 from app.ingest.writer import Writer
 from app.keys import FetchedKeys, KeySet, KeySetError
-from app.reading import OpenAPIDocument
+from app.record import Record
+from app.reference.document import document_route, openapi_config
+from app.schema.table import records_table
 from app.telemetry import Counters
 from tests.ingest.bench import Bench
 
@@ -20,10 +21,9 @@ def client_of(keys: KeySet | None, sinks: dict[str, Writer] | None = None) -> ht
     """Return a client of an application of the health routes, without sinks by default."""
     admission = Admission(max_messages=1, max_bytes=1)
     health = Health(admission=admission, keys=keys, sinks=sinks or {}, counters=Counters())
-    document = OpenAPIDocument(path="/openapi.json")
     app = Litestar(
-        health_routes(health),
-        openapi_config=OpenAPIConfig("Sluice", "1", path="/openapi", render_plugins=[document], create_examples=False),
+        [*health_routes(health), document_route(records_table(Record))],
+        openapi_config=openapi_config(),
         logging_config=None,
     )
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar's types are narrower than ASGI's

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from app.access.api_keys import PREFIX, redacted
 from app.access.principal import ALL_SCOPES, SCOPES, Principal, Scope
+from app.epoch import epoch_us
 from app.settings import SettingsError
 
 CheckFilters = Callable[[Sequence[tuple[str, str]]], object]
@@ -19,8 +20,6 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MAX_BYTES = 1024 * 1024
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _MAX_ERRORS = 20
 
 
@@ -116,7 +115,7 @@ def _granted(grant: Grant, default_limit: int) -> Granted:
         filters=tuple(sorted(grant.filters.items())),  # equal filters, however written, share what is cached for them
         requests_per_minute=limit or None,
     )
-    return Granted(principal, None if grant.expires is None else (grant.expires - _EPOCH) // _MICROSECOND)
+    return Granted(principal, None if grant.expires is None else epoch_us(grant.expires))
 
 
 def _identity_problems(grant: Grant, rules: GrantRules) -> list[str]:

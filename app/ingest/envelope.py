@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from app.clock import epoch_us
+from app.epoch import epoch_us
 from app.schema.checks import instant_problem
 
 Headers = Iterable[tuple[bytes, bytes]]

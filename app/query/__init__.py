@@ -1,15 +1,19 @@
 """The way out: records in the order they became durable, each once, from any moment on.
 
-parameters            params, instants      text -> a window, a position, a page size; or a 400 that helps
-position              cursor                opaque text <-> where a reader stands
-plan                  slices                window -> the adaptive slices a page reads
-SQL                   sql                   BigQuery's dialect; keyset, copies found and left out
-run                   runner                the QueryRunner seam: app.embedded, or bigquery
-on BigQuery           bigquery, jobs        threads and who waits; guards, short-query mode, cancelling
-                      cells, failures       answers -> values; errors -> what they mean
-                      storage_read          exports, as Arrow
-page                  feed                  slices until the page is full, next and resume cursors
-answer                endpoints, formats    JSON or NDJSON, cursors in headers too; `openapi` describes them
-                      reads, departure      the reads under way; a client that hangs up
-                      problems              a store that gives no answer
+what is asked        params/, instants       text -> a window, filters, fields, a page size; or a 400 that helps
+where a reader is    cursor, walk            opaque text <-> a place in a window, and the cursors that lead on
+what it comes to     retrieval               the request, understood; `explain` tells it instead of doing it
+plan                 slices, budget          window -> the stretches that are read one by one; what one request may cost
+SQL                  sql/                    BigQuery's dialect: keyset, copies found and left out, filters, statistics
+run                  runner                  the QueryRunner seam: app.embedded, or bigquery/
+read                 feed, pages             slices until the page is full; next and resume cursors, counts, waiting
+                     stats                   numbers by bucket and group
+                     export                  the rest of a window: `export_plan`, `export_body`; `streaming` sends it
+                     tail/                   new records to whoever keeps a connection open
+write                formats/, arrow_rows    rows -> JSON, NDJSON, CSV, Arrow
+answer               endpoints/              one file a route; `answering`: who asks, what may be kept
+once for equal ones  cache, answer_store     requests under way share an answer; kept in memory or in Valkey
+                     conditional             entity tags known before the query, and for how long a copy is good
+                     reads, departure        the reads under way; a client that hangs up
+                     timing, problems        where the time went; a store that gives no answer
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from app.clock import from_epoch_us
+from app.epoch import from_epoch_us
 from app.query.instants import SECOND_US, clamp
 from app.query.runner import Row
 from app.schema.columns import Column, Kind

@@ -1,23 +1,211 @@
-"""Exports."""
+"""Exports: the rest of a window as one stream, `limit=all`.
 
-from typing import Any
+    plan     stretches of time that one query may read (export_plan); the whole window where the store makes a table
+             of the result (BigQuery)
+    read     the rows of each, as Arrow, one piece ahead of what is being sent
+    write    in the format that is asked for (export_body)
+    send     as fast as the client reads (streaming)
 
-from litestar import Response
+Memory stays flat whatever the window: a piece that is read, one that is written, and one that is sent.
+"""
 
-from app.clock import Clock
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+
+from litestar.enums import HttpMethod
+
+from app.clock import MICROSECONDS, Clock
+from app.epoch import from_epoch_us
+from app.errors import ProblemError
+from app.query.conditional import VARY
 from app.query.endpoints.answering import Ask
+from app.query.export_body import ExportBody
+from app.query.export_plan import Pace, Stretches
+from app.query.formats.arrow_batches import END_OF_STREAM
+from app.query.formats.encoders import StreamFormat
+from app.query.formats.negotiation import MEDIA_TYPES
+from app.query.instants import clamp
+from app.query.params.catalogue import COUNT_CAP
+from app.query.params.page import Window
 from app.query.reads import Reads
 from app.query.retrieval import Retrieval
-from app.query.runner import QueryRunner
+from app.query.runner import Query, QueryRunner, Scalar
+from app.query.slices import Slice
+from app.query.sql.conditions import condition_parameters
+from app.query.sql.exports import buckets_sql, export_count_sql, export_sql
+from app.query.streaming import StreamedResponse
 from app.settings import Settings
+
+_RETRY_S = 10
+_EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
 
 
 class Exports:
-    """Being written by the EXPORT helper."""
+    """Answers requests for everything, so many at once."""
 
     def __init__(self, runner: QueryRunner, settings: Settings, clock: Clock, reads: Reads) -> None:
-        self._runner = runner
+        self._runner, self._reads = runner, reads
+        self._lookback_us = round(settings.dedupe_lookback_s * MICROSECONDS)
+        self._max_exports = self._free = settings.max_exports
+        self._turn = asyncio.Lock()
 
-    async def answer(self, request: Ask, wanted: Retrieval) -> Response[Any]:
-        """Stream."""
-        raise RuntimeError
+    async def answer(self, request: Ask, wanted: Retrieval) -> StreamedResponse:
+        """Return the export; its first piece was made by then, so that what is wrong at once is a problem as any other.
+
+        Raises:
+            ProblemError: as many exports as there may be are under way, or the service is stopping.
+            QueryError: the store gave no answer.
+        """
+        chosen: StreamFormat = "ndjson" if wanted.format == "json" else wanted.format
+        resume_cursor = wanted.walk.resume_cursor(None, wanted.now.horizon_us)
+        headers = {
+            "Sluice-Resume-Cursor": resume_cursor,
+            "Cache-Control": "private, no-store",
+            "Vary": VARY,
+            "Content-Disposition": f'attachment; filename="{_file_name(wanted, chosen)}"',
+        }
+        if request.method == HttpMethod.HEAD:
+            return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], None)
+        self._reads.check_open()
+        self._check()
+        if wanted.asked.count != "none":
+            headers["Sluice-Count"] = await self._count(wanted)
+        body = ExportBody(
+            chosen,
+            wanted.view.columns,
+            self._turn,
+            guard=wanted.asked.csv_guard,
+            closing_cursor=resume_cursor if wanted.asked.end else None,
+        )
+        pieces = self._pieces(wanted, body)
+        return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], (await anext(pieces), pieces))
+
+    def _check(self) -> None:
+        if not self._free:
+            detail = f"{self._max_exports} exports are under way, which is all there may be; try again in {_RETRY_S} s"
+            members = {"max_exports": self._max_exports, "retry_after_s": _RETRY_S}
+            raise ProblemError("busy", detail, members=members, headers={"Retry-After": str(_RETRY_S)})
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        self._check()
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+    async def _pieces(self, wanted: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
+        """Yield the body. The place among the exports is kept until this ends, or is closed."""
+        with self._place():
+            found = _one_ahead(self._batches(wanted))
+            async with aclosing(found), aclosing(body.pieces(found)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def _batches(self, wanted: Retrieval) -> AsyncGenerator[bytes, None]:
+        """Yield the schema and the batches of all rows; nothing, or the schema alone, where there are none."""
+        ahead, max_rows = wanted.walk.ahead, self._runner.export_rows
+        if max_rows is None:
+            async with aclosing(self._runner.arrow(self._query(wanted, ahead))) as whole:
+                async for piece in whole:
+                    if piece != END_OF_STREAM:
+                        yield piece
+            return
+
+        async def count(part: Slice, width_us: int) -> list[tuple[int, int]]:
+            return await self._counted(wanted, part, width_us)
+
+        pace, is_begun = Pace(max_rows), False
+        descending, first_us = wanted.walk.descending, self._runner.first_slice_us
+        stretches = Stretches(count, ahead, descending=descending, first_us=first_us)
+        while (stretch := await stretches.next(pace.rows)) is not None:
+            query, size_bytes = self._query(wanted, Window(stretch.from_us, stretch.to_us)), 0
+            async with aclosing(self._runner.arrow(query)) as found:
+                schema = await anext(found)
+                if not is_begun:
+                    yield schema
+                    is_begun = True
+                async for piece in found:
+                    if piece != END_OF_STREAM:
+                        size_bytes += len(piece)
+                        yield piece
+            pace.note(stretch.rows, size_bytes)
+
+    async def _counted(self, wanted: Retrieval, part: Slice, width_us: int) -> list[tuple[int, int]]:
+        walk, conditions = wanted.walk, wanted.view.conditions
+        sql = buckets_sql(walk.table, descending=walk.descending, after=walk.after is not None, conditions=conditions)
+        parameters = {"from_us": part.from_us, "to_us": part.to_us, **self._asked(wanted)}
+        parameters |= {"start_micros": part.from_us, "width_micros": width_us}
+        answer = await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="export"))
+        return [(row["bucket"], row["records"]) for row in answer.rows]
+
+    async def _count(self, wanted: Retrieval) -> str:
+        """Return the `Sluice-Count` of the rows that follow."""
+        walk, is_capped = wanted.walk, wanted.asked.count == "capped"
+        sql = export_count_sql(
+            walk.table,
+            descending=walk.descending,
+            after=walk.after is not None,
+            capped=is_capped,
+            conditions=wanted.view.conditions,
+        )
+        parameters = self._bounds(walk.ahead) | self._asked(wanted) | ({"cap": COUNT_CAP} if is_capped else {})
+        answer = await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="export"))
+        count = answer.rows[0]["records"]
+        return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
+
+    def _query(self, wanted: Retrieval, window: Window) -> Query:
+        walk, view = wanted.walk, wanted.view
+        sql = export_sql(
+            walk.table,
+            [column.name for column in view.columns],
+            descending=walk.descending,
+            after=walk.after is not None,
+            conditions=view.conditions,
+        )
+        return Query(sql=sql, parameters=self._bounds(window) | self._asked(wanted), purpose="export")
+
+    def _bounds(self, window: Window) -> dict[str, Scalar]:
+        return {
+            "from_us": window.since_us,
+            "to_us": window.until_us,
+            "lookback_from_us": clamp(window.since_us - self._lookback_us),
+            "lookback_micros": self._lookback_us,
+        }
+
+    @staticmethod
+    def _asked(wanted: Retrieval) -> dict[str, Scalar]:
+        """Return the parameters of the filters and of the place behind which the rows lie."""
+        after, parameters = wanted.walk.after, condition_parameters(wanted.view.conditions)
+        if after is not None:
+            parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
+        return parameters
+
+
+async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield what `pieces` yields, and have the next one made while the last one is used."""
+
+    async def following() -> bytes | None:
+        return await anext(pieces, None)
+
+    waiting = asyncio.create_task(following())
+    try:
+        while (piece := await waiting) is not None:
+            waiting = asyncio.create_task(following())
+            yield piece
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await pieces.aclose()
+
+
+def _file_name(wanted: Retrieval, chosen: StreamFormat) -> str:
+    """Return what a browser calls the file: the table and its window, in ISO 8601's basic format."""
+    window = wanted.walk.window
+    since, until = (
+        from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")
+        for us in (window.since_us, window.until_us)
+    )
+    return f"{wanted.walk.table}-{since}-{until}.{_EXTENSIONS[chosen]}"

@@ -11,6 +11,7 @@ from app.query.cursor import Position
 from app.query.instants import SECOND_US, clamp
 from app.query.params.filters import Condition
 from app.query.params.page import Window
+from app.query.retrieval import View
 from app.query.runner import (
     LookUpTooExpensiveError,
     Query,
@@ -21,22 +22,15 @@ from app.query.runner import (
 )
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
 from app.query.sql.conditions import condition_parameters
-from app.query.sql.originals import count_sql, look_up_sql
+from app.query.sql.exports import export_count_sql
+from app.query.sql.originals import look_up_sql
 from app.query.sql.pages import CANDIDATES, IS_COPY, page_sql
 from app.query.walk import Walk, position_of
-from app.schema.columns import Column
 from app.schema.table import Table
 
 # Where most rows turn out to be copies (a redelivery after an outage), the next query looks at more of them.
 _CANDIDATES_GROWTH = 8
 _MAX_CANDIDATES = 65_536
-
-
-class View(msgspec.Struct, frozen=True):
-    """What is seen of a table: these of its columns, and the rows that meet these conditions."""
-
-    columns: tuple[Column, ...]
-    conditions: tuple[Condition, ...] = ()
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -116,16 +110,24 @@ class Feed:
                 break
         return rows
 
-    async def count(self, window: Window, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
-        """Return how many rows of `window` meet `conditions`; at least `cap`, where there are that many.
+    async def count(self, walk: Walk, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
+        """Return how many rows of a window meet `conditions`; at least `cap`, where there are that many.
+
+        The window of a way that goes on where another one ended begins behind the last row of that.
 
         Raises:
             QueryError: the store gave no answer.
         """
-        sql, total = count_sql(self.table, conditions), 0
+        window, after, total = walk.window, walk.after if walk.follows else None, 0
+        sql = export_count_sql(
+            self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions
+        )
+        asked = condition_parameters(conditions)
+        if after is not None:
+            asked |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
         first_us = self.runner.first_slice_us if cap is not None else max(window.until_us - window.since_us, 1)
         for part in feed_slices(window.since_us, window.until_us, descending=True, first_us=first_us, longest_us=None):
-            query = Query(sql=sql, parameters=self.bounds(part) | condition_parameters(conditions))
+            query = Query(sql=sql, parameters=self.bounds(part) | asked)
             answer = await self.runner.rows(query)
             budget.spend(answer)
             total += answer.rows[0]["records"]

@@ -7,11 +7,12 @@ import msgspec
 
 from app.clock import MICROSECONDS, Clock
 from app.query.budget import Budget
-from app.query.feed import Feed, Reading, View
+from app.query.feed import Feed, Reading
 from app.query.formats.documents import Count
 from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
+from app.query.retrieval import View
 from app.query.runner import Row
 from app.query.walk import Walk, start_walk
 from app.settings import Settings
@@ -79,11 +80,10 @@ class Pages:
             walk, budget = self.start(request, now), self.budget()
             reading = await self.feed.page(walk, view, request.limit or MAX_LIMIT, budget)
             left_s = (ends_us - self._clock.elapsed_us()) / MICROSECONDS
-            if reading.rows or reading.stopped_at or walk.is_fixed or left_s <= 0:
+            may_grow = not reading.rows and reading.stopped_at is None and walk.window.until_us >= now.horizon_us
+            if not may_grow or left_s <= 0 or not await self._reads.pause(min(self.feed.runner.poll_s, left_s)):
                 break
             spent(budget)
-            if not await self._reads.pause(min(self.feed.runner.poll_s, left_s)):
-                break
             now = self.now()
         count = await self._count(request, walk, view, budget)
         spent(budget)
@@ -91,7 +91,7 @@ class Pages:
 
     def _finished(self, request: PageRequest, walk: Walk, reading: Reading, now: Now, count: Count | None) -> Page:
         stopped_at = reading.stopped_at
-        is_closed = stopped_at is None and walk.window.until_us < now.horizon_us
+        is_closed = stopped_at is None and (walk.is_fixed or walk.window.until_us < now.horizon_us)
         return Page(
             rows=reading.rows,
             next_cursor=None if stopped_at is None else walk.next_cursor(stopped_at),
@@ -106,5 +106,5 @@ class Pages:
         if request.count == "none":
             return None
         cap = COUNT_CAP if request.count == "capped" else None
-        found = await self.feed.count(walk.window, view.conditions, cap, budget)
+        found = await self.feed.count(walk, view.conditions, cap, budget)
         return Count(found, "eq") if cap is None or found < cap else Count(cap, "gte")

@@ -33,10 +33,11 @@ async def answered(work: Coroutine[Any, Any, _Result]) -> _Result:
         return await work
     except QueryError as error:
         _log.warning("no answer to a query: %s", error)
-        raise _problem(error) from error
+        raise problem_of(error) from error
 
 
-def _problem(error: QueryError) -> ProblemError:
+def problem_of(error: QueryError) -> ProblemError:
+    """Return the problem that a query without an answer is to its caller."""
     match error:
         case LookUpTooExpensiveError(limit_bytes=limit_bytes, found=found):
             missed = "not every version of the record was found" if found else "the record was not found"

@@ -2,8 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from litestar import Request, Response
 
@@ -13,6 +13,7 @@ from app.query.departure import unless_departed
 from app.query.problems import answered
 
 _ENDING_S = 1.0
+_Result = TypeVar("_Result")
 
 
 class Reads:
@@ -20,7 +21,8 @@ class Reads:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._running: set[asyncio.Task[Response[Any]]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._stops: set[Callable[[], None]] = set()
         self._closed = False
         self.stopping = asyncio.Event()
         """Set as soon as the service is told to stop: whoever only waits for something to happen waits no longer."""
@@ -37,9 +39,7 @@ class Reads:
             work.close()
             raise _stopping()
         answering = answered(work)
-        task = asyncio.create_task(unless_departed(request, answering))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task = self._run(unless_departed(request, answering))
         try:
             return await task
         except asyncio.CancelledError:
@@ -49,6 +49,55 @@ class Reads:
             raise _stopping() from None
         finally:
             _close_unstarted(answering, work)
+
+    def check_open(self) -> None:
+        """Refuse what would only begin to wait.
+
+        Raises:
+            ProblemError: the service is stopping.
+        """
+        if self.stopping.is_set():
+            raise _stopping()
+
+    async def stream(
+        self,
+        request: Request[Any, Any, Any],
+        sending: Coroutine[Any, Any, None],
+        stop: Callable[[], None] | None = None,
+    ) -> None:
+        """Await `sending`, which sends an answer piece by piece; cancel it once the client goes or the service stops.
+
+        What was sent by then stays without its end, which is for the client to see. `stop` is called as soon as the
+        service is told to stop: it lets what waits for something to happen end by itself.
+
+        Raises:
+            ProblemError: the service is stopping, and nothing was sent.
+        """
+        if self._closed:
+            sending.close()
+            raise _stopping()
+
+        async def sent() -> Response[bytes]:
+            await sending
+            return Response(b"")
+
+        working = sent()
+        task = self._run(unless_departed(request, working))
+        if stop is not None:
+            self._stops.add(stop)
+            if self.stopping.is_set():
+                stop()
+        try:
+            await task
+        except asyncio.CancelledError:
+            handler = asyncio.current_task()
+            if handler is not None and handler.cancelling():
+                raise
+        finally:
+            if stop is not None:
+                self._stops.discard(stop)
+            task.cancel()
+            _close_unstarted(working, sending)
 
     async def pause(self, seconds: float) -> bool:
         """Wait for `seconds`; return False, at once, when the service is told to stop."""
@@ -64,6 +113,8 @@ class Reads:
     async def drain(self, grace_s: float) -> None:
         """Wait until every read is answered, at most `grace_s` seconds; then end them, and begin no others."""
         self.stopping.set()
+        for stop in [*self._stops]:
+            stop()
         timer = asyncio.ensure_future(self._clock.sleep(grace_s))
         while self._running and not timer.done():
             await asyncio.wait([timer, *self._running], return_when=asyncio.FIRST_COMPLETED)
@@ -74,6 +125,12 @@ class Reads:
             task.cancel()
         if ending:  # until the store was told to stop, too, which is a matter of turns of the loop
             await asyncio.wait(ending, timeout=_ENDING_S)
+
+    def _run(self, work: Coroutine[Any, Any, _Result]) -> "asyncio.Task[_Result]":
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
 
 def _close_unstarted(*coroutines: Coroutine[Any, Any, Any]) -> None:

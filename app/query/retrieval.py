@@ -2,10 +2,18 @@
 
 import msgspec
 
-from app.query.feed import View
 from app.query.formats.negotiation import Format
+from app.query.params.filters import Condition
 from app.query.params.page import Now, PageRequest
 from app.query.walk import Walk
+from app.schema.columns import Column
+
+
+class View(msgspec.Struct, frozen=True):
+    """What is seen of a table: these of its columns, and the rows that meet these conditions."""
+
+    columns: tuple[Column, ...]
+    conditions: tuple[Condition, ...] = ()
 
 
 class Retrieval(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ an offset), so rows that arrive meanwhile neither shift nor repeat it.
 
 import msgspec
 
-from app.clock import epoch_us
+from app.epoch import epoch_us
 from app.errors import FieldError, ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint

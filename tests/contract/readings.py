@@ -7,20 +7,23 @@ from typing import Annotated, Any, NamedTuple
 
 import httpx
 import msgspec
-from litestar import Litestar
-from litestar.openapi import OpenAPIConfig
 from msgspec import Meta
 
-from app.errors import EXCEPTION_HANDLERS
-from app.query.endpoints.stats import stats_route
+from app.access.principal import ALL_SCOPES, Principal
+from app.query.endpoints.answering import Answering
+from app.query.endpoints.stats import StatsEndpoint, stats_route
+from app.query.feed import Feed
 from app.query.instants import SECOND_US
-from app.query.params.filters import Condition
+from app.query.pages import Pages
+from app.query.params.filters import Condition, parse_filters
 from app.query.params.page import Now, Subject
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
 from app.query.stats import Stats
 from app.schema.filters import filter_table
 from app.schema.table import records_table
+from app.settings import Settings
+from tests.contract.application import application, cache_of
 from tests.contract.shelf import LOOKBACK_S, envelope
 from tests.contract.stores import Engine, Store
 
@@ -65,14 +68,15 @@ class Readings:
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine, self.store, self.clock = engine, store, store.clock
         self.stats = Stats(store.runner, READINGS, lookback_s=LOOKBACK_S)
-        self.fixed: tuple[Condition, ...] = ()
-        route = stats_route(self.stats, SUBJECT, self.now, lambda _: self.fixed, Reads(store.clock))
-        self.app: Any = Litestar(
-            [route],
-            exception_handlers=EXCEPTION_HANDLERS,
-            openapi_config=OpenAPIConfig("Sluice", "1", create_examples=False),
-            logging_config=None,
-        )
+        self.fixed: dict[str, str] = {}
+        self.app: Any = self._application()
+
+    def _application(self) -> Any:
+        settings, reads = Settings(), Reads(self.clock)
+        pages = Pages(Feed(self.store.runner, READINGS, lookback_s=LOOKBACK_S), settings, self.clock, reads)
+        answering = Answering(cache_of(self.clock), reads, self.clock)
+        self._principals: dict[str, Principal] = {}
+        return application([stats_route(StatsEndpoint(self.stats, pages, answering, settings))], self._principals)
 
     def now(self) -> Now:
         """Return when a request is answered that comes now."""
@@ -91,23 +95,33 @@ class Readings:
         self.clock.advance_to(until_us + round(self.engine.settle_s * SECOND_US))
 
     def clear(self) -> None:
-        """Remove every row and set the clock back."""
+        """Remove every row, forget what was answered, and set the clock back."""
         self.engine.loop.run(self.store.clear())
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was answered."""
+        self.app = self._application()
 
     def ask(self, query: str) -> dict[str, Any]:
         """Return the statistics that the query string `query` asks for."""
         request = parse_stats_request(query, SUBJECT, self.now())
-        found: dict[str, Any] = msgspec.json.decode(self.engine.loop.run(self.stats.answer(request, self.fixed)).body)
+        answer = self.engine.loop.run(self.stats.answer(request, self._conditions()))
+        found: dict[str, Any] = msgspec.json.decode(answer.body)
         return found
 
+    def _conditions(self) -> tuple[Condition, ...]:
+        return parse_filters(SUBJECT.fields, self.fixed.items())
+
     def send(self, method: str, query: str) -> httpx.Response:
-        """Send a request to the application."""
+        """Send a request to the application, as a caller with the fixed filters."""
+        self._principals["caller"] = Principal("caller", ALL_SCOPES, tuple(self.fixed.items()))
         return self.engine.loop.run(self._send(method, f"/v1/records/stats?{query}"))
 
     async def _send(self, method: str, url: str) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.request(method, url)
+            return await client.request(method, url, headers={"Authorization": "caller"})
 
 
 def instant(year: int, month: int, day: int) -> datetime:

@@ -1,5 +1,6 @@
 """An application made of the query routes alone, over a store that the test fills."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,19 +8,20 @@ from uuid import UUID
 
 import httpx
 import msgspec
-from litestar import Litestar, Request, Response, put
-from litestar.openapi import OpenAPIConfig
+from litestar import Request, Response, put
 from msgspec import Meta
 
+from app.access.principal import Principal
 from app.clock import Clock
-from app.errors import CATALOGUE, EXCEPTION_HANDLERS
-from app.query.endpoints.records import query_routes
+from app.errors import CATALOGUE
 from app.query.instants import SECOND_US
+from app.query.runner import QueryRunner
 from app.record import Record
 from app.schema.table import Table
 from app.settings import Settings
+from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
-from tests.contract.stores import RECORDS, REJECTS, Engine, Store
+from tests.contract.stores import RECORDS, Engine, Store
 
 SINCE = "2023-11-14T22:13:20Z"  # T0_US
 UNTIL = "2023-11-14T22:13:20.000050Z"
@@ -48,7 +50,7 @@ class Client:
     """Calls an application in the loop of the engine whose store it reads."""
 
     def __init__(self, engine: Engine, app: Any, root_path: str = "") -> None:
-        self._backend, self._app, self._root_path = engine, app, root_path
+        self.engine, self._app, self._root_path = engine, app, root_path
 
     def get(self, url: str, **asked: Any) -> httpx.Response:
         """Send a GET."""
@@ -60,7 +62,7 @@ class Client:
 
     def request(self, method: str, url: str, **asked: Any) -> httpx.Response:
         """Send a request, and return the whole answer."""
-        return self._backend.loop.run(self._request(method, url, **asked))
+        return self.engine.loop.run(self._request(method, url, **asked))
 
     async def _request(self, method: str, url: str, **asked: Any) -> httpx.Response:
         transport = httpx.ASGITransport(app=self._app, root_path=self._root_path)
@@ -71,27 +73,33 @@ class Client:
 class Service:
     """An application of the query routes, over rows that the test stores."""
 
-    def __init__(self, engine: Engine, store: Store, records: Table = RECORDS, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        records: Table = RECORDS,
+        *,
+        clock: Clock | None = None,
+        runner: QueryRunner | None = None,
+        **settings: Any,
+    ) -> None:
         self.engine, self.store, self.records = engine, store, records
-        routes = query_routes(
-            settings=Settings(retention_days=1),  # the search for an id that is not there ends sooner
-            clock=clock or store.clock,
+        self.principals: dict[str, Principal] = {}
+        """Who calls, by what stands in `Authorization`; whoever is not here may see everything."""
+        way_out = query_application(
+            runner or store.runner,
+            clock or store.clock,
+            Settings(**{"retention_days": 1} | settings),  # the search for an id that is not there ends sooner
             records=records,
-            rejects=REJECTS,
-            runner=store.runner,
         )
+        self.reads = way_out.reads
 
         # The route of the writing side that shares a path with the reading one.
         @put("/v1/records/{record_id:str}", status_code=200)
         async def put_record(request: Request[Any, Any, Any]) -> Response[str]:
             return Response(request.path_params["record_id"])
 
-        self.app = Litestar(
-            [*routes, put_record],
-            exception_handlers=EXCEPTION_HANDLERS,
-            openapi_config=OpenAPIConfig("Sluice", "1", create_examples=False),
-            logging_config=None,
-        )
+        self.app = application([*way_out.routes, put_record], self.principals)
 
     def client(self, root_path: str = "") -> Client:
         """Return a client of the application, reached under `root_path`."""
@@ -120,6 +128,14 @@ class Service:
 def default_record(record_id: str) -> Record:
     """Return a record whose data has a number in it."""
     return Record(id=record_id, timestamp=datetime(2026, 1, 1, tzinfo=UTC), data={"n": 1})
+
+
+def lasting_headers(answer: httpx.Response) -> dict[str, str]:
+    """Return the headers that are the same for every store and each time: without durations, and what was read."""
+    headers = {**answer.headers}
+    headers["server-timing"] = re.sub("=[0-9.]+", "", headers.get("server-timing", ""))
+    headers.pop("sluice-bytes-processed", None)  # the embedded store does not say
+    return headers
 
 
 def problem_of(response: httpx.Response) -> dict[str, Any]:

@@ -4,15 +4,24 @@ from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from app.query.feed import Feed, Page
-from app.clock import epoch_us
+from app.epoch import epoch_us
+from app.query.feed import Feed
 from app.query.instants import SECOND_US
-from app.query.params.page import PageRequest, Window
+from app.query.pages import Page, Pages
+from app.query.params.filters import parse_filters
+from app.query.params.page import Now, PageRequest, Window
+from app.query.reads import Reads
+from app.query.retrieval import View
+from app.query.runner import QueryRunner
 from app.record import Record
+from app.schema.filters import filter_table
+from app.settings import Settings
 from tests.contract.stores import RECORDS, Engine, Store
 
 LOOKBACK_S = 900.0
 LOOKBACK_US = 900 * SECOND_US
+FIELDS = filter_table(RECORDS)
+EVERYTHING = View(RECORDS.columns)
 _Result = TypeVar("_Result")
 
 
@@ -46,11 +55,17 @@ class Shelf:
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine, self.store, self.clock = engine, store, store.clock
         self.puts: list[Put] = []
-        self.feed = self.make_feed(max_window_days=31)
+        self.pages = self.make_pages()
 
-    def make_feed(self, max_window_days: int) -> Feed:
-        """Return the store's feed."""
-        return Feed(self.store.runner, RECORDS, lookback_s=LOOKBACK_S, max_window_days=max_window_days)
+    @property
+    def feed(self) -> Feed:
+        """The store's feed."""
+        return self.pages.feed
+
+    def make_pages(self, runner: QueryRunner | None = None, **settings: Any) -> Pages:
+        """Return what makes the store's pages, under settings of its own; `runner` may stand before the store's."""
+        feed = Feed(runner or self.store.runner, RECORDS, lookback_s=LOOKBACK_S)
+        return Pages(feed, Settings(**settings), self.clock, Reads(self.clock))
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run `work` to its end."""
@@ -72,16 +87,35 @@ class Shelf:
         self.puts = []
         self.run(self.store.clear())
 
-    def page(self, horizon_us: int | None = None, **asked: Any) -> Page:
-        """Read one page, as far as the store is settled: by the clock, unless `horizon_us` is given."""
-        asked = {"window": Window(0, 0), "cursor": None, "descending": None, "limit": 100, "format": None} | asked
-        return self.run(self.feed.page(PageRequest(**asked), horizon_us or self.clock.now_us()))
+    def now(self, horizon_us: int | None = None) -> Now:
+        """Return the moment of a request: settled is what is before `horizon_us`, by default everything there is."""
+        settled_us = horizon_us or self.clock.now_us()
+        return Now(self.clock.now_us(), settled_us, max(settled_us, self.clock.now_us()) + 2 * SECOND_US)
 
-    def walk(self, page: Page, limit: int) -> list[Page]:
+    def page(
+        self,
+        *,
+        window: Window | None = None,
+        now: Now | None = None,
+        horizon_us: int | None = None,
+        filters: Iterable[tuple[str, str]] = (),
+        fixed: Iterable[tuple[str, str]] = (),
+        pages: Pages | None = None,
+        **asked: Any,
+    ) -> Page:
+        """Read one page, as far as the store is settled: by the clock, unless `horizon_us` or `now` is given."""
+        if window is not None:
+            asked |= {"until_us": window.until_us}
+        since_us = 0 if window is None else window.since_us
+        request = PageRequest(since_us=since_us, conditions=parse_filters(FIELDS, filters), **asked)
+        view = View(request.columns or RECORDS.columns, (*request.conditions, *parse_filters(FIELDS, fixed)))
+        return self.run((pages or self.pages).page(request, view, now or self.now(horizon_us), lambda _: None))
+
+    def walk(self, page: Page, limit: int, **asked: Any) -> list[Page]:
         """Follow `next_cursor` from `page` to the end of the window."""
         pages = [page]
         while pages[-1].next_cursor is not None:
-            pages.append(self.page(cursor=pages[-1].next_cursor, limit=limit))
+            pages.append(self.page(cursor=pages[-1].next_cursor, limit=limit, **asked))
         return pages
 
 

@@ -173,7 +173,9 @@ def test_appends_and_queries_run_beside_each_other(engine: Engine, store: Store)
         appends = [store.appender(RECORDS).append([row(store, f"new{number}")]) for number in range(5)]
         return [*await asyncio.gather(*map(store.runner.rows, queries), *appends)]
 
-    assert engine.loop.run(run()) == [*([{"id": str(number)}] for number in range(5)), *[Stored()] * 5]
+    found = engine.loop.run(run())
+    assert [answer.rows for answer in found[:5]] == [[{"id": str(number)}] for number in range(5)]
+    assert found[5:] == [Stored()] * 5
     assert read(engine, store) == [*map(str, range(5)), *(f"new{number}" for number in range(5))]
 
 

@@ -1,17 +1,15 @@
 """The laws of the feed, against a model in plain Python."""
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.feed import Feed
-from app.clock import epoch_us
+from app.epoch import epoch_us
 from app.query.instants import DAY_US, HOUR_US, SECOND_US
-from app.query.params.page import PageRequest, Window
-from app.query.runner import Query, QueryRunner, QueryTooExpensiveError
-from tests.contract.shelf import LOOKBACK_S, LOOKBACK_US, Put, Shelf, in_window, places
-from tests.contract.stores import RECORDS, T0_US, law
+from app.query.params.page import Window
+from app.query.runner import Answer, Query, QueryRunner, QueryTooExpensiveError
+from tests.contract.shelf import EVERYTHING, LOOKBACK_US, Put, Shelf, in_window, places
+from tests.contract.stores import T0_US, law
+from tests.contract.watched import Watched, bounds
 
 # Distances at which something changes: ties, neighbouring microseconds, edges of slices and of the look-back.
 _STEPS = st.sampled_from(
@@ -72,23 +70,20 @@ def test_pages_tile_the_window(shelf: Shelf) -> None:
     holds()
 
 
-class _Sparing:
+class _Sparing(Watched):
     """A runner that refuses to read more than `longest_us` at once."""
 
     def __init__(self, runner: QueryRunner, longest_us: int) -> None:
-        self.first_slice_us = runner.first_slice_us
-        self.horizon_us, self.arrow = runner.horizon_us, runner.arrow
-        self._runner, self._longest_us, self.refused = runner, longest_us, 0
+        super().__init__(runner)
+        self._longest_us, self.refused = longest_us, 0
 
-    async def rows(self, query: Query) -> list[dict[str, Any]]:
+    async def rows(self, query: Query) -> Answer:
         """Run `query`, unless its slice is longer."""
-        from_us, to_us = query.parameters["from_us"], query.parameters["to_us"]
-        assert isinstance(from_us, int)
-        assert isinstance(to_us, int)
+        from_us, to_us = bounds(query)
         if to_us - from_us > self._longest_us:
             self.refused += 1
             raise QueryTooExpensiveError(self._longest_us, to_us - from_us)
-        return (await self._runner.rows(query)).rows
+        return await super().rows(query)
 
 
 def test_slices_that_are_refused_change_nothing(shelf: Shelf) -> None:
@@ -101,15 +96,12 @@ def test_slices_that_are_refused_change_nothing(shelf: Shelf) -> None:
         nonlocal refused
         _settle(shelf, puts)
         runner = _Sparing(shelf.store.runner, longest_h * HOUR_US)
-        sparing = Feed(runner, RECORDS, lookback_s=LOOKBACK_S, max_window_days=31)
+        sparing, now = shelf.make_pages(runner), shelf.now()
         window = Window(T0_US, shelf.clock.now_us() + HOUR_US)
-        page = shelf.page(window=window, descending=descending, limit=limit)
-        asked = PageRequest(window=window, cursor=None, descending=descending, limit=limit, format=None)
-        found = [shelf.run(sparing.page(asked, shelf.clock.now_us()))]
-        while (cursor := found[-1].next_cursor) is not None:
-            asked = PageRequest(window=Window(0, 0), cursor=cursor, descending=None, limit=limit, format=None)
-            found.append(shelf.run(sparing.page(asked, shelf.clock.now_us())))
-        assert found == shelf.walk(page, limit)
+        page = shelf.page(window=window, now=now, descending=descending, limit=limit)
+        first = shelf.page(window=window, now=now, descending=descending, limit=limit, pages=sparing)
+        found = shelf.walk(first, limit, now=now, pages=sparing)
+        assert found == shelf.walk(page, limit, now=now)
         refused += runner.refused
 
     holds()
@@ -189,9 +181,9 @@ def test_the_versions_of_a_record_are_its_deliveries_newest_first(shelf: Shelf) 
     def holds(puts: list[Put], limit: int) -> None:
         _settle(shelf, puts)
         end_us = shelf.clock.now_us()
-        rows = shelf.run(shelf.feed.versions("x", Window(T0_US, end_us), limit))
+        rows = shelf.run(shelf.feed.versions("x", Window(T0_US, end_us), EVERYTHING, limit))
         found = [(epoch_us(row["ingest_time"]), row["delivery_key"]) for row in rows]
         assert found == in_window(puts, T0_US, end_us)[::-1][:limit]
-        assert shelf.run(shelf.feed.versions("y", Window(T0_US, end_us), limit)) == []
+        assert shelf.run(shelf.feed.versions("y", Window(T0_US, end_us), EVERYTHING, limit)) == []
 
     holds()

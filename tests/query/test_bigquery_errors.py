@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from google.api_core.exceptions import BadRequest
-from litestar import Litestar
 
 from app.clock import FakeClock
-from app.errors import CATALOGUE, EXCEPTION_HANDLERS, ProblemError
+from app.errors import CATALOGUE, ProblemError
 from app.query.bigquery import jobs
 from app.query.bigquery.runner import BigQueryRunner
-from app.query.endpoints.records import query_routes
 from app.query.problems import answered
 from app.query.runner import (
     LookUpTooExpensiveError,
@@ -23,7 +21,7 @@ from app.query.runner import (
     StoreBusyError,
     StoreUnavailableError,
 )
-from tests.contract.stores import RECORDS, REJECTS
+from tests.contract.application import application, query_application
 from tests.process import free_port
 from tests.query.rest_server import DATASET, JOB, NO_ROWS, PROJECT, RUNNING, Answer, Call, HangUp, Refusal, RestServer
 
@@ -227,10 +225,7 @@ async def test_versions_that_are_missing_are_said_to_be() -> None:
 async def get(bigquery: RestServer, path: str) -> httpx.Response:
     """Ask the API over `bigquery`."""
     runner = bigquery.runner()
-    routes = query_routes(
-        settings=bigquery.settings(), clock=FakeClock(), records=RECORDS, rejects=REJECTS, runner=runner
-    )
-    app = Litestar(routes, exception_handlers=EXCEPTION_HANDLERS, logging_config=None)
+    app = application(query_application(runner, FakeClock(), bigquery.settings()).routes)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # httpx knows dicts only
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         found = await client.get(path)

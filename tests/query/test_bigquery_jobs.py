@@ -8,14 +8,12 @@ from typing import Any
 import httpx
 import pytest
 import sqlglot
-from litestar import Litestar
 from sqlglot import exp
 
 from app.clock import FakeClock
-from app.errors import EXCEPTION_HANDLERS
-from app.query.endpoints.records import query_routes
 from app.query.instants import HOUR_US, SECOND_US
 from app.query.runner import Query, StoreUnavailableError
+from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS
 from tests.query.rest_server import DATASET, JOB, LOCATION, PROJECT, Answer, Call, Refusal, RestServer
 
@@ -41,10 +39,7 @@ def answer_of(*columns: tuple[dict[str, Any], Any]) -> dict[str, Any]:
 async def client(bigquery: RestServer) -> Any:
     """Give a client of the query routes over BigQuery."""
     runner = bigquery.runner()
-    routes = query_routes(
-        settings=bigquery.settings(), clock=FakeClock(), records=RECORDS, rejects=REJECTS, runner=runner
-    )
-    app = Litestar(routes, exception_handlers=EXCEPTION_HANDLERS, logging_config=None)
+    app = application(query_application(runner, FakeClock(), bigquery.settings()).routes)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # httpx knows dicts only
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client

@@ -58,9 +58,10 @@ async def test_cancelled_queries_are_interrupted(queries: Queries) -> None:
     for task in tasks:
         task.cancel()
     async with asyncio.timeout(30):
-        assert await waiting == [{"n": 1}]
+        assert (await waiting).rows == [{"n": 1}]
         assert await asyncio.gather(*tasks, return_exceptions=True) != []
-        assert [each.rows for each in await asyncio.gather(*(queries.rows(ONE) for _ in range(10)))] == [[{"n": 1}]] * 10
+        answers = await asyncio.gather(*(queries.rows(ONE) for _ in range(10)))
+        assert [answer.rows for answer in answers] == [[{"n": 1}]] * 10
     assert all(task.cancelled() for task in tasks)
 
 

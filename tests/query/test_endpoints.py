@@ -10,6 +10,8 @@ from app.clock import SystemClock
 from app.errors import CATALOGUE
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.instants import DAY_US, MAX_US, MIN_US
+from app.query.params.catalogue import PAGE_PARAMETERS
+from app.schema.filters import filter_table
 from tests.contract.service import WINDOW, Client, Service, problem_of
 from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine
 
@@ -23,8 +25,10 @@ def test_behind_a_path_prefix_the_link_has_it_too(service: Service) -> None:
 def test_an_unknown_parameter_is_a_problem_document(client: Client) -> None:
     """With the known parameters, and the one that was probably meant."""
     problem = problem_of(client.get("/v1/records", params={"limt": 5}))
+    filters = [field.path for field in filter_table(RECORDS).values() if field.operators]
     message = (
-        "there is no such parameter; did you mean limit? The parameters are since, until, cursor, limit, order, format"
+        f"there is no such parameter; did you mean limit? The parameters are {', '.join(PAGE_PARAMETERS)}; "
+        f"filters are on {', '.join(filters)}"
     )
     assert problem == {
         "type": "/v1/problems#invalid_parameter",

@@ -4,88 +4,84 @@ import pytest
 
 from app.query.instants import DAY_US
 from app.query.params.page import Window
-from app.query.runner import LookUpTooExpensiveError, Query, QueryTooExpensiveError
-from tests.contract.shelf import Put, Shelf, places
+from app.query.runner import Answer, LookUpTooExpensiveError, Query, QueryRunner, QueryTooExpensiveError
+from tests.contract.shelf import EVERYTHING, Put, Shelf, places
 from tests.contract.stores import T0_US
+from tests.contract.watched import Watched, bounds
 
 
-def _watch(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
+def _watch(shelf: Shelf) -> list[Query]:
     """Record the queries that reach the store."""
-    queries: list[Query] = []
-    run = shelf.store.runner.rows
-
-    async def rows(query: Query) -> list[dict[str, object]]:
-        queries.append(query)
-        return await run(query)
-
-    monkeypatch.setattr(shelf.store.runner, "rows", rows)
-    return queries
+    watched = Watched(shelf.store.runner)
+    shelf.pages = shelf.make_pages(watched)
+    return watched.queries
 
 
-def _refuse(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, at_us: int) -> None:
-    """Let the store refuse every query of a slice that holds an instant."""
-    run = shelf.store.runner.rows
+class _Refusing(Watched):
+    """A runner that refuses every query of a slice which holds an instant."""
 
-    async def rows(query: Query) -> list[dict[str, object]]:
-        bounds = query.parameters["from_us"], query.parameters["to_us"]
-        assert isinstance(bounds[0], int)
-        assert isinstance(bounds[1], int)
-        if bounds[0] <= at_us < bounds[1]:
+    def __init__(self, runner: QueryRunner, at_us: int) -> None:
+        super().__init__(runner)
+        self._at_us = at_us
+
+    async def rows(self, query: Query) -> Answer:
+        """Run `query`, unless its slice holds the instant."""
+        from_us, to_us = bounds(query)
+        if from_us <= self._at_us < to_us:
             raise QueryTooExpensiveError(1, 2)
-        return await run(query)
-
-    monkeypatch.setattr(shelf.store.runner, "rows", rows)
+        return await super().rows(query)
 
 
 @pytest.mark.parametrize("descending", [False, True])
-def test_a_page_ends_before_a_stretch_that_cannot_be_read(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, descending: bool
-) -> None:
+def test_a_page_ends_before_a_stretch_that_cannot_be_read(shelf: Shelf, *, descending: bool) -> None:
     """What was found is returned, and the cursor goes on behind it; only where nothing was found it is a failure."""
     middle_us, end_us = T0_US + DAY_US, T0_US + 2 * DAY_US
     stored = [Put(T0_US, "a"), Put(middle_us, "b"), Put(end_us - 1, "c")]
     shelf.put(stored)
     shelf.clock.advance_to(end_us)
     expected = [(put.ingest_us, put.key) for put in (stored[::-1] if descending else stored)]
-    with monkeypatch.context() as patch:
-        _refuse(shelf, patch, middle_us)
-        page = shelf.page(window=Window(T0_US, end_us), descending=descending)
-        assert places(page) == expected[:1]
-        assert (page.next_cursor is None, page.poll_after_s) == (False, 0)
-        with pytest.raises(QueryTooExpensiveError):
-            shelf.page(cursor=page.next_cursor)
+    refusing = shelf.make_pages(_Refusing(shelf.store.runner, middle_us))
+    page = shelf.page(window=Window(T0_US, end_us), descending=descending, pages=refusing)
+    assert places(page) == expected[:1]
+    assert (page.next_cursor is None, page.poll_after_s) == (False, 0)
+    ahead = page
+    if descending:  # slices are laid anew from where it stopped, so that a little more of the time is read
+        ahead = shelf.page(cursor=page.next_cursor, pages=refusing)
+        assert (ahead.rows, ahead.is_short) == ([], True)
+    with pytest.raises(QueryTooExpensiveError):
+        shelf.page(cursor=ahead.next_cursor, pages=refusing)
     assert places(shelf.page(cursor=page.next_cursor)) == expected[1:]
     assert places(shelf.page(cursor=page.resume_cursor)) == ([] if descending else expected[1:])
 
 
-def test_a_look_up_says_how_far_it_came(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_up_says_how_far_it_came(shelf: Shelf) -> None:
     """One stretch is too much to read: the rows before it were found, and there may be others."""
     shelf.put([Put(T0_US, "old"), Put(T0_US + DAY_US, "new")])
-    _refuse(shelf, monkeypatch, T0_US)
+    feed = shelf.make_pages(_Refusing(shelf.store.runner, T0_US)).feed
     window = Window(T0_US, T0_US + DAY_US + 1)
     with pytest.raises(LookUpTooExpensiveError) as raised:
-        shelf.run(shelf.feed.versions("x", window, 5))
+        shelf.run(feed.versions("x", window, EVERYTHING, 5))
     assert raised.value.found == 1
-    assert len(shelf.run(shelf.feed.versions("x", window, 1))) == 1
+    assert len(shelf.run(feed.versions("x", window, EVERYTHING, 1))) == 1
 
 
-def test_a_storm_of_copies_is_passed_in_few_queries(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storm_of_copies_is_passed_in_few_queries(shelf: Shelf) -> None:
     """Where most rows are copies, each query looks at more of them than the one before."""
     count = 600
     shelf.put(Put(T0_US + number, f"k{number % 10}") for number in range(count))
     shelf.put([Put(T0_US + count, "new")])
     shelf.clock.advance_to(T0_US + count + 1)
-    queries = _watch(shelf, monkeypatch)
+    queries = _watch(shelf)
     page = shelf.page(window=Window(T0_US, T0_US + count + 1), limit=10)
     assert [key for _, key in places(page)] == [f"k{number}" for number in range(10)]
     assert len(queries) <= 4
     assert places(shelf.page(cursor=page.next_cursor, limit=10)) == [(T0_US + count, "new")]
 
 
-def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf) -> None:
     """Slices widen while they are empty, and each query bounds `ingest_time` on the table."""
     shelf.clock.advance_to(T0_US + 32 * DAY_US)
-    queries = _watch(shelf, monkeypatch)
+    queries = _watch(shelf)
     page = shelf.page(window=Window(T0_US, T0_US + 31 * DAY_US))
     assert (page.rows, page.next_cursor) == ([], None)
     assert 30 < len(queries) < 40
@@ -94,25 +90,23 @@ def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf, monkeypat
 
 
 @pytest.mark.parametrize("descending", [False, True])
-def test_a_busy_store_is_asked_once_a_page(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, descending: bool) -> None:
+def test_a_busy_store_is_asked_once_a_page(shelf: Shelf, *, descending: bool) -> None:
     """Where the first slice fills the page, one query is enough, and it looks at few more than the page's rows."""
     shelf.put(Put(T0_US + number, f"k{number}") for number in range(20))
     shelf.clock.advance_to(T0_US + DAY_US)
-    queries = _watch(shelf, monkeypatch)
+    queries = _watch(shelf)
     page = shelf.page(window=Window(T0_US, T0_US + 20), limit=5, descending=descending)
     assert len(page.rows) == 5
     assert [query.parameters["candidates"] for query in queries] == [14]
 
 
 @pytest.mark.parametrize("descending", [False, True])
-def test_a_few_copies_among_dense_rows_need_no_second_query(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, descending: bool
-) -> None:
+def test_a_few_copies_among_dense_rows_need_no_second_query(shelf: Shelf, *, descending: bool) -> None:
     """Each query looks at an eighth more rows than it wants, and some."""
     shelf.put(Put(T0_US + number, f"k{number % 24:02}") for number in range(26))  # two copies, after the first 24
     shelf.put(Put(T0_US + 100 + number, f"l{number % 9}") for number in range(10))
     shelf.clock.advance_to(T0_US + DAY_US)
-    queries = _watch(shelf, monkeypatch)
+    queries = _watch(shelf)
     page = shelf.page(window=Window(T0_US, T0_US + 200), limit=28, descending=descending)
     assert len(page.rows) == 28
     assert page.next_cursor is not None

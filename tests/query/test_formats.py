@@ -15,7 +15,6 @@ from app.query.formats.encoders import row_encoder
 from app.query.formats.negotiation import Format
 from app.schema.decimals import plain_decimal
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
-from tests.query.sample_rows import Everything as Everything  # noqa: PLC0414 - the OpenAPI document's tests have it from here
 
 FORMAT = RowFormat(COLUMNS)
 FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv", "arrow")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.query import endpoints
+from app.query.endpoints import record
 from tests.contract.service import Client, Service, problem_of
 from tests.contract.stores import T0_US
 
@@ -14,7 +14,7 @@ def test_more_versions_than_an_answer_holds_are_cut_and_said_to_be(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newest are there, and `complete` is false."""
-    monkeypatch.setattr(endpoints, "MAX_LIMIT", 2)
+    monkeypatch.setattr(record, "MAX_LIMIT", 2)
     service.put_records((T0_US + 200 + number, f"v{number}", "many") for number in range(3))
     versions = client.get("/v1/records/many?versions=all").json()
     assert [record["delivery_key"] for record in versions["records"]] == ["v2", "v1"]

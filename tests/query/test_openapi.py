@@ -1,5 +1,6 @@
 """What the OpenAPI document says about the query side, before it is completed."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,14 +9,21 @@ from app.query.endpoints.openapi import ARROW, CSV, EVENTS, Literally, answer, o
 from app.query.params.catalogue import PAGE_PARAMETERS, RECORD_PARAMETERS
 from app.query.params.collector import Parameter
 from app.schema.columns import columns_of
-from tests.contract.service import Client
 from tests.contract.stores import RECORDS
-from tests.query.test_formats import Everything
+from tests.query.sample_rows import Everything
+from tests.service import running
 
 
-def _operation(client: Client, path: str, method: str) -> dict[str, Any]:
-    operation: dict[str, Any] = client.get("/schema/openapi.json").json()["paths"][path][method]
-    return operation
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """Give the document of the whole service, as it is served."""
+
+    async def served() -> dict[str, Any]:
+        async with running() as service:
+            found: dict[str, Any] = (await service.client.get("/openapi/openapi.json")).json()
+        return found
+
+    return asyncio.run(served())
 
 
 @pytest.mark.parametrize(
@@ -28,10 +36,12 @@ def _operation(client: Client, path: str, method: str) -> dict[str, Any]:
         ("/v1/schema", "readSchema", []),
     ],
 )
-def test_the_openapi_document_describes_each_route(client: Client, path: str, name: str, parameters: list[str]) -> None:
+def test_the_openapi_document_describes_each_route(
+    document: dict[str, Any], path: str, name: str, parameters: list[str]
+) -> None:
     """GET and HEAD have names of their own, all parameters (filters come after them), and their problems."""
     for method, operation_id in (("get", name), ("head", f"{name}Head")):
-        operation = _operation(client, path, method)
+        operation = document["paths"][path][method]
         assert operation["operationId"] == operation_id
         named = [parameter["name"] for parameter in operation.get("parameters", [])]
         assert named[: len(parameters)] == parameters
@@ -42,9 +52,9 @@ def test_the_openapi_document_describes_each_route(client: Client, path: str, na
         assert operation["description"]
 
 
-def test_the_openapi_document_has_the_columns_of_the_record(client: Client) -> None:
+def test_the_openapi_document_has_the_columns_of_the_record(document: dict[str, Any]) -> None:
     """Each with its type and description, and null only where the column may be null."""
-    content = _operation(client, "/v1/records", "get")["responses"]["200"]["content"]
+    content = document["paths"]["/v1/records"]["get"]["responses"]["200"]["content"]
     row = content["application/x-ndjson"]["schema"]
     assert list(row["properties"]) == [column.name for column in RECORDS.columns]
     assert row["properties"]["id"]["type"] == "string"

@@ -2,37 +2,57 @@
 
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import ProblemError
 from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from app.query.params.page import (
-    PAGE_PARAMETERS,
-    PageRequest,
-    Window,
-    parse_nothing,
-    parse_page_request,
-    parse_versions,
-)
+from app.query.params.catalogue import PAGE_PARAMETERS
+from app.query.params.collector import parse_nothing
+from app.query.params.page import Now, PageRequest, Subject, Window, parse_page_request, parse_record_request
+from app.query.walk import start_walk
+from app.schema.filters import filter_table
+from tests.contract.stores import RECORDS
 
 NOW_US = 1_700_000_000 * SECOND_US
 HORIZON_US = NOW_US - 30 * SECOND_US
+LATEST_US = NOW_US + 2 * SECOND_US
+NOW = Now(NOW_US, HORIZON_US, LATEST_US)
+SUBJECT = Subject(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
 
 
 def _parse(query: str) -> PageRequest:
-    return parse_page_request(query, now_us=NOW_US, horizon_us=HORIZON_US, max_window_days=31)
+    return parse_page_request(query, SUBJECT, NOW)
+
+
+_COLUMNS = {column.name: column for column in RECORDS.columns}
+
+
+def _window(query: str) -> Window:
+    return start_walk(_parse(query), "records", NOW, max_window_us=31 * DAY_US).window
 
 
 def test_without_parameters_the_last_hour_is_asked_for() -> None:
     """The window is the hour before now as far as it is settled; a hundred records, oldest first, any format."""
+    assert _window("") == Window(NOW_US - HOUR_US, HORIZON_US)
     assert _parse("") == PageRequest(
-        window=Window(NOW_US - HOUR_US, HORIZON_US),
+        since_us=NOW_US - HOUR_US,
+        until_us=None,
+        is_fixed=False,
         cursor=None,
         descending=None,
         limit=100,
+        columns=RECORDS.columns,
+        conditions=(),
+        count="none",
+        latest=False,
+        wait_s=0.0,
         format=None,
+        csv_guard=False,
+        end=False,
+        explain=False,
     )
 
 
@@ -49,11 +69,15 @@ def test_without_parameters_the_last_hour_is_asked_for() -> None:
         ("since=2024-01-01T00:00:00Z", 1_704_067_200 * SECOND_US, 1_704_067_200 * SECOND_US),
         ("since=-PT1M&until=-PT1M", NOW_US - MINUTE_US, NOW_US - MINUTE_US),
         ("since=-P31D", NOW_US - 31 * DAY_US, HORIZON_US),
+        ("freshness=latest", NOW_US - HOUR_US, LATEST_US),
+        ("freshness=latest&until=now", NOW_US - HOUR_US, NOW_US),
+        ("freshness=latest&until=2030-01-01T00:00:00Z", NOW_US - HOUR_US, LATEST_US),
+        ("freshness=settled", NOW_US - HOUR_US, HORIZON_US),
     ],
 )
 def test_the_window_is_resolved_once(query: str, since_us: int, until_us: int) -> None:
     """Relative times become instants, and no window reaches beyond the settled horizon."""
-    assert _parse(query).window == Window(since_us, until_us)
+    assert _window(query) == Window(since_us, until_us)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +88,28 @@ def test_the_window_is_resolved_once(query: str, since_us: int, until_us: int) -
         ("limit=1001", "limit", 1000),
         ("limit=007", "limit", 7),
         ("limit=" + "9" * 5000, "limit", 1000),
+        ("limit=all", "limit", None),
         ("order=asc", "descending", False),
         ("order=desc", "descending", True),
         ("format=json", "format", "json"),
         ("format=ndjson", "format", "ndjson"),
+        ("format=csv", "format", "csv"),
+        ("format=arrow", "format", "arrow"),
+        ("format=json&limit=all&explain=true", "limit", None),  # an explanation is a document
+        ("count=exact", "count", "exact"),
+        ("count=capped", "count", "capped"),
+        ("freshness=latest", "latest", True),
+        ("wait=0", "wait_s", 0.0),
+        ("wait=2.5", "wait_s", 2.5),
+        ("wait=30", "wait_s", 30.0),
+        ("csv_guard=true", "csv_guard", True),
+        ("end=true&limit=all", "end", True),
+        ("explain=true", "explain", True),
+        ("fields=source,id", "columns", (_COLUMNS["source"], _COLUMNS["id"])),
+        ("since=2023-01-01T00:00:00Z&until=2023-01-02T00:00:00Z", "is_fixed", True),
+        ("since=2023-11-14T00:00:00Z&until=now", "is_fixed", False),
+        ("since=2023-11-14T00:00:00Z", "is_fixed", False),
+        ("since=-PT1H&until=2023-11-14T22:13:20Z", "is_fixed", False),
         ("cursor=abc&limit=5", "cursor", "abc"),
         ("cursor=", "cursor", ""),
     ],
@@ -86,13 +128,31 @@ def test_a_parameter_has_its_value(query: str, field: str, expected: object) -> 
         ("limit=", "limit", "whole number"),
         ("limit=10.5", "limit", "whole number"),
         ("limit=1e3", "limit", "whole number"),
-        ("limit=all", "limit", "whole number"),
+        ("limit=ALL", "limit", "whole number"),
         ("limit=%2B5", "limit", "whole number"),
         ("limit=%D9%A3", "limit", "whole number"),
         ("limit=5&limit=5", "limit", "more than once"),
         ("order=up", "order", "expected asc or desc"),
         ("order=", "order", "expected asc or desc"),
-        ("format=xml", "format", "expected json or ndjson"),
+        ("format=xml", "format", "expected json, ndjson, csv or arrow"),
+        ("format=json&limit=all", "format", "limit=all is a stream"),
+        ("count=yes", "count", "expected none, capped or exact"),
+        ("freshness=new", "freshness", "expected settled or latest"),
+        ("wait=-1", "wait", "seconds, from 0 to 30"),
+        ("wait=30.1", "wait", "seconds, from 0 to 30"),
+        ("wait=nan", "wait", "seconds, from 0 to 30"),
+        ("wait=1_0", "wait", "seconds, from 0 to 30"),
+        ("wait=x", "wait", "seconds, from 0 to 30"),
+        ("wait=5&order=desc", "wait", "nothing to wait for"),
+        ("wait=5&limit=all", "wait", "reads what there is"),
+        ("explain=yes", "explain", "expected true or false"),
+        ("csv_guard=1", "csv_guard", "expected true or false"),
+        ("end=true", "end", "is for limit=all"),
+        ("end=true&limit=all&format=arrow", "end", "mark of its end"),
+        ("fields=colour", "fields", "there is no field 'colour'"),
+        ("fields=", "fields", "there is no field ''"),
+        ("fields=id,id", "fields", "more than once"),
+        ("fields=id.x", "fields", "no fields of its own"),
         ("since=x", "since", "expected an instant"),
         ("since=" + "x" * 5000, "since", "…"),
         ("until=%FF", "until", "expected an instant"),
@@ -142,7 +202,7 @@ def test_a_long_query_has_a_short_answer(query: str) -> None:
         _parse(query)
     assert len(caught.value.errors) <= 20
     assert len(caught.value.body()) < 8_000
-    assert len(caught.value.detail) < 800
+    assert len(caught.value.detail) < 1_000
 
 
 def test_the_longest_window_is_also_a_member_of_the_problem() -> None:
@@ -156,14 +216,22 @@ def test_the_longest_window_is_also_a_member_of_the_problem() -> None:
 @pytest.mark.parametrize(("query", "expected"), [("", False), ("versions=latest", False), ("versions=all", True)])
 def test_versions_are_asked_for_by_name(query: str, *, expected: bool) -> None:
     """Only `versions=all` asks for more than the latest one."""
-    assert parse_versions(query) is expected
+    assert parse_record_request(query, RECORDS.columns) == (expected, RECORDS.columns)
 
 
 @pytest.mark.parametrize("query", ["versions=1", "version=all", "versions=all&versions=all"])
 def test_other_parameters_of_a_look_up_are_refused(query: str) -> None:
-    """A look-up by id knows `versions` and nothing else."""
+    """A look-up by id knows `versions` and `fields` and nothing else."""
     with pytest.raises(ProblemError, match="versions"):
-        parse_versions(query)
+        parse_record_request(query, RECORDS.columns)
+
+
+def test_a_look_up_serves_the_fields_that_are_asked_for() -> None:
+    """As a page does, or all of them."""
+    asked = parse_record_request("fields=data,id&versions=all", RECORDS.columns)
+    assert asked == (True, (_COLUMNS["data"], _COLUMNS["id"]))
+    with pytest.raises(ProblemError, match="there is no field 'colour'"):
+        parse_record_request("fields=colour", RECORDS.columns)
 
 
 def test_where_there_are_no_parameters_any_is_refused() -> None:
@@ -182,5 +250,8 @@ def test_no_query_string_breaks_the_reader(given_: dict[str, str]) -> None:
     except ProblemError as error:
         assert error.errors  # noqa: PT017 - either outcome is right
     else:
-        assert page.window.since_us <= page.window.until_us
-        assert 1 <= page.limit <= 1000
+        assert page.until_us is None or page.since_us <= page.until_us
+        assert page.limit is None or 1 <= page.limit <= 1000
+        page = msgspec.structs.replace(page, cursor=None)
+        window = start_walk(page, "records", NOW, max_window_us=31 * DAY_US).window
+        assert window.since_us <= window.until_us

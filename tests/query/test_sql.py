@@ -9,26 +9,57 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from app.query.params.filters import parse_filters
 from app.query.runner import Query, Scalar
-from app.query.sql.pages import look_up_sql, page_sql
+from app.query.sql.conditions import condition_parameters
+from app.query.sql.originals import look_up_sql
+from app.query.sql.pages import page_sql
+from app.schema.filters import filter_table
 from tests.contract.shelf import Put, Shelf
 from tests.contract.stores import RECORDS, REJECTS, T0_US
 
 GOLDEN = Path(__file__).parent / "golden"
+# One of each operator, and of each kind of comparison in JSON.
+CONDITIONS = parse_filters(
+    filter_table(RECORDS),
+    [
+        ("id.prefix", "x"),
+        ("source.ne", "a"),
+        ("ordering_key.isnull", "true"),
+        ("timestamp.gte", "2026-01-01T00:00:00Z"),
+        ("message_id.in", "1,2"),
+        ("data.items.0.price.gt", "5"),
+        ("data.name", "x"),
+        ("attributes.isnull", "false"),
+    ],
+)
+_NONE_THERE = parse_filters(filter_table(RECORDS), [("id", "x"), ("source.isnull", "true"), ("data.a.ne", "x")])
+_SOME = ["id", "delivery_key", "ingest_time"]
 SHAPES = {
     "records_asc_first": page_sql(RECORDS, descending=False, after=False),
     "records_asc_after": page_sql(RECORDS, descending=False, after=True),
     "records_desc_first": page_sql(RECORDS, descending=True, after=False),
     "records_desc_after": page_sql(RECORDS, descending=True, after=True),
+    "records_filtered": page_sql(RECORDS, descending=False, after=True, conditions=CONDITIONS),
+    "records_projected": page_sql(RECORDS, descending=False, after=False, columns=_SOME, conditions=_NONE_THERE),
     "records_look_up": look_up_sql(RECORDS, "id"),
+    "records_look_up_filtered": look_up_sql(RECORDS, "id", _NONE_THERE),
     "rejects_asc_after": page_sql(REJECTS, descending=False, after=True),
+}
+_BOUND = {
+    "records_filtered": CONDITIONS,
+    "records_projected": _NONE_THERE,
+    "records_look_up_filtered": _NONE_THERE,
 }
 _KEYS: dict[str, list[str]] = {
     "records_asc_first": ["a", "b"],
     "records_asc_after": ["b"],
     "records_desc_first": ["b", "a"],
     "records_desc_after": [],
+    "records_filtered": [],
+    "records_projected": ["a", "b"],
     "records_look_up": ["b", "a"],
+    "records_look_up_filtered": ["b", "a"],
     "rejects_asc_after": [],
 }
 _PARAMETERS: dict[str, Scalar] = {
@@ -59,9 +90,27 @@ def test_every_golden_file_is_of_a_shape() -> None:
 def test_the_embedded_engine_runs_it(shelf: Shelf, shape: str) -> None:
     """Rendered for DuckDB and with its parameters bound, each query gives the rows after the given place."""
     shelf.put([Put(T0_US, "a"), Put(T0_US + 1, "b")])
-    query = Query(sql=SHAPES[shape], parameters={k: v for k, v in _PARAMETERS.items() if f"@{k}" in SHAPES[shape]})
-    keys = [row["delivery_key"] for row in shelf.run(shelf.store.runner.rows(query)).rows]
-    assert keys == _KEYS[shape]
+    parameters = {name: value for name, value in _PARAMETERS.items() if f"@{name}" in SHAPES[shape]}
+    query = Query(sql=SHAPES[shape], parameters=parameters | condition_parameters(_BOUND.get(shape, ())))
+    rows = shelf.run(shelf.store.runner.rows(query)).rows
+    if "count" in shape:
+        assert rows == [{"records": 2}]
+    else:
+        assert [row["delivery_key"] for row in rows] == _KEYS[shape]
+
+
+@pytest.mark.parametrize("shape", _BOUND)
+def test_every_condition_has_its_parameters(shape: str) -> None:
+    """Those of the text, and no others."""
+    named = {node.name for node in sqlglot.parse_one(SHAPES[shape], read="bigquery").find_all(exp.Parameter)}
+    assert named - set(_PARAMETERS) == set(condition_parameters(_BOUND[shape]))
+
+
+def test_a_page_reads_no_column_that_it_neither_serves_nor_compares() -> None:
+    """Fewer columns are fewer bytes."""
+    tree = sqlglot.parse_one(SHAPES["records_projected"], read="bigquery")
+    read = {column.name for column in tree.find_all(exp.Column)}
+    assert read - {"_sluice_is_copy", "_sluice_candidates"} == {*_SOME, "source", "data"}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -70,7 +119,7 @@ def test_every_scan_of_a_table_is_bounded_in_time_and_names_its_columns(shape: s
     tree = sqlglot.parse_one(SHAPES[shape], read="bigquery")
     assert not [star for star in tree.find_all(exp.Star) if not isinstance(star.parent, exp.Count)]
     scans = [table for table in tree.find_all(exp.Table) if table.name in {RECORDS.name, REJECTS.name}]
-    assert len(scans) == (1 if shape == "records_look_up" else 2)
+    assert len(scans) == (1 if "look_up" in shape or "count" in shape else 2)
     for scan in scans:
         select = scan.parent_select
         assert select is not None

@@ -6,7 +6,7 @@ from decimal import Decimal
 from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryParameter
 
 from app.bigquery import Place
-from app.clock import from_epoch_us
+from app.epoch import from_epoch_us
 from app.query.runner import Purpose, Query, Scalar
 from app.settings import Settings
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.query.params.collector import Parameter
+from app.query.params.values import TIME_PATTERN
 from app.schema.columns import INT64_MAX, INT64_MIN, Kind
 from app.schema.filters import FilterField
 
@@ -30,10 +31,11 @@ _VALUES: dict[Kind, tuple[dict[str, Any], str]] = {
     Kind.BYTES: ({**_TEXT, "contentEncoding": "base64"}, "aGVsbG8="),
     Kind.TIMESTAMP: ({"type": "string", "format": "date-time"}, "2026-01-31T12:00:00Z"),
     Kind.DATE: ({"type": "string", "format": "date"}, "2026-01-31"),
-    Kind.TIME: ({"type": "string", "description": "A time of day without an offset."}, "12:00:00"),
+    Kind.TIME: ({"type": "string", "pattern": f"^{TIME_PATTERN}$"}, "12:00:00"),
     Kind.JSON: (_TEXT, "text"),
 }
 _UUID: tuple[dict[str, Any], str] = ({"type": "string", "format": "uuid"}, "3f2504e0-4f89-11d3-9a0c-0305e82c3301")
+_UUID_START: tuple[dict[str, Any], str] = ({"type": "string", "pattern": "^[0-9A-Fa-f-]{1,36}$"}, "3f2504e0")
 _NUMBERS = {"lt", "lte", "gt", "gte"}  # of a JSON column these compare numbers, the others text
 
 
@@ -68,8 +70,8 @@ def _value(field: FilterField, operator: str) -> tuple[dict[str, Any], str]:
     """Return the JSON Schema of a filter's value, and an example."""
     if operator == "isnull":
         return _VALUES[Kind.BOOL]
-    if operator == "prefix" and not field.is_uuid:
-        return {**_TEXT, "minLength": 1}, "te"
+    if operator == "prefix":
+        return _UUID_START if field.is_uuid else ({**_TEXT, "minLength": 1}, "te")
     kind = Kind.FLOAT64 if field.kind is Kind.JSON and operator in _NUMBERS else field.kind
     schema, example = _UUID if field.is_uuid else _VALUES[kind]
     return (_TEXT, example) if operator == "in" else (schema, example)

@@ -22,13 +22,12 @@ from app.query.endpoints.openapi import (
 )
 from app.query.explain import Explanation, explanation
 from app.query.export import Exports
-from app.query.feed import View
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
-from app.query.pages import Page, Pages
+from app.query.pages import Pages
 from app.query.params.catalogue import MAX_LIMIT, PAGE_PARAMETERS
 from app.query.params.page import Subject, parse_page_request
-from app.query.retrieval import Retrieval
+from app.query.retrieval import Retrieval, View
 from app.query.timing import Timing
 from app.reading import METHODS, operation_ids, read_response
 from app.schema.columns import Column
@@ -38,6 +37,7 @@ from app.schema.version import schema_version
 from app.settings import Settings
 
 _FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
+_NEXT_CURSOR = "Sluice-Next-Cursor"
 _json = msgspec.json.Encoder()
 PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
@@ -83,9 +83,12 @@ class PageEndpoint:
             return await self._exports.answer(request, wanted)
 
         async def make() -> CachedAnswer:
-            return await self._made(request, wanted, timing)
+            return await self._made(wanted, timing)
 
-        return await self.answering.answer(request, self._question(request, wanted), timing, make)
+        response = await self.answering.answer(request, self._question(request, wanted), timing, make)
+        if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
+            response.headers["Link"] = self._next_link(request, cursor)  # of its own words; another's answer may serve
+        return response
 
     def _question(self, request: Ask, wanted: Retrieval) -> Question:
         asked, walk, view = wanted.asked, wanted.walk, wanted.view
@@ -95,7 +98,8 @@ class PageEndpoint:
             *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
         )
         if walk.is_fixed:
-            way = (repr(walk.window), repr(walk.descending), repr(walk.after))
+            # The cursors in the answer carry the fingerprint of the caller's own filters.
+            way = (repr(walk.window), repr(walk.descending), repr(walk.after), walk.fingerprint)
             etag = strong_etag(REVISION, *decided_by, *way)
             return Question(key=joined(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner = self._pages.feed.runner
@@ -107,7 +111,7 @@ class PageEndpoint:
             is_fresh=asked.latest,
         )
 
-    async def _made(self, request: Ask, wanted: Retrieval, timing: Timing) -> CachedAnswer:
+    async def _made(self, wanted: Retrieval, timing: Timing) -> CachedAnswer:
         def spent(budget: Budget) -> None:
             timing.add_bytes(budget.bytes_processed)
 
@@ -116,19 +120,18 @@ class PageEndpoint:
             page = await self._pages.page(asked, wanted.view, wanted.now, spent)
         with timing.stage("encode"):
             body = RowFormat(columns).page(page, wanted.format, count=page.count, guard=asked.csv_guard)
-        headers = {"Sluice-Resume-Cursor": page.resume_cursor, **self._next_headers(request, page)}
+        headers = {"Sluice-Resume-Cursor": page.resume_cursor}
+        if page.next_cursor is not None:
+            headers[_NEXT_CURSOR] = page.next_cursor
         if page.count is not None:
             headers["Sluice-Count"] = f"{page.count.value};relation={page.count.relation}"
         return CachedAnswer(200, MEDIA_TYPES[wanted.format], headers, body, is_final=not page.is_short)
 
-    def _next_headers(self, request: Ask, page: Page) -> dict[str, str]:
-        if page.next_cursor is None:
-            return {}
+    def _next_link(self, request: Ask, cursor: str) -> str:
         query = request.scope["query_string"].decode("latin-1")
         kept = [(name, text) for name, text in parse_qsl(query) if name not in {"since", "until", "cursor"}]
         path = request.scope.get("root_path", "") + self.path
-        url = f"{path}?{urlencode([*kept, ('cursor', page.next_cursor)])}"
-        return {"Link": f'<{url}>; rel="next"', "Sluice-Next-Cursor": page.next_cursor}
+        return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
     async def _explain(self, request: Ask, wanted: Retrieval, timing: Timing) -> Response[bytes]:
         feed = self._pages.feed

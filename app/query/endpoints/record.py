@@ -9,13 +9,14 @@ from app.errors import ProblemError, problem_responses
 from app.query.conditional import VARY
 from app.query.endpoints.answering import Ask, FixedFilters, cost_headers
 from app.query.endpoints.openapi import operation_type, row_schema, versions_response
-from app.query.feed import Feed, View
+from app.query.feed import Feed
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.instants import DAY_US, SECOND_US, clamp
 from app.query.params.catalogue import MAX_LIMIT, RECORD_PARAMETERS
 from app.query.params.page import Window, parse_record_request
 from app.query.reads import Reads
+from app.query.retrieval import View
 from app.query.timing import Timing
 from app.reading import METHODS, operation_ids, read_response
 from app.schema.columns import Column

@@ -13,12 +13,14 @@ from app.query.endpoints.problems import problems_route
 from app.query.endpoints.record import RecordEndpoint, record_routes
 from app.query.endpoints.schema import schema_route
 from app.query.endpoints.stats import StatsEndpoint, stats_route
+from app.query.endpoints.tail import TailEndpoint, tail_route
 from app.query.export import Exports
 from app.query.feed import Feed
 from app.query.pages import Pages
 from app.query.reads import Reads
 from app.query.runner import QueryRunner
 from app.query.stats import Stats
+from app.query.tail.hub import Hub
 from app.schema.table import Table
 from app.settings import Settings
 
@@ -42,6 +44,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
     stats = StatsEndpoint(
         Stats(runner, records, lookback_s=settings.dedupe_lookback_s), record_pages, answering, settings
     )
+    tail = TailEndpoint(record_pages, reads, settings, Hub(feeds[records.name], settings, clock))
     routes = [
         page_route(
             PageEndpoint(paths.RECORDS, record_pages, exports, answering, settings),
@@ -60,6 +63,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
             "`/v1/records` is.",
         ),
         stats_route(stats),
+        tail_route(tail),
         schema_route(records, rejects),
         problems_route(),
     ]

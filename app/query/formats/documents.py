@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from app.clock import from_epoch_us
+from app.epoch import from_epoch_us
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.formats.negotiation import Format
 from app.query.formats.served import ServedRows

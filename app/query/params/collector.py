@@ -41,7 +41,8 @@ class Parameters:
             if len(self.errors) >= _MAX_ERRORS:
                 break  # it is refused anyhow
             if name in self._texts:
-                self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message="is given more than once"))
+                example = known[name].example if name in known else None
+                self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message="is given more than once", example=example))
                 continue
             self._texts[name] = text
             if name not in known:

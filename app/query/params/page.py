@@ -19,6 +19,7 @@ from app.query.params.catalogue import (
 from app.query.params.collector import Parameters, flag, one_of
 from app.query.params.fields import parse_fields
 from app.query.params.filters import Condition, in_order
+from app.query.params.values import read_number
 from app.schema.columns import Column
 from app.schema.filters import FilterField
 
@@ -186,9 +187,9 @@ def _limit(text: str) -> int | None:
 
 def _wait(text: str) -> float:
     try:
-        seconds = float(text)
+        seconds = read_number(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds <= MAX_WAIT_S or "_" in text:
+    if not 0 <= seconds <= MAX_WAIT_S:
         raise ValueError(f"expected seconds, from 0 to {MAX_WAIT_S}")
     return seconds

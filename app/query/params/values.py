@@ -1,11 +1,14 @@
 """The text of a filter's value, as the value of a column's type."""
 
 import binascii
+import re
 from base64 import b64decode
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
-from math import isfinite
+from math import inf, isfinite
 from uuid import UUID
+
+import msgspec
 
 from app.query.instants import InstantError, parse_instant
 from app.query.runner import Scalar
@@ -22,6 +25,13 @@ _EXAMPLES = {
     Kind.DATE: "2026-01-31",
     Kind.TIME: "12:00:00",
 }
+
+
+# Python's own readers take other spellings, too: white space, `_` between digits, 20260131, digits of other scripts.
+TIME_PATTERN = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+_TIME = re.compile(TIME_PATTERN)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 class ValueTextError(ValueError):
@@ -45,7 +55,7 @@ def read_value(kind: Kind, text: str, *, is_uuid: bool = False) -> Scalar:  # no
             case Kind.INT64:
                 return _integer(text)
             case Kind.FLOAT64:
-                return _float(text)
+                return read_number(text)
             case Kind.NUMERIC:
                 return _numeric(text)
             case Kind.BYTES:
@@ -53,11 +63,11 @@ def read_value(kind: Kind, text: str, *, is_uuid: bool = False) -> Scalar:  # no
             case Kind.TIMESTAMP:
                 return _instant(text)
             case Kind.DATE:
-                return date.fromisoformat(text)
+                return _date(text)
             case Kind.TIME:
                 return _time(text)
             case _:
-                return str(UUID(text)) if is_uuid else text
+                return _uuid(text) if is_uuid else text
     except (ValueError, InvalidOperation) as error:
         expected = str(error) if isinstance(error, InstantError) else _EXPECTED.get(kind, "expected a UUID")
         raise ValueTextError(expected, kind) from None
@@ -69,8 +79,8 @@ _EXPECTED = {
     Kind.FLOAT64: "expected a number",
     Kind.NUMERIC: "expected a decimal number, of at most 29 digits before the point and 9 after",
     Kind.BYTES: "expected base64",
-    Kind.DATE: "expected a date",
-    Kind.TIME: "expected a time of day without an offset",
+    Kind.DATE: "expected a date (year, month and day)",
+    Kind.TIME: "expected a time of day without an offset, with at most 6 digits after the second",
 }
 
 
@@ -90,16 +100,23 @@ def _integer(text: str) -> int:
     return number
 
 
-def _float(text: str) -> float:
-    number = float(text)
-    if not isfinite(number) or "_" in text:
+def read_number(text: str) -> float:
+    """Return the number that `text` is, written as JSON writes it.
+
+    Raises:
+        ValueError: it is none, or too large.
+    """
+    number = float(text) if _NUMBER.fullmatch(text) else inf
+    if not isfinite(number):
         raise ValueError
     return number
 
 
 def _numeric(text: str) -> Decimal:
+    if len(text) > 60 or not _NUMBER.fullmatch(text):
+        raise ValueError
     number = Decimal(text)
-    if len(text) > 60 or "_" in text or numeric_problem(number) is not None:
+    if numeric_problem(number) is not None:
         raise ValueError
     return number
 
@@ -117,8 +134,20 @@ def _instant(text: str) -> int:
     return parse_instant(text, 0)
 
 
-def _time(text: str) -> time:
-    found = time.fromisoformat(text)
-    if found.tzinfo is not None:
+def _date(text: str) -> date:
+    if not _DATE.fullmatch(text):
         raise ValueError
-    return found
+    return date.fromisoformat(text)
+
+
+def _time(text: str) -> time:
+    if not _TIME.fullmatch(text):
+        raise ValueError
+    return time.fromisoformat(text)
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(msgspec.convert(text, UUID))  # as strictly as a record's own
+    except msgspec.ValidationError as error:
+        raise ValueError from error

@@ -48,21 +48,6 @@ LIMIT @row_limit
 """  # noqa: S608 - as in sql.pages
 
 
-def count_sql(table: Table, conditions: Sequence[Condition] = ()) -> str:
-    """Return the query of how many rows of a slice meet `conditions`, copies left out: one column, `records`.
-
-    Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; and the conditions'.
-    """
-    return f"""\
-WITH original AS (
-{originals_sql(table, compared_columns(conditions))}
-)
-SELECT COUNT(*) AS `records`
-FROM original
-WHERE original.`ingest_time` >= @from_us{where_clause(conditions, "original.")}
-"""  # noqa: S608 - as in sql.pages
-
-
 def compared_columns(conditions: Sequence[Condition], *others: str) -> list[str]:
     """Return the columns that a query needs: `ingest_time`, the others, and those that conditions are on."""
     top = [condition.path.partition(".")[0] for condition in conditions]

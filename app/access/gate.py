@@ -1,0 +1,86 @@
+"""Who gets in: the keys of tokens, the grants, the count of requests, and what of them runs in the background."""
+
+import asyncio
+from collections.abc import AsyncIterator, Container
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from litestar import Litestar
+
+from app.access.callers import Callers
+from app.access.grants import CheckFilters, GrantRules
+from app.access.grants_file import GrantsInForce
+from app.access.guard import Guard, api_guard
+from app.access.rate_limit import RateLimit
+from app.access.shared_count import request_count
+from app.auth import TokenPolicy, TokenVerifier
+from app.clock import Clock
+from app.keys import Fetch, KeySet, key_fetcher
+from app.settings import Settings
+from app.valkey import connect
+
+if TYPE_CHECKING:
+    from valkey.asyncio import Valkey
+
+
+class Gate:
+    """Lets callers in, each by its own door: `push` verifies those who push, `guard` is the one of `/v1`."""
+
+    def __init__(self, settings: Settings, check_filters: CheckFilters, clock: Clock, fetch_keys: Fetch | None) -> None:
+        """Read the grants, and set up the rest; nothing is fetched yet.
+
+        Raises:
+            SettingsError: the grants are wrong, or a package that a setting needs is missing.
+        """
+        self._clock = clock
+        self._grants = _grants(settings, check_filters)
+        self._shared: Valkey | None = connect(settings.cache_url) if settings.cache_url else None
+        keys = KeySet(fetch_keys or key_fetcher(settings.token_keys_url), clock)
+        self.keys = keys if "ingest" in settings.roles or self._grants is not None else None
+        """The keys that tokens are verified with; None where no token is ever verified."""
+        self.push = _verifier(keys, settings, settings.push_audience, frozenset(settings.push_principals))
+        callers = None
+        if self._grants is not None:
+            callers = Callers(_verifier(keys, settings, settings.api_audience, self._grants), self._grants, clock)
+        limit = RateLimit(request_count(self._shared, clock), clock)
+        self.guard: Guard = api_guard(callers, limit, settings.cors_origins)
+
+    @asynccontextmanager
+    async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
+        """Keep keys and grants fresh until the end; then let go of the shared count."""
+        background: list[Any] = [] if self.keys is None else [self.keys.run()]
+        if self._grants is not None:
+            background.append(self._grants.watch(self._clock))
+        tasks = [asyncio.ensure_future(work) for work in background]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._shared is not None:
+                await self._shared.aclose()
+
+
+def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsInForce | None:
+    """Return who may use `/v1`; None where whoever shares the loopback interface may."""
+    if not settings.api_principals and not settings.grants_file:
+        return None
+    rules = GrantRules(
+        api_principals=settings.api_principals,
+        push_principals=settings.push_principals,
+        requests_per_minute=settings.requests_per_minute,
+        check_filters=check_filters,
+    )
+    return GrantsInForce(settings.grants_file, rules)
+
+
+def _verifier(keys: KeySet, settings: Settings, audience: str, principals: Container[str]) -> TokenVerifier:
+    policy = TokenPolicy(
+        issuer=settings.token_issuer,
+        audience=audience,
+        principals=principals,
+        leeway_s=settings.token_leeway_s,
+        trust_platform=settings.platform_iam == "trust",
+    )
+    return TokenVerifier(keys, policy)

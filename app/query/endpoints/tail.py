@@ -1,0 +1,200 @@
+"""The route `/v1/records/tail`: new records, as they settle, over one connection."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from litestar import Response, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIType, Operation, Schema
+from litestar.openapi.spec import Parameter as OpenAPIParameter
+from litestar.response.base import ASGIResponse
+from litestar.types import HTTPResponseBodyEvent, Receive, Scope
+from litestar.types import Send as ASGISend
+
+from app import paths
+from app.epoch import epoch_us
+from app.errors import problem_responses
+from app.query.conditional import VARY
+from app.query.cursor import Position
+from app.query.endpoints.answering import Ask, FixedFilters
+from app.query.endpoints.filter_parameters import filter_parameters
+from app.query.endpoints.openapi import EVENTS, answer, operation_type
+from app.query.instants import SECOND_US
+from app.query.pages import Pages
+from app.query.params.page import Subject
+from app.query.params.tail import LAST_EVENT_ID, LAST_EVENT_ID_TEXT, TAIL_PARAMETERS, parse_tail_request
+from app.query.reads import Reads
+from app.query.tail.events import Form, ending, opening, record_event
+from app.query.tail.hub import Hub
+from app.query.tail.subscriber import PING_S, Subscriber
+from app.reading import METHODS, operation_ids
+from app.schema.example import example_record, example_row
+from app.schema.filters import filter_table
+from app.schema.table import Table
+from app.settings import Settings
+
+# Some proxies hold an answer back until there is more of it, unless this is said
+# (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
+_HEADERS = {"Content-Type": EVENTS, "Cache-Control": "no-store", "Vary": VARY, "X-Accel-Buffering": "no"}
+_END: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
+_PROBLEMS = {
+    400: "A parameter, the cursor or `Last-Event-ID` is not valid.",
+    429: "Too many tails are being read.",
+    503: "The instance is shutting down; another one answers.",
+}
+_TEXT = """\
+The records that are stored from now on (or since an earlier moment), each once and in order, as server-sent events: \
+what a browser's `EventSource` reads, or any client that reads lines. (`EventSource` sends no `Authorization`: where a \
+token is asked for, a page reads the stream with `fetch`.)
+
+- `record` is one record, as JSON. Its `id` is a cursor: sent back as `Last-Event-ID`, or as `cursor`, it goes on \
+right behind that record, here or in `/v1/records`. Browsers do so by themselves when a connection breaks.
+- `end` is the last event of a stream that ends by itself, `{{"reason": "time"}}` after {max_s:g} seconds (set by \
+`SLUICE_TAIL_MAX_S`) or `{{"reason": "stopping"}}`: connect again. A grant that is withdrawn meanwhile holds no longer \
+than that.
+- `error` is the last event where the store has failed for too long; its data is a problem document.
+
+A comment comes at least every {ping_s:g} seconds, with an `id` where the stream has moved on without records. A \
+record comes as soon as its place in the order is final."""
+
+
+class TailEndpoint:
+    """Answers with the tail of one table.
+
+    Who may read is asked once, when the stream begins: a grant that is withdrawn holds until the stream ends, which is
+    `tail_max_s` at the latest (and PING_S more for a client that reads nothing, and so gets nothing).
+    """
+
+    def __init__(self, pages: Pages, reads: Reads, settings: Settings, hub: Hub) -> None:
+        self.table = pages.feed.table
+        fields = filter_table(self.table)
+        self.subject = Subject(self.table.columns, fields, settings.max_window_days)
+        self.max_s = settings.tail_max_s
+        self._fixed = FixedFilters(fields)
+        self._pages, self._reads, self._hub = pages, reads, hub
+
+    def answer(self, request: Ask) -> Response[bytes]:
+        """Answer with the stream that `request` asks for.
+
+        Raises:
+            ProblemError: a parameter or a cursor is not valid, or there are too many streams.
+        """
+        query = request.scope["query_string"].decode("latin-1")
+        last_event_id = request.headers.get(LAST_EVENT_ID)
+        asked = parse_tail_request(query, last_event_id, self.subject, self.table.name, self._pages.now())
+        self._reads.check_open()
+        if request.method == "HEAD":
+            return _EventStream(None)
+        form = Form(self.table.name, asked.columns, asked.fingerprint)
+        subscriber = self._hub.admit(asked.start, form, (*asked.conditions, *self._fixed.of(request)))
+        return _EventStream(_Stream(self._hub, subscriber, self._reads))
+
+
+class _Stream:
+    """The stream of a subscriber, who is dismissed when it is over."""
+
+    def __init__(self, hub: Hub, subscriber: Subscriber, reads: Reads) -> None:
+        self._hub, self._subscriber, self._reads = hub, subscriber, reads
+
+    async def send(self, request: Ask, response: ASGIResponse, send: ASGISend) -> None:
+        """Send `response` and the stream as its body, until that ends, the client goes, or the service stops."""
+        try:
+            sending = self._send_all(response, send)
+            await self._reads.stream(request, sending, partial(self._subscriber.end, "stopping"))
+        finally:
+            self._hub.dismiss(self._subscriber)
+
+    async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
+        async def send_piece(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        await response.start_response(send)
+        await self._hub.run(self._subscriber, send_piece)
+        await send(_END)
+
+
+class _EventStream(Response[bytes]):
+    """An answer whose body is `stream`; None: a HEAD's."""
+
+    def __init__(self, stream: _Stream | None) -> None:
+        super().__init__(b"", headers=_HEADERS, media_type=EVENTS)
+        self._stream = stream
+
+    def to_asgi_response(self, app: Any, request: Ask, **_: Any) -> ASGIResponse:
+        """Return what sends it."""
+        return _Sending(request, self._stream)
+
+
+class _Sending(ASGIResponse):
+    _should_set_content_length = False
+
+    def __init__(self, request: Ask, stream: _Stream | None) -> None:
+        super().__init__(headers=_HEADERS, media_type=EVENTS)
+        self._request, self._stream = request, stream
+
+    async def __call__(self, _: Scope, __: Receive, send: ASGISend) -> None:
+        if self._stream is not None:
+            await self._stream.send(self._request, self, send)
+        else:
+            await self.start_response(send)
+            await send(_END)
+
+
+def tail_route(endpoint: TailEndpoint) -> HTTPRouteHandler:
+    """Return the route of `endpoint`; it stands before the one by id, for which `tail` would be an id."""
+
+    @route(
+        paths.RECORDS + "/tail",
+        http_method=METHODS,
+        operation_id=operation_ids("tailRecords"),
+        operation_class=_operation(endpoint),
+        opt={"scope": "read"},
+        summary="Follow new records",
+        description=_TEXT.format(max_s=endpoint.max_s, ping_s=PING_S),
+        tags=["query"],
+        responses=problem_responses(_PROBLEMS),
+    )
+    async def tail(request: Ask) -> Response[bytes]:
+        return endpoint.answer(request)
+
+    return tail
+
+
+def _operation(endpoint: TailEndpoint) -> type[Operation]:
+    parameters = {**TAIL_PARAMETERS, **filter_parameters(endpoint.subject.fields)}
+    described = answer(
+        "The events; see above.",
+        {EVENTS: None},
+        headers=("Cache-Control", "Vary"),
+        examples={EVENTS: _example_stream(endpoint.table)},
+    )
+    header = OpenAPIParameter(
+        name=LAST_EVENT_ID,
+        param_in="header",
+        description=LAST_EVENT_ID_TEXT,
+        schema=Schema(type=OpenAPIType.STRING),
+        example="the id of an event",
+    )
+
+    made: Any = operation_type(parameters, described)
+
+    @dataclass
+    class Documented(made):  # type: ignore[misc]  # a class that is made for the route
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            parameters: list[OpenAPIParameter] = vars(self)["parameters"]
+            parameters.append(header)
+
+    documented: type[Operation] = Documented
+    return documented
+
+
+def _example_stream(table: Table) -> str:
+    row = example_row(table.columns, example_record(table))
+    place = Position(epoch_us(datetime.fromisoformat(row["ingest_time"])), row["delivery_key"])
+    form = Form(table.name, table.columns)
+    begins = Position(place.ingest_us - SECOND_US, "")
+    event = record_event(form, place, row)
+    return (opening(form, begins) + event + ending(form, place, "time")).decode()

@@ -1,0 +1,120 @@
+"""The rows of an export, as a store gives them (Arrow), in the format that is asked for.
+
+Where Arrow is asked for, and the store's batches are what a page would hold, they are passed through as they are.
+Everything else is read and written anew: in a thread, one export at a time, since that holds Python's one lock, and
+the event loop has other requests to answer.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from itertools import islice
+
+import msgspec
+
+from app.query.arrow_rows import ArrowRows
+from app.query.formats.arrow_batches import END_OF_STREAM
+from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
+from app.query.runner import Row
+from app.schema.columns import Column, Kind, Mode
+
+_LISTS_AT_ONCE = 2  # of a thousand rows each: some 20 ms of work
+_json = msgspec.json.Encoder()
+
+
+class ExportBody:
+    """Writes one export.
+
+    `turn` is held while rows are written; `closing_cursor` is None, or the resume cursor of the closing line that says
+    that nothing is missing (Arrow has a mark of its own).
+    """
+
+    def __init__(
+        self,
+        chosen: StreamFormat,
+        columns: tuple[Column, ...],
+        turn: asyncio.Lock,
+        *,
+        guard: bool = False,
+        closing_cursor: str | None = None,
+    ) -> None:
+        self._chosen: StreamFormat = chosen
+        self._columns, self._turn, self._guard = columns, turn, guard
+        self._closing_cursor = closing_cursor
+        self.rows = 0
+        """How many rows were written; those that were passed through are not counted."""
+
+    async def pieces(self, found: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield the body; `found` is a stream's schema and its batches, or nothing at all where there are no rows."""
+        schema = await anext(found, None)
+        encoder, passes = await asyncio.to_thread(self._begin, schema)
+        begun = encoder.begin()  # goes with the first rows: until then, an error can still be an answer of its own
+        if schema is not None:
+            async with aclosing(found if passes else self._rows_of(schema, found, encoder)) as parts:
+                async for part in parts:
+                    yield begun + part
+                    begun = b""
+        yield begun + encoder.end() + self._closing(encoder)
+
+    async def _rows_of(
+        self, schema: bytes, found: AsyncGenerator[bytes, None], encoder: RowEncoder
+    ) -> AsyncGenerator[bytes, None]:
+        reader = ArrowRows(self._columns)
+        async for batch in found:
+            piece, schema = schema + batch, b""  # a reader takes the schema from the first piece it gets
+            with closing(reader.read(piece)) as lists:
+                while part := await self._written(encoder, lists):
+                    yield part
+
+    def _begin(self, schema: bytes | None) -> tuple[RowEncoder, bool]:
+        encoder = row_encoder(self._chosen, self._columns, guard=self._guard)
+        passes = self._chosen == "arrow" and schema is not None and _is_same(schema, encoder.begin(), self._columns)
+        return encoder, passes
+
+    async def _written(self, encoder: RowEncoder, lists: Generator[list[Row], None, None]) -> bytes:
+        async with self._turn:
+            written, rows = await asyncio.to_thread(_written, encoder, lists)
+        self.rows += rows
+        return written
+
+    def _closing(self, encoder: RowEncoder) -> bytes:
+        if self._closing_cursor is None or self._chosen == "arrow":
+            return b""
+        if self._chosen == "ndjson":
+            told = {"end": True, "records": self.rows, "resume_cursor": self._closing_cursor}
+            return _json.encode(told) + b"\n"
+        # As many cells as the header has, since readers of CSV expect that of every line; names have no commas.
+        width = encoder.begin().count(b",") + 1
+        cells = ["#end", str(self.rows), self._closing_cursor][:width]
+        return ",".join(cells + [""] * (width - len(cells))).encode() + b"\r\n"
+
+
+def _written(encoder: RowEncoder, lists: Generator[list[Row], None, None]) -> tuple[bytes, int]:
+    """Return the next rows as bytes, and how many they are; nothing at the end."""
+    written, count = [], 0
+    for rows in islice(lists, _LISTS_AT_ONCE):
+        written.append(encoder.rows(rows))
+        count += len(rows)
+    return b"".join(written), count
+
+
+def _is_same(found: bytes, expected: bytes, columns: tuple[Column, ...]) -> bool:
+    """Say whether batches of the schema `found` may stand in a stream of the schema `expected`.
+
+    Of flat columns only: below a STRUCT that is NULL, and for a list that is NULL, a store may have what the declared
+    schema does not allow.
+    """
+    if any(column.kind is Kind.STRUCT or column.mode is Mode.REPEATED for column in columns):
+        return False
+    return _types(found) == _types(expected)
+
+
+def _types(schema: bytes) -> list[tuple[str, str]]:
+    import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only exports need it
+    from nanoarrow.ipc import InputStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
+
+    with (
+        InputStream.from_readable(schema + END_OF_STREAM) as source,
+        nanoarrow.c_array_stream(source) as stream,
+    ):
+        return [(child.name, child.format) for child in stream.get_schema().children]

@@ -1,0 +1,90 @@
+"""Cut what an export reads into stretches of time that hold no more rows than one query may give.
+
+Where the rows lie nobody knows, so they are counted, part by part of a slice, which costs next to nothing; neighbours
+are put together as long as there is room, and a part that holds too many is counted again, in finer parts. Rows with
+one and the same stamp stay together: they were stored as one batch, which is not large.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from app.query.params.page import Window
+from app.query.slices import Slice, feed_slices
+from app.query.sql.exports import BUCKETS
+
+_FIRST_ROWS = 500
+_GROWTH = 4
+_STRETCH_BYTES = 4_000_000  # several times as much is held at once: read, written, sent
+# Returns how many rows lie in each part of a slice that has some, by the part's number, in ascending order; the
+# second argument is how long a part is.
+CountParts = Callable[[Slice, int], Awaitable[list[tuple[int, int]]]]
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A part of a window, [from_us, to_us), and how many rows were counted in it."""
+
+    from_us: int
+    to_us: int
+    rows: int
+
+
+class Stretches:
+    """Hands out the stretches of a window, the ones to be read first first."""
+
+    def __init__(self, count: CountParts, ahead: Window, *, descending: bool, first_us: int) -> None:
+        self._count, self._descending = count, descending
+        self._slices = feed_slices(
+            ahead.since_us, ahead.until_us, descending=descending, first_us=first_us, longest_us=None
+        )
+        self._counted = deque[Stretch]()
+
+    async def next(self, max_rows: int) -> Stretch | None:
+        """Return the next stretch that has rows, `max_rows` at most unless they share a stamp; None at the end.
+
+        Raises:
+            QueryError: the rows could not be counted.
+        """
+        found: Stretch | None = None
+        while (part := await self._part()) is not None:
+            if part.rows > max_rows and found is None and part.to_us - part.from_us > 1:
+                await self._divide(Slice(part.from_us, part.to_us))
+            elif found is None:
+                found = part
+            elif found.rows + part.rows <= max_rows:
+                ends = (part.from_us, found.to_us) if self._descending else (found.from_us, part.to_us)
+                found = Stretch(*ends, found.rows + part.rows)
+            else:
+                self._counted.appendleft(part)
+                break
+        return found
+
+    async def _part(self) -> Stretch | None:
+        while not self._counted and (waiting := next(self._slices, None)) is not None:
+            await self._divide(waiting)
+        return self._counted.popleft() if self._counted else None
+
+    async def _divide(self, whole: Slice) -> None:
+        width_us = max(-(-(whole.to_us - whole.from_us) // BUCKETS), 1)
+        parts = []
+        for number, rows in await self._count(whole, width_us):
+            from_us = whole.from_us + number * width_us
+            parts.append(Stretch(from_us, min(from_us + width_us, whole.to_us), rows))
+        self._counted.extendleft(parts if self._descending else reversed(parts))
+
+
+class Pace:
+    """How many rows the next query should give, so that they come to some megabytes and no more than allowed.
+
+    It begins with few, so that the first byte comes soon, and goes by what the last rows came to.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self._max_rows = max_rows
+        self.rows = min(_FIRST_ROWS, max_rows)
+
+    def note(self, rows: int, size_bytes: int) -> None:
+        """Take into account what a query of `rows` rows gave."""
+        fitting = _STRETCH_BYTES * max(rows, 1) // max(size_bytes, 1)
+        self.rows = max(min(fitting, self.rows * _GROWTH, self._max_rows), 1)

@@ -1,0 +1,84 @@
+"""What a request for a tail asks for."""
+
+import msgspec
+
+from app.errors import ProblemError
+from app.query.cursor import Position, decode_cursor
+from app.query.instants import DAY_US, clamp, parse_instant, to_text
+from app.query.params.catalogue import PAGE_PARAMETERS
+from app.query.params.collector import Parameter, Parameters
+from app.query.params.fields import parse_fields
+from app.query.params.filters import Condition, fingerprint, in_order
+from app.query.params.page import Now, Subject
+from app.schema.columns import Column
+
+LAST_EVENT_ID = "Last-Event-ID"
+LAST_EVENT_ID_TEXT = (
+    "The `id` of the last event that was received, which browsers send by themselves when they connect again: the "
+    "stream goes on behind it. Goes before `since` and `cursor`."
+)
+TAIL_PARAMETERS: dict[str, Parameter] = {
+    "since": Parameter(
+        "Where to begin, inclusive, on `ingest_time`: RFC 3339 with an offset, a negative ISO 8601 duration "
+        "(`-PT15M`), or `now`, which means what is stored from now on.",
+        "-PT15M",
+        {"type": "string", "default": "now"},
+    ),
+    "cursor": Parameter(
+        "A `resume_cursor`, or the `id` of an event, to go on behind it: then `since` is left out, and filters are "
+        "repeated as they were.",
+        "the resume_cursor of a page",
+        {"type": "string"},
+    ),
+    "fields": PAGE_PARAMETERS["fields"],
+}
+
+
+class TailRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The tail that is asked for: the rows behind `start` that meet the caller's own `conditions`; `columns` of them.
+
+    `fingerprint` stands for those conditions in cursors.
+    """
+
+    start: Position
+    columns: tuple[Column, ...]
+    conditions: tuple[Condition, ...]
+    fingerprint: str
+
+
+def parse_tail_request(query: str, last_event_id: str | None, subject: Subject, table: str, now: Now) -> TailRequest:
+    """Read the parameters of a tail of `table` from the query string, and the header.
+
+    Raises:
+        ProblemError: `invalid_parameter`, naming every parameter that is wrong, or `invalid_cursor`.
+    """
+    given = Parameters(query, TAIL_PARAMETERS, subject.fields)
+    cursor = given.text("cursor")
+    if cursor is not None and given.text("since") is not None:
+        given.refuse("since", "the cursor says where to begin; leave this out, or the cursor")
+    since_us = given.value("since", lambda text: parse_instant(text, now.now_us), now.now_us)
+    earliest_us = clamp(now.horizon_us - subject.max_window_days * DAY_US)
+    if since_us < earliest_us and not last_event_id:  # a URL that is kept grows old, and the header goes before it
+        given.members["max_window_days"] = subject.max_window_days
+        message = f"a tail begins at most {subject.max_window_days} days ago; read what is older in pages"
+        given.refuse("since", message, to_text(earliest_us))
+    columns = given.value("fields", lambda text: parse_fields(subject.columns, text), subject.columns)
+    given.check()
+    conditions = in_order(given.conditions)
+    mark = fingerprint(conditions)
+    if last_event_id:
+        start = _place_of(last_event_id, table, mark, of=f"{LAST_EVENT_ID}: ")
+    else:
+        start = Position(since_us, "") if cursor is None else _place_of(cursor, table, mark)
+    return TailRequest(start=start, columns=columns, conditions=conditions, fingerprint=mark)
+
+
+def _place_of(text: str, table: str, mark: str, of: str = "") -> Position:
+    """Return where a resume cursor stands."""
+    try:
+        cursor = decode_cursor(text, table=table, fingerprint=mark)
+    except ProblemError as error:
+        raise ProblemError(error.code, of + error.detail) from None
+    if cursor.until_us is not None:
+        raise ProblemError("invalid_cursor", f"{of}this cursor reads a window to its end; a tail takes a resume_cursor")
+    return cursor.after or Position(cursor.since_us, "")

@@ -1,0 +1,84 @@
+"""The text of a tail: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Pure.
+
+`id` is a resume cursor, which a client sends back as `Last-Event-ID` when it connects again. An event without `data`
+sets it and reaches nobody: so the client knows where it stands even where there are no records.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from app.errors import ProblemError
+from app.query.cursor import Position
+from app.query.formats.served import ServedRows
+from app.query.params.page import Window
+from app.query.runner import Row
+from app.query.walk import Walk, position_of
+from app.schema.columns import Column
+
+Reason = Literal["time", "stopping"]
+RETRY_MS = 2_000
+_json = msgspec.json.Encoder()
+# A JSON column keeps the white space it was stored with; outside of strings JSON has no other line ends.
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+
+
+class Form(msgspec.Struct, frozen=True):
+    """How a subscriber has its events: these columns of `table`, and cursors of its own filters' `fingerprint`."""
+
+    table: str
+    columns: tuple[Column, ...]
+    fingerprint: str = ""
+
+    def cursor(self, position: Position) -> str:
+        """Return the resume cursor behind `position`, before which everything is settled."""
+        walk = Walk(
+            table=self.table,
+            window=Window(position.ingest_us, position.ingest_us),
+            descending=False,
+            after=position if position.delivery_key else None,
+            fingerprint=self.fingerprint,
+            follows=True,
+        )
+        return walk.resume_cursor(position, position.ingest_us)
+
+
+def record_events(form: Form, rows: Sequence[Row]) -> list[bytes]:
+    """Return the event of each row."""
+    served = ServedRows(form.columns).of([*rows])
+    return [record_event(form, position_of(row), shown) for row, shown in zip(rows, served, strict=True)]
+
+
+def record_event(form: Form, place: Position, shown: Row) -> bytes:
+    """Return the event of the row at `place`, which is served as `shown`."""
+    return _event("record", form.cursor(place), _json.encode(shown).translate(_ONE_LINE))
+
+
+def opening(form: Form, position: Position) -> bytes:
+    """Return what a stream begins with: when to connect again, and where it begins.
+
+    Without the latter, a client of `since=now` that lost its connection before the first record would begin anew.
+    """
+    return f"retry: {RETRY_MS}\nid: {form.cursor(position)}\n\n".encode()
+
+
+def ping(form: Form, moved_to: Position | None) -> bytes:
+    """Return a comment, which keeps proxies from closing the connection, and where the stream stands if it moved on."""
+    return b": ping\n\n" if moved_to is None else f": ping\nid: {form.cursor(moved_to)}\n\n".encode()
+
+
+def ending(form: Form, position: Position, reason: Reason) -> bytes:
+    """Return the last event of a stream that ends by itself."""
+    return _event("end", form.cursor(position), _json.encode({"reason": reason}))
+
+
+def failure(form: Form, position: Position, problem: ProblemError) -> bytes:
+    """Return the last event of a stream that cannot go on; the client is told to wait as long as the problem says."""
+    retry_s = int(problem.headers.get("Retry-After", "0"))
+    retry = f"retry: {retry_s * 1000}\n".encode() if retry_s else b""
+    return retry + _event("error", form.cursor(position), problem.body())
+
+
+def _event(name: str, cursor: str, data: bytes) -> bytes:
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (name.encode(), cursor.encode(), data)

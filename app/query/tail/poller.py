@@ -1,0 +1,71 @@
+"""Look for new rows, for everybody who wants the same ones."""
+
+import asyncio
+from collections.abc import Callable
+
+from app.clock import Clock
+from app.errors import ProblemError
+from app.query.cursor import Position
+from app.query.instants import MINUTE_US
+from app.query.params.catalogue import MAX_LIMIT
+from app.query.tail.reading import BATCH_BYTES, Reader, unexpected
+from app.query.tail.recent import Recent
+
+_KEPT_BATCHES = 4
+_NEAR_US = MINUTE_US
+
+
+class Poller:
+    """Reads a feed on and on; what it found last is in `recent`. It ends where it cannot go on, with a `problem`.
+
+    It begins at the horizon, or where its first subscriber stands, if that is little before: then that one need not
+    read by itself what everybody else is about to want, too, such as after a restart.
+    """
+
+    def __init__(self, reader: Reader, first: Position, clock: Clock) -> None:
+        self._reader, self._clock = reader, clock
+        horizon_us = reader.horizon_us()
+        is_near = horizon_us - _NEAR_US <= first.ingest_us < horizon_us
+        begins = first if is_near else Position(horizon_us, "")
+        self.recent = Recent(begins, max_rows=_KEPT_BATCHES * MAX_LIMIT, max_bytes=_KEPT_BATCHES * BATCH_BYTES)
+        self.problem: ProblemError | None = None
+        self._watchers: set[Callable[[], None]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody is interested."""
+        return bool(self._watchers)
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever there are rows, or a problem; begin reading for the first who asks."""
+        self._watchers.add(wake)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def leave(self, wake: Callable[[], None]) -> None:
+        """Call `wake` no more."""
+        self._watchers.discard(wake)
+
+    async def stop(self) -> None:
+        """End it, and its query, and wait for that."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                batch = await self._reader.batch_patiently(self.recent.reaches)
+                self.recent.add(batch)
+                if batch.rows:
+                    self._wake()
+                if not batch.more:
+                    await self._clock.sleep(self._reader.poll_s)
+        except Exception as error:  # whatever it is, nobody is to wait for this poller any longer
+            self.problem = unexpected(error)
+            self._wake()
+
+    def _wake(self) -> None:
+        for wake in self._watchers:
+            wake()

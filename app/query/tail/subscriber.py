@@ -1,0 +1,152 @@
+"""One reader of a tail: what it is sent, and when."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from app.clock import Clock, Timer
+from app.errors import ProblemError
+from app.query.cursor import Position
+from app.query.tail import events
+from app.query.tail.events import Form, Reason
+from app.query.tail.poller import Poller
+from app.query.tail.reading import Reader, unexpected
+from app.query.tail.recent import Batch
+
+PING_S = 15.0
+"""How long a stream says nothing, at most; also how long past its end one is waited for that does not read."""
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class Subscriber:
+    """Follows a feed from a position on: everything up to `position` was sent, and nothing behind it.
+
+    It takes what its poller has found. Where that does not reach back to its position, at first or because it was too
+    slow, it reads by itself, each attempt in a `turn`, until the poller's rows follow on its own without a gap.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a stream is made of
+        self,
+        start: Position,
+        form: Form,
+        reader: Reader,
+        *,
+        clock: Clock,
+        max_s: float,
+        turn: asyncio.Semaphore,
+    ) -> None:
+        self.position, self.form, self.reader = start, form, reader
+        self._clock, self._max_s, self._turn = clock, max_s, turn
+        self._told: Position | None = None  # where the last event without data left the client
+        self._woken = asyncio.Event()
+        self._reason: Reason | None = None
+        self._ping_is_due = False
+        self._reading: asyncio.Task[Batch] | None = None
+
+    def wake(self) -> None:
+        """Look again whether there is something to send."""
+        self._woken.set()
+
+    def end(self, reason: Reason) -> None:
+        """End the stream as soon as what is being sent is sent."""
+        self._reason = self._reason or reason
+        self.wake()
+
+    async def run(self, poller: Poller, send: Send) -> None:
+        """Send everything, each piece when there is something to tell, until the stream ends.
+
+        Nothing more is sent once its time is over, or the store has failed for too long.
+        """
+        timers = [self._clock.call_later(self._max_s, lambda: self.end("time")), self._cut_later()]
+        try:
+            await send(events.opening(self.form, self.position))
+            self._told = self.position
+            await send(await self._follow(poller, send))
+        finally:
+            for timer in timers:
+                timer.cancel()
+            if self._reading is not None:
+                self._reading.cancel()
+                await asyncio.gather(self._reading, return_exceptions=True)
+
+    def _cut_later(self) -> Timer:
+        """Cancel the whole when its client reads nothing, so that even the end cannot be sent."""
+        task = asyncio.current_task()
+
+        def cut() -> None:
+            if task is not None:
+                task.cancel()
+
+        return self._clock.call_later(self._max_s + PING_S, cut)
+
+    async def _follow(self, poller: Poller, send: Send) -> bytes:
+        """Send what there is, and pings; return the last event."""
+        ping = self._ping_later()
+        try:
+            while self._reason is None:
+                self._woken.clear()
+                piece = self._take(poller)
+                if piece is None and self._ping_is_due:
+                    piece = self._ping()
+                if piece:
+                    await send(piece)
+                    ping.cancel()
+                    ping = self._ping_later()
+                elif piece is None:
+                    await self._woken.wait()
+            self._move_on(poller)
+            return events.ending(self.form, self.position, self._reason)
+        except ProblemError as problem:
+            return events.failure(self.form, self.position, problem)
+        finally:
+            ping.cancel()
+
+    def _take(self, poller: Poller) -> bytes | None:
+        """Return the events of the next rows, b"" where a stretch without rows was passed; None: nothing is there yet.
+
+        Raises:
+            ProblemError: there will be nothing more.
+        """
+        batch = self._next_batch(poller)
+        if batch is None:
+            return None
+        piece = batch.events(self.form, self.position) if batch.rows else b""
+        self.position = batch.reaches
+        return piece
+
+    def _next_batch(self, poller: Poller) -> Batch | None:
+        if self._reading is not None:
+            if not self._reading.done():
+                return None
+            reading, self._reading = self._reading, None
+            failed = reading.exception()
+            if isinstance(failed, Exception):
+                raise unexpected(failed)
+            return reading.result()
+        if poller.recent.holds(self.position):
+            batch = poller.recent.behind(self.position)
+            if batch is None and poller.problem is not None:
+                raise poller.problem
+            self._move_on(poller)
+            return batch
+        self._reading = asyncio.create_task(self.reader.batch_patiently(self.position, self._turn))
+        self._reading.add_done_callback(lambda _: self.wake())
+        return None
+
+    def _move_on(self, poller: Poller) -> None:
+        """Pass what the poller has read, where there are no rows in it."""
+        recent = poller.recent
+        if recent.holds(self.position) and recent.behind(self.position) is None:
+            self.position = max(self.position, recent.reaches)
+
+    def _ping(self) -> bytes:
+        moved_to = self.position if self.position != self._told else None
+        self._told = self.position
+        return events.ping(self.form, moved_to)
+
+    def _ping_later(self) -> Timer:
+        self._ping_is_due = False
+        return self._clock.call_later(PING_S, self._let_ping)
+
+    def _let_ping(self) -> None:
+        self._ping_is_due = True
+        self.wake()

@@ -1,0 +1,1 @@
+"""Programs that read the API, as docs/api.md shows them."""

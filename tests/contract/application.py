@@ -1,0 +1,74 @@
+"""An application of query routes alone, in which a caller is whom it says it is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi import OpenAPIConfig
+
+from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
+from app.clock import Clock
+from app.errors import EXCEPTION_HANDLERS
+from app.query.answer_store import open_store
+from app.query.cache import Cache
+from app.query.endpoints.routes import query_routes
+from app.query.reads import Reads
+from app.query.runner import QueryRunner
+from app.schema.table import Table
+from app.settings import Settings
+from tests.contract.stores import RECORDS, REJECTS
+
+
+def cache_of(clock: Clock) -> Cache:
+    """Return a cache that has nothing in it."""
+    settings = Settings()
+    return Cache(open_store("", settings.cache_max_bytes, clock), clock, max_entry_bytes=settings.cache_max_bytes // 8)
+
+
+def application(routes: Sequence[Any], principals: Mapping[str, Principal] | None = None) -> Litestar:
+    """Return an application of `routes`, whose caller is the one of `principals` that `Authorization` names."""
+    known = {} if principals is None else principals
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        connection.state.principal = known.get(connection.headers.get("authorization", ""), LOCAL_PRINCIPAL)
+
+    return Litestar(
+        [*routes],
+        guards=[guard],
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=OpenAPIConfig("Sluice", "1", create_examples=False),
+        logging_config=None,
+    )
+
+
+class QueryApplication(msgspec.Struct, frozen=True):
+    """The whole way out over one store: the routes, and what a stop drains."""
+
+    routes: list[Any]
+    reads: Reads
+
+
+def query_application(
+    runner: QueryRunner, clock: Clock, settings: Settings, *, records: Table = RECORDS
+) -> QueryApplication:
+    """Return the way out over `runner`, with a cache of its own."""
+    reads = Reads(clock)
+    routes = query_routes(
+        settings=settings,
+        clock=clock,
+        records=records,
+        rejects=REJECTS,
+        runner=runner,
+        cache=cache_of(clock),
+        reads=reads,
+    )
+    return QueryApplication(routes, reads)
+
+
+def principal(name: str, **filters: str) -> Principal:
+    """Return a caller that may see only what meets `filters`, in whose names `__` stands for a dot."""
+    pairs = tuple(sorted((key.replace("__", "."), text) for key, text in filters.items()))
+    return Principal(name, ALL_SCOPES, pairs)

@@ -1,0 +1,225 @@
+"""Exports over both stores: what pages give one after the other, an export gives at once."""
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta
+
+from app.query.arrow_rows import ArrowRows
+from app.query.instants import SECOND_US, to_text
+from app.query.runner import QueryRunner
+from app.schema.table import records_table
+from tests.contract.application import principal
+from tests.contract.service import WINDOW, Client, Service
+from tests.contract.shelf import LOOKBACK_US, Put
+from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store, law
+from tests.contract.watched import Watched
+
+_STEPS = st.sampled_from([0, 0, 1, SECOND_US, 70 * SECOND_US, LOOKBACK_US, LOOKBACK_US + 1, 86_400 * SECOND_US])
+_ROWS = st.lists(st.tuples(_STEPS, st.sampled_from("abcdé"), st.sampled_from(["x", "y", "z"])), max_size=14)
+ALL = {**WINDOW, "limit": "all"}
+
+
+class Site(msgspec.Struct):
+    """A structure within a record."""
+
+    floor: int
+    name: str | None = None
+
+
+class Nested(msgspec.Struct, kw_only=True):
+    """A record that is not flat."""
+
+    id: Annotated[str, Meta(extra={"sluice": ["id", "filter"]})]
+    site: Site | None = None
+    sites: list[Site] = []
+    tags: list[str] = []
+
+
+class Cramped(Watched):
+    """A runner of which one query of an export may give three rows, where the store has such a limit."""
+
+    @property
+    def export_rows(self) -> int | None:
+        """How many rows one query of an export may give."""
+        return None if self._inner.export_rows is None else 3
+
+
+def cramped(engine: Engine, store: Store) -> Service:
+    """Return a service whose exports are made of many queries."""
+    runner: QueryRunner = Cramped(store.runner)
+    return Service(engine, store, runner=runner)
+
+
+def lines(client: Client, **asked: str) -> list[dict[str, Any]]:
+    """Return the lines of an export as NDJSON."""
+    answer = client.get("/v1/records", params={"limit": "all", **asked})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    return [msgspec.json.decode(line) for line in answer.content.splitlines()]
+
+
+def walked(client: Client, limit: int, **asked: str) -> list[dict[str, Any]]:
+    """Return the records of all pages."""
+    page = client.get("/v1/records", params={"limit": limit, **asked}).json()
+    found: list[dict[str, Any]] = page["records"]
+    kept = {name: text for name, text in asked.items() if name not in {"since", "until", "cursor", "order"}}
+    while (cursor := page["next_cursor"]) is not None:
+        page = client.get("/v1/records", params={"limit": limit, "cursor": cursor, **kept}).json()
+        found += page["records"]
+    return found
+
+
+def test_an_export_holds_what_the_pages_hold(engine: Engine, store: Store) -> None:
+    """The same rows in the same order, whatever the order, the filter, and the page after which it begins."""
+
+    @law(engine)
+    @given(
+        rows=_ROWS,
+        ends=st.tuples(_STEPS, _STEPS),
+        order=st.sampled_from(["asc", "desc"]),
+        asked=st.sampled_from([{}, {"id.ne": "x"}, {"id.in": "x,y", "fields": "id"}]),
+        begun=st.integers(0, 4),
+    )
+    def holds(
+        rows: list[tuple[int, str, str]], ends: tuple[int, int], order: str, asked: dict[str, str], begun: int
+    ) -> None:
+        engine.loop.run(store.clear())
+        service = cramped(engine, store)  # anew, since a cache keeps what was there before
+        client, puts, at_us = service.client(), list[Put](), T0_US
+        for step_us, key, name in rows:
+            at_us += step_us
+            # Two rows with one stamp and key are each other's copies: which of them counts is not said.
+            twins = [put for put in puts if (put.ingest_us, put.key) == (at_us, key)]
+            puts.append(Put(at_us, key, twins[0].id if twins else name))
+        if puts:
+            service.put_records(puts)
+        service.settle(at_us + 1)
+        since_us = T0_US + ends[0]
+        window = {"since": to_text(since_us), "until": to_text(since_us + 3 * ends[1])}
+        place = {**window, "order": order}
+        if begun:
+            first = client.get("/v1/records", params={**place, **asked, "limit": begun}).json()
+            place = {} if first["next_cursor"] is None else {"cursor": first["next_cursor"]}
+            place = place or {"cursor": first["resume_cursor"]}
+        assert lines(client, **place, **asked) == walked(client, 3, **place, **asked)
+
+    holds()
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv", "arrow"])
+def test_each_format_is_that_of_a_page(client: Client, form: str) -> None:
+    """The bytes are those of one long page; Arrow's batches may be cut in another way."""
+    page = client.get("/v1/records", params={**WINDOW, "format": form})
+    export = client.get("/v1/records", params={**ALL, "format": form})
+    assert export.headers["content-type"] == page.headers["content-type"]
+    if form == "arrow":
+        assert _arrow_rows(export.content, RECORDS.columns) == _arrow_rows(page.content, RECORDS.columns)
+        assert _schema(export.content) == _schema(page.content)
+    else:
+        assert export.content == page.content
+        assert export.content.count(b"\n") == (4 if form == "csv" else 3)
+
+
+@pytest.mark.parametrize("fields", ["id,site.floor,sites,tags", "sites,ingest_time", "site,id"])
+@pytest.mark.parametrize("form", ["ndjson", "csv", "arrow"])
+def test_what_is_not_flat_is_served_as_a_page_serves_it(engine: Engine, form: str, fields: str) -> None:
+    """Structures, lists of them, some fields of them, and none."""
+    table = records_table(Nested)
+    store = engine.loop.run(engine.open([table, REJECTS]))
+    service = Service(engine, store, table)
+    records = [Nested(id="a"), Nested(id="b", site=Site(3), sites=[Site(1, "x"), Site(2)], tags=["t", ""])]
+    service.put(table, [(T0_US + number, f"k{number}", record) for number, record in enumerate(records)])
+    client = service.client()
+    asked = {**ALL, "fields": fields, "format": form}
+    page, export = (client.get("/v1/records", params={**asked, "limit": limit}) for limit in ("10", "all"))
+    engine.loop.run(store.close())
+    assert page.status_code == 200, page.text
+    assert export.content == page.content
+
+
+def test_an_empty_window_is_an_empty_stream(client: Client) -> None:
+    """With its header, and with Arrow's schema."""
+    empty = {"since": WINDOW["until"], "until": WINDOW["until"]}
+    for form in ("ndjson", "csv", "arrow"):
+        page = client.get("/v1/records", params={**empty, "format": form})
+        export = client.get("/v1/records", params={**empty, "format": form, "limit": "all"})
+        assert export.content == page.content
+
+
+def test_the_closing_line_says_that_nothing_is_missing(client: Client) -> None:
+    """In NDJSON an object of its own, in CSV a record with as many cells as the others have."""
+    answer = client.get("/v1/records", params={**ALL, "end": "true"})
+    cursor = answer.headers["sluice-resume-cursor"]
+    assert msgspec.json.decode(answer.content.splitlines()[-1]) == {"end": True, "records": 3, "resume_cursor": cursor}
+    for fields, line in {
+        "id,data,message_id,source": f"#end,3,{cursor},",
+        "id,data,source": f"#end,3,{cursor}",
+        "id,data": "#end,3",
+        "id": "#end",
+    }.items():
+        answer = client.get("/v1/records", params={**ALL, "end": "true", "format": "csv", "fields": fields})
+        assert answer.text.split("\r\n")[-2:] == [line, ""]
+    assert client.get("/v1/records", params=ALL).content.count(b"\n") == 3
+
+
+def test_a_follower_goes_on_behind_an_export(service: Service, client: Client) -> None:
+    """The resume cursor reads what came later, and nothing twice."""
+    cursor = client.get("/v1/records", params=ALL).headers["sluice-resume-cursor"]
+    service.put_record(T0_US + 1_000, "later", "later")
+    assert [record["id"] for record in lines(client, cursor=cursor)] == ["later"]
+
+
+def test_what_a_caller_may_not_see_is_not_exported(service: Service, client: Client) -> None:
+    """A grant's filters hold for an export and its count, too."""
+    service.principals["Bearer some"] = principal("some", id="id1")
+    answer = client.get("/v1/records", params={**ALL, "count": "exact"}, headers={"Authorization": "Bearer some"})
+    assert [msgspec.json.decode(line)["id"] for line in answer.content.splitlines()] == ["id1"]
+    assert answer.headers["sluice-count"] == "1;relation=eq"
+
+
+def test_the_headers_of_an_export(client: Client) -> None:
+    """Nobody keeps it, its length is not known, and a browser saves it under a telling name."""
+    answer = client.get("/v1/records", params={**ALL, "format": "csv", "count": "capped"})
+    assert dict(answer.headers) == {
+        "content-type": "text/csv; charset=utf-8; header=present",
+        "content-disposition": ('attachment; filename="records-20231114T221320Z-20231114T221320.000050Z.csv"'),
+        "cache-control": "private, no-store",
+        "vary": "Accept, Authorization",
+        "sluice-count": "3;relation=eq",
+        "sluice-resume-cursor": client.get("/v1/records", params=WINDOW).headers["sluice-resume-cursor"],
+    }
+    head = client.head("/v1/records", params={**ALL, "format": "csv"})
+    assert head.content == b""
+    assert dict(head.headers) == {name: text for name, text in answer.headers.items() if name != "sluice-count"}
+
+
+def test_the_rejects_are_exported_likewise(service: Service, client: Client) -> None:
+    """In any format."""
+    rejected = REJECTS.record_type
+    parts = [
+        rejected(reason="invalid", detail='expected "int"', field="n", payload=b"\xff{}", part=number, parts=3)
+        for number in range(3)
+    ]
+    service.put(REJECTS, [(T0_US + number, f"r{number}", part) for number, part in enumerate(parts)])
+    for form in ("ndjson", "csv", "arrow"):
+        page, export = (
+            client.get("/v1/rejects", params={**WINDOW, "limit": limit, "format": form}) for limit in ("10", "all")
+        )
+        assert _parsed(form, export.content) == _parsed(form, page.content)
+        assert export.headers["content-disposition"].startswith('attachment; filename="records_rejected-')
+
+
+def _parsed(form: str, content: bytes) -> Any:
+    return _arrow_rows(content, REJECTS.columns) if form == "arrow" else content
+
+
+def _arrow_rows(stream: bytes, columns: Any) -> list[dict[str, Any]]:
+    return [row for rows in ArrowRows(columns).read(stream) for row in rows]
+
+
+def _schema(stream: bytes) -> bytes:
+    return stream[: 8 + int.from_bytes(stream[4:8], "little")]

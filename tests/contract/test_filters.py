@@ -1,0 +1,202 @@
+"""Filters over every store, against a plain model: each operator on each kind of value."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.contract.every import FIELDS, KEYS, RECORDS, Every, every_service
+from tests.contract.service import WINDOW, Service, problem_of
+from tests.contract.stores import Engine
+
+# By field, the texts to compare with; what they name is found by `_read`.
+_TEXTS: dict[str, list[str]] = {
+    "id": ["low", "LOW"],
+    "flag": ["true", "false"],
+    "number": ["0", "-5", "9223372036854775807"],
+    "ratio": ["0", "-0.5", "1e300"],
+    "price": ["-1.1", "99999999999999999999999999999.999999999"],
+    "text": ["a", "a,b", "", 'é "quoted"\n', "é"],
+    "raw": [b64encode(raw).decode() for raw in (b"\x00", b"\xff", b"")],
+    "key": [str(KEYS[0]), str(KEYS[1]).upper()],
+    "at": ["2026-01-31T13:00:00.000001+01:00", "9999-12-31T23:59:59.999999Z"],
+    "day": ["2026-02-01", "9999-12-31"],
+    "clock": ["12:00:00", "00:00:00.000001"],
+    "site.floor": ["-1", "2"],
+    "site.room": ["b", ""],
+}
+_READ: dict[str, Callable[[str], Any]] = {
+    "flag": lambda text: text == "true",
+    "number": int,
+    "ratio": float,
+    "price": Decimal,
+    "raw": b64decode,
+    "key": lambda text: str(UUID(text)),
+    "at": datetime.fromisoformat,
+    "day": date.fromisoformat,
+    "clock": time.fromisoformat,
+    "site.floor": int,
+}
+_ORDERED: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": lambda value, wanted: value == wanted,
+    "lt": lambda value, wanted: value < wanted,
+    "lte": lambda value, wanted: value <= wanted,
+    "gt": lambda value, wanted: value > wanted,
+    "gte": lambda value, wanted: value >= wanted,
+    "prefix": lambda value, wanted: value.startswith(wanted),
+}
+
+
+@pytest.fixture(scope="module")
+def every(engine: Engine) -> Iterator[Service]:
+    """Give a service over records of every kind."""
+    yield from every_service(engine)
+
+
+def _found(every: Service, **asked: str) -> list[str]:
+    answer = every.client().get("/v1/records", params=WINDOW | {"fields": "id"} | asked)
+    assert answer.status_code == 200, answer.text
+    return [record["id"] for record in answer.json()["records"]]
+
+
+def _value(record: Every, path: str) -> Any:
+    value: Any = record
+    for name in path.split("."):
+        value = getattr(value, name, None)
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _ids(test: Callable[[Every], bool]) -> list[str]:
+    return [record.id for record in RECORDS if test(record)]
+
+
+_COMPARISONS = [
+    (path, operator, text)
+    for path, field in FIELDS.items()
+    if path in _TEXTS
+    for operator in field.operators
+    if operator in _ORDERED
+    for text in _TEXTS[path]
+    if operator != "prefix" or text
+]
+
+
+@pytest.mark.parametrize(("path", "operator", "text"), _COMPARISONS)
+def test_a_comparison_keeps_what_the_model_keeps(every: Service, path: str, operator: str, text: str) -> None:
+    """Of the values' own type, to the last digit; a record without a value meets none."""
+    wanted = _READ.get(path, str)(text)
+    name = path if operator == "eq" else f"{path}.{operator}"
+
+    def meets(record: Every) -> bool:
+        value = _value(record, path)
+        return value is not None and _ORDERED[operator](value, wanted)
+
+    assert _found(every, **{name: text}) == _ids(meets)
+
+
+@pytest.mark.parametrize("path", _TEXTS)
+def test_ne_is_whatever_eq_is_not(every: Service, path: str) -> None:
+    """A record without a value has another value, so the two part the records."""
+    text = _TEXTS[path][0]
+    equal, other = _found(every, **{path: text}), _found(every, **{f"{path}.ne": text})
+    assert not set(equal) & set(other)
+    assert {*equal, *other} == {record.id for record in RECORDS}
+
+
+@pytest.mark.parametrize("path", _TEXTS)
+def test_isnull_tells_the_records_without_a_value(every: Service, path: str) -> None:
+    """An empty text is a value."""
+    assert _found(every, **{f"{path}.isnull": "true"}) == _ids(lambda record: _value(record, path) is None)
+    assert _found(every, **{f"{path}.isnull": "false"}) == _ids(lambda record: _value(record, path) is not None)
+
+
+@pytest.mark.parametrize("path", [path for path in _TEXTS if "in" in FIELDS[path].operators])
+def test_in_keeps_any_of_several_values(every: Service, path: str) -> None:
+    """One with a comma or a quote in it stands in double quotes."""
+    texts = _TEXTS[path]
+    wanted = [_READ.get(path, str)(text) for text in texts]
+    listed = ",".join(f'"{text.replace(chr(34), chr(34) * 2)}"' for text in texts)
+    assert _found(every, **{f"{path}.in": listed}) == _ids(lambda record: _value(record, path) in wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "ids"),
+    [
+        ("tree.n", "5", ["low"]),
+        ("tree.n.gt", "9", ["middle"]),  # numbers are compared as numbers: as text, 10 would be less
+        ("tree.n.lt", "9.5", ["low"]),
+        ("tree.n.gte", "5", ["low", "middle"]),
+        ("tree.n.in", "5,10", ["low", "middle"]),
+        ("tree.n.ne", "5", ["nothing", "middle", "high", "empty"]),
+        ("tree.n.isnull", "false", ["low", "middle"]),
+        ("tree.s.prefix", "t", ["middle"]),
+        ("tree.s.lt", "6", ["low"]),  # a text that is a number counts as one
+        ("tree.items.0.price.gte", "9.5", ["low"]),
+        ("tree.items.1", "x", ["low"]),
+        ("tree.items.2.isnull", "false", []),
+        ("tree.0", "list", ["high"]),
+        ("tree.deep.a.b", "true", ["low"]),
+        ("tree.deep.isnull", "false", []),  # an object is no value to compare with
+        ("tree.n.s", "5", []),
+        ("tree", "text", ["empty"]),
+        ("tree.prefix", "te", ["empty"]),
+        ("tree.isnull", "true", ["nothing"]),
+        ("key.prefix", "3F2504", ["low", "middle"]),
+        ("key.prefix", "3f2504e0-4", ["low"]),
+    ],
+)
+def test_what_has_a_shape_of_its_own_is_compared_as_documented(
+    every: Service, name: str, text: str, ids: list[str]
+) -> None:
+    """Below a JSON column by a path, in which digits are a place in a list; a UUID by its beginning."""
+    assert _found(every, **{name: text}) == ids
+
+
+def test_several_filters_must_all_be_met(every: Service) -> None:
+    """On one field or on several, with the same name twice only once."""
+    assert _found(every, **{"number.gte": "-5", "number.lt": "1", "flag": "true"}) == ["middle"]
+    assert _found(every, **{"number.gte": "-5", "number.lt": "1"}) == ["low", "middle"]
+    twice = every.client().get("/v1/records?number=1&number=2")
+    assert problem_of(twice)["errors"][0]["message"] == "is given more than once"
+
+
+def test_filters_page_as_everything_does(every: Service) -> None:
+    """Either way, one by one; the link repeats them."""
+    for order, ids in (("asc", ["low", "middle", "high"]), ("desc", ["high", "middle", "low"])):
+        asked = {**WINDOW, "limit": "1", "order": order, "number.isnull": "false", "fields": "id"}
+        answer = every.client().get("/v1/records", params=asked)
+        found = answer.json()["records"]
+        while "next" in answer.links:
+            answer = every.client().get(answer.links["next"]["url"])
+            found += answer.json()["records"]
+        assert found == [{"id": each} for each in ids]
+
+
+def test_a_cursor_with_other_filters_is_refused(every: Service) -> None:
+    """Under others it would pass over records; in another order they are the same."""
+    asked = {"number.isnull": "false", "flag": "true"}
+    cursor = every.client().get("/v1/records", params=WINDOW | asked | {"limit": "1"}).json()["next_cursor"]
+    assert _follow(every, {"flag": "true", "number.isnull": "false"}, cursor) == ["high"]
+    for others in ({}, {"flag": "true"}, asked | {"text.ne": "a"}, asked | {"flag": "false"}):
+        refused = every.client().get("/v1/records", params={**others, "cursor": cursor})
+        problem = problem_of(refused)
+        assert (problem["code"], problem["detail"]) == (
+            "invalid_cursor",
+            "the cursor came from a query with other filters",
+        )
+
+
+def _follow(every: Service, asked: dict[str, str], cursor: str) -> list[str]:
+    answer = every.client().get("/v1/records", params=asked | {"cursor": cursor})
+    return [record["id"] for record in answer.json()["records"]]
+
+
+def test_rejects_are_filtered_too(every: Service) -> None:
+    """By their reason, for one."""
+    assert every.client().get("/v1/rejects?reason=invalid").status_code == 200
+    wrong = problem_of(every.client().get("/v1/rejects?number=1"))
+    assert "reason" in wrong["errors"][0]["message"]

@@ -1,0 +1,47 @@
+"""A runner that stands before another one: it knows what was asked, and a test may let it do more."""
+
+from collections.abc import AsyncGenerator
+
+from app.query.runner import Answer, Query, QueryRunner
+
+
+class Watched:
+    """Passes everything on; `queries` are those whose rows were asked for, in their order."""
+
+    def __init__(self, inner: QueryRunner) -> None:
+        self._inner, self.queries = inner, list[Query]()
+        self.first_slice_us, self.poll_s, self.open_ttl_s = inner.first_slice_us, inner.poll_s, inner.open_ttl_s
+
+    @property
+    def export_rows(self) -> int | None:
+        """How many rows one query of an export may give."""
+        return self._inner.export_rows
+
+    async def rows(self, query: Query) -> Answer:
+        """Return the rows of `query`, in its order."""
+        self.queries.append(query)
+        return await self._inner.rows(query)
+
+    def horizon_us(self, table: str) -> int:
+        """Return the settled horizon of `table`."""
+        return self._inner.horizon_us(table)
+
+    def version(self, table: str) -> int:
+        """Return a number that changes with the rows of `table`."""
+        return self._inner.version(table)
+
+    async def estimate_bytes(self, query: Query) -> int | None:
+        """Return how many bytes `query` would read, at most."""
+        return await self._inner.estimate_bytes(query)
+
+    def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """Yield all rows of `query`, as the pieces of one Arrow IPC stream."""
+        return self._inner.arrow(query)
+
+
+def bounds(query: Query) -> tuple[int, int]:
+    """Return the ends of the slice that `query` reads."""
+    from_us, to_us = query.parameters["from_us"], query.parameters["to_us"]
+    assert isinstance(from_us, int)
+    assert isinstance(to_us, int)
+    return from_us, to_us

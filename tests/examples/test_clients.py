@@ -1,0 +1,193 @@
+"""The programs of examples/clients, which docs/api.md shows, against the service as a real process."""
+
+import asyncio
+import json
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+
+from examples.clients import follow, load_duckdb
+from tests.process import ROOT, serving
+
+DAY = ("2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z")
+
+
+async def store(client: httpx.AsyncClient, first: int, count: int) -> set[str]:
+    """Store that many records, and return their ids."""
+    records: list[dict[str, Any]] = [
+        {"id": f"r-{number}", "timestamp": "2026-01-31T12:00:00Z", "source": "ab"[number % 2], "data": {"n": number}}
+        for number in range(first, first + count)
+    ]
+    answer = await client.post("/v1/records", json=records)
+    assert answer.status_code == 201
+    return {str(record["id"]) for record in records}
+
+
+@asynccontextmanager
+async def program(name: str, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program until the block ends."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "examples" / "clients" / f"{name}.py"),
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def output(name: str, *words: str) -> list[str]:
+    """Run a program to its end and return its lines."""
+    async with program(name, *words) as process, asyncio.timeout(60):
+        said, _ = await process.communicate()
+        assert process.returncode == 0, said.decode()
+        return said.decode().splitlines()
+
+
+async def lines_until(process: asyncio.subprocess.Process, enough: Callable[[list[str]], bool]) -> list[str]:
+    """Read what a program says until that is enough."""
+    assert process.stdout is not None
+    said: list[str] = []
+    async with asyncio.timeout(60):
+        while not enough(said):
+            line = await process.stdout.readline()
+            assert line, "".join(said)
+            said.append(line.decode())
+    return said
+
+
+def told(lines: list[str]) -> int:
+    """Return how many records `follow` says that it has stored."""
+    return sum(int(line.split()[0]) for line in lines if " records, up to " in line)
+
+
+async def test_a_window_is_walked_to_its_end(tmp_path: Path) -> None:
+    """Every record of the window is printed once, in order, over several pages."""
+    async with serving(tmp_path / "s.duckdb") as (service, client):
+        ids = await store(client, 0, 2_500)
+        lines = [json.loads(line) for line in await output("walk_window", service.url, "-PT1H", "now")]
+        assert {record["id"] for record in lines} == ids
+        assert len(lines) == 2_500
+        order = [(record["ingest_time"], record["delivery_key"]) for record in lines]
+        assert order == sorted(order)
+        assert await output("walk_window", service.url, *DAY) == []
+
+
+async def test_a_follower_has_every_record_once(tmp_path: Path) -> None:
+    """Also when it is killed and started again, and when the service is gone for a while."""
+    file, data = str(tmp_path / "records.sqlite"), tmp_path / "s.duckdb"
+    async with serving(data) as (service, client):
+        ids = await store(client, 0, 1_500)
+        async with program("follow", service.url, file) as follower:
+            await lines_until(follower, lambda lines: told(lines) == 1_500)
+            ids |= await store(client, 1_500, 10)
+            await lines_until(follower, lambda lines: told(lines) == 10)
+        ids |= await store(client, 1_510, 10)  # while nobody follows
+        port = service.url.rpartition(":")[2]
+        async with program("follow", service.url, file) as follower:
+            await lines_until(follower, lambda lines: told(lines) == 10)
+            await service.kill()
+            await lines_until(follower, lambda lines: any("asking again" in line for line in lines))
+            async with serving(data, port=port), httpx.AsyncClient(base_url=service.url) as again:
+                ids |= await store(again, 1_520, 10)
+                await lines_until(follower, lambda lines: told(lines) == 10)
+    found = [json.loads(text) for (text,) in sqlite3.connect(file).execute("SELECT record FROM records")]
+    assert {record["id"] for record in found} == ids
+    assert len(found) == len(ids) == 1_530
+
+
+def answering(*answers: httpx.Response | Exception) -> httpx.Client:
+    """Return a client whose requests are answered so, one after the other."""
+    waiting = iter(answers)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        following = next(waiting)
+        if isinstance(following, Exception):
+            raise following
+        return following
+
+    return httpx.Client(transport=httpx.MockTransport(answer), base_url="http://service")
+
+
+def test_a_follower_waits_as_long_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry-After counts, what breaks off is asked for again, and pauses grow."""
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
+    page: dict[str, Any] = {"records": [], "resume_cursor": "c"}
+    with answering(
+        httpx.Response(429, headers={"Retry-After": "37"}),
+        httpx.Response(503, headers={"Retry-After": "5"}),
+        httpx.ReadError("broken off"),
+        httpx.Response(504),
+        httpx.Response(502, headers={"Retry-After": "Sat, 31 Jan 2026 12:00:00 GMT"}),
+        *[httpx.Response(500)] * 3,
+        httpx.Response(200, json=page),
+    ) as client:
+        assert follow.next_page(client, "c") == page
+    assert pauses == [37 + 1, 5 + 2, 4, 8, 16, 32, 60, 60]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 422])
+def test_a_follower_gives_up_where_asking_again_would_not_help(status: int) -> None:
+    """It ends with the problem."""
+    client = answering(httpx.Response(status, json={"code": "invalid_cursor"}))
+    with client, pytest.raises(SystemExit, match="invalid_cursor"):
+        follow.next_page(client, "c")
+
+
+async def test_a_duckdb_file_takes_what_is_new(tmp_path: Path) -> None:
+    """The first run loads what there is, the next one only what came since, and one without news nothing."""
+    file = str(tmp_path / "records.duckdb")
+    async with serving(tmp_path / "s.duckdb") as (service, client):
+        await store(client, 0, 2_500)
+        assert await output("load_duckdb", service.url, file) == ["2500 records"]
+        await store(client, 2_500, 100)
+        assert await output("load_duckdb", service.url, file) == ["2600 records"]
+        assert await output("load_duckdb", service.url, file) == ["2600 records"]
+    with duckdb.connect(file) as records:
+        assert records.execute("SELECT count(DISTINCT id), typeof(any_value(ingest_time)) FROM records").fetchall() == [
+            (2_600, "TIMESTAMP WITH TIME ZONE")
+        ]
+
+
+def test_an_export_that_breaks_off_loads_nothing() -> None:
+    """Neither rows nor a cursor are kept of it."""
+
+    def broken() -> Any:
+        yield b"\xff\xff\xff\xff"
+        raise httpx.RemoteProtocolError("incomplete")
+
+    client = answering(httpx.Response(200, headers={"Sluice-Resume-Cursor": "c"}, content=broken()))
+    with client, duckdb.connect() as records:
+        with pytest.raises(httpx.TransportError):
+            load_duckdb.update(client, records)
+        assert records.execute("SELECT count(*) FROM position").fetchall() == [(0,)]
+
+
+async def test_a_folder_for_pandas_takes_what_is_new(tmp_path: Path) -> None:
+    """As the DuckDB file does; a file that no state counts is written again."""
+    pytest.importorskip("pandas", reason="NOT tested here: load_pandas.py, which needs pandas and pyarrow")
+    pytest.importorskip("pyarrow", reason="NOT tested here: load_pandas.py, which needs pandas and pyarrow")
+    folder = tmp_path / "records"
+    async with serving(tmp_path / "s.duckdb") as (service, client):
+        await store(client, 0, 2_500)
+        assert (await output("load_pandas", service.url, str(folder)))[0] == "2500 records"
+        (folder / "000002.parquet").write_bytes(b"cut short")
+        await store(client, 2_500, 100)
+        assert (await output("load_pandas", service.url, str(folder)))[0] == "2600 records"
+        assert (await output("load_pandas", service.url, str(folder)))[0] == "2600 records"
+    assert sorted(path.name for path in folder.iterdir()) == ["000001.parquet", "000002.parquet", "state.json"]

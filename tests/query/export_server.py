@@ -1,0 +1,128 @@
+"""Exports over a store that does as a test says, behind the server that the service has."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import msgspec
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from app.clock import FakeClock
+from app.query.formats.arrow_batches import ArrowEncoder
+from app.query.instants import HOUR_US
+from app.query.reads import Reads
+from app.query.runner import Answer, Query, Row
+from app.settings import Settings
+from tests.contract.application import application, query_application
+from tests.contract.shelf import envelope
+from tests.contract.stores import RECORDS, T0_US
+from tests.process import free_port
+
+Step = int | Exception | asyncio.Event
+"""What an export comes to next: a batch of so many rows, a failure, or nothing until the event."""
+
+
+class ScriptedRunner:
+    """Answers every export with the next of the scripts, the last of them again and again."""
+
+    first_slice_us = HOUR_US
+    export_rows = None
+    poll_s = open_ttl_s = 1.0
+
+    def __init__(self, *scripts: Sequence[Step], data: str = "") -> None:
+        self._scripts = [*scripts]
+        self._data = msgspec.Raw(msgspec.json.encode(data))
+        self.begun, self.ended = 0, 0
+        """Of how many exports the rows were asked for, and of how many they are no longer."""
+        self.batches = 0
+        """How many batches were handed out."""
+
+    async def rows(self, query: Query) -> Answer:
+        """Have no rows."""
+        return Answer([])
+
+    def horizon_us(self, table: str) -> int:
+        """Be settled."""
+        return T0_US + HOUR_US
+
+    def version(self, table: str) -> int:
+        """Stay as it is."""
+        return 0
+
+    async def estimate_bytes(self, query: Query) -> int | None:
+        """Not know."""
+        return None
+
+    async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """Do as the script says."""
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        self.begun += 1
+        encoder, number = ArrowEncoder(RECORDS.columns), 0
+        try:
+            yield encoder.begin()
+            for step in script:
+                match step:
+                    case Exception():
+                        raise step
+                    case asyncio.Event():
+                        await step.wait()
+                    case int():
+                        yield encoder.rows([self._row(number + each) for each in range(step)])
+                        self.batches += 1
+                        number += step
+            yield encoder.end()
+        finally:
+            self.ended += 1
+
+    def _row(self, number: int) -> Row:
+        at = datetime(2023, 11, 14, 22, 30, tzinfo=UTC)
+        record = {"id": f"id{number}", "timestamp": at, "source": None, "data": self._data}
+        return {**record, **envelope(f"k{number}"), "attributes": msgspec.Raw(b"{}"), "ingest_time": at}
+
+
+class Exporting(msgspec.Struct, frozen=True):
+    """A server of exports, and a client of it."""
+
+    client: httpx.AsyncClient
+    port: int
+    reads: Reads
+    clock: FakeClock
+
+
+@asynccontextmanager
+async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
+    """Serve until the block ends."""
+    clock = FakeClock(T0_US + HOUR_US)
+    way_out = query_application(runner, clock, Settings(**settings))
+    port = free_port()
+    server = Server(
+        application(way_out.routes),
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        log_enabled=False,
+    )
+    serving = asyncio.create_task(server.serve())
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            await _listening(client)
+            yield Exporting(client, port, way_out.reads, clock)
+    finally:
+        server.stop()
+        await serving
+
+
+async def _listening(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.get("/v1/problems")
+            except httpx.TransportError:
+                await asyncio.sleep(0.01)
+            else:
+                return

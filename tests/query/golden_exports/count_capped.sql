@@ -1,0 +1,27 @@
+SELECT COUNT(*) AS `records`
+FROM (
+SELECT original.`ingest_time`
+FROM `records` AS original
+WHERE original.`ingest_time` >= @from_us
+    AND original.`ingest_time` < @to_us
+    AND (original.`ingest_time` < @after_us OR (original.`ingest_time` = @after_us AND original.`delivery_key` < @after_key))
+    AND original.`attributes` IS NOT NULL
+    AND SAFE_CAST(JSON_VALUE(original.`data`, '$."items"[0]."price"') AS FLOAT64) > @f1
+    AND JSON_VALUE(original.`data`, '$."name"') = @f2
+    AND STARTS_WITH(original.`id`, @f3)
+    AND original.`message_id` IN (@f4_0, @f4_1)
+    AND original.`ordering_key` IS NULL
+    AND (original.`source` IS NULL OR original.`source` != @f6)
+    AND original.`timestamp` >= @f7_us
+    AND NOT EXISTS (
+      SELECT 1
+      FROM `records` AS earlier
+      WHERE earlier.`delivery_key` = original.`delivery_key`
+        AND earlier.`ingest_time` >= @lookback_from_us
+        AND earlier.`ingest_time` < @to_us
+        AND earlier.`ingest_time` < original.`ingest_time`
+        AND earlier.`ingest_time` >= TIMESTAMP_SUB(original.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
+    )
+QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1
+LIMIT @cap
+) AS original

@@ -1,0 +1,170 @@
+"""A feed in memory whose rows appear and settle as a test says, and clients that read tails of it."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from app.clock import FakeClock
+from app.epoch import from_epoch_us
+from app.query.budget import Budget
+from app.query.cursor import Position, decode_cursor
+from app.query.feed import Reading
+from app.query.params.fields import parse_fields
+from app.query.params.filters import Condition
+from app.query.retrieval import View
+from app.query.runner import Answer, Row
+from app.query.tail.events import Form
+from app.query.tail.hub import Hub
+from app.query.walk import Walk, position_of
+from app.settings import Settings
+from tests.contract.stores import RECORDS, T0_US
+from tests.sse import Event, EventSource
+
+POLL_S = 0.25
+ROW_BYTES = 10
+BEGIN = Position(T0_US, "")
+
+
+class Sheet:
+    """The rows of a table. `asked` tells the queries: where each began, and by which conditions."""
+
+    def __init__(self) -> None:
+        self.runner, self.table = SimpleNamespace(poll_s=POLL_S), RECORDS
+        self.rows: list[Row] = []
+        self.settled_us = T0_US
+        self.asked: list[tuple[Position, tuple[Condition, ...]]] = []
+        self.failure: Exception | None = None
+        self.answers = asyncio.Event()
+        """Cleared, the store is silent."""
+        self.answers.set()
+        self.given_up = 0
+
+    def horizon_us(self) -> int:
+        """Return how far the rows are settled."""
+        return self.settled_us
+
+    def put(self, *stamps_us: int, settle: bool = True, text: str = "") -> list[Position]:
+        """Store a row at each of these instants after T0_US, and let them settle."""
+        rows = [_row(T0_US + stamp_us, f"k{len(self.rows) + number}") for number, stamp_us in enumerate(stamps_us)]
+        for row in rows:
+            row["source"] = text
+        self.rows = sorted(self.rows + rows, key=position_of)
+        if settle:
+            self.settled_us = max(self.settled_us, T0_US + max(stamps_us) + 1)
+        return [position_of(row) for row in rows]
+
+    async def page(self, walk: Walk, view: View, limit: int, budget: Budget) -> Reading:
+        """Return the next rows, as a feed does."""
+        begins = walk.after or Position(walk.window.since_us, "")
+        self.asked.append((begins, view.conditions))
+        try:
+            await self.answers.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+        if self.failure is not None:
+            raise self.failure
+        until = Position(walk.window.until_us, "")
+        found = [row for row in self.rows if begins < position_of(row) < until]
+        budget.spend(Answer([], fetched_bytes=ROW_BYTES * len(found[:limit])))
+        stopped_at = position_of(found[limit - 1]) if len(found) > limit else None
+        return Reading(found[:limit], stopped_at)
+
+
+def _row(ingest_us: int, key: str) -> Row:
+    return {"id": key, "ingest_time": from_epoch_us(ingest_us), "delivery_key": key}
+
+
+class Listener:
+    """A client: what it has read so far, however often it had to connect.
+
+    While it does not read, a piece fits on the way to it, and the next one has to wait.
+    """
+
+    def __init__(self, start: Position) -> None:
+        self.start = start
+        self.source = EventSource()
+        self.events: list[Event] = []
+        self.pieces: list[bytes] = []
+        self.task: asyncio.Task[None] | None = None
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._on_the_way: list[bytes] = []
+
+    async def send(self, piece: bytes) -> None:
+        """Take a piece from the service."""
+        if not self.reads.is_set() and self._on_the_way:
+            await self.reads.wait()
+        self.pieces.append(piece)
+        self._on_the_way.append(piece)
+        if self.reads.is_set():
+            self.read()
+
+    def read(self) -> None:
+        """Read what is on the way, and whatever comes."""
+        self.reads.set()
+        self._take(b"".join(self._on_the_way))
+
+    def _take(self, piece: bytes) -> None:
+        self._on_the_way = []
+        self.events += self.source.feed(piece)
+
+    async def hang_up(self, part: float = 0.0) -> None:
+        """Break the connection, with only a `part` of what is on the way received."""
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        whole = b"".join(self._on_the_way)
+        self._take(whole[: int(len(whole) * part)])
+        self.source = EventSource(self.source.last_event_id)
+        self.task = None
+        self.reads.set()
+
+    @property
+    def keys(self) -> list[str]:
+        """The records that it got, by their keys."""
+        return [event.data["id"] for event in self.events if event.name == "record"]
+
+    @property
+    def place(self) -> Position:
+        """Where it goes on when it connects again."""
+        if not self.source.last_event_id:
+            return self.start
+        return place_of(self.source.last_event_id)
+
+    def has_ended(self) -> bool:
+        """Whether its stream has ended."""
+        return self.task is not None and self.task.done()
+
+
+def place_of(cursor: str) -> Position:
+    """Return the place of a resume cursor."""
+    found = decode_cursor(cursor, table=RECORDS.name)
+    assert found.until_us is None
+    return found.after or Position(found.since_us, "")
+
+
+class Stage:
+    """A hub over a sheet, and its clients."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock, self.sheet = FakeClock(T0_US), Sheet()
+        feed: Any = self.sheet
+        self.hub = Hub(feed, Settings(**settings), self.clock)
+
+    def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
+        """Return a new client that reads from `start` on."""
+        listener = Listener(start)
+        self.connect(listener, fields, conditions)
+        return listener
+
+    def connect(self, listener: Listener, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> None:
+        """Let a client go on where it was."""
+        form = Form(RECORDS.name, parse_fields(RECORDS.columns, fields))
+        subscriber = self.hub.admit(listener.place, form, conditions)
+        listener.task = asyncio.create_task(self.hub.run(subscriber, listener.send))
+        listener.task.add_done_callback(lambda _: self.hub.dismiss(subscriber))
+
+    async def turn(self, seconds: float = 0.0) -> None:
+        """Move the clock on, and let everybody run."""
+        await self.clock.advance(seconds)

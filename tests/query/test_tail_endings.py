@@ -1,0 +1,175 @@
+"""When a tail says that there is nothing, when it ends, and what comes of a store that fails."""
+
+import logging
+
+import pytest
+
+from app.errors import ProblemError
+from app.query.cursor import Position
+from app.query.runner import StoreBusyError, StoreUnavailableError
+from app.query.tail.reading import PATIENCE_S
+from app.query.tail.subscriber import PING_S
+from tests.contract.stores import T0_US
+from tests.query.tail_stage import BEGIN, Stage, place_of
+from tests.query.test_tail import at
+
+
+async def test_a_quiet_stream_pings_and_tells_how_far_it_came() -> None:
+    """With a cursor where the horizon moved, without where it stands; and only where nothing else was said."""
+    stage = Stage()
+    listener = stage.listen()
+    await stage.turn(PING_S - 1)
+    assert listener.source.comments == []
+    stage.sheet.put(5)
+    await stage.turn(1)
+    assert listener.keys == ["k0"]
+    stage.sheet.settled_us = T0_US + 1_000
+    await stage.turn(PING_S)
+    assert listener.source.comments == ["ping"]
+    assert place_of(listener.source.last_event_id) == at(1_000)
+    told = len(listener.pieces)
+    await stage.turn(PING_S)
+    assert listener.pieces[told:] == [b": ping\n\n"]
+    assert len(listener.events) == 1
+    await listener.hang_up()
+
+
+async def test_pings_come_while_a_query_of_its_own_takes_long() -> None:
+    """Proxies would close a connection that says nothing."""
+    stage = Stage()
+    stage.sheet.settled_us += 3_600_000_000
+    stage.sheet.answers.clear()
+    listener = stage.listen()
+    await stage.turn(2 * PING_S)
+    assert listener.source.comments == ["ping", "ping"]
+    await listener.hang_up()
+    assert stage.sheet.given_up == 2
+
+
+async def test_a_stream_ends_itself_and_says_where() -> None:
+    """After its time, with the cursor to go on from."""
+    stage = Stage(tail_max_s=20)
+    listener = stage.listen()
+    await stage.turn(19)
+    stage.sheet.settled_us = T0_US + 10
+    await stage.turn(2)
+    assert listener.has_ended()
+    (end,) = listener.events
+    assert (end.name, end.data, place_of(end.id)) == ("end", {"reason": "time"}, at(10))
+
+
+async def test_a_client_that_reads_nothing_is_cut_off_some_time_after_the_end() -> None:
+    """It would keep its place for ever."""
+    stage = Stage(tail_max_s=20, max_tails=1)
+    listener = stage.listen()
+    await stage.turn()
+    listener.reads.clear()
+    await stage.turn(20 + PING_S - 1)
+    assert not listener.has_ended()
+    await stage.turn(1)
+    assert listener.has_ended()
+    assert listener.events == []
+    other = stage.listen()
+    await other.hang_up()
+
+
+@pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
+async def test_a_stopping_service_ends_streams_at_once(horizon: Position) -> None:
+    """Also those that wait for a query of their own."""
+    stage = Stage()
+    stage.sheet.settled_us = horizon.ingest_us
+    stage.sheet.answers.clear()
+    listener = stage.listen()
+    await stage.turn()
+    (subscriber,) = stage.hub._admitted
+    subscriber.end("stopping")
+    subscriber.end("time")
+    await stage.turn()
+    assert listener.has_ended()
+    (end,) = listener.events
+    assert (end.name, end.data, place_of(end.id)) == ("end", {"reason": "stopping"}, BEGIN)
+    assert stage.sheet.given_up >= 1
+
+
+async def test_subscribers_outlast_a_short_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """Which is logged when it begins, when it changes and when it is over, however many attempts there were."""
+    caplog.set_level(logging.INFO, "sluice.query")
+    stage = Stage()
+    listener = stage.listen()
+    await stage.turn()
+    stage.sheet.failure = StoreUnavailableError("no table")
+    stage.sheet.asked.clear()
+    stage.sheet.put(5)
+    await stage.turn(10)
+    assert 3 <= len(stage.sheet.asked) <= 5
+    stage.sheet.failure = StoreBusyError("too many")
+    await stage.turn(10)
+    assert not listener.has_ended()
+    stage.sheet.failure = None
+    await stage.turn(10)
+    assert listener.keys == ["k0"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "a tail gets no answer, and tries again: no table",
+        "a tail gets no answer, and tries again: too many",
+        "a tail gets answers again",
+    ]
+    await listener.hang_up()
+
+
+@pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
+async def test_after_a_long_failure_streams_end_with_the_problem(horizon: Position) -> None:
+    """Clients come back as late as it says; who comes meanwhile gets a new try."""
+    stage = Stage()
+    stage.sheet.settled_us = horizon.ingest_us
+    stage.sheet.failure = StoreUnavailableError("no table")
+    listener, slow = stage.listen(), stage.listen(horizon)
+    await stage.turn()
+    slow.reads.clear()
+    await stage.turn(PATIENCE_S / 2)
+    assert not listener.has_ended()
+    await stage.turn(PATIENCE_S / 2)
+    assert listener.has_ended()
+    (error,) = listener.events
+    assert (error.name, error.data["code"], error.data["retry_after_s"]) == ("error", "store_unavailable", 30)
+    assert place_of(error.id) == BEGIN
+    assert listener.source.retry_ms == 30_000
+    stage.sheet.failure = None
+    stage.sheet.put(5)
+    again = stage.listen(listener.place)
+    await stage.turn()
+    assert again.keys == ["k0"]
+    assert not slow.has_ended()  # it has not read yet that it is
+    await again.hang_up()
+    await slow.hang_up()
+    assert not stage.hub._pollers
+
+
+@pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
+async def test_a_defect_ends_the_stream_and_is_logged(horizon: Position, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody waits for what will not come."""
+    stage = Stage()
+    stage.sheet.settled_us = horizon.ingest_us
+    stage.sheet.failure = KeyError("a defect")
+    listener = stage.listen()
+    await stage.turn()
+    assert listener.has_ended()
+    assert [(event.name, event.data["code"]) for event in listener.events] == [("error", "internal")]
+    assert "unexpected failure of a tail" in caplog.text
+    assert "a defect" not in str(listener.events)
+
+
+async def test_one_more_than_there_may_be_is_refused() -> None:
+    """Until one of them has gone."""
+    stage = Stage(max_tails=2)
+    one, other = stage.listen(), stage.listen()
+    with pytest.raises(ProblemError) as refused:
+        stage.listen()
+    assert (refused.value.code, refused.value.headers) == ("busy", {"Retry-After": "10"})
+    assert refused.value.members == {"max_tails": 2, "retry_after_s": 10}
+    await stage.turn()
+    await one.hang_up()
+    third = stage.listen()
+    await stage.turn()
+    for listener in (other, third):
+        await listener.hang_up()
+    assert not stage.hub._pollers

@@ -1,0 +1,259 @@
+"""The tail over HTTP, in this loop: parameters, headers, limits, and how streams end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.access.principal import Principal
+from app.clock import MICROSECONDS, FakeClock
+from app.query.endpoints.openapi import EVENTS
+from app.query.instants import to_text
+from app.query.params.tail import TAIL_PARAMETERS
+from app.query.reads import Reads
+from tests.contract.application import application, principal, query_application
+from tests.contract.service import default_record
+from tests.contract.shelf import envelope
+from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine, Store
+from tests.query.tail_stage import POLL_S
+from tests.sse import Stream, reading, until
+
+PATH = "/v1/records/tail"
+HEADERS = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "vary": "Accept, Authorization",
+    "x-accel-buffering": "no",
+}
+
+
+class Running(msgspec.Struct):
+    """An application over an embedded store."""
+
+    app: Any
+    store: Store
+    clock: FakeClock
+    reads: Reads
+    principals: dict[str, Principal]
+
+    async def put(self, *ids: str, source: str | None = None) -> None:
+        """Store records, stamped now."""
+        for record_id in ids:
+            record = msgspec.structs.replace(default_record(record_id), source=source)
+            row = self.store.appender(RECORDS).encode(record, envelope(f"key-{record_id}"))
+            await self.store.put(RECORDS, [(self.clock.now_us(), row)])
+
+    async def ids(self, stream: Stream, count: int) -> list[str]:
+        """Wait until a stream has brought so many records; return the ids of all."""
+        await until(lambda: len(stream.named("record")) >= count, self.clock)
+        return [record["id"] for record in stream.named("record")]
+
+    async def answer(
+        self, path: str = PATH, query: dict[str, str] | None = None, method: str = "GET", **headers: str
+    ) -> Stream:
+        """Return an answer that ends by itself."""
+        asked = {name.replace("_", "-"): text for name, text in headers.items()}
+        async with reading(self.app, path, query, asked, method) as stream:
+            await until(lambda: stream.is_whole, self.clock)
+        return stream
+
+
+@pytest.fixture
+async def running(engine: EmbeddedEngine) -> AsyncIterator[Running]:
+    """Give an application of which two tails may be read."""
+    clock = FakeClock(T0_US)
+    store = await engine.open([RECORDS, REJECTS], clock)
+    settings = msgspec.structs.replace(await engine.settings([]), max_tails=2, tail_max_s=60)
+    principals = dict[str, Principal]()
+    way_out = query_application(store.runner, clock, settings)
+    yield Running(application(way_out.routes, principals), store, clock, way_out.reads, principals)
+    await store.close()
+
+
+async def test_records_come_as_they_are_stored(running: Running) -> None:
+    """From now on only, with the fields that were asked for, and under the headers of a stream."""
+    await running.put("before")
+    async with reading(running.app, PATH, {"fields": "id,data"}) as stream:
+        await until(lambda: bool(stream.body), running.clock)
+        assert stream.status == 200
+        assert stream.headers == HEADERS
+        await running.put("a", "b")
+        assert await running.ids(stream, 2) == ["a", "b"]
+        assert stream.named("record") == [{"id": "a", "data": {"n": 1}}, {"id": "b", "data": {"n": 1}}]
+
+
+async def test_a_head_has_the_headers_alone(running: Running) -> None:
+    """And no stream, so no place among those that may be read."""
+    for _ in range(3):
+        stream = await running.answer(method="HEAD")
+        assert (stream.status, stream.headers, stream.body) == (200, HEADERS, b"")
+
+
+async def test_a_client_goes_on_by_last_event_id_by_cursor_and_by_since(running: Running) -> None:
+    """Every one of them leads right behind what was read; the header goes before the others."""
+    begin = to_text(running.clock.now_us())
+    await running.put("a", "b", "c")
+    async with reading(running.app, PATH, {"since": begin, "source.isnull": "true"}) as stream:
+        assert await running.ids(stream, 3) == ["a", "b", "c"]
+    cursor = stream.events[0].id
+    page_cursor = stream.events[1].id
+    same = {"source.isnull": "true"}
+    for query, headers, expected in (
+        ({"since": begin}, {"last-event-id": cursor}, ["b", "c"]),
+        ({"since": "-P400D"}, {"last-event-id": cursor}, ["b", "c"]),
+        ({"cursor": page_cursor}, {"last-event-id": cursor}, ["b", "c"]),
+        ({"cursor": page_cursor}, {}, ["c"]),
+        ({"since": begin}, {"last-event-id": ""}, ["a", "b", "c"]),
+    ):
+        async with reading(running.app, PATH, {**same, **query}, headers) as stream:
+            assert await running.ids(stream, len(expected)) == expected
+    page = await running.answer("/v1/records", {**same, "cursor": cursor, "fields": "id"})
+    assert msgspec.json.decode(page.body)["records"] == [{"id": "b"}, {"id": "c"}]
+    resume = page.headers["sluice-resume-cursor"]
+    await running.put("d")
+    async with reading(running.app, PATH, {**same, "cursor": resume}) as stream:
+        assert await running.ids(stream, 1) == ["d"]
+
+
+async def test_a_cursor_of_another_query_is_refused(running: Running) -> None:
+    """One of other filters, one that ends, and what is none; the header is named where it was the header."""
+    await running.put("a", "b")
+    first = {"since": to_text(T0_US), "until": to_text(running.clock.now_us()), "limit": "1"}
+    page = await running.answer("/v1/records", first)
+    following, resume = page.headers["sluice-next-cursor"], page.headers["sluice-resume-cursor"]
+    for query, cursor, words in (
+        ({"source": "a"}, resume, "the cursor came from a query with other filters"),
+        ({}, following, "this cursor reads a window to its end; a tail takes a resume_cursor"),
+        ({}, "nonsense", "this is not a cursor of this service, or it was cut or altered"),
+    ):
+        for asked, headers, told in (
+            ({**query, "cursor": cursor}, {}, words),
+            (query, {"last_event_id": cursor}, f"Last-Event-ID: {words}"),
+        ):
+            answer = await running.answer(PATH, asked, **headers)
+            problem = msgspec.json.decode(answer.body)
+            assert (answer.status, problem["code"], problem["detail"]) == (400, "invalid_cursor", told)
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "words"),
+    [
+        ({"until": "now"}, "until", "there is no such parameter"),
+        ({"since": "now", "cursor": "x"}, "since", "leave this out, or the cursor"),
+        ({"since": "-P32D"}, "since", "at most 31 days ago"),
+        ({"since": "yesterday"}, "since", "expected an instant"),
+        ({"fields": "id,nothing"}, "fields", "there is no field 'nothing'"),
+        ({"source.near": "a"}, "source.near", "source"),
+    ],
+)
+async def test_what_is_wrong_is_told(running: Running, query: dict[str, str], name: str, words: str) -> None:
+    """Before any stream begins."""
+    answer = await running.answer(PATH, query)
+    problem = msgspec.json.decode(answer.body)
+    assert (answer.status, problem["code"]) == (400, "invalid_parameter")
+    (error,) = problem["errors"]
+    assert error["name"] == name
+    assert words in error["message"]
+
+
+async def test_filters_hold_and_those_of_the_caller_cannot_be_escaped(running: Running) -> None:
+    """Its own and the fixed ones; and another caller's cursor opens nothing."""
+    running.principals |= {"a": principal("a", source="a"), "b": principal("b", source="b")}
+    await running.put("a1", source="a")
+    await running.put("b1", source="b")
+    begin = {"since": to_text(T0_US)}
+    async with (
+        reading(running.app, PATH, begin) as everything,
+        reading(running.app, PATH, {**begin, "id.prefix": "a"}, {"authorization": "a"}) as own,
+    ):
+        assert await running.ids(everything, 2) == ["a1", "b1"]
+        assert await running.ids(own, 1) == ["a1"]
+        await running.put("a2", source="b")
+        await running.put("a3", source="a")
+        assert await running.ids(everything, 4) == ["a1", "b1", "a2", "a3"]
+        assert await running.ids(own, 2) == ["a1", "a3"]
+    cursor = everything.events[0].id
+    async with reading(running.app, PATH, {}, {"authorization": "b", "last-event-id": cursor}) as other:
+        assert await running.ids(other, 2) == ["b1", "a2"]
+
+
+async def test_one_stream_too_many_is_busy_and_who_hangs_up_makes_room(running: Running) -> None:
+    """The refusal says when to come again."""
+    async with reading(running.app, PATH) as one:
+        async with reading(running.app, PATH):
+            refused = await running.answer()
+            assert (refused.status, refused.headers["retry-after"]) == (429, "10")
+            assert msgspec.json.decode(refused.body)["code"] == "busy"
+        async with reading(running.app, PATH) as third:
+            await until(lambda: bool(third.body), running.clock)
+            assert (one.status, third.status) == (200, 200)
+
+
+async def test_a_stream_ends_whole_after_its_time(running: Running) -> None:
+    """The body is complete: the client comes again by itself."""
+    stream = await running.answer()
+    assert stream.named("end") == [{"reason": "time"}]
+    assert running.clock.elapsed_us() >= 60 * MICROSECONDS
+
+
+async def test_a_stop_ends_streams_at_once_and_lets_none_begin(running: Running) -> None:
+    """Without waiting for the grace: they would only have waited."""
+    async with reading(running.app, PATH) as stream:
+        await until(lambda: bool(stream.body), running.clock)
+        elapsed_us = running.clock.elapsed_us()
+        await running.reads.drain(8.0)
+        assert running.clock.elapsed_us() == elapsed_us
+        assert stream.is_whole
+        assert stream.named("end") == [{"reason": "stopping"}]
+    refused = await running.answer()
+    assert (refused.status, msgspec.json.decode(refused.body)["code"]) == (503, "unavailable")
+
+
+async def test_a_stop_does_not_wait_for_a_client_that_reads_nothing(running: Running) -> None:
+    """Longer than the grace."""
+    async with reading(running.app, PATH) as stream:
+        await until(lambda: bool(stream.body), running.clock)
+        stream.reads.clear()
+        await running.put("a")
+        await running.clock.advance(POLL_S)
+        ended = []
+
+        async def drain() -> None:
+            await running.reads.drain(8.0)
+            ended.append(True)
+
+        draining = asyncio.create_task(drain())
+        await running.clock.advance(7.9)
+        assert not ended
+        await running.clock.advance(0.1)
+        await draining
+    assert not stream.is_whole
+
+
+async def test_a_json_value_with_line_ends_stays_one_event(running: Running) -> None:
+    """The store keeps white space as it came, and a line end would end the event's data."""
+    row = running.store.appender(RECORDS).encode(default_record("a"), envelope("k"))
+    await running.store.put(RECORDS, [(running.clock.now_us(), row.replace(b'{"n":1}', b'{\n"n":\r1\r\n}'))])
+    async with reading(running.app, PATH, {"since": to_text(T0_US), "fields": "data"}) as stream:
+        await until(lambda: bool(stream.named("record")), running.clock)
+    assert stream.named("record") == [{"data": {"n": 1}}]
+
+
+async def test_the_document_describes_the_stream(running: Running) -> None:
+    """Parameters, the header, the media type with an example that a client can read, and the problems."""
+    answer = await running.answer("/schema/openapi.json")
+    operations = msgspec.json.decode(answer.body)["paths"][PATH]
+    assert {operation["operationId"] for operation in operations.values()} == {"tailRecords", "tailRecordsHead"}
+    operation = operations["get"]
+    named = [(parameter["in"], parameter["name"]) for parameter in operation["parameters"]]
+    assert named[: len(TAIL_PARAMETERS)] == [("query", name) for name in TAIL_PARAMETERS]
+    assert ("query", "source.in") in named
+    assert named[-1] == ("header", "Last-Event-ID")
+    assert {"200", "400", "429", "503"} <= set(operation["responses"])
+    content = operation["responses"]["200"]["content"][EVENTS]
+    assert content["schema"]["type"] == "string"
+    assert content["example"].startswith("retry: 2000\nid: ")
+    assert "event: record\nid: " in content["example"]
+    assert "60 seconds" in operation["description"]
