@@ -22,8 +22,12 @@ class StoreError(Exception):
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
-    """A store, by its two seams. `appenders` are by the table's name; `close` is awaited last."""
+    """A store, by its two seams. `appenders` are by the table's name; `close` is awaited last.
 
+    `name` is the same for all instances over the same data, and another one over other data.
+    """
+
+    name: str
     appenders: Mapping[str, Appender]
     runner: QueryRunner
     close: Callable[[], Awaitable[None]]
@@ -59,7 +63,12 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     async def close() -> None:
         store.close()
 
-    return Backend(appenders={table.name: store.appender(table) for table in tables}, runner=store, close=close)
+    return Backend(
+        name=f"embedded:{settings.data_path}",
+        appenders={table.name: store.appender(table) for table in tables},
+        runner=store,
+        close=close,
+    )
 
 
 def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
@@ -90,4 +99,5 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
         runner.close()
         access.close()
 
-    return Backend(appenders=appenders, runner=runner, close=close)
+    name = f"bigquery:{settings.bigquery_project}.{settings.bigquery_dataset}"
+    return Backend(name=name, appenders=appenders, runner=runner, close=close)

@@ -18,7 +18,7 @@ from app.backend import StoreError
 from app.clock import Clock
 from app.embedded_queries import Queries
 from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
-from app.query.instants import SECOND_US
+from app.query.instants import DAY_US, SECOND_US
 from app.query.runner import Answer, Query
 from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_insert, duckdb_type, quote
@@ -30,6 +30,7 @@ class EmbeddedStore:
 
     # Where rows lie dense, a longer slice sorts rows that the page never shows; and a query costs next to nothing.
     first_slice_us = 10 * SECOND_US
+    first_look_up_us = 7 * DAY_US  # a scan of one column, which costs hardly more than an hour's
     export_rows = 50_000
     poll_s = 0.25
     open_ttl_s = 1.0  # as long as nothing is stored: see `version`

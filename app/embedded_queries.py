@@ -69,7 +69,7 @@ class Queries:
         try:
             return await asyncio.wrap_future(work)
         except asyncio.CancelledError:
-            _interrupt(attempt, work, asyncio.get_running_loop())
+            _interrupt(attempt, work)
             raise
 
     def _rows(self, query: Query, attempt: "_Attempt") -> Answer:
@@ -149,11 +149,16 @@ class _Attempt:
                 raise StoreUnavailableError(str(error).partition("\n")[0]) from error
 
 
-def _interrupt(attempt: _Attempt, work: "Future[Any]", loop: asyncio.AbstractEventLoop) -> None:
-    """Interrupt `attempt` until `work` has ended: DuckDB forgets an interrupt that comes before the query begins."""
+def _interrupt(attempt: _Attempt, work: "Future[Any]") -> None:
+    """Interrupt `attempt` until `work` has ended: DuckDB forgets an interrupt that comes before the query begins.
+
+    By a timer of its own, since the loop may be waiting in `close` by then.
+    """
     if not work.done():
         attempt.give_up()
-        loop.call_later(_INTERRUPT_AGAIN_S, _interrupt, attempt, work, loop)
+        again = threading.Timer(_INTERRUPT_AGAIN_S, _interrupt, (attempt, work))
+        again.daemon = True
+        again.start()
 
 
 @contextmanager

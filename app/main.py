@@ -110,7 +110,7 @@ def create_app(
             records=table,
             rejects=rejects,
             runner=backend.runner,
-            cache=Cache(answers, clock, max_entry_bytes=settings.cache_max_bytes // 8),
+            cache=Cache(answers, clock, max_entry_bytes=settings.cache_max_bytes // 8, realm=backend.name),
             reads=reads,
         )
     app = Sluice(

@@ -14,6 +14,9 @@ from app.settings import Settings
 _log = logging.getLogger("sluice")
 _LOOK_AGAIN_S = 0.01
 _LINGER_S = 0.25  # requests that had arrived by then are answered (503) rather than cut off
+# The server waits for ever for clients that leave unread what was sent to them. With the grace and what else is waited
+# for, less than the 10 s that Cloud Run gives.
+_UNREAD_S = 0.5
 _BACKLOG = 4096  # pushes come in bursts of new connections
 # The server stops accepting at this many connections, idle ones too, so it must not be what limits the load: what
 # is worked on at once is limited by admission, which answers 429. Some files are for the store.
@@ -30,12 +33,21 @@ async def serve(app: Sluice, settings: Settings) -> None:
     Raises:
         ListenError: the address is taken, or not this machine's.
     """
+    async with app.lifespan():  # not the server's: it may be left waiting for its clients
+        refusal = await _serve(app, settings)
+    if refusal is not None:
+        raise refusal
+    _log.info("stopped")
+
+
+async def _serve(app: Sluice, settings: Settings) -> ListenError | None:
+    """Serve until told to stop; return why that could not begin."""
     address = f"http://{settings.host}:{settings.port}"
     server = Server(
         app,
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.ASGINL,
         backlog=_BACKLOG,
         backpressure=_max_connections(),
         websockets=False,
@@ -57,13 +69,16 @@ async def serve(app: Sluice, settings: Settings) -> None:
         server.stop()
     stop.cancel()
     try:
-        await serving
+        async with asyncio.timeout(_UNREAD_S if listened else None):
+            await serving
+    except TimeoutError:
+        _log.warning("connections are left open whose clients read nothing any more")
     except RuntimeError as error:
         if listened:
             raise
         reason = str(error).partition("\n")[0]  # the server appends a trace of its own
-        raise ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST") from None
-    _log.info("stopped")
+        return ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST")
+    return None
 
 
 def _max_connections() -> int:

@@ -74,6 +74,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bigquery_max_connections: Annotated[
         Count, Meta(le=100, description="Connections for appends to one table; more are opened only under load.")
     ] = 4
+    poll_s: Annotated[
+        Seconds,
+        Meta(
+            description="How often readers that wait for new records look for them (BigQuery, where each look bills at "
+            "least 10 MB; the embedded store is looked at four times a second)."
+        ),
+    ] = 5.0
     query_timeout_s: Annotated[Seconds, Meta(description="A query that takes longer is given up (BigQuery).")] = 30.0
     query_max_bytes_billed: Annotated[
         Count, Meta(description="A query that would read more is refused before it costs anything (BigQuery).")

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import duckdb
 
 from bench.api_exports import measure_ceilings, measure_exports, pages_meanwhile
 from bench.api_pages import REVALIDATED, measure_pages
-from bench.api_rows import build_rows
+from bench.api_rows import Rows, build_rows
 from bench.constant import Constant
 from bench.keep_alive import KeepAlive, percentiles
 from bench.machine import machine
@@ -32,6 +33,10 @@ RESULTS = ROOT / "bench" / "results" / "api.json"
 PARTS = ("pages", "exports", "beside")
 SHARES = (0.01, 0.1, 1.0)
 """Of the rows: 10,000, 100,000 and a million."""
+_SCAN = (
+    "SELECT * FROM records WHERE ingest_time >= make_timestamp($since_us::BIGINT) "
+    "AND ingest_time < make_timestamp($until_us::BIGINT) LIMIT 100"
+)
 
 
 def measure(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
@@ -45,6 +50,7 @@ def measure(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
         with service(path) as served, KeepAlive(served) as client:
             found["pages"] = measure_pages(client, rows, options.pages)
         found["page_ceilings"] = page_ceilings(found["pages"], options.pages, directory)
+        found["page_scan"] = page_scan(copy, rows, options.pages)
     if "exports" in parts:
         with service(path) as served:  # a fresh one: its memory is the exports'
             found["exports"] = measure_exports(served, rows, SHARES, options.rounds)
@@ -67,16 +73,33 @@ def page_ceilings(pages: dict[str, Any], count: int, directory: Path) -> dict[st
     return found
 
 
+def page_scan(copy: Path, rows: Rows, count: int) -> dict[str, Any]:
+    """Measure what a page's rows cost in the store alone: those of a known time, in any order, as objects."""
+    took_ms = []
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        for number in range(count + 20):
+            since_us = rows.start_us + (number * 7_919 % (rows.count - 100)) * rows.gap_us
+            values = {"since_us": since_us, "until_us": since_us + 100 * rows.gap_us}
+            begun_s = time.perf_counter()
+            connection.execute(_SCAN, values).fetchall()
+            took_ms.append((time.perf_counter() - begun_s) * 1_000)
+    return percentiles(took_ms[20:])
+
+
 def show(found: dict[str, Any]) -> None:
     """Print what was found."""
     for name, one in found.get("pages", {}).items():
         bare = found["page_ceilings"][name]
         store = f"  store {one['store_p50_ms']:6.1f}" if "store_p50_ms" in one else " " * 14
         print(f"{name:52} p50 {one['p50_ms']:7.2f}  p95 {one['p95_ms']:7.2f} ms{store}  bare p50 {bare['p50_ms']:.2f}")
+    if "page_scan" in found:
+        print(f"ceiling: 100 rows of a known time, in the store alone: p50 {found['page_scan']['p50_ms']:.2f} ms")
     for form, sizes in found.get("exports", {}).items():
         for size, one in sizes.items():
             rate, growth = f"{one['rows_per_s']:9,} rows/s {one['mib_per_s']:7.1f} MiB/s", one["growth_mib"]
-            print(f"export {form:7} {size:15} {rate}  memory at most +{growth:.0f} MiB, then +{one['kept_mib']:.0f}")
+            print(
+                f"export {form:7} {size:15} {rate}  memory {growth:+.0f} MiB, second half {one['second_half_mib']:+.0f}"
+            )
     for name, one in found.get("export_ceilings", {}).items():
         print(f"ceiling {name:30} {one['rows_per_s']:9,} rows/s")
     for form, one in found.get("pages_beside_an_export", {}).items():

@@ -73,6 +73,7 @@ def _export_summary(runs: list[dict[str, Any]], expected: int) -> dict[str, Any]
         "bytes": median["bytes"],
         "peak_mib": max(run["peak_mib"] for run in runs),
         "growth_mib": round(max(run["peak_mib"] - run["before_mib"] for run in runs), 1),
+        "second_half_mib": round(max(run["second_half_mib"] for run in runs), 1),
         "kept_mib": round(max(run["after_mib"] - run["before_mib"] for run in runs), 1),
         "service_cores": median["cores"],
     }
@@ -97,16 +98,17 @@ def measure_ceilings(copy: Path, rows: Rows, exports: dict[str, Any], directory:
 def pages_meanwhile(served: Served, rows: Rows, count: int) -> dict[str, Any]:
     """Measure pages of 100 while an export of everything runs, one after the other; per format."""
     found = {}
-    for form in FORMATS:
-        places = Places(rows, seed=count)
+    for seed, form in enumerate(FORMATS):
+        places = Places(rows, seed)
         with (
             _exporting(Order(served=served, target=export_target(rows, 1.0, form), format=form)),
             KeepAlive(served) as client,
         ):
             time.sleep(_SETTLE_S)
             got = [client.get(page(**places.window(DAY_US), limit=100)) for _ in range(count)]
-        if any(answer.status != 200 for answer in got):
-            raise SystemExit(f"a page was answered {[answer.status for answer in got]} beside an export")
+        answers = {(answer.status, answer.headers.get("sluice-cache")) for answer in got}
+        if answers != {(200, "miss")}:
+            raise SystemExit(f"pages beside an export were answered {answers}")
         found[form] = percentiles([answer.took_ms for answer in got])
     return found
 

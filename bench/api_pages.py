@@ -44,7 +44,7 @@ class Places:
 
     def record_id(self) -> str:
         """Return an id that is there."""
-        return f"order-{self._random.randrange(self._rows.ids)}"
+        return self._rows.id_of(self._random.randrange(self._rows.count))
 
     def source(self) -> str:
         """Return one of the sources that a fifth of the records have."""

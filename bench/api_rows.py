@@ -48,8 +48,13 @@ class Rows(msgspec.Struct, frozen=True):
 
     @property
     def ids(self) -> int:
-        """How many records there are, in five versions each: `order-0`, `order-1` and so on."""
+        """How many ids there may be: each has five versions, but for those of the rows that are copies."""
         return self.count // 5
+
+    def id_of(self, number: int) -> str:
+        """Return the id of the row of this number: as `_FILL` makes it."""
+        original = number - 60 if number % 1_000 == 999 else number
+        return f"order-{original * 7_919 % self.ids}"
 
     @property
     def gap_us(self) -> int:

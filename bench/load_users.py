@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import gevent  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -59,17 +60,15 @@ class Reader(locust.FastHttpUser):  # type: ignore[misc,unused-ignore]
     """What all kinds have in common."""
 
     abstract = True
+    act: Callable[[], None]
+    """Asks once, as a client of this kind does."""
     order: ClassVar[dict[str, Any]]
     seen: ClassVar[Seen]
 
     @locust.task  # type: ignore[untyped-decorator,unused-ignore]
     def do(self) -> None:
-        """Do what a client of this kind does: again and again."""
+        """Ask; Locust calls this again and again."""
         self.act()
-
-    def act(self) -> None:
-        """Ask once."""
-        raise NotImplementedError
 
     def ask(self, kind: str, target: str, **headers: str) -> Any:
         """Ask for `target`, note the answer, and wait until the next request is due."""

@@ -23,15 +23,22 @@ def pages(found: _Found) -> list[str]:
         store = f"{one['store_p50_ms']:.1f}" if "store_p50_ms" in one else "not asked"
         bare = found["page_ceilings"][name]["p50_ms"]
         lines.append(_row(name, *_times(one), store, f"{bare:.2f}"))
+    lines.append(_row("ceiling: 100 rows of a known time, in the store alone", *_times(found["page_scan"]), "", ""))
     return lines
 
 
 def exports(found: _Found) -> list[str]:
     """Return the rates of exports, and what memory they took."""
-    lines = _head("export", "rows", "rows/s", "MiB/s", "first byte, ms", "memory, at most", "of that new", "kept")
+    lines = _head(
+        "export", "rows", "rows/s", "MiB/s", "first byte, ms", "memory, at most", "of that new", "second half"
+    )
     for form, sizes in found["exports"].items():
         for one in sizes.values():
-            memory = (f"{one['peak_mib']:.0f} MiB", f"{one['growth_mib']:+.0f} MiB", f"{one['kept_mib']:+.0f} MiB")
+            memory = (
+                f"{one['peak_mib']:.0f} MiB",
+                f"{one['growth_mib']:+.0f} MiB",
+                f"{one['second_half_mib']:+.0f} MiB",
+            )
             rate = (f"{one['rows_per_s']:,}", f"{one['mib_per_s']:.0f}", f"{one['first_byte_ms']:.0f}")
             lines.append(_row(form, f"{one['rows']:,}", *rate, *memory))
     for name, one in found["export_ceilings"].items():
@@ -78,7 +85,10 @@ def measured_on(found: _Found) -> list[str]:
     text = (
         f"{machine['cpus']} processors ({machine['machine']}), Python {machine['python']}, DuckDB {machine['duckdb']}"
     )
-    return [f"Measured on {text}, over {found['rows']:,} rows."]
+    return [
+        f"Measured on {text}, over {found['rows']:,} rows. The machine's load average was {machine['load_average'][0]} "
+        "beforehand: where that is not near 0, others shared it, and the times say more of them than of the service."
+    ]
 
 
 TABLES: dict[str, tuple[str, Callable[[_Found], list[str]]]] = {

@@ -58,14 +58,20 @@ class _Flight:
         task.add_done_callback(_retrieve)
 
 
+def digest_of(realm: str, key: str) -> str:
+    """Return what a store knows an answer by: nothing of the request can be read from it."""
+    return hashlib.sha256(repr((realm, key)).encode()).hexdigest()
+
+
 class Cache:
     """Brings equal requests together, in this process while under way and through `store` for some time after.
 
-    A store that fails or is slow is done without. Entries above `max_entry_bytes`, as kept, are not kept.
+    A store that fails or is slow is done without. Entries above `max_entry_bytes`, as kept, are not kept. `realm` names
+    the data that answers are about: a store may be shared with instances that serve other data.
     """
 
-    def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int) -> None:
-        self._store, self._clock, self._max_entry_bytes = store, clock, max_entry_bytes
+    def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int, realm: str = "") -> None:
+        self._store, self._clock, self._max_entry_bytes, self._realm = store, clock, max_entry_bytes, realm
         self._flights: dict[str, _Flight] = {}
         self._avoid_store_until_us = self._silent_until_us = clock.elapsed_us()
 
@@ -82,7 +88,7 @@ class Cache:
         Raises:
             Exception: what `make` raised, and each caller an exception of its own; nothing is kept.
         """
-        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = digest_of(self._realm, key)
         flight = self._flights.get(digest)
         joins = flight is not None
         if flight is None:

@@ -13,7 +13,7 @@ import msgspec
 from app.errors import ProblemError
 from app.query.instants import MAX_US, MIN_US
 
-_VERSION = 1
+_VERSION = 2
 _MAX_TEXT_LENGTH = 4096
 _CHECKSUM_BYTES = 4
 
@@ -30,7 +30,8 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
     The window is [since_us, until_us); without `until_us` it reaches as far as the table is settled, which is
     what a resume cursor is. `after` is the last row that was read, None before the first. `fingerprint` stands
-    for the filters: the same cursor under others would skip rows.
+    for the filters: the same cursor under others would skip rows. `settled`, in a cursor within a window, is how far
+    the pages before it were settled: another instance's clock may be behind the one that said so.
     """
 
     table: str
@@ -39,6 +40,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     until_us: int | None
     after: Position | None
     fingerprint: str = ""
+    settled: Position | None = None
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -51,6 +53,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     until_us: int | None
     after: Position | None
     fingerprint: str
+    settled: Position | None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -67,6 +70,7 @@ def encode_cursor(cursor: Cursor) -> str:
         cursor.until_us,
         cursor.after,
         cursor.fingerprint,
+        cursor.settled,
     )
     payload = _encoder.encode(wire)
     return urlsafe_b64encode(_checksum(payload) + payload).rstrip(b"=").decode()
@@ -92,6 +96,7 @@ def decode_cursor(text: str, *, table: str, fingerprint: str = "") -> Cursor:
         until_us=wire.until_us,
         after=wire.after,
         fingerprint=wire.fingerprint,
+        settled=wire.settled,
     )
 
 

@@ -8,8 +8,9 @@ import msgspec
 
 from app.query.budget import Budget
 from app.query.cursor import Position
+from app.query.density import Density
 from app.query.instants import SECOND_US, clamp
-from app.query.params.filters import Condition
+from app.query.params.filters import Condition, fingerprint
 from app.query.params.page import Window
 from app.query.retrieval import View
 from app.query.runner import (
@@ -41,12 +42,13 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Feed:
-    """Reads one table. It keeps nothing between requests."""
+    """Reads one table. Between requests it keeps only how dense the rows lie, which saves queries."""
 
     def __init__(self, runner: QueryRunner, table: Table, *, lookback_s: float) -> None:
         self.runner, self.table = runner, table
         self._lookback_us = round(lookback_s * SECOND_US)
         self._names = [column.name for column in table.columns]
+        self._density = Density()
 
     def horizon_us(self) -> int:
         """Return the settled horizon: nothing stamped earlier will still appear."""
@@ -61,11 +63,23 @@ class Feed:
         Raises:
             QueryError: the store gave no answer, not even to the first query.
         """
-        ahead = walk.ahead
-        planned = feed_slices(
-            ahead.since_us, ahead.until_us, descending=walk.descending, first_us=self.runner.first_slice_us
+        planned = self._slices(walk, view, limit)
+        reading = await self._read(walk, planned, _Search(walk, view, limit + 1), budget)  # one more: are there more?
+        stopped_at, ahead = reading.stopped_at, walk.ahead
+        edge_us = (
+            (ahead.since_us if walk.descending else ahead.until_us) if stopped_at is None else stopped_at.ingest_us
         )
-        search = _Search(walk, view, limit + 1)  # one more, to know whether there are more
+        covered_us = ahead.until_us - edge_us if walk.descending else edge_us - ahead.since_us
+        if covered_us > 0:
+            self._density.note(fingerprint(view.conditions), covered_us, len(reading.rows))
+        return reading
+
+    def _slices(self, walk: Walk, view: View, limit: int) -> Iterator[Slice]:
+        shortest_us, ahead = self.runner.first_slice_us, walk.ahead
+        first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, shortest_us)
+        return feed_slices(ahead.since_us, ahead.until_us, descending=walk.descending, first_us=first_us)
+
+    async def _read(self, walk: Walk, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
         waiting = deque[Slice]()  # what is left of a slice that was not read at once
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
@@ -99,7 +113,7 @@ class Feed:
         """
         sql = look_up_sql(self.table, self.table.id.name if self.table.id else "", view.conditions)
         rows: list[Row] = []
-        for part in look_up_slices(window.since_us, window.until_us):
+        for part in look_up_slices(window.since_us, window.until_us, first_us=self.runner.first_look_up_us):
             parameters = self.bounds(part) | condition_parameters(view.conditions)
             parameters |= {"id": record_id, "row_limit": limit - len(rows)}
             try:
@@ -137,9 +151,7 @@ class Feed:
 
     def explained(self, walk: Walk, view: View, limit: int) -> tuple[Query, list[Slice]]:
         """Return the first query of a page, and the slices that would be read until it is full."""
-        ahead = walk.ahead
-        first_us = self.runner.first_slice_us
-        slices = [*feed_slices(ahead.since_us, ahead.until_us, descending=walk.descending, first_us=first_us)]
+        slices, ahead = [*self._slices(walk, view, limit)], walk.ahead
         part = slices[0] if slices else Slice(ahead.since_us, ahead.until_us)
         return self._page_query(_Search(walk, view, limit + 1), part, None), slices
 

@@ -94,7 +94,7 @@ class Pages:
         is_closed = stopped_at is None and (walk.is_fixed or walk.window.until_us < now.horizon_us)
         return Page(
             rows=reading.rows,
-            next_cursor=None if stopped_at is None else walk.next_cursor(stopped_at),
+            next_cursor=None if stopped_at is None else walk.next_cursor(stopped_at, now.horizon_us),
             resume_cursor=walk.resume_cursor(stopped_at, now.horizon_us),
             window=walk.window,
             poll_after_s=0 if stopped_at is not None or is_closed else math.ceil(self.feed.runner.poll_s),

@@ -86,16 +86,18 @@ class QueryRunner(Protocol):
     A row is a dict by column name: bool, int, float, Decimal, str, bytes, date, time, aware datetime in UTC,
     msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL.
 
-    first_slice_us  the stretch of time that is worth a query of its own: where a query is cheap, a short one
-    export_rows     how many rows one query of an export may give, so that memory stays flat; None: any number
-    poll_s          how often it is worth while to look for new rows
-    open_ttl_s      for how long the answer about a window that is still open may be served again
+    first_slice_us    the stretch of time that is worth a query of its own: where a query is cheap, a short one
+    first_look_up_us  the same for a look-up by id, for which much time may be read at little cost
+    export_rows       how many rows one query of an export may give, so that memory stays flat; None: any number
+    poll_s            how often it is worth while to look for new rows
+    open_ttl_s        for how long the answer about a window that is still open may be served again
 
     `rows` and `arrow` raise a QueryError; cancelling `rows`, or closing what `arrow` returned, gives the query up
     in the store too. Anything else they raise is a defect of the query's text.
     """
 
     first_slice_us: int
+    first_look_up_us: int
     poll_s: float
     open_ttl_s: float
 

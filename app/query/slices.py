@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from app.query.instants import DAY_US, HOUR_US
+from app.query.instants import DAY_US
 
 _GROWTH = 6
 
@@ -44,13 +44,12 @@ def cut(part: Slice, *, descending: bool, shortest_us: int) -> list[Slice]:
     return [*_slices(part.from_us, part.to_us, descending=descending, first_us=piece_us, longest_us=piece_us)]
 
 
-def look_up_slices(since_us: int, until_us: int) -> Iterator[Slice]:
+def look_up_slices(since_us: int, until_us: int, *, first_us: int) -> Iterator[Slice]:
     """Yield the slices of a search for one id, newest first.
 
-    The id is what the table is clustered by, so a long slice costs little: they begin at an hour and grow without
-    a limit.
+    They begin at `first_us` (`QueryRunner.first_look_up_us`) and grow without a limit.
     """
-    return _slices(since_us, until_us, descending=True, first_us=HOUR_US, longest_us=None)
+    return _slices(since_us, until_us, descending=True, first_us=first_us, longest_us=None)
 
 
 def _slices(

@@ -23,6 +23,10 @@ _STALL_S = 60.0
 _log = logging.getLogger("sluice.query")
 
 
+class _StalledError(Exception):
+    pass
+
+
 class StreamedResponse(Response[bytes]):
     """Sends `first`, then `rest`; without a body to a HEAD. It ends when its client goes, or the service stops."""
 
@@ -87,7 +91,7 @@ class _Sending:
                 await self._send(piece, send)
         except QueryError as error:
             _log.warning("%s broke off after %d bytes: %s", path, self._sent_bytes, error)
-        except TimeoutError:
+        except _StalledError:
             told = "%s was broken off after %d bytes: its client had read nothing for %g s"
             _log.warning(told, path, self._sent_bytes, self._stall_s)
         except Exception as error:  # a defect; its text may hold SQL from the second line on
@@ -99,6 +103,9 @@ class _Sending:
     async def _send(self, piece: bytes, send: Send) -> None:
         for start in range(0, len(piece), _SENT_BYTES):
             part = piece[start : start + _SENT_BYTES]
-            async with asyncio.timeout(self._stall_s):
-                await send({"type": "http.response.body", "body": part, "more_body": True})
+            try:
+                async with asyncio.timeout(self._stall_s):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            except TimeoutError:
+                raise _StalledError from None
             self._sent_bytes += len(part)

@@ -18,7 +18,8 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     """A way through a window of `table`, and how far it was gone.
 
     `follows` says that it goes on where a `resume_cursor` ended: then `after` is settled, whatever this instance's
-    clock says. `is_fixed`: the same request will always mean the same window.
+    clock says. `is_fixed`: the same request will always mean the same window. `settled` is how far all
+    that was read on the way here was final, by whichever instance's clock.
     """
 
     table: str
@@ -28,6 +29,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     follows: bool = False
     is_fixed: bool = False
+    settled: Position | None = None
 
     @property
     def ahead(self) -> Window:
@@ -39,29 +41,45 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
             return Window(window.since_us, after.ingest_us + 1)
         return Window(after.ingest_us, window.until_us)
 
-    def next_cursor(self, stopped_at: Position) -> str:
+    def next_cursor(self, stopped_at: Position, horizon_us: int) -> str:
         """Return the cursor that reads the window on from `stopped_at`."""
-        window = self.window
-        return self._cursor(window.since_us, window.until_us, stopped_at, descending=self.descending)
+        since_us, until_us = msgspec.structs.astuple(self.window)
+        settled = self._settled(horizon_us)
+        return self._cursor(since_us, until_us, stopped_at, descending=self.descending, settled=settled)
 
     def resume_cursor(self, stopped_at: Position | None, horizon_us: int) -> str:
         """Return the cursor behind `stopped_at`, or behind the whole window when it was read (or read backwards).
 
-        It never passes the horizon: beyond it, rows may still come before those that are there.
+        It never passes what is settled: beyond it, rows may still come before those that are there.
         """
-        begin, end = self._begin(), Position(self.window.until_us, "")
+        end = Position(self.window.until_us, "")
+        if self.after is not None:  # by this instance's clock, the window may end before it
+            end = max(end, self.after)
         reached = stopped_at if stopped_at is not None and not self.descending else end
-        settled = max(begin, min(reached, Position(horizon_us, "")))
-        after = settled if settled.delivery_key else None
-        return self._cursor(settled.ingest_us, None, after, descending=False)
+        place = min(reached, self._settled(horizon_us))
+        return self._cursor(place.ingest_us, None, place if place.delivery_key else None, descending=False)
 
-    def _begin(self) -> Position:
-        """Return what a resume cursor never falls behind: where this way began, as far as that was settled."""
-        if self.follows and self.after is not None:
-            return self.after
-        return Position(self.window.since_us, "")
+    def _settled(self, horizon_us: int) -> Position:
+        """Return how far all is final that was read on this way so far.
 
-    def _cursor(self, since_us: int, until_us: int | None, after: Position | None, *, descending: bool) -> str:
+        What an earlier page knew to be final stays so, though this instance's clock may be behind. A page that read
+        beyond it (freshness=latest) may have missed rows which have come since: there it stays.
+        """
+        begin = Position(self.window.since_us, "")
+        known = self.settled or (self.after if self.follows and self.after else begin)
+        end = Position(self.window.until_us, "")
+        has_read_beyond = self.settled is not None and (end if self.descending else self.after or begin) > known
+        return known if has_read_beyond else max(known, Position(min(horizon_us, self.window.until_us), ""))
+
+    def _cursor(
+        self,
+        since_us: int,
+        until_us: int | None,
+        after: Position | None,
+        *,
+        descending: bool,
+        settled: Position | None = None,
+    ) -> str:
         return encode_cursor(
             Cursor(
                 table=self.table,
@@ -70,6 +88,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
                 until_us=until_us,
                 after=after,
                 fingerprint=self.fingerprint,
+                settled=settled,
             )
         )
 
@@ -109,6 +128,7 @@ def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int
         after=cursor.after,
         fingerprint=mark,
         follows=cursor.until_us is None,
+        settled=cursor.settled,
         is_fixed=cursor.until_us is not None and until_us <= now.horizon_us,
     )
 

@@ -37,6 +37,7 @@ def service(folder: Path) -> Iterator[tuple[str, Path]]:
             "API_AUDIENCE": tokens.AUDIENCE,
             "TOKEN_ISSUER": tokens.ISSUER,
             "TOKEN_KEYS_URL": keys_url,
+            "TAIL_MAX_S": "0.2",
         }
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
         environment |= {f"SLUICE_{name}": value for name, value in settings.items()}

@@ -75,27 +75,26 @@ def _ids(test: Callable[[Every], bool]) -> list[str]:
 
 
 _COMPARISONS = [
-    (path, operator, text)
+    (path, operator)
     for path, field in FIELDS.items()
     if path in _TEXTS
     for operator in field.operators
     if operator in _ORDERED
-    for text in _TEXTS[path]
-    if operator != "prefix" or text
 ]
 
 
-@pytest.mark.parametrize(("path", "operator", "text"), _COMPARISONS)
-def test_a_comparison_keeps_what_the_model_keeps(every: Service, path: str, operator: str, text: str) -> None:
+@pytest.mark.parametrize(("path", "operator"), _COMPARISONS)
+def test_a_comparison_keeps_what_the_model_keeps(every: Service, path: str, operator: str) -> None:
     """Of the values' own type, to the last digit; a record without a value meets none."""
-    wanted = _READ.get(path, str)(text)
-    name = path if operator == "eq" else f"{path}.{operator}"
+    texts = [text for text in _TEXTS[path] if operator != "prefix" or text]
+    for text in texts if every.engine.name == "embedded" else texts[-1:]:  # a query takes a fifth of a second there
+        wanted = _READ.get(path, str)(text)
 
-    def meets(record: Every) -> bool:
-        value = _value(record, path)
-        return value is not None and _ORDERED[operator](value, wanted)
+        def meets(record: Every, wanted: Any = wanted) -> bool:
+            value = _value(record, path)
+            return value is not None and _ORDERED[operator](value, wanted)
 
-    assert _found(every, **{name: text}) == _ids(meets)
+        assert _found(every, **{path if operator == "eq" else f"{path}.{operator}": text}) == _ids(meets)
 
 
 @pytest.mark.parametrize("path", _TEXTS)
@@ -145,6 +144,7 @@ def test_in_keeps_any_of_several_values(every: Service, path: str) -> None:
         ("tree", "text", ["empty"]),
         ("tree.prefix", "te", ["empty"]),
         ("tree.isnull", "true", ["nothing"]),
+        ("text.in", "", ["empty"]),
         ("key.prefix", "3F2504", ["low", "middle"]),
         ("key.prefix", "3f2504e0-4", ["low"]),
     ],

@@ -10,7 +10,8 @@ class Watched:
 
     def __init__(self, inner: QueryRunner) -> None:
         self._inner, self.queries = inner, list[Query]()
-        self.first_slice_us, self.poll_s, self.open_ttl_s = inner.first_slice_us, inner.poll_s, inner.open_ttl_s
+        self.first_slice_us, self.first_look_up_us = inner.first_slice_us, inner.first_look_up_us
+        self.poll_s, self.open_ttl_s = inner.poll_s, inner.open_ttl_s
 
     @property
     def export_rows(self) -> int | None:

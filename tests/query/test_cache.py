@@ -1,7 +1,6 @@
 """Answers that are kept for a while, and stores that cannot be relied upon."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +12,7 @@ import pytest
 from litestar.stores.memory import MemoryStore
 
 from app.clock import FakeClock
-from app.query.cache import _ENTRY, COOL_DOWN_S, LOG_EVERY_S, Cache, CachedAnswer, _Entry
+from app.query.cache import _ENTRY, COOL_DOWN_S, LOG_EVERY_S, Cache, CachedAnswer, _Entry, digest_of
 
 ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"', "Link": "</é>"}, b"\x00{}")
 
@@ -104,7 +103,7 @@ async def test_equal_requests_share_what_was_kept(rig: Rig) -> None:
 async def test_a_store_sees_no_keys(rig: Rig) -> None:
     """They name tables, filters and principals: what it gets is a hash."""
     await rig.state("since=now&source=secret")
-    digest = hashlib.sha256(b"since=now&source=secret").hexdigest()
+    digest = digest_of("", "since=now&source=secret")
     assert rig.store.asked == [("get", digest), ("set", digest, 1)]
     assert b"secret" not in (await rig.store.get(digest) or b"")
 
@@ -117,7 +116,7 @@ async def test_a_key_may_be_any_text(rig: Rig) -> None:
 
 async def test_a_large_answer_is_not_kept(rig: Rig) -> None:
     """The limit is on the entry as it is kept, exactly."""
-    digest = hashlib.sha256(b"key").hexdigest()
+    digest = digest_of("", "key")
     entry = _Entry(digest, rig.clock.now_us(), CachedAnswer(200, "text/csv", {}, b"." * 500))
     room = 1_000 - len(msgspec.msgpack.encode(entry))
     for size, state in ((500 + room + 1, "miss"), (500 + room, "hit")):
@@ -149,7 +148,7 @@ def not_unicode(raw: bytes) -> bytes:
 def of_another_key(raw: bytes) -> bytes:
     """Return another caller's answer, as a mixed-up connection might."""
     entry = _ENTRY.decode(raw)
-    return msgspec.msgpack.encode(msgspec.structs.replace(entry, digest=hashlib.sha256(b"other").hexdigest()))
+    return msgspec.msgpack.encode(msgspec.structs.replace(entry, digest=digest_of("", "other")))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def of_another_key(raw: bytes) -> bytes:
 async def test_an_entry_that_is_not_right_is_ignored(rig: Rig, change: Callable[[bytes], bytes]) -> None:
     """And replaced; the store goes on being used."""
     await rig.state()
-    digest = hashlib.sha256(b"key").hexdigest()
+    digest = digest_of("", "key")
     raw = await rig.store.get(digest)
     assert raw is not None
     assert change(raw) != raw

@@ -2,16 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from litestar import Request
 
+from app.clock import FakeClock
+from app.errors import ProblemError
 from app.query.instants import to_text
+from app.query.reads import Reads
 from app.query.runner import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
+from app.query.streaming import StreamedResponse
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
+from tests.process import serving
 from tests.query.export_server import Exporting, ScriptedRunner, exporting
 
 SINCE = to_text(T0_US)
@@ -171,3 +179,79 @@ async def test_a_stopping_service_ends_its_exports() -> None:
         assert b"\r\n0\r\n\r\n" not in rest
         one.close()
         other.close()
+
+
+async def test_a_client_that_reads_nothing_at_all_loses_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    """One that does not take the next piece within a minute is not waited for: others want to export."""
+    closed = asyncio.Event()
+
+    async def rest() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"more"
+        finally:
+            closed.set()
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message.get("body") == b"more":
+            await asyncio.Event().wait()
+
+    pieces = rest()
+    reads = Reads(FakeClock())
+    response = StreamedResponse(reads, {"X": "y"}, "text/plain", (await anext(pieces), pieces), stall_s=0.01)
+    with caplog.at_level(logging.WARNING):
+        await response.to_asgi_response(None, staying())(staying().scope, staying().receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert closed.is_set()
+    assert "had read nothing" in caplog.text
+
+
+async def test_a_service_that_has_stopped_begins_no_answer() -> None:
+    """Between the first piece, which was made, and its being sent."""
+    closed = asyncio.Event()
+
+    async def rest() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"first"
+            yield b"second"
+        finally:
+            closed.set()
+
+    pieces = rest()
+    reads = Reads(FakeClock())
+    response = StreamedResponse(reads, {}, "text/plain", (await anext(pieces), pieces)).to_asgi_response(
+        None, staying()
+    )
+    await reads.drain(8.0)
+    with pytest.raises(ProblemError, match="shutting down"):
+        await response(staying().scope, staying().receive, asyncio.Event().wait)  # type: ignore[arg-type] # never called
+    assert closed.is_set()
+
+
+def staying() -> Request[Any, Any, Any]:
+    """Return a request whose client stays."""
+
+    async def receive() -> Any:
+        return await asyncio.get_running_loop().create_future()
+
+    scope: Any = {"type": "http", "method": "GET", "headers": [], "path": "/v1/records", "query_string": b""}
+    return Request(scope, receive)
+
+
+async def test_the_process_breaks_an_export_off_that_outlasts_its_grace(tmp_path: Path) -> None:
+    """The client sees that it is incomplete, and the process ends as it should."""
+    async with serving(tmp_path / "sluice.duckdb", shutdown_grace_s="0.01") as (service, client):
+        for number in range(30):
+            record = {"id": f"id{number}", "timestamp": "2026-01-01T00:00:00Z", "data": "x" * 1_000_000}
+            assert (await client.post("/v1/records", json=record)).status_code == 201
+        whole = await client.get("/v1/records", params={"limit": "all", "end": "true"})
+        assert whole.content.count(b"\n") == 31
+        async with client.stream("GET", "/v1/records", params={"limit": "all"}) as answer:
+            ending = asyncio.create_task(service.terminate())
+            await service.line_with("stopping")
+            with pytest.raises(httpx.RemoteProtocolError):
+                await answer.aread()
+        assert await ending == 0

@@ -40,7 +40,7 @@ def test_slices_of_the_feed_cover_the_window(window: tuple[int, int], *, descend
 @given(window=_windows())
 def test_slices_of_a_look_up_cover_the_window(window: tuple[int, int]) -> None:
     """They run backwards over the whole window."""
-    _check_cover(look_up_slices(*window), *window, descending=True)
+    _check_cover(look_up_slices(*window, first_us=HOUR_US), *window, descending=True)
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -75,6 +75,6 @@ def test_pieces_are_no_shorter_than_is_worth_a_query(edges_h: list[tuple[int, in
 
 def test_a_look_up_over_the_whole_retention_takes_few_slices() -> None:
     """By id they grow without a limit, so that 400 days are seven queries."""
-    slices = list(look_up_slices(0, 400 * DAY_US))
+    slices = list(look_up_slices(0, 400 * DAY_US, first_us=HOUR_US))
     assert slices[0] == Slice(400 * DAY_US - HOUR_US, 400 * DAY_US)
     assert len(slices) == 7

@@ -8,7 +8,7 @@ import pytest
 from app.query.cursor import Position
 from app.query.params.filters import Condition, parse_filters
 from app.query.tail.reading import Reader
-from app.settings import Settings
+from app.settings import MIB, Settings
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
@@ -144,7 +144,7 @@ async def test_a_slow_subscriber_takes_no_memory_and_loses_nothing() -> None:
             stage.sheet.put(10 + number)
             await stage.turn(POLL_S)
         (poller,) = stage.hub._pollers.values()
-        assert sum(len(batch.rows) for batch in poller.recent._batches) <= 8
+        assert sum(len(batch.rows) for batch in poller.recent._batches) <= 4
         everything = [f"k{number}" for number in range(30)]
         assert quick.keys == everything
         assert slow.keys == []
@@ -188,3 +188,19 @@ async def test_a_place_before_which_this_instance_is_not_settled_stays(begins: P
     await stage.turn(POLL_S)
     assert listener.keys == ["k1"]
     await listener.hang_up()
+
+
+async def test_a_record_that_is_larger_than_what_is_kept_is_shared_all_the_same() -> None:
+    """The newest batch is always there: not everybody has to fetch it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.query.tail_stage.ROW_BYTES", 5 * MIB)
+        stage = Stage()
+        listeners = [stage.listen() for _ in range(3)]
+        await stage.turn()
+        stage.sheet.asked.clear()
+        stage.sheet.put(10)
+        await stage.turn(POLL_S)
+        assert [listener.keys for listener in listeners] == [["k0"]] * 3
+        assert len(stage.sheet.asked) == 1
+        for listener in listeners:
+            await listener.hang_up()

@@ -1,16 +1,20 @@
 """When a tail says that there is nothing, when it ends, and what comes of a store that fails."""
 
+import asyncio
 import logging
+from typing import Any
 
 import pytest
 
+from app.clock import FakeClock
 from app.errors import ProblemError
 from app.query.cursor import Position
+from app.query.reads import Reads
 from app.query.runner import StoreBusyError, StoreUnavailableError
 from app.query.tail.reading import PATIENCE_S
 from app.query.tail.subscriber import PING_S
 from tests.contract.stores import T0_US
-from tests.query.tail_stage import BEGIN, Stage, place_of
+from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 from tests.query.test_tail import at
 
 
@@ -173,3 +177,48 @@ async def test_one_more_than_there_may_be_is_refused() -> None:
     for listener in (other, third):
         await listener.hang_up()
     assert not stage.hub._pollers
+
+
+async def test_what_was_found_before_a_failure_is_sent_before_its_end() -> None:
+    """A slow subscriber gets all that is there, and then is told that there is no more."""
+    stage = Stage()
+    slow = stage.listen()
+    await stage.turn()
+    slow.reads.clear()
+    for number in range(3):
+        stage.sheet.put(10 + number)
+        await stage.turn(POLL_S)
+    stage.sheet.failure = StoreUnavailableError("no table")
+    await stage.turn(PATIENCE_S + 10)
+    slow.read()
+    await stage.turn()
+    assert [event.name for event in slow.events] == ["record", "record", "record", "error"]
+
+
+async def test_who_has_gone_leaves_nothing_behind() -> None:
+    """No timer, no query and no place that is taken."""
+    stage = Stage()
+    listener = stage.listen()
+    await stage.turn(PING_S)
+    await listener.hang_up()
+    await stage.turn(POLL_S)  # the poller's own pause is over
+    assert not [timer for _, _, timer in stage.clock._timers if timer.call is not None]
+    assert not stage.hub._pollers
+    assert not stage.hub._admitted
+
+
+async def test_a_stream_that_begins_while_the_service_stops_is_told_so() -> None:
+    """It was admitted a moment before."""
+    reads, told = Reads(FakeClock()), asyncio.Event()
+
+    class Staying:
+        async def receive(self) -> None:
+            await asyncio.Event().wait()
+
+    async def send_all() -> None:
+        await told.wait()
+
+    request: Any = Staying()
+    reads.stopping.set()
+    async with asyncio.timeout(10):
+        await reads.stream(request, send_all(), told.set)

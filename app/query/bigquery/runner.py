@@ -34,12 +34,13 @@ class BigQueryRunner:
 
     # A query bills at least 10 MB a table, and the tables have a partition an hour: less is not cheaper.
     first_slice_us = HOUR_US
+    first_look_up_us = HOUR_US  # the table is clustered by id, so the next ones may be long
     export_rows = None  # a job's result is a table, which is read as a stream
-    poll_s = 2.0
     open_ttl_s = 1.0
 
     def __init__(self, access: Access, settings: Settings, clock: Clock) -> None:
         self._access, self._settings, self._clock = access, settings, clock
+        self.poll_s = settings.poll_s
         self._settle_us = round(settings.settle_s * SECOND_US)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bigquery-query")
         # Apart from the queries: when all of those wait, one that is given up must still reach BigQuery.

@@ -98,8 +98,8 @@ class PageEndpoint:
             *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
         )
         if walk.is_fixed:
-            # The cursors in the answer carry the fingerprint of the caller's own filters.
-            way = (repr(walk.window), repr(walk.descending), repr(walk.after), walk.fingerprint)
+            # The cursors in the answer carry the fingerprint of the caller's own filters, and how far all is settled.
+            way = (repr(walk.window), repr(walk.descending), repr(walk.after), repr(walk.settled), walk.fingerprint)
             etag = strong_etag(REVISION, *decided_by, *way)
             return Question(key=joined(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner = self._pages.feed.runner

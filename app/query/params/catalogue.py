@@ -36,8 +36,9 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         {"type": "string"},
     ),
     "limit": Parameter(
-        f"Records per page, at least 1; more than {MAX_LIMIT} counts as {MAX_LIMIT}. `all` streams the whole window, "
-        "as NDJSON, CSV or Arrow.",
+        f"Records per page, at least 1; more than {MAX_LIMIT} counts as {MAX_LIMIT}. `all` streams the rest of the "
+        "window, as NDJSON (also where `format` is left out), CSV or Arrow; where such a stream fails, the connection "
+        "breaks, so that what is incomplete does not look complete.",
         "500",
         {"type": "string", "pattern": "^([0-9]+|all)$", "default": str(DEFAULT_LIMIT)},
     ),
@@ -49,7 +50,8 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
     "fields": _FIELDS,
     "count": Parameter(
         "Whether to count the window's records that meet the filters: `none`; `capped`, which stops at "
-        f"{COUNT_CAP}; or `exact`, which reads the whole window.",
+        f"{COUNT_CAP}; or `exact`, which reads the whole window. With `limit=all` it is the records that follow, and "
+        "told in the header `Sluice-Count`.",
         "capped",
         {"type": "string", "enum": ["none", "capped", "exact"], "default": "none"},
     ),
@@ -76,7 +78,10 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         {"type": "boolean", "default": False},
     ),
     "end": Parameter(
-        "`true` adds a closing line to `limit=all`, so that a reader of NDJSON or CSV knows it has everything.",
+        "`true` adds a closing line to `limit=all`, so that a reader of NDJSON or CSV knows it has everything, even "
+        "after the stream was saved: "
+        '`{"end": true, "records": 3, "resume_cursor": "…"}`, or a last record `#end,3,…` with as many cells as the '
+        "others.",
         "true",
         {"type": "boolean", "default": False},
     ),

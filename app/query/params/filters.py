@@ -147,8 +147,11 @@ def _uuid_start(text: str) -> str:
 
 def _listed(text: str) -> list[str]:
     """Return the values of a list; one with a comma stands in double quotes, as in CSV."""
+    wrong = FilterError('expected values with commas between them, "quoted" where they hold one', "a,b")
+    if text.endswith(("\r", "\n")):  # would be the end of a line, and nobody's value
+        raise wrong
     try:
         (values,) = csv.reader([text], strict=True)
     except (csv.Error, ValueError):
-        raise FilterError('expected values with commas between them, "quoted" where they hold one', "a,b") from None
-    return values
+        raise wrong from None
+    return values or [""]  # an empty line is one empty value here, too

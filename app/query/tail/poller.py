@@ -11,7 +11,7 @@ from app.query.params.catalogue import MAX_LIMIT
 from app.query.tail.reading import BATCH_BYTES, Reader, unexpected
 from app.query.tail.recent import Recent
 
-_KEPT_BATCHES = 4
+_KEPT_BATCHES = 2  # for those who are a little late; there may be as many pollers as subscribers
 _NEAR_US = MINUTE_US
 
 

@@ -1,0 +1,30 @@
+"""How dense rows lie, as far as pages have told: a hint at how long a first slice should be. Pure.
+
+It decides how many queries a page takes and never which rows it has, so it may be wrong, and be forgotten.
+"""
+
+from collections import OrderedDict
+
+from app.query.instants import DAY_US
+
+_KEPT = 256
+_MARGIN = 1.25
+
+
+class Density:
+    """Remembers, for each set of filters that was read with lately, how much time one row took up."""
+
+    def __init__(self) -> None:
+        self._us_per_row: OrderedDict[str, float] = OrderedDict()
+
+    def slice_us(self, filters: str, rows: int, shortest_us: int) -> int:
+        """Return how long a slice that has so many `rows` is likely to be: `shortest_us` to a day."""
+        us_per_row = self._us_per_row.get(filters, 0.0)
+        return max(shortest_us, min(round(us_per_row * rows * _MARGIN), DAY_US))
+
+    def note(self, filters: str, covered_us: int, rows: int) -> None:
+        """Take into account that a page found `rows` in a stretch of time."""
+        self._us_per_row[filters] = covered_us / max(rows, 1)
+        self._us_per_row.move_to_end(filters)
+        if len(self._us_per_row) > _KEPT:
+            self._us_per_row.popitem(last=False)

@@ -1,0 +1,80 @@
+"""Instances of the service that only read: the page endpoint over a store that the test fills."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from app.access.principal import LOCAL_PRINCIPAL
+from app.bigquery import Access, Place
+from app.clock import Clock
+from app.errors import EXCEPTION_HANDLERS
+from app.query.answer_store import BoundedMemoryStore
+from app.query.bigquery.runner import BigQueryRunner
+from app.query.cache import Cache
+from app.query.endpoints.routes import query_routes
+from app.query.reads import Reads
+from app.query.runner import Answer, Query, QueryRunner
+from app.settings import MIB, Settings
+from tests.contract.bigquery import BigQueryUnderTest
+from tests.contract.follower.clocks import SETTINGS
+from tests.contract.stores import RECORDS, REJECTS, Store
+
+
+class _OverDuckDB(BigQueryRunner):
+    """What BigQuery's runner says about time, over rows that lie in DuckDB: fast enough for many examples."""
+
+    def __init__(self, rows: QueryRunner, clock: Clock) -> None:
+        super().__init__(Access(Place.of(SETTINGS)), SETTINGS, clock)
+        self._rows = rows
+
+    async def rows(self, query: Query) -> Answer:
+        """Run `query` in DuckDB."""
+        return await self._rows.rows(query)
+
+
+def settling_runner(store: Store, clock: Clock) -> BigQueryRunner:
+    """Return a runner over `store` that knows of no writer, only that what is older than the settle time is final."""
+    if isinstance(store, BigQueryUnderTest):
+        return BigQueryRunner(store._access, SETTINGS, clock)
+    return _OverDuckDB(store.runner, clock)
+
+
+async def _admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    connection.state.principal = LOCAL_PRINCIPAL
+
+
+class Instances:
+    """Instances that share a cache of answers, each with a runner and a clock of its own."""
+
+    def __init__(self, loop: asyncio.Runner, parts: Sequence[tuple[QueryRunner, Clock, Settings]]) -> None:
+        self._loop = loop
+        self._kept = BoundedMemoryStore(16 * MIB, parts[0][1])
+        self._clients = [self._client(*part) for part in parts]
+
+    def get(self, number: int, parameters: dict[str, str]) -> httpx.Response:
+        """Ask an instance for a page of records."""
+        return self._loop.run(self._clients[number].get("/v1/records", params=parameters))
+
+    def forget(self) -> None:
+        """Empty the cache."""
+        self._loop.run(self._kept.delete_all())
+
+    def _client(self, runner: QueryRunner, clock: Clock, settings: Settings) -> httpx.AsyncClient:
+        routes = query_routes(
+            settings=settings,
+            clock=clock,
+            records=RECORDS,
+            rejects=REJECTS,
+            runner=runner,
+            cache=Cache(self._kept, clock, max_entry_bytes=MIB),
+            reads=Reads(clock),
+        )
+        app: Any = Litestar(
+            routes, guards=[_admit], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None
+        )
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost")

@@ -1,0 +1,75 @@
+"""Counts over every store: of the window, copies left out."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.query import pages
+from app.query.formats.documents import Count
+from app.query.instants import HOUR_US
+from app.query.params.page import Window
+from tests.contract.service import WINDOW, Service
+from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window
+from tests.contract.stores import T0_US, law
+
+_STEPS = st.sampled_from([0, 1, 1_000_000, LOOKBACK_US, LOOKBACK_US + 1, HOUR_US])
+
+
+@st.composite
+def _rows(draw: st.DrawFn) -> list[Put]:
+    """Return rows of a few deliveries, each of one record, however often it comes."""
+    puts, at_us = [], T0_US
+    for step_us, key in draw(st.lists(st.tuples(_STEPS, st.sampled_from("abcdef")), max_size=14)):
+        at_us += step_us
+        puts.append(Put(at_us, key, "x" if key < "d" else "y"))
+    return puts
+
+
+def test_a_count_is_what_a_walk_of_the_window_gives(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly, or as far as it was to be counted; with filters, after a cursor, and in either order."""
+    monkeypatch.setattr(pages, "COUNT_CAP", 3)
+
+    @law(shelf.engine)
+    @given(
+        puts=_rows(),
+        span_us=st.tuples(_STEPS, _STEPS),
+        record_id=st.sampled_from([None, "x", "y"]),
+        is_fixed=st.booleans(),
+        descending=st.booleans(),
+    )
+    def holds(
+        puts: list[Put], span_us: tuple[int, int], record_id: str | None, *, is_fixed: bool, descending: bool
+    ) -> None:
+        shelf.clear()
+        shelf.put(puts)
+        before_us, length_us = span_us
+        window = Window(T0_US + before_us, T0_US + before_us + 4 * length_us)
+        shelf.clock.advance_to(max([window.until_us, *(put.ingest_us + 1 for put in puts)]))
+        condition = [] if record_id is None else [("id", record_id)]
+        asked: dict[str, Any] = {"fixed" if is_fixed else "filters": condition}
+        kept = [put for put in puts if record_id in {None, put.id}]
+        expected = len(in_window(kept, window.since_us, window.until_us))
+        first = shelf.page(window=window, count="exact", limit=1, descending=descending, **asked)
+        assert first.count == Count(expected, "eq")
+        if first.next_cursor is not None:
+            assert shelf.page(cursor=first.next_cursor, count="exact", **asked).count == Count(expected, "eq")
+        capped = shelf.page(window=window, count="capped", limit=1, **asked).count
+        assert capped == (Count(expected, "eq") if expected < 3 else Count(3, "gte"))
+        assert shelf.page(window=window, limit=1, **asked).count is None
+
+    holds()
+
+
+def test_a_count_is_in_the_document_and_in_a_header(service: Service) -> None:
+    """So that CSV and Arrow have one, too."""
+    client = service.client()
+    answer = client.get("/v1/records", params=WINDOW | {"count": "exact", "limit": 1})
+    assert answer.json()["count"] == {"value": 3, "relation": "eq"}
+    assert answer.headers["sluice-count"] == "3;relation=eq"
+    other = client.get("/v1/records", params=WINDOW | {"count": "capped", "format": "csv", "id": "id1"})
+    assert other.headers["sluice-count"] == "1;relation=eq"
+    none = client.get("/v1/records", params=WINDOW | {"count": "none"})
+    assert "count" not in none.json()
+    assert "sluice-count" not in none.headers

@@ -1,0 +1,87 @@
+"""The fields that are served, over every store: those that were asked for, in that order, and no others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.contract.every import every_service
+from tests.contract.service import WINDOW, Service
+from tests.contract.stores import Engine
+from tests.contract.watched import Watched
+
+
+@pytest.fixture(scope="module")
+def every(engine: Engine) -> Iterator[Service]:
+    """Give a service over records of every kind."""
+    yield from every_service(engine)
+
+
+def _members(body: bytes) -> list[list[tuple[str, Any]]]:
+    """Return the records of a page, the order of their members kept."""
+    return [list(record.items()) for record in msgspec.json.decode(body)["records"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "record"),
+    [
+        ("id", [("id", "low")]),
+        ("number,id", [("number", -5), ("id", "low")]),
+        ("site", [("site", {"floor": -1, "room": "b"})]),
+        ("site.room", [("site", {"room": "b"})]),
+        ("site.room,id,site.floor", [("site", {"room": "b", "floor": -1}), ("id", "low")]),
+        (" id , message_index ", [("id", "low"), ("message_index", 0)]),
+        ("delivery_key,ingest_time", [("delivery_key", "k1"), ("ingest_time", "2023-11-14T22:13:20.000001Z")]),
+        ("price,raw", [("price", "-1.1"), ("raw", "AA==")]),
+    ],
+)
+def test_a_page_has_the_fields_that_were_asked_for(every: Service, fields: str, record: list[tuple[str, Any]]) -> None:
+    """At any depth, in the order of the parameter; whatever the page needed for itself is left out."""
+    page = every.client().get("/v1/records", params=WINDOW | {"fields": fields, "id": "low"})
+    assert _members(page.content) == [record]
+    found = every.client().get("/v1/records/low", params={"fields": fields})
+    assert list(found.json().items()) == record
+
+
+def test_every_format_has_them(every: Service) -> None:
+    """As columns of CSV and Arrow, as members of JSON and NDJSON."""
+    asked = WINDOW | {"fields": "number,id", "id": "low"}
+
+    def body(chosen: str) -> bytes:
+        answer = every.client().get("/v1/records", params=asked | {"format": chosen})
+        assert answer.status_code == 200
+        return answer.content
+
+    assert body("csv") == b"number,id\r\n-5,low\r\n"
+    assert body("ndjson") == b'{"number":-5,"id":"low"}\n'
+    nanoarrow = pytest.importorskip("nanoarrow", reason="an Arrow stream is read back with nanoarrow")
+    found = nanoarrow.ArrayStream.from_readable(body("arrow")).read_all()
+    assert [field.name for field in found.schema.fields] == ["number", "id"]
+    assert found.to_pylist() == [{"number": -5, "id": "low"}]
+
+
+def test_versions_have_them(every: Service) -> None:
+    """All of them alike."""
+    found = every.client().get("/v1/records/high?versions=all&fields=site.room").json()
+    assert found == {"records": [{"site": {"room": ""}}], "complete": True}
+
+
+def test_pages_of_a_few_fields_go_on(service: Service) -> None:
+    """A cursor needs columns that are not served; other fields may be asked for on the way."""
+    client = service.client()
+    first = client.get("/v1/records", params=WINDOW | {"fields": "source", "limit": 1}).json()
+    assert first["records"] == [{"source": None}]
+    second = client.get("/v1/records", params={"cursor": first["next_cursor"], "fields": "id", "limit": 1}).json()
+    assert second["records"] == [{"id": "id1"}]
+    assert len(client.get("/v1/records", params={"cursor": second["next_cursor"]}).json()["records"][0]) > 10
+
+
+def test_what_is_not_served_is_not_read(engine: Engine, service: Service) -> None:
+    """Fewer fields are fewer bytes: the query names no other columns."""
+    watched = Watched(service.store.runner)
+    other = Service(engine, service.store, runner=watched).client()
+    assert other.get("/v1/records", params=WINDOW | {"fields": "source"}).status_code == 200
+    (query,) = watched.queries
+    assert "`source`" in query.sql
+    assert not [name for name in ("`data`", "`attributes`", "`timestamp`", "`id`") if name in query.sql]

@@ -1,0 +1,102 @@
+"""The parameters of a request, collected with everything that is wrong with any of them."""
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import ProblemError
+from app.query.params.collector import Parameter, Parameters, flag, one_of
+from app.query.params.fields import parse_fields
+from app.query.params.filters import parse_filters
+from tests.contract.every import EVERY, FIELDS
+
+KNOWN = {
+    "limit": Parameter("How many.", "5", {"type": "integer"}),
+    "order": Parameter("Which way.", "asc", {"type": "string"}),
+}
+
+
+def problem(given_: Parameters) -> ProblemError:
+    """Return what is said of the parameters."""
+    with pytest.raises(ProblemError) as raised:
+        given_.check()
+    return raised.value
+
+
+def test_known_parameters_and_filters_are_told_apart() -> None:
+    """A known one has its value, a missing one its default, and the others are conditions."""
+    given_ = Parameters("limit=7&number.gt=1&text=a", KNOWN, FIELDS)
+    given_.check()
+    assert given_.value("limit", int, 1) == 7
+    assert given_.value("order", one_of("asc", "desc"), "asc") == "asc"
+    assert given_.conditions == [*parse_filters(FIELDS, [("number.gt", "1"), ("text", "a")])]
+
+
+def test_what_is_wrong_is_told_at_once_with_an_example() -> None:
+    """Known parameters, filters and unknown ones alike."""
+    given_ = Parameters("limit=x&limit=7&number=x&colour=red&order=up", KNOWN, FIELDS)
+    assert given_.value("limit", int, 1) == 1
+    assert given_.value("order", one_of("asc", "desc"), "asc") == "asc"
+    told = problem(given_)
+    assert {error.name: error.example for error in told.errors if error.name != "limit"} == {
+        "number": "42",
+        "colour": None,
+        "order": "asc",
+    }
+    assert [error.example for error in told.errors if error.name == "limit"] == ["5", "5"]
+    assert told.detail.endswith("and more, see `errors`")
+
+
+def test_an_unknown_parameter_may_be_a_misspelt_filter() -> None:
+    """The one that was probably meant is named, and all there are."""
+    (error,) = problem(Parameters("numbr=1", KNOWN, FIELDS)).errors
+    assert "did you mean number?" in error.message
+    assert "The parameters are limit, order; filters are on id, flag" in error.message
+
+
+def test_there_may_be_twenty_filters() -> None:
+    """More would make a query that nobody meant."""
+    names = [f"{name}.{operator}" for name in ("number", "ratio", "price") for operator in ("lt", "lte", "gt", "gte")]
+    names += [f"tree.{name}" for name in "abcdefghi"]
+    fit = Parameters(urlencode(dict.fromkeys(names[:20], "1")), KNOWN, FIELDS)
+    fit.check()
+    assert len(fit.conditions) == 20
+    assert "more than 20 filters" in problem(Parameters(urlencode(dict.fromkeys(names, "1")), KNOWN, FIELDS)).detail
+
+
+@pytest.mark.parametrize(("text", "expected"), [("true", True), ("false", False)])
+def test_a_flag_is_a_word(text: str, *, expected: bool) -> None:
+    """And nothing else."""
+    assert flag(text) is expected
+    with pytest.raises(ValueError, match="expected true or false"):
+        flag(text.upper())
+
+
+_PATHS = ["id", "number", "site", "site.floor", "site.room", "tree", "ingest_time", "colour", "site.colour", "id.x", ""]
+
+
+@given(paths=st.lists(st.sampled_from(_PATHS), min_size=1, max_size=6))
+def test_fields_are_those_that_were_listed_or_an_error(paths: list[str]) -> None:
+    """In their order, each once; of an object, all of its fields or some."""
+    top = list(dict.fromkeys(path.partition(".")[0] for path in paths))
+    wrong = {"colour", "site.colour", "id.x", ""} & set(paths)
+    twice = len(set(paths)) < len(paths) or ("site" in paths and {"site.floor", "site.room"} & set(paths))
+    try:
+        columns = parse_fields(EVERY.columns, ",".join(paths))
+    except ValueError as error:
+        assert wrong or twice, error  # noqa: PT017 - either outcome is right
+        return
+    assert not wrong
+    assert not twice
+    assert [column.name for column in columns] == top
+    site = [column for column in columns if column.name == "site"]
+    if site and "site" not in paths:
+        assert [field.name for field in site[0].fields] == [path[5:] for path in paths if path.startswith("site.")]
+
+
+def test_there_may_be_two_hundred_fields() -> None:
+    """A list is no way to make the service busy."""
+    with pytest.raises(ValueError, match="at most 200 fields"):
+        parse_fields(EVERY.columns, "id," * 30_000)
