@@ -17,6 +17,7 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     reference/           the OpenAPI document, and the page to browse it
     errors, health       problem documents; liveness and readiness
     reading, paths       what every route that is read has in common; the paths that several parts know
+    conditional          entity tags, and for how long a copy of an answer is good
     telemetry            what is counted, and how it is logged
     serve, daemon        the HTTP server and its end; threads that hold nobody up
 """

@@ -37,6 +37,8 @@ from app.schema.table import Table, records_table, rejects_table
 from app.settings import Settings
 from app.telemetry import Counters, observe, observe_states
 
+_ENDING_READS_S = 1.5
+
 
 class Sluice(Litestar):
     """The application. Pushes take the short way past the framework's layers to the same endpoint."""
@@ -56,7 +58,8 @@ class Sluice(Litestar):
     async def drain(self, grace_s: float) -> None:
         """Admit nothing more, and wait until messages and reads are answered: at most `grace_s` seconds."""
         self.admission.draining = True
-        await asyncio.gather(self.pipeline.drain(grace_s), self.reads.drain(grace_s))
+        # Reads that have to be ended take a moment more, and nobody loses a record by them.
+        await asyncio.gather(self.pipeline.drain(grace_s), self.reads.drain(max(grace_s - _ENDING_READS_S, 0.0)))
 
 
 def create_app(
@@ -110,7 +113,8 @@ def create_app(
             records=table,
             rejects=rejects,
             runner=backend.runner,
-            cache=Cache(answers, clock, max_entry_bytes=settings.cache_max_bytes // 8, realm=backend.name),
+            cache=Cache(answers, clock, max_entry_bytes=settings.cache_max_bytes // 8),
+            realm=backend.name,
             reads=reads,
         )
     app = Sluice(

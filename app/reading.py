@@ -7,6 +7,8 @@ from litestar import Request, Response
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from app.conditional import is_match
+
 METHODS = (HttpMethod.GET, HttpMethod.HEAD)
 
 
@@ -22,6 +24,11 @@ def read_response(
     content = b"" if request.method == HttpMethod.HEAD else body
     stated = {**(headers or {}), "Content-Type": media_type, "Content-Length": str(len(body))}
     return Response(content, status_code=status, media_type=media_type, headers=stated)
+
+
+def has_current(request: Request[Any, Any, Any], etag: str) -> bool:
+    """Say whether the caller has the answer with this entity tag already, so that 304 is the answer."""
+    return is_match(", ".join(request.headers.getall("if-none-match", [])), etag)
 
 
 def operation_ids(name: str) -> Callable[[HTTPRouteHandler, HttpMethod | str, Any], str]:

@@ -99,6 +99,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds, Meta(description="How long answers about windows that are over, and so never change, are kept.")
     ] = 3_600.0
     max_exports: Annotated[Count, Meta(description="Exports (`limit=all`) at once; one more is answered 429.")] = 4
+    max_waits: Annotated[
+        Count, Meta(description="Requests with `wait` that wait at once, for each table; one more is answered at once.")
+    ] = 500
+    max_large_answer_bytes: Annotated[
+        Count,
+        Meta(
+            description="What large answers (above 256 KiB) may come to while being sent; one more is answered "
+            "429. A client that reads nothing for a minute is cut off."
+        ),
+    ] = 128 * MIB
     max_tails: Annotated[
         Count, Meta(description="Readers of `/v1/records/tail` at once; one more is answered 429.")
     ] = 100

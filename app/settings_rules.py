@@ -65,6 +65,11 @@ def _clock_problems(s: "Settings") -> list[str]:
 
 
 def _size_problems(s: "Settings") -> list[str]:
+    if s.max_large_answer_bytes < 2 * s.max_page_bytes:
+        return [
+            f"SLUICE_MAX_LARGE_ANSWER_BYTES ({s.max_large_answer_bytes}) must be at least twice SLUICE_MAX_PAGE_BYTES "
+            f"({s.max_page_bytes}): a page as JSON is larger than its rows, and it must be possible to send one"
+        ]
     if s.max_record_bytes + ENVELOPE_BYTES > s.max_batch_bytes:
         return [
             f"SLUICE_MAX_RECORD_BYTES ({s.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "

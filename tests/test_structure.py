@@ -24,7 +24,7 @@ PURE = [
     *(module for module in MODULES if module.startswith(_PURE_PACKAGES)),
     *(f"app.access.{name}" for name in ("principal", "grants", "api_keys")),
     *(f"app.ingest.{name}" for name in ("envelope", "records", "rejects", "compression", "batcher", "verdict")),
-    *(f"app.query.{name}" for name in ("instants", "cursor", "slices", "walk", "conditional", "arrow_rows")),
+    *(f"app.query.{name}" for name in ("instants", "cursor", "slices", "density", "walk", "arrow_rows")),
     *(f"app.query.{name}" for name in ("explain", "retrieval", "runner")),
 ]
 # What a module needs to reach outside of its process, or to wait.

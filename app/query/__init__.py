@@ -1,9 +1,12 @@
 """The way out: records in the order they became durable, each once, from any moment on.
 
+A page, from route to bytes: endpoints/pages, params/page, walk, pages, feed, sql/pages, runner, formats/documents.
+
 what is asked        params/, instants       text -> a window, filters, fields, a page size; or a 400 that helps
 where a reader is    cursor, walk            opaque text <-> a place in a window, and the cursors that lead on
 what it comes to     retrieval               the request, understood; `explain` tells it instead of doing it
-plan                 slices, budget          window -> the stretches that are read one by one; what one request may cost
+plan                 slices, density         window -> the stretches that are read one by one; how long the first one is
+                     budget                  what one request may cost
 SQL                  sql/                    BigQuery's dialect: keyset, copies found and left out, filters, statistics
 run                  runner                  the QueryRunner seam: app.embedded, or bigquery/
 read                 feed, pages             slices until the page is full; next and resume cursors, counts, waiting
@@ -13,7 +16,6 @@ read                 feed, pages             slices until the page is full; next
 write                formats/, arrow_rows    rows -> JSON, NDJSON, CSV, Arrow
 answer               endpoints/              one file a route; `answering`: who asks, what may be kept
 once for equal ones  cache, answer_store     requests under way share an answer; kept in memory or in Valkey
-                     conditional             entity tags known before the query, and for how long a copy is good
-                     reads, departure        the reads under way; a client that hangs up
+a request's life     reads, departure        the reads under way; a client that hangs up
                      timing, problems        where the time went; a store that gives no answer
 """

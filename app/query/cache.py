@@ -58,20 +58,19 @@ class _Flight:
         task.add_done_callback(_retrieve)
 
 
-def digest_of(realm: str, key: str) -> str:
+def digest_of(key: str) -> str:
     """Return what a store knows an answer by: nothing of the request can be read from it."""
-    return hashlib.sha256(repr((realm, key)).encode()).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Cache:
     """Brings equal requests together, in this process while under way and through `store` for some time after.
 
-    A store that fails or is slow is done without. Entries above `max_entry_bytes`, as kept, are not kept. `realm` names
-    the data that answers are about: a store may be shared with instances that serve other data.
+    A store that fails or is slow is done without. Entries above `max_entry_bytes`, as kept, are not kept.
     """
 
-    def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int, realm: str = "") -> None:
-        self._store, self._clock, self._max_entry_bytes, self._realm = store, clock, max_entry_bytes, realm
+    def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int) -> None:
+        self._store, self._clock, self._max_entry_bytes = store, clock, max_entry_bytes
         self._flights: dict[str, _Flight] = {}
         self._avoid_store_until_us = self._silent_until_us = clock.elapsed_us()
 
@@ -88,7 +87,7 @@ class Cache:
         Raises:
             Exception: what `make` raised, and each caller an exception of its own; nothing is kept.
         """
-        digest = digest_of(self._realm, key)
+        digest = digest_of(key)
         flight = self._flights.get(digest)
         joins = flight is not None
         if flight is None:

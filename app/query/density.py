@@ -5,10 +5,12 @@ It decides how many queries a page takes and never which rows it has, so it may 
 
 from collections import OrderedDict
 
-from app.query.instants import DAY_US
+from app.query.instants import HOUR_US
 
 _KEPT = 256
 _MARGIN = 1.25
+# A poll must never read a day because the page before it was thin; from here on slices grow as they always do.
+_LONGEST_US = 6 * HOUR_US
 
 
 class Density:
@@ -18,13 +20,16 @@ class Density:
         self._us_per_row: OrderedDict[str, float] = OrderedDict()
 
     def slice_us(self, filters: str, rows: int, shortest_us: int) -> int:
-        """Return how long a slice that has so many `rows` is likely to be: `shortest_us` to a day."""
+        """Return how long a slice that has so many `rows` is likely to be: `shortest_us`, or up to six hours."""
         us_per_row = self._us_per_row.get(filters, 0.0)
-        return max(shortest_us, min(round(us_per_row * rows * _MARGIN), DAY_US))
+        return max(shortest_us, min(round(us_per_row * rows * _MARGIN), _LONGEST_US))
 
     def note(self, filters: str, covered_us: int, rows: int) -> None:
-        """Take into account that a page found `rows` in a stretch of time."""
-        self._us_per_row[filters] = covered_us / max(rows, 1)
+        """Take into account that a page found `rows` in a stretch of time; where it found none, nothing is known."""
+        if not rows:
+            self._us_per_row.pop(filters, None)
+            return
+        self._us_per_row[filters] = covered_us / rows
         self._us_per_row.move_to_end(filters)
         if len(self._us_per_row) > _KEPT:
             self._us_per_row.popitem(last=False)

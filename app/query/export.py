@@ -12,14 +12,15 @@ Memory stays flat whatever the window: a piece that is read, one that is written
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
+from typing import Any
 
+from litestar import Request
 from litestar.enums import HttpMethod
 
 from app.clock import MICROSECONDS, Clock
+from app.conditional import VARY
 from app.epoch import from_epoch_us
 from app.errors import ProblemError
-from app.query.conditional import VARY
-from app.query.endpoints.answering import Ask
 from app.query.export_body import ExportBody
 from app.query.export_plan import Pace, Stretches
 from app.query.formats.arrow_batches import END_OF_STREAM
@@ -50,7 +51,7 @@ class Exports:
         self._max_exports = self._free = settings.max_exports
         self._turn = asyncio.Lock()
 
-    async def answer(self, request: Ask, wanted: Retrieval) -> StreamedResponse:
+    async def answer(self, request: Request[Any, Any, Any], wanted: Retrieval) -> StreamedResponse:
         """Return the export; its first piece was made by then, so that what is wrong at once is a problem as any other.
 
         Raises:
@@ -80,6 +81,11 @@ class Exports:
         )
         pieces = self._pieces(wanted, body)
         return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], (await anext(pieces), pieces))
+
+    def explained(self, wanted: Retrieval) -> tuple[Query, list[Slice]]:
+        """Return the query of the whole export, and what it reads; the embedded store is asked part by part instead."""
+        ahead = wanted.walk.ahead
+        return self._query(wanted, ahead), [Slice(ahead.since_us, ahead.until_us)]
 
     def _check(self) -> None:
         if not self._free:

@@ -41,6 +41,7 @@ class Pages:
     def __init__(self, feed: Feed, settings: Settings, clock: Clock, reads: Reads) -> None:
         self.feed = feed
         self._settings, self._clock, self._reads = settings, clock, reads
+        self._waiting = 0
         self.max_window_us = settings.max_window_days * 86_400 * MICROSECONDS
 
     def now(self) -> Now:
@@ -77,17 +78,36 @@ class Pages:
         """
         ends_us = self._clock.elapsed_us() + round(request.wait_s * MICROSECONDS)
         while True:
+            version = self._version()
+            if request.wait_s:
+                now = self.now()  # after the version: what lies between them makes it another one, or is read now
             walk, budget = self.start(request, now), self.budget()
             reading = await self.feed.page(walk, view, request.limit or MAX_LIMIT, budget)
-            left_s = (ends_us - self._clock.elapsed_us()) / MICROSECONDS
             may_grow = not reading.rows and reading.stopped_at is None and walk.window.until_us >= now.horizon_us
-            if not may_grow or left_s <= 0 or not await self._reads.pause(min(self.feed.runner.poll_s, left_s)):
+            if not may_grow or not await self._is_worth_another_look(version, ends_us):
                 break
             spent(budget)
-            now = self.now()
         count = await self._count(request, walk, view, budget)
         spent(budget)
         return self._finished(request, walk, reading, now, count)
+
+    async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
+        """Wait until there may be rows, by `version` or at the next look; False when the time is over before that."""
+        if self._clock.elapsed_us() >= ends_us or self._waiting >= self._settings.max_waits:
+            return False
+        self._waiting += 1
+        try:
+            while (left_s := (ends_us - self._clock.elapsed_us()) / MICROSECONDS) > 0:
+                if not await self._reads.pause(min(self.feed.runner.poll_s, left_s)):
+                    return False
+                if version is None or self._version() != version:
+                    return True
+        finally:
+            self._waiting -= 1
+        return False
+
+    def _version(self) -> int | None:
+        return self.feed.runner.version(self.feed.table.name)
 
     def _finished(self, request: PageRequest, walk: Walk, reading: Reading, now: Now, count: Count | None) -> Page:
         stopped_at = reading.stopped_at

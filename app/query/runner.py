@@ -114,8 +114,12 @@ class QueryRunner(Protocol):
         """Return the settled horizon of `table`: no row stamped earlier will become visible later."""
         ...
 
-    def version(self, table: str) -> int:
-        """Return a number that is another one as soon as this process knows of new rows of `table`."""
+    def version(self, table: str) -> int | None:
+        """Return a number that is another one as soon as there are new rows of `table`; None where nobody can know.
+
+        It also changes before the horizon passes a row that was there already. So what was read up to a horizon asked
+        for after the first of two equal numbers is all there is up to one asked for before the second.
+        """
         ...
 
     async def estimate_bytes(self, query: Query) -> int | None:

@@ -15,16 +15,48 @@ from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from app.errors import ProblemError
 from app.query.reads import Reads
 from app.query.runner import QueryError
 
-_SENT_BYTES = 262_144  # at once: the client has `_STALL_S` to read so much
+SENT_BYTES = 262_144  # at once: the client has `_STALL_S` to read so much
 _STALL_S = 60.0
 _log = logging.getLogger("sluice.query")
 
 
 class _StalledError(Exception):
     pass
+
+
+class LargeAnswers:
+    """Sends bodies that are ready but large, at the pace of their clients, and holds no more than `max_bytes` of them.
+
+    Handed over whole, each would be kept for as long as its client likes.
+    """
+
+    def __init__(self, reads: Reads, max_bytes: int) -> None:
+        self._reads, self._free_bytes = reads, max_bytes
+
+    async def response(self, body: bytes, media_type: str, headers: Mapping[str, str]) -> Response[bytes]:
+        """Return what sends `body`.
+
+        Raises:
+            ProblemError: `busy`: too many such answers wait for their clients to read them.
+        """
+        pieces = self._pieces(body)
+        stated = {**headers, "Content-Length": str(len(body))}
+        return StreamedResponse(self._reads, stated, media_type, (await anext(pieces), pieces))
+
+    async def _pieces(self, body: bytes) -> AsyncGenerator[bytes, None]:
+        if len(body) > self._free_bytes:
+            detail = "large answers are being read slowly, and no more can be held; try again, with a smaller `limit`"
+            raise ProblemError("busy", detail, members={"retry_after_s": 5}, headers={"Retry-After": "5"})
+        self._free_bytes -= len(body)
+        try:
+            for start in range(0, len(body), SENT_BYTES):
+                yield body[start : start + SENT_BYTES]
+        finally:
+            self._free_bytes += len(body)
 
 
 class StreamedResponse(Response[bytes]):
@@ -101,8 +133,8 @@ class _Sending:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, piece: bytes, send: Send) -> None:
-        for start in range(0, len(piece), _SENT_BYTES):
-            part = piece[start : start + _SENT_BYTES]
+        for start in range(0, len(piece), SENT_BYTES):
+            part = piece[start : start + SENT_BYTES]
             try:
                 async with asyncio.timeout(self._stall_s):
                     await send({"type": "http.response.body", "body": part, "more_body": True})

@@ -1,6 +1,5 @@
 """The OpenAPI document at `/openapi/openapi.json`: the framework's, of the routes there are, completed."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,8 +9,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 
-from app.query.conditional import is_match, strong_etag
-from app.reading import METHODS, read_response
+from app.conditional import strong_etag
+from app.reading import METHODS, has_current, read_response
 from app.reference.about import DESCRIPTION, SUMMARY, TITLE, VERSION
 from app.reference.completion import complete
 from app.schema.table import Table
@@ -68,10 +67,6 @@ class _Document:
             self._bodies[root_path] = msgspec.json.encode(complete(schema, self._records, root_path=root_path))
         body = self._bodies[root_path]
         headers = {"ETag": strong_etag(body), "Cache-Control": "no-cache"}
-        if is_match(_joined(request.headers.getall("if-none-match", [])), headers["ETag"]):
+        if has_current(request, headers["ETag"]):
             return Response(b"", status_code=304, headers=headers)
         return read_response(request, body, _MEDIA_TYPE, headers)
-
-
-def _joined(headers: Iterable[str]) -> str:
-    return ", ".join(headers)

@@ -13,9 +13,9 @@ import msgspec
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
+from app.conditional import strong_etag
 from app.errors import ProblemError
-from app.query.conditional import is_match, strong_etag
-from app.reading import METHODS, read_response
+from app.reading import METHODS, has_current, read_response
 from app.reference.document import PATH as DOCUMENT
 
 PATH = "/docs"
@@ -129,6 +129,6 @@ def _asset(body: bytes, media_type: str) -> _Asset:
 
 def _answer(request: _Request, asset: _Asset, cache_control: str) -> Response[bytes]:
     headers = {**_SECURITY, "ETag": asset.etag, "Cache-Control": cache_control}
-    if is_match(", ".join(request.headers.getall("if-none-match", [])), asset.etag):
+    if has_current(request, asset.etag):
         return Response(b"", status_code=304, headers=headers)
     return read_response(request, asset.body, asset.media_type, headers)

@@ -22,7 +22,7 @@ _SOURCES: dict[str, frozenset[str]] = {
         "id_mismatch": "putRecord",
         "rejected": "createRecords putRecord",
         "idempotency_conflict": "createRecords putRecord",
-        "busy": "ingest listRecords listRejects tailRecords",
+        "busy": "ingest listRecords listRejects readStats tailRecords",
         "unavailable": "ingest query",
         "query_too_expensive": "?since",
         "look_up_too_expensive": "getRecord",

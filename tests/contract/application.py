@@ -63,6 +63,7 @@ def query_application(
         rejects=REJECTS,
         runner=runner,
         cache=cache_of(clock),
+        realm="test",
         reads=reads,
     )
     return QueryApplication(routes, reads)

@@ -20,6 +20,7 @@ from app.query.params.page import Now, Subject
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
 from app.query.stats import Stats
+from app.query.streaming import LargeAnswers
 from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.settings import Settings
@@ -74,7 +75,7 @@ class Readings:
     def _application(self) -> Any:
         settings, reads = Settings(), Reads(self.clock)
         pages = Pages(Feed(self.store.runner, READINGS, lookback_s=LOOKBACK_S), settings, self.clock, reads)
-        answering = Answering(cache_of(self.clock), reads, self.clock)
+        answering = Answering(cache_of(self.clock), reads, self.clock, LargeAnswers(reads, 1), "test")
         self._principals: dict[str, Principal] = {}
         return application([stats_route(StatsEndpoint(self.stats, pages, answering, settings))], self._principals)
 

@@ -111,6 +111,7 @@ class EmbeddedUnderTest:
         """Store each row in a transaction of its own."""
         for ingest_us, row in rows:
             assert self.runner._insert(self.appender(table)._insert_sql, ingest_us, [row]) == Stored()
+            self.runner._versions[table.name] += 1
 
     async def drop(self, table: Table) -> None:
         """Drop `table`."""

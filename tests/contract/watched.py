@@ -27,7 +27,7 @@ class Watched:
         """Return the settled horizon of `table`."""
         return self._inner.horizon_us(table)
 
-    def version(self, table: str) -> int:
+    def version(self, table: str) -> int | None:
         """Return a number that changes with the rows of `table`."""
         return self._inner.version(table)
 

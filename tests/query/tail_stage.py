@@ -29,7 +29,9 @@ class Sheet:
     """The rows of a table. `asked` tells the queries: where each began, and by which conditions."""
 
     def __init__(self) -> None:
-        self.runner, self.table = SimpleNamespace(poll_s=POLL_S), RECORDS
+        self.runner, self.table = SimpleNamespace(poll_s=POLL_S, version=lambda _: self.version), RECORDS
+        self.version: int | None = None
+        """A number, where the store knows of every new row."""
         self.rows: list[Row] = []
         self.settled_us = T0_US
         self.asked: list[tuple[Position, tuple[Condition, ...]]] = []
@@ -49,6 +51,8 @@ class Sheet:
         for row in rows:
             row["source"] = text
         self.rows = sorted(self.rows + rows, key=position_of)
+        if self.version is not None:
+            self.version += 1
         if settle:
             self.settled_us = max(self.settled_us, T0_US + max(stamps_us) + 1)
         return [position_of(row) for row in rows]

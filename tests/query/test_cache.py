@@ -103,7 +103,7 @@ async def test_equal_requests_share_what_was_kept(rig: Rig) -> None:
 async def test_a_store_sees_no_keys(rig: Rig) -> None:
     """They name tables, filters and principals: what it gets is a hash."""
     await rig.state("since=now&source=secret")
-    digest = digest_of("", "since=now&source=secret")
+    digest = digest_of("since=now&source=secret")
     assert rig.store.asked == [("get", digest), ("set", digest, 1)]
     assert b"secret" not in (await rig.store.get(digest) or b"")
 
@@ -116,7 +116,7 @@ async def test_a_key_may_be_any_text(rig: Rig) -> None:
 
 async def test_a_large_answer_is_not_kept(rig: Rig) -> None:
     """The limit is on the entry as it is kept, exactly."""
-    digest = digest_of("", "key")
+    digest = digest_of("key")
     entry = _Entry(digest, rig.clock.now_us(), CachedAnswer(200, "text/csv", {}, b"." * 500))
     room = 1_000 - len(msgspec.msgpack.encode(entry))
     for size, state in ((500 + room + 1, "miss"), (500 + room, "hit")):
@@ -148,7 +148,7 @@ def not_unicode(raw: bytes) -> bytes:
 def of_another_key(raw: bytes) -> bytes:
     """Return another caller's answer, as a mixed-up connection might."""
     entry = _ENTRY.decode(raw)
-    return msgspec.msgpack.encode(msgspec.structs.replace(entry, digest=digest_of("", "other")))
+    return msgspec.msgpack.encode(msgspec.structs.replace(entry, digest=digest_of("other")))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def of_another_key(raw: bytes) -> bytes:
 async def test_an_entry_that_is_not_right_is_ignored(rig: Rig, change: Callable[[bytes], bytes]) -> None:
     """And replaced; the store goes on being used."""
     await rig.state()
-    digest = digest_of("", "key")
+    digest = digest_of("key")
     raw = await rig.store.get(digest)
     assert raw is not None
     assert change(raw) != raw

@@ -3,7 +3,7 @@
 import pytest
 
 from app.query.density import _KEPT, Density
-from app.query.instants import DAY_US, MINUTE_US, SECOND_US
+from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.query.params.page import Window
 from app.query.runner import Answer, Query
 from tests.contract.shelf import Put, Shelf, places
@@ -20,12 +20,20 @@ def test_a_first_slice_is_as_long_as_the_wanted_rows_took_before_and_some() -> N
     assert density.slice_us("g", 100, SHORTEST_US) == SHORTEST_US
 
 
-@pytest.mark.parametrize(("covered_us", "rows", "expected_us"), [(1, 1_000, SHORTEST_US), (DAY_US, 0, DAY_US)])
-def test_a_slice_stays_between_the_shortest_and_a_day(covered_us: int, rows: int, expected_us: int) -> None:
+@pytest.mark.parametrize(("covered_us", "rows", "expected_us"), [(1, 1_000, SHORTEST_US), (DAY_US, 1, 6 * HOUR_US)])
+def test_a_slice_stays_between_the_shortest_and_six_hours(covered_us: int, rows: int, expected_us: int) -> None:
     """However dense or sparse the rows were."""
     density = Density()
     density.note("", covered_us, rows)
     assert density.slice_us("", 100, SHORTEST_US) == expected_us
+
+
+def test_an_empty_page_says_nothing_of_the_rows_elsewhere() -> None:
+    """What was known before it is forgotten, so that the next page feels its way again."""
+    density = Density()
+    density.note("f", DAY_US, 1)
+    density.note("f", DAY_US, 0)
+    assert density.slice_us("f", 100, SHORTEST_US) == SHORTEST_US
 
 
 def test_what_was_read_longest_ago_is_forgotten() -> None:

@@ -22,6 +22,14 @@ def test_behind_a_path_prefix_the_link_has_it_too(service: Service) -> None:
     assert answer.headers["link"].startswith("</sluice/v1/records?limit=2&cursor=")
 
 
+def test_the_link_has_filters_without_a_value_too(client: Client) -> None:
+    """It is the whole next request: without them, the cursor would be another query's."""
+    answer = client.get("/v1/records", params={**WINDOW, "limit": 1, "source.ne": ""})
+    link = answer.headers["link"].partition(">")[0].removeprefix("<")
+    assert "source.ne=&" in link
+    assert client.get(link).status_code == 200
+
+
 def test_an_unknown_parameter_is_a_problem_document(client: Client) -> None:
     """With the known parameters, and the one that was probably meant."""
     problem = problem_of(client.get("/v1/records", params={"limt": 5}))

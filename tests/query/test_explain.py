@@ -64,3 +64,11 @@ def test_a_value_of_any_type_can_be_told(service: Service) -> None:
     told = service.client().get("/v1/records?data.n.gt=1.5&id.in=a,b&source.isnull=true&explain=true").json()
     assert [each["values"] for each in told["filters"]] == [[1.5], ["a", "b"], [True]]
     assert [each["field"] for each in told["filters"]] == ["data.n", "id", "source"]
+
+
+def test_an_explanation_of_everything_is_of_the_export(service: Service) -> None:
+    """One query over the whole window, as BigQuery would be asked, and not the first slice of a page."""
+    told = service.client().get("/v1/records", params={**WINDOW, "limit": "all", "explain": "true"}).json()
+    assert told["slices"] == [told["window"]]
+    assert "NOT EXISTS" in told["sql"]
+    assert "row_limit" not in told["parameters"]

@@ -18,9 +18,11 @@ from app.query.params.filters import (
     parse_filters,
 )
 from app.query.sql.conditions import condition_parameters, where_clause
+from app.schema.columns import Kind
 from app.schema.filters import OPERATORS
 from tests.contract.every import FIELDS
 
+_JSON = next(path for path, field in FIELDS.items() if field.kind is Kind.JSON)
 _NAMES = st.builds(
     ".".join,
     st.lists(st.sampled_from([*FIELDS, *OPERATORS, "0", "a", ""]) | st.text(max_size=8), min_size=1, max_size=5),
@@ -28,6 +30,13 @@ _NAMES = st.builds(
 _TEXTS = st.text(max_size=40) | st.sampled_from(
     ["5", "-1", "true", "2026-01-31", "12:00:00", "AA==", "1e400", "nan", '"']
 )
+
+
+@pytest.mark.parametrize("key", ["1234567890", "9" * 30])
+def test_no_list_has_a_place_with_ten_digits(key: str) -> None:
+    """A store would fail at such a place instead of finding nothing there."""
+    with pytest.raises(FilterError, match="place in a list"):
+        parse_filter(FIELDS, f"{_JSON}.{key}", "a")
 
 
 @given(name=_NAMES, text=_TEXTS)

@@ -45,6 +45,23 @@ async def test_a_stream_begins_with_its_place_and_sends_records_as_they_settle()
     await listener.hang_up()
 
 
+async def test_a_store_that_knows_of_new_rows_is_asked_only_when_there_are_some() -> None:
+    """Time passes without a query, the place moves on with the horizon, and a new row is found all the same."""
+    stage = Stage()
+    stage.sheet.version = 0
+    listener = stage.listen()
+    await stage.turn(POLL_S)
+    stage.sheet.asked.clear()
+    stage.sheet.settled_us += 1_000
+    await stage.turn(20 * POLL_S)
+    assert stage.sheet.asked == []
+    (place,) = stage.sheet.put(2_000)
+    await stage.turn(2 * POLL_S)
+    assert [begins for begins, _ in stage.sheet.asked] == [Position(T0_US + 1_000, "")]
+    assert [place_of(event.id) for event in listener.events] == [place]
+    await listener.hang_up()
+
+
 async def test_equal_filters_share_one_poller_and_what_it_writes() -> None:
     """A hundred subscribers cost the store as much as one, and a row is written once for each choice of fields."""
     stage = Stage()

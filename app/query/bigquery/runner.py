@@ -55,9 +55,9 @@ class BigQueryRunner:
         """Return what BigQuery says the query would read, at most: a dry run, which is free."""
         return await self._run(query, jobs.dry_run)
 
-    def version(self, table: str) -> int:
-        """Return 0: other instances store rows, too, and nobody hears of those."""
-        return 0
+    def version(self, table: str) -> int | None:
+        """Return None: other instances store rows, too, and nobody hears of those."""
+        return None
 
     def horizon_us(self, table: str) -> int:
         """Return now less the settle time: no instance commits an older stamp any more."""

@@ -5,15 +5,17 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
+from litestar.enums import HttpMethod
 
 from app.access.principal import Principal
 from app.clock import Clock
+from app.conditional import keeping_headers
 from app.query.cache import Cache, CachedAnswer
-from app.query.conditional import is_match, keeping_headers
 from app.query.params.filters import Condition, parse_filters
 from app.query.reads import Reads
+from app.query.streaming import SENT_BYTES, LargeAnswers
 from app.query.timing import Timing
-from app.reading import read_response
+from app.reading import has_current, read_response
 from app.schema.filters import FilterField
 
 Ask = Request[Any, Any, Any]
@@ -37,10 +39,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answering:
-    """Answers questions: once for equal ones, with 304 where the caller has the answer."""
+    """Answers questions: once for equal ones, with 304 where the caller has the answer.
 
-    def __init__(self, cache: Cache, reads: Reads, clock: Clock) -> None:
-        self.reads, self.clock = reads, clock
+    `realm` names what else decides every answer: the data, and the settings of reading them.
+    """
+
+    def __init__(self, cache: Cache, reads: Reads, clock: Clock, large: LargeAnswers, realm: str) -> None:
+        self.reads, self.clock, self.realm = reads, clock, realm
+        self._large = large
         self._cache = cache
 
     async def answer(
@@ -48,8 +54,8 @@ class Answering:
     ) -> Response[bytes]:
         """Return the answer to `question`, from the caller's own copy, an earlier one, or as `make` makes it."""
         etag = question.etag
-        if etag is not None and is_match(", ".join(request.headers.getall("if-none-match", [])), etag):
-            headers = keeping_headers(etag, closed=True) | {"Server-Timing": timing.header("revalidated")}
+        if etag is not None and has_current(request, etag):
+            headers = keeping_headers(etag, closed=True) | cost_headers(timing, "revalidated")
             return Response(b"", status_code=304, headers=headers)
         state = "bypass"
         if question.is_fresh:
@@ -62,7 +68,9 @@ class Answering:
             **keeping_headers(etag if is_closed else None, closed=is_closed),
             **cost_headers(timing, state),
         }
-        return read_response(request, found.body, found.media_type, headers, status=found.status)
+        if len(found.body) > SENT_BYTES and request.method != HttpMethod.HEAD:
+            return await self._large.response(found.body, found.media_type, headers)
+        return read_response(request, found.body, found.media_type, headers)
 
 
 def cost_headers(timing: Timing, state: str) -> dict[str, str]:
@@ -90,6 +98,6 @@ class FixedFilters:
         return self._known[principal.filters]
 
 
-def joined(*parts: str) -> str:
+def as_key(*parts: str) -> str:
     """Return a key in which the parts cannot run together."""
     return repr((REVISION, *parts))

@@ -4,9 +4,9 @@ from typing import Any
 
 from litestar import Request, Response
 
-from app.query.conditional import VARY, is_match, strong_etag
+from app.conditional import VARY, strong_etag
 from app.query.params.collector import parse_nothing
-from app.reading import read_response
+from app.reading import has_current, read_response
 
 # A release may change them: a client asks after five minutes whether it has, which costs no body.
 _KEPT = "private, max-age=300"
@@ -26,6 +26,6 @@ class ConstantAnswer:
             ProblemError: `invalid_parameter`: there are none.
         """
         parse_nothing(request.scope["query_string"].decode("latin-1"))
-        if is_match(", ".join(request.headers.getall("if-none-match", [])), self._headers["ETag"]):
+        if has_current(request, self._headers["ETag"]):
             return Response(b"", status_code=304, headers=self._headers)
         return read_response(request, self._body, "application/json", self._headers)

@@ -47,7 +47,7 @@ HEADERS: dict[str, str] = {
     "Cache-Control": "How long the caller, and nobody between, may keep the answer.",
     "Vary": "The request headers that the answer depends on.",
     "Sluice-Count": "As `count`: a number, then `;relation=eq`, or `;relation=gte` where it is at least so many.",
-    "Sluice-Cache": "`hit`, `miss`, `joined` (to the same question of another caller) or `bypass`.",
+    "Sluice-Cache": "`hit`, `miss`, `joined` (to another caller's equal question), `bypass`, or `revalidated` (a 304).",
     "Sluice-Bytes-Processed": "What the query read, in bytes, where the store says it.",
     "Server-Timing": "Where the time went.",
 }
@@ -128,7 +128,8 @@ def _bare(media_type: str) -> str:
 
 def _body_schema(media_type: str) -> Schema:
     text = _BODIES.get(media_type)
-    return Schema(description=text) if media_type == ARROW else Schema(type=OpenAPIType.STRING, description=text)
+    # What a reader makes of events is up to it: text, or one object an event.
+    return Schema(type=OpenAPIType.STRING if media_type == CSV else None, description=text)
 
 
 def row_schema(columns: tuple[Column, ...]) -> Schema:

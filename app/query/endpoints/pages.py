@@ -7,11 +7,11 @@ import msgspec
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
+from app.conditional import VARY, strong_etag
 from app.errors import problem_responses
 from app.query.budget import Budget
 from app.query.cache import CachedAnswer
-from app.query.conditional import VARY, strong_etag
-from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, cost_headers, joined
+from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, as_key, cost_headers
 from app.query.endpoints.filter_parameters import filter_parameters
 from app.query.endpoints.openapi import (
     NOT_MODIFIED,
@@ -25,7 +25,7 @@ from app.query.export import Exports
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
 from app.query.pages import Pages
-from app.query.params.catalogue import MAX_LIMIT, PAGE_PARAMETERS
+from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.page import Subject, parse_page_request
 from app.query.retrieval import Retrieval, View
 from app.query.timing import Timing
@@ -42,7 +42,7 @@ _json = msgspec.json.Encoder()
 PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
     422: "The query would read too much: ask for a shorter window.",
-    429: "Too many exports are under way.",
+    429: "Too many exports are under way, or large answers waiting to be read.",
     503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
     504: "The query took too long.",
 }
@@ -93,7 +93,7 @@ class PageEndpoint:
     def _question(self, request: Ask, wanted: Retrieval) -> Question:
         asked, walk, view = wanted.asked, wanted.walk, wanted.view
         decided_by = (
-            *(self.path, request.scope.get("root_path", ""), self._version),
+            *(self.answering.realm, self.path, self._version),
             *(wanted.format, repr(asked.csv_guard), repr(asked.limit), asked.count),
             *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
         )
@@ -101,11 +101,11 @@ class PageEndpoint:
             # The cursors in the answer carry the fingerprint of the caller's own filters, and how far all is settled.
             way = (repr(walk.window), repr(walk.descending), repr(walk.after), repr(walk.settled), walk.fingerprint)
             etag = strong_etag(REVISION, *decided_by, *way)
-            return Question(key=joined(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
+            return Question(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner = self._pages.feed.runner
         words = request.scope["query_string"].decode("latin-1")
         return Question(
-            key=joined(*decided_by, words, repr(runner.version(self.table.name))),
+            key=as_key(*decided_by, words, repr(runner.version(self.table.name))),
             etag=None,
             ttl_s=0.0 if asked.wait_s else runner.open_ttl_s,
             is_fresh=asked.latest,
@@ -129,13 +129,20 @@ class PageEndpoint:
 
     def _next_link(self, request: Ask, cursor: str) -> str:
         query = request.scope["query_string"].decode("latin-1")
-        kept = [(name, text) for name, text in parse_qsl(query) if name not in {"since", "until", "cursor"}]
+        kept = [
+            (name, text)
+            for name, text in parse_qsl(query, keep_blank_values=True)
+            if name not in {"since", "until", "cursor"}
+        ]
         path = request.scope.get("root_path", "") + self.path
         return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
     async def _explain(self, request: Ask, wanted: Retrieval, timing: Timing) -> Response[bytes]:
         feed = self._pages.feed
-        query, slices = feed.explained(wanted.walk, wanted.view, wanted.asked.limit or MAX_LIMIT)
+        if wanted.asked.limit is None:
+            query, slices = self._exports.explained(wanted)
+        else:
+            query, slices = feed.explained(wanted.walk, wanted.view, wanted.asked.limit)
         with timing.stage("store"):
             estimated_bytes = await feed.runner.estimate_bytes(query)
         told = explanation(

@@ -5,8 +5,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from app import paths
 from app.clock import Clock
+from app.conditional import VARY
 from app.errors import ProblemError, problem_responses
-from app.query.conditional import VARY
 from app.query.endpoints.answering import Ask, FixedFilters, cost_headers
 from app.query.endpoints.openapi import operation_type, row_schema, versions_response
 from app.query.feed import Feed

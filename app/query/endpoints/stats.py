@@ -7,10 +7,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIResponse, OpenAPIType, Schema
 
 from app import paths
+from app.conditional import weak_etag
 from app.errors import problem_responses
 from app.query.cache import CachedAnswer
-from app.query.conditional import weak_etag
-from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, joined
+from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, as_key
 from app.query.endpoints.filter_parameters import filter_parameters
 from app.query.endpoints.openapi import NOT_MODIFIED, answer, operation_type
 from app.query.formats.negotiation import MEDIA_TYPES
@@ -79,13 +79,13 @@ class StatsEndpoint:
         return await self.answering.answer(request, self._question(asked, fixed, query), timing, make)
 
     def _question(self, asked: StatsRequest, fixed: tuple[Condition, ...], query: str) -> Question:
-        seen = (STATS, self._version, repr(fixed))
+        seen = (self.answering.realm, STATS, self._version, repr(fixed))
         if asked.is_fixed and not asked.is_open:
             # Weak: percentiles and averages of floats are the same each time in meaning only.
             etag = weak_etag(REVISION, *seen, repr(asked))
-            return Question(key=joined(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
+            return Question(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner, table = self._pages.feed.runner, self._pages.feed.table
-        return Question(key=joined(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
+        return Question(key=as_key(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
 
 
 def stats_route(endpoint: StatsEndpoint) -> HTTPRouteHandler:

@@ -14,9 +14,9 @@ from litestar.types import HTTPResponseBodyEvent, Receive, Scope
 from litestar.types import Send as ASGISend
 
 from app import paths
+from app.conditional import VARY
 from app.epoch import epoch_us
 from app.errors import problem_responses
-from app.query.conditional import VARY
 from app.query.cursor import Position
 from app.query.endpoints.answering import Ask, FixedFilters
 from app.query.endpoints.filter_parameters import filter_parameters

@@ -62,7 +62,8 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         {"type": "string", "enum": ["settled", "latest"], "default": "settled"},
     ),
     "wait": Parameter(
-        f"Seconds, up to {MAX_WAIT_S}, to wait for a first record where there is none yet (long polling).",
+        f"Seconds, up to {MAX_WAIT_S}, to wait for a first record where there is none yet (long polling). "
+        "Who asks what somebody waits for already waits with them, and no longer.",
         "20",
         {"type": "number", "minimum": 0, "maximum": MAX_WAIT_S, "default": 0},
     ),

@@ -15,6 +15,7 @@ from app.schema.filters import OPERATORS, FilterField
 MAX_VALUES = 100
 _MAX_TEXT_LENGTH = 4_096
 _MAX_DEPTH = 10  # of a path into JSON
+_MAX_PLACE_DIGITS = 9
 # A member of a JSON object, or digits for a place in a list. What else a member may be called cannot be asked for.
 _KEY = re.compile(r"[\w@:/ -]{1,100}")
 _UUID_START = re.compile("[0-9A-Fa-f-]{1,36}")
@@ -112,8 +113,9 @@ def _check_keys(keys: list[str]) -> None:
     if len(keys) > _MAX_DEPTH:
         raise FilterError(f"the path goes deeper than {_MAX_DEPTH} members")
     for key in keys:
-        if not _KEY.fullmatch(key):
-            raise FilterError(f"{key[:100]!r} is no name of a member that can be asked for")
+        is_place = key.isascii() and key.isdecimal()
+        if not _KEY.fullmatch(key) or (is_place and len(key) > _MAX_PLACE_DIGITS):
+            raise FilterError(f"{key[:100]!r} is no name of a member, or place in a list, that can be asked for")
 
 
 def _values(field: FilterField, operator: str, text: str) -> tuple[Scalar, ...]:

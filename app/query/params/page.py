@@ -23,7 +23,7 @@ from app.query.params.values import read_number
 from app.schema.columns import Column
 from app.schema.filters import FilterField
 
-Count = Literal["none", "capped", "exact"]
+CountMode = Literal["none", "capped", "exact"]
 _RELATIVE = re.compile(r"now|[+-]?[Pp].*")
 
 
@@ -70,7 +70,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = DEFAULT_LIMIT
     columns: tuple[Column, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    count: Count = "none"
+    count: CountMode = "none"
     latest: bool = False
     wait_s: float = 0.0
     format: Format | None = None
@@ -93,13 +93,13 @@ def parse_page_request(query: str, subject: Subject, now: Now) -> PageRequest:
     page = PageRequest(
         since_us=since_us,
         until_us=until_us,
-        is_fixed=_is_absolute(given.text("since")) and _is_absolute(given.text("until")),
+        is_fixed=is_instant(given.text("since")) and is_instant(given.text("until")),
         cursor=given.text("cursor"),
         descending=order == "desc" if order else None,
         limit=given.value("limit", _limit, cast("int | None", DEFAULT_LIMIT)),
         columns=given.value("fields", lambda text: parse_fields(subject.columns, text), subject.columns),
         conditions=in_order(given.conditions),
-        count=cast("Count", given.value("count", one_of("none", "capped", "exact"), "none")),
+        count=cast("CountMode", given.value("count", one_of("none", "capped", "exact"), "none")),
         latest=latest,
         wait_s=given.value("wait", _wait, 0.0),
         format=cast("Format | None", given.value("format", one_of("json", "ndjson", "csv", "arrow"), "") or None),
@@ -170,7 +170,8 @@ def _check_together(given: Parameters, page: PageRequest) -> None:
         given.refuse("end", "an Arrow stream has a mark of its end by itself", "false")
 
 
-def _is_absolute(text: str | None) -> bool:
+def is_instant(text: str | None) -> bool:
+    """Say whether an end of a window was given, and as an instant: one that does not move with the clock."""
     return text is not None and not _RELATIVE.fullmatch(text)
 
 

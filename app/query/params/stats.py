@@ -18,7 +18,7 @@ from app.query.params.buckets import (
 from app.query.params.catalogue import WINDOW_PARAMETERS
 from app.query.params.collector import Parameter, Parameters
 from app.query.params.filters import Condition, in_order
-from app.query.params.page import Now, Subject, Window, read_window
+from app.query.params.page import Now, Subject, Window, is_instant, read_window
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
 
@@ -118,7 +118,7 @@ def parse_stats_request(query: str, subject: Subject, now: Now) -> StatsRequest:
     return StatsRequest(
         window=window,
         buckets=buckets,
-        is_fixed=_is_instant(since) and _is_instant(until),
+        is_fixed=is_instant(since) and is_instant(until),
         is_open=until is None or _is_beyond(until, now),
         by=by,
         metrics=metrics,
@@ -142,11 +142,7 @@ def _buckets(given: Parameters, window: Window) -> Buckets:
 def _is_beyond(until: str, now: Now) -> bool:
     """Return whether a window up to `until` is still filling; one that is fixed is not, once it is settled."""
     until_us = parse_instant(until, now.now_us)
-    return until_us > now.horizon_us or (until_us == now.horizon_us and not _is_instant(until))
-
-
-def _is_instant(text: str | None) -> bool:
-    return text is not None and text[:1].isdigit()  # what counts from now begins with a sign or a letter
+    return until_us > now.horizon_us or (until_us == now.horizon_us and not is_instant(until))
 
 
 def _group_field(fields: Mapping[str, FilterField], text: str) -> FilterField:

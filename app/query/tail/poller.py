@@ -9,7 +9,7 @@ from app.query.cursor import Position
 from app.query.instants import MINUTE_US
 from app.query.params.catalogue import MAX_LIMIT
 from app.query.tail.reading import BATCH_BYTES, Reader, unexpected
-from app.query.tail.recent import Recent
+from app.query.tail.recent import Batch, Recent
 
 _KEPT_BATCHES = 2  # for those who are a little late; there may be as many pollers as subscribers
 _NEAR_US = MINUTE_US
@@ -55,8 +55,15 @@ class Poller:
 
     async def _run(self) -> None:
         try:
+            seen: int | None = None
             while True:
-                batch = await self._reader.batch_patiently(self.recent.reaches)
+                begins, horizon = self.recent.reaches, Position(self._reader.horizon_us(), "")
+                version = self._reader.version()  # after the horizon: between two equal ones nothing is new up to it
+                if version is not None and version == seen:
+                    batch = Batch([], begins, max(begins, horizon))
+                else:
+                    batch = await self._reader.batch_patiently(begins)
+                seen = None if batch.more else version
                 self.recent.add(batch)
                 if batch.rows:
                     self._wake()

@@ -36,6 +36,10 @@ class Reader:
         self._view = View(feed.table.columns, conditions)  # subscribers choose different ones of the columns
         self._max_window_us = settings.max_window_days * DAY_US
 
+    def version(self) -> int | None:
+        """Return what changes as soon as there are new rows; None where nobody can know."""
+        return self._feed.runner.version(self._feed.table.name)
+
     def horizon_us(self) -> int:
         """Return the settled horizon: nothing stamped earlier will still appear."""
         return self._feed.horizon_us()

@@ -72,6 +72,7 @@ class Instances:
             rejects=REJECTS,
             runner=runner,
             cache=Cache(self._kept, clock, max_entry_bytes=MIB),
+            realm="test",
             reads=Reads(clock),
         )
         app: Any = Litestar(
