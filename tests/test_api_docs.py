@@ -101,6 +101,7 @@ async def test_the_tail_is_as_the_page_shows() -> None:
         assert isinstance(service.clock, FakeClock)
         asking = asyncio.create_task(ask(service.client, line))
         while not asking.done():
+            await asyncio.sleep(0.015)  # the store is a real one: it must not take minutes of the clock's time
             await service.clock.advance(1)
         events = [event for event in asking.result().text.strip().split("\n\n") if not event.startswith(":")]
     assert Shown().differences(_lines(block.text.strip().split("\n\n")), _lines(events)) == []
