@@ -98,7 +98,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache_closed_s: Annotated[
         Seconds, Meta(description="How long answers about windows that are over, and so never change, are kept.")
     ] = 3_600.0
-    max_exports: Annotated[Count, Meta(description="Exports (`limit=all`) at once; one more is answered 429.")] = 4
+    max_exports: Annotated[
+        Count,
+        Meta(
+            description="Exports (`limit=all`) at once, three quarters of them for one caller; one more is "
+            "answered 429."
+        ),
+    ] = 4
     max_waits: Annotated[
         Count, Meta(description="Requests with `wait` that wait at once, for each table; one more is answered at once.")
     ] = 500
@@ -110,7 +116,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 128 * MIB
     max_tails: Annotated[
-        Count, Meta(description="Readers of `/v1/records/tail` at once; one more is answered 429.")
+        Count,
+        Meta(
+            description="Readers of `/v1/records/tail` at once, three quarters of them of one caller; one more is "
+            "answered 429."
+        ),
     ] = 100
     tail_max_s: Annotated[
         Seconds,

@@ -17,5 +17,6 @@ write                formats/, arrow_rows    rows -> JSON, NDJSON, CSV, Arrow
 answer               endpoints/              one file a route; `answering`: who asks, what may be kept
 once for equal ones  cache, answer_store     requests under way share an answer; kept in memory or in Valkey
 a request's life     reads, departure        the reads under way; a client that hangs up
+                     places                  how many exports and tails there may be, in all and of one caller
                      timing, problems        where the time went; a store that gives no answer
 """

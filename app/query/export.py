@@ -10,8 +10,8 @@ Memory stays flat whatever the window: a piece that is read, one that is written
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from litestar import Request
@@ -20,25 +20,24 @@ from litestar.enums import HttpMethod
 from app.clock import MICROSECONDS, Clock
 from app.conditional import VARY
 from app.epoch import from_epoch_us
-from app.errors import ProblemError
 from app.query.export_body import ExportBody
 from app.query.export_plan import Pace, Stretches
 from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import StreamFormat
 from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.instants import clamp
 from app.query.params.catalogue import COUNT_CAP
 from app.query.params.page import Window
+from app.query.places import Places
 from app.query.reads import Reads
 from app.query.retrieval import Retrieval
 from app.query.runner import Query, QueryRunner, Scalar
 from app.query.slices import Slice
 from app.query.sql.conditions import condition_parameters
-from app.query.sql.exports import buckets_sql, export_count_sql, export_sql
+from app.query.sql.exports import buckets_sql, count_sql, export_sql
+from app.query.sql.parameters import bounds, place
 from app.query.streaming import StreamedResponse
 from app.settings import Settings
 
-_RETRY_S = 10
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
 
 
@@ -48,14 +47,15 @@ class Exports:
     def __init__(self, runner: QueryRunner, settings: Settings, clock: Clock, reads: Reads) -> None:
         self._runner, self._reads = runner, reads
         self._lookback_us = round(settings.dedupe_lookback_s * MICROSECONDS)
-        self._max_exports = self._free = settings.max_exports
+        self._places = Places("exports", "max_exports", settings.max_exports)
         self._turn = asyncio.Lock()
 
     async def answer(self, request: Request[Any, Any, Any], wanted: Retrieval) -> StreamedResponse:
         """Return the export; its first piece was made by then, so that what is wrong at once is a problem as any other.
 
         Raises:
-            ProblemError: as many exports as there may be are under way, or the service is stopping.
+            ProblemError: as many exports as there may be, or as many of this caller, are under way; or the service is
+                stopping.
             QueryError: the store gave no answer.
         """
         chosen: StreamFormat = "ndjson" if wanted.format == "json" else wanted.format
@@ -69,7 +69,8 @@ class Exports:
         if request.method == HttpMethod.HEAD:
             return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], None)
         self._reads.check_open()
-        self._check()
+        caller = request.state.principal.name
+        self._places.check(caller)
         if wanted.asked.count != "none":
             headers["Sluice-Count"] = await self._count(wanted)
         body = ExportBody(
@@ -79,7 +80,7 @@ class Exports:
             guard=wanted.asked.csv_guard,
             closing_cursor=resume_cursor if wanted.asked.end else None,
         )
-        pieces = self._pieces(wanted, body)
+        pieces = self._pieces(caller, wanted, body)
         return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], (await anext(pieces), pieces))
 
     def explained(self, wanted: Retrieval) -> tuple[Query, list[Slice]]:
@@ -87,24 +88,9 @@ class Exports:
         ahead = wanted.walk.ahead
         return self._query(wanted, ahead), [Slice(ahead.since_us, ahead.until_us)]
 
-    def _check(self) -> None:
-        if not self._free:
-            detail = f"{self._max_exports} exports are under way, which is all there may be; try again in {_RETRY_S} s"
-            members = {"max_exports": self._max_exports, "retry_after_s": _RETRY_S}
-            raise ProblemError("busy", detail, members=members, headers={"Retry-After": str(_RETRY_S)})
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        self._check()
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
-
-    async def _pieces(self, wanted: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
+    async def _pieces(self, caller: str, wanted: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
         """Yield the body. The place among the exports is kept until this ends, or is closed."""
-        with self._place():
+        with self._places.held(caller):
             found = _one_ahead(self._batches(wanted))
             async with aclosing(found), aclosing(body.pieces(found)) as pieces:
                 async for piece in pieces:
@@ -150,14 +136,16 @@ class Exports:
     async def _count(self, wanted: Retrieval) -> str:
         """Return the `Sluice-Count` of the rows that follow."""
         walk, is_capped = wanted.walk, wanted.asked.count == "capped"
-        sql = export_count_sql(
+        sql = count_sql(
             walk.table,
             descending=walk.descending,
             after=walk.after is not None,
             capped=is_capped,
             conditions=wanted.view.conditions,
         )
-        parameters = self._bounds(walk.ahead) | self._asked(wanted) | ({"cap": COUNT_CAP} if is_capped else {})
+        parameters = (
+            bounds(walk.ahead, self._lookback_us) | self._asked(wanted) | ({"cap": COUNT_CAP} if is_capped else {})
+        )
         answer = await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="export"))
         count = answer.rows[0]["records"]
         return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
@@ -171,23 +159,12 @@ class Exports:
             after=walk.after is not None,
             conditions=view.conditions,
         )
-        return Query(sql=sql, parameters=self._bounds(window) | self._asked(wanted), purpose="export")
-
-    def _bounds(self, window: Window) -> dict[str, Scalar]:
-        return {
-            "from_us": window.since_us,
-            "to_us": window.until_us,
-            "lookback_from_us": clamp(window.since_us - self._lookback_us),
-            "lookback_micros": self._lookback_us,
-        }
+        return Query(sql=sql, parameters=bounds(window, self._lookback_us) | self._asked(wanted), purpose="export")
 
     @staticmethod
     def _asked(wanted: Retrieval) -> dict[str, Scalar]:
         """Return the parameters of the filters and of the place behind which the rows lie."""
-        after, parameters = wanted.walk.after, condition_parameters(wanted.view.conditions)
-        if after is not None:
-            parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
-        return parameters
+        return condition_parameters(wanted.view.conditions) | place(wanted.walk.after)
 
 
 async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -9,7 +9,7 @@ import msgspec
 from app.query.budget import Budget
 from app.query.cursor import Position
 from app.query.density import Density
-from app.query.instants import SECOND_US, clamp
+from app.query.instants import SECOND_US
 from app.query.params.filters import Condition, fingerprint
 from app.query.params.page import Window
 from app.query.retrieval import View
@@ -19,13 +19,13 @@ from app.query.runner import (
     QueryRunner,
     QueryTooExpensiveError,
     Row,
-    Scalar,
 )
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
 from app.query.sql.conditions import condition_parameters
-from app.query.sql.exports import export_count_sql
+from app.query.sql.exports import count_sql
 from app.query.sql.originals import look_up_sql
 from app.query.sql.pages import CANDIDATES, IS_COPY, page_sql
+from app.query.sql.parameters import bounds, place
 from app.query.walk import Walk, position_of
 from app.schema.table import Table
 
@@ -114,7 +114,7 @@ class Feed:
         sql = look_up_sql(self.table, self.table.id.name if self.table.id else "", view.conditions)
         rows: list[Row] = []
         for part in look_up_slices(window.since_us, window.until_us, first_us=self.runner.first_look_up_us):
-            parameters = self.bounds(part) | condition_parameters(view.conditions)
+            parameters = bounds(part, self._lookback_us) | condition_parameters(view.conditions)
             parameters |= {"id": record_id, "row_limit": limit - len(rows)}
             try:
                 rows += (await self.runner.rows(Query(sql=sql, parameters=parameters, purpose="look_up"))).rows
@@ -133,15 +133,11 @@ class Feed:
             QueryError: the store gave no answer.
         """
         window, after, total = walk.window, walk.after if walk.follows else None, 0
-        sql = export_count_sql(
-            self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions
-        )
-        asked = condition_parameters(conditions)
-        if after is not None:
-            asked |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
+        sql = count_sql(self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions)
+        asked = condition_parameters(conditions) | place(after)
         first_us = self.runner.first_slice_us if cap is not None else max(window.until_us - window.since_us, 1)
         for part in feed_slices(window.since_us, window.until_us, descending=True, first_us=first_us, longest_us=None):
-            query = Query(sql=sql, parameters=self.bounds(part) | asked)
+            query = Query(sql=sql, parameters=bounds(part, self._lookback_us) | asked)
             answer = await self.runner.rows(query)
             budget.spend(answer)
             total += answer.rows[0]["records"]
@@ -155,22 +151,10 @@ class Feed:
         part = slices[0] if slices else Slice(ahead.since_us, ahead.until_us)
         return self._page_query(_Search(walk, view, limit + 1), part, None), slices
 
-    def bounds(self, part: Slice | Window) -> dict[str, Scalar]:
-        """Return the parameters that bound a query to a stretch of time and the look-back before it."""
-        from_us, to_us = msgspec.structs.astuple(part)
-        return {
-            "from_us": from_us,
-            "to_us": to_us,
-            "lookback_from_us": clamp(from_us - self._lookback_us),
-            "lookback_micros": self._lookback_us,
-        }
-
     def _page_query(self, search: "_Search", part: Slice, budget: Budget | None) -> Query:
         after, conditions = search.after, search.view.conditions
-        parameters = self.bounds(part) | condition_parameters(conditions)
+        parameters = bounds(part, self._lookback_us) | condition_parameters(conditions) | place(after)
         parameters |= {"row_limit": search.missing, "candidates": search.candidates}
-        if after is not None:
-            parameters |= {"after_us": after.ingest_us, "after_key": after.delivery_key}
         served = {column.name for column in search.view.columns} | {"ingest_time", "delivery_key"}
         sql = page_sql(
             self.table,

@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
-from app.query.instants import SECOND_US, clamp, to_text
+from app.query.instants import SECOND_US, to_text
 from app.query.params.buckets import length_text
 from app.query.params.filters import Condition
 from app.query.params.stats import StatsRequest
 from app.query.runner import Query, QueryRunner, Scalar
 from app.query.sql.conditions import condition_parameters
+from app.query.sql.parameters import bounds
 from app.query.sql.stats import stats_sql
 from app.schema.decimals import plain_decimal
 from app.schema.table import Table
@@ -71,10 +72,7 @@ class Stats:
         by = request.by.path if request.by else None
         window, buckets = request.window, request.buckets
         parameters: dict[str, Scalar] = {
-            "from_us": window.since_us,
-            "to_us": window.until_us,
-            "lookback_from_us": clamp(window.since_us - self._lookback_us),
-            "lookback_micros": self._lookback_us,
+            **bounds(window, self._lookback_us),
             "first_micros": buckets.first_us,
             "bucket_micros": buckets.length_us,
         }

@@ -165,7 +165,7 @@ class Stage:
     def connect(self, listener: Listener, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> None:
         """Let a client go on where it was."""
         form = Form(RECORDS.name, parse_fields(RECORDS.columns, fields))
-        subscriber = self.hub.admit(listener.place, form, conditions)
+        subscriber = self.hub.admit("a", listener.place, form, conditions)
         listener.task = asyncio.create_task(self.hub.run(subscriber, listener.send))
         listener.task.add_done_callback(lambda _: self.hub.dismiss(subscriber))
 

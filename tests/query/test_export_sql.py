@@ -9,7 +9,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.query.sql.exports import buckets_sql, export_count_sql, export_sql
+from app.query.sql.exports import buckets_sql, count_sql, export_sql
 from tests.query.test_sql import CONDITIONS
 
 GOLDEN = Path(__file__).parent / "golden_exports"
@@ -18,8 +18,8 @@ SHAPES = {
     "asc_first": export_sql("records", _SOME, descending=False, after=False),
     "asc_after_filtered": export_sql("records", _SOME, descending=False, after=True, conditions=CONDITIONS),
     "desc_after": export_sql("records", _SOME, descending=True, after=True),
-    "count": export_count_sql("records", descending=False, after=False, capped=False),
-    "count_capped": export_count_sql("records", descending=True, after=True, capped=True, conditions=CONDITIONS),
+    "count": count_sql("records", descending=False, after=False, capped=False),
+    "count_capped": count_sql("records", descending=True, after=True, capped=True, conditions=CONDITIONS),
     "buckets": buckets_sql("records", descending=False, after=False),
     "buckets_filtered": buckets_sql("records", descending=True, after=True, conditions=CONDITIONS),
 }

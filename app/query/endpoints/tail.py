@@ -88,7 +88,9 @@ class TailEndpoint:
         if request.method == "HEAD":
             return _EventStream(None)
         form = Form(self.table.name, asked.columns, asked.fingerprint)
-        subscriber = self._hub.admit(asked.start, form, (*asked.conditions, *self._fixed.of(request)))
+        subscriber = self._hub.admit(
+            request.state.principal.name, asked.start, form, (*asked.conditions, *self._fixed.of(request))
+        )
         return _EventStream(_Stream(self._hub, subscriber, self._reads))
 
 

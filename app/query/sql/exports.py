@@ -31,10 +31,8 @@ ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}
 """
 
 
-def export_count_sql(
-    table: str, *, descending: bool, after: bool, capped: bool, conditions: Sequence[Condition] = ()
-) -> str:
-    """Return the query of how many rows `export_sql` gives, under its parameters: one column, `records`.
+def count_sql(table: str, *, descending: bool, after: bool, capped: bool, conditions: Sequence[Condition] = ()) -> str:
+    """Return the query of how many rows `export_sql` gives, or a page would, under its parameters: `records`.
 
     Where it is `capped` it counts up to @cap.
     """

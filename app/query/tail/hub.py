@@ -1,20 +1,25 @@
 """Who reads the tails of one table, and what they share."""
 
 import asyncio
+from typing import NamedTuple
 
 from app.clock import Clock
-from app.errors import ProblemError
 from app.query.cursor import Position
 from app.query.feed import Feed
 from app.query.params.filters import Condition, in_order
+from app.query.places import Places
 from app.query.tail.events import Form
 from app.query.tail.poller import Poller
 from app.query.tail.reading import Reader
 from app.query.tail.subscriber import Send, Subscriber
 from app.settings import Settings
 
-_RETRY_S = 10
 _CATCHING_UP = 4  # subscribers at once: after a restart all of them want to, and others want pages
+
+
+class _Admitted(NamedTuple):
+    caller: str
+    filters: str
 
 
 class Hub:
@@ -22,24 +27,18 @@ class Hub:
 
     def __init__(self, feed: Feed, settings: Settings, clock: Clock) -> None:
         self._feed, self._settings, self._clock = feed, settings, clock
-        self._admitted: dict[Subscriber, str] = {}
+        self._places = Places("tails", "max_tails", settings.max_tails)
+        self._admitted: dict[Subscriber, _Admitted] = {}
         self._pollers: dict[str, Poller] = {}
         self._turn = asyncio.Semaphore(_CATCHING_UP)
 
-    def admit(self, start: Position, form: Form, conditions: tuple[Condition, ...]) -> Subscriber:
+    def admit(self, caller: str, start: Position, form: Form, conditions: tuple[Condition, ...]) -> Subscriber:
         """Return a new subscriber of the rows behind `start` that meet `conditions`; it counts until it is dismissed.
 
         Raises:
-            ProblemError: `busy`: there are as many as there may be.
+            ProblemError: `busy`: there are as many as there may be, or as many of `caller`.
         """
-        max_tails = self._settings.max_tails
-        if len(self._admitted) >= max_tails:
-            raise ProblemError(
-                "busy",
-                f"{max_tails} tails are being read, and this instance serves no more; try again in {_RETRY_S} s",
-                members={"max_tails": max_tails, "retry_after_s": _RETRY_S},
-                headers={"Retry-After": str(_RETRY_S)},
-            )
+        self._places.take(caller)
         together = in_order({repr(each): each for each in conditions}.values())
         subscriber = Subscriber(
             start,
@@ -49,12 +48,13 @@ class Hub:
             max_s=self._settings.tail_max_s,
             turn=self._turn,
         )
-        self._admitted[subscriber] = repr(together)  # as text: 1, 1.0 and True are equal, but not as filters
+        # As text: 1, 1.0 and True are equal, but not as filters.
+        self._admitted[subscriber] = _Admitted(caller, repr(together))
         return subscriber
 
     async def run(self, subscriber: Subscriber, send: Send) -> None:
         """Send `subscriber` its stream; the first with its filters begins their poller, and the last one ends it."""
-        filters = self._admitted[subscriber]
+        filters = self._admitted[subscriber].filters
         poller = self._pollers.get(filters)
         if poller is None or poller.problem is not None:
             poller = self._pollers[filters] = Poller(subscriber.reader, subscriber.position, self._clock)
@@ -70,4 +70,6 @@ class Hub:
 
     def dismiss(self, subscriber: Subscriber) -> None:
         """Count `subscriber` no more."""
-        self._admitted.pop(subscriber, None)
+        admitted = self._admitted.pop(subscriber, None)
+        if admitted is not None:
+            self._places.give_back(admitted.caller)

@@ -1,0 +1,68 @@
+"""Places: what an instance serves so many callers at once, and never all of them to one."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.errors import ProblemError
+
+_RETRY_S = 10
+_KEPT = 4  # one place in so many is kept from whoever has all the others
+
+
+class Places:
+    """Counts who holds how many places of one kind.
+
+    `noun` is what a place is for, in the plural, and `member` what the problem calls the limit.
+    """
+
+    def __init__(self, noun: str, member: str, most: int) -> None:
+        self._noun, self._member, self._most = noun, member, most
+        self._share = most - most // _KEPT
+        self._held: Counter[str] = Counter()
+
+    def check(self, caller: str) -> None:
+        """Refuse a caller for whom there is no place.
+
+        Raises:
+            ProblemError: `busy`: all places are held, or the caller holds as many as one may.
+        """
+        if self._held.total() >= self._most:
+            raise self._busy(f"{self._most} {self._noun} are under way, which is all that this instance serves")
+        if self._held[caller] >= self._share:
+            raise self._busy(
+                f"{caller} has {self._share} {self._noun} under way, and the last of {self._most} are for others"
+            )
+
+    def take(self, caller: str) -> None:
+        """Hold a place until it is given back.
+
+        Raises:
+            ProblemError: as `check`.
+        """
+        self.check(caller)
+        self._held[caller] += 1
+
+    def give_back(self, caller: str) -> None:
+        """Hold one place less."""
+        self._held[caller] -= 1
+        if self._held[caller] <= 0:
+            del self._held[caller]
+
+    @contextmanager
+    def held(self, caller: str) -> Iterator[None]:
+        """Hold a place for the length of a block.
+
+        Raises:
+            ProblemError: as `check`.
+        """
+        self.take(caller)
+        try:
+            yield
+        finally:
+            self.give_back(caller)
+
+    def _busy(self, what: str) -> ProblemError:
+        members = {self._member: self._most, "retry_after_s": _RETRY_S}
+        headers = {"Retry-After": str(_RETRY_S)}
+        return ProblemError("busy", f"{what}; try again in {_RETRY_S} s", members=members, headers=headers)
