@@ -4,7 +4,7 @@ Reading order: `record` (what a record is), `main` (how the parts are joined), t
 package docstrings of `ingest` (the way in) and `query` (the way out).
 
     record, schema/      one declaration; every schema derived from it
-    settings             configuration read once; `settings_rules`: what must agree
+    settings             configuration read once; `settings_telemetry`: part of it; `settings_rules`: what must agree
     clock, epoch         a monotone microsecond clock; instants as integers
     auth, keys           who is calling: Google-signed tokens and the key set behind them
     access/              who may use /v1, for what and how often: grants, API keys, rate limits
@@ -18,6 +18,6 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     errors, health       problem documents; liveness and readiness
     reading, paths       what every route that is read has in common; the paths that several parts know
     conditional          entity tags, and for how long a copy of an answer is good
-    telemetry            what is counted, and how it is logged
+    telemetry/           metrics, traces, logs
     serve, daemon        the HTTP server and its end; threads that hold nobody up
 """

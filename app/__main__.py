@@ -13,7 +13,7 @@ from app.main import create_app
 from app.record import RecordTypeError
 from app.serve import ListenError, serve
 from app.settings import SettingsError, load_settings
-from app.telemetry import configure_logging
+from app.telemetry.logs import configure_logging
 
 _log = logging.getLogger("sluice")
 

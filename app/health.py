@@ -12,7 +12,7 @@ from app.ingest.appender import SinkState
 from app.ingest.writer import Writer
 from app.keys import KeySet
 from app.reading import METHODS, operation_ids, read_response
-from app.telemetry import Counters
+from app.telemetry.metrics import Metrics
 
 _Request = Request[Any, Any, Any]
 _STRICT = QueryParameter(name="strict", description="1: answer 503 as well when a sink is not ACTIVE.")
@@ -50,9 +50,9 @@ class Health:
     """
 
     def __init__(
-        self, *, admission: Admission, keys: KeySet | None, sinks: dict[str, Writer], counters: Counters
+        self, *, admission: Admission, keys: KeySet | None, sinks: dict[str, Writer], metrics: Metrics
     ) -> None:
-        self._admission, self._keys, self._sinks, self._counters = admission, keys, sinks, counters
+        self._admission, self._keys, self._sinks, self._metrics = admission, keys, sinks, metrics
 
     def readiness(self) -> Readiness:
         """Return how the instance is doing now."""
@@ -74,7 +74,7 @@ class Health:
                 )
                 for name, writer in self._sinks.items()
             },
-            counters=self._counters.snapshot(),
+            counters=self._metrics.snapshot(),
         )
 
 

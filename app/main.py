@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from litestar import Litestar, Router
-from opentelemetry.metrics import get_meter
 
 from app import paths
 from app.access.cors import cors_config, keep_vary
@@ -35,7 +34,7 @@ from app.reference.page import reference_routes
 from app.schema.filters import filter_table
 from app.schema.table import Table, records_table, rejects_table
 from app.settings import Settings
-from app.telemetry import Counters, observe, observe_states
+from app.telemetry.metrics import Metrics
 
 _ENDING_READS_S = 1.5
 
@@ -81,8 +80,7 @@ def create_app(
     clock = clock or SystemClock()
     gate = Gate(settings, partial(parse_filters, fields), clock, fetch_keys)
     answers = open_store(settings.cache_url, settings.cache_max_bytes, clock)
-    counters = Counters()
-    observe(counters, get_meter("sluice"))
+    metrics = Metrics()
 
     backend = open_backend(settings, (table, rejects), clock)
     admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
@@ -92,18 +90,17 @@ def create_app(
         rejects=wrap_appender(rejects, backend.appenders[rejects.name]),
         settings=settings,
         clock=clock,
-        counters=counters,
+        metrics=metrics,
     )
     intake = Intake(admission, max_body_bytes=settings.max_body_bytes, read_deadline_s=settings.request_budget_s)
-    push = PushEndpoint(verifier=gate.push, intake=intake, pipeline=pipeline, counters=counters)
+    push = PushEndpoint(verifier=gate.push, intake=intake, pipeline=pipeline, metrics=metrics, clock=clock)
     submission = Submission(
         table=table, intake=intake, pipeline=pipeline, max_decompressed_bytes=settings.max_decompressed_bytes
     )
     reads = Reads(clock)
     ingests, queries = "ingest" in settings.roles, "query" in settings.roles
     sinks = {table.name: pipeline.records, rejects.name: pipeline.rejects} if ingests else {}
-    observe_states(lambda: {name: writer.standing.state.value for name, writer in sinks.items()}, get_meter("sluice"))
-    health = Health(admission=admission, keys=gate.keys, sinks=sinks, counters=counters)
+    health = Health(admission=admission, keys=gate.keys, sinks=sinks, metrics=metrics)
 
     api: list[Any] = submit_routes(submission, by_id=table.id is not None) if ingests else []
     if queries:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from app.settings_rules import disagreements
+from app.settings_telemetry import TelemetrySettings
 
 PREFIX = "SLUICE_"
 MIB, GIB = 1024**2, 1024**3
@@ -26,7 +27,7 @@ class SettingsError(Exception):
     """The environment does not make valid settings; the message names each variable and what would be right."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(TelemetrySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can be set, with the default for a laptop. Names are the variable's, without SLUICE_, in lower case."""
 
     host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API wants principals.")] = (

@@ -13,14 +13,14 @@ from app.keys import FetchedKeys, KeySet, KeySetError
 from app.record import Record
 from app.reference.document import document_route, openapi_config
 from app.schema.table import records_table
-from app.telemetry import Counters
+from app.telemetry.metrics import Metrics
 from tests.ingest.bench import Bench
 
 
 def client_of(keys: KeySet | None, sinks: dict[str, Writer] | None = None) -> httpx.AsyncClient:
     """Return a client of an application of the health routes, without sinks by default."""
     admission = Admission(max_messages=1, max_bytes=1)
-    health = Health(admission=admission, keys=keys, sinks=sinks or {}, counters=Counters())
+    health = Health(admission=admission, keys=keys, sinks=sinks or {}, metrics=Metrics())
     app = Litestar(
         [*health_routes(health), document_route(records_table(Record))],
         openapi_config=openapi_config(),

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-Scope = Literal["read", "write", "rejects"]
+Scope = Literal["read", "write", "rejects", "metrics"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ALL_SCOPES = frozenset(SCOPES)
 

@@ -21,7 +21,7 @@ from app.ingest.writer import Writer, WriterLimits
 from app.schema.table import REJECTS, Table
 from app.settings import Settings
 from app.settings_rules import ENVELOPE_BYTES
-from app.telemetry import Counters
+from app.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sluice.ingest")
 
@@ -60,7 +60,7 @@ class Pipeline:
         rejects: Appender,
         settings: Settings,
         clock: Clock,
-        counters: Counters,
+        metrics: Metrics,
     ) -> None:
         limits = Limits(
             max_decompressed_bytes=settings.max_decompressed_bytes,
@@ -78,7 +78,7 @@ class Pipeline:
         self._encode_reject = rejects.encode
         # In base64 the bytes grow by a third, and the row has an envelope.
         self._max_part_bytes = max((settings.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
-        self._clock, self._counters = clock, counters
+        self._clock, self._metrics = clock, metrics
         self._budget_us = round(settings.request_budget_s * MICROSECONDS)
         self._dedupe: Dedupe[Receipt] = Dedupe(
             max_weight=settings.dedupe_max_messages,
@@ -99,10 +99,10 @@ class Pipeline:
         """Make `message` durable and say what became of it; `detailed` for each of its records."""
         match self._dedupe.claim(message.key, digest):
             case InFlight(result):
-                self._counters.duplicate_messages += 1
+                self._metrics.duplicate_messages += 1
                 return await asyncio.shield(result)
             case Remembered(receipt):
-                self._counters.duplicate_messages += 1
+                self._metrics.duplicate_messages += 1
                 return receipt
             case Claimed():
                 pass
@@ -157,7 +157,7 @@ class Pipeline:
             verdict = await self.records.submit([row.encoded for row in rows], deadline_us, reject_refused)
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
-        self._counters.stored_records += len(rows) - len(refused)
+        self._metrics.stored_records += len(rows) - len(refused)
         if not detailed:
             return _DURABLE
         gone = {each.index for each in refused}
@@ -174,7 +174,7 @@ class Pipeline:
             verdict = Unavailable(verdict.detail, verdict.retry_after_s)
         if isinstance(verdict, Durable):
             for each in rejects:
-                self._counters.rejected_records[each.reason] += 1
+                self._metrics.rejected_records[each.reason] += 1
             first = rejects[0]
             message, field = first.message.message_id or first.message.key, first.field or "no field named"
             _log.warning("rejected %d of message %s, first: %s (%s)", len(rejects), message, first.reason, field)

@@ -13,12 +13,13 @@ from litestar.types import Receive, Scope, Send
 
 from app import paths
 from app.auth import TokenVerifier
+from app.clock import MICROSECONDS, Clock
 from app.errors import MEDIA_TYPE, ProblemError, problem_responses
 from app.ingest.envelope import EnvelopeError, Headers, open_push
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline
 from app.ingest.verdict import Durable, Throttled, Unavailable
-from app.telemetry import Counters
+from app.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sluice.push")
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
@@ -27,11 +28,15 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 class PushEndpoint:
     """The ASGI application behind `POST /pubsub/push`."""
 
-    def __init__(self, *, verifier: TokenVerifier, intake: Intake, pipeline: Pipeline, counters: Counters) -> None:
-        self._verifier, self._intake, self._pipeline, self._counters = verifier, intake, pipeline, counters
+    def __init__(
+        self, *, verifier: TokenVerifier, intake: Intake, pipeline: Pipeline, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._verifier, self._intake, self._pipeline = verifier, intake, pipeline
+        self._clock, self._answered = clock, metrics.request_duration
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one push."""
+        begun_us = self._clock.elapsed_us()
         try:
             await self.take(scope["headers"], receive)
             status, headers, body = 204, _NO_HEADERS, b""
@@ -40,7 +45,8 @@ class PushEndpoint:
         except Exception:
             _log.exception("unexpected failure of a push")
             status, headers, body = _answer(ProblemError("internal", "the push failed unexpectedly"))
-        self._counters.push_answers[status] += 1
+        took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
+        self._answered.record(took_s, paths.PUSH, "POST", status, "push")
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 

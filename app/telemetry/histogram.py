@@ -1,0 +1,45 @@
+"""A histogram that costs an addition to record.
+
+OpenTelemetry's own takes 4 to 7 microseconds a value (bench/telemetry.py), which a push would pay twice; this takes a
+tenth, and is OpenTelemetry's data when somebody collects (app/telemetry/collection.py).
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from app.telemetry.instruments import Instrument
+
+
+class Point(msgspec.Struct):
+    """What was recorded under one set of attribute values; `counts` has one place more than there are bounds."""
+
+    counts: list[int]
+    total: float = 0.0
+    least: float = float("inf")
+    greatest: float = float("-inf")
+
+
+class Histogram:
+    """Counts values by bucket, for each combination of the instrument's attributes."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self._bounds: Sequence[float] = instrument.bounds
+        self._points: dict[tuple[str | int, ...], Point] = {}
+
+    def record(self, value: float, *attributes: str | int) -> None:
+        """Count `value`; `attributes` are the values of the instrument's attributes, in their order."""
+        point = self._points.get(attributes)
+        if point is None:
+            point = self._points[attributes] = Point([0] * (len(self._bounds) + 1))
+        point.counts[bisect_left(self._bounds, value)] += 1  # a bound belongs to the bucket that it ends
+        point.total += value
+        point.least = min(point.least, value)
+        point.greatest = max(point.greatest, value)
+
+    def points(self) -> Iterator[tuple[dict[str, str | int], Point]]:
+        """Yield the attributes of each point, and the point."""
+        for values, point in [*self._points.items()]:
+            yield dict(zip(self.instrument.attributes, values, strict=True)), point

@@ -1,0 +1,213 @@
+"""Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
+
+`python -m app.telemetry` prints them as the table of docs/operations.md. Names are OpenTelemetry's where it has one
+(https://opentelemetry.io/docs/specs/semconv/http/http-metrics/); units are UCUM's.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric. `attributes` are all that a point of it may have; `bounds` a histogram's buckets, upper ends included.
+
+    `description` is shown by whatever collects it; `meaning` says more to people, in docs/operations.md.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    meaning: str = ""
+    attributes: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+# 5 s is the objective of what is stored, 60 s of what is visible; the ack deadline is 60 s, a retry comes within 600 s.
+_DELAYS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3_600.0)
+# 300 ms is the objective of requests and 500 ms their alert; 2 s those of queries.
+_ANSWERS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_ROWS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0)
+_BYTES = (256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 9_000_000.0)
+
+PUBLISH_TO_STORED = Instrument(
+    name="sluice.message.stored.delay",
+    kind="histogram",
+    unit="s",
+    description="From a message's publication until it is durable",
+    meaning="The first golden latency, by Pub/Sub's publish time. A redelivered message counts from its publication.",
+    bounds=_DELAYS_S,
+)
+RECORDS_STORED = Instrument(
+    name="sluice.record.stored",
+    kind="counter",
+    unit="{record}",
+    description="Records made durable",
+    meaning="The throughput; its rate far from the expected is an alert.",
+)
+RECORDS_REJECTED = Instrument(
+    name="sluice.record.rejected",
+    kind="counter",
+    unit="{record}",
+    description="Records rejected, by reason",
+    meaning="Durable in `records_rejected` with the reason; a jump is a producer's release.",
+    attributes=("reason",),
+)
+MESSAGES_DUPLICATE = Instrument(
+    name="sluice.message.duplicate",
+    kind="counter",
+    unit="{message}",
+    description="Deliveries of messages that this instance knew already",
+    meaning="Pub/Sub delivers at least once; many mean that answers come later than the ack deadline.",
+)
+APPEND_DURATION = Instrument(
+    name="sluice.append.duration",
+    kind="histogram",
+    unit="s",
+    description="Until the store answered an append, by table and outcome",
+    meaning="One attempt. `outcome` is stored, refused, too_large, uncertain, quota or setup.",
+    attributes=("table", "outcome"),
+    bounds=_ANSWERS_S,
+)
+APPEND_ROWS = Instrument(
+    name="sluice.append.rows",
+    kind="histogram",
+    unit="{row}",
+    description="Rows of an append, by table",
+    meaning="Grows with the load: while one append is under way the next one fills.",
+    attributes=("table",),
+    bounds=_ROWS,
+)
+APPEND_SIZE = Instrument(
+    name="sluice.append.size",
+    kind="histogram",
+    unit="By",
+    description="Bytes of an append's rows, by table",
+    meaning="What BigQuery bills by; its sum is the volume written, retries included.",
+    attributes=("table",),
+    bounds=_BYTES,
+)
+APPEND_CONNECTIONS = Instrument(
+    name="sluice.append.connections",
+    kind="gauge",
+    unit="{connection}",
+    description="Open connections for appends, by table",
+    meaning="At `SLUICE_BIGQUERY_MAX_CONNECTIONS` the connections are what limits throughput.",
+    attributes=("table",),
+)
+IN_FLIGHT_MESSAGES = Instrument(
+    name="sluice.in_flight.messages",
+    kind="gauge",
+    unit="{message}",
+    description="Messages being worked on",
+    meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES` one more is answered 429.",
+)
+IN_FLIGHT_BYTES = Instrument(
+    name="sluice.in_flight.bytes",
+    kind="gauge",
+    unit="By",
+    description="Bytes of the messages being worked on",
+    meaning="At `SLUICE_MAX_IN_FLIGHT_BYTES` one more is answered 429.",
+)
+SINK_STATE = Instrument(
+    name="sluice.sink.state",
+    kind="gauge",
+    unit="1",
+    description="1 under the state that a table is in, 0 under the others",
+    meaning="Anything but ACTIVE is for the run-books below.",
+    attributes=("table", "state"),
+)
+SINK_OLDEST_WAIT = Instrument(
+    name="sluice.sink.oldest_wait",
+    kind="gauge",
+    unit="s",
+    description="How long the message that waits longest for an append has done so, by table",
+    meaning="Grows while the store is slow; 0 when nothing waits.",
+    attributes=("table",),
+)
+REQUEST_DURATION = Instrument(
+    name="http.server.request.duration",
+    kind="histogram",
+    unit="s",
+    description="Until a request was answered, by route, method, status and kind",
+    meaning="`sluice.request.kind` is push, write, read, wait (a read with `wait`) or stream (exports, tails): the "
+    "objectives are about push, write and read. Health checks and `/metrics` are not counted.",
+    attributes=("http.route", "http.request.method", "http.response.status_code", "sluice.request.kind"),
+    bounds=_ANSWERS_S,
+)
+QUERY_DURATION = Instrument(
+    name="sluice.query.duration",
+    kind="histogram",
+    unit="s",
+    description="Until the store answered a query, by purpose and outcome",
+    meaning="`outcome` is ok, too_expensive, timeout, busy, unavailable, cancelled or defect.",
+    attributes=("purpose", "outcome"),
+    bounds=_ANSWERS_S,
+)
+QUERY_BYTES = Instrument(
+    name="sluice.query.bytes_processed",
+    kind="counter",
+    unit="By",
+    description="Bytes the store read for queries, by purpose",
+    meaning="What BigQuery bills by, in on-demand pricing (at least 10 MB a query). The embedded store does not say.",
+    attributes=("purpose",),
+)
+CACHE_ANSWERS = Instrument(
+    name="sluice.cache.answers",
+    kind="counter",
+    unit="{answer}",
+    description="Answers of the API, by how the cache was used",
+    meaning="`state` is hit, joined (an equal request was under way), revalidated (304), miss or bypass (never kept).",
+    attributes=("state",),
+)
+HEARTBEAT_VISIBLE = Instrument(
+    name="sluice.heartbeat.delay",
+    kind="histogram",
+    unit="s",
+    description="From a heartbeat's publication until it could be read from the feed",
+    meaning="The whole way, publisher to consumer; no points at all is an alert, where heartbeats are published.",
+    bounds=_DELAYS_S,
+)
+HEARTBEAT_MISSED = Instrument(
+    name="sluice.heartbeat.missed",
+    kind="counter",
+    unit="{heartbeat}",
+    description="Heartbeats that were stored and could not be read in time",
+    meaning="Records are written and the feed does not show them: look at the reads' state in `/health/ready`.",
+)
+
+CATALOGUE: tuple[Instrument, ...] = (
+    PUBLISH_TO_STORED,
+    RECORDS_STORED,
+    RECORDS_REJECTED,
+    MESSAGES_DUPLICATE,
+    APPEND_DURATION,
+    APPEND_ROWS,
+    APPEND_SIZE,
+    APPEND_CONNECTIONS,
+    IN_FLIGHT_MESSAGES,
+    IN_FLIGHT_BYTES,
+    SINK_STATE,
+    SINK_OLDEST_WAIT,
+    REQUEST_DURATION,
+    QUERY_DURATION,
+    QUERY_BYTES,
+    CACHE_ANSWERS,
+    HEARTBEAT_VISIBLE,
+    HEARTBEAT_MISSED,
+)
+BY_NAME = {instrument.name: instrument for instrument in CATALOGUE}
+
+
+def instruments_table() -> str:
+    """Return the metrics as a Markdown table."""
+    rows = ["| metric | kind, unit | what it is | attributes | buckets |", "|---|---|---|---|---|"]
+    for each in CATALOGUE:
+        attributes = ", ".join(f"`{name}`" for name in each.attributes)
+        bounds = ", ".join(f"{bound:g}" for bound in each.bounds)
+        told = f"{each.description}. {each.meaning}" if each.meaning else f"{each.description}."
+        rows.append(f"| `{each.name}` | {each.kind}, `{each.unit}` | {told} | {attributes} | {bounds} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,95 @@
+"""What has happened in this process, as plain numbers: counting costs an addition, and whoever collects reads them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from app.telemetry import instruments
+from app.telemetry.histogram import Histogram
+from app.telemetry.instruments import Instrument
+
+Values = Iterable[tuple[float, Mapping[str, str | int]]]
+"""A metric's values and the attributes of each."""
+
+
+class Metrics:
+    """The numbers of one process since it started.
+
+    `gauges` are asked when somebody collects: what there is now, in flight or open.
+    """
+
+    def __init__(self) -> None:
+        self.stored_records = 0
+        self.duplicate_messages = 0
+        self.heartbeats_missed = 0
+        self.rejected_records: Counter[str] = Counter()
+        """By reason."""
+        self.query_bytes: Counter[str] = Counter()
+        """By purpose."""
+        self.cache_answers: Counter[str] = Counter()
+        """By state."""
+        self.message_delay = Histogram(instruments.PUBLISH_TO_STORED)
+        self.append_duration = Histogram(instruments.APPEND_DURATION)
+        self.append_rows = Histogram(instruments.APPEND_ROWS)
+        self.append_size = Histogram(instruments.APPEND_SIZE)
+        self.request_duration = Histogram(instruments.REQUEST_DURATION)
+        self.query_duration = Histogram(instruments.QUERY_DURATION)
+        self.heartbeat_delay = Histogram(instruments.HEARTBEAT_VISIBLE)
+        self._gauges: dict[Instrument, Callable[[], Values]] = {}
+
+    def watch(self, gauge: Instrument, values: Callable[[], Values]) -> None:
+        """Ask `values` for a gauge's values whenever somebody collects."""
+        self._gauges[gauge] = values
+
+    @property
+    def histograms(self) -> tuple[Histogram, ...]:
+        """All histograms."""
+        return (
+            self.message_delay,
+            self.append_duration,
+            self.append_rows,
+            self.append_size,
+            self.request_duration,
+            self.query_duration,
+            self.heartbeat_delay,
+        )
+
+    def counts(self) -> dict[Instrument, Callable[[], Values]]:
+        """Return what gives the values of each counter."""
+        return {
+            instruments.RECORDS_STORED: lambda: _one(self.stored_records),
+            instruments.RECORDS_REJECTED: lambda: _each(self.rejected_records, "reason"),
+            instruments.MESSAGES_DUPLICATE: lambda: _one(self.duplicate_messages),
+            instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
+            instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
+            instruments.HEARTBEAT_MISSED: lambda: _one(self.heartbeats_missed),
+        }
+
+    def gauges(self) -> dict[Instrument, Callable[[], Values]]:
+        """Return what gives the values of each gauge that is watched."""
+        return dict(self._gauges)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the counts of the way in, as plain data."""
+        return {
+            "stored_records": self.stored_records,
+            "duplicate_messages": self.duplicate_messages,
+            "rejected_records": dict(self.rejected_records),
+            "push_answers": {str(status): count for status, count in sorted(self.push_answers().items())},
+        }
+
+    def push_answers(self) -> Counter[int | str]:
+        """Return how many pushes were answered with each status."""
+        answers: Counter[int | str] = Counter()
+        for attributes, point in self.request_duration.points():
+            if attributes["sluice.request.kind"] == "push":
+                answers[attributes["http.response.status_code"]] += sum(point.counts)
+        return answers
+
+
+def _one(value: float) -> Values:
+    return [(value, {})]
+
+
+def _each(counter: Counter[str], attribute: str) -> Values:
+    return [(count, {attribute: value}) for value, count in [*counter.items()]]
