@@ -24,13 +24,16 @@ class StoreError(Exception):
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A store, by its two seams. `appenders` are by the table's name; `close` is awaited last.
 
-    `name` is the same for all instances over the same data, and another one over other data.
+    `name` is the same for all instances over the same data, and another one over other data; `system` is what kind of
+    store it is, as traces name it. `connections` tells how many are open for appends, by the table's name.
     """
 
     name: str
+    system: str
     appenders: Mapping[str, Appender]
     runner: QueryRunner
     close: Callable[[], Awaitable[None]]
+    connections: Callable[[], Mapping[str, int]]
 
 
 def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
@@ -68,6 +71,8 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
         appenders={table.name: store.appender(table) for table in tables},
         runner=store,
         close=close,
+        system="duckdb",
+        connections=dict,  # it is a part of this process
     )
 
 
@@ -100,4 +105,11 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
         access.close()
 
     name = f"bigquery:{settings.bigquery_project}.{settings.bigquery_dataset}"
-    return Backend(name=name, appenders=appenders, runner=runner, close=close)
+    return Backend(
+        name=name,
+        appenders=appenders,
+        runner=runner,
+        close=close,
+        system="bigquery",
+        connections=lambda: {table: appender.open_connections for table, appender in appenders.items()},
+    )

@@ -15,8 +15,10 @@ from app.access.rate_limit import tell_standing
 from app.backend import Backend, open_backend
 from app.clock import Clock, SystemClock
 from app.errors import EXCEPTION_HANDLERS
+from app.gauges import watch_gauges
 from app.health import Health, health_routes
 from app.ingest.admission import Admission
+from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline
@@ -26,8 +28,10 @@ from app.keys import Fetch
 from app.query.answer_store import open_store
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
+from app.query.observed import ObservedRunner, QueryWatch
 from app.query.params.filters import parse_filters
 from app.query.reads import Reads
+from app.query.standing import ReadStanding
 from app.record import load_record_type
 from app.reference.document import document_route, openapi_config
 from app.reference.page import reference_routes
@@ -35,6 +39,8 @@ from app.schema.filters import filter_table
 from app.schema.table import Table, records_table, rejects_table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
+from app.telemetry.providers import Telemetry
+from app.telemetry.requests import Requests
 
 _ENDING_READS_S = 1.5
 
@@ -46,13 +52,16 @@ class Sluice(Litestar):
     admission: Admission
     pipeline: Pipeline
     reads: Reads
+    requests: Requests
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
-        if scope["type"] == "http" and scope["path"] == paths.PUSH and scope["method"] == "POST" and self.push:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif scope["path"] == paths.PUSH and scope["method"] == "POST" and self.push:
             await self.push(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await self.requests.answer(super().__call__, scope, receive, send)
 
     async def drain(self, grace_s: float) -> None:
         """Admit nothing more, and wait until messages and reads are answered: at most `grace_s` seconds."""
@@ -81,6 +90,7 @@ def create_app(
     gate = Gate(settings, partial(parse_filters, fields), clock, fetch_keys)
     answers = open_store(settings.cache_url, settings.cache_max_bytes, clock)
     metrics = Metrics()
+    telemetry = Telemetry(settings, metrics, clock)
 
     backend = open_backend(settings, (table, rejects), clock)
     admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
@@ -91,9 +101,17 @@ def create_app(
         settings=settings,
         clock=clock,
         metrics=metrics,
+        watch_appends=AppendWatch(metrics, telemetry.tracing, clock, system=backend.system),
     )
     intake = Intake(admission, max_body_bytes=settings.max_body_bytes, read_deadline_s=settings.request_budget_s)
-    push = PushEndpoint(verifier=gate.push, intake=intake, pipeline=pipeline, metrics=metrics, clock=clock)
+    push = PushEndpoint(
+        verifier=gate.push,
+        intake=intake,
+        pipeline=pipeline,
+        metrics=metrics,
+        tracing=telemetry.tracing,
+        clock=clock,
+    )
     submission = Submission(
         table=table, intake=intake, pipeline=pipeline, max_decompressed_bytes=settings.max_decompressed_bytes
     )
@@ -102,15 +120,19 @@ def create_app(
     sinks = {table.name: pipeline.records, rejects.name: pipeline.rejects} if ingests else {}
     health = Health(admission=admission, keys=gate.keys, sinks=sinks, metrics=metrics)
 
-    api: list[Any] = submit_routes(submission, by_id=table.id is not None) if ingests else []
+    watch_queries = QueryWatch(metrics, telemetry.tracing, ReadStanding(clock.now_us), clock, system=backend.system)
+    watch_gauges(metrics, admission, sinks, backend.connections)
+    api: list[Any] = telemetry.routes()
+    api += submit_routes(submission, by_id=table.id is not None) if ingests else []
     if queries:
         api += query_routes(
             settings=settings,
             clock=clock,
             records=table,
             rejects=rejects,
-            runner=backend.runner,
+            runner=ObservedRunner(backend.runner, watch_queries),
             cache=Cache(answers, clock, max_entry_bytes=settings.cache_max_bytes // 8),
+            metrics=metrics,
             realm=backend.name,
             reads=reads,
         )
@@ -126,12 +148,18 @@ def create_app(
         before_send=[tell_standing, *([keep_vary] if settings.cors_origins else [])],
         cors_config=cors_config(settings.cors_origins),
         # The first to begin is the last to end.
-        lifespan=[answers, gate.lifespan, _lifespan(pipeline if ingests else None, backend, settings)],
+        lifespan=[
+            answers,
+            telemetry.lifespan,
+            gate.lifespan,
+            _lifespan(pipeline if ingests else None, backend, settings),
+        ],
         logging_config=None,  # the service's own (telemetry.configure_logging), and none at all in tests
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
     )
     app.push, app.admission, app.pipeline, app.reads = push if ingests else None, admission, pipeline, reads
+    app.requests = Requests(metrics, telemetry.tracing, clock)
     return app
 
 

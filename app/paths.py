@@ -9,6 +9,9 @@ RECORDS = "/v1/records"
 REJECTS = "/v1/rejects"
 PROBLEMS = "/v1/problems"
 PUSH = "/pubsub/push"
+METRICS = "/metrics"
+UNMEASURED = ("/health/", METRICS)
+"""Where whoever watches the service asks: not counted among its requests."""
 
 
 def id_in_path(scope: Any) -> str:

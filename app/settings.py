@@ -238,6 +238,11 @@ class Settings(TelemetrySettings, frozen=True, kw_only=True, forbid_unknown_fiel
     retention_days: Annotated[Count, Meta(description="How far back a look-up by id searches.")] = 400
 
     @property
+    def project(self) -> str:
+        """The project that gets traces and metrics."""
+        return self.telemetry_project or self.bigquery_project
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
         try:

@@ -28,6 +28,7 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
         *_size_problems(settings),
         *_access_problems(settings, environ),
         *_bigquery_problems(settings, environ),
+        *_telemetry_problems(settings),
     ]
 
 
@@ -146,3 +147,12 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
             "which ends a process 10 s after SIGTERM"
         )
     return problems
+
+
+def _telemetry_problems(s: "Settings") -> list[str]:
+    """Check that whoever is to get traces and metrics can be told whose they are."""
+    if s.project or ("cloud" not in s.metrics and s.traces != "cloud"):
+        return []
+    return [
+        "SLUICE_TELEMETRY_PROJECT must name the project that gets traces and metrics (SLUICE_BIGQUERY_PROJECT would)"
+    ]

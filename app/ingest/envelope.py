@@ -4,24 +4,27 @@ Both forms of a push subscription (https://cloud.google.com/pubsub/docs/push): w
 the data in base64; and unwrapped, the data as the body with the metadata in `x-goog-pubsub-*` headers.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from opentelemetry.trace import Span
 
 from app.epoch import epoch_us
+from app.record import HEARTBEAT_PREFIX
 from app.schema.checks import instant_problem
+from app.telemetry.sampling import Parent, parse_traceparent
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 MAX_MESSAGE_ID_LENGTH = 128  # Pub/Sub's are 16 digits or so; cursors carry them
 REPLAY_ATTRIBUTE, MAX_REPLAY_LENGTH = "sluice-delivery-key", 200
+HEARTBEAT_ATTRIBUTE = "sluice-heartbeat"
 # 100 attributes of 256 + 1,024 bytes: https://cloud.google.com/pubsub/quotas#resource_limits
 MAX_ATTRIBUTES_LENGTH = 128_000
 _METADATA = b"x-goog-pubsub-"
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = "googclient_traceparent"  # where Pub/Sub's client libraries put the publisher's trace
 # Headers of the transport, which an unwrapped push mixes with the message's attributes.
 _TRANSPORT = frozenset(
     b"accept accept-encoding authorization cache-control connection content-length cookie date expect forwarded from "
@@ -52,6 +55,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     publish_time: datetime | None = None
     ordering_key: str | None = None
     trace_id: str | None = None
+    published_us: int | None = None
+    """The publish time, as microseconds since the epoch."""
+    parent: Parent | None = None
+    """The span that published it, where the publisher says."""
+    span: Span | None = None
+    """The span of working on it, where its trace is recorded."""
+
+    @property
+    def is_heartbeat(self) -> bool:
+        """Whether its records only measure: their delivery keys say so, and reads leave them out."""
+        return self.delivery.startswith(HEARTBEAT_PREFIX)
 
     def delivery_key(self, index: int) -> str:
         """Return what makes two rows the same delivery of the record at `index`."""
@@ -159,8 +173,12 @@ def _message(  # noqa: PLR0913 - the parts of one message
     if attributes and sum(len(name) + len(value) for name, value in attributes.items()) > MAX_ATTRIBUTES_LENGTH:
         raise EnvelopeError(f"message.attributes: more than {MAX_ATTRIBUTES_LENGTH} characters, which Pub/Sub forbids")
     published_us = epoch_us(publish_time)
+    traceparent = attributes.get(_TRACEPARENT)
+    parent = parse_traceparent(traceparent) if traceparent else None
+    key = f"{message_id}:{published_us}"
     return Message(
-        key=f"{message_id}:{published_us}",
+        key=key,
+        delivery=HEARTBEAT_PREFIX + key if attributes.get(HEARTBEAT_ATTRIBUTE) else "",
         data=data,
         replay_of=attributes.get(REPLAY_ATTRIBUTE, "")[:MAX_REPLAY_LENGTH],
         content_type=attributes.get("content-type", ""),
@@ -170,14 +188,10 @@ def _message(  # noqa: PLR0913 - the parts of one message
         message_id=message_id,
         publish_time=publish_time,
         ordering_key=ordering_key or None,
-        trace_id=trace_id(attributes.get("googclient_traceparent", "")),
+        trace_id=parent.trace_id if parent else None,
+        published_us=published_us,
+        parent=parent,
     )
-
-
-def trace_id(traceparent: str) -> str | None:
-    """Return the trace id of a W3C traceparent, or None where it is not one."""
-    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return found[1] if found else None
 
 
 def _text(value: bytes) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+from opentelemetry.trace import Span
 
 from app.ingest.appender import RowError
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
@@ -21,10 +22,12 @@ RejectRows = Callable[[Sequence[Refused]], Awaitable[Verdict]]
 
 
 class Pending:
-    """Some rows of one message, and the future its waiter holds."""
+    """Some rows of one message, and the future its waiter holds; `span` is the message's, where it is traced."""
 
-    def __init__(self, rows: Sequence[bytes], first: int, begun_us: int, reject: RejectRows | None) -> None:
-        self.rows, self.first, self.begun_us, self.reject = rows, first, begun_us, reject
+    def __init__(
+        self, rows: Sequence[bytes], first: int, begun_us: int, reject: RejectRows | None, span: Span | None = None
+    ) -> None:
+        self.rows, self.first, self.begun_us, self.reject, self.span = rows, first, begun_us, reject, span
         self.row_count = self.open_rows = len(rows)
         self.byte_count = sum(map(len, rows))
         self.verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from app.clock import MICROSECONDS, Clock
+from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender
 from app.ingest.batcher import BatchLimits
 from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
@@ -50,7 +52,11 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Pipeline:
-    """Takes messages until they are durable."""
+    """Takes messages until they are durable.
+
+    `on_heartbeat` is told of each heartbeat that was stored: its first record's delivery key, and when it was published
+    (microseconds since the epoch).
+    """
 
     def __init__(  # noqa: PLR0913 - the dependencies of the whole way in
         self,
@@ -61,6 +67,8 @@ class Pipeline:
         settings: Settings,
         clock: Clock,
         metrics: Metrics,
+        watch_appends: AppendWatch,
+        on_heartbeat: Callable[[str, int], None] = lambda _, __: None,
     ) -> None:
         limits = Limits(
             max_decompressed_bytes=settings.max_decompressed_bytes,
@@ -73,12 +81,13 @@ class Pipeline:
             batch=BatchLimits(max_rows=settings.max_batch_rows, max_bytes=settings.max_batch_bytes),
             append_deadline_s=settings.append_deadline_s,
             max_open_bytes=settings.max_in_flight_bytes,
+            stuck_s=settings.stuck_s,
         )
         self._reader = RecordReader(table, records.encode, limits)
         self._encode_reject = rejects.encode
         # In base64 the bytes grow by a third, and the row has an envelope.
         self._max_part_bytes = max((settings.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
-        self._clock, self._metrics = clock, metrics
+        self._clock, self._metrics, self._on_heartbeat = clock, metrics, on_heartbeat
         self._budget_us = round(settings.request_budget_s * MICROSECONDS)
         self._dedupe: Dedupe[Receipt] = Dedupe(
             max_weight=settings.dedupe_max_messages,
@@ -87,8 +96,8 @@ class Pipeline:
         )
         self._open = 0
         self._idle = asyncio.Event()
-        self.records = Writer(records, clock, writer_limits, table=table.name)
-        self.rejects = Writer(rejects, clock, writer_limits, table=REJECTS)
+        writer = partial(Writer, clock=clock, limits=writer_limits, watch=watch_appends)
+        self.records, self.rejects = writer(records, table=table.name), writer(rejects, table=REJECTS)
         self._appenders = ((self.records, records), (self.rejects, rejects))
 
     def digest(self, key: str) -> str | None:
@@ -154,10 +163,16 @@ class Pipeline:
         if rejects:
             verdict = await self._store_rejects(rejects, deadline_us)
         if rows and isinstance(verdict, Durable):
-            verdict = await self.records.submit([row.encoded for row in rows], deadline_us, reject_refused)
+            encoded = [row.encoded for row in rows]
+            verdict = await self.records.submit(encoded, deadline_us, reject_refused, message.span)
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
         self._metrics.stored_records += len(rows) - len(refused)
+        if message.published_us is not None:
+            delay_us = max(self._clock.now_us() - message.published_us, 0)  # another machine's clock
+            self._metrics.message_delay.record(delay_us / MICROSECONDS)
+            if message.is_heartbeat and rows and not refused:
+                self._on_heartbeat(message.delivery_key(rows[0].index), message.published_us)
         if not detailed:
             return _DURABLE
         gone = {each.index for each in refused}
@@ -169,7 +184,7 @@ class Pipeline:
 
     async def _store_rejects(self, rejects: Sequence[Reject], deadline_us: int) -> Verdict:
         encoded = [row for each in rejects for row in encode_reject(each, self._encode_reject, self._max_part_bytes)]
-        verdict = await self.rejects.submit(encoded, deadline_us)
+        verdict = await self.rejects.submit(encoded, deadline_us, span=rejects[0].message.span)
         if isinstance(verdict, Throttled):  # the store takes records, so the caller is not to slow down for this
             verdict = Unavailable(verdict.detail, verdict.retry_after_s)
         if isinstance(verdict, Durable):

@@ -8,6 +8,7 @@ OpenAPI document like any other and serving where the application is mounted; `a
 import logging
 from typing import Any, assert_never
 
+import msgspec
 from litestar import Request, post
 from litestar.types import Receive, Scope, Send
 
@@ -15,11 +16,13 @@ from app import paths
 from app.auth import TokenVerifier
 from app.clock import MICROSECONDS, Clock
 from app.errors import MEDIA_TYPE, ProblemError, problem_responses
-from app.ingest.envelope import EnvelopeError, Headers, open_push
+from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
-from app.ingest.pipeline import Pipeline
+from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
+from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
 
 _log = logging.getLogger("sluice.push")
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
@@ -28,11 +31,18 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 class PushEndpoint:
     """The ASGI application behind `POST /pubsub/push`."""
 
-    def __init__(
-        self, *, verifier: TokenVerifier, intake: Intake, pipeline: Pipeline, metrics: Metrics, clock: Clock
+    def __init__(  # noqa: PLR0913 - the dependencies of the endpoint
+        self,
+        *,
+        verifier: TokenVerifier,
+        intake: Intake,
+        pipeline: Pipeline,
+        metrics: Metrics,
+        tracing: Tracing,
+        clock: Clock,
     ) -> None:
         self._verifier, self._intake, self._pipeline = verifier, intake, pipeline
-        self._clock, self._answered = clock, metrics.request_duration
+        self._clock, self._tracing, self._answered = clock, tracing, metrics.request_duration
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one push."""
@@ -57,9 +67,10 @@ class PushEndpoint:
             ProblemError: why the message is not acknowledged.
         """
         await self._verifier.principal(headers)
+        begun_us = self._clock.elapsed_us()
         body = await self._intake.read(headers, receive)
         try:
-            receipt = await self._pipeline.process(open_push(headers, body))
+            receipt = await self._follow(open_push(headers, body), headers, begun_us)
         except EnvelopeError as error:
             raise ProblemError("invalid_envelope", str(error)) from None
         finally:
@@ -71,6 +82,32 @@ class PushEndpoint:
                 raise not_durable(verdict)
             case _:
                 assert_never(receipt.verdict)
+
+    async def _follow(self, message: Message, headers: Headers, begun_us: int) -> Receipt:
+        """Have a message processed, in a span where its trace is recorded."""
+        if not self._tracing.follows(message.parent):
+            return await self._pipeline.process(message)
+        arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
+        span = self._tracing.push(message.parent, headers, arrived_us, _told(message))
+        # A record of a message that nobody traced before leads to this trace.
+        message = msgspec.structs.replace(message, span=span, trace_id=message.trace_id or trace_id_of(span))
+        outcome = "failed"
+        try:
+            with inside(span):
+                receipt = await self._pipeline.process(message)
+            outcome = type(receipt.verdict).__name__.lower()
+        finally:
+            end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)
+        return receipt
+
+
+def _told(message: Message) -> dict[str, str | int]:
+    """Return what the span of a push says of its message."""
+    return {
+        names.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
+        names.MESSAGING_MESSAGE_ID: message.message_id or "",
+        names.MESSAGING_BODY_SIZE: len(message.data),
+    }
 
 
 def _answer(problem: ProblemError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

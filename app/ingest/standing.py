@@ -18,14 +18,16 @@ _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
 class Standing:
     """How a table stands, by its appends and by looks at it.
 
-    `state` and `detail` are for health and metrics; `stops` counts the stops in a row, by which pauses grow;
-    `unexplained`, the rows that were refused without being named since one was stored.
+    `state` and `detail` are for health and metrics, `since_us` is when the state began (microseconds, wall clock);
+    `stops` counts the stops in a row, by which pauses grow; `unexplained`, the rows that were refused without being
+    named since one was stored.
     """
 
     def __init__(self, table: str, clock: Clock) -> None:
         self._table, self._clock = table, clock
         self.state = SinkState.ACTIVE
         self.detail = ""
+        self.since_us = clock.now_us()
         self.stops = self.unexplained = 0
         self.troubled = asyncio.Event()
         """Set while the state is not ACTIVE."""
@@ -61,6 +63,7 @@ class Standing:
         """Note a state that is not ACTIVE."""
         if self.state is not state:
             _log.warning("table %s: %s: %s", self._table, state.value, detail)
+            self.since_us = self._clock.now_us()
         self.state, self.detail = state, detail
         self._by_look = self._was_quiet = False
         self.troubled.set()
@@ -78,6 +81,7 @@ class Standing:
         if self._pause is None and self.state is not SinkState.ACTIVE:
             _log.warning("table %s: ACTIVE, after %s", self._table, self.state.value)
             self.state, self.detail, self.stops = SinkState.ACTIVE, "", 0
+            self.since_us = self._clock.now_us()
             self.troubled.clear()
 
     def stored(self) -> None:

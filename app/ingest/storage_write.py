@@ -56,6 +56,11 @@ class StorageWriteAppender:
         self._found_at_us: int | None = None
         self._looking: asyncio.Task[SetupError | None] | None = None
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
     def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
         """Return the row as a protobuf message, but for its `ingest_time`."""
         return self._rows.encode(record, envelope)

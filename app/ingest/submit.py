@@ -12,12 +12,14 @@ from litestar.params import FromPath
 from app import paths
 from app.errors import FieldError, ProblemError, problem_responses
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
-from app.ingest.envelope import Message, trace_id
+from app.ingest.envelope import Message
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.schema.ids import read_id
 from app.schema.table import Table
+from app.telemetry.sampling import parse_traceparent
+from app.telemetry.tracing import current_span, trace_id_of
 
 _MAX_KEY_LENGTH = 255
 _MAX_ERRORS = 100
@@ -120,13 +122,15 @@ def _message(request: _Request, body: bytes) -> tuple[Message, str]:
         how = (request.method, request.scope["path"], headers.get("content-type"), headers.get("content-encoding"))
         digest = _hash(*map(str, how), hashlib.sha256(body).hexdigest())
         delivery = "http:" + _hash(key, digest)
+    parent, span = parse_traceparent(headers.get("traceparent", "")), current_span()
     message = Message(
         key=key,
         delivery=delivery,
         data=body,
         content_type=headers.get("content-type", ""),
         content_encoding=headers.get("content-encoding", ""),
-        trace_id=trace_id(headers.get("traceparent", "")),
+        trace_id=parent.trace_id if parent else trace_id_of(span),
+        span=span,
     )
     return message, digest
 

@@ -10,14 +10,18 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextvars import Context
 from typing import Any
 
 import msgspec
+from opentelemetry.trace import Span
 
 from app.clock import MICROSECONDS, Clock
+from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupError, Uncertain
 from app.ingest.batcher import Batcher, BatchLimits, chunks
 from app.ingest.pending import Pending, Refused, RejectRows
+from app.ingest.progress import Progress
 from app.ingest.standing import MAX_FAILURES, Standing
 from app.ingest.verdict import (
     Again,
@@ -40,11 +44,15 @@ _CLOSED = Unavailable("the instance is shutting down", 1.0)
 
 
 class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The caps of one append, how long an attempt may take, and how many bytes may wait for the store."""
+    """The caps of one append, how long an attempt may take, and how many bytes may wait for the store.
+
+    `stuck_s` is how long messages may wait without any answer of the store (app.ingest.progress).
+    """
 
     batch: BatchLimits
     append_deadline_s: float
     max_open_bytes: int
+    stuck_s: float = 300.0
 
 
 _Slot = tuple[Pending, int]  # one row: whose, and its position there
@@ -53,13 +61,14 @@ _Slot = tuple[Pending, int]  # one row: whose, and its position there
 class Writer:
     """Writes the rows of one table through an Appender."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one table's writer needs
         self,
         appender: Appender,
         clock: Clock,
         limits: WriterLimits,
         *,
         table: str,
+        watch: AppendWatch,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._appender, self._clock, self._limits, self._jitter = appender, clock, limits, jitter
@@ -70,7 +79,9 @@ class Writer:
         self._appends = 0
         self._dispatch_due = False
         self._closed = False
+        self._table, self._watch = table, watch
         self.standing = Standing(table, clock)
+        self.progress = Progress(clock.elapsed_us, limits.stuck_s)
 
     @property
     def waiting(self) -> int:
@@ -93,11 +104,13 @@ class Writer:
         # The bytes of a request are limited where it is admitted; here it is what they have become.
         return _FULL if self._open_bytes and self._open_bytes + byte_count > self._limits.max_open_bytes else None
 
-    async def submit(self, rows: Sequence[bytes], deadline_us: int, reject: RejectRows | None = None) -> Verdict:
+    async def submit(
+        self, rows: Sequence[bytes], deadline_us: int, reject: RejectRows | None = None, span: Span | None = None
+    ) -> Verdict:
         """Wait until `rows` are durable, or until it is clear that they will not be by `deadline_us`.
 
         The deadline is in the clock's `elapsed_us`. `reject` makes the refusal of a row durable; without it a
-        refused row makes the message Unavailable.
+        refused row makes the message Unavailable. `span` is the message's, where it is traced.
         """
         now_us, sizes = self._clock.elapsed_us(), [len(row) for row in rows]
         size = sum(sizes)
@@ -107,16 +120,19 @@ class Writer:
         if now_us >= deadline_us:
             return _LATE
         parts = [
-            Pending(rows[cut.start : cut.stop], cut.start, now_us, reject) for cut in chunks(sizes, self._limits.batch)
+            Pending(rows[cut.start : cut.stop], cut.start, now_us, reject, span)
+            for cut in chunks(sizes, self._limits.batch)
         ]
         self._open_bytes += size
         self._open.update(parts)
+        self.progress.begin()
         timer = self._clock.call_later((deadline_us - now_us) / MICROSECONDS, lambda: _fail(parts, _LATE))
         try:
             self._enqueue(parts)
             told = [await part.verdict for part in parts]
         finally:
             timer.cancel()
+            self.progress.end()
             self._open_bytes -= size
             self._open.difference_update(parts)
         return next((verdict for verdict in told if not isinstance(verdict, Durable)), Durable())
@@ -151,7 +167,8 @@ class Writer:
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        # In a context of its own: the trace of the message that began it is not that of all the others.
+        task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -208,18 +225,24 @@ class Writer:
 
     async def _attempt(self, slots: list[_Slot]) -> Outcome:
         """Append once, within the append deadline."""
-        limit_s = self._limits.append_deadline_s
-        append = asyncio.ensure_future(self._appender.append([pending.rows[index] for pending, index in slots]))
+        limit_s, outcome = self._limits.append_deadline_s, None
+        rows = [pending.rows[index] for pending, index in slots]
+        begun = self._watch.begin(self._table, len(rows), sum(map(len, rows)), _spans(slots))
+        append = asyncio.ensure_future(self._appender.append(rows))
         timer = asyncio.ensure_future(self._clock.sleep(limit_s))
         try:
             await asyncio.wait([append, timer], return_when=asyncio.FIRST_COMPLETED)
-            return append.result() if append.done() else Uncertain(f"no answer within {limit_s:g} s")
+            outcome = append.result() if append.done() else Uncertain(f"no answer within {limit_s:g} s")
         except Exception as error:  # an Appender raises nothing a store can cause: this is a defect, told as such
             _log.exception("the append failed unexpectedly")
-            return Uncertain(f"{type(error).__name__}: {error}")
+            outcome = Uncertain(f"{type(error).__name__}: {error}")
         finally:
+            self._watch.end(begun, outcome)
             append.cancel()
             timer.cancel()
+        if not isinstance(outcome, Uncertain):
+            self.progress.answered()
+        return outcome
 
     def _reject(self, refused: list[tuple[Pending, int, RowError]]) -> None:
         by_message: dict[Pending, list[Refused]] = {}
@@ -252,6 +275,12 @@ class Writer:
 def _fail(items: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
     for item in items:
         item.fail(verdict)
+
+
+def _spans(slots: Sequence[_Slot]) -> list[Span]:
+    """Return the spans of the messages that the rows are of, those that are traced; nearly always none."""
+    found = {id(pending): pending.span for pending, _ in slots if pending.span is not None}
+    return [span for span in found.values() if span is not None]
 
 
 def _others(groups: list[list[_Slot]], message: Pending) -> bool:

@@ -19,6 +19,7 @@ from app.query.reads import Reads
 from app.query.runner import QueryRunner
 from app.schema.table import Table
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 from tests.contract.stores import RECORDS, REJECTS
 
 
@@ -63,6 +64,7 @@ def query_application(
         rejects=REJECTS,
         runner=runner,
         cache=cache_of(clock),
+        metrics=Metrics(),
         realm="test",
         reads=reads,
     )

@@ -21,6 +21,7 @@ from app.query.runner import Query, StoreUnavailableError
 from app.record import Record
 from app.schema.table import Table, records_table
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
+from tests.unwatched import unwatched
 
 
 class Priced(msgspec.Struct):
@@ -156,7 +157,7 @@ async def _write(store: Store, table: Table, rows: Sequence[bytes], reject: Reje
     limits = WriterLimits(
         batch=BatchLimits(max_rows=100, max_bytes=1_000_000), append_deadline_s=10.0, max_open_bytes=10_000_000
     )
-    writer = Writer(store.appender(table), store.clock, limits, table=table.name)
+    writer = Writer(store.appender(table), store.clock, limits, table=table.name, watch=unwatched(store.clock))
     try:
         return await writer.submit(rows, store.clock.elapsed_us() + 30 * MICROSECONDS, reject)
     finally:

@@ -9,6 +9,7 @@ from app.ingest.pending import RejectRows
 from app.ingest.verdict import Verdict
 from app.ingest.writer import Writer, WriterLimits
 from tests.ingest.scripted import Reply, ScriptedAppender, constant
+from tests.unwatched import unwatched
 
 ROOMY = BatchLimits(max_rows=100, max_bytes=10_000)
 
@@ -24,7 +25,7 @@ class Bench:
     def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> Writer:
         """Return a writer over `appender`."""
         limit = WriterLimits(batch=limits, append_deadline_s=10.0, max_open_bytes=1_000)
-        return Writer(appender, self.clock, limit, table="records", jitter=constant(1.0))
+        return Writer(appender, self.clock, limit, table="records", watch=unwatched(self.clock), jitter=constant(1.0))
 
     def submit(self, *rows: bytes, budget_s: float = 30.0, reject: RejectRows | None = None) -> asyncio.Task[Verdict]:
         """Submit `rows` as one message; the task is its waiter."""

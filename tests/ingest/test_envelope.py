@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.ingest.envelope import EnvelopeError, Message, open_push, trace_id
+from app.ingest.envelope import EnvelopeError, Message, open_push
+from app.telemetry.sampling import Parent, parse_traceparent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -38,6 +39,8 @@ def test_a_wrapped_push_in_the_services_full_form() -> None:
         publish_time=datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC),
         ordering_key="k",
         trace_id=TRACE,
+        published_us=1_769_860_800_500_000,
+        parent=Parent(TRACE, "b7ad6b7169203331", sampled=True),
     )
 
 
@@ -130,7 +133,7 @@ def test_an_unwrapped_push_with_a_bad_time_is_named() -> None:
 )
 def test_what_is_no_traceparent_gives_no_trace(text: str) -> None:
     """A publisher's broken trace context is not stored."""
-    assert trace_id(text) is None
+    assert parse_traceparent(text) is None
 
 
 def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:

@@ -21,6 +21,7 @@ from app.record import Record
 from app.schema.table import records_table
 from tests.misbehaving.server import MisbehavingServer, misbehaving
 from tests.misbehaving.waiting import advance_until, until
+from tests.unwatched import unwatched
 
 BUDGET_S, APPEND_DEADLINE_S = 30.0, 10.0
 LIMITS = BatchLimits(max_rows=500, max_bytes=1_000_000)
@@ -62,7 +63,7 @@ class Rig:
             Access(place), records_table(Record), clock, max_connections=max_connections, check=self._look
         )
         limit = WriterLimits(batch=limits, append_deadline_s=APPEND_DEADLINE_S, max_open_bytes=100_000_000)
-        self.writer = Writer(self.appender, clock, limit, table="records", jitter=lambda: 1.0)
+        self.writer = Writer(self.appender, clock, limit, table="records", watch=unwatched(clock), jitter=lambda: 1.0)
 
     def stands(self) -> SinkState:
         """How the writer says that the table stands."""

@@ -11,12 +11,16 @@ from app.access.principal import Principal
 from app.clock import Clock
 from app.conditional import keeping_headers
 from app.query.cache import Cache, CachedAnswer
+from app.query.observed import cache_state
 from app.query.params.filters import Condition, parse_filters
 from app.query.reads import Reads
 from app.query.streaming import SENT_BYTES, LargeAnswers
 from app.query.timing import Timing
 from app.reading import has_current, read_response
 from app.schema.filters import FilterField
+from app.telemetry import attributes as names
+from app.telemetry.metrics import Metrics
+from app.telemetry.tracing import current_span
 
 Ask = Request[Any, Any, Any]
 REVISION = "1"
@@ -44,10 +48,11 @@ class Answering:
     `realm` names what else decides every answer: the data, and the settings of reading them.
     """
 
-    def __init__(self, cache: Cache, reads: Reads, clock: Clock, large: LargeAnswers, realm: str) -> None:
+    def __init__(  # noqa: PLR0913 - what all answers have in common
+        self, cache: Cache, reads: Reads, clock: Clock, *, large: LargeAnswers, metrics: Metrics, realm: str
+    ) -> None:
         self.reads, self.clock, self.realm = reads, clock, realm
-        self._large = large
-        self._cache = cache
+        self._cache, self._large, self._answers = cache, large, metrics.cache_answers
 
     async def answer(
         self, request: Ask, question: Question, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]
@@ -55,13 +60,16 @@ class Answering:
         """Return the answer to `question`, from the caller's own copy, an earlier one, or as `make` makes it."""
         etag = question.etag
         if etag is not None and has_current(request, etag):
+            self._count("revalidated")
             headers = keeping_headers(etag, closed=True) | cost_headers(timing, "revalidated")
             return Response(b"", status_code=304, headers=headers)
         state = "bypass"
         if question.is_fresh:
             found = await make()
         else:
+            cache_state.set("miss")  # of a query, if one is made
             found, state = await self._cache.answer(question.key, question.ttl_s, make)
+        self._count(state)
         is_closed = etag is not None and found.is_final
         headers = {
             **found.headers,
@@ -71,6 +79,12 @@ class Answering:
         if len(found.body) > SENT_BYTES and request.method != HttpMethod.HEAD:
             return await self._large.response(found.body, found.media_type, headers)
         return read_response(request, found.body, found.media_type, headers)
+
+    def _count(self, state: str) -> None:
+        self._answers[state] += 1
+        span = current_span()
+        if span is not None:
+            span.set_attribute(names.CACHE, state)
 
 
 def cost_headers(timing: Timing, state: str) -> dict[str, str]:

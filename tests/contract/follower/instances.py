@@ -20,6 +20,7 @@ from app.query.endpoints.routes import query_routes
 from app.query.reads import Reads
 from app.query.runner import Answer, Query, QueryRunner
 from app.settings import MIB, Settings
+from app.telemetry.metrics import Metrics
 from tests.contract.bigquery import BigQueryUnderTest
 from tests.contract.follower.clocks import SETTINGS
 from tests.contract.stores import RECORDS, REJECTS, Store
@@ -72,6 +73,7 @@ class Instances:
             rejects=REJECTS,
             runner=runner,
             cache=Cache(self._kept, clock, max_entry_bytes=MIB),
+            metrics=Metrics(),
             realm="test",
             reads=Reads(clock),
         )

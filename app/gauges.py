@@ -1,0 +1,37 @@
+"""What there is now, told to whoever collects metrics: what is in flight, how each table stands, open connections."""
+
+from collections.abc import Callable, Mapping
+
+from app.ingest.admission import Admission
+from app.ingest.appender import SinkState
+from app.ingest.writer import Writer
+from app.telemetry import instruments
+from app.telemetry.metrics import Metrics, Values
+
+
+def watch_gauges(
+    metrics: Metrics,
+    admission: Admission,
+    sinks: Mapping[str, Writer],
+    connections: Callable[[], Mapping[str, int]],
+) -> None:
+    """Let metrics ask for them; `sinks` are by their table's name, and so is what `connections` returns."""
+
+    def states() -> Values:
+        return [
+            (int(writer.standing.state is state), {"table": table, "state": state.value})
+            for table, writer in sinks.items()
+            for state in SinkState
+        ]
+
+    metrics.watch(instruments.IN_FLIGHT_MESSAGES, lambda: [(admission.messages, {})])
+    metrics.watch(instruments.IN_FLIGHT_BYTES, lambda: [(admission.bytes, {})])
+    metrics.watch(instruments.SINK_STATE, states)
+    metrics.watch(
+        instruments.SINK_OLDEST_WAIT,
+        lambda: [(writer.oldest_wait_s, {"table": table}) for table, writer in sinks.items()],
+    )
+    metrics.watch(
+        instruments.APPEND_CONNECTIONS,
+        lambda: [(count, {"table": table}) for table, count in connections().items()],
+    )

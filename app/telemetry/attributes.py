@@ -1,0 +1,61 @@
+"""The names that spans carry: what is not listed here is on none, so that no payload can slip into one.
+
+Names are OpenTelemetry's where it has one
+(https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/,
+https://opentelemetry.io/docs/specs/semconv/database/database-spans/,
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/).
+"""
+
+ERROR_TYPE = "error.type"
+
+MESSAGING_SYSTEM = "messaging.system"
+MESSAGING_OPERATION = "messaging.operation.name"
+MESSAGING_OPERATION_TYPE = "messaging.operation.type"
+MESSAGING_SUBSCRIPTION = "messaging.destination.subscription.name"
+MESSAGING_MESSAGE_ID = "messaging.message.id"
+MESSAGING_BODY_SIZE = "messaging.message.body.size"
+MESSAGING_BATCH_COUNT = "messaging.batch.message_count"
+
+DB_SYSTEM = "db.system.name"
+DB_COLLECTION = "db.collection.name"
+DB_OPERATION = "db.operation.name"
+DB_BATCH_SIZE = "db.operation.batch.size"
+DB_ROWS = "db.response.returned_rows"
+
+HTTP_METHOD = "http.request.method"
+HTTP_ROUTE = "http.route"
+HTTP_STATUS = "http.response.status_code"
+
+OUTCOME = "sluice.outcome"
+APPEND_SIZE = "sluice.append.size"
+PURPOSE = "sluice.query.purpose"
+BYTES_PROCESSED = "sluice.query.bytes_processed"
+CACHE = "sluice.cache"
+REQUEST_KIND = "sluice.request.kind"
+
+ALLOWED = frozenset(
+    {
+        ERROR_TYPE,
+        MESSAGING_SYSTEM,
+        MESSAGING_OPERATION,
+        MESSAGING_OPERATION_TYPE,
+        MESSAGING_SUBSCRIPTION,
+        MESSAGING_MESSAGE_ID,
+        MESSAGING_BODY_SIZE,
+        MESSAGING_BATCH_COUNT,
+        DB_SYSTEM,
+        DB_COLLECTION,
+        DB_OPERATION,
+        DB_BATCH_SIZE,
+        DB_ROWS,
+        HTTP_METHOD,
+        HTTP_ROUTE,
+        HTTP_STATUS,
+        OUTCOME,
+        APPEND_SIZE,
+        PURPOSE,
+        BYTES_PROCESSED,
+        CACHE,
+        REQUEST_KIND,
+    }
+)

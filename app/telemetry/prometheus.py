@@ -1,0 +1,52 @@
+"""`GET /metrics`: the numbers of this instance, as Prometheus reads them."""
+
+from typing import Any
+
+from litestar import Request, Response
+from litestar.handlers import HTTPRouteHandler, get
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics.export import MetricsData
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from app import paths
+from app.errors import problem_responses
+from app.telemetry.collection import Collection
+
+
+class Scraped(PrometheusMetricReader):
+    """Collects whenever it is scraped; `registry` is its own, so that several can live in one process."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.registry = CollectorRegistry()
+        super().__init__(scope_info_enabled=False, registry=self.registry)
+        self._collection = collection
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        super()._receive_metrics(self._collection.complete(metrics_data), timeout_millis, **kwargs)
+
+
+def metrics_route(reader: Scraped) -> HTTPRouteHandler:
+    """Return the route that `reader` is scraped at."""
+
+    @get(
+        paths.METRICS,
+        operation_id="metrics",
+        opt={"scope": "metrics"},
+        summary="Read the metrics of this instance",
+        description=(
+            "What Prometheus scrapes, in its text format or OpenMetrics, by Accept. Each instance has its own numbers. "
+            "What each means is in docs/operations.md."
+        ),
+        tags=["operations"],
+        media_type="text/plain",
+        responses=problem_responses(
+            {401: "No token or key, or not a valid one.", 403: "The scope `metrics` is missing."}
+        ),
+    )
+    async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        # As a header: of a text type the framework would name the charset once more.
+        return Response(encode(reader.registry), headers={"Content-Type": media_type})
+
+    return metrics

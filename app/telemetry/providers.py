@@ -1,0 +1,110 @@
+"""Telemetry of a process: set up before the first request, flushed after the last one."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from app.clock import Clock
+from app.daemon import in_daemon_thread
+from app.settings import Settings
+from app.telemetry.collection import Collection, Completing, observe
+from app.telemetry.exporters import metric_exporters, span_exporter
+from app.telemetry.metrics import Metrics
+from app.telemetry.prometheus import Scraped, metrics_route
+from app.telemetry.sampling import Sampler
+from app.telemetry.tracing import Tracing
+
+_FLUSH_S = 1.0  # of what Cloud Run gives after SIGTERM, when everything else is done
+_SCOPE = "sluice"
+_SPANS_EVERY_MS, _SPANS_AT_ONCE, _SPANS_WAITING = 2_000, 512, 4_096
+_log = logging.getLogger("sluice.telemetry")
+
+
+class Telemetry:
+    """Makes the spans and hands over spans and metrics; exporting happens in threads that no request waits for.
+
+    A receiver that fails costs what was meant for it: beyond a few thousand spans the oldest are dropped.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, clock: Clock) -> None:
+        """Set up what `settings` ask for.
+
+        Raises:
+            SettingsError: a package that a setting needs is missing, or there are no credentials.
+        """
+        self.instance = secrets.token_hex(4)
+        self._settings, self._metrics = settings, metrics
+        self._resource = Resource(
+            {
+                "service.name": "sluice",
+                "service.namespace": settings.system,
+                "service.instance.id": self.instance,
+            }
+        )
+        self._collection = Collection(metrics)
+        self._scraped = Scraped(self._collection) if "prometheus" in settings.metrics else None
+        self._metric_exporters = metric_exporters(settings)
+        self._tracer_provider = self._traced()
+        tracer = None if self._tracer_provider is None else self._tracer_provider.get_tracer(_SCOPE)
+        self.tracing = Tracing(tracer, Sampler(settings.trace_ratio, settings.max_traces_per_s, clock.elapsed_us))
+
+    def routes(self) -> list[HTTPRouteHandler]:
+        """Return the route of `/metrics`, where Prometheus gets them."""
+        return [] if self._scraped is None else [metrics_route(self._scraped)]
+
+    @asynccontextmanager
+    async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
+        """Hand over metrics regularly, and what there is at the end."""
+        interval_ms = self._settings.metrics_interval_s * 1_000
+        readers: list[MetricReader] = [
+            PeriodicExportingMetricReader(Completing(exporter, self._collection), interval_ms)
+            for exporter in self._metric_exporters
+        ]
+        if self._scraped is not None:
+            readers.append(self._scraped)
+        # Not OpenTelemetry's global ones: several applications can live in one process.
+        meter_provider = MeterProvider(readers, resource=self._resource, shutdown_on_exit=False)
+        observe(self._metrics, meter_provider.get_meter(_SCOPE))
+        try:
+            yield
+        finally:
+            await self._flush(meter_provider)
+
+    async def _flush(self, meter_provider: MeterProvider) -> None:
+        """Hand over what there is, side by side: a receiver that does not answer is not to cost the others' part."""
+        flushes: list[Callable[[], None]] = [partial(meter_provider.shutdown, timeout_millis=_FLUSH_S * 1_000)]
+        if self._tracer_provider is not None:
+            flushes.append(self._tracer_provider.shutdown)
+        try:
+            async with asyncio.timeout(_FLUSH_S):
+                await asyncio.gather(*(in_daemon_thread(flush, "telemetry") for flush in flushes))
+        except TimeoutError:
+            _log.warning("the last traces or metrics were not taken within %g s, and are lost", _FLUSH_S)
+        except Exception as error:  # of a receiver's library; the service ends all the same
+            _log.warning("the last traces or metrics were not taken: %s", type(error).__name__)
+
+    def _traced(self) -> TracerProvider | None:
+        exporter = span_exporter(self._settings)
+        if exporter is None:
+            return None
+        provider = TracerProvider(
+            sampler=ALWAYS_ON,  # whoever makes a span has decided already (sampling)
+            resource=self._resource,
+            shutdown_on_exit=False,
+            span_limits=SpanLimits(max_span_attribute_length=256),
+        )
+        processor = BatchSpanProcessor(exporter, _SPANS_WAITING, _SPANS_EVERY_MS, _SPANS_AT_ONCE)
+        provider.add_span_processor(processor)
+        return provider

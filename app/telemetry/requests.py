@@ -1,0 +1,61 @@
+"""How long requests of the API take, by route; and a span for those that are traced."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from typing import Any
+
+from app import paths
+from app.clock import MICROSECONDS, Clock
+from app.telemetry import attributes as names
+from app.telemetry.metrics import Metrics
+from app.telemetry.tracing import Tracing, end_span, inside
+
+_ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+_UNKNOWN = "unknown"  # the route of a path that has none: the path itself would make a series of each
+_GONE = 499  # what nginx logs where the client went before there was an answer
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Requests:
+    """Measures what an ASGI application answers, streams until their end."""
+
+    def __init__(self, metrics: Metrics, tracing: Tracing, clock: Clock) -> None:
+        self._durations, self._tracing, self._clock = metrics.request_duration, tracing, clock
+
+    async def answer(self, app: _ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+        """Have `app` answer a request; `http` requests only."""
+        if scope["path"].startswith(paths.UNMEASURED):
+            await app(scope, receive, send)
+            return
+        status, streams = _GONE, False
+
+        async def observed(event: Any) -> None:
+            nonlocal status, streams
+            if event["type"] == "http.response.start":
+                status = event["status"]
+                streams = not any(name == b"content-length" for name, _ in event["headers"])
+            await send(event)
+
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        begun_us, span = self._clock.elapsed_us(), self._tracing.request(method, scope["headers"])
+        try:
+            with nullcontext() if span is None else inside(span):
+                await app(scope, receive, observed)
+        finally:
+            route = scope.get("path_template") or _UNKNOWN
+            kind = _kind(method, scope["query_string"], streams=streams and status < 300)
+            took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
+            self._durations.record(took_s, route, method, status, kind)
+            if span is not None:
+                span.update_name(f"{method} {route}")
+                told = {names.HTTP_ROUTE: route, names.HTTP_STATUS: status, names.REQUEST_KIND: kind}
+                end_span(span, told, str(status) if status >= 500 or status == _GONE else None)
+
+
+def _kind(method: str, query: bytes, *, streams: bool) -> str:
+    """Return what objectives are about: how long a read waits or streams is the caller's choice."""
+    if method in {"POST", "PUT"}:
+        return "write"
+    if streams:
+        return "stream"
+    return "wait" if query.startswith(b"wait=") or b"&wait=" in query else "read"

@@ -1,0 +1,151 @@
+"""The spans: one a push, an append, a request of the API, a query; made only where the trace is recorded.
+
+    publisher ──> process (push) ──> append          the publisher's context comes as a message attribute
+    caller    ──> GET /v1/records ──> query          the caller's, or the platform's, as a header
+
+An append carries rows of many messages: it is the child of the first that is traced, linked to all of them, and each
+other one links to it. A span tells what happened, by the names in `attributes`; never what was in it, nor a text that
+a store or a library made of that.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
+
+from app.telemetry import attributes as names
+from app.telemetry.sampling import Parent, Sampler, parse_traceparent
+
+Headers = Iterable[tuple[bytes, bytes]]
+_NANOSECONDS = 1_000  # in a microsecond
+
+
+class Tracing:
+    """Makes spans, or None where nothing is recorded. Without a `tracer` nothing ever is."""
+
+    def __init__(self, tracer: Tracer | None, sampler: Sampler) -> None:
+        self._tracer, self._sampler = tracer, sampler
+
+    def follows(self, parent: Parent | None) -> bool:
+        """Return whether the message of a push is traced that `parent` published; if so, `push` is to be called."""
+        return self._tracer is not None and self._sampler.follows(parent)
+
+    def push(self, parent: Parent | None, headers: Headers, begun_us: int, attributes: Mapping[str, str | int]) -> Span:
+        """Return the span of a push that arrived at `begun_us`, a wall clock's; it follows the message's publication.
+
+        The trace of the HTTP request, the platform's, is another one: it becomes a link.
+        """
+        platform = _header(headers)
+        subscription = str(attributes.get(names.MESSAGING_SUBSCRIPTION) or "push").rpartition("/")[2]
+        return self._spans().start_span(
+            f"process {subscription}",
+            context=_context(parent),
+            kind=SpanKind.CONSUMER,
+            attributes={
+                **attributes,
+                names.MESSAGING_SYSTEM: "gcp_pubsub",
+                names.MESSAGING_OPERATION: "process",
+                names.MESSAGING_OPERATION_TYPE: "process",
+            },
+            links=[Link(_span_context(platform))] if platform is not None else None,
+            start_time=begun_us * _NANOSECONDS,
+            record_exception=False,
+        )
+
+    def _spans(self) -> Tracer:
+        if self._tracer is None:
+            raise RuntimeError("nothing is traced")  # a caller that did not ask `follows` first
+        return self._tracer
+
+    def append(self, messages: Sequence[Span], attributes: Mapping[str, str | int]) -> Span | None:
+        """Return the span of an append of rows of `messages`, those that are traced; None where none is."""
+        if self._tracer is None or not messages:
+            return None
+        first, *others = messages
+        span = self._tracer.start_span(
+            f"append {attributes[names.DB_COLLECTION]}",
+            context=trace.set_span_in_context(first),
+            kind=SpanKind.CLIENT,
+            attributes={**attributes, names.DB_OPERATION: "append"},
+            links=[Link(message.get_span_context()) for message in messages],
+            record_exception=False,
+        )
+        for other in others:
+            if other.is_recording():  # else its message was given up meanwhile
+                other.add_link(span.get_span_context())
+        return span
+
+    def request(self, method: str, headers: Headers) -> Span | None:
+        """Return the span of a request of the API; it follows the caller's, or the platform's, where it names one."""
+        if self._tracer is None:
+            return None
+        parent = _header(headers)
+        if not self._sampler.picks(parent):
+            return None
+        return self._tracer.start_span(
+            method,
+            context=_context(parent),
+            kind=SpanKind.SERVER,
+            attributes={names.HTTP_METHOD: method},
+            record_exception=False,
+        )
+
+    def query(self, attributes: Mapping[str, str | int]) -> Span | None:
+        """Return the span of a query of the request that is being answered; None where that is not traced."""
+        if self._tracer is None or not trace.get_current_span().is_recording():
+            return None
+        return self._tracer.start_span(
+            f"query {attributes[names.PURPOSE]}",
+            kind=SpanKind.CLIENT,
+            attributes={**attributes, names.DB_OPERATION: "SELECT"},
+            record_exception=False,
+        )
+
+
+@contextmanager
+def inside(span: Span) -> Iterator[None]:
+    """Make `span` the current one for the length of a block: what is logged there names it."""
+    token = context.attach(trace.set_span_in_context(span))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def end_span(span: Span, attributes: Mapping[str, str | int], error_type: str | None = None) -> None:
+    """End `span`; `error_type` names what went wrong, as one word that is the same each time."""
+    span.set_attributes(attributes)
+    if error_type is not None:
+        span.set_attribute(names.ERROR_TYPE, error_type)
+        span.set_status(StatusCode.ERROR)
+    span.end()
+
+
+def current_span() -> Span | None:
+    """Return the span of the request that is being answered, where it is recorded."""
+    span = trace.get_current_span()
+    return span if span.is_recording() else None
+
+
+def trace_id_of(span: Span | None) -> str | None:
+    """Return the id of a span's trace, as W3C writes it; None where there is no span."""
+    return None if span is None else trace.format_trace_id(span.get_span_context().trace_id)
+
+
+def _header(headers: Headers) -> Parent | None:
+    value = next((value for name, value in headers if name == b"traceparent"), None)
+    return None if value is None else parse_traceparent(value.decode("latin-1"))
+
+
+def _span_context(parent: Parent) -> SpanContext:
+    return SpanContext(
+        int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=TraceFlags(int(parent.sampled))
+    )
+
+
+def _context(parent: Parent | None) -> Context:
+    """Return the context of a span whose parent is elsewhere; of one that begins a trace, where there is none."""
+    span = trace.INVALID_SPAN if parent is None else trace.NonRecordingSpan(_span_context(parent))
+    return trace.set_span_in_context(span, Context())

@@ -1,0 +1,17 @@
+"""Watches for tests that do not look at telemetry: what they take note of nobody reads."""
+
+from app.clock import Clock
+from app.ingest.append_watch import AppendWatch
+from app.telemetry.metrics import Metrics
+from app.telemetry.sampling import Sampler
+from app.telemetry.tracing import Tracing
+
+
+def untraced(clock: Clock) -> Tracing:
+    """Return what makes no spans."""
+    return Tracing(None, Sampler(0.0, 1.0, clock.elapsed_us))
+
+
+def unwatched(clock: Clock) -> AppendWatch:
+    """Return a watch over appends."""
+    return AppendWatch(Metrics(), untraced(clock), clock, system="test")
