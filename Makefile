@@ -74,6 +74,10 @@ bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/00
 bench-pages: setup ## Measure pages of a million rows, by each query (docs/decisions/0004-what-a-copy-is.md).
 	@$(PYTHON) -m bench.feed_pages $(ARGS)
 
+.PHONY: bench-telemetry
+bench-telemetry: setup ## Measure what traces, metrics and logs cost a push (docs/decisions/0010-what-looking-costs.md).
+	@$(PYTHON) -m bench.telemetry $(ARGS)
+
 .PHONY: bench-append
 bench-append: setup ## Measure what the service adds to the store's acknowledgement of one message a second.
 	@$(PYTHON) -m bench.append_latency --save $(ARGS)
@@ -88,7 +92,7 @@ load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients
 	@$(PYTHON) -m bench.load_api --python .cache/locust/bin/python $(ARGS)
 
 .PHONY: bench
-bench: bench-push bench-insert bench-pages bench-append bench-api load ## All six measurements, a quarter of an hour.
+bench: bench-push bench-insert bench-pages bench-append bench-telemetry bench-api load ## All measurements, a quarter of an hour.
 
 .PHONY: local-bigquery-lock
 local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): dev/local_bigquery/requirements.txt.

@@ -1,0 +1,63 @@
+"""The service as a process, over a store that acknowledges each append after a fixed time and keeps nothing.
+
+So the whole way of a push is the service's own, and nothing but the service is measured: `python -m
+bench.telemetry_service 20` (milliseconds); settings come from the environment, as for `python -m app`.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import uvloop
+
+from app.ingest.appender import Appender, Outcome, SetupError, Stored
+from app.main import create_app
+from app.schema.table import Table
+from app.serve import serve
+from app.settings import load_settings
+from app.telemetry.logs import configure_logging
+
+
+class Acknowledging:
+    """An Appender whose store takes `ack_s` seconds for every append."""
+
+    concurrency = eager = 4
+
+    def __init__(self, appender: Appender, ack_s: float) -> None:
+        self._appender, self._ack_s = appender, ack_s
+
+    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
+        """Return the row, as the store behind would have it."""
+        return self._appender.encode(record, envelope)
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Acknowledge `rows` in time."""
+        await asyncio.sleep(self._ack_s)
+        return Stored()
+
+    async def check(self) -> SetupError | None:
+        """Find nothing in the way."""
+        return None
+
+    async def close(self) -> None:
+        """Let go of the store behind."""
+        await self._appender.close()
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    ack_s = float(sys.argv[1]) / 1_000
+    configure_logging()
+    settings = load_settings(os.environ)
+
+    def wrap(_: Table, appender: Appender) -> Appender:
+        return Acknowledging(appender, ack_s)
+
+    uvloop.run(serve(create_app(settings, wrap_appender=wrap), settings))
+
+
+if __name__ == "__main__":
+    main()
