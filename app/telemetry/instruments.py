@@ -25,6 +25,13 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     attributes: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
 
+    @property
+    def value(self) -> str:
+        """What a value of it is: `int`, `double` or `distribution`. A gauge of seconds is no whole number."""
+        if self.kind == "histogram":
+            return "distribution"
+        return "double" if self.unit == "s" else "int"
+
 
 # 5 s is the objective of what is stored, 60 s of what is visible; the ack deadline is 60 s, a retry comes within 600 s.
 _DELAYS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3_600.0)
@@ -68,7 +75,8 @@ APPEND_DURATION = Instrument(
     kind="histogram",
     unit="s",
     description="Until the store answered an append, by table and outcome",
-    meaning="One attempt. `outcome` is stored, refused, too_large, uncertain, quota or setup.",
+    meaning="One attempt. `outcome` is stored, refused, too_large, uncertain, quota, setup or given_up (the "
+    "service stopped).",
     attributes=("table", "outcome"),
     bounds=_ANSWERS_S,
 )
@@ -211,3 +219,19 @@ def instruments_table() -> str:
         told = f"{each.description}. {each.meaning}" if each.meaning else f"{each.description}."
         rows.append(f"| `{each.name}` | {each.kind}, `{each.unit}` | {told} | {attributes} | {bounds} |")
     return "\n".join(rows) + "\n"
+
+
+def instruments_json() -> str:
+    """Return the metrics as JSON, by which Terraform makes their descriptors before alerts name them."""
+    told = [
+        {
+            "name": each.name,
+            "kind": each.kind,
+            "unit": each.unit,
+            "description": each.description,
+            "attributes": each.attributes,
+            "value": each.value,
+        }
+        for each in CATALOGUE
+    ]
+    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n"
