@@ -49,6 +49,18 @@ fmt: setup ## Format the code and repair what can be repaired automatically.
 	@$(PYTHON) -m ruff format
 	@$(PYTHON) -m ruff check --fix
 
+.PHONY: terraform
+terraform: ## Check infra/terraform: format, arguments, tests, each environment (TFCHECK=program: by that, offline).
+	@TFCHECK="$(TFCHECK)" sh infra/terraform/check.sh
+
+.PHONY: terraform-mutations
+terraform-mutations: setup ## Break infra/terraform in each way that its tests guard against, and see them fail.
+	@TFCHECK="$(TFCHECK)" $(PYTHON) -m tests.terraform.mutations $(ARGS)
+
+.PHONY: image
+image: setup ## Build both images, check size, contents, start and end (Docker; IMGCHECK=program: by that; ARGS="--target full").
+	@IMGCHECK="$(IMGCHECK)" $(PYTHON) -m tests.image $(ARGS)
+
 .PHONY: ci
 ci: ## What the CI runs: the tests, then the checks.
 	@.ci/run
@@ -82,6 +94,11 @@ bench-telemetry: setup ## Measure what traces, metrics and logs cost a push (doc
 bench-append: setup ## Measure what the service adds to the store's acknowledgement of one message a second.
 	@$(PYTHON) -m bench.append_latency --save $(ARGS)
 
+.PHONY: bench-push-rate
+bench-push-rate: setup ## Measure the processor time of a push through the whole service (docs/operations.md, capacity).
+	@$(PYTHON) -m bench.push_rate $(ARGS)
+	@$(PYTHON) -m bench.capacity
+
 .PHONY: bench-api
 bench-api: setup ## Measure what reading over HTTP costs: pages, 304, exports and their memory (docs/performance.md).
 	@$(PYTHON) -m bench.api $(ARGS)
@@ -92,7 +109,11 @@ load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients
 	@$(PYTHON) -m bench.load_api --python .cache/locust/bin/python $(ARGS)
 
 .PHONY: bench
-bench: bench-push bench-insert bench-pages bench-append bench-telemetry bench-api load ## All measurements, a quarter of an hour.
+bench: bench-push bench-insert bench-pages bench-append bench-push-rate bench-telemetry bench-api load ## All measurements, a quarter of an hour.
+
+.PHONY: capacity
+capacity: setup ## Reckon capacity and cost anew, from measured figures and list prices (docs/operations.md).
+	@$(PYTHON) -m bench.capacity
 
 .PHONY: local-bigquery-lock
 local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): dev/local_bigquery/requirements.txt.

@@ -16,7 +16,9 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     gauges               what there is now, for metrics: in flight, connections, states
     valkey               what instances share, where they share anything: cached answers, counts of requests
     reference/           the OpenAPI document, and the page to browse it
-    errors, health       problem documents; liveness and readiness
+    page/                the page for people at `/` (assets: how files of pages are sent)
+    errors, health       problem documents; liveness and readiness (version: of what)
+    heartbeat            how long it takes from publication until the feed shows it
     reading, paths       what every route that is read has in common; the paths that several parts know
     conditional          entity tags, and for how long a copy of an answer is good
     telemetry/           metrics, traces, logs

@@ -13,25 +13,33 @@ from app.main import create_app
 from app.record import RecordTypeError
 from app.serve import ListenError, serve
 from app.settings import SettingsError, load_settings
-from app.telemetry.logs import configure_logging
+from app.telemetry.logs import configure_logging, end_logging
+from app.telemetry.redaction import NamesOnly
 
 _log = logging.getLogger("sluice")
 
 
 def main(environ: Mapping[str, str]) -> int:
-    """Run the service until it is told to stop; return the exit status, 2 when it cannot start."""
+    """Run the service until it is told to stop; return the exit status: 2 when it cannot start, 1 when it failed."""
     configure_logging()
     try:
         settings = load_settings(environ)
-        uvloop.run(serve(create_app(settings), settings))
+        configure_logging(project=settings.project, labels={"system": settings.system})
+        app = create_app(settings)
+        configure_logging(project=settings.project, labels={"system": settings.system, "instance": app.instance})
+        uvloop.run(serve(app, settings))
     except (SettingsError, RecordTypeError, StoreError, ListenError) as error:
-        _log.critical("cannot start: %s", error)
+        _log.critical("cannot start: %s", NamesOnly(error))  # about settings and declarations: no record is there yet
         return 2
+    except Exception:
+        _log.critical("ended by an unexpected failure", exc_info=True)
+        return 1
     return 0
 
 
 def _leave(status: int) -> NoReturn:
     """End the process, whatever threads there are: one may wait for a store, and nobody waits for it any more."""
+    end_logging()
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

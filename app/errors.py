@@ -208,7 +208,8 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
 
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    _log.error("unexpected failure at %s", request.url.path, exc_info=error)
+    # The route, as a path may hold a record's id.
+    _log.error("unexpected failure at %s", request.scope.get("path_template") or "an unknown path", exc_info=error)
     return _response(ProblemError("internal", CATALOGUE["internal"].advice))
 
 

@@ -1,98 +1,223 @@
-"""`GET /health/live` and `GET /health/ready` (Cloud Run keeps paths that end in z for itself)."""
+"""`GET /health/live` and `GET /health/ready` (Cloud Run keeps paths that end in z for itself).
 
+Both are public, as the platform's probes send no token. What the store said of a fault may name projects and tables: it
+is told only to who would be let in to `/v1`.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from litestar import Request, Response, route
+from litestar import MediaType, Request, Response, route
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
+from msgspec import Meta
 
+from app.access.guard import Identify
+from app.clock import MICROSECONDS, Clock
+from app.epoch import from_epoch_us
+from app.errors import ProblemError
 from app.ingest.admission import Admission
-from app.ingest.appender import SinkState
 from app.ingest.writer import Writer
 from app.keys import KeySet
+from app.query.standing import ReadStanding
 from app.reading import METHODS, operation_ids, read_response
 from app.telemetry.metrics import Metrics
+from app.version import VERSION
 
 _Request = Request[Any, Any, Any]
-_STRICT = QueryParameter(name="strict", description="1: answer 503 as well when a sink is not ACTIVE.")
+_STRICT = QueryParameter(
+    name="strict",
+    description="1: answer 503 as well when a sink or the reads are not ACTIVE, or a writer is stuck.",
+)
+_ACTIVE = "ACTIVE"
+_RUN_BOOK = "docs/operations.md"
+Since = Annotated[str, Meta(description="Since when it is so.", extra_json_schema={"format": "date-time"})]
+Detail = Annotated[
+    str | None,
+    Meta(description='What the store said last; "" while all is well, null for who may not use `/v1`.'),
+]
+Help = Annotated[str | None, Meta(description="Where to read on, in the service's repository; null while all is well.")]
 
 
 class Sink(msgspec.Struct, frozen=True, kw_only=True):
-    """How one table of the store stands: a named state, what it said last, and what waits for it."""
+    """How one table takes rows: a named state, and what waits for it."""
 
     state: str
-    detail: str
+    since: Since
+    detail: Detail
+    help: Help
+    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer of the store.")]
     waiting: int
     oldest_wait_s: float
+    connections: Annotated[int, Meta(description="Open for appends; 0 where the store is a part of the process.")]
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """How queries are answered, by how the last ones ended."""
+
+    state: str
+    since: Since
+    detail: Detail
+    help: Help
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True):
+    """Which kind of store it is; `reads` is null where the instance has no part in reading."""
+
+    kind: str
+    reads: Reading | None
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """Which instance this is, as in its traces and metrics, and the kind of its store."""
+
+    system: str
+    instance: str
+    store: str
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this instance can serve, and how it is doing."""
 
     status: Literal["ready", "starting", "draining"]
+    system: str
+    instance: str
+    version: str
+    uptime_s: float
     in_flight_messages: int
     in_flight_bytes: int
     sinks: dict[str, Sink]
+    store: Store
     counters: dict[str, Any]
 
     @property
     def has_trouble(self) -> bool:
-        """Whether a table does not take rows."""
-        return any(sink.state != SinkState.ACTIVE.value for sink in self.sinks.values())
+        """Whether a table does not take rows, or the store gives no answers."""
+        states = [sink.state for sink in self.sinks.values()] + ([self.store.reads.state] if self.store.reads else [])
+        return any(state != _ACTIVE for state in states) or any(sink.stuck for sink in self.sinks.values())
 
 
 class Health:
-    """Knows what readiness depends on.
+    """Knows what liveness and readiness depend on.
 
     `keys` is None where no token is ever verified (no push, no API principals), `sinks` is empty where the instance
-    does not ingest.
+    does not ingest, and `reads` is None where it does not query. `connections` are by table, as `sinks` are.
     """
 
-    def __init__(
-        self, *, admission: Admission, keys: KeySet | None, sinks: dict[str, Writer], metrics: Metrics
+    def __init__(  # noqa: PLR0913 - what there is to know of an instance
+        self,
+        *,
+        about: About,
+        admission: Admission,
+        keys: KeySet | None,
+        sinks: Mapping[str, Writer],
+        reads: ReadStanding | None,
+        connections: Callable[[], Mapping[str, int]],
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
-        self._admission, self._keys, self._sinks, self._metrics = admission, keys, sinks, metrics
+        self._about, self._admission, self._keys, self._metrics = about, admission, keys, metrics
+        self._sinks, self._reads, self._connections = sinks, reads, connections
+        self._clock, self._begun_us = clock, clock.elapsed_us()
 
-    def readiness(self) -> Readiness:
-        """Return how the instance is doing now."""
-        status: Literal["ready", "starting", "draining"] = "ready"
-        if self._admission.draining:
-            status = "draining"
-        elif self._keys is not None and not self._keys.is_ready:
-            status = "starting"
+    def stuck(self) -> str:
+        """Return why the process should be replaced; "" as long as it should not."""
+        return "; ".join(
+            f"table {table}: messages have waited for {stuck_s:.0f} s, and no append got an answer"
+            for table, writer in self._sinks.items()
+            if (stuck_s := writer.progress.stuck_s) is not None
+        )
+
+    def readiness(self, *, detailed: bool) -> Readiness:
+        """Return how the instance is doing now; `detailed`: with what the store said."""
+        about, connections = self._about, self._connections()
         return Readiness(
-            status=status,
+            status=self._status(),
+            system=about.system,
+            instance=about.instance,
+            version=VERSION,
+            uptime_s=round((self._clock.elapsed_us() - self._begun_us) / MICROSECONDS, 1),
             in_flight_messages=self._admission.messages,
             in_flight_bytes=self._admission.bytes,
             sinks={
-                name: Sink(
-                    state=writer.standing.state.value,
-                    detail=writer.standing.detail,
-                    waiting=writer.waiting,
-                    oldest_wait_s=round(writer.oldest_wait_s, 3),
-                )
-                for name, writer in self._sinks.items()
+                table: _sink(writer, connections.get(table, 0), detailed=detailed)
+                for table, writer in self._sinks.items()
             },
+            store=Store(kind=about.store, reads=_reading(self._reads, detailed=detailed) if self._reads else None),
             counters=self._metrics.snapshot(),
         )
 
+    def _status(self) -> Literal["ready", "starting", "draining"]:
+        if self._admission.draining:
+            return "draining"
+        return "ready" if self._keys is None or self._keys.is_ready else "starting"
 
-def health_routes(health: Health) -> list[Any]:
-    """Return the routes of `health`."""
+
+def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
+    standing, stuck = writer.standing, writer.progress.stuck_s is not None
+    state = standing.state.value
+    return Sink(
+        state=state,
+        since=_instant(standing.since_us),
+        detail=standing.detail if detailed else None,
+        help=_help("stuck-writer") if stuck else None if state == _ACTIVE else _help(f"sink-state-{state}"),
+        stuck=stuck,
+        waiting=writer.waiting,
+        oldest_wait_s=round(writer.oldest_wait_s, 3),
+        connections=connections,
+    )
+
+
+def _reading(reads: ReadStanding, *, detailed: bool) -> Reading:
+    return Reading(
+        state=reads.state,
+        since=_instant(reads.since_us),
+        detail=reads.detail if detailed else None,
+        help=None if reads.state == _ACTIVE else _help(f"read-state-{reads.state}"),
+    )
+
+
+def _instant(at_us: int) -> str:
+    return from_epoch_us(at_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _help(heading: str) -> str:
+    """Return the path of a heading, as it becomes an anchor where Markdown is shown."""
+    return f"{_RUN_BOOK}#{heading.lower()}"
+
+
+def health_routes(health: Health, identify: Identify) -> list[Any]:
+    """Return the routes of `health`; `identify` is who would be let in to `/v1`."""
 
     @route(
         "/health/live",
         http_method=METHODS,
         operation_id=operation_ids("live"),
-        summary="Whether the process answers",
-        description="Answers as long as the process runs; it asks nothing else.",
+        summary="Whether the process should go on",
+        description=(
+            "For a liveness probe, which replaces the instance. 200 as long as the process answers; 503, with a line "
+            "that says why, while a writer is stuck: messages have waited for the store for `SLUICE_STUCK_S`, and no "
+            "append got an answer, good or bad. An instance that is replaced begins with new connections. A store that "
+            "answers that it cannot take rows is no reason."
+        ),
         tags=["operations"],
         media_type="text/plain",
+        responses={
+            503: ResponseSpec(
+                data_container=str,
+                description="A writer is stuck.",
+                media_type=MediaType.TEXT,
+                generate_examples=False,
+            )
+        },
     )
     async def live(request: _Request) -> Response[str]:
         # The annotations of both are for the OpenAPI document.
-        return cast("Response[str]", read_response(request, b"live\n", "text/plain; charset=utf-8"))
+        stuck = health.stuck()
+        body = f"stuck: {stuck}\n".encode() if stuck else b"live\n"
+        answer = read_response(request, body, "text/plain; charset=utf-8", status=503 if stuck else 200)
+        return cast("Response[str]", answer)
 
     @route(
         "/health/ready",
@@ -100,24 +225,33 @@ def health_routes(health: Health) -> list[Any]:
         operation_id=operation_ids("ready"),
         summary="Whether this instance can serve, and how its store stands",
         description=(
-            "503 only while the instance itself cannot serve: no key set yet, one that could not be refreshed for a "
-            "day beyond its age, or shutting down. A store that is not ACTIVE shows in the body and does not make it "
-            "unready, which would only cut off readers. With `strict=1`, for people and smoke tests, it answers 503 "
-            "then too."
+            "For a start-up probe, and for people. 503 only while the instance itself cannot serve: no key set yet, "
+            "one that could not be refreshed for a day beyond its age, or shutting down. A store that is not ACTIVE "
+            "shows in the body and does not make it unready, which would only cut off readers. With `strict=1`, for "
+            "people and smoke tests, it answers 503 then too. Everybody gets the states; what the store said, in "
+            "`detail`, gets who would be let in to `/v1`, with the same token or key."
         ),
         tags=["operations"],
         responses={
             503: ResponseSpec(
                 data_container=Readiness,
-                description="Starting or draining; with `strict=1`, or a sink is not ACTIVE.",
+                description="Starting or draining; with `strict=1`, or a fault of the store.",
                 generate_examples=False,
             )
         },
     )
     async def ready(request: _Request, strict: Annotated[Literal[0, 1], _STRICT] = 0) -> Response[Readiness]:
-        readiness = health.readiness()
+        readiness = health.readiness(detailed=await _is_known(identify, request))
         status = 200 if readiness.status == "ready" and not (strict and readiness.has_trouble) else 503
         body = msgspec.json.encode(readiness)
         return cast("Response[Readiness]", read_response(request, body, "application/json", status=status))
 
     return [live, ready]
+
+
+async def _is_known(identify: Identify, request: _Request) -> bool:
+    try:
+        await identify(request)
+    except ProblemError:
+        return False
+    return True

@@ -1,7 +1,7 @@
 """The composition root: settings in, application out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -16,7 +16,8 @@ from app.backend import Backend, open_backend
 from app.clock import Clock, SystemClock
 from app.errors import EXCEPTION_HANDLERS
 from app.gauges import watch_gauges
-from app.health import Health, health_routes
+from app.health import About, Health, health_routes
+from app.heartbeat import Heartbeats
 from app.ingest.admission import Admission
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender
@@ -25,9 +26,11 @@ from app.ingest.pipeline import Pipeline
 from app.ingest.push import PushEndpoint, push_route
 from app.ingest.submit import Submission, submit_routes
 from app.keys import Fetch
+from app.page.routes import page_routes
 from app.query.answer_store import open_store
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
+from app.query.feed import Feed
 from app.query.observed import ObservedRunner, QueryWatch
 from app.query.params.filters import parse_filters
 from app.query.reads import Reads
@@ -53,6 +56,7 @@ class Sluice(Litestar):
     pipeline: Pipeline
     reads: Reads
     requests: Requests
+    instance: str
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
@@ -93,6 +97,11 @@ def create_app(
     telemetry = Telemetry(settings, metrics, clock)
 
     backend = open_backend(settings, (table, rejects), clock)
+    ingests, queries = "ingest" in settings.roles, "query" in settings.roles
+    read_standing = ReadStanding(clock.now_us)
+    watch_queries = QueryWatch(metrics, telemetry.tracing, read_standing, clock, system=backend.system)
+    runner = ObservedRunner(backend.runner, watch_queries)
+    heartbeats = Heartbeats(Feed(runner, table, lookback_s=settings.dedupe_lookback_s), settings, clock, metrics)
     admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
     pipeline = Pipeline(
         table=table,
@@ -102,6 +111,7 @@ def create_app(
         clock=clock,
         metrics=metrics,
         watch_appends=AppendWatch(metrics, telemetry.tracing, clock, system=backend.system),
+        on_heartbeat=heartbeats.stored if queries else None,
     )
     intake = Intake(admission, max_body_bytes=settings.max_body_bytes, read_deadline_s=settings.request_budget_s)
     push = PushEndpoint(
@@ -116,11 +126,17 @@ def create_app(
         table=table, intake=intake, pipeline=pipeline, max_decompressed_bytes=settings.max_decompressed_bytes
     )
     reads = Reads(clock)
-    ingests, queries = "ingest" in settings.roles, "query" in settings.roles
     sinks = {table.name: pipeline.records, rejects.name: pipeline.rejects} if ingests else {}
-    health = Health(admission=admission, keys=gate.keys, sinks=sinks, metrics=metrics)
-
-    watch_queries = QueryWatch(metrics, telemetry.tracing, ReadStanding(clock.now_us), clock, system=backend.system)
+    health = Health(
+        about=About(system=settings.system, instance=telemetry.instance, store=settings.backend),
+        admission=admission,
+        keys=gate.keys,
+        sinks=sinks,
+        reads=read_standing if queries else None,
+        connections=backend.connections,
+        metrics=metrics,
+        clock=clock,
+    )
     watch_gauges(metrics, admission, sinks, backend.connections)
     api: list[Any] = telemetry.routes()
     api += submit_routes(submission, by_id=table.id is not None) if ingests else []
@@ -130,17 +146,22 @@ def create_app(
             clock=clock,
             records=table,
             rejects=rejects,
-            runner=ObservedRunner(backend.runner, watch_queries),
+            runner=runner,
             cache=Cache(answers, clock, max_entry_bytes=settings.cache_max_bytes // 8),
             metrics=metrics,
             realm=backend.name,
             reads=reads,
         )
+
+    def background() -> list[Coroutine[Any, Any, None]]:
+        return [*pipeline.watches(), *([heartbeats.run()] if queries else [])] if ingests else []
+
     app = Sluice(
         route_handlers=[
-            *health_routes(health),
+            *health_routes(health, gate.identify),
             document_route(table),
             *reference_routes(),
+            *page_routes(settings, table),
             *([push_route(push)] if ingests else []),
             Router("/", route_handlers=api, guards=[gate.guard]),
         ],
@@ -152,23 +173,24 @@ def create_app(
             answers,
             telemetry.lifespan,
             gate.lifespan,
-            _lifespan(pipeline if ingests else None, backend, settings),
+            _lifespan(background, backend, settings),
         ],
         logging_config=None,  # the service's own (telemetry.configure_logging), and none at all in tests
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
     )
     app.push, app.admission, app.pipeline, app.reads = push if ingests else None, admission, pipeline, reads
+    app.instance = telemetry.instance
     app.requests = Requests(metrics, telemetry.tracing, clock)
     return app
 
 
 def _lifespan(
-    pipeline: Pipeline | None, backend: Backend, settings: Settings
+    background: Callable[[], list[Coroutine[Any, Any, None]]], backend: Backend, settings: Settings
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        tasks = [asyncio.ensure_future(work) for work in (pipeline.watches() if pipeline is not None else [])]
+        tasks = [asyncio.ensure_future(work) for work in background()]
         try:
             yield
         finally:

@@ -91,20 +91,28 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+HEARTBEAT_PREFIX = "heartbeat:"
+"""What the delivery keys of heartbeats begin with: records that only measure, and which reads leave out."""
+
+
 class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a record that could not be stored: the reason and the bytes as they came."""
 
     reason: Annotated[
         Literal["malformed", "invalid", "too_large", "bad_encoding", "too_many_records", "empty", "refused"],
-        Meta(description="Why, in a word that does not change.", extra={"sluice": ["filter"]}),
+        Meta(description="Why, in a word that does not change.", extra={"sluice": ["filter", "aggregate"]}),
     ]
     detail: Annotated[str, Meta(description="Why, in a sentence: what was found and what would be right.")]
     field: Annotated[
         str | None,
-        Meta(description="Path of the offending field, such as `data.total`.", extra={"sluice": ["filter"]}),
+        Meta(
+            description="Path of the offending field, such as `data.total`.", extra={"sluice": ["filter", "aggregate"]}
+        ),
     ]
     payload: Annotated[bytes, Meta(description="The record's bytes as they came; one part of them if cut.")]
-    part: Annotated[int, Meta(ge=0, description="Which part of the bytes this row holds, from 0.")]
+    part: Annotated[
+        int, Meta(ge=0, description="Which part of the bytes this row holds, from 0.", extra={"sluice": ["filter"]})
+    ]
     parts: Annotated[int, Meta(ge=1, description="Over how many rows the bytes were cut.")]
 
 

@@ -6,6 +6,7 @@ import resource
 import signal
 
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from granian.server.embed import Server
 
 from app.main import Sluice
@@ -51,7 +52,8 @@ async def _serve(app: Sluice, settings: Settings) -> ListenError | None:
         backlog=_BACKLOG,
         backpressure=_max_connections(),
         websockets=False,
-        log_enabled=False,
+        log_level=LogLevels.error,
+        log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {}},  # where everything else goes (telemetry.logs)
     )
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -11,6 +11,6 @@ The flow, from a publisher to the service under test:
                               /pubsub/push        the service, which checks tokens against dev.issuer
 
 Commands (`python -m dev <command> --help`): `pubsub` starts all of the above (`dev.stack` wires it);
-`publish`, `redrive`, `replay` and `token` talk to what runs; `demo` and `up` start the service too.
+`publish`, `heartbeat`, `redrive`, `replay` and `token` talk to what runs; `demo` and `up` start the service too.
 Nothing here is imported by `app`.
 """

@@ -123,6 +123,7 @@ async def test_whole_exports_end_as_the_page_says() -> None:
         ("/v1/records?since=2026-01-31T11:57:00Z", "private, no-cache", False),
         ("/v1/records/stats", "private, no-cache", False),
         ("/v1/rejects", "private, no-cache", False),
+        ("/v1/rejects/stats", "private, no-cache", False),
         ("/v1/records?freshness=latest", "private, no-cache", False),
         ("/v1/records/order-1042", "private, no-store", False),
         ("/v1/records?explain=true", "private, no-store", False),

@@ -10,7 +10,7 @@ from litestar import Litestar
 from app.access.callers import Callers
 from app.access.grants import CheckFilters, GrantRules
 from app.access.grants_file import GrantsInForce
-from app.access.guard import Guard, api_guard
+from app.access.guard import Guard, Identify, api_guard, identification
 from app.access.rate_limit import RateLimit
 from app.access.shared_count import request_count
 from app.auth import TokenPolicy, TokenVerifier
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Lets callers in, each by its own door: `push` verifies those who push, `guard` is the one of `/v1`."""
+    """Lets callers in, each by its own door: `push` verifies those who push, `guard` is the one of `/v1`.
+
+    `identify` says who would be let in there, where everybody gets an answer and some get more of it.
+    """
 
     def __init__(self, settings: Settings, check_filters: CheckFilters, clock: Clock, fetch_keys: Fetch | None) -> None:
         """Read the grants, and set up the rest; nothing is fetched yet.
@@ -43,7 +46,8 @@ class Gate:
         if self._grants is not None:
             callers = Callers(_verifier(keys, settings, settings.api_audience, self._grants), self._grants, clock)
         limit = RateLimit(request_count(self._shared, clock), clock)
-        self.guard: Guard = api_guard(callers, limit, settings.cors_origins)
+        self.identify: Identify = identification(callers, settings.cors_origins)
+        self.guard: Guard = api_guard(self.identify, limit)
 
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from app.access.api_keys import redacted
 from app.access.grants import GrantRules, GrantsError, make_grants, read_grants
 from app.clock import Clock
+from app.telemetry.redaction import NamesOnly
 
 LOOK_EVERY_S = 10.0
 """How long a grant that was taken out of the file may still count."""
@@ -73,7 +74,7 @@ class GrantsInForce:
     def _say(self, seen: str, trouble: str) -> None:
         if seen != self._seen:
             self._seen = seen
-            _log.error("%s changed, and the grants stay as they were: %s", self._where(), trouble)
+            _log.error("%s changed, and the grants stay as they were: %s", self._where(), NamesOnly(trouble))
 
     def _where(self) -> str:
         return f"SLUICE_GRANTS_FILE ({redacted(self._path)})"

@@ -16,21 +16,33 @@ LIMITED: frozenset[Scope] = frozenset({"read", "rejects"})
 """What is counted. Writing is not: admission (app/ingest) says how much of it there may be."""
 _Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[_Connection, BaseRouteHandler], Awaitable[None]]
+Identify = Callable[[_Connection], Awaitable[Principal]]
+"""Returns who calls, or raises the ProblemError that says why nobody does who may."""
 
 
-def api_guard(callers: Callers | None, rate_limit: RateLimit, origins: Collection[str] = ()) -> Guard:
+def identification(callers: Callers | None, origins: Collection[str] = ()) -> Identify:
+    """Return what says who calls.
+
+    Without `callers` everybody is let in who names this machine by a loopback name: settings allow that on a loopback
+    address only. `origins` are those whose pages may call all the same.
+    """
+
+    async def identify(connection: _Connection) -> Principal:
+        if callers is None:
+            return _local(connection, origins)
+        return await callers.principal(connection.scope["headers"])
+
+    return identify
+
+
+def api_guard(identify: Identify, rate_limit: RateLimit) -> Guard:
     """Return the guard; it leaves the caller's Principal in `state.principal`.
 
-    A route names the scope it wants in `opt["scope"]`; one that names none wants any principal. Without `callers`
-    everybody is let in who names this machine by a loopback name: settings allow that on a loopback address only.
-    `origins` are those whose pages may call all the same.
+    A route names the scope it wants in `opt["scope"]`; one that names none wants any principal.
     """
 
     async def guard(connection: _Connection, handler: BaseRouteHandler) -> None:
-        if callers is None:
-            principal = _local(connection, origins)
-        else:
-            principal = await callers.principal(connection.scope["headers"])
+        principal = await identify(connection)
         connection.state.principal = principal
         needed: Scope | None = handler.opt.get("scope")
         if needed in LIMITED:

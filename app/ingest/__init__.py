@@ -8,6 +8,8 @@
     append                writer, batcher     group commit over the Appender seam; wait until durable
                           verdict             what follows each outcome: the decisions
                           standing, watch     how each table stands, by its appends and by looks at it
+                          progress            whether the store answers at all while messages wait
+                          append_watch        metrics and spans of appends
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
 `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what could not be stored.

@@ -6,15 +6,17 @@ the data in base64; and unwrapped, the data as the body with the metadata in `x-
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from opentelemetry.trace import Span
 
 from app.epoch import epoch_us
 from app.record import HEARTBEAT_PREFIX
 from app.schema.checks import instant_problem
-from app.telemetry.sampling import Parent, parse_traceparent
+from app.telemetry.traceparent import Parent, parse_traceparent
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span  # nothing here makes one
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -59,7 +61,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """The publish time, as microseconds since the epoch."""
     parent: Parent | None = None
     """The span that published it, where the publisher says."""
-    span: Span | None = None
+    span: "Span | None" = None
     """The span of working on it, where its trace is recorded."""
 
     @property

@@ -68,7 +68,7 @@ class Pipeline:
         clock: Clock,
         metrics: Metrics,
         watch_appends: AppendWatch,
-        on_heartbeat: Callable[[str, int], None] = lambda _, __: None,
+        on_heartbeat: Callable[[str, int], None] | None = None,
     ) -> None:
         limits = Limits(
             max_decompressed_bytes=settings.max_decompressed_bytes,
@@ -171,7 +171,7 @@ class Pipeline:
         if message.published_us is not None:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # another machine's clock
             self._metrics.message_delay.record(delay_us / MICROSECONDS)
-            if message.is_heartbeat and rows and not refused:
+            if message.is_heartbeat and self._on_heartbeat is not None and rows and not refused:
                 self._on_heartbeat(message.delivery_key(rows[0].index), message.published_us)
         if not detailed:
             return _DURABLE
@@ -191,7 +191,9 @@ class Pipeline:
             for each in rejects:
                 self._metrics.rejected_records[each.reason] += 1
             first = rejects[0]
-            message, field = first.message.message_id or first.message.key, first.field or "no field named"
+            # The name of a field that is not declared comes out of the record.
+            field = "an unknown field" if "unknown field" in first.detail else first.field or "no field named"
+            message = first.message.message_id or first.message.key
             _log.warning("rejected %d of message %s, first: %s (%s)", len(rejects), message, first.reason, field)
         return verdict
 

@@ -8,6 +8,7 @@ import msgspec
 from app.clock import MICROSECONDS, Clock
 from app.ingest.appender import SetupError, SinkState
 from app.ingest.verdict import Stop, Throttled, Unavailable, stop_for
+from app.telemetry.redaction import NamesOnly
 
 _log = logging.getLogger("sluice.writer")
 MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
@@ -62,7 +63,8 @@ class Standing:
     def trouble(self, state: SinkState, detail: str) -> None:
         """Note a state that is not ACTIVE."""
         if self.state is not state:
-            _log.warning("table %s: %s: %s", self._table, state.value, detail)
+            told = NamesOnly(detail) if state in _SEEN_ON_THE_TABLE or state is SinkState.PERMISSION_DENIED else detail
+            _log.warning("table %s: %s: %s", self._table, state.value, told)
             self.since_us = self._clock.now_us()
         self.state, self.detail = state, detail
         self._by_look = self._was_quiet = False

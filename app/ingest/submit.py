@@ -18,7 +18,7 @@ from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.schema.ids import read_id
 from app.schema.table import Table
-from app.telemetry.sampling import parse_traceparent
+from app.telemetry.traceparent import parse_traceparent
 from app.telemetry.tracing import current_span, trace_id_of
 
 _MAX_KEY_LENGTH = 255

@@ -9,6 +9,7 @@ plan                 slices, density         window -> the stretches that are re
                      budget                  what one request may cost
 SQL                  sql/                    BigQuery's dialect: keyset, copies found and left out, filters, statistics
 run                  runner                  the QueryRunner seam: app.embedded, or bigquery/
+                     observed, standing      metrics and spans of queries; how reading from the store stands
 read                 feed, pages             slices until the page is full; next and resume cursors, counts, waiting
                      stats                   numbers by bucket and group
                      export                  the rest of a window: `export_plan`, `export_body`; `streaming` sends it

@@ -160,8 +160,9 @@ class Cache:
         self._avoid_store_until_us = now_us + round(COOL_DOWN_S * MICROSECONDS)
         if now_us >= self._silent_until_us:
             self._silent_until_us = now_us + round(LOG_EVERY_S * MICROSECONDS)
-            what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else repr(error)
-            _log.warning("answers are made without the cache's store for now: %s", what)
+            told = "answers are made without the cache's store for now: %s: %s"
+            what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else error
+            _log.warning(told, type(error).__name__, what)
 
 
 def _retrieve(task: _Task) -> None:

@@ -61,7 +61,8 @@ class Stats:
         """
         if not request.buckets.count:
             return StatsAnswer(_document(request, []))
-        found = await self._runner.rows(self._query(request, (*fixed, *request.conditions)))
+        conditions = (*fixed, *request.conditions, *request.heartbeats.conditions)
+        found = await self._runner.rows(self._query(request, conditions))
         if len(found.rows) <= _ROWS_AT_ONCE:
             body = _document(request, found.rows)
         else:

@@ -115,7 +115,7 @@ class _Sending:
             await self._rest.aclose()
 
     async def _send_all(self, response: ASGIResponse, send: Send) -> None:
-        path = self._request.url.path
+        path = self._request.scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
         try:
             await response.start_response(send)
             await self._send(self._first, send)

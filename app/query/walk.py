@@ -99,7 +99,7 @@ def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int
     Raises:
         ProblemError: `invalid_cursor`, or `invalid_parameter` for an order that is not the cursor's.
     """
-    mark = fingerprint(request.conditions)
+    mark = fingerprint(request.conditions, request.heartbeats.mark)
     if request.cursor is None:
         return Walk(
             table=table,

@@ -31,9 +31,28 @@ _REJECTED = {
 }
 _READY = {
     "status": "ready",
-    "in_flight_messages": 0,
-    "in_flight_bytes": 0,
-    "sinks": {"records": {"state": "ACTIVE", "detail": "", "waiting": 0, "oldest_wait_s": 0.0}},
+    "system": "orders",
+    "instance": "3f9a1c07",
+    "version": "0.1.0",
+    "uptime_s": 86_400.5,
+    "in_flight_messages": 3,
+    "in_flight_bytes": 4_096,
+    "sinks": {
+        "records": {
+            "state": "NOT_FOUND",
+            "since": "2026-01-31T12:00:00.123Z",
+            "detail": None,
+            "help": "docs/operations.md#sink-state-not_found",
+            "stuck": False,
+            "waiting": 0,
+            "oldest_wait_s": 0.0,
+            "connections": 1,
+        }
+    },
+    "store": {
+        "kind": "bigquery",
+        "reads": {"state": "ACTIVE", "since": "2026-01-30T12:00:00.456Z", "detail": None, "help": None},
+    },
     "counters": {"push_answers": {"204": 12}},
 }
 # Answers of routes that say nothing of their own, by the schema they have.

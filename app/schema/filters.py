@@ -37,7 +37,7 @@ PARAMETERS = frozenset(
         "format",
         "explain",
     }
-    | {"versions", "bucket", "by", "metric", "end", "csv_guard"}
+    | {"versions", "bucket", "by", "metric", "end", "csv_guard", "heartbeat"}
 )
 
 

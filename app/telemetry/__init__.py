@@ -4,9 +4,12 @@ what there is to see     instruments          every metric: name, unit, meaning,
                          attributes           the names that spans and metrics use
 measured                 metrics, histogram   what has happened in this process, as plain numbers
                          requests             how long requests take, by route; a span for those that are sampled
-traced                   sampling             which trace a request belongs to, and whether it is recorded
+traced                   traceparent          which trace something belongs to
+                         sampling             whether it is recorded
                          tracing              the spans: one a push, an append, a request, a query
-logged                   logs, redaction      JSON lines or readable ones, without payloads and tokens
+logged                   logs, lines, stacks  JSON lines or readable ones
+                         redaction            without payloads and tokens
+                         repetition           a fault that repeats is told a few times, and counted
 handed over              collection           the numbers, as OpenTelemetry's data
                          exporters            who gets them: Cloud Trace, Cloud Monitoring, OTLP
                          prometheus           `GET /metrics`

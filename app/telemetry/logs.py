@@ -1,38 +1,153 @@
-"""How the service logs: JSON lines as Cloud Logging reads them, or readable lines on a terminal."""
+"""How a process logs: JSON lines as Cloud Logging reads them, or readable lines on a terminal.
+
+Whatever is logged, by the service or a library, goes through one handler, which takes secrets and values of records
+out (redaction) and keeps back what repeats (repetition).
+"""
 
 import logging
+import os
 import sys
+import threading
 import time
-from typing import TextIO
+from collections.abc import Callable, Hashable, Mapping
+from types import TracebackType
+from typing import Any, TextIO
 
 import msgspec
 
+from app.telemetry.lines import OURS, Line, Span, json_line, line_of, terminal_line
+from app.telemetry.redaction import cut
+from app.telemetry.repetition import Repetition, Untold
 
-class _JsonLines(logging.Formatter):
-    """One JSON object a line, with the members that Cloud Logging reads.
+_LIBRARIES = ("asyncio", "google", "grpc", "litestar", "opentelemetry", "py.warnings")
+_MAX_TEMPLATE_CHARS, _MAX_SAMPLE_CHARS = 200, 1_000
+_log = logging.getLogger(OURS)
 
-    https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes each record as a line without secrets and values, and not more often than is of use."""
+
+    def __init__(self, stream: TextIO, write: Callable[[Line], str], elapsed_us: Callable[[], int]) -> None:
+        super().__init__(stream)
+        self._write, self._repetition = write, Repetition[Line](elapsed_us)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        try:
+            span = _current_span()
+            passes, untold = self._repetition.passes(_template(record), lambda: _sample(line_of(record, span)))
+            if passes:
+                line = line_of(record, span)
+                if untold is not None:
+                    line = msgspec.structs.replace(line, repeated=untold.lines, span_s=untold.span_s)
+                self._put(line)
+            self._tell(self._repetition.over())
+        except Exception:
+            self.handleError(record)
+
+    def finish(self) -> None:
+        """Say what was kept back; nothing is to come after it."""
+        with self.lock or threading.RLock():
+            try:
+                self._tell(self._repetition.rest())
+            except Exception:  # the stream is gone, see handleError
+                return
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing of a line that cannot be written: logging would print its values to stderr."""
+
+    def _tell(self, untold: list[Untold[Line]]) -> None:
+        for each in untold:
+            again = {"time_s": time.time(), "repeated": each.lines - 1, "span_s": each.span_s}
+            self._put(msgspec.structs.replace(each.sample, **again))
+
+    def _put(self, line: Line) -> None:
+        encoding = self.stream.encoding or "utf-8"
+        text = self._write(line).encode(encoding, "backslashreplace").decode(encoding)
+        self.stream.write(text + self.terminator)
+        self.flush()
+
+
+def configure_logging(
+    stream: TextIO | None = None,
+    *,
+    project: str = "",
+    labels: Mapping[str, str] | None = None,
+    elapsed_us: Callable[[], int] = lambda: time.monotonic_ns() // 1_000,
+) -> None:
+    """Make this process log to `stream`, or stdout: readable lines on a terminal, JSON lines elsewhere.
+
+    What libraries, warnings and failures that nobody catches have to say comes the same way. `project` is where the
+    traces are that lines refer to; `labels` are on every line. To be called again when they are known.
     """
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "severity": record.levelname,
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
-            "message": record.getMessage(),
-            "logger": record.name,
-        }
-        if record.exc_info:
-            line["message"] += "\n" + self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
-
-
-def configure_logging(stream: TextIO | None = None) -> None:
-    """Send the service's logs to `stream`, or stdout: readable lines on a terminal, JSON lines elsewhere."""
     stream = sys.stdout if stream is None else stream
-    handler = logging.StreamHandler(stream)
-    readable = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-    handler.setFormatter(readable if stream.isatty() else _JsonLines())
-    logger = logging.getLogger("sluice")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    stated = dict(labels or {})
+    if stream.isatty():
+        coloured = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # https://no-color.org
+        handler = _Lines(stream, lambda line: terminal_line(line, coloured=coloured), elapsed_us)
+    else:
+        handler = _Lines(stream, lambda line: json_line(line, project, stated), elapsed_us)
+    root = logging.getLogger()
+    end_logging()
+    root.handlers[:] = [handler, *(each for each in root.handlers if not isinstance(each, _Lines))]
+    root.setLevel(logging.WARNING)
+    for name in _LIBRARIES:
+        _bring_in(logging.getLogger(name), logging.WARNING)
+    _bring_in(_log, logging.INFO)
+    # google.api_core ends the way to the root when it is imported, unless it finds that somebody was here before.
+    google = logging.getLogger("google")
+    google.handlers, google.propagate = [handler], False
+    logging.captureWarnings(capture=True)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = _uncaught, _uncaught_in_thread, _unraisable
+
+
+def end_logging() -> None:
+    """Say what was kept back so far: for the end of the process, as nothing would say it later."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Lines):
+            handler.finish()
+
+
+def _bring_in(logger: logging.Logger, level: int) -> None:
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(level)
+
+
+def _current_span() -> Span | None:
+    api: Any = sys.modules.get("opentelemetry.trace")  # nobody can be in a span before it is imported
+    if api is None:
+        return None
+    context = api.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return Span(f"{context.trace_id:032x}", f"{context.span_id:016x}", bool(context.trace_flags.sampled))
+
+
+def _template(record: logging.LogRecord) -> Hashable:
+    """Return what lines have in common that say the same: of an exception its class, but not its words."""
+    words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+    if words == "%s" and isinstance(record.args, tuple) and isinstance(record.args[0], str):  # how warnings are logged
+        words = record.args[0]
+    error = record.exc_info[0].__qualname__ if record.exc_info and record.exc_info[0] else ""
+    return record.name, record.levelno, words[:_MAX_TEMPLATE_CHARS], error
+
+
+def _sample(line: Line) -> Line:
+    return msgspec.structs.replace(line, message=cut(line.message, _MAX_SAMPLE_CHARS), stack="")
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, stack: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        _log.info("interrupted")
+    else:
+        _log.critical("ended by an unexpected failure", exc_info=(kind, error, stack))
+
+
+def _uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        _log.error("a thread ended by an unexpected failure", exc_info=failed.exc_value)
+
+
+def _unraisable(failed: "sys.UnraisableHookArgs") -> None:
+    if failed.exc_value is not None:
+        _log.error("a failure could not be told to its caller", exc_info=failed.exc_value)

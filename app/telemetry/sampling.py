@@ -1,32 +1,10 @@
-"""Which trace something belongs to, and whether it is recorded: decided before a span is made, which costs more. Pure.
-
-https://www.w3.org/TR/trace-context/#traceparent-header
-"""
+"""Whether a trace is recorded: decided before a span is made, which costs more. Pure but for its clock."""
 
 import random
-import re
 from collections.abc import Callable
 
-import msgspec
-
 from app.clock import MICROSECONDS
-
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
-_SAMPLED = 0x01
-
-
-class Parent(msgspec.Struct, frozen=True):
-    """The span that something follows from, elsewhere, and whether its trace is recorded there."""
-
-    trace_id: str
-    span_id: str
-    sampled: bool
-
-
-def parse_traceparent(text: str) -> Parent | None:
-    """Return what a W3C traceparent says; None where it is not one."""
-    found = _TRACEPARENT.fullmatch(text)
-    return Parent(found[1], found[2], bool(int(found[3], 16) & _SAMPLED)) if found else None
+from app.telemetry.traceparent import Parent
 
 
 class Sampler:

@@ -16,7 +16,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
 
 from app.telemetry import attributes as names
-from app.telemetry.sampling import Parent, Sampler, parse_traceparent
+from app.telemetry.redaction import safe_attributes
+from app.telemetry.sampling import Sampler
+from app.telemetry.traceparent import Parent, parse_traceparent
 
 Headers = Iterable[tuple[bytes, bytes]]
 _NANOSECONDS = 1_000  # in a microsecond
@@ -43,12 +45,14 @@ class Tracing:
             f"process {subscription}",
             context=_context(parent),
             kind=SpanKind.CONSUMER,
-            attributes={
-                **attributes,
-                names.MESSAGING_SYSTEM: "gcp_pubsub",
-                names.MESSAGING_OPERATION: "process",
-                names.MESSAGING_OPERATION_TYPE: "process",
-            },
+            attributes=_safe(
+                {
+                    **attributes,
+                    names.MESSAGING_SYSTEM: "gcp_pubsub",
+                    names.MESSAGING_OPERATION: "process",
+                    names.MESSAGING_OPERATION_TYPE: "process",
+                }
+            ),
             links=[Link(_span_context(platform))] if platform is not None else None,
             start_time=begun_us * _NANOSECONDS,
             record_exception=False,
@@ -68,7 +72,7 @@ class Tracing:
             f"append {attributes[names.DB_COLLECTION]}",
             context=trace.set_span_in_context(first),
             kind=SpanKind.CLIENT,
-            attributes={**attributes, names.DB_OPERATION: "append"},
+            attributes=_safe({**attributes, names.DB_OPERATION: "append"}),
             links=[Link(message.get_span_context()) for message in messages],
             record_exception=False,
         )
@@ -99,7 +103,7 @@ class Tracing:
         return self._tracer.start_span(
             f"query {attributes[names.PURPOSE]}",
             kind=SpanKind.CLIENT,
-            attributes={**attributes, names.DB_OPERATION: "SELECT"},
+            attributes=_safe({**attributes, names.DB_OPERATION: "SELECT"}),
             record_exception=False,
         )
 
@@ -116,7 +120,7 @@ def inside(span: Span) -> Iterator[None]:
 
 def end_span(span: Span, attributes: Mapping[str, str | int], error_type: str | None = None) -> None:
     """End `span`; `error_type` names what went wrong, as one word that is the same each time."""
-    span.set_attributes(attributes)
+    span.set_attributes(_safe(attributes))
     if error_type is not None:
         span.set_attribute(names.ERROR_TYPE, error_type)
         span.set_status(StatusCode.ERROR)
@@ -132,6 +136,10 @@ def current_span() -> Span | None:
 def trace_id_of(span: Span | None) -> str | None:
     """Return the id of a span's trace, as W3C writes it; None where there is no span."""
     return None if span is None else trace.format_trace_id(span.get_span_context().trace_id)
+
+
+def _safe(attributes: Mapping[str, str | int]) -> dict[str, str | int | float | bool]:
+    return safe_attributes(attributes, names.ALLOWED)
 
 
 def _header(headers: Headers) -> Parent | None:

@@ -62,6 +62,7 @@ async def test_a_grant_opens_what_it_names(tmp_path: Path, headers: dict[str, st
         ("read", "GET", f"{paths.RECORDS}/a", 200),
         ("read", "GET", f"{paths.RECORDS}/a/b", 404),
         ("rejects", "GET", paths.REJECTS, 200),
+        ("rejects", "GET", f"{paths.REJECTS}/stats", 200),
         ("write", "POST", paths.RECORDS, 201),
         ("write", "PUT", f"{paths.RECORDS}/a", 200),
         ("write", "PUT", f"{paths.RECORDS}/a/b", 422),

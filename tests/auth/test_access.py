@@ -8,7 +8,7 @@ from litestar import Litestar, Request, get
 from app.access.callers import Callers
 from app.access.grants import GrantRules
 from app.access.grants_file import GrantsInForce
-from app.access.guard import api_guard
+from app.access.guard import api_guard, identification
 from app.access.principal import LOCAL_PRINCIPAL, Principal
 from app.access.rate_limit import OwnCount, RateLimit
 from app.auth import TokenVerifier
@@ -24,7 +24,7 @@ def client_of(checking: TokenVerifier | None) -> httpx.AsyncClient:
     """Return a client of an application that answers with the caller's name behind the guard."""
     grants = GrantsInForce("", GrantRules(api_principals=(tokens.PUSHER,), check_filters=len))
     callers = Callers(checking, grants, FakeClock()) if checking else None
-    guard = api_guard(callers, RateLimit(OwnCount(), FakeClock()), (SHOP,))
+    guard = api_guard(identification(callers, (SHOP,)), RateLimit(OwnCount(), FakeClock()))
 
     @get("/", guards=[guard], media_type="text/plain")
     async def name(request: Request[Any, Any, Any]) -> str:

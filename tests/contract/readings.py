@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from app.access.principal import ALL_SCOPES, Principal
+from app.epoch import from_epoch_us
 from app.query.endpoints.answering import Answering
 from app.query.endpoints.stats import StatsEndpoint, stats_route
 from app.query.feed import Feed
@@ -24,6 +25,7 @@ from app.query.streaming import LargeAnswers
 from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 from tests.contract.application import application, cache_of
 from tests.contract.shelf import LOOKBACK_S, envelope
 from tests.contract.stores import Engine, Store
@@ -56,11 +58,17 @@ SUBJECT = Subject(READINGS.columns, filter_table(READINGS), max_window_days=31)
 
 
 class Row(NamedTuple):
-    """A row to store: its stamp, its delivery and its record."""
+    """A row to store: its stamp, its delivery, its record, and how long before it was published; None: over HTTP."""
 
     ingest_us: int
     key: str
     reading: Reading
+    delay_us: int | None = None
+
+    def envelope(self) -> dict[str, Any]:
+        """Return the columns that the service adds."""
+        published = None if self.delay_us is None else self.ingest_us - self.delay_us
+        return envelope(self.key) | {"publish_time": published and from_epoch_us(published)}
 
 
 class Readings:
@@ -75,9 +83,13 @@ class Readings:
     def _application(self) -> Any:
         settings, reads = Settings(), Reads(self.clock)
         pages = Pages(Feed(self.store.runner, READINGS, lookback_s=LOOKBACK_S), settings, self.clock, reads)
-        answering = Answering(cache_of(self.clock), reads, self.clock, LargeAnswers(reads, 1), "test")
+        answering = Answering(
+            cache_of(self.clock), reads, self.clock, large=LargeAnswers(reads, 1), metrics=Metrics(), realm="test"
+        )
         self._principals: dict[str, Principal] = {}
-        return application([stats_route(StatsEndpoint(self.stats, pages, answering, settings))], self._principals)
+        endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings)
+        route = stats_route(endpoint, name="readStats", scope="read", summary="Read statistics", text="Of readings.")
+        return application([route], self._principals)
 
     def now(self) -> Now:
         """Return when a request is answered that comes now."""
@@ -87,7 +99,7 @@ class Readings:
     def put(self, rows: Sequence[Row]) -> None:
         """Store `rows`, and let them settle."""
         encode = self.store.appender(READINGS).encode
-        stamped = [(row.ingest_us, encode(row.reading, envelope(row.key))) for row in rows]
+        stamped = [(row.ingest_us, encode(row.reading, row.envelope())) for row in rows]
         self.engine.loop.run(self.store.put(READINGS, stamped))
         self.settle(max((row.ingest_us for row in rows), default=0) + 1)
 

@@ -110,6 +110,9 @@ def test_a_reject_is_kept_whole_over_as_many_rows_as_it_takes(engine: Engine) ->
         by_part = sorted(parts, key=lambda each: int(each["part"]))
         assert b"".join(b64decode(part["payload"]) for part in by_part) == payload
         assert (other["reason"], other["field"], b64decode(other["payload"])) == ("invalid", "id", b'{"id":7}')
+        for query, counts in (("", {"malformed": 3, "invalid": 1}), ("&part=0", {"malformed": 1, "invalid": 1})):
+            stats = (await service.client.get(f"/v1/rejects/stats?by=reason{query}")).json()
+            assert {series["key"]: series["records"] for series in stats["series"]} == counts
 
     # Parts of 375,000 bytes: three quarters of what an append may hold, less what an envelope may.
     run(engine, settings_of(engine, RECORDS, max_batch_bytes=1_500_000), FakeClock(), use)

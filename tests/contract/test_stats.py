@@ -174,6 +174,26 @@ def test_percentiles_are_near_the_exact_ones(readings: Readings) -> None:
     assert found["p50:site.floor"] == [3.0, None, None, None]
 
 
+def test_the_delay_is_what_lies_between_publication_and_the_store(readings: Readings) -> None:
+    """In seconds, of the records that were published; those that came over HTTP have none."""
+    readings.clear()
+    delays_us = (250_000, 1_500_000, None, 40 * MINUTE_US)
+    readings.put([Row(M0_US + number, f"d{number}", Reading(), delay) for number, delay in enumerate(delays_us)])
+    readings.put([Row(M0_US + MINUTE_US, "http", Reading())])
+    readings.settle(M0_US + 4 * MINUTE_US)
+    found = _values(readings.ask(f"{WINDOW}&metric=count,min:delay,avg:delay,max:delay,p50:delay,p95:delay"))[None]
+    assert {name: values[:2] for name, values in found.items()} == {
+        "count": [4, 1],
+        "min:delay": [0.25, None],
+        "avg:delay": [pytest.approx(2401.75 / 3), None],
+        "max:delay": [2400.0, None],
+        "p50:delay": [pytest.approx(1.5, abs=1.25), None],
+        "p95:delay": [2400.0, None],
+    }
+    grouped = readings.ask(f"{WINDOW}&by=source&metric=max:delay&number.isnull=true")
+    assert _values(grouped) == {None: {"max:delay": [2400.0, None, None, None]}}
+
+
 def test_the_last_bucket_is_partial_while_it_fills(readings: Readings) -> None:
     """Where the window ends because nothing later is settled."""
     readings.settle(M0_US + 5 * MINUTE_US + SECOND_US)

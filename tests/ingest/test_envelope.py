@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.ingest.envelope import EnvelopeError, Message, open_push
-from app.telemetry.sampling import Parent, parse_traceparent
+from app.telemetry.traceparent import Parent, parse_traceparent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"

@@ -8,6 +8,8 @@ import pytest
 from app.query.endpoints.openapi import ARROW, CSV, EVENTS, Literally, answer, operation_type, page_response, row_schema
 from app.query.params.catalogue import PAGE_PARAMETERS, RECORD_PARAMETERS
 from app.query.params.collector import Parameter
+from app.query.params.heartbeats import without_heartbeats
+from app.query.params.stats import STATS_PARAMETERS
 from app.schema.columns import columns_of
 from tests.contract.stores import RECORDS
 from tests.query.sample_rows import Everything
@@ -30,7 +32,9 @@ def document() -> dict[str, Any]:
     ("path", "name", "parameters"),
     [
         ("/v1/records", "listRecords", list(PAGE_PARAMETERS)),
-        ("/v1/rejects", "listRejects", list(PAGE_PARAMETERS)),
+        ("/v1/rejects", "listRejects", [*without_heartbeats(PAGE_PARAMETERS)]),
+        ("/v1/records/stats", "readStats", list(STATS_PARAMETERS)),
+        ("/v1/rejects/stats", "readRejectStats", [*without_heartbeats(STATS_PARAMETERS)]),
         ("/v1/records/{record_id}", "getRecord", ["record_id", *RECORD_PARAMETERS]),
         ("/v1/problems", "listProblems", []),
         ("/v1/schema", "readSchema", []),

@@ -11,7 +11,15 @@ from app.errors import ProblemError
 from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.collector import parse_nothing
-from app.query.params.page import Now, PageRequest, Subject, Window, parse_page_request, parse_record_request
+from app.query.params.page import (
+    Now,
+    PageRequest,
+    RecordRequest,
+    Subject,
+    Window,
+    parse_page_request,
+    parse_record_request,
+)
 from app.query.walk import start_walk
 from app.schema.filters import filter_table
 from tests.contract.stores import RECORDS
@@ -216,12 +224,12 @@ def test_the_longest_window_is_also_a_member_of_the_problem() -> None:
 @pytest.mark.parametrize(("query", "expected"), [("", False), ("versions=latest", False), ("versions=all", True)])
 def test_versions_are_asked_for_by_name(query: str, *, expected: bool) -> None:
     """Only `versions=all` asks for more than the latest one."""
-    assert parse_record_request(query, RECORDS.columns) == (expected, RECORDS.columns)
+    assert parse_record_request(query, RECORDS.columns) == RecordRequest(all_versions=expected, columns=RECORDS.columns)
 
 
 @pytest.mark.parametrize("query", ["versions=1", "version=all", "versions=all&versions=all"])
 def test_other_parameters_of_a_look_up_are_refused(query: str) -> None:
-    """A look-up by id knows `versions` and `fields` and nothing else."""
+    """A look-up by id knows `versions`, `fields` and `heartbeat`, and nothing else."""
     with pytest.raises(ProblemError, match="versions"):
         parse_record_request(query, RECORDS.columns)
 
@@ -229,7 +237,7 @@ def test_other_parameters_of_a_look_up_are_refused(query: str) -> None:
 def test_a_look_up_serves_the_fields_that_are_asked_for() -> None:
     """As a page does, or all of them."""
     asked = parse_record_request("fields=data,id&versions=all", RECORDS.columns)
-    assert asked == (True, (_COLUMNS["data"], _COLUMNS["id"]))
+    assert (asked.all_versions, asked.columns) == (True, (_COLUMNS["data"], _COLUMNS["id"]))
     with pytest.raises(ProblemError, match="there is no field 'colour'"):
         parse_record_request("fields=colour", RECORDS.columns)
 

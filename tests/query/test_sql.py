@@ -10,6 +10,7 @@ import sqlglot
 from sqlglot import exp
 
 from app.query.params.filters import parse_filters
+from app.query.params.heartbeats import EXCLUDED
 from app.query.runner import Query, Scalar
 from app.query.sql.conditions import condition_parameters
 from app.query.sql.originals import look_up_sql
@@ -42,6 +43,7 @@ SHAPES = {
     "records_desc_after": page_sql(RECORDS, descending=True, after=True),
     "records_filtered": page_sql(RECORDS, descending=False, after=True, conditions=CONDITIONS),
     "records_projected": page_sql(RECORDS, descending=False, after=False, columns=_SOME, conditions=_NONE_THERE),
+    "records_without_heartbeats": page_sql(RECORDS, descending=False, after=False, conditions=EXCLUDED.conditions),
     "records_look_up": look_up_sql(RECORDS, "id"),
     "records_look_up_filtered": look_up_sql(RECORDS, "id", _NONE_THERE),
     "rejects_asc_after": page_sql(REJECTS, descending=False, after=True),
@@ -49,6 +51,7 @@ SHAPES = {
 _BOUND = {
     "records_filtered": CONDITIONS,
     "records_projected": _NONE_THERE,
+    "records_without_heartbeats": EXCLUDED.conditions,
     "records_look_up_filtered": _NONE_THERE,
 }
 _KEYS: dict[str, list[str]] = {
@@ -58,6 +61,7 @@ _KEYS: dict[str, list[str]] = {
     "records_desc_after": [],
     "records_filtered": [],
     "records_projected": ["a", "b"],
+    "records_without_heartbeats": ["a", "b"],
     "records_look_up": ["b", "a"],
     "records_look_up_filtered": ["b", "a"],
     "rejects_asc_after": [],

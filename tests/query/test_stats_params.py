@@ -1,10 +1,13 @@
 """The parameters of statistics: what is understood, and what is refused and how."""
 
+from typing import Annotated
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Meta
 
 from app.errors import ProblemError
 from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
@@ -17,9 +20,10 @@ from app.query.params.buckets import (
     parse_length,
     shortest_round_us,
 )
-from app.query.params.page import Now, Window
+from app.query.params.page import Now, Subject, Window
 from app.query.params.stats import (
     COUNT,
+    DELAY,
     MAX_METRICS,
     STATS_PARAMETERS,
     Metric,
@@ -29,6 +33,7 @@ from app.query.params.stats import (
 )
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
+from app.schema.table import records_table
 from tests.contract.readings import SUBJECT
 from tests.contract.stores import RECORDS
 
@@ -204,10 +209,26 @@ def test_the_parameters_name_the_fields_of_the_record_type() -> None:
     assert stats_parameters({}) == STATS_PARAMETERS
 
 
-def test_where_there_are_no_numbers_the_error_says_so() -> None:
+def test_a_number_that_is_computed_needs_no_field() -> None:
+    """Until the record type has a field of its name, in whose place nothing else is computed."""
+    (metric,) = _parse("metric=p95:delay").metrics
+    assert metric == Metric("p95:delay", "p95", DELAY, Kind.FLOAT64, is_computed=True)
+    for aggregates in (True, False):
+        roles = {"sluice": ["aggregate"] if aggregates else []}
+        table = records_table(msgspec.defstruct("Late", [("delay", Annotated[int, Meta(extra=roles)])]))
+        subject = Subject(table.columns, filter_table(table), max_window_days=31)
+        if aggregates:
+            (metric,) = parse_stats_request("metric=p95:delay", subject, Now(NOW_US, HORIZON_US, NOW_US)).metrics
+            assert metric == Metric("p95:delay", "p95", DELAY, Kind.INT64)
+        else:
+            with pytest.raises(ProblemError, match="'delay': there is no such field to compute with"):
+                parse_stats_request("metric=p95:delay", subject, Now(NOW_US, HORIZON_US, NOW_US))
+
+
+def test_where_there_are_no_numbers_only_the_computed_one_is_known() -> None:
     """The default record has none."""
-    subject = SUBJECT.__class__(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
-    with pytest.raises(ProblemError, match="there is none at all"):
+    subject = Subject(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
+    with pytest.raises(ProblemError, match="there is delay"):
         parse_stats_request("metric=avg:data.n", subject, Now(NOW_US, HORIZON_US, NOW_US))
 
 

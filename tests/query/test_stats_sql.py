@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 
 from app.query.params.filters import parse_filters
-from app.query.params.stats import COUNT, Metric
+from app.query.params.stats import COUNT, DELAY, Metric
 from app.query.sql.stats import stats_sql
 from app.schema.columns import Kind
 from tests.contract.readings import READINGS, SUBJECT
@@ -29,6 +29,15 @@ _CONDITIONS = parse_filters(SUBJECT.fields, [("source.in", "a,b"), ("site.floor.
 SHAPES = {
     "count": stats_sql(READINGS),
     "count_by": stats_sql(READINGS, by="source", metrics=[COUNT]),
+    "delay": stats_sql(
+        READINGS,
+        metrics=[
+            Metric("p95:delay", "p95", DELAY, Kind.FLOAT64, is_computed=True),
+            Metric("max:level", "max", "level", Kind.FLOAT64),
+            Metric("avg:delay", "avg", DELAY, Kind.FLOAT64, is_computed=True),
+        ],
+    ),
+    "delay_of_a_field": stats_sql(READINGS, metrics=[Metric("p95:delay", "p95", DELAY, Kind.INT64)]),
     "all_by_nested": stats_sql(READINGS, by="site.floor", metrics=_METRICS, conditions=_CONDITIONS),
 }
 
@@ -61,6 +70,12 @@ def test_only_the_columns_that_count_are_read() -> None:
     tree = sqlglot.parse_one(SHAPES["count_by"], read="bigquery")
     scan = next(tree.find_all(exp.CTE))
     assert {column.name for column in scan.find_all(exp.Column)} == {"ingest_time", "delivery_key", "source"}
+
+
+def test_the_delay_keeps_its_parentheses_in_the_embedded_engine() -> None:
+    """It is the difference that is divided, and not into whole seconds."""
+    rendered = sqlglot.transpile(SHAPES["delay"], read="bigquery", write="duckdb")[0]
+    assert '(EPOCH_US(original."ingest_time") - EPOCH_US(original."publish_time")) / 1000000' in rendered
 
 
 def test_the_bucket_keeps_its_parentheses_in_the_embedded_engine() -> None:

@@ -1,25 +1,123 @@
-"""What is derived from the catalogue of metrics is what is committed."""
+"""What the service measures is what its catalogue says, name by name."""
 
-import subprocess
-import sys
-from pathlib import Path
+import asyncio
+from typing import Any
 
-from app.telemetry.instruments import BY_NAME, CATALOGUE
+import pytest
+from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
-ROOT = Path(__file__).parent.parent.parent
+from app.clock import FakeClock
+from app.query.runner import StoreUnavailableError
+from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
+from tests.service import GOOD, Service, running
+from tests.telemetry.collected import collect, values
+from tests.telemetry.scripted_runner import MeteredRunner, metered
+
+CLOSED = {"since": "2023-01-01T00:00:00Z", "until": "2023-01-02T00:00:00Z"}
+_KINDS: dict[str, type] = {"counter": Sum, "gauge": Gauge, "histogram": Histogram}
 
 
-def test_the_descriptors_that_terraform_makes_are_those_of_the_catalogue() -> None:
-    """`python -m app.telemetry --json > infra/terraform/monitoring/metrics.json` makes it anew."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "app.telemetry", "--json"], cwd=ROOT, capture_output=True, check=True
-    ).stdout
-    assert (ROOT / "infra/terraform/monitoring/metrics.json").read_bytes() == printed
+async def live_through_everything(service: Service, runner: MeteredRunner) -> None:
+    """Do everything once that is measured."""
+    client, heard = service.client, service.app.pipeline._metrics.heartbeat_delay
+    heartbeat = {"sluice_heartbeat": "1"}
+    assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **heartbeat)).status_code == 204
+    assert isinstance(service.clock, FakeClock)
+    async with asyncio.timeout(10):
+        while not [*heard.points()]:
+            await service.clock.advance(0.1)
+            await asyncio.sleep(0.005)
+    assert (await service.push(GOOD, message_id="1")).status_code == 204
+    assert (await service.push(GOOD, message_id="1")).status_code == 204
+    assert (await service.push({"id": "bad"}, message_id="2")).status_code == 204
+    assert (await client.post("/pubsub/push", content=b"{}")).status_code == 401
+    assert (await client.post("/v1/records", json=GOOD | {"id": "b"})).status_code == 201
+    first = await client.get("/v1/records", params=CLOSED)
+    assert (await client.get("/v1/records", params=CLOSED)).headers["sluice-cache"] == "hit"
+    has = {"If-None-Match": first.headers["etag"]}
+    assert (await client.get("/v1/records", params=CLOSED, headers=has)).status_code == 304
+    assert (await client.get("/v1/records/a")).status_code == 200
+    assert (await client.get("/v1/records", params={"limit": "all", "format": "ndjson"})).status_code == 200
+    runner.error = StoreUnavailableError("away")
+    assert (await client.get("/v1/rejects")).status_code == 503
+    runner.error = None
 
 
-def test_names_are_unique_and_histograms_alone_have_bounds() -> None:
-    """Bounds rise, so that every value has one bucket."""
-    assert len(BY_NAME) == len(CATALOGUE)
-    for each in CATALOGUE:
-        assert bool(each.bounds) == (each.kind == "histogram"), each.name
-        assert list(each.bounds) == sorted(set(each.bounds)), each.name
+async def test_everything_in_the_catalogue_is_measured_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name, kind, unit, description, attributes and buckets, both ways."""
+    runners = metered(monkeypatch, 1_000, {"records": 2, "records_rejected": 1})
+    async with running() as service:
+        await live_through_everything(service, runners[0])
+        found = collect(service)
+    assert set(found) == set(BY_NAME)
+    for name, metric in found.items():
+        check(BY_NAME[name], metric)
+
+
+def check(instrument: Instrument, metric: Metric) -> None:
+    """Compare a metric that was collected with what the catalogue says of it."""
+    assert (metric.unit, metric.description) == (instrument.unit, instrument.description)
+    assert isinstance(metric.data, _KINDS[instrument.kind])
+    assert metric.data.data_points
+    for point in metric.data.data_points:
+        assert set(point.attributes or {}) == set(instrument.attributes)
+        bounds: Any = getattr(point, "explicit_bounds", ())
+        assert tuple(bounds) == instrument.bounds
+    if isinstance(metric.data, Sum):
+        assert metric.data.is_monotonic
+
+
+async def test_the_numbers_are_those_of_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thing counted once, under its own attributes."""
+    runners = metered(monkeypatch, 1_000, {"records": 2})
+    async with running() as service:
+        await live_through_everything(service, runners[0])
+        found = collect(service)
+        ready = (await service.client.get("/health/ready")).json()
+    assert values(found["sluice.record.stored"]) == {(): 3}
+    assert values(found["sluice.message.duplicate"]) == {(): 1}
+    assert values(found["sluice.record.rejected"], "reason") == {"invalid": 1}
+    assert values(found["sluice.message.stored.delay"]) == {(): 3}
+    assert values(found["sluice.heartbeat.delay"]) == {(): 1}
+    assert values(found["sluice.heartbeat.missed"]) == {(): 0}
+    assert values(found["sluice.append.duration"], "table", "outcome") == {
+        ("records", "stored"): 3,
+        ("records_rejected", "stored"): 1,
+    }
+    assert values(found["sluice.append.rows"], "table") == {"records": 3, "records_rejected": 1}
+    assert values(found["sluice.append.connections"], "table") == {"records": 2}
+    assert values(found["sluice.in_flight.messages"]) == {(): 0}
+    states = {state: value for state, value in values(found["sluice.sink.state"], "table", "state").items() if value}
+    assert states == {("records", "ACTIVE"): 1, ("records_rejected", "ACTIVE"): 1}
+    queries = values(found["sluice.query.duration"], "purpose", "outcome")
+    assert queries["page", "ok"] >= 1
+    assert queries["page", "unavailable"] == 1
+    assert queries["look_up", "ok"] >= 1
+    assert queries["export", "ok"] >= 1
+    read = values(found["sluice.query.bytes_processed"], "purpose")
+    for purpose in ("page", "look_up"):
+        assert read[purpose] == 1_000 * queries[purpose, "ok"]
+    cache = values(found["sluice.cache.answers"], "state")
+    assert (cache["hit"], cache["revalidated"], cache["miss"]) == (1, 1, 1)
+    requests = values(found["http.server.request.duration"], "sluice.request.kind", "http.response.status_code")
+    assert requests == {
+        ("push", 204): 4,
+        ("push", 401): 1,
+        ("write", 201): 1,
+        ("read", 200): 3,
+        ("read", 304): 1,
+        ("read", 503): 1,
+        ("stream", 200): 1,
+    }
+    assert ready["counters"]["push_answers"] == {"204": 4, "401": 1}
+
+
+def test_the_catalogue_reads_as_a_table_and_names_each_thing_once() -> None:
+    """Each name in a row of its own; names and attributes as OpenTelemetry writes them."""
+    table = instruments_table()
+    assert len(BY_NAME) == len(CATALOGUE) == table.count("\n") - 2
+    for instrument in CATALOGUE:
+        assert table.count(f"| `{instrument.name}` |") == 1
+        assert instrument.name.replace(".", "").replace("_", "").isalpha()
+        assert instrument.description
+        assert not instrument.description.endswith(".")

@@ -1,56 +1,163 @@
-"""What is logged is what Cloud Logging reads."""
+"""What is logged is what Cloud Logging reads, or what somebody at a terminal can read."""
 
 import io
 import logging
 from collections.abc import Iterator
 
-import msgspec
 import pytest
+from opentelemetry import trace
 
 from app.telemetry.logs import configure_logging
+from tests.telemetry.logged import MEMBER, Terminal, logging_as_before, read
 
 
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        """Say so."""
-        return True
-
-
-@pytest.fixture
-def _logger() -> Iterator[None]:
-    """Leave the service's logger as it was."""
-    logger = logging.getLogger("sluice")
-    before = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.level, logger.propagate = before
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Leave the loggers and hooks of this process as they were."""
+    with logging_as_before():
+        yield
 
 
-@pytest.mark.usefixtures("_logger")
 def test_logs_are_json_lines_as_cloud_logging_reads_them() -> None:
-    """One object a line, a traceback included, with severity and time."""
+    """One object a line: severity, time, message, and where in the code it was said."""
     stream = io.StringIO()
     configure_logging(stream)
-    log = logging.getLogger("sluice.test")
-    log.info("hello %s", "world")
+    logging.getLogger("sluice.test").info("hello %s, %d of %.1f", "world", 2, 3.0)
+    (line,) = read(stream)
+    assert (line["severity"], line["message"], line["logger"]) == ("INFO", "hello world, 2 of 3.0", "sluice.test")
+    assert line["time"][10] == "T"
+    assert line["time"].endswith("Z")
+    location = line[MEMBER + "sourceLocation"]
+    assert location["file"] == __file__
+    assert location["line"].isdigit()
+    assert location["function"] == "test_logs_are_json_lines_as_cloud_logging_reads_them"
+    assert set(line) == {"severity", "time", "message", "logger", MEMBER + "sourceLocation"}
+
+
+def test_severities_are_cloud_loggings() -> None:
+    """A level between two of them is the lower one; the service says nothing below INFO, libraries below WARNING."""
+    stream = io.StringIO()
+    configure_logging(stream)
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, 35, logging.ERROR, logging.CRITICAL):
+        logging.getLogger("sluice").log(level, "ours")
+        logging.getLogger("some.library").log(level, "theirs")
+    told = [(line["message"], line["severity"]) for line in read(stream)]
+    assert [severity for message, severity in told if message == "ours"] == [
+        "INFO",
+        "WARNING",
+        "WARNING",
+        "ERROR",
+        "CRITICAL",
+    ]
+    assert [severity for message, severity in told if message == "theirs"] == [
+        "WARNING",
+        "WARNING",
+        "ERROR",
+        "CRITICAL",
+    ]
+
+
+def test_a_failure_has_its_stack_in_the_member_that_error_reporting_reads() -> None:
+    """In `stack_trace`, and not in the message, which says what failed."""
+    stream = io.StringIO()
+    configure_logging(stream)
     try:
-        int("a defect")
+        int("a secret")
     except ValueError:
-        log.exception("it failed")
-    first, second = (msgspec.json.decode(line) for line in stream.getvalue().splitlines())
-    assert (first["severity"], first["message"], first["logger"]) == ("INFO", "hello world", "sluice.test")
-    assert first["time"].endswith("Z")
-    assert second["severity"] == "ERROR"
-    assert second["message"].startswith("it failed\nTraceback")
+        logging.getLogger("sluice.test").exception("it failed")
+    (line,) = read(stream)
+    assert line["message"] == "it failed"
+    assert line["stack_trace"].startswith("Traceback (most recent call last):\n  File ")
+    assert line["stack_trace"].endswith("ValueError: invalid literal for int() with base 10: '…'")
 
 
-@pytest.mark.usefixtures("_logger")
-def test_logs_on_a_terminal_are_readable_lines() -> None:
-    """Whoever watches is not made to read JSON; and configuring twice logs once."""
+def test_a_line_names_its_span_and_what_is_the_same_for_all_lines() -> None:
+    """So that a message's lines are found by its trace, and an instance's by its labels."""
+    stream = io.StringIO()
+    configure_logging(stream, project="my-project", labels={"system": "orders", "instance": "a1"})
+    context = trace.SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=trace.TraceFlags(1))
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        logging.getLogger("sluice.test").warning("within")
+    logging.getLogger("sluice.test").warning("without")
+    within, without = read(stream)
+    assert within[MEMBER + "trace"] == f"projects/my-project/traces/{'0' * 29}abc"
+    assert within[MEMBER + "spanId"] == f"{'0' * 13}def"
+    assert within[MEMBER + "trace_sampled"] is True
+    assert within[MEMBER + "labels"] == without[MEMBER + "labels"] == {"system": "orders", "instance": "a1"}
+    assert not {MEMBER + "trace", MEMBER + "spanId", MEMBER + "trace_sampled"} & set(without)
+
+
+def test_without_a_project_a_trace_is_named_by_its_id() -> None:
+    """On a laptop there is none; and a decision against recording is told as well."""
+    stream = io.StringIO()
+    configure_logging(stream)
+    with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(0xABC, 0xDEF, is_remote=True))):
+        logging.getLogger("sluice.test").warning("within")
+    (line,) = read(stream)
+    assert line[MEMBER + "trace"] == f"{'0' * 29}abc"
+    assert line[MEMBER + "trace_sampled"] is False
+
+
+def test_whatever_is_said_is_one_json_object_a_line() -> None:
+    """Line breaks, half a surrogate pair, control characters, arguments that do not fit or cannot be shown."""
+
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    stream = io.StringIO()
+    configure_logging(stream)
+    logging.getLogger().handlers[1:] = []  # those of pytest raise
+    log = logging.getLogger("sluice.test")
+    log.warning("a\nb\x1b[31m\ud800\u2028c")
+    log.warning("%d of %d", "one", "secret")
+    log.warning("%s", Mute())
+    log.warning(ValueError("a 'secret'"))
+    logging.getLogger("library").warning("%s %s", "secret")  # noqa: PLE1206 - a defect of a library
+    assert [line["message"] for line in read(stream)] == [
+        "a\nb\\x1b[31m\\ud800\\x2028c",
+        "%d of %d",
+        "%s",
+        "a '…'",
+        "%s %s",
+    ]
+
+
+def test_a_very_long_message_is_cut() -> None:
+    """Far below what an entry of Cloud Logging may have; an argument that nobody could read is left out."""
+    stream = io.StringIO()
+    configure_logging(stream)
+    logging.getLogger("sluice.test").warning("it said: %s", "x" * 100_000)
+    logging.getLogger("sluice.test").warning("it wrote: %s", "x" * 1_000_000)
+    first, second = read(stream)
+    assert len(first["message"]) == 8_000
+    assert second["message"] == "it wrote: (1,000,000 characters)"
+
+
+def test_logs_on_a_terminal_are_readable_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Aligned, with a short name and no JSON; what has several lines is set in; NO_COLOR is heard."""
+    monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
     configure_logging(stream)
+    logging.getLogger("sluice.push").warning("careful")
+    logging.getLogger("sluice").info("on\ntwo lines")
+    first, second, third = stream.getvalue().splitlines()
+    assert first[8:] == " WARNING  push       careful"
+    assert second[8:] == " INFO     sluice     on"
+    assert third == "    two lines"
+
+
+def test_a_terminal_shows_severities_in_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the stack of a failure below its line."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
     configure_logging(stream)
-    logging.getLogger("sluice.test").warning("careful")
-    (line,) = stream.getvalue().splitlines()
-    assert line.endswith("WARNING careful")
+    try:
+        int("a secret")
+    except ValueError:
+        logging.getLogger("sluice.push").exception("it failed")
+    first, second, *_, last = stream.getvalue().splitlines()
+    assert first[8:] == " \x1b[31mERROR   \x1b[0m push       it failed"
+    assert second == "    Traceback (most recent call last):"
+    assert last == "    ValueError: invalid literal for int() with base 10: '…'"

@@ -33,6 +33,7 @@ from app.reading import METHODS, operation_ids, read_response
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
+from app.schema.table import REJECTS
 from app.schema.version import schema_version
 from app.settings import Settings
 
@@ -56,7 +57,7 @@ class PageEndpoint:
         self.path, self._pages, self._exports, self.answering = path, pages, exports, answering
         self._settings = settings
         fields = filter_table(self.table)
-        self.subject = Subject(self.table.columns, fields, settings.max_window_days)
+        self.subject = Subject(self.table.columns, fields, settings.max_window_days, self.table.name != REJECTS)
         self._fixed = FixedFilters(fields)
         self._version = schema_version(self.table)
 
@@ -73,7 +74,7 @@ class PageEndpoint:
         wanted = Retrieval(
             asked=asked,
             walk=self._pages.start(asked, now),
-            view=View(asked.columns, (*asked.conditions, *self._fixed.of(request))),
+            view=View(asked.columns, (*asked.conditions, *asked.heartbeats.conditions, *self._fixed.of(request))),
             format=choose_format(asked.format, ",".join(request.headers.getall("accept", []))),
             now=now,
         )
@@ -166,7 +167,7 @@ def _names(column: Column) -> str:
 def page_route(endpoint: PageEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
     """Return the route of `endpoint`, whose operation is called `name`; `text` describes it."""
     table = endpoint.table
-    parameters = {**PAGE_PARAMETERS, **filter_parameters(endpoint.subject.fields)}
+    parameters = {**endpoint.subject.known(PAGE_PARAMETERS), **filter_parameters(endpoint.subject.fields)}
     example = example_row(table.columns, example_record(table))
     described = page_response(row_schema(table.columns), example, instead=[inlined_schema(Explanation)])
 

@@ -55,20 +55,20 @@ class RecordEndpoint:
         """
         timing = Timing(self._clock)
         query = request.scope["query_string"].decode("latin-1")
-        want_all, columns = parse_record_request(query, self.table.columns)
+        asked = parse_record_request(query, self.table.columns)
         text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
         if record_id is None:
             raise _no_record(text)
         now_us = self._clock.now_us()
         window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
-        view = View(columns, self._fixed.of(request))
+        view = View(asked.columns, (*asked.heartbeats.conditions, *self._fixed.of(request)))
         with timing.stage("store"):
-            rows = await self._feed.versions(record_id, window, view, MAX_LIMIT + 1 if want_all else 1)
+            rows = await self._feed.versions(record_id, window, view, MAX_LIMIT + 1 if asked.all_versions else 1)
         if not rows:
             raise _no_record(text)
-        served = RowFormat(columns)
-        if want_all:
+        served = RowFormat(asked.columns)
+        if asked.all_versions:
             body = served.versions(rows[:MAX_LIMIT], complete=len(rows) <= MAX_LIMIT)
         else:
             body = served.record(rows[0])

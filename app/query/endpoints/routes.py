@@ -24,6 +24,7 @@ from app.query.streaming import LargeAnswers
 from app.query.tail.hub import Hub
 from app.schema.table import Table
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 
 
 def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
@@ -34,19 +35,20 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
     rejects: Table,
     runner: QueryRunner,
     cache: Cache,
+    metrics: Metrics,
     realm: str,
     reads: Reads,
 ) -> list[HTTPRouteHandler]:
     """Return the routes; the ones by id only where the record type names an id. `reads` is what a stop drains."""
     large = LargeAnswers(reads, settings.max_large_answer_bytes)
-    answering = Answering(cache, reads, clock, large, f"{realm} {settings.dedupe_lookback_s:g}")
+    answering = Answering(
+        cache, reads, clock, large=large, metrics=metrics, realm=f"{realm} {settings.dedupe_lookback_s:g}"
+    )
     feeds = {table.name: Feed(runner, table, lookback_s=settings.dedupe_lookback_s) for table in (records, rejects)}
     exports = Exports(runner, settings, clock, reads)
     pages_of = partial(Pages, settings=settings, clock=clock, reads=reads)
     record_pages, reject_pages = (pages_of(feeds[table.name]) for table in (records, rejects))
-    stats = StatsEndpoint(
-        Stats(runner, records, lookback_s=settings.dedupe_lookback_s), record_pages, answering, settings
-    )
+    stats_of = partial(Stats, runner, lookback_s=settings.dedupe_lookback_s)
     tail = TailEndpoint(record_pages, reads, settings, Hub(feeds[records.name], settings, clock))
     routes = [
         page_route(
@@ -65,7 +67,23 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
             text="What could not be stored: the reason, the field, and the bytes as they came (base64). Paged as "
             "`/v1/records` is.",
         ),
-        stats_route(stats),
+        stats_route(
+            StatsEndpoint(f"{paths.RECORDS}/stats", stats_of(records), record_pages, answering, settings),
+            name="readStats",
+            scope="read",
+            summary="Read statistics of records",
+            text="The records of a time window, counted in equal stretches of time and, with `by`, for each value of a "
+            "field; also averages, extremes and percentiles of numeric fields. Copies are left out as `/v1/records` "
+            "leaves them out, and only what is settled counts. Any filter of `/v1/records` may be given.",
+        ),
+        stats_route(
+            StatsEndpoint(f"{paths.REJECTS}/stats", stats_of(rejects), reject_pages, answering, settings),
+            name="readRejectStats",
+            scope="rejects",
+            summary="Read statistics of rejected records",
+            text="As `/v1/records/stats`, of what could not be stored: `by=reason` tells the reasons apart. The bytes "
+            "of a large record are kept in several rows; `part=0` counts each record once.",
+        ),
         tail_route(tail),
         schema_route(records, rejects),
         problems_route(),

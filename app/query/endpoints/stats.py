@@ -1,4 +1,4 @@
-"""The route `/v1/records/stats`: how many records each stretch of time has, and numbers of their fields, for plots."""
+"""The routes `/v1/records/stats` and `/v1/rejects/stats`: how many rows each stretch of time has."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIResponse, OpenAPIType, Schema
 
-from app import paths
 from app.conditional import weak_etag
 from app.errors import problem_responses
 from app.query.cache import CachedAnswer
@@ -22,10 +21,10 @@ from app.query.stats import Stats
 from app.query.timing import Timing
 from app.reading import METHODS, operation_ids
 from app.schema.filters import filter_table
+from app.schema.table import REJECTS
 from app.schema.version import schema_version
 from app.settings import Settings
 
-STATS = f"{paths.RECORDS}/stats"
 _PROBLEMS = {
     400: "A parameter is not valid; `errors` names each one.",
     422: "The query would read too much: ask for a shorter window.",
@@ -51,11 +50,12 @@ _EXAMPLE: dict[str, Any] = {
 class StatsEndpoint:
     """Answers with statistics of one table."""
 
-    def __init__(self, stats: Stats, pages: Pages, answering: Answering, settings: Settings) -> None:
+    def __init__(self, path: str, stats: Stats, pages: Pages, answering: Answering, settings: Settings) -> None:
         table = pages.feed.table
+        self.path = path
         self.answering, self._stats, self._pages, self._settings = answering, stats, pages, settings
         fields = filter_table(table)
-        self.subject = Subject(table.columns, fields, settings.max_window_days)
+        self.subject = Subject(table.columns, fields, settings.max_window_days, table.name != REJECTS)
         self._fixed, self._version = FixedFilters(fields), schema_version(table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
@@ -79,7 +79,7 @@ class StatsEndpoint:
         return await self.answering.answer(request, self._question(asked, fixed, query), timing, make)
 
     def _question(self, asked: StatsRequest, fixed: tuple[Condition, ...], query: str) -> Question:
-        seen = (self.answering.realm, STATS, self._version, repr(fixed))
+        seen = (self.answering.realm, self.path, self._version, repr(fixed))
         if asked.is_fixed and not asked.is_open:
             # Weak: percentiles and averages of floats are the same each time in meaning only.
             etag = weak_etag(REVISION, *seen, repr(asked))
@@ -88,23 +88,19 @@ class StatsEndpoint:
         return Question(key=as_key(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
 
 
-def stats_route(endpoint: StatsEndpoint) -> HTTPRouteHandler:
-    """Return the route of `endpoint`."""
+def stats_route(endpoint: StatsEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
+    """Return the route of `endpoint`, whose operation is called `name`; `text` describes it."""
     fields = endpoint.subject.fields
-    parameters = {**stats_parameters(fields), **filter_parameters(fields)}
+    parameters = {**endpoint.subject.known(stats_parameters(fields)), **filter_parameters(fields)}
 
     @route(
-        STATS,
+        endpoint.path,
         http_method=METHODS,
-        operation_id=operation_ids("readStats"),
+        operation_id=operation_ids(name),
         operation_class=operation_type(parameters, stats_response(), responses={304: NOT_MODIFIED}),
-        opt={"scope": "read"},
-        summary="Read statistics of records",
-        description=(
-            "The records of a time window, counted in equal stretches of time and, with `by`, for each value of a "
-            "field; also averages, extremes and percentiles of numeric fields. Copies are left out as `/v1/records` "
-            "leaves them out, and only what is settled counts. Any filter of `/v1/records` may be given."
-        ),
+        opt={"scope": scope},
+        summary=summary,
+        description=text,
         tags=["query"],
         responses=problem_responses(_PROBLEMS),
     )

@@ -1,6 +1,7 @@
 """The parameters of the endpoints, as the documentation and the errors show them."""
 
 from app.query.params.collector import Parameter
+from app.query.params.heartbeats import HEARTBEAT, HEARTBEAT_PARAMETER
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
@@ -61,6 +62,7 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         "latest",
         {"type": "string", "enum": ["settled", "latest"], "default": "settled"},
     ),
+    HEARTBEAT: HEARTBEAT_PARAMETER,
     "wait": Parameter(
         f"Seconds, up to {MAX_WAIT_S}, to wait for a first record where there is none yet (long polling). "
         "Who asks what somebody waits for already waits with them, and no longer.",
@@ -99,4 +101,5 @@ RECORD_PARAMETERS: dict[str, Parameter] = {
         {"type": "string", "enum": ["latest", "all"], "default": "latest"},
     ),
     "fields": _FIELDS,
+    HEARTBEAT: HEARTBEAT_PARAMETER,
 }

@@ -25,7 +25,8 @@ _NUMBERS = {"lt", "lte", "gt", "gte"}  # on JSON these compare numbers, the othe
 class Condition(msgspec.Struct, frozen=True):
     """What a row must meet: the column at the dotted `path`, below it `json_path`, an operator and its values.
 
-    `isnull` has one value, a bool; `in` has several; the others have one, of the column's type.
+    `isnull` has one value, a bool; `in` has several; the others have one, of the column's type. Besides a field's
+    operators there is `outside`: less than the first of two values, or not less than the second.
     """
 
     path: str
@@ -84,12 +85,12 @@ def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Con
     return Condition(path, tuple(rest), operator, field.kind, values)
 
 
-def fingerprint(conditions: Iterable[Condition]) -> str:
-    """Return a short text that stands for conditions in whatever order; "" for none."""
+def fingerprint(conditions: Iterable[Condition], mark: str = "") -> str:
+    """Return a short text that stands for conditions in whatever order, and for a `mark`; "" for none."""
     ordered = in_order(conditions)
-    if not ordered:
+    if not ordered and not mark:
         return ""
-    told = repr([(each.path, each.json_path, each.operator, each.values) for each in ordered])
+    told = repr([(each.path, each.json_path, each.operator, each.values) for each in ordered]) + mark
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 

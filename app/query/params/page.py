@@ -16,9 +16,10 @@ from app.query.params.catalogue import (
     PAGE_PARAMETERS,
     RECORD_PARAMETERS,
 )
-from app.query.params.collector import Parameters, flag, one_of
+from app.query.params.collector import Parameter, Parameters, flag, one_of
 from app.query.params.fields import parse_fields
 from app.query.params.filters import Condition, in_order
+from app.query.params.heartbeats import EXCLUDED, NONE_THERE, Heartbeats, read_heartbeats, without_heartbeats
 from app.query.params.values import read_number
 from app.schema.columns import Column
 from app.schema.filters import FilterField
@@ -47,11 +48,23 @@ class Now(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What is read: a table's columns, which of its fields may be filtered by, and the longest window."""
+    """What is read: a table's columns, which of its fields may be filtered by, and the longest window.
+
+    `has_heartbeats`: heartbeats are left out unless they are asked for.
+    """
 
     columns: tuple[Column, ...]
     fields: Mapping[str, FilterField]
     max_window_days: int
+    has_heartbeats: bool = True
+
+    def known(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        """Return those of `parameters` that have a meaning here."""
+        return dict(parameters) if self.has_heartbeats else without_heartbeats(parameters)
+
+    def heartbeats(self, given: Parameters) -> Heartbeats:
+        """Return what the parameters say of heartbeats."""
+        return read_heartbeats(given) if self.has_heartbeats else NONE_THERE
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +83,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = DEFAULT_LIMIT
     columns: tuple[Column, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    heartbeats: Heartbeats = EXCLUDED
     count: CountMode = "none"
     latest: bool = False
     wait_s: float = 0.0
@@ -79,13 +93,21 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     explain: bool = False
 
 
+class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for of one record: all its versions or the latest, and these of its columns."""
+
+    all_versions: bool
+    columns: tuple[Column, ...]
+    heartbeats: Heartbeats = EXCLUDED
+
+
 def parse_page_request(query: str, subject: Subject, now: Now) -> PageRequest:
     """Read the parameters of a page from the query string.
 
     Raises:
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
     """
-    given = Parameters(query, PAGE_PARAMETERS, subject.fields)
+    given = Parameters(query, subject.known(PAGE_PARAMETERS), subject.fields)
     order = given.value("order", one_of("asc", "desc"), "")
     latest = given.value("freshness", one_of("settled", "latest"), "settled") == "latest"
     edge_us = now.latest_us if latest else now.horizon_us
@@ -99,6 +121,7 @@ def parse_page_request(query: str, subject: Subject, now: Now) -> PageRequest:
         limit=given.value("limit", _limit, cast("int | None", DEFAULT_LIMIT)),
         columns=given.value("fields", lambda text: parse_fields(subject.columns, text), subject.columns),
         conditions=in_order(given.conditions),
+        heartbeats=subject.heartbeats(given),
         count=cast("CountMode", given.value("count", one_of("none", "capped", "exact"), "none")),
         latest=latest,
         wait_s=given.value("wait", _wait, 0.0),
@@ -112,8 +135,8 @@ def parse_page_request(query: str, subject: Subject, now: Now) -> PageRequest:
     return page
 
 
-def parse_record_request(query: str, columns: tuple[Column, ...]) -> tuple[bool, tuple[Column, ...]]:
-    """Read the parameters of a look-up by id: whether all versions are asked for, and which columns are served.
+def parse_record_request(query: str, columns: tuple[Column, ...]) -> RecordRequest:
+    """Read the parameters of a look-up by id.
 
     Raises:
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
@@ -121,8 +144,9 @@ def parse_record_request(query: str, columns: tuple[Column, ...]) -> tuple[bool,
     given = Parameters(query, RECORD_PARAMETERS)
     versions = given.value("versions", one_of("latest", "all"), "latest")
     served = given.value("fields", lambda text: parse_fields(columns, text), columns)
+    heartbeats = read_heartbeats(given)
     given.check()
-    return versions == "all", served
+    return RecordRequest(all_versions=versions == "all", columns=served, heartbeats=heartbeats)
 
 
 def read_window(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> Window:

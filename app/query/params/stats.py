@@ -18,12 +18,15 @@ from app.query.params.buckets import (
 from app.query.params.catalogue import WINDOW_PARAMETERS
 from app.query.params.collector import Parameter, Parameters
 from app.query.params.filters import Condition, in_order
+from app.query.params.heartbeats import EXCLUDED, HEARTBEAT, HEARTBEAT_PARAMETER, Heartbeats
 from app.query.params.page import Now, Subject, Window, is_instant, read_window
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
 
 MAX_GROUPS = 50
 MAX_METRICS = 8
+DELAY = "delay"
+"""The number that is computed and not stored: seconds from `publish_time` to `ingest_time`."""
 Function = Literal["count", "avg", "min", "max", "p50", "p95"]
 _OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
@@ -48,25 +51,30 @@ STATS_PARAMETERS: dict[str, Parameter] = {
     "metric": Parameter(
         f"What to compute for each bucket, with commas between them, at most {MAX_METRICS}: `count`, the number of "
         "records; or of a numeric field `f`, where it has a value, `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
-        "`p95:f`. Percentiles are approximate: in the embedded store they are out by two per cent of the records at "
-        "most, or by one record, so that `p95` lies between the exact 93rd and 97th percentile; BigQuery, which is "
-        "usually nearer, names no limit.",
-        "count",
+        "`p95:f`. Besides the fields there is `delay`, the seconds from `publish_time` to `ingest_time`, which records "
+        "that came over HTTP do not have; where the record type has a field of this name, it means that. Percentiles "
+        "are approximate: in the embedded store they are out by two per cent of the records at most, or by one "
+        "record, so that `p95` lies between the exact 93rd and 97th percentile; BigQuery, which is usually nearer, "
+        "names no limit.",
+        f"count,p95:{DELAY}",
         {"type": "string", "default": "count"},
     ),
+    HEARTBEAT: HEARTBEAT_PARAMETER,
 }
 
 
 class Metric(msgspec.Struct, frozen=True):
     """A number for each bucket; `text` is how it was asked for, such as `avg:price`.
 
-    `path` and `kind` are the field's and its type; a count has no path.
+    `path` and `kind` are the field's and its type; a count has no path. `is_computed` says that `path` names no field
+    but DELAY.
     """
 
     text: str
     function: Function
     path: str = ""
     kind: Kind = Kind.INT64
+    is_computed: bool = False
 
 
 COUNT = Metric("count", "count")
@@ -87,6 +95,7 @@ class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
     by: FilterField | None = None
     metrics: tuple[Metric, ...] = _COUNT_ALONE
     conditions: tuple[Condition, ...] = ()
+    heartbeats: Heartbeats = EXCLUDED
 
 
 def stats_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
@@ -107,12 +116,13 @@ def parse_stats_request(query: str, subject: Subject, now: Now) -> StatsRequest:
     Raises:
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
     """
-    given = Parameters(query, stats_parameters(subject.fields), subject.fields)
+    given = Parameters(query, subject.known(stats_parameters(subject.fields)), subject.fields)
     window = read_window(given, now, edge_us=now.horizon_us, max_window_days=subject.max_window_days)
     has_window = not any(error.name in WINDOW_PARAMETERS for error in given.errors)
     buckets = _buckets(given, window if has_window else Window(window.since_us, window.since_us))
     by = given.value("by", lambda text: _group_field(subject.fields, text), cast("FilterField | None", None))
-    metrics = given.value("metric", lambda text: _metrics(subject.fields, text), _COUNT_ALONE)
+    metrics = given.value("metric", lambda text: _metrics(subject, text), _COUNT_ALONE)
+    heartbeats = subject.heartbeats(given)
     given.check()
     since, until = given.text("since"), given.text("until")
     return StatsRequest(
@@ -123,6 +133,7 @@ def parse_stats_request(query: str, subject: Subject, now: Now) -> StatsRequest:
         by=by,
         metrics=metrics,
         conditions=in_order(given.conditions),
+        heartbeats=heartbeats,
     )
 
 
@@ -152,30 +163,38 @@ def _group_field(fields: Mapping[str, FilterField], text: str) -> FilterField:
     return field
 
 
-def _metrics(fields: Mapping[str, FilterField], text: str) -> tuple[Metric, ...]:
+def _metrics(subject: Subject, text: str) -> tuple[Metric, ...]:
     names = [name.strip() for name in text.split(",")]
     if len(names) > MAX_METRICS:
         raise ValueError(f"expected at most {MAX_METRICS} metrics")
     for number, name in enumerate(names):
         if name in names[:number]:
             raise ValueError(f"{name[:_SHOWN_LENGTH]} is listed more than once")
-    return tuple(_metric(fields, name) for name in names)
+    return tuple(_metric(subject, name) for name in names)
 
 
-def _metric(fields: Mapping[str, FilterField], text: str) -> Metric:
+def _metric(subject: Subject, text: str) -> Metric:
     if text == COUNT.text:
         return COUNT
     function, colon, path = text.partition(":")
     if function not in _OF_A_FIELD or not colon:
         raise ValueError(_FORMS)
-    field = fields.get(path)
+    has_delay = all(column.name != DELAY for column in subject.columns)
+    if has_delay and path == DELAY:
+        return Metric(text, cast("Function", function), path, Kind.FLOAT64, is_computed=True)
+    field = subject.fields.get(path)
     if field is None or not field.aggregable:
-        raise ValueError(f"{path[:_SHOWN_LENGTH]!r}: {_no_such('compute with', _aggregable(fields))}")
+        known = [*_aggregable(subject.fields), *([DELAY] if has_delay else [])]
+        raise ValueError(f"{path[:_SHOWN_LENGTH]!r}: {_no_such('compute with', known)}")
     return Metric(text, cast("Function", function), path, field.kind)
 
 
 def _no_such(purpose: str, paths: list[str]) -> str:
-    return f"there is no such field to {purpose}; there {'are ' + ', '.join(paths) if paths else 'is none at all'}"
+    return f"there is no such field to {purpose}; there {_verb(paths)} {', '.join(paths) or 'none at all'}"
+
+
+def _verb(names: list[str]) -> str:
+    return "are" if len(names) > 1 else "is"
 
 
 def _groupable(fields: Mapping[str, FilterField]) -> list[str]:

@@ -9,6 +9,7 @@ from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.collector import Parameter, Parameters
 from app.query.params.fields import parse_fields
 from app.query.params.filters import Condition, fingerprint, in_order
+from app.query.params.heartbeats import HEARTBEAT, read_heartbeats
 from app.query.params.page import Now, Subject
 from app.schema.columns import Column
 
@@ -31,11 +32,12 @@ TAIL_PARAMETERS: dict[str, Parameter] = {
         {"type": "string"},
     ),
     "fields": PAGE_PARAMETERS["fields"],
+    HEARTBEAT: PAGE_PARAMETERS[HEARTBEAT],
 }
 
 
 class TailRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The tail that is asked for: the rows behind `start` that meet the caller's own `conditions`; `columns` of them.
+    """The tail that is asked for: the rows behind `start` that meet `conditions`; `columns` of them.
 
     `fingerprint` stands for those conditions in cursors.
     """
@@ -63,9 +65,10 @@ def parse_tail_request(query: str, last_event_id: str | None, subject: Subject, 
         message = f"a tail begins at most {subject.max_window_days} days ago; read what is older in pages"
         given.refuse("since", message, to_text(earliest_us))
     columns = given.value("fields", lambda text: parse_fields(subject.columns, text), subject.columns)
+    heartbeats = read_heartbeats(given)
     given.check()
-    conditions = in_order(given.conditions)
-    mark = fingerprint(conditions)
+    mark = fingerprint(given.conditions, heartbeats.mark)
+    conditions = in_order((*given.conditions, *heartbeats.conditions))
     if last_event_id:
         start = _place_of(last_event_id, table, mark, of=f"{LAST_EVENT_ID}: ")
     else:

@@ -41,6 +41,8 @@ def _test(index: int, condition: Condition, prefix: str) -> str:
             return f"{value} IN ({', '.join(names)})"
         case "prefix":
             return f"STARTS_WITH({value}, {names[0]})"
+        case "outside":
+            return f"({value} < {names[0]} OR {value} >= {names[1]})"
         case operator:
             return f"{value} {_COMPARED[operator]} {names[0]}"
 
@@ -63,7 +65,7 @@ def _json_path(keys: Sequence[str]) -> str:
 
 def _names(index: int, condition: Condition) -> list[str]:
     suffix = "_us" if condition.kind is Kind.TIMESTAMP else ""
-    if condition.operator == "in":
+    if condition.operator in {"in", "outside"}:
         return [f"f{index}_{position}{suffix}" for position in range(len(condition.values))]
     return [f"f{index}{suffix}"]
 

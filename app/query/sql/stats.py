@@ -29,12 +29,14 @@ def stats_sql(
     Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; @first_micros, where bucket
     0 begins, at or before @from_us, and @bucket_micros, its length; and those of the conditions.
     """
-    paths = list(dict.fromkeys(metric.path for metric in metrics if metric.path))
+    values = {metric.path: metric.is_computed for metric in metrics if metric.path}
+    paths = list(values)
     group = [f"{_column(by)} AS `group_key`"] if by else []
     # Without the inner parentheses SQLGlot 30 renders `(a - b) DIV c` for DuckDB as `a - b // c`.
     bucket = "DIV((UNIX_MICROS(original.`ingest_time`) - @first_micros), @bucket_micros) AS `bucket`"
-    columns = [bucket, *group, *(f"{_column(path)} AS `value_{index}`" for index, path in enumerate(paths))]
-    tops = [path.partition(".")[0] for path in [*([by] if by else []), *paths]]
+    columns = [bucket, *group, *(f"{_value(*each)} AS `value_{index}`" for index, each in enumerate(values.items()))]
+    read = [*([by] if by else []), *("publish_time" if is_computed else path for path, is_computed in values.items())]
+    tops = [path.partition(".")[0] for path in read]
     measured = f"""\
 WITH original AS (
 {originals_sql(table, compared_columns(conditions, *tops))}
@@ -54,6 +56,13 @@ WITH original AS (
 
 def _column(path: str) -> str:
     return "original." + ".".join(f"`{part}`" for part in path.split("."))
+
+
+def _value(path: str, is_computed: bool) -> str:  # noqa: FBT001 - a pair of the values above
+    if not is_computed:
+        return _column(path)
+    # `/` is never a whole-number division, in either store; NULL where there is no publish_time.
+    return f"(UNIX_MICROS({_column('ingest_time')}) - UNIX_MICROS({_column('publish_time')})) / 1000000"
 
 
 def _number(metric: Metric, value: str) -> str:

@@ -1,0 +1,112 @@
+"""How long it takes from a heartbeat's publication until the feed shows it: the whole way, measured by who stored it.
+
+A heartbeat is a message with the attribute `sluice-heartbeat`, whose record is stored as any other and left out of what
+is read. The instance that stored it looks for it in the feed, as a consumer would who asks for heartbeats, from the
+moment on from which its place is settled. Only instances that both ingest and query do so: one that only ingests may
+have no right to read.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from app.clock import MICROSECONDS, Clock
+from app.query.budget import Budget
+from app.query.feed import Feed
+from app.query.params.filters import Condition
+from app.query.params.page import Window
+from app.query.retrieval import View
+from app.query.runner import QueryError
+from app.query.walk import Walk
+from app.schema.columns import Kind
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+
+GIVE_UP_S = 300.0
+MAX_WAITING = 16  # one a minute is plenty, so that of more the oldest are not looked for any longer
+_COLUMNS = ("delivery_key", "ingest_time")
+_log = logging.getLogger("sluice.heartbeat")
+
+
+class _Heartbeat(msgspec.Struct, frozen=True):
+    """One that was stored: when it was published, the window it lies in, and when to stop looking (`elapsed_us`)."""
+
+    delivery_key: str
+    published_us: int
+    window: Window
+    given_up_us: int
+
+
+class Heartbeats:
+    """Looks for the heartbeats that were stored here until the feed shows them; keeps the newest few in mind."""
+
+    def __init__(self, feed: Feed, settings: Settings, clock: Clock, metrics: Metrics) -> None:
+        self._feed, self._settings, self._clock, self._metrics = feed, settings, clock, metrics
+        self._columns = tuple(column for column in feed.table.columns if column.name in _COLUMNS)
+        self._waiting: dict[str, _Heartbeat] = {}
+        self._told = asyncio.Event()
+
+    def stored(self, delivery_key: str, published_us: int) -> None:
+        """Look for the row with this key, published at `published_us` (microseconds since the epoch).
+
+        It lies where it was stamped: within the request's budget before now. An earlier copy of it, which another
+        instance has stored and which the feed then shows instead, lies between its publication and now.
+        """
+        now_us, s = self._clock.now_us(), self._settings
+        earliest_us = now_us - round(s.dedupe_lookback_s * MICROSECONDS)
+        published_by_us = published_us - round(s.clock_skew_s * MICROSECONDS)
+        begun_us = now_us - round(s.request_budget_s * MICROSECONDS)
+        window = Window(max(min(published_by_us, begun_us), earliest_us), now_us)
+        given_up_us = self._clock.elapsed_us() + round(GIVE_UP_S * MICROSECONDS)
+        self._waiting[delivery_key] = _Heartbeat(delivery_key, published_us, window, given_up_us)
+        if len(self._waiting) > MAX_WAITING:
+            del self._waiting[next(iter(self._waiting))]
+        self._told.set()
+
+    async def run(self) -> None:
+        """Look as often as it is worth while, as long as there is something to look for; until cancelled."""
+        while True:
+            await self._told.wait()
+            while self._waiting:
+                try:
+                    await self._look()
+                except QueryError as error:
+                    _log.info("heartbeats cannot be looked for now: %s", type(error).__name__)
+                except Exception:  # a defect here must not end the measuring
+                    _log.exception("heartbeats could not be looked for")
+                self._give_up()
+                await self._clock.sleep(self._feed.runner.poll_s)
+            self._told.clear()
+
+    async def _look(self) -> None:
+        horizon_us = self._feed.horizon_us()
+        settled = [each for each in self._waiting.values() if each.window.until_us <= horizon_us]
+        found = await self._read(settled) if settled else set()
+        for each in settled:
+            if each.delivery_key in found and self._waiting.pop(each.delivery_key, None) is not None:
+                delay_us = max(self._clock.now_us() - each.published_us, 0)  # published by another machine's clock
+                self._metrics.heartbeat_delay.record(delay_us / MICROSECONDS)
+
+    async def _read(self, wanted: Sequence[_Heartbeat]) -> set[str]:
+        """Return the delivery keys of those that the feed shows, by one page of it."""
+        keys = tuple(each.delivery_key for each in wanted)
+        since_us = min(each.window.since_us for each in wanted)
+        until_us = max(each.window.until_us for each in wanted)
+        budget = Budget(
+            self._clock,
+            max_s=self._settings.page_budget_s,
+            max_bytes_processed=self._settings.query_max_bytes_billed,
+            max_page_bytes=self._settings.max_page_bytes,
+        )
+        view = View(self._columns, (Condition("delivery_key", (), "in", Kind.STRING, keys),))
+        walk = Walk(table=self._feed.table.name, window=Window(since_us, until_us), descending=False)
+        return {row["delivery_key"] for row in (await self._feed.page(walk, view, len(keys), budget)).rows}
+
+    def _give_up(self) -> None:
+        now_us = self._clock.elapsed_us()
+        for each in [each for each in self._waiting.values() if each.given_up_us <= now_us]:
+            del self._waiting[each.delivery_key]
+            self._metrics.heartbeats_missed += 1
+            _log.warning("the heartbeat %s was stored %g s ago and cannot be read", each.delivery_key, GIVE_UP_S)

@@ -1,0 +1,156 @@
+// A plot over time by uPlot, with what a picture lacks: its numbers in words, a legend that reads them out under the
+// pointer, and all of them as a table.
+
+import { make, say, table } from "./dom.js";
+import { moment, tick } from "./format.js";
+import { colour, faded } from "./palette.js";
+
+const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const HEIGHT = 190;
+// Steps between the ticks of an axis of whole numbers: 1, 2, 5, 10 and so on.
+const WHOLE = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
+const drawn = new Set();
+
+// Draw every plot again: the colours have changed.
+export function redraw() {
+  for (const chart of drawn) chart.draw();
+}
+
+export class Chart {
+  #plot = null;
+  #data = null;
+  #shape = "";
+  #parts;
+
+  // `format` makes text of a number; `isBars` stacks the series, of whole numbers, as bars instead of drawing lines.
+  constructor(title, { format, tickFormat = format, isBars = false, empty = "Nothing in this time." }) {
+    this.title = title;
+    this.format = format;
+    this.tickFormat = tickFormat;
+    this.isBars = isBars;
+    const parts = {
+      moment: make("p", { className: "moment" }),
+      canvas: make("div", { className: "plot", role: "img" }),
+      empty: make("p", { className: "empty", hidden: true, "aria-hidden": "true" }, make("span", {}, empty)),
+      legend: make("ul", { className: "legend", "aria-label": `${title}: numbers` }),
+      rows: make("div"),
+    };
+    parts.canvas.append(parts.empty);
+    parts.details = make("details", { ontoggle: () => this.#fillTable() }, make("summary", {}, "As a table"), parts.rows);
+    parts.details.firstChild.setAttribute("aria-label", `${title} as a table`);
+    this.#parts = parts;
+    const caption = make("figcaption", {}, make("h3", {}, title), parts.moment);
+    this.element = make("figure", { className: "chart" }, caption, parts.canvas, parts.legend, parts.details);
+    this.#watchSize();
+    drawn.add(this);
+  }
+
+  // Show numbers: `times` in seconds since 1970, `window` the two ends, and series of {label, values, isDashed,
+  // isFilled, whole}, the largest first; `whole` is what the legend says of the whole time, else it is the latest
+  // number. `summary` says in a sentence what there is to see.
+  show({ times, window, series, summary }) {
+    this.#data = { times, window, series, summary };
+    const hasNumbers = series.some(({ values }) => values.some((value) => value !== null && value !== 0));
+    this.#parts.empty.hidden = hasNumbers;
+    this.#parts.canvas.setAttribute("aria-label", `${this.title}. ${hasNumbers ? summary : "Nothing in this time."}`);
+    const shape = JSON.stringify(series.map(({ label, isDashed, isFilled }) => [label, isDashed, isFilled]));
+    if (this.#plot === null || shape !== this.#shape) {
+      this.#shape = shape;
+      this.draw();
+    } else {
+      this.#plot.setData(this.#columns());
+    }
+    this.#readOut();
+    this.#fillTable();
+  }
+
+  draw() {
+    if (this.#data === null || this.#parts.canvas.clientWidth === 0) return;
+    this.#plot?.destroy();
+    this.#plot = new uPlot(this.#options(), this.#columns(), this.#parts.canvas);
+    this.#makeLegend();
+    this.#readOut();
+  }
+
+  // Bars stand on each other: what is drawn is the sum up to each, the highest first, so that lower ones cover it.
+  #columns() {
+    const { times, series } = this.#data;
+    if (!this.isBars) return [times, ...series.map(({ values }) => values)];
+    const sums = [];
+    for (const { values } of series) sums.push(values.map((value, at) => value + (sums.at(-1)?.[at] ?? 0)));
+    return [times, ...sums.reverse()];
+  }
+
+  #options() {
+    const { series } = this.#data;
+    const [text, grid] = [colour("quiet"), colour("line")];
+    const axis = { stroke: text, font: FONT, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+    const lines = series.map((each, index) => this.#line(each, index));
+    return {
+      width: this.#parts.canvas.clientWidth,
+      height: HEIGHT,
+      padding: [6, 14, 0, 0],
+      legend: { show: false },
+      cursor: { sync: { key: "time" }, drag: { x: false, y: false }, y: false, points: { show: !this.isBars } },
+      scales: {
+        x: { range: () => this.#data.window },
+        y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : 1] },
+      },
+      axes: [
+        { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, at, __, ___, step) => at.map((each) => tick(each, step)) },
+        { ...axis, size: 56, space: 34, incrs: this.isBars ? WHOLE : undefined, values: (_, at) => at.map((each) => this.tickFormat(each)) },
+      ],
+      series: [{}, ...(this.isBars ? lines.reverse() : lines)],
+      hooks: { setCursor: [() => this.#readOut()] },
+    };
+  }
+
+  #line({ label, isDashed, isFilled }, index) {
+    const stroke = colour(`tone-${(index % 8) + 1}`);
+    if (this.isBars) {
+      const paths = uPlot.paths.bars({ size: [0.85, 28], align: 1 });
+      return { label, stroke, fill: stroke, width: 0, paths, points: { show: false } };
+    }
+    const fill = isFilled ? faded(stroke, 0.14) : undefined;
+    return { label, stroke, fill, width: 2, dash: isDashed ? [6, 4] : undefined, points: { size: 4 } };
+  }
+
+  #makeLegend() {
+    const items = this.#data.series.map(({ label, isDashed }, index) => {
+      const swatch = make("span", { className: "swatch", "data-tone": String((index % 8) + 1) });
+      if (isDashed) swatch.dataset.dashed = "";
+      return make("li", {}, swatch, make("span", {}, label), make("b"));
+    });
+    this.#parts.legend.replaceChildren(...items);
+  }
+
+  // Say the numbers under the pointer; without one, the latest there are.
+  #readOut() {
+    const { times, series } = this.#data;
+    const under = this.#plot?.cursor.idx ?? null;
+    say(this.#parts.moment, under === null || under >= times.length ? "" : moment(times[under] * 1000));
+    this.#parts.legend.querySelectorAll("b").forEach((place, index) => {
+      const { values, whole } = series[index];
+      const found = under === null ? (whole ?? values.findLast((value) => value !== null)) : values[under];
+      say(place, this.format(found ?? null));
+    });
+  }
+
+  #fillTable() {
+    if (this.#data === null || !this.#parts.details.open) return;
+    const { times, series } = this.#data;
+    const rows = times.map((time, at) => [moment(time * 1000), ...series.map(({ values }) => this.format(values[at]))]);
+    const heads = ["From", ...series.map(({ label }) => ({ text: label, kind: "number" }))];
+    const filled = table(`${this.title}, newest first`, heads, rows.reverse());
+    const region = this.#parts.rows.firstChild;
+    if (region === null) this.#parts.rows.append(filled);
+    else region.replaceChildren(filled.firstChild); // it stays where it is scrolled to, and keeps the focus
+  }
+
+  #watchSize() {
+    new ResizeObserver(() => {
+      if (this.#plot === null) this.draw();
+      else this.#plot.setSize({ width: this.#parts.canvas.clientWidth, height: HEIGHT });
+    }).observe(this.#parts.canvas);
+  }
+}

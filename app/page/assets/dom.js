@@ -1,0 +1,56 @@
+// Makes elements. What stands in them is text, never markup: a record may hold anything.
+
+// Return an element with properties and children (elements or text). `data-` and `aria-` names, `role`, `for` and
+// the like are attributes; the others are properties; null and undefined are left out.
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+// Put `text` into `element` where it is another one, so that nothing is read out or laid out again in vain.
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// Tell whoever does not see the page what happened, once.
+export function announce(text) {
+  say(byId("announcement"), text);
+}
+
+// Show what went wrong in a section, or take it away (null).
+export function showTrouble(section, problem) {
+  const place = document.querySelector(`[data-trouble="${section}"]`);
+  place.hidden = problem === null;
+  say(place, problem === null ? "" : problem.sentence);
+}
+
+// Return a table that scrolls by itself where it is too wide, also by keyboard. A head is a text, or {text, kind};
+// a cell of a row is a text or an element; the first one heads its row.
+export function table(caption, heads, rows, { hideCaption = false } = {}) {
+  const named = heads.map((head) => (typeof head === "string" ? { text: head, kind: "" } : head));
+  const head = make("tr", {}, ...named.map(({ text, kind }) => make("th", { scope: "col", className: kind }, text)));
+  const body = rows.map((cells) =>
+    make(
+      "tr",
+      {},
+      ...cells.map((cell, index) => {
+        const kind = named[index].kind;
+        return index === 0 ? make("th", { scope: "row", className: kind }, cell) : make("td", { className: kind }, cell);
+      }),
+    ),
+  );
+  const label = make("caption", { className: hideCaption ? "unseen" : "" }, caption);
+  const whole = make("table", {}, label, make("thead", {}, head), make("tbody", {}, ...body));
+  return make("div", { className: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, whole);
+}

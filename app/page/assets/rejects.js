@@ -1,0 +1,48 @@
+// The newest records that could not be stored, with the reason and the bytes as they came.
+
+import { ask } from "./api.js";
+import { showDetails } from "./details.js";
+import { byId, make, showTrouble, table } from "./dom.js";
+import { moment } from "./format.js";
+import { replaceTable } from "./records.js";
+
+const SHOWN = "10";
+
+export class Rejects {
+  #schema;
+  #isAllowed = true;
+
+  constructor(schema) {
+    this.#schema = schema;
+  }
+
+  async refresh(range, signal) {
+    if (!this.#isAllowed) return;
+    const asked = [["since", `-${range}`], ["order", "desc"], ["limit", SHOWN], ["part", "0"]];
+    try {
+      this.#show((await ask("v1/rejects", asked, { signal })).records);
+      showTrouble("rejects", null);
+    } catch (problem) {
+      if (problem.code !== "insufficient_scope") throw problem;
+      this.#isAllowed = false; // until another key is entered, which makes the page anew
+      const text = "What was rejected is shown to those whose grant has the scope rejects. This one has not.";
+      byId("rejected").replaceChildren(make("p", { className: "empty" }, text));
+    }
+  }
+
+  #show(records) {
+    const place = byId("rejected");
+    if (!records.length) {
+      place.replaceChildren(make("p", { className: "empty" }, "Nothing was rejected in this time."));
+      return;
+    }
+    const heads = ["Reason", { text: "When", kind: "time" }, { text: "Field", kind: "wide" }, "What was wrong"];
+    const rows = records.map((each) => {
+      const words = each.reason.replaceAll("_", " ");
+      const show = () => showDetails(`Rejected: ${words}`, each, this.#schema.columns, "payload");
+      const open = make("button", { type: "button", className: "plain", "aria-haspopup": "dialog", onclick: show }, words);
+      return [open, moment(each.ingest_time), each.field ?? "", each.detail];
+    });
+    replaceTable(place, table("Newest rejected records first", heads, rows, { hideCaption: true }));
+  }
+}

@@ -1,0 +1,75 @@
+// A plot of one's own: a number of the records that meet the filters, for each value of a field.
+
+import { ask } from "./api.js";
+import { Chart } from "./chart.js";
+import { byId, make, showTrouble } from "./dom.js";
+import { amount, count, span, value } from "./format.js";
+import { edges } from "./overview.js";
+
+const FUNCTIONS = { avg: "Average", min: "Smallest", max: "Largest", p50: "Median", p95: "95th percentile" };
+const MOST_LINES = 8; // as many as there are colours to tell apart
+
+export class Stats {
+  #filters;
+  #by;
+  #metric;
+  #chart;
+  #note = make("p", { className: "quiet hint", hidden: true });
+
+  // `again()` asks at once, because something else is to be shown.
+  constructor(schema, filters, again) {
+    this.#filters = filters;
+    this.#metric = metricSelect(schema.columns, again);
+    const groupable = schema.columns.filter((column) => column.groupable);
+    const first = groupable.find(({ type }) => type === "STRING");
+    const options = groupable.map(({ path }) => make("option", { value: path }, path));
+    this.#by = make("select", { onchange: again }, make("option", { value: "" }, "nothing"), ...options);
+    this.#by.value = first?.path ?? "";
+    byId("stats-form").replaceChildren(make("label", {}, "Show", this.#metric), make("label", {}, "For each", this.#by));
+    byId("stats-form").addEventListener("submit", (event) => event.preventDefault());
+    this.#chart = new Chart("Records over time", {
+      format: (number) => (this.#metric.value.endsWith(":delay") ? span(number) : amount(number)),
+      empty: "No numbers in this time.",
+    });
+    byId("stats").replaceChildren(this.#chart.element, this.#note);
+  }
+
+  async refresh(range, signal) {
+    const [metric, by] = [this.#metric.value, this.#by.value];
+    const asked = [["since", `-${range}`], ["metric", metric], ...(by ? [["by", by]] : []), ...this.#filters.parameters];
+    const found = await ask("v1/records/stats", asked, { signal });
+    const { times, ends, covered, bucketS } = edges(found);
+    // A count of a part of a bucket would look as if less came in; but where there is nothing else, it is news.
+    const isPart = (at) => covered[at] < 0.999 * bucketS;
+    const hasWhole = found.series.some(({ values }) => values[metric].some((each, at) => each && !isPart(at)));
+    const isCut = (at) => metric === "count" && hasWhole && isPart(at);
+    const shown = found.series.slice(0, MOST_LINES);
+    const series = shown.map(({ key, values, records }, index) => ({
+      label: by ? value(key) : this.#metric.selectedOptions[0].label,
+      values: values[metric].map((each, at) => (each === null || isCut(at) ? null : Number(each))), // decimals are texts
+      whole: metric === "count" ? records : undefined,
+      isDashed: index >= MOST_LINES / 2,
+      isFilled: !by && metric === "count",
+    }));
+    const total = found.series.reduce((sum, { records }) => sum + records, 0);
+    const largest = by && shown.length ? `, most of them where ${by} is ${value(shown[0].key)}` : "";
+    this.#chart.show({ times, window: ends, series, summary: `${count(total)} records${largest}.` });
+    const others = found.series.length - shown.length + found.omitted_groups;
+    this.#note.hidden = others === 0;
+    this.#note.textContent = others ? `${count(others)} more values of ${by}, with fewer records, are not shown.` : "";
+    showTrouble("stats", null);
+  }
+}
+
+function metricSelect(columns, again) {
+  const select = make("select", { onchange: again }, make("option", { value: "count" }, "number of records"));
+  const fields = columns.filter((column) => column.aggregable).map(({ path }) => path);
+  if (columns.every(({ path }) => path !== "delay")) fields.push("delay"); // computed by the service
+  for (const field of fields) {
+    const options = Object.entries(FUNCTIONS).map(([name, words]) =>
+      make("option", { value: `${name}:${field}` }, `${words} of ${field}`),
+    );
+    select.append(make("optgroup", { label: field }, ...options));
+  }
+  return select;
+}

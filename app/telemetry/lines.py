@@ -1,0 +1,148 @@
+"""A line of the log: what is taken over from a call, and how it is written for Cloud Logging or for a terminal."""
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from app.telemetry.redaction import (
+    MAX_MESSAGE_CHARS,
+    NamesOnly,
+    cut,
+    error_text,
+    without_secrets,
+    without_values,
+)
+from app.telemetry.stacks import MAX_STACK_CHARS, stack_of
+
+OURS = "sluice"
+_SEVERITIES = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"))
+_COLOURS = {"CRITICAL": "1;31", "ERROR": "31", "WARNING": "33", "INFO": "32", "DEBUG": "2"}
+_NAME_WIDTH = 10
+# What would end a line, or do things to a terminal; a line break of a stack is its own.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_MEMBER = "logging.googleapis.com/"
+
+
+class Span(msgspec.Struct, frozen=True):
+    """The span that a line was written in; the ids are hexadecimal."""
+
+    trace_id: str
+    span_id: str
+    is_sampled: bool
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line without secrets and values. `repeated` is how many more like it were kept back over `span_s` seconds."""
+
+    severity: str
+    time_s: float
+    logger: str
+    message: str
+    file: str
+    line: int
+    function: str
+    stack: str = ""
+    span: Span | None = None
+    repeated: int = 0
+    span_s: int = 0
+
+    @property
+    def told(self) -> str:
+        """The message, with how often it was repeated."""
+        if not self.repeated:
+            return self.message
+        return f"{self.message} (and {self.repeated:,} more like it in the last {self.span_s} s)"
+
+
+def line_of(record: logging.LogRecord, span: Span | None) -> Line:
+    """Return the line for a call of the logging module. It never fails, whatever the call was given."""
+    error = record.exc_info[1] if record.exc_info else None
+    stack = "" if error is None else stack_of(error)
+    if not stack and record.stack_info:
+        stack = cut(without_secrets(record.stack_info), MAX_STACK_CHARS)
+    return Line(
+        severity=next((name for level, name in _SEVERITIES if record.levelno >= level), "DEBUG"),
+        time_s=record.created,
+        logger=record.name,
+        message=_printable(cut(_message(record), MAX_MESSAGE_CHARS)),
+        file=record.pathname,
+        line=record.lineno,
+        function=record.funcName or "",
+        stack=_printable(stack),
+        span=span,
+    )
+
+
+def json_line(line: Line, project: str, labels: Mapping[str, str]) -> str:
+    """Return one JSON object with the members that Cloud Logging and Error Reporting read.
+
+    https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields
+    """
+    seconds, rest = divmod(round(line.time_s * 1_000_000), 1_000_000)
+    members: dict[str, Any] = {
+        "severity": line.severity,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:06d}Z",
+        "message": line.told,
+        "logger": line.logger,
+        # The line is an int64, which JSON has as a string.
+        _MEMBER + "sourceLocation": {"file": line.file, "line": str(line.line), "function": line.function},
+    }
+    if labels:
+        members[_MEMBER + "labels"] = dict(labels)
+    if line.span is not None:
+        trace_id = line.span.trace_id
+        members[_MEMBER + "trace"] = f"projects/{project}/traces/{trace_id}" if project else trace_id
+        members[_MEMBER + "spanId"] = line.span.span_id
+        members[_MEMBER + "trace_sampled"] = line.span.is_sampled
+    if line.stack:
+        members["stack_trace"] = line.stack
+    if line.repeated:
+        members["repeated"] = line.repeated
+    return msgspec.json.encode(members).decode()
+
+
+def terminal_line(line: Line, *, coloured: bool) -> str:
+    """Return a line for people: time of day, severity, part of the service, message; a stack below it."""
+    severity = f"{line.severity:<8}"
+    if coloured:
+        severity = f"\x1b[{_COLOURS[line.severity]}m{severity}\x1b[0m"
+    clock = time.strftime("%H:%M:%S", time.localtime(line.time_s))
+    text = f"{clock} {severity} {line.logger.removeprefix(f'{OURS}.'):<{_NAME_WIDTH}} {line.told}"
+    return "\n    ".join(f"{text}\n{line.stack}".rstrip("\n").split("\n"))
+
+
+def _message(record: logging.LogRecord) -> str:
+    is_ours = record.name == OURS or record.name.startswith(f"{OURS}.")
+    if is_ours and isinstance(record.msg, str):
+        try:
+            return without_secrets(record.msg % _arguments(record.args) if record.args else record.msg)
+        except Exception:  # arguments that do not fit, or whose own methods fail: the words alone
+            return without_secrets(record.msg)
+    if isinstance(record.msg, BaseException):
+        return error_text(record.msg)
+    try:  # a library's words may have been put together with values already
+        return without_values(record.getMessage())
+    except Exception:  # likewise
+        return without_values(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
+
+
+def _arguments(given: Any) -> Any:
+    if isinstance(given, Mapping):
+        return {name: _argument(value) for name, value in given.items()}
+    return tuple(_argument(value) for value in given)
+
+
+def _argument(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float | NamesOnly):
+        return value
+    return error_text(value) if isinstance(value, BaseException) else without_values(str(value))
+
+
+def _printable(text: str) -> str:
+    """Return `text` without control characters and what UTF-8 cannot hold, which are shown by their numbers."""
+    shown = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return shown.encode("utf-8", "backslashreplace").decode()

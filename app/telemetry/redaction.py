@@ -1,0 +1,152 @@
+r"""Take out of a text what nobody may read in a log or a span: tokens, keys, passwords, values of records. Pure.
+
+`without_secrets`   what looks like a secret, wherever it stands
+`without_values`    that, and whatever stands in quotes: stores quote the value that they refuse
+
+    Could not convert string 'O''Hara' to INT32   ->   Could not convert string '…' to INT32
+
+A value can hold quotes itself, so everything goes from the first quote to the last one; names in backticks outside
+of them stay. Each pattern looks at a character a bounded number of times, whatever the text: a repetition without
+a bound is not given up again (`++`), or ends before the next place where the pattern could begin.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+
+MAX_MESSAGE_CHARS = 8_000
+MAX_ATTRIBUTE_CHARS = 256
+_MAX_FOREIGN_CHARS = 200_000  # what is longer is no message, and looking through it would take milliseconds
+_MAX_TYPE_CHARS = 128
+_KEY_PEM = re.compile(
+    r"(-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY-----).*?(?:-----END [A-Z0-9 ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL
+)
+# `eyJ` is the base64url of `{"`: a JWT's beginning, a signed or an encoded JSON document's too.
+_TOKENS = re.compile(
+    r"(eyJ)[\w.~+/=-]{16,}+|(ya29\.)[\w.~+/=-]{8,}+|(AIza)[\w-]{30,}+|(GOCSPX-)[\w-]{16,}+|(1//0)[\w-]{24,}+"
+    # An API key (app/access/api_keys.py). Metrics are called `sluice_…` as well, in small letters.
+    r"|(sluice_)(?=[a-z_-]{0,39}[A-Z0-9]|[\w-]{40})[\w-]{16,}+",
+    re.ASCII,
+)
+_SCHEMES = re.compile(
+    r"\b((?:bearer|basic)[\s:]{1,16}+)(?=[\w.~+/-]{0,64}[0-9=]|[\w.~+/=-]{16})[\w.~+/=-]{6,}+", re.ASCII | re.IGNORECASE
+)
+_HEADERS = re.compile(
+    r"((?:authorization|cookie|x-api-key|x-goog-api-key|x-goog-iap-jwt-assertion)"
+    r"(?:['\"]?\s{0,4}[:=]|['\"]\s{0,4},)\s{0,4})(?=\S)[^\r\n]++",
+    re.IGNORECASE,
+)
+_UP_TO_THE_END = r"(?:'[^']*+'|\"[^\"]*+\"|[^\s&,;<>'\")]++)"
+_PARAMETERS = re.compile(
+    r"([?&;](?:key|code|sig|signature|auth|x-goog-[a-z-]{1,32}|x-amz-[a-z-]{1,32})="
+    r"|(?:password|passwd|pwd|secret|token|credentials?|api[_-]?key)=)" + _UP_TO_THE_END,
+    re.IGNORECASE,
+)
+_USER_INFO = re.compile(r"(://)[^\s/]+(?=@)")
+# An apostrophe begins no quotation; b'…' does, which is how Python shows bytes.
+_OPENING_QUOTE = re.compile(r"\"|(?:(?<!\w)|(?<=\b[bBrRuU]))'")
+
+
+class NamesOnly(str):
+    """A text for the log whose quotes are around names, and never around values of records: they stay."""
+
+    __slots__ = ()
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` with `…` for what looks like a secret.
+
+    Private keys (PEM), JWTs, Google's tokens and keys, our API keys, the values of headers that hold such, of
+    parameters that are called so, and users and passwords in URLs.
+    """
+    for pattern in (_KEY_PEM, _TOKENS, _SCHEMES, _HEADERS, _PARAMETERS, _USER_INFO):
+        text = pattern.sub(_masked, text)
+    return text
+
+
+def without_values(text: str) -> str:
+    """Return `text` without secrets, and with `…` for everything from its first quotation to the end of its last.
+
+    Of a text that is too long for anybody to read, only its length is left.
+    """
+    if len(text) > _MAX_FOREIGN_CHARS:
+        return f"({len(text):,} characters)"
+    opening = _OPENING_QUOTE.search(text)
+    if opening is None:
+        return without_secrets(text)
+    begin = opening.end()
+    end = _last_closing_quote(text, begin)  # a quotation that was cut off ends with the text
+    return without_secrets(text[:begin]) + "…" + without_secrets(text[end:])
+
+
+def error_text(error: BaseException) -> str:
+    """Return what an exception says of itself, without secrets and values.
+
+    Python's own exceptions about missing modules, names, attributes and files quote just those.
+    """
+    try:
+        text = str(error)
+    except Exception:  # a class may do what it likes there
+        return "(what it says cannot be had)"
+    return cut(without_secrets(text) if _quotes_names(type(error)) else without_values(text), MAX_MESSAGE_CHARS)
+
+
+def safe_error_type(error: BaseException) -> str:
+    """Return the class of an exception by its full name, for a span or a metric: what it says stays out of it."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return re.sub(r"[^\w.]", "_", name, flags=re.ASCII)[:_MAX_TYPE_CHARS]
+
+
+def safe_attributes(attributes: Mapping[str, object], allowed: Collection[str]) -> dict[str, str | int | float | bool]:
+    """Return the attributes that a span may have.
+
+    Those whose names are `allowed`, and whose values are numbers, booleans or texts; texts without secrets and
+    values, and cut at 256 characters. Whatever else there is, None too, is left out.
+    """
+    safe: dict[str, str | int | float | bool] = {}
+    for name, value in attributes.items():
+        if name not in allowed:
+            continue
+        if isinstance(value, str):
+            safe[name] = cut(without_values(value), MAX_ATTRIBUTE_CHARS)
+        elif isinstance(value, bool | int | float):
+            safe[name] = value
+    return safe
+
+
+def cut(text: str, max_chars: int) -> str:
+    """Return `text`, without its end where it is longer than `max_chars`."""
+    return text if len(text) <= max_chars else text[: max_chars - 1] + "…"
+
+
+def cut_inside(text: str, max_chars: int) -> str:
+    """Return `text`, without a part of its first half where it is longer than `max_chars`: a stack's end says most."""
+    if len(text) <= max_chars:
+        return text
+    told = f"\n… {len(text) - max_chars:,} characters are left out …\n"
+    kept = max(max_chars - len(told), 0)
+    return text[: kept // 4] + told + text[len(text) - (kept - kept // 4) :]
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found[found.lastindex or 0]}…"
+
+
+_QUOTE_NAMES: tuple[type[BaseException], ...] = (ImportError, NameError, AttributeError, OSError)
+
+
+def _quotes_names(kind: type[BaseException]) -> bool:
+    return kind.__module__ == "builtins" and issubclass(kind, _QUOTE_NAMES)
+
+
+def _last_closing_quote(text: str, begin: int) -> int:
+    """Return where the last quotation after `begin` ends: at its closing quote, or at the end of `text`."""
+    double, single = text.rfind('"', begin), text.rfind("'", begin)
+    while single > double and _goes_on(text, single + 1):  # an apostrophe
+        single = text.rfind("'", begin, single)
+    end = max(double, single)
+    return end if end >= begin else len(text)
+
+
+def _goes_on(text: str, position: int) -> bool:
+    return position < len(text) and (text[position].isalnum() or text[position] == "_")

@@ -1,0 +1,25 @@
+"""Which trace something belongs to, as W3C writes it. Pure.
+
+https://www.w3.org/TR/trace-context/#traceparent-header
+"""
+
+import re
+
+import msgspec
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+_SAMPLED = 0x01
+
+
+class Parent(msgspec.Struct, frozen=True):
+    """The span that something follows from, elsewhere, and whether its trace is recorded there."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+
+def parse_traceparent(text: str) -> Parent | None:
+    """Return what a W3C traceparent says; None where it is not one."""
+    found = _TRACEPARENT.fullmatch(text)
+    return Parent(found[1], found[2], bool(int(found[3], 16) & _SAMPLED)) if found else None

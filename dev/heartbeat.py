@@ -1,0 +1,88 @@
+"""`python -m dev heartbeat`: publish a sample record that only measures how long it takes until the feed shows it.
+
+The record is the record type's example, or a file's; the attribute `sluice-heartbeat` keeps it out of what is read. In
+the cloud, Cloud Scheduler publishes the same message.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from threading import Event
+
+import msgspec
+
+from app.ingest.envelope import HEARTBEAT_ATTRIBUTE
+from app.record import RecordTypeError, load_record_type
+from app.schema.example import example_record
+from app.schema.table import records_table
+from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
+from dev.pubsub.message import Draft
+
+ATTRIBUTES = {HEARTBEAT_ATTRIBUTE: "1"}
+_DEFAULT_TYPE = "app.record:Record"
+
+
+class SampleError(Exception):
+    """There is no sample to publish; the message says why, and what to do."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("--topic", default="events", help="topic id or full name (default: %(default)s)")
+    parser.add_argument(
+        "--record",
+        metavar="MODULE:TYPE",
+        default=os.environ.get("SLUICE_RECORD") or _DEFAULT_TYPE,
+        help=f"the record type whose example is published (default: $SLUICE_RECORD, else {_DEFAULT_TYPE})",
+    )
+    parser.add_argument("--data", metavar="FILE", help="publish the record of this file instead; it must be valid")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="publish again and again, until Ctrl-C")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="print the record, and publish nothing")
+    add_pubsub_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Publish once, or again and again; 0 when Pub/Sub took it."""
+    try:
+        if args.every is not None and not args.every > 0:
+            raise SampleError(f"--every {args.every:g}: need more than 0 seconds")  # noqa: TRY301 - one place reports
+        data = sample(args.record, args.data)
+    except (SampleError, RecordTypeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if args.only_print:
+        print(data.decode())
+        return 0
+    topic, forever = topic_path(args.project, args.topic), Event()
+    try:
+        with publisher(args.pubsub_host) as client:
+            while True:
+                publish(client, topic, [Draft(data, ATTRIBUTES, "")])
+                print(f"published a heartbeat to {topic}", flush=True)
+                if args.every is None or forever.wait(args.every):
+                    return 0
+    except CALL_ERRORS as error:
+        return complain(args.pubsub_host, error)
+
+
+def sample(spec: str, file: str | None) -> bytes:
+    """Return the record to publish: the one of `file`, or the example of the record type that `spec` names.
+
+    Raises:
+        SampleError: it is not a valid record, or the type's constraints allow no guess at one.
+        RecordTypeError: the record type cannot be used.
+        OSError: the file cannot be read.
+    """
+    table = records_table(load_record_type(spec))
+    if file is None:
+        example = example_record(table)
+        if example is None:
+            raise SampleError(f"no valid example of {spec} can be guessed: give one with --data FILE")
+        return msgspec.json.encode(example)
+    data = Path(file).read_bytes().strip()
+    try:
+        msgspec.json.decode(data, type=table.record_type)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SampleError(f"{file} is not a valid record of {spec}: {error}") from error
+    return data

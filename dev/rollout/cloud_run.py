@@ -1,0 +1,95 @@
+"""A Cloud Run service's traffic, read and changed with gcloud, whose credentials are used."""
+
+import shutil
+import subprocess
+
+import msgspec
+
+_TIMEOUT_S = 300
+
+
+class RolloutError(Exception):
+    """The rollout cannot go on; the message says why."""
+
+
+class Target(msgspec.Struct, frozen=True, rename="camel"):
+    """One line of a service's traffic: a revision, its percentage, and the tag that gives it a URL of its own."""
+
+    revision_name: str = ""
+    percent: int = 0
+    tag: str = ""
+    url: str = ""
+
+
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
+    traffic: list[Target] = []
+    latest_created_revision_name: str = ""
+
+
+class _Service(msgspec.Struct, frozen=True):
+    status: _Status
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """Who gets what, by revision; what `--save` writes and `--restore` reads."""
+
+    shares: dict[str, int]
+
+
+class CloudRun:
+    """One service."""
+
+    def __init__(self, project: str, region: str, service: str) -> None:
+        """Take its place. Raises RolloutError when there is no gcloud."""
+        self._gcloud = shutil.which("gcloud") or ""
+        if not self._gcloud:
+            raise RolloutError("gcloud is not on PATH: https://cloud.google.com/sdk/docs/install")
+        self.project, self.service = project, service
+        self._place = (f"--project={project}", f"--region={region}", "--quiet")
+
+    def traffic(self) -> Traffic:
+        """Return how the traffic is divided now."""
+        shares: dict[str, int] = {}
+        for target in self._status().traffic:
+            if target.percent:
+                shares[target.revision_name] = shares.get(target.revision_name, 0) + target.percent
+        return Traffic(shares)
+
+    def newest(self) -> str:
+        """Return the revision that was created last."""
+        return self._status().latest_created_revision_name
+
+    def url_of(self, tag: str) -> str:
+        """Return the URL of the revision that carries a tag. Raises RolloutError when none does."""
+        for target in self._status().traffic:
+            if target.tag == tag:
+                return target.url
+        raise RolloutError(f"no revision of {self.service} carries the tag {tag}")
+
+    def give(self, shares: dict[str, int]) -> None:
+        """Divide the traffic; revisions that are not named share the rest as before."""
+        wanted = ",".join(f"{revision}={percent}" for revision, percent in shares.items())
+        self._run("run", "services", "update-traffic", self.service, f"--to-revisions={wanted}", *self._place)
+
+    def untag(self, tag: str) -> None:
+        """Take a tag away, and with it the instances that are kept for its URL."""
+        if any(target.tag == tag for target in self._status().traffic):
+            self._run("run", "services", "update-traffic", self.service, f"--remove-tags={tag}", *self._place)
+
+    def access_token(self) -> str:
+        """Return a token for Google's own APIs."""
+        return self._run("auth", "print-access-token", "--quiet").strip()
+
+    def _status(self) -> _Status:
+        shown = self._run("run", "services", "describe", self.service, "--format=json", *self._place)
+        return msgspec.json.decode(shown, type=_Service).status
+
+    def _run(self, *arguments: str) -> str:
+        command = [self._gcloud, *arguments]
+        try:
+            run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise RolloutError(f"gcloud {' '.join(arguments[:3])} took longer than {_TIMEOUT_S} s") from error
+        if run.returncode != 0:
+            raise RolloutError(f"gcloud {' '.join(arguments[:3])}: {run.stderr.strip()[-600:]}")
+        return run.stdout

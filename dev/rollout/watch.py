@@ -1,0 +1,85 @@
+"""How a revision does: does it say that it is ready, and how many of its answers are errors of its own."""
+
+import urllib.parse
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from dev.rollout.cloud_run import RolloutError
+from dev.smoke.client import Client, SmokeError
+
+MONITORING_URL = "https://monitoring.googleapis.com"
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """How many requests a revision answered, and how many of them with a 5xx."""
+
+    total: int
+    errors: int
+
+    @property
+    def rate(self) -> float:
+        """The part that were errors."""
+        return self.errors / self.total if self.total else 0.0
+
+
+def why_not_ready(client: Client) -> str:
+    """Return why a revision is not ready, by its own URL; "" when it is."""
+    try:
+        answer = client.get("/health/ready", {"strict": "1"}, timeout_s=10)
+        if answer.status == 200 and answer.json().get("status") == "ready":
+            return ""
+    except SmokeError as error:
+        return str(error)
+    return f"/health/ready of the revision answers {answer.status}: {answer.body[:300].decode(errors='replace')}"
+
+
+def answers_between(  # noqa: PLR0913 - where, whose, and when
+    monitoring_url: str,
+    access_token: str,
+    *,
+    project: str,
+    service: str,
+    revision: str,
+    begun: datetime,
+    ended: datetime,
+) -> Answers:
+    """Return what Cloud Run counted of a revision's answers.
+
+    It counts once a minute and shows a count up to three minutes later
+    (https://cloud.google.com/monitoring/api/metrics_gcp_p_z, run.googleapis.com/request_count).
+
+    Raises:
+        RolloutError: Cloud Monitoring does not answer, or not to this caller.
+    """
+    wanted = (
+        'metric.type = "run.googleapis.com/request_count" AND resource.type = "cloud_run_revision" '
+        f'AND resource.labels.service_name = "{service}" AND resource.labels.revision_name = "{revision}"'
+    )
+    parameters = {"filter": wanted, "interval.startTime": _instant(begun), "interval.endTime": _instant(ended)}
+    path = f"/v3/projects/{urllib.parse.quote(project, safe='')}/timeSeries"
+    total = errors = 0
+    try:
+        client = Client(monitoring_url, access_token)
+        while True:
+            answer = client.get(path, parameters)
+            if answer.status != 200:
+                text = answer.body[:300].decode(errors="replace")
+                raise RolloutError(
+                    f"Cloud Monitoring answers {answer.status}: {text}. It takes the role roles/monitoring.viewer"
+                )
+            page: dict[str, Any] = answer.json()
+            for series in page.get("timeSeries", []):
+                count = sum(int(point["value"].get("int64Value", 0)) for point in series["points"])
+                total += count
+                errors += count if series["metric"]["labels"].get("response_code_class") == "5xx" else 0
+            if not page.get("nextPageToken"):
+                return Answers(total, errors)
+            parameters["pageToken"] = page["nextPageToken"]
+    except SmokeError as error:
+        raise RolloutError(f"Cloud Monitoring: {error}") from error
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

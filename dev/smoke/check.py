@@ -1,0 +1,201 @@
+"""The steps: is it ready, what is a record, send one, read it by its id, see it in the feed, count it.
+
+Each step returns a line that says what was found, or raises SmokeError, which ends the run.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from dev.smoke.client import Answer, Client, SmokeError, refusal
+from dev.smoke.record import differences
+
+_LONGEST_WAIT_S = 30
+_PAUSE_S = 0.5
+_SINCE = "-PT5M"  # when the first look is, the record was sent a moment ago
+_AGAIN = (429, 503)
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What was sent: its way, and the parameter by which exactly its row is found."""
+
+    said: str
+    parameter: str
+    value: str
+
+
+class Sender(Protocol):
+    """Sends one record, again and again until `deadline` (time.monotonic) where that is safe."""
+
+    def __call__(self, record: dict[str, Any], deadline: float) -> Sent:
+        """Return once the record was taken. Raises SmokeError when it was not."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step that was taken."""
+
+    name: str
+    passed: bool
+    took_s: float
+    said: str
+
+
+class Check:
+    """One run; what it learns on the way is in its attributes."""
+
+    def __init__(self, client: Client, *, has_token: bool, within_s: float) -> None:
+        self._client, self._has_token, self._within_s = client, has_token, within_s
+        self._began = self._sent_at = time.monotonic()
+        self.id_field: str | None = None
+        self.record: dict[str, Any] = {}
+        self.row: dict[str, Any] = {}
+        self.sent: Sent | None = None
+        self.durable_s: float | None = None
+        self.visible_s: float | None = None
+
+    def run(self, make_record: Callable[[dict[str, Any], str | None], dict[str, Any]], send: Sender) -> list[Step]:
+        """Take the steps in turn, up to one that fails."""
+        taken: list[Step] = []
+        steps: tuple[tuple[str, Callable[[], str]], ...] = (
+            ("ready", self._ready),
+            ("schema", lambda: self._schema(make_record)),
+            ("send", lambda: self._send(send)),
+            ("feed", self._feed),
+            ("by id", self._by_id),
+            ("statistics", self._statistics),
+        )
+        for name, step in steps:
+            begun = time.monotonic()
+            try:
+                passed, said = True, step()
+            except SmokeError as error:
+                passed, said = False, str(error)
+            taken.append(Step(name, passed, round(time.monotonic() - begun, 3), said))
+            if not passed:
+                break
+        return taken
+
+    def _ready(self) -> str:
+        deadline = self._began + self._within_s
+        while (answer := self._client.get("/health/ready", {"strict": "1"})).status == 503:
+            health = answer.json()
+            if health.get("status") != "starting" or time.monotonic() > deadline:
+                raise SmokeError(f"not ready: {_trouble(health)}")
+            time.sleep(_PAUSE_S)
+        health = self._good("GET /health/ready", answer).json()
+        return f"{health['system']} {health['version']}, store {health['store']['kind']}, ACTIVE"
+
+    def _schema(self, make_record: Callable[[dict[str, Any], str | None], dict[str, Any]]) -> str:
+        tables = self._get("/v1/schema").json()["tables"]
+        (table,) = (table for table in tables if table["path"] == "/v1/records")
+        self.id_field = table["id"]
+        self.record = make_record(self._get("/openapi/openapi.json").json(), self.id_field)
+        return f"{len(table['columns'])} columns, version {table['schema_version']}"
+
+    def _send(self, send: Sender) -> str:
+        self._sent_at = time.monotonic()
+        self.sent = send(self.record, self._sent_at + self._within_s)
+        self.durable_s = round(time.monotonic() - self._sent_at, 3)
+        return f"{self.sent.said} in {self.durable_s} s"
+
+    def _feed(self) -> str:
+        """Follow the feed, as a consumer does, by its cursors."""
+        deadline, looks, last = self._sent_at + self._within_s, 0, ""
+        at = {"since": _SINCE}
+        while (left_s := deadline - time.monotonic()) > 0:
+            wait_s = min(int(left_s), _LONGEST_WAIT_S)
+            answer = self._client.get(
+                "/v1/records", at | self._only_it() | {"wait": str(wait_s)}, timeout_s=wait_s + 30.0
+            )
+            looks += 1
+            if answer.status in _AGAIN:
+                last = str(refusal("GET /v1/records", answer, has_token=self._has_token))
+                time.sleep(_PAUSE_S)
+                continue
+            page = self._good("GET /v1/records", answer).json()
+            if page["records"]:
+                return self._seen(page["records"], looks)
+            last = f"the last window ended at {page['window']['until']}"
+            at = {"cursor": page["next_cursor"] or page["resume_cursor"]}
+            time.sleep(0 if page["next_cursor"] else min(page["poll_after"], max(deadline - time.monotonic(), 0)))
+        raise SmokeError(
+            f"the record was taken, and the feed did not show it within {self._within_s:g} s ({looks} looks; {last}). "
+            f"{self._rejection()}"
+        )
+
+    def _seen(self, rows: list[dict[str, Any]], looks: int) -> str:
+        self.visible_s = round(time.monotonic() - self._sent_at, 3)
+        if len(rows) != 1:
+            raise SmokeError(f"the feed shows the one record that was sent {len(rows)} times")
+        self.row = rows[0]
+        if wrong := differences(self.record, self.row):
+            raise SmokeError(f"what the feed shows is not what was sent: {', '.join(wrong)}")
+        if self.visible_s > self._within_s:  # the last look took long
+            raise SmokeError(f"visible {self.visible_s} s after it was sent; allowed are {self._within_s:g} s")
+        return f"visible after {self.visible_s} s (allowed: {self._within_s:g} s), {looks} looks, every field as sent"
+
+    def _by_id(self) -> str:
+        if self.id_field is None:
+            return "this record type has no id: nothing to look up"
+        path = f"/v1/records/{quote(str(self.row[self.id_field]), safe='')}"
+        found = self._get(path, {"heartbeat": "include"}).json()
+        if wrong := differences(self.record, found):
+            raise SmokeError(f"GET {path} is not what was sent: {', '.join(wrong)}")
+        return f"GET {path}: as sent"
+
+    def _statistics(self) -> str:
+        answer = self._get("/v1/records/stats", {"since": _SINCE} | self._only_it()).json()
+        counted = sum(sum(series["values"]["count"]) for series in answer["series"])
+        if counted != 1:
+            raise SmokeError(f"/v1/records/stats counts the one record that was sent {counted} times")
+        return "counted once"
+
+    def _only_it(self) -> dict[str, str]:
+        assert self.sent is not None  # noqa: S101 - the steps are in order
+        return {self.sent.parameter: self.sent.value, "heartbeat": "include"}
+
+    def _rejection(self) -> str:
+        """Return why the service did not store it, where that can be learnt, or else where to look."""
+        assert self.sent is not None  # noqa: S101 - the steps are in order
+        parameters = {"since": _SINCE, self.sent.parameter: self.sent.value, "limit": "1"}
+        answer = self._client.get("/v1/rejects", parameters)
+        rejects = answer.json()["records"] if answer.status == 200 else []
+        if rejects:
+            return f"It was rejected: {rejects[0]['reason']}, {rejects[0]['detail']}"
+        if self.sent.parameter == "message_id":
+            return (
+                "Does the subscription push to this service, with its audience and principal? Its backlog tells; "
+                "and does the caller have filters of its own (docs/access.md)?"
+            )
+        return "Is SLUICE_SETTLE_S below this time, and does the caller have filters of its own (docs/access.md)?"
+
+    def _get(self, path: str, parameters: dict[str, str] | None = None) -> Answer:
+        return self._good(f"GET {path}", self._client.get(path, parameters))
+
+    def _good(self, asked: str, answer: Answer) -> Answer:
+        if answer.status != 200:
+            raise refusal(asked, answer, has_token=self._has_token)
+        return answer
+
+
+def _trouble(health: dict[str, Any]) -> str:
+    """Return what a readiness answer complains of."""
+    said = [] if health.get("status") == "ready" else [f"the instance is {health.get('status')}"]
+    if health.get("status") == "starting":
+        said = ["the instance is starting: it has no keys yet to check tokens with (SLUICE_TOKEN_KEYS_URL)"]
+    for table, sink in health.get("sinks", {}).items():
+        if sink["state"] != "ACTIVE" or sink.get("stuck"):
+            said.append(_fault(f"table {table}", sink))
+    reads = (health.get("store") or {}).get("reads")
+    if reads and reads["state"] != "ACTIVE":
+        said.append(_fault("reads", reads))
+    return "; ".join(said) or "the service says so without a reason"
+
+
+def _fault(what: str, standing: dict[str, Any]) -> str:
+    detail, help_text = standing.get("detail"), standing.get("help")
+    said = f"{what}: {standing['state']}" + (f", {detail}" if detail else "")
+    return said + (f" (see {help_text})" if help_text else "")

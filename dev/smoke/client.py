@@ -1,0 +1,153 @@
+"""Ask a service over HTTP, and say in plain words what is wrong when it does not answer as it should.
+
+Nothing but the standard library: the check must work before anything is installed around it.
+"""
+
+import http.client
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+
+_LONGEST_TEXT = 300
+_MEANINGS = {
+    401: "the service does not know this caller. The token's audience must be the service's SLUICE_API_AUDIENCE, it "
+    "must carry a verified e-mail (--include-email) and be younger than an hour (docs/access.md)",
+    403: "the service knows the caller and does not let it do this: it needs the scopes `read` and `write` "
+    "(docs/access.md)",
+    404: "nothing is there: is the URL the service's own, without a path?",
+    429: "the service takes no more at the moment; Retry-After says when",
+    503: "the service, or its store, cannot serve now: /health/ready says which",
+}
+_PLATFORM = (
+    "Cloud Run itself refused, before the service saw the request: the platform's own check is on, and this caller is "
+    "no invoker (SLUICE_PLATFORM_IAM in docs/settings.md)"
+)
+
+
+class SmokeError(Exception):
+    """A step failed; the message says what was found and what to look at."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back: any status, and the body as JSON where it is JSON."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    took_s: float
+
+    def json(self) -> Any:
+        """Return the body. Raises SmokeError when it is no JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            text = f"a body that is no JSON ({error}): {_shortened(self.body)}"
+            raise SmokeError(f"{self.status} with {text}; is this the service's own URL?") from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Follow nothing: the token would go along."""
+
+
+class Client:
+    """One service and who calls it."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        """Take the service's base URL. Raises SmokeError when it is none, or would carry the token in the open."""
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise SmokeError(f"--url {url!r}: expected a base URL such as https://sluice-abc123-ew.a.run.app")
+        if token and parts.scheme == "http" and not _is_local(parts.hostname):
+            raise SmokeError(f"--url {url!r}: a token is not sent over http, which anybody between can read; use https")
+        self.url = url.rstrip("/")
+        self._token = token
+        self._open = urllib.request.build_opener(_NoRedirect).open
+
+    def get(self, path: str, parameters: dict[str, str] | None = None, *, timeout_s: float = 30.0) -> Answer:
+        """Return the answer to a GET, whatever its status. Raises SmokeError when there is none."""
+        query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
+        return self._ask(urllib.request.Request(f"{self.url}{path}{query}"), timeout_s)  # noqa: S310 - checked above
+
+    def post(self, path: str, record: Any, headers: dict[str, str], *, timeout_s: float = 35.0) -> Answer:
+        """Return the answer to a POST of JSON, likewise; the service itself gives up after 30 s."""
+        request = urllib.request.Request(  # noqa: S310 - checked above
+            f"{self.url}{path}",
+            data=msgspec.json.encode(record),
+            headers={"Content-Type": "application/json"} | headers,
+        )
+        return self._ask(request, timeout_s)
+
+    def _ask(self, request: urllib.request.Request, timeout_s: float) -> Answer:
+        request.add_header("Accept", "application/json")
+        request.add_header("User-Agent", "sluice-smoke")
+        if self._token:
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
+        begun = time.monotonic()
+        try:
+            with self._open(request, timeout=timeout_s) as response:
+                return _answer(response, begun)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error, begun)
+        except (OSError, http.client.HTTPException) as error:
+            raise SmokeError(_unreachable(self.url, error, timeout_s)) from error
+
+
+def refusal(asked: str, answer: Answer, *, has_token: bool) -> SmokeError:
+    """Return what an unexpected answer to `asked` means."""
+    said = f"{asked} was answered {answer.status}"
+    if 300 <= answer.status < 400:
+        return SmokeError(f"{said}: sent on to {answer.headers.get('location', 'nowhere')}; use that service's URL")
+    if answer.headers.get("content-type", "").startswith("application/problem+json"):
+        problem = answer.json()
+        said += f" {problem.get('code', '')}: {problem.get('detail', problem.get('title', ''))}"
+        said += "".join(f"; {each.get('name')}: {each.get('message')}" for each in problem.get("errors", []))
+        meaning = _MEANINGS.get(answer.status, "")
+    elif answer.status in {401, 403} and "html" in answer.headers.get("content-type", ""):
+        meaning = _PLATFORM
+    else:
+        said += f": {_shortened(answer.body)}" if answer.body else ""
+        meaning = _MEANINGS.get(answer.status, "")
+    if answer.status == 401 and not has_token:
+        meaning = "the service wants to know who calls: give --token-command, --token or --api-key (docs/access.md)"
+    return SmokeError(f"{said}. {meaning[:1].upper()}{meaning[1:]}." if meaning else said)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _answer(response: Any, begun: float) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status, headers, response.read(), time.monotonic() - begun)
+
+
+def _unreachable(url: str, error: Exception, timeout_s: float) -> str:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    match cause:
+        case socket.gaierror():
+            return f"the name in {url} is unknown (DNS): is it the service's URL, and is this machine online?"
+        case ConnectionRefusedError():
+            return f"nobody listens at {url}: is the service running? On a laptop, `make up` starts it"
+        case ssl.SSLError():
+            return f"no secure connection to {url}: {cause}"
+        case TimeoutError():
+            return f"{url} did not answer within {timeout_s:.0f} s"
+        case _:
+            return f"{url} did not answer: {cause or type(error).__name__}"
+
+
+def _shortened(body: bytes) -> str:
+    text = " ".join(body.decode(errors="replace").split())
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -1,0 +1,112 @@
+"""`python -m dev smoke`: send one record through a running service and read it back, as a consumer would."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dev.smoke.check import Check, Step
+from dev.smoke.client import Client, SmokeError
+from dev.smoke.record import PLACEHOLDER, PREFIX, marker, record_of_example, record_of_file
+from dev.smoke.senders import google_publisher, posting, publishing
+from dev.smoke.token import add_token_arguments, token_of
+
+_SLO_S = 60.0  # a record is visible within a minute of its publication
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--json` prints."""
+
+    passed: bool
+    url: str
+    way: str
+    record: dict[str, Any]
+    delivery_key: str | None
+    durable_s: float | None
+    visible_s: float | None
+    within_s: float
+    steps: list[Step]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the service's base URL (default: %(default)s)")
+    parser.add_argument(
+        "--topic",
+        metavar="projects/P/topics/T",
+        help="publish to this topic, marked as a heartbeat, instead of a POST (with your application default "
+        "credentials, or PUBSUB_EMULATOR_HOST)",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE", help=f"a record to send; {PLACEHOLDER} in it becomes a new id each time"
+    )
+    parser.add_argument(
+        "--within",
+        type=float,
+        default=_SLO_S,
+        metavar="S",
+        help="how long after it was sent the record may become visible in the feed (default: %(default)g)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_token_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, print the report, and return the exit status: 0 when every step passed, 1 when one failed, 2 unasked."""
+    mark = marker()
+    try:
+        if not 0 < args.within <= 3600:
+            raise SmokeError(f"--within {args.within:g}: expected seconds, up to 3600")  # noqa: TRY301 - one place reports
+        own = None if args.data is None else record_of_file(args.data.read_bytes(), mark)
+        token = token_of(args)
+        client = Client(args.url, token)
+        host = os.environ.get("PUBSUB_EMULATOR_HOST") or "google"
+        send = (
+            publishing(google_publisher(args.topic, host))
+            if args.topic
+            else posting(client, mark, has_token=bool(token))
+        )
+    except (SmokeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    check = Check(client, has_token=bool(token), within_s=args.within)
+    steps = check.run(lambda document, field: record_of_example(document, field, mark) if own is None else own, send)
+    report = Report(
+        passed=all(step.passed for step in steps),
+        url=client.url,
+        way=f"published to {args.topic}" if args.topic else "posted",
+        record=check.record,
+        delivery_key=check.row.get("delivery_key"),
+        durable_s=check.durable_s,
+        visible_s=check.visible_s,
+        within_s=args.within,
+        steps=steps,
+    )
+    shown = (
+        msgspec.json.format(msgspec.json.encode(report), indent=2).decode() if args.json else describe(report, check)
+    )
+    print(shown.replace(token, "[token]") if token else shown)
+    return 0 if report.passed else 1
+
+
+def describe(report: Report, check: Check) -> str:
+    """Return the report for people."""
+    lines = [f"smoke test of {report.url}, one record {report.way}"]
+    lines += [f"  {'ok' if s.passed else 'FAILED':<6}  {s.name:<10}  {s.took_s:6.2f} s  {s.said}" for s in report.steps]
+    if report.delivery_key is not None:
+        lines.append(f"The record stays, with delivery key {report.delivery_key}. {_apart(report, check.id_field)}")
+    lines.append("passed" if report.passed else "FAILED")
+    return "\n".join(lines)
+
+
+def _apart(report: Report, id_field: str | None) -> str:
+    """Return how to tell the record from real ones."""
+    if report.way != "posted":
+        return "It is a heartbeat: reads leave it out unless they ask for heartbeat=include."
+    value = str(report.record.get(id_field)) if id_field else ""
+    if value.startswith(PREFIX):
+        return f"Leave such records out by their {id_field}, which begins with {PREFIX}."
+    return "Leave it out by that key."

@@ -1,0 +1,113 @@
+"""The record that is sent: the service's own example, with an id that no other record has.
+
+Which fields there are comes from the service's OpenAPI document, so that any record type works; the id begins with
+`smoke-`, so that such records can be told from real ones.
+"""
+
+import re
+import secrets
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from dev.smoke.client import SmokeError
+
+PREFIX = "smoke-"
+PLACEHOLDER = "{smoke}"
+"""What stands for the id in a file of one's own."""
+_OPERATION = ("paths", "/v1/records", "post", "requestBody", "content", "application/json", "examples", "one", "value")
+_OWN_FILE = (
+    f"give a record of your own with --data FILE, in which {PLACEHOLDER} stands for the part that is new each time"
+)
+
+
+def marker(now: datetime | None = None) -> str:
+    """Return an id that is nobody else's, and says when it was made."""
+    return f"{PREFIX}{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def record_of_file(content: bytes, mark: str) -> dict[str, Any]:
+    """Return the record of a file. Raises SmokeError when it is no JSON object."""
+    try:
+        return msgspec.json.decode(content.replace(PLACEHOLDER.encode(), mark.encode()), type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise SmokeError(f"--data: expected one record, a JSON object: {error}") from error
+
+
+def record_of_example(document: dict[str, Any], id_field: str | None, mark: str) -> dict[str, Any]:
+    """Return the OpenAPI document's example of a record, with a new id.
+
+    Raises:
+        SmokeError: there is no example, or no id can be made up for this type.
+    """
+    example: Any = document
+    for name in _OPERATION:
+        example = example.get(name) if isinstance(example, dict) else None
+    if not isinstance(example, dict):
+        raise SmokeError(f"the service shows no example of a record: {_OWN_FILE}")
+    if id_field is None:
+        return example
+    schema = _id_schema(document, id_field)
+    return example | {id_field: _new_id(schema, mark, id_field)}
+
+
+def _id_schema(document: dict[str, Any], id_field: str) -> dict[str, Any]:
+    schemas = document["components"]["schemas"]
+    schema = document["paths"]["/v1/records"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    while "properties" not in schema:
+        if "$ref" in schema:
+            schema = schemas[schema["$ref"].rpartition("/")[2]]
+        elif "anyOf" in schema:
+            schema = schema["anyOf"][0]
+        else:
+            raise SmokeError(f"the service does not say what a record's {id_field} is: {_OWN_FILE}")
+    found: dict[str, Any] = schema["properties"][id_field]
+    return found
+
+
+def _new_id(schema: dict[str, Any], mark: str, id_field: str) -> str:
+    """Return an id that the schema allows; one that could be a real record's is not made up."""
+    if schema.get("format") == "uuid":
+        return str(uuid.uuid4())
+    is_text = schema.get("type") == "string" and "enum" not in schema and "format" not in schema
+    longest, pattern = schema.get("maxLength", len(mark)), schema.get("pattern", "")
+    for candidate in (mark, f"{PREFIX}{mark[-8:]}"):
+        if is_text and schema.get("minLength", 0) <= len(candidate) <= longest and re.search(pattern, candidate):
+            return candidate
+    raise SmokeError(f"no new {id_field} can be made up for this record type: {_OWN_FILE}")
+
+
+def differences(sent: Any, found: Any, path: str = "") -> list[str]:
+    """Return the paths at which what was read is not what was sent; members that were not sent do not count."""
+    match sent, found:
+        case dict(), dict():
+            return [
+                wrong
+                for name, value in sent.items()
+                for wrong in differences(value, found.get(name), f"{path}.{name}" if path else name)
+            ]
+        case list(), list() if len(sent) == len(found):
+            return [
+                wrong
+                for index, (one, other) in enumerate(zip(sent, found, strict=True))
+                for wrong in differences(one, other, f"{path}[{index}]")
+            ]
+        case _:
+            return [] if sent == found or _is_same_text(sent, found) else [path]
+
+
+def _is_same_text(sent: Any, found: Any) -> bool:
+    """Whether two texts are one instant, or one number, written in two ways."""
+    if not (isinstance(sent, str) and isinstance(found, str)):
+        return False
+    try:
+        return datetime.fromisoformat(sent) == datetime.fromisoformat(found)
+    except (ValueError, TypeError):
+        pass
+    try:
+        return Decimal(sent) == Decimal(found)
+    except InvalidOperation:
+        return False

@@ -1,0 +1,202 @@
+# The service. Its image, its revisions and their traffic belong to the deploy workflow; everything else is said here.
+
+locals {
+  # What other resources depend on. var.settings adds to these and cannot change them.
+  managed_settings = {
+    SLUICE_HOST                = "0.0.0.0"
+    SLUICE_ROLES               = "ingest,query"
+    SLUICE_RECORD              = var.record_type
+    SLUICE_BACKEND             = "bigquery"
+    SLUICE_BIGQUERY_PROJECT    = var.project_id
+    SLUICE_BIGQUERY_DATASET    = google_bigquery_dataset.main.dataset_id
+    SLUICE_BIGQUERY_LOCATION   = var.location
+    SLUICE_PLATFORM_IAM        = var.platform_iam
+    SLUICE_PUSH_AUDIENCE       = local.push_audience
+    SLUICE_PUSH_PRINCIPALS     = google_service_account.push.email
+    SLUICE_API_AUDIENCE        = local.api_audience
+    SLUICE_API_PRINCIPALS      = join(",", concat(sort(var.api_principals), var.smoke_test ? [google_service_account.deploy.email] : []))
+    SLUICE_GRANTS_FILE         = var.grants ? "${local.grants_folder}/grants.json" : ""
+    SLUICE_CACHE_URL           = local.cache_url
+    SLUICE_SYSTEM              = var.system
+    SLUICE_TRACES              = "cloud"
+    SLUICE_TRACE_RATIO         = tostring(var.trace_ratio)
+    SLUICE_METRICS             = "cloud"
+    SLUICE_ACK_DEADLINE_S      = tostring(local.clocks.ack_deadline_s)
+    SLUICE_RETRY_BACKOFF_MAX_S = tostring(local.clocks.retry_backoff_max_s)
+    SLUICE_DEDUPE_LOOKBACK_S   = tostring(local.clocks.dedupe_lookback_s)
+    SLUICE_TAIL_MAX_S          = tostring(local.clocks.tail_max_s)
+    SLUICE_SHUTDOWN_GRACE_S    = tostring(local.clocks.shutdown_grace_s)
+    SLUICE_RETENTION_DAYS      = tostring(local.clocks.retention_days)
+  }
+
+  env = merge(var.settings, local.managed_settings)
+}
+
+resource "google_service_account" "service" {
+  account_id   = "${var.system}-service"
+  display_name = "The service ${var.system}: appends records and answers queries"
+}
+
+resource "google_cloud_run_v2_service" "main" {
+  name     = var.system
+  location = var.region
+  labels   = local.labels
+
+  deletion_protection = var.deletion_protection
+  ingress = {
+    all                               = "INGRESS_TRAFFIC_ALL"
+    internal                          = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    internal-and-cloud-load-balancing = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+  }[var.ingress]
+
+  # The gate. Cloud Run's own check replaces a token's signature before the container sees it, so there is one gate or
+  # the other: "off" leaves it to the service, which verifies every token; "trust" leaves it on.
+  invoker_iam_disabled = var.platform_iam == "off"
+
+  # With its check on, Cloud Run takes tokens for its own URL and for these.
+  custom_audiences = var.platform_iam == "trust" ? [local.push_audience, local.api_audience] : []
+
+  # Readiness probes were a preview when this was written. Cloud Run says afterwards what it made of it.
+  launch_stage = "BETA"
+
+  template {
+    service_account                  = google_service_account.service.email
+    timeout                          = "${local.clocks.request_timeout_s}s"
+    max_instance_request_concurrency = var.concurrency
+    execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
+
+    scaling {
+      min_instance_count = var.instances.min
+      max_instance_count = var.instances.max
+    }
+
+    containers {
+      image = var.first_image
+
+      ports {
+        container_port = 8080
+      }
+
+      resources {
+        limits            = { cpu = var.cpu, memory = var.memory }
+        cpu_idle          = false # billed by the instance: appends, metrics and keys go on between requests
+        startup_cpu_boost = true
+      }
+
+      dynamic "env" {
+        for_each = local.env
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+
+      startup_probe {
+        period_seconds    = 1
+        timeout_seconds   = 1
+        failure_threshold = 60
+        http_get {
+          path = "/health/ready"
+        }
+      }
+
+      readiness_probe {
+        period_seconds    = 5
+        timeout_seconds   = 2
+        failure_threshold = 3
+        success_threshold = 1
+        http_get {
+          path = "/health/ready"
+        }
+      }
+
+      liveness_probe {
+        period_seconds    = 15
+        timeout_seconds   = 5
+        failure_threshold = 4
+        http_get {
+          path = "/health/live"
+        }
+      }
+
+      dynamic "volume_mounts" {
+        for_each = var.grants ? [1] : []
+        content {
+          name       = "grants"
+          mount_path = local.grants_folder
+        }
+      }
+    }
+
+    dynamic "volumes" {
+      for_each = var.grants ? [1] : []
+      content {
+        name = "grants"
+        secret {
+          secret       = google_secret_manager_secret.grants.secret_id
+          default_mode = 292 # 0444: read by everybody in the container, written by nobody
+          items {
+            version = "latest" # read anew by the service: a change of grants is no deployment
+            path    = "grants.json"
+          }
+        }
+      }
+    }
+
+    dynamic "vpc_access" {
+      for_each = google_compute_subnetwork.cache
+      content {
+        egress = "PRIVATE_RANGES_ONLY" # to the cache; Google's APIs are reached as ever
+        network_interfaces {
+          network    = google_compute_network.cache[0].id
+          subnetwork = vpc_access.value.id
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [
+      # The deploy workflow's. Without these lines an apply would bring the placeholder back.
+      template[0].containers[0].image,
+      template[0].revision,
+      template[0].labels,
+      traffic,
+      client,
+      client_version,
+      # Cloud Run lowers it when nothing in preview is used any more.
+      launch_stage,
+    ]
+  }
+
+  depends_on = [
+    google_project_service.used,
+    # A revision starts only if it can do these.
+    google_bigquery_table_iam_member.service,
+    google_project_iam_member.service_bigquery,
+    google_secret_manager_secret_iam_member.grants,
+  ]
+}
+
+# With "trust": who passes Cloud Run's own check. With "off" nobody needs to.
+resource "google_cloud_run_v2_service_iam_member" "invoker" {
+  for_each = var.platform_iam == "trust" ? merge(
+    { push = google_service_account.push.member },
+    var.smoke_test ? { deploy = google_service_account.deploy.member } : {},
+    { for member in var.invokers : member => member },
+  ) : {}
+
+  name     = google_cloud_run_v2_service.main.name
+  location = google_cloud_run_v2_service.main.location
+  role     = "roles/run.invoker"
+  member   = each.value
+}
+
+# Metrics and traces are written to the project.
+resource "google_project_iam_member" "service_telemetry" {
+  for_each = toset(["roles/monitoring.metricWriter", "roles/cloudtrace.agent"])
+
+  project = var.project_id
+  role    = each.key
+  member  = google_service_account.service.member
+}

@@ -1,0 +1,37 @@
+# Who the deploy workflow is on Google Cloud. It has no key: GitHub's token for a run of .github/workflows/deploy.yml, on
+# this environment's branch, is exchanged for it (bootstrap/github.tf says which tokens are).
+
+resource "google_service_account" "deploy" {
+  account_id   = "${var.system}-deploy"
+  display_name = "Deploys ${var.system} from GitHub"
+}
+
+resource "google_service_account_iam_member" "deploy_from_github" {
+  service_account_id = google_service_account.deploy.name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "principalSet://iam.googleapis.com/projects/${var.project_number}/locations/global/workloadIdentityPools/github/attribute.purpose/deploy"
+}
+
+# The smoke test shows the service an ID token of this account, which it makes for itself.
+resource "google_service_account_iam_member" "deploy_id_token" {
+  count = var.smoke_test ? 1 : 0
+
+  service_account_id = google_service_account.deploy.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = google_service_account.deploy.member
+}
+
+# New revisions of this service, and of no other.
+resource "google_cloud_run_v2_service_iam_member" "deploy" {
+  name     = google_cloud_run_v2_service.main.name
+  location = google_cloud_run_v2_service.main.location
+  role     = "roles/run.developer"
+  member   = google_service_account.deploy.member
+}
+
+# Whoever deploys a revision must be allowed to let it run as the account it runs as.
+resource "google_service_account_iam_member" "deploy_as_service" {
+  service_account_id = google_service_account.service.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.deploy.member
+}

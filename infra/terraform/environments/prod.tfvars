@@ -1,0 +1,17 @@
+# prod: what is merged into main, and approved.
+project_id     = "my-company-sluice-prod"
+project_number = "100000000003"
+region         = "europe-west1"
+location       = "EU"
+environment    = "prod"
+
+on_call        = { emails = ["data-on-call@example.com"] }
+operations_url = "https://github.com/my-company/sluice/blob/main/docs/operations.md"
+
+# Two, so that one that is replaced is not missed.
+instances = { min = 2, max = 20 }
+
+# Uncomment and fill in:
+# budget = { billing_account = "000000-000000-000000", monthly = 200 }
+# cache  = true    # also in prod.bootstrap.tfvars
+# grants = true    # once the secret has a version (README.md, "API keys")

@@ -1,0 +1,12 @@
+# staging: what goes to production next, in production's shape.
+project_id     = "my-company-sluice-staging"
+project_number = "100000000002"
+region         = "europe-west1"
+location       = "EU"
+environment    = "staging"
+
+on_call        = { emails = ["data-team@example.com"] }
+operations_url = "https://github.com/my-company/sluice/blob/staging/docs/operations.md"
+
+retention_days = 60
+instances      = { min = 1, max = 4 }

@@ -1,0 +1,76 @@
+# For people, and for the deploy workflow: `terraform output` prints them, and so does each apply.
+
+output "service_url" {
+  description = "Where the API is."
+  value       = google_cloud_run_v2_service.main.uri
+}
+
+output "service_name" {
+  description = "The Cloud Run service that the workflow deploys to (GitHub variable SERVICE)."
+  value       = google_cloud_run_v2_service.main.name
+}
+
+output "region" {
+  description = "Where it is (GitHub variable REGION)."
+  value       = var.region
+}
+
+output "image_repository" {
+  description = "Where the workflow pushes images (GitHub variable IMAGE_REPOSITORY)."
+  value       = "${google_artifact_registry_repository.images.location}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"
+}
+
+output "deploy_identity" {
+  description = "Who the deploy workflow is on Google Cloud (GitHub variable DEPLOY_IDENTITY)."
+  value       = google_service_account.deploy.email
+}
+
+output "service_identity" {
+  description = "Who the service is on Google Cloud."
+  value       = google_service_account.service.email
+}
+
+output "push_identity" {
+  description = "Who pushes. Nobody else may."
+  value       = google_service_account.push.email
+}
+
+output "api_audience" {
+  description = "The audience of ID tokens for the API (GitHub variable API_AUDIENCE)."
+  value       = local.api_audience
+}
+
+output "push_audience" {
+  description = "The audience of the tokens that pushes carry."
+  value       = local.push_audience
+}
+
+output "topic" {
+  description = "Where producers publish."
+  value       = google_pubsub_topic.records.id
+}
+
+output "push_subscription" {
+  description = "What pushes to the service."
+  value       = google_pubsub_subscription.push.id
+}
+
+output "pushes" {
+  description = "Whether Pub/Sub pushes to the service."
+  value       = local.push_enabled ? "on" : "off: no image of ours runs yet. Deploy one, then apply again; until then messages wait in the subscription."
+}
+
+output "dead_letter_subscription" {
+  description = "What python -m dev redrive reads."
+  value       = google_pubsub_subscription.dead_letters.id
+}
+
+output "dataset" {
+  description = "Where the tables are, as PROJECT.DATASET."
+  value       = "${var.project_id}.${google_bigquery_dataset.main.dataset_id}"
+}
+
+output "grants_secret" {
+  description = "The secret that takes the grants."
+  value       = google_secret_manager_secret.grants.secret_id
+}

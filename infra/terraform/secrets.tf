@@ -1,0 +1,25 @@
+# The grants: who may use the API, API keys among them. Terraform makes the container only: what is in it is added with
+# gcloud (README.md, "API keys") and is never in a plan or in the state. It holds hashes of keys, not keys.
+
+locals {
+  grants_folder = "/etc/sluice"
+}
+
+resource "google_secret_manager_secret" "grants" {
+  secret_id = "${var.system}-grants"
+  labels    = local.labels
+
+  deletion_protection = var.deletion_protection
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.used]
+}
+
+resource "google_secret_manager_secret_iam_member" "grants" {
+  secret_id = google_secret_manager_secret.grants.id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.service.member
+}

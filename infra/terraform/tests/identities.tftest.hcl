@@ -1,0 +1,118 @@
+# Three accounts, each with what it needs. What follows lists every role: one more, or a wider one, fails a test.
+
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+run "identities_are_separate" {
+  command = plan
+
+  assert {
+    condition     = length(toset([google_service_account.service.account_id, google_service_account.push.account_id, google_service_account.deploy.account_id])) == 3
+    error_message = "Who serves, who pushes and who deploys are three accounts."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.template[0].service_account == google_service_account.service.email
+    error_message = "The service runs as its own account, not as the project's default one."
+  }
+
+  assert {
+    condition     = !contains(split(",", local.env["SLUICE_API_PRINCIPALS"]), google_service_account.push.email) && !contains(split(",", local.env["SLUICE_PUSH_PRINCIPALS"]), google_service_account.deploy.email)
+    error_message = "Who pushes may only push, and nobody else may."
+  }
+}
+
+run "the_service_may_do_what_it_does" {
+  command = plan
+
+  assert {
+    condition = toset([for grant in concat(values(google_project_iam_member.service_bigquery), values(google_project_iam_member.service_telemetry)) : "${grant.member} ${grant.role}"]) == toset([
+      "${google_service_account.service.member} roles/bigquery.jobUser",
+      "${google_service_account.service.member} roles/bigquery.readSessionUser",
+      "${google_service_account.service.member} roles/cloudtrace.agent",
+      "${google_service_account.service.member} roles/monitoring.metricWriter",
+    ])
+    error_message = "On the project: queries, exports, traces and metrics."
+  }
+
+  assert {
+    condition = toset([for grant in google_bigquery_table_iam_member.service : "${grant.table_id} ${grant.role} ${grant.member}"]) == toset([
+      "records roles/bigquery.dataEditor ${google_service_account.service.member}",
+      "records_rejected roles/bigquery.dataEditor ${google_service_account.service.member}",
+    ])
+    error_message = "Data of its two tables."
+  }
+
+  assert {
+    condition     = google_secret_manager_secret_iam_member.grants.role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.grants.member == google_service_account.service.member && google_secret_manager_secret_iam_member.grants.secret_id == google_secret_manager_secret.grants.id
+    error_message = "It reads its own secret."
+  }
+}
+
+run "the_deploy_workflow_may_deploy" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service_iam_member.deploy.role == "roles/run.developer" && google_cloud_run_v2_service_iam_member.deploy.member == google_service_account.deploy.member && google_cloud_run_v2_service_iam_member.deploy.name == google_cloud_run_v2_service.main.name
+    error_message = "It makes revisions of this service, and cannot change who may call it."
+  }
+
+  assert {
+    condition     = google_artifact_registry_repository_iam_member.deploy.role == "roles/artifactregistry.writer" && google_artifact_registry_repository_iam_member.deploy.member == google_service_account.deploy.member && google_artifact_registry_repository_iam_member.deploy.repository == google_artifact_registry_repository.images.name
+    error_message = "It puts images into this repository, and deletes none."
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.deploy_as_service.role == "roles/iam.serviceAccountUser" && google_service_account_iam_member.deploy_as_service.service_account_id == google_service_account.service.name && google_service_account_iam_member.deploy_as_service.member == google_service_account.deploy.member
+    error_message = "It lets revisions run as the service's account, and as no other."
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.deploy_from_github.role == "roles/iam.workloadIdentityUser" && google_service_account_iam_member.deploy_from_github.member == "principalSet://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/github/attribute.purpose/deploy" && google_service_account_iam_member.deploy_from_github.service_account_id == google_service_account.deploy.name
+    error_message = "Only runs that are for deploying become this account: a pull request's do not."
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.deploy_id_token[0].service_account_id == google_service_account.deploy.name && google_service_account_iam_member.deploy_id_token[0].role == "roles/iam.serviceAccountOpenIdTokenCreator" && google_service_account_iam_member.deploy_id_token[0].member == google_service_account.deploy.member
+    error_message = "It makes ID tokens of itself."
+  }
+}
+
+run "others_may_do_what_they_were_named_for" {
+  command = plan
+
+  variables {
+    publishers      = ["serviceAccount:shop@other.iam.gserviceaccount.com"]
+    dataset_readers = ["group:analysts@example.com"]
+  }
+
+  assert {
+    condition     = [for grant in google_pubsub_topic_iam_member.publisher : "${grant.role} ${grant.member}"] == ["roles/pubsub.publisher serviceAccount:shop@other.iam.gserviceaccount.com"]
+    error_message = "Publishers publish."
+  }
+
+  assert {
+    condition     = [for grant in google_bigquery_dataset_iam_member.reader : "${grant.role} ${grant.member}"] == ["roles/bigquery.dataViewer group:analysts@example.com"]
+    error_message = "Readers read."
+  }
+}
+
+run "the_public_is_no_publisher" {
+  command         = plan
+  expect_failures = [var.publishers]
+
+  variables {
+    publishers = ["allUsers"]
+  }
+}
+
+run "the_public_is_no_reader" {
+  command         = plan
+  expect_failures = [var.dataset_readers]
+
+  variables {
+    dataset_readers = ["allAuthenticatedUsers"]
+  }
+}

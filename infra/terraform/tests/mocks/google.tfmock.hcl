@@ -1,0 +1,73 @@
+# Values that Google would fill in, so that assertions can tell one account from another.
+
+override_resource {
+  target = google_service_account.service
+  values = {
+    name   = "projects/my-project/serviceAccounts/service@my-project.iam.gserviceaccount.com"
+    email  = "service@my-project.iam.gserviceaccount.com"
+    member = "serviceAccount:service@my-project.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.push
+  values = {
+    name   = "projects/my-project/serviceAccounts/push@my-project.iam.gserviceaccount.com"
+    email  = "push@my-project.iam.gserviceaccount.com"
+    member = "serviceAccount:push@my-project.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.deploy
+  values = {
+    name   = "projects/my-project/serviceAccounts/deploy@my-project.iam.gserviceaccount.com"
+    email  = "deploy@my-project.iam.gserviceaccount.com"
+    member = "serviceAccount:deploy@my-project.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_cloud_run_v2_service.main
+  values = { uri = "https://sluice.example.run.app" }
+}
+
+mock_resource "google_monitoring_notification_channel" {
+  defaults = { name = "projects/my-project/notificationChannels/1" }
+}
+
+mock_resource "google_pubsub_topic" {
+  defaults = { id = "projects/my-project/topics/some" }
+}
+
+override_resource {
+  target = google_artifact_registry_repository.images
+  values = { name = "sluice-images" }
+}
+
+override_resource {
+  target = google_secret_manager_secret.grants
+  values = { id = "projects/my-project/secrets/sluice-grants" }
+}
+
+override_resource {
+  target = google_pubsub_topic.dead_letters
+  values = { id = "projects/my-project/topics/sluice-dead-letters" }
+}
+
+override_resource {
+  target = google_pubsub_subscription.push
+  values = { id = "projects/my-project/subscriptions/sluice-push" }
+}
+
+override_resource {
+  target = google_memorystore_instance.cache
+  values = {
+    endpoints = [{
+      connections = [
+        { psc_auto_connection = [{ connection_type = "CONNECTION_TYPE_READER", ip_address = "10.8.0.9", port = 6379, forwarding_rule = "", network = "", project_id = "", psc_connection_id = "", service_attachment = "" }] },
+        { psc_auto_connection = [{ connection_type = "CONNECTION_TYPE_PRIMARY", ip_address = "10.8.0.3", port = 6379, forwarding_rule = "", network = "", project_id = "", psc_connection_id = "", service_attachment = "" }] },
+      ]
+    }]
+  }
+}

@@ -1,0 +1,100 @@
+# What can be switched on.
+
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+run "the_heartbeat_is_marked_as_one" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].attributes == tomap({ sluice-heartbeat = "1" }) && google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].topic_name == google_pubsub_topic.records.id
+    error_message = "A heartbeat without the mark would be among the records."
+  }
+
+  assert {
+    condition     = jsondecode(base64decode(google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].data)).id == "heartbeat"
+    error_message = "It is a record."
+  }
+}
+
+run "without_a_heartbeat_nothing_is_scheduled" {
+  command = plan
+
+  variables {
+    heartbeat = null
+  }
+
+  assert {
+    condition     = length(google_cloud_scheduler_job.heartbeat) == 0
+    error_message = "null is none."
+  }
+}
+
+run "the_cache_is_reached_through_a_network_of_its_own" {
+  command = plan
+
+  variables {
+    cache = true
+  }
+
+  assert {
+    condition     = local.env["SLUICE_CACHE_URL"] == "valkey://10.8.0.3:6379/0"
+    error_message = "The service is told where the cache takes writes."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.template[0].vpc_access[0].egress == "PRIVATE_RANGES_ONLY"
+    error_message = "Only what goes to the cache goes through the network."
+  }
+
+  assert {
+    condition     = google_network_connectivity_service_connection_policy.cache[0].service_class == "gcp-memorystore" && google_memorystore_instance.cache[0].shard_count == 1
+    error_message = "Memorystore may put its endpoint there."
+  }
+}
+
+run "without_a_cache_there_is_no_network" {
+  command = plan
+
+  assert {
+    condition     = local.env["SLUICE_CACHE_URL"] == "" && length(google_compute_network.cache) == 0 && length(google_cloud_run_v2_service.main.template[0].vpc_access) == 0
+    error_message = "Each instance has its own cache."
+  }
+}
+
+run "a_budget_tells_the_people_on_call" {
+  command = plan
+
+  variables {
+    budget = { billing_account = "0A1B2C-000000-000000", monthly = 200 }
+  }
+
+  assert {
+    condition     = google_billing_budget.project[0].all_updates_rule[0].monitoring_notification_channels == tolist(local.channels) && google_billing_budget.project[0].budget_filter[0].projects == toset(["projects/123456789012"])
+    error_message = "It is this project's, and somebody hears of it."
+  }
+}
+
+run "a_topic_may_have_a_schema" {
+  command = plan
+
+  variables {
+    topic_schema = { type = "AVRO", definition = "{\"type\":\"record\",\"name\":\"R\",\"fields\":[]}" }
+  }
+
+  assert {
+    condition     = google_pubsub_topic.records.schema_settings[0].encoding == "JSON" && google_pubsub_schema.records[0].type == "AVRO"
+    error_message = "Pub/Sub refuses what does not fit."
+  }
+}
+
+run "a_schema_in_another_encoding_than_the_service_reads_is_refused" {
+  command         = plan
+  expect_failures = [var.topic_schema]
+
+  variables {
+    topic_schema = { type = "AVRO", definition = "{}", encoding = "BINARY" }
+  }
+}

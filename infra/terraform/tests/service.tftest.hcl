@@ -1,0 +1,98 @@
+# How the service runs, and what an apply leaves alone.
+
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+run "probes_ask_the_right_questions" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.template[0].containers[0].startup_probe[0].http_get[0].path == "/health/ready" && google_cloud_run_v2_service.main.template[0].containers[0].readiness_probe[0].http_get[0].path == "/health/ready"
+    error_message = "An instance gets requests when it is ready."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.template[0].containers[0].liveness_probe[0].http_get[0].path == "/health/live"
+    error_message = "An instance is replaced when it is stuck, not when the store is in trouble."
+  }
+}
+
+run "an_instance_is_paid_for_and_works_all_the_time" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.template[0].containers[0].resources[0].cpu_idle == false
+    error_message = "Appends and metrics go on between requests."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.template[0].containers[0].resources[0].startup_cpu_boost == true
+    error_message = "Starting is waited for."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.template[0].scaling[0].min_instance_count == 1 && google_cloud_run_v2_service.main.template[0].scaling[0].max_instance_count == 10 && google_cloud_run_v2_service.main.template[0].max_instance_request_concurrency == 400
+    error_message = "The size is what the variables say."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.deletion_protection
+    error_message = "Terraform must not delete the service: its address would change."
+  }
+
+  assert {
+    condition     = local.env["SLUICE_BACKEND"] == "bigquery" && local.env["SLUICE_BIGQUERY_PROJECT"] == "my-project" && local.env["SLUICE_BIGQUERY_DATASET"] == google_bigquery_dataset.main.dataset_id
+    error_message = "Records go to the dataset that was made for them."
+  }
+}
+
+run "ingress_is_what_was_said" {
+  command = plan
+
+  variables {
+    ingress = "internal-and-cloud-load-balancing"
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.ingress == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+    error_message = "The variable says it in gcloud's words."
+  }
+}
+
+run "grants_are_read_from_the_secret" {
+  command = plan
+
+  variables {
+    grants = true
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.template[0].volumes[0].secret[0].secret == google_secret_manager_secret.grants.secret_id && google_cloud_run_v2_service.main.template[0].volumes[0].secret[0].items[0].version == "latest"
+    error_message = "The newest version of the secret is mounted."
+  }
+
+  assert {
+    condition     = local.env["SLUICE_GRANTS_FILE"] == "${google_cloud_run_v2_service.main.template[0].containers[0].volume_mounts[0].mount_path}/${google_cloud_run_v2_service.main.template[0].volumes[0].secret[0].items[0].path}"
+    error_message = "The service reads the file where it is mounted."
+  }
+}
+
+run "without_grants_nothing_is_mounted" {
+  command = plan
+
+  assert {
+    condition     = length(google_cloud_run_v2_service.main.template[0].volumes) == 0 && local.env["SLUICE_GRANTS_FILE"] == ""
+    error_message = "A revision with a secret that has no version does not start."
+  }
+}
+
+run "images_that_nobody_wants_back_are_removed" {
+  command = plan
+
+  assert {
+    condition     = toset([for policy in google_artifact_registry_repository.images.cleanup_policies : policy.action]) == toset(["KEEP", "DELETE"]) && google_artifact_registry_repository.images.docker_config[0].immutable_tags
+    error_message = "The newest are kept, old ones go, and a tag never changes what it means."
+  }
+}

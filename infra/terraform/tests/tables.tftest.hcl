@@ -1,0 +1,100 @@
+# The tables: protected, partitioned by the hour, and read by stretches of time only.
+
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+run "tables_are_protected" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(google_bigquery_table.main)) == toset(["records", "records_rejected"])
+    error_message = "The service knows two tables."
+  }
+
+  assert {
+    condition     = alltrue([for table in google_bigquery_table.main : table.deletion_protection])
+    error_message = "Terraform must not delete a table."
+  }
+
+  assert {
+    condition     = google_bigquery_dataset.main.delete_contents_on_destroy == false && google_bigquery_dataset.main.deletion_policy == "PREVENT"
+    error_message = "Terraform must not delete the dataset, nor what is in it."
+  }
+
+  assert {
+    condition     = alltrue([for table in google_bigquery_table.main : table.require_partition_filter])
+    error_message = "A query that names no stretch of time reads, and bills, all of it."
+  }
+
+  assert {
+    condition     = alltrue([for table in google_bigquery_table.main : table.time_partitioning[0].type == "HOUR" && table.time_partitioning[0].field == "ingest_time"])
+    error_message = "Partitions are hours of ingest_time."
+  }
+
+  assert {
+    condition     = google_bigquery_table.main["records"].clustering == tolist(["id"]) && google_bigquery_table.main["records_rejected"].clustering == tolist(["reason"])
+    error_message = "Records are looked up by id, rejects by reason."
+  }
+
+  assert {
+    condition     = jsondecode(google_bigquery_table.main["records"].schema) == jsondecode(file("table.schema.json")) && jsondecode(google_bigquery_table.main["records_rejected"].schema) == jsondecode(file("rejects.schema.json"))
+    error_message = "The columns are those derived from the record type."
+  }
+}
+
+run "protection_can_be_taken_off_for_a_tear_down" {
+  command = plan
+
+  variables {
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = !anytrue([for table in google_bigquery_table.main : table.deletion_protection]) && google_bigquery_dataset.main.deletion_policy == "DELETE" && google_pubsub_subscription.push.deletion_policy == "DELETE" && !google_cloud_run_v2_service.main.deletion_protection && !google_secret_manager_secret.grants.deletion_protection
+    error_message = "One variable takes all of it off."
+  }
+}
+
+run "a_type_without_an_id_is_not_clustered" {
+  command = plan
+
+  variables {
+    record_id   = ""
+    record_type = "orders.record:Order"
+  }
+
+  assert {
+    condition     = google_bigquery_table.main["records"].clustering == null
+    error_message = "There is nothing to cluster by."
+  }
+
+  assert {
+    condition     = local.env["SLUICE_RECORD"] == "orders.record:Order"
+    error_message = "The service stores the type that the table is for."
+  }
+}
+
+run "the_function_reads_each_delivery_once" {
+  command = plan
+
+  assert {
+    condition     = google_bigquery_routine.records_between.routine_type == "TABLE_VALUED_FUNCTION" && google_bigquery_routine.records_between.arguments[*].name == tolist(["since", "until"])
+    error_message = "records_between(since, until) is a table function."
+  }
+
+  assert {
+    condition     = strcontains(google_bigquery_routine.records_between.definition_body, "FROM `my-project.sluice.records`") && strcontains(google_bigquery_routine.records_between.definition_body, "INTERVAL ${local.env["SLUICE_DEDUPE_LOOKBACK_S"]} SECOND")
+    error_message = "It reads the table, as far back as copies may lie."
+  }
+}
+
+run "partitions_are_fewer_than_bigquery_takes" {
+  command         = plan
+  expect_failures = [var.retention_days]
+
+  variables {
+    retention_days = 417
+  }
+}

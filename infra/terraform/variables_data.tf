@@ -1,0 +1,123 @@
+# The topic and the tables.
+
+variable "location" {
+  description = "Where the dataset is: a region, or EU or US. It can never be changed."
+  type        = string
+  default     = "EU"
+}
+
+variable "dataset" {
+  description = "The dataset's name. Empty: the system's name, with _ for -."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_]*$", var.dataset))
+    error_message = "BigQuery takes letters, digits and _ in a dataset's name."
+  }
+}
+
+variable "retention_days" {
+  description = "How long records and rejects are kept."
+  type        = number
+  default     = 400
+
+  validation {
+    # Hourly partitions, of which BigQuery takes 10,000 in a table.
+    condition     = var.retention_days >= 1 && var.retention_days <= 415
+    error_message = "1 to 415 days: a table has hourly partitions, and BigQuery takes 10,000 of them."
+  }
+}
+
+variable "record_type" {
+  description = "The record type, package.module:Type. With one of your own, write its columns to table.schema.json (README.md, \"A record type of your own\")."
+  type        = string
+  default     = "app.record:Record"
+
+  validation {
+    condition     = can(regex("^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", var.record_type))
+    error_message = "package.module:Type, such as orders.record:Order."
+  }
+}
+
+variable "record_id" {
+  description = "The column that is the record's id, by which the table is clustered. Empty: the type has none."
+  type        = string
+  default     = "id"
+}
+
+variable "dataset_readers" {
+  description = "IAM members that may query the dataset directly, such as group:analysts@example.com."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.dataset_readers : can(regex("^(serviceAccount|user|group|domain|principal|principalSet):", member))])
+    error_message = "IAM members such as group:… or serviceAccount:…; never allUsers or allAuthenticatedUsers."
+  }
+}
+
+variable "publishers" {
+  description = "IAM members that may publish to the topic, such as serviceAccount:shop@my-project.iam.gserviceaccount.com."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.publishers : can(regex("^(serviceAccount|user|group|domain|principal|principalSet):", member))])
+    error_message = "IAM members such as serviceAccount:…; never allUsers or allAuthenticatedUsers."
+  }
+}
+
+variable "topic_schema" {
+  description = "A schema by which Pub/Sub itself refuses messages when they are published; null for none. What the service refuses is kept with its reason, so most do without."
+  type = object({
+    type       = string                   # AVRO or PROTOCOL_BUFFER
+    definition = string                   # the schema's text; file(…) does not work in tfvars
+    encoding   = optional(string, "JSON") # or BINARY, which the service does not read
+  })
+  default = null
+
+  validation {
+    condition     = var.topic_schema == null ? true : contains(["AVRO", "PROTOCOL_BUFFER"], var.topic_schema.type) && var.topic_schema.encoding == "JSON"
+    error_message = "type is AVRO or PROTOCOL_BUFFER, and encoding JSON: the service reads JSON."
+  }
+}
+
+variable "allowed_persistence_regions" {
+  description = "Regions in which Pub/Sub may keep messages. None: wherever they are published."
+  type        = set(string)
+  default     = []
+}
+
+variable "unacked_days" {
+  description = "How long Pub/Sub keeps messages that the service has not taken: the longest outage that loses nothing."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.unacked_days >= 1 && var.unacked_days <= 31
+    error_message = "1 to 31 days."
+  }
+}
+
+variable "dead_letter_days" {
+  description = "How long dead letters are kept for `python -m dev redrive`."
+  type        = number
+  default     = 31
+
+  validation {
+    condition     = var.dead_letter_days >= 7 && var.dead_letter_days <= 31
+    error_message = "7 to 31 days: somebody must have the time to look at them."
+  }
+}
+
+variable "heartbeat" {
+  description = "A record that is published every minute to measure the whole way from Pub/Sub to the feed. It must be one that the record type accepts. null for none."
+  type        = string
+  default     = "{\"id\":\"heartbeat\",\"timestamp\":\"2000-01-01T00:00:00Z\",\"source\":\"heartbeat\"}"
+
+  validation {
+    condition     = var.heartbeat == null ? true : can(jsondecode(var.heartbeat))
+    error_message = "A record as JSON."
+  }
+}

@@ -1,0 +1,96 @@
+# Who is told, and what is watched.
+
+variable "on_call" {
+  description = "Who is told when something is wrong. `existing` names channels made elsewhere, such as a Slack channel that was authorised in the console."
+  type = object({
+    emails    = optional(set(string), [])
+    sms       = optional(set(string), []) # +491701234567
+    slack     = optional(set(string), []) # #channel; var.slack_token goes with it
+    pagerduty = optional(bool, false)     # var.pagerduty_key goes with it
+    existing  = optional(set(string), []) # projects/P/notificationChannels/N
+  })
+
+  validation {
+    condition     = length(var.on_call.emails) + length(var.on_call.sms) + length(var.on_call.slack) + length(var.on_call.existing) + (var.on_call.pagerduty ? 1 : 0) > 0
+    error_message = "Name at least one channel, such as { emails = [\"on-call@example.com\"] }: an alert that reaches nobody is none."
+  }
+
+  validation {
+    condition     = alltrue([for email in var.on_call.emails : can(regex("^[^@\\s]+@[^@\\s]+[.][^@\\s]+$", email))])
+    error_message = "on_call.emails holds e-mail addresses."
+  }
+
+  validation {
+    condition     = alltrue([for number in var.on_call.sms : can(regex("^[+][1-9][0-9]{6,14}$", number))])
+    error_message = "on_call.sms holds numbers with the country's code, such as +491701234567."
+  }
+
+  validation {
+    condition     = alltrue([for channel in var.on_call.slack : startswith(channel, "#")])
+    error_message = "on_call.slack holds names of channels, such as \"#on-call\"."
+  }
+
+  validation {
+    condition     = alltrue([for name in var.on_call.existing : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", name))])
+    error_message = "on_call.existing holds full names: gcloud beta monitoring channels list --format='value(name)'."
+  }
+}
+
+variable "slack_token" {
+  description = "Slack's token, given as TF_VAR_slack_token. It is sent to Cloud Monitoring and kept neither in the plan nor in the state."
+  type        = string
+  sensitive   = true
+  ephemeral   = true
+  default     = null
+}
+
+variable "pagerduty_key" {
+  description = "PagerDuty's integration key, given as TF_VAR_pagerduty_key; kept nowhere either."
+  type        = string
+  sensitive   = true
+  ephemeral   = true
+  default     = null
+}
+
+variable "channel_secrets_version" {
+  description = "Raise it when slack_token or pagerduty_key changes: Terraform cannot see that they did."
+  type        = number
+  default     = 1
+}
+
+variable "watched_systems" {
+  description = "Which systems of the project the dashboard and the alerts made here watch; one set of them is enough for a project. null: this one. []: none are made here, as another system's configuration makes them."
+  type        = set(string)
+  default     = null
+}
+
+variable "operations_url" {
+  description = "Where people on call can read docs/operations.md; alerts link to it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^https://[^#\\s]+$", var.operations_url))
+    error_message = "An https address without an anchor, such as https://github.com/my-company/sluice/blob/main/docs/operations.md."
+  }
+}
+
+variable "query_bytes_per_hour" {
+  description = "How many bytes the queries of one system may read in an hour before somebody is to look."
+  type        = number
+  default     = 107374182400 # 100 GiB
+}
+
+variable "budget" {
+  description = "A budget for the project: people in on_call hear when half of it, nine tenths, and all of it is spent. null for none."
+  type = object({
+    billing_account = string # XXXXXX-XXXXXX-XXXXXX
+    monthly         = number
+    currency        = optional(string) # the billing account's, which is also the default
+  })
+  default = null
+
+  validation {
+    condition     = var.budget == null ? true : can(regex("^[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}$", var.budget.billing_account)) && var.budget.monthly > 0
+    error_message = "billing_account as gcloud billing accounts list prints it, and monthly above 0."
+  }
+}

@@ -1,0 +1,173 @@
+# The service: who may call it, how large it is, what it is told.
+
+variable "platform_iam" {
+  description = "Who checks callers. \"off\": the service itself verifies every token and key, and Cloud Run lets every request through to it. \"trust\": Cloud Run checks first, lets only named members through, and replaces the tokens' signatures by its marker, which the service then believes."
+  type        = string
+  default     = "off"
+
+  validation {
+    condition     = contains(["off", "trust"], var.platform_iam)
+    error_message = "\"off\" or \"trust\". There is no third way: one of the two gates is always closed."
+  }
+}
+
+variable "invokers" {
+  description = "With platform_iam = \"trust\": IAM members that Cloud Run lets through besides the push identity and the deploy workflow, such as serviceAccount:reader@my-project.iam.gserviceaccount.com. What they may do there is still the service's business (api_principals, grants)."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = var.platform_iam == "trust" || length(var.invokers) == 0
+    error_message = "invokers are for platform_iam = \"trust\": with \"off\" Cloud Run checks nobody, and the service goes by api_principals and the grants."
+  }
+
+  validation {
+    condition     = alltrue([for member in var.invokers : can(regex("^(serviceAccount|user|group|domain|principal|principalSet):", member))])
+    error_message = "Each of invokers is an IAM member such as user:… or serviceAccount:…; allUsers and allAuthenticatedUsers would open the gate that \"trust\" relies on."
+  }
+}
+
+variable "api_principals" {
+  description = "E-mails of Google accounts that may do everything on the API. More callers, with less, stand in the grants (docs/access.md)."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for email in var.api_principals : can(regex("^[^@:,\\s]+@[^@:,\\s]+$", email))])
+    error_message = "E-mails without user: or serviceAccount: before them."
+  }
+}
+
+variable "smoke_test" {
+  description = "Whether the deploy workflow's identity may use the API: it posts a record to a new revision and reads it back before the revision gets traffic."
+  type        = bool
+  default     = true
+
+  validation {
+    condition     = var.smoke_test || var.grants || length(var.api_principals) > 0
+    error_message = "Nobody could use the API, and the service refuses to start like that: name somebody in api_principals, set grants, or leave smoke_test on."
+  }
+}
+
+variable "grants" {
+  description = "Whether the service gets its grants (API keys among them) from the secret. Set it once the secret has a version: a revision with an empty secret does not start (README.md, \"API keys\")."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.grants || var.platform_iam == "off"
+    error_message = "With platform_iam = \"trust\" Cloud Run wants a Google token from every caller, and a request with an API key never arrives: use \"off\" with grants, or api_principals and invokers with \"trust\"."
+  }
+}
+
+variable "api_audience" {
+  description = "The audience that ID tokens for the API must carry. Empty: PROJECT/SYSTEM."
+  type        = string
+  default     = ""
+}
+
+variable "ingress" {
+  description = "From where requests are taken: \"all\", \"internal\" (the project's own networks and Pub/Sub), or \"internal-and-cloud-load-balancing\"."
+  type        = string
+  default     = "all"
+
+  validation {
+    condition     = contains(["all", "internal", "internal-and-cloud-load-balancing"], var.ingress)
+    error_message = "\"all\", \"internal\" or \"internal-and-cloud-load-balancing\"."
+  }
+}
+
+variable "first_image" {
+  description = "What runs until the deploy workflow puts its own image there. Google's sample answers every request with 200, which Pub/Sub takes for \"stored\": while it runs, nothing is pushed."
+  type        = string
+  default     = "us-docker.pkg.dev/cloudrun/container/hello"
+}
+
+variable "cpu" {
+  description = "Processors of one instance. The service is one process with one loop: more than 2 are of no use."
+  type        = string
+  default     = "1"
+
+  validation {
+    condition     = contains(["1", "2", "4"], var.cpu)
+    error_message = "\"1\", \"2\" or \"4\"."
+  }
+}
+
+variable "memory" {
+  description = "Memory of one instance. 1 GiB has room for what the settings allow in flight, in the cache and in answers."
+  type        = string
+  default     = "1Gi"
+
+  validation {
+    condition     = can(regex("^([1-9][0-9]*Gi|(1[0-9]{3}|[6-9][0-9]{2})Mi)$", var.memory))
+    error_message = "At least 600Mi, such as 1Gi."
+  }
+}
+
+variable "concurrency" {
+  description = "Requests that one instance works on at once. Pushes wait for the store most of the time."
+  type        = number
+  default     = 400
+
+  validation {
+    condition     = var.concurrency >= 1 && var.concurrency <= 1000
+    error_message = "1 to 1000, which is what Cloud Run allows."
+  }
+}
+
+variable "instances" {
+  description = "How many instances there are: at least, and at most."
+  type        = object({ min = number, max = number })
+  default     = { min = 1, max = 10 }
+
+  validation {
+    condition     = var.instances.min >= 0 && var.instances.max >= 1 && var.instances.max >= var.instances.min
+    error_message = "min is at least 0, and max at least 1 and not below min."
+  }
+
+  validation {
+    # 4 connections to each of two tables from each instance; a region allows 1,000.
+    condition     = var.instances.max <= 100
+    error_message = "At most 100: more would come near BigQuery's limit of 1,000 connections a region."
+  }
+}
+
+variable "settings" {
+  description = "Further settings of the service, such as { SLUICE_MAX_TAILS = \"500\" } (docs/settings.md). Not those that other resources depend on."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.settings) : can(regex("^SLUICE_[A-Z_]+$", name))])
+    error_message = "Names of settings are SLUICE_ and capital letters; docs/settings.md lists them."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.settings), keys(local.managed_settings))) == 0
+    error_message = "One of these settings is set by Terraform, which makes other resources agree with it: use the variable instead. They are: ${join(", ", sort(keys(local.managed_settings)))}."
+  }
+
+  validation {
+    # Who issues tokens, and where its keys are: with another answer the gate opens to somebody else's tokens.
+    condition     = length([for name in keys(var.settings) : name if startswith(name, "SLUICE_TOKEN_")]) == 0
+    error_message = "The issuer of tokens and its keys are Google's, and cannot be changed here."
+  }
+}
+
+variable "trace_ratio" {
+  description = "Which part of messages and requests is traced, 0 to 1."
+  type        = number
+  default     = 0.01
+
+  validation {
+    condition     = var.trace_ratio >= 0 && var.trace_ratio <= 1
+    error_message = "0 (none) to 1 (all of them)."
+  }
+}
+
+variable "cache" {
+  description = "Whether instances share their cache of answers, and the count of requests, in a Memorystore for Valkey on a network of its own."
+  type        = bool
+  default     = false
+}

@@ -1,0 +1,270 @@
+"""Heartbeats over both stores: measured from publication to the feed, and in no answer unless somebody asks."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.clock import FakeClock
+from app.epoch import epoch_us
+from app.heartbeat import GIVE_UP_S
+from app.ingest.appender import Appender, Outcome, Stored
+from app.query.instants import SECOND_US, to_text
+from tests.contract.service import WINDOW, Client, Service
+from tests.contract.stores import RECORDS, T0_US, Engine
+from tests.contract.test_service import GOOD, settings_of
+from tests.contract.test_service import run as run_service
+from tests.service import Service as Running
+from tests.sse import reading, until
+
+BEAT = "heartbeat:9:0"
+
+
+@pytest.fixture
+def beating(service: Service) -> Service:
+    """Give five records and, between them, a heartbeat with the id of one and another with its own; and a copy."""
+    service.put_record(T0_US + 5, BEAT, "id1")
+    service.put_record(T0_US + 6, BEAT, "id1")
+    service.put_record(T0_US + 15, "heartbeat:10:0", "beat")
+    service.put_records([(T0_US + 30, "heartbeat", "id3"), (T0_US + 31, "heartbeats:1", "id4")])  # are none
+    service.settle(T0_US + 100)
+    return service
+
+
+def ids(client: Client, **asked: str) -> list[str]:
+    """Return the ids of a page of the window."""
+    answer = client.get("/v1/records", params=WINDOW | asked)
+    assert answer.status_code == 200, answer.text
+    return [record["id"] for record in answer.json()["records"]]
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({}, ["id0", "id1", "id2", "id3", "id4"]),
+        ({"heartbeat": "exclude"}, ["id0", "id1", "id2", "id3", "id4"]),
+        ({"heartbeat": "include"}, ["id0", "id1", "id1", "beat", "id2", "id3", "id4"]),
+        ({"heartbeat": "only"}, ["id1", "beat"]),
+    ],
+    ids=["default", "exclude", "include", "only"],
+)
+def test_every_way_of_reading_has_the_same_records(
+    beating: Service, choice: dict[str, str], expected: list[str]
+) -> None:
+    """In pages, either way round, page by page, in an export, counted, in statistics; a copy is one in each of them."""
+    client = beating.client()
+    expected = sorted(expected) if choice.get("heartbeat") == "only" else expected
+    assert sorted(ids(client, **choice)) == sorted(expected)
+    assert ids(client, **choice, order="desc") == ids(client, **choice)[::-1]
+    first = client.get("/v1/records", params=WINDOW | choice | {"limit": "1", "count": "exact"}).json()
+    assert first["count"] == {"value": len(expected), "relation": "eq"}
+    walked, cursor = first["records"], first["next_cursor"]
+    while cursor is not None:
+        page = client.get("/v1/records", params=choice | {"limit": "1", "cursor": cursor}).json()
+        walked, cursor = walked + page["records"], page["next_cursor"]
+    assert [record["id"] for record in walked] == ids(client, **choice)
+    export = client.get("/v1/records", params=WINDOW | choice | {"limit": "all", "count": "exact"})
+    assert [msgspec.json.decode(line)["id"] for line in export.text.splitlines()] == ids(client, **choice)
+    assert export.headers["sluice-count"] == f"{len(expected)};relation=eq"
+    (series,) = client.get("/v1/records/stats", params=WINDOW | choice).json()["series"]
+    assert series["records"] == len(expected)
+
+
+def test_a_record_is_found_by_its_id_whatever_heartbeat_has_the_same(beating: Service) -> None:
+    """A heartbeat is a sample record, and its id may be somebody's; alone it does not exist."""
+    client = beating.client()
+    assert client.get("/v1/records/id1").json()["delivery_key"] == "k1"
+    assert client.get("/v1/records/id1?heartbeat=only").json()["delivery_key"] == BEAT
+    versions = client.get("/v1/records/id1?versions=all&heartbeat=include").json()["records"]
+    assert [version["delivery_key"] for version in versions] == ["k1", BEAT]
+    assert client.get("/v1/records/beat").status_code == 404
+    assert client.get("/v1/records/beat?heartbeat=include").json()["id"] == "beat"
+
+
+def test_an_explanation_tells_what_is_left_out(beating: Service) -> None:
+    """Its SQL is what a page would ask."""
+    asked = WINDOW | {"explain": "true"}
+    told = beating.client().get("/v1/records", params=asked).json()
+    assert "(`delivery_key` < @f0_0 OR `delivery_key` >= @f0_1)" in told["sql"]
+    assert (told["parameters"]["f0_0"], told["parameters"]["f0_1"]) == ("heartbeat:", "heartbeat;")
+    whole = beating.client().get("/v1/records", params=asked | {"heartbeat": "include"}).json()
+    assert "delivery_key` <" not in whole["sql"]
+
+
+def test_a_tail_leaves_them_out_unless_they_are_asked_for(beating: Service) -> None:
+    """Two readers at once, one of each kind."""
+    clock = beating.store.clock
+    assert isinstance(clock, FakeClock)
+
+    async def follow() -> None:
+        asked = {"since": to_text(T0_US)}
+        async with (
+            reading(beating.app, "/v1/records/tail", asked) as plain,
+            reading(beating.app, "/v1/records/tail", asked | {"heartbeat": "include"}) as whole,
+        ):
+            await until(lambda: len(plain.named("record")) >= 5 and len(whole.named("record")) >= 7, clock)
+            assert [record["id"] for record in plain.named("record")] == ["id0", "id1", "id2", "id3", "id4"]
+            assert len(whole.named("record")) == 7
+
+    beating.engine.loop.run(follow())
+
+
+def test_a_choice_is_part_of_cursors_and_of_copies_that_are_kept(beating: Service) -> None:
+    """A cursor goes on as it began; one of before there was a choice is one of the default."""
+    client = beating.client()
+    pages = {
+        choice: client.get("/v1/records", params=WINDOW | {"limit": "1", "heartbeat": choice})
+        for choice in ("exclude", "include", "only")
+    }
+    assert len({page.headers["etag"] for page in pages.values()}) == len(pages)
+    for made_with, page in pages.items():
+        for asked_with in pages:
+            asked = {"cursor": page.json()["next_cursor"], "heartbeat": asked_with}
+            assert (client.get("/v1/records", params=asked).status_code == 200) == (made_with == asked_with)
+    cursor = pages["exclude"].json()["next_cursor"]
+    assert client.get("/v1/records", params={"cursor": cursor}).status_code == 200
+    bare = client.get("/v1/records", params=WINDOW | {"limit": "1"})
+    assert bare.headers["etag"] == pages["exclude"].headers["etag"]
+
+
+@pytest.mark.parametrize("path", ["/v1/records", "/v1/records/stats", "/v1/records/tail", "/v1/records/id1"])
+def test_another_word_is_refused_with_those_there_are(service: Service, path: str) -> None:
+    """As any parameter is."""
+    answer = service.client().get(path, params={"heartbeat": "yes"})
+    assert answer.status_code == 400
+    (error,) = answer.json()["errors"]
+    assert (error["name"], error["example"]) == ("heartbeat", "include")
+    assert "expected exclude, include or only" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/rejects", "/v1/rejects/stats"])
+def test_a_heartbeat_that_was_rejected_is_a_reject_as_any_other(service: Service, path: str) -> None:
+    """Somebody is to see it, so there is nothing to choose."""
+    answer = service.client().get(path, params={"heartbeat": "include"})
+    assert answer.status_code == 400
+    assert "there is no such parameter" in answer.json()["errors"][0]["message"]
+
+
+# --- the whole service
+
+PUBLISHED_US = epoch_us(datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC))  # of everything that tests push
+
+
+def run(engine: Engine, use: Callable[[Running, FakeClock], Awaitable[None]], wrap: Any = None, **changed: Any) -> None:
+    """Run the service over an empty store of `engine`, three seconds after the publication, and use it."""
+    clock = FakeClock(PUBLISHED_US + 3 * SECOND_US)
+
+    async def use_it(service: Running) -> None:
+        await use(service, clock)
+
+    run_service(engine, settings_of(engine, RECORDS, **changed), clock, use_it, wrap)
+
+
+async def beat(service: Running, message_id: str = "7") -> None:
+    """Push a heartbeat."""
+    answer = await service.push(GOOD, message_id=message_id, sluice_heartbeat="1")
+    assert answer.status_code == 204
+
+
+def seen(service: Running) -> int:
+    """Return how many heartbeats were seen in the feed."""
+    return sum(sum(point.counts) for _, point in service.app.pipeline._metrics.heartbeat_delay.points())
+
+
+def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: Engine) -> None:
+    """From its publication until it is settled, to a poll; a redelivery is not measured again."""
+
+    async def use(service: Running, clock: FakeClock) -> None:
+        await beat(service)
+        await beat(service)
+        assert (await service.push(GOOD, message_id="8")).status_code == 204
+        await until(lambda: seen(service) == 1, clock)
+        metrics = (await service.client.get("/metrics")).text
+        assert "sluice_heartbeat_delay_seconds_count 1" in metrics
+        assert "sluice_heartbeat_missed_total 0" in metrics
+        (_, point), *_ = service.app.pipeline._metrics.heartbeat_delay.points()
+        assert engine.settle_s + 3 <= point.total <= engine.settle_s + 3 + 60
+        await clock.advance(engine.settle_s + 1)
+        for query in ("", "?limit=all&format=ndjson"):
+            answer = await service.client.get(f"/v1/records{query}")
+            assert (answer.text.count('"id":"a"'), "heartbeat:" in answer.text) == (1, False)
+        found = (await service.client.get("/v1/records?heartbeat=only")).json()["records"]
+        assert [record["delivery_key"] for record in found] == [f"heartbeat:7:{PUBLISHED_US}:0"]
+        assert found[0]["attributes"] == {"sluice-heartbeat": "1"}
+        (series,) = (await service.client.get("/v1/records/stats")).json()["series"]
+        assert series["records"] == 1
+        assert (await service.client.get("/v1/records/a")).json()["message_id"] == "8"
+
+    run(engine, use)
+
+
+def test_a_heartbeat_that_another_instance_had_stored_is_measured_too(engine: Engine) -> None:
+    """The feed shows its first copy, which this instance knows nothing of; that one counts."""
+
+    async def use(service: Running, clock: FakeClock) -> None:
+        await beat(service)
+        await until(lambda: seen(service) == 1, clock)
+        service.app.pipeline._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
+            max_weight=1, max_age_s=1.0, elapsed_us=clock.elapsed_us
+        )
+        await clock.advance(120)
+        await beat(service)
+        await until(lambda: seen(service) == 2, clock)
+
+    run(engine, use)
+
+
+class Losing:
+    """An Appender that says of rows that they were stored, and keeps none."""
+
+    def __init__(self, inner: Appender) -> None:
+        self._inner, self.concurrency, self.eager = inner, inner.concurrency, inner.eager
+        self.encode, self.check, self.close = inner.encode, inner.check, inner.close
+
+    async def append(self, _: Sequence[bytes]) -> Outcome:
+        """Lose them."""
+        return Stored()
+
+
+def test_a_heartbeat_that_the_feed_never_shows_is_missed(engine: Engine) -> None:
+    """After five minutes, once, and it is not looked for any longer."""
+
+    async def use(service: Running, clock: FakeClock) -> None:
+        await beat(service)
+        await clock.advance(GIVE_UP_S / 2)
+        metrics = service.app.pipeline._metrics
+        assert metrics.heartbeats_missed == 0
+        await until(lambda: metrics.heartbeats_missed == 1, clock)
+        await clock.advance(GIVE_UP_S)
+        assert (metrics.heartbeats_missed, seen(service)) == (1, 0)
+
+    run(engine, use, Losing)
+
+
+@pytest.mark.parametrize("roles", [("ingest",), ("ingest", "query")], ids="+".join)
+def test_what_is_not_measured(engine: Engine, roles: tuple[str, ...]) -> None:
+    """A heartbeat that was rejected; and any, where the instance does not query: it may have no right to."""
+
+    async def use(service: Running, clock: FakeClock) -> None:
+        assert (await service.push({"id": 7}, message_id="6", sluice_heartbeat="1")).status_code == 204
+        if roles == ("ingest",):
+            await beat(service)
+        await clock.advance(2 * GIVE_UP_S)
+        assert (seen(service), service.app.pipeline._metrics.heartbeats_missed) == (0, 0)
+
+    run(engine, use, roles=roles)
+
+
+def test_who_posts_cannot_mark_a_heartbeat(engine: Engine) -> None:
+    """A header of the attribute's name is a header; the record is one as any other."""
+
+    async def use(service: Running, clock: FakeClock) -> None:
+        headers = {"Sluice-Heartbeat": "1", "Idempotency-Key": "heartbeat:1"}
+        assert (await service.client.post("/v1/records", json=GOOD, headers=headers)).status_code == 201
+        await clock.advance(engine.settle_s)
+        (record,) = (await service.client.get("/v1/records")).json()["records"]
+        assert record["delivery_key"].startswith("http:")
+
+    run(engine, use)

@@ -1,0 +1,96 @@
+"""`python -m dev heartbeat`: what it publishes is valid, and marked."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from app.record import Record
+from dev.__main__ import main
+from dev.pubsub.broker import Broker
+from dev.pubsub.subscription import SubscriptionSettings
+from tests.dev.conftest import SUBSCRIPTION, TOPIC
+
+pytestmark = pytest.mark.usefixtures("pubsub_host")
+
+
+class Coded(msgspec.Struct):
+    """A record of whose code no example can be guessed."""
+
+    code: Annotated[str, Meta(pattern="^[0-9]{7}$")]
+
+
+@pytest.fixture
+def subscribed(live_broker: Broker) -> Broker:
+    """A broker that keeps what is published."""
+    live_broker.create_topic(TOPIC)
+    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
+    return live_broker
+
+
+async def beat(*arguments: str) -> int:
+    """Run the command beside the server."""
+    return await asyncio.to_thread(main, ["heartbeat", *arguments])
+
+
+async def test_a_valid_record_is_published_with_the_mark(
+    subscribed: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The record type's example, or the one of a file."""
+    assert await beat() == 0
+    assert capsys.readouterr().out == f"published a heartbeat to {TOPIC}\n"
+    file = tmp_path / "record.json"
+    file.write_text('{"id": "mine", "timestamp": "2026-01-31T12:00:00Z"}\n')
+    assert await beat("--data", str(file)) == 0
+    first, second = (delivery.message for delivery in subscribed.pull(SUBSCRIPTION, 10))
+    assert first.attributes == second.attributes == {"sluice-heartbeat": "1"}
+    assert [msgspec.json.decode(each.data, type=Record).id for each in (first, second)] == ["order-1042", "mine"]
+
+
+async def test_it_can_be_printed_for_a_scheduler(subscribed: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bytes that would be published, of whichever record type; nothing is."""
+    assert await beat("--print", "--record", "examples.flights.record:Flight") == 0
+    assert isinstance(msgspec.json.decode(capsys.readouterr().out), dict)
+    assert subscribed.pull(SUBSCRIPTION, 10) == []
+
+
+async def test_it_is_repeated_until_it_is_ended(subscribed: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the interval that is asked for."""
+    waited: list[float] = []
+
+    class Ended:
+        def wait(self, seconds: float) -> bool:
+            waited.append(seconds)
+            return len(waited) == 3
+
+    monkeypatch.setattr("dev.heartbeat.Event", Ended)
+    assert await beat("--every", "60") == 0
+    assert waited == [60, 60, 60]
+    assert len(subscribed.pull(SUBSCRIPTION, 10)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--every", "0"], "need more than 0 seconds"),
+        (["--data", "missing.json"], "missing.json"),
+        (["--data", "pyproject.toml"], "pyproject.toml is not a valid record of app.record:Record"),
+        (["--record", "app.record:Missing"], "cannot be imported"),
+        (["--record", "tests.dev.test_heartbeat:Coded"], "give one with --data FILE"),
+    ],
+)
+async def test_what_cannot_be_published_is_told(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is."""
+    assert await beat(*arguments) == 1
+    assert told in capsys.readouterr().err
+
+
+async def test_without_a_pubsub_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the other commands do."""
+    assert await beat("--pubsub-host", "127.0.0.1:1") == 1
+    assert "no Pub/Sub answers" in capsys.readouterr().err

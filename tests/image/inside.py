@@ -1,0 +1,57 @@
+"""Look around in a container of one target, say what is wrong, or else start the service as the image would.
+
+It runs in the image, by its Python, with nothing but its packages: `python inside.py cloud`.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ACCOUNT = 10_001
+SERVICE, PACKAGES = Path("/srv/sluice"), Path("/opt/venv")
+BUILD_TOOLS = ("uv", "uvx", "pip", "pip3", "cc", "gcc", "c++", "ld", "make", "git")
+NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", "django", "tests", "dev", "bench")
+EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "drf_spectacular_sidecar", "opentelemetry.exporter.otlp")
+ONLY_FULL = ("duckdb", "sqlglot")
+FILES = (
+    "LICENSE",
+    "app/reference/page.html",
+    "app/reference/start.js",
+    "app/page/page.html",
+    "app/page/vendor/uplot.js",
+)
+
+
+def faults(target: str) -> Iterator[str]:
+    """Say what is not as it should be."""
+    if os.getuid() != ACCOUNT or os.geteuid() != ACCOUNT or os.getgid() != ACCOUNT:
+        yield f"the process is {os.getuid()}:{os.getgid()}, not {ACCOUNT}"
+    yield from (f"{tool} is there: {where}" for tool in BUILD_TOOLS if (where := shutil.which(tool)))
+    unwanted = NEVER if target == "full" else (*NEVER, *ONLY_FULL)
+    wanted = (*EVERYWHERE, *ONLY_FULL) if target == "full" else EVERYWHERE
+    yield from (f"{name} is there" for name in unwanted if _is_there(name))
+    yield from (f"{name} is missing" for name in wanted if not _is_there(name))
+    yield from (f"{name} is missing" for name in FILES if not (SERVICE / name).is_file())
+    yield from (f"{place} can be written to" for place in (SERVICE, PACKAGES) if os.access(place, os.W_OK))
+    for folder in (SERVICE / "app", PACKAGES / "lib"):
+        bare = [file for file in folder.rglob("*.py") if not Path(importlib.util.cache_from_source(str(file))).exists()]
+        if bare:
+            yield f"{len(bare)} files of {folder} have no bytecode, such as {bare[0]}"
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is missing
+        return False
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path.cwd())  # as for `python -m app`
+    found = list(faults(sys.argv[1]))
+    if found:
+        sys.exit("; ".join(found))
+    os.execv(sys.executable, [sys.executable, "-m", "app"])  # noqa: S606 - no shell is the point

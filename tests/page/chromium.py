@@ -1,0 +1,215 @@
+"""A real browser for tests: headless Chromium, spoken to by its DevTools protocol.
+
+https://chromedevtools.github.io/devtools-protocol/ describes the commands. Nothing is waited for by time: `until` asks
+the page again and again.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_OPTIONS = (
+    *("--headless=new", "--remote-debugging-port=0", "--hide-scrollbars", "--no-first-run", "--mute-audio"),
+    *("--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-default-browser-check", "--lang=en-GB"),
+)
+_PATIENCE_S = 20.0
+
+
+def found_chromium() -> str | None:
+    """Return the browser's program: $CHROMIUM, or one of the usual names; None where there is none."""
+    named = os.environ.get("CHROMIUM")
+    return next((path for name in ([named] if named else _NAMES) if name and (path := shutil.which(name))), None)
+
+
+class Page:
+    """A tab: what is shown in it, and all that it asked for and complained about."""
+
+    def __init__(self, browser: "Browser", session: str) -> None:
+        self._browser, self._session = browser, session
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+
+    async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a command for this tab; return its result."""
+        return await self._browser.send(method, self._session, **parameters)
+
+    async def open(self, url: str) -> None:
+        """Go to an address."""
+        await self.send("Page.navigate", url=url)
+        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    async def run(self, script: str) -> Any:
+        """Return the value of an expression in the page; of a promise, what it becomes."""
+        answer = await self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, (script, answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    async def until(self, script: str) -> Any:
+        """Wait until an expression is true in the page; return its value."""
+        found: Any = None
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while not (found := await self.run(script)):  # noqa: ASYNC110 - the event is in another process
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            shown = await self.run("document.body.innerText")
+            raise AssertionError(f"not within {_PATIENCE_S:g} s: {script}\n{shown}\n{self.complaints}") from None
+        return found
+
+    async def text(self, selector: str) -> str:
+        """Return the text of the element that a selector finds."""
+        return str(await self.run(f"document.querySelector({json.dumps(selector)}).textContent"))
+
+    async def press(self, key: str, *, shift: bool = False) -> None:
+        """Press a key, as `Tab`, `Enter` or a letter."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowRight": 39}
+        typed = {"Enter": "\r", " ": " "}.get(key, "" if key in codes else key)
+        stroke = {
+            "key": key,
+            "code": "Space" if key == " " else key,
+            "windowsVirtualKeyCode": codes.get(key, ord(key.upper()[0])),
+            "modifiers": 8 if shift else 0,
+        }
+        down = {"type": "keyDown", "text": typed} if typed else {"type": "rawKeyDown"}
+        await self.send("Input.dispatchKeyEvent", **stroke, **down)
+        await self.send("Input.dispatchKeyEvent", **stroke, type="keyUp")
+
+    async def type(self, text: str) -> None:
+        """Type a text into what has the focus."""
+        await self.send("Input.insertText", text=text)
+
+    async def size(self, width: int, height: int) -> None:
+        """Give the window a size in CSS pixels."""
+        await self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+    async def prefer(self, **features: str) -> None:
+        """Set what the system prefers, as `color_scheme="dark"`."""
+        wanted = [{"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in features.items()]
+        await self.send("Emulation.setEmulatedMedia", features=wanted)
+
+    async def screenshot(self, path: Path) -> None:
+        """Keep a picture of the whole page."""
+        shot = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        await asyncio.to_thread(_write, path, base64.b64decode(shot["data"]))
+
+    async def accessibility(self) -> list[dict[str, Any]]:
+        """Return the nodes of the accessibility tree that are not ignored."""
+        nodes = (await self.send("Accessibility.getFullAXTree"))["nodes"]
+        return [node for node in nodes if not node.get("ignored")]
+
+    def hear(self, method: str, told: dict[str, Any]) -> None:
+        """Take note of an event."""
+        match method:
+            case "Network.requestWillBeSent":
+                self.requests.append(told["request"]["url"])
+            case "Runtime.exceptionThrown":
+                self.complaints.append(json.dumps(told["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if told["type"] in {"error", "warning", "assert"}:
+                self.complaints.append(json.dumps(told["args"]))
+            case "Log.entryAdded" if told["entry"]["level"] in {"error", "warning"}:
+                self.complaints.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+
+
+class Browser:
+    """A running browser."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._pages: dict[str, Page] = {}
+        self._sent = 0
+
+    async def send(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
+        """Send a command; return its result."""
+        self._sent += 1
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[self._sent] = answer
+        message = {"id": self._sent, "method": method, "params": parameters}
+        await self._socket.send_json(message | ({"sessionId": session} if session else {}))
+        async with asyncio.timeout(_PATIENCE_S):
+            result: dict[str, Any] = await answer
+        return result
+
+    async def listen(self) -> None:
+        """Take in answers and events until the connection ends."""
+        async for message in self._socket:
+            told = json.loads(message.data)
+            if "id" not in told:
+                if (page := self._pages.get(told.get("sessionId", ""))) is not None:
+                    page.hear(told["method"], told["params"])
+            elif "error" in told:
+                self._waiting.pop(told["id"]).set_exception(AssertionError(told["error"]))
+            else:
+                self._waiting.pop(told["id"]).set_result(told["result"])
+
+    @asynccontextmanager
+    async def page(self, width: int = 1280, height: int = 900) -> AsyncIterator[Page]:
+        """Open a tab with nothing stored in it, and close it."""
+        context = (await self.send("Target.createBrowserContext"))["browserContextId"]
+        target = await self.send("Target.createTarget", url="about:blank", browserContextId=context)
+        attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"])
+        for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
+            await page.send(f"{domain}.enable")
+        await page.size(width, height)
+        yield page
+        await self.send("Target.disposeBrowserContext", browserContextId=context)
+
+
+@asynccontextmanager
+async def chromium(program: str) -> AsyncIterator[Browser]:
+    """Run the browser until the block ends, with all processes of its own."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        options = [*_OPTIONS, f"--user-data-dir={folder}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *options,
+            "about:blank",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            url = await _address(process)
+            async with (
+                aiohttp.ClientSession() as client,
+                client.ws_connect(url, max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)) as socket,
+            ):
+                browser = Browser(socket)
+                listening = asyncio.create_task(browser.listen())
+                yield browser
+                listening.cancel()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def _address(process: asyncio.subprocess.Process) -> str:
+    assert process.stderr is not None
+    said = []
+    async with asyncio.timeout(_PATIENCE_S):
+        while line := (await process.stderr.readline()).decode():
+            said.append(line)
+            if line.startswith("DevTools listening on "):
+                return line.removeprefix("DevTools listening on ").strip()
+    raise AssertionError(f"the browser ended: {''.join(said)}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

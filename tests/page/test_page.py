@@ -1,0 +1,168 @@
+"""What the page shows, in a real browser, over the real service."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from tests.page.chromium import Page
+from tests.page.visits import check_quiet, fill, post, visit
+from tests.process import serving
+
+ROWS = "document.querySelectorAll('#records tbody tr').length"
+
+
+async def test_a_newcomer_is_told_how_to_store_a_first_record(tab: Page, tmp_path: Path) -> None:
+    """The command on the page works as it stands, and the record turns up by itself, without a reload."""
+    async with serving(tmp_path / "data.duckdb") as (process, _):
+        await visit(tab, process)
+        command = await tab.text("#first-record code")
+        shell = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE, stderr=-3)
+        answer, _ = await shell.communicate()
+        assert json.loads(answer)["records"][0]["status"] == "stored"
+        await tab.until(f"{ROWS} === 1 && document.querySelector('#first-record').hidden")
+        assert await tab.text("#records tbody button") == "order-1042"
+        check_quiet(tab, process)
+
+
+async def test_everything_that_is_stored_is_shown(tab: Page, tmp_path: Path, artefacts: Path) -> None:
+    """Numbers, plots, records, rejects and the instance, light, dark, narrow and wide; with pictures to look at."""
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await fill(client)
+        await visit(tab, process)
+        await tab.until(f"{ROWS} === 20 && document.querySelectorAll('#rejected tbody tr').length === 2")
+        figures = await tab.text("#figures")
+        assert "Stored30records" in figures
+        assert "Rejected26.3 % of all" in figures
+        plots = await tab.run("[...document.querySelectorAll('[role=img]')].map((each) => each.ariaLabel)")
+        assert [plot.partition(".")[0] for plot in plots] == [
+            *("Records stored per second", "From publication to the store", "Rejected, by reason", "Records over time")
+        ]
+        assert "2 rejected: invalid 2." in plots[2]
+        assert "30 records, most of them where source is checkout." in plots[3]
+        assert await tab.text("#state") == "Ready"
+        assert "Writing recordsACTIVE" in await tab.text("#health")
+        await tab.screenshot(artefacts / "page-light.png")
+        await tab.prefer(color_scheme="dark")
+        await tab.until("getComputedStyle(document.body).backgroundColor === 'rgb(17, 20, 23)'")
+        await tab.screenshot(artefacts / "page-dark.png")
+        for width, name in ((360, "narrow"), (1600, "wide")):
+            await tab.size(width, 900)
+            await tab.until(f"innerWidth === {width} && document.documentElement.scrollWidth <= {width}")
+            fits = "[...document.querySelectorAll('.plot')].every((e) => e.querySelector('canvas').clientWidth <= {w})"
+            await tab.until(fits.replace("{w}", "e.clientWidth"))
+            await tab.screenshot(artefacts / f"page-{name}.png")
+        check_quiet(tab, process)
+
+
+async def test_filters_and_ids_find_records(tab: Page, tmp_path: Path) -> None:
+    """A filter holds for records and statistics until it is taken away; an id is looked up; details show all."""
+    add = "document.querySelector('#search form[aria-label=\"Filter the records\"]').requestSubmit()"
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await fill(client)
+        await visit(tab, process)
+        await tab.until(f"{ROWS} === 20")
+        await tab.run("document.querySelectorAll('#search form')[1].querySelectorAll('input')[1].focus()")
+        await tab.type("billing")
+        await tab.press("Enter")
+        await tab.until(f"{ROWS} === 7")
+        assert await tab.text("#chips li") == "source is billing✕"
+        await tab.until("document.querySelector('#stats .legend').textContent === 'billing7'")
+        await tab.run("document.querySelector('#chips button').click()")
+        await tab.until(f"{ROWS} === 20 && document.querySelector('#chips').hidden")
+
+        await tab.run(
+            "(() => { const form = document.querySelectorAll('#search form')[1];"
+            "const [field, operator] = form.querySelectorAll('select'); field.value = 'data';"
+            "field.dispatchEvent(new Event('change')); operator.value = 'gte';"
+            "operator.dispatchEvent(new Event('change'));"
+            "const [inside, value] = form.querySelectorAll('input'); inside.value = 'total'; value.value = '17'; })()"
+        )
+        await tab.run(add)
+        await tab.until(f"{ROWS} === 2")
+        await tab.run("document.querySelector('#chips button').click()")
+
+        await tab.run("document.querySelector('input[type=search]').focus()")
+        await tab.type("order-1003")
+        await tab.press("Enter")
+        await tab.until(f"{ROWS} === 1 && document.querySelector('#records tbody button').textContent === 'order-1003'")
+        await tab.run("document.querySelector('#records tbody button').focus()")
+        await tab.press("Enter")
+        await tab.until("document.querySelector('#details').open")
+        details = await tab.text("#details")
+        assert '"country": "NO"' in details
+        assert "delivery_key" in details
+        await tab.press("Escape")
+        await tab.until("!document.querySelector('#details').open")
+        assert await tab.run("document.activeElement.textContent") == "order-1003"
+        check_quiet(tab, process)
+
+
+async def test_older_pages_stay_and_newer_ones_come_back(tab: Page, tmp_path: Path) -> None:
+    """While an older page is read, what comes in does not move it."""
+    first = "document.querySelector('#records tbody button').textContent"
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await fill(client)
+        await visit(tab, process)
+        await tab.until(f"{first} === 'order-1029'")
+        await tab.run("[...document.querySelectorAll('.pages button')][1].click()")
+        await tab.until(f"{ROWS} === 10 && {first} === 'order-1009'")
+        await post(client, {"id": "newest"})
+        await tab.until("document.querySelector('#figures').textContent.includes('Stored31')")
+        assert await tab.run(first) == "order-1009"
+        await tab.run("[...document.querySelectorAll('.pages button')][0].click()")
+        await tab.until(f"{first} === 'newest'")
+
+
+async def test_the_page_rests_while_it_is_paused(tab: Page, tmp_path: Path) -> None:
+    """Nothing is asked for; what is chosen meanwhile is shown all the same."""
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await visit(tab, process)
+        await tab.run("document.querySelector('#pause').click()")
+        await tab.until("document.querySelector('#announcement').textContent.startsWith('Nothing is refreshed')")
+        await tab.until("performance.getEntriesByType('resource').every((each) => each.responseEnd > 0)")
+        asked = len(tab.requests)
+        await post(client, {"id": "unseen"})
+        paused_ms = await tab.run("performance.now()")
+        await tab.until(f"performance.now() > {paused_ms} + 2500")  # longer than between two rounds
+        assert len(tab.requests) == asked
+        await tab.run("document.querySelector('#range input[value=PT1H]').click()")
+        await tab.until(f"{ROWS} === 1")
+        await tab.run("document.querySelector('#pause').click()")
+        await post(client, {"id": "seen"})
+        await tab.until(f"{ROWS} === 2")
+
+
+async def test_a_record_cannot_bring_markup_along(tab: Page, tmp_path: Path) -> None:
+    """Wherever its values are shown they are text, and the browser is told to refuse anything else."""
+    hostile = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await post(client, {"id": hostile, "source": hostile, "data": {hostile: hostile}})
+        await client.post("/v1/records", content=hostile)
+        await visit(tab, process)
+        await tab.until(f"{ROWS} === 1 && document.querySelectorAll('#rejected tbody tr').length === 1")
+        assert await tab.text("#records tbody button") == hostile
+        assert await tab.text("#stats .legend span:last-of-type") == hostile
+        await tab.run("document.querySelector('#rejected tbody button').click()")
+        assert hostile in await tab.text("#details")
+        await tab.run("document.querySelector('#details').close()")
+        await tab.run("document.querySelector('#records tbody button').click()")
+        assert hostile in await tab.text("#details")
+        assert (
+            await tab.run("document.querySelectorAll('main img, main script, dialog img, dialog script').length") == 0
+        )
+        assert await tab.run("document.title") == "Sluice"
+        check_quiet(tab, process)
+        setting = "(() => { try { document.body.innerHTML = '<b>x</b>' } catch { return 'refused' } })()"
+        assert await tab.run(setting) == "refused"
+
+
+async def test_a_service_that_is_gone_is_said_in_words(tab: Page, tmp_path: Path) -> None:
+    """What was shown stays, and the page goes on trying."""
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await post(client, {"id": "a"})
+        await visit(tab, process)
+        await tab.until(f"{ROWS} === 1")
+        await process.kill()
+        await tab.until("document.querySelector('#notice').textContent.startsWith('The service does not answer.')")
+        assert await tab.text("#state") == "No answer"
+        assert await tab.run(ROWS) == 1

@@ -1,0 +1,93 @@
+"""What `/` and the page's files are over HTTP."""
+
+import re
+
+import msgspec
+import pytest
+
+from tests.process import ROOT
+from tests.service import SETTINGS, running
+from tests.test_reference import parsed
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+FILES = [file for folder in ("assets", "vendor") for file in (ROOT / "app" / "page" / folder).iterdir()]
+SENT = sorted(file.name for file in FILES if file.suffix in {".js", ".css", ".svg"})
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "application/json, text/html;q=0.5"])
+async def test_programs_get_links(accept: str | None) -> None:
+    """Each leads to something that answers; what only one role serves is named by that role alone."""
+    headers = {} if accept is None else {"Accept": accept}
+    async with running() as service:
+        if accept is None:
+            del service.client.headers["Accept"]
+        answer = await service.client.get("/", headers=headers)
+        told = answer.json()
+        assert (answer.headers["content-type"], answer.headers["vary"]) == ("application/json", "Accept")
+        assert (told["name"], told["backend"], told["roles"]) == ("Sluice", "embedded", ["ingest", "query"])
+        for link in set(told["links"].values()) - {"v1/records/tail"}:
+            # No key has been fetched yet, so the instance may say that it is not ready.
+            right = {200, 503} if link == "health/ready" else {200}
+            assert (await service.client.get(f"/{link}")).status_code in right, link
+        assert (await service.client.post("/v1/records", json=told["example"])).status_code == 201
+    async with running(msgspec.structs.replace(SETTINGS, roles=("ingest",))) as service:
+        assert not [link for link in (await service.client.get("/")).json()["links"].values() if "v1" in link]
+
+
+async def test_browsers_get_the_page_and_all_it_loads() -> None:
+    """Each file is there, has its type and may be kept for ever; nothing comes from elsewhere or stands inline."""
+    async with running() as service:
+        answer = await service.client.get("/", headers=BROWSER)
+        assert (answer.headers["content-type"], answer.headers["vary"]) == ("text/html; charset=utf-8", "Accept")
+        found = parsed(answer.text)
+        assert "://" not in answer.text
+        assert found.inline == []
+        (folder,) = {link.rpartition("/")[0] for link in found.loaded if link.startswith("page/")}
+        for name in SENT:
+            file = await service.client.get(f"/{folder}/{name}")
+            assert file.status_code == 200, name
+            assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert file.headers["content-type"].startswith(("text/javascript", "text/css", "image/svg+xml"))
+            assert file.headers["x-content-type-options"] == "nosniff"
+        asked = {link.rpartition("/")[2] for link in found.loaded if link.startswith("page/")}
+        scripts = "".join(file.read_text() for file in FILES if file.suffix == ".js" and file.parent.name == "assets")
+        assert asked | set(re.findall(r'from "\./([a-z]+\.js)"', scripts)) == set(SENT)
+        assert "://" not in scripts
+
+
+async def test_the_page_may_load_and_run_nothing_else() -> None:
+    """The browser is told so, and that no text may become markup."""
+    async with running() as service:
+        policy = (await service.client.get("/", headers=BROWSER)).headers["content-security-policy"]
+    rules = {name: sources for name, _, sources in (rule.strip().partition(" ") for rule in policy.split(";"))}
+    assert rules["default-src"] == "'none'"
+    assert {rules[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
+    assert rules["require-trusted-types-for"] == "'script'"
+    assert rules["frame-ancestors"] == "'none'"
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("headers", [BROWSER, {}], ids=["page", "links"])
+async def test_what_a_client_has_is_not_sent_again(headers: dict[str, str]) -> None:
+    """Its entity tag is answered with 304; HEAD says what GET would."""
+    async with running() as service:
+        got, head = await service.client.get("/", headers=headers), await service.client.head("/", headers=headers)
+        assert (head.status_code, head.content, {**head.headers}) == (200, b"", {**got.headers})
+        assert got.headers["cache-control"] == "no-cache"
+        again = await service.client.get("/", headers=headers | {"If-None-Match": got.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["vendor.sh", "..%2froutes.py", "page.html", "SHA256SUMS", "%00"])
+async def test_no_other_file_is_served(name: str) -> None:
+    """The folder is not open: a file has to be one of the page's."""
+    async with running() as service:
+        answer = await service.client.get(f"/page/x/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_a_file_of_another_release_is_not_kept() -> None:
+    """Asked for by another version it is sent as it is now, and is to be asked for again."""
+    async with running() as service:
+        answer = await service.client.get("/page/another/main.js")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")

@@ -1,0 +1,149 @@
+"""Cloud Trace and Cloud Monitoring on one local gRPC server: what clients send is checked, kept, and can be read."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Condition, Event
+from typing import Any, Literal
+
+import grpc
+from google.cloud.monitoring_v3 import types as monitoring
+from google.cloud.trace_v2 import types as trace
+from google.protobuf.empty_pb2 import Empty
+
+from tests.telemetry.monitoring_rules import RuleError, Rules
+from tests.telemetry.seen_spans import Seen, seen
+
+Fault = Literal["unavailable", "hang", "permission_denied", "invalid_argument"]
+WITHIN_S = 10.0
+_STATUS = {
+    "unavailable": grpc.StatusCode.UNAVAILABLE,
+    "permission_denied": grpc.StatusCode.PERMISSION_DENIED,
+    "invalid_argument": grpc.StatusCode.INVALID_ARGUMENT,
+}
+
+
+class CloudServer:
+    """What both services were sent. `fault` is how the calls that come from now on end."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.fault: Fault | None = None
+        self.calls = 0
+        """How many calls there were, whatever became of them."""
+        self.exported: list[Any] = []
+        """The requests of BatchWriteSpans that were taken."""
+        self.rules = Rules()
+        self._changed = Condition()
+        self._release = Event()
+
+    @property
+    def spans(self) -> list[Seen]:
+        """The spans that were taken, in the order they began."""
+        found = [seen(span) for request in list(self.exported) for span in request.spans]
+        return sorted(found, key=lambda span: span.begun_us)
+
+    def span(self, name: str) -> Seen:
+        """Return the one span of this name."""
+        (found,) = (span for span in self.spans if span.name == name)
+        return found
+
+    def serialised(self) -> bytes:
+        """Return everything that was exported, as it came over the wire."""
+        requests = [type(request).serialize(request) for request in self.exported]
+        return b"".join([*requests, *self.rules.serialised])
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds; it is looked at after each call."""
+        with self._changed:
+            assert self._changed.wait_for(condition, WITHIN_S), "it did not come in time"
+
+    def release(self) -> None:
+        """Answer the calls that hang."""
+        self._release.set()
+
+    def batch_write_spans(self, request: trace.BatchWriteSpansRequest, context: grpc.ServicerContext) -> Empty:
+        """Take spans."""
+        self._meet(context)
+        with self._changed:
+            self.exported.append(request)
+            self._changed.notify_all()
+        return Empty()
+
+    def create_metric_descriptor(
+        self, request: monitoring.CreateMetricDescriptorRequest, context: grpc.ServicerContext
+    ) -> Any:
+        """Take a descriptor."""
+        self._meet(context)
+        self._check(context, lambda: self.rules.describe(request))
+        return request.metric_descriptor
+
+    def create_time_series(self, request: monitoring.CreateTimeSeriesRequest, context: grpc.ServicerContext) -> Empty:
+        """Take points."""
+        self._meet(context)
+        self._check(context, lambda: self.rules.write(request))
+        return Empty()
+
+    def _check(self, context: grpc.ServicerContext, take: Callable[[], None]) -> None:
+        with self._changed:
+            try:
+                take()
+            except RuleError as error:
+                self.rules.refused.append(str(error))
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            finally:
+                self._changed.notify_all()
+
+    def _meet(self, context: grpc.ServicerContext) -> None:
+        fault = self.fault
+        with self._changed:
+            self.calls += 1
+            self._changed.notify_all()
+        if fault == "hang":
+            self._release.wait()
+            context.abort(grpc.StatusCode.CANCELLED, "the test has ended")
+        elif fault is not None:
+            context.abort(_STATUS[fault], "as the test wants it")
+
+
+@contextmanager
+def serving_cloud() -> Iterator[CloudServer]:
+    """Serve both until the block ends."""
+    cloud = CloudServer()
+    server = grpc.server(ThreadPoolExecutor(32))
+    server.add_generic_rpc_handlers(
+        (
+            _service(
+                "google.devtools.cloudtrace.v2.TraceService",
+                BatchWriteSpans=(cloud.batch_write_spans, trace.BatchWriteSpansRequest),
+            ),
+            _service(
+                "google.monitoring.v3.MetricService",
+                CreateMetricDescriptor=(
+                    cloud.create_metric_descriptor,
+                    monitoring.CreateMetricDescriptorRequest,
+                ),
+                CreateTimeSeries=(cloud.create_time_series, monitoring.CreateTimeSeriesRequest),
+            ),
+        )
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    cloud.url = f"http://127.0.0.1:{port}"
+    try:
+        yield cloud
+    finally:
+        cloud.release()
+        server.stop(grace=None).wait()
+
+
+def _service(name: str, **methods: tuple[Callable[..., Any], Any]) -> grpc.GenericRpcHandler:
+    handlers: dict[str, Any] = {
+        method: grpc.unary_unary_rpc_method_handler(
+            call,
+            request_deserializer=request.deserialize,
+            response_serializer=lambda answer: answer.SerializeToString(),
+        )
+        for method, (call, request) in methods.items()
+    }
+    return grpc.method_handlers_generic_handler(name, handlers)

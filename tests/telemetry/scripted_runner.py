@@ -1,0 +1,92 @@
+"""QueryRunners that answer as a test tells them, in the place of a service's store."""
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.backend import Backend, open_backend
+from app.query.runner import Answer, Query, QueryRunner, Row
+
+
+class ScriptedRunner:
+    """Gives no rows, or those of a test; with `error`, fails."""
+
+    first_slice_us = first_look_up_us = 3_600_000_000
+    poll_s, open_ttl_s = 0.25, 1.0
+    export_rows: int | None = None
+
+    def __init__(
+        self, *rows: Row, bytes_processed: int | None = None, error: BaseException | None = None, now_us: int = 0
+    ) -> None:
+        self.answer, self.error, self.now_us = Answer([*rows], bytes_processed), error, now_us
+        self.asked: list[Query] = []
+        self.pieces = (b"schema", b"rows", b"end")
+
+    async def rows(self, query: Query) -> Answer:
+        """Answer, or fail."""
+        self.asked.append(query)
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+    async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """Yield pieces, or fail after the first."""
+        self.asked.append(query)
+        yield self.pieces[0]
+        if self.error is not None:
+            raise self.error
+        for piece in self.pieces[1:]:
+            yield piece
+
+    def horizon_us(self, table: str) -> int:
+        """Return the time of the fake clock when a test begins."""
+        return self.now_us or 1_700_000_000_000_000
+
+    def version(self, table: str) -> int | None:
+        """Nobody can know."""
+        return None
+
+    async def estimate_bytes(self, query: Query) -> int | None:
+        """Return what a query reads."""
+        return self.answer.bytes_processed
+
+
+class MeteredRunner:
+    """A store's own runner that also says how many bytes were read; with `error`, it fails."""
+
+    def __init__(self, runner: QueryRunner, bytes_processed: int) -> None:
+        self.runner, self.bytes_processed = runner, bytes_processed
+        self.error: BaseException | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Be as the runner in everything else."""
+        return getattr(self.runner, name)
+
+    async def rows(self, query: Query) -> Answer:
+        """Answer as the store does, or fail."""
+        if self.error is not None:
+            raise self.error
+        return msgspec.structs.replace(await self.runner.rows(query), bytes_processed=self.bytes_processed)
+
+
+def over(monkeypatch: pytest.MonkeyPatch, runner: ScriptedRunner) -> None:
+    """Let services that are made from now on read through `runner`, and write as they do."""
+    _replace(monkeypatch, lambda backend: msgspec.structs.replace(backend, runner=runner))
+
+
+def metered(monkeypatch: pytest.MonkeyPatch, bytes_processed: int, connections: dict[str, int]) -> list[MeteredRunner]:
+    """Let services say what a query reads and which connections are open; return the runners, as they are made."""
+    made: list[MeteredRunner] = []
+
+    def meter(backend: Backend) -> Backend:
+        made.append(MeteredRunner(backend.runner, bytes_processed))
+        return msgspec.structs.replace(backend, runner=made[-1], connections=lambda: connections)
+
+    _replace(monkeypatch, meter)
+    return made
+
+
+def _replace(monkeypatch: pytest.MonkeyPatch, change: Callable[[Backend], Backend]) -> None:
+    monkeypatch.setattr("app.main.open_backend", lambda *arguments: change(open_backend(*arguments)))

@@ -1,0 +1,97 @@
+"""Whoever gets traces and metrics may fail in every way: requests are answered, memory is bounded, stopping ends."""
+
+import asyncio
+import gc
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from google.api_core.retry import retry_unary
+from opentelemetry.sdk.trace import ReadableSpan
+
+from app.clock import SystemClock
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from app.telemetry.providers import Telemetry
+from tests.process import free_port
+from tests.service import GOOD, authorization, envelope, running
+from tests.telemetry.cloud_servers import CloudServer, Fault
+from tests.telemetry.watched_service import EXPORTING, caller, traced
+
+pytestmark = EXPORTING
+EXPORTERS = ("Otel", "telemetry")  # how their threads are named
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_outlives_its_test(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End what still tries to export: it would go on for two minutes, and log into other tests."""
+    over = Event()
+
+    def sleep(seconds: float) -> None:
+        if over.wait(seconds):
+            raise ConnectionError("the test is over")
+
+    monkeypatch.setattr(retry_unary, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    yield
+    over.set()
+    cloud.release()
+    for thread in threading.enumerate():
+        if thread.name.startswith(EXPORTERS):
+            thread.join(10)
+
+
+def everything(url: str) -> Settings:
+    """Return settings of a service that traces all and sends traces and metrics to `url`."""
+    told: dict[str, Any] = {"metrics": ("cloud", "prometheus"), "cloud_monitoring_url": url, "trace_ratio": 1.0}
+    return traced(url, metrics_interval_s=3600.0, **told)
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "hang", "permission_denied", "invalid_argument", "down"])
+async def test_no_request_notices_that_telemetry_fails(
+    cloud: CloudServer, caplog: pytest.LogCaptureFixture, fault: Fault | str
+) -> None:
+    """Pushes are stored, reads answered, and the end waits a second at most; the log says what was lost, once or so."""
+    url = cloud.url if fault != "down" else f"http://127.0.0.1:{free_port()}"
+    cloud.fault = None if fault == "down" else fault  # type: ignore[assignment] # one of them
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(running(everything(url)))
+        for number in range(5):
+            body = envelope(msgspec.json.encode(GOOD | {"id": str(number)}), str(number), caller().attributes)
+            answer = await service.client.post("/pubsub/push", content=body, headers=authorization())
+            assert answer.status_code == 204
+            assert (await service.client.get("/v1/records")).status_code == 200
+            assert (await service.client.get("/metrics")).status_code == 200
+        begun_s = time.monotonic()
+        await stack.aclose()
+        assert time.monotonic() - begun_s < 2.5
+    said = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said
+    assert len(said) <= 25  # one a metric, at most
+    assert cloud.exported == []
+
+
+async def test_spans_that_nobody_takes_are_dropped(cloud: CloudServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A few thousand wait, however many are made, and the log says so rarely."""
+    cloud.fault = "hang"
+    settings = traced(cloud.url, trace_ratio=1.0, max_traces_per_s=1e9)
+    telemetry = Telemetry(settings, Metrics(), SystemClock())
+    for _ in range(10_000):
+        span = telemetry.tracing.request("GET", [])
+        assert span is not None
+        span.end()
+    await asyncio.to_thread(cloud.wait_until, lambda: cloud.calls > 0)
+    spans = [each for each in gc.get_objects() if isinstance(each, ReadableSpan)]
+    instances = [span.resource.attributes.get("service.instance.id") for span in spans]
+    assert 4_096 <= instances.count(telemetry.instance) <= 4_096 + 520  # with those on their way
+    assert 1 <= len([record for record in caplog.records if "Queue full" in record.getMessage()]) < 5
+    cloud.fault = None
+    cloud.release()
+    async with telemetry.lifespan(None):  # type: ignore[arg-type] # of any application
+        pass

@@ -1,0 +1,152 @@
+"""The real process: whatever happens, what it writes is one JSON object a line, or readable lines on a terminal."""
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.access.api_keys import new_key
+from tests.process import ROOT, Process, free_port, serving, start
+from tests.service import authorization, envelope
+
+SECRET = "Violet-Crumble-4711"
+_SERVES_QUIETLY = re.compile(r"\d\d:\d\d:\d\d INFO     sluice     \S.*")
+
+
+async def _lines(service: Process) -> list[dict[str, Any]]:
+    """Return all that the process wrote, to stdout and stderr alike; each line has to be a line of the log."""
+    assert service.process.stdout is not None
+    written = service.said + (await service.process.stdout.read()).decode().splitlines()
+    assert SECRET not in "".join(written)
+    lines = [msgspec.json.decode(line) for line in written]
+    assert all(isinstance(line, dict) and {"severity", "time", "message"} <= set(line) for line in lines)
+    return lines
+
+
+async def test_from_start_to_end_a_process_writes_lines_of_json_without_payloads(tmp_path: Path) -> None:
+    """Records that are refused, and more of them than are told; tokens that are; and what was kept back, at the end."""
+    poison = [
+        b'{"id": 1, "timestamp": "%s"}' % SECRET.encode(),
+        b'{"id": "a", "timestamp": "%s", "data": "%s"}' % (SECRET.encode(), SECRET.encode()),
+        SECRET.encode(),
+    ]
+    key = new_key()
+    async with serving(tmp_path / "data.duckdb", system="orders") as (service, client):
+        for number in range(9):
+            body = envelope(poison[number % 3], message_id=f"m{number}", attributes={"a": SECRET})
+            answer = await client.post("/pubsub/push", content=body, headers=authorization())
+            assert answer.status_code == 204
+        for token in (key, f"eyJ{SECRET}{SECRET}.eyJ{SECRET}.{SECRET}"):
+            refused = await client.get(f"/v1/records/{SECRET}?x={SECRET}", headers={"Authorization": f"Bearer {token}"})
+            assert refused.status_code in {400, 401}
+        assert await service.terminate() == 0
+        lines = await _lines(service)
+    assert key not in repr(lines)
+    rejections = [line for line in lines if line["message"].startswith("rejected 1 of message m")]
+    assert [line["message"].split()[4] for line in rejections] == ["m0,", "m1,", "m2,", "m3,", "m4,", "m5,"]
+    assert [line.get("repeated") for line in rejections] == [None] * 5 + [3]
+    assert all(line["logging.googleapis.com/labels"]["system"] == "orders" for line in lines)
+    assert next(line["message"] for line in lines if line["severity"] == "INFO").startswith("listening on http://")
+
+
+_BROKEN = """
+value = "-".join(["Violet", "Crumble", "4711"])
+raise {failure}
+"""
+
+
+@pytest.mark.parametrize("failure", ["RuntimeError(f'bad value: {value!r}')", "KeyError(value)"])
+async def test_a_defect_at_the_start_is_one_line_with_its_stack(
+    failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module of the record type fails in a way that nobody foresaw: no traceback goes to stderr."""
+    (tmp_path / "broken.py").write_text(_BROKEN.format(failure=failure))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    service = await start(record="broken:Type", data_path=str(tmp_path / "x"), token_keys_url="http://127.0.0.1:1/")
+    lines = await _lines(service)
+    assert await service.process.wait() == 1
+    (line,) = lines
+    assert (line["severity"], line["message"]) == ("CRITICAL", "ended by an unexpected failure")
+    assert line["stack_trace"].startswith("Traceback (most recent call last):")
+    assert "broken.py" in line["stack_trace"]
+
+
+async def test_an_address_that_is_not_this_machines_is_one_line(tmp_path: Path) -> None:
+    """The server's own traceback is not shown, nor what it says of its workers."""
+    settings = {"host": "192.0.2.1", "api_principals": "a@b.example", "token_keys_url": "http://127.0.0.1:1/"}
+    service = await start(data_path=str(tmp_path / "data.duckdb"), **settings)
+    (line,) = await _lines(service)
+    assert await service.process.wait() == 2
+    assert line["message"].startswith("cannot start: cannot listen on http://192.0.2.1")
+
+
+async def test_a_store_that_cannot_be_reached_is_told_in_json_too() -> None:
+    """By libraries of others that write as they like: over HTTP, and over gRPC."""
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    settings = {
+        "backend": "bigquery",
+        "bigquery_project": "my-project",
+        "bigquery_dataset": "events",
+        "bigquery_rest_url": nowhere,
+        "bigquery_storage_url": nowhere,
+        "append_deadline_s": "1",
+        "request_budget_s": "2",
+    }
+    data = msgspec.json.encode({"id": SECRET, "timestamp": "2026-01-31T12:00:00Z", "data": SECRET})
+    async with serving(Path("unused"), **settings) as (service, client):
+        answer = await client.post("/pubsub/push", content=envelope(data), headers=authorization())
+        assert answer.status_code in {429, 503}
+        assert await service.terminate() == 0
+        lines = await _lines(service)
+    assert any("UNREACHABLE" in line["message"] for line in lines)
+
+
+async def test_on_a_terminal_a_process_writes_readable_lines(tmp_path: Path) -> None:
+    """And no JSON; without colours where NO_COLOR is set."""
+    master, terminal = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
+    environment |= {
+        "NO_COLOR": "1",
+        "SLUICE_PORT": str(free_port()),
+        "SLUICE_DATA_PATH": str(tmp_path / "data.duckdb"),
+        "SLUICE_ROLES": "query",
+    }
+    command = (sys.executable, "-m", "app")
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=environment, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    try:
+        written = await asyncio.to_thread(_read_until, master, "listening on ")
+        process.send_signal(signal.SIGTERM)
+        written += await asyncio.to_thread(_read_until, master, "")
+        assert await process.wait() == 0
+    finally:
+        os.close(master)
+        if process.returncode is None:
+            process.kill()
+    lines = written.split("\r\n")
+    assert lines.pop() == ""
+    assert len(lines) == 3
+    assert all(_SERVES_QUIETLY.fullmatch(line) for line in lines), lines
+
+
+def _read_until(terminal: int, words: str) -> str:
+    """Read up to `words` and the end of their line; with "", until the other end is closed."""
+    text = ""
+    while not words or words not in text or not text.endswith("\r\n"):
+        try:
+            read = os.read(terminal, 4_096)
+        except OSError:  # closed at the other end
+            break
+        if not read:
+            break
+        text += read.decode()
+    return text

@@ -1,0 +1,180 @@
+"""Queries are measured however they end, and how reading stands is known by that."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from app.clock import FakeClock
+from app.query.observed import ObservedRunner, QueryWatch, cache_state, outcome_of
+from app.query.runner import (
+    LookUpTooExpensiveError,
+    Query,
+    QueryError,
+    QueryTimeoutError,
+    QueryTooExpensiveError,
+    StoreBusyError,
+    StoreUnavailableError,
+)
+from app.query.standing import ReadStanding
+from app.telemetry.metrics import Metrics
+from app.telemetry.sampling import Sampler
+from app.telemetry.tracing import Tracing, inside
+from tests.telemetry.scripted_runner import ScriptedRunner
+
+QUERY = Query(sql="SELECT 'secret'", parameters={"p": "secret"})
+
+
+class Stage:
+    """An observed runner over a scripted one, with what was noted."""
+
+    def __init__(self, **told: Any) -> None:
+        self.clock, self.metrics, self.spans = FakeClock(), Metrics(), InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self.spans))
+        self.tracing = Tracing(provider.get_tracer("test"), Sampler(1.0, 1e9, self.clock.elapsed_us))
+        self.scripted = ScriptedRunner(**told)
+        self.standing = ReadStanding(self.clock.now_us)
+        watch = QueryWatch(self.metrics, self.tracing, self.standing, self.clock, system="duckdb")
+        self.runner = ObservedRunner(self.scripted, watch)
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """Return purpose and outcome of each query that was measured."""
+        return [(str(each["purpose"]), str(each["outcome"])) for each, _ in self.metrics.query_duration.points()]
+
+
+async def test_a_query_is_measured_with_what_it_read() -> None:
+    """Its span, of the request that asked, tells the same; not its text."""
+    stage = Stage(bytes_processed=7)
+    request = stage.tracing.request("GET", [])
+    assert request is not None
+    with inside(request):
+        assert await stage.runner.rows(QUERY) == stage.scripted.answer
+    assert stage.outcomes() == [("page", "ok")]
+    assert stage.metrics.query_bytes == {"page": 7}
+    (span,) = stage.spans.get_finished_spans()
+    assert dict(span.attributes or {}) == {
+        "db.system.name": "duckdb",
+        "db.operation.name": "SELECT",
+        "sluice.query.purpose": "page",
+        "sluice.cache": "bypass",
+        "sluice.outcome": "ok",
+        "db.response.returned_rows": 0,
+        "sluice.query.bytes_processed": 7,
+    }
+
+
+async def test_without_a_traced_request_a_query_has_no_span() -> None:
+    """It is measured all the same."""
+    stage = Stage()
+    await stage.runner.rows(QUERY)
+    assert stage.outcomes() == [("page", "ok")]
+    assert stage.metrics.query_bytes == {}
+    assert stage.spans.get_finished_spans() == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "state"),
+    [
+        (QueryTooExpensiveError(1, 2), "too_expensive", "ACTIVE"),
+        (LookUpTooExpensiveError(1, 2, 3), "too_expensive", "ACTIVE"),
+        (QueryTimeoutError(1.0), "timeout", "ACTIVE"),
+        (StoreBusyError("wait"), "busy", "BUSY"),
+        (StoreUnavailableError("away"), "unavailable", "UNREACHABLE"),
+        (QueryError("some other"), "unavailable", "ACTIVE"),
+        (asyncio.CancelledError(), "cancelled", "ACTIVE"),
+        (ZeroDivisionError(), "defect", "ACTIVE"),
+    ],
+)
+async def test_each_end_has_a_word(error: BaseException, outcome: str, state: str) -> None:
+    """The error passes through, from pages and exports alike."""
+    stage = Stage(error=error)
+    with pytest.raises(type(error)):
+        await stage.runner.rows(QUERY)
+    async with aclosing(stage.runner.arrow(QUERY)) as pieces:
+        assert await anext(pieces) == b"schema"
+        with pytest.raises(type(error)):
+            await anext(pieces)
+    assert stage.outcomes() == [("page", outcome)]
+    assert outcome_of(error) == outcome
+    assert stage.standing.state == state
+
+
+async def test_an_export_is_measured_from_its_first_piece_to_its_last() -> None:
+    """One that nobody reads to its end was cancelled."""
+    stage = Stage()
+    async with aclosing(stage.runner.arrow(QUERY)) as pieces:
+        assert [piece async for piece in pieces] == list(stage.scripted.pieces)
+    async with aclosing(stage.runner.arrow(QUERY)) as pieces:
+        await anext(pieces)
+        await stage.clock.advance(3)
+    ((_, whole), (_, broken)) = stage.metrics.query_duration.points()
+    assert stage.outcomes() == [("page", "ok"), ("page", "cancelled")]
+    assert (whole.total, broken.total) == (0.0, 3.0)
+
+
+async def test_everything_else_is_the_runners_own() -> None:
+    """What it says of itself, of its tables and of what a query would cost."""
+    stage = Stage(bytes_processed=5, now_us=17)
+    runner, scripted = stage.runner, stage.scripted
+    scripted.export_rows = 9
+    assert (runner.first_slice_us, runner.first_look_up_us) == (scripted.first_slice_us, scripted.first_look_up_us)
+    assert (runner.poll_s, runner.open_ttl_s, runner.export_rows) == (scripted.poll_s, scripted.open_ttl_s, 9)
+    assert (runner.horizon_us("records"), runner.version("records")) == (17, None)
+    assert await runner.estimate_bytes(QUERY) == 5
+
+
+async def test_a_query_knows_how_the_cache_was_used() -> None:
+    """By the request that it is for."""
+    stage = Stage()
+    request = stage.tracing.request("GET", [])
+    assert request is not None
+    token = cache_state.set("miss")
+    with inside(request):
+        await stage.runner.rows(QUERY)
+    cache_state.reset(token)
+    (span,) = stage.spans.get_finished_spans()
+    assert (span.attributes or {})["sluice.cache"] == "miss"
+
+
+def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """Each turn is logged once, with since when."""
+    clock = FakeClock()
+    standing = ReadStanding(clock.now_us)
+    begun_us = standing.since_us
+    for _ in range(2):
+        standing.note(QueryTimeoutError(1.0))
+    assert (standing.state, standing.since_us) == ("ACTIVE", begun_us)
+    for _ in range(3):
+        standing.note(QueryTimeoutError(1.0))
+    assert (standing.state, standing.detail) == ("SLOW", "the query took longer than 1 s")
+    assert standing.since_us > begun_us
+    turned_us = standing.since_us
+    standing.note(asyncio.CancelledError())
+    standing.note(ZeroDivisionError())
+    assert (standing.state, standing.since_us) == ("SLOW", turned_us)
+    standing.note(StoreUnavailableError("away"))
+    standing.note(StoreUnavailableError("still away"))
+    assert (standing.state, standing.detail) == ("UNREACHABLE", "still away")
+    standing.note(None)
+    assert (standing.state, standing.detail) == ("ACTIVE", "")
+    assert [record.getMessage() for record in caplog.records] == [
+        "reads: SLOW: the query took longer than 1 s",
+        "reads: UNREACHABLE: away",
+        "reads: ACTIVE, after UNREACHABLE",
+    ]
+
+
+@pytest.mark.parametrize("between", [None, QueryTooExpensiveError(1, 2)])
+def test_timeouts_count_in_a_row_only(between: QueryError | None) -> None:
+    """An answer in between says that the store is well; so does a refusal."""
+    standing = ReadStanding(FakeClock().now_us)
+    for _ in range(3):
+        standing.note(QueryTimeoutError(1.0))
+        standing.note(QueryTimeoutError(1.0))
+        standing.note(between)
+    assert standing.state == "ACTIVE"

@@ -1,0 +1,109 @@
+"""`GET /metrics`, as Prometheus reads it."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from app.telemetry.instruments import CATALOGUE, Instrument
+from tests.access.callers import KEY, OTHER_KEY, document, key_grant
+from tests.service import GOOD, SETTINGS, authorization, running
+from tests.telemetry.scripted_runner import metered
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+_UNITS = {"s": "_seconds", "By": "_bytes"}
+Parse = Callable[[str], Iterable[Metric]]
+
+
+def family_name(instrument: Instrument) -> str:
+    """Return what a metric is called there: its unit is a part of the name, once."""
+    name, unit = instrument.name.replace(".", "_"), _UNITS.get(instrument.unit, "")
+    return name if name.endswith(unit) else name + unit
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "parse"),
+    [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", parse_text),
+        (OPENMETRICS, f"{OPENMETRICS}; charset=utf-8; escaping=underscores", parse_openmetrics),
+    ],
+)
+async def test_every_metric_can_be_scraped(
+    monkeypatch: pytest.MonkeyPatch, accept: str, media_type: str, parse: Parse
+) -> None:
+    """In both formats, with its type, unit, help and labels, and with nothing that the catalogue does not have."""
+    metered(monkeypatch, 1_000, {"records": 2})
+    async with running() as service:
+        await service.push(GOOD)
+        await service.push({"id": "bad"}, message_id="2")
+        await service.client.get("/v1/records")
+        answer = await service.client.get("/metrics", headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers.get_list("content-type") == [media_type]
+    families = {family.name: family for family in parse(answer.text)}
+    info = families.pop("target_info" if "target_info" in families else "target")
+    assert {sample.labels["service_name"] for sample in info.samples} == {"sluice"}
+    expected = {family_name(each): each for each in CATALOGUE if each.name != "sluice.heartbeat.delay"}
+    assert set(families) - {"sluice_heartbeat_delay_seconds"} == set(expected)
+    for name, instrument in expected.items():
+        family = families[name]
+        assert (family.type, family.documentation) == (instrument.kind, instrument.description)
+        labels = {attribute.replace(".", "_") for attribute in instrument.attributes}
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == labels
+
+
+async def test_buckets_count_up_to_the_number_of_values() -> None:
+    """Cumulative, each bound as the catalogue has it, and the last one without end."""
+    async with running() as service:
+        for number in range(3):
+            await service.push(GOOD, message_id=str(number))
+        text = (await service.client.get("/metrics")).text
+    (family,) = (family for family in parse_text(text) if family.name == "sluice_append_rows")
+    buckets = {sample.labels["le"]: sample.value for sample in family.samples if sample.name.endswith("_bucket")}
+    assert next(iter(buckets)) == "1.0"
+    assert list(buckets)[-1] == "+Inf"
+    assert set(buckets.values()) == {3.0}
+    assert {sample.value for sample in family.samples if sample.name.endswith(("_count", "_sum"))} == {3.0}
+
+
+async def test_two_applications_in_one_process_have_numbers_of_their_own() -> None:
+    """And each scrape is whole, as often as it is asked for."""
+    async with running() as one, running() as other:
+        await one.push(GOOD)
+        for service, stored in ((one, "1.0"), (other, "0.0"), (one, "1.0")):
+            text = (await service.client.get("/metrics")).text
+            assert f"\nsluice_record_stored_total {stored}\n" in text
+            assert text.count("# TYPE sluice_record_stored_total counter") == 1
+
+
+async def test_scraping_wants_its_own_scope_where_there_are_grants(tmp_path: Path) -> None:
+    """A reader's key does not show how the service does, and a scraper's shows no record."""
+    file = tmp_path / "grants.json"
+    file.write_bytes(document(key_grant(KEY, scopes=["metrics"]), key_grant(OTHER_KEY, name="reader")))
+    settings = msgspec.structs.replace(SETTINGS, grants_file=str(file))
+    async with running(settings) as service:
+
+        async def status(path: str, headers: dict[str, Any]) -> int:
+            return (await service.client.get(path, headers=headers)).status_code
+
+        scraper, reader = ({"Authorization": f"Bearer {key}"} for key in (KEY, OTHER_KEY))
+        assert await status("/metrics", {}) == 401
+        assert await status("/metrics", authorization()) == 403
+        assert await status("/metrics", reader) == 403
+        assert await status("/metrics", scraper) == 200
+        assert await status("/v1/records", scraper) == 403
+
+
+async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Cloud Monitoring alone there is no such route, in the document neither."""
+    told: dict[str, Any] = {"metrics": ("cloud",), "telemetry_project": "p"}
+    monkeypatch.setattr("app.telemetry.providers.metric_exporters", lambda _: [])
+    async with running(msgspec.structs.replace(SETTINGS, **told)) as service:
+        assert (await service.client.get("/metrics")).status_code == 404
+        assert "/metrics" not in (await service.client.get("/openapi/openapi.json")).json()["paths"]

@@ -1,0 +1,182 @@
+"""Spans of pushes and appends, as Cloud Trace gets them from the real exporter."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.clock import FakeClock
+from app.ingest.appender import Stored, Uncertain
+from app.telemetry import attributes as names
+from tests.ingest.scripted import turns
+from tests.ingest.sinks import scripted
+from tests.service import GOOD, Service, authorization, envelope, running
+from tests.telemetry.cloud_servers import CloudServer
+from tests.telemetry.watched_service import EXPORTING, SUBSCRIPTION, Publisher, caller, traced
+
+pytestmark = EXPORTING
+
+
+async def push(service: Service, message_id: str, sender: Publisher | None, **headers: str) -> int:
+    """Push a record, published by `sender`; return the status."""
+    record = msgspec.json.encode(GOOD | {"id": message_id})
+    body = envelope(record, message_id, sender.attributes if sender else None)
+    answer = await service.client.post("/pubsub/push", content=body, headers=authorization() | headers)
+    return answer.status_code
+
+
+async def test_a_message_whose_publication_is_traced_is_followed(cloud: CloudServer) -> None:
+    """One trace: published, pushed, appended; the trace of the HTTP request is linked."""
+    sender, platform = caller(), caller(sampled=False)
+    async with running(traced(cloud.url)) as service:
+        assert await push(service, "42", sender, traceparent=platform.traceparent) == 204
+        (stored,) = (await service.client.get("/v1/records")).json()["records"]
+    pushed, appended = cloud.spans
+    assert (pushed.name, pushed.kind, pushed.status) == ("process s", "CONSUMER", None)
+    assert (pushed.trace_id, pushed.parent_id) == (sender.trace_id, sender.span_id)
+    assert pushed.links == [(platform.trace_id, platform.span_id)]
+    told = {name: value for name, value in pushed.attributes.items() if name in names.ALLOWED}
+    assert told == {
+        "messaging.system": "gcp_pubsub",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.subscription.name": SUBSCRIPTION,
+        "messaging.message.id": "42",
+        "messaging.message.body.size": len(msgspec.json.encode(GOOD | {"id": "42"})),
+        "sluice.outcome": "durable",
+    }
+    assert (appended.name, appended.kind, appended.status) == ("append records", "CLIENT", None)
+    assert (appended.trace_id, appended.parent_id) == (sender.trace_id, pushed.span_id)
+    assert appended.links == [(pushed.trace_id, pushed.span_id)]
+    assert appended.attributes["sluice.append.size"]
+    told = {name: value for name, value in appended.attributes.items() if name in names.ALLOWED}
+    assert told | {"sluice.append.size": 0} == {
+        "db.system.name": "duckdb",
+        "db.collection.name": "records",
+        "db.operation.name": "append",
+        "db.operation.batch.size": 1,
+        "sluice.append.size": 0,
+        "sluice.outcome": "stored",
+    }
+    assert stored["trace_id"] == sender.trace_id
+
+
+async def test_a_span_says_which_system_and_instance_it_is_of(cloud: CloudServer) -> None:
+    """The resource's attributes become labels, and nothing else does."""
+    async with running(traced(cloud.url, system="orders")) as service:
+        assert await push(service, "1", caller()) == 204
+    for span in cloud.spans:
+        labels = {name: value for name, value in span.attributes.items() if name not in names.ALLOWED}
+        assert (labels.pop("service.name"), labels.pop("service.namespace")) == ("sluice", "orders")
+        assert len(str(labels.pop("service.instance.id"))) == 8
+        assert set(labels) == {"g.co/agent"}
+
+
+async def test_messages_that_share_an_append_are_linked_with_it(cloud: CloudServer) -> None:
+    """The append is in the first one's trace, links to both, and the other one links to it."""
+    first, second, untraced = caller(), caller(), caller(sampled=False)
+    async with scripted(traced(cloud.url)) as (service, sinks):
+        sent = [push(service, str(number), sender) for number, sender in enumerate((first, second, untraced))]
+        assert await asyncio.gather(*sent) == [204, 204, 204]
+        assert [len(batch) for batch in sinks.records.batches] == [3]
+    one, other = (next(span for span in cloud.spans if span.trace_id == sender.trace_id) for sender in (first, second))
+    appended = cloud.span("append records")
+    assert len(cloud.spans) == 3
+    assert (appended.trace_id, appended.parent_id) == (one.trace_id, one.span_id)
+    assert appended.links == [(one.trace_id, one.span_id), (other.trace_id, other.span_id)]
+    assert appended.attributes["db.operation.batch.size"] == 3
+    assert other.links == [(appended.trace_id, appended.span_id)]
+    assert one.links == []
+
+
+async def test_a_message_whose_publication_is_not_traced_is_not(cloud: CloudServer) -> None:
+    """Whatever the ratio; the stored record still leads to the publisher's trace."""
+    sender = caller(sampled=False)
+    async with running(traced(cloud.url, trace_ratio=1.0)) as service:
+        assert await push(service, "1", sender) == 204
+        assert await push(service, "2", sender, traceparent=caller().traceparent) == 204
+        answer = await service.client.get("/v1/records", headers={"traceparent": sender.traceparent})
+        assert {record["trace_id"] for record in answer.json()["records"]} == {sender.trace_id}
+    assert [span for span in cloud.spans if not span.name.startswith(("GET", "query"))] == []
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+async def test_the_ratio_decides_where_nobody_did(cloud: CloudServer, ratio: float) -> None:
+    """A traced message begins a trace, which its record then names."""
+    async with running(traced(cloud.url, trace_ratio=ratio)) as service:
+        assert await push(service, "1", None) == 204
+        (stored,) = (await service.client.get("/v1/records", headers={"traceparent": "broken"})).json()["records"]
+    pushed = [span for span in cloud.spans if span.kind == "CONSUMER"]
+    if not ratio:
+        assert (pushed, stored["trace_id"]) == ([], None)
+        return
+    assert [(span.trace_id, span.parent_id) for span in pushed] == [(stored["trace_id"], "")]
+    assert cloud.span("append records").trace_id == stored["trace_id"]
+
+
+async def test_each_attempt_of_an_append_has_its_span(cloud: CloudServer) -> None:
+    """One that failed says how, and nothing that the store said."""
+    secret = "the-store-said-this"
+    async with scripted(traced(cloud.url)) as (service, sinks):
+        sinks.records.replies = [Uncertain(secret), Stored()]
+        pushing = asyncio.ensure_future(push(service, "1", caller()))
+        await turns()
+        assert isinstance(service.clock, FakeClock)
+        await service.clock.advance(30)
+        assert await pushing == 204
+    failed, stored = (span for span in cloud.spans if span.name == "append records")
+    assert (failed.attributes["sluice.outcome"], failed.attributes["error.type"], failed.status) == (
+        "uncertain",
+        "uncertain",
+        2,
+    )
+    assert (stored.attributes["sluice.outcome"], stored.status) == ("stored", None)
+    assert failed.parent_id == stored.parent_id == cloud.span("process s").span_id
+    assert secret.encode() not in cloud.serialised()
+
+
+async def test_rejects_are_appended_in_the_same_trace(cloud: CloudServer) -> None:
+    """A bad record's way into its table is seen as a good one's is."""
+    sender = caller()
+    async with running(traced(cloud.url)) as service:
+        body = envelope(b'{"id": "no timestamp"}', "1", sender.attributes)
+        assert (await service.client.post("/pubsub/push", content=body, headers=authorization())).status_code == 204
+    assert {span.name for span in cloud.spans} == {"process s", "append records_rejected"}
+    assert {span.trace_id for span in cloud.spans} == {sender.trace_id}
+
+
+async def test_a_message_that_is_not_durable_ends_its_span_as_an_error(cloud: CloudServer) -> None:
+    """With the verdict as the type."""
+    async with scripted(traced(cloud.url)) as (service, sinks):
+        sinks.records.decide = lambda _: Uncertain("no answer")
+        pushing = asyncio.ensure_future(push(service, "1", caller()))
+        await turns()
+        assert isinstance(service.clock, FakeClock)
+        await service.clock.advance(40)
+        assert await pushing == 503
+    told: dict[str, Any] = cloud.span("process s").attributes
+    assert (told["sluice.outcome"], told["error.type"]) == ("unavailable", "unavailable")
+    assert cloud.span("process s").status == 2
+
+
+async def test_no_more_is_traced_than_allowed(cloud: CloudServer) -> None:
+    """However many publishers ask for it; and later there is room again."""
+    async with running(traced(cloud.url, max_traces_per_s=2.0)) as service:
+        for number in range(5):
+            assert await push(service, str(number), caller()) == 204
+        assert isinstance(service.clock, FakeClock)
+        await service.clock.advance(0.5)
+        assert await push(service, "later", caller()) == 204
+    told = [span.attributes["messaging.message.id"] for span in cloud.spans if span.kind == "CONSUMER"]
+    assert sorted(told, key=str) == ["0", "1", "later"]
+
+
+async def test_a_refused_request_is_not_traced(cloud: CloudServer) -> None:
+    """Whoever has no token decides nothing, and a broken envelope names no publisher."""
+    async with running(traced(cloud.url, trace_ratio=1.0)) as service:
+        body = envelope(b"{}", "1", caller().attributes)
+        assert (await service.client.post("/pubsub/push", content=body)).status_code == 401
+        answer = await service.client.post("/pubsub/push", content=b"{}", headers=authorization())
+        assert answer.status_code == 400
+    assert cloud.spans == []

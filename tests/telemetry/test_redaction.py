@@ -1,0 +1,216 @@
+"""Nothing that a log or a span says holds a token, a password or a value of a record."""
+
+import logging
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from app.access.api_keys import new_key
+from app.telemetry.lines import json_line, line_of, terminal_line
+from app.telemetry.redaction import NamesOnly, safe_attributes, without_secrets, without_values
+from tests.telemetry.raised import LibraryError, chained
+
+BASE64URL = st.characters(codec="ascii", categories=["L", "N"], include_characters="-_")
+PARTS = st.text(BASE64URL, min_size=20, max_size=60)
+JWTS = st.builds(lambda head, claims, signature: f"eyJ{head}.eyJ{claims}.{signature}", PARTS, PARTS, PARTS)
+KEYS = st.one_of(st.builds(new_key), st.text(BASE64URL, min_size=43, max_size=43).map("sluice_{}".format))
+GOOGLES = st.one_of(PARTS.map("ya29.{}".format), st.text(BASE64URL, min_size=35, max_size=35).map("AIza{}".format))
+OPAQUE = st.text(BASE64URL, min_size=20, max_size=60)
+PEM = "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----"
+# A secret, and the text that it stands in.
+SECRETS = st.one_of(
+    st.one_of(JWTS, KEYS, GOOGLES).map(lambda secret: (secret, secret)),
+    OPAQUE.map(lambda secret: (secret, PEM.format(secret))),
+    OPAQUE.map(lambda secret: (secret, f"Bearer {secret}")),
+    OPAQUE.map(lambda secret: (secret, f"authorization: Basic {secret}")),
+    OPAQUE.map(lambda secret: (secret, f"(b'Proxy-Authorization', b'Other {secret}')")),
+    OPAQUE.map(lambda secret: (secret, f"Cookie: session={secret}; theme=dark")),
+    OPAQUE.map(lambda secret: (secret, f"https://example.com/x?page=1&key={secret}&page=2")),
+    OPAQUE.map(lambda secret: (secret, f"access_token={secret}")),
+    OPAQUE.map(lambda secret: (secret, f"password='{secret} {secret}'")),
+    OPAQUE.map(lambda secret: (secret, f"valkey://user:{secret}@cache.internal:6379/0")),
+    OPAQUE.map(lambda secret: (secret, f"valkey://:p@{secret}@cache.internal:6379/0")),
+)
+AROUND = st.text(max_size=30)
+# What somebody may have put into a record, quotes included.
+VALUES = st.text(min_size=8, max_size=80).filter(lambda value: len(set(value)) >= 6 and value.strip() == value)
+PLAIN = st.text(st.characters(codec="ascii", categories=["L", "N", "Z"], include_characters=".,()-`"), max_size=200)
+
+
+def _lines(record: logging.LogRecord) -> str:
+    """Return all that is ever written of `record`: both forms."""
+    line = line_of(record, None)
+    return json_line(line, "", {}) + terminal_line(line, coloured=False) + line.message + line.stack
+
+
+def _record(name: str, message: str, *arguments: object, error: BaseException | None = None) -> logging.LogRecord:
+    exc_info = None if error is None else (type(error), error, error.__traceback__)
+    return logging.LogRecord(name, logging.ERROR, "file.py", 1, message, arguments, exc_info)
+
+
+@given(SECRETS, AROUND, AROUND)
+def test_a_secret_is_masked_wherever_it_stands(secret: tuple[str, str], before: str, after: str) -> None:
+    """Whatever is around it, in a text, a template, an argument, a library's message, an exception or a stack."""
+    hidden, shown = secret
+    text = f"{before} {shown} {after}"
+    assume(hidden not in f"{before} {after}")
+    assert hidden not in without_secrets(text)
+    assert hidden not in without_values(text)
+    for record in (
+        _record("sluice.test", text.replace("%", "%%")),
+        _record("sluice.test", "it said: %s", text),
+        _record("sluice.test", "it said: %s", NamesOnly(text)),
+        _record("sluice.test", "it said: %r", text.encode("utf-8", "backslashreplace")),
+        _record("sluice.test", "it said: %(what)s", {"what": text}),
+        _record("library", "it said: %s", text),
+        _record("sluice.test", "it failed: %s", OSError(text), error=LibraryError(text)),
+    ):
+        assert hidden not in _lines(record)
+
+
+@given(VALUES, st.sampled_from(["'", '"']), st.sampled_from(["{}", "{0!r}", "Column `age`: bad {}", "{} to INT32"]))
+def test_a_quoted_value_of_a_record_is_masked(value: str, quote: str, words: str) -> None:
+    """As DuckDB and BigQuery quote what they refuse: in arguments, in exceptions, in their causes and notes."""
+    text = f"Could not convert {words.format(f'{quote}{value}{quote}')} when casting"
+    assume(value not in "Could not convert Column `age`: bad to INT32 when casting")
+    outer = chained(text)
+    for record in (
+        _record("sluice.test", "table %s: %s", "records", text),
+        _record("sluice.test", "table %s: %s", "records", {"id": value, "tags": [value]}),
+        _record("sluice.test", "table %s: %s", "records", value.encode("utf-8", "surrogatepass")),
+        _record("sluice.test", "table %s: %s", "records", LibraryError(text)),
+        _record("sluice.test", "it failed", error=outer),
+        _record("asyncio", f"Task exception was never retrieved\nfuture: <Task exception={LibraryError(text)!r}>"),
+        _record("library", "refused: %r", value),
+    ):
+        written = _lines(record)
+        assert value not in written
+        assert value.encode("unicode_escape").decode() not in written
+
+
+@given(PLAIN)
+def test_a_text_without_anything_of_the_kind_is_left_as_it_is(text: str) -> None:
+    """Masking costs whoever reads the log nothing else."""
+    assume("bearer" not in text.lower())
+    assume("basic" not in text.lower())
+    assert without_values(text) == text
+    assert line_of(_record("sluice.test", "table %s", text), None).message == f"table {text}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sluice_message_stored_delay_seconds_bucket",
+        "a bearer token is needed: a Google-signed one, or an API key",
+        "listening on http://127.0.0.1:8080",
+        "https://bigquery.googleapis.com/bigquery/v2/projects/p/queries?prettyPrint=false&maxResults=5",
+        "table records: NOT_FOUND: there is no table my-project.events.records (SLUICE_BIGQUERY_DATASET)",
+        "someone@example.com isn't anybody's pusher: don't",
+        "rejected 2 of message 1234567890, first: invalid (data.legs[1].origin)",
+        "UNAVAILABLE: failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: refused",
+    ],
+)
+def test_what_the_service_says_is_left_as_it_is(text: str) -> None:
+    """Metrics, addresses, tables, e-mail addresses and apostrophes are no secrets."""
+    assert without_values(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Could not convert string 'it's secret' to INT32", "Could not convert string '…' to INT32"),
+        ('Bad string value: "secret"', 'Bad string value: "…"'),
+        ("Column `age` of `t`: bad value 'x'", "Column `age` of `t`: bad value '…'"),
+        ("a 'b' c \"d\" e", "a '…\" e"),
+        ("b'bytes' were sent", "b'…' were sent"),
+        ("it doesn't take 'x' as it isn't", "it doesn't take '…' as it isn't"),
+        ("value 'cut off in the mid", "value '…"),
+    ],
+)
+def test_from_the_first_quotation_to_the_end_of_the_last_all_is_masked(text: str, masked: str) -> None:
+    """A value may hold quotes, so what stands between two quotations may be a part of one."""
+    assert without_values(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Authorization: Bearer abc\nHost: x", "Authorization: …\nHost: x"),
+        ("redis://u:p@h:6379/0", "redis://…@h:6379/0"),
+        ("GET /x?a=1&signature=abc&b=2", "GET /x?a=1&signature=…&b=2"),
+        ("-----BEGIN PRIVATE KEY-----\\nabc", "-----BEGIN PRIVATE KEY-----…"),
+    ],
+)
+def test_what_a_secret_stood_in_is_left(text: str, masked: str) -> None:
+    """It is to be seen what was there."""
+    assert without_secrets(text) == masked
+
+
+@given(st.text(st.sampled_from(list("'\"eyJ.aBbearer: =@/?&key-sluice_\n{`")), max_size=300))
+def test_masking_twice_changes_nothing_more(text: str) -> None:
+    """What is masked stays as it is, and hides nothing new."""
+    once = without_secrets(text)
+    assert without_secrets(once) == once
+
+
+_HOSTILE = [
+    "eyJ",
+    "eyJa.",
+    "eyJ" + "a" * 15 + " ",
+    "'a",
+    "a'",
+    "'",
+    '"',
+    "://",
+    "://a@",
+    "a@",
+    "bearer ",
+    "bearer a",
+    "basic:",
+    "authorization: ",
+    "authorization:",
+    "cookie",
+    "token='",
+    'token="',
+    "token=",
+    "?key=",
+    "&x-goog-a-",
+    "-----BEGIN ",
+    "-----BEGIN PRIVATE KEY-----",
+    "-----END ",
+    "-----BEGIN PRIVATE KEY----- -----END PRIVATE KEY-----",
+    "sluice_",
+    "sluice_a-",
+    "1//0",
+    " ",
+    "\n",
+    "{",
+]
+
+
+@pytest.mark.parametrize("unit", _HOSTILE)
+@pytest.mark.parametrize("end", ["", "x", "'@"])
+def test_masking_takes_as_long_as_the_text_is(unit: str, end: str) -> None:
+    """A text made to be slow, sixteen times as long as another, takes nowhere near 256 times as long."""
+    small, large = (unit * (size // len(unit)) + end for size in (2**13, 2**17))
+    fast = max(_least_time_s(without_values, small), 1e-4)
+    assert _least_time_s(without_values, large) < 96 * fast
+
+
+def _least_time_s(work: Callable[[str], str], text: str) -> float:
+    times = []
+    for _ in range(3):
+        begun = time.process_time()
+        work(text)
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+@given(SECRETS)
+def test_no_secret_gets_into_an_attribute(secret: tuple[str, str]) -> None:
+    """Whichever attribute it was put into."""
+    hidden, shown = secret
+    assert hidden not in str(safe_attributes({"x": shown}, {"x"}))

@@ -1,0 +1,151 @@
+"""How requests are counted: by route, method, status and kind, few series however many paths there are."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from app.clock import FakeClock
+from app.telemetry.metrics import Metrics
+from app.telemetry.requests import Requests
+from tests.service import GOOD, SETTINGS, Service, authorization, running
+from tests.telemetry.collected import collect, points, values
+from tests.unwatched import untraced
+
+DURATION = "http.server.request.duration"
+BY = ("http.route", "http.request.method", "http.response.status_code", "sluice.request.kind")
+
+
+def counted(service: Service) -> dict[Any, float]:
+    """Return how many requests there were, by all attributes."""
+    return values(collect(service)[DURATION], *BY)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/v1/records", ("/v1/records", "GET", 200, "read")),
+        ("HEAD", "/v1/records", ("/v1/records", "HEAD", 200, "read")),
+        ("GET", "/v1/records?wait=0", ("/v1/records", "GET", 200, "wait")),
+        ("GET", "/v1/records?limit=5&wait=0", ("/v1/records", "GET", 200, "wait")),
+        ("GET", "/v1/records?source=wait=1", ("/v1/records", "GET", 200, "read")),
+        ("GET", "/v1/records?limit=all&format=ndjson", ("/v1/records", "GET", 200, "stream")),
+        ("GET", "/v1/records?limit=0", ("/v1/records", "GET", 400, "read")),
+        ("GET", "/v1/records/no-such", ("/v1/records/{record_id}", "GET", 404, "read")),
+        ("POST", "/v1/records", ("/v1/records", "POST", 422, "write")),
+        ("PUT", "/v1/records/x", ("/v1/records/{record_id}", "PUT", 422, "write")),
+        ("DELETE", "/v1/records", ("unknown", "DELETE", 405, "read")),
+        ("GET", "/no/such/path", ("unknown", "GET", 404, "read")),
+        ("GET", "/v1/no-such", ("unknown", "GET", 404, "read")),
+        ("BREW", "/v1/records", ("unknown", "_OTHER", 405, "read")),
+        ("GET", "/pubsub/push", ("unknown", "GET", 405, "read")),
+        ("POST", "/pubsub/push", ("/pubsub/push", "POST", 401, "push")),
+        ("GET", "/openapi/openapi.json", ("/openapi/openapi.json", "GET", 200, "read")),
+    ],
+)
+async def test_a_request_is_counted_once_under_its_route(
+    method: str, path: str, expected: tuple[str, str, int, str]
+) -> None:
+    """And its kind is what objectives are about."""
+    async with running() as service:
+        answer = await service.client.request(method, path, content=b"{}" if method in {"POST", "PUT"} else None)
+        assert answer.status_code == expected[2]
+        assert counted(service) == {expected: 1}
+
+
+async def test_who_watches_is_not_counted() -> None:
+    """Health checks and scrapes say nothing about the service's users."""
+    async with running() as service:
+        for path in ("/health/live", "/health/ready", "/metrics"):
+            await service.client.get(path)
+        assert DURATION not in collect(service)
+
+
+async def test_what_nobody_could_have_meant_makes_no_series() -> None:
+    """However many paths and methods someone tries."""
+    async with running() as service:
+        for number in range(30):
+            await service.client.get(f"/{number}")
+            await service.client.get(f"/v1/records/{number}")
+            await service.client.send(httpx.Request(f"M{number}", "http://localhost/v1/problems"))
+        assert len(points(collect(service)[DURATION])) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_pushes_are_counted_by_status(status: int) -> None:
+    """Refused ones too."""
+    headers = {400: authorization(), 401: {}, 403: authorization(email="other@else.example")}[status]
+    async with running() as service:
+        answer = await service.client.post("/pubsub/push", content=b"{}", headers=headers)
+        assert answer.status_code == status
+        assert counted(service) == {("/pubsub/push", "POST", status, "push"): 1}
+
+
+async def test_a_reader_that_goes_away_is_counted_as_499() -> None:
+    """It had no answer, which is not the service's fault."""
+    async with running() as service:
+        events = [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
+
+        async def receive() -> Any:
+            return events.pop(0) if events else await asyncio.Event().wait()
+
+        async def send(_: Any) -> None:
+            """Nobody reads it."""
+
+        await service.app(scope("/v1/records", b"wait=20"), receive, send)
+        assert counted(service) == {("/v1/records", "GET", 499, "wait"): 1}
+
+
+async def test_a_request_that_is_given_up_is_counted_as_499() -> None:
+    """As a server does that cancels what it need not answer."""
+    metrics, clock = Metrics(), FakeClock()
+    requests = Requests(metrics, untraced(clock), clock)
+
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("nobody asks")
+
+    answering = asyncio.ensure_future(requests.answer(never, scope("/v1/records", b""), nothing, nothing))
+    await clock.advance(3)
+    answering.cancel()
+    await asyncio.gather(answering, return_exceptions=True)
+    ((attributes, point),) = metrics.request_duration.points()
+    assert (attributes["http.response.status_code"], point.total) == (499, 3.0)
+
+
+async def test_a_request_takes_until_its_last_byte() -> None:
+    """By the clock that is never set back."""
+    clock = FakeClock()
+    async with running(msgspec.structs.replace(SETTINGS), clock) as service:
+        asked = asyncio.ensure_future(service.client.get("/v1/records", params={"wait": "5", "since": "now"}))
+        await clock.advance(5)
+        assert (await asked).status_code == 200
+        await service.client.post("/v1/records", json=GOOD)
+        (waited,) = (
+            point
+            for point in collect(service)[DURATION].data.data_points
+            if dict(point.attributes or {})[BY[3]] == "wait"
+        )
+        assert 4.9 <= waited.sum <= 5.1  # type: ignore[union-attr] # a histogram's
+
+
+def scope(path: str, query: bytes) -> dict[str, Any]:
+    """Return the ASGI scope of a GET of this machine."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query,
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }

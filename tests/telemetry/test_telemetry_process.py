@@ -1,0 +1,122 @@
+"""Traces and metrics of the service as a real process: what has arrived when it was told to stop."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import msgspec
+import pytest
+from google.cloud.pubsub_v1 import PublisherClient
+from google.cloud.pubsub_v1.types import PublisherOptions
+from google.cloud.trace_v2 import TraceServiceClient
+from google.cloud.trace_v2.services.trace_service.transports import TraceServiceGrpcTransport
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from opentelemetry import trace
+from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+from dev.stack import running as running_pubsub
+from dev.stack_settings import StackSettings
+from tests.process import free_port, serving, start
+from tests.service import GOOD, authorization, envelope
+from tests.telemetry.cloud_servers import WITHIN_S, CloudServer
+from tests.telemetry.watched_service import EXPORTING, caller
+
+pytestmark = EXPORTING
+
+
+def environment(cloud: CloudServer, **changed: str) -> dict[str, str]:
+    """Return settings of a process that sends all it can to `cloud`, metrics at its end only."""
+    told = {
+        "telemetry_project": "p",
+        "traces": "cloud",
+        "cloud_trace_url": cloud.url,
+        "trace_ratio": "0",
+        "metrics": "cloud",
+        "cloud_monitoring_url": cloud.url,
+        "metrics_interval_s": "3600",
+        "shutdown_grace_s": "3",
+    }
+    return told | changed
+
+
+async def push(client: httpx.AsyncClient) -> int:
+    """Push a record whose publication is traced; return the status."""
+    body = envelope(msgspec.json.encode(GOOD), "1", caller().attributes)
+    return (await client.post("/pubsub/push", content=body, headers=authorization())).status_code
+
+
+async def test_what_was_seen_is_handed_over_before_the_process_ends(cloud: CloudServer, tmp_path: Path) -> None:
+    """One push, then SIGTERM at once: its spans and the last numbers have arrived."""
+    async with serving(tmp_path / "data.duckdb", **environment(cloud)) as (process, client):
+        assert await push(client) == 204
+        assert await process.terminate() == 0
+    assert {span.name for span in cloud.spans} == {"process s", "append records"}
+    assert cloud.rules.refused == []
+    assert cloud.rules.points("sluice.record.stored") == {(): 1}
+    ((_, delay),) = cloud.rules.points("sluice.message.stored.delay").items()
+    assert delay.count == 1
+
+
+async def test_a_collector_that_does_not_answer_costs_a_second(cloud: CloudServer, tmp_path: Path) -> None:
+    """The process ends in time, with status 0, and its log says what was lost."""
+    cloud.fault = "hang"
+    async with serving(tmp_path / "data.duckdb", **environment(cloud)) as (process, client):
+        assert await push(client) == 204
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        ending = asyncio.ensure_future(process.terminate())
+        assert "not taken within 1 s" in await process.line_with("lost")
+        assert await ending == 0
+        assert loop.time() - begun_s < 4
+    lines = [msgspec.json.decode(line) for line in process.said]
+    assert [line["severity"] for line in lines].count("WARNING") == 1
+
+
+@pytest.fixture
+def _publishing(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the spans of Pub/Sub's own client sent to the same Cloud Trace: it makes them by the global provider."""
+    transport = TraceServiceGrpcTransport(channel=grpc.insecure_channel(cloud.url.removeprefix("http://")))
+    make: Any = CloudTraceSpanExporter
+    with pytest.warns(DeprecationWarning, match="is deprecated"):
+        exporter = make("p", client=TraceServiceClient(transport=transport))
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+
+
+def publish(address: str, topic: str) -> None:
+    """Publish a record as a producer does that traces."""
+    options = PublisherOptions(enable_open_telemetry_tracing=True)
+    transport = PublisherGrpcTransport(channel=grpc.insecure_channel(address))
+    client = PublisherClient(publisher_options=options, transport=transport)
+    client.publish(topic, msgspec.json.encode(GOOD), origin="test").result(WITHIN_S)
+    client.stop()
+
+
+@pytest.mark.usefixtures("_publishing")
+async def test_a_message_is_one_trace_from_its_publisher_to_the_store(cloud: CloudServer, tmp_path: Path) -> None:
+    """Published by Google's client with its tracing on, pushed by the local Pub/Sub, appended by the service."""
+    port = free_port()
+    stack = StackSettings(port=0, issuer_port=0, push_endpoint=f"http://127.0.0.1:{port}/pubsub/push")
+    async with running_pubsub(stack) as pubsub:
+        told = {"port": str(port), "data_path": str(tmp_path / "data.duckdb"), "push_principals": pubsub.principal}
+        process = await start(**environment(cloud), **told, token_issuer=pubsub.issuer, token_keys_url=pubsub.keys_url)
+        try:
+            await process.line_with("listening")
+            await asyncio.to_thread(publish, pubsub.pubsub, stack.topic_name(stack.topic))
+            await asyncio.to_thread(cloud.wait_until, lambda: any(span.kind == "CONSUMER" for span in cloud.spans))
+            assert await process.terminate() == 0
+        finally:
+            if process.process.returncode is None:
+                await process.kill()
+    created, pushed, appended = (
+        cloud.span(name) for name in ("events create", "process events-push", "append records")
+    )
+    assert (created.kind, created.parent_id) == ("PRODUCER", "")
+    assert (pushed.kind, pushed.parent_id, pushed.trace_id) == ("CONSUMER", created.span_id, created.trace_id)
+    assert (appended.parent_id, appended.trace_id) == (pushed.span_id, created.trace_id)
+    assert {"publisher flow control", "publisher batching", "events publish"} < {span.name for span in cloud.spans}

@@ -1,0 +1,75 @@
+"""What cannot be handed over is said before the first request, with what to do about it."""
+
+import builtins
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.main import create_app
+from app.settings import SettingsError, load_settings
+from tests.service import SETTINGS, running
+
+ENVIRON = {"SLUICE_PUSH_PRINCIPALS": "a@b.example", "SLUICE_PUSH_AUDIENCE": "sluice"}
+
+
+@pytest.mark.parametrize("variable", ["SLUICE_TRACES", "SLUICE_METRICS"])
+def test_the_cloud_needs_a_project(variable: str) -> None:
+    """The refusal names the setting; the tables' project is good enough."""
+    told = ENVIRON | {variable: "cloud"}
+    with pytest.raises(SettingsError, match="SLUICE_TELEMETRY_PROJECT"):
+        load_settings(told)
+    assert load_settings(told | {"SLUICE_TELEMETRY_PROJECT": "p"}).project == "p"
+    assert load_settings(told | {"SLUICE_BIGQUERY_PROJECT": "tables"}).project == "tables"
+
+
+def test_metrics_may_go_nowhere_or_to_several() -> None:
+    """A list, which may be empty."""
+    assert load_settings(ENVIRON | {"SLUICE_METRICS": ""}).metrics == ()
+    assert load_settings(ENVIRON | {"SLUICE_METRICS": "prometheus, otlp"}).metrics == ("prometheus", "otlp")
+    with pytest.raises(SettingsError, match="SLUICE_METRICS"):
+        load_settings(ENVIRON | {"SLUICE_METRICS": "statsd"})
+
+
+@pytest.mark.parametrize("system", ["", "Orders", "1st", "a_b", "x" * 64])
+def test_a_system_has_a_name_that_fits_a_label(system: str) -> None:
+    """So that it can be grouped by."""
+    with pytest.raises(SettingsError, match="SLUICE_SYSTEM"):
+        load_settings(ENVIRON | {"SLUICE_SYSTEM": system})
+
+
+@pytest.mark.parametrize(
+    ("changed", "package", "words"),
+    [
+        ({"traces": "cloud"}, "opentelemetry.exporter.cloud_trace", "SLUICE_TRACES=cloud .* --extra cloud"),
+        ({"traces": "otlp"}, "opentelemetry.exporter.otlp", "SLUICE_TRACES=otlp .* --extra otlp"),
+        ({"metrics": ("cloud",)}, "opentelemetry.exporter.cloud_monitoring", "SLUICE_METRICS=cloud .* --extra cloud"),
+        ({"metrics": ("otlp",)}, "opentelemetry.exporter.otlp", "SLUICE_METRICS=otlp .* --extra otlp"),
+    ],
+)
+def test_a_package_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], package: str, words: str
+) -> None:
+    """With the extra that brings it, and before the store is opened."""
+    really_import = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name.startswith(package):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return really_import(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    local = {"cloud_trace_url": "http://127.0.0.1:1", "cloud_monitoring_url": "http://127.0.0.1:1"}
+    settings = msgspec.structs.replace(SETTINGS, **local, **changed, telemetry_project="p")
+    with pytest.raises(SettingsError, match=f"{words}` installs it") as raised:
+        create_app(settings)
+    assert package in str(raised.value)
+
+
+async def test_without_traces_and_metrics_everything_works() -> None:
+    """And there is no page of metrics."""
+    settings = msgspec.structs.replace(SETTINGS, traces="none", metrics=())
+    async with running(settings) as service:
+        assert (await service.push({"id": "a", "timestamp": "2026-01-31T12:00:00Z"})).status_code == 204
+        assert (await service.client.get("/v1/records")).status_code == 200
+        assert (await service.client.get("/metrics")).status_code == 404

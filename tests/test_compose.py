@@ -1,0 +1,61 @@
+"""compose.yaml: the full image on one machine."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from app.access.grants import GrantRules, read_grants
+from app.settings import load_settings
+from tests.process import ROOT
+from tests.test_dockerfile import environment
+
+COMPOSE = msgspec.yaml.decode((ROOT / "compose.yaml").read_bytes())
+
+
+def test_compose_runs_the_full_image_without_rights() -> None:
+    """Each service has a read-only root, no capabilities and no way to get any, and one volume."""
+    for service in COMPOSE["services"].values():
+        assert service["build"] == {"context": ".", "target": "full"}
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["volumes"] == ["data:/data"]
+        assert not service.get("privileged")
+    assert list(COMPOSE["volumes"]) == ["data"]
+
+
+def test_compose_publishes_to_this_machine_only() -> None:
+    """Keys travel with each request, and here nothing encrypts it."""
+    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
+    assert ports == ["127.0.0.1:${PORT:-8080}:8080"]
+
+
+def test_compose_sets_what_exists() -> None:
+    """The settings are good ones, the store's file of grants is on the volume, and there is time to finish."""
+    service = COMPOSE["services"]["sluice"]
+    given = {name: value for name, value in service["environment"].items() if value is not None}
+    settings = load_settings({**environment("full"), **given})
+    assert settings.grants_file.startswith("/data/")
+    assert float(service["stop_grace_period"].removesuffix("s")) > settings.shutdown_grace_s + 2
+
+
+def test_the_first_key_of_compose_opens_the_service(tmp_path: Path) -> None:
+    """It is shown once, its entry is a good one, and a second start leaves it alone."""
+    script = COMPOSE["services"]["first-key"]["command"][-1].replace("$$", "$")
+    script = re.sub("/(data|tmp)/", f"{tmp_path}/", script).replace("python -m", f"{sys.executable} -m")
+
+    def start() -> str:
+        done = subprocess.run(["sh", "-euc", script], cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    shown = re.fullmatch(r"API key, [a-z ]+: (sluice_\S{43})\n", start())
+    assert shown
+    before = (tmp_path / "grants.json").read_bytes()
+    granted = read_grants(before, GrantRules(check_filters=lambda _: None)).all()
+    assert [sorted(each.principal.scopes) for each in granted] == [["metrics", "read", "rejects", "write"]]
+    assert shown[1].encode() not in before
+    assert start() == ""
+    assert (tmp_path / "grants.json").read_bytes() == before

@@ -1,0 +1,113 @@
+"""docs/operations.md and docs/quality.md say what is so: figures, paths, headings, and commands that are ours."""
+
+import argparse
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bench import capacity
+from bench.prices import prices
+from dev.__main__ import COMMANDS
+from tests.telemetry.monitoring import anchors
+
+ROOT = Path(__file__).parent.parent
+OPERATIONS, QUALITY = ROOT / "docs" / "operations.md", ROOT / "docs" / "quality.md"
+_PATH = re.compile(r"`((?:tests|bench|docs|app|infra)/[\w./-]+)`")
+
+
+def commands(document: str) -> list[list[str]]:
+    """Return the arguments of each `python -m dev …` that a document's blocks of shell show."""
+    shell = "".join(re.findall(r"^```sh\n(.*?)^```", document, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    found = re.findall(r"-m dev ([^|\n]+)", shell)
+    return [shlex.split(each.replace("$", "")) for each in found]
+
+
+def test_the_tables_are_what_the_script_reckons() -> None:
+    """No figure of capacity and cost is written by hand."""
+    assert capacity.with_tables(OPERATIONS.read_text()) == OPERATIONS.read_text()
+
+
+def test_a_table_that_is_out_of_date_is_noticed() -> None:
+    """A figure that somebody changes in the document is put right by the script."""
+    text = OPERATIONS.read_text()
+    row = capacity.cost()[2]
+    assert row in text
+    assert capacity.with_tables(text.replace(row, row.replace("0.", "9."))) == text
+
+
+def test_a_document_without_a_place_for_a_table_is_refused() -> None:
+    """Marks that were lost are an error, not a table less."""
+    with pytest.raises(ValueError, match="substring not found"):
+        capacity.with_tables("nothing")
+
+
+def test_more_messages_want_more_and_cost_less_each() -> None:
+    """The reckoning has the direction that it should have, and a million messages cost cents."""
+    wanted = [capacity.instances(rate) for rate in (1, 1_000, 100_000)]
+    assert wanted == sorted(wanted)
+    assert wanted[-1] > wanted[0] == capacity.MIN_INSTANCES
+    dear, cheap = (capacity.compute_dollars(rate, capacity.MILLION / rate) for rate in (10, 1_000))
+    assert dear > cheap
+    assert 0.05 < sum(capacity.transport_dollars(capacity.MILLION).values()) < 0.2
+
+
+def test_an_instance_is_used_as_far_as_is_said() -> None:
+    """At any of the rates no processor is used more than the document assumes."""
+    for rate in capacity.RATES_PER_S:
+        assert rate * capacity.cpu_s_of_a_push() <= capacity.USED * capacity.VCPUS * capacity.instances(rate)
+
+
+def test_every_price_has_a_source() -> None:
+    """A price is positive, says of what it is, and where it stands."""
+    assert len(prices()) == 12
+    for price in prices():
+        assert price.dollars > 0
+        assert price.unit
+        assert price.source.startswith("https://cloud.google.com/")
+
+
+def test_every_path_in_the_document_about_quality_exists() -> None:
+    """A test that was renamed or removed is not praised any longer."""
+    paths = _PATH.findall(QUALITY.read_text())
+    assert len(paths) > 50
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_integration_test_says_why_it_is_there() -> None:
+    """The table names all of the contract suite, and every test that starts processes or plays a server."""
+    named = set(_PATH.findall(QUALITY.read_text()))
+    whole = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "contract").rglob("test_*.py")}
+    whole |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "ingest").glob("test_storage_write_*.py")}
+    whole |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*_process.py")}
+    assert whole - named == set()
+
+
+@pytest.mark.parametrize("document", [OPERATIONS, QUALITY], ids=lambda path: path.name)
+def test_links_to_headings_lead_to_headings(document: Path) -> None:
+    """A link into a document names one of its headings."""
+    for path, anchor in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", document.read_text()):
+        target = (document.parent / path) if path else document
+        assert anchor in anchors(target.read_text()), f"{path}#{anchor}"
+
+
+def test_commands_of_ours_are_understood() -> None:
+    """Whoever copies a `python -m dev …` out of a run-book is not told that an option is unknown."""
+    shown = commands(OPERATIONS.read_text())
+    assert {command[0] for command in shown} >= {"replay", "redrive", "publish"}
+    for name, *arguments in shown:
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        importlib.import_module(COMMANDS[name][0]).add_arguments(parser)
+        joined = re.sub(r"--since -P", "--since=-P", shlex.join(arguments))
+        parser.parse_args(shlex.split(joined))
+
+
+def test_a_command_with_an_unknown_option_is_noticed() -> None:
+    """The check above can fail."""
+    ((name, *arguments),) = commands("```sh\n.venv/bin/python -m dev redrive --everything\n```\n")
+    parser = argparse.ArgumentParser()
+    importlib.import_module(COMMANDS[name][0]).add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(arguments)
