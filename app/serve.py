@@ -4,6 +4,7 @@ import asyncio
 import logging
 import resource
 import signal
+import socket
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -44,6 +45,9 @@ async def serve(app: Sluice, settings: Settings) -> None:
 async def _serve(app: Sluice, settings: Settings) -> ListenError | None:
     """Serve until told to stop; return why that could not begin."""
     address = f"http://{settings.host}:{settings.port}"
+    taken = _taken(settings)
+    if taken is not None:
+        return _refused(address, taken)
     server = Server(
         app,
         address=settings.host,
@@ -79,8 +83,32 @@ async def _serve(app: Sluice, settings: Settings) -> ListenError | None:
         if listened:
             raise
         reason = str(error).partition("\n")[0]  # the server appends a trace of its own
-        return ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST")
+        return _refused(address, reason)
     return None
+
+
+def _taken(settings: Settings) -> str | None:
+    """Return why the address cannot be had, None where it can.
+
+    The server lets several processes listen on one address (SO_REUSEPORT): a second service by mistake would take a
+    part of the first one's requests, and nobody would be told. Without that option an address has one owner.
+    """
+    try:
+        for family, kind, protocol, _, place in socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as trial:
+                trial.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+                )  # else an earlier run's end stands in the way
+                trial.bind(place)
+    except OSError as error:
+        return str(error.strerror or error)
+    return None
+
+
+def _refused(address: str, reason: str) -> ListenError:
+    return ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST")
 
 
 def _max_connections() -> int:

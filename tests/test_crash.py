@@ -139,3 +139,18 @@ async def test_a_second_process_on_the_same_file_says_why_it_cannot_start(tmp_pa
             output, _ = await second.process.communicate()
         assert second.process.returncode == 2
         assert "lock" in msgspec.json.decode(output.splitlines()[0])["message"]
+
+
+async def test_a_second_process_on_the_same_port_says_why_it_cannot_start(tmp_path: Path) -> None:
+    """It would take a part of the first one's requests, as the server lets several listen on one address."""
+    async with serving(tmp_path / "data.duckdb") as (first, client):
+        second = await start(
+            data_path=str(tmp_path / "other.duckdb"),
+            token_keys_url="http://127.0.0.1:1/",
+            port=first.url.rpartition(":")[2],
+        )
+        async with asyncio.timeout(30):
+            output, _ = await second.process.communicate()
+        assert second.process.returncode == 2
+        assert "Address already in use" in msgspec.json.decode(output.splitlines()[0])["message"]
+        assert (await client.get("/health/live")).status_code == 200
