@@ -40,7 +40,13 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ("prometheus",)
     metrics_interval_s: Annotated[
-        float, Meta(ge=1, le=3600, description="How often metrics are sent to Cloud Monitoring or the collector.")
+        float,
+        Meta(
+            ge=10,
+            le=3600,
+            description="How often metrics are sent to Cloud Monitoring, which takes them every 5 s at most and bills "
+            "each time, or to the collector.",
+        ),
     ] = 60.0
     telemetry_project: Annotated[
         str, Meta(description="The project that gets traces and metrics. Empty: that of the tables.")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from litestar import Request, Response
-from litestar.handlers import HTTPRouteHandler, get
+from litestar import Request, Response, route
+from litestar.handlers import HTTPRouteHandler
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import MetricsData
 from prometheus_client import CollectorRegistry
@@ -11,6 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 from app import paths
 from app.errors import problem_responses
+from app.reading import METHODS, operation_ids, read_response
 from app.telemetry.collection import Collection
 
 
@@ -29,9 +30,10 @@ class Scraped(PrometheusMetricReader):
 def metrics_route(reader: Scraped) -> HTTPRouteHandler:
     """Return the route that `reader` is scraped at."""
 
-    @get(
+    @route(
         paths.METRICS,
-        operation_id="metrics",
+        http_method=METHODS,
+        operation_id=operation_ids("metrics"),
         opt={"scope": "metrics"},
         summary="Read the metrics of this instance",
         description=(
@@ -46,7 +48,6 @@ def metrics_route(reader: Scraped) -> HTTPRouteHandler:
     )
     async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        # As a header: of a text type the framework would name the charset once more.
-        return Response(encode(reader.registry), headers={"Content-Type": media_type})
+        return read_response(request, encode(reader.registry), media_type)
 
     return metrics

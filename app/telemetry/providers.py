@@ -89,10 +89,12 @@ class Telemetry:
             flushes.append(self._tracer_provider.shutdown)
         try:
             async with asyncio.timeout(_FLUSH_S):
-                await asyncio.gather(*(in_daemon_thread(flush, "telemetry") for flush in flushes))
+                work = (in_daemon_thread(flush, "telemetry") for flush in flushes)
+                ends = await asyncio.gather(*work, return_exceptions=True)
         except TimeoutError:
             _log.warning("the last traces or metrics were not taken within %g s, and are lost", _FLUSH_S)
-        except Exception as error:  # of a receiver's library; the service ends all the same
+            return
+        for error in filter(None, ends):  # of a receiver's library; the service ends all the same
             _log.warning("the last traces or metrics were not taken: %s", type(error).__name__)
 
     def _traced(self) -> TracerProvider | None:

@@ -95,3 +95,24 @@ async def test_spans_that_nobody_takes_are_dropped(cloud: CloudServer, caplog: p
     cloud.release()
     async with telemetry.lifespan(None):  # type: ignore[arg-type] # of any application
         pass
+
+
+async def test_a_defect_of_an_exporter_does_not_keep_the_service_from_ending(
+    cloud: CloudServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged by its class alone, and what the other receiver gets is waited for."""
+
+    def fail() -> None:
+        raise ZeroDivisionError("text-of-the-library")
+
+    telemetry = Telemetry(everything(cloud.url), Metrics(), SystemClock())
+    provider = telemetry._tracer_provider
+    assert provider is not None
+    with monkeypatch.context() as broken:
+        broken.setattr(provider, "shutdown", fail)
+        async with telemetry.lifespan(None):  # type: ignore[arg-type] # of any application
+            pass
+        assert cloud.rules.points("sluice.record.stored") == {(): 0}
+    await asyncio.to_thread(provider.shutdown)
+    (said,) = caplog.messages
+    assert said.endswith("ZeroDivisionError")
