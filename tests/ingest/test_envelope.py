@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from app.ingest.envelope import EnvelopeError, Message, open_push
@@ -150,3 +151,17 @@ def test_a_replay_keeps_the_delivery_key_of_the_record_it_replays() -> None:
     )
     assert [message.delivery_key(0), message.delivery_key(1)] == ["7:0:2", "9:0:1"]
     assert message.key == "9:0"
+
+
+@pytest.mark.parametrize(("value", "is_heartbeat"), [("1", True), ("no", True), ("", False), (None, False)])
+def test_the_attribute_of_heartbeats_marks_the_delivery_keys(value: str | None, *, is_heartbeat: bool) -> None:
+    """Any value does, in either form of a push; the message is the same one for all else."""
+    headers = [(b"x-goog-pubsub-message-id", b"7"), (b"x-goog-pubsub-publish-time", b"2026-01-31T12:00:00Z")]
+    inner: dict[str, object] = {"data": "e30=", "messageId": "7", "publishTime": "2026-01-31T12:00:00Z"}
+    if value is not None:
+        headers.append((b"sluice-heartbeat", value.encode()))
+        inner["attributes"] = {"sluice-heartbeat": value}
+    for message in (open_push(headers, b"{}"), open_push([], msgspec.json.encode({"message": inner}))):
+        assert message.is_heartbeat == is_heartbeat
+        assert message.key == "7:1769860800000000"
+        assert message.delivery_key(2) == ("heartbeat:" if is_heartbeat else "") + "7:1769860800000000:2"

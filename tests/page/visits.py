@@ -53,6 +53,8 @@ async def visit(tab: Page, process: Process) -> None:
 
 def check_quiet(tab: Page, process: Process, *, but: str = "") -> None:
     """Nothing was complained about (except what contains `but`), and nobody else was asked for anything."""
-    assert [each for each in tab.complaints if not but or but not in each] == []
+    complaints = [each for each in tab.complaints if not but or but not in each]
+    assert not complaints, complaints
+    elsewhere = [url for url in tab.requests if not url.startswith((process.url, "data:"))]
     assert tab.requests
-    assert [url for url in tab.requests if not url.startswith((process.url, "data:"))] == []
+    assert not elsewhere, elsewhere

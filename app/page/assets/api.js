@@ -62,7 +62,10 @@ export async function ask(path, parameters = [], { signal, accepts = 0 } = {}) {
     const detail = "it may be restarting, or the network is gone; the page tries again by itself";
     throw new Problem(0, { title: "The service does not answer", detail, code: "unreachable" });
   }
-  const body = await answer.json().catch(() => ({}));
+  const body = await answer.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    return {}; // of a proxy, perhaps: it is no problem document
+  });
   if (answer.ok || answer.status === accepts) return body;
   throw new Problem(answer.status, body, Number(answer.headers.get("Retry-After")) || 0);
 }

@@ -112,7 +112,7 @@ export class Chart {
       return { label, stroke, fill: stroke, width: 0, paths, points: { show: false } };
     }
     const fill = isFilled ? faded(stroke, 0.14) : undefined;
-    return { label, stroke, fill, width: 2, dash: isDashed ? [6, 4] : undefined, points: { size: 4 } };
+    return { label, stroke, fill, width: 2, dash: isDashed ? [6, 4] : undefined, points: { show: true, size: 5, fill: stroke, filter: alone } };
   }
 
   #makeLegend() {
@@ -153,4 +153,11 @@ export class Chart {
       else this.#plot.setSize({ width: this.#parts.canvas.clientWidth, height: HEIGHT });
     }).observe(this.#parts.canvas);
   }
+}
+
+// Return the places of the values without a neighbour: no line goes through them, so they need a point to be seen.
+function alone(plot, index) {
+  const values = plot.data[index];
+  const isMissing = (at) => (values[at] ?? null) === null;
+  return values.flatMap((_, at) => (!isMissing(at) && isMissing(at - 1) && isMissing(at + 1) ? [at] : []));
 }

@@ -44,10 +44,9 @@ export class Overview {
     const bucket = BUCKETS[range];
     const window = [["since", `-${range}`], ["bucket", bucket]];
     const stored = ask("v1/records/stats", [...window, ["metric", "count,p50:delay,p95:delay"]], { signal });
-    const rejected = this.#askRejects(window, signal);
-    const found = await stored;
+    const [found, rejected] = await Promise.all([stored, this.#askRejects(window, signal)]);
     this.#showStored(found);
-    this.#showRejected(await rejected, found.series[0]?.records ?? 0);
+    this.#showRejected(rejected, found.series[0]?.records ?? 0);
     showTrouble("overview", null);
   }
 

@@ -1,0 +1,223 @@
+"""What infra/terraform says agrees with the service: settings, clocks, tables, roles, workflows. By reading alone."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import sqlglot
+
+from app.record import HEARTBEAT_PREFIX, Record
+from app.schema.layout import layout_of
+from app.schema.table import records_table, rejects_table
+from app.settings import Settings, load_settings
+from tests.terraform.mutation import FOLDER
+from tests.terraform.mutations import MUTATIONS
+
+ROOT = FOLDER.parents[1]
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+_SAMPLES = {
+    "SLUICE_RECORD": "app.record:Record",
+    "SLUICE_BIGQUERY_PROJECT": "my-project",
+    "SLUICE_BIGQUERY_DATASET": "sluice",
+    "SLUICE_BIGQUERY_LOCATION": "EU",
+    "SLUICE_PUSH_AUDIENCE": "my-project/sluice/push",
+    "SLUICE_PUSH_PRINCIPALS": "sluice-push@my-project.iam.gserviceaccount.com",
+    "SLUICE_API_AUDIENCE": "my-project/sluice",
+    "SLUICE_API_PRINCIPALS": "sluice-deploy@my-project.iam.gserviceaccount.com",
+    "SLUICE_GRANTS_FILE": "",
+    "SLUICE_CACHE_URL": "valkey://10.8.0.3:6379/0",
+    "SLUICE_SYSTEM": "sluice",
+    "SLUICE_TRACE_RATIO": "0.01",
+    "SLUICE_RETENTION_DAYS": "400",
+}
+"""What the expressions of the container's environment come to; the clocks are read from clocks.tf."""
+
+
+def text_of(name: str) -> str:
+    """Return a file of infra/terraform."""
+    return (FOLDER / name).read_text()
+
+
+def clocks() -> dict[str, str]:
+    """Return the numbers of `local.clocks`."""
+    found = dict(re.findall(r"^    (\w+) += (\d+)\b", text_of("clocks.tf"), re.MULTILINE))
+    assert {"ack_deadline_s", "retry_backoff_max_s"} <= found.keys()
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Return the container's environment, as Terraform would make it of the defaults."""
+    made = {}
+    for name, expression in re.findall(r"^    (SLUICE_\w+) += (.+)$", text_of("cloud_run.tf"), re.MULTILINE):
+        literal = re.fullmatch(r'"([^"$]*)"', expression)
+        clock = re.fullmatch(r"tostring\(local\.clocks\.(\w+)\)", expression)
+        if literal:
+            made[name] = literal[1]
+        elif clock and clock[1] in clocks():
+            made[name] = clocks()[clock[1]]
+        elif name != "SLUICE_PLATFORM_IAM":
+            made[name] = _SAMPLES[name]
+    return made
+
+
+def test_the_variables_of_the_container_are_settings() -> None:
+    """Each SLUICE_ name in the configuration is one that the service knows."""
+    known = {f"SLUICE_{name.upper()}" for name in _DEFAULTS}
+    for path in FOLDER.rglob("*.tf"):
+        assert set(re.findall(r"SLUICE_[A-Z_]*[A-Z]", path.read_text())) - {"SLUICE_TOKEN"} <= known, path
+    assert len(environment()) > 20
+
+
+@pytest.mark.parametrize("platform_iam", ["off", "trust"])
+def test_the_service_starts_with_what_terraform_tells_it(platform_iam: str) -> None:
+    """The container's environment makes valid settings, on Cloud Run, behind either gate."""
+    environ = {**environment(), "SLUICE_PLATFORM_IAM": platform_iam, "K_SERVICE": "sluice", "PORT": "8080"}
+    settings = load_settings(environ)
+    assert settings.platform_iam == platform_iam
+    assert settings.push_principals
+    assert settings.api_principals
+    assert not set(settings.push_principals) & set(settings.api_principals)
+
+
+def test_the_clocks_are_the_services_defaults() -> None:
+    """A clock of clocks.tf that is also a setting has the default that docs/settings.md tells."""
+    shared = clocks().keys() & _DEFAULTS.keys()
+    assert shared >= {"ack_deadline_s", "retry_backoff_max_s", "dedupe_lookback_s", "tail_max_s", "shutdown_grace_s"}
+    assert {name: float(clocks()[name]) for name in shared} == {name: _DEFAULTS[name] for name in shared}
+    assert f"default     = {_DEFAULTS['retention_days']}\n" in text_of("variables_data.tf")
+
+
+def test_the_tables_lie_as_the_service_expects() -> None:
+    """Partitions and clustering are those of app/schema/layout.py, columns those that are committed beside."""
+    text = text_of("bigquery.tf")
+    for table, schema in ((records_table(Record), "table.schema.json"), (rejects_table(), "rejects.schema.json")):
+        layout = layout_of(table)
+        assert f'partition_column = "{layout.partition_column}"' in text
+        assert re.search(rf'type +?= "{layout.partition_type}"', text)
+        assert layout.require_partition_filter
+        assert re.search(rf'\b{table.name} = {{\n.*\n +schema +?= "{re.escape(schema)}"', text)
+        columns = {column["name"] for column in json.loads(text_of(schema))}
+        assert {layout.partition_column, *layout.clustering} <= columns
+    assert layout_of(records_table(Record)).clustering == ("id",)
+    assert 'variable "record_id" {' in text_of("variables_data.tf")
+    assert '["reason"]' in text
+
+
+def test_the_heartbeat_is_a_record() -> None:
+    """What the scheduler publishes is one that the default record type accepts."""
+    found = re.search(r'variable "heartbeat" {.*?default +?= ("[^\n]*")\n', text_of("variables_data.tf"), re.DOTALL)
+    assert found is not None
+    record = msgspec.json.decode(json.loads(found[1]), type=Record)
+    assert record.id == "heartbeat"
+
+
+def test_the_table_function_returns_each_delivery_once() -> None:
+    """Copies within the look-back of an earlier row, heartbeats and rows out of the window are left out."""
+    import duckdb  # noqa: PLC0415 - the embedded store's, and slow to import
+
+    stamps = {"a": [100, 105, 2000], "b": [5], "c": [120], "d": [3000], "e": [50, 101], "heartbeat:x": [110]}
+    start = "TIMESTAMPTZ '2026-01-01T00:00:00Z'"
+    sql = text_of("records_between.sql").replace("${table}", "records").replace("${look_back_s}", "900")
+    assert f"'{HEARTBEAT_PREFIX}'" in sql
+    (query,) = sqlglot.transpile(sql, read="bigquery", write="duckdb")
+    for name, second in (("since", 100), ("until", 3000)):
+        query = re.sub(rf"\b{name}\b", f"({start} + to_seconds({second}))", query)
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE records (delivery_key VARCHAR, ingest_time TIMESTAMPTZ)")
+        for row in ((key, second) for key, seconds in stamps.items() for second in seconds):
+            connection.execute(f"INSERT INTO records VALUES (?, {start} + to_seconds(?))", row)  # noqa: S608 - ours
+        seen = f"SELECT delivery_key, date_diff('second', {start}, ingest_time) FROM ({query}) ORDER BY ALL"  # noqa: S608 - ours
+        found = connection.execute(seen).fetchall()
+    # a's copy of 5 s later is left out, its row of half an hour later is not; e's first row lies before the window.
+    assert found == [("a", 100), ("a", 2000), ("c", 120)]
+
+
+def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
+    """The roles on the project in the configuration are those in the condition of bootstrap/identities.tf."""
+    granted: set[str] = set()
+    for path in FOLDER.glob("*.tf"):
+        for block in re.findall(
+            r'^resource "google_project_iam_member" .*?^}', path.read_text(), re.MULTILINE | re.DOTALL
+        ):
+            granted |= set(re.findall(r'"(roles/[\w.]+)"', block))
+    listed = re.search(r"granted_on_project = \[(.*?)\]", text_of("bootstrap/identities.tf"), re.DOTALL)
+    assert listed is not None
+    assert granted == set(re.findall(r'"(roles/[\w.]+)"', listed[1]))
+
+
+def test_no_key_is_ever_made() -> None:
+    """Nothing in the configuration makes a key of a service account, or puts a secret's value into the state."""
+    for path in FOLDER.rglob("*.tf"):
+        made = set(re.findall(r'^(?:resource|data) "(\w+)"', path.read_text(), re.MULTILINE))
+        assert not made & {"google_service_account_key", "google_secret_manager_secret_version"}, path
+        assert 'allUsers"' not in path.read_text(), path
+
+
+def test_the_workflows_and_the_configuration_mean_the_same() -> None:
+    """The pool, the workflows' file names, and the variables that outputs are said to be for."""
+    github = text_of("bootstrap/github.tf")
+    assert "/workloadIdentityPools/github/attribute.purpose/deploy" in text_of("deploy_identity.tf")
+    assert 'workload_identity_pool_id = "github"' in github
+    folder = ROOT / ".github" / "workflows"
+    for name in ("infra.yml", "deploy.yml"):
+        assert f"/.github/workflows/{name}@" in github
+        assert (folder / name).exists()
+    used = set(re.findall(r"vars\.([A-Z_]+)", "".join(path.read_text() for path in folder.glob("*.yml"))))
+    named = set(re.findall(r"GitHub variable ([A-Z_]+)", text_of("outputs.tf") + text_of("bootstrap/outputs.tf")))
+    assert len(named) >= 8
+    assert {name.removesuffix("_") for name in named} <= used | {"PLAN_IDENTITY"}
+
+
+def test_every_environment_is_there_and_checked() -> None:
+    """Each has its variables, its state's place and its bootstrap's variables, and check.sh goes through all."""
+    files = {path.name for path in (FOLDER / "environments").iterdir()}
+    checked = re.search(r'^environments="(.*)"$', text_of("check.sh"), re.MULTILINE)
+    assert checked is not None
+    names = checked[1].split()
+    assert files == {f"{name}.{kind}" for name in names for kind in ("tfvars", "backend.hcl", "bootstrap.tfvars")}
+
+
+def variables(path: Path) -> dict[str, str]:
+    """Return the variables that a file declares, each with its block."""
+    return dict(re.findall(r'^variable "(\w+)" {\n(.*?)^}', path.read_text(), re.MULTILINE | re.DOTALL))
+
+
+def test_every_variable_says_what_it_is() -> None:
+    """Each has a type, and a description that is a sentence."""
+    declared = {name: block for path in FOLDER.rglob("*.tf") for name, block in variables(path).items()}
+    assert len(declared) > 30
+    for name, block in declared.items():
+        assert re.search(r"^  type +?= ", block, re.MULTILINE), name
+        assert re.search(r'^  description = "[^"\n]{20,}', block, re.MULTILINE), name
+
+
+def test_every_file_is_told_about() -> None:
+    """README.md names each file of the configuration, and each variable that has no default."""
+    readme = text_of("README.md")
+    names = [path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("*.tf")]
+    names += [path.name for path in (FOLDER / "bootstrap").glob("*.tf")]
+    assert [name for name in names if f"`{name}`" not in readme] == []
+    needed = [
+        name
+        for path in FOLDER.glob("variables*.tf")
+        for name, block in variables(path).items()
+        if not re.search(r"^  default +?=", block, re.MULTILINE)
+    ]
+    assert [name for name in needed if f"`{name}`" not in readme] == []
+
+
+def test_every_test_of_the_configuration_has_a_mutation_that_it_notices() -> None:
+    """`make terraform-mutations` breaks something for each run, and what it breaks is there to be broken."""
+    for mutation in MUTATIONS:
+        path = FOLDER / mutation.path
+        assert mutation.applied_to(path.read_text()) != path.read_text()
+    runs: set[Any] = set()
+    for folder in (FOLDER / "tests", FOLDER / "bootstrap" / "tests"):
+        for path in folder.rglob("*.tftest.hcl"):
+            test = path.relative_to(folder).as_posix().removesuffix(".tftest.hcl")
+            runs |= {(test, name) for name in re.findall(r'^run "(\w+)" {', path.read_text(), re.MULTILINE)}
+    assert {(mutation.test, mutation.noticed_by) for mutation in MUTATIONS} == runs
+    assert len(runs) > 50
