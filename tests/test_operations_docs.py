@@ -21,7 +21,7 @@ _PATH = re.compile(r"`((?:tests|bench|docs|app|infra)/[\w./-]+)`")
 def commands(document: str) -> list[list[str]]:
     """Return the arguments of each `python -m dev …` that a document's blocks of shell show."""
     shell = "".join(re.findall(r"^```sh\n(.*?)^```", document, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
-    found = re.findall(r"-m dev ([^|\n]+)", shell)
+    found = re.findall(r"-m dev ([^|)#\n]+)", shell)
     return [shlex.split(each.replace("$", "")) for each in found]
 
 

@@ -86,7 +86,7 @@ def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFi
     environ = {"SLUICE_API_PRINCIPALS": OWNER, "SLUICE_REQUESTS_PER_MINUTE": "7", "SLUICE_BACKEND": "bigquery"}
     assert main(["check", settings.grants_file], environ) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"{OWNER}: read, write, rejects; 7 requests a minute",
+        f"{OWNER}: read, write, rejects, metrics; 7 requests a minute",
         f"{READER}: read, rejects; no limit",
         "partner-a: read; only source=x; 7 requests a minute; EXPIRED at 2001-01-01T00:00:00Z",
         "b: write; 7 requests a minute; until 2999-01-01T00:00:00Z",

@@ -63,6 +63,8 @@ async def test_a_grant_opens_what_it_names(tmp_path: Path, headers: dict[str, st
         ("read", "GET", f"{paths.RECORDS}/a/b", 404),
         ("rejects", "GET", paths.REJECTS, 200),
         ("rejects", "GET", f"{paths.REJECTS}/stats", 200),
+        ("metrics", "GET", paths.METRICS, 200),
+        ("metrics", "HEAD", paths.METRICS, 200),
         ("write", "POST", paths.RECORDS, 201),
         ("write", "PUT", f"{paths.RECORDS}/a", 200),
         ("write", "PUT", f"{paths.RECORDS}/a/b", 422),
@@ -85,10 +87,10 @@ async def test_each_scope_opens_its_own(tmp_path: Path, scope: str, method: str,
 
 
 def routes() -> list[tuple[str, Any]]:
-    """Return the path and handler of everything under /v1."""
+    """Return the path and handler of everything under /v1, and of the metrics."""
     found = []
     for route in create_app(SETTINGS, fetch_keys=tokens.fetch_keys).routes:
-        if isinstance(route, HTTPRoute) and route.path.startswith("/v1"):
+        if isinstance(route, HTTPRoute) and route.path.startswith(("/v1", paths.METRICS)):
             methods = {method: entry[0] for method, entry in route.route_handler_map.items() if method != "OPTIONS"}
             found += [(f"{method} {route.path}", handler) for method, handler in methods.items()]
     return found

@@ -26,7 +26,7 @@ class Docker:
     def build(self, target: str, build_args: dict[str, str]) -> float:
         """Build it; return its compressed size in megabytes."""
         given = chain.from_iterable(("--build-arg", f"{name}={value}") for name, value in build_args.items())
-        _docker("build", "--target", target, "--tag", _tag(target), *given, str(ROOT))
+        _docker("build", "--load", "--target", target, "--tag", _tag(target), *given, str(ROOT))
         size, compress = 0, zlib.compressobj(6)
         with subprocess.Popen(["docker", "save", _tag(target)], stdout=subprocess.PIPE) as saving:
             if saving.stdout is None:
