@@ -1,6 +1,6 @@
 """Sluice: Pub/Sub push in, a durable store behind, a gap-free `since` feed out.
 
-Reading order: `record` (what a record is), `main` (how the parts are joined), then the
+Reading order: `record` (what a record is), `main` (how the parts are joined; `application`: the result), then the
 package docstrings of `ingest` (the way in) and `query` (the way out).
 
     record, schema/      one declaration; every schema derived from it

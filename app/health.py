@@ -5,7 +5,7 @@ is told only to who would be let in to `/v1`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Protocol, cast
 
 import msgspec
 from litestar import MediaType, Request, Response, route
@@ -19,7 +19,6 @@ from app.epoch import from_epoch_us
 from app.errors import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
-from app.keys import KeySet
 from app.query.standing import ReadStanding
 from app.reading import METHODS, operation_ids, read_response
 from app.telemetry.metrics import Metrics
@@ -98,11 +97,20 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
         return any(state != _ACTIVE for state in states) or any(sink.stuck for sink in self.sinks.values())
 
 
+class Keys(Protocol):
+    """Whatever knows whether the tokens of those who are let in by one can be verified."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether they can."""
+        ...
+
+
 class Health:
     """Knows what liveness and readiness depend on.
 
-    `keys` is None where no token is ever verified (no push, no API principals), `sinks` is empty where the instance
-    does not ingest, and `reads` is None where it does not query. `connections` are by table, as `sinks` are.
+    `keys` is None where no token is ever verified, `sinks` is empty where the instance does not ingest, and `reads` is
+    None where it does not query. `connections` are by table, as `sinks` are.
     """
 
     def __init__(  # noqa: PLR0913 - what there is to know of an instance
@@ -110,7 +118,7 @@ class Health:
         *,
         about: About,
         admission: Admission,
-        keys: KeySet | None,
+        keys: Keys | None,
         sinks: Mapping[str, Writer],
         reads: ReadStanding | None,
         connections: Callable[[], Mapping[str, int]],

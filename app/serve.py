@@ -10,7 +10,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from app.main import Sluice
+from app.application import Sluice
 from app.settings import Settings
 
 _log = logging.getLogger("sluice")

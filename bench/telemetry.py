@@ -2,7 +2,7 @@
 
 Two services run side by side on one core, over a store that acknowledges after a fixed time; the load, on the other
 core, goes to one and then to the other, many times over, and each pair of rounds gives a ratio. "On" is 1 % of the
-messages traced and sent to a collector (OTLP), metrics sent there too and scraped at `/metrics`, each every ten seconds,
+messages traced and sent to a collector (OTLP), metrics sent there too and scraped at `/metrics`, every ten seconds,
 logs written. Beside it: one value into our histogram and into OpenTelemetry's. Writes bench/results/telemetry.json.
 """
 

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import msgspec
 
+from app.application import Sluice
 from app.clock import Clock, FakeClock
 from app.ingest.appender import Appender
-from app.main import Sluice, create_app
+from app.main import create_app
 from app.schema.table import Table
 from app.settings import Settings
 from tests import tokens

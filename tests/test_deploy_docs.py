@@ -1,4 +1,4 @@
-"""docs/deploy.md names what there is: files, targets, variables and outputs of Terraform, commands and their options."""
+"""docs/deploy.md names what there is: files, variables and outputs of Terraform, commands and their options."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def test_files_that_are_named_exist() -> None:
     named = set(re.findall(r"`((?:\.github|app|dev|docs|infra|tests)/[\w./-]+)`", TEXT))
     named |= {
         f"infra/terraform/{path}".replace("$ENVIRONMENT", "staging")
-        for path in re.findall(r"(?<=[=/ ])environments/[\w.$]+", SHELL)
+        for path in re.findall(r"(?<=[=/ ])environments/[\w$]+[.][\w.]+", SHELL)
     }
     assert len(named) > 5
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []

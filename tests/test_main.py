@@ -1,14 +1,19 @@
 """The composition: what is served under which roles, health, OpenAPI, and the short way of pushes."""
 
+from pathlib import Path
+
 import httpx
 import msgspec
 import pytest
 from litestar import Litestar
 from litestar.exceptions import LitestarException
 
+from app.access.grants_file import LOOK_EVERY_S
+from app.clock import FakeClock
 from app.keys import FetchedKeys, KeySetError
 from app.main import create_app
 from app.record import RecordTypeError
+from tests.access.callers import document, email_grant, granting, key_grant, write
 from tests.service import GOOD, SETTINGS, authorization, envelope, running
 
 
@@ -96,6 +101,29 @@ async def test_an_instance_that_verifies_no_tokens_needs_no_keys() -> None:
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/health/ready")
         assert (answer.status_code, answer.json()["sinks"]) == (200, {})
+
+
+async def test_an_instance_of_api_keys_only_is_ready_without_the_issuer(tmp_path: Path) -> None:
+    """Keys are asked for when the first grant for an e-mail is seen, and the instance waits for them from then on."""
+    asked = 0
+
+    async def no_keys() -> FetchedKeys:
+        nonlocal asked
+        asked += 1
+        raise KeySetError("the issuer is away")
+
+    settings = msgspec.structs.replace(granting(tmp_path, key_grant()), push_principals=())
+    clock = FakeClock()
+    app = create_app(settings, clock=clock, fetch_keys=no_keys)
+    transport = httpx.ASGITransport(app=app)
+    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        await clock.advance(3 * LOOK_EVERY_S)
+        assert ((await client.get("/health/ready")).status_code, asked) == (200, 0)
+        write(Path(settings.grants_file), document(key_grant(), email_grant()))
+        while (await client.get("/health/ready")).status_code == 200:
+            await clock.advance(LOOK_EVERY_S)
+        await clock.advance(LOOK_EVERY_S)
+        assert asked >= 1
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
 from app.access.api_keys import key_hash, new_key
-from app.access.grants import Grant, Granted, GrantRules, GrantsError, make_grants, read_grants
+from app.access.grants import Grant, Granted, GrantRules, GrantsError, make_grants, read_grants, with_entry
 from app.access.principal import SCOPES
 from app.clock import MICROSECONDS
 from app.query.params.filters import parse_filters
@@ -53,12 +55,39 @@ def _new_key(options: argparse.Namespace, rules: GrantRules) -> int:
         entry = msgspec.convert({name: value for name, value in wanted.items() if value is not None}, Grant)
     except msgspec.ValidationError as error:
         raise GrantsError(f"{error}, as in --expires 2027-01-01T00:00:00Z") from None
-    make_grants([entry], rules)
+    if options.into is None:
+        make_grants([entry], rules)
+    else:
+        _add(entry, Path(options.into), rules)
     sys.stderr.write(f"The key of {entry.name}, which is shown here and nowhere else:\n\n")
     sys.stdout.write(f"{key}\n")
+    if options.into is not None:
+        sys.stderr.write(f"\nIts entry, which holds the key's hash only, is in {options.into}.\n")
+        return GOOD
     sys.stderr.write("\nThe entry for the file that SLUICE_GRANTS_FILE names, which holds the key's hash only:\n\n")
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(entry)).decode() + "\n")
     return GOOD
+
+
+def _add(entry: Grant, path: Path, rules: GrantRules) -> None:
+    """Write the file anew with one more entry; a service that looks at it meanwhile sees the old one or the new one."""
+    try:
+        try:
+            old = path.read_bytes()
+        except FileNotFoundError:
+            old = b'{"grants": []}'
+        content = with_entry(old, entry, rules)
+        with TemporaryDirectory(dir=path.parent, prefix=".grants-") as folder:
+            new = Path(folder, path.name)
+            new.touch(0o600)  # for its owner's eyes only, where there was none to follow
+            new.write_bytes(content)
+            if path.exists():
+                shutil.copymode(path, new)
+            new.replace(path)
+    except OSError as error:
+        raise GrantsError(f"{path} cannot be written: {error.strerror}") from None
+    except GrantsError as error:
+        raise GrantsError(f"{path}: {error}") from None
 
 
 def _check(path: str, rules: GrantRules) -> int:
@@ -117,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     make.add_argument("--requests-per-minute", type=int, metavar="N", help="how often it may read; 0 is no limit")
     make.add_argument("--expires", metavar="TIME", help="when it ends, such as 2027-01-01T00:00:00Z")
+    make.add_argument("--into", metavar="FILE", help="add the entry to this file of grants, which is made when missing")
     check = commands.add_parser("check", help="check a file of grants, and say what each may do", epilog=_ENVIRONMENT)
     check.add_argument("file", help="the file that SLUICE_GRANTS_FILE names, or is to name")
     return parser

@@ -9,7 +9,7 @@ from litestar import Litestar
 
 from app.access.callers import Callers
 from app.access.grants import CheckFilters, GrantRules
-from app.access.grants_file import GrantsInForce
+from app.access.grants_file import LOOK_EVERY_S, GrantsInForce
 from app.access.guard import Guard, Identify, api_guard, identification
 from app.access.rate_limit import RateLimit
 from app.access.shared_count import request_count
@@ -39,8 +39,9 @@ class Gate:
         self._grants = _grants(settings, check_filters)
         self._shared: Valkey | None = connect(settings.cache_url) if settings.cache_url else None
         keys = KeySet(fetch_keys or key_fetcher(settings.token_keys_url), clock)
-        self.keys = keys if "ingest" in settings.roles or self._grants is not None else None
-        """The keys that tokens are verified with; None where no token is ever verified."""
+        self._pushes = "ingest" in settings.roles and bool(settings.push_principals)
+        self.keys = keys if self._pushes or self._grants is not None else None
+        """The keys that tokens are verified with; None where nobody can be let in by a token."""
         self.push = _verifier(keys, settings, settings.push_audience, frozenset(settings.push_principals))
         callers = None
         if self._grants is not None:
@@ -49,10 +50,19 @@ class Gate:
         self.identify: Identify = identification(callers, settings.cors_origins)
         self.guard: Guard = api_guard(self.identify, limit)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether whoever is let in by a token can be; who comes with an API key needs nothing of the issuer."""
+        return self.keys is None or self.keys.is_ready or not self._wants_tokens
+
+    @property
+    def _wants_tokens(self) -> bool:
+        return self._pushes or (self._grants is not None and bool(self._grants.current.by_email))
+
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
         """Keep keys and grants fresh until the end; then let go of the shared count."""
-        background: list[Any] = [] if self.keys is None else [self.keys.run()]
+        background: list[Any] = [] if self.keys is None else [self._keep_keys(self.keys)]
         if self._grants is not None:
             background.append(self._grants.watch(self._clock))
         tasks = [asyncio.ensure_future(work) for work in background]
@@ -64,6 +74,12 @@ class Gate:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._shared is not None:
                 await self._shared.aclose()
+
+    async def _keep_keys(self, keys: KeySet) -> None:
+        """Keep the keys fresh from when the first grant is for an e-mail, which may come with a change of the file."""
+        while not self._wants_tokens:
+            await self._clock.sleep(LOOK_EVERY_S)
+        await keys.run()
 
 
 def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsInForce | None:

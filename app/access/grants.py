@@ -81,6 +81,17 @@ def read_grants(content: bytes, rules: GrantRules) -> Grants:
     return make_grants(_decoded(content).grants, rules)
 
 
+def with_entry(content: bytes, entry: Grant, rules: GrantRules) -> bytes:
+    """Return a document with one more entry, formatted.
+
+    Raises:
+        GrantsError: naming every entry that is wrong, in the document or now that there is one more.
+    """
+    entries = (*_decoded(content).grants, entry)
+    make_grants(entries, rules)
+    return msgspec.json.format(msgspec.json.encode(GrantsDocument(entries))) + b"\n"
+
+
 def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
     """Check the entries, against `rules` and each other, and put them in force.
 

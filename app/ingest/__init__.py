@@ -12,7 +12,8 @@
                           append_watch        metrics and spans of appends
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
-`pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what could not be stored.
+`way_in` puts it together; `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what
+could not be stored.
 
 Behind the Appender seam are app.embedded, and BigQuery:
 

@@ -1,6 +1,7 @@
 """The way out: records in the order they became durable, each once, from any moment on.
 
-A page, from route to bytes: endpoints/pages, params/page, walk, pages, feed, sql/pages, runner, formats/documents.
+`way_out` puts it together. A page, from route to bytes: endpoints/pages, params/page, walk, pages, feed, sql/pages,
+runner, formats/documents.
 
 what is asked        params/, instants       text -> a window, filters, fields, a page size; or a 400 that helps
 where a reader is    cursor, walk            opaque text <-> a place in a window, and the cursors that lead on

@@ -44,7 +44,7 @@ locals {
   # Google's sample image answers every POST with 200, and Pub/Sub would take that for "stored": records would be lost.
   # So pushes begin only when an image of ours runs. Terraform sees it when it refreshes the service, that is, with
   # the first apply after the first deployment; until then messages wait in the subscription.
-  runs_placeholder = startswith(google_cloud_run_v2_service.main.template[0].containers[0].image, "us-docker.pkg.dev/cloudrun/")
+  runs_placeholder = can(regex("^(us-docker[.]pkg[.]dev|gcr[.]io)/cloudrun/", google_cloud_run_v2_service.main.template[0].containers[0].image))
   push_enabled     = !local.runs_placeholder
 }
 

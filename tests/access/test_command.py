@@ -47,6 +47,51 @@ async def test_what_is_printed_opens_the_service(tmp_path: Path, capsys: pytest.
         assert (await service.client.get("/v1/records", headers=bearing(key))).status_code == 200
 
 
+def test_a_new_key_goes_into_a_file_of_grants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is made when it is missing, keeps the entries and the mode that it has, and only the key is printed."""
+    file = tmp_path / "grants.json"
+    keys = []
+    for name in ("a", "b"):
+        assert main(["new-key", "--name", name, "--scope", "read", "--into", str(file)], {}) == 0
+        keys.append(capsys.readouterr().out.removesuffix("\n"))
+        assert file.stat().st_mode & 0o777 == (0o600 if name == "a" else 0o640)
+        file.chmod(0o640)
+    grants = read_grants(file.read_bytes(), RULES)
+    assert [grants.by_key[key_hash(key)].principal.name for key in keys] == ["a", "b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["grants.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b'{"grants": 1}', "grants.json: "), (b'{"grants": [{"email": "x", "scopes": ["read"]}]}', "grants[0]")],
+)
+def test_a_file_that_is_wrong_is_left_as_it_is(
+    tmp_path: Path, content: bytes, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No key is printed that would open nothing."""
+    file = tmp_path / "grants.json"
+    file.write_bytes(content)
+    assert main(["new-key", "--name", "a", "--scope", "read", "--into", str(file)], {}) == 2
+    out, error = capsys.readouterr()
+    assert (out, file.read_bytes()) == ("", content)
+    assert told in error
+
+
+def test_a_name_that_is_taken_is_not_given_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Callers are told apart by their names."""
+    arguments = ["new-key", "--name", "a", "--scope", "read", "--into", str(tmp_path / "grants.json")]
+    assert [main(arguments, {}), main(arguments, {})] == [0, 2]
+    assert "has the same `name`" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said in a line which one, and why."""
+    assert (
+        main(["new-key", "--name", "a", "--scope", "read", "--into", str(tmp_path / "none" / "grants.json")], {}) == 2
+    )
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -63,7 +63,7 @@ async def test_a_store_that_knows_of_new_rows_is_asked_only_when_there_are_some(
 
 
 async def test_equal_filters_share_one_poller_and_what_it_writes() -> None:
-    """Seventy-five subscribers (what one caller may have) cost the store as much as one, and a row is written once for each choice of fields."""
+    """All that one caller may have cost the store as much as one, and a row is written once a choice of fields."""
     stage = Stage()
     listeners = [stage.listen(fields="id,source" if number % 2 else "id") for number in range(75)]
     await stage.turn()

@@ -136,7 +136,7 @@ _MONITORING = [
 
 _OPTIONS = [
     ("heartbeat.tf", 'attributes = { sluice-heartbeat = "1" }', "attributes = {}", "the_heartbeat_is_marked_as_one"),
-    ("heartbeat.tf", "var.heartbeat == null ? 0 : 1", "1", "without_a_heartbeat_nothing_is_scheduled"),
+    ("apis.tf", "var.heartbeat == null ? [] :", "false ? [] :", "without_a_heartbeat_nothing_is_scheduled"),
     (
         "cache.tf",
         '"CONNECTION_TYPE_PRIMARY"',

@@ -12,6 +12,8 @@ locals {
     "roles/monitoring.metricWriter",
   ]
 
+  # It makes accounts and lets the service run as one of them, so it can become any account of the project. That is why an
+  # environment has a project of its own, and why only a reviewed branch gets this far (github.tf).
   apply_roles = concat(
     [
       "roles/artifactregistry.admin",

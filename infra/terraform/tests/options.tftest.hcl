@@ -27,8 +27,8 @@ run "without_a_heartbeat_nothing_is_scheduled" {
   }
 
   assert {
-    condition     = length(google_cloud_scheduler_job.heartbeat) == 0
-    error_message = "null is none."
+    condition     = length(google_cloud_scheduler_job.heartbeat) == 0 && !contains(keys(google_project_service.used), "cloudscheduler.googleapis.com")
+    error_message = "null is none, and what it would take is not turned on."
   }
 }
 

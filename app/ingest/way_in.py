@@ -1,0 +1,85 @@
+"""The way in, put together: what pushes and submissions go through, over the appenders of one store."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from app.auth import TokenVerifier
+from app.clock import Clock
+from app.ingest.admission import Admission
+from app.ingest.append_watch import AppendWatch
+from app.ingest.appender import Appender
+from app.ingest.intake import Intake
+from app.ingest.pipeline import Pipeline
+from app.ingest.push import PushEndpoint
+from app.ingest.submit import Submission, submit_routes
+from app.ingest.writer import Writer
+from app.schema.table import Table
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from app.telemetry.tracing import Tracing
+
+
+class WayIn:
+    """Takes messages and records until they are durable.
+
+    `appenders` are by the table's name; `system` is the store's name in traces. `on_heartbeat` is as of Pipeline.
+    """
+
+    def __init__(  # noqa: PLR0913 - the dependencies of the whole way in
+        self,
+        *,
+        records: Table,
+        rejects: Table,
+        appenders: Mapping[str, Appender],
+        verifier: TokenVerifier,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        tracing: Tracing,
+        system: str,
+        on_heartbeat: Callable[[str, int], None] | None,
+    ) -> None:
+        self._records, self._max_decompressed_bytes = records, settings.max_decompressed_bytes
+        self.admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
+        self.pipeline = Pipeline(
+            table=records,
+            records=appenders[records.name],
+            rejects=appenders[rejects.name],
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            watch_appends=AppendWatch(metrics, tracing, clock, system=system),
+            on_heartbeat=on_heartbeat,
+        )
+        self._intake = Intake(
+            self.admission, max_body_bytes=settings.max_body_bytes, read_deadline_s=settings.request_budget_s
+        )
+        self.push = PushEndpoint(
+            verifier=verifier,
+            intake=self._intake,
+            pipeline=self.pipeline,
+            metrics=metrics,
+            tracing=tracing,
+            clock=clock,
+        )
+        self.sinks: dict[str, Writer] = {records.name: self.pipeline.records, rejects.name: self.pipeline.rejects}
+        """What writes each table, by its name."""
+
+    def routes(self) -> list[Any]:
+        """Return the routes of submissions; the one by id only where the record type names an id."""
+        submission = Submission(
+            table=self._records,
+            intake=self._intake,
+            pipeline=self.pipeline,
+            max_decompressed_bytes=self._max_decompressed_bytes,
+        )
+        return submit_routes(submission, by_id=self._records.id is not None)
+
+    def background(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what is to run beside it."""
+        return self.pipeline.watches()
+
+    async def drain(self, grace_s: float) -> None:
+        """Admit nothing more, and wait until what was admitted is answered: at most `grace_s` seconds."""
+        self.admission.draining = True
+        await self.pipeline.drain(grace_s)

@@ -1,0 +1,68 @@
+"""The way out, put together: what reads go through, over the runner of one store."""
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.stores.base import Store
+
+from app.clock import Clock
+from app.query.cache import Cache
+from app.query.endpoints.routes import query_routes
+from app.query.feed import Feed
+from app.query.observed import ObservedRunner, QueryWatch
+from app.query.reads import Reads
+from app.query.runner import QueryRunner
+from app.query.standing import ReadStanding
+from app.schema.table import Table
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from app.telemetry.tracing import Tracing
+
+_ENDING_S = 1.5
+
+
+class WayOut:
+    """Answers reads. `realm` names the data, and `system` the store in traces."""
+
+    def __init__(  # noqa: PLR0913 - the dependencies of the whole way out
+        self,
+        *,
+        records: Table,
+        rejects: Table,
+        runner: QueryRunner,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        tracing: Tracing,
+        realm: str,
+        system: str,
+    ) -> None:
+        self._records, self._rejects, self._settings = records, rejects, settings
+        self._clock, self._metrics, self._realm = clock, metrics, realm
+        self.standing = ReadStanding(clock.now_us)
+        """How reading from the store stands."""
+        self.runner = ObservedRunner(runner, QueryWatch(metrics, tracing, self.standing, clock, system=system))
+        self.reads = Reads(clock)
+
+    def feed(self) -> Feed:
+        """Return a feed of the records."""
+        return Feed(self.runner, self._records, lookback_s=self._settings.dedupe_lookback_s)
+
+    def routes(self, answers: Store) -> list[HTTPRouteHandler]:
+        """Return the routes of reads; `answers` is where answers are kept."""
+        return query_routes(
+            settings=self._settings,
+            clock=self._clock,
+            records=self._records,
+            rejects=self._rejects,
+            runner=self.runner,
+            cache=Cache(answers, self._clock, max_entry_bytes=self._settings.cache_max_bytes // 8),
+            metrics=self._metrics,
+            realm=self._realm,
+            reads=self.reads,
+        )
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait until what is being read is answered, at most `grace_s` seconds, and less by what ending a read takes.
+
+        Nobody loses a record by a read that is ended, and the way in needs its time.
+        """
+        await self.reads.drain(max(grace_s - _ENDING_S, 0.0))
