@@ -12,5 +12,6 @@ The flow, from a publisher to the service under test:
 
 Commands (`python -m dev <command> --help`): `pubsub` starts all of the above (`dev.stack` wires it);
 `publish`, `heartbeat`, `redrive`, `replay` and `token` talk to what runs; `demo` and `up` start the service too.
+`smoke` sends a record through any running service, and `rollout` gives a revision on Cloud Run its traffic.
 Nothing here is imported by `app`.
 """

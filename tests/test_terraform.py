@@ -148,6 +148,22 @@ def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
     assert granted == set(re.findall(r'"(roles/[\w.]+)"', listed[1]))
 
 
+@pytest.mark.parametrize("root", [FOLDER, FOLDER / "bootstrap"], ids=["root", "bootstrap"])
+def test_no_right_is_given_that_no_test_looks_at(root: Path) -> None:
+    """Each resource that gives somebody a role is named in a `terraform test` of its configuration."""
+    asserted = "".join(path.read_text() for path in (root / "tests").glob("*.tftest.hcl"))
+    given = [
+        ".".join(names)
+        for path in root.glob("*.tf")
+        for names in re.findall(r'^resource "(google_\w+_iam_\w+)" "(\w+)"', path.read_text(), re.MULTILINE)
+        if not names[0].startswith("google_iam_workload_identity_pool")
+    ]
+    assert len(given) >= 8
+    assert [name for name in given if not re.search(rf"{re.escape(name)}\b", asserted)] == []
+    roles = {role for path in root.glob("*.tf") for role in re.findall(r'"(roles/\w+)"', path.read_text())}
+    assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}, "basic roles are for nobody"
+
+
 def test_no_key_is_ever_made() -> None:
     """Nothing in the configuration makes a key of a service account, or puts a secret's value into the state."""
     for path in FOLDER.rglob("*.tf"):

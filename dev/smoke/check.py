@@ -105,8 +105,8 @@ class Check:
         """Follow the feed, as a consumer does, by its cursors."""
         deadline, looks, last = self._sent_at + self._within_s, 0, ""
         at = {"since": _SINCE}
-        while (left_s := deadline - time.monotonic()) > 0:
-            wait_s = min(int(left_s), _LONGEST_WAIT_S)
+        while (left_s := deadline - time.monotonic()) > 0 or looks == 0:
+            wait_s = max(0, min(int(left_s), _LONGEST_WAIT_S))
             answer = self._client.get(
                 "/v1/records", at | self._only_it() | {"wait": str(wait_s)}, timeout_s=wait_s + 30.0
             )

@@ -6,19 +6,11 @@ resource "google_service_account" "deploy" {
   display_name = "Deploys ${var.system} from GitHub"
 }
 
+# Including ID tokens of itself, which the smoke test shows the service.
 resource "google_service_account_iam_member" "deploy_from_github" {
   service_account_id = google_service_account.deploy.name
   role               = "roles/iam.workloadIdentityUser"
   member             = "principalSet://iam.googleapis.com/projects/${var.project_number}/locations/global/workloadIdentityPools/github/attribute.purpose/deploy"
-}
-
-# The smoke test shows the service an ID token of this account, which it makes for itself.
-resource "google_service_account_iam_member" "deploy_id_token" {
-  count = var.smoke_test ? 1 : 0
-
-  service_account_id = google_service_account.deploy.name
-  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
-  member             = google_service_account.deploy.member
 }
 
 # New revisions of this service, and of no other.

@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.inside is not None:
         return _inside("" if options.inside == "." else options.inside, options.only)
+    if not any(options.only in str(each.path) for each in MUTATIONS):
+        parser.error(f"no mutation is of a file with {options.only!r} in its path")
     if shutil.which("terraform") is None:
         sys.stderr.write("terraform-mutations: there is no terraform on PATH, and nothing was tried\n")
         return 1

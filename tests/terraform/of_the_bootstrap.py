@@ -40,6 +40,7 @@ _GITHUB = [
         '    "roles/cloudtrace.agent",\n    "roles/owner",\n',
         "the_apply_identity_cannot_make_itself_owner",
     ),
+    ("state.tf", '"roles/storage.objectUser"', '"roles/storage.admin"', "the_state_is_kept"),
     ("state.tf", "enabled = true", "enabled = false", "the_state_is_kept"),
     ("state.tf", 'deletion_policy             = "PREVENT"', 'deletion_policy = "DELETE"', "the_state_is_kept"),
     ("state.tf", '"enforced"', '"inherited"', "the_state_is_kept"),

@@ -73,11 +73,6 @@ run "the_deploy_workflow_may_deploy" {
     condition     = google_service_account_iam_member.deploy_from_github.role == "roles/iam.workloadIdentityUser" && google_service_account_iam_member.deploy_from_github.member == "principalSet://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/github/attribute.purpose/deploy" && google_service_account_iam_member.deploy_from_github.service_account_id == google_service_account.deploy.name
     error_message = "Only runs that are for deploying become this account: a pull request's do not."
   }
-
-  assert {
-    condition     = google_service_account_iam_member.deploy_id_token[0].service_account_id == google_service_account.deploy.name && google_service_account_iam_member.deploy_id_token[0].role == "roles/iam.serviceAccountOpenIdTokenCreator" && google_service_account_iam_member.deploy_id_token[0].member == google_service_account.deploy.member
-    error_message = "It makes ID tokens of itself."
-  }
 }
 
 run "others_may_do_what_they_were_named_for" {

@@ -90,6 +90,11 @@ run "the_plan_identity_only_looks" {
   }
 
   assert {
+    condition     = google_project_iam_member.plan_log_exclusions.member == google_service_account.plan.member
+    error_message = "It is for this account."
+  }
+
+  assert {
     condition     = google_storage_bucket_iam_member.plan.role == "roles/storage.objectViewer" && google_storage_bucket_iam_member.plan.member == google_service_account.plan.member
     error_message = "It reads the state, and cannot change it."
   }
@@ -111,6 +116,11 @@ run "the_apply_identity_cannot_make_itself_owner" {
 
 run "the_state_is_kept" {
   command = plan
+
+  assert {
+    condition     = google_storage_bucket_iam_member.apply.role == "roles/storage.objectUser" && google_storage_bucket_iam_member.apply.member == google_service_account.apply.member
+    error_message = "Who applies writes the state, and cannot say who else may."
+  }
 
   assert {
     condition     = google_storage_bucket.state.versioning[0].enabled && google_storage_bucket.state.deletion_policy == "PREVENT" && google_storage_bucket.state.force_destroy == false

@@ -1,0 +1,158 @@
+"""`python -m dev smoke` against services that do not work: it says what is wrong, and in time."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from dev.__main__ import main
+from tests.answering import answering
+from tests.process import free_port
+from tests.smoking import smoke
+
+READY = {"status": "ready", "system": "s", "version": "1", "store": {"kind": "bigquery", "reads": None}, "sinks": {}}
+SCHEMA = {"tables": [{"path": "/v1/records", "id": "id", "columns": [], "schema_version": "v"}]}
+ONE = {"examples": {"one": {"value": {"id": "x"}}}, "schema": {"properties": {"id": {"type": "string"}}}}
+OPENAPI = {
+    "paths": {"/v1/records": {"post": {"requestBody": {"content": {"application/json": ONE}}}}},
+    "components": {"schemas": {}},
+}
+WINDOW = {"since": "2026-01-31T12:00:00Z", "until": "2026-01-31T12:01:00Z"}
+PAGE: dict[str, Any] = {"records": [], "next_cursor": None, "resume_cursor": "c", "window": WINDOW, "poll_after": 0.2}
+STORED = {"records": [{"index": 0, "status": "stored", "delivery_key": "http:k:0", "id": "x"}]}
+
+
+def double(**changed: tuple[int, Any]) -> dict[str, tuple[int, str, bytes]]:
+    """Return the answers of a service that takes a record and never shows it, with some changed (`feed=(503, {})`)."""
+    answers: dict[str, tuple[int, Any]] = {
+        "ready": (200, READY),
+        "schema": (200, SCHEMA),
+        "openapi": (200, OPENAPI),
+        "feed": (200, PAGE),
+        "post": (201, STORED),
+        "rejects": (200, PAGE),
+    }
+    paths = {
+        "ready": "/health/ready",
+        "schema": "/v1/schema",
+        "openapi": "/openapi/openapi.json",
+        "feed": "/v1/records",
+        "post": "POST /v1/records",
+        "rejects": "/v1/rejects",
+    }
+    return {
+        paths[name]: (status, "application/json", msgspec.json.encode(body))
+        for name, (status, body) in (answers | changed).items()
+    }
+
+
+async def test_an_environment_without_the_key_is_a_mistake_of_the_caller() -> None:
+    """Status 2, one line, nothing asked."""
+    ended = await smoke("--api-key", "MY_KEY")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.said == "error: --api-key MY_KEY: there is no such environment variable, or it is empty\n"
+    failing = await smoke("--token-command", "sh -c 'echo no account >&2; exit 3'")
+    assert failing.status == 2
+    assert "ended with status 3: no account" in failing.said
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sluice.example.com", "expected a base URL"),
+        ("http://sluice.example.com", "a token is not sent over http"),
+    ],
+)
+def test_a_url_that_cannot_be_asked_is_refused(url: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the token leaves this machine."""
+    assert main(["smoke", "--url", url, "--token", "secret"]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (f"http://127.0.0.1:{free_port()}", "nobody listens at"),
+        ("http://sluice.invalid", "is unknown (DNS)"),
+    ],
+)
+async def test_a_service_that_is_not_there_is_named(url: str, said: str) -> None:
+    """By what is wrong with it: nobody listens, or nobody has that name."""
+    ended = await smoke("--url", url, "--json")
+    assert ended.status == 1
+    assert said in ended.step("ready")
+
+
+async def test_a_feed_that_never_shows_the_record_fails_in_time() -> None:
+    """Bounded by --within, and the report says where to look."""
+    with answering(double()) as url:
+        never = await smoke("--url", url, "--within", "1.2", "--json")
+    assert never.status == 1
+    assert "the feed did not show it within 1.2 s" in never.step("feed")
+    assert "the last window ended at 2026-01-31T12:01:00Z" in never.step("feed")
+    assert "Is SLUICE_SETTLE_S below this time" in never.step("feed")
+    assert float(never.report["steps"][-1]["took_s"]) < 5
+
+
+async def test_a_record_that_was_rejected_on_its_way_is_explained() -> None:
+    """Where the caller may read the rejects, the report says why."""
+    rejected = {"reason": "invalid", "detail": "Expected `str`, got `int` - at `$.source`"}
+    with answering(double(rejects=(200, PAGE | {"records": [rejected]}))) as url:
+        ended = await smoke("--url", url, "--within", "0.5", "--json")
+    assert ended.step("feed").endswith("It was rejected: invalid, Expected `str`, got `int` - at `$.source`")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"id": "x"}, {"id": "x"}], "the feed shows the one record that was sent 2 times"),
+        ([{"id": "another"}], "what the feed shows is not what was sent: id"),
+    ],
+)
+async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]], said: str) -> None:
+    """Twice, or with another value."""
+    with answering(double(feed=(200, PAGE | {"records": rows}))) as url:
+        ended = await smoke("--url", url, "--json")
+    assert ended.status == 1
+    assert said in ended.step("feed")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "said"),
+    [
+        (403, "text/html", b"<html>Forbidden</html>", "Cloud Run itself refused"),
+        (500, "text/plain", b"oh no", "answered 500: oh no"),
+        (302, "text/html", b"", "sent on to https://elsewhere.example/"),
+        (200, "text/html", b"<html>", "no JSON"),
+        (404, "text/html", b"", "is the URL the service's own"),
+    ],
+)
+async def test_what_answers_instead_of_the_service_is_told_apart(
+    status: int, kind: str, body: bytes, said: str
+) -> None:
+    """A platform that refuses, a proxy, another service."""
+    with answering({"/health/ready": (status, kind, body)}) as url:
+        ended = await smoke("--url", url, "--json")
+    assert ended.status == 1
+    assert said in ended.step("ready")
+
+
+async def test_a_sink_that_is_not_active_fails_with_its_reason() -> None:
+    """What the readiness says reaches the report."""
+    sink = {"state": "NO_TABLE", "stuck": False, "detail": "Not found: p.d.records", "help": "docs/operations.md#x"}
+    with answering(double(ready=(503, READY | {"sinks": {"records": sink}}))) as url:
+        ended = await smoke("--url", url, "--json")
+    said = "not ready: table records: NO_TABLE, Not found: p.d.records (see docs/operations.md#x)"
+    assert ended.step("ready") == said
+
+
+async def test_a_service_that_cannot_store_fails_after_some_tries() -> None:
+    """A 503 is tried again, with the same key, until --within is over."""
+    problem = {"code": "store_unavailable", "detail": "the store does not answer", "title": "t"}
+    answers = double() | {"POST /v1/records": (503, "application/problem+json", msgspec.json.encode(problem))}
+    with answering(answers) as url:
+        ended = await smoke("--url", url, "--within", "2.5", "--json")
+    assert ended.status == 1
+    said = ended.step("send")
+    assert re.search(r"\([23] tries\) was answered 503 store_unavailable: the store does not answer", said)
