@@ -21,6 +21,13 @@ resource "google_cloud_run_v2_service_iam_member" "deploy" {
   member   = google_service_account.deploy.member
 }
 
+# It looks at the new revision's error rate before each step of its traffic.
+resource "google_project_iam_member" "deploy_monitoring" {
+  project = var.project_id
+  role    = "roles/monitoring.viewer"
+  member  = google_service_account.deploy.member
+}
+
 # Whoever deploys a revision must be allowed to let it run as the account it runs as.
 resource "google_service_account_iam_member" "deploy_as_service" {
   service_account_id = google_service_account.service.name

@@ -104,6 +104,7 @@ _IDENTITIES = [
         "the_service_may_do_what_it_does",
     ),
     ("deploy_identity.tf", '"roles/run.developer"', '"roles/run.admin"', "the_deploy_workflow_may_deploy"),
+    ("deploy_identity.tf", '"roles/monitoring.viewer"', '"roles/monitoring.admin"', "the_deploy_workflow_may_deploy"),
     ("artifact_registry.tf", "registry.writer", "registry.repoAdmin", "the_deploy_workflow_may_deploy"),
     (
         "deploy_identity.tf",

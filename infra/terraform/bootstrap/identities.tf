@@ -10,6 +10,7 @@ locals {
     "roles/bigquery.readSessionUser",
     "roles/cloudtrace.agent",
     "roles/monitoring.metricWriter",
+    "roles/monitoring.viewer",
   ]
 
   # It makes accounts and lets the service run as one of them, so it can become any account of the project. That is why an

@@ -4,7 +4,7 @@ output "state_bucket" {
 }
 
 output "workload_identity_provider" {
-  description = "GitHub variable WORKLOAD_IDENTITY_PROVIDER, of the environment."
+  description = "GitHub variable WORKLOAD_IDENTITY_PROVIDER, of the environment, and WORKLOAD_IDENTITY_PROVIDER_(ENVIRONMENT), of the repository, for plans of pull requests."
   value       = google_iam_workload_identity_pool_provider.github.name
 }
 

@@ -65,6 +65,11 @@ run "the_deploy_workflow_may_deploy" {
   }
 
   assert {
+    condition     = google_project_iam_member.deploy_monitoring.role == "roles/monitoring.viewer" && google_project_iam_member.deploy_monitoring.member == google_service_account.deploy.member
+    error_message = "It reads how the new revision does, and changes nothing of what is measured."
+  }
+
+  assert {
     condition     = google_service_account_iam_member.deploy_as_service.role == "roles/iam.serviceAccountUser" && google_service_account_iam_member.deploy_as_service.service_account_id == google_service_account.service.name && google_service_account_iam_member.deploy_as_service.member == google_service_account.deploy.member
     error_message = "It lets revisions run as the service's account, and as no other."
   }
