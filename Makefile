@@ -26,8 +26,8 @@ local-bigquery: setup ## Start a BigQuery on this machine, with the tables made,
 	@$(PYTHON) -m dev bigquery $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests and measure their coverage (ARGS="-k cursor" runs some, without coverage).
-	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov)
+test: setup ## Run the tests, a process for each core, and measure their coverage (ARGS="-k cursor": some, without).
+	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
 
 .PHONY: check
 check: lint format types ## Everything that is checked without running: lint, format, types.

@@ -8,7 +8,6 @@ import pytest
 
 from dev.__main__ import main
 from tests.answering import answering
-from tests.process import free_port
 from tests.smoking import smoke
 
 READY = {"status": "ready", "system": "s", "version": "1", "store": {"kind": "bigquery", "reads": None}, "sinks": {}}
@@ -73,7 +72,7 @@ def test_a_url_that_cannot_be_asked_is_refused(url: str, said: str, capsys: pyte
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        (f"http://127.0.0.1:{free_port()}", "nobody listens at"),
+        ("http://127.0.0.1:1", "nobody listens at"),
         ("http://sluice.invalid", "is unknown (DNS)"),
     ],
 )

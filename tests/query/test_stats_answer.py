@@ -131,4 +131,6 @@ async def test_one_query_is_asked_with_the_callers_own_filters_and_the_fixed_one
         "bucket_micros": MINUTE_US,
         "f0": "a",
         "f1": 3,
+        "f2_0": "heartbeat:",  # which are left out unless they are asked for
+        "f2_1": "heartbeat;",
     }

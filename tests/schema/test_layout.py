@@ -30,7 +30,9 @@ def test_the_layout_is_told_in_the_rest_apis_words() -> None:
     assert layout_of(records_table(_WithoutId)).resource() == partitions
 
 
-@pytest.mark.parametrize("table", [records_table(Record), records_table(Flight), rejects_table()], ids=str)
+@pytest.mark.parametrize(
+    "table", [records_table(Record), records_table(Flight), rejects_table()], ids=["record", "flight", "reject"]
+)
 def test_the_columns_of_the_layout_are_columns_of_the_table(table: Table) -> None:
     """No layout names a column that its table has not."""
     layout = layout_of(table)
