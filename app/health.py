@@ -88,7 +88,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_bytes: int
     sinks: dict[str, Sink]
     store: Store
-    counters: dict[str, Any]
+    counters: dict[str, Any] | None
 
     @property
     def has_trouble(self) -> bool:
@@ -132,13 +132,13 @@ class Health:
     def stuck(self) -> str:
         """Return why the process should be replaced; "" as long as it should not."""
         return "; ".join(
-            f"table {table}: messages have waited for {stuck_s:.0f} s, and no append got an answer"
+            f"table {table}: messages have waited for {stuck_s:.0f} s, and no append got a definite answer"
             for table, writer in self._sinks.items()
             if (stuck_s := writer.progress.stuck_s) is not None
         )
 
     def readiness(self, *, detailed: bool) -> Readiness:
-        """Return how the instance is doing now; `detailed`: with what the store said."""
+        """Return how the instance is doing now; `detailed`: with what the store said, and what was counted."""
         about, connections = self._about, self._connections()
         return Readiness(
             status=self._status(),
@@ -153,7 +153,7 @@ class Health:
                 for table, writer in self._sinks.items()
             },
             store=Store(kind=about.store, reads=_reading(self._reads, detailed=detailed) if self._reads else None),
-            counters=self._metrics.snapshot(),
+            counters=self._metrics.snapshot() if detailed else None,
         )
 
     def _status(self) -> Literal["ready", "starting", "draining"]:

@@ -25,7 +25,8 @@ from app.settings import Settings
 from app.telemetry.metrics import Metrics
 
 GIVE_UP_S = 300.0
-MAX_WAITING = 16  # one a minute is plenty, so that of more the oldest are not looked for any longer
+# One a minute is plenty. Of a flood the first ones are measured: were they dropped for newer ones, none would be.
+MAX_WAITING = 16
 _COLUMNS = ("delivery_key", "ingest_time")
 _log = logging.getLogger("sluice.heartbeat")
 
@@ -40,7 +41,7 @@ class _Heartbeat(msgspec.Struct, frozen=True):
 
 
 class Heartbeats:
-    """Looks for the heartbeats that were stored here until the feed shows them; keeps the newest few in mind."""
+    """Looks for the heartbeats that were stored here until the feed shows them; keeps a few in mind."""
 
     def __init__(self, feed: Feed, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._feed, self._settings, self._clock, self._metrics = feed, settings, clock, metrics
@@ -54,6 +55,8 @@ class Heartbeats:
         It lies where it was stamped: within the request's budget before now. An earlier copy of it, which another
         instance has stored and which the feed then shows instead, lies between its publication and now.
         """
+        if len(self._waiting) >= MAX_WAITING:
+            return
         now_us, s = self._clock.now_us(), self._settings
         earliest_us = now_us - round(s.dedupe_lookback_s * MICROSECONDS)
         published_by_us = published_us - round(s.clock_skew_s * MICROSECONDS)
@@ -61,8 +64,6 @@ class Heartbeats:
         window = Window(max(min(published_by_us, begun_us), earliest_us), now_us)
         given_up_us = self._clock.elapsed_us() + round(GIVE_UP_S * MICROSECONDS)
         self._waiting[delivery_key] = _Heartbeat(delivery_key, published_us, window, given_up_us)
-        if len(self._waiting) > MAX_WAITING:
-            del self._waiting[next(iter(self._waiting))]
         self._told.set()
 
     async def run(self) -> None:

@@ -10,6 +10,8 @@ REJECTS = "/v1/rejects"
 PROBLEMS = "/v1/problems"
 PUSH = "/pubsub/push"
 METRICS = "/metrics"
+WAITS = "waits"
+"""In the state of a request: whether it asked to wait, so that how long it took is its own choice."""
 UNMEASURED = ("/health/", METRICS)
 """Where whoever watches the service asks: not counted among its requests."""
 

@@ -35,19 +35,19 @@ async def serve(app: Sluice, settings: Settings) -> None:
     Raises:
         ListenError: the address is taken, or not this machine's.
     """
+    address = f"http://{settings.host}:{settings.port}"
+    taken = _taken(settings)
+    if taken is not None:
+        raise _refused(address, taken)
     async with app.lifespan():  # not the server's: it may be left waiting for its clients
-        refusal = await _serve(app, settings)
+        refusal = await _serve(app, settings, address)
     if refusal is not None:
         raise refusal
     _log.info("stopped")
 
 
-async def _serve(app: Sluice, settings: Settings) -> ListenError | None:
+async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError | None:
     """Serve until told to stop; return why that could not begin."""
-    address = f"http://{settings.host}:{settings.port}"
-    taken = _taken(settings)
-    if taken is not None:
-        return _refused(address, taken)
     server = Server(
         app,
         address=settings.host,

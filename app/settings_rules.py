@@ -61,6 +61,11 @@ def _clock_problems(s: "Settings") -> list[str]:
             f"{s.retry_backoff_max_s + s.ack_deadline_s:g}, the sum of SLUICE_RETRY_BACKOFF_MAX_S and "
             "SLUICE_ACK_DEADLINE_S: a redelivery can come that late",
         ),
+        (
+            s.stuck_s >= 2 * s.request_budget_s,
+            f"SLUICE_STUCK_S ({s.stuck_s:g}) must be at least {2 * s.request_budget_s:g}, twice "
+            "SLUICE_REQUEST_BUDGET_S: a store that is only slow is not to have the instance replaced",
+        ),
     ]
     return [problem for holds, problem in inequalities if not holds]
 

@@ -30,7 +30,11 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0.01
     max_traces_per_s: Annotated[
-        float, Meta(gt=0, description="No more traces than this are recorded on an instance, whoever asks for them.")
+        float,
+        Meta(
+            gt=0,
+            description="No more messages than this are traced on an instance, whoever asks for it; nor more requests.",
+        ),
     ] = 20.0
     metrics: Annotated[
         tuple[Literal["prometheus", "cloud", "otlp"], ...],

@@ -178,11 +178,14 @@ def _message(  # noqa: PLR0913 - the parts of one message
     traceparent = attributes.get(_TRACEPARENT)
     parent = parse_traceparent(traceparent) if traceparent else None
     key = f"{message_id}:{published_us}"
+    is_heartbeat, replay_of = bool(attributes.get(HEARTBEAT_ATTRIBUTE)), attributes.get(REPLAY_ATTRIBUTE, "")
+    if replay_of.startswith(HEARTBEAT_PREFIX) != is_heartbeat:
+        replay_of = ""  # a key cannot hide a record that is no heartbeat, nor show one that is
     return Message(
         key=key,
-        delivery=HEARTBEAT_PREFIX + key if attributes.get(HEARTBEAT_ATTRIBUTE) else "",
+        delivery=HEARTBEAT_PREFIX + key if is_heartbeat else "",
         data=data,
-        replay_of=attributes.get(REPLAY_ATTRIBUTE, "")[:MAX_REPLAY_LENGTH],
+        replay_of=replay_of[:MAX_REPLAY_LENGTH],
         content_type=attributes.get("content-type", ""),
         content_encoding=attributes.get("content-encoding", ""),
         attributes=attributes,

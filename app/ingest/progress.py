@@ -22,9 +22,11 @@ class Progress:
         self._waiting = 0
         self._since_us: int | None = None  # when the first wait began that no definite answer followed
         self._quiet_since_us = 0  # when the last wait ended
+        self._is_answered = False  # since the last wait began
 
     def begin(self) -> None:
         """Take note that a message begins to wait."""
+        self._is_answered = False
         if not self._waiting:
             now_us = self._elapsed_us()
             if self._since_us is None or self._is_over(now_us):
@@ -36,9 +38,12 @@ class Progress:
         self._waiting -= 1
         if not self._waiting:
             self._quiet_since_us = self._elapsed_us()
+            if self._is_answered:
+                self._since_us = None  # nobody has waited in vain since that answer
 
     def answered(self) -> None:
         """Take note that an append got a definite answer."""
+        self._is_answered = True
         self._since_us = self._elapsed_us() if self._waiting else None
 
     @property

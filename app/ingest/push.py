@@ -19,12 +19,13 @@ from app.errors import MEDIA_TYPE, ProblemError, problem_responses
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
 
 _log = logging.getLogger("sluice.push")
+_OUTCOMES: dict[type[Verdict], str] = {Durable: "durable", Unavailable: "unavailable", Throttled: "throttled"}
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 
 
@@ -95,7 +96,7 @@ class PushEndpoint:
         try:
             with inside(span):
                 receipt = await self._pipeline.process(message)
-            outcome = type(receipt.verdict).__name__.lower()
+            outcome = _OUTCOMES[type(receipt.verdict)]
         finally:
             end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)
         return receipt

@@ -65,6 +65,10 @@ def _made(variable: str, receiver: str, make: Callable[[], _Exporter]) -> _Expor
             f"{variable}={receiver} needs the package {error.name}, which is not installed: "
             f"`uv sync --extra {_EXTRAS[receiver]}` installs it"
         ) from error
+    except Exception as error:
+        if type(error).__module__ != "google.auth.exceptions":  # not imported where it is not needed
+            raise
+        raise SettingsError(f"{variable}={receiver}: there are no usable credentials: {error}") from error
 
 
 def _cloud_trace(settings: Settings) -> SpanExporter:

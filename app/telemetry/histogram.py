@@ -40,6 +40,12 @@ class Histogram:
         point.greatest = max(point.greatest, value)
 
     def points(self) -> Iterator[tuple[dict[str, str | int], Point]]:
-        """Yield the attributes of each point, and the point."""
+        """Yield the attributes of each point that has values, and a copy of the point.
+
+        Exporters ask from threads of their own while values are recorded: what adds up is to be copied at once.
+        """
         for values, point in [*self._points.items()]:
-            yield dict(zip(self.instrument.attributes, values, strict=True)), point
+            counts = [*point.counts]
+            if any(counts):
+                attributes = dict(zip(self.instrument.attributes, values, strict=True))
+                yield attributes, Point(counts, point.total, point.least, point.greatest)

@@ -47,7 +47,10 @@ def metrics_route(reader: Scraped) -> HTTPRouteHandler:
         ),
     )
     async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        try:
+            encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        except (TypeError, ValueError):  # it asks for a version that is none
+            encode, media_type = choose_encoder("")
         return read_response(request, encode(reader.registry), media_type)
 
     return metrics

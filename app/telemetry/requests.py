@@ -43,7 +43,8 @@ class Requests:
                 await app(scope, receive, observed)
         finally:
             route = scope.get("path_template") or _UNKNOWN
-            kind = _kind(method, scope["query_string"], streams=streams and status < 300)
+            waits = bool(scope.get("state", {}).get(paths.WAITS))
+            kind = _kind(method, waits=waits, streams=streams and status < 300)
             took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
             self._durations.record(took_s, route, method, status, kind)
             if span is not None:
@@ -52,10 +53,10 @@ class Requests:
                 end_span(span, told, str(status) if status >= 500 or status == _GONE else None)
 
 
-def _kind(method: str, query: bytes, *, streams: bool) -> str:
+def _kind(method: str, *, waits: bool, streams: bool) -> str:
     """Return what objectives are about: how long a read waits or streams is the caller's choice."""
     if method in {"POST", "PUT"}:
         return "write"
     if streams:
         return "stream"
-    return "wait" if query.startswith(b"wait=") or b"&wait=" in query else "read"
+    return "wait" if waits else "read"

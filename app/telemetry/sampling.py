@@ -8,8 +8,9 @@ from app.telemetry.traceparent import Parent
 
 
 class Sampler:
-    """Chooses what is traced: a part of what nobody has decided about, and no more than so many a second in all.
+    """Chooses what is traced: a part of what nobody has decided about, and no more than so many a second.
 
+    Messages and requests have room of their own: a message comes with a token, a request may be a stranger's.
     `elapsed_us` is a monotone clock; `draw` returns a number from 0 up to 1.
     """
 
@@ -20,14 +21,13 @@ class Sampler:
         elapsed_us: Callable[[], int],
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._ratio, self._max_per_s, self._elapsed_us, self._draw = ratio, max_per_s, elapsed_us, draw
-        self._most = max(max_per_s, 1.0)
-        self._left, self._filled_us = self._most, elapsed_us()
+        self._ratio, self._draw = ratio, draw
+        self._messages, self._requests = _Room(max_per_s, elapsed_us), _Room(max_per_s, elapsed_us)
 
     def follows(self, parent: Parent | None) -> bool:
         """Return whether to trace a message: as its publisher decided; where there is no decision, by the ratio."""
         wanted = self._draw() < self._ratio if parent is None else parent.sampled
-        return wanted and self._has_room()
+        return wanted and self._messages.take()
 
     def picks(self, parent: Parent | None) -> bool:
         """Return whether to trace a request: where the caller's trace is recorded, and by the ratio.
@@ -35,10 +35,19 @@ class Sampler:
         That it is not recorded there decides nothing: Cloud Run gives every request a trace and records few.
         """
         wanted = (parent is not None and parent.sampled) or self._draw() < self._ratio
-        return wanted and self._has_room()
+        return wanted and self._requests.take()
 
-    def _has_room(self) -> bool:
-        """Take one of so many a second (a bucket that holds one second's)."""
+
+class _Room:
+    """So many a second, and no more than one second's at once."""
+
+    def __init__(self, max_per_s: float, elapsed_us: Callable[[], int]) -> None:
+        self._max_per_s, self._elapsed_us = max_per_s, elapsed_us
+        self._most = max(max_per_s, 1.0)
+        self._left, self._filled_us = self._most, elapsed_us()
+
+    def take(self) -> bool:
+        """Take one; return False where there is none left."""
         now_us = self._elapsed_us()
         gained = (now_us - self._filled_us) / MICROSECONDS * self._max_per_s
         self._left, self._filled_us = min(self._left + gained, self._most), now_us

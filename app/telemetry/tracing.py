@@ -40,7 +40,7 @@ class Tracing:
         The trace of the HTTP request, the platform's, is another one: it becomes a link.
         """
         platform = _header(headers)
-        subscription = str(attributes.get(names.MESSAGING_SUBSCRIPTION) or "push").rpartition("/")[2]
+        subscription = str(_safe(attributes).get(names.MESSAGING_SUBSCRIPTION) or "push").rpartition("/")[2]
         return self._spans().start_span(
             f"process {subscription}",
             context=_context(parent),

@@ -165,3 +165,18 @@ def test_the_attribute_of_heartbeats_marks_the_delivery_keys(value: str | None, 
         assert message.is_heartbeat == is_heartbeat
         assert message.key == "7:1769860800000000"
         assert message.delivery_key(2) == ("heartbeat:" if is_heartbeat else "") + "7:1769860800000000:2"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "key"),
+    [
+        ({"sluice-delivery-key": "6:1:0"}, "6:1:0"),
+        ({"sluice-delivery-key": "heartbeat:x"}, "7:1769860800000000:0"),
+        ({"sluice-delivery-key": "6:1:0", "sluice-heartbeat": "1"}, "heartbeat:7:1769860800000000:0"),
+        ({"sluice-delivery-key": "heartbeat:6:1:0", "sluice-heartbeat": "1"}, "heartbeat:6:1:0"),
+    ],
+)
+def test_a_key_that_is_sent_along_neither_hides_nor_shows(attributes: dict[str, str], key: str) -> None:
+    """A replay has the key of what it replays, if both are heartbeats or neither is."""
+    inner = {"messageId": "7", "publishTime": "2026-01-31T12:00:00Z", "attributes": attributes}
+    assert wrapped(msgspec.json.encode(inner)).delivery_key(0) == key

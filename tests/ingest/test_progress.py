@@ -156,3 +156,15 @@ async def test_messages_that_are_refused_during_a_pause_do_not_wait() -> None:
         assert isinstance(await waiting, Unavailable)
         assert bench.writer.progress.stuck_s is None
     assert bench.state() is SinkState.PERMISSION_DENIED
+
+
+async def test_a_silence_of_a_healthy_store_is_not_counted() -> None:
+    """An answered message that nobody followed is no wait: an outage counts from the first message in vain."""
+    story = Story()
+    for _ in range(2):
+        story.progress.begin()
+        story.progress.answered()
+        story.progress.end()
+        await story.clock.advance(LIMIT_S * 0.45)
+    assert await story.wait(LIMIT_S - 1) is None
+    assert await story.be_silent(1) == LIMIT_S

@@ -51,6 +51,7 @@ async def test_a_key_opens_the_page_and_stays_in_its_tab(tab: Page, tmp_path: Pa
         await tab.until(ASKED)
         assert await tab.run("sessionStorage.length") == 0
         assert await tab.run("document.querySelectorAll('#records tr, #figures div, #rejected tr').length") == 0
+        assert await tab.run("document.querySelector('#details-list').childElementCount") == 0
         check_quiet(tab, process, but="401")
 
 

@@ -67,3 +67,12 @@ def test_the_thresholds_of_the_objectives_are_bounds() -> None:
     bounds = {instrument.name: set(instrument.bounds) for instrument in CATALOGUE}
     for name, wanted in thresholds.items():
         assert wanted <= bounds[name]
+
+
+def test_a_collected_point_is_a_copy() -> None:
+    """What is recorded while an exporter reads is of the next collection: counts always add up."""
+    histogram = Histogram(PUBLISH_TO_STORED)
+    histogram.record(0.1)
+    ((_, point),) = histogram.points()
+    histogram.record(0.2)
+    assert (sum(point.counts), point.total, point.greatest) == (1, 0.1, 0.1)

@@ -178,3 +178,14 @@ def test_timeouts_count_in_a_row_only(between: QueryError | None) -> None:
         standing.note(QueryTimeoutError(1.0))
         standing.note(between)
     assert standing.state == "ACTIVE"
+
+
+def test_trouble_that_nobody_met_again_is_forgotten() -> None:
+    """Nobody reads any more, so nobody knows; the next query will tell."""
+    now = [0]
+    standing = ReadStanding(lambda: now[0])
+    standing.note(StoreUnavailableError("down"))
+    now[0] += 599_000_000
+    assert (standing.state, standing.detail) == ("UNREACHABLE", "down")
+    now[0] += 2_000_000
+    assert (standing.state, standing.detail) == ("ACTIVE", "")

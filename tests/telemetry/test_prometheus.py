@@ -107,3 +107,14 @@ async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.M
     async with running(msgspec.structs.replace(SETTINGS, **told)) as service:
         assert (await service.client.get("/metrics")).status_code == 404
         assert "/metrics" not in (await service.client.get("/openapi/openapi.json")).json()["paths"]
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/openmetrics-text; version=abc", "application/openmetrics-text; version=1..", "*"]
+)
+async def test_whatever_is_accepted_is_answered(accept: str) -> None:
+    """A version that is none is answered with the plain format, not with an error."""
+    async with running() as service:
+        answer = await service.client.get("/metrics", headers={"Accept": accept})
+        assert answer.status_code == 200
+        assert "# TYPE" in answer.text

@@ -121,3 +121,10 @@ def test_quiet_times_save_up_one_second_only(max_per_s: float, at_once: int) -> 
     for _ in range(2):
         assert sum(asked.follows(SAMPLED) for _ in range(100)) == at_once
         clock.us += 3_600 * MICROSECONDS
+
+
+def test_requests_take_no_room_from_messages() -> None:
+    """Requests come from anybody, before a token is looked at; a message that is sampled has shown one."""
+    flooded = sampler(max_per_s=3)
+    assert [flooded.picks(SAMPLED) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert [flooded.follows(SAMPLED) for _ in range(5)] == [True] * 3 + [False] * 2

@@ -16,10 +16,17 @@ export function redraw() {
   for (const chart of drawn) chart.draw();
 }
 
+// Let go of every plot: what they show is for nobody any more.
+export function forgetCharts() {
+  for (const chart of drawn) chart.forget();
+  drawn.clear();
+}
+
 export class Chart {
   #plot = null;
   #data = null;
   #shape = "";
+  #size = null; // watches how large the plot may be
   #parts;
 
   // `format` makes text of a number; `isBars` stacks the series, of whole numbers, as bars instead of drawing lines.
@@ -62,6 +69,13 @@ export class Chart {
     }
     this.#readOut();
     this.#fillTable();
+  }
+
+  // Show nothing any more, and look at nothing.
+  forget() {
+    this.#size.disconnect();
+    this.#plot?.destroy();
+    this.#plot = this.#data = null;
   }
 
   draw() {
@@ -148,10 +162,11 @@ export class Chart {
   }
 
   #watchSize() {
-    new ResizeObserver(() => {
+    this.#size = new ResizeObserver(() => {
       if (this.#plot === null) this.draw();
       else this.#plot.setSize({ width: this.#parts.canvas.clientWidth, height: HEIGHT });
-    }).observe(this.#parts.canvas);
+    });
+    this.#size.observe(this.#parts.canvas);
   }
 }
 

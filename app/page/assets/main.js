@@ -1,7 +1,7 @@
 // Where the page begins: it learns what the service is, and keeps what is shown fresh.
 
 import { ask, forgetKey, hasKey } from "./api.js";
-import { redraw } from "./chart.js";
+import { forgetCharts, redraw } from "./chart.js";
 import { setUpDetails } from "./details.js";
 import { announce, byId, make, say, showTrouble } from "./dom.js";
 import { setUpEntry, showEntry, showForget } from "./entry.js";
@@ -18,6 +18,10 @@ import { Stats } from "./stats.js";
 // What a longer time costs to count is asked for less often: seconds between rounds, at least.
 const LEAST_S = { PT15M: 0, PT1H: 5, P1D: 30 };
 const RETRY_S = 5;
+// Where something of what a key may see stands.
+const SHOWN = [
+  "figures", "plots", "records", "search", "chips", "stats", "stats-form", "rejected", "first-record", "details-list",
+];
 
 let welcome = null;
 let board = null; // what shows records; null while nobody is known, or the instance serves none
@@ -113,10 +117,13 @@ function showNotice(text) {
 // Forget who was asking, with all that was shown, and ask for a key; `problem` is what was wrong with the last one.
 function lock(problem) {
   isLocked = true;
+  refresher.stop(); // or its answer would be shown after the clearing
   forgetKey();
   board = null;
   byId("board").hidden = true;
-  for (const id of ["figures", "plots", "records", "search", "chips", "stats", "stats-form", "rejected", "first-record"]) {
+  byId("details").close();
+  forgetCharts();
+  for (const id of SHOWN) {
     byId(id).replaceChildren(); // nothing of what one key may see is shown to the next
   }
   showEntry(problem);

@@ -48,6 +48,12 @@ export class Refresher {
     }
   }
 
+  // End the round under way: what it would show is no longer wanted.
+  stop() {
+    clearTimeout(this.#timer);
+    this.#running?.abort();
+  }
+
   #wake() {
     if (!this.#isPaused && this.#running === null) this.now();
   }

@@ -26,7 +26,7 @@ export class Stats {
     this.#by = make("select", { onchange: again }, make("option", { value: "" }, "nothing"), ...options);
     this.#by.value = first?.path ?? "";
     byId("stats-form").replaceChildren(make("label", {}, "Show", this.#metric), make("label", {}, "For each", this.#by));
-    byId("stats-form").addEventListener("submit", (event) => event.preventDefault());
+    byId("stats-form").onsubmit = (event) => event.preventDefault(); // one, whoever asked before
     this.#chart = new Chart("Records over time", {
       format: (number) => (this.#metric.value.endsWith(":delay") ? span(number) : amount(number)),
       empty: "No numbers in this time.",

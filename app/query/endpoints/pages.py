@@ -7,6 +7,7 @@ import msgspec
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
+from app import paths
 from app.conditional import VARY, strong_etag
 from app.errors import problem_responses
 from app.query.budget import Budget
@@ -71,6 +72,7 @@ class PageEndpoint:
         timing, now = Timing(self.answering.clock), self._pages.now()
         query = request.scope["query_string"].decode("latin-1")
         asked = parse_page_request(query, self.subject, now)
+        request.scope["state"][paths.WAITS] = bool(asked.wait_s)
         wanted = Retrieval(
             asked=asked,
             walk=self._pages.start(asked, now),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 
 from app.clock import Clock
 from app.errors import ProblemError
@@ -41,7 +42,8 @@ class Poller:
         """Call `wake` whenever there are rows, or a problem; begin reading for the first who asks."""
         self._watchers.add(wake)
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            # In a context of its own: it reads for all, and outlives the request of the first, and that one's trace.
+            self._task = asyncio.create_task(self._run(), context=Context())
 
     def leave(self, wake: Callable[[], None]) -> None:
         """Call `wake` no more."""
