@@ -59,6 +59,7 @@ def describe(stack: LocalStack) -> str:
     broker = pubsub.pubsub
     publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
     return f"""
+  look at it   {stack.url}/
   API          {stack.url}/v1/records
   OpenAPI      {stack.url}/openapi/openapi.json
   records      {options.record}, stored in {options.store_path}
