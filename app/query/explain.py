@@ -44,6 +44,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     fields: list[str]
     filters: list[Filter]
     fixed_filters: list[Filter]
+    heartbeat: str
     slices: list[Span]
     slice_count: int
     sql: str
@@ -70,6 +71,7 @@ def explanation(  # noqa: PLR0913 - what is told
         fields=[column.name for column in wanted.view.columns],
         filters=[_filter(each) for each in wanted.asked.conditions],
         fixed_filters=[_filter(each) for each in fixed],
+        heartbeat=wanted.asked.heartbeats.choice,
         slices=[_span(part.from_us, part.to_us) for part in slices[:_SHOWN_SLICES]],
         slice_count=len(slices),
         sql=query.sql,

@@ -11,6 +11,7 @@ from app.query.cursor import Position
 from app.query.density import Density
 from app.query.instants import SECOND_US
 from app.query.params.filters import Condition, fingerprint
+from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Window
 from app.query.retrieval import View
 from app.query.runner import (
@@ -27,6 +28,7 @@ from app.query.sql.originals import look_up_sql
 from app.query.sql.pages import CANDIDATES, IS_COPY, page_sql
 from app.query.sql.parameters import bounds, place
 from app.query.walk import Walk, position_of
+from app.record import HEARTBEAT_PREFIX
 from app.schema.table import Table
 
 # Where most rows turn out to be copies (a redelivery after an outage), the next query looks at more of them.
@@ -152,7 +154,7 @@ class Feed:
         return self._page_query(_Search(walk, view, limit + 1), part, None), slices
 
     def _page_query(self, search: "_Search", part: Slice, budget: Budget | None) -> Query:
-        after, conditions = search.after, search.view.conditions
+        after, conditions = search.after, search.conditions
         parameters = bounds(part, self._lookback_us) | condition_parameters(conditions) | place(after)
         parameters |= {"row_limit": search.missing, "candidates": search.candidates}
         served = {column.name for column in search.view.columns} | {"ingest_time", "delivery_key"}
@@ -172,6 +174,10 @@ class _Search:
 
     def __init__(self, walk: Walk, view: View, wanted: int) -> None:
         self.walk, self.view, self._wanted = walk, view, wanted
+        # Heartbeats are few, so those that are found are dropped: a store would try on every row of a slice whether it
+        # is one, and a page of few rows among many took half as long again.
+        self._drops_heartbeats = WITHOUT_HEARTBEATS in view.conditions
+        self.conditions = tuple(each for each in view.conditions if each != WITHOUT_HEARTBEATS)
         self.rows: list[Row] = []
         self.after = walk.after
         self.candidates = wanted + wanted // 8 + 8  # a few copies among them do not call for a second query
@@ -189,11 +195,15 @@ class _Search:
         self.left_off = None
         whole = not cut and (not found or (found[-1][CANDIDATES] < self.candidates and len(found) < self.missing))
         last = position_of(found[-1]) if found else None
-        self.rows.extend(_originals(found))
+        self.rows.extend(row for row in _originals(found) if not self._is_dropped(row))
         if not whole and last is not None:
             self.after = self.left_off = last
             self.candidates = min(self.candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)
         return cut or not self.missing
+
+    def _is_dropped(self, row: Row) -> bool:
+        key: str = row["delivery_key"]
+        return self._drops_heartbeats and key.startswith(HEARTBEAT_PREFIX)
 
     def full(self) -> Reading:
         """Return the page, without the row that only said that there are more."""

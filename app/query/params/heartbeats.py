@@ -13,10 +13,15 @@ HEARTBEAT = "heartbeat"
 
 
 class Heartbeats(msgspec.Struct, frozen=True):
-    """Which records are read: those that meet `conditions`. `mark` stands for the choice in cursors; "": by default."""
+    """Which records are read: those that meet `conditions`, by the `choice` of the parameter."""
 
-    mark: str
+    choice: str
     conditions: tuple[Condition, ...]
+
+    @property
+    def mark(self) -> str:
+        """What stands for the choice in cursors; "" by default."""
+        return "" if self.choice == "exclude" else self.choice
 
 
 def _condition(operator: str, *values: str) -> Condition:
@@ -26,8 +31,9 @@ def _condition(operator: str, *values: str) -> Condition:
 # Less than the prefix, or not less than the next text that does not begin with it. NOT STARTS_WITH would say the same,
 # and made a page of the embedded store take a third longer: it is tried on every row, before those of other times go.
 _BEYOND_PREFIX = HEARTBEAT_PREFIX[:-1] + chr(ord(HEARTBEAT_PREFIX[-1]) + 1)
-EXCLUDED = Heartbeats("", (_condition("outside", HEARTBEAT_PREFIX, _BEYOND_PREFIX),))
-NONE_THERE = Heartbeats("", ())
+WITHOUT_HEARTBEATS = _condition("outside", HEARTBEAT_PREFIX, _BEYOND_PREFIX)
+EXCLUDED = Heartbeats("exclude", (WITHOUT_HEARTBEATS,))
+NONE_THERE = Heartbeats("exclude", ())
 """Of a table that has none, or in which they are nothing special."""
 _CHOICES = {
     "exclude": EXCLUDED,
