@@ -61,7 +61,7 @@ def test_outputs_of_terraform_exist() -> None:
 def test_resources_that_are_named_exist() -> None:
     """The address of the import, and names that begin with the system's."""
     text = "\n".join(path.read_text() for path in TERRAFORM.glob("*.tf"))
-    (address,) = re.findall(r"terraform import .* google_(\w+\.\w+) ", SHELL)
+    (address,) = re.findall(r"^  to = google_(\w+\.\w+)$", SHELL, re.MULTILINE)
     kind, name = address.split(".")
     assert f'resource "google_{kind}" "{name}"' in text
     suffixes = set(re.findall(r"\$SYSTEM(-[a-z-]+)", SHELL))

@@ -188,7 +188,7 @@ def test_the_variables_are_documented() -> None:
 
 
 def test_dependabot_looks_where_there_is_something() -> None:
-    """Each folder has a file of its kind; a release is a week old before it is proposed."""
+    """Each folder has a file of its kind; a release is a week old before it is proposed, and begins in dev."""
     kinds = {
         "uv": "uv.lock",
         "github-actions": ".github/workflows/ci.yml",
@@ -200,6 +200,7 @@ def test_dependabot_looks_where_there_is_something() -> None:
     assert {update["package-ecosystem"] for update in updates} == set(kinds)
     for update in updates:
         assert update["cooldown"]["default-days"] >= 7
+        assert ENVIRONMENTS[update["target-branch"]] == "dev"
         for folder in update.get("directories", [update.get("directory")]):
             assert (ROOT / folder.lstrip("/") / kinds[update["package-ecosystem"]]).exists()
 

@@ -23,7 +23,6 @@ class Target(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Status(msgspec.Struct, frozen=True, rename="camel"):
     traffic: list[Target] = []
-    latest_created_revision_name: str = ""
 
 
 class _Service(msgspec.Struct, frozen=True):
@@ -55,15 +54,11 @@ class CloudRun:
                 shares[target.revision_name] = shares.get(target.revision_name, 0) + target.percent
         return Traffic(shares)
 
-    def newest(self) -> str:
-        """Return the revision that was created last."""
-        return self._status().latest_created_revision_name
-
-    def url_of(self, tag: str) -> str:
-        """Return the URL of the revision that carries a tag. Raises RolloutError when none does."""
+    def tagged(self, tag: str) -> Target:
+        """Return the revision that carries a tag, and its URL. Raises RolloutError when none does."""
         for target in self._status().traffic:
             if target.tag == tag:
-                return target.url
+                return target
         raise RolloutError(f"no revision of {self.service} carries the tag {tag}")
 
     def give(self, shares: dict[str, int]) -> None:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in (("--project", "project id"), ("--region", "region"), ("--service", "Cloud Run service")):
         parser.add_argument(name, required=True, help=text)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--tag", help="give the traffic to the revision that carries this tag and was created last")
+    what.add_argument("--tag", help="give the traffic to the revision that carries this tag")
     what.add_argument("--save", type=Path, metavar="FILE", help="only write down how the traffic is divided now")
     what.add_argument("--restore", type=Path, metavar="FILE", help="divide the traffic as --save wrote it down")
     parser.add_argument("--untag", metavar="TAG", default="", help="with --restore: take this tag away as well")
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _roll_out(place: CloudRun, args: argparse.Namespace) -> int:
-    before, revision = place.traffic(), place.newest()
-    client = Client(place.url_of(args.tag), os.environ.get(VARIABLE, ""))
+    before, target = place.traffic(), place.tagged(args.tag)
+    revision, client = target.revision_name, Client(target.url, os.environ.get(VARIABLE, ""))
     print(f"before: {_shown(before.shares)}; new: {revision} at {client.url}", flush=True)
     if before.shares == {revision: 100}:
         print(f"{revision} has all the traffic already")

@@ -30,6 +30,10 @@ locals {
   }
 
   env = merge(var.settings, local.managed_settings)
+
+  # This is changed at once, and what the service trusts only with a revision that has traffic. So on the way from "trust"
+  # to "off" the check stays on until no revision is left that relies on it (README.md, "From trust to off").
+  cloud_run_checks = var.platform_iam == "trust" || var.keep_invoker_check
 }
 
 resource "google_service_account" "service" {
@@ -51,10 +55,10 @@ resource "google_cloud_run_v2_service" "main" {
 
   # The gate. Cloud Run's own check replaces a token's signature before the container sees it, so there is one gate or
   # the other: "off" leaves it to the service, which verifies every token; "trust" leaves it on.
-  invoker_iam_disabled = var.platform_iam == "off"
+  invoker_iam_disabled = !local.cloud_run_checks
 
   # With its check on, Cloud Run takes tokens for its own URL and for these.
-  custom_audiences = var.platform_iam == "trust" ? [local.push_audience, local.api_audience] : []
+  custom_audiences = local.cloud_run_checks ? [local.push_audience, local.api_audience] : []
 
   # Readiness probes were a preview when this was written. Cloud Run says afterwards what it made of it.
   launch_stage = "BETA"
@@ -157,9 +161,9 @@ resource "google_cloud_run_v2_service" "main" {
 
   lifecycle {
     ignore_changes = [
-      # The deploy workflow's. Without these lines an apply would bring the placeholder back.
+      # The deploy workflow's. Without these lines an apply would bring the placeholder back. The revision's name is not
+      # among them: one that somebody chose would be sent again with other contents, and Cloud Run refuses that.
       template[0].containers[0].image,
-      template[0].revision,
       template[0].labels,
       traffic,
       client,
@@ -178,9 +182,9 @@ resource "google_cloud_run_v2_service" "main" {
   ]
 }
 
-# With "trust": who passes Cloud Run's own check. With "off" nobody needs to.
+# Who passes Cloud Run's own check. Where it is off nobody needs to.
 resource "google_cloud_run_v2_service_iam_member" "invoker" {
-  for_each = var.platform_iam == "trust" ? merge(
+  for_each = local.cloud_run_checks ? merge(
     { push = google_service_account.push.member },
     var.smoke_test ? { deploy = google_service_account.deploy.member } : {},
     { for member in var.invokers : member => member },

@@ -57,7 +57,7 @@ output "push_subscription" {
 
 output "pushes" {
   description = "Whether Pub/Sub pushes to the service."
-  value       = local.push_enabled ? "on" : "off: no image of ours runs yet. Deploy one, then apply again; until then messages wait in the subscription."
+  value       = local.push_enabled ? "on" : "off: messages wait in the subscription. Set pushes = true once the first deployment has all the traffic."
 }
 
 output "dead_letter_subscription" {

@@ -42,10 +42,11 @@ resource "google_pubsub_topic_iam_member" "publisher" {
 
 locals {
   # Google's sample image answers every POST with 200, and Pub/Sub would take that for "stored": records would be lost.
-  # So pushes begin only when an image of ours runs. Terraform sees it when it refreshes the service, that is, with
-  # the first apply after the first deployment; until then messages wait in the subscription.
+  # So pushes begin when somebody says that a revision of ours has all the traffic, which Terraform cannot see: the
+  # service's template is that of the newest revision, whoever has the traffic. Until then messages wait in the
+  # subscription. That the template is not the sample's is a second condition, not the proof.
   runs_placeholder = can(regex("^(us-docker[.]pkg[.]dev|gcr[.]io)/cloudrun/", google_cloud_run_v2_service.main.template[0].containers[0].image))
-  push_enabled     = !local.runs_placeholder
+  push_enabled     = var.pushes && !local.runs_placeholder
 }
 
 resource "google_pubsub_subscription" "push" {

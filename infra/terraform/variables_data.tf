@@ -36,7 +36,7 @@ variable "record_type" {
 
   validation {
     condition     = can(regex("^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", var.record_type))
-    error_message = "package.module:Type, such as orders.record:Order."
+    error_message = "package.module:Type, such as orders:Order."
   }
 }
 

@@ -11,13 +11,19 @@ variable "platform_iam" {
   }
 }
 
+variable "keep_invoker_check" {
+  description = "For the way from platform_iam = \"trust\" to \"off\" only: leaves Cloud Run's check on until no revision is left that relies on it. Meanwhile the service refuses everybody (README.md, \"From trust to off\")."
+  type        = bool
+  default     = false
+}
+
 variable "invokers" {
   description = "With platform_iam = \"trust\": IAM members that Cloud Run lets through besides the push identity and the deploy workflow, such as serviceAccount:reader@my-project.iam.gserviceaccount.com. What they may do there is still the service's business (api_principals, grants)."
   type        = set(string)
   default     = []
 
   validation {
-    condition     = var.platform_iam == "trust" || length(var.invokers) == 0
+    condition     = var.platform_iam == "trust" || var.keep_invoker_check || length(var.invokers) == 0
     error_message = "invokers are for platform_iam = \"trust\": with \"off\" Cloud Run checks nobody, and the service goes by api_principals and the grants."
   }
 
@@ -67,7 +73,7 @@ variable "api_audience" {
 }
 
 variable "ingress" {
-  description = "From where requests are taken: \"all\", \"internal\" (the project's own networks and Pub/Sub), or \"internal-and-cloud-load-balancing\"."
+  description = "From where requests are taken: \"all\", \"internal\" (the project's own networks and Pub/Sub), or \"internal-and-cloud-load-balancing\". The deploy workflow tries a new revision at its own URL before it gets traffic: with anything but \"all\" that takes a runner of yours inside (runs-on in deploy.yml), as GitHub's cannot reach it."
   type        = string
   default     = "all"
 
@@ -77,8 +83,15 @@ variable "ingress" {
   }
 }
 
+variable "pushes" {
+  description = "Whether Pub/Sub pushes to the service. Set it once the first deployment has all the traffic (docs/deploy.md): what Google's sample is sent is lost."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "first_image" {
-  description = "What runs until the deploy workflow puts its own image there. Google's sample answers every request with 200, which Pub/Sub takes for \"stored\": while it runs, nothing is pushed."
+  description = "What runs until the deploy workflow puts its own image there. Google's sample answers every request with 200, which Pub/Sub takes for \"stored\": nothing is pushed before pushes is set."
   type        = string
   default     = "us-docker.pkg.dev/cloudrun/container/hello"
 }

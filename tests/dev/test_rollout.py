@@ -80,13 +80,13 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
 
 
 def serve(cloud: Cloud, url: str) -> None:
-    """Say where the new revision answers."""
+    """Say where the new revision answers. Since it was tagged, an apply has made another."""
     traffic = [
         {"revisionName": "s-1", "percent": 70},
         {"revisionName": "s-2", "percent": 30},
         {"revisionName": "s-3", "tag": "candidate", "url": url},
     ]
-    cloud.state.write_text(json.dumps({"status": {"traffic": traffic, "latestCreatedRevisionName": "s-3"}}))
+    cloud.state.write_text(json.dumps({"status": {"traffic": traffic, "latestCreatedRevisionName": "s-4"}}))
 
 
 def counted(**classes: int) -> tuple[int, str, bytes]:
@@ -122,6 +122,14 @@ def test_a_revision_that_answers_errors_loses_what_it_got(cloud: Cloud, capsys: 
     assert cloud.shares == {"s-1": 70, "s-2": 30}
     said = capsys.readouterr().err
     assert "s-3, at 10 %, answered 10 of 100 requests with 5xx; allowed are 1.00%; the traffic goes back" in said
+
+
+def test_a_revision_that_nobody_tried_gets_nothing(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the tag there is no revision to give traffic to, not even the newest."""
+    serve(cloud, "http://127.0.0.1:1")
+    assert main([*PLACE, "--tag", "another"]) == 1
+    assert cloud.steps == []
+    assert "no revision of s carries the tag another" in capsys.readouterr().err
 
 
 def test_of_few_answers_nothing_is_concluded(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ Each line: a file, what is taken out of it, what is put there, and the run that 
 
 from tests.terraform.mutation import Mutation
 
-_INVOKER_OFF = 'invoker_iam_disabled = var.platform_iam == "off"'
+_INVOKER_OFF = "invoker_iam_disabled = !local.cloud_run_checks"
 _POOL = "workloadIdentityPools/github/attribute.purpose/deploy"
 _MEMBERS = "condition     = alltrue([for member in var.{0} : can(regex("
 
@@ -39,6 +39,15 @@ _GATES = [
         '{ push = "allUsers" }',
         "trust_leaves_the_gate_to_cloud_run",
     ),
+    *(
+        ("cloud_run.tf", old, new, "on_the_way_from_trust_to_off_cloud_run_goes_on_checking")
+        for old, new in (
+            (_INVOKER_OFF, 'invoker_iam_disabled = var.platform_iam == "off"'),
+            ("custom_audiences = local.cloud_run_checks", 'custom_audiences = var.platform_iam == "trust"'),
+            ("for_each = local.cloud_run_checks", 'for_each = var.platform_iam == "trust"'),
+            (" || var.keep_invoker_check", ""),
+        )
+    ),
     (
         "cloud_run.tf",
         "var.smoke_test ? { deploy",
@@ -54,8 +63,8 @@ _GATES = [
     ("variables_service.tf", '["off", "trust"]', '["off", "trust", "none"]', "there_is_no_third_gate"),
     (
         "variables_service.tf",
-        'var.platform_iam == "trust" || length(var.invokers) == 0',
-        'true || var.platform_iam == "trust" || length(var.invokers) == 0',
+        'var.platform_iam == "trust" || var.keep_invoker_check ||',
+        'true || var.platform_iam == "trust" || var.keep_invoker_check ||',
         "invokers_without_trust_are_refused",
     ),
     (

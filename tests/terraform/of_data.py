@@ -83,7 +83,15 @@ _PUSH = [
         "what_is_not_taken_is_kept",
     ),
     ("pubsub.tf", '"roles/pubsub.subscriber"', '"roles/pubsub.viewer"', "what_is_not_taken_is_kept"),
-    ("pubsub.tf", "= !local.runs_placeholder", "= true", "nothing_is_pushed_to_the_placeholder"),
+    ("pubsub.tf", " && !local.runs_placeholder", "", "nothing_is_pushed_to_the_placeholder"),
+    ("pubsub.tf", "= var.pushes && ", "= ", "nothing_is_pushed_before_somebody_says_so"),
+    ("outputs.tf", "local.push_enabled ?", "!local.runs_placeholder ?", "nothing_is_pushed_before_somebody_says_so"),
+    (
+        "variables_service.tf",
+        'sample is sent is lost."\n  type        = bool\n  default     = false',
+        'sample is sent is lost."\n  type        = bool\n  default     = true',
+        "pushes_are_off_until_they_are_turned_on",
+    ),
     (
         "variables_data.tf",
         "var.dead_letter_days >= 7",

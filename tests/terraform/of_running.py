@@ -5,7 +5,7 @@ Each line: a file, what is taken out of it, what is put there, and the run that 
 
 from tests.terraform.mutation import Mutation
 
-_INVOKER_OFF = 'invoker_iam_disabled = var.platform_iam == "off"'
+_INVOKER_OFF = "invoker_iam_disabled = !local.cloud_run_checks"
 
 _SERVICE = [
     ("cloud_run.tf", 'path = "/health/live"', 'path = "/health/ready"', "probes_ask_the_right_questions"),

@@ -8,6 +8,9 @@ environment    = "dev"
 on_call        = { emails = ["data-team@example.com"] }
 operations_url = "https://github.com/my-company/sluice/blob/develop/docs/operations.md"
 
+# true once the first deployment has all the traffic (docs/deploy.md); until then messages wait.
+pushes = false
+
 deletion_protection = false
 retention_days      = 30
 trace_ratio         = 0.1

@@ -8,6 +8,9 @@ environment    = "prod"
 on_call        = { emails = ["data-on-call@example.com"] }
 operations_url = "https://github.com/my-company/sluice/blob/main/docs/operations.md"
 
+# true once the first deployment has all the traffic (docs/deploy.md); until then messages wait.
+pushes = false
+
 # Two, so that one that is replaced is not missed.
 instances = { min = 2, max = 20 }
 

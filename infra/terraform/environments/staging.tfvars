@@ -8,5 +8,8 @@ environment    = "staging"
 on_call        = { emails = ["data-team@example.com"] }
 operations_url = "https://github.com/my-company/sluice/blob/staging/docs/operations.md"
 
+# true once the first deployment has all the traffic (docs/deploy.md); until then messages wait.
+pushes = false
+
 retention_days = 60
 instances      = { min = 1, max = 4 }

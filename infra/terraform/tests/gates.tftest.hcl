@@ -93,6 +93,34 @@ run "trust_without_a_smoke_test_lets_the_push_identity_through_only" {
   }
 }
 
+run "on_the_way_from_trust_to_off_cloud_run_goes_on_checking" {
+  command = plan
+
+  variables {
+    platform_iam       = "off"
+    keep_invoker_check = true
+    invokers           = ["serviceAccount:reader@my-project.iam.gserviceaccount.com"]
+  }
+
+  assert {
+    condition     = local.env["SLUICE_PLATFORM_IAM"] == "off"
+    error_message = "The next revision verifies tokens itself."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main.invoker_iam_disabled == false
+    error_message = "The revision that has the traffic still believes whatever it is shown."
+  }
+
+  assert {
+    condition = (
+      toset(values(google_cloud_run_v2_service_iam_member.invoker)[*].member) == toset([google_service_account.push.member, google_service_account.deploy.member, "serviceAccount:reader@my-project.iam.gserviceaccount.com"]) &&
+      toset(google_cloud_run_v2_service.main.custom_audiences) == toset([local.env["SLUICE_PUSH_AUDIENCE"], local.env["SLUICE_API_AUDIENCE"]])
+    )
+    error_message = "Until that revision is gone, those whom it served go on being served."
+  }
+}
+
 run "the_settings_that_reach_the_container_are_these" {
   command = plan
 

@@ -133,6 +133,37 @@ run "nothing_is_pushed_to_the_placeholder" {
   }
 }
 
+run "nothing_is_pushed_before_somebody_says_so" {
+  command = plan
+
+  variables {
+    pushes = false
+  }
+
+  assert {
+    condition     = length(google_pubsub_subscription.push.push_config) == 0
+    error_message = "An image of ours may be the newest revision while the sample still has the traffic."
+  }
+
+  assert {
+    condition     = startswith(output.pushes, "off: ")
+    error_message = "Somebody who wonders where messages are must be told."
+  }
+}
+
+run "pushes_are_off_until_they_are_turned_on" {
+  command = plan
+
+  variables {
+    pushes = null
+  }
+
+  assert {
+    condition     = var.pushes == false
+    error_message = "A new system begins with the sample."
+  }
+}
+
 run "dead_letters_are_kept_for_a_week_at_least" {
   command         = plan
   expect_failures = [var.dead_letter_days]

@@ -62,7 +62,7 @@ run "a_type_without_an_id_is_not_clustered" {
 
   variables {
     record_id   = ""
-    record_type = "orders.record:Order"
+    record_type = "orders:Order"
   }
 
   assert {
@@ -71,7 +71,7 @@ run "a_type_without_an_id_is_not_clustered" {
   }
 
   assert {
-    condition     = local.env["SLUICE_RECORD"] == "orders.record:Order"
+    condition     = local.env["SLUICE_RECORD"] == "orders:Order"
     error_message = "The service stores the type that the table is for."
   }
 }

@@ -6,5 +6,6 @@ environment    = "test"
 on_call        = { emails = ["on-call@example.com"] }
 operations_url = "https://example.com/operations.md"
 
-# An image of ours, so that pushes are on; tests/first_apply.tftest.hcl is about the time before.
+# As after the first deployment, so that pushes are on; tests/push.tftest.hcl is about the time before, too.
+pushes      = true
 first_image = "europe-west1-docker.pkg.dev/my-project/sluice/sluice@sha256:abc"
