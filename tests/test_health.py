@@ -165,7 +165,9 @@ async def test_a_stuck_writer_fails_liveness_with_the_reason() -> None:
         answer = await client.get("/health/live")
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-        assert answer.text == ("stuck: table records: messages have waited for 300 s, and no append got a definite answer\n")
+        assert answer.text == (
+            "stuck: table records: messages have waited for 300 s, and no append got a definite answer\n"
+        )
         ready = await client.get("/health/ready")
         sink = ready.json()["sinks"]["records"]
         assert (ready.status_code, sink["stuck"]) == (200, True)
