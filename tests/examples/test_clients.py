@@ -104,7 +104,8 @@ async def test_a_follower_has_every_record_once(tmp_path: Path) -> None:
             async with serving(data, port=port), httpx.AsyncClient(base_url=service.url) as again:
                 ids |= await store(again, 1_520, 10)
                 await lines_until(follower, lambda lines: told(lines) == 10)
-    found = [json.loads(text) for (text,) in sqlite3.connect(file).execute("SELECT record FROM records")]
+    with closing(sqlite3.connect(file)) as database:
+        found = [json.loads(text) for (text,) in database.execute("SELECT record FROM records")]
     assert {record["id"] for record in found} == ids
     assert len(found) == len(ids) == 1_530
 
