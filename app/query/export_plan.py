@@ -16,7 +16,7 @@ from app.query.sql.exports import BUCKETS
 
 _FIRST_ROWS = 100
 _GROWTH = 4
-_STRETCH_BYTES = 4_000_000  # several times as much is held at once: read, written, sent
+_STRETCH_BYTES = 2_000_000  # several times as much is held at once: read, written, sent
 # Returns how many rows lie in each part of a slice that has some, by the part's number, in ascending order; the
 # second argument is how long a part is.
 CountParts = Callable[[Slice, int], Awaitable[list[tuple[int, int]]]]

@@ -87,7 +87,7 @@ def test_the_pace_goes_by_what_the_rows_came_to() -> None:
     for row_bytes in (100, 100, 100, 100, 100, 100, 100_000, 100):
         seen.append(pace.rows)
         pace.note(pace.rows, pace.rows * row_bytes)
-    assert seen == [100, 400, 1_600, 6_400, 25_600, 40_000, 40_000, 40]
+    assert seen == [100, 400, 1_600, 6_400, 20_000, 20_000, 20_000, 20]
 
 
 def test_a_pace_never_stands_still_or_exceeds_what_is_allowed() -> None:
