@@ -67,7 +67,7 @@ class Process(msgspec.Struct):
         """Read the log up to a line that contains `words`, and return it."""
         assert self.process.stdout is not None
         begun = len(self.said)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while line := (await self.process.stdout.readline()).decode():
                 self.said.append(line)
                 if words in line:
@@ -82,7 +82,7 @@ class Process(msgspec.Struct):
     async def terminate(self) -> int:
         """End it as the platform does; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 

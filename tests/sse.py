@@ -125,13 +125,13 @@ async def reading(
     finally:
         stream.hang_up()
         stream.reads.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await stream.handling
 
 
 async def until(holds: Callable[[], bool], clock: FakeClock, step_s: float = 0.25) -> None:
     """Move the clock on, step by step, until `holds()`: what runs in threads takes time of its own."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             await clock.advance(step_s)
             await asyncio.sleep(0.001)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 class Push(NamedTuple):

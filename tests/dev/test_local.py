@@ -19,7 +19,7 @@ from dev.ports import choose_port, quiet_ports
 from dev.stack_settings import Ready
 from dev.up import describe
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 READY = Ready(
     pubsub="127.0.0.1:1",

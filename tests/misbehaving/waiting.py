@@ -19,7 +19,7 @@ async def advance_until(
 ) -> float:
     """Move the fake clock on in small steps until `condition` holds; return by how many seconds."""
     begun_us = clock.elapsed_us()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)
             await clock.advance(step_s)

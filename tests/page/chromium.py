@@ -24,7 +24,7 @@ _OPTIONS = (
     *("--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-default-browser-check", "--lang=en-GB"),
 )
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 def found_chromium() -> str | None:

@@ -118,7 +118,7 @@ async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
 
 
 async def _listening(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await client.get("/v1/problems")

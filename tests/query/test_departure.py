@@ -60,7 +60,7 @@ async def served(work: Work) -> AsyncIterator[tuple[asyncio.StreamReader, asynci
     serving = asyncio.create_task(server.serve())
     reader, writer = await connected(port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await work.begun.wait()
     try:
         yield reader, writer
@@ -73,7 +73,7 @@ async def served(work: Work) -> AsyncIterator[tuple[asyncio.StreamReader, asynci
 
 async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect as soon as somebody listens."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await asyncio.open_connection("127.0.0.1", port)
@@ -97,7 +97,7 @@ async def test_a_cut_connection_cancels_the_work() -> None:
     with loop_errors() as errors:
         async with served(work) as (_, writer):
             writer.close()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await work.ended.wait()
     assert work.cancelled
     assert errors == []

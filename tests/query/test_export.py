@@ -34,7 +34,7 @@ def target(form: str = "ndjson", **more: str) -> httpx.URL:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until `condition` holds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if condition():
                 return

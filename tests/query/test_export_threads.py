@@ -35,7 +35,7 @@ async def crowded() -> AsyncIterator[tuple[Queries, list[asyncio.Task[bytes]]]]:
 async def test_a_page_does_not_wait_for_exports(crowded: tuple[Queries, list[asyncio.Task[bytes]]]) -> None:
     """It is answered while they go on."""
     queries, exports = crowded
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert (await queries.rows(ONE)).rows == [{"n": 1}]
     assert not any(export.done() for export in exports)
 
@@ -47,5 +47,5 @@ async def test_exports_that_are_given_up_make_room(crowded: tuple[Queries, list[
     assert not (await asyncio.wait([waiting], timeout=0.3))[0]
     for export in exports:
         export.cancel()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert len(await waiting) == 3

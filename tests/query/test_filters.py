@@ -151,13 +151,13 @@ def test_a_value_has_the_spellings_that_are_documented(name: str, text: str) -> 
 
 @pytest.mark.parametrize("name", ["." * 60_000, "text" + ".x" * 30_000, "tree." + "." * 60_000, "x" * 60_000])
 def test_a_long_name_is_soon_dealt_with(name: str) -> None:
-    """As long as an address may be; it once took ten seconds, in which nobody else was answered."""
-    begun = time.perf_counter()
+    """As long as an address may be; it once took ten seconds of the processor, in which nobody else was answered."""
+    begun = time.process_time()
     try:
         assert parse_filter(FIELDS, name, "1") is None
     except FilterError as error:
         assert len(str(error)) < 500  # noqa: PT017 - either outcome is right
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 5
 
 
 def test_a_fixed_filter_that_is_none_is_refused() -> None:

@@ -70,7 +70,7 @@ async def test_no_request_notices_that_telemetry_fails(
             assert (await service.client.get("/metrics")).status_code == 200
         begun_s = time.monotonic()
         await stack.aclose()
-        assert time.monotonic() - begun_s < 2.5
+        assert time.monotonic() - begun_s < 10  # a collector that hangs would be waited for a minute
     said = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert said
     assert len(said) <= 25  # one a metric, at most
