@@ -77,13 +77,42 @@ chaos: setup ## Kill and lie to the service under load, prove nothing is lost (S
 fuzz: setup ## Ask the API what its OpenAPI document allows and what it does not (ARGS="--max-examples 1000 --seed 7").
 	@$(PYTHON) -m tests.api.run $(if $(ARGS),$(ARGS),--max-examples 200)
 
+.PHONY: bench
+bench: bench-ingest bench-start bench-query ## Measure the way in, the start, memory and the way out (under ten minutes; bench/README.md).
+
+.PHONY: bench-ingest
+bench-ingest: bench-packages ## Measure the way in: beside the ceilings of the machine and what people do today, latency, scale.
+	@$(PYTHON) -m bench.ingest.compare $(ARGS)
+	@$(PYTHON) -m bench.ingest.latency
+	@$(PYTHON) -m bench.ingest.workers
+	@$(PYTHON) -m bench.report
+	@$(PYTHON) -m bench.scaling
+
+.PHONY: bench-start
+bench-start: setup ## Measure the start (until the first 200), its imports, and memory: idle, under load, after bursts.
+	@$(PYTHON) -m bench.start
+	@$(PYTHON) -m bench.memory
+	@$(PYTHON) -m bench.report
+
+.PHONY: bench-query
+bench-query: setup ## Measure the way out over HTTP: pages, 304, exports and their memory (docs/performance.md).
+	@$(PYTHON) -m bench.api $(ARGS)
+	@$(PYTHON) -m bench.report
+
+.PHONY: bench-gate
+bench-gate: setup ## See that it did not become slower, by ratios in one run (ARGS=--strict: longer, held to the promise).
+	@$(PYTHON) -m bench.gate $(ARGS)
+
+.PHONY: bench-packages
+bench-packages: setup
+	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.venv "$$uv" sync --quiet --locked --all-extras --group bench
+
 .PHONY: bench-push
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
 	@$(PYTHON) -m bench.push_handlers $(ARGS)
 
 .PHONY: bench-insert
-bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
-	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.venv "$$uv" sync --quiet --locked --all-extras --group bench
+bench-insert: bench-packages ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
 	@$(PYTHON) -m bench.duckdb_insert $(ARGS)
 
 .PHONY: bench-pages
@@ -103,21 +132,15 @@ bench-push-rate: setup ## Measure the processor time of a push through the whole
 	@$(PYTHON) -m bench.push_rate $(ARGS)
 	@$(PYTHON) -m bench.capacity
 
-.PHONY: bench-api
-bench-api: setup ## Measure what reading over HTTP costs: pages, 304, exports and their memory (docs/performance.md).
-	@$(PYTHON) -m bench.api $(ARGS)
-
 .PHONY: load
 load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/locust "$$uv" sync --quiet --locked --only-group load
 	@$(PYTHON) -m bench.load_api --python .cache/locust/bin/python $(ARGS)
 
-.PHONY: bench
-bench: bench-push bench-insert bench-pages bench-append bench-push-rate bench-telemetry bench-api load ## All measurements, a quarter of an hour.
-
 .PHONY: capacity
-capacity: setup ## Reckon capacity and cost anew, from measured figures and list prices (docs/operations.md).
+capacity: setup ## Reckon capacity and cost anew, from measured figures and list prices (docs/operations.md, docs/scaling.md).
 	@$(PYTHON) -m bench.capacity
+	@$(PYTHON) -m bench.scaling
 
 .PHONY: local-bigquery-lock
 local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): dev/local_bigquery/requirements.txt.

@@ -23,4 +23,5 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     conditional          entity tags, and for how long a copy of an answer is good
     telemetry/           metrics, traces, logs
     serve, daemon        the HTTP server and its end; threads that hold nobody up
+    deadlines, footprint many deadlines on one timer; the memory of the process
 """

@@ -62,7 +62,8 @@ class TokenVerifier:
 
     def __init__(self, keys: KeySet, policy: TokenPolicy, now: Callable[[], float] = time.time) -> None:
         self._keys, self._policy, self._now = keys, policy, now
-        self._remembered: dict[str, tuple[float, str]] = {}
+        self._remembered: dict[bytes, tuple[float, str]] = {}
+        """Until when a header counts, and whose it is."""
 
     async def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Return the e-mail of the caller.
@@ -70,19 +71,20 @@ class TokenVerifier:
         Raises:
             ProblemError: missing_token, invalid_token, forbidden or unavailable.
         """
-        token = bearer_token(headers)
+        found = [value for name, value in headers if name == b"authorization"]
         if self._policy.trust_platform and any(name == _PLATFORM_HEADER for name, _ in headers):
             # Cloud Run checks that header instead when it is there, and passes Authorization on as it came.
             raise _invalid("X-Serverless-Authorization came with it, so the platform has not checked it")
-        remembered = self._remembered.get(token)
+        remembered = self._remembered.get(found[0]) if len(found) == 1 else None
         if remembered is not None and self._now() < remembered[0]:
             self._check_listed(remembered[1])
             return remembered[1]
+        token = _token_of(found)
         claims = await self._verified(token)
         self._check(claims)
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._forget_expired()
-        self._remembered[token] = (claims.exp, claims.email)
+        self._remembered[b"Bearer " + token.encode()] = (claims.exp, claims.email)  # in the one usual spelling
         return claims.email
 
     async def _verified(self, token: str) -> Claims:
@@ -141,7 +143,10 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
     Raises:
         ProblemError: missing_token.
     """
-    found = [value for name, value in headers if name == b"authorization"]
+    return _token_of([value for name, value in headers if name == b"authorization"])
+
+
+def _token_of(found: list[bytes]) -> str:
     if not found:
         raise ProblemError("missing_token", "the request has no Authorization header")
     if len(found) > 1:

@@ -17,7 +17,7 @@ import msgspec
 from app.backend import StoreError
 from app.clock import Clock
 from app.embedded_queries import Queries
-from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.ingest.appender import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.query.instants import DAY_US, SECOND_US
 from app.query.runner import Answer, Query
 from app.schema.columns import Mode
@@ -142,9 +142,15 @@ class EmbeddedAppender:
     def __init__(self, store: EmbeddedStore, table: Table) -> None:
         self._store, self._table, self._insert_sql = store, table.name, duckdb_insert(table)
 
-    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
-        """Return the row as a JSON object: the record's members, then the envelope's."""
-        return _json.encode(record)[:-1] + b"," + _json.encode(envelope)[1:]
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what makes JSON objects: the record's members, its own of the envelope, then what it shares."""
+        shared = b"," + _json.encode(envelope)[1:]
+
+        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
+            own = _json.encode({"message_index": index, "delivery_key": delivery_key})
+            return _json.encode(record)[:-1] + b"," + own[1:-1] + shared
+
+        return encode
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Stamp `rows`, append them as one, and say what became of them."""

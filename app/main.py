@@ -13,6 +13,7 @@ from app.application import Sluice, lifespan
 from app.backend import open_backend
 from app.clock import Clock, SystemClock
 from app.errors import EXCEPTION_HANDLERS
+from app.footprint import give_back_when_quiet, trimmer
 from app.gauges import watch_gauges
 from app.health import About, Health, health_routes
 from app.heartbeat import Heartbeats
@@ -97,8 +98,11 @@ def create_app(
     watch_gauges(metrics, way_in.admission, sinks, backend.connections)
 
     def background() -> list[Coroutine[Any, Any, None]]:
-        watches = way_in.background() if ingests else []
-        return [*watches, heartbeats.run()] if ingests and queries else watches
+        if not ingests:
+            return []
+        admission = way_in.admission
+        quiet = give_back_when_quiet(lambda: admission.messages, lambda: admission.admitted, clock, trimmer())
+        return [*way_in.background(), quiet, *([heartbeats.run()] if queries else [])]
 
     guarded: list[Any] = telemetry.routes()
     guarded += way_in.routes() if ingests else []

@@ -11,6 +11,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from app.application import Sluice
+from app.footprint import search_seldom_for_cycles
 from app.settings import Settings
 
 _log = logging.getLogger("sluice")
@@ -66,6 +67,7 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
     serving = asyncio.ensure_future(server.serve())
     stop = asyncio.ensure_future(told_to_stop.wait())
     listened = await _accepts_connections(settings, serving)
+    search_seldom_for_cycles()
     if listened:
         _log.info("listening on %s", address)
         await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)

@@ -85,11 +85,10 @@ def row_bytes() -> int:
         "publish_time": _INSTANT,
         "attributes": {},
         "ordering_key": None,
-        "message_index": 0,
-        "delivery_key": "12345678901234567/1767225600123456/0",
         "trace_id": None,
     }
-    return len(encoder.stamped([encoder.encode(record, envelope)], 1_767_225_600_123_456)[0])
+    row = encoder.encoder(envelope)(record, 0, "12345678901234567/1767225600123456/0")
+    return len(row + encoder.stamp(1_767_225_600_123_456))
 
 
 def instances(rate_per_s: float) -> int:

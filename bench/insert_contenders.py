@@ -24,7 +24,7 @@ _SHEET = {Kind.STRING: "string", Kind.JSON: "string", Kind.TIMESTAMP: "timestamp
 _COLUMNS = [column for column in RECORDS.columns if column.name != "ingest_time"]
 NAMES = ", ".join(column.name for column in _COLUMNS)
 
-Pair = tuple[Record, dict[str, Any]]
+Pair = tuple[Record, Message]
 
 
 class Json:
@@ -34,8 +34,9 @@ class Json:
         self._appender = EmbeddedStore.open(str(path), [RECORDS], SystemClock()).appender(RECORDS)
 
     def encode(self, pairs: Sequence[Pair]) -> list[bytes]:
-        """Encode each record with its envelope, as the pipeline does."""
-        return [self._appender.encode(record, envelope) for record, envelope in pairs]
+        """Encode each record with its envelope, as the pipeline does of messages of one record."""
+        encoder = self._appender.encoder
+        return [encoder(message.envelope())(record, 0, message.delivery_key(0)) for record, message in pairs]
 
     async def insert(self, batch: list[bytes]) -> None:
         """Append through the seam."""
@@ -74,7 +75,7 @@ class Arrow(_Direct):
 
     def encode(self, pairs: Sequence[Pair]) -> Any:
         """Turn the rows into columns, and those into arrays."""
-        columns = list(zip(*(_values(record, envelope) for record, envelope in pairs), strict=True))
+        columns = list(zip(*(_values(record, message) for record, message in pairs), strict=True))
         arrays = [self._pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
         return self._pa.Table.from_arrays(arrays, schema=self._schema)
 
@@ -92,7 +93,7 @@ class Executemany(_Direct):
 
     def encode(self, pairs: Sequence[Pair]) -> list[tuple[Any, ...]]:
         """Make a tuple of each row."""
-        return [_values(record, envelope) for record, envelope in pairs]
+        return [_values(record, message) for record, message in pairs]
 
     def _insert(self, batch: list[tuple[Any, ...]]) -> None:
         stamp_us = self._clock.now_us()
@@ -107,8 +108,9 @@ MAKERS: dict[str, Callable[[Path], Any]] = {"json": Json, "arrow": Arrow, "execu
 _json = msgspec.json.Encoder()
 
 
-def _values(record: Record, envelope: dict[str, Any]) -> tuple[Any, ...]:
+def _values(record: Record, message: Message) -> tuple[Any, ...]:
     """Return the row's values in the order of the columns; instants are naive and in UTC."""
+    envelope = message.envelope()
     return (
         record.id,
         record.timestamp.astimezone(UTC).replace(tzinfo=None),
@@ -119,8 +121,8 @@ def _values(record: Record, envelope: dict[str, Any]) -> tuple[Any, ...]:
         envelope["publish_time"].astimezone(UTC).replace(tzinfo=None),
         _json.encode(envelope["attributes"]).decode(),
         envelope["ordering_key"],
-        envelope["message_index"],
-        envelope["delivery_key"],
+        0,
+        message.delivery_key(0),
         envelope["trace_id"],
     )
 
@@ -141,5 +143,5 @@ def records(count: int) -> list[Pair]:
             publish_time=when,
             trace_id=f"{number:032x}",
         )
-        pairs.append((Record(id=f"order-{number}", timestamp=when, source="checkout", data=data), message.envelope(0)))
+        pairs.append((Record(id=f"order-{number}", timestamp=when, source="checkout", data=data), message))
     return pairs

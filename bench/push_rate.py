@@ -21,7 +21,7 @@ import uvloop
 
 from bench.append_latency import RESULT as APPEND_LATENCY
 from bench.machine import machine
-from bench.served import cpu_s
+from bench.usage import cpu_s
 from tests.process import Process, serving
 from tests.service import authorization, envelope
 

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from bench.constant import Constant
+from bench.usage import cpu_s, resident_mib
 from tests import tokens
 from tests.process import free_port, served_keys
 
@@ -90,18 +91,6 @@ def _answers(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mib(pid: int) -> float:
-    """Return the memory that a process holds."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
 
 class Watch:

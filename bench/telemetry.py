@@ -30,7 +30,7 @@ from app.telemetry.instruments import PUBLISH_TO_STORED, REQUEST_DURATION, Instr
 from bench.append_latency import RESULT as APPEND_LATENCY
 from bench.machine import machine
 from bench.push_rate import Load, PushConnection
-from bench.served import cpu_s
+from bench.usage import cpu_s
 from tests import tokens
 from tests.process import free_port, served_keys
 

@@ -10,10 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import uvloop
 
-from app.ingest.appender import Appender, Outcome, SetupError, Stored
+from app.ingest.appender import Appender, Outcome, RowEncode, SetupError, Stored
 from app.main import create_app
 from app.schema.table import Table
 from app.serve import serve
@@ -29,9 +28,9 @@ class Acknowledging:
     def __init__(self, appender: Appender, ack_s: float) -> None:
         self._appender, self._ack_s = appender, ack_s
 
-    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
-        """Return the row, as the store behind would have it."""
-        return self._appender.encode(record, envelope)
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what makes rows, as the store behind would have them."""
+        return self._appender.encoder(envelope)
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Acknowledge `rows` in time."""

@@ -19,6 +19,7 @@ from app.ingest.envelope import Message
 from app.query.runner import Answer, Query
 from app.record import Record
 from app.schema.table import Table, records_table, rejects_table
+from tests.encoding import encoded, whole_envelope
 
 RECORDS, REJECTS = records_table(Record), rejects_table()
 COUNT = Query(sql="SELECT COUNT(*) AS n FROM `records`", parameters={})
@@ -32,7 +33,7 @@ def opened(path: Path | str = ":memory:") -> EmbeddedStore:
 def row(appender: EmbeddedAppender, record_id: str = "a", **changed: Any) -> bytes:
     """Return an encoded row."""
     record = Record(id=record_id, timestamp=datetime(2026, 1, 31, 12, tzinfo=UTC), **changed)
-    return appender.encode(record, Message(key=record_id, data=b"", attributes={"a": "b"}).envelope(0))
+    return encoded(appender, record, whole_envelope(Message(key=record_id, data=b"", attributes={"a": "b"})))
 
 
 async def test_stored_rows_are_in_the_file_when_append_returns(tmp_path: Path) -> None:

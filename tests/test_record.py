@@ -70,9 +70,10 @@ def test_the_first_five_columns_are_those_of_a_bigquery_subscription() -> None:
 
 
 def test_a_message_fills_the_envelope() -> None:
-    """What a message writes of its envelope is every column of it but the stamp of the attempt."""
+    """What its records share is every column of it but the place and the key of each, and the stamp of the attempt."""
     message = Message(key="1:2", data=b"")
-    assert set(message.envelope(0)) == set(Envelope.__struct_fields__) - {"ingest_time"}
+    own = {"message_index", "delivery_key", "ingest_time"}
+    assert set(message.envelope()) == set(Envelope.__struct_fields__) - own
 
 
 @pytest.mark.parametrize("declared", [Record, Envelope, RejectedRecord])

@@ -15,7 +15,7 @@ class Admission:
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self._max_messages, self._max_bytes = max_messages, max_bytes
-        self.messages = self.bytes = 0
+        self.messages = self.bytes = self.admitted = 0
         self.draining = False
 
     def enter(self, byte_count: int) -> Refusal | None:
@@ -26,6 +26,7 @@ class Admission:
         if self.messages and (self.messages >= self._max_messages or self.bytes + byte_count > self._max_bytes):
             return Refusal.BUSY
         self.messages += 1
+        self.admitted += 1
         self.bytes += byte_count
         return None
 

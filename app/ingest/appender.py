@@ -1,7 +1,7 @@
 """The seam on the way in: what appends rows durably, and everything that can come of it."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -67,10 +67,14 @@ class SetupError(msgspec.Struct, frozen=True):
 Outcome = Stored | RowsRefused | TooLarge | Uncertain | QuotaExceeded | SetupError
 
 
+RowEncode = Callable[[msgspec.Struct, int, str], bytes]
+"""Returns a row without its `ingest_time`, of a record, its `message_index` and its `delivery_key`."""
+
+
 class Appender(Protocol):
     """Appends rows to one table.
 
-    `encode` turns a record and its envelope into the bytes of a row, once, when the record arrives;
+    `encoder` gives what turns the records of one message into the bytes of rows, once, when they arrive;
     `ingest_time` is not among them, as every attempt is stamped anew. `append` returns when the outcome is
     known; it raises nothing that a store can cause, and when cancelled the rows may still be stored. Up to
     `concurrency` appends may be under way; a batch that is not full waits while `eager` of them are.
@@ -79,8 +83,8 @@ class Appender(Protocol):
     concurrency: int
     eager: int
 
-    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
-        """Return the row without its `ingest_time`; `envelope` holds the other envelope columns."""
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what encodes the records of a message; `envelope` holds the envelope columns they share."""
         ...
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:

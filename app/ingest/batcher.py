@@ -1,6 +1,7 @@
 """Decide what the next append takes: first in, first out, within caps on rows and bytes."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -93,3 +94,14 @@ def chunks(sizes: list[int], limits: BatchLimits) -> list[range]:
     if start < len(sizes):
         cut.append(range(start, len(sizes)))
     return cut
+
+
+def parts_of(rows: Sequence[bytes], size: int, limits: BatchLimits) -> list[tuple[Sequence[bytes], int, int]]:
+    """Cut the rows of a message, of `size` bytes, into parts that each fit one append: nearly always it is one.
+
+    Each part comes with the position of its first row, and with its bytes.
+    """
+    if rows and size <= limits.max_bytes and len(rows) <= limits.max_rows:
+        return [(rows, 0, size)]
+    parts = [(rows[cut.start : cut.stop], cut.start) for cut in chunks([len(row) for row in rows], limits)]
+    return [(part, first, sum(map(len, part))) for part, first in parts]

@@ -6,12 +6,12 @@ https://cloud.google.com/bigquery/docs/reference/storage/rpc/google.cloud.bigque
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import grpc.aio
 from google.cloud.bigquery_storage_v1 import types
-from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcAsyncIOTransport
 from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
@@ -24,9 +24,12 @@ from app.ingest.answers import (
     outcomes_of_end,
     speaks_of_one,
 )
+from app.ingest.append_request import AppendRequests
 from app.ingest.appender import Outcome, Uncertain
 
 _log = logging.getLogger("sluice.storage_write")
+_METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
+_RESPONSE: Any = types.AppendRowsResponse.pb()
 _STATUS_KEY = "grpc-status-details-bin"
 _MIN_KEEPALIVE_TIMEOUT_S, _MAX_KEEPALIVE_TIMEOUT_S = 1.0, 10.0
 
@@ -54,8 +57,8 @@ def channel_options(late_commit_margin_s: float) -> list[tuple[str, Any]]:
 class _Request:
     """A request in flight, and the future of what becomes of it."""
 
-    def __init__(self, message: Any, size: int) -> None:
-        self.message, self.size = message, size  # the message is let go once it is sent
+    def __init__(self, rows: Sequence[bytes], stamp: bytes, size: int) -> None:
+        self.rows, self.stamp, self.size = rows, stamp, size  # the rows are let go once they are sent
         self.sent = False
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -77,12 +80,13 @@ class Connection:
         self.bytes_in_flight = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the stream has ended, whoever ended it."""
-        self._channel, self._stream, self._descriptor, self._trace_id = channel, stream, descriptor, trace_id
+        self._channel = channel
         self._in_flight: deque[_Request] = deque()
         self._outbox: asyncio.Queue[_Request] = asyncio.Queue()
         self._writing: _Request | None = None
+        self._requests = AppendRequests(stream, trace_id, descriptor)
         # Not the client's append_rows: its retry would run the call again with requests that were sent already.
-        append_rows: Any = BigQueryWriteGrpcAsyncIOTransport(channel=channel).append_rows
+        append_rows: Any = channel.stream_stream(_METHOD, response_deserializer=_RESPONSE.FromString)
         self._call = append_rows(metadata=(("x-goog-request-params", f"write_stream={stream}"),))
         self._sending = asyncio.ensure_future(self._send())
         self._receiving = asyncio.ensure_future(self._receive())
@@ -97,15 +101,14 @@ class Connection:
         """Whether anybody still waits for an answer."""
         return any(not request.outcome.done() for request in self._in_flight)
 
-    async def append(self, rows: list[bytes]) -> Outcome:
-        """Send `rows` as one request and wait for its answer; being cancelled retires the connection.
+    async def append(self, rows: Sequence[bytes], stamp: bytes) -> Outcome:
+        """Send `rows`, each ending with `stamp`, as one request and wait for its answer.
 
-        Whoever gives up cannot take back what was sent, and what is behind it waits as well. What was not sent yet
-        never is; if it is on its way just now, the stream is ended, as nobody could say when it would arrive.
+        Being cancelled retires the connection: whoever gives up cannot take back what was sent, and what is behind it
+        waits as well. What was not sent yet never is; if it is on its way just now, the stream is ended, as nobody
+        could say when it would arrive.
         """
-        message = types.AppendRowsRequest.pb()(write_stream=self._stream, trace_id=self._trace_id)
-        message.proto_rows.rows.serialized_rows.extend(rows)
-        request = _Request(message, sum(map(len, rows)))
+        request = _Request(rows, stamp, sum(map(len, rows)) + len(rows) * len(stamp))
         self._in_flight.append(request)
         self.bytes_in_flight += request.size
         self._outbox.put_nowait(request)
@@ -138,12 +141,11 @@ class Connection:
                         self._in_flight.remove(request)
                         self.bytes_in_flight -= request.size
                     continue
-                if first:  # the schema is remembered by the server for the life of the stream
-                    _introduce(request.message, self._descriptor)
-                    first = False
-                self._writing, request.sent = request, True
-                await self._call.write(request.message)
-                self._writing = request.message = None
+                # The first has the schema, which the server remembers for the life of the stream.
+                message = self._requests.write(request.rows, request.stamp, first=first)
+                self._writing, request.sent, request.rows, first = request, True, (), False
+                await self._call.write(message)
+                self._writing = None
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
             self.retired = True  # the stream has ended, which `_receive` tells once it has read what was answered
         except Exception:
@@ -155,7 +157,7 @@ class Connection:
         end = StreamEnd(Code.INTERNAL, "the connection failed")
         try:
             while (response := await self._call.read()) is not grpc.aio.EOF:
-                self._answer(types.AppendRowsResponse.pb(response))
+                self._answer(response)
             end = await self._end()
         except grpc.aio.AioRpcError as error:
             end = _ended(error.code(), error.details(), error.trailing_metadata())
@@ -186,12 +188,6 @@ class Connection:
             request.settle(outcome)
         self._in_flight.clear()
         self.bytes_in_flight = 0
-
-
-def _introduce(message: Any, descriptor: DescriptorProto) -> None:
-    """Make `message` the first of its stream: it carries what counts for all of them."""
-    message.proto_rows.writer_schema.proto_descriptor.CopyFrom(descriptor)
-    message.default_missing_value_interpretation = types.AppendRowsRequest.MissingValueInterpretation.DEFAULT_VALUE
 
 
 def _ended(code: grpc.StatusCode, detail: str | None, trailing: Any) -> StreamEnd:

@@ -11,7 +11,7 @@ from app.ingest.connection import Connection
 
 # One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
 # bytes in flight on it only wait; requests in flight hide the time that each takes.
-MAX_REQUESTS, MAX_BYTES = 4, 10_000_000
+MAX_REQUESTS, MAX_BYTES = 8, 10_000_000
 # The service closes a connection after 600 s without a request. One that load had called for goes sooner.
 IDLE_S, EXTRA_IDLE_S = 540.0, 60.0
 # A stream that ended for one of several requests, nobody knows which, would end so again: for a while each

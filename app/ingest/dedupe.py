@@ -13,6 +13,7 @@ import msgspec
 from app.clock import MICROSECONDS
 
 Result = TypeVar("Result")
+_TIDIED = 64  # times, within the age at which something is forgotten: to look each time costs more than to remember
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ class Dedupe(Generic[Result]):
         self._elapsed_us = elapsed_us
         self._in_flight: dict[str, tuple[str, asyncio.Future[Result] | None]] = {}
         self._stored: dict[str, tuple[int, str, int, Result]] = {}  # oldest first
-        self._weight = 0
+        self._weight = self._tidy_us = 0
 
     def digest(self, key: str) -> str | None:
         """Return the digest that came with `key`, or None when the key is not known."""
@@ -69,10 +70,14 @@ class Dedupe(Generic[Result]):
         if waiting is not None:
             waiting.set_result(result)
         if stored:
-            self._forget(key)
-            self._stored[key] = (self._elapsed_us(), digest, weight, result)
+            if key in self._stored:
+                self._forget(key)
+            now_us = self._elapsed_us()
+            self._stored[key] = (now_us, digest, weight, result)
             self._weight += weight
-            self._forget_expired()
+            if now_us >= self._tidy_us:
+                self._tidy_us = now_us + self._max_age_us // _TIDIED
+                self._forget_expired()
             while self._weight > self._max_weight and self._stored:
                 self._forget(next(iter(self._stored)))
 

@@ -26,6 +26,7 @@ HEARTBEAT_ATTRIBUTE = "sluice-heartbeat"
 # 100 attributes of 256 + 1,024 bytes: https://cloud.google.com/pubsub/quotas#resource_limits
 MAX_ATTRIBUTES_LENGTH = 128_000
 _METADATA = b"x-goog-pubsub-"
+_MESSAGE_ID = _METADATA + b"message-id"
 _TRACEPARENT = "googclient_traceparent"  # where Pub/Sub's client libraries put the publisher's trace
 # Headers of the transport, which an unwrapped push mixes with the message's attributes.
 _TRANSPORT = frozenset(
@@ -36,7 +37,7 @@ _TRANSPORT = frozenset(
 )
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles, and there are many
     """One message as it was delivered, whoever delivered it.
 
     `key` is the same for every copy of one message: its id and publish time for Pub/Sub (ids are unique within a
@@ -75,16 +76,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             return self.replay_of
         return f"{self.delivery or self.key}:{index}"
 
-    def envelope(self, index: int) -> dict[str, Any]:
-        """Return the envelope columns of the record at `index`, all but `ingest_time`."""
+    def envelope(self) -> dict[str, Any]:
+        """Return the envelope columns that its records share: not `message_index`, `delivery_key`, `ingest_time`."""
         return {
             "subscription_name": self.subscription_name,
             "message_id": self.message_id,
             "publish_time": self.publish_time,
             "attributes": self.attributes,
             "ordering_key": self.ordering_key,
-            "message_index": index,
-            "delivery_key": self.delivery_key(index),
             "trace_id": self.trace_id,
         }
 
@@ -93,15 +92,12 @@ class EnvelopeError(Exception):
     """The request is not a Pub/Sub push; the message says what is missing or wrong."""
 
 
-class _WrappedMessage(msgspec.Struct, rename={"message_id": "messageId", "publish_time": "publishTime"}):
+class _WrappedMessage(msgspec.Struct, rename="camel"):
     data: bytes = b""
     attributes: dict[str, str] | None = None
     message_id: str | None = None
-    snake_message_id: str | None = msgspec.field(default=None, name="message_id")
     publish_time: datetime | None = None
-    snake_publish_time: datetime | None = msgspec.field(default=None, name="publish_time")
-    ordering_key: str | None = msgspec.field(default=None, name="orderingKey")
-    snake_ordering_key: str | None = msgspec.field(default=None, name="ordering_key")
+    ordering_key: str | None = None
 
 
 class _Wrapped(msgspec.Struct):
@@ -109,7 +105,19 @@ class _Wrapped(msgspec.Struct):
     subscription: str | None = None
 
 
-_wrapped = msgspec.json.Decoder(_Wrapped)
+class _SnakeMessage(msgspec.Struct):
+    message_id: str | None = None
+    publish_time: datetime | None = None
+    ordering_key: str | None = None
+
+
+class _SnakeWrapped(msgspec.Struct):
+    """What Pub/Sub says twice, by its other names: read only where the first are missing."""
+
+    message: _SnakeMessage
+
+
+_wrapped, _snake_wrapped = msgspec.json.Decoder(_Wrapped), msgspec.json.Decoder(_SnakeWrapped)
 
 
 def open_push(headers: Headers, body: bytes) -> Message:
@@ -118,26 +126,34 @@ def open_push(headers: Headers, body: bytes) -> Message:
     Raises:
         EnvelopeError: the request is neither a wrapped nor an unwrapped push.
     """
-    metadata = {name: value for name, value in headers if name.startswith(_METADATA)}
-    if _METADATA + b"message-id" in metadata:
-        return _open_unwrapped(headers, metadata, body)
+    named = dict(headers)
+    if _MESSAGE_ID in named:
+        return _open_unwrapped(named, body)
     try:
         wrapped = _wrapped.decode(body)
+        inner = wrapped.message
+        if not inner.message_id or inner.publish_time is None:
+            _complete(inner, _snake_wrapped.decode(body).message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeError(f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}') from None
-    inner = wrapped.message
     return _message(
         data=inner.data,
         attributes=inner.attributes or {},
         subscription=wrapped.subscription,
-        message_id=inner.message_id or inner.snake_message_id,
-        publish_time=inner.publish_time or inner.snake_publish_time,
-        ordering_key=inner.ordering_key or inner.snake_ordering_key,
+        message_id=inner.message_id,
+        publish_time=inner.publish_time,
+        ordering_key=inner.ordering_key,
     )
 
 
-def _open_unwrapped(headers: Headers, metadata: Mapping[bytes, bytes], body: bytes) -> Message:
-    publish_time = metadata.get(_METADATA + b"publish-time")
+def _complete(message: _WrappedMessage, said_again: _SnakeMessage) -> None:
+    message.message_id = message.message_id or said_again.message_id
+    message.publish_time = message.publish_time or said_again.publish_time
+    message.ordering_key = message.ordering_key or said_again.ordering_key
+
+
+def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes) -> Message:
+    publish_time = headers.get(_METADATA + b"publish-time")
     try:
         published = msgspec.convert(_text(publish_time), datetime) if publish_time else None
     except msgspec.ValidationError:
@@ -146,13 +162,13 @@ def _open_unwrapped(headers: Headers, metadata: Mapping[bytes, bytes], body: byt
         data=body,
         attributes={
             _text(name): _text(value)
-            for name, value in headers
+            for name, value in headers.items()
             if name not in _TRANSPORT and not name.startswith(_METADATA)
         },
-        subscription=_text(metadata.get(_METADATA + b"subscription-name", b"")) or None,
-        message_id=_text(metadata[_METADATA + b"message-id"]),
+        subscription=_text(headers.get(_METADATA + b"subscription-name", b"")) or None,
+        message_id=_text(headers[_MESSAGE_ID]),
         publish_time=published,
-        ordering_key=_text(metadata.get(_METADATA + b"ordering-key", b"")) or None,
+        ordering_key=_text(headers.get(_METADATA + b"ordering-key", b"")) or None,
     )
 
 

@@ -5,22 +5,45 @@ arriving count too.
 """
 
 import asyncio
-from typing import assert_never
+from typing import Any, assert_never
 
 from litestar.types import Receive
 
+from app.clock import MICROSECONDS, Clock
+from app.deadlines import Deadlines
 from app.errors import ProblemError
 from app.ingest.admission import Admission, Refusal
 from app.ingest.envelope import Headers
 from app.ingest.verdict import Throttled, Unavailable
 
 
+class _Reading:
+    """A body that is being read, by a task that is cancelled when it takes too long."""
+
+    __slots__ = ("_cancelled_before", "_is_overdue", "_task")
+
+    def __init__(self, task: "asyncio.Task[object] | None") -> None:
+        if task is None:
+            raise RuntimeError("a body is read in a task")
+        self._task, self._is_overdue, self._cancelled_before = task, False, task.cancelling()
+
+    def overdue(self) -> None:
+        """End the reading."""
+        self._is_overdue = True
+        self._task.cancel()
+
+    def took_too_long(self) -> bool:
+        """Return whether the cancellation that the task has met is this one, and nobody else's; it is taken back."""
+        return self._is_overdue and self._task.uncancel() <= self._cancelled_before
+
+
 class Intake:
     """Reads bodies. Whoever got one gives its place back with `release`."""
 
-    def __init__(self, admission: Admission, *, max_body_bytes: int, read_deadline_s: float) -> None:
-        self._admission, self._max_body_bytes = admission, max_body_bytes
-        self._read_deadline_s = read_deadline_s
+    def __init__(self, admission: Admission, clock: Clock, *, max_body_bytes: int, read_deadline_s: float) -> None:
+        self._admission, self._clock, self._max_body_bytes = admission, clock, max_body_bytes
+        self._read_deadline_s, self._read_deadline_us = read_deadline_s, round(read_deadline_s * MICROSECONDS)
+        self._deadlines: Deadlines[_Reading] = Deadlines(clock)
 
     async def read(self, headers: Headers, receive: Receive) -> bytes:
         """Return the body of a request, which takes up a place in flight until it is released.
@@ -28,45 +51,54 @@ class Intake:
         Raises:
             ProblemError: busy, draining, too_large, slow_body or incomplete_body; then nothing is to be released.
         """
-        declared = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0)
+        length = dict(headers).get(b"content-length", b"")
+        declared = int(length) if length.isdigit() else 0
         if declared > self._max_body_bytes:
             raise self._too_large()
         refusal = self._admission.enter(declared)
         if refusal is not None:
             raise _not_admitted(refusal)
-        taken = declared
+        # What `asyncio.timeout` does, on the one timer that all bodies share.
+        reading = _Reading(asyncio.current_task())
+        self._deadlines.begin(reading, self._clock.elapsed_us() + self._read_deadline_us)
         try:
-            async with asyncio.timeout(self._read_deadline_s):
-                body = await self._chunks(receive)
-            self._admission.adjust(len(body) - declared)
-            taken = len(body)
-        except TimeoutError:
-            self._admission.leave(taken)
-            detail = f"the body was not complete after {self._read_deadline_s:g} s"
-            raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
-        except BaseException:
-            self._admission.leave(taken)
+            event: Any = await receive()
+            body: bytes = event.get("body", b"")
+            # Nearly always all is there, although the server says it only with the next event: that is not waited for.
+            if not declared or len(body) != declared:
+                body = await self._rest(event, receive)
+        except BaseException as error:
+            self._admission.leave(declared)
+            if isinstance(error, asyncio.CancelledError) and reading.took_too_long():
+                detail = f"the body was not complete after {self._read_deadline_s:g} s"
+                raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
             raise
+        finally:
+            self._deadlines.end(reading)
+        self._admission.adjust(len(body) - declared)
         return body
+
+    async def _rest(self, event: Any, receive: Receive) -> bytes:
+        """Return the body that begins with `event`."""
+        chunks, size = list[bytes](), 0
+        while True:
+            if event["type"] != "http.request":
+                raise ProblemError("incomplete_body", "the request ended before its body did")
+            chunk = event.get("body", b"")
+            chunks.append(self._within_limit(chunk, size))
+            size += len(chunk)
+            if not event.get("more_body"):
+                return b"".join(chunks)
+            event = await receive()
 
     def release(self, body: bytes) -> None:
         """Give back the place that `body` took up."""
         self._admission.leave(len(body))
 
-    async def _chunks(self, receive: Receive) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            event = await receive()
-            if event["type"] != "http.request":
-                raise ProblemError("incomplete_body", "the request ended before its body did")
-            chunk = event.get("body", b"")
-            size += len(chunk)
-            if size > self._max_body_bytes:
-                raise self._too_large()
-            chunks.append(chunk)
-            if not event.get("more_body"):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    def _within_limit(self, chunk: bytes, before: int = 0) -> bytes:
+        if before + len(chunk) > self._max_body_bytes:
+            raise self._too_large()
+        return chunk
 
     def _too_large(self) -> ProblemError:
         detail = f"the body is larger than {self._max_body_bytes} bytes"

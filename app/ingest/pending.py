@@ -7,7 +7,9 @@ import msgspec
 from opentelemetry.trace import Span
 
 from app.ingest.appender import RowError
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import DURABLE, Throttled, Unavailable, Verdict
+
+LATE = Unavailable("not durable within the request's budget", 1.0)
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -22,23 +24,39 @@ RejectRows = Callable[[Sequence[Refused]], Awaitable[Verdict]]
 
 
 class Pending:
-    """Some rows of one message, and the future its waiter holds; `span` is the message's, where it is traced."""
+    """Some rows of one message, and the future its waiter holds.
 
-    def __init__(
-        self, rows: Sequence[bytes], first: int, begun_us: int, reject: RejectRows | None, span: Span | None = None
+    `first` is the position of the first one among the message's rows; `begun_us` is when it began to wait (the clock's
+    `elapsed_us`); `span` is the message's, where it is traced.
+    """
+
+    __slots__ = ("begun_us", "byte_count", "first", "open_rows", "reject", "row_count", "rows", "span", "verdict")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of one wait; positional, as there is one for each message
+        self,
+        rows: Sequence[bytes],
+        first: int,
+        byte_count: int,
+        begun_us: int,
+        reject: RejectRows | None,
+        span: Span | None,
+        verdict: asyncio.Future[Verdict],
     ) -> None:
-        self.rows, self.first, self.begun_us, self.reject, self.span = rows, first, begun_us, reject, span
+        self.rows, self.first, self.byte_count, self.begun_us = rows, first, byte_count, begun_us
+        self.reject, self.span, self.verdict = reject, span, verdict
         self.row_count = self.open_rows = len(rows)
-        self.byte_count = sum(map(len, rows))
-        self.verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
 
     def settle(self, rows: int) -> None:
         """Count `rows` as durable; the last one answers the waiter."""
         self.open_rows -= rows
         if not self.open_rows and not self.verdict.done():
-            self.verdict.set_result(Durable())
+            self.verdict.set_result(DURABLE)
 
     def fail(self, verdict: Unavailable | Throttled) -> None:
         """Answer the waiter that the rows are not durable, unless it was answered."""
         if not self.verdict.done():
             self.verdict.set_result(verdict)
+
+    def overdue(self) -> None:
+        """Answer the waiter that its time is up; the rows may be stored all the same."""
+        self.fail(LATE)

@@ -17,7 +17,7 @@ from app.ingest.envelope import Message
 from app.ingest.pending import Refused
 from app.ingest.records import Limits, RecordReader, Row
 from app.ingest.rejects import Reject, encode_reject, reject
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.schema.table import REJECTS, Table
@@ -37,7 +37,7 @@ class Rejection(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False):  # it is remembered, and the collector need not look at it
     """What became of a message: the verdict on the whole and, for those who ask, of each record."""
 
     verdict: Verdict
@@ -83,8 +83,8 @@ class Pipeline:
             max_open_bytes=settings.max_in_flight_bytes,
             stuck_s=settings.stuck_s,
         )
-        self._reader = RecordReader(table, records.encode, limits)
-        self._encode_reject = rejects.encode
+        self._reader = RecordReader(table, records.encoder, limits)
+        self._reject_encoder = rejects.encoder
         # In base64 the bytes grow by a third, and the row has an envelope.
         self._max_part_bytes = max((settings.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
         self._clock, self._metrics, self._on_heartbeat = clock, metrics, on_heartbeat
@@ -107,14 +107,14 @@ class Pipeline:
     async def process(self, message: Message, *, digest: str = "", detailed: bool = False) -> Receipt:
         """Make `message` durable and say what became of it; `detailed` for each of its records."""
         match self._dedupe.claim(message.key, digest):
+            case Claimed():
+                pass
             case InFlight(result):
                 self._metrics.duplicate_messages += 1
                 return await asyncio.shield(result)
             case Remembered(receipt):
                 self._metrics.duplicate_messages += 1
                 return receipt
-            case Claimed():
-                pass
         receipt = Receipt(_GIVEN_UP)
         self._open += 1
         try:
@@ -151,19 +151,12 @@ class Pipeline:
             return Receipt(refusal)
         rows, rejects = self._reader.read(message)
         refused: list[Reject] = []
-
-        async def reject_refused(found: Sequence[Refused]) -> Verdict:
-            made = [_refusal(rows[refusal.position], refusal) for refusal in found]
-            verdict = await self._store_rejects(made, deadline_us)
-            if isinstance(verdict, Durable):
-                refused.extend(made)
-            return verdict
-
-        verdict: Verdict = Durable()
+        verdict: Verdict = DURABLE
         if rejects:
             verdict = await self._store_rejects(rejects, deadline_us)
         if rows and isinstance(verdict, Durable):
             encoded = [row.encoded for row in rows]
+            reject_refused = partial(self._reject_refused, rows, refused, deadline_us)
             verdict = await self.records.submit(encoded, deadline_us, reject_refused, message.span)
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
@@ -174,7 +167,7 @@ class Pipeline:
             if message.is_heartbeat and self._on_heartbeat is not None and rows and not refused:
                 self._on_heartbeat(message.delivery_key(rows[0].index), message.published_us)
         if not detailed:
-            return _DURABLE
+            return _STORED
         gone = {each.index for each in refused}
         return Receipt(
             verdict,
@@ -182,8 +175,18 @@ class Pipeline:
             tuple(Rejection(each.index, each.reason, each.field, each.detail) for each in (*rejects, *refused)),
         )
 
+    async def _reject_refused(
+        self, rows: Sequence[Row], refused: list[Reject], deadline_us: int, found: Sequence[Refused]
+    ) -> Verdict:
+        """Store the rejects of those of `rows` that the store has refused, and add them to `refused`."""
+        made = [_refusal(rows[refusal.position], refusal) for refusal in found]
+        verdict = await self._store_rejects(made, deadline_us)
+        if isinstance(verdict, Durable):
+            refused.extend(made)
+        return verdict
+
     async def _store_rejects(self, rejects: Sequence[Reject], deadline_us: int) -> Verdict:
-        encoded = [row for each in rejects for row in encode_reject(each, self._encode_reject, self._max_part_bytes)]
+        encoded = [row for each in rejects for row in encode_reject(each, self._reject_encoder, self._max_part_bytes)]
         verdict = await self.rejects.submit(encoded, deadline_us, span=rejects[0].message.span)
         if isinstance(verdict, Throttled):  # the store takes records, so the caller is not to slow down for this
             verdict = Unavailable(verdict.detail, verdict.retry_after_s)
@@ -199,7 +202,7 @@ class Pipeline:
 
 
 _GIVEN_UP = Unavailable("the message was given up", 1.0)
-_DURABLE = Receipt(Durable())
+_STORED = Receipt(DURABLE)
 
 
 def _refusal(row: Row, refusal: Refused) -> Reject:

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -17,6 +18,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from app.epoch import epoch_us
+from app.ingest.appender import RowEncode
+from app.ingest.varint import varint
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
 from app.schema.protobuf import protobuf_descriptor
@@ -27,8 +30,7 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _PACKAGE = "sluice"
 
 _Convert = Callable[[Any], Any]
-_Field = tuple[str, str, _Convert | None]
-"""A field's name in the row and in the Struct, and what makes the row's value of the Struct's; None: nothing to do."""
+"""Makes the row's value of the Struct's."""
 
 
 class RowEncoder:
@@ -37,22 +39,33 @@ class RowEncoder:
     def __init__(self, table: Table) -> None:
         self.descriptor: DescriptorProto = protobuf_descriptor(table)
         self._message: Any = _message_class(self.descriptor)
-        self._record = _fields(table.record)
-        self._envelope = [field for field in _fields(table.envelope) if field[0] != INGEST_TIME]
+        self._record = _reader(table.record)
+        self._shared = _converters(table.envelope)
         number = next(field.number for field in self.descriptor.field if field.name == INGEST_TIME)
-        self._stamp_tag = _varint(number << 3)
+        self._stamp_tag = varint(number << 3)
 
-    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
-        """Return the row without its `ingest_time`; `envelope` holds the other envelope columns."""
-        values = _values(self._record, partial(getattr, record))
-        values |= _values(self._envelope, envelope.__getitem__)
-        encoded: bytes = self._message(**values).SerializePartialToString()
-        return encoded
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what encodes the records of a message; `envelope` holds the envelope columns that they share."""
+        new, values_of = self._message, self._record
+        shared, encoded_shared = _converted(dict(envelope), self._shared), b""
 
-    def stamped(self, rows: Sequence[bytes], ingest_us: int) -> list[bytes]:
-        """Return `rows` with their `ingest_time`, in microseconds since the Unix epoch."""
-        stamp = self._stamp_tag + _varint(ingest_us)
-        return [row + stamp for row in rows]
+        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
+            nonlocal encoded_shared
+            encoded: bytes
+            if not index:  # nearly always the only one, and made at once
+                row = new(**values_of(record), **shared, message_index=index, delivery_key=delivery_key)
+                encoded = row.SerializePartialToString()
+                return encoded
+            encoded_shared = encoded_shared or new(**shared).SerializePartialToString()
+            row = new(**values_of(record), message_index=index, delivery_key=delivery_key)
+            encoded = row.SerializePartialToString() + encoded_shared
+            return encoded
+
+        return encode
+
+    def stamp(self, ingest_us: int) -> bytes:
+        """Return what a row ends with: its `ingest_time`, in microseconds since the Unix epoch."""
+        return self._stamp_tag + varint(ingest_us)
 
 
 def _message_class(descriptor: DescriptorProto) -> type:
@@ -62,22 +75,32 @@ def _message_class(descriptor: DescriptorProto) -> type:
     return GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{descriptor.name}"))
 
 
-def _fields(columns: tuple[Column, ...]) -> list[_Field]:
-    return [(column.name, column.attribute, _converter(column)) for column in columns]
+def _reader(columns: tuple[Column, ...]) -> Callable[[msgspec.Struct], dict[str, Any]]:
+    """Return what makes the values of a row of a Struct, by the columns' names."""
+    names = [column.name for column in columns]
+    take, converters = attrgetter(*(column.attribute for column in columns)), _converters(columns)
+    if len(names) == 1:
+        return lambda struct: _converted({names[0]: take(struct)}, converters)
+    return lambda struct: _converted(dict(zip(names, take(struct), strict=True)), converters)
 
 
-def _values(fields: list[_Field], value_of: Callable[[str], Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, attribute, convert in fields:
-        value = value_of(attribute)
-        if value is not None:  # a missing field is NULL, or the column's default
-            values[name] = value if convert is None else convert(value)
+def _converters(columns: tuple[Column, ...]) -> list[tuple[str, _Convert]]:
+    found = [(column.name, _converter(column)) for column in columns]
+    return [(name, convert) for name, convert in found if convert is not None]
+
+
+def _converted(values: dict[str, Any], converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
+    """Return `values` with those converted that there are; None is a missing field: NULL, or the column's default."""
+    for name, convert in converters:
+        value = values.get(name)
+        if value is not None:
+            values[name] = convert(value)
     return values
 
 
 def _converter(column: Column) -> _Convert | None:
     if column.kind is Kind.STRUCT:
-        item: _Convert | None = partial(_struct, _fields(column.fields))
+        item: _Convert | None = _reader(column.fields)
     elif column.closed:
         item = _plain
     elif column.is_uuid:
@@ -91,10 +114,6 @@ def _each(convert: _Convert, values: Sequence[Any]) -> list[Any]:
     return [convert(value) for value in values]
 
 
-def _struct(fields: list[_Field], value: msgspec.Struct) -> dict[str, Any]:
-    return _values(fields, partial(getattr, value))
-
-
 def _plain(value: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
 
@@ -103,25 +122,10 @@ def _days(value: date) -> int:
     return value.toordinal() - _EPOCH_DAY
 
 
-def _json(value: Any) -> str:
-    return _encoder.encode(value).decode()
-
-
-_encoder = msgspec.json.Encoder()
 _CONVERTERS: dict[Kind, _Convert] = {
     Kind.TIMESTAMP: epoch_us,
     Kind.DATE: _days,
     Kind.TIME: time.isoformat,
     Kind.NUMERIC: plain_decimal,
-    Kind.JSON: _json,
+    Kind.JSON: msgspec.json.Encoder().encode,  # UTF-8 already, which is what a string is on the wire
 }
-
-
-def _varint(number: int) -> bytes:
-    """Encode a non-negative integer as protobuf does."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

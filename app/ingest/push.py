@@ -49,7 +49,7 @@ class PushEndpoint:
         """Answer one push."""
         begun_us = self._clock.elapsed_us()
         try:
-            await self.take(scope["headers"], receive)
+            await self.take(scope["headers"], receive, begun_us)
             status, headers, body = 204, _NO_HEADERS, b""
         except ProblemError as problem:
             status, headers, body = _answer(problem)
@@ -61,17 +61,24 @@ class PushEndpoint:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def take(self, headers: Headers, receive: Receive) -> None:
-        """Go through the stages of a push; return when the message is durable.
+    def now_us(self) -> int:
+        """Return the time by which the stages go."""
+        return self._clock.elapsed_us()
+
+    async def take(self, headers: Headers, receive: Receive, begun_us: int) -> None:
+        """Go through the stages of a push that arrived at `begun_us` (`now_us`); return when the message is durable.
 
         Raises:
             ProblemError: why the message is not acknowledged.
         """
         await self._verifier.principal(headers)
-        begun_us = self._clock.elapsed_us()
         body = await self._intake.read(headers, receive)
         try:
-            receipt = await self._follow(open_push(headers, body), headers, begun_us)
+            message = open_push(headers, body)
+            if self._tracing.follows(message.parent):
+                receipt = await self._traced(message, headers, begun_us)
+            else:
+                receipt = await self._pipeline.process(message)
         except EnvelopeError as error:
             raise ProblemError("invalid_envelope", str(error)) from None
         finally:
@@ -84,10 +91,8 @@ class PushEndpoint:
             case _:
                 assert_never(receipt.verdict)
 
-    async def _follow(self, message: Message, headers: Headers, begun_us: int) -> Receipt:
-        """Have a message processed, in a span where its trace is recorded."""
-        if not self._tracing.follows(message.parent):
-            return await self._pipeline.process(message)
+    async def _traced(self, message: Message, headers: Headers, begun_us: int) -> Receipt:
+        """Have a message processed in a span."""
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
         span = self._tracing.push(message.parent, headers, arrived_us, _told(message))
         # A record of a message that nobody traced before leads to this trace.
@@ -134,7 +139,7 @@ def push_route(endpoint: PushEndpoint) -> Any:
         responses=problem_responses(_PROBLEMS),
     )
     async def push(request: Request[Any, Any, Any]) -> None:
-        await endpoint.take(request.scope["headers"], request.receive)
+        await endpoint.take(request.scope["headers"], request.receive, endpoint.now_us())
 
     return push
 

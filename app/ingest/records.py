@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from app.ingest.appender import RowEncode
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
 from app.ingest.envelope import Message
 from app.ingest.rejects import Reject, reject
@@ -19,7 +20,7 @@ _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A validated record, encoded for the store, with the bytes it came from.
 
     `encoded` lacks the `ingest_time` that every attempt is stamped with; `id` is None when the declaration
@@ -46,13 +47,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class RecordReader:
     """Reads the records of messages as the rows of one table."""
 
-    def __init__(
-        self, table: Table, encode: Callable[[msgspec.Struct, Mapping[str, Any]], bytes], limits: Limits
-    ) -> None:
+    def __init__(self, table: Table, encoder: Callable[[Mapping[str, Any]], RowEncode], limits: Limits) -> None:
         self._decoder = msgspec.json.Decoder(table.record_type)
         self._check = compile_checks(table.record)
         self._id = table.id.attribute if table.id else None
-        self._encode, self._limits = encode, limits
+        self._encoder, self._limits = encoder, limits
 
     def read(self, message: Message) -> tuple[list[Row], list[Reject]]:
         """Return the rows of the message's good records and the rejects of its bad ones."""
@@ -62,8 +61,9 @@ class RecordReader:
         rows: list[Row] = []
         rejects: list[Reject] = []
         left = self._limits.max_message_bytes
+        encode = self._encoder(message.envelope())
         for index, piece in enumerate(pieces):
-            read = self._read_one(message, index, piece)
+            read = self._read_one(message, index, piece, encode)
             if isinstance(read, Row):
                 rows.append(read)
                 left -= len(read.encoded)
@@ -76,9 +76,11 @@ class RecordReader:
 
     def _split(self, message: Message) -> list[bytes] | Reject:
         """Return the bytes of each record, or the reject of the whole message."""
-        payload = self._decompressed(message)
+        payload = self._decompressed(message) if message.content_encoding else message.data
         if isinstance(payload, Reject):
             return payload
+        if payload[:1] == b"{" and not message.content_type:
+            return [payload]
         most = self._limits.max_records_per_message
         try:
             if message.content_type.partition(";")[0].strip().lower() in _NDJSON:
@@ -108,7 +110,7 @@ class RecordReader:
         except GzipError as error:
             return _whole(message, "bad_encoding", str(error))
 
-    def _read_one(self, message: Message, index: int, piece: bytes) -> Row | Reject:
+    def _read_one(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Row | Reject:
         if len(piece) > self._limits.max_record_bytes:
             detail = f"{len(piece)} bytes: expected at most {self._limits.max_record_bytes}"
             return reject(message, index, "too_large", detail, raw=piece)
@@ -118,7 +120,7 @@ class RecordReader:
             record = self._decoder.decode(piece)
             unstorable = self._check(record)
             if unstorable is None:
-                encoded = self._encode(record, message.envelope(index))
+                encoded = encode(record, index, message.delivery_key(index))
                 if len(encoded) <= self._limits.max_row_bytes:
                     record_id = getattr(record, self._id) if self._id else None
                     return Row(message=message, index=index, id=record_id, raw=piece, encoded=encoded)
@@ -178,8 +180,8 @@ _anything = msgspec.json.Decoder(Any)
 
 
 def _check_depth(piece: bytes) -> None:
-    """Raise RecursionError for JSON deeper than a store takes. Nearly always a count of brackets settles it."""
-    if piece.count(b"[") + piece.count(b"{") <= MAX_JSON_DEPTH:
+    """Raise RecursionError for JSON deeper than a store takes. Nearly always its length or brackets settle it."""
+    if len(piece) <= 2 * MAX_JSON_DEPTH or piece.count(b"[") + piece.count(b"{") <= MAX_JSON_DEPTH:
         return
     level, depth = [_anything.decode(piece)], 0
     while level := [container for container in level if isinstance(container, list | dict)]:

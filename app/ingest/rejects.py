@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
 from app.record import RejectedRecord
 
@@ -37,7 +38,7 @@ def reject(  # noqa: PLR0913 - the parts of one reject
 
 
 def encode_reject(
-    rejected: Reject, encode: Callable[[msgspec.Struct, Mapping[str, Any]], bytes], max_part_bytes: int
+    rejected: Reject, encoder: Callable[[Mapping[str, Any]], RowEncode], max_part_bytes: int
 ) -> list[bytes]:
     """Return the rows of a reject: one, or several when its bytes are more than `max_part_bytes`.
 
@@ -45,6 +46,7 @@ def encode_reject(
     number, as two rows of one key would pass for copies.
     """
     cuts = range(0, max(len(rejected.raw), 1), max_part_bytes)
+    encode, delivery_key = encoder(rejected.message.envelope()), rejected.message.delivery_key(rejected.index)
     rows = []
     for part, start in enumerate(cuts):
         row = RejectedRecord(
@@ -55,8 +57,5 @@ def encode_reject(
             part=part,
             parts=len(cuts),
         )
-        envelope = rejected.message.envelope(rejected.index)
-        if part:
-            envelope["delivery_key"] += f"#{part}"
-        rows.append(encode(row, envelope))
+        rows.append(encode(row, rejected.index, f"{delivery_key}#{part}" if part else delivery_key))
     return rows

@@ -10,12 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from app.bigquery import Access, AccessError
 from app.clock import MICROSECONDS, Clock
 from app.daemon import in_daemon_thread
-from app.ingest.appender import Outcome, RowsRefused, SetupError, SinkState, Uncertain
+from app.ingest.appender import Outcome, RowEncode, RowsRefused, SetupError, SinkState, Uncertain
 from app.ingest.connection import Connection, channel_options
 from app.ingest.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
 from app.ingest.proto_rows import RowEncoder
@@ -61,9 +59,9 @@ class StorageWriteAppender:
         """How many connections are open."""
         return len(self._connections)
 
-    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
-        """Return the row as a protobuf message, but for its `ingest_time`."""
-        return self._rows.encode(record, envelope)
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what makes protobuf messages of the records of a message, but for their `ingest_time`."""
+        return self._rows.encoder(envelope)
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Stamp `rows`, append them as one, and say what became of them."""
@@ -73,7 +71,7 @@ class StorageWriteAppender:
             if not self._access.is_loaded:
                 await in_daemon_thread(self._access.load, "credentials")
             async with self._connections.lend(sum(map(len, rows))) as connection:
-                outcome = await connection.append(self._rows.stamped(rows, self._clock.now_us()))
+                outcome = await connection.append(rows, self._rows.stamp(self._clock.now_us()))
         except AccessError as error:
             return SetupError(SinkState.PERMISSION_DENIED, str(error))
         except ConnectionsClosedError:

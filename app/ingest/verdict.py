@@ -45,6 +45,7 @@ class Throttled(msgspec.Struct, frozen=True):
 
 
 Verdict = Durable | Unavailable | Throttled
+DURABLE = Durable()
 
 
 # --- what the writer does next

@@ -52,7 +52,10 @@ class WayIn:
             on_heartbeat=on_heartbeat,
         )
         self._intake = Intake(
-            self.admission, max_body_bytes=settings.max_body_bytes, read_deadline_s=settings.request_budget_s
+            self.admission,
+            clock,
+            max_body_bytes=settings.max_body_bytes,
+            read_deadline_s=settings.request_budget_s,
         )
         self.push = PushEndpoint(
             verifier=verifier,

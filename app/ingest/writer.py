@@ -9,21 +9,23 @@ batch again and again.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextvars import Context
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 from opentelemetry.trace import Span
 
 from app.clock import MICROSECONDS, Clock
+from app.deadlines import Deadlines
 from app.ingest.append_watch import AppendWatch
-from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupError, Uncertain
-from app.ingest.batcher import Batcher, BatchLimits, chunks
-from app.ingest.pending import Pending, Refused, RejectRows
+from app.ingest.appender import Appender, Outcome, RowsRefused, SetupError, Stored, Uncertain
+from app.ingest.batcher import BatchLimits, parts_of
+from app.ingest.dispatcher import Dispatcher
+from app.ingest.pending import LATE, Pending, Refused, RejectRows
 from app.ingest.progress import Progress
+from app.ingest.slots import Slot, halves, messages_of, others, refused_of, rows_of, slots_of
 from app.ingest.standing import MAX_FAILURES, Standing
 from app.ingest.verdict import (
+    DURABLE,
     Again,
     Bisect,
     Durable,
@@ -37,7 +39,6 @@ from app.ingest.verdict import (
 )
 
 _log = logging.getLogger("sluice.writer")
-_LATE = Unavailable("not durable within the request's budget", 1.0)
 _GIVEN_UP = Unavailable("the append was given up", 1.0)
 _FULL = Throttled("as much waits for the store as this instance holds", 1.0)
 _CLOSED = Unavailable("the instance is shutting down", 1.0)
@@ -55,9 +56,6 @@ class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
     stuck_s: float = 300.0
 
 
-_Slot = tuple[Pending, int]  # one row: whose, and its position there
-
-
 class Writer:
     """Writes the rows of one table through an Appender."""
 
@@ -72,26 +70,25 @@ class Writer:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._appender, self._clock, self._limits, self._jitter = appender, clock, limits, jitter
-        self._batcher: Batcher[Pending] = Batcher(limits.batch)
-        self._open: set[Pending] = set()
+        self._deadlines: Deadlines[Pending] = Deadlines(clock)
         self._open_bytes = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._appends = 0
-        self._dispatch_due = False
         self._closed = False
         self._table, self._watch = table, watch
+        self._dispatcher = Dispatcher(
+            self._take, clock, limits.batch, eager=appender.eager, concurrency=appender.concurrency
+        )
         self.standing = Standing(table, clock)
         self.progress = Progress(clock.elapsed_us, limits.stuck_s)
 
     @property
     def waiting(self) -> int:
         """How many parts of messages wait for an append."""
-        return len(self._batcher)
+        return len(self._dispatcher)
 
     @property
     def oldest_wait_s(self) -> float:
         """How long the message that waits longest for an append has done so, in seconds."""
-        oldest = self._batcher.oldest
+        oldest = self._dispatcher.oldest
         return 0.0 if oldest is None else (self._clock.elapsed_us() - oldest.begun_us) / MICROSECONDS
 
     def refusal(self, byte_count: int = 0) -> Unavailable | Throttled | None:
@@ -112,84 +109,65 @@ class Writer:
         The deadline is in the clock's `elapsed_us`. `reject` makes the refusal of a row durable; without it a
         refused row makes the message Unavailable. `span` is the message's, where it is traced.
         """
-        now_us, sizes = self._clock.elapsed_us(), [len(row) for row in rows]
-        size = sum(sizes)
+        now_us, size = self._clock.elapsed_us(), sum(map(len, rows))
         refusal = self.refusal(size)
         if refusal is not None:
             return refusal
         if now_us >= deadline_us:
-            return _LATE
+            return LATE
+        new_future = asyncio.get_running_loop().create_future
+        verdict: Verdict = DURABLE
         parts = [
-            Pending(rows[cut.start : cut.stop], cut.start, now_us, reject, span)
-            for cut in chunks(sizes, self._limits.batch)
+            Pending(some, first, part_size, now_us, reject, span, new_future())
+            for some, first, part_size in parts_of(rows, size, self._limits.batch)
         ]
         self._open_bytes += size
-        self._open.update(parts)
         self.progress.begin()
-        timer = self._clock.call_later((deadline_us - now_us) / MICROSECONDS, lambda: _fail(parts, _LATE))
         try:
-            self._enqueue(parts)
-            told = [await part.verdict for part in parts]
+            for part in parts:
+                self._deadlines.begin(part, deadline_us)
+            self._dispatcher.add(parts)
+            for part in parts:
+                told = await part.verdict
+                if verdict is DURABLE:  # the first that says otherwise counts
+                    verdict = told
         finally:
-            timer.cancel()
             self.progress.end()
             self._open_bytes -= size
-            self._open.difference_update(parts)
-        return next((verdict for verdict in told if not isinstance(verdict, Durable)), Durable())
+            for part in parts:
+                self._deadlines.end(part)
+        return verdict
 
     async def close(self) -> None:
         """Give up what is not durable yet: its waiters are told so, and nothing more is taken."""
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._batcher.take_all()
-        _fail(list(self._open), _CLOSED)
+        await self._dispatcher.close()
+        _fail(self._deadlines.close(), _CLOSED)
 
-    def _enqueue(self, parts: list[Pending]) -> None:
-        for part in parts:
-            self._batcher.add(part)
-        if not self._dispatch_due and self._may_append():
-            # Not at once: the messages that arrive in this turn of the loop share the batch.
-            self._dispatch_due = True
-            asyncio.get_running_loop().call_soon(self._dispatch)
-
-    def _dispatch(self) -> None:
-        self._dispatch_due = False
-        while not self._closed and self._may_append() and (batch := self._batcher.take()):
-            self._appends += 1
-            self._spawn(self._run(batch))
-
-    def _may_append(self) -> bool:
-        # Under load a batch that is not full is worth waiting for: each append costs the same, however small.
-        return self._appends < self._appender.eager or (
-            self._batcher.is_full and self._appends < self._appender.concurrency
-        )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        # In a context of its own: the trace of the message that began it is not that of all the others.
-        task = asyncio.get_running_loop().create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run(self, batch: list[Pending]) -> None:
+    async def _take(self, batch: list[Pending]) -> None:
         try:
-            await self._store([(pending, index) for pending in batch for index in range(pending.row_count)])
+            await self._store(batch)
         except Exception:
             _log.exception("a batch failed unexpectedly")
             _fail(batch, _GIVEN_UP)
-        finally:
-            self._appends -= 1
-            self._dispatch()
 
-    async def _store(self, slots: list[_Slot]) -> None:
-        """Append the rows of `slots` until each is durable, refused, or nobody waits for it any more."""
-        groups, failures = [slots], 0
-        while groups:
-            slots = self._still_wanted(groups.pop())
-            if not slots:
-                continue
-            outcome = await self._attempt(slots)
+    async def _store(self, batch: list[Pending]) -> None:
+        """Append the rows of `batch`: nearly always that is all. Only then are rows looked at one by one."""
+        batch = self._still_wanted(batch)
+        if not batch:
+            return
+        outcome = await self._attempt([row for pending in batch for row in pending.rows], batch)
+        if isinstance(outcome, Stored):
+            self.standing.stored()
+            for pending in batch:
+                pending.settle(pending.row_count)
+        else:
+            await self._go_on(slots_of(batch), outcome)
+
+    async def _go_on(self, slots: Sequence[Slot], outcome: Outcome) -> None:
+        """After `outcome`, append the rows of `slots` until each is durable, refused, or nobody waits for it."""
+        groups, failures = list[Sequence[Slot]](), 0
+        while slots:
             counted = failures if isinstance(outcome, Uncertain) else self.standing.stops
             match next_step(outcome, len(slots), min(counted, MAX_FAILURES), self.standing.unexplained):
                 case Settle():
@@ -198,36 +176,47 @@ class Writer:
                         pending.settle(1)
                 case Refuse(errors, explained):
                     self.standing.refused(explained=explained)
-                    self._reject([(*slots[position], error) for position, error in errors.items()])
+                    self._reject(refused_of(slots, errors))
                     groups.append([slot for position, slot in enumerate(slots) if position not in errors])
                 case Bisect():
-                    cut = _cut(slots)
-                    groups += sorted((slots[cut:], slots[:cut]), key=len, reverse=True)  # the smaller part first
+                    groups += halves(slots)  # the smaller part goes first
                 case Again(detail, max_delay_s):
                     failures += 1
                     self.standing.uncertain(detail, failures)
                     await self._clock.sleep(self._jitter() * max_delay_s)
                     groups.append(slots)
-                case Stop() as stop if isinstance(outcome, RowsRefused) and _others(groups, slots[0][0]):
+                case Stop() as stop if isinstance(outcome, RowsRefused) and others(groups, slots[0][0]):
                     _fail([slots[0][0]], stop.verdict)  # whether it is the table, the other messages will show
                 case Stop() as stop:
                     verdict = self.standing.stop(stop)
-                    _fail(self._batcher.take_all(), verdict)
-                    _fail((pending for group in (slots, *groups) for pending, _ in group), verdict)
+                    _fail(self._dispatcher.take_all(), verdict)
+                    _fail(messages_of(slot for group in (slots, *groups) for slot in group), verdict)
                     return
+            slots = self._next(groups)
+            if slots:
+                outcome = await self._attempt(rows_of(slots), messages_of(slots))
 
-    def _still_wanted(self, slots: list[_Slot]) -> list[_Slot]:
-        """Return the rows that somebody waits for; none during a pause, which began while this batch waited."""
+    def _next(self, groups: list[Sequence[Slot]]) -> Sequence[Slot]:
+        """Remove groups up to one with rows that somebody still waits for, and return those; none when none has."""
+        while groups:
+            slots = groups.pop()
+            wanted = set(self._still_wanted(messages_of(slots)))
+            if wanted:
+                return [slot for slot in slots if slot[0] in wanted]
+        return ()
+
+    def _still_wanted(self, batch: Iterable[Pending]) -> list[Pending]:
+        """Return those that somebody waits for; none during a pause, which began while this batch waited."""
         pause = self.standing.pause()
         if pause is not None:
-            _fail((pending for pending, _ in slots), pause)
-        return [slot for slot in slots if not slot[0].verdict.done()]
+            _fail(batch, pause)
+        return [pending for pending in batch if not pending.verdict.done()]
 
-    async def _attempt(self, slots: list[_Slot]) -> Outcome:
-        """Append once, within the append deadline."""
-        limit_s, outcome = self._limits.append_deadline_s, None
-        rows = [pending.rows[index] for pending, index in slots]
-        begun = self._watch.begin(self._table, len(rows), sum(map(len, rows)), _spans(slots))
+    async def _attempt(self, rows: list[bytes], batch: Iterable[Pending]) -> Outcome:
+        """Append `rows`, which are of `batch`, once, within the append deadline."""
+        limit_s, begun_us, outcome = self._limits.append_deadline_s, self._clock.elapsed_us(), None
+        spans = [pending.span for pending in batch if pending.span is not None]
+        begun = self._watch.begin(self._table, len(rows), sum(map(len, rows)), spans)
         append = asyncio.ensure_future(self._appender.append(rows))
         timer = asyncio.ensure_future(self._clock.sleep(limit_s))
         try:
@@ -242,17 +231,15 @@ class Writer:
             timer.cancel()
         if not isinstance(outcome, Uncertain):
             self.progress.answered()
+            self._dispatcher.pace.acknowledged(self._clock.elapsed_us() - begun_us)
         return outcome
 
-    def _reject(self, refused: list[tuple[Pending, int, RowError]]) -> None:
-        by_message: dict[Pending, list[Refused]] = {}
-        for pending, index, error in refused:
-            by_message.setdefault(pending, []).append(Refused(pending.first + index, error))
-        for pending, rows in by_message.items():
+    def _reject(self, refused: Mapping[Pending, list[Refused]]) -> None:
+        for pending, rows in refused.items():
             if pending.reject is None:
                 pending.fail(Unavailable(f"the store refused it: {rows[0].error.detail}", 30.0))
             else:
-                self._spawn(self._reject_rows(pending, pending.reject, rows))
+                self._dispatcher.spawn(self._reject_rows(pending, pending.reject, rows))
 
     @staticmethod
     async def _reject_rows(pending: Pending, reject: RejectRows, rows: list[Refused]) -> None:
@@ -267,28 +254,11 @@ class Writer:
 
     def found(self, obstacle: SetupError | None) -> None:
         """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once."""
-        stop = self.standing.found(obstacle, idle=not self._appends and not len(self._batcher))
+        stop = self.standing.found(obstacle, idle=not self._dispatcher.under_way and not len(self._dispatcher))
         if stop is not None:
-            _fail(self._batcher.take_all(), stop.verdict)
+            _fail(self._dispatcher.take_all(), stop.verdict)
 
 
 def _fail(items: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
     for item in items:
         item.fail(verdict)
-
-
-def _spans(slots: Sequence[_Slot]) -> list[Span]:
-    """Return the spans of the messages that the rows are of, those that are traced; nearly always none."""
-    found = {id(pending): pending.span for pending, _ in slots if pending.span is not None}
-    return [span for span in found.values() if span is not None]
-
-
-def _others(groups: list[list[_Slot]], message: Pending) -> bool:
-    return any(pending is not message and not pending.verdict.done() for group in groups for pending, _ in group)
-
-
-def _cut(slots: list[_Slot]) -> int:
-    """Return where to halve `slots`: between two messages if there are several, so that neighbours part first."""
-    middle = len(slots) // 2
-    between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
-    return min(between, key=lambda index: abs(index - middle), default=middle)

@@ -36,8 +36,10 @@ class Histogram:
             point = self._points[attributes] = Point([0] * (len(self._bounds) + 1))
         point.counts[bisect_left(self._bounds, value)] += 1  # a bound belongs to the bucket that it ends
         point.total += value
-        point.least = min(point.least, value)
-        point.greatest = max(point.greatest, value)
+        if value < point.least:  # noqa: PLR1730 - min() and max() cost as much as all the rest
+            point.least = value
+        if value > point.greatest:  # noqa: PLR1730 - likewise
+            point.greatest = value
 
     def points(self) -> Iterator[tuple[dict[str, str | int], Point]]:
         """Yield the attributes of each point that has values, and a copy of the point.

@@ -68,10 +68,10 @@ class BigQueryUnderTest:
     async def put(self, table: Table, rows: Sequence[tuple[int, bytes]]) -> None:
         """Send all rows in one request, stamped as the appender stamps them, but each with its own stamp."""
         appender = self.appender(table)
-        stamped = [appender._rows.stamped([row], ingest_us)[0] for ingest_us, row in rows]
+        stamped = [row + appender._rows.stamp(ingest_us) for ingest_us, row in rows]
         if stamped:
             async with appender._connections.lend(sum(map(len, stamped))) as connection:
-                assert await connection.append(stamped) == Stored()
+                assert await connection.append(stamped, b"") == Stored()
 
     async def drop(self, table: Table) -> None:
         """Drop `table`."""

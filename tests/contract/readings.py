@@ -29,6 +29,7 @@ from app.telemetry.metrics import Metrics
 from tests.contract.application import application, cache_of
 from tests.contract.shelf import LOOKBACK_S, envelope
 from tests.contract.stores import Engine, Store
+from tests.encoding import encoded
 
 _Both = Meta(extra={"sluice": ["filter", "aggregate"]})
 
@@ -98,8 +99,8 @@ class Readings:
 
     def put(self, rows: Sequence[Row]) -> None:
         """Store `rows`, and let them settle."""
-        encode = self.store.appender(READINGS).encode
-        stamped = [(row.ingest_us, encode(row.reading, row.envelope())) for row in rows]
+        appender = self.store.appender(READINGS)
+        stamped = [(row.ingest_us, encoded(appender, row.reading, row.envelope())) for row in rows]
         self.engine.loop.run(self.store.put(READINGS, stamped))
         self.settle(max((row.ingest_us for row in rows), default=0) + 1)
 

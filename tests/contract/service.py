@@ -22,6 +22,7 @@ from app.settings import Settings
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, Engine, Store
+from tests.encoding import encoded
 
 SINCE = "2023-11-14T22:13:20Z"  # T0_US
 UNTIL = "2023-11-14T22:13:20.000050Z"
@@ -107,8 +108,8 @@ class Service:
 
     def put(self, table: Table, rows: Iterable[tuple[int, str, msgspec.Struct]]) -> None:
         """Store rows, each with its stamp and its delivery's key, and let them settle."""
-        encode = self.store.appender(table).encode
-        stamped = [(ingest_us, encode(record, envelope(key))) for ingest_us, key, record in rows]
+        appender = self.store.appender(table)
+        stamped = [(ingest_us, encoded(appender, record, envelope(key))) for ingest_us, key, record in rows]
         self.engine.loop.run(self.store.put(table, stamped))
         self.settle(max(ingest_us for ingest_us, _ in stamped) + 1)
 

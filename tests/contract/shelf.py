@@ -17,6 +17,7 @@ from app.record import Record
 from app.schema.filters import filter_table
 from app.settings import Settings
 from tests.contract.stores import RECORDS, Engine, Store
+from tests.encoding import encoded
 
 LOOKBACK_S = 900.0
 LOOKBACK_US = 900 * SECOND_US
@@ -80,7 +81,7 @@ class Shelf:
     def encoded(self, put: Put) -> bytes:
         """Return the row of `put`, without its stamp."""
         record = Record(id=put.id, timestamp=datetime(2026, 1, 1, tzinfo=UTC))
-        return self.store.appender(RECORDS).encode(record, envelope(put.key))
+        return encoded(self.store.appender(RECORDS), record, envelope(put.key))
 
     def clear(self) -> None:
         """Remove every row and set the clock back."""

@@ -21,6 +21,7 @@ from app.query.runner import Query, StoreUnavailableError
 from app.record import Record
 from app.schema.table import Table, records_table
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
+from tests.encoding import encoded, whole_envelope
 from tests.unwatched import unwatched
 
 
@@ -38,12 +39,14 @@ TOO_MUCH = Decimal("1" + "0" * 40)
 def row(store: Store, record_id: str, **changed: Any) -> bytes:
     """Return an encoded row of the default record."""
     record = Record(id=record_id, timestamp=datetime(2026, 1, 31, 12, tzinfo=UTC), **changed)
-    return store.appender(RECORDS).encode(record, Message(key=record_id, data=b"", attributes={"a": "b"}).envelope(0))
+    message = Message(key=record_id, data=b"", attributes={"a": "b"})
+    return encoded(store.appender(RECORDS), record, whole_envelope(message))
 
 
 def priced(store: Store, record_id: str, price: Decimal = Decimal("9.5")) -> bytes:
     """Return an encoded row of a record with a price; no check looks at the price."""
-    return store.appender(PRICED).encode(Priced(record_id, price), Message(key=record_id, data=b"").envelope(0))
+    message = Message(key=record_id, data=b"")
+    return encoded(store.appender(PRICED), Priced(record_id, price), whole_envelope(message))
 
 
 def append(engine: Engine, store: Store, rows: Sequence[bytes], table: Table = RECORDS) -> Outcome:

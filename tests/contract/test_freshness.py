@@ -10,6 +10,7 @@ from app.query.params.page import Now, Window
 from tests.contract.service import Service, default_record
 from tests.contract.shelf import Put, Shelf, envelope, in_window, places
 from tests.contract.stores import RECORDS, T0_US, law
+from tests.encoding import encoded
 
 _OFFSETS = st.integers(0, 9)
 _SLOT_US = 10 * SECOND_US
@@ -18,7 +19,7 @@ _SLOT_US = 10 * SECOND_US
 def test_a_latest_page_shows_what_is_not_settled_yet(service: Service) -> None:
     """Up to what the clocks of other instances may have stamped; the settled page does not have it."""
     young_us = service.store.clock.now_us() + SECOND_US
-    row = service.store.appender(RECORDS).encode(default_record("young"), envelope("young"))
+    row = encoded(service.store.appender(RECORDS), default_record("young"), envelope("young"))
     service.engine.loop.run(service.store.put(RECORDS, [(young_us, row)]))
     client = service.client()
     found = {

@@ -222,7 +222,7 @@ class Losing:
 
     def __init__(self, inner: Appender) -> None:
         self._inner, self.concurrency, self.eager = inner, inner.concurrency, inner.eager
-        self.encode, self.check, self.close = inner.encode, inner.check, inner.close
+        self.encoder, self.check, self.close = inner.encoder, inner.check, inner.close
 
     async def append(self, _: Sequence[bytes]) -> Outcome:
         """Lose them."""

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from app.clock import FakeClock
-from app.ingest.appender import Appender
+from app.ingest.appender import Appender, RowEncode
 from app.schema.table import Table, records_table
 from app.settings import Settings
 from dev import rejects_feed
@@ -125,11 +125,16 @@ class Careless:
         self._inner, self.concurrency, self.eager = inner, inner.concurrency, inner.eager
         self.append, self.check, self.close = inner.append, inner.check, inner.close
 
-    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
-        """Encode a price that the checks have not seen."""
-        if getattr(record, "id", "") == "bad":
-            record = msgspec.structs.replace(record, price=TOO_MUCH)
-        return self._inner.encode(record, envelope)
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what encodes a price that the checks have not seen."""
+        inner = self._inner.encoder(envelope)
+
+        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
+            if getattr(record, "id", "") == "bad":
+                record = msgspec.structs.replace(record, price=TOO_MUCH)
+            return inner(record, index, delivery_key)
+
+        return encode
 
 
 def test_a_row_that_the_store_refuses_is_rejected_and_the_others_stored(engine: Engine) -> None:

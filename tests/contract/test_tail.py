@@ -5,6 +5,7 @@ from app.query.instants import SECOND_US, to_text
 from tests.contract.service import Service, default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US
+from tests.encoding import encoded
 from tests.sse import Stream, reading, until
 
 PATH = "/v1/records/tail"
@@ -12,8 +13,8 @@ BEGIN = to_text(T0_US)
 
 
 async def _put(service: Service, *rows: tuple[int, str, str]) -> None:
-    encode = service.store.appender(RECORDS).encode
-    stamped = [(T0_US + after_us, encode(default_record(id_), envelope(key))) for after_us, key, id_ in rows]
+    appender = service.store.appender(RECORDS)
+    stamped = [(T0_US + after_us, encoded(appender, default_record(id_), envelope(key))) for after_us, key, id_ in rows]
     await service.store.put(RECORDS, stamped)
 
 

@@ -12,6 +12,7 @@ from tests.contract.service import SINCE, WINDOW, Service, default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, Engine
 from tests.contract.watched import Watched
+from tests.encoding import encoded
 
 Use = Callable[[httpx.AsyncClient, FakeClock], Awaitable[None]]
 
@@ -51,7 +52,7 @@ class Polled:
     async def put(self, record_id: str) -> None:
         """Store a record that is settled as soon as the clock has moved on."""
         store = self.service.store
-        row = store.appender(RECORDS).encode(default_record(record_id), envelope(record_id))
+        row = encoded(store.appender(RECORDS), default_record(record_id), envelope(record_id))
         await store.put(RECORDS, [(store.clock.now_us() - round(self.service.engine.settle_s * SECOND_US) + 1, row)])
 
 

@@ -25,7 +25,7 @@ class Way:
         self.engine, self.table = engine, records_table(record_type)
         self._store = engine.loop.run(engine.open([self.table]))
         self._appender = self._store.appender(self.table)
-        self._reader = RecordReader(self.table, self._appender.encode, ROOMY)
+        self._reader = RecordReader(self.table, self._appender.encoder, ROOMY)
         self._format = RowFormat(self.table.columns)
         self._numbers = itertools.count(1)
 

@@ -10,6 +10,7 @@ from dev.demo.plan import Planned
 from dev.demo.publish import push_body
 from dev.pubsub.message import MICROSECONDS, Delivery, Message
 from dev.push_request import wrapped
+from tests.encoding import whole_envelope
 
 SUBSCRIPTION = "projects/p/subscriptions/s"
 PUBLISHED = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -23,7 +24,7 @@ def test_a_second_delivery_says_what_the_first_said(ordering_key: str) -> None:
     message = Message(planned.data, planned.attributes, ordering_key, "1042", published_us)
     body, _ = wrapped(SUBSCRIPTION, with_attempt=True)(Delivery("lease", message, 1))
     first = open_push([], body)
-    row = msgspec.to_builtins(first.envelope(0))
+    row = msgspec.to_builtins(whole_envelope(first))
     second = open_push([], push_body(planned, row))
     assert second == first
     assert second.delivery_key(0) == first.delivery_key(0)

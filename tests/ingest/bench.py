@@ -17,9 +17,12 @@ ROOMY = BatchLimits(max_rows=100, max_bytes=10_000)
 class Bench:
     """A writer over a scripted Appender, under a fake clock."""
 
-    def __init__(self, *replies: Reply, limits: BatchLimits = ROOMY) -> None:
+    def __init__(
+        self, *replies: Reply, limits: BatchLimits = ROOMY, eager: int = 1, concurrency: int | None = None
+    ) -> None:
         self.clock = FakeClock()
         self.appender = ScriptedAppender(*replies)
+        self.appender.eager, self.appender.concurrency = eager, concurrency or eager
         self.writer = self.over(self.appender, limits)
 
     def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> Writer:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.appender import Outcome, SetupError, Stored
+from app.ingest.appender import Outcome, RowEncode, SetupError, Stored
 
 Reply = Outcome | asyncio.Future[Outcome] | Exception
 
@@ -28,9 +28,14 @@ class ScriptedAppender:
         """What a look at the table finds."""
         self.name, self.actions = name, [] if actions is None else actions
 
-    def encode(self, record: msgspec.Struct, envelope: Mapping[str, Any]) -> bytes:
-        """Return a row that a test can read."""
-        return msgspec.json.encode({**msgspec.to_builtins(record), **envelope})
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what makes rows that a test can read."""
+
+        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
+            own = {"message_index": index, "delivery_key": delivery_key}
+            return msgspec.json.encode({**msgspec.to_builtins(record), **envelope, **own})
+
+        return encode
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Do as the script says."""

@@ -28,7 +28,7 @@ async def connected() -> AsyncIterator[tuple[MisbehavingServer, Connection]]:
     async with misbehaving(FakeClock()) as server:
         channel = grpc.aio.insecure_channel(server.url.removeprefix("http://"), options=channel_options(10.0))
         connection = Connection(channel, STREAM, SCHEMA, "test")
-        assert await connection.append([row("first")]) == Stored()
+        assert await connection.append([row("first")], b"") == Stored()
         try:
             yield server, connection
         finally:
@@ -40,9 +40,9 @@ async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() ->
     async with connected() as (server, connection):
         (link,) = server.wire.open_links
         link.freeze()
-        large = asyncio.create_task(connection.append(megabytes()))
-        late = asyncio.create_task(connection.append([row("late")]))
-        patient = asyncio.create_task(connection.append([row("patient")]))
+        large = asyncio.create_task(connection.append(megabytes(), b""))
+        late = asyncio.create_task(connection.append([row("late")], b""))
+        patient = asyncio.create_task(connection.append([row("patient")], b""))
         await until(lambda: connection.requests_in_flight == 3)
         late.cancel()
         await asyncio.wait([late])
@@ -58,8 +58,8 @@ async def test_a_request_that_was_given_up_while_it_was_written_ends_the_stream_
     async with connected() as (server, connection):
         (link,) = server.wire.open_links
         link.freeze()
-        large = asyncio.create_task(connection.append(megabytes()))
-        patient = asyncio.create_task(connection.append([row("patient")]))
+        large = asyncio.create_task(connection.append(megabytes(), b""))
+        patient = asyncio.create_task(connection.append([row("patient")], b""))
         await until(lambda: connection.requests_in_flight == 2)
         await turns()  # the first of them is on its way, and the other waits behind it
         large.cancel()
@@ -76,7 +76,7 @@ async def test_a_response_that_answers_nobody_ends_the_stream(*, updated_schema:
     """By their order answers find their requests: after it, none could be believed."""
     async with connected() as (server, connection):
         server.decide = lambda _: Fault(stores=False, answer=Remark(updated_schema=updated_schema))
-        outcomes = await asyncio.gather(connection.append([row("a")]), connection.append([row("b")]))
+        outcomes = await asyncio.gather(connection.append([row("a")], b""), connection.append([row("b")], b""))
         assert [type(each) for each in outcomes] == [Uncertain, Uncertain]
         assert connection.updated_schema == updated_schema
         assert connection.retired

@@ -140,8 +140,8 @@ def test_what_is_no_traceparent_gives_no_trace(text: str) -> None:
 def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:
     """Two records of one message are two deliveries; two copies of one record are one."""
     message = wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}')
-    assert message.delivery_key(0) != message.delivery_key(1)
-    assert message.envelope(1)["delivery_key"] == message.delivery_key(1) == "7:0:1"
+    assert [message.delivery_key(0), message.delivery_key(1)] == ["7:0:0", "7:0:1"]
+    assert wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}').delivery_key(1) == "7:0:1"
 
 
 def test_a_replay_keeps_the_delivery_key_of_the_record_it_replays() -> None:

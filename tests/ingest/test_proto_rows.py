@@ -14,12 +14,14 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.epoch import epoch_us
 from app.ingest.envelope import Message
 from app.ingest.proto_rows import RowEncoder
 from app.record import Record
 from app.schema.table import Table, records_table
+from tests.encoding import encoded, whole_envelope
 
-ENVELOPE = Message(key="k", data=b"").envelope(0)
+ENVELOPE = whole_envelope(Message(key="k", data=b""))
 
 
 class Colour(Enum):
@@ -57,11 +59,16 @@ class Everything(msgspec.Struct):
     note: str | None = None
 
 
-def decode(table: Table, row: bytes) -> dict[str, Any]:
-    """Read a row by the descriptor that BigQuery would be sent."""
+def row_class(table: Table) -> Any:
+    """Return the class of rows by the descriptor that BigQuery would be sent."""
     pool = DescriptorPool()
     pool.Add(FileDescriptorProto(name="r.proto", package="t", message_type=[RowEncoder(table).descriptor]))
-    message = GetMessageClass(pool.FindMessageTypeByName("t.Row")).FromString(row)
+    return GetMessageClass(pool.FindMessageTypeByName("t.Row"))
+
+
+def decode(table: Table, row: bytes) -> dict[str, Any]:
+    """Read a row by the descriptor that BigQuery would be sent."""
+    message = row_class(table).FromString(row)
     assert message.IsInitialized()
     found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
     return found
@@ -91,7 +98,7 @@ def test_every_kind_is_what_the_write_api_takes() -> None:
         anything={"a": [1.5, None]},
     )
     encoder = RowEncoder(table)
-    row = encoder.stamped([encoder.encode(record, ENVELOPE)], 1_700_000_000_000_001)[0]
+    row = encoded(encoder, record, ENVELOPE) + encoder.stamp(1_700_000_000_000_001)
     nested = {"when": str(1_769_860_800_000_001), "tags": ["a", "b"], "colour": "red"}
     assert decode(table, row) == {
         "flag": True,
@@ -124,11 +131,70 @@ _ENCODER = RowEncoder(_RECORDS)
 def test_a_later_stamp_takes_the_place_of_an_earlier_one(first_us: int, second_us: int) -> None:
     """Serialised messages concatenate, and the last value of a field counts: a stamp is a few bytes at the end."""
     record = Record(id="a", timestamp=datetime(2026, 1, 31, tzinfo=UTC))
-    plain = _ENCODER.encode(record, ENVELOPE)
-    once = _ENCODER.stamped([plain], first_us)
-    assert decode(_RECORDS, once[0])["ingest_time"] == str(first_us)
-    assert decode(_RECORDS, _ENCODER.stamped(once, second_us)[0])["ingest_time"] == str(second_us)
-    assert len(once[0]) - len(plain) <= 11
+    plain = encoded(_ENCODER, record, ENVELOPE)
+    once = plain + _ENCODER.stamp(first_us)
+    assert decode(_RECORDS, once)["ingest_time"] == str(first_us)
+    assert decode(_RECORDS, once + _ENCODER.stamp(second_us))["ingest_time"] == str(second_us)
+    assert len(once) - len(plain) <= 11
+
+
+_ROW = row_class(_RECORDS)
+_INSTANTS = st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis adds the zone
+_TEXTS = st.text(max_size=20)
+_DATA = st.none() | st.integers(-(2**53), 2**53) | st.dictionaries(_TEXTS, st.booleans(), max_size=3)
+
+
+def _message(values: dict[str, Any]) -> Message:
+    return Message(data=b"", **values)
+
+
+_MESSAGES = st.fixed_dictionaries(
+    {
+        "key": _TEXTS,
+        "attributes": st.dictionaries(_TEXTS, _TEXTS, max_size=3),
+        "subscription_name": st.none() | _TEXTS,
+        "message_id": st.none() | _TEXTS,
+        "publish_time": st.none() | _INSTANTS,
+        "ordering_key": st.none() | _TEXTS,
+        "trace_id": st.none() | _TEXTS,
+    }
+).map(_message)
+_OF_ONE_RECORD = {column.name for column in _RECORDS.record} | {"message_index", "delivery_key"}
+
+
+def _made_at_once(record: Record, message: Message, index: int) -> Any:
+    """Return the row as one protobuf message, field by field, without its `ingest_time`."""
+    published, own = message.publish_time, {"message_index": index, "delivery_key": message.delivery_key(index)}
+    values = {
+        **msgspec.structs.asdict(record),
+        **message.envelope(),
+        **own,
+        "timestamp": epoch_us(record.timestamp),
+        "data": None if record.data is None else msgspec.json.encode(record.data).decode(),
+        "publish_time": None if published is None else epoch_us(published),
+        "attributes": msgspec.json.encode(message.attributes).decode(),
+    }
+    return _ROW(**{name: value for name, value in values.items() if value is not None})
+
+
+@given(
+    _MESSAGES,
+    st.lists(
+        st.builds(Record, id=_TEXTS, timestamp=_INSTANTS, source=st.none() | _TEXTS, data=_DATA), min_size=1, max_size=4
+    ),
+)
+def test_the_rows_of_a_message_differ_only_in_what_is_theirs(message: Message, records: list[Record]) -> None:
+    """What they share is encoded once and concatenated: each is the row made at once, and NULL is an absent field."""
+    encode = _ENCODER.encoder(message.envelope())
+    rows = [_ROW.FromString(encode(record, index, message.delivery_key(index))) for index, record in enumerate(records)]
+    assert rows == [_made_at_once(record, message, index) for index, record in enumerate(records)]
+    shared = [
+        {field.name: value for field, value in row.ListFields() if field.name not in _OF_ONE_RECORD} for row in rows
+    ]
+    assert shared == [shared[0]] * len(rows)
+    for record, row in zip(records, rows, strict=True):
+        values = {**msgspec.structs.asdict(record), **message.envelope()}
+        assert not [name for name, value in values.items() if row.HasField(name) != (value is not None)]
 
 
 def test_two_types_of_one_name_do_not_meet() -> None:

@@ -30,7 +30,7 @@ def read(
     data: bytes, record_type: type[msgspec.Struct] = Record, content_type: str = "", content_encoding: str = ""
 ) -> tuple[list[Row], list[Reject]]:
     """Read a message that holds `data`."""
-    reader = RecordReader(records_table(record_type), ScriptedAppender().encode, LIMITS)
+    reader = RecordReader(records_table(record_type), ScriptedAppender().encoder, LIMITS)
     return reader.read(Message(key="1:0", data=data, content_type=content_type, content_encoding=content_encoding))
 
 
@@ -53,6 +53,20 @@ def test_one_record_an_array_or_ndjson(data: bytes, content_type: str, count: in
     assert rejects == []
     assert {row.id for row in rows} <= {"a"}
     assert {row.raw.strip() for row in rows} <= {GOOD}
+
+
+def test_the_rows_of_a_message_share_its_envelope_and_have_keys_of_their_own() -> None:
+    """A record's place counts those before it that are rejected."""
+    reader = RecordReader(records_table(Record), ScriptedAppender().encoder, LIMITS)
+    data = b"\n".join([GOOD, b"{}", GOOD.replace(b'"a"', b'"b"')])
+    rows, rejects = reader.read(
+        Message(key="1:0", data=data, content_type="application/x-ndjson", message_id="1", attributes={"k": "v"})
+    )
+    first, last = (msgspec.json.decode(row.encoded) for row in rows)
+    assert (first["id"], first["message_index"], first["delivery_key"]) == ("a", 0, "1:0:0")
+    assert last == first | {"id": "b", "message_index": 2, "delivery_key": "1:0:2"}
+    assert (first["message_id"], first["attributes"]) == ("1", {"k": "v"})
+    assert [reject.index for reject in rejects] == [1]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +163,7 @@ def test_json_nested_beyond_what_bigquery_takes_is_a_reject(opening: str, closin
     """Depth is a limit of the store and of the stack; the record's own object is one level."""
     reader = RecordReader(
         records_table(Record),
-        ScriptedAppender().encode,
+        ScriptedAppender().encoder,
         msgspec.structs.replace(LIMITS, max_record_bytes=1_000_000, max_row_bytes=1_000_000),
     )
     data = GOOD[:-1] + f',"data":{opening * (levels - 1)}1{closing * (levels - 1)}}}'.encode()
@@ -217,7 +231,7 @@ def test_a_lone_carriage_return_ends_no_line() -> None:
 
 def test_a_message_whose_rows_would_be_huge_is_one_reject() -> None:
     """Every row has the whole envelope: many small records with large attributes are refused, not stored for ever."""
-    reader = RecordReader(records_table(Record), ScriptedAppender().encode, LIMITS)
+    reader = RecordReader(records_table(Record), ScriptedAppender().encoder, LIMITS)
     message = Message(key="1:0", data=b"[" + b",".join([GOOD] * 100) + b"]", attributes={"a": "x" * 2_000})
     rows, (reject,) = reader.read(message)
     assert rows == []

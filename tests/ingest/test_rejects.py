@@ -16,7 +16,7 @@ def test_large_rejects_are_cut_over_several_rows_and_lose_nothing(size: int, par
     reject = Reject(
         message=Message(key="7:0", data=raw), index=2, reason="malformed", detail="why", field="a.b", raw=raw
     )
-    rows = [msgspec.json.decode(row) for row in encode_reject(reject, ScriptedAppender().encode, 10)]
+    rows = [msgspec.json.decode(row) for row in encode_reject(reject, ScriptedAppender().encoder, 10)]
     assert len(rows) == parts
     assert b"".join(msgspec.convert(row["payload"], bytes) for row in rows) == raw
     assert [(row["part"], row["parts"]) for row in rows] == [(part, parts) for part in range(parts)]

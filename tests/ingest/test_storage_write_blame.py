@@ -71,7 +71,12 @@ async def test_after_an_end_that_blames_one_of_several_each_connection_carries_o
             rig.server.gate(str(number)).set()
             assert await rig.told(message) == [Durable()]
         await advance_until(rig.clock, lambda: rig.clock.elapsed_us() >= alone_until_us, step_s=1)
-        together = [await rig.sent(f"n{number}") for number in range(3)]
+        together = []
+        for number in range(3):
+            together.append(rig.send(f"n{number}"))
+            await turns(100)
+            await rig.clock.advance(0.2)  # answers took a second, so appends keep a distance
+            await rig.arrived(arrived + 4 + number)
         assert not any(message.is_told for message in together)
         for number in range(arrived + 4, arrived + 7):
             rig.server.gate(str(number)).set()

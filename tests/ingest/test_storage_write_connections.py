@@ -6,6 +6,7 @@ import pytest
 
 from app.ingest.appender import SinkState, Stored, Uncertain
 from app.ingest.batcher import BatchLimits
+from app.ingest.connections import MAX_REQUESTS
 from app.ingest.verdict import Durable, Unavailable
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn
@@ -26,26 +27,27 @@ def all_closed(rig: Rig) -> bool:
 async def saturate(rig: Rig) -> None:
     """Keep a second connection busy for once."""
     rig.server.decide = lambda _: Fault(answer_gate="load")
-    messages = [await rig.sent(f"load{number}") for number in range(5)]
+    messages = [await rig.sent(f"load{number}") for number in range(MAX_REQUESTS + 1)]
     assert rig.server.open_streams == 2
     rig.server.gate("load").set()
-    assert await rig.told(*messages) == [Durable()] * 5
+    assert await rig.told(*messages) == [Durable()] * len(messages)
     rig.server.decide = lambda _: Fault()
 
 
 async def test_connections_are_opened_when_those_there_are_saturated() -> None:
-    """Four requests in flight on each; each connection has a TCP connection and a writer schema of its own."""
+    """When each has as many requests in flight as it may; each has a TCP connection and a writer schema of its own."""
     async with rigged(max_connections=3, limits=SINGLE) as rig:
         rig.server.decide = lambda _: Fault(answer_gate="load")
-        messages = [await rig.sent(f"m{number}") for number in range(12)]
-        assert [arrival.connection for arrival in rig.server.arrivals] == [1] * 4 + [2] * 4 + [3] * 4
+        messages = [await rig.sent(f"m{number}") for number in range(3 * MAX_REQUESTS)]
+        taken = [arrival.connection for arrival in rig.server.arrivals]
+        assert taken == [connection for connection in (1, 2, 3) for _ in range(MAX_REQUESTS)]
         assert [len(stream.descriptors) for stream in rig.server.streams] == [1, 1, 1]
         assert len(rig.server.wire.open_links) == 3
-        waiting = rig.send("m12")
+        waiting = rig.send("late")
         await turns()
         assert rig.writer.waiting == 1
         rig.server.gate("load").set()
-        assert await rig.told(*messages, waiting) == [Durable()] * 13
+        assert await rig.told(*messages, waiting) == [Durable()] * (len(messages) + 1)
         assert rig.server.open_streams == 3
 
 
@@ -168,10 +170,10 @@ async def test_waiting_appends_given_up_at_one_moment_leave_the_rest_its_turn() 
 async def test_one_dead_connection_of_several_does_not_stop_the_others() -> None:
     """Half-open: its messages are sent again elsewhere after the append deadline; the others never wait."""
     async with rigged(max_connections=2, limits=SINGLE) as rig:
-        frozen = [Fault(stores=False, answer=Freeze())] * 4
+        frozen = [Fault(stores=False, answer=Freeze())] * MAX_REQUESTS
         rig.server.decide = by_connection(frozen)
         stuck = [await rig.sent("stuck0")]
-        for number in range(1, 4):
+        for number in range(1, MAX_REQUESTS):
             stuck.append(rig.send(f"stuck{number}"))
             await turns()
         quick = [await rig.sent(f"quick{number}") for number in range(3)]
@@ -179,7 +181,7 @@ async def test_one_dead_connection_of_several_does_not_stop_the_others() -> None
         assert await rig.told(*quick) == [Durable()] * 3
         assert not any(message.is_told for message in stuck)
         await rig.clock.advance(APPEND_DEADLINE_S)
-        assert await rig.told_later(*stuck) == [Durable()] * 4
+        assert await rig.told_later(*stuck) == [Durable()] * len(stuck)
         assert {row for row in rig.stored if row.startswith("stuck")} == {message.name for message in stuck}
 
 
@@ -199,7 +201,7 @@ async def test_closing_leaves_nothing_open(stream_count: int) -> None:
     """Every stream and every TCP connection is gone."""
     async with rigged(max_connections=stream_count, limits=SINGLE) as rig:
         rig.server.decide = lambda _: Fault(answer_gate="load")
-        messages = [await rig.sent(f"m{number}") for number in range(4 * stream_count)]
+        messages = [await rig.sent(f"m{number}") for number in range(MAX_REQUESTS * stream_count)]
         assert rig.server.open_streams == stream_count
         await rig.close()
         await until(lambda: all_closed(rig))
@@ -210,11 +212,11 @@ async def test_appends_that_wait_for_room_are_told_when_the_service_ends() -> No
     """They are Uncertain at once, and no connection is opened for them."""
     async with rigged() as rig:
         rig.server.decide = lambda _: Fault(answer_gate="load")
-        rows = [rig.row(f"m{number}", 0, f"m{number}", 0) for number in range(6)]
-        rig.sent_apart.update(f"m{number}" for number in range(6))
+        rows = [rig.row(f"m{number}", 0, f"m{number}", 0) for number in range(MAX_REQUESTS + 2)]
+        rig.sent_apart.update(f"m{number}" for number in range(MAX_REQUESTS + 2))
         appends = [asyncio.create_task(rig.appender.append([row])) for row in rows]
-        await rig.arrived(4)
+        await rig.arrived(MAX_REQUESTS)
         await rig.appender.close()
         outcomes = await asyncio.gather(*appends, rig.appender.append(rows[:1]))
-        assert [type(outcome) for outcome in outcomes] == [Uncertain] * 7
+        assert [type(outcome) for outcome in outcomes] == [Uncertain] * (MAX_REQUESTS + 3)
         assert len(rig.server.streams) == 1

@@ -19,6 +19,7 @@ from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.schema.table import records_table
+from tests.encoding import encoded
 from tests.misbehaving.server import MisbehavingServer, misbehaving
 from tests.misbehaving.waiting import advance_until, until
 from tests.unwatched import unwatched
@@ -100,7 +101,7 @@ class Rig:
             "message_index": index,
             "delivery_key": f"{name}:{index}",
         }
-        return self.appender.encode(record, envelope)
+        return encoded(self.appender, record, envelope)
 
     async def sent(self, name: str, *ids: str, padding: int = 0) -> Message:
         """Submit a message and wait until its request has arrived at the server."""

@@ -17,6 +17,7 @@ from tests.contract.application import application, principal, query_application
 from tests.contract.service import default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine, Store
+from tests.encoding import encoded
 from tests.query.tail_stage import POLL_S
 from tests.sse import Stream, reading, until
 
@@ -42,7 +43,7 @@ class Running(msgspec.Struct):
         """Store records, stamped now."""
         for record_id in ids:
             record = msgspec.structs.replace(default_record(record_id), source=source)
-            row = self.store.appender(RECORDS).encode(record, envelope(f"key-{record_id}"))
+            row = encoded(self.store.appender(RECORDS), record, envelope(f"key-{record_id}"))
             await self.store.put(RECORDS, [(self.clock.now_us(), row)])
 
     async def ids(self, stream: Stream, count: int) -> list[str]:
@@ -234,7 +235,7 @@ async def test_a_stop_does_not_wait_for_a_client_that_reads_nothing(running: Run
 
 async def test_a_json_value_with_line_ends_stays_one_event(running: Running) -> None:
     """The store keeps white space as it came, and a line end would end the event's data."""
-    row = running.store.appender(RECORDS).encode(default_record("a"), envelope("k"))
+    row = encoded(running.store.appender(RECORDS), default_record("a"), envelope("k"))
     await running.store.put(RECORDS, [(running.clock.now_us(), row.replace(b'{"n":1}', b'{\n"n":\r1\r\n}'))])
     async with reading(running.app, PATH, {"since": to_text(T0_US), "fields": "data"}) as stream:
         await until(lambda: bool(stream.named("record")), running.clock)

@@ -1,7 +1,11 @@
 """Reading the records of a message, with limits that no test means to meet."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
+from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
 from app.ingest.records import Limits, RecordReader
 from app.ingest.rejects import Reject
@@ -16,9 +20,13 @@ ROOMY = Limits(
 )
 
 
+def _encoder(_: Mapping[str, Any]) -> RowEncode:
+    return lambda record, _, __: msgspec.json.encode(record)
+
+
 def rejected(record_type: type[msgspec.Struct], payload: bytes) -> list[Reject]:
     """Return the rejects of a message of one record that holds nothing else."""
-    reader = RecordReader(records_table(record_type), lambda record, _: msgspec.json.encode(record), ROOMY)
+    reader = RecordReader(records_table(record_type), _encoder, ROOMY)
     rows, rejects = reader.read(Message(key="1:0", data=payload, content_type="application/x-ndjson", message_id="1"))
     assert not rows
     return rejects

@@ -76,6 +76,7 @@ def test_a_quoted_value_of_a_record_is_masked(value: str, quote: str, words: str
     """As DuckDB and BigQuery quote what they refuse: in arguments, in exceptions, in their causes and notes."""
     text = f"Could not convert {words.format(f'{quote}{value}{quote}')} when casting"
     assume(value not in "Could not convert Column `age`: bad to INT32 when casting")
+    assume(value not in _lines(_record("sluice.test", "table %s: %s", "records", "it failed")))  # what any line says
     outer = chained(text)
     for record in (
         _record("sluice.test", "table %s: %s", "records", text),

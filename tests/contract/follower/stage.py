@@ -11,6 +11,7 @@ from tests.contract.follower.instances import Instances, settling_runner
 from tests.contract.follower.writers import Commit, Writers
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US, Engine, Store
+from tests.encoding import encoded
 
 
 class Stage:
@@ -53,4 +54,4 @@ class Stage:
     def _row(self, commit: Commit) -> bytes:
         key = commit.place.delivery_key
         record = Record(id=key, timestamp=datetime(2026, 1, 1, tzinfo=UTC), source=commit.source)
-        return self._store.appender(RECORDS).encode(record, envelope(key))
+        return encoded(self._store.appender(RECORDS), record, envelope(key))

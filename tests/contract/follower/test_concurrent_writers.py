@@ -19,6 +19,7 @@ from app.schema.table import Table
 from tests.contract.follower.followers import Follower, Poll
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS
+from tests.encoding import encoded
 from tests.service import Service, running
 
 _MESSAGES = 120
@@ -54,7 +55,7 @@ class _Writers:
 
     def _row(self, key: str) -> bytes:
         record = Record(id=key, timestamp=datetime(2026, 1, 1, tzinfo=UTC), source="ab"[int(key[1:]) % 2])
-        return self._appender.encode(record, envelope(key))
+        return encoded(self._appender, record, envelope(key))
 
 
 async def _read(service: Service, follower: Follower, random: Random, *, is_over: Callable[[], bool]) -> None:

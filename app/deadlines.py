@@ -1,0 +1,67 @@
+"""Many deadlines on one timer: for waits that nearly always end long before.
+
+A timer of the event loop costs more than the rest of such a wait, and a push would need two (bench/ingest). Here
+beginning and ending a wait is an entry in a dictionary, and the loop has one timer, for the earliest deadline there was
+when it was set; that entry is gone as a rule when it rings, and it is set again for the earliest one there is then.
+"""
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from app.clock import MICROSECONDS, Clock
+
+
+class Overdue(Protocol):
+    """What waits until a deadline."""
+
+    def overdue(self) -> None:
+        """Take note that the deadline has come."""
+        ...
+
+
+Waiting = TypeVar("Waiting", bound=Overdue)
+
+
+class Deadlines(Generic[Waiting]):
+    """Tells what is still waiting at its deadline."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due_us: dict[Waiting, int] = {}
+        self._rings_us: int | None = None
+        self._cancel: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._due_us)
+
+    def begin(self, waiting: Waiting, due_us: int) -> None:
+        """Tell `waiting` at `due_us` (the clock's `elapsed_us`), unless it ends before."""
+        self._due_us[waiting] = due_us
+        if self._rings_us is None or due_us < self._rings_us:
+            self._ring_at(due_us)
+
+    def end(self, waiting: Waiting) -> None:
+        """Tell `waiting` nothing any more; nor anything where it was told."""
+        self._due_us.pop(waiting, None)
+
+    def close(self) -> list[Waiting]:
+        """Tell nobody any more; return those that still wait."""
+        self._cancel()
+        waiting, self._due_us, self._rings_us = [*self._due_us], {}, None
+        return waiting
+
+    def _ring_at(self, due_us: int) -> None:
+        self._cancel()
+        self._rings_us = due_us
+        left_s = max(due_us - self._clock.elapsed_us(), 0) / MICROSECONDS
+        self._cancel = self._clock.call_later(left_s, self._ring).cancel
+
+    def _ring(self) -> None:
+        self._rings_us = None
+        now_us = self._clock.elapsed_us()
+        for waiting in [waiting for waiting, due_us in self._due_us.items() if due_us <= now_us]:
+            del self._due_us[waiting]
+            waiting.overdue()
+        if self._due_us and self._rings_us is None:
+            self._ring_at(min(self._due_us.values()))

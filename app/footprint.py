@@ -1,0 +1,50 @@
+"""The memory of the process: what its start made is not searched again, and what a burst took is given back.
+
+Three allocators have a share in it. Python's own gives back what is empty. The C library's keeps what was freed, for
+the next burst; it is asked to give that back when an instance has fallen quiet. The HTTP server's (jemalloc) is told
+when it is loaded (app/__main__.py) to keep nothing for longer than a second.
+"""
+
+import asyncio
+import ctypes
+import gc
+from collections.abc import Callable
+
+from app.clock import Clock
+from app.daemon import in_daemon_thread
+
+# Python looks for cycles whenever 700 more objects exist than before, which under load is all the time, and finds none:
+# it took a fifth of a push (bench/README.md). What cycles there are wait a few megabytes longer.
+_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 50, 100
+_LOOK_EVERY_S = 1.0
+_WORTH_IT = 1_000  # messages since the last time: a trickle leaves nothing worth giving back
+
+
+def search_seldom_for_cycles() -> None:
+    """Let the garbage collector look rarely, and never at what the start has made: that stays for ever."""
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES)
+    gc.enable()
+
+
+def trimmer() -> Callable[[], object] | None:
+    """Return what gives freed memory back to the system, None where the C library has no such function."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim  # https://man7.org/linux/man-pages/man3/malloc_trim.3.html
+    except (AttributeError, OSError):  # not glibc
+        return None
+    return lambda: trim(0)
+
+
+async def give_back_when_quiet(
+    open_messages: Callable[[], int], taken: Callable[[], int], clock: Clock, trim: Callable[[], object] | None
+) -> None:
+    """Call `trim` in a thread whenever messages were `taken` and none is open any more; until cancelled."""
+    trimmed_at = taken()
+    while trim is not None:
+        await clock.sleep(_LOOK_EVERY_S)
+        quiet = not open_messages()
+        if quiet and taken() - trimmed_at >= _WORTH_IT:
+            trimmed_at = taken()
+            await in_daemon_thread(trim, "trim")
+    await asyncio.Event().wait()

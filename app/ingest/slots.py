@@ -1,0 +1,47 @@
+"""The rows of a batch one by one, which matters only once the store did not take all of them. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.ingest.appender import RowError
+from app.ingest.pending import Pending, Refused
+
+Slot = tuple[Pending, int]
+"""One row: whose, and its position there."""
+
+
+def slots_of(batch: Iterable[Pending]) -> list[Slot]:
+    """Return every row of `batch`."""
+    return [(pending, index) for pending in batch for index in range(pending.row_count)]
+
+
+def messages_of(slots: Iterable[Slot]) -> list[Pending]:
+    """Return whose rows these are, each once, in their order."""
+    return list(dict.fromkeys(pending for pending, _ in slots))
+
+
+def rows_of(slots: Iterable[Slot]) -> list[bytes]:
+    """Return the rows themselves."""
+    return [pending.rows[index] for pending, index in slots]
+
+
+def others(groups: Iterable[Sequence[Slot]], message: Pending) -> bool:
+    """Return whether another message than `message` still waits for rows in `groups`."""
+    return any(pending is not message and not pending.verdict.done() for group in groups for pending, _ in group)
+
+
+def halves(slots: Sequence[Slot]) -> tuple[Sequence[Slot], Sequence[Slot]]:
+    """Halve `slots`, between two messages if there are several: neighbours part first. The larger part comes first."""
+    middle = len(slots) // 2
+    between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
+    cut = min(between, key=lambda index: abs(index - middle), default=middle)
+    larger, smaller = sorted((slots[cut:], slots[:cut]), key=len, reverse=True)
+    return larger, smaller
+
+
+def refused_of(slots: Sequence[Slot], errors: Mapping[int, RowError]) -> dict[Pending, list[Refused]]:
+    """Return the refused rows by message; `errors` are by position in `slots`."""
+    found: dict[Pending, list[Refused]] = {}
+    for position, error in errors.items():
+        pending, index = slots[position]
+        found.setdefault(pending, []).append(Refused(pending.first + index, error))
+    return found

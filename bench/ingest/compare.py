@@ -1,0 +1,80 @@
+"""The way in, measured: how near the ceiling of the machine, and how it compares with what people do today.
+
+    python -m bench.ingest.compare            make bench-ingest: all of it (about four minutes)
+
+First every contender under the first case; then the service and the waiting ceiling over the other cases. Writes
+bench/results/ingest.json.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from bench.ingest.contenders import CONTENDERS, SLUICE
+from bench.ingest.messages import Case
+from bench.ingest.rounds import compare, ratio
+from bench.machine import machine
+
+RESULT = Path(__file__).parent.parent / "results" / "ingest.json"
+FIRST = Case()
+MANY = Case(records=100, in_flight=64)
+"""A hundred records a message: as many records are in flight as are 6 MB."""
+SWEEP = (
+    Case(in_flight=64),
+    Case(in_flight=1_000),
+    Case(record_bytes=300),
+    Case(record_bytes=10_000),
+    Case(wrapped=False),
+    MANY,
+    Case(records=100, record_bytes=300, in_flight=64),
+    Case(ack_ms=0.0),
+    Case(ack_ms=100.0),
+    Case(ack_ms=100.0, in_flight=1_000),
+)
+
+
+async def measure(rounds: int, seconds: float) -> dict[str, Any]:
+    """Return every cell, and the ratios of the first case."""
+    cells = await compare(CONTENDERS, [FIRST], rounds=rounds, seconds=seconds)
+    ratios = {
+        f"{SLUICE} / {name}": ratio(cells, (SLUICE, FIRST), (name, FIRST)) for name in CONTENDERS if name != SLUICE
+    }
+    sweep = await compare(["waiting", SLUICE], [FIRST, *SWEEP], rounds=max(rounds // 2, 2), seconds=seconds)
+    ratios["100 records a message / one record"] = ratio(sweep, (SLUICE, MANY), (SLUICE, FIRST))
+    told = [*cells, *(cell for cell in sweep if cell.case != FIRST)]
+    return {"cells": [cell.told() for cell in told], "ratios": ratios}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the result as lines to read."""
+    lines = []
+    for cell in found["cells"]:
+        case, median = Case(**cell["case"]), cell["median"]
+        lines.append(
+            f"{cell['contender']:46} {case.name:44} {median['records_per_s']:>9,.0f} records/s "
+            f"{median['cpu_us_per_message']:8,.1f} us/message  p50 {median['p50_ms']:.1f} ms"
+        )
+    lines += [f"{name}: {value['median']}" for name, value in found["ratios"].items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print, and keep the result."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.ingest.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=8, help="of each contender (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each round (default: %(default)s)")
+    options = parser.parse_args()
+    before = [round(load, 2) for load in os.getloadavg()[:2]]
+    found = asyncio.run(measure(options.rounds, options.seconds))
+    told = {"machine": {**machine(), "load_average": before}, "rounds": options.rounds, "seconds": options.seconds}
+    RESULT.write_text(json.dumps(told | found, indent=2) + "\n")
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()
