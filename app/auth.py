@@ -72,19 +72,27 @@ class TokenVerifier:
             ProblemError: missing_token, invalid_token, forbidden or unavailable.
         """
         found = [value for name, value in headers if name == b"authorization"]
-        if self._policy.trust_platform and any(name == _PLATFORM_HEADER for name, _ in headers):
+        if self._policy.trust_platform and found and any(name == _PLATFORM_HEADER for name, _ in headers):
             # Cloud Run checks that header instead when it is there, and passes Authorization on as it came.
             raise _invalid("X-Serverless-Authorization came with it, so the platform has not checked it")
-        remembered = self._remembered.get(found[0]) if len(found) == 1 else None
-        if remembered is not None and self._now() < remembered[0]:
-            self._check_listed(remembered[1])
-            return remembered[1]
-        token = _token_of(found)
+        caller = self._recall(found[0]) if len(found) == 1 else None
+        if caller is None:  # unknown, or in another spelling
+            token = _token_of(found)
+            usual = b"Bearer " + token.encode()
+            caller = self._recall(usual) or await self._learn(token, usual)
+        self._check_listed(caller)
+        return caller
+
+    def _recall(self, header: bytes) -> str | None:
+        remembered = self._remembered.get(header)
+        return remembered[1] if remembered is not None and self._now() < remembered[0] else None
+
+    async def _learn(self, token: str, header: bytes) -> str:
         claims = await self._verified(token)
         self._check(claims)
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._forget_expired()
-        self._remembered[b"Bearer " + token.encode()] = (claims.exp, claims.email)  # in the one usual spelling
+        self._remembered[header] = (claims.exp, claims.email)
         return claims.email
 
     async def _verified(self, token: str) -> Claims:

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -75,8 +76,8 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call `call` after `seconds`."""
-        return asyncio.get_running_loop().call_later(seconds, call)
+        """Call `call` after `seconds`, in whole milliseconds: uvloop knows no others and rounds."""
+        return asyncio.get_running_loop().call_later(math.ceil(seconds * 1_000) / 1_000, call)
 
 
 class _FakeTimer:

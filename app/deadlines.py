@@ -1,6 +1,6 @@
 """Many deadlines on one timer: for waits that nearly always end long before.
 
-A timer of the event loop costs more than the rest of such a wait, and a push would need two (bench/ingest). Here
+A timer of the event loop costs more than the rest of such a wait, and a push would need two (bench/README.md). Here
 beginning and ending a wait is an entry in a dictionary, and the loop has one timer, for the earliest deadline there was
 when it was set; that entry is gone as a rule when it rings, and it is set again for the earliest one there is then.
 """
@@ -19,11 +19,12 @@ class Overdue(Protocol):
         ...
 
 
+_APART_US = 20_000  # rings, each of which looks at all that wait: so much later may some be told
 Waiting = TypeVar("Waiting", bound=Overdue)
 
 
 class Deadlines(Generic[Waiting]):
-    """Tells what is still waiting at its deadline."""
+    """Tells what is still waiting at its deadline, or up to 20 ms after. For the waits of one event loop."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -60,8 +61,10 @@ class Deadlines(Generic[Waiting]):
     def _ring(self) -> None:
         self._rings_us = None
         now_us = self._clock.elapsed_us()
-        for waiting in [waiting for waiting, due_us in self._due_us.items() if due_us <= now_us]:
-            del self._due_us[waiting]
-            waiting.overdue()
-        if self._due_us and self._rings_us is None:
-            self._ring_at(min(self._due_us.values()))
+        try:
+            for waiting in [waiting for waiting, due_us in self._due_us.items() if due_us <= now_us]:
+                if self._due_us.pop(waiting, None) is not None:  # else another one's `overdue` has ended it
+                    waiting.overdue()
+        finally:
+            if self._due_us:
+                self._ring_at(max(min(self._due_us.values()), now_us + _APART_US))

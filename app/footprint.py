@@ -13,8 +13,8 @@ from collections.abc import Callable
 from app.clock import Clock
 from app.daemon import in_daemon_thread
 
-# Python looks for cycles whenever 700 more objects exist than before, which under load is all the time, and finds none:
-# it took a fifth of a push (bench/README.md). What cycles there are wait a few megabytes longer.
+# Python looks for cycles whenever some hundreds more objects exist than before (700 in 3.11), which under load is all
+# the time, and finds none: it took a fifth of a push (bench/README.md). Young cycles wait a few megabytes longer.
 _OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 50, 100
 _LOOK_EVERY_S = 1.0
 _WORTH_IT = 1_000  # messages since the last time: a trickle leaves nothing worth giving back

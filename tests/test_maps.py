@@ -8,7 +8,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("package", ["app", "app/query", "app/query/bigquery", "app/query/tail", "app/telemetry"])
+@pytest.mark.parametrize(
+    "package", ["app", "app/ingest", "app/query", "app/query/bigquery", "app/query/tail", "app/telemetry"]
+)
 def test_every_module_is_on_the_map(package: str) -> None:
     """A package's docstring names each of its modules and packages."""
     folder = ROOT / package

@@ -4,9 +4,10 @@
     take the body in      intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
     drop known copies     dedupe              by message, as that is what is acknowledged
-    decode and validate   records             Message -> rows and rejects
-    append                writer, batcher     group commit over the Appender seam; wait until durable
-                          verdict             what follows each outcome: the decisions
+    decode and validate   records             Message -> rows and rejects (compression: gzip, with a limit)
+    append                writer, pending     over the Appender seam; wait until durable
+                          dispatcher          group commit: batcher (how much at once), pace (how soon)
+                          verdict, slots      what follows each outcome: the decisions; row by row where it must be
                           standing, watch     how each table stands, by its appends and by looks at it
                           progress            whether the store answers at all while messages wait
                           append_watch        metrics and spans of appends
@@ -17,8 +18,10 @@ could not be stored.
 
 Behind the Appender seam are app.embedded, and BigQuery:
 
+    the seam              appender            what appends, and everything that can come of it
     one append            storage_write       encode, choose a connection, stamp, send, understand the answer
-    rows                  proto_rows          a record -> a protobuf row, encoded once
+    rows                  proto_rows          a record -> a protobuf row, encoded once (struct_values: its values)
+    requests              append_request      rows -> an AppendRows request, as bytes (varint: its integers)
     connections           connections         one to N by load, closed when idle; connection: one AppendRows stream
     answers               answers             what a response, or the end of a stream, means
     the live table        table_check         does it fit the declaration, and if not, which sink state is that

@@ -1,6 +1,6 @@
 """Write AppendRows requests as bytes, so that each row is copied once on its way to the wire. Pure.
 
-Made of the client's message types, a request would copy each row five times (bench/ingest/README.md). On the wire a
+Made of the client's message types, a request would copy each row five times (bench/README.md). On the wire a
 message is a row of fields, each a tag, a length and its content
 (https://protobuf.dev/programming-guides/encoding/#structure); the numbers of the fields are the client's own.
 """

@@ -77,7 +77,7 @@ class Appender(Protocol):
     `encoder` gives what turns the records of one message into the bytes of rows, once, when they arrive;
     `ingest_time` is not among them, as every attempt is stamped anew. `append` returns when the outcome is
     known; it raises nothing that a store can cause, and when cancelled the rows may still be stored. Up to
-    `concurrency` appends may be under way; a batch that is not full waits while `eager` of them are.
+    `concurrency` appends may be under way, of batches that are not full up to `eager`, at a distance (app.ingest.pace).
     """
 
     concurrency: int

@@ -145,7 +145,7 @@ class Connection:
                 message = self._requests.write(request.rows, request.stamp, first=first)
                 self._writing, request.sent, request.rows, first = request, True, (), False
                 await self._call.write(message)
-                self._writing = None
+                self._writing, message = None, b""  # an idle connection keeps nothing
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
             self.retired = True  # the stream has ended, which `_receive` tells once it has read what was answered
         except Exception:

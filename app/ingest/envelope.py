@@ -117,6 +117,7 @@ class _SnakeWrapped(msgspec.Struct):
     message: _SnakeMessage
 
 
+_SNAKE_ORDERING_KEY = b'"ordering_key"'
 _wrapped, _snake_wrapped = msgspec.json.Decoder(_Wrapped), msgspec.json.Decoder(_SnakeWrapped)
 
 
@@ -132,7 +133,8 @@ def open_push(headers: Headers, body: bytes) -> Message:
     try:
         wrapped = _wrapped.decode(body)
         inner = wrapped.message
-        if not inner.message_id or inner.publish_time is None:
+        is_complete = inner.message_id and inner.publish_time is not None
+        if not is_complete or (inner.ordering_key is None and _SNAKE_ORDERING_KEY in body):
             _complete(inner, _snake_wrapped.decode(body).message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeError(f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}') from None

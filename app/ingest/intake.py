@@ -20,21 +20,24 @@ from app.ingest.verdict import Throttled, Unavailable
 class _Reading:
     """A body that is being read, by a task that is cancelled when it takes too long."""
 
-    __slots__ = ("_cancelled_before", "_is_overdue", "_task")
+    __slots__ = ("_cancelled_before", "_is_overdue", "_task", "took_too_long")
 
     def __init__(self, task: "asyncio.Task[object] | None") -> None:
         if task is None:
             raise RuntimeError("a body is read in a task")
         self._task, self._is_overdue, self._cancelled_before = task, False, task.cancelling()
+        self.took_too_long = False
+        """Whether, when it was over, the cancellation that the task had met was this one, and nobody else's."""
 
     def overdue(self) -> None:
         """End the reading."""
         self._is_overdue = True
         self._task.cancel()
 
-    def took_too_long(self) -> bool:
-        """Return whether the cancellation that the task has met is this one, and nobody else's; it is taken back."""
-        return self._is_overdue and self._task.uncancel() <= self._cancelled_before
+    def over(self) -> None:
+        """Take the cancellation back, if there was one."""
+        if self._is_overdue:
+            self.took_too_long = self._task.uncancel() <= self._cancelled_before
 
 
 class Intake:
@@ -55,28 +58,32 @@ class Intake:
         declared = int(length) if length.isdigit() else 0
         if declared > self._max_body_bytes:
             raise self._too_large()
+        # What `asyncio.timeout` does, on the one timer that all bodies share.
+        reading = _Reading(asyncio.current_task())
         refusal = self._admission.enter(declared)
         if refusal is not None:
             raise _not_admitted(refusal)
-        # What `asyncio.timeout` does, on the one timer that all bodies share.
-        reading = _Reading(asyncio.current_task())
         self._deadlines.begin(reading, self._clock.elapsed_us() + self._read_deadline_us)
+        try:
+            body = await self._body(declared, receive, reading)
+        except BaseException as error:
+            self._admission.leave(declared)
+            if isinstance(error, asyncio.CancelledError) and reading.took_too_long:
+                detail = f"the body was not complete after {self._read_deadline_s:g} s"
+                raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
+            raise
+        self._admission.adjust(len(body) - declared)
+        return body
+
+    async def _body(self, declared: int, receive: Receive, reading: _Reading) -> bytes:
         try:
             event: Any = await receive()
             body: bytes = event.get("body", b"")
             # Nearly always all is there, although the server says it only with the next event: that is not waited for.
-            if not declared or len(body) != declared:
-                body = await self._rest(event, receive)
-        except BaseException as error:
-            self._admission.leave(declared)
-            if isinstance(error, asyncio.CancelledError) and reading.took_too_long():
-                detail = f"the body was not complete after {self._read_deadline_s:g} s"
-                raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
-            raise
+            return body if declared and len(body) == declared else await self._rest(event, receive)
         finally:
             self._deadlines.end(reading)
-        self._admission.adjust(len(body) - declared)
-        return body
+            reading.over()
 
     async def _rest(self, event: Any, receive: Receive) -> bytes:
         """Return the body that begins with `event`."""

@@ -8,7 +8,7 @@ under way the next one follows after n/N² of it, which is nothing for a trickle
 
 from collections.abc import Callable
 
-_WEIGHT = 8  # of what was known before, against one more acknowledgement
+_NEW = 1 / 8  # of what one more acknowledgement says, against all before it
 
 
 class Pace:
@@ -25,7 +25,7 @@ class Pace:
 
     def acknowledged(self, took_us: int) -> None:
         """Take note of how long the store took for an append."""
-        self._takes_us = (self._takes_us * (_WEIGHT - 1) + took_us) / _WEIGHT if self._takes_us else float(took_us)
+        self._takes_us = self._takes_us + (took_us - self._takes_us) * _NEW if self._takes_us else float(took_us)
 
     def wait_us(self, under_way: int) -> int:
         """Return how long the next append is to wait while so many are `under_way`; 0: it may go."""

@@ -9,7 +9,6 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from app.epoch import epoch_us
 from app.ingest.appender import RowEncode
+from app.ingest.struct_values import Convert, values_reader
 from app.ingest.varint import varint
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
@@ -28,9 +28,6 @@ from app.schema.table import Table
 INGEST_TIME = "ingest_time"
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _PACKAGE = "sluice"
-
-_Convert = Callable[[Any], Any]
-"""Makes the row's value of the Struct's."""
 
 
 class RowEncoder:
@@ -76,31 +73,26 @@ def _message_class(descriptor: DescriptorProto) -> type:
 
 
 def _reader(columns: tuple[Column, ...]) -> Callable[[msgspec.Struct], dict[str, Any]]:
-    """Return what makes the values of a row of a Struct, by the columns' names."""
-    names = [column.name for column in columns]
-    take, converters = attrgetter(*(column.attribute for column in columns)), _converters(columns)
-    if len(names) == 1:
-        return lambda struct: _converted({names[0]: take(struct)}, converters)
-    return lambda struct: _converted(dict(zip(names, take(struct), strict=True)), converters)
+    return values_reader(columns, _converters(columns))
 
 
-def _converters(columns: tuple[Column, ...]) -> list[tuple[str, _Convert]]:
-    found = [(column.name, _converter(column)) for column in columns]
-    return [(name, convert) for name, convert in found if convert is not None]
+def _converters(columns: tuple[Column, ...]) -> dict[str, Convert]:
+    found = {column.name: _converter(column) for column in columns}
+    return {name: convert for name, convert in found.items() if convert is not None}
 
 
-def _converted(values: dict[str, Any], converters: list[tuple[str, _Convert]]) -> dict[str, Any]:
+def _converted(values: dict[str, Any], converters: Mapping[str, Convert]) -> dict[str, Any]:
     """Return `values` with those converted that there are; None is a missing field: NULL, or the column's default."""
-    for name, convert in converters:
+    for name, convert in converters.items():
         value = values.get(name)
         if value is not None:
             values[name] = convert(value)
     return values
 
 
-def _converter(column: Column) -> _Convert | None:
+def _converter(column: Column) -> Convert | None:
     if column.kind is Kind.STRUCT:
-        item: _Convert | None = _reader(column.fields)
+        item: Convert | None = _reader(column.fields)
     elif column.closed:
         item = _plain
     elif column.is_uuid:
@@ -110,7 +102,7 @@ def _converter(column: Column) -> _Convert | None:
     return partial(_each, item) if item is not None and column.mode is Mode.REPEATED else item
 
 
-def _each(convert: _Convert, values: Sequence[Any]) -> list[Any]:
+def _each(convert: Convert, values: Sequence[Any]) -> list[Any]:
     return [convert(value) for value in values]
 
 
@@ -122,7 +114,7 @@ def _days(value: date) -> int:
     return value.toordinal() - _EPOCH_DAY
 
 
-_CONVERTERS: dict[Kind, _Convert] = {
+_CONVERTERS: dict[Kind, Convert] = {
     Kind.TIMESTAMP: epoch_us,
     Kind.DATE: _days,
     Kind.TIME: time.isoformat,

@@ -1,7 +1,7 @@
 """Append rows in groups, and let each message wait for its own.
 
-Group commit without an artificial delay: while one append is in flight the next batch fills. The flow of a
-batch is in `_store`; what follows each outcome is decided in `verdict.next_step`. A message's deadline ends its
+When they go out is the dispatcher's business. The flow of a batch is in `_store`, and in `_go_on` once not all of
+it was stored; what follows each outcome is decided in `verdict.next_step`. A message's deadline ends its
 wait and nothing else: an attempt is never cut short for one message of a batch, or a slow store would see each
 batch again and again.
 """

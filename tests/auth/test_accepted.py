@@ -58,6 +58,43 @@ async def test_a_verified_token_is_remembered(verifications: list[str]) -> None:
     assert len(verifications) == 1
 
 
+@pytest.mark.parametrize("first", [b"Bearer ", b"bearer ", b"BEARER "])
+async def test_a_token_is_as_good_in_every_spelling_of_the_scheme(first: bytes, verifications: list[str]) -> None:
+    """Whichever comes first; what is remembered is one entry, in the usual one, which is not verified again."""
+    checking, made = await verifier(), token().encode()
+    for scheme in (first, b"bearer ", b"Bearer ", b"BEARER "):
+        assert await checking.principal([(b"authorization", scheme + made)]) == tokens.PUSHER
+    assert list(checking._remembered) == [b"Bearer " + made]
+    verified = len(verifications)
+    for _ in range(3):
+        assert await checking.principal([(b"authorization", b"Bearer " + made)]) == tokens.PUSHER
+    assert len(verifications) == verified
+
+
+async def test_a_remembered_token_opens_nothing_that_it_would_not_open_unknown() -> None:
+    """The memory vouches for one whole header: doubled, or with anything around it, it is refused as ever."""
+    checking, made = await verifier(), bearer(token())
+    await checking.principal(made)
+    (_, value) = good = made[-1]
+    for headers, code in (
+        ([good, good], "missing_token"),
+        ([good, (b"authorization", b"")], "missing_token"),
+        ([(b"authorization", b""), good], "missing_token"),
+        ([(b"x-authorization", value)], "missing_token"),
+        ([(b"authorization", b" " + value)], "missing_token"),
+        ([(b"authorization", value.replace(b" ", b"\t"))], "missing_token"),
+        ([(b"authorization", value.removeprefix(b"Bearer "))], "missing_token"),
+        ([(b"authorization", value + b" ")], "invalid_token"),
+        ([(b"authorization", value.replace(b" ", b"  "))], "invalid_token"),
+        ([(b"authorization", value + b"A")], "invalid_token"),
+        ([(b"authorization", value[:-1])], "invalid_token"),
+    ):
+        with pytest.raises(ProblemError) as refused:
+            await checking.principal(headers)
+        assert (refused.value.code, refused.value.status) == (code, 401)
+    assert await checking.principal(made) == tokens.PUSHER
+
+
 async def test_a_remembered_token_is_forgotten_when_it_expires(verifications: list[str]) -> None:
     """Beyond its expiry the memory does not vouch for a token: it is verified again, and refused beyond the leeway."""
     clock = [float(NOW)]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -88,3 +89,11 @@ async def test_a_response_that_answers_nobody_ends_the_stream(*, updated_schema:
 def test_a_dead_connection_is_given_up_within_the_margin_of_a_late_commit(margin_s: float, timeout_ms: int) -> None:
     """On Linux the kernel tries to deliver for as long as the keep-alive waits, and so could deliver late."""
     assert dict(channel_options(margin_s))["grpc.keepalive_timeout_ms"] == timeout_ms
+
+
+async def test_an_idle_connection_does_not_hold_the_last_request() -> None:
+    """Ten megabytes for each connection, for nine minutes, would be a lot."""
+    async with connected() as (_, connection):
+        assert await connection.append(megabytes(), b"") == Stored()
+        frame: Any = connection._sending.get_coro().cr_frame  # type: ignore[union-attr] # a coroutine it is
+        assert not any(value for value in frame.f_locals.values() if isinstance(value, bytes))

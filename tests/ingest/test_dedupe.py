@@ -76,6 +76,41 @@ async def test_what_is_too_old_is_let_go_without_being_asked_for() -> None:
     assert dedupe._weight == 1
 
 
+async def test_what_is_too_old_is_let_go_in_time_though_not_at_every_turn() -> None:
+    """To look costs more than to remember: what has expired is gone within a part of the age, and answers nobody."""
+    clock = FakeClock()
+    dedupe = memory(clock, max_weight=1_000)
+    most = 0
+    for number in range(300):
+        dedupe.claim(str(number))
+        dedupe.settle(str(number), "stored", stored=True)
+        most = max(most, len(dedupe._stored))
+        await clock.advance(1)
+    assert 101 <= most <= 104
+    assert dedupe._weight == len(dedupe._stored)
+    assert dedupe.claim("198") == Claimed()
+
+
+async def test_a_key_whose_memory_has_expired_is_stored_anew_and_counted_once() -> None:
+    """Whether or not the old memory was let go by then; it is the youngest again."""
+    clock = FakeClock()
+    dedupe = memory(clock, max_weight=1_000)
+    for key in ("a", "b"):
+        dedupe.claim(key)
+        dedupe.settle(key, "old", stored=True, weight=5)
+    await clock.advance(99.5)
+    dedupe.claim("c")  # which looks for what has expired, before anything has
+    dedupe.settle("c", "c", stored=True)
+    await clock.advance(1)
+    assert dedupe.claim("a") == Claimed()
+    dedupe.settle("a", "failed", stored=False)
+    assert dedupe.claim("a") == Claimed()
+    dedupe.settle("a", "new", stored=True, weight=3)
+    assert dedupe.claim("a") == Remembered("new")
+    assert list(dedupe._stored) == ["b", "c", "a"]
+    assert dedupe._weight == 5 + 1 + 3
+
+
 @pytest.mark.parametrize("stored", [False, True], ids=["in flight", "stored"])
 async def test_the_digest_of_a_known_key_can_be_asked_for(stored: bool) -> None:  # noqa: FBT001 - a parameter
     """An Idempotency-Key stands for one request, while it is in flight and after, until it is forgotten."""

@@ -61,6 +61,41 @@ def test_either_spelling_will_do_and_most_members_may_be_absent(message: bytes) 
     assert opened.subscription_name is None
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'"messageId":"7","publishTime":"2026-01-31T12:00:00Z","orderingKey":"k"',
+        b'"message_id":"7","publishTime":"2026-01-31T12:00:00Z","orderingKey":"k"',
+        b'"messageId":"7","publish_time":"2026-01-31T12:00:00Z","orderingKey":"k"',
+        b'"message_id":"7","publish_time":"2026-01-31T12:00:00Z","orderingKey":"k"',
+        b'"message_id":"7","publishTime":"2026-01-31T12:00:00Z","ordering_key":"k"',
+        b'"messageId":"7","publish_time":"2026-01-31T12:00:00Z","ordering_key":"k"',
+        b'"messageId":"7","message_id":"8","publishTime":"2026-01-31T12:00:00Z","publish_time":"2020-01-01T00:00:00Z",'
+        b'"orderingKey":"k","ordering_key":"l"',
+        b'"messageId":"7","message_id":"8","publish_time":"2026-01-31T12:00:00Z","orderingKey":"k","ordering_key":"l"',
+        b'"message_id":"7","publishTime":"2026-01-31T12:00:00Z","publish_time":"2020-01-01T00:00:00Z","ordering_key":"k"',
+    ],
+)
+def test_the_spellings_may_be_mixed(said: bytes) -> None:
+    """Where a member is said twice the first form counts; nothing else of the message is lost by the second."""
+    opened = wrapped(b'{"data":"aGk=","attributes":{"a":"b"},' + said + b"}", b',"subscription":"s"')
+    assert (opened.key, opened.ordering_key) == ("7:1769860800000000", "k")
+    assert (opened.data, opened.attributes, opened.subscription_name) == (b"hi", {"a": "b"}, "s")
+
+
+def test_the_ordering_key_alone_may_be_in_the_second_spelling() -> None:
+    """Whatever else is in the first."""
+    said = b'{"messageId":"7","publishTime":"2026-01-31T12:00:00Z","ordering_key":"k"}'
+    assert wrapped(said).ordering_key == "k"
+
+
+@pytest.mark.parametrize("empty", [b'"messageId":""', b'"messageId":null', b'"publishTime":null'])
+def test_a_member_that_is_there_and_empty_is_missing(empty: bytes) -> None:
+    """The other spelling is read then, as if the first were not there."""
+    rest = b',"message_id":"7","publish_time":"2026-01-31T12:00:00Z"}'
+    assert wrapped(b"{" + empty + rest).key == "7:1769860800000000"
+
+
 def test_an_unwrapped_push() -> None:
     """The body is the data, the metadata are headers, and attributes are the headers that are no transport's."""
     message = open_push(
@@ -112,6 +147,10 @@ def test_wrapped_and_unwrapped_copies_of_a_message_have_one_key() -> None:
         ),
         (b'{"messageId":"7","publishTime":"yesterday"}', "publishTime"),
         (b'{"messageId":"7","publishTime":"2026-01-31T12:00:00"}', "publishTime has no UTC offset"),
+        (b'{"message_id":7}', "message_id"),
+        (b'{"message_id":"7"}', "publishTime is missing"),
+        (b'{"message_id":"7","publish_time":"yesterday"}', "publish_time"),
+        (b'{"publish_time":"2026-01-31T12:00:00Z"}', "messageId: expected 1 to 128 characters"),
         (b'{"messageId":"7","data":"***"}', "data"),
         (b'{"messageId":"7","attributes":{"a":1}}', "attributes"),
         (b"[" * 100_000, "expected a Pub/Sub push body"),

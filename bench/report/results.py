@@ -1,0 +1,232 @@
+"""What the files of bench/results say, as types. A file that is not there is None: its measurement was not made yet."""
+
+import statistics
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from bench.ingest.messages import Case
+
+FOLDER = Path(__file__).parent.parent / "results"
+Said = TypeVar("Said")
+Machine = dict[str, Any]
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What one contender did in a round, or the medians of several; `cores` is the part of its core that it used."""
+
+    messages_per_s: float
+    records_per_s: float
+    cpu_us_per_message: float
+    cores: float
+    p50_ms: float
+    p99_ms: float
+    load_cores: float = 0.0
+    """The part of the other core that the load used."""
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """A contender under one load."""
+
+    contender: str
+    case: Case
+    rounds: list[Figures]
+    median: Figures
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """How many times as many records a second one takes as the other: of each round, and their median."""
+
+    rounds: list[float]
+    median: float
+
+
+class Ingest(msgspec.Struct, frozen=True):
+    """ingest.json (bench/ingest/compare.py)."""
+
+    machine: Machine
+    rounds: int
+    seconds: float
+    cells: list[Cell]
+    ratios: dict[str, Ratio]
+
+    def cell(self, contender: str, case: Case) -> Cell | None:
+        """Return what a contender did under a load, where it had that load."""
+        return next((cell for cell in self.cells if (cell.contender, cell.case) == (contender, case)), None)
+
+    def headline(self) -> list[Cell]:
+        """Return what every contender did under the first load, in the order they were measured."""
+        return [cell for cell in self.cells if cell.case == Case()]
+
+    def cases(self) -> list[Case]:
+        """Return the loads there were, each once."""
+        return list(dict.fromkeys(cell.case for cell in self.cells))
+
+    def ratio(self, one: str, other: str) -> Ratio | None:
+        """Return what is said of two contenders under the first load."""
+        return self.ratios.get(f"{one} / {other}")
+
+
+class LatencyCell(msgspec.Struct, frozen=True):
+    """A contender at a part of the load the service can bear; `added_ms` has p50, p99 and p99.9."""
+
+    contender: str
+    load: float
+    messages_per_s: float
+    added_ms: dict[str, float]
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """latency.json (bench/ingest/latency.py)."""
+
+    machine: Machine
+    ack_ms: float
+    cells: list[LatencyCell]
+
+
+class WorkersCell(msgspec.Struct, frozen=True):
+    """What so many instances took together."""
+
+    workers: int
+    case: Case
+    messages_per_s: float
+    cpu_us_per_message: float
+
+
+class Workers(msgspec.Struct, frozen=True):
+    """workers.json (bench/ingest/workers.py)."""
+
+    machine: Machine
+    cells: list[WorkersCell]
+
+
+class Start(msgspec.Struct, frozen=True):
+    """One start, in seconds: on the clock and of the processor."""
+
+    wall_s: float
+    cpu_s: float
+
+
+class StartCell(msgspec.Struct, frozen=True):
+    """The starts of one contender."""
+
+    contender: str
+    rounds: list[Start]
+    median: Start
+
+
+class Package(msgspec.Struct, frozen=True):
+    """What importing a package took, without what it imported in turn."""
+
+    name: str
+    self_ms: float
+
+
+class Imports(msgspec.Struct, frozen=True):
+    """What a start imports until it is ready; `packages` are the dearest."""
+
+    modules: int
+    self_ms: float
+    packages: list[Package]
+
+
+class Starts(msgspec.Struct, frozen=True):
+    """start.json (bench/start.py)."""
+
+    machine: Machine
+    rounds: int
+    cells: list[StartCell]
+    imports: dict[str, Imports]
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a process holds, in MiB (bench/memory.py)."""
+
+    rss: float
+    pss: float
+    anonymous: float
+
+
+class UnderLoad(msgspec.Struct, frozen=True):
+    """What it held meanwhile, in MiB."""
+
+    meanwhile: Held
+    peak_rss: float
+
+
+class Burst(UnderLoad, frozen=True):
+    """… and when it was quiet again."""
+
+    after: Held
+
+
+class Store(msgspec.Struct, frozen=True):
+    """What the service holds over one of the stores, in MiB."""
+
+    idle: Held
+    under_load: UnderLoad
+    bursts: list[Burst]
+    growth_rss: float
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """memory.json (bench/memory.py); `margin` is the growth, in MiB, that counts as none."""
+
+    machine: Machine
+    margin: float
+    backends: dict[str, Store]
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """How long the answers of one kind took, as the client saw it; `store_p50_ms` is the store's part of it."""
+
+    p50_ms: float
+    p99_ms: float
+    store_p50_ms: float | None = None
+
+
+class Api(msgspec.Struct, frozen=True):
+    """api.json (bench/api.py), as far as it is shown here."""
+
+    machine: Machine
+    rows: int
+    pages: dict[str, Answers]
+    page_ceilings: dict[str, Answers]
+
+
+class Results(msgspec.Struct, frozen=True):
+    """Everything; each field is the file of its name."""
+
+    ingest: Ingest | None = None
+    latency: Latency | None = None
+    workers: Workers | None = None
+    start: Starts | None = None
+    memory: Memory | None = None
+    api: Api | None = None
+
+
+def read(folder: Path) -> Results:
+    """Return what the files in `folder` say.
+
+    Raises:
+        ValidationError: one of them is not as its measurement writes it.
+    """
+    return Results(
+        ingest=_file(folder / "ingest.json", Ingest),
+        latency=_file(folder / "latency.json", Latency),
+        workers=_file(folder / "workers.json", Workers),
+        start=_file(folder / "start.json", Starts),
+        memory=_file(folder / "memory.json", Memory),
+        api=_file(folder / "api.json", Api),
+    )
+
+
+def paired(one: Cell, other: Cell) -> float:
+    """Return how many times as many records a second `one` takes as `other`: the median of the rounds' ratios."""
+    pairs = zip(one.rounds, other.rounds, strict=False)
+    return statistics.median(mine.records_per_s / theirs.records_per_s for mine, theirs in pairs)
+
+
+def _file(path: Path, kind: type[Said]) -> Said | None:
+    return msgspec.json.decode(path.read_bytes(), type=kind) if path.exists() else None

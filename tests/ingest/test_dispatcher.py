@@ -1,0 +1,258 @@
+"""When batches go out, how much at once and how many at a time; and that none of them is forgotten."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from contextvars import ContextVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.clock import MICROSECONDS, FakeClock
+from app.ingest.batcher import BatchLimits
+from app.ingest.dispatcher import Dispatcher
+from app.ingest.pending import Pending
+from tests.ingest.scripted import turns
+
+ACK_S = 0.016
+"""How long an append takes; with four eager ones, n of them are n milliseconds apart."""
+
+
+class Desk:
+    """A dispatcher under a fake clock, over appends that end when the test says, or take `takes_s` by turns."""
+
+    def __init__(
+        self, *, eager: int = 4, concurrency: int = 8, acknowledged: bool = True, takes_s: Sequence[float] = ()
+    ) -> None:
+        self.clock = FakeClock()
+        self.sent: list[list[bytes]] = []
+        self.sent_us: list[int] = []
+        self.answers: list[asyncio.Future[None]] = []
+        self.most = 0
+        self._takes_s = itertools.cycle(takes_s) if takes_s else None
+        limits = BatchLimits(max_rows=3, max_bytes=1_000)
+        self.dispatcher = Dispatcher(self._send, self.clock, limits, eager=eager, concurrency=concurrency)
+        if acknowledged:
+            self.dispatcher.pace.acknowledged(round(ACK_S * MICROSECONDS))
+
+    async def _send(self, batch: list[Pending]) -> None:
+        self.sent.append([row for each in batch for row in each.rows])
+        self.sent_us.append(self.clock.elapsed_us())
+        self.most = max(self.most, self.dispatcher.under_way)
+        if self._takes_s is not None:
+            took_s = next(self._takes_s)
+            await self.clock.sleep(took_s)
+            self.dispatcher.pace.acknowledged(round(took_s * MICROSECONDS))
+            return
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answers.append(answer)
+        await answer
+
+    def add(self, *rows: bytes) -> None:
+        """Let each of `rows` wait, as a message of its own."""
+        verdict = asyncio.get_running_loop().create_future
+        self.dispatcher.add([Pending((row,), 0, len(row), 0, None, None, verdict()) for row in rows])
+
+    async def added(self, *rows: bytes) -> None:
+        """Let `rows` wait, and whatever that leads to happen."""
+        self.add(*rows)
+        await turns()
+
+    async def answer(self, number: int) -> None:
+        """End the append of this number."""
+        self.answers[number].set_result(None)
+        await turns()
+
+    @property
+    def timers(self) -> int:
+        """How many timers are set."""
+        return sum(timer.call is not None for _, _, timer in self.clock._timers)
+
+
+async def test_what_arrives_in_one_turn_shares_a_batch_and_goes_without_a_timer() -> None:
+    """With nothing under way nothing waits, whatever was measured."""
+    desk = Desk()
+    desk.add(b"a")
+    desk.add(b"b")
+    assert desk.sent == []
+    await turns()
+    assert (desk.sent, desk.timers) == ([[b"a", b"b"]], 0)
+
+
+async def test_before_the_first_acknowledgement_as_many_go_at_once_as_may_be_under_way() -> None:
+    """Nobody knows how far apart they should be; the next one waits for an end."""
+    desk = Desk(acknowledged=False)
+    for row in (b"a", b"b", b"c", b"d", b"e"):
+        await desk.added(row)
+    assert desk.sent == [[b"a"], [b"b"], [b"c"], [b"d"]]
+    assert (len(desk.dispatcher), desk.timers) == (1, 0)
+    await desk.answer(2)
+    assert desk.sent[4:] == [[b"e"]]
+
+
+async def test_batches_that_are_not_full_keep_their_distance() -> None:
+    """It grows with what is under way: one, two and three milliseconds after the one before."""
+    desk = Desk()
+    await desk.added(b"a")
+    for row in (b"b", b"c", b"d", b"e"):
+        await desk.added(row)
+        await desk.clock.advance(0.004)
+    assert desk.sent == [[b"a"], [b"b"], [b"c"], [b"d"]]
+    assert desk.sent_us == [0, 1_000, 4_000, 8_000]  # the third was allowed at 3, and came at 4
+    assert (len(desk.dispatcher), desk.timers) == (1, 0), "with four under way an end is what it waits for"
+
+
+async def test_what_comes_while_a_batch_waits_for_its_time_goes_with_it() -> None:
+    """The time is not put off by it, and there is one timer."""
+    desk = Desk()
+    await desk.added(b"a")
+    await desk.added(b"b")
+    await desk.clock.advance(0.0005)
+    await desk.added(b"c")
+    assert (desk.sent, desk.timers) == ([[b"a"]], 1)
+    await desk.clock.advance(0.0005)
+    assert (desk.sent[1:], desk.sent_us[1:], desk.timers) == ([[b"b", b"c"]], [1_000], 0)
+
+
+async def test_a_batch_that_fills_while_it_waits_for_its_time_goes_at_once() -> None:
+    """A full one has nothing to wait for; what is left over keeps the distance anew."""
+    desk = Desk()
+    await desk.added(b"a")
+    await desk.added(b"b")
+    await desk.clock.advance(0.0005)
+    await desk.added(b"c", b"d", b"e")
+    assert (desk.sent[1:], desk.timers) == ([[b"b", b"c", b"d"]], 1)
+    await desk.clock.advance(0.002)
+    assert (desk.sent[2:], desk.sent_us[2:]) == ([[b"e"]], [2_500])
+
+
+async def test_a_batch_that_waits_for_its_time_goes_when_the_last_append_ends() -> None:
+    """With nothing under way any more the distance is nothing."""
+    desk = Desk()
+    await desk.added(b"a")
+    await desk.added(b"b")
+    await desk.answer(0)
+    assert (desk.sent, desk.sent_us, desk.timers) == ([[b"a"], [b"b"]], [0, 0], 0)
+
+
+async def test_full_batches_go_as_long_as_there_is_room() -> None:
+    """Beyond `eager` too, up to `concurrency`; then an end is waited for."""
+    desk = Desk(eager=2, concurrency=4)
+    await desk.added(*(b"%d" % number for number in range(14)))
+    assert [len(batch) for batch in desk.sent] == [3, 3, 3, 3]
+    assert (len(desk.dispatcher), desk.timers) == (2, 0)
+    await desk.answer(0)
+    assert len(desk.sent) == 4, "three are under way, and the rest is not full"
+    await desk.added(b"x")
+    assert desk.sent[4:] == [[b"12", b"13", b"x"]]
+
+
+async def test_an_end_begins_the_next_of_many_that_wait() -> None:
+    """However many are full: one end, one beginning."""
+    desk = Desk(eager=1, concurrency=1)
+    await desk.added(*(b"%d" % number for number in range(7)))
+    for number in range(3):
+        assert len(desk.sent) == number + 1
+        await desk.answer(number)
+    assert [row for batch in desk.sent for row in batch] == [b"%d" % number for number in range(7)]
+
+
+async def test_an_append_that_fails_makes_way_for_the_next() -> None:
+    """Whatever `send` raises is its caller's defect, and stops nobody else."""
+    desk = Desk(eager=1, concurrency=1)
+    await desk.added(b"a")
+    await desk.added(b"b")
+    (task,) = desk.dispatcher._tasks
+    desk.answers[0].set_exception(RuntimeError("a defect"))
+    await turns()
+    assert isinstance(task.exception(), RuntimeError)
+    assert desk.sent == [[b"a"], [b"b"]]
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["in this turn", "at a time"])
+async def test_what_is_taken_away_while_it_is_about_to_go_is_not_sent(*, timed: bool) -> None:
+    """And what comes after goes as ever."""
+    desk = Desk()
+    if timed:
+        await desk.added(b"a")
+    desk.add(b"b", b"c")
+    assert [each.rows for each in desk.dispatcher.take_all()] == [(b"b",), (b"c",)]
+    await desk.clock.advance(0.1)
+    assert desk.sent == [[b"a"]][: int(timed)]
+    await desk.added(b"d")
+    await desk.clock.advance(0.1)
+    assert desk.sent[-1] == [b"d"]
+    assert desk.timers == 0
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["in this turn", "at a time"])
+async def test_close_sends_nothing_that_was_about_to_go_and_leaves_nothing(*, timed: bool) -> None:
+    """Neither a timer, nor a task, nor a batch."""
+    desk = Desk()
+    if timed:
+        await desk.added(b"a")
+    desk.add(b"b")
+    await desk.dispatcher.close()
+    await desk.clock.advance(1)
+    assert desk.sent == [[b"a"]][: int(timed)]
+    assert (len(desk.dispatcher), desk.timers, desk.dispatcher._tasks) == (0, 0, set())
+    assert all(answer.cancelled() for answer in desk.answers)
+
+
+@pytest.mark.parametrize("spare_turns", range(6))
+async def test_close_in_the_turn_in_which_a_batch_begins_leaves_nothing(spare_turns: int) -> None:
+    """It may have been taken and not begun, or have just ended and called for the next."""
+    desk = Desk(eager=1, concurrency=1)
+    await desk.added(b"a")
+    desk.add(b"b")
+    desk.answers[0].set_result(None)
+    await turns(spare_turns)
+    await desk.dispatcher.close()
+    await turns()
+    assert (len(desk.dispatcher), desk.timers, desk.dispatcher._tasks) == (0, 0, set())
+    assert all(answer.done() for answer in desk.answers)
+
+
+_whose: ContextVar[str] = ContextVar("whose", default="nobody's")
+
+
+async def test_what_is_spawned_is_in_nobodys_context() -> None:
+    """The trace of the message that happened to begin a batch is not that of the others in it."""
+    desk, seen = Desk(), []
+
+    async def beside() -> None:
+        seen.append(_whose.get())
+
+    _whose.set("a message's")
+    desk.dispatcher.spawn(beside())
+    await turns()
+    assert seen == ["nobody's"]
+    assert desk.dispatcher._tasks == set()
+
+
+_ARRIVALS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5)), min_size=1, max_size=12)
+_TAKES_S = st.lists(st.sampled_from([0.0, 0.001, 0.02, 60.0]), min_size=1, max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(_ARRIVALS, _TAKES_S, st.integers(1, 4), st.integers(0, 4))
+def test_every_row_is_sent_once_in_order_and_none_waits_for_ever(
+    arrivals: list[tuple[int, int]], takes_s: list[float], eager: int, more: int
+) -> None:
+    """However the rows come (so many after so many milliseconds), and however long the appends take by turns."""
+
+    async def played() -> None:
+        desk = Desk(eager=eager, concurrency=eager + more, acknowledged=False, takes_s=takes_s)
+        rows = 0
+        for gap_ms, count in arrivals:
+            await desk.clock.advance(gap_ms / 1_000)
+            desk.add(*(b"%d" % number for number in range(rows, rows + count)))
+            rows += count
+        await desk.clock.advance(60.0 * (rows + 1))
+        assert [row for batch in desk.sent for row in batch] == [b"%d" % number for number in range(rows)]
+        assert max(map(len, desk.sent)) <= 3
+        assert desk.most <= eager + more
+        assert (len(desk.dispatcher), desk.dispatcher.under_way, desk.timers) == (0, 0, 0)
+
+    asyncio.run(played())

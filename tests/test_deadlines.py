@@ -1,0 +1,225 @@
+"""Many deadlines on one timer: each wait is told at its time, and nothing stays behind."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.clock import MICROSECONDS, FakeClock, Timer
+from app.deadlines import Deadlines
+
+
+class CountingClock(FakeClock):
+    """A fake clock that counts the timers it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Count, and call later."""
+        self.asked += 1
+        return super().call_later(seconds, call)
+
+
+class Wait:
+    """A wait that notes when it was told."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.told_s: list[float] = []
+
+    def overdue(self) -> None:
+        """Note the time."""
+        self.told_s.append(self._clock.elapsed_us() / MICROSECONDS)
+
+
+class Scene:
+    """Deadlines on a clock, and what was told."""
+
+    def __init__(self) -> None:
+        self.clock = CountingClock()
+        self.deadlines: Deadlines[Wait] = Deadlines(self.clock)
+
+    def begin(self, due_s: float) -> Wait:
+        """Begin a wait that is due at `due_s`."""
+        waiting = Wait(self.clock)
+        self.deadlines.begin(waiting, round(due_s * MICROSECONDS))
+        return waiting
+
+
+async def test_what_still_waits_is_told_once_at_its_deadline() -> None:
+    """Not a moment before, and never again."""
+    scene = Scene()
+    waiting = scene.begin(30)
+    await scene.clock.advance(29.999)
+    assert waiting.told_s == []
+    await scene.clock.advance(1_000)
+    assert waiting.told_s == [30.0]
+    assert len(scene.deadlines) == 0
+
+
+async def test_what_has_ended_is_told_nothing() -> None:
+    """Ended twice, or ended after it was told, is ended all the same."""
+    scene = Scene()
+    ended, told = scene.begin(30), scene.begin(30)
+    scene.deadlines.end(ended)
+    scene.deadlines.end(ended)
+    await scene.clock.advance(31)
+    scene.deadlines.end(told)
+    assert (ended.told_s, told.told_s) == ([], [30.0])
+
+
+@pytest.mark.parametrize("due_s", [[10, 20, 30], [30, 20, 10], [20, 30, 10], [10, 10, 10]])
+async def test_each_is_told_at_its_own_time_in_whatever_order_they_came(due_s: list[float]) -> None:
+    """An earlier deadline than all the others before it does not wait for theirs."""
+    scene = Scene()
+    waiting = [scene.begin(due) for due in due_s]
+    await scene.clock.advance(31)
+    assert [each.told_s for each in waiting] == [[due] for due in due_s]
+
+
+async def test_the_end_of_the_one_the_timer_was_set_for_leaves_the_others_their_times() -> None:
+    """The timer rings for nobody, and is set again."""
+    scene = Scene()
+    first, second = scene.begin(10), scene.begin(25)
+    scene.deadlines.end(first)
+    await scene.clock.advance(31)
+    assert (first.told_s, second.told_s) == ([], [25.0])
+
+
+async def test_a_deadline_that_has_passed_is_told_by_the_next_turn() -> None:
+    """It is not told at once, where it began: whoever begins it goes on first."""
+    scene = Scene()
+    await scene.clock.advance(50)
+    waiting = scene.begin(20)
+    assert waiting.told_s == []
+    await scene.clock.advance(0)
+    assert waiting.told_s == [50.0]
+
+
+async def test_a_wait_that_begins_again_has_its_new_deadline() -> None:
+    """The one before does not count any more."""
+    scene = Scene()
+    waiting = scene.begin(10)
+    scene.deadlines.begin(waiting, 40 * MICROSECONDS)
+    await scene.clock.advance(100)
+    assert waiting.told_s == [40.0]
+
+
+async def test_waits_that_end_in_time_share_one_timer() -> None:
+    """A thousand a second for ten minutes: one timer for each half minute, not one for each wait."""
+    scene = Scene()
+    for _ in range(600):
+        for _ in range(10):
+            scene.deadlines.end(scene.begin(scene.clock.elapsed_us() / MICROSECONDS + 30))
+        still = scene.begin(scene.clock.elapsed_us() / MICROSECONDS + 30)
+        await scene.clock.advance(1)
+        scene.deadlines.end(still)
+    assert scene.clock.asked <= 600 / 29 + 1
+    assert len(scene.deadlines) == 0
+
+
+async def test_no_timer_is_left_when_nothing_waits() -> None:
+    """After the last ring there is none, and the next wait has one of its own."""
+    scene = Scene()
+    scene.deadlines.end(scene.begin(30))
+    await scene.clock.advance(1_000)
+    assert scene.clock.asked == 1
+    waiting = scene.begin(1_030)
+    await scene.clock.advance(100)
+    assert (waiting.told_s, scene.clock.asked) == ([1_030.0], 2)
+
+
+async def test_close_returns_those_that_wait_and_tells_nobody() -> None:
+    """They are the caller's to tell; what begins later has its deadline again."""
+    scene = Scene()
+    told, ended, *open_waits = scene.begin(5), scene.begin(10), scene.begin(10), scene.begin(20)
+    await scene.clock.advance(6)
+    scene.deadlines.end(ended)
+    assert scene.deadlines.close() == open_waits
+    assert (len(scene.deadlines), scene.deadlines.close()) == (0, [])
+    await scene.clock.advance(100)
+    assert [each.told_s for each in (told, ended, *open_waits)] == [[5.0], [], [], []]
+    later = scene.begin(120)
+    await scene.clock.advance(100)
+    assert later.told_s == [120.0]
+
+
+_STEPS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 40), st.none() | st.integers(0, 60)), max_size=20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_STEPS)
+def test_every_wait_is_told_at_its_deadline_or_ends_before(steps: list[tuple[int, int, int | None]]) -> None:
+    """Whatever begins and ends when: after so many seconds each begins, due in so many, ended after so many."""
+
+    async def played() -> None:
+        scene, expected = Scene(), list[tuple[Wait, list[float]]]()
+        for gap_s, due_in_s, ends_after_s in steps:
+            await scene.clock.advance(gap_s)
+            now_s = scene.clock.elapsed_us() / MICROSECONDS
+            waiting = scene.begin(now_s + due_in_s)
+            ends = ends_after_s is not None and ends_after_s < due_in_s
+            expected.append((waiting, [] if ends else [now_s + due_in_s]))
+            if ends and ends_after_s is not None:
+                scene.clock.call_later(ends_after_s, lambda waiting=waiting: scene.deadlines.end(waiting))  # type: ignore[misc]
+        await scene.clock.advance(200)
+        assert [(each.told_s, due) for each, due in expected] == [(due, due) for _, due in expected]
+        assert len(scene.deadlines) == 0
+
+    asyncio.run(played())
+
+
+class Busy(Wait):
+    """A wait that does something when it is told."""
+
+    def __init__(self, clock: FakeClock, then: Callable[[], None]) -> None:
+        super().__init__(clock)
+        self._then = then
+
+    def overdue(self) -> None:
+        """Note the time, and do it."""
+        super().overdue()
+        self._then()
+
+
+async def test_a_wait_that_begins_another_does_not_put_off_the_rest() -> None:
+    """The timer is for the earliest one, whoever came in between."""
+    scene = Scene()
+    late, middle = Wait(scene.clock), Wait(scene.clock)
+    first = Busy(scene.clock, lambda: scene.deadlines.begin(late, 100 * MICROSECONDS))
+    scene.deadlines.begin(first, 10 * MICROSECONDS)
+    scene.deadlines.begin(middle, 50 * MICROSECONDS)
+    await scene.clock.advance(120)
+    assert (middle.told_s, late.told_s) == ([50.0], [100.0])
+
+
+async def test_a_wait_that_ends_another_is_no_defect() -> None:
+    """Which is then not told, and the next ones are."""
+    scene = Scene()
+    other, last = Wait(scene.clock), Wait(scene.clock)
+    scene.deadlines.begin(Busy(scene.clock, lambda: scene.deadlines.end(other)), 10 * MICROSECONDS)
+    scene.deadlines.begin(other, 10 * MICROSECONDS)
+    scene.deadlines.begin(last, 20 * MICROSECONDS)
+    await scene.clock.advance(60)
+    assert (other.told_s, last.told_s) == ([], [20.0])
+
+
+async def test_a_wait_that_fails_leaves_the_others_their_deadlines() -> None:
+    """Those of the same ring are told with the next one."""
+    scene = Scene()
+
+    def fail() -> None:
+        raise RuntimeError
+
+    others = [Wait(scene.clock), Wait(scene.clock)]
+    scene.deadlines.begin(Busy(scene.clock, fail), 10 * MICROSECONDS)
+    for number, other in enumerate(others):
+        scene.deadlines.begin(other, (10 + number) * MICROSECONDS)
+    with pytest.raises(RuntimeError):
+        await scene.clock.advance(60)
+    await scene.clock.advance(60)
+    assert all(other.told_s for other in others)
