@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.ingest.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=8, help="of each contender (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=6, help="of each contender (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each round (default: %(default)s)")
     options = parser.parse_args()
     before = [round(load, 2) for load in os.getloadavg()[:2]]

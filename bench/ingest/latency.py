@@ -66,8 +66,8 @@ def _cell(name: str, share: float, found: list[Loaded]) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, and keep the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.ingest.latency", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="of each contender and load (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="of each contender and load (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: %(default)s)")
     options = parser.parse_args()
     before = [round(load, 2) for load in os.getloadavg()[:2]]
     found = asyncio.run(measure(options.rounds, options.seconds))

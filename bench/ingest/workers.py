@@ -65,8 +65,8 @@ async def _round(field: Field, instances: list[Contender], case: Case, seconds: 
 def main() -> None:
     """Measure, print, and keep the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.ingest.workers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=4, help="of each number and case (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each number and case (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each round (default: %(default)s)")
     options = parser.parse_args()
     before = [round(each, 2) for each in os.getloadavg()[:2]]
     cells = asyncio.run(measure(options.rounds, options.seconds))
