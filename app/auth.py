@@ -10,7 +10,7 @@ Rules: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions#vali
 
 import re
 import time
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 
 import msgspec
 from google.auth import exceptions, jwt
@@ -75,12 +75,25 @@ class TokenVerifier:
         if self._policy.trust_platform and found and any(name == _PLATFORM_HEADER for name, _ in headers):
             # Cloud Run checks that header instead when it is there, and passes Authorization on as it came.
             raise _invalid("X-Serverless-Authorization came with it, so the platform has not checked it")
-        caller = self._recall(found[0]) if len(found) == 1 else None
-        if caller is None:  # unknown, or in another spelling
-            token = _token_of(found)
-            usual = b"Bearer " + token.encode()
-            caller = self._recall(usual) or await self._learn(token, usual)
+        token = _token_of(found)
+        usual = b"Bearer " + token.encode()
+        caller = self._recall(usual) or await self._learn(token, usual)
         self._check_listed(caller)
+        return caller
+
+    def remembered(self, headers: Sequence[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> str | None:
+        """Return the e-mail of a caller whose token is remembered, as it nearly always is; None: ask `principal`.
+
+        `named` holds the same headers by name; fewer of them mean that one is there twice, which is not for here.
+
+        Raises:
+            ProblemError: forbidden.
+        """
+        if len(named) != len(headers) or self._policy.trust_platform:
+            return None
+        caller = self._recall(named.get(b"authorization", b""))
+        if caller is not None:
+            self._check_listed(caller)
         return caller
 
     def _recall(self, header: bytes) -> str | None:

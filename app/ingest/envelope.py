@@ -4,7 +4,7 @@ Both forms of a push subscription (https://cloud.google.com/pubsub/docs/push): w
 the data in base64; and unwrapped, the data as the body with the metadata in `x-goog-pubsub-*` headers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from app.telemetry.traceparent import Parent, parse_traceparent
 if TYPE_CHECKING:
     from opentelemetry.trace import Span  # nothing here makes one
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 MAX_MESSAGE_ID_LENGTH = 128  # Pub/Sub's are 16 digits or so; cursors carry them
 REPLAY_ATTRIBUTE, MAX_REPLAY_LENGTH = "sluice-delivery-key", 200
@@ -121,15 +121,14 @@ _SNAKE_ORDERING_KEY = b'"ordering_key"'
 _wrapped, _snake_wrapped = msgspec.json.Decoder(_Wrapped), msgspec.json.Decoder(_SnakeWrapped)
 
 
-def open_push(headers: Headers, body: bytes) -> Message:
-    """Return the message of a push request.
+def open_push(headers: Mapping[bytes, bytes], body: bytes) -> Message:
+    """Return the message of a push request; `headers` are by name, in lower case.
 
     Raises:
         EnvelopeError: the request is neither a wrapped nor an unwrapped push.
     """
-    named = dict(headers)
-    if _MESSAGE_ID in named:
-        return _open_unwrapped(named, body)
+    if _MESSAGE_ID in headers:
+        return _open_unwrapped(headers, body)
     try:
         wrapped = _wrapped.decode(body)
         inner = wrapped.message

@@ -5,6 +5,7 @@ arriving count too.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 from litestar.types import Receive
@@ -13,31 +14,27 @@ from app.clock import MICROSECONDS, Clock
 from app.deadlines import Deadlines
 from app.errors import ProblemError
 from app.ingest.admission import Admission, Refusal
-from app.ingest.envelope import Headers
 from app.ingest.verdict import Throttled, Unavailable
 
 
 class _Reading:
     """A body that is being read, by a task that is cancelled when it takes too long."""
 
-    __slots__ = ("_cancelled_before", "_is_overdue", "_task", "took_too_long")
+    __slots__ = ("_cancelled_before", "_is_overdue", "_task")
 
     def __init__(self, task: "asyncio.Task[object] | None") -> None:
         if task is None:
             raise RuntimeError("a body is read in a task")
         self._task, self._is_overdue, self._cancelled_before = task, False, task.cancelling()
-        self.took_too_long = False
-        """Whether, when it was over, the cancellation that the task had met was this one, and nobody else's."""
 
     def overdue(self) -> None:
         """End the reading."""
         self._is_overdue = True
         self._task.cancel()
 
-    def over(self) -> None:
-        """Take the cancellation back, if there was one."""
-        if self._is_overdue:
-            self.took_too_long = self._task.uncancel() <= self._cancelled_before
+    def took_too_long(self) -> bool:
+        """Return whether the cancellation that the task has met is this one, and nobody else's; it is taken back."""
+        return self._is_overdue and self._task.uncancel() <= self._cancelled_before
 
 
 class Intake:
@@ -48,13 +45,13 @@ class Intake:
         self._read_deadline_s, self._read_deadline_us = read_deadline_s, round(read_deadline_s * MICROSECONDS)
         self._deadlines: Deadlines[_Reading] = Deadlines(clock)
 
-    async def read(self, headers: Headers, receive: Receive) -> bytes:
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         """Return the body of a request, which takes up a place in flight until it is released.
 
         Raises:
             ProblemError: busy, draining, too_large, slow_body or incomplete_body; then nothing is to be released.
         """
-        length = dict(headers).get(b"content-length", b"")
+        length = headers.get(b"content-length", b"")
         declared = int(length) if length.isdigit() else 0
         if declared > self._max_body_bytes:
             raise self._too_large()
@@ -65,25 +62,22 @@ class Intake:
             raise _not_admitted(refusal)
         self._deadlines.begin(reading, self._clock.elapsed_us() + self._read_deadline_us)
         try:
-            body = await self._body(declared, receive, reading)
-        except BaseException as error:
-            self._admission.leave(declared)
-            if isinstance(error, asyncio.CancelledError) and reading.took_too_long:
-                detail = f"the body was not complete after {self._read_deadline_s:g} s"
-                raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
-            raise
-        self._admission.adjust(len(body) - declared)
-        return body
-
-    async def _body(self, declared: int, receive: Receive, reading: _Reading) -> bytes:
-        try:
             event: Any = await receive()
             body: bytes = event.get("body", b"")
             # Nearly always all is there, although the server says it only with the next event: that is not waited for.
-            return body if declared and len(body) == declared else await self._rest(event, receive)
-        finally:
+            if not declared or len(body) != declared:
+                body = await self._rest(event, receive)
+        except BaseException as error:
+            self._admission.leave(declared)
             self._deadlines.end(reading)
-            reading.over()
+            if reading.took_too_long() and isinstance(error, asyncio.CancelledError):
+                detail = f"the body was not complete after {self._read_deadline_s:g} s"
+                raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
+            raise
+        self._deadlines.end(reading)
+        reading.took_too_long()  # although it came: the server made nothing of the cancellation
+        self._admission.adjust(len(body) - declared)
+        return body
 
     async def _rest(self, event: Any, receive: Receive) -> bytes:
         """Return the body that begins with `event`."""

@@ -64,7 +64,7 @@ class Submission:
         Raises:
             ProblemError: nothing was stored, or it is not known whether.
         """
-        body = await self._intake.read(request.scope["headers"], request.receive)
+        body = await self._intake.read(dict(request.scope["headers"]), request.receive)
         try:
             message, digest = _message(request, body)
             if record_id is not None:

@@ -23,8 +23,8 @@ def test_a_second_delivery_says_what_the_first_said(ordering_key: str) -> None:
     published_us = round(PUBLISHED.timestamp() * MICROSECONDS)
     message = Message(planned.data, planned.attributes, ordering_key, "1042", published_us)
     body, _ = wrapped(SUBSCRIPTION, with_attempt=True)(Delivery("lease", message, 1))
-    first = open_push([], body)
+    first = open_push({}, body)
     row = msgspec.to_builtins(whole_envelope(first))
-    second = open_push([], push_body(planned, row))
+    second = open_push({}, push_body(planned, row))
     assert second == first
     assert second.delivery_key(0) == first.delivery_key(0)

@@ -14,7 +14,7 @@ TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 def wrapped(message: bytes, rest: bytes = b"") -> Message:
     """Open a wrapped push of this `message` member."""
-    return open_push([(b"content-type", b"application/json")], b'{"message":' + message + rest + b"}")
+    return open_push({b"content-type": b"application/json"}, b'{"message":' + message + rest + b"}")
 
 
 def test_a_wrapped_push_in_the_services_full_form() -> None:
@@ -99,18 +99,18 @@ def test_a_member_that_is_there_and_empty_is_missing(empty: bytes) -> None:
 def test_an_unwrapped_push() -> None:
     """The body is the data, the metadata are headers, and attributes are the headers that are no transport's."""
     message = open_push(
-        [
-            (b"host", b"example.org"),
-            (b"authorization", b"Bearer secret"),
-            (b"content-type", b"application/json"),
-            (b"x-goog-pubsub-message-id", b"7"),
-            (b"x-goog-pubsub-publish-time", b"2026-01-31T12:00:00Z"),
-            (b"x-goog-pubsub-subscription-name", b"projects/p/subscriptions/s"),
-            (b"x-goog-pubsub-ordering-key", b"k"),
-            (b"googclient_traceparent", TRACEPARENT.encode()),
-            (b"origin", "Zürich".encode()),
-            (b"legacy", b"caf\xe9"),
-        ],
+        {
+            b"host": b"example.org",
+            b"authorization": b"Bearer secret",
+            b"content-type": b"application/json",
+            b"x-goog-pubsub-message-id": b"7",
+            b"x-goog-pubsub-publish-time": b"2026-01-31T12:00:00Z",
+            b"x-goog-pubsub-subscription-name": b"projects/p/subscriptions/s",
+            b"x-goog-pubsub-ordering-key": b"k",
+            b"googclient_traceparent": TRACEPARENT.encode(),
+            b"origin": "Zürich".encode(),
+            b"legacy": b"caf\xe9",
+        },
         b"{}",
     )
     assert (message.key, message.data, message.content_type) == ("7:1769860800000000", b"{}", "application/json")
@@ -128,7 +128,7 @@ def test_wrapped_and_unwrapped_copies_of_a_message_have_one_key() -> None:
     """Changing the subscription's form does not make copies of what was delivered before."""
     one = wrapped(b'{"messageId":"7","publishTime":"2026-01-31T12:00:00.123Z"}')
     headers = [(b"x-goog-pubsub-message-id", b"7"), (b"x-goog-pubsub-publish-time", b"2026-01-31T12:00:00.123000Z")]
-    assert one.key == open_push(headers, b"").key
+    assert one.key == open_push(dict(headers), b"").key
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_what_is_no_envelope_is_named(message: bytes, words: str) -> None:
 def test_an_unwrapped_push_with_a_bad_time_is_named() -> None:
     """The header at fault is in the message."""
     with pytest.raises(EnvelopeError, match="x-goog-pubsub-publish-time"):
-        open_push([(b"x-goog-pubsub-message-id", b"7"), (b"x-goog-pubsub-publish-time", b"soon")], b"")
+        open_push({b"x-goog-pubsub-message-id": b"7", b"x-goog-pubsub-publish-time": b"soon"}, b"")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_the_attribute_of_heartbeats_marks_the_delivery_keys(value: str | None, 
     if value is not None:
         headers.append((b"sluice-heartbeat", value.encode()))
         inner["attributes"] = {"sluice-heartbeat": value}
-    for message in (open_push(headers, b"{}"), open_push([], msgspec.json.encode({"message": inner}))):
+    for message in (open_push(dict(headers), b"{}"), open_push({}, msgspec.json.encode({"message": inner}))):
         assert message.is_heartbeat == is_heartbeat
         assert message.key == "7:1769860800000000"
         assert message.delivery_key(2) == ("heartbeat:" if is_heartbeat else "") + "7:1769860800000000:2"

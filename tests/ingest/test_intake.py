@@ -27,7 +27,7 @@ class Door:
 
     def reading(self, receive: Receiving, declared: int = 0) -> asyncio.Task[bytes]:
         """Begin to read the body of a request that says it is of `declared` bytes."""
-        return asyncio.create_task(self.intake.read([(b"content-length", b"%d" % declared)], receive))
+        return asyncio.create_task(self.intake.read({b"content-length": b"%d" % declared}, receive))
 
     @property
     def held(self) -> tuple[int, int, int]:
@@ -84,10 +84,10 @@ async def test_what_counts_is_what_came(headers: list[tuple[bytes, bytes]], size
     receive = events(chunk(b"x" * size, more=False))
     if code is not None:
         with pytest.raises(ProblemError) as raised:
-            await door.intake.read(headers, receive)
+            await door.intake.read(dict(headers), receive)
         assert raised.value.code == code
     else:
-        body = await door.intake.read(headers, receive)
+        body = await door.intake.read(dict(headers), receive)
         assert (len(body), door.held) == (size, (1, size, 0))
         door.intake.release(body)
     assert door.held == (0, 0, 0)
@@ -153,14 +153,14 @@ async def test_after_its_deadline_a_task_can_go_on() -> None:
 
     async def request() -> bytes:
         with pytest.raises(ProblemError):
-            await door.intake.read([], events())
+            await door.intake.read({}, events())
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
         async with asyncio.TaskGroup() as group:
             answered = group.create_task(asyncio.sleep(0, "answered"))
         assert answered.result() == "answered"
-        return await door.intake.read([], events(chunk(b"again", more=False)))
+        return await door.intake.read({}, events(chunk(b"again", more=False)))
 
     asking = asyncio.create_task(request())
     await door.clock.advance(DEADLINE_S)
@@ -172,7 +172,7 @@ async def test_a_body_that_came_in_time_is_not_reminded_of_its_deadline() -> Non
     door = Door()
 
     async def request() -> str:
-        await door.intake.read([], events(chunk(b"x", more=False)))
+        await door.intake.read({}, events(chunk(b"x", more=False)))
         await door.clock.sleep(DEADLINE_S * 3)
         return "went on"
 
@@ -244,7 +244,7 @@ async def test_a_cancellation_that_the_task_lives_with_is_not_mistaken_for_the_d
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
         with pytest.raises(ProblemError, match="not complete"):
-            await door.intake.read([], events())
+            await door.intake.read({}, events())
         task = asyncio.current_task()
         assert task is not None
         return f"cancelled {task.cancelling()} times"
@@ -283,7 +283,7 @@ async def test_a_cancellation_that_the_server_swallows_is_taken_back() -> None:
 
     async def request() -> int:
         with pytest.raises(ProblemError):
-            await door.intake.read([], receive)
+            await door.intake.read({}, receive)
         task = asyncio.current_task()
         return task.cancelling() if task is not None else -1
 
