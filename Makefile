@@ -81,7 +81,9 @@ fuzz: setup ## Ask the API what its OpenAPI document allows and what it does not
 bench: bench-ingest bench-start bench-query ## Measure the way in, the start, memory and the way out (under ten minutes; bench/README.md).
 
 .PHONY: bench-ingest
-bench-ingest: bench-packages ## Measure the way in: beside the ceilings of the machine and what people do today, latency, scale.
+bench-ingest: setup ## Measure the way in: beside the ceilings of the machine and what people do today, latency, scale.
+	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/today "$$uv" sync --quiet --locked --all-extras \
+	  --no-default-groups --group today
 	@$(PYTHON) -m bench.ingest.compare $(ARGS)
 	@$(PYTHON) -m bench.ingest.latency
 	@$(PYTHON) -m bench.ingest.workers
@@ -103,17 +105,14 @@ bench-query: setup ## Measure the way out over HTTP: pages, 304, exports and the
 bench-gate: setup ## See that it did not become slower, by ratios in one run (ARGS=--strict: longer, held to the promise).
 	@$(PYTHON) -m bench.gate $(ARGS)
 
-.PHONY: bench-packages
-bench-packages: setup
-	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.venv "$$uv" sync --quiet --locked --all-extras --group bench
-
 .PHONY: bench-push
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
 	@$(PYTHON) -m bench.push_handlers $(ARGS)
 
 .PHONY: bench-insert
-bench-insert: bench-packages ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
-	@$(PYTHON) -m bench.duckdb_insert $(ARGS)
+bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
+	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/bench "$$uv" sync --quiet --locked --all-extras --group bench
+	@.cache/bench/bin/python -m bench.duckdb_insert $(ARGS)
 
 .PHONY: bench-pages
 bench-pages: setup ## Measure pages of a million rows, by each query (docs/decisions/0004-what-a-copy-is.md).

@@ -21,7 +21,8 @@ _WORTH_IT = 1_000  # messages since the last time: a trickle leaves nothing wort
 
 
 def search_seldom_for_cycles() -> None:
-    """Let the garbage collector look rarely, and never at what the start has made: that stays for ever."""
+    """Clean up after the start, and let the garbage collector look rarely, and never at what stays of the start."""
+    gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES)
     gc.enable()

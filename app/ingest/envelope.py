@@ -68,7 +68,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     @property
     def is_heartbeat(self) -> bool:
         """Whether its records only measure: their delivery keys say so, and reads leave them out."""
-        return self.delivery.startswith(HEARTBEAT_PREFIX)
+        return bool(self.delivery) and self.delivery.startswith(HEARTBEAT_PREFIX)
 
     def delivery_key(self, index: int) -> str:
         """Return what makes two rows the same delivery of the record at `index`."""

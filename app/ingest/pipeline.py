@@ -164,7 +164,7 @@ class Pipeline:
         if message.published_us is not None:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # another machine's clock
             self._metrics.message_delay.record(delay_us / MICROSECONDS)
-            if message.is_heartbeat and self._on_heartbeat is not None and rows and not refused:
+            if self._on_heartbeat is not None and message.is_heartbeat and rows and not refused:
                 self._on_heartbeat(message.delivery_key(rows[0].index), message.published_us)
         if not detailed:
             return _STORED

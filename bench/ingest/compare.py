@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bench.ingest.contenders import CONTENDERS, SLUICE
+from bench.ingest.contenders import CONTENDERS, SLUICE, TODAY
 from bench.ingest.messages import Case
 from bench.ingest.rounds import compare, ratio
 from bench.machine import machine
@@ -22,14 +22,15 @@ RESULT = Path(__file__).parent.parent / "results" / "ingest.json"
 FIRST = Case()
 MANY = Case(records=100, in_flight=64)
 """A hundred records a message: as many records are in flight as are 6 MB."""
+SMALL, MANY_SMALL = Case(record_bytes=300), Case(records=100, record_bytes=300, in_flight=64)
 SWEEP = (
     Case(in_flight=64),
     Case(in_flight=1_000),
-    Case(record_bytes=300),
+    SMALL,
     Case(record_bytes=10_000),
     Case(wrapped=False),
     MANY,
-    Case(records=100, record_bytes=300, in_flight=64),
+    MANY_SMALL,
     Case(ack_ms=0.0),
     Case(ack_ms=100.0),
     Case(ack_ms=100.0, in_flight=1_000),
@@ -40,10 +41,13 @@ async def measure(rounds: int, seconds: float) -> dict[str, Any]:
     """Return every cell, and the ratios of the first case."""
     cells = await compare(CONTENDERS, [FIRST], rounds=rounds, seconds=seconds)
     ratios = {
-        f"{SLUICE} / {name}": ratio(cells, (SLUICE, FIRST), (name, FIRST)) for name in CONTENDERS if name != SLUICE
+        f"{SLUICE} / {name}": ratio(cells, (SLUICE, FIRST), (name, FIRST), per_core=name in TODAY)
+        for name in CONTENDERS
+        if name != SLUICE
     }
     sweep = await compare(["waiting", SLUICE], [FIRST, *SWEEP], rounds=max(rounds // 2, 2), seconds=seconds)
     ratios["100 records a message / one record"] = ratio(sweep, (SLUICE, MANY), (SLUICE, FIRST))
+    ratios["100 records a message / one record, 300 B"] = ratio(sweep, (SLUICE, MANY_SMALL), (SLUICE, SMALL))
     told = [*cells, *(cell for cell in sweep if cell.case != FIRST)]
     return {"cells": [cell.told() for cell in told], "ratios": ratios}
 

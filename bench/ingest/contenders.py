@@ -24,6 +24,8 @@ TODAY = {
     FASTAPI: ["bench.today.fastapi_append_rows"],
     REMEMBERING: ["bench.today.fastapi_append_rows", "--remember-tokens"],
 }
+TODAYS_PYTHON = ROOT / ".cache" / "today" / "bin" / "python"
+"""With packages that the service does without, and is measured without (`make bench-ingest` installs them)."""
 CONTENDERS = (*CEILINGS, SLUICE, *TODAY)
 Said = TypeVar("Said")
 
@@ -131,7 +133,8 @@ async def running(
         settings = {**settings, "SLUICE_PORT": str(port)}
     else:
         words = [*words, f"--port={port}"]
-    process = await start([sys.executable, "-m", *words], core, settings)
+    python = TODAYS_PYTHON if name in TODAY else sys.executable
+    process = await start([str(python), "-m", *words], core, settings)
     try:
         await _ready(process, port, name)
         yield Contender(name, process, port)

@@ -22,10 +22,11 @@ _COMPARED: dict[str, Callable[[float, float], bool]] = {
 _TIMES = (
     ("messages/s: sluice / waiting ceiling", f"{SLUICE} / {WAITING}", "at least", 0.75),
     ("messages/s: sluice / Litestar route that only reads and answers", f"{SLUICE} / {ROUTE}", "more than", 1.0),
-    ("messages/s: sluice / the tutorial (Flask, `insert_rows_json`)", f"{SLUICE} / {FLASK}", "at least", 20.0),
-    ("messages/s: sluice / FastAPI with `AppendRowsStream`", f"{SLUICE} / {FASTAPI}", "at least", 5.0),
-    ("messages/s: sluice / the same, tokens remembered", f"{SLUICE} / {REMEMBERING}", "at least", 5.0),
-    ("records/s: 100 records a message / one record a message", IN_HUNDREDS, "at least", 10.0),
+    ("messages/s per core: sluice / the tutorial (Flask, `insert_rows_json`)", f"{SLUICE} / {FLASK}", "at least", 20.0),
+    ("messages/s per core: sluice / FastAPI with `AppendRowsStream`", f"{SLUICE} / {FASTAPI}", "at least", 5.0),
+    ("messages/s per core: sluice / the same, tokens remembered", f"{SLUICE} / {REMEMBERING}", "at least", 5.0),
+    ("records/s: 100 records of 300 B a message / one", f"{IN_HUNDREDS}, 300 B", "at least", 10.0),
+    ("records/s: 100 records of 1 KB a message / one", IN_HUNDREDS, "at least", 10.0),
 )
 
 

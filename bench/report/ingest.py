@@ -19,7 +19,7 @@ def answer(found: Ingest) -> list[str]:
         return []
     against = {
         WAITING: "{} of what the same server takes that does nothing but wait as long as the store does",
-        FLASK: "{} times what the tutorial takes (Flask, `insert_rows_json` for each message)",
+        FLASK: "for each core that is used, {} times what the tutorial takes (Flask, `insert_rows_json` per message)",
         FASTAPI: "{} times what FastAPI with `AppendRowsStream` takes",
         REMEMBERING: "{} times where that remembers tokens",
     }

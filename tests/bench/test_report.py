@@ -92,6 +92,7 @@ def test_bounds_are_held_against_what_was_measured(results: Results) -> None:
         ("at least", 20.0, True),
         ("at least", 5.0, True),
         ("at least", 5.0, False),
+        ("at least", 10.0, None),
         ("at least", 10.0, True),
         ("at most", 10.0, True),
         ("at most", 1.0, True),
