@@ -5,6 +5,7 @@ It goes by message: a message is acknowledged as a whole, so its copies are too.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -43,7 +44,9 @@ class Dedupe(Generic[Result]):
         self._max_weight, self._max_age_us = max_weight, round(max_age_s * MICROSECONDS)
         self._elapsed_us = elapsed_us
         self._in_flight: dict[str, tuple[str, asyncio.Future[Result] | None]] = {}
-        self._stored: dict[str, tuple[int, str, int, Result]] = {}  # oldest first
+        # Oldest first. Not a plain dict: to find the first entry of one whose first entries were deleted takes longer
+        # and longer.
+        self._stored: OrderedDict[str, tuple[int, str, int, Result]] = OrderedDict()
         self._weight = self._tidy_us = 0
 
     def digest(self, key: str) -> str | None:
@@ -79,7 +82,7 @@ class Dedupe(Generic[Result]):
                 self._tidy_us = now_us + self._max_age_us // _TIDIED
                 self._forget_expired()
             while self._weight > self._max_weight and self._stored:
-                self._forget(next(iter(self._stored)))
+                self._weight -= self._stored.popitem(last=False)[1][2]
 
     def _forget_expired(self) -> None:
         """Forget what is too old to matter; the oldest are in front."""

@@ -45,8 +45,10 @@ class Intake:
         self._read_deadline_s, self._read_deadline_us = read_deadline_s, round(read_deadline_s * MICROSECONDS)
         self._deadlines: Deadlines[_Reading] = Deadlines(clock)
 
-    async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive, begun_us: int | None = None) -> bytes:
         """Return the body of a request, which takes up a place in flight until it is released.
+
+        `headers` are by name; `begun_us` (the clock's `elapsed_us`) is when the request began, now by default.
 
         Raises:
             ProblemError: busy, draining, too_large, slow_body or incomplete_body; then nothing is to be released.
@@ -60,7 +62,8 @@ class Intake:
         refusal = self._admission.enter(declared)
         if refusal is not None:
             raise _not_admitted(refusal)
-        self._deadlines.begin(reading, self._clock.elapsed_us() + self._read_deadline_us)
+        begun_us = begun_us or self._clock.elapsed_us()
+        self._deadlines.begin(reading, begun_us + self._read_deadline_us)
         try:
             event: Any = await receive()
             body: bytes = event.get("body", b"")

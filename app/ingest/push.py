@@ -74,7 +74,7 @@ class PushEndpoint:
         named = dict(headers)
         if self._verifier.remembered(headers, named) is None:
             await self._verifier.principal(headers)
-        body = await self._intake.read(named, receive)
+        body = await self._intake.read(named, receive, begun_us)
         try:
             message = open_push(named, body)
             if self._tracing.follows(message.parent):
