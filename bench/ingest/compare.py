@@ -70,8 +70,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.ingest.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=6, help="of each contender (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=10, help="of each contender (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.6, help="of each round (default: %(default)s)")
     options = parser.parse_args()
     before = [round(load, 2) for load in os.getloadavg()[:2]]
     found = asyncio.run(measure(options.rounds, options.seconds))

@@ -33,7 +33,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     case: Case
     authorization: str
     seconds: float
-    warm_s: float = 0.5
+    warm_s: float = 0.3
     rate: float | None = None
     pids: list[int] = []
     first: int = 0
