@@ -5,13 +5,13 @@ It goes by message: a message is acknowledged as a whole, so its copies are too.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
 
 from app.clock import MICROSECONDS
+from app.ingest.memory import Memory
 
 Result = TypeVar("Result")
 _TIDIED = 64  # times, within the age at which something is forgotten: to look each time costs more than to remember
@@ -41,20 +41,16 @@ class Dedupe(Generic[Result]):
     """
 
     def __init__(self, *, max_weight: int, max_age_s: float, elapsed_us: Callable[[], int]) -> None:
-        self._max_weight, self._max_age_us = max_weight, round(max_age_s * MICROSECONDS)
-        self._elapsed_us = elapsed_us
+        self._max_age_us, self._elapsed_us, self._tidy_us = round(max_age_s * MICROSECONDS), elapsed_us, 0
         self._in_flight: dict[str, tuple[str, asyncio.Future[Result] | None]] = {}
-        # Oldest first. Not a plain dict: to find the first entry of one whose first entries were deleted takes longer
-        # and longer.
-        self._stored: OrderedDict[str, tuple[int, str, int, Result]] = OrderedDict()
-        self._weight = self._tidy_us = 0
+        self._stored: Memory[tuple[str, Result]] = Memory(max_weight)
 
     def digest(self, key: str) -> str | None:
         """Return the digest that came with `key`, or None when the key is not known."""
         if key in self._in_flight:
             return self._in_flight[key][0]
-        self._forget_expired()
-        return self._stored[key][1] if key in self._stored else None
+        known = self._known(key)
+        return None if known is None else known[0]
 
     def claim(self, key: str, digest: str = "") -> Claimed | InFlight[Result] | Remembered[Result]:
         """Say what is known of `key`, and take it when nothing is."""
@@ -62,8 +58,8 @@ class Dedupe(Generic[Result]):
             result = flying[1] or asyncio.get_running_loop().create_future()  # made for the first copy that waits
             self._in_flight[key] = (flying[0], result)
             return InFlight(result)
-        if (stored := self._stored.get(key)) is not None and self._elapsed_us() - stored[0] <= self._max_age_us:
-            return Remembered(stored[3])
+        if (known := self._known(key)) is not None:
+            return Remembered(known[1])
         self._in_flight[key] = (digest, None)
         return _CLAIMED
 
@@ -73,26 +69,17 @@ class Dedupe(Generic[Result]):
         if waiting is not None:
             waiting.set_result(result)
         if stored:
-            if key in self._stored:
-                self._forget(key)
             now_us = self._elapsed_us()
-            self._stored[key] = (now_us, digest, weight, result)
-            self._weight += weight
+            self._stored.put(key, (digest, result), now_us, weight)
             if now_us >= self._tidy_us:
                 self._tidy_us = now_us + self._max_age_us // _TIDIED
-                self._forget_expired()
-            while self._weight > self._max_weight and self._stored:
-                self._weight -= self._stored.popitem(last=False)[1][2]
+                self._stored.forget_before(now_us - self._max_age_us)
 
-    def _forget_expired(self) -> None:
-        """Forget what is too old to matter; the oldest are in front."""
-        oldest_us = self._elapsed_us() - self._max_age_us
-        while self._stored and self._stored[first := next(iter(self._stored))][0] < oldest_us:
-            self._forget(first)
-
-    def _forget(self, key: str) -> None:
-        if (gone := self._stored.pop(key, None)) is not None:
-            self._weight -= gone[2]
+    def _known(self, key: str) -> tuple[str, Result] | None:
+        found = self._stored.get(key)
+        if found is None or self._elapsed_us() - found.at_us > self._max_age_us:
+            return None
+        return found.value
 
 
 _CLAIMED = Claimed()
