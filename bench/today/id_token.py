@@ -2,8 +2,8 @@
 
 https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions: the signature, the audience and the times; then
 that the e-mail is the subscription's service account, and verified. The page's sample lets google-auth fetch the
-issuer's keys for each token, and a comment in it says that for high volumes they are better fetched once and used with
-`google.auth.jwt`: that is what is done here, for every request.
+issuer's keys for each token, and a comment that goes with copies of it says that for high volumes they are better
+fetched once and used with `google.auth.jwt`: that is what is done here, for every request.
 
 The comment goes on that tokens seen before may be remembered, as Pub/Sub sends the same one for up to an hour; its
 code does not, but `--remember-tokens` does. That does little for the tutorial, and makes FastAPI 1.7 times as fast: a
