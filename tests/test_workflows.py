@@ -46,7 +46,7 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 def test_the_workflows_are_found() -> None:
     """The other tests look at something."""
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "deploy.yml", "infra.yml"]
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "deploy.yml", "infra.yml", "nightly.yml"]
     assert sum(1 for path in WORKFLOWS for _ in steps(path)) > 20
 
 
@@ -87,7 +87,7 @@ def test_a_run_ends_and_does_not_meet_another(path: Path) -> None:
 @each_workflow
 def test_strangers_have_no_say(path: Path) -> None:
     """No trigger that runs strangers' code with rights, no expression inside a script, no credentials left on disk."""
-    assert set(parsed(path)["on"]) <= {"push", "pull_request", "workflow_call", "workflow_dispatch"}
+    assert set(parsed(path)["on"]) <= {"push", "pull_request", "schedule", "workflow_call", "workflow_dispatch"}
     for step in steps(path):
         assert "${{" not in step.get("run", ""), f"{path.name}: {step['name']}"
         if "actions/checkout@" in step.get("uses", ""):
