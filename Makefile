@@ -88,6 +88,7 @@ bench-ingest: setup ## Measure the way in: beside the ceilings of the machine an
 	@$(PYTHON) -m bench.ingest.latency
 	@$(PYTHON) -m bench.ingest.workers
 	@$(PYTHON) -m bench.report
+	@$(PYTHON) -m bench.capacity
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: bench-start
@@ -127,9 +128,8 @@ bench-append: setup ## Measure what the service adds to the store's acknowledgem
 	@$(PYTHON) -m bench.append_latency --save $(ARGS)
 
 .PHONY: bench-push-rate
-bench-push-rate: setup ## Measure the processor time of a push through the whole service (docs/operations.md, capacity).
+bench-push-rate: setup ## Measure the processor time of a push at a quarter of the load that a core bears.
 	@$(PYTHON) -m bench.push_rate $(ARGS)
-	@$(PYTHON) -m bench.capacity
 
 .PHONY: load
 load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
