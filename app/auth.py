@@ -71,11 +71,10 @@ class TokenVerifier:
         Raises:
             ProblemError: missing_token, invalid_token, forbidden or unavailable.
         """
-        found = [value for name, value in headers if name == b"authorization"]
-        if self._policy.trust_platform and found and any(name == _PLATFORM_HEADER for name, _ in headers):
+        token = bearer_token(headers)
+        if self._policy.trust_platform and any(name == _PLATFORM_HEADER for name, _ in headers):
             # Cloud Run checks that header instead when it is there, and passes Authorization on as it came.
             raise _invalid("X-Serverless-Authorization came with it, so the platform has not checked it")
-        token = _token_of(found)
         usual = b"Bearer " + token.encode()
         caller = self._recall(usual) or await self._learn(token, usual)
         self._check_listed(caller)
@@ -164,10 +163,7 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
     Raises:
         ProblemError: missing_token.
     """
-    return _token_of([value for name, value in headers if name == b"authorization"])
-
-
-def _token_of(found: list[bytes]) -> str:
+    found = [value for name, value in headers if name == b"authorization"]
     if not found:
         raise ProblemError("missing_token", "the request has no Authorization header")
     if len(found) > 1:

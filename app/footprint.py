@@ -5,7 +5,6 @@ the next burst; it is asked to give that back when an instance has fallen quiet.
 when it is loaded (app/__main__.py) to keep nothing for longer than a second.
 """
 
-import asyncio
 import ctypes
 import gc
 from collections.abc import Callable
@@ -44,8 +43,6 @@ async def give_back_when_quiet(
     trimmed_at = taken()
     while trim is not None:
         await clock.sleep(_LOOK_EVERY_S)
-        quiet = not open_messages()
-        if quiet and taken() - trimmed_at >= _WORTH_IT:
+        if not open_messages() and taken() - trimmed_at >= _WORTH_IT:
             trimmed_at = taken()
             await in_daemon_thread(trim, "trim")
-    await asyncio.Event().wait()

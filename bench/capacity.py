@@ -20,6 +20,7 @@ from app.record import Record
 from app.schema.table import records_table
 from app.telemetry.instruments import CATALOGUE
 from bench import prices
+from bench.documents import between_marks
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "operations.md"
@@ -248,9 +249,7 @@ def with_tables(text: str) -> str:
         ValueError: the document has no place for a table.
     """
     for name, make in TABLES.items():
-        begin, end = f"<!-- {name}: made by bench/capacity.py -->\n", f"<!-- end of {name} -->"
-        before, after = text.index(begin) + len(begin), text.index(end)
-        text = text[:before] + "\n".join(make()) + "\n" + text[after:]
+        text = between_marks(text, name, "by bench/capacity.py", make())
     return text
 
 

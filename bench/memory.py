@@ -31,7 +31,7 @@ from bench.ingest.contenders import Contender, Cores, Store, running, service_se
 from bench.ingest.load import Order
 from bench.ingest.messages import Case
 from bench.ingest.rounds import load
-from bench.machine import machine
+from bench.machine import machine_before
 from bench.served import Watch
 from tests.process import served_keys
 from tests.service import authorization
@@ -154,10 +154,10 @@ def main() -> None:
     parser.add_argument("--burst-seconds", type=float, default=4.0, help="each burst's (default: %(default)s)")
     parser.add_argument("--quiet-seconds", type=float, default=2.0, help="after each burst (default: %(default)s)")
     options = parser.parse_args()
-    before = [round(load, 2) for load in os.getloadavg()[:2]]
+    before = machine_before()
     a_message, default = bytes_a_message(), Settings().dedupe_max_messages
     result = {
-        "machine": {**machine(), "load_average": before},
+        "machine": before,
         "unit": "MiB",
         "margin": GROWTH_MIB,
         "load": LOAD,

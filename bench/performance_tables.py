@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.documents import between_marks
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -109,10 +111,8 @@ def with_tables(text: str, results: Path = RESULTS) -> str:
     """
     for name, (file, make) in TABLES.items():
         if (results / file).exists():
-            begin, end = f"<!-- {name}: made of bench/results/{file} -->\n", f"<!-- end of {name} -->"
-            before, after = text.index(begin) + len(begin), text.index(end)
-            made = "\n".join(make(json.loads((results / file).read_text())))
-            text = f"{text[:before]}{made}\n{text[after:]}"
+            lines = make(json.loads((results / file).read_text()))
+            text = between_marks(text, name, f"of bench/results/{file}", lines)
     return text
 
 

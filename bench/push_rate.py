@@ -20,7 +20,7 @@ from typing import Any, cast
 import uvloop
 
 from bench.append_latency import RESULT as APPEND_LATENCY
-from bench.machine import machine
+from bench.machine import machine_before
 from bench.usage import cpu_s
 from tests.process import Process, serving
 from tests.service import authorization, envelope
@@ -127,7 +127,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     )
     if store.stdout is None or store.stdin is None:
         raise SystemExit("the write server has no pipes")
-    before = [round(load, 2) for load in os.getloadavg()[:2]]
+    before = machine_before()
     try:
         url = (await store.stdout.readline()).decode().strip()
         rounds = await measure(url, options.rounds, options.seconds)
@@ -136,7 +136,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         await store.wait()
     middle = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     return {
-        "machine": {**machine(), "load_average": before},
+        "machine": before,
         "store_ack_ms": options.ack_ms,
         "connections": CONNECTIONS,
         "record_bytes": _RECORD_BYTES,

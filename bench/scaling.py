@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import capacity, prices, scaling_reads
+from bench.documents import between_marks
 from bench.scaling_limits import CONCURRENCY, LIMITS, LOOKBACK_S, READ, RETENTION_DAYS, WINDOW, Whose
 from bench.scaling_load import ASSUMED_RECORD_US, cpu_source, needs
 from bench.scaling_shares import (
@@ -225,9 +226,7 @@ def with_tables(text: str) -> str:
         ValueError: the document has no place for a table.
     """
     for name, make in TABLES.items():
-        begin, end = f"<!-- {name}: made by bench/scaling.py -->\n", f"<!-- end of {name} -->"
-        before, after = text.index(begin) + len(begin), text.index(end)
-        text = text[:before] + "\n".join(make()) + "\n" + text[after:]
+        text = between_marks(text, name, "by bench/scaling.py", make())
     return text
 
 

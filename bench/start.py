@@ -26,7 +26,7 @@ import msgspec
 
 from bench.import_times import read_imports, summary
 from bench.ingest.contenders import ROOT, Cores, service_settings
-from bench.machine import machine
+from bench.machine import machine_before
 from tests.process import free_port, served_keys
 
 RESULT = Path(__file__).parent / "results" / "start.json"
@@ -165,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.start", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="starts of each (default: %(default)s)")
     rounds = parser.parse_args().rounds
-    before = [round(load, 2) for load in os.getloadavg()[:2]]
+    before = machine_before()
     starts: dict[str, list[Start]] = {name: [] for name in CONTENDERS}
     imports: dict[str, Any] = {}
     with outside() as out, tempfile.TemporaryDirectory() as folder:
@@ -181,7 +181,7 @@ def main() -> None:
                 watched.append(summary(read_imports(log.read_text()), _TOP))
             imports[name] = min(watched, key=lambda one: one["self_ms"])
     result = {
-        "machine": {**machine(), "load_average": before},
+        "machine": before,
         "rounds": rounds,
         **told(starts),
         "imports": imports,

@@ -28,7 +28,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from app.telemetry.histogram import Histogram
 from app.telemetry.instruments import PUBLISH_TO_STORED, REQUEST_DURATION, Instrument
 from bench.append_latency import RESULT as APPEND_LATENCY
-from bench.machine import machine
+from bench.machine import machine_before
 from bench.push_rate import Load, PushConnection
 from bench.usage import cpu_s
 from tests import tokens
@@ -215,10 +215,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="pairs of rounds (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="each round's length (default: %(default)s)")
     options = parser.parse_args()
-    before = [round(load, 2) for load in os.getloadavg()[:2]]
+    before = machine_before()
     found = uvloop.run(measure(options))
     result = {
-        "machine": {**machine(), "load_average": before},
+        "machine": before,
         "store_ack_ms": options.ack_ms,
         "connections": CONNECTIONS,
         "trace_ratio": _RATIO,

@@ -108,10 +108,8 @@ class RecordReader:
             records = self._array_decoder.decode(payload)
             if any(self._check(record) is not None for record in records):
                 return None
-            encode, keys = self._encoder(message.envelope()), map(message.delivery_key, range(len(records)))
-            encoded = [
-                encode(record, index, key) for index, (record, key) in enumerate(zip(records, keys, strict=True))
-            ]
+            encode, key_of = self._encoder(message.envelope()), message.delivery_key
+            encoded = [encode(record, index, key_of(index)) for index, record in enumerate(records)]
         except Exception:  # whatever it is, it is one record's, and is told when that has its turn
             return None
         if sum(map(len, encoded)) > min(limits.max_row_bytes, limits.max_message_bytes):

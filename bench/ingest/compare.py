@@ -9,14 +9,13 @@ bench/results/ingest.json.
 import argparse
 import asyncio
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from bench.ingest.contenders import CONTENDERS, SLUICE, TODAY
 from bench.ingest.messages import Case
 from bench.ingest.rounds import compare, ratio
-from bench.machine import machine
+from bench.machine import machine_before
 
 RESULT = Path(__file__).parent.parent / "results" / "ingest.json"
 FIRST = Case()
@@ -73,9 +72,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="of each contender (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.6, help="of each round (default: %(default)s)")
     options = parser.parse_args()
-    before = [round(load, 2) for load in os.getloadavg()[:2]]
+    before = machine_before()
     found = asyncio.run(measure(options.rounds, options.seconds))
-    told = {"machine": {**machine(), "load_average": before}, "rounds": options.rounds, "seconds": options.seconds}
+    told = {"machine": before, "rounds": options.rounds, "seconds": options.seconds}
     RESULT.write_text(json.dumps(told | found, indent=2) + "\n")
     print(table(found))
 

@@ -9,7 +9,6 @@ says how much of it is no service's doing. Writes bench/results/latency.json.
 import argparse
 import asyncio
 import json
-import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from bench.ingest.contenders import SLUICE
 from bench.ingest.load import Loaded
 from bench.ingest.messages import Case
 from bench.ingest.rounds import contenders, field_of, one_round
-from bench.machine import machine
+from bench.machine import machine_before
 
 RESULT = Path(__file__).parent.parent / "results" / "latency.json"
 CASE = Case(in_flight=512)
@@ -69,9 +68,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="of each contender and load (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: %(default)s)")
     options = parser.parse_args()
-    before = [round(load, 2) for load in os.getloadavg()[:2]]
+    before = machine_before()
     found = asyncio.run(measure(options.rounds, options.seconds))
-    text = json.dumps({"machine": {**machine(), "load_average": before}, **found}, indent=2)
+    text = json.dumps({"machine": before, **found}, indent=2)
     RESULT.write_text(text + "\n")
     print(text)
 

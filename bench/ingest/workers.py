@@ -19,7 +19,7 @@ import msgspec
 from bench.ingest.contenders import SLUICE, Contender, commands, running
 from bench.ingest.messages import Case
 from bench.ingest.rounds import Field, field_of, load, order_of
-from bench.machine import machine
+from bench.machine import machine_before
 
 RESULT = Path(__file__).parent.parent / "results" / "workers.json"
 CASES = (Case(), Case(in_flight=1_000), Case(record_bytes=10_000))
@@ -68,9 +68,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each number and case (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each round (default: %(default)s)")
     options = parser.parse_args()
-    before = [round(each, 2) for each in os.getloadavg()[:2]]
+    before = machine_before()
     cells = asyncio.run(measure(options.rounds, options.seconds))
-    text = json.dumps({"machine": {**machine(), "load_average": before}, "cells": cells}, indent=2)
+    text = json.dumps({"machine": before, "cells": cells}, indent=2)
     RESULT.write_text(text + "\n")
     print(text)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from bench.documents import between_marks
 from bench.report import ingest, service
 from bench.report.bounds import must_reach
 from bench.report.latency_plot import latency_plot
@@ -56,9 +57,7 @@ def with_tables(text: str, results: Results) -> str:
         ValueError: the document has no place for a table.
     """
     for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: made by bench/report -->\n", f"<!-- end of {name} -->"
-        before, after = text.index(begin) + len(begin), text.index(end)
-        text = text[:before] + "\n".join(table.lines(results)) + "\n" + text[after:]
+        text = between_marks(text, name, "by bench/report", table.lines(results))
     return text
 
 

@@ -1,0 +1,14 @@
+"""Documents whose tables are made by a script: each stands between two marks of its name."""
+
+from collections.abc import Iterable
+
+
+def between_marks(text: str, name: str, made: str, lines: Iterable[str]) -> str:
+    """Return `text` with `lines` between the marks of `name`; `made` is what its first mark says of their origin.
+
+    Raises:
+        ValueError: the text has no such marks.
+    """
+    begin, end = f"<!-- {name}: made {made} -->\n", f"<!-- end of {name} -->"
+    before, after = text.index(begin) + len(begin), text.index(end)
+    return text[:before] + "\n".join(lines) + "\n" + text[after:]
