@@ -1,6 +1,7 @@
 """The local Pub/Sub over REST: plain HTTP, and the real `gcloud` where it is installed."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 from base64 import b64encode
@@ -15,8 +16,10 @@ import msgspec
 import pytest
 
 from dev.pubsub.broker import Broker
-from dev.pubsub.server import _Sniffer
+from dev.pubsub.front import Connections, Sniffer
+from dev.pubsub.server import PubsubServer
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
+from tests.dev.endpoint import eventually
 
 
 @pytest.fixture
@@ -106,7 +109,7 @@ async def test_a_body_that_is_no_json_is_refused(http: aiohttp.ClientSession) ->
 def test_half_a_preface_is_neither_protocol_yet() -> None:
     """The connection is handed to HTTP/1 at the first byte that HTTP/2 could not have sent, with all that came."""
     http, transport = Mock(spec=asyncio.Protocol), Mock(spec=asyncio.Transport)
-    sniffer = _Sniffer(grpc_port=1, make_http=lambda: http)
+    sniffer = Sniffer(1, lambda: http, Connections())
     sniffer.connection_made(transport)
     for piece in (b"P", b"RI * HT"):
         sniffer.data_received(piece)
@@ -129,6 +132,28 @@ async def test_a_connection_that_ends_early_does_no_harm(pubsub_host: str) -> No
     assert frame[3] == 4, "a SETTINGS frame: this is HTTP/2"
     writer.close()
     await writer.wait_closed()
+
+
+@pytest.mark.parametrize("first", [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"PRI * HT"], ids=["relayed", "undecided"])
+async def test_no_connection_outlives_the_server(live_broker: Broker, first: bytes) -> None:
+    """Both sides of a relay have ended when `close` returns, though the client stays."""
+    server = PubsubServer(live_broker)
+    port = await server.start("127.0.0.1", 0)
+    transports = server._connections._open
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(first)
+    expected = 1
+    if len(first) > 8:
+        await reader.readexactly(9)
+        expected = 2
+    await eventually(lambda: len(transports) == expected)
+    kept = list(transports)
+    await server.close()
+    assert not transports
+    assert [transport.get_extra_info("socket").fileno() for transport in kept] == [-1] * expected
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 @pytest.mark.skipif(
