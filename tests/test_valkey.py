@@ -6,9 +6,9 @@ import pytest
 
 from app.settings import SettingsError, load_settings
 from app.valkey import connect
-from tests.valkey_server import ValkeyServer, valkey_server
+from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
-__all__ = ["valkey_server"]
+__all__ = ["hurried_valkey", "valkey_server"]
 
 
 async def test_a_client_speaks_to_the_server_of_its_address(valkey_server: ValkeyServer) -> None:

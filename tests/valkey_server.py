@@ -1,7 +1,7 @@
 """A real Valkey (or Redis, which speaks the same) for the tests: a test asks for the fixture `valkey_server`.
 
-Import the fixture where it is used: `from tests.valkey_server import valkey_server`. Where neither program is on
-PATH such tests are skipped, and the summary says so.
+Import it where it is used, with the fixture that it rests on (`hurried_valkey`). Where neither program is on PATH such
+tests are skipped, and the summary says so.
 """
 
 import shutil
@@ -17,6 +17,7 @@ from tests.process import free_port
 
 PROGRAMS = ("valkey-server", "redis-server")
 STOP_WITHIN_S = 10.0
+PATIENT_S = 60.0  # as long as a hang takes, not as a slow machine does
 
 
 class ValkeyServer:
@@ -82,7 +83,15 @@ def running(folder: Path) -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def valkey_server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    """Give the test an empty server of its own."""
+def hurried_valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """Give the test an empty server of its own, which the service waits for no longer than in production."""
     with running(tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def valkey_server(hurried_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> ValkeyServer:
+    """Give the test an empty server of its own, which is waited for until it answers or refuses to."""
+    monkeypatch.setattr("app.valkey.TIMEOUT_S", PATIENT_S)
+    monkeypatch.setattr("app.access.shared_count.ANSWER_WITHIN_S", PATIENT_S)
+    return hurried_valkey

@@ -8,9 +8,9 @@ from app import paths
 from app.clock import FakeClock
 from tests.access.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
 from tests.service import GOOD, SETTINGS, running
-from tests.valkey_server import ValkeyServer, valkey_server
+from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
-__all__ = ["valkey_server"]
+__all__ = ["hurried_valkey", "valkey_server"]
 
 
 async def test_every_answer_to_a_read_says_what_is_left(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from app.access.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount,
 from app.clock import MICROSECONDS, FakeClock
 from app.errors import ProblemError
 from app.valkey import connect
-from tests.valkey_server import ValkeyServer, valkey_server
+from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
-__all__ = ["valkey_server"]
+__all__ = ["hurried_valkey", "valkey_server"]
 TWICE = Principal("twice", ALL_SCOPES, requests_per_minute=2)
 
 
@@ -124,14 +124,14 @@ async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[Va
 
 
 async def test_a_valkey_that_hangs_holds_up_nobody_and_is_used_again_when_it_answers(
-    valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
+    hurried_valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Requests are counted here meanwhile."""
     clock = FakeClock()
-    client = connect(valkey_server.url)
+    client = connect(hurried_valkey.url)
     count = request_count(client, clock)
     assert [await count.add("a", 7) for _ in range(2)] == [1, 2]
-    for away, back in ((valkey_server.pause, valkey_server.resume), (valkey_server.stop, valkey_server.start)):
+    for away, back in ((hurried_valkey.pause, hurried_valkey.resume), (hurried_valkey.stop, hurried_valkey.start)):
         away()
         async with asyncio.timeout(10 * ANSWER_WITHIN_S):
             first = await count.add("b", 7)

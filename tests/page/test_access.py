@@ -65,7 +65,7 @@ async def test_a_key_shows_what_its_grant_allows(tab: Page, tmp_path: Path) -> N
         await enter(tab, OTHER_KEY)
         await tab.until("document.querySelectorAll('#records tbody tr').length === 1")
         await tab.until("document.querySelector('#rejected').textContent.includes('scope rejects')")
-        assert "Stored1record" in await tab.text("#figures")
+        await tab.until("document.querySelector('#figures').textContent.includes('Stored1record')")
         await post(client, {"id": "c", "source": "shop"})
         await tab.until("document.querySelectorAll('#records tbody tr').length === 2")
         assert len([url for url in tab.requests if "/v1/rejects" in url]) == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -9,9 +10,9 @@ from app.clock import FakeClock
 from app.query.answer_store import open_store
 from app.query.cache import COOL_DOWN_S, Cache, CachedAnswer
 from app.settings import SettingsError
-from tests.valkey_server import ValkeyServer, valkey_server
+from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
-__all__ = ["valkey_server"]
+__all__ = ["hurried_valkey", "valkey_server"]
 ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"'}, b"\x00{}" * 10_000)
 
 
@@ -33,16 +34,23 @@ class Instance:
         return state
 
 
-@pytest.fixture
-async def instances(valkey_server: ValkeyServer) -> AsyncIterator[tuple[Instance, Instance]]:
-    """Return two instances that know the same server."""
+@asynccontextmanager
+async def two_instances(url: str) -> AsyncIterator[tuple[Instance, Instance]]:
+    """Run two instances that know the same server."""
     clock = FakeClock()
-    one, other = (open_store(valkey_server.url, 0) for _ in range(2))
+    one, other = (open_store(url, 0) for _ in range(2))
     async with one, other:
         yield (
             Instance(Cache(one, clock, max_entry_bytes=100_000), clock),
             Instance(Cache(other, clock, max_entry_bytes=100_000), clock),
         )
+
+
+@pytest.fixture
+async def instances(valkey_server: ValkeyServer) -> AsyncIterator[tuple[Instance, Instance]]:
+    """Return two instances that know the same server."""
+    async with two_instances(valkey_server.url) as made:
+        yield made
 
 
 async def test_instances_share_answers(instances: tuple[Instance, Instance]) -> None:
@@ -74,22 +82,19 @@ async def test_a_server_that_goes_is_done_without_until_it_is_back(
     assert [await one.state(), await other.state()] == ["miss", "hit"]
 
 
-async def test_a_server_that_hangs_is_not_waited_for(
-    instances: tuple[Instance, Instance],
-    valkey_server: ValkeyServer,
-) -> None:
+async def test_a_server_that_hangs_is_not_waited_for(hurried_valkey: ValkeyServer) -> None:
     """Neither by a hundred different requests at once nor by those after them; then answers are not mixed up."""
-    one, _ = instances
-    assert await one.state() == "miss"
-    valkey_server.pause()
-    async with asyncio.timeout(10):  # one after another, each waiting its quarter of a second, they would take 25 s
-        states = await asyncio.gather(*(one.state(f"{number}") for number in range(100)))
-        assert [*states, await one.state()] == 101 * ["miss"]
-    valkey_server.resume()
-    await one.clock.advance(COOL_DOWN_S)
-    assert await one.state() == "hit"
-    assert await asyncio.gather(*(one.state(f"{number}") for number in range(10))) == 10 * ["miss"]
-    assert await asyncio.gather(*(one.state(f"{number}") for number in range(10))) == 10 * ["hit"]
+    async with two_instances(hurried_valkey.url) as (one, _):
+        assert await one.state() == "miss"
+        hurried_valkey.pause()
+        async with asyncio.timeout(10):  # one after another, each waiting its quarter of a second, they would take 25 s
+            states = await asyncio.gather(*(one.state(f"{number}") for number in range(100)))
+            assert [*states, await one.state()] == 101 * ["miss"]
+        hurried_valkey.resume()
+        await one.clock.advance(COOL_DOWN_S)
+        assert await one.state() == "hit"
+        assert await asyncio.gather(*(one.state(f"{number}") for number in range(10))) == 10 * ["miss"]
+        assert await asyncio.gather(*(one.state(f"{number}") for number in range(10))) == 10 * ["hit"]
 
 
 async def test_keys_have_a_name_before_them(instances: tuple[Instance, Instance], valkey_server: ValkeyServer) -> None:
