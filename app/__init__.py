@@ -24,4 +24,5 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     telemetry/           metrics, traces, logs
     serve, daemon        the HTTP server and its end; threads that hold nobody up
     deadlines, footprint many deadlines on one timer; the memory of the process
+    threads              how its threads take turns on one processor
 """

@@ -5,8 +5,9 @@ beginning and ending a wait is an entry in a dictionary, and the loop has one ti
 when it was set; that entry is gone as a rule when it rings, and it is set again for the earliest one there is then.
 """
 
+import asyncio
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from app.clock import MICROSECONDS, Clock
 
@@ -68,3 +69,39 @@ class Deadlines(Generic[Waiting]):
         finally:
             if self._due_us:
                 self._ring_at(max(min(self._due_us.values()), now_us + _APART_US))
+
+
+class TimeLimit:
+    """Cancels the task that made it when its deadline has come: what `asyncio.timeout` does, on a timer for many.
+
+    deadlines.begin(limit := TimeLimit(), due_us)
+    try:
+        …
+    except asyncio.CancelledError:
+        if not limit.exceeded(): raise      # somebody else has cancelled the task
+    finally:
+        deadlines.end(limit)
+    """
+
+    __slots__ = ("_cancelled_before", "_is_overdue", "_task")
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a time limit is a task's")
+        self._task: asyncio.Task[Any] | None = task
+        self._is_overdue, self._cancelled_before = False, task.cancelling()
+
+    def overdue(self) -> None:
+        """Cancel the task."""
+        if self._task is not None:
+            self._is_overdue = True
+            self._task.cancel()
+
+    def exceeded(self) -> bool:
+        """Return whether the cancellation that the task has met is this one, and nobody else's; it is taken back.
+
+        To be asked once, at the end: the task is let go, as its traceback may lead here.
+        """
+        task, self._task = self._task, None
+        return self._is_overdue and task is not None and task.uncancel() <= self._cancelled_before

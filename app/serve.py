@@ -13,6 +13,7 @@ from granian.server.embed import Server
 from app.application import Sluice
 from app.footprint import search_seldom_for_cycles
 from app.settings import Settings
+from app.threads import hand_over_soon, started_in_the_background
 
 _log = logging.getLogger("sluice")
 _LOOK_AGAIN_S = 0.01
@@ -64,9 +65,11 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
-    serving = asyncio.ensure_future(server.serve())
+    with started_in_the_background():
+        serving = asyncio.ensure_future(server.serve())
+        listened = await _accepts_connections(settings, serving)
     stop = asyncio.ensure_future(told_to_stop.wait())
-    listened = await _accepts_connections(settings, serving)
+    hand_over_soon()
     search_seldom_for_cycles()
     if listened:
         _log.info("listening on %s", address)

@@ -57,9 +57,8 @@ def channel_options(late_commit_margin_s: float) -> list[tuple[str, Any]]:
 class _Request:
     """A request in flight, and the future of what becomes of it."""
 
-    def __init__(self, rows: Sequence[bytes], stamp: bytes, size: int) -> None:
-        self.rows, self.stamp, self.size = rows, stamp, size  # the rows are let go once they are sent
-        self.sent = False
+    def __init__(self, size: int) -> None:
+        self.size, self.is_sent = size, False
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def settle(self, outcome: Outcome) -> None:
@@ -82,13 +81,12 @@ class Connection:
         """Done when the stream has ended, whoever ended it."""
         self._channel = channel
         self._in_flight: deque[_Request] = deque()
-        self._outbox: asyncio.Queue[_Request] = asyncio.Queue()
-        self._writing: _Request | None = None
+        self._turn = asyncio.Lock()
+        self._has_schema = False
         self._requests = AppendRequests(stream, trace_id, descriptor)
         # Not the client's append_rows: its retry would run the call again with requests that were sent already.
         append_rows: Any = channel.stream_stream(_METHOD, response_deserializer=_RESPONSE.FromString)
         self._call = append_rows(metadata=(("x-goog-request-params", f"write_stream={stream}"),))
-        self._sending = asyncio.ensure_future(self._send())
         self._receiving = asyncio.ensure_future(self._receive())
 
     @property
@@ -108,46 +106,43 @@ class Connection:
         waits as well. What was not sent yet never is; if it is on its way just now, the stream is ended, as nobody
         could say when it would arrive.
         """
-        request = _Request(rows, stamp, sum(map(len, rows)) + len(rows) * len(stamp))
+        request = _Request(sum(map(len, rows)) + len(rows) * len(stamp))
         self._in_flight.append(request)
         self.bytes_in_flight += request.size
-        self._outbox.put_nowait(request)
         try:
+            async with self._turn:  # first come, first served: so requests go out in the order they are answered in
+                if not request.outcome.done():  # else the stream has ended meanwhile
+                    await self._write(request, rows, stamp)
             return await request.outcome
         except asyncio.CancelledError:
             self.retired = True
-            if self._writing is request:
-                self._call.cancel()
+            if not request.is_sent and request in self._in_flight:  # its stamp will be too old to be sent at all
+                self._in_flight.remove(request)
+                self.bytes_in_flight -= request.size
             raise
 
     async def close(self) -> None:
         """End the stream; what is in flight is Uncertain."""
         self.retired = True
         self._settle_all([Uncertain("the connection was closed")] * len(self._in_flight))
-        self._sending.cancel()
         self._receiving.cancel()
         self._call.cancel()
-        await asyncio.gather(self._sending, self._receiving, return_exceptions=True)
+        await asyncio.gather(self._receiving, return_exceptions=True)
         await self._channel.close()
-        del self._sending, self._receiving  # their tracebacks lead back here, and would hold the socket until collected
+        del self._receiving  # its traceback leads back here, and would hold the socket until collected
 
-    async def _send(self) -> None:
-        first = True
+    async def _write(self, request: _Request, rows: Sequence[bytes], stamp: bytes) -> None:
+        """Send a request; a stream that has ended is told by `_receive`, once it has read what was answered."""
         try:
-            while True:
-                request = await self._outbox.get()
-                if request.outcome.done():  # given up before it was sent: its stamp is too old to be sent at all
-                    if request in self._in_flight:
-                        self._in_flight.remove(request)
-                        self.bytes_in_flight -= request.size
-                    continue
-                # The first has the schema, which the server remembers for the life of the stream.
-                message = self._requests.write(request.rows, request.stamp, first=first)
-                self._writing, request.sent, request.rows, first = request, True, (), False
-                await self._call.write(message)
-                self._writing, message = None, b""  # an idle connection keeps nothing
+            # The first has the schema, which the server remembers for the life of the stream.
+            message = self._requests.write(rows, stamp, first=not self._has_schema)
+            request.is_sent = self._has_schema = True
+            await self._call.write(message)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
-            self.retired = True  # the stream has ended, which `_receive` tells once it has read what was answered
+            self.retired = True
+        except asyncio.CancelledError:
+            self._call.cancel()
+            raise
         except Exception:
             _log.exception("a request could not be sent; the connection is closed")
             self.retired = True
@@ -174,7 +169,7 @@ class Connection:
     def _answer(self, response: Any) -> None:
         if response.HasField("updated_schema"):
             self.updated_schema = True
-        if not answers_a_request(response) or not self._in_flight or not self._in_flight[0].sent:
+        if not answers_a_request(response) or not self._in_flight or not self._in_flight[0].is_sent:
             # Answers belong to requests by their order alone, and that cannot be trusted any more.
             _log.warning("BigQuery sent an answer to no request; the connection is closed")
             self._call.cancel()

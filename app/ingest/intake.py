@@ -11,30 +11,10 @@ from typing import Any, assert_never
 from litestar.types import Receive
 
 from app.clock import MICROSECONDS, Clock
-from app.deadlines import Deadlines
+from app.deadlines import Deadlines, TimeLimit
 from app.errors import ProblemError
 from app.ingest.admission import Admission, Refusal
 from app.ingest.verdict import Throttled, Unavailable
-
-
-class _Reading:
-    """A body that is being read, by a task that is cancelled when it takes too long."""
-
-    __slots__ = ("_cancelled_before", "_is_overdue", "_task")
-
-    def __init__(self, task: "asyncio.Task[object] | None") -> None:
-        if task is None:
-            raise RuntimeError("a body is read in a task")
-        self._task, self._is_overdue, self._cancelled_before = task, False, task.cancelling()
-
-    def overdue(self) -> None:
-        """End the reading."""
-        self._is_overdue = True
-        self._task.cancel()
-
-    def took_too_long(self) -> bool:
-        """Return whether the cancellation that the task has met is this one, and nobody else's; it is taken back."""
-        return self._is_overdue and self._task.uncancel() <= self._cancelled_before
 
 
 class Intake:
@@ -43,7 +23,7 @@ class Intake:
     def __init__(self, admission: Admission, clock: Clock, *, max_body_bytes: int, read_deadline_s: float) -> None:
         self._admission, self._clock, self._max_body_bytes = admission, clock, max_body_bytes
         self._read_deadline_s, self._read_deadline_us = read_deadline_s, round(read_deadline_s * MICROSECONDS)
-        self._deadlines: Deadlines[_Reading] = Deadlines(clock)
+        self._deadlines: Deadlines[TimeLimit] = Deadlines(clock)
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive, begun_us: int | None = None) -> bytes:
         """Return the body of a request, which takes up a place in flight until it is released.
@@ -57,13 +37,12 @@ class Intake:
         declared = int(length) if length.isdigit() else 0
         if declared > self._max_body_bytes:
             raise self._too_large()
-        # What `asyncio.timeout` does, on the one timer that all bodies share.
-        reading = _Reading(asyncio.current_task())
+        limit = TimeLimit()
         refusal = self._admission.enter(declared)
         if refusal is not None:
             raise _not_admitted(refusal)
         begun_us = begun_us or self._clock.elapsed_us()
-        self._deadlines.begin(reading, begun_us + self._read_deadline_us)
+        self._deadlines.begin(limit, begun_us + self._read_deadline_us)
         try:
             event: Any = await receive()
             body: bytes = event.get("body", b"")
@@ -72,13 +51,13 @@ class Intake:
                 body = await self._rest(event, receive)
         except BaseException as error:
             self._admission.leave(declared)
-            self._deadlines.end(reading)
-            if reading.took_too_long() and isinstance(error, asyncio.CancelledError):
+            self._deadlines.end(limit)
+            if limit.exceeded() and isinstance(error, asyncio.CancelledError):
                 detail = f"the body was not complete after {self._read_deadline_s:g} s"
                 raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
             raise
-        self._deadlines.end(reading)
-        reading.took_too_long()  # although it came: the server made nothing of the cancellation
+        self._deadlines.end(limit)
+        limit.exceeded()  # although it came: the server made nothing of the cancellation
         self._admission.adjust(len(body) - declared)
         return body
 

@@ -15,7 +15,7 @@ import msgspec
 from opentelemetry.trace import Span
 
 from app.clock import MICROSECONDS, Clock
-from app.deadlines import Deadlines
+from app.deadlines import Deadlines, TimeLimit
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender, Outcome, RowsRefused, SetupError, Stored, Uncertain
 from app.ingest.batcher import BatchLimits, parts_of
@@ -71,6 +71,8 @@ class Writer:
     ) -> None:
         self._appender, self._clock, self._limits, self._jitter = appender, clock, limits, jitter
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
+        self._attempts: Deadlines[TimeLimit] = Deadlines(clock)
+        self._limit_us = round(limits.append_deadline_s * MICROSECONDS)
         self._open_bytes = 0
         self._closed = False
         self._table, self._watch = table, watch
@@ -214,21 +216,23 @@ class Writer:
 
     async def _attempt(self, rows: list[bytes], batch: Iterable[Pending]) -> Outcome:
         """Append `rows`, which are of `batch`, once, within the append deadline."""
-        limit_s, begun_us, outcome = self._limits.append_deadline_s, self._clock.elapsed_us(), None
+        begun_us, limit, outcome = self._clock.elapsed_us(), TimeLimit(), None
         spans = [pending.span for pending in batch if pending.span is not None]
         begun = self._watch.begin(self._table, len(rows), sum(map(len, rows)), spans)
-        append = asyncio.ensure_future(self._appender.append(rows))
-        timer = asyncio.ensure_future(self._clock.sleep(limit_s))
+        self._attempts.begin(limit, begun_us + self._limit_us)
         try:
-            await asyncio.wait([append, timer], return_when=asyncio.FIRST_COMPLETED)
-            outcome = append.result() if append.done() else Uncertain(f"no answer within {limit_s:g} s")
+            outcome = await self._appender.append(rows)
+        except asyncio.CancelledError:
+            if not limit.exceeded():
+                raise
+            outcome = Uncertain(f"no answer within {self._limit_us / MICROSECONDS:g} s")
         except Exception as error:  # an Appender raises nothing a store can cause: this is a defect, told as such
             _log.exception("the append failed unexpectedly")
             outcome = Uncertain(f"{type(error).__name__}: {error}")
         finally:
+            self._attempts.end(limit)
+            limit.exceeded()  # although there may be an outcome: the appender made nothing of the cancellation
             self._watch.end(begun, outcome)
-            append.cancel()
-            timer.cancel()
         if not isinstance(outcome, Uncertain):
             self.progress.answered()
             self._dispatcher.pace.acknowledged(self._clock.elapsed_us() - begun_us)

@@ -1,0 +1,79 @@
+"""Which threads may interrupt which, in this process and in one that serves."""
+
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from app.threads import hand_over_soon, started_in_the_background
+from tests.process import serving
+
+linux = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="NOT tested here: only Linux knows SCHED_BATCH")
+
+
+def policy_of_a_new_thread() -> int:
+    """Return the scheduling policy of a thread that is started now."""
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(os.sched_getscheduler(0)))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@linux
+def test_only_threads_that_are_started_within_are_in_the_background() -> None:
+    """This one is as it was, whatever ends the block."""
+    with suppress(KeyError), started_in_the_background():
+        assert policy_of_a_new_thread() == os.SCHED_BATCH
+        raise KeyError
+    assert (os.sched_getscheduler(0), policy_of_a_new_thread()) == (os.SCHED_OTHER, os.SCHED_OTHER)
+
+
+@linux
+def test_a_system_that_refuses_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some sandboxes know one policy only."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    with started_in_the_background():
+        assert policy_of_a_new_thread() == os.SCHED_OTHER
+
+
+def test_a_system_without_such_threads_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS is."""
+    monkeypatch.delattr(os, "SCHED_BATCH", raising=False)
+    with started_in_the_background():
+        pass
+
+
+def test_a_thread_that_waits_for_the_interpreter_gets_it_soon() -> None:
+    """Sooner than by default."""
+    before = sys.getswitchinterval()
+    try:
+        hand_over_soon()
+        assert sys.getswitchinterval() < 0.001
+    finally:
+        sys.setswitchinterval(before)
+
+
+def policies_of(pid: int) -> dict[int, int]:
+    """Return the policy of each thread of a process."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            found[int(task.name)] = os.sched_getscheduler(int(task.name))
+    return found
+
+
+@linux
+async def test_the_servers_threads_interrupt_the_event_loop_no_more(tmp_path: Path) -> None:
+    """Its own thread is as it was started."""
+    async with serving(tmp_path / "data.duckdb") as (process, _):
+        policies = policies_of(process.process.pid)
+        assert policies.pop(process.process.pid) == os.SCHED_OTHER
+        assert os.SCHED_BATCH in policies.values()
