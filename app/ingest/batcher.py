@@ -61,6 +61,8 @@ class Batcher(Generic[Item]):
 
     def take(self) -> list[Item]:
         """Remove and return the next batch; empty when nothing waits."""
+        if self._rows <= self._limits.max_rows and self._bytes <= self._limits.max_bytes:
+            return self.take_all()
         batch: list[Item] = []
         rows = size = 0
         while self._waiting:

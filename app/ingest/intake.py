@@ -74,9 +74,9 @@ class Intake:
                 return b"".join(chunks)
             event = await receive()
 
-    def release(self, body: bytes) -> None:
-        """Give back the place that `body` took up."""
-        self._admission.leave(len(body))
+    def release(self, size: int) -> None:
+        """Give back the place that a body of `size` bytes took up."""
+        self._admission.leave(size)
 
     def _within_limit(self, chunk: bytes, before: int = 0) -> bytes:
         if before + len(chunk) > self._max_body_bytes:

@@ -6,7 +6,7 @@ sent, and everything else is encoded once.
 """
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from app.epoch import epoch_us
 from app.ingest.appender import RowEncode
-from app.ingest.struct_values import Convert, values_reader
+from app.ingest.struct_values import Convert, items_reader, values_reader
 from app.ingest.varint import varint
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
@@ -26,6 +26,11 @@ from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import Table
 
 INGEST_TIME = "ingest_time"
+_OF_A_ROW = {
+    INGEST_TIME,
+    "message_index",
+    "delivery_key",
+}  # columns of the envelope that rows of a message do not share
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _PACKAGE = "sluice"
 
@@ -37,14 +42,15 @@ class RowEncoder:
         self.descriptor: DescriptorProto = protobuf_descriptor(table)
         self._message: Any = _message_class(self.descriptor)
         self._record = _reader(table.record)
-        self._shared = _converters(table.envelope)
+        shared = [column for column in table.envelope if column.name not in _OF_A_ROW]
+        self._shared = items_reader([column.name for column in shared], _converters(shared))
         number = next(field.number for field in self.descriptor.field if field.name == INGEST_TIME)
         self._stamp_tag = varint(number << 3)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
         """Return what encodes the records of a message; `envelope` holds the envelope columns that they share."""
         new, values_of = self._message, self._record
-        shared, encoded_shared = _converted(dict(envelope), self._shared), b""
+        shared, encoded_shared = self._shared(envelope), b""
 
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
             nonlocal encoded_shared
@@ -76,18 +82,9 @@ def _reader(columns: tuple[Column, ...]) -> Callable[[msgspec.Struct], dict[str,
     return values_reader(columns, _converters(columns))
 
 
-def _converters(columns: tuple[Column, ...]) -> dict[str, Convert]:
+def _converters(columns: Iterable[Column]) -> dict[str, Convert]:
     found = {column.name: _converter(column) for column in columns}
     return {name: convert for name, convert in found.items() if convert is not None}
-
-
-def _converted(values: dict[str, Any], converters: Mapping[str, Convert]) -> dict[str, Any]:
-    """Return `values` with those converted that there are; None is a missing field: NULL, or the column's default."""
-    for name, convert in converters.items():
-        value = values.get(name)
-        if value is not None:
-            values[name] = convert(value)
-    return values
 
 
 def _converter(column: Column) -> Convert | None:

@@ -71,10 +71,9 @@ class RecordReader:
 
     def read(self, message: Message) -> tuple[list[Row], list[Reject]]:
         """Return the rows of the message's good records and the rejects of its bad ones."""
-        if message.data[:1] == b"[" and not message.content_encoding:
-            rows_at_once = self._read_array(message)
-            if rows_at_once is not None:
-                return rows_at_once, []
+        plain = self._read_plain(message)
+        if plain is not None:
+            return plain, []
         pieces = self._split(message)
         if isinstance(pieces, Reject):
             return [], [pieces]
@@ -93,6 +92,16 @@ class RecordReader:
             else:
                 rejects.append(read)
         return rows, rejects
+
+    def _read_plain(self, message: Message) -> list[Row] | None:
+        """Return the rows of what nearly every message is, one good record or an array of them; None of any other."""
+        first = message.data[:1]
+        if message.content_encoding:
+            return None
+        if first != b"{" or message.content_type:
+            return self._read_array(message) if first == b"[" else None
+        row = self._read_one(message, 0, (message.data,), self._encoder(message.envelope()))
+        return [row] if isinstance(row, Row) and len(row.encoded) <= self._limits.max_message_bytes else None
 
     def _read_array(self, message: Message) -> list[Row] | None:
         """Return the rows of an array in which nothing is wrong; None where that is not plain, so one by one will tell.

@@ -75,7 +75,7 @@ class Submission:
                 raise ProblemError("idempotency_conflict", detail)
             receipt = await self._pipeline.process(message, digest=digest, detailed=True)
         finally:
-            self._intake.release(body)
+            self._intake.release(len(body))
         match receipt.verdict:
             case Durable():
                 return _answer(message, receipt, created=record_id is None)
