@@ -23,7 +23,10 @@ PURE = [
     *(f"app.{name}" for name in ("record", "settings", "epoch")),
     *(module for module in MODULES if module.startswith(_PURE_PACKAGES)),
     *(f"app.access.{name}" for name in ("principal", "grants", "api_keys")),
-    *(f"app.ingest.{name}" for name in ("envelope", "records", "rejects", "compression", "batcher", "verdict")),
+    *(
+        f"app.ingest.{name}"
+        for name in ("envelope", "records", "pieces", "rows", "rejects", "compression", "batcher", "verdict")
+    ),
     *(f"app.query.{name}" for name in ("instants", "cursor", "slices", "density", "walk", "arrow_rows")),
     *(f"app.query.{name}" for name in ("explain", "retrieval", "runner")),
 ]

@@ -4,7 +4,8 @@
     take the body in      intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
     drop known copies     dedupe, memory      by message, as that is what is acknowledged
-    decode and validate   records             Message -> rows and rejects (compression: gzip, with a limit)
+    decode and validate   records, rows       Message -> rows and rejects
+                          pieces              the bytes of each record (compression: gzip, with a limit)
     append                writer, pending     over the Appender seam; wait until durable
                           dispatcher          group commit: batcher (how much at once), pace (how soon)
                           verdict, slots      what follows each outcome: the decisions; row by row where it must be

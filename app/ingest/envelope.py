@@ -98,6 +98,7 @@ class _WrappedMessage(msgspec.Struct, rename="camel"):
     message_id: str | None = None
     publish_time: datetime | None = None
     ordering_key: str | None = None
+    ordering_key_again: str | None = msgspec.field(default=None, name="ordering_key")
 
 
 class _Wrapped(msgspec.Struct):
@@ -108,7 +109,6 @@ class _Wrapped(msgspec.Struct):
 class _SnakeMessage(msgspec.Struct):
     message_id: str | None = None
     publish_time: datetime | None = None
-    ordering_key: str | None = None
 
 
 class _SnakeWrapped(msgspec.Struct):
@@ -117,7 +117,6 @@ class _SnakeWrapped(msgspec.Struct):
     message: _SnakeMessage
 
 
-_SNAKE_ORDERING_KEY = b'"ordering_key"'
 _wrapped, _snake_wrapped = msgspec.json.Decoder(_Wrapped), msgspec.json.Decoder(_SnakeWrapped)
 
 
@@ -132,8 +131,7 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes) -> Message:
     try:
         wrapped = _wrapped.decode(body)
         inner = wrapped.message
-        is_complete = inner.message_id and inner.publish_time is not None
-        if not is_complete or (inner.ordering_key is None and _SNAKE_ORDERING_KEY in body):
+        if not inner.message_id or inner.publish_time is None:
             _complete(inner, _snake_wrapped.decode(body).message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeError(f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}') from None
@@ -143,14 +141,13 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes) -> Message:
         subscription=wrapped.subscription,
         message_id=inner.message_id,
         publish_time=inner.publish_time,
-        ordering_key=inner.ordering_key,
+        ordering_key=inner.ordering_key or inner.ordering_key_again,
     )
 
 
 def _complete(message: _WrappedMessage, said_again: _SnakeMessage) -> None:
     message.message_id = message.message_id or said_again.message_id
     message.publish_time = message.publish_time or said_again.publish_time
-    message.ordering_key = message.ordering_key or said_again.ordering_key
 
 
 def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes) -> Message:

@@ -15,8 +15,9 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
 from app.ingest.envelope import Message
 from app.ingest.pending import Refused
-from app.ingest.records import Limits, RecordReader, Row
+from app.ingest.records import Limits, RecordReader
 from app.ingest.rejects import Reject, encode_reject, reject
+from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
@@ -41,7 +42,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):  # it is remembered, and t
     """What became of a message: the verdict on the whole and, for those who ask, of each record."""
 
     verdict: Verdict
-    stored: tuple[tuple[int, str | int | None], ...] = ()
+    stored: tuple[tuple[int, RecordId], ...] = ()
     """Index and id of each record that was stored."""
     rejected: tuple[Rejection, ...] = ()
 
@@ -155,9 +156,8 @@ class Pipeline:
         if rejects:
             verdict = await self._store_rejects(rejects, deadline_us)
         if rows and isinstance(verdict, Durable):
-            encoded = [row.encoded for row in rows]
-            reject_refused = partial(self._reject_refused, rows, refused, deadline_us)
-            verdict = await self.records.submit(encoded, deadline_us, reject_refused, message.span)
+            reject_refused = partial(self._reject_refused, message, rows, refused, deadline_us)
+            verdict = await self.records.submit(rows.encoded, deadline_us, reject_refused, message.span)
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
         self._metrics.stored_records += len(rows) - len(refused)
@@ -171,15 +171,15 @@ class Pipeline:
         gone = {each.index for each in refused}
         return Receipt(
             verdict,
-            tuple((row.index, row.id) for row in rows if row.index not in gone),
+            tuple((index, record_id) for index, record_id in rows.ids() if index not in gone),
             tuple(Rejection(each.index, each.reason, each.field, each.detail) for each in (*rejects, *refused)),
         )
 
     async def _reject_refused(
-        self, rows: Sequence[Row], refused: list[Reject], deadline_us: int, found: Sequence[Refused]
+        self, message: Message, rows: Rows, refused: list[Reject], deadline_us: int, found: Sequence[Refused]
     ) -> Verdict:
         """Store the rejects of those of `rows` that the store has refused, and add them to `refused`."""
-        made = [_refusal(rows[refusal.position], refusal) for refusal in found]
+        made = [_refusal(message, rows[refusal.position], refusal) for refusal in found]
         verdict = await self._store_rejects(made, deadline_us)
         if isinstance(verdict, Durable):
             refused.extend(made)
@@ -205,6 +205,6 @@ _GIVEN_UP = Unavailable("the message was given up", 1.0)
 _STORED = Receipt(DURABLE)
 
 
-def _refusal(row: Row, refusal: Refused) -> Reject:
+def _refusal(message: Message, row: Row, refusal: Refused) -> Reject:
     error = refusal.error
-    return reject(row.message, row.index, "refused", error.detail, raw=row.raw, field=error.field)
+    return reject(message, row.index, "refused", error.detail, raw=row.raw, field=error.field)

@@ -1,0 +1,73 @@
+"""Cutting a message into records: how many, and where one ends."""
+
+import gzip
+
+import msgspec
+import pytest
+
+from tests.ingest.reading import GOOD, LIMITS, read
+
+
+def test_tiny_gzip_members_without_end_are_refused_quickly() -> None:
+    """Each member costs an inflater, so their number is limited: this was quadratic once."""
+    rows, (reject,) = read(gzip.compress(b"", mtime=0) * 100_000, content_encoding="gzip")
+    assert rows == []
+    assert (reject.reason, reject.detail) == ("bad_encoding", "more than 1000 gzip members, one after the other")
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"),
+    [
+        (b"[" + b"1," * 100 + b"1]", ""),
+        (b" [ " + GOOD + (b" , " + GOOD) * 100 + b"]", ""),
+        (b"\n".join([GOOD] * 102), "application/x-ndjson"),
+        (b"[" + b"1," * 1_000_000 + b"}", ""),
+    ],
+)
+def test_too_many_records_are_one_reject_with_the_whole_message(data: bytes, content_type: str) -> None:
+    """Counting stops at the limit, before anything is made of the rest."""
+    rows, (reject,) = read(data, content_type=content_type)
+    assert rows == []
+    assert (reject.reason, reject.raw) == ("too_many_records", data)
+
+
+@pytest.mark.parametrize("count", [99, 100])
+def test_as_many_records_as_allowed_are_read(count: int) -> None:
+    """Commas inside the records are not counted."""
+    record = GOOD[:-1] + b',"data":[1,2,3,"a,b"]}'
+    rows, rejects = read(b"[" + b" ,\n".join([record] * count) + b"]")
+    assert (len(rows), rejects) == (count, [])
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" + b'{"a":[1,2,3]},' * 60, b"[" + b",,," * 100 + b"]", b"[1" + b" 1," * 100 + b"]"]
+)
+def test_a_broken_array_with_many_commas_is_malformed(data: bytes) -> None:
+    """Counting leaves the judgement to the decoder."""
+    rows, (reject,) = read(data)
+    assert rows == []
+    assert reject.reason == "malformed"
+
+
+def test_a_lone_carriage_return_ends_no_line() -> None:
+    """It is white space inside a record."""
+    rows, rejects = read(GOOD.replace(b",", b",\r") + b"\r\n" + GOOD, content_type="application/x-ndjson")
+    assert (len(rows), rejects) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "data", [b',"data":{"a":{"b":[]}}}', b',"data":[[["long enough to be looked at ' + b"x" * 999 + b'"]]]}']
+)
+def test_an_array_is_read_as_the_same_records_one_by_one(data: bytes) -> None:
+    """However many brackets they have together: an array is decoded at once where that is safe."""
+    limits = msgspec.structs.replace(
+        LIMITS, max_records_per_message=400, max_record_bytes=10**6, max_message_bytes=10**7
+    )
+    limits = msgspec.structs.replace(limits, max_row_bytes=10**6)
+    records = [GOOD[:-1] + data] * 300
+    together, rejects = read(b"[" + b",".join(records) + b"]", limits=limits)
+    assert not rejects
+    apart, _ = read(b"\n".join(records), content_type="application/x-ndjson", limits=limits)
+    assert [(row.index, row.id, row.encoded, row.raw) for row in together] == [
+        (row.index, row.id, row.encoded, row.raw) for row in apart
+    ]
