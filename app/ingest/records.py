@@ -81,11 +81,8 @@ class RecordReader:
         Nearly every array is such a one, and to decode it at once spares every record its turn.
         """
         payload, limits = message.data, self._limits
-        most = limits.max_records_per_message
-        if len(payload) > limits.max_record_bytes or is_ndjson(message):
+        if len(payload) > limits.max_record_bytes or is_ndjson(message) or self._may_be_too_many(payload):
             return None
-        if len(payload) > most * self._least_bytes and payload.count(b"{") > most:
-            return None  # there may be too many, which is to be known before they are made
         try:
             records = self._array_decoder.decode(payload)
             if any(self._check(record) is not None for record in records):
@@ -95,13 +92,19 @@ class RecordReader:
         except Exception:  # whatever it is, it is one record's, and is told when that has its turn
             return None
         sizes = [*map(len, encoded)]
-        if len(sizes) > most or sum(sizes) > min(limits.max_row_bytes, limits.max_message_bytes):
-            return None
-        if sizes and max(sizes) > _SHALLOW and _brackets(payload) > MAX_JSON_DEPTH:
+        fits = len(sizes) <= limits.max_records_per_message
+        fits = fits and sum(sizes) <= min(limits.max_row_bytes, limits.max_message_bytes)
+        is_shallow = max(sizes, default=0) <= _SHALLOW or _brackets(payload) <= MAX_JSON_DEPTH
+        if not (fits and is_shallow):
             return None
         name = self._id
         ids: list[RecordId] = [getattr(record, name) for record in records] if name else [None] * len(records)
         return Rows(encoded, ids, range(len(records)), ArrayPieces(payload))
+
+    def _may_be_too_many(self, payload: bytes) -> bool:
+        """Return whether an array may hold more records than a message may, before any is made of it."""
+        most = self._limits.max_records_per_message
+        return len(payload) > most * self._least_bytes and payload.count(b"{") > most
 
     def _read_each(self, message: Message, pieces: Sequence[bytes]) -> tuple[Rows, list[Reject]]:
         """Return the rows and the rejects of the records whose bytes are `pieces`."""
