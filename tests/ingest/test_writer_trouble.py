@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -209,3 +210,25 @@ async def test_a_stop_answers_those_who_wait_behind_it_too() -> None:
     await turns()
     answer.set_result(SetupError(SinkState.PERMISSION_DENIED, "no"))
     assert [type(told) for told in await asyncio.gather(first, second)] == [Unavailable, Unavailable]
+
+
+class Stubborn(ScriptedAppender):
+    """Takes no notice of being cancelled: its rows are stored a little later."""
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Wait to be cancelled, and store the rows."""
+        with suppress(asyncio.CancelledError):
+            await reply_later()
+        return await super().append(rows)
+
+
+async def test_an_outcome_counts_although_it_came_when_the_attempt_was_over() -> None:
+    """The rows are stored, and are not sent again; what comes after the attempt is not cancelled."""
+    bench = Bench()
+    stubborn = Stubborn()
+    bench.writer = bench.over(stubborn)
+    waiting = bench.submit(b"a")
+    await bench.clock.advance(11)
+    assert await waiting == Durable()
+    assert stubborn.batches == [[b"a"]]
+    assert bench.state() is SinkState.ACTIVE
