@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import capacity, prices, scaling_reads
 from bench.documents import between_marks
 from bench.scaling_limits import CONCURRENCY, LIMITS, LOOKBACK_S, READ, RETENTION_DAYS, WINDOW, Whose
-from bench.scaling_load import ASSUMED_RECORD_US, cpu_source, needs
+from bench.scaling_load import needs
 from bench.scaling_shares import (
     METRIC_REQUESTS,
     SEARCH_UP_TO,
@@ -168,20 +168,15 @@ def looking() -> list[str]:
 
 def assumed() -> list[str]:
     """Return what is measured, and what is not."""
-    machine, found = capacity.measured(cpu_source().removesuffix(".json"))["machine"], costs()
+    machine, found = capacity.measured("ingest")["machine"], costs()
     sizes = [
         f"{us:,.0f} µs for {plural(count, 'record')} of {size:,} bytes"
         for (size, count), us in sorted(found.cpu_us.items())
     ]
-    further = (
-        f" What each further record in a message takes is **assumed**: {ASSUMED_RECORD_US:.0f} µs. In a short trial, "
-        "reading, checking and encoding one took 14, the network left out."
-    )
     return [
-        f"- **Measured** ([{cpu_source()}](../bench/results/{cpu_source()}), {machine['cpus']} processors, "
+        f"- **Measured** ([ingest.json](../bench/results/ingest.json), {machine['cpus']} processors, "
         f"{machine['machine']}, Python {machine['python']}, against local doubles): of one processor a push takes "
-        f"{'; '.join(sizes)}. Telemetry adds {found.telemetry_us:.0f} µs to each."
-        + ("" if any(count > 1 for _, count in found.cpu_us) else further),
+        f"{'; '.join(sizes)}. Telemetry adds {found.telemetry_us:.0f} µs to each.",
         f"- **Asked of the code**: the row of a 1 KB record comes to {found.row_bytes:,} bytes, its envelope included; "
         f"the columns by which copies are found, to {scaling_reads.KEY_BYTES}.",
         f"- **Assumed**: instances of {capacity.VCPUS} vCPU and {capacity.MEMORY_GIB} GiB, used to "

@@ -13,9 +13,6 @@ import msgspec
 from bench import capacity
 from bench.scaling_limits import CONCURRENCY, CONNECTION_BYTES_PER_S, MAX_CONNECTIONS, REMEMBERED, TABLES
 
-# What each further record of a message takes where that was not measured: reading, checking and encoding 1 KB took
-# 14 µs in a short trial of those functions alone; what moves the bytes was not in it.
-ASSUMED_RECORD_US = 20.0
 _CONTENDER = "sluice"
 
 
@@ -37,8 +34,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
         for count, us in known:
             if count == records:
                 return us + self.telemetry_us
-        slope_us = (high - low) / (most - fewest) if most > fewest else ASSUMED_RECORD_US
-        return low + slope_us * (records - fewest) + self.telemetry_us
+        return low + (high - low) / (most - fewest) * (records - fewest) + self.telemetry_us
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,11 +89,7 @@ def needs(records_per_s: float, records: int, costs: Costs) -> Needs:
 
 
 def measured_costs(results: Path = capacity.RESULTS) -> Costs:
-    """Return what was measured: ingest.json and latency.json, or what stands in for them.
-
-    Until ingest.json is there, the only figure is that of push_rate.json; until latency.json is, what the service adds
-    to the store's acknowledgement is that of append_latency.json.
-    """
+    """Return what was measured, in ingest.json and latency.json."""
     cpu_us = _cpu_us(results)
     base_us = cpu_us[capacity.MESSAGE_BYTES, 1]
     return Costs(
@@ -108,29 +100,19 @@ def measured_costs(results: Path = capacity.RESULTS) -> Costs:
     )
 
 
-def cpu_source(results: Path = capacity.RESULTS) -> str:
-    """Return the name of the file that the processor's time is from."""
-    return "ingest.json" if (results / "ingest.json").exists() else "push_rate.json"
-
-
 def _cpu_us(results: Path) -> dict[tuple[int, int], float]:
-    found = _read(results / cpu_source(results))
-    if "cells" not in found:
-        return {(capacity.MESSAGE_BYTES, 1): float(found["push"]["cpu_ms_per_request"]) * 1_000}
-    cells = [each for each in found["cells"] if each["contender"] == _CONTENDER and each["case"]["wrapped"]]
-    cells.sort(key=lambda each: each["case"]["in_flight"])  # of several, the one with most in flight counts
-    return {
-        (each["case"]["record_bytes"], each["case"]["records"]): float(each["median"]["cpu_us_per_message"])
-        for each in cells
-    }
+    """Return the processor time of a message, by the bytes of a record and their number; as capacity reckons it too."""
+    found = dict[tuple[int, int], float]()
+    for each in _read(results / "ingest.json")["cells"]:
+        if each["contender"] == _CONTENDER and each["case"]["wrapped"]:  # of several, the first is the usual one
+            key = (each["case"]["record_bytes"], each["case"]["records"])
+            found.setdefault(key, float(each["median"]["cpu_us_per_message"]))
+    return found
 
 
 def _added_s(results: Path) -> float:
     """Return what the service adds to an acknowledgement, at the load that is nearest to what is planned for."""
-    path = results / "latency.json"
-    if not path.exists():
-        return float(_read(results / "append_latency.json")["added_p50_ms"]) / 1_000
-    cells = [each for each in _read(path)["cells"] if each["contender"] == _CONTENDER]
+    cells = [each for each in _read(results / "latency.json")["cells"] if each["contender"] == _CONTENDER]
     nearest = min(cells, key=lambda each: abs(each["load"] - capacity.USED))
     return float(nearest["added_ms"]["p50"]) / 1_000
 

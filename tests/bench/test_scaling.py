@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -70,11 +69,9 @@ def test_slow_processing_wants_instances() -> None:
 
 
 def test_what_was_not_measured_lies_on_the_line_through_what_was() -> None:
-    """Between 100 µs for one record and 1,090 for a hundred each costs 10; where only one is known, what is assumed."""
+    """Between 100 µs for one record and 1,090 for a hundred each costs 10; what was measured is as it was."""
     assert COSTS.of(50) == pytest.approx(590)
-    one = Costs(cpu_us={(1_000, 1): 100.0}, telemetry_us=7.0, row_bytes=1_000, latency_s=0.1)
-    assert one.of(1) == pytest.approx(107)
-    assert one.of(100) == pytest.approx(100 + 99 * 20 + 7)
+    assert [COSTS.of(1), COSTS.of(100)] == pytest.approx([100, 1_090])
 
 
 def test_an_hour_of_the_table_decides_what_reading_reads() -> None:
@@ -174,14 +171,9 @@ def test_measured_figures_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert found.latency_s == pytest.approx(0.104)
 
 
-def test_what_was_measured_first_stands_in_for_what_was_not_yet(tmp_path: Path) -> None:
-    """Without ingest.json and latency.json, the push and the append that were measured before them count."""
-    for name in ("push_rate.json", "append_latency.json"):
-        shutil.copy(capacity.RESULTS / name, tmp_path)
-    found = measured_costs(tmp_path)
-    push = capacity.measured("push_rate")["push"]["cpu_ms_per_request"] * 1_000
-    assert found.of(1) == pytest.approx(push * capacity.cost_of_telemetry())
-    assert found.latency_s == pytest.approx(0.1 + capacity.measured("append_latency")["added_p50_ms"] / 1_000)
+def test_a_push_takes_the_same_in_capacity_and_in_scaling() -> None:
+    """One of two pages would be wrong."""
+    assert measured_costs().cpu_us[capacity.MESSAGE_BYTES, 1] == capacity.push_us()
 
 
 def test_the_limits_that_are_ours_are_those_of_terraform() -> None:
