@@ -141,8 +141,11 @@ class Connection:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
             self.retired = True
         except asyncio.CancelledError:
+            self.retired = True
             self._call.cancel()
-            raise
+            if _is_cancelled(asyncio.current_task()):
+                raise
+            # else the stream was, and this is how its client tells whoever was writing
         except Exception:
             _log.exception("a request could not be sent; the connection is closed")
             self.retired = True
@@ -183,6 +186,10 @@ class Connection:
             request.settle(outcome)
         self._in_flight.clear()
         self.bytes_in_flight = 0
+
+
+def _is_cancelled(task: "asyncio.Task[Any] | None") -> bool:
+    return task is None or task.cancelling() > 0
 
 
 def _ended(code: grpc.StatusCode, detail: str | None, trailing: Any) -> StreamEnd:

@@ -149,6 +149,9 @@ class Writer:
     async def _take(self, batch: list[Pending]) -> None:
         try:
             await self._store(batch)
+        except asyncio.CancelledError:  # whoever cancelled it: nobody is to wait for a batch that is gone
+            _fail(batch, _CLOSED if self._closed else _GIVEN_UP)
+            raise
         except Exception:
             _log.exception("a batch failed unexpectedly")
             _fail(batch, _GIVEN_UP)

@@ -72,6 +72,22 @@ async def test_a_request_that_was_given_up_while_it_was_written_ends_the_stream_
         assert [arrival.ids for arrival in server.arrivals] == [("first",)]
 
 
+async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_at_once() -> None:
+    """The client tells it as a cancellation, which is none of the task: whoever waits would never be told."""
+    async with connected() as (server, connection):
+        (link,) = server.wire.open_links
+        link.freeze()
+        large = asyncio.create_task(connection.append(megabytes(), b""))
+        patient = asyncio.create_task(connection.append([row("patient")], b""))
+        await until(lambda: connection.requests_in_flight == 2)
+        await turns()
+        connection._call.cancel()  # as when the server answers to no request
+        assert [type(outcome) for outcome in await asyncio.gather(large, patient)] == [Uncertain, Uncertain]
+        assert connection.retired
+        link.thaw()
+        await until(lambda: not server.open_streams)
+
+
 @pytest.mark.parametrize("updated_schema", [False, True])
 async def test_a_response_that_answers_nobody_ends_the_stream(*, updated_schema: bool) -> None:
     """By their order answers find their requests: after it, none could be believed."""

@@ -212,6 +212,23 @@ async def test_a_stop_answers_those_who_wait_behind_it_too() -> None:
     assert [type(told) for told in await asyncio.gather(first, second)] == [Unavailable, Unavailable]
 
 
+class Cancelling(ScriptedAppender):
+    """Ends with a cancellation that nobody asked for, as a library may let one out."""
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """End so."""
+        raise asyncio.CancelledError
+
+
+async def test_a_cancellation_out_of_nowhere_leaves_nobody_waiting() -> None:
+    """Its messages are told at once, not when their budgets end."""
+    bench = Bench()
+    bench.writer = bench.over(Cancelling())
+    waiting = bench.submit(b"a")
+    await turns()
+    assert await waiting == Unavailable("the append was given up", 1.0)
+
+
 class Stubborn(ScriptedAppender):
     """Takes no notice of being cancelled: its rows are stored a little later."""
 
