@@ -26,13 +26,14 @@ class Sluice(Litestar):
     way_out: WayOut
     requests: Requests
 
-    def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
-        """Return what answers a request."""
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
         if scope["type"] != "http":
-            return super().__call__(scope, receive, send)
-        if scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:
-            return self.way_in.push(scope["headers"], receive, send)
-        return self.requests.answer(super().__call__, scope, receive, send)
+            await super().__call__(scope, receive, send)
+        elif scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:
+            await self.way_in.push(scope["headers"], receive, send)
+        else:
+            await self.requests.answer(super().__call__, scope, receive, send)
 
     async def drain(self, grace_s: float) -> None:
         """Admit nothing more, and wait until messages and reads are answered: at most `grace_s` seconds."""

@@ -25,12 +25,16 @@ Waiting = TypeVar("Waiting", bound=Overdue)
 
 
 class Deadlines(Generic[Waiting]):
-    """Tells what is still waiting at its deadline, or up to 20 ms after. For the waits of one event loop."""
+    """Tells what is still waiting at its deadline, or up to 20 ms after. For the waits of one event loop.
+
+    Where the loop was held up beyond a deadline, it is told 20 ms after that, and only then.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._due_us: dict[Waiting, int] = {}
         self._rings_us: int | None = None
+        self._was_late = False
         self._cancel: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
@@ -55,13 +59,19 @@ class Deadlines(Generic[Waiting]):
 
     def _ring_at(self, due_us: int) -> None:
         self._cancel()
-        self._rings_us = due_us
-        left_s = max(due_us - self._clock.elapsed_us(), 0) / MICROSECONDS
+        now_us = self._clock.elapsed_us()
+        self._rings_us = max(due_us, now_us)
+        left_s = (self._rings_us - now_us) / MICROSECONDS
         self._cancel = self._clock.call_later(left_s, self._ring).cancel
 
     def _ring(self) -> None:
-        self._rings_us = None
-        now_us = self._clock.elapsed_us()
+        now_us, rang_us = self._clock.elapsed_us(), self._rings_us
+        if rang_us is not None and now_us - rang_us > _APART_US and not self._was_late:
+            # The loop was held up, and what has come meanwhile is still to be heard: it was in time.
+            self._was_late = True
+            self._ring_at(now_us + _APART_US)
+            return
+        self._was_late, self._rings_us = False, None
         try:
             for waiting in [waiting for waiting, due_us in self._due_us.items() if due_us <= now_us]:
                 if self._due_us.pop(waiting, None) is not None:  # else another one's `overdue` has ended it

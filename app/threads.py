@@ -26,13 +26,12 @@ def started_in_the_background() -> Iterator[None]:
 
     Where the system knows no such thing (macOS, some sandboxes), they are threads like any other.
     """
-    batch: int | None = getattr(os, "SCHED_BATCH", None)
-    if batch is None:
+    try:
+        usual, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # threads inherit it
+    except (AttributeError, OSError):
         yield
         return
-    usual, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    with suppress(OSError):
-        os.sched_setscheduler(0, batch, os.sched_param(0))  # threads inherit it
     try:
         yield
     finally:

@@ -223,3 +223,30 @@ async def test_a_wait_that_fails_leaves_the_others_their_deadlines() -> None:
         await scene.clock.advance(60)
     await scene.clock.advance(60)
     assert all(other.told_s for other in others)
+
+
+class HeldUp(FakeClock):
+    """A clock of a loop that is held up: timers ring later than they should."""
+
+    held_up_s = 0.0
+
+    def elapsed_us(self) -> int:
+        """Return how far the clock was advanced, and what the loop was held up for."""
+        return super().elapsed_us() + round(self.held_up_s * MICROSECONDS)
+
+
+async def test_what_has_come_while_the_loop_was_held_up_is_heard_before_anybody_is_told() -> None:
+    """An answer that was there in time counts; who still waits is told a little later, held up or not."""
+    clock = HeldUp()
+    deadlines: Deadlines[Wait] = Deadlines(clock)
+    answered, waiting = Wait(clock), Wait(clock)
+    for wait in (answered, waiting):
+        deadlines.begin(wait, 10 * MICROSECONDS)
+    await clock.advance(9)
+    clock.held_up_s = 5.0
+    await clock.advance(1)
+    assert answered.told_s == []
+    deadlines.end(answered)
+    clock.held_up_s = 9.0
+    await clock.advance(0.02)
+    assert (answered.told_s, len(waiting.told_s)) == ([], 1)

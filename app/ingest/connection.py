@@ -82,7 +82,7 @@ class Connection:
         self._channel = channel
         self._in_flight: deque[_Request] = deque()
         self._turn = asyncio.Lock()
-        self._has_schema = False
+        self._opening: asyncio.Task[None] | None = None
         self._requests = AppendRequests(stream, trace_id, descriptor)
         # Not the client's append_rows: its retry would run the call again with requests that were sent already.
         append_rows: Any = channel.stream_stream(_METHOD, response_deserializer=_RESPONSE.FromString)
@@ -127,6 +127,8 @@ class Connection:
         self._settle_all([Uncertain("the connection was closed")] * len(self._in_flight))
         self._receiving.cancel()
         self._call.cancel()
+        if self._opening is not None:  # a client that still connects does not hear of the call's end
+            self._opening.cancel()
         await asyncio.gather(self._receiving, return_exceptions=True)
         await self._channel.close()
         del self._receiving  # its traceback leads back here, and would hold the socket until collected
@@ -135,9 +137,14 @@ class Connection:
         """Send a request; a stream that has ended is told by `_receive`, once it has read what was answered."""
         try:
             # The first has the schema, which the server remembers for the life of the stream.
-            message = self._requests.write(rows, stamp, first=not self._has_schema)
-            request.is_sent = self._has_schema = True
-            await self._call.write(message)
+            is_first = self._opening is None
+            message = self._requests.write(rows, stamp, first=is_first)
+            request.is_sent = True
+            if is_first:
+                self._opening = asyncio.ensure_future(self._call.write(message))
+                await self._opening
+            else:
+                await self._call.write(message)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
             self.retired = True
         except asyncio.CancelledError:

@@ -98,7 +98,7 @@ class _WrappedMessage(msgspec.Struct, rename="camel"):
     message_id: str | None = None
     publish_time: datetime | None = None
     ordering_key: str | None = None
-    ordering_key_again: str | None = msgspec.field(default=None, name="ordering_key")
+    ordering_key_again: Any = msgspec.field(default=None, name="ordering_key")
 
 
 class _Wrapped(msgspec.Struct):
@@ -141,8 +141,14 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes) -> Message:
         subscription=wrapped.subscription,
         message_id=inner.message_id,
         publish_time=inner.publish_time,
-        ordering_key=inner.ordering_key or inner.ordering_key_again,
+        ordering_key=_ordering_key(inner),
     )
+
+
+def _ordering_key(message: _WrappedMessage) -> str | None:
+    if message.ordering_key is None and isinstance(message.ordering_key_again, str):
+        return message.ordering_key_again
+    return message.ordering_key
 
 
 def _complete(message: _WrappedMessage, said_again: _SnakeMessage) -> None:

@@ -25,10 +25,12 @@ class ArrayPieces:
 
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
+        self._told_apart: list[msgspec.Raw] = []
 
     def __getitem__(self, index: int) -> bytes:
         """Return those of the record at `index`."""
-        return bytes(_array.decode(self._payload)[index])
+        self._told_apart = self._told_apart or _array.decode(self._payload)
+        return bytes(self._told_apart[index])
 
 
 def pieces_of(message: Message, *, most: int, max_decompressed_bytes: int) -> list[bytes] | Unreadable:

@@ -12,6 +12,7 @@ from app.ingest.pieces import ArrayPieces, Unreadable, is_ndjson, pieces_of
 from app.ingest.rejects import Reject, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.schema.checks import compile_checks
+from app.schema.columns import Kind
 from app.schema.table import Table
 
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
@@ -48,6 +49,9 @@ class RecordReader:
         self._id = table.id.attribute if table.id else None
         required = [field.encode_name for field in msgspec.structs.fields(table.record_type) if field.required]
         self._least_bytes = len("{},") + sum(len(f'"{name}":1,') for name in required)
+        # Then no record is deeper than its row: what is not declared is neither in the row nor accepted.
+        declared = all(column.kind is not Kind.STRUCT for column in table.record)
+        self._stores_all = declared and table.record_type.__struct_config__.forbid_unknown_fields
         self._encoder, self._limits = encoder, limits
 
     def read(self, message: Message) -> tuple[Rows, list[Reject]]:
@@ -87,19 +91,29 @@ class RecordReader:
             records = self._array_decoder.decode(payload)
             if any(self._check(record) is not None for record in records):
                 return None
-            encode, key_of = self._encoder(message.envelope()), message.delivery_key
-            encoded = [encode(record, index, key_of(index)) for index, record in enumerate(records)]
+            encoded = self._encode_all(message, records)
         except Exception:  # whatever it is, it is one record's, and is told when that has its turn
             return None
-        sizes = [*map(len, encoded)]
-        fits = len(sizes) <= limits.max_records_per_message
-        fits = fits and sum(sizes) <= min(limits.max_row_bytes, limits.max_message_bytes)
-        is_shallow = max(sizes, default=0) <= _SHALLOW or _brackets(payload) <= MAX_JSON_DEPTH
-        if not (fits and is_shallow):
+        if encoded is None or len(encoded) > limits.max_records_per_message:
+            return None
+        is_shallow = self._stores_all and max(map(len, encoded), default=0) <= _SHALLOW
+        if not is_shallow and _brackets(payload) > MAX_JSON_DEPTH:
             return None
         name = self._id
         ids: list[RecordId] = [getattr(record, name) for record in records] if name else [None] * len(records)
         return Rows(encoded, ids, range(len(records)), ArrayPieces(payload))
+
+    def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
+        """Return the rows; None as soon as they are too much: each has the whole envelope, however small its record."""
+        encode, key_of = self._encoder(message.envelope()), message.delivery_key
+        encoded, left = list[bytes](), min(self._limits.max_row_bytes, self._limits.max_message_bytes)
+        for index, record in enumerate(records):
+            row = encode(record, index, key_of(index))
+            left -= len(row)
+            if left < 0:
+                return None
+            encoded.append(row)
+        return encoded
 
     def _may_be_too_many(self, payload: bytes) -> bool:
         """Return whether an array may hold more records than a message may, before any is made of it."""

@@ -1,6 +1,7 @@
 """One stream, on real sockets: what is sent, and what is not sent any more."""
 
 import asyncio
+import socket
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -86,6 +87,19 @@ async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_a
         assert connection.retired
         link.thaw()
         await until(lambda: not server.open_streams)
+
+
+async def test_what_waits_for_a_server_that_says_nothing_is_uncertain_when_the_connection_is_closed() -> None:
+    """It takes the connection and never speaks, so that the first request is not even on its way."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{silent.getsockname()[1]}", options=channel_options(10.0))
+        connection = Connection(channel, STREAM, SCHEMA, "test")
+        appends = [asyncio.create_task(connection.append([row(name)], b"")) for name in ("a", "b")]
+        await until(lambda: connection.requests_in_flight == 2)
+        await turns()
+        await connection.close()
+        async with asyncio.timeout(60):
+            assert [type(outcome) for outcome in await asyncio.gather(*appends)] == [Uncertain, Uncertain]
 
 
 @pytest.mark.parametrize("updated_schema", [False, True])

@@ -1,11 +1,20 @@
 """Cutting a message into records: how many, and where one ends."""
 
 import gzip
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import pytest
 
+from app.ingest.appender import RowEncode
+from app.ingest.envelope import Message
+from app.ingest.pieces import ArrayPieces
+from app.ingest.records import RecordReader
+from app.record import Record
+from app.schema.table import records_table
 from tests.ingest.reading import GOOD, LIMITS, read
+from tests.ingest.scripted import ScriptedAppender
 
 
 def test_tiny_gzip_members_without_end_are_refused_quickly() -> None:
@@ -71,3 +80,50 @@ def test_an_array_is_read_as_the_same_records_one_by_one(data: bytes) -> None:
     assert [(row.index, row.id, row.encoded, row.raw) for row in together] == [
         (row.index, row.id, row.encoded, row.raw) for row in apart
     ]
+
+
+def test_no_more_rows_of_an_array_are_made_than_a_message_may_come_to() -> None:
+    """Each has the whole envelope: a small message of many records would fill the memory."""
+    made = 0
+
+    class Counting(ScriptedAppender):
+        def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+            encode = super().encoder(envelope)
+
+            def counted(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
+                nonlocal made
+                made += 1
+                return encode(record, index, delivery_key)
+
+            return counted
+
+    limits = msgspec.structs.replace(LIMITS, max_records_per_message=10_000)
+    reader = RecordReader(records_table(Record), Counting().encoder, limits)
+    message = Message(key="1:0", data=b"[" + b",".join([GOOD] * 5_000) + b"]", attributes={"a": "x" * 5_000})
+    rows, (reject,) = reader.read(message)
+    assert (len(rows), reject.reason) == (0, "too_large")
+    assert made < 50
+
+
+def test_an_array_is_told_apart_once_however_many_of_its_records_are_refused() -> None:
+    """The loop would be held up for a minute."""
+    pieces = ArrayPieces(b"[" + b",".join([b"1", b'{"a":2}']) + b"]")
+    assert [pieces[1], pieces[0], pieces[1]] == [b'{"a":2}', b"1", b'{"a":2}']
+    told_apart = pieces._told_apart
+    assert pieces[0] == b"1"
+    assert pieces._told_apart is told_apart
+
+
+class Open(msgspec.Struct):
+    """A type that lets by what it does not declare."""
+
+    name: str
+
+
+@pytest.mark.parametrize("form", ["one", "array"])
+def test_a_record_is_too_deep_alone_and_in_an_array_although_its_row_is_not(form: str) -> None:
+    """What is not declared is not stored, and counts all the same."""
+    record = b'{"name":"a","other":' + b"[" * 600 + b"]" * 600 + b"}"
+    rows, (reject,) = read(record if form == "one" else b"[" + record + b"]", Open)
+    assert (rows, reject.reason) == ([], "malformed")
+    assert "nested too deeply" in reject.detail
