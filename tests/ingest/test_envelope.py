@@ -72,7 +72,7 @@ def test_either_spelling_will_do_and_most_members_may_be_absent(message: bytes) 
         b'"messageId":"7","publish_time":"2026-01-31T12:00:00Z","ordering_key":"k"',
         b'"messageId":"7","message_id":"8","publishTime":"2026-01-31T12:00:00Z","publish_time":"2020-01-01T00:00:00Z",'
         b'"orderingKey":"k","ordering_key":"l"',
-        b'"orderingKey":"k","ordering_key":5',
+        b'"messageId":"7","publishTime":"2026-01-31T12:00:00Z","orderingKey":"k","ordering_key":5',
         b'"messageId":"7","message_id":"8","publish_time":"2026-01-31T12:00:00Z","orderingKey":"k","ordering_key":"l"',
         b'"message_id":"7","publishTime":"2026-01-31T12:00:00Z","publish_time":"2020-01-01T00:00:00Z","ordering_key":"k"',
     ],
