@@ -111,7 +111,7 @@ class TimeLimit:
     def exceeded(self) -> bool:
         """Return whether the cancellation that the task has met is this one, and nobody else's; it is taken back.
 
-        To be asked once, at the end: the task is let go, as its traceback may lead here.
+        To be asked at the end: the task is let go, as its traceback may lead here, and asked again it is False.
         """
         task, self._task = self._task, None
         return self._is_overdue and task is not None and task.uncancel() <= self._cancelled_before

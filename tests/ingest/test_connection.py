@@ -10,13 +10,14 @@ import grpc.aio
 import pytest
 
 from app.clock import FakeClock
-from app.ingest.appender import Stored, Uncertain
+from app.ingest.appender import Outcome, Stored, Uncertain
 from app.ingest.connection import Connection, channel_options
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Fault, Remark
 from tests.misbehaving.plain_client import SCHEMA, STREAM, row
 from tests.misbehaving.server import MisbehavingServer, misbehaving
 from tests.misbehaving.waiting import until
+from tests.misbehaving.wire import Link
 
 
 def megabytes() -> list[bytes]:
@@ -35,6 +36,19 @@ async def connected() -> AsyncIterator[tuple[MisbehavingServer, Connection]]:
             yield server, connection
         finally:
             await connection.close()
+
+
+async def one_on_its_way(
+    server: MisbehavingServer, connection: Connection
+) -> tuple[Link, asyncio.Task[Outcome], asyncio.Task[Outcome]]:
+    """Return the link, which takes nothing in until it thaws, a request that is being written, and one behind it."""
+    (link,) = server.wire.open_links
+    link.freeze()
+    large = asyncio.create_task(connection.append(megabytes(), b""))
+    patient = asyncio.create_task(connection.append([row("patient")], b""))
+    await until(lambda: connection.requests_in_flight == 2)
+    await turns()
+    return link, large, patient
 
 
 async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() -> None:
@@ -58,12 +72,7 @@ async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() ->
 async def test_a_request_that_was_given_up_while_it_was_written_ends_the_stream_and_never_arrives() -> None:
     """Nobody could say when it would; what waits behind it is Uncertain at once."""
     async with connected() as (server, connection):
-        (link,) = server.wire.open_links
-        link.freeze()
-        large = asyncio.create_task(connection.append(megabytes(), b""))
-        patient = asyncio.create_task(connection.append([row("patient")], b""))
-        await until(lambda: connection.requests_in_flight == 2)
-        await turns()  # the first of them is on its way, and the other waits behind it
+        link, large, patient = await one_on_its_way(server, connection)
         large.cancel()
         await until(connection.ended.done)
         assert isinstance(await patient, Uncertain)
@@ -76,12 +85,7 @@ async def test_a_request_that_was_given_up_while_it_was_written_ends_the_stream_
 async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_at_once() -> None:
     """The client tells it as a cancellation, which is none of the task: whoever waits would never be told."""
     async with connected() as (server, connection):
-        (link,) = server.wire.open_links
-        link.freeze()
-        large = asyncio.create_task(connection.append(megabytes(), b""))
-        patient = asyncio.create_task(connection.append([row("patient")], b""))
-        await until(lambda: connection.requests_in_flight == 2)
-        await turns()
+        link, large, patient = await one_on_its_way(server, connection)
         connection._call.cancel()  # as when the server answers to no request
         assert [type(outcome) for outcome in await asyncio.gather(large, patient)] == [Uncertain, Uncertain]
         assert connection.retired
