@@ -18,9 +18,10 @@ ROOT = Path(__file__).parent.parent.parent
 _READY_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.02
 SLUICE, FLASK, FASTAPI = "sluice", "flask + insert_rows_json", "fastapi + AppendRowsStream"
-REMEMBERING = f"{FASTAPI}, tokens remembered"
+TUNED, REMEMBERING = f"{FLASK}, client tuned", f"{FASTAPI}, tokens remembered"
 TODAY = {
     FLASK: ["bench.today.flask_insert_rows"],
+    TUNED: ["bench.today.flask_insert_rows", "--tuned-client"],
     FASTAPI: ["bench.today.fastapi_append_rows"],
     REMEMBERING: ["bench.today.fastapi_append_rows", "--remember-tokens"],
 }
@@ -102,7 +103,7 @@ def commands(store: Store, keys_url: str, ack_ms: float) -> dict[str, tuple[list
         name: (["bench.ingest.ceilings", name, f"--ack-ms={ack_ms}"], {}) for name in CEILINGS
     }
     told = [f"--keys-url={keys_url}", f"--audience={tokens.AUDIENCE}"]
-    urls = {FLASK: store.rest_url, FASTAPI: store.grpc_url, REMEMBERING: store.grpc_url}
+    urls = {name: store.rest_url if name.startswith(FLASK) else store.grpc_url for name in TODAY}
     found |= {name: ([*words, f"--store={urls[name]}", *told], {}) for name, words in TODAY.items()}
     found[SLUICE] = (["app"], service_settings(store.grpc_url, keys_url))
     return found

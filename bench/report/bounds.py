@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bench.ingest.contenders import FASTAPI, FLASK, REMEMBERING, SLUICE
+from bench.ingest.contenders import FASTAPI, FLASK, REMEMBERING, SLUICE, TUNED
 from bench.report.figures import figure, share, table
 from bench.report.ingest import IN_HUNDREDS, ROUTE, WAITING
 from bench.report.results import Results
@@ -23,6 +23,7 @@ _TIMES = (
     ("messages/s: sluice / waiting ceiling", f"{SLUICE} / {WAITING}", "at least", 0.75),
     ("messages/s: sluice / Litestar route that only reads and answers", f"{SLUICE} / {ROUTE}", "more than", 1.0),
     ("messages/s per core: sluice / the tutorial (Flask, `insert_rows_json`)", f"{SLUICE} / {FLASK}", "at least", 20.0),
+    ("messages/s per core: sluice / the same, its client tuned", f"{SLUICE} / {TUNED}", "at least", 20.0),
     ("messages/s per core: sluice / FastAPI with `AppendRowsStream`", f"{SLUICE} / {FASTAPI}", "at least", 5.0),
     ("messages/s per core: sluice / the same, tokens remembered", f"{SLUICE} / {REMEMBERING}", "at least", 5.0),
     ("records/s: 100 records of 300 B a message / one", f"{IN_HUNDREDS}, 300 B", "at least", 10.0),

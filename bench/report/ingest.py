@@ -1,7 +1,7 @@
 """The tables of the way in: the answer in a few words, every contender under one load, and the service under others."""
 
 from bench.ingest.compare import MANY
-from bench.ingest.contenders import FASTAPI, FLASK, REMEMBERING, SLUICE
+from bench.ingest.contenders import FASTAPI, FLASK, REMEMBERING, SLUICE, TUNED
 from bench.ingest.messages import Case
 from bench.report.figures import figure, listed, rounds_text, share, table
 from bench.report.results import Cell, Ingest, Ratio, paired
@@ -20,6 +20,7 @@ def answer(found: Ingest) -> list[str]:
     against = {
         WAITING: "{} of what the same server takes that does nothing but wait as long as the store does",
         FLASK: "for each core that is used, {} times what the tutorial takes (Flask, `insert_rows_json` per message)",
+        TUNED: "{} times where its client is tuned",
         FASTAPI: "{} times what FastAPI with `AppendRowsStream` takes",
         REMEMBERING: "{} times where that remembers tokens",
     }

@@ -4,7 +4,7 @@ The scale begins at 0 and is the same throughout, though the smallest bar is the
 what is compared, and the figure stands beside it.
 """
 
-from bench.ingest.contenders import FASTAPI, FLASK, REMEMBERING, SLUICE, TODAY
+from bench.ingest.contenders import FASTAPI, FLASK, REMEMBERING, SLUICE, TODAY, TUNED
 from bench.ingest.messages import Case
 from bench.report import svg
 from bench.report.figures import figure, listed, load_text, machine_text, rounds_text
@@ -18,6 +18,7 @@ LABELS = {
     "litestar mounted": ("Litestar, mounted", "an ASGI function that reads and answers"),
     SLUICE: (SLUICE, "verified, checked, stored, then answered"),
     FLASK: ("Flask + insert_rows_json", "the tutorial, under gunicorn"),
+    TUNED: ("Flask + insert_rows_json", "its client tuned for the threads"),
     FASTAPI: ("FastAPI + AppendRowsStream", "the next step, under uvicorn"),
     REMEMBERING: ("FastAPI + AppendRowsStream", "verifies each token only once"),
 }

@@ -76,6 +76,7 @@ def test_the_answer_names_the_rate_and_the_ratios(results: Results) -> None:
         "16,000 messages a second",
         "0.800 of what",
         "32.0 times",
+        "16.0 times where its client is tuned",
         "10.0 times",
         "4.90 times",
         "200,000 records",
@@ -90,6 +91,7 @@ def test_bounds_are_held_against_what_was_measured(results: Results) -> None:
         ("at least", 0.75, True),
         ("more than", 1.0, True),
         ("at least", 20.0, True),
+        ("at least", 20.0, False),
         ("at least", 5.0, True),
         ("at least", 5.0, False),
         ("at least", 10.0, None),
@@ -104,7 +106,7 @@ def test_bounds_are_held_against_what_was_measured(results: Results) -> None:
     ]
     lines = must_reach(results)
     assert "| resident memory when idle, bigquery | at most 120 MB | 105 MB | yes |" in lines, "100 MiB are 104.9 MB"
-    assert sum("**no**" in line for line in lines) == 2
+    assert sum("**no**" in line for line in lines) == 3
 
 
 def test_a_figure_that_its_core_did_not_bound_is_said_to_be_the_least(tmp_path: Path) -> None:
