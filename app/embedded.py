@@ -28,6 +28,7 @@ from app.schema.table import Table
 class EmbeddedStore:
     """The tables of one DuckDB file. It is an Appender per table (`appender`) and a QueryRunner."""
 
+    partition_us = 1
     # Where rows lie dense, a longer slice sorts rows that the page never shows; and a query costs next to nothing.
     first_slice_us = 10 * SECOND_US
     first_look_up_us = 7 * DAY_US  # a scan of one column, which costs hardly more than an hour's
@@ -56,7 +57,9 @@ class EmbeddedStore:
             if path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             connection = duckdb.connect(path)
-            connection.execute("LOAD icu; SET GLOBAL TimeZone = 'UTC'")
+            # Its allocator gives freed memory back by itself only while it works: after a burst it would keep hundreds
+            # of MiB for as long as it is quiet (bench/README.md, "Memory").
+            connection.execute("LOAD icu; SET GLOBAL TimeZone = 'UTC'; SET allocator_background_threads = true")
         except (duckdb.Error, OSError) as error:
             raise StoreError(f"cannot open {path}: {_first_line(error)}") from error
         for table in tables:

@@ -40,7 +40,7 @@ from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
 from app.query.retrieval import View
 from app.query.runner import Query, Scalar
-from app.query.slices import feed_slices
+from app.query.slices import Slice, feed_slices
 from app.settings import Settings
 from bench.feed_rows import LAYOUTS, RECORDS, ROWS, START_US, Layout, build
 from bench.machine import machine
@@ -136,7 +136,7 @@ class Reader:
         ahead = (since_us, after.ingest_us + 1) if shape.descending else (after.ingest_us, until_us)
         rows: list[Any] = []
         wanted = shape.limit + 1
-        for part in feed_slices(*ahead, descending=shape.descending, first_us=EmbeddedStore.first_slice_us):
+        for part in feed_slices(Slice(*ahead), descending=shape.descending, first_us=EmbeddedStore.first_slice_us):
             parameters: dict[str, Scalar] = {
                 "from_us": part.from_us,
                 "to_us": part.to_us,

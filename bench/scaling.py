@@ -49,7 +49,7 @@ def answer() -> list[str]:
         f"must raise. A million records cost ${cheap:.2f} to ${dear:.2f} to take, at any of these rates.",
         "",
         f"But a page of the feed may be refused from {rate_text(holds_up_to('page'))} records a second on until "
-        "`SLUICE_QUERY_MAX_BYTES_BILLED` is raised, as it reads up to two hours of the table whatever it shows; and "
+        "`SLUICE_QUERY_MAX_BYTES_BILLED` is raised, as it reads an hour of the table whatever it shows; and "
         f"following every record by pages costs ${read[scaling_reads.BY_PAGES]:,.0f} a month at {low:,} a second "
         f"already, where exporting each hour costs ${read[scaling_reads.BY_EXPORTS]:,.0f}. Above that rate, have "
         "consumers read by exports, or in BigQuery itself, and keep pages for people.",

@@ -35,11 +35,11 @@ def look_bytes(records_per_s: float, row_bytes: int) -> float:
 
 
 def page_bytes(records_per_s: float, row_bytes: int) -> float:
-    """Return what a page's query reads at most: an hour that begins anywhere, so of two partitions; and the look-back.
+    """Return what a page's query reads at least, but of the hour that has begun: one partition, and the look-back.
 
-    The hour is the shortest slice there is: where this is too much, the page is refused.
+    A slice is never cut below it: where this is too much, the page is refused.
     """
-    return 2 * hour_bytes(records_per_s, row_bytes) + hour_bytes(records_per_s, KEY_BYTES)
+    return hour_bytes(records_per_s, row_bytes) + hour_bytes(records_per_s, KEY_BYTES)
 
 
 def export_bytes(records_per_s: float, row_bytes: int) -> float:

@@ -35,9 +35,8 @@ class Stretches:
 
     def __init__(self, count: CountParts, ahead: Window, *, descending: bool, first_us: int) -> None:
         self._count, self._descending = count, descending
-        self._slices = feed_slices(
-            ahead.since_us, ahead.until_us, descending=descending, first_us=first_us, longest_us=None
-        )
+        whole = Slice(ahead.since_us, ahead.until_us)
+        self._slices = feed_slices(whole, descending=descending, first_us=first_us, longest_us=None)
         self._counted = deque[Stretch]()
 
     async def next(self, max_rows: int) -> Stretch | None:

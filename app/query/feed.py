@@ -77,9 +77,10 @@ class Feed:
         return reading
 
     def _slices(self, walk: Walk, view: View, limit: int) -> Iterator[Slice]:
-        shortest_us, ahead = self.runner.first_slice_us, walk.ahead
-        first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, shortest_us)
-        return feed_slices(ahead.since_us, ahead.until_us, descending=walk.descending, first_us=first_us)
+        runner, ahead = self.runner, walk.ahead
+        first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, runner.first_slice_us)
+        whole = Slice(ahead.since_us, ahead.until_us)
+        return feed_slices(whole, descending=walk.descending, first_us=first_us, partition_us=runner.partition_us)
 
     async def _read(self, walk: Walk, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
         waiting = deque[Slice]()  # what is left of a slice that was not read at once
@@ -90,7 +91,7 @@ class Feed:
             try:
                 answer = await self.runner.rows(query)
             except QueryTooExpensiveError:
-                pieces = cut(part, descending=walk.descending, shortest_us=self.runner.first_slice_us)
+                pieces = cut(part, descending=walk.descending, partition_us=self.runner.partition_us)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:
@@ -138,7 +139,14 @@ class Feed:
         sql = count_sql(self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions)
         asked = condition_parameters(conditions) | place(after)
         first_us = self.runner.first_slice_us if cap is not None else max(window.until_us - window.since_us, 1)
-        for part in feed_slices(window.since_us, window.until_us, descending=True, first_us=first_us, longest_us=None):
+        slices = feed_slices(
+            Slice(window.since_us, window.until_us),
+            descending=True,
+            first_us=first_us,
+            partition_us=self.runner.partition_us,
+            longest_us=None,
+        )
+        for part in slices:
             query = Query(sql=sql, parameters=bounds(part, self._lookback_us) | asked)
             answer = await self.runner.rows(query)
             budget.spend(answer)

@@ -68,6 +68,7 @@ class ObservedRunner:
 
     def __init__(self, runner: QueryRunner, watch: QueryWatch) -> None:
         self._runner, self._watch = runner, watch
+        self.partition_us = runner.partition_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
 

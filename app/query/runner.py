@@ -86,6 +86,7 @@ class QueryRunner(Protocol):
     A row is a dict by column name: bool, int, float, Decimal, str, bytes, date, time, aware datetime in UTC,
     msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL.
 
+    partition_us      what the store reads whole, whatever part of that time is asked for; 1 where it reads no more
     first_slice_us    the stretch of time that is worth a query of its own: where a query is cheap, a short one
     first_look_up_us  the same for a look-up by id, for which much time may be read at little cost
     export_rows       how many rows one query of an export may give, so that memory stays flat; None: any number
@@ -96,6 +97,7 @@ class QueryRunner(Protocol):
     in the store too. Anything else they raise is a defect of the query's text.
     """
 
+    partition_us: int
     first_slice_us: int
     first_look_up_us: int
     poll_s: float

@@ -4,9 +4,13 @@ Nobody knows how dense the rows lie, so the first slice is short and each next o
 to a limit. The store is asked slice by slice until the page is full: where rows are plenty the first slice has
 them all, and an idle month is over after three dozen queries. Where rows are so plenty that the store refuses to read
 a long slice, that one is cut, and the next ones are tried as they were planned.
+
+What a store reads whole, whatever part of it is asked for, is a partition: BigQuery's tables have one an hour. So
+slices end where partitions do, and two of them never pay for the same one.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -23,48 +27,51 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 def feed_slices(
-    since_us: int, until_us: int, *, descending: bool, first_us: int, longest_us: int | None = DAY_US
+    whole: Slice, *, descending: bool, first_us: int, partition_us: int = 1, longest_us: int | None = DAY_US
 ) -> Iterator[Slice]:
-    """Yield the slices of [since_us, until_us), the ones to be read first first; none of them exceeds `longest_us`.
+    """Yield the slices of `whole`, the ones to be read first first.
 
-    They begin at `first_us`, what the store says is worth a query (`QueryRunner.first_slice_us`).
+    The first is as long as `first_us`, what is thought to be worth a query (`QueryRunner.first_slice_us`), and goes on
+    to the end of its last partition; from there on they grow up to `longest_us`, each of whole partitions.
     """
-    return _slices(since_us, until_us, descending=descending, first_us=first_us, longest_us=longest_us)
+    since_us, until_us, length_us = whole.from_us, whole.to_us, first_us
+    while since_us < until_us:
+        if descending:
+            edge_us = max((until_us - length_us) // partition_us * partition_us, since_us)
+            part, until_us = Slice(edge_us, until_us), edge_us
+        else:
+            edge_us = min(-(-(since_us + length_us) // partition_us) * partition_us, until_us)
+            part, since_us = Slice(since_us, edge_us), edge_us
+        yield part
+        # By what was covered: behind the last minute of a partition comes the next one, and not six.
+        length_us = max((part.to_us - part.from_us) * _GROWTH, partition_us)
+        if longest_us is not None:
+            length_us = min(length_us, longest_us)
 
 
-def cut(part: Slice, *, descending: bool, shortest_us: int) -> list[Slice]:
+def cut(part: Slice, *, descending: bool, partition_us: int) -> list[Slice]:
     """Return the pieces of a slice that is too much for one query, the ones to be read first first.
 
-    Each is a sixth of it, but no shorter than `shortest_us`; there are none where it is no longer than that itself.
+    They are up to six, cut where partitions end and of as many of them but for the last; there are none where the slice
+    lies in one partition, of which the store would read no less.
     """
-    length_us = part.to_us - part.from_us
-    if length_us <= shortest_us:
+    first, beyond = part.from_us // partition_us, -(-part.to_us // partition_us)
+    count = -(-(beyond - first) // _GROWTH)
+    if descending:
+        inner = [number * partition_us for number in range(beyond - count, first, -count)][::-1]
+    else:
+        inner = [number * partition_us for number in range(first + count, beyond, count)]
+    if not inner:
         return []
-    piece_us = max(-(-length_us // _GROWTH), shortest_us)
-    return [*_slices(part.from_us, part.to_us, descending=descending, first_us=piece_us, longest_us=piece_us)]
+    edges = [part.from_us, *inner, part.to_us]
+    pieces = [Slice(*each) for each in pairwise(edges)]
+    return pieces[::-1] if descending else pieces
 
 
 def look_up_slices(since_us: int, until_us: int, *, first_us: int) -> Iterator[Slice]:
     """Yield the slices of a search for one id, newest first.
 
-    They begin at `first_us` (`QueryRunner.first_look_up_us`) and grow without a limit.
+    They begin at `first_us` (`QueryRunner.first_look_up_us`) and grow without a limit. A look-up is billed by what its
+    id's rows lie among, so they end anywhere.
     """
-    return _slices(since_us, until_us, descending=True, first_us=first_us, longest_us=None)
-
-
-def _slices(
-    since_us: int, until_us: int, *, descending: bool, first_us: int, longest_us: int | None
-) -> Iterator[Slice]:
-    length_us = first_us
-    while since_us < until_us:
-        if descending:
-            edge_us = max(until_us - length_us, since_us)
-            yield Slice(edge_us, until_us)
-            until_us = edge_us
-        else:
-            edge_us = min(since_us + length_us, until_us)
-            yield Slice(since_us, edge_us)
-            since_us = edge_us
-        length_us *= _GROWTH
-        if longest_us is not None:
-            length_us = min(length_us, longest_us)
+    return feed_slices(Slice(since_us, until_us), descending=True, first_us=first_us, longest_us=None)

@@ -79,7 +79,7 @@ def test_an_hour_of_the_table_decides_what_reading_reads() -> None:
     assert scaling_reads.KEY_BYTES == 46
     assert scaling_reads.hour_bytes(1_000, 1_000) == pytest.approx(3.6e9)
     assert scaling_reads.look_bytes(1_000, 1_000) == pytest.approx(1.8e9 + 41.4e6)
-    assert scaling_reads.page_bytes(1_000, 1_000) == pytest.approx(7.2e9 + 165.6e6)
+    assert scaling_reads.page_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
     assert scaling_reads.export_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
     assert scaling_reads.look_up_bytes(1_000, 1_000) == pytest.approx(8.1e9)
 

@@ -29,7 +29,7 @@ Step = int | Exception | asyncio.Event
 class ScriptedRunner:
     """Answers every export with the next of the scripts, the last of them again and again."""
 
-    first_slice_us = first_look_up_us = HOUR_US
+    partition_us = first_slice_us = first_look_up_us = HOUR_US
     export_rows = None
     poll_s = open_ttl_s = 1.0
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
+from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
 
 
@@ -28,7 +28,11 @@ def _check_cover(slices: Iterator[Slice], since_us: int, until_us: int, *, desce
 
 
 def _feed(since_us: int, until_us: int, *, descending: bool) -> Iterator[Slice]:
-    return feed_slices(since_us, until_us, descending=descending, first_us=10 * SECOND_US)
+    return feed_slices(Slice(since_us, until_us), descending=descending, first_us=10 * SECOND_US)
+
+
+def _hourly(since_us: int, until_us: int, *, descending: bool) -> Iterator[Slice]:
+    return feed_slices(Slice(since_us, until_us), descending=descending, first_us=MINUTE_US, partition_us=HOUR_US)
 
 
 @given(window=_windows(), descending=st.booleans())
@@ -52,24 +56,65 @@ def test_slices_grow_from_the_first_to_a_day(*, descending: bool) -> None:
     assert sum(lengths) == 3 * DAY_US
 
 
-@given(window=_windows(), descending=st.booleans(), shortest_us=st.integers(1, 2 * DAY_US))
-def test_pieces_of_a_slice_cover_it(window: tuple[int, int], shortest_us: int, *, descending: bool) -> None:
-    """There are at most six, each shorter than the slice; none where it is as short as slices get."""
-    pieces = cut(Slice(*window), descending=descending, shortest_us=shortest_us)
-    length_us = window[1] - window[0]
-    assert bool(pieces) == (length_us > shortest_us)
-    if pieces:
-        assert 2 <= _check_cover(iter(pieces), *window, descending=descending) <= 6
-        lengths = [piece.to_us - piece.from_us for piece in pieces]
-        assert all(length == max(-(-length_us // 6), shortest_us) for length in lengths[:-1])
+@given(window=_windows(), descending=st.booleans())
+def test_slices_end_where_partitions_do(window: tuple[int, int], *, descending: bool) -> None:
+    """So none is read twice; and a month still has three dozen slices."""
+    slices = list(_hourly(*window, descending=descending))
+    assert _check_cover(iter(slices), *window, descending=descending) <= 36
+    inner = {edge for part in slices for edge in (part.from_us, part.to_us)} - set(window)
+    assert all(edge % HOUR_US == 0 for edge in inner)
 
 
 @pytest.mark.parametrize(
-    ("descending", "edges_h"), [(False, [(0, 4), (4, 8), (8, 10)]), (True, [(6, 10), (2, 6), (0, 2)])]
+    ("window", "descending", "first"),
+    [
+        ((10 * HOUR_US + 20 * MINUTE_US, 40 * HOUR_US), False, (10 * HOUR_US + 20 * MINUTE_US, 11 * HOUR_US)),
+        ((0, 10 * HOUR_US + 20 * MINUTE_US), True, (10 * HOUR_US, 10 * HOUR_US + 20 * MINUTE_US)),
+        ((11 * HOUR_US - SECOND_US, 40 * HOUR_US), False, (11 * HOUR_US - SECOND_US, 12 * HOUR_US)),
+        ((0, 10 * HOUR_US + SECOND_US), True, (9 * HOUR_US, 10 * HOUR_US + SECOND_US)),
+        ((10 * HOUR_US, 10 * HOUR_US + SECOND_US), False, (10 * HOUR_US, 10 * HOUR_US + SECOND_US)),
+    ],
 )
-def test_pieces_are_no_shorter_than_is_worth_a_query(edges_h: list[tuple[int, int]], *, descending: bool) -> None:
-    """But for the last one to be read, which is what remains."""
-    pieces = cut(Slice(0, 10 * HOUR_US), descending=descending, shortest_us=4 * HOUR_US)
+def test_the_first_slice_is_the_rest_of_its_partition(
+    window: tuple[int, int], first: tuple[int, int], *, descending: bool
+) -> None:
+    """Unless that is so short that it is not worth a query of its own."""
+    assert next(_hourly(*window, descending=descending)) == Slice(*first)
+
+
+def test_behind_a_short_rest_comes_one_partition_and_not_six() -> None:
+    """Slices grow by what was covered, up to a day."""
+    since_us = 11 * HOUR_US - 2 * MINUTE_US
+    hours = [(part.to_us - part.from_us) / HOUR_US for part in _hourly(since_us, 90 * HOUR_US, descending=False)]
+    assert hours == [2 / 60, 1, 6, 24, 24, 24]
+
+
+@given(
+    window=_windows(),
+    descending=st.booleans(),
+    partition_us=st.sampled_from([1, HOUR_US, DAY_US]) | st.integers(1, 2 * DAY_US),
+)
+def test_pieces_of_a_slice_cover_it(window: tuple[int, int], partition_us: int, *, descending: bool) -> None:
+    """There are at most six, cut where partitions end; none where the slice lies in one."""
+    pieces = cut(Slice(*window), descending=descending, partition_us=partition_us)
+    touched = -(-window[1] // partition_us) - window[0] // partition_us
+    assert bool(pieces) == (touched > 1)
+    if pieces:
+        assert 2 <= _check_cover(iter(pieces), *window, descending=descending) <= 6
+        edges = {edge for piece in pieces for edge in (piece.from_us, piece.to_us)} - set(window)
+        assert all(edge % partition_us == 0 for edge in edges)
+        counts = [-(-piece.to_us // partition_us) - piece.from_us // partition_us for piece in pieces]
+        assert set(counts[:-1]) == {-(-touched // 6)}
+        assert counts[-1] <= counts[0]
+
+
+@pytest.mark.parametrize(
+    ("descending", "edges_h"),
+    [(False, [(1, 3), (3, 5), (5, 7), (7, 9), (9, 10)]), (True, [(8, 10), (6, 8), (4, 6), (2, 4), (1, 2)])],
+)
+def test_pieces_are_of_equally_many_partitions(edges_h: list[tuple[int, int]], *, descending: bool) -> None:
+    """But for the last one to be read, which has what remains."""
+    pieces = cut(Slice(HOUR_US, 10 * HOUR_US), descending=descending, partition_us=HOUR_US)
     assert [(piece.from_us // HOUR_US, piece.to_us // HOUR_US) for piece in pieces] == edges_h
 
 

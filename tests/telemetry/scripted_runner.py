@@ -13,7 +13,7 @@ from app.query.runner import Answer, Query, QueryRunner, Row
 class ScriptedRunner:
     """Gives no rows, or those of a test; with `error`, fails."""
 
-    first_slice_us = first_look_up_us = 3_600_000_000
+    partition_us = first_slice_us = first_look_up_us = 3_600_000_000
     poll_s, open_ttl_s = 0.25, 1.0
     export_rows: int | None = None
 

@@ -122,6 +122,7 @@ async def test_everything_else_is_the_runners_own() -> None:
     stage = Stage(bytes_processed=5, now_us=17)
     runner, scripted = stage.runner, stage.scripted
     scripted.export_rows = 9
+    assert runner.partition_us == scripted.partition_us
     assert (runner.first_slice_us, runner.first_look_up_us) == (scripted.first_slice_us, scripted.first_look_up_us)
     assert (runner.poll_s, runner.open_ttl_s, runner.export_rows) == (scripted.poll_s, scripted.open_ttl_s, 9)
     assert (runner.horizon_us("records"), runner.version("records")) == (17, None)
