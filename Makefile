@@ -99,7 +99,7 @@ bench-start: setup ## Measure the start (until the first 200), its imports, and 
 
 .PHONY: bench-query
 bench-query: setup ## Measure the way out over HTTP: pages, 304, exports and their memory (docs/performance.md).
-	@$(PYTHON) -m bench.api $(ARGS)
+	@$(PYTHON) -m bench.query.api $(ARGS)
 	@$(PYTHON) -m bench.report
 
 .PHONY: bench-gate
@@ -134,7 +134,7 @@ bench-push-rate: setup ## Measure the processor time of a push at a quarter of t
 .PHONY: load
 load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/locust "$$uv" sync --quiet --locked --only-group load
-	@$(PYTHON) -m bench.load_api --python .cache/locust/bin/python $(ARGS)
+	@$(PYTHON) -m bench.query.load --python .cache/locust/bin/python $(ARGS)
 
 .PHONY: capacity
 capacity: setup ## Reckon capacity and cost anew, from measured figures and list prices (docs/operations.md, docs/scaling.md).

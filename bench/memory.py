@@ -32,7 +32,7 @@ from bench.ingest.load import Order
 from bench.ingest.messages import Case
 from bench.ingest.rounds import load
 from bench.machine import machine_before
-from bench.served import Watch
+from bench.usage import Watch
 from tests.process import served_keys
 from tests.service import authorization
 

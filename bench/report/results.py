@@ -187,7 +187,7 @@ class Answers(msgspec.Struct, frozen=True):
 
 
 class Api(msgspec.Struct, frozen=True):
-    """api.json (bench/api.py), as far as it is shown here."""
+    """api.json (bench/query/api.py), as far as it is shown here."""
 
     machine: Machine
     rows: int

@@ -1,8 +1,8 @@
 """The tables of docs/performance.md, made of bench/results/api.json and load.json, so that no figure is copied by hand.
 
-    python -m bench.performance_tables
+    python -m bench.query.performance_tables
 
-`make bench-api` and `make load` run this when they are done. A table stands between two marks of its name.
+`make bench-query` and `make load` run this when they are done. A table stands between two marks of its name.
 """
 
 import json
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.documents import between_marks
+from bench.places import RESULTS, ROOT
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "bench" / "results"
 DOCUMENT = ROOT / "docs" / "performance.md"
 _Found = dict[str, Any]
 

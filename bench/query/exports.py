@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 
 from app.query.instants import DAY_US
-from bench.api_pages import Places, instant, page
-from bench.api_rows import Rows
-from bench.constant import Constant
-from bench.export_client import Order
-from bench.keep_alive import KeepAlive, percentiles
-from bench.served import ROOT, Served, Watch, constant
+from bench.places import ROOT
+from bench.query.constant import Constant
+from bench.query.export_client import Order
+from bench.query.keep_alive import KeepAlive, percentiles
+from bench.query.pages import Places, instant, page
+from bench.query.rows import Rows
+from bench.query.served import Served, constant
+from bench.usage import Watch
 
 FORMATS = ("arrow", "ndjson", "csv")
 _SETTLE_S = 0.5
@@ -126,7 +128,7 @@ def _exporting(order: Order) -> Iterator[None]:
 
 
 def _command(what: str, order: Order) -> list[str]:
-    return [sys.executable, "-m", "bench.export_client", what, msgspec.json.encode(order).decode()]
+    return [sys.executable, "-m", "bench.query.export_client", what, msgspec.json.encode(order).decode()]
 
 
 def _run(what: str, order: Order) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A reader of exports in a process of its own, and the ceiling of what it reads: the store alone.
 
-    python -m bench.export_client read ORDER     ask the service for an export, once, and count its rows
-    python -m bench.export_client again ORDER    likewise, one export after the other, until killed
-    python -m bench.export_client scan ORDER     have the store hand out the same rows as Arrow, sorted and as they lie
+    python -m bench.query.export_client read ORDER   ask the service for an export, once, and count its rows
+    python -m bench.query.export_client again ORDER  likewise, one export after the other, until killed
+    python -m bench.query.export_client scan ORDER   have the store hand out these rows as Arrow, sorted and as they lie
 
 ORDER is JSON. Prints JSON.
 """
@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from bench.keep_alive import stream
-from bench.served import Served
+from bench.query.keep_alive import stream
+from bench.query.served import Served
 
 _PIECE_BYTES = 256 * 1024
 

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from bench.api_rows import RARE_SOURCE, SOURCES, Rows
-from bench.keep_alive import Got, KeepAlive, percentiles
+from bench.query.keep_alive import Got, KeepAlive, percentiles
+from bench.query.rows import RARE_SOURCE, SOURCES, Rows
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WARM = 20

@@ -7,7 +7,7 @@ For each number of clients three runs, each in fresh processes, from which the f
     bare     as `at once`, of an application that has an answer of the same size ready: what the clients and the
              HTTP server can do on this machine, and so the ceiling
 
-The clients (bench/load_users.py, Locust) share the processors with the service. A producer stores ten records a
+The clients (bench/query/load_users.py, Locust) share the processors with the service. A producer stores ten records a
 second meanwhile, so that open windows change. Writes bench/results/load.json; `--clients 50` measures some of it and
 keeps the rest.
 """
@@ -28,17 +28,19 @@ from typing import Any
 import duckdb
 
 from app.query.instants import DAY_US, HOUR_US
-from bench.api_pages import Places, page
-from bench.api_rows import Rows, build_rows
-from bench.constant import Constant
 from bench.machine import machine
-from bench.performance_tables import write_tables
-from bench.served import ROOT, Served, Watch, constant, service
+from bench.places import RESULTS, ROOT
+from bench.query.constant import Constant
+from bench.query.pages import Places, page
+from bench.query.performance_tables import write_tables
+from bench.query.rows import Rows, build_rows
+from bench.query.served import Served, constant, service
+from bench.usage import Watch
 
-RESULTS = ROOT / "bench" / "results" / "load.json"
+RESULT = RESULTS / "load.json"
 CLIENTS = (50, 200, 500)
 SHARES = {"pollers": 0.4, "followers": 0.2, "keepers": 0.2, "finders": 0.1, "viewers": 0.06, "analysts": 0.04}
-"""Of the clients; who they are says bench/load_users.py."""
+"""Of the clients; who they are says bench/query/load_users.py."""
 PAUSE_S = 2.0
 _CLOSED, _PLACES = 100, 4_000
 _NEXT_CURSOR = "x" * 60
@@ -115,7 +117,8 @@ def run_clients(python: str, served: Served, order: Mapping[str, Any]) -> dict[s
     }
     with Watch(served.pid) as watch:
         done = subprocess.run(
-            [python, str(ROOT / "bench" / "load_users.py")],
+            [python, "-m", "bench.query.load_users"],
+            cwd=ROOT,
             input=json.dumps(whole).encode(),
             stdout=subprocess.PIPE,
             check=True,
@@ -174,7 +177,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each run (default: %(default)s)")
     parser.add_argument("--warm-s", type=float, default=3.0, help="before them (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where to write (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=RESULT, help="where to write (default: %(default)s)")
     options = parser.parse_args()
     (ROOT / ".cache").mkdir(exist_ok=True)
     report = json.loads(options.output.read_text()) if options.output.exists() else {}
@@ -194,7 +197,7 @@ def main() -> None:
         }
         options.output.parent.mkdir(exist_ok=True)
         options.output.write_text(json.dumps(report, indent=2) + "\n")
-        if options.output == RESULTS:
+        if options.output == RESULT:
             write_tables()
     if any(run["errors"] for one in runs.values() for run in one.values() if isinstance(run, dict)):
         raise SystemExit("there were errors")

@@ -1,6 +1,6 @@
 """The ceiling of an HTTP answer: a bare ASGI application, under the service's own server, whose answers are ready.
 
-    python -m bench.constant PORT FILE
+    python -m bench.query.constant PORT FILE
 
 FILE is JSON: by kind, the size of the answer's body in bytes and its headers. The kind is what the request header
 `x-kind` says. A request with `if-none-match` is answered 304.

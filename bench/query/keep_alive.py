@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
-from bench.served import Served
+from bench.query.served import Served
 
 
 class Got(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The clients of `make load`: a mix of readers, in a process and an environment of their own (Locust wants gevent).
 
-    python bench/load_users.py < ORDER
+    python -m bench.query.load_users < ORDER
 
 Each client is of one kind, asks again some time after it was answered, and does so over connections of its own. Reads
 one order as JSON from the standard input and prints what the clients saw, as JSON.

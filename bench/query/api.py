@@ -20,16 +20,17 @@ from typing import Any
 
 import duckdb
 
-from bench.api_exports import measure_ceilings, measure_exports, pages_meanwhile
-from bench.api_pages import REVALIDATED, measure_pages
-from bench.api_rows import Rows, build_rows
-from bench.constant import Constant
-from bench.keep_alive import KeepAlive, percentiles
 from bench.machine import machine
-from bench.performance_tables import write_tables
-from bench.served import ROOT, constant, service
+from bench.places import RESULTS, ROOT
+from bench.query.constant import Constant
+from bench.query.exports import measure_ceilings, measure_exports, pages_meanwhile
+from bench.query.keep_alive import KeepAlive, percentiles
+from bench.query.pages import REVALIDATED, measure_pages
+from bench.query.performance_tables import write_tables
+from bench.query.rows import Rows, build_rows
+from bench.query.served import constant, service
 
-RESULTS = ROOT / "bench" / "results" / "api.json"
+RESULT = RESULTS / "api.json"
 PARTS = ("pages", "exports", "beside")
 SHARES = (0.01, 0.1, 1.0)
 """Of the rows: 10,000, 100,000 and a million."""
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=200, help="of each kind (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="exports of each kind (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts, keep the others")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where to write (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=RESULT, help="where to write (default: %(default)s)")
     options = parser.parse_args()
     load_before = round(os.getloadavg()[0], 2)
     (ROOT / ".cache").mkdir(exist_ok=True)
@@ -129,7 +130,7 @@ def main() -> None:
     report = kept | {"rows": options.rows} | found | {"machine": kept.get("machine", {}) | described}
     options.output.parent.mkdir(exist_ok=True)
     options.output.write_text(json.dumps(report, indent=2) + "\n")
-    if options.output == RESULTS:
+    if options.output == RESULT:
         write_tables()
 
 
