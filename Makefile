@@ -93,8 +93,8 @@ bench-ingest: setup ## Measure the way in: beside the ceilings of the machine an
 
 .PHONY: bench-start
 bench-start: setup ## Measure the start (until the first 200), its imports, and memory: idle, under load, after bursts.
-	@$(PYTHON) -m bench.start
-	@$(PYTHON) -m bench.memory
+	@$(PYTHON) -m bench.start.time_to_ready
+	@$(PYTHON) -m bench.start.memory
 	@$(PYTHON) -m bench.report
 
 .PHONY: bench-query

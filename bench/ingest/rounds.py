@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
-from bench.ingest.contenders import ROOT, SLUICE, TODAY, Contender, Cores, Store, commands, running
+from bench.ingest.contenders import SLUICE, TODAY, Contender, Cores, Store, commands, running
 from bench.ingest.load import Loaded, Order
 from bench.ingest.messages import Case
+from bench.places import ROOT
 from tests.process import served_keys
 from tests.service import authorization
 

@@ -8,7 +8,6 @@ import msgspec
 
 from bench.ingest.messages import Case
 
-FOLDER = Path(__file__).parent.parent / "results"
 Said = TypeVar("Said")
 Machine = dict[str, Any]
 
@@ -132,7 +131,7 @@ class Imports(msgspec.Struct, frozen=True):
 
 
 class Starts(msgspec.Struct, frozen=True):
-    """start.json (bench/start.py)."""
+    """start.json (bench/start/time_to_ready.py)."""
 
     machine: Machine
     rounds: int
@@ -141,7 +140,7 @@ class Starts(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What a process holds, in MiB (bench/memory.py)."""
+    """What a process holds, in MiB (bench/start/memory.py)."""
 
     rss: float
     pss: float
@@ -171,7 +170,7 @@ class Store(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """memory.json (bench/memory.py); `margin` is the growth, in MiB, that counts as none."""
+    """memory.json (bench/start/memory.py); `margin` is the growth, in MiB, that counts as none."""
 
     machine: Machine
     margin: float

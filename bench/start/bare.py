@@ -1,6 +1,6 @@
 """What no start-up of the service can be below: the same server and event loop, and an application that says 200.
 
-`python -m bench.start_bare PORT`
+`python -m bench.start.bare PORT`
 """
 
 import sys

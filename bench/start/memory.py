@@ -32,11 +32,12 @@ from bench.ingest.load import Order
 from bench.ingest.messages import Case
 from bench.ingest.rounds import load
 from bench.machine import machine_before
+from bench.places import RESULTS
 from bench.usage import Watch
 from tests.process import served_keys
 from tests.service import authorization
 
-RESULT = Path(__file__).parent / "results" / "memory.json"
+RESULT = RESULTS / "memory.json"
 LOAD, BURST = Case(), Case(record_bytes=10_000, in_flight=1_000)
 BURSTS = 3
 GROWTH_MIB = 5.0
@@ -149,7 +150,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print and keep the result."""
-    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.start.memory", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="the load's length (default: %(default)s)")
     parser.add_argument("--burst-seconds", type=float, default=4.0, help="each burst's (default: %(default)s)")
     parser.add_argument("--quiet-seconds", type=float, default=2.0, help="after each burst (default: %(default)s)")

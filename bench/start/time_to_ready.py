@@ -1,7 +1,7 @@
 """How long a start takes: from the process's begin to its first 200 on `/health/ready`, and where the time goes.
 
 The service with each store, fresh processes on one core, in turn with two that say what the machine and the server
-take by themselves: Python that does nothing, and a bare application (`bench.start_bare`). The embedded store begins
+take by themselves: Python that does nothing, and a bare application (`bench.start.bare`). The embedded store begins
 with a new file; BigQuery is the null store, and the keys of tokens come over HTTP, both from the other core. Bytecode
 is compiled before. Last, a few starts of each with `-X importtime`, which take longer for being watched: what the
 quickest of them imports until it is ready. Writes bench/results/start.json.
@@ -24,12 +24,13 @@ from typing import Any
 
 import msgspec
 
-from bench.import_times import read_imports, summary
-from bench.ingest.contenders import ROOT, Cores, service_settings
+from bench.ingest.contenders import Cores, service_settings
 from bench.machine import machine_before
+from bench.places import RESULTS, ROOT
+from bench.start.import_times import read_imports, summary
 from tests.process import free_port, served_keys
 
-RESULT = Path(__file__).parent / "results" / "start.json"
+RESULT = RESULTS / "start.json"
 EMBEDDED, BIGQUERY, BARE, NOTHING = "sluice, embedded", "sluice, bigquery", "bare", "python -c pass"
 CONTENDERS = (EMBEDDED, BIGQUERY, BARE, NOTHING)
 _LOOK_AGAIN_S = 0.004
@@ -107,7 +108,7 @@ def start(name: str, out: Outside, log: Path | None = None) -> Start:
 def _words(name: str, port: int) -> list[str]:
     if name == NOTHING:
         return ["-c", "pass"]
-    return ["-m", "bench.start_bare", str(port)] if name == BARE else ["-m", "app"]
+    return ["-m", "bench.start.bare", str(port)] if name == BARE else ["-m", "app"]
 
 
 def _environment(name: str, out: Outside, port: int, folder: Path) -> dict[str, str]:
@@ -162,7 +163,7 @@ def told(found: Mapping[str, Sequence[Start]]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print and keep the result."""
-    parser = argparse.ArgumentParser(prog="python -m bench.start", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.start.time_to_ready", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="starts of each (default: %(default)s)")
     rounds = parser.parse_args().rounds
     before = machine_before()
