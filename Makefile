@@ -113,11 +113,11 @@ bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push
 .PHONY: bench-insert
 bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/bench "$$uv" sync --quiet --locked --all-extras --group bench
-	@.cache/bench/bin/python -m bench.duckdb_insert $(ARGS)
+	@.cache/bench/bin/python -m bench.embedded.insert $(ARGS)
 
 .PHONY: bench-pages
 bench-pages: setup ## Measure pages of a million rows, by each query (docs/decisions/0004-what-a-copy-is.md).
-	@$(PYTHON) -m bench.feed_pages $(ARGS)
+	@$(PYTHON) -m bench.embedded.feed_pages $(ARGS)
 
 .PHONY: bench-telemetry
 bench-telemetry: setup ## Measure what traces, metrics and logs cost a push (docs/decisions/0010-what-looking-costs.md).

@@ -26,11 +26,11 @@ from typing import Any
 
 import duckdb
 
-from bench.insert_contenders import MAKERS, NAMES, records
+from bench.embedded.insert_contenders import MAKERS, NAMES, records
 from bench.machine import machine
+from bench.places import RESULTS, ROOT
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "bench" / "results" / "duckdb_insert.json"
+RESULT = RESULTS / "duckdb_insert.json"
 CONTENDERS = ("json", "arrow", "executemany")
 # How often each size of batch is inserted, per round.
 REPEATS = {1: 50, 50: 50, 500: 50, 5_000: 40}
@@ -83,7 +83,7 @@ def measure(contender: str) -> dict[str, Any]:
     scratch = ROOT / ".cache"  # /tmp may be memory, where durable costs nothing
     scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
-        command = [sys.executable, "-m", "bench.duckdb_insert", "--measure", contender, directory]
+        command = [sys.executable, "-m", "bench.embedded.insert", "--measure", contender, directory]
         return dict(json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout))
 
 
@@ -152,8 +152,7 @@ def main() -> None:
         "pyarrow": {"import_ms": pyarrow_ms, "import_of_the_rest_ms": store_ms, "installed_mb": _installed_mb()},
         "rounds": rounds,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    RESULT.write_text(json.dumps(report, indent=2) + "\n")
     print("contender    rows    insert, ms    encode, ms   insert, of json  both, of json")
     for contender, sizes in medians.items():
         for rows, one in sizes.items():

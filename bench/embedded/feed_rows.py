@@ -1,4 +1,4 @@
-"""A million default records for `bench.feed_pages`, as they would lie in the embedded store."""
+"""A million default records for `bench.embedded.feed_pages`, as they would lie in the embedded store."""
 
 import duckdb
 import msgspec

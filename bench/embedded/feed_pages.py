@@ -42,11 +42,11 @@ from app.query.retrieval import View
 from app.query.runner import Query, Scalar
 from app.query.slices import feed_slices
 from app.settings import Settings
-from bench.feed_rows import LAYOUTS, RECORDS, ROWS, START_US, Layout, build
+from bench.embedded.feed_rows import LAYOUTS, RECORDS, ROWS, START_US, Layout, build
 from bench.machine import machine
+from bench.places import RESULTS, ROOT
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "bench" / "results" / "feed_pages.json"
+RESULT = RESULTS / "feed_pages.json"
 CONTENDERS = ("feed", "number", "scan")
 SETTINGS = Settings()
 LOOKBACK_US = round(SETTINGS.dedupe_lookback_s * SECOND_US)
@@ -211,7 +211,7 @@ def _place(row: Any) -> Any:
 
 def measure(contender: str, path: Path, layout: str, seed: int) -> dict[str, Any]:
     """Measure `contender` in a fresh process."""
-    command = [sys.executable, "-m", "bench.feed_pages", "--measure", contender, str(path), layout, str(seed)]
+    command = [sys.executable, "-m", "bench.embedded.feed_pages", "--measure", contender, str(path), layout, str(seed)]
     return dict(json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout))
 
 
@@ -275,8 +275,7 @@ def main() -> None:
         "rounds": options.rounds,
         "layouts": medians,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    RESULT.write_text(json.dumps(report, indent=2) + "\n")
     for layout, readings in medians.items():
         print(f"{ROWS:,} rows, {layout}")
         for name, one in readings.items():
