@@ -121,15 +121,11 @@ bench-pages: setup ## Measure pages of a million rows, by each query (docs/decis
 
 .PHONY: bench-telemetry
 bench-telemetry: setup ## Measure what traces, metrics and logs cost a push (docs/decisions/0010-what-looking-costs.md).
-	@$(PYTHON) -m bench.telemetry $(ARGS)
+	@$(PYTHON) -m bench.telemetry.overhead $(ARGS)
 
 .PHONY: bench-append
 bench-append: setup ## Measure what the service adds to the store's acknowledgement of one message a second.
 	@$(PYTHON) -m bench.append_latency --save $(ARGS)
-
-.PHONY: bench-push-rate
-bench-push-rate: setup ## Measure the processor time of a push at a quarter of the load that a core bears.
-	@$(PYTHON) -m bench.push_rate $(ARGS)
 
 .PHONY: load
 load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).

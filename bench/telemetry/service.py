@@ -1,12 +1,12 @@
 """The service as a process, over a store that acknowledges each append after a fixed time and keeps nothing.
 
 So the whole way of a push is the service's own, and nothing but the service is measured: `python -m
-bench.telemetry_service 20` (milliseconds); settings come from the environment, as for `python -m app`.
+bench.telemetry.service --port 8080 --ack-ms 20`; other settings come from the environment, as for `python -m app`.
 """
 
+import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,12 +48,15 @@ class Acknowledging:
 
 def main() -> None:
     """Serve until told to stop."""
-    ack_s = float(sys.argv[1]) / 1_000
+    parser = argparse.ArgumentParser(prog="python -m bench.telemetry.service", description=__doc__)
+    parser.add_argument("--port", required=True)
+    parser.add_argument("--ack-ms", type=float, default=20.0)
+    options = parser.parse_args()
     configure_logging()
-    settings = load_settings(os.environ)
+    settings = load_settings({**os.environ, "SLUICE_PORT": options.port})
 
     def wrap(_: Table, appender: Appender) -> Appender:
-        return Acknowledging(appender, ack_s)
+        return Acknowledging(appender, options.ack_ms / 1_000)
 
     uvloop.run(serve(create_app(settings, wrap_appender=wrap), settings))
 

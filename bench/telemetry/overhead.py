@@ -11,12 +11,9 @@ import asyncio
 import json
 import os
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,87 +24,45 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from app.telemetry.histogram import Histogram
 from app.telemetry.instruments import PUBLISH_TO_STORED, REQUEST_DURATION, Instrument
-from bench.append_latency import RESULT as APPEND_LATENCY
+from bench.ingest.contenders import Contender, Cores, running
+from bench.ingest.messages import Case
+from bench.ingest.rounds import load, order_of
 from bench.machine import machine_before
-from bench.push_rate import Load, PushConnection
-from bench.usage import cpu_s
+from bench.places import RESULTS
 from tests import tokens
 from tests.process import free_port, served_keys
 
-RESULT = APPEND_LATENCY.with_name("telemetry.json")
-CONNECTIONS = 1_024  # more than wait for the store at any time, so that the core is what limits
+RESULT = RESULTS / "telemetry.json"
+CASE = Case(in_flight=1_024)  # more than wait for the store at any time, so that the core is what limits
 _RATIO = 0.01
 _SCRAPE_S = 10.0
 _VALUES = 200_000
 
 
-class Pushed:
-    """A service under load, or waiting for its turn."""
-
-    def __init__(self, pid: int, port: int) -> None:
-        self.pid, self.port, self.load = pid, port, Load()
-        self.rounds: list[dict[str, float]] = []
-
-    async def round(self, seconds: float) -> None:
-        """Push for `seconds`, and keep what the service took."""
-        loop = asyncio.get_running_loop()
-        opened = [
-            await loop.create_connection(lambda: PushConnection(self.load), "127.0.0.1", self.port)
-            for _ in range(CONNECTIONS)
-        ]
-        await asyncio.sleep(min(seconds / 4, 0.5))
-        answered, used_s, begun_s = self.load.answered, cpu_s(self.pid), time.perf_counter()
-        await asyncio.sleep(seconds)
-        requests, elapsed_s = self.load.answered - answered, time.perf_counter() - begun_s
-        used_s = cpu_s(self.pid) - used_s
-        for transport, _ in opened:
-            transport.abort()
-        await asyncio.sleep(0.1)  # what was under way ends, so that the next round has the core for itself
-        self.rounds.append(
-            {
-                "requests_per_s": round(requests / elapsed_s, 1),
-                "cpu_ms_per_request": round(used_s * 1_000 / requests, 4),
-                "cores": round(used_s / elapsed_s, 3),
-            }
-        )
-
-
-@asynccontextmanager
-async def service(folder: Path, ack_ms: float, keys_url: str, **settings: str) -> AsyncIterator[Pushed]:
-    """Run a service of its own on this process's cores until the block ends."""
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
-    environment |= {
-        "SLUICE_PORT": str(port),
+def settings(keys_url: str, **more: str) -> dict[str, str]:
+    """Return a service's settings, with `more` of them."""
+    return {
         "SLUICE_DATA_PATH": ":memory:",
         "SLUICE_TOKEN_ISSUER": tokens.ISSUER,
         "SLUICE_TOKEN_KEYS_URL": keys_url,
         "SLUICE_PUSH_AUDIENCE": tokens.AUDIENCE,
         "SLUICE_PUSH_PRINCIPALS": tokens.PUSHER,
         "SLUICE_DEDUPE_MAX_MESSAGES": "20000",
+        **{f"SLUICE_{name.upper()}": value for name, value in more.items()},
     }
-    environment |= {f"SLUICE_{name.upper()}": value for name, value in settings.items()}
-    with (folder / f"{port}.log").open("wb") as said:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.telemetry_service", str(ack_ms), env=environment, stdout=said, stderr=said
-        )
-    try:
-        async with httpx.AsyncClient() as client:
-            while not await _answers(client, port):
-                if process.returncode is not None:
-                    raise SystemExit((folder / f"{port}.log").read_text()[-2_000:])
-                await asyncio.sleep(0.05)
-        yield Pushed(process.pid, port)
-    finally:
-        process.kill()
-        await process.wait()
 
 
-async def _answers(client: httpx.AsyncClient, port: int) -> bool:
-    try:
-        return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
-    except httpx.TransportError:
-        return False
+async def one_round(service: Contender, cores: Cores, seconds: float) -> dict[str, float]:
+    """Push for `seconds`, and return what the service took."""
+    loaded = await load(order_of([service], CASE, seconds), cores.load)
+    service.pushed += loaded.answered
+    if loaded.failed:
+        raise SystemExit(f"{loaded.failed} of {loaded.answered} pushes were not answered 204")
+    return {
+        "requests_per_s": round(loaded.messages / loaded.seconds, 1),
+        "cpu_ms_per_request": round(loaded.cpu_s * 1_000 / loaded.messages, 4),
+        "cores": round(loaded.cpu_s / loaded.seconds, 3),
+    }
 
 
 @asynccontextmanager
@@ -141,8 +96,10 @@ async def _scrape(port: int) -> None:
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Return what each kind of service took, round by round, and the ratios of neighbours."""
-    cores = sorted(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as folder, served_keys() as keys_url:
+    cores = Cores.of_this_machine()
+    os.sched_setaffinity(0, cores.load)  # the collector's, the keys' and the scraper's
+    words = ["bench.telemetry.service", f"--ack-ms={options.ack_ms}"]
+    with served_keys() as keys_url:
         async with collector() as (url, taken):
             watched = {
                 "traces": "otlp",
@@ -152,23 +109,21 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                 "metrics_interval_s": "10",
                 "otlp_url": url,
             }
-            os.sched_setaffinity(0, cores[:1])  # the services inherit it
             async with (
-                service(Path(folder), options.ack_ms, keys_url, metrics="") as bare,
-                service(Path(folder), options.ack_ms, keys_url, **watched) as looked_at,
+                running("bare", words, settings(keys_url, metrics=""), cores.service) as bare,
+                running("looked at", words, settings(keys_url, **watched), cores.service) as looked_at,
             ):
-                os.sched_setaffinity(0, cores[1:] or cores)
                 scraping = asyncio.create_task(_scrape(looked_at.port))
-                await bare.round(options.seconds)
-                await looked_at.round(options.seconds)
+                await one_round(bare, cores, options.seconds)
+                await one_round(looked_at, cores, options.seconds)
+                off, on = list[dict[str, float]](), list[dict[str, float]]()
                 for pair in range(options.rounds):
-                    for one in (bare, looked_at) if pair % 2 else (looked_at, bare):
-                        await one.round(options.seconds)
+                    for service, found in ((bare, off), (looked_at, on))[:: 1 if pair % 2 else -1]:
+                        found.append(await one_round(service, cores, options.seconds))
                 scraping.cancel()
-            os.sched_setaffinity(0, cores)
     if not taken.get("/v1/traces") or not taken.get("/v1/metrics"):
         raise SystemExit(f"the collector got {taken}: telemetry was not on")
-    return _summary(bare.rounds[1:], looked_at.rounds[1:], taken)
+    return _summary(off, on, taken)
 
 
 def _summary(off: list[dict[str, float]], on: list[dict[str, float]], taken: dict[str, int]) -> dict[str, Any]:
@@ -210,7 +165,7 @@ def recording() -> dict[str, float]:
 
 def main() -> None:
     """Measure, print and keep the result."""
-    parser = argparse.ArgumentParser(prog="python -m bench.telemetry", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.telemetry.overhead", description=__doc__)
     parser.add_argument("--ack-ms", type=float, default=20.0, help="how long the store takes (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="pairs of rounds (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="each round's length (default: %(default)s)")
@@ -220,7 +175,7 @@ def main() -> None:
     result = {
         "machine": before,
         "store_ack_ms": options.ack_ms,
-        "connections": CONNECTIONS,
+        "connections": CASE.in_flight,
         "trace_ratio": _RATIO,
         "push": found,
         "record_ns": recording(),
