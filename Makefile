@@ -108,7 +108,7 @@ bench-gate: setup ## See that it did not become slower, by ratios in one run (AR
 
 .PHONY: bench-push
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
-	@$(PYTHON) -m bench.push_handlers $(ARGS)
+	@$(PYTHON) -m bench.ingest.push_handlers $(ARGS)
 
 .PHONY: bench-insert
 bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
@@ -125,7 +125,7 @@ bench-telemetry: setup ## Measure what traces, metrics and logs cost a push (doc
 
 .PHONY: bench-append
 bench-append: setup ## Measure what the service adds to the store's acknowledgement of one message a second.
-	@$(PYTHON) -m bench.append_latency --save $(ARGS)
+	@$(PYTHON) -m bench.ingest.append_latency --save $(ARGS)
 
 .PHONY: load
 load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).

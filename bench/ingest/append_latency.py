@@ -19,6 +19,7 @@ import uvloop
 
 from app.clock import SystemClock
 from bench.machine import machine
+from bench.places import RESULTS
 from tests.misbehaving.faults import Fault
 from tests.misbehaving.plain_client import calling
 from tests.misbehaving.server import misbehaving
@@ -26,7 +27,7 @@ from tests.process import serving
 from tests.service import authorization, envelope
 
 RECORD = b'{"id": "a", "timestamp": "2026-01-31T12:00:00Z", "data": {"total": 12.5}}'
-RESULT = Path(__file__).parent / "results" / "append_latency.json"
+RESULT = RESULTS / "append_latency.json"
 
 
 async def serve_store(ack_ms: float) -> None:
@@ -94,7 +95,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     store = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "bench.append_latency",
+        "bench.ingest.append_latency",
         "--be-the-store",
         f"--ack-ms={options.ack_ms}",
         stdin=asyncio.subprocess.PIPE,
@@ -113,7 +114,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print, and keep the result with --save."""
-    parser = argparse.ArgumentParser(prog="python -m bench.append_latency", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.ingest.append_latency", description=__doc__)
     parser.add_argument("--ack-ms", type=float, default=20.0, help="how long the store takes (default: %(default)s)")
     parser.add_argument("--count", type=int, default=30, help="messages (default: %(default)s)")
     parser.add_argument("--pause-s", type=float, default=1.0, help="between messages (default: %(default)s)")

@@ -17,13 +17,12 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from bench.machine import machine
+from bench.places import RESULTS, ROOT
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "bench" / "results" / "push_handlers.json"
+RESULT = RESULTS / "push_handlers.json"
 CONTENDERS = ("bare", "short", "mounted", "route")
 BODY = json.dumps({"message": {"data": "x" * 1_340, "messageId": "1"}, "subscription": "projects/p/subscriptions/s"})
 
@@ -74,7 +73,7 @@ def measure(contender: str, connections: int, seconds: float) -> float:
         port = probe.getsockname()[1]
     pin = ["taskset", "-c", str(cores[0])] if len(cores) > 1 else []
     server = subprocess.Popen(
-        [*pin, sys.executable, "-m", "bench.push_handlers", "--serve", contender, str(port)], cwd=ROOT
+        [*pin, sys.executable, "-m", "bench.ingest.push_handlers", "--serve", contender, str(port)], cwd=ROOT
     )
     try:
         _wait_for(port)
@@ -143,8 +142,7 @@ def main() -> None:
             each: round(statistics.median(r[each] / r["bare"] for r in rounds), 3) for each in CONTENDERS
         },
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    RESULT.write_text(json.dumps(report, indent=2) + "\n")
     for each in CONTENDERS:
         median = statistics.median(r[each] for r in rounds)
         print(f"{each:8} {median:8.0f} requests/s   {report['ratio_to_bare'][each]:.2f} of bare")
