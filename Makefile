@@ -88,7 +88,6 @@ bench-ingest: setup ## Measure the way in: beside the ceilings of the machine an
 	@$(PYTHON) -m bench.ingest.latency
 	@$(PYTHON) -m bench.ingest.workers
 	@$(PYTHON) -m bench.report
-	@$(PYTHON) -m bench.capacity
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: bench-start
@@ -134,7 +133,6 @@ load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients
 
 .PHONY: capacity
 capacity: setup ## Reckon capacity and cost anew, from measured figures and list prices (docs/operations.md, docs/scaling.md).
-	@$(PYTHON) -m bench.capacity
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: local-bigquery-lock

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import capacity
-from bench.prices import prices
+from bench.scaling import capacity
+from bench.scaling.prices import prices
 from dev.__main__ import COMMANDS
 from tests.telemetry.monitoring import anchors
 

@@ -3,9 +3,9 @@
 from functools import cache
 
 from app.telemetry.instruments import CATALOGUE
-from bench import capacity, scaling_reads
-from bench.scaling_limits import LIMITS, RETENTION_DAYS, SERIES_A_REQUEST, Whose
-from bench.scaling_load import Costs, Needs, measured_costs, needs
+from bench.scaling import capacity, reads
+from bench.scaling.limits import LIMITS, RETENTION_DAYS, SERIES_A_REQUEST, Whose
+from bench.scaling.needs import Costs, Needs, measured_costs, needs
 
 SEARCH_UP_TO = 10**9  # records a second: what bears so many bears any rate
 FULL = 1.0
@@ -32,8 +32,8 @@ def uses(load: Needs) -> dict[str, float]:
         "appended in a region": load.appended_bytes_per_s,
         "connections": load.most_connections,
         "connections in a region": load.most_connections,
-        "page": scaling_reads.page_bytes(load.records_per_s, row),
-        "look-up": scaling_reads.look_up_bytes(load.records_per_s, row),
+        "page": reads.page_bytes(load.records_per_s, row),
+        "look-up": reads.look_up_bytes(load.records_per_s, row),
         "metrics": load.instances * METRIC_REQUESTS * 60 / capacity.METRICS_EVERY_S,
         "partitions": RETENTION_DAYS * 24,
     }

@@ -1,7 +1,7 @@
 """How figures are written in docs/scaling.md."""
 
-from bench.scaling_limits import LIMITS, Limit
-from bench.scaling_shares import FULL
+from bench.scaling.limits import LIMITS, Limit
+from bench.scaling.shares import FULL
 
 _ONE_PERCENT, _WHOLE, _MILLIONS = 0.01, 10, 10_000_000
 

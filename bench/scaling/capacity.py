@@ -1,17 +1,14 @@
 """The tables of docs/operations.md about capacity and cost, reckoned from measured figures and list prices.
 
-    python -m bench.capacity
-
-prints them and writes them between their marks in the document (`make capacity`). Measured is what a push costs one
-processor, and what telemetry adds (bench/results/ingest.json, telemetry.json); what a row comes to is asked of the
-code; prices are those of bench/prices.py. What is assumed stands in capital letters below, and in the document.
+Measured is what a push costs one processor, and what telemetry adds (bench/results/ingest.json, telemetry.json); what a
+row comes to is asked of the code; prices are those of bench/scaling/prices.py. What is assumed stands in capital
+letters below, and in the document.
 """
 
 import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from app.ingest.appender import SinkState
@@ -19,12 +16,11 @@ from app.ingest.proto_rows import RowEncoder
 from app.record import Record
 from app.schema.table import records_table
 from app.telemetry.instruments import CATALOGUE
-from bench import prices
 from bench.documents import between_marks
+from bench.places import RESULTS, ROOT
+from bench.scaling import prices
 
-ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "operations.md"
-RESULTS = ROOT / "bench" / "results"
 ALERTS = ROOT / "infra" / "terraform" / "monitoring" / "alerts.json"
 
 RATES_PER_S = (10, 100, 1_000, 5_000)
@@ -225,7 +221,7 @@ def assumed() -> list[str]:
         f"{MEMORY_GIB} GiB, is billed by instance, and is used to {USED * 100:.0f} %; there is always one.",
         f"- In flight: at {ACK_S * 1_000:.0f} ms an acknowledgement. A month has 30 days.",
         f"- Prices are list prices of {prices.DATED}, nothing free and no discount taken off "
-        "([bench/prices.py](../bench/prices.py) has each with its source).",
+        "([bench/scaling/prices.py](../bench/scaling/prices.py) has each with its source).",
         f"- An instance's metrics are billed as {metric_bytes():,} bytes every {METRICS_EVERY_S} s. Of "
         f"{TRACE_RATIO * 100:.0f} % of the messages {SPANS} spans are kept. A heartbeat every "
         f"{HEARTBEAT_EVERY_S} s costs a query of {QUERY_BYTES / 1e6:.0f} MB each. "
@@ -249,7 +245,7 @@ def with_tables(text: str) -> str:
         ValueError: the document has no place for a table.
     """
     for name, make in TABLES.items():
-        text = between_marks(text, name, "by bench/capacity.py", make())
+        text = between_marks(text, name, "by bench/scaling", make())
     return text
 
 
@@ -259,14 +255,3 @@ def _head(*names: str) -> list[str]:
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def main() -> None:
-    """Print the tables and write them into the document."""
-    for name, make in TABLES.items():
-        print(f"{name}\n", *make(), "", sep="\n")
-    DOCUMENT.write_text(with_tables(DOCUMENT.read_text()))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,20 +1,16 @@
 """The tables of docs/scaling.md: the measured figures carried on from 1,000 to 1,000,000 records a second.
 
-    python -m bench.scaling
-
-prints them and writes them between their marks in the document. What is measured is read by bench/scaling_load.py,
-prices and what they are multiplied by are bench/capacity.py's, limits are in bench/scaling_limits.py, and what reading
-comes to in bench/scaling_reads.py. What is assumed is said in the document.
+What is assumed is said in the document.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
-from bench import capacity, prices, scaling_reads
 from bench.documents import between_marks
-from bench.scaling_limits import CONCURRENCY, LIMITS, LOOKBACK_S, READ, RETENTION_DAYS, WINDOW, Whose
-from bench.scaling_load import needs
-from bench.scaling_shares import (
+from bench.places import ROOT
+from bench.scaling import capacity, prices, reads
+from bench.scaling.limits import CONCURRENCY, LIMITS, LOOKBACK_S, READ, RETENTION_DAYS, WINDOW, Whose
+from bench.scaling.needs import needs
+from bench.scaling.shares import (
     METRIC_REQUESTS,
     SEARCH_UP_TO,
     TIME_SERIES,
@@ -24,9 +20,9 @@ from bench.scaling_shares import (
     holds_up_to,
     shares,
 )
-from bench.scaling_text import amount, head, marked, percent, plural, rate_text, row, short, verdict
+from bench.scaling.text import amount, head, marked, percent, plural, rate_text, row, short, verdict
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "scaling.md"
+DOCUMENT = ROOT / "docs" / "scaling.md"
 RATES_PER_S = (1_000, 10_000, 100_000, 1_000_000)
 BATCH = 100
 FORMS = (1, BATCH)  # records in a message
@@ -38,7 +34,7 @@ def answer() -> list[str]:
     low, _, high, highest = RATES_PER_S
     bare, batched = (needs(highest, records, costs()).instances for records in FORMS)
     cheap, dear = (sum(cost_per_million(rate, 1).values()) for rate in (highest, low))
-    read = scaling_reads.reading_dollars(low, costs().row_bytes)
+    read = reads.reading_dollars(low, costs().row_bytes)
     return [
         "**Taking records in scales with instances and quotas; reading them by pages is what gives first.**",
         "",
@@ -50,8 +46,8 @@ def answer() -> list[str]:
         "",
         f"But a page of the feed may be refused from {rate_text(holds_up_to('page'))} records a second on until "
         "`SLUICE_QUERY_MAX_BYTES_BILLED` is raised, as it reads up to two hours of the table whatever it shows; and "
-        f"following every record by pages costs ${read[scaling_reads.BY_PAGES]:,.0f} a month at {low:,} a second "
-        f"already, where exporting each hour costs ${read[scaling_reads.BY_EXPORTS]:,.0f}. Above that rate, have "
+        f"following every record by pages costs ${read[reads.BY_PAGES]:,.0f} a month at {low:,} a second "
+        f"already, where exporting each hour costs ${read[reads.BY_EXPORTS]:,.0f}. Above that rate, have "
         "consumers read by exports, or in BigQuery itself, and keep pages for people.",
     ]
 
@@ -71,8 +67,8 @@ def gives() -> list[str]:
             first(rate, {Whose.OURS}, records=records, of_reading=True),
         )
         taking = sum(cost_per_million(rate, records).values()) * rate * capacity.MONTH_S / capacity.MILLION
-        kept = scaling_reads.kept(rate, costs().row_bytes)[scaling_reads.KEPT_DOLLARS]
-        read = scaling_reads.reading_dollars(rate, costs().row_bytes)[scaling_reads.BY_EXPORTS]
+        kept = reads.kept(rate, costs().row_bytes)[reads.KEPT_DOLLARS]
+        read = reads.reading_dollars(rate, costs().row_bytes)[reads.BY_EXPORTS]
         bill = f"{short(taking + kept + read)}: {short(taking)} taking, {short(kept)} keeping, {short(read)} exporting"
         lines.append(row(f"{rate:,}", str(records), *(verdict(*each) for each in found), bill))
     return lines
@@ -132,9 +128,9 @@ def cost() -> list[str]:
 
 def table() -> list[str]:
     """Return what comes to lie in the table."""
-    lines = head("records/s", *scaling_reads.kept(1, 1))
+    lines = head("records/s", *reads.kept(1, 1))
     for rate in RATES_PER_S:
-        kept = scaling_reads.kept(rate, costs().row_bytes).values()
+        kept = reads.kept(rate, costs().row_bytes).values()
         lines.append(row(f"{rate:,}", *(short(value) for value in kept)))
     return lines
 
@@ -142,12 +138,12 @@ def table() -> list[str]:
 def reading() -> list[str]:
     """Return what reading costs, and how far back an id is found."""
     of_row = costs().row_bytes
-    names = scaling_reads.reading_dollars(1, of_row)
+    names = reads.reading_dollars(1, of_row)
     lines = head("records/s", "a look reads, GB", *names, "an id is found back to, as it comes")
     for rate in RATES_PER_S:
-        dollars = (short(value) for value in scaling_reads.reading_dollars(rate, of_row).values())
-        hours = scaling_reads.look_up_hours(rate, of_row)
-        look = short(scaling_reads.look_bytes(rate, of_row) / 1e9)
+        dollars = (short(value) for value in reads.reading_dollars(rate, of_row).values())
+        hours = reads.look_up_hours(rate, of_row)
+        look = short(reads.look_bytes(rate, of_row) / 1e9)
         lines.append(row(f"{rate:,}", look, *dollars, f"{hours:,.0f} h" if hours else "refused"))
     return lines
 
@@ -178,15 +174,15 @@ def assumed() -> list[str]:
         f"{machine['machine']}, Python {machine['python']}, against local doubles): of one processor a push takes "
         f"{'; '.join(sizes)}. Telemetry adds {found.telemetry_us:.0f} µs to each.",
         f"- **Asked of the code**: the row of a 1 KB record comes to {found.row_bytes:,} bytes, its envelope included; "
-        f"the columns by which copies are found, to {scaling_reads.KEY_BYTES}.",
+        f"the columns by which copies are found, to {reads.KEY_BYTES}.",
         f"- **Assumed**: instances of {capacity.VCPUS} vCPU and {capacity.MEMORY_GIB} GiB, used to "
         f"{capacity.USED * 100:.0f} %, with processors as fast as the one above, and {CONCURRENCY} requests at once on "
         f"each (Cloud Run decides by itself when to add one, and may do so earlier); a message is in hand for "
         f"{found.latency_s * 1_000:.0f} ms, of which BigQuery's acknowledgement is {capacity.ACK_S * 1_000:.0f}, the "
         f"slow end of what is reported; steady load, no bursts; records kept for {RETENTION_DAYS} days; months of 30.",
         f"- **Quoted**: the limits, as found in {READ} (below), and the list prices of "
-        f"[bench/prices.py](../bench/prices.py), of {prices.DATED}, with nothing free, no discount, and no lower price "
-        "for what lies in the table for long.",
+        f"[bench/scaling/prices.py](../bench/scaling/prices.py), of {prices.DATED}, with nothing free, no discount, "
+        "and no lower price for what lies in the table for long.",
     ]
 
 
@@ -221,16 +217,5 @@ def with_tables(text: str) -> str:
         ValueError: the document has no place for a table.
     """
     for name, make in TABLES.items():
-        text = between_marks(text, name, "by bench/scaling.py", make())
+        text = between_marks(text, name, "by bench/scaling", make())
     return text
-
-
-def main() -> None:
-    """Print the tables and write them into the document."""
-    for name, make in TABLES.items():
-        print(f"{name}\n", *make(), "", sep="\n")
-    DOCUMENT.write_text(with_tables(DOCUMENT.read_text()))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,8 +6,8 @@ clustered by id does not make a query by time read less of it. Layout and querie
 
 from app.query.instants import HOUR_US, SECOND_US
 from app.query.slices import look_up_slices
-from bench import capacity, prices
-from bench.scaling_limits import LIMITS, LOOKBACK_S, MAX_PAGE_ROWS, POLL_S, RETENTION_DAYS
+from bench.scaling import capacity, prices
+from bench.scaling.limits import LIMITS, LOOKBACK_S, MAX_PAGE_ROWS, POLL_S, RETENTION_DAYS
 
 HOUR_S = 3_600
 _LOOKBACK_H = LOOKBACK_S / HOUR_S

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from bench import capacity
-from bench.scaling_limits import CONCURRENCY, CONNECTION_BYTES_PER_S, MAX_CONNECTIONS, REMEMBERED, TABLES
+from bench.places import RESULTS
+from bench.scaling import capacity
+from bench.scaling.limits import CONCURRENCY, CONNECTION_BYTES_PER_S, MAX_CONNECTIONS, REMEMBERED, TABLES
 
 _CONTENDER = "sluice"
 
@@ -88,7 +89,7 @@ def needs(records_per_s: float, records: int, costs: Costs) -> Needs:
     )
 
 
-def measured_costs(results: Path = capacity.RESULTS) -> Costs:
+def measured_costs(results: Path = RESULTS) -> Costs:
     """Return what was measured, in ingest.json and latency.json."""
     cpu_us = _cpu_us(results)
     base_us = cpu_us[capacity.MESSAGE_BYTES, 1]
