@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.documents import between_marks
+from bench.documents import between_marks, head, row
 from bench.places import RESULTS, ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -19,20 +19,18 @@ _Found = dict[str, Any]
 
 def pages(found: _Found) -> list[str]:
     """Return what each kind of answer takes, beside one of the same size that is ready."""
-    lines = _head("answer", "p50, ms", "p95, ms", "p99, ms", "of it the store, p50", "constant answer, p50")
+    lines = head("answer", "p50, ms", "p95, ms", "p99, ms", "of it the store, p50", "constant answer, p50")
     for name, one in found["pages"].items():
         store = f"{one['store_p50_ms']:.1f}" if "store_p50_ms" in one else "not asked"
         bare = found["page_ceilings"][name]["p50_ms"]
-        lines.append(_row(name, *_times(one), store, f"{bare:.2f}"))
-    lines.append(_row("ceiling: 100 rows of a known time, in the store alone", *_times(found["page_scan"]), "", ""))
+        lines.append(row(name, *_times(one), store, f"{bare:.2f}"))
+    lines.append(row("ceiling: 100 rows of a known time, in the store alone", *_times(found["page_scan"]), "", ""))
     return lines
 
 
 def exports(found: _Found) -> list[str]:
     """Return the rates of exports, and what memory they took."""
-    lines = _head(
-        "export", "rows", "rows/s", "MiB/s", "first byte, ms", "memory, at most", "of that new", "second half"
-    )
+    lines = head("export", "rows", "rows/s", "MiB/s", "first byte, ms", "memory, at most", "of that new", "second half")
     for form, sizes in found["exports"].items():
         for one in sizes.values():
             memory = (
@@ -41,22 +39,22 @@ def exports(found: _Found) -> list[str]:
                 f"{one['second_half_mib']:+.0f} MiB",
             )
             rate = (f"{one['rows_per_s']:,}", f"{one['mib_per_s']:.0f}", f"{one['first_byte_ms']:.0f}")
-            lines.append(_row(form, f"{one['rows']:,}", *rate, *memory))
+            lines.append(row(form, f"{one['rows']:,}", *rate, *memory))
     for name, one in found["export_ceilings"].items():
-        lines.append(_row(f"ceiling: {name}", "all", f"{one['rows_per_s']:,}", "", "", "", "", ""))
+        lines.append(row(f"ceiling: {name}", "all", f"{one['rows_per_s']:,}", "", "", "", "", ""))
     return lines
 
 
 def beside(found: _Found) -> list[str]:
     """Return what a page takes while an export runs."""
-    lines = _head("meanwhile, an export as", "p50, ms", "p95, ms", "p99, ms")
-    lines += [_row(form, *_times(one)) for form, one in found["pages_beside_an_export"].items()]
+    lines = head("meanwhile, an export as", "p50, ms", "p95, ms", "p99, ms")
+    lines += [row(form, *_times(one)) for form, one in found["pages_beside_an_export"].items()]
     return lines
 
 
 def load(found: _Found) -> list[str]:
     """Return what many clients saw."""
-    lines = _head(
+    lines = head(
         *("clients", "run", "requests/s", "p50, ms", "p95, ms", "p99, ms", "errors", "429", "reached the store"),
         *("processors: service", "clients", "memory, MiB"),
     )
@@ -66,17 +64,17 @@ def load(found: _Found) -> list[str]:
             share = "" if name == "bare" else f"{run['store_share']:.0%}"
             used = (f"{run['server_cores']:.2f}", f"{run['clients_cores']:.2f}", f"{run['server_peak_mib']:.0f}")
             counts = (str(run["errors"]), str(run["too_many_requests"]), share)
-            lines.append(_row(clients, name, f"{run['requests_per_s']:.0f}", *_times(run), *counts, *used))
+            lines.append(row(clients, name, f"{run['requests_per_s']:.0f}", *_times(run), *counts, *used))
     return lines
 
 
 def kinds(found: _Found) -> list[str]:
     """Return what the clients of each kind saw, in the paced runs."""
-    lines = _head("clients", "request", "requests/s", "p50, ms", "p95, ms", "p99, ms", "answers, by Sluice-Cache")
+    lines = head("clients", "request", "requests/s", "p50, ms", "p95, ms", "p99, ms", "answers, by Sluice-Cache")
     for clients, runs in found["clients"].items():
         for kind, one in runs["paced"]["kinds"].items():
             cache = ", ".join(f"{state} {count / one['requests']:.0%}" for state, count in sorted(one["cache"].items()))
-            lines.append(_row(clients, kind, f"{one['requests_per_s']:.1f}", *_times(one), cache))
+            lines.append(row(clients, kind, f"{one['requests_per_s']:.1f}", *_times(one), cache))
     return lines
 
 
@@ -118,14 +116,6 @@ def with_tables(text: str, results: Path = RESULTS) -> str:
 def write_tables() -> None:
     """Make the tables of the document anew."""
     DOCUMENT.write_text(with_tables(DOCUMENT.read_text()))
-
-
-def _head(*names: str) -> list[str]:
-    return [_row(*names), _row(*("---" for _ in names))]
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _times(one: _Found) -> Iterable[str]:

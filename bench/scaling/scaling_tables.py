@@ -5,7 +5,7 @@ What is assumed is said in the document.
 
 from collections.abc import Callable
 
-from bench.documents import between_marks
+from bench.documents import between_marks, head, row
 from bench.places import ROOT
 from bench.scaling import capacity, prices, reads
 from bench.scaling.limits import CONCURRENCY, LIMITS, LOOKBACK_S, READ, RETENTION_DAYS, WINDOW, Whose
@@ -20,7 +20,7 @@ from bench.scaling.shares import (
     holds_up_to,
     shares,
 )
-from bench.scaling.text import amount, head, marked, percent, plural, rate_text, row, short, verdict
+from bench.scaling.text import amount, marked, percent, plural, rate_text, short, verdict
 
 DOCUMENT = ROOT / "docs" / "scaling.md"
 RATES_PER_S = (1_000, 10_000, 100_000, 1_000_000)

@@ -45,13 +45,3 @@ def short(value: float) -> str:
 def plural(count: int, noun: str) -> str:
     """Return so many of something."""
     return f"{count:,} {noun}{'s' if count != 1 else ''}"
-
-
-def head(*names: str) -> list[str]:
-    """Return the first two lines of a table."""
-    return [row(*names), row(*("---" for _ in names))]
-
-
-def row(*cells: str) -> str:
-    """Return one line of a table."""
-    return f"| {' | '.join(cells)} |"
