@@ -9,7 +9,8 @@ who is measured      contenders      each as a process of its own on one core, a
                      ceilings        what no service can exceed
 what they are given  messages        the pushes: their size, how many records, how many at once
                      load            the load: plain sockets and epoll, closed or open
-in which order       rounds          contender after contender, and what each round found
+in which order       rounds          contender after contender, in turn
+what came of it      cells           figures of rounds, their medians and ratios
 what stores it       null_store      BigQuery's ways in, over real sockets, and nothing behind them: gRPC,
                      null_rest       … and REST
                      tally           what it was given

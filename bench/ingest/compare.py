@@ -11,9 +11,10 @@ import asyncio
 import json
 from typing import Any
 
+from bench.ingest.cells import ratio
 from bench.ingest.contenders import CONTENDERS, SLUICE, TODAY
 from bench.ingest.messages import Case
-from bench.ingest.rounds import compare, ratio
+from bench.ingest.rounds import compare
 from bench.machine import machine_before
 from bench.places import RESULTS
 

@@ -6,23 +6,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bench.ingest.cells import Round
 from bench.ingest.messages import Case
 
 Said = TypeVar("Said")
 Machine = dict[str, Any]
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What one contender did in a round, or the medians of several; `cores` is the part of its core that it used."""
-
-    messages_per_s: float
-    records_per_s: float
-    cpu_us_per_message: float
-    cores: float
-    p50_ms: float
-    p99_ms: float
-    load_cores: float = 0.0
-    """The part of the other core that the load used."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -30,8 +18,8 @@ class Cell(msgspec.Struct, frozen=True):
 
     contender: str
     case: Case
-    rounds: list[Figures]
-    median: Figures
+    rounds: list[Round]
+    median: Round
 
 
 class Ratio(msgspec.Struct, frozen=True):
