@@ -88,18 +88,17 @@ bench-ingest: setup ## Measure the way in: beside the ceilings of the machine an
 	@$(PYTHON) -m bench.ingest.latency
 	@$(PYTHON) -m bench.ingest.workers
 	@$(PYTHON) -m bench.report
-	@$(PYTHON) -m bench.capacity
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: bench-start
 bench-start: setup ## Measure the start (until the first 200), its imports, and memory: idle, under load, after bursts.
-	@$(PYTHON) -m bench.start
-	@$(PYTHON) -m bench.memory
+	@$(PYTHON) -m bench.start.time_to_ready
+	@$(PYTHON) -m bench.start.memory
 	@$(PYTHON) -m bench.report
 
 .PHONY: bench-query
 bench-query: setup ## Measure the way out over HTTP: pages, 304, exports and their memory (docs/performance.md).
-	@$(PYTHON) -m bench.api $(ARGS)
+	@$(PYTHON) -m bench.query.api $(ARGS)
 	@$(PYTHON) -m bench.report
 
 .PHONY: bench-gate
@@ -108,37 +107,32 @@ bench-gate: setup ## See that it did not become slower, by ratios in one run (AR
 
 .PHONY: bench-push
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
-	@$(PYTHON) -m bench.push_handlers $(ARGS)
+	@$(PYTHON) -m bench.ingest.push_handlers $(ARGS)
 
 .PHONY: bench-insert
 bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/bench "$$uv" sync --quiet --locked --all-extras --group bench
-	@.cache/bench/bin/python -m bench.duckdb_insert $(ARGS)
+	@.cache/bench/bin/python -m bench.embedded.insert $(ARGS)
 
 .PHONY: bench-pages
 bench-pages: setup ## Measure pages of a million rows, by each query (docs/decisions/0004-what-a-copy-is.md).
-	@$(PYTHON) -m bench.feed_pages $(ARGS)
+	@$(PYTHON) -m bench.embedded.feed_pages $(ARGS)
 
 .PHONY: bench-telemetry
 bench-telemetry: setup ## Measure what traces, metrics and logs cost a push (docs/decisions/0010-what-looking-costs.md).
-	@$(PYTHON) -m bench.telemetry $(ARGS)
+	@$(PYTHON) -m bench.telemetry.overhead $(ARGS)
 
 .PHONY: bench-append
 bench-append: setup ## Measure what the service adds to the store's acknowledgement of one message a second.
-	@$(PYTHON) -m bench.append_latency --save $(ARGS)
-
-.PHONY: bench-push-rate
-bench-push-rate: setup ## Measure the processor time of a push at a quarter of the load that a core bears.
-	@$(PYTHON) -m bench.push_rate $(ARGS)
+	@$(PYTHON) -m bench.ingest.append_latency --save $(ARGS)
 
 .PHONY: load
 load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/locust "$$uv" sync --quiet --locked --only-group load
-	@$(PYTHON) -m bench.load_api --python .cache/locust/bin/python $(ARGS)
+	@$(PYTHON) -m bench.query.load --python .cache/locust/bin/python $(ARGS)
 
 .PHONY: capacity
 capacity: setup ## Reckon capacity and cost anew, from measured figures and list prices (docs/operations.md, docs/scaling.md).
-	@$(PYTHON) -m bench.capacity
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: local-bigquery-lock

@@ -1,1 +1,16 @@
-"""Measurements, each contender in a fresh process, as ratios within one run."""
+"""Measurements, each contender in a fresh process, as ratios within one run; and what is made of them.
+
+measured   ingest     the way in: messages a second of one core, beside ceilings and what people do today
+           today      … the latter
+           query      the way out, over HTTP: pages, look-ups, 304, exports, many clients
+           start      time to start, imports, memory
+           embedded   the embedded store by itself: inserts, and the queries of pages
+           telemetry  what traces, metrics and logs cost a push
+held to    gate       whether it became slower, for the CI
+made of it report     the tables and plots of bench/README.md
+           scaling    capacity, cost and limits at other rates: docs/operations.md, docs/scaling.md
+shared     machine    what a result says of the machine
+           usage      what a process uses of it
+           documents  tables between two marks of a document
+           places     where the repository and the results are
+"""

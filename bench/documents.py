@@ -12,3 +12,13 @@ def between_marks(text: str, name: str, made: str, lines: Iterable[str]) -> str:
     begin, end = f"<!-- {name}: made {made} -->\n", f"<!-- end of {name} -->"
     before, after = text.index(begin) + len(begin), text.index(end)
     return text[:before] + "\n".join(lines) + "\n" + text[after:]
+
+
+def head(*names: str) -> list[str]:
+    """Return the first two lines of a table."""
+    return [row(*names), row(*("---" for _ in names))]
+
+
+def row(*cells: str) -> str:
+    """Return one line of a table."""
+    return f"| {' | '.join(cells)} |"

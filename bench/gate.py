@@ -16,10 +16,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bench.ingest.cells import Cell, Round
 from bench.ingest.compare import FIRST, MANY
 from bench.ingest.contenders import SLUICE
 from bench.ingest.messages import Case
-from bench.ingest.rounds import Cell, Round, compare
+from bench.ingest.rounds import compare
 
 WAITING, ROUTE = "waiting", "litestar route"
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+ROOMS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("bench/**/__init__.py"))
 
 
 @pytest.mark.parametrize(
-    "package", ["app", "app/ingest", "app/query", "app/query/bigquery", "app/query/tail", "app/telemetry"]
+    "package", ["app", "app/ingest", "app/query", "app/query/bigquery", "app/query/tail", "app/telemetry", *ROOMS]
 )
 def test_every_module_is_on_the_map(package: str) -> None:
     """A package's docstring names each of its modules and packages."""

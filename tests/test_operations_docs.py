@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import capacity
-from bench.prices import prices
+from bench.scaling import capacity, operations_tables
+from bench.scaling.prices import prices
 from dev.__main__ import COMMANDS
 from tests.telemetry.monitoring import anchors
 
@@ -27,21 +27,21 @@ def commands(document: str) -> list[list[str]]:
 
 def test_the_tables_are_what_the_script_reckons() -> None:
     """No figure of capacity and cost is written by hand."""
-    assert capacity.with_tables(OPERATIONS.read_text()) == OPERATIONS.read_text()
+    assert operations_tables.with_tables(OPERATIONS.read_text()) == OPERATIONS.read_text()
 
 
 def test_a_table_that_is_out_of_date_is_noticed() -> None:
     """A figure that somebody changes in the document is put right by the script."""
     text = OPERATIONS.read_text()
-    row = capacity.cost()[2]
+    row = operations_tables.cost()[2]
     assert row in text
-    assert capacity.with_tables(text.replace(row, row.replace("0.", "9."))) == text
+    assert operations_tables.with_tables(text.replace(row, row.replace("0.", "9."))) == text
 
 
 def test_a_document_without_a_place_for_a_table_is_refused() -> None:
     """Marks that were lost are an error, not a table less."""
     with pytest.raises(ValueError, match="substring not found"):
-        capacity.with_tables("nothing")
+        operations_tables.with_tables("nothing")
 
 
 def test_more_messages_want_more_and_cost_less_each() -> None:
@@ -56,7 +56,7 @@ def test_more_messages_want_more_and_cost_less_each() -> None:
 
 def test_an_instance_is_used_as_far_as_is_said() -> None:
     """At any of the rates no processor is used more than the document assumes."""
-    for rate in capacity.RATES_PER_S:
+    for rate in operations_tables.RATES_PER_S:
         assert rate * capacity.cpu_s_of_a_push() <= capacity.USED * capacity.VCPUS * capacity.instances(rate)
 
 

@@ -1,8 +1,8 @@
 """`POST /pubsub/push`: what Pub/Sub is told about a message.
 
 A plain ASGI application: a route handler of the framework costs several times as much, which
-bench/push_handlers.py measures. It is a route of the Litestar application all the same (`push_route`), in its
-OpenAPI document like any other and serving where the application is mounted; `app.main` takes the short way.
+bench/ingest/push_handlers.py measures. It is a route of the Litestar application all the same (`push_route`), in its
+OpenAPI document like any other and serving where the application is mounted; `app.application` takes the short way.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """A histogram that costs an addition to record.
 
-OpenTelemetry's own takes 4 to 7 microseconds a value (bench/telemetry.py), which a push would pay twice; this takes a
+OpenTelemetry's own takes 4 to 7 microseconds a value (bench/telemetry), which a push would pay twice; this takes a
 tenth, and is OpenTelemetry's data when somebody collects (app/telemetry/collection.py).
 """
 

@@ -1,4 +1,17 @@
 """How many pushed messages one core takes in, and what it costs: ceilings, the service, and what people do today.
 
-`null_store` stands in for BigQuery: both of its ways in, over real sockets, and nothing behind them.
+measured             compare         `make bench-ingest`: messages a second of every contender, and under other loads
+                     latency         … what is added to the store's acknowledgement, at half and nine tenths of the load
+                     workers         … what a second core is worth
+                     append_latency  `make bench-append`: what is added for one message a second
+                     push_handlers   `make bench-push`: the ways to answer a push, beside a bare function
+who is measured      contenders      each as a process of its own on one core, and the null store
+                     ceilings        what no service can exceed
+what they are given  messages        the pushes: their size, how many records, how many at once
+                     load            the load: plain sockets and epoll, closed or open
+in which order       rounds          contender after contender, in turn
+what came of it      cells           figures of rounds, their medians and ratios
+what stores it       null_store      BigQuery's ways in, over real sockets, and nothing behind them: gRPC,
+                     null_rest       … and REST
+                     tally           what it was given
 """

@@ -9,15 +9,16 @@ bench/results/ingest.json.
 import argparse
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
+from bench.ingest.cells import ratio
 from bench.ingest.contenders import CONTENDERS, SLUICE, TODAY
 from bench.ingest.messages import Case
-from bench.ingest.rounds import compare, ratio
+from bench.ingest.rounds import compare
 from bench.machine import machine_before
+from bench.places import RESULTS
 
-RESULT = Path(__file__).parent.parent / "results" / "ingest.json"
+RESULT = RESULTS / "ingest.json"
 FIRST = Case()
 MANY = Case(records=100, in_flight=64)
 """A hundred records a message: as many records are in flight as are 6 MB."""

@@ -11,10 +11,10 @@ from typing import Self, TypeVar
 import msgspec
 
 from bench.ingest.ceilings import CEILINGS
+from bench.places import ROOT
 from tests import tokens
 from tests.process import free_port
 
-ROOT = Path(__file__).parent.parent.parent
 _READY_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.02
 SLUICE, FLASK, FASTAPI = "sluice", "flask + insert_rows_json", "fastapi + AppendRowsStream"

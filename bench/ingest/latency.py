@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import statistics
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,8 +19,9 @@ from bench.ingest.load import Loaded
 from bench.ingest.messages import Case
 from bench.ingest.rounds import contenders, field_of, one_round
 from bench.machine import machine_before
+from bench.places import RESULTS
 
-RESULT = Path(__file__).parent.parent / "results" / "latency.json"
+RESULT = RESULTS / "latency.json"
 CASE = Case(in_flight=512)
 CONNECTIONS = 1_500  # of the open load, so that one is always free
 LOADS = (0.5, 0.9)

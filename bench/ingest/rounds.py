@@ -1,16 +1,17 @@
 """Rounds of load, contender after contender, and what each found."""
 
 import asyncio
-import statistics
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
-from bench.ingest.contenders import ROOT, SLUICE, TODAY, Contender, Cores, Store, commands, running
+from bench.ingest.cells import Cell, Round
+from bench.ingest.contenders import SLUICE, TODAY, Contender, Cores, Store, commands, running
 from bench.ingest.load import Loaded, Order
 from bench.ingest.messages import Case
+from bench.places import ROOT
 from tests.process import served_keys
 from tests.service import authorization
 
@@ -25,45 +26,6 @@ class Field(msgspec.Struct, frozen=True):
     store: Store
     keys_url: str
     cores: Cores
-
-
-class Round(msgspec.Struct, frozen=True):
-    """What one contender did in one round; `cores` is how much of its core it used, `load_cores` what the load did."""
-
-    messages_per_s: float
-    records_per_s: float
-    cpu_us_per_message: float
-    cores: float
-    load_cores: float
-    p50_ms: float
-    p99_ms: float
-
-
-class Cell(msgspec.Struct):
-    """A contender under one load: its rounds."""
-
-    contender: str
-    case: Case
-    rounds: list[Round] = []
-
-    @property
-    def median(self) -> Round:
-        """The median of each figure."""
-        return Round(
-            *(
-                round(statistics.median(getattr(one, name) for one in self.rounds), 3)
-                for name in Round.__struct_fields__
-            )
-        )
-
-    def told(self) -> dict[str, object]:
-        """Return what the results say of it."""
-        return {
-            "contender": self.contender,
-            "case": msgspec.to_builtins(self.case),
-            "rounds": msgspec.to_builtins(self.rounds),
-            "median": msgspec.to_builtins(self.median),
-        }
 
 
 async def load(order: Order, core: list[int]) -> Loaded:
@@ -162,18 +124,3 @@ def _by_ack(cases: Iterable[Case]) -> dict[float, list[Case]]:
     for case in cases:
         by_ack.setdefault(case.ack_ms, []).append(case)
     return by_ack
-
-
-def ratio(
-    cells: Sequence[Cell], one: tuple[str, Case], other: tuple[str, Case], *, per_core: bool = False
-) -> dict[str, object]:
-    """Return how many times as many records a second `one` takes as `other`: each round's, and their median.
-
-    `per_core`: as many as each would take with all of its core, which some leave idle while they wait for the store.
-    """
-    first, second = (next(cell for cell in cells if (cell.contender, cell.case) == wanted) for wanted in (one, other))
-    ratios = [
-        mine.records_per_s / theirs.records_per_s * (theirs.cores / mine.cores if per_core else 1.0)
-        for mine, theirs in zip(first.rounds, second.rounds, strict=False)
-    ]
-    return {"rounds": [round(each, 3) for each in ratios], "median": round(statistics.median(ratios), 3)}

@@ -11,7 +11,6 @@ import json
 import os
 import statistics
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,8 +19,9 @@ from bench.ingest.contenders import SLUICE, Contender, commands, running
 from bench.ingest.messages import Case
 from bench.ingest.rounds import Field, field_of, load, order_of
 from bench.machine import machine_before
+from bench.places import RESULTS
 
-RESULT = Path(__file__).parent.parent / "results" / "workers.json"
+RESULT = RESULTS / "workers.json"
 CASES = (Case(), Case(in_flight=1_000), Case(record_bytes=10_000))
 WORKERS = (1, 2)
 

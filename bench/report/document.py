@@ -1,19 +1,19 @@
 """Which table stands between which marks of bench/README.md, and which plots there are."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.documents import between_marks
+from bench.places import ROOT
 from bench.report import ingest, service
 from bench.report.bounds import must_reach
 from bench.report.latency_plot import latency_plot
 from bench.report.rate_plot import rate_plot
 from bench.report.results import Results
 
-DOCUMENT = Path(__file__).parent.parent / "README.md"
+DOCUMENT = ROOT / "bench" / "README.md"
 _EVERYTHING = ""
 
 

@@ -6,24 +6,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bench.ingest.cells import Round
 from bench.ingest.messages import Case
 
-FOLDER = Path(__file__).parent.parent / "results"
 Said = TypeVar("Said")
 Machine = dict[str, Any]
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What one contender did in a round, or the medians of several; `cores` is the part of its core that it used."""
-
-    messages_per_s: float
-    records_per_s: float
-    cpu_us_per_message: float
-    cores: float
-    p50_ms: float
-    p99_ms: float
-    load_cores: float = 0.0
-    """The part of the other core that the load used."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -31,8 +18,8 @@ class Cell(msgspec.Struct, frozen=True):
 
     contender: str
     case: Case
-    rounds: list[Figures]
-    median: Figures
+    rounds: list[Round]
+    median: Round
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -132,7 +119,7 @@ class Imports(msgspec.Struct, frozen=True):
 
 
 class Starts(msgspec.Struct, frozen=True):
-    """start.json (bench/start.py)."""
+    """start.json (bench/start/time_to_ready.py)."""
 
     machine: Machine
     rounds: int
@@ -141,7 +128,7 @@ class Starts(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What a process holds, in MiB (bench/memory.py)."""
+    """What a process holds, in MiB (bench/start/memory.py)."""
 
     rss: float
     pss: float
@@ -171,7 +158,7 @@ class Store(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """memory.json (bench/memory.py); `margin` is the growth, in MiB, that counts as none."""
+    """memory.json (bench/start/memory.py); `margin` is the growth, in MiB, that counts as none."""
 
     machine: Machine
     margin: float
@@ -187,7 +174,7 @@ class Answers(msgspec.Struct, frozen=True):
 
 
 class Api(msgspec.Struct, frozen=True):
-    """api.json (bench/api.py), as far as it is shown here."""
+    """api.json (bench/query/api.py), as far as it is shown here."""
 
     machine: Machine
     rows: int

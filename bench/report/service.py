@@ -2,9 +2,9 @@
 
 import msgspec
 
-from bench import prices
 from bench.report.figures import figure, load_text, machine_text, share, table
 from bench.report.results import Api, Latency, Memory, Results, Starts, Workers
+from bench.scaling import prices
 
 _DEAREST = 8
 _ANSWERS = (

@@ -3,9 +3,9 @@
 import pytest
 
 from bench.gate import COST_OF_WAITING, RATE_OF_WAITING, ROUTE, ROWS_OF_MANY, WAITING, findings
+from bench.ingest.cells import Cell, Round
 from bench.ingest.compare import FIRST, MANY
 from bench.ingest.contenders import SLUICE
-from bench.ingest.rounds import Cell, Round
 
 
 def rounds(*rates: float, records: int = 1, cpu_us: float = 50.0) -> list[Round]:

@@ -8,12 +8,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bench.ingest.contenders import SLUICE
+from bench.places import RESULTS
 from bench.report import ingest, rate_plot, service, svg
 from bench.report.bounds import bounds, must_reach
 from bench.report.document import DOCUMENT, TABLES, plots, with_tables
 from bench.report.figures import figure, listed
 from bench.report.latency_plot import position
-from bench.report.results import FOLDER, Results, paired, read
+from bench.report.results import Results, paired, read
 from tests.bench.made_up import MANY, RATES, made_up, results_of
 
 
@@ -31,13 +32,13 @@ def parsed(picture: str) -> ET.Element:
 def test_the_page_is_what_the_results_say() -> None:
     """No figure of it is written by hand."""
     text = DOCUMENT.read_text()
-    assert with_tables(text, read(FOLDER)) == text
+    assert with_tables(text, read(RESULTS)) == text
 
 
 def test_the_plots_are_what_the_results_say() -> None:
     """Those that are kept are those that are made."""
-    made = plots(read(FOLDER))
-    assert {path.name: path.read_text() for path in FOLDER.glob("*.svg")} == made
+    made = plots(read(RESULTS))
+    assert {path.name: path.read_text() for path in RESULTS.glob("*.svg")} == made
 
 
 def test_a_result_that_is_not_there_is_a_sentence_in_place_of_its_tables(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""docs/scaling.md is what bench/scaling.py makes, and what that reckons agrees with what was worked out by hand."""
+"""docs/scaling.md is what bench/scaling makes, and what that reckons agrees with what was worked out by hand."""
 
 import json
 import re
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import capacity, scaling, scaling_limits, scaling_reads, scaling_shares
-from bench.scaling_limits import LIMITS, Whose
-from bench.scaling_load import Costs, measured_costs, needs
+from bench.scaling import capacity, limits, reads, scaling_tables, shares
+from bench.scaling.limits import LIMITS, Whose
+from bench.scaling.needs import Costs, measured_costs, needs
 
 ROOT = Path(__file__).parent.parent.parent
 COSTS = Costs(cpu_us={(1_000, 1): 100.0, (1_000, 100): 1_090.0}, telemetry_us=0.0, row_bytes=1_000, latency_s=0.1)
@@ -16,21 +16,21 @@ COSTS = Costs(cpu_us={(1_000, 1): 100.0, (1_000, 100): 1_090.0}, telemetry_us=0.
 
 def test_the_tables_are_what_the_script_reckons() -> None:
     """No figure of the document is written by hand."""
-    assert scaling.with_tables(scaling.DOCUMENT.read_text()) == scaling.DOCUMENT.read_text()
+    assert scaling_tables.with_tables(scaling_tables.DOCUMENT.read_text()) == scaling_tables.DOCUMENT.read_text()
 
 
 def test_a_table_that_is_out_of_date_is_noticed() -> None:
     """A figure that somebody changes in the document is put right by the script."""
-    text = scaling.DOCUMENT.read_text()
-    row = scaling.cost()[2]
+    text = scaling_tables.DOCUMENT.read_text()
+    row = scaling_tables.cost()[2]
     assert row in text
-    assert scaling.with_tables(text.replace(row, row.replace("0.", "9."))) == text
+    assert scaling_tables.with_tables(text.replace(row, row.replace("0.", "9."))) == text
 
 
 def test_a_document_without_a_place_for_a_table_is_refused() -> None:
     """Marks that were lost are an error, not a table less."""
     with pytest.raises(ValueError, match="substring not found"):
-        scaling.with_tables("nothing")
+        scaling_tables.with_tables("nothing")
 
 
 def test_few_records_want_the_one_instance_that_there_always_is() -> None:
@@ -76,74 +76,74 @@ def test_what_was_not_measured_lies_on_the_line_through_what_was() -> None:
 
 def test_an_hour_of_the_table_decides_what_reading_reads() -> None:
     """1,000 rows of 1,000 bytes a second are 3.6 GB an hour; keys of 46 bytes, 165.6 MB."""
-    assert scaling_reads.KEY_BYTES == 46
-    assert scaling_reads.hour_bytes(1_000, 1_000) == pytest.approx(3.6e9)
-    assert scaling_reads.look_bytes(1_000, 1_000) == pytest.approx(1.8e9 + 41.4e6)
-    assert scaling_reads.page_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
-    assert scaling_reads.export_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
-    assert scaling_reads.look_up_bytes(1_000, 1_000) == pytest.approx(8.1e9)
+    assert reads.KEY_BYTES == 46
+    assert reads.hour_bytes(1_000, 1_000) == pytest.approx(3.6e9)
+    assert reads.look_bytes(1_000, 1_000) == pytest.approx(1.8e9 + 41.4e6)
+    assert reads.page_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
+    assert reads.export_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
+    assert reads.look_up_bytes(1_000, 1_000) == pytest.approx(8.1e9)
 
 
 @pytest.mark.parametrize(("rate", "hours"), [(1_000, 7), (10_000, 1), (100_000, 0), (1, 9_600)])
 def test_an_id_is_found_as_far_back_as_the_ceiling_reaches(rate: int, hours: int) -> None:
     """Slices of 1, 6, 36 hours and so on are looked up until one's whole partitions exceed 100 GiB."""
-    assert scaling_reads.look_up_hours(rate, 1_000) == pytest.approx(hours)
+    assert reads.look_up_hours(rate, 1_000) == pytest.approx(hours)
 
 
 def test_reading_is_paid_by_bytes_and_there_is_a_least() -> None:
     """A TiB costs $6.25, nothing costs what 10 MB do; 720 exports of 3.7656 GB cost $15.41."""
-    assert scaling_reads.query_dollars(2**40) == pytest.approx(6.25)
-    assert scaling_reads.query_dollars(0) == pytest.approx(5.684e-5, rel=1e-3)
-    dollars = scaling_reads.reading_dollars(1_000, 1_000)
-    assert dollars[scaling_reads.BY_EXPORTS] == pytest.approx(15.41, abs=0.01)
+    assert reads.query_dollars(2**40) == pytest.approx(6.25)
+    assert reads.query_dollars(0) == pytest.approx(5.684e-5, rel=1e-3)
+    dollars = reads.reading_dollars(1_000, 1_000)
+    assert dollars[reads.BY_EXPORTS] == pytest.approx(15.41, abs=0.01)
     # 1.8414 GB a look, one a second, for 2,592,000 s.
-    assert dollars[scaling_reads.BY_PAGES] == pytest.approx(27_131, abs=1)
+    assert dollars[reads.BY_PAGES] == pytest.approx(27_131, abs=1)
 
 
 def test_what_is_kept_costs_by_the_month() -> None:
     """3.6 GB an hour are 34.56 TB in 400 days, at $0.02 a GiB."""
-    kept = scaling_reads.kept(1_000, 1_000)
+    kept = reads.kept(1_000, 1_000)
     assert kept["TB a day"] == pytest.approx(0.0864)
-    assert kept[scaling_reads.KEPT_DOLLARS] == pytest.approx(643.73, abs=0.01)
+    assert kept[reads.KEPT_DOLLARS] == pytest.approx(643.73, abs=0.01)
 
 
 def test_a_limit_holds_up_to_where_it_is_all_taken() -> None:
     """440 MB/s are 440,000 records of 1 KB; other limits are of what the code makes of one, to two digits."""
-    assert scaling_shares.holds_up_to("pushed") == 440_000
-    assert scaling_shares.holds_up_to("published") == 4_000_000
-    assert scaling_shares.holds_up_to("partitions") is None
+    assert shares.holds_up_to("pushed") == 440_000
+    assert shares.holds_up_to("published") == 4_000_000
+    assert shares.holds_up_to("partitions") is None
     appended = 3e9 / capacity.row_bytes()
-    assert 0.9 * appended < (scaling_shares.holds_up_to("appended") or 0) <= appended
+    assert 0.9 * appended < (shares.holds_up_to("appended") or 0) <= appended
     page = 10 * 2**30 / 3_600 / (2 * capacity.row_bytes() + 46)
-    assert 0.9 * page < (scaling_shares.holds_up_to("page") or 0) <= page
+    assert 0.9 * page < (shares.holds_up_to("page") or 0) <= page
 
 
-@pytest.mark.parametrize("rate", scaling.RATES_PER_S)
+@pytest.mark.parametrize("rate", scaling_tables.RATES_PER_S)
 def test_what_gives_first_is_what_most_is_taken_of(rate: int) -> None:
     """No limit that counts is taken more than the one that is named; a region's counts only where it is asked for."""
-    name, share = scaling_shares.first(rate, {*Whose})
-    others = {each: part for each, part in scaling_shares.shares(rate).items() if not LIMITS[each].is_regional}
+    name, share = shares.first(rate, {*Whose})
+    others = {each: part for each, part in shares.shares(rate).items() if not LIMITS[each].is_regional}
     assert share == max(part for each, part in others.items() if not LIMITS[each].of_reading)
     assert not LIMITS[name].is_regional
-    assert LIMITS[scaling_shares.first(rate, {Whose.OURS}, of_reading=True)[0]].of_reading
+    assert LIMITS[shares.first(rate, {Whose.OURS}, of_reading=True)[0]].of_reading
 
 
 def test_a_region_gives_before_a_multi_region() -> None:
     """With 100 records a message, 1.1 GB/s exceed a region's 300 MB/s, and push 440 MB/s before 3 GB/s of EU or US."""
-    assert scaling_shares.first(1_000_000, {Whose.QUOTA}, records=100)[0] == "pushed"
-    assert scaling_shares.first(1_000_000, {Whose.QUOTA}, records=100, is_regional=True)[0] == "appended in a region"
+    assert shares.first(1_000_000, {Whose.QUOTA}, records=100)[0] == "pushed"
+    assert shares.first(1_000_000, {Whose.QUOTA}, records=100, is_regional=True)[0] == "appended in a region"
 
 
 def test_many_records_in_a_message_cost_no_more() -> None:
     """The remedy that comes first is one: fewer instances, and none of the other items grows."""
-    for rate in scaling.RATES_PER_S:
-        one, many = (scaling_shares.cost_per_million(rate, records) for records in scaling.FORMS)
+    for rate in scaling_tables.RATES_PER_S:
+        one, many = (shares.cost_per_million(rate, records) for records in scaling_tables.FORMS)
         assert all(many[item] <= one[item] for item in one)
 
 
 def test_the_compute_of_a_million_records_is_that_of_their_instances() -> None:
     """At 1,000/s a million takes 1,000 s of the one instance: $0.018 for the vCPU and $0.002 for the GiB."""
-    assert scaling_shares.cost_per_million(1_000, 1)["compute"] == pytest.approx(0.020)
+    assert shares.cost_per_million(1_000, 1)["compute"] == pytest.approx(0.020)
 
 
 def test_measured_figures_are_read_as_they_are_written(tmp_path: Path) -> None:
@@ -179,11 +179,11 @@ def test_a_push_takes_the_same_in_capacity_and_in_scaling() -> None:
 def test_the_limits_that_are_ours_are_those_of_terraform() -> None:
     """Instances and concurrency are what the variables' defaults and checks say."""
     text = (ROOT / "infra" / "terraform" / "variables_service.tf").read_text()
-    assert f"default     = {{ min = 1, max = {scaling_limits.DEPLOYED_INSTANCES} }}" in text
-    assert f"var.instances.max <= {scaling_limits.ALLOWED_INSTANCES}" in text
+    assert f"default     = {{ min = 1, max = {limits.DEPLOYED_INSTANCES} }}" in text
+    assert f"var.instances.max <= {limits.ALLOWED_INSTANCES}" in text
     concurrency = re.search(r'variable "concurrency" {.*?default +=(.*?)\n', text, re.DOTALL)
     assert concurrency is not None
-    assert int(concurrency[1]) == scaling_limits.CONCURRENCY
+    assert int(concurrency[1]) == limits.CONCURRENCY
 
 
 def test_every_limit_has_a_source_and_a_remedy() -> None:
@@ -195,5 +195,5 @@ def test_every_limit_has_a_source_and_a_remedy() -> None:
         if limit.source.startswith("https://"):
             assert limit.source.startswith("https://cloud.google.com/")
         else:
-            assert (scaling.DOCUMENT.parent / limit.source).exists()
+            assert (scaling_tables.DOCUMENT.parent / limit.source).exists()
         assert limit.source.startswith("https://") is (limit.whose is not Whose.OURS)

@@ -1,4 +1,4 @@
-"""What `bench.start` and `bench.memory` make of what Python and the kernel tell them."""
+"""What bench/start makes of what Python and the kernel tell them."""
 
 import subprocess
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.import_times import Import, costs, package_of, read_imports, summary
-from bench.memory import Held, growth_mib, read_held
-from bench.start import CONTENDERS, Start, told
+from bench.start.import_times import Import, costs, package_of, read_imports, summary
+from bench.start.memory import Held, growth_mib, read_held
+from bench.start.time_to_ready import CONTENDERS, Start, told
 
 PROGRAM = {
     "program.py": "import outer\nimport shared.two\n",

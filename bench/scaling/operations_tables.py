@@ -1,0 +1,149 @@
+"""The tables of docs/operations.md about capacity and cost."""
+
+import json
+from collections.abc import Callable
+
+from bench.documents import between_marks, head, row
+from bench.places import ROOT
+from bench.scaling import prices
+from bench.scaling.capacity import (
+    ACK_S,
+    HEARTBEAT_EVERY_S,
+    LOG_LINES_A_DAY,
+    MEMORY_GIB,
+    METRICS_EVERY_S,
+    MILLION,
+    MONTH_S,
+    QUERY_BYTES,
+    SPANS,
+    TRACE_RATIO,
+    USED,
+    VCPUS,
+    compute_dollars,
+    cost_of_telemetry,
+    cpu_s_of_a_push,
+    instances,
+    looking_dollars,
+    measured,
+    metric_bytes,
+    push_us,
+    row_bytes,
+    transport_dollars,
+)
+
+DOCUMENT = ROOT / "docs" / "operations.md"
+ALERTS = ROOT / "infra" / "terraform" / "monitoring" / "alerts.json"
+RATES_PER_S = (10, 100, 1_000, 5_000)
+PAGE_EVERY_S, PAGE_QUERIES, WAIT_EVERY_S = 30, 5, 5  # the page at `/` over BigQuery; SLUICE_POLL_S
+REQUEST_LOG_BYTES = 1_000
+SYSTEMS = 50
+
+
+def wanted() -> list[str]:
+    """Return what each rate wants."""
+    lines = head("messages/s", "processors used", "instances", "in flight", "compute, $ a month", "messages a month")
+    for rate in RATES_PER_S:
+        lines.append(
+            row(
+                f"{rate:,}",
+                f"{rate * cpu_s_of_a_push():.3f}",
+                str(instances(rate)),
+                f"{rate * ACK_S:,.0f}",
+                f"{compute_dollars(rate, MONTH_S):,.0f}",
+                f"{rate * MONTH_S / 1e6:,.0f} million",
+            )
+        )
+    return lines
+
+
+def cost() -> list[str]:
+    """Return what a million messages cost."""
+    items = list(transport_dollars(1))
+    lines = head(
+        "messages/s", *items, "compute", "sum, $ per million", "$ a month", "keeping them, $ per million and month"
+    )
+    for rate in RATES_PER_S:
+        parts = [*transport_dollars(MILLION).values(), compute_dollars(rate, MILLION / rate)]
+        month = sum(parts) * rate * MONTH_S / MILLION
+        kept = prices.STORED_BYTE_MONTH.of(MILLION * row_bytes())
+        lines.append(
+            row(f"{rate:,}", *(f"{part:.3f}" for part in parts), f"{sum(parts):.3f}", f"{month:,.0f}", f"{kept:.3f}")
+        )
+    return lines
+
+
+def looking() -> list[str]:
+    """Return what a month of looking costs, and what part that is of the whole."""
+    lines = head("messages/s", *looking_dollars(1), "sum, $ a month", "of the system's cost")
+    for rate in RATES_PER_S:
+        parts = looking_dollars(rate)
+        system = sum(transport_dollars(rate * MONTH_S).values()) + compute_dollars(rate, MONTH_S)
+        total = sum(parts.values())
+        shown = (f"{part:,.2f}" for part in parts.values())
+        lines.append(row(f"{rate:,}", *shown, f"{total:,.2f}", f"{total / system * 100:.0f} %"))
+    return lines
+
+
+def aside() -> list[str]:
+    """Return what is paid by other measures than messages."""
+    alerts = json.loads(ALERTS.read_text())
+    runs = sum(MONTH_S / int(alert["evaluation_interval"].removesuffix("s")) for alert in alerts)
+    requests = prices.LOGGED_BYTE.of(MILLION * REQUEST_LOG_BYTES)
+    small = prices.QUERIED_BYTE.of(QUERY_BYTES) * 3_600
+    lines = head("what", "$")
+    lines += [
+        row(
+            f"alerts, {len(alerts)} conditions, a month, for {count} system{'s' if count > 1 else ''}", f"{dollars:.2f}"
+        )
+        for count, dollars in (
+            (count, prices.CONDITION_MONTH.of(len(alerts)) + prices.SERIES_RETURNED.of(runs * count))
+            for count in (1, SYSTEMS)
+        )
+    ]
+    lines.append(row("the platform's log of a million pushes, where it is not excluded", f"{requests:.2f}"))
+    page = f"the page at `/`, open for an hour over BigQuery ({PAGE_QUERIES} small queries every {PAGE_EVERY_S} s)"
+    lines.append(row(page, f"{small * PAGE_QUERIES / PAGE_EVERY_S:.3f}"))
+    wait = f"a reader that waits for an hour, or all readers of one tail (a small query every {WAIT_EVERY_S} s)"
+    lines.append(row(wait, f"{small / WAIT_EVERY_S:.3f}"))
+    return lines
+
+
+def assumed() -> list[str]:
+    """Return what the tables rest on."""
+    machine = measured("ingest")["machine"]
+    return [
+        f"- Measured: a push of 1 KB under load takes {push_us() / 1_000:.3f} ms of one processor, token, checks and "
+        f"acknowledged append included ({machine['cpus']} processors, {machine['machine']}, "
+        f"Python {machine['python']}; `make bench-ingest`), BigQuery being played by a local server "
+        f"without encryption; and {cost_of_telemetry():.2f} times that with metrics, logs and 1 % of the traces on. "
+        "A vCPU of Cloud Run may be slower: measure there before you rely on it.",
+        f"- A row of it comes to {row_bytes():,} bytes, its envelope included. An instance has {VCPUS} vCPU and "
+        f"{MEMORY_GIB} GiB, is billed by instance, and is used to {USED * 100:.0f} %; there is always one.",
+        f"- In flight: at {ACK_S * 1_000:.0f} ms an acknowledgement. A month has 30 days.",
+        f"- Prices are list prices of {prices.DATED}, nothing free and no discount taken off "
+        "([bench/scaling/prices.py](../bench/scaling/prices.py) has each with its source).",
+        f"- An instance's metrics are billed as {metric_bytes():,} bytes every {METRICS_EVERY_S} s. Of "
+        f"{TRACE_RATIO * 100:.0f} % of the messages {SPANS} spans are kept. A heartbeat every "
+        f"{HEARTBEAT_EVERY_S} s costs a query of {QUERY_BYTES / 1e6:.0f} MB each. "
+        f"The service writes some {LOG_LINES_A_DAY:,} lines a day.",
+    ]
+
+
+TABLES: dict[str, Callable[[], list[str]]] = {
+    "assumed": assumed,
+    "capacity": wanted,
+    "cost": cost,
+    "looking": looking,
+    "aside": aside,
+}
+
+
+def with_tables(text: str) -> str:
+    """Return the document with its tables made anew.
+
+    Raises:
+        ValueError: the document has no place for a table.
+    """
+    for name, make in TABLES.items():
+        text = between_marks(text, name, "by bench/scaling", make())
+    return text
