@@ -91,7 +91,8 @@ class Feed:
             try:
                 answer = await self.runner.rows(query)
             except QueryTooExpensiveError:
-                pieces = cut(part, descending=walk.descending, partition_us=self.runner.partition_us)
+                unit_us = max(self.runner.partition_us, self.runner.first_slice_us)
+                pieces = cut(part, descending=walk.descending, unit_us=unit_us)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:

@@ -49,18 +49,18 @@ def feed_slices(
             length_us = min(length_us, longest_us)
 
 
-def cut(part: Slice, *, descending: bool, partition_us: int) -> list[Slice]:
+def cut(part: Slice, *, descending: bool, unit_us: int) -> list[Slice]:
     """Return the pieces of a slice that is too much for one query, the ones to be read first first.
 
-    They are up to six, cut where partitions end and of as many of them but for the last; there are none where the slice
-    lies in one partition, of which the store would read no less.
+    Time is cut at multiples of `unit_us` only, a partition or what is worth a query. There are up to six pieces, of as
+    many units each but for the last; and none where the slice lies within one.
     """
-    first, beyond = part.from_us // partition_us, -(-part.to_us // partition_us)
-    count = -(-(beyond - first) // _GROWTH)
+    first, beyond = part.from_us // unit_us, -(-part.to_us // unit_us)
+    count = max(-(-(beyond - first) // _GROWTH), 1)
     if descending:
-        inner = [number * partition_us for number in range(beyond - count, first, -count)][::-1]
+        inner = [number * unit_us for number in range(beyond - count, first, -count)][::-1]
     else:
-        inner = [number * partition_us for number in range(first + count, beyond, count)]
+        inner = [number * unit_us for number in range(first + count, beyond, count)]
     if not inner:
         return []
     edges = [part.from_us, *inner, part.to_us]

@@ -114,7 +114,7 @@ def test_a_limit_holds_up_to_where_it_is_all_taken() -> None:
     assert shares.holds_up_to("partitions") is None
     appended = 3e9 / capacity.row_bytes()
     assert 0.9 * appended < (shares.holds_up_to("appended") or 0) <= appended
-    page = 10 * 2**30 / 3_600 / (2 * capacity.row_bytes() + 46)
+    page = 10 * 2**30 / 3_600 / (capacity.row_bytes() + 46)
     assert 0.9 * page < (shares.holds_up_to("page") or 0) <= page
 
 

@@ -92,18 +92,18 @@ def test_behind_a_short_rest_comes_one_partition_and_not_six() -> None:
 @given(
     window=_windows(),
     descending=st.booleans(),
-    partition_us=st.sampled_from([1, HOUR_US, DAY_US]) | st.integers(1, 2 * DAY_US),
+    unit_us=st.sampled_from([1, HOUR_US, DAY_US]) | st.integers(1, 2 * DAY_US),
 )
-def test_pieces_of_a_slice_cover_it(window: tuple[int, int], partition_us: int, *, descending: bool) -> None:
-    """There are at most six, cut where partitions end; none where the slice lies in one."""
-    pieces = cut(Slice(*window), descending=descending, partition_us=partition_us)
-    touched = -(-window[1] // partition_us) - window[0] // partition_us
+def test_pieces_of_a_slice_cover_it(window: tuple[int, int], unit_us: int, *, descending: bool) -> None:
+    """There are at most six, cut at multiples of the unit; none where the slice lies within one."""
+    pieces = cut(Slice(*window), descending=descending, unit_us=unit_us)
+    touched = -(-window[1] // unit_us) - window[0] // unit_us
     assert bool(pieces) == (touched > 1)
     if pieces:
         assert 2 <= _check_cover(iter(pieces), *window, descending=descending) <= 6
         edges = {edge for piece in pieces for edge in (piece.from_us, piece.to_us)} - set(window)
-        assert all(edge % partition_us == 0 for edge in edges)
-        counts = [-(-piece.to_us // partition_us) - piece.from_us // partition_us for piece in pieces]
+        assert all(edge % unit_us == 0 for edge in edges)
+        counts = [-(-piece.to_us // unit_us) - piece.from_us // unit_us for piece in pieces]
         assert set(counts[:-1]) == {-(-touched // 6)}
         assert counts[-1] <= counts[0]
 
@@ -112,9 +112,9 @@ def test_pieces_of_a_slice_cover_it(window: tuple[int, int], partition_us: int, 
     ("descending", "edges_h"),
     [(False, [(1, 3), (3, 5), (5, 7), (7, 9), (9, 10)]), (True, [(8, 10), (6, 8), (4, 6), (2, 4), (1, 2)])],
 )
-def test_pieces_are_of_equally_many_partitions(edges_h: list[tuple[int, int]], *, descending: bool) -> None:
+def test_pieces_are_of_equally_many_units(edges_h: list[tuple[int, int]], *, descending: bool) -> None:
     """But for the last one to be read, which has what remains."""
-    pieces = cut(Slice(HOUR_US, 10 * HOUR_US), descending=descending, partition_us=HOUR_US)
+    pieces = cut(Slice(HOUR_US, 10 * HOUR_US), descending=descending, unit_us=HOUR_US)
     assert [(piece.from_us // HOUR_US, piece.to_us // HOUR_US) for piece in pieces] == edges_h
 
 
