@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from app.epoch import epoch_us
 from app.ingest.appender import RowEncode
-from app.ingest.struct_values import Convert, items_reader, values_reader
+from app.ingest.struct_values import Convert, RowMakers, values_reader
 from app.ingest.varint import varint
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
@@ -26,11 +26,7 @@ from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import Table
 
 INGEST_TIME = "ingest_time"
-_OF_A_ROW = {
-    INGEST_TIME,
-    "message_index",
-    "delivery_key",
-}  # columns of the envelope that rows of a message do not share
+_OF_A_ROW = ("message_index", "delivery_key")  # columns of the envelope that rows of a message do not share
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _PACKAGE = "sluice"
 
@@ -41,28 +37,25 @@ class RowEncoder:
     def __init__(self, table: Table) -> None:
         self.descriptor: DescriptorProto = protobuf_descriptor(table)
         self._message: Any = _message_class(self.descriptor)
-        self._record = _reader(table.record)
-        shared = [column for column in table.envelope if column.name not in _OF_A_ROW]
-        self._shared = items_reader([column.name for column in shared], _converters(shared))
+        shared = [column for column in table.envelope if column.name not in {INGEST_TIME, *_OF_A_ROW}]
+        converters = _converters([*table.record, *shared])
+        self._make = RowMakers(table.record, [column.name for column in shared], _OF_A_ROW, converters)
         number = next(field.number for field in self.descriptor.field if field.name == INGEST_TIME)
         self._stamp_tag = varint(number << 3)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
         """Return what encodes the records of a message; `envelope` holds the envelope columns that they share."""
-        new, values_of = self._message, self._record
-        shared, encoded_shared = self._shared(envelope), b""
+        new, make, encoded_shared = self._message, self._make, b""
 
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
             nonlocal encoded_shared
             encoded: bytes
             if not index:  # nearly always the only one, and made at once
-                row = new(**values_of(record), **shared, message_index=index, delivery_key=delivery_key)
-                encoded = row.SerializePartialToString()
+                encoded = make.whole(new, record, index, delivery_key, envelope).SerializePartialToString()
                 return encoded
-            encoded_shared = encoded_shared or new(**shared).SerializePartialToString()
-            row = new(**values_of(record), message_index=index, delivery_key=delivery_key)
-            encoded = row.SerializePartialToString() + encoded_shared
-            return encoded
+            encoded_shared = encoded_shared or make.envelope(new, envelope).SerializePartialToString()
+            encoded = make.without_envelope(new, record, index, delivery_key).SerializePartialToString()
+            return encoded + encoded_shared
 
         return encode
 
