@@ -14,6 +14,7 @@ from app.clock import MICROSECONDS
 from app.ingest.memory import Memory
 
 Result = TypeVar("Result")
+_TOGETHER_US = 10_000  # what is stored within it is remembered from its begin, as one
 _TIDIED = 64  # times, within the age at which something is forgotten: to look each time costs more than to remember
 
 
@@ -44,6 +45,8 @@ class Dedupe(Generic[Result]):
         self._max_age_us, self._elapsed_us, self._tidy_us = round(max_age_s * MICROSECONDS), elapsed_us, 0
         self._in_flight: dict[str, tuple[str, asyncio.Future[Result] | None]] = {}
         self._stored: Memory[tuple[str, Result]] = Memory(max_weight)
+        self._usual: tuple[str, Result] | None = None
+        """What is remembered of nearly every key: that all is stored."""
 
     def digest(self, key: str) -> str | None:
         """Return the digest that came with `key`, or None when the key is not known."""
@@ -70,7 +73,10 @@ class Dedupe(Generic[Result]):
             waiting.set_result(result)
         if stored:
             now_us = self._elapsed_us()
-            self._stored.put(key, (digest, result), now_us, weight)
+            usual = self._usual
+            if usual is None or usual[1] is not result or usual[0] != digest:
+                usual = self._usual = (digest, result)
+            self._stored.put(key, usual, now_us - now_us % _TOGETHER_US, weight)
             if now_us >= self._tidy_us:
                 self._tidy_us = now_us + self._max_age_us // _TIDIED
                 self._stored.forget_before(now_us - self._max_age_us)

@@ -131,3 +131,12 @@ async def test_every_copy_that_waits_gets_the_result() -> None:
     flying = [dedupe.claim("a") for _ in range(3)]
     dedupe.settle("a", "stored", stored=True)
     assert [await each.result for each in flying if isinstance(each, InFlight)] == ["stored"] * 3
+
+
+async def test_one_result_of_several_keys_has_the_digest_of_each() -> None:
+    """What is remembered of them together is what is the same for them."""
+    dedupe, result = memory(FakeClock(), max_weight=10), "stored"
+    for key, digest in (("a", "one"), ("b", ""), ("c", "two"), ("d", "two")):
+        dedupe.claim(key, digest)
+        dedupe.settle(key, result, stored=True)
+    assert [dedupe.digest(key) for key in "abcd"] == ["one", "", "two", "two"]

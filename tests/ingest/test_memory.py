@@ -57,3 +57,17 @@ def test_what_is_too_old_is_forgotten_and_nothing_else(puts: list[tuple[str, int
         entry = memory.get(key)
         assert (entry is not None) == (number >= since)
         assert entry is None or entry.at_us == number
+
+
+def test_keys_of_one_moment_and_one_value_share_what_is_remembered() -> None:
+    """And are counted and forgotten each by itself."""
+    memory: Memory[list[str]] = Memory(3)
+    value = ["stored"]
+    for key, at_us, weight in (("a", 1, 1), ("b", 1, 1), ("c", 2, 1)):
+        memory.put(key, value, at_us, weight)
+    first, second, third = (memory.get(key) for key in "abc")
+    assert first is second
+    assert second is not third
+    memory.put("d", value, 2, 1)
+    assert [memory.get(key) is not None for key in "abcd"] == [False, True, True, True]
+    assert (len(memory), memory.weight) == (3, 3)
