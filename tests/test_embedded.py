@@ -36,6 +36,14 @@ def row(appender: EmbeddedAppender, record_id: str = "a", **changed: Any) -> byt
     return encoded(appender, record, whole_envelope(Message(key=record_id, data=b"", attributes={"a": "b"})))
 
 
+def test_freed_memory_is_given_back_by_a_thread_of_its_own() -> None:
+    """What that comes to is measured (`make bench-start`); here it is seen to be asked for, for every connection."""
+    store = opened()
+    asked = "SELECT current_setting('allocator_background_threads')"
+    assert store._connection.cursor().execute(asked).fetchone() == (True,)
+    store.close()
+
+
 async def test_stored_rows_are_in_the_file_when_append_returns(tmp_path: Path) -> None:
     """Another reader of the file finds them, without the store having been closed."""
     store = opened(tmp_path / "folder" / "data.duckdb")
