@@ -91,5 +91,5 @@ def _held(results: Results) -> Iterator[Bound]:
         yield Bound(f"resident memory when idle, {store}", "at most", MOST_IDLE_MB, "MB", idle_mb)
     for store in READY_WITHIN_S:
         held = stores.get(store)
-        what = f"growth from the first two of five bursts to the last two, {store}"
+        what = f"growth from the first two of eight bursts to the last three, {store}"
         yield Bound(what, "at most", margin, "MiB", held.growth_rss if held else None)

@@ -85,13 +85,13 @@ def memory(found: Memory) -> list[str]:
     """Return what the service holds, in MiB."""
     head = (
         *("store", "idle", "of it its own", "under load", "peak of the bursts"),
-        *("after the first, and the second", "after the last but one, and the last", "growth"),
+        *("after the first two bursts", "after the last three", "growth"),
     )
     rows = []
     for store, held in found.backends.items():
         peak = max(burst.peak_rss for burst in held.bursts)
         left = [f"{burst.after.rss:.0f}" for burst in held.bursts]
-        after = [", ".join(left[:2]), ", ".join(left[-2:])]
+        after = [", ".join(left[:2]), ", ".join(left[-3:])]
         quiet = (f"{held.idle.rss:.0f}", f"{held.idle.anonymous:.0f}", f"{held.under_load.meanwhile.rss:.0f}")
         rows.append((store, *quiet, f"{peak:.0f}", *after, f"{held.growth_rss:+.1f}"))
     return table(head, rows)

@@ -40,7 +40,7 @@ def made_up() -> dict[str, dict[str, Any]]:
     """Return a result of every kind, by the name of its file."""
     ratios = {f"{SLUICE} / {name}": RATES[SLUICE] / rate for name, rate in RATES.items() if name != SLUICE}
     ratios |= {f"{SLUICE} / {TUNED}": 16.0, f"{SLUICE} / {REMEMBERING}": 4.9, IN_HUNDREDS: 11.0}
-    bursts = [{"meanwhile": held(150), "peak_rss": 160, "after": held(each)} for each in (120, 121, 130, 123, 124)]
+    bursts = [{"meanwhile": held(150), "peak_rss": 160, "after": held(each)} for each in (120, 121, 130, 123, 124, 126)]
     store = {"idle": held(100), "under_load": {"meanwhile": held(130), "peak_rss": 140}, "bursts": bursts}
     cells: dict[str, list[dict[str, Any]]] = {
         "ingest": [
