@@ -45,7 +45,7 @@ async def measure(rounds: int, seconds: float) -> dict[str, Any]:
         for name in CONTENDERS
         if name != SLUICE
     }
-    sweep = await compare(["waiting", SLUICE], [FIRST, *SWEEP], rounds=max(rounds // 2, 2), seconds=seconds)
+    sweep = await compare(["waiting", SLUICE], [FIRST, *SWEEP], rounds=max(rounds * 2 // 5, 2), seconds=seconds)
     ratios["100 records a message / one record"] = ratio(sweep, (SLUICE, MANY), (SLUICE, FIRST))
     ratios["100 records a message / one record, 300 B"] = ratio(sweep, (SLUICE, MANY_SMALL), (SLUICE, SMALL))
     told = [*cells, *(cell for cell in sweep if cell.case != FIRST)]

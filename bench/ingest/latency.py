@@ -39,10 +39,12 @@ async def measure(rounds: int, seconds: float) -> dict[str, Any]:
         most_per_s = statistics.median(each.messages / each.seconds for each in most)
         cells = []
         for share in LOADS:
-            rate = most_per_s * share
-            for contender in started:
-                found = [await one_round(field, contender, open_case, seconds, rate) for _ in range(rounds)]
-                cells.append(_cell(contender.name, share, found))
+            found: dict[str, list[Loaded]] = {contender.name: [] for contender in started}
+            for _ in range(rounds):  # in turn: a stall of the machine is one round's, and the median passes it over
+                for contender in started:
+                    loaded = await one_round(field, contender, open_case, seconds, most_per_s * share)
+                    found[contender.name].append(loaded)
+            cells += [_cell(name, share, each) for name, each in found.items()]
     return {"ack_ms": CASE.ack_ms, "most_per_s": round(most_per_s, 1), "cells": cells}
 
 
@@ -65,8 +67,8 @@ def _cell(name: str, share: float, found: list[Loaded]) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, and keep the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.ingest.latency", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2, help="of each contender and load (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each contender and load (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.4, help="of each round (default: %(default)s)")
     options = parser.parse_args()
     before = machine_before()
     found = asyncio.run(measure(options.rounds, options.seconds))

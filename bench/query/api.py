@@ -111,7 +111,7 @@ def main() -> None:
     """Measure, print, and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--pages", type=int, default=150, help="of each kind (default: %(default)s)")
+    parser.add_argument("--pages", type=int, default=120, help="of each kind (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="exports of each kind (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts, keep the others")
     parser.add_argument("--output", type=Path, default=RESULT, help="where to write (default: %(default)s)")

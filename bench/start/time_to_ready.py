@@ -164,7 +164,7 @@ def told(found: Mapping[str, Sequence[Start]]) -> dict[str, Any]:
 def main() -> None:
     """Measure, print and keep the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.start.time_to_ready", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="starts of each (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="starts of each (default: %(default)s)")
     rounds = parser.parse_args().rounds
     before = machine_before()
     starts: dict[str, list[Start]] = {name: [] for name in CONTENDERS}
