@@ -28,7 +28,7 @@ def values_reader(columns: tuple[Column, ...], converters: Converters) -> Callab
 class RowMakers:
     """Calls the class of a row's message with the values of a record, of an envelope (a mapping by name), or of both.
 
-    One call with all of its arguments named: no dictionary is made of them on the way.
+    One call with all of its arguments named, so that no dictionaries are made of parts of them on the way.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class _Written:
 
     def compiled(self, expression: str) -> Callable[..., Any]:
         """Return what an expression is."""
-        made: Callable[..., Any] = eval(expression, self._known)  # noqa: S307 - of names of a declaration, quoted
+        made: Callable[..., Any] = eval(expression, self._known)  # noqa: S307 - of a declaration's names, quoted or identifiers
         return made
 
     def _converted(self, access: str, convert: Convert | None) -> str:
@@ -88,4 +88,4 @@ def _access(source: str, attribute: str) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    return name.isidentifier() and not keyword.iskeyword(name)
+    return name.isidentifier() and not keyword.iskeyword(name) and name != "__debug__"

@@ -50,7 +50,7 @@ class Feed:
         self.runner, self.table = runner, table
         self._lookback_us = round(lookback_s * SECOND_US)
         self._names = [column.name for column in table.columns]
-        self._density = Density()
+        self._density = Density(runner.partition_us)
 
     def horizon_us(self) -> int:
         """Return the settled horizon: nothing stamped earlier will still appear."""
@@ -139,7 +139,8 @@ class Feed:
         window, after, total = walk.window, walk.after if walk.follows else None, 0
         sql = count_sql(self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions)
         asked = condition_parameters(conditions) | place(after)
-        first_us = self.runner.first_slice_us if cap is not None else max(window.until_us - window.since_us, 1)
+        shortest_us = max(self.runner.first_slice_us, self.runner.partition_us)  # a count reads next to nothing
+        first_us = shortest_us if cap is not None else max(window.until_us - window.since_us, 1)
         slices = feed_slices(
             Slice(window.since_us, window.until_us),
             descending=True,

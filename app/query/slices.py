@@ -6,7 +6,8 @@ them all, and an idle month is over after three dozen queries. Where rows are so
 a long slice, that one is cut, and the next ones are tried as they were planned.
 
 What a store reads whole, whatever part of it is asked for, is a partition: BigQuery's tables have one an hour. So
-slices end where partitions do, and two of them never pay for the same one.
+slices end where partitions do, and no two of them pay for the rows of one. (What copies are found by is read of a
+quarter of an hour before it, too.)
 """
 
 from collections.abc import Iterator

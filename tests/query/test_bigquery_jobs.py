@@ -80,16 +80,17 @@ async def test_every_query_of_every_endpoint_is_guarded(
         assert_parameters(call.body)
 
 
-async def test_the_first_slice_is_what_the_store_says_is_worth_a_query(
-    client: httpx.AsyncClient, bigquery: RestServer
-) -> None:
-    """An hour, and the next one six times as long."""
+async def test_slices_end_where_the_partitions_do(client: httpx.AsyncClient, bigquery: RestServer) -> None:
+    """The first one is the rest of an hour, or a minute of it and the next one; then come whole hours."""
     await client.get("/v1/records?since=-P2D")
-    spans = []
+    spans, ends = [], []
     for call in bigquery.calls[:2]:
         given = {each["name"]: each["parameterValue"]["value"] for each in call.body["queryParameters"]}
-        spans.append(datetime.fromisoformat(given["to_us"]) - datetime.fromisoformat(given["from_us"]))
-    assert spans == [timedelta(hours=1), timedelta(hours=6)]
+        ends.append(datetime.fromisoformat(given["to_us"]))
+        spans.append(ends[-1] - datetime.fromisoformat(given["from_us"]))
+    assert [(end.minute, end.second, end.microsecond) for end in ends] == [(0, 0, 0)] * 2
+    assert timedelta(minutes=1) <= spans[0] <= timedelta(minutes=61)
+    assert ends[1] - ends[0] == spans[1] <= timedelta(hours=7)
 
 
 def bounded_scans(sql: str) -> int:

@@ -28,12 +28,14 @@ def test_a_slice_stays_between_the_shortest_and_six_hours(covered_us: int, rows:
     assert density.slice_us("", 100, SHORTEST_US) == expected_us
 
 
-def test_an_empty_page_says_nothing_of_the_rows_elsewhere() -> None:
-    """What was known before it is forgotten, so that the next page feels its way again."""
-    density = Density()
+@pytest.mark.parametrize(("empty_us", "expected_us"), [(1, SHORTEST_US), (HOUR_US, HOUR_US)])
+def test_an_empty_page_says_little_of_the_rows_elsewhere(empty_us: int, expected_us: int) -> None:
+    """What was known before it is forgotten; the next page reads a partition, or feels its way where there are none."""
+    density = Density(empty_us)
     density.note("f", DAY_US, 1)
     density.note("f", DAY_US, 0)
-    assert density.slice_us("f", 100, SHORTEST_US) == SHORTEST_US
+    assert density.slice_us("f", 100, SHORTEST_US) == expected_us
+    assert density.slice_us("g", 100, SHORTEST_US) == SHORTEST_US
 
 
 def test_what_was_read_longest_ago_is_forgotten() -> None:

@@ -33,7 +33,7 @@ class BigQueryRunner:
     """Runs queries over the tables of one dataset."""
 
     partition_us = HOUR_US  # as the tables are declared: a query bills whole columns of each that it touches
-    first_slice_us = MINUTE_US  # and the rest of its hour; so short a rest that it is not worth a query of its own
+    first_slice_us = MINUTE_US  # with the rest of its hour; what is left of an hour then is read with the next one
     first_look_up_us = HOUR_US  # the table is clustered by id, so the next ones may be long
     export_rows = None  # a job's result is a table, which is read as a stream
     open_ttl_s = 1.0
