@@ -21,7 +21,7 @@ SLUICE, FLASK, FASTAPI = "sluice", "flask + insert_rows_json", "fastapi + Append
 TUNED, REMEMBERING = f"{FLASK}, client tuned", f"{FASTAPI}, tokens remembered"
 TODAY = {
     FLASK: ["bench.today.flask_insert_rows"],
-    TUNED: ["bench.today.flask_insert_rows", "--tuned-client"],
+    TUNED: ["bench.today.flask_insert_rows", "--tuned-client", "--threads=32"],
     FASTAPI: ["bench.today.fastapi_append_rows"],
     REMEMBERING: ["bench.today.fastapi_append_rows", "--remember-tokens"],
 }

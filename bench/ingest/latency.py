@@ -40,7 +40,7 @@ async def measure(rounds: int, seconds: float) -> dict[str, Any]:
         cells = []
         for share in LOADS:
             found: dict[str, list[Loaded]] = {contender.name: [] for contender in started}
-            for _ in range(rounds):  # in turn: a stall of the machine is one round's, and the median passes it over
+            for _ in range(rounds):  # in turn, so that a stall of the machine is one round's and one contender's
                 for contender in started:
                     loaded = await one_round(field, contender, open_case, seconds, most_per_s * share)
                     found[contender.name].append(loaded)
@@ -61,6 +61,7 @@ def _cell(name: str, share: float, found: list[Loaded]) -> dict[str, Any]:
         "messages_per_s": round(per_s, 1),
         "cores": round(cores, 3),
         "added_ms": added,
+        "worst_p99_ms": round(max(each.times_ms[_SHARES["p99"]] for each in found) - CASE.ack_ms, 2),
     }
 
 

@@ -84,12 +84,12 @@ def _ready(results: Results) -> Iterator[Bound]:
 
 def _held(results: Results) -> Iterator[Bound]:
     stores = results.memory.backends if results.memory else {}
-    margin = results.memory.margin if results.memory else 5.0
+    margin = results.memory.margin if results.memory else 2.5
     for store in READY_WITHIN_S:
         held = stores.get(store)
         idle_mb = held.idle.rss * _MB if held else None
         yield Bound(f"resident memory when idle, {store}", "at most", MOST_IDLE_MB, "MB", idle_mb)
     for store in READY_WITHIN_S:
         held = stores.get(store)
-        what = f"growth from the first two of eight bursts to the last three, {store}"
+        what = f"growth from one burst to the next, by the line through eight, {store}"
         yield Bound(what, "at most", margin, "MiB", held.growth_rss if held else None)

@@ -56,12 +56,14 @@ class Ingest(msgspec.Struct, frozen=True):
 
 
 class LatencyCell(msgspec.Struct, frozen=True):
-    """A contender at a part of the load the service can bear; `added_ms` has p50, p99 and p99.9."""
+    """A contender at a part of the load the service can bear; `added_ms` has p50, p99 and p99.9, medians of rounds."""
 
     contender: str
     load: float
     messages_per_s: float
     added_ms: dict[str, float]
+    worst_p99_ms: float
+    """The p99 of the round in which it was highest."""
 
 
 class Latency(msgspec.Struct, frozen=True):

@@ -22,12 +22,14 @@ def latency(found: Latency) -> list[str]:
     """Return what is added to the store's acknowledgement."""
     quantiles = ("p50", "p99", "p99.9")
     head = ("load, of the most that sluice bears", "contender", "messages/s", *(f"{name}, ms" for name in quantiles))
+    head += ("p99 of the worst round, ms",)
     rows = [
         (
             share(cell.load),
             cell.contender,
             f"{cell.messages_per_s:,.0f}",
             *(figure(cell.added_ms[name]) for name in quantiles),
+            figure(cell.worst_p99_ms),
         )
         for cell in found.cells
     ]
@@ -85,7 +87,7 @@ def memory(found: Memory) -> list[str]:
     """Return what the service holds, in MiB."""
     head = (
         *("store", "idle", "of it its own", "under load", "peak of the bursts"),
-        *("after the first two bursts", "after the last three", "growth"),
+        *("after the first two bursts", "after the last three", "growth a burst"),
     )
     rows = []
     for store, held in found.backends.items():
