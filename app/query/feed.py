@@ -51,6 +51,7 @@ class Feed:
         self._lookback_us = round(lookback_s * SECOND_US)
         self._names = [column.name for column in table.columns]
         self._density = Density(runner.partition_us)
+        self._unit_us = max(runner.partition_us, runner.first_slice_us)  # of time, that is worth a query of its own
 
     def horizon_us(self) -> int:
         """Return the settled horizon: nothing stamped earlier will still appear."""
@@ -91,8 +92,7 @@ class Feed:
             try:
                 answer = await self.runner.rows(query)
             except QueryTooExpensiveError:
-                unit_us = max(self.runner.partition_us, self.runner.first_slice_us)
-                pieces = cut(part, descending=walk.descending, unit_us=unit_us)
+                pieces = cut(part, descending=walk.descending, unit_us=self._unit_us)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:
@@ -139,8 +139,8 @@ class Feed:
         window, after, total = walk.window, walk.after if walk.follows else None, 0
         sql = count_sql(self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions)
         asked = condition_parameters(conditions) | place(after)
-        shortest_us = max(self.runner.first_slice_us, self.runner.partition_us)  # a count reads next to nothing
-        first_us = shortest_us if cap is not None else max(window.until_us - window.since_us, 1)
+        # It reads next to nothing, so less than a partition is not worth a query.
+        first_us = self._unit_us if cap is not None else max(window.until_us - window.since_us, 1)
         slices = feed_slices(
             Slice(window.since_us, window.until_us),
             descending=True,

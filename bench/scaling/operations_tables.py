@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
-from bench.documents import between_marks, head, row
+from bench.documents import head, row, tables_made
 from bench.places import ROOT
 from bench.scaling import prices
 from bench.scaling.capacity import (
@@ -137,13 +138,5 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "aside": aside,
 }
 
-
-def with_tables(text: str) -> str:
-    """Return the document with its tables made anew.
-
-    Raises:
-        ValueError: the document has no place for a table.
-    """
-    for name, make in TABLES.items():
-        text = between_marks(text, name, "by bench/scaling", make())
-    return text
+with_tables = partial(tables_made, made="by bench/scaling", tables=TABLES)
+"""Return the document's text with its tables made anew."""

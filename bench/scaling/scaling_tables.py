@@ -4,8 +4,9 @@ What is assumed is said in the document.
 """
 
 from collections.abc import Callable
+from functools import partial
 
-from bench.documents import between_marks, head, row
+from bench.documents import head, row, tables_made
 from bench.places import ROOT
 from bench.scaling import capacity, prices, reads
 from bench.scaling.limits import CONCURRENCY, LIMITS, LOOKBACK_S, READ, RETENTION_DAYS, WINDOW, Whose
@@ -209,13 +210,5 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "sources": sources,
 }
 
-
-def with_tables(text: str) -> str:
-    """Return the document with its tables made anew.
-
-    Raises:
-        ValueError: the document has no place for a table.
-    """
-    for name, make in TABLES.items():
-        text = between_marks(text, name, "by bench/scaling", make())
-    return text
+with_tables = partial(tables_made, made="by bench/scaling", tables=TABLES)
+"""Return the document's text with its tables made anew."""
