@@ -13,6 +13,7 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     backend              which store is behind both seams:
       embedded           DuckDB, one file (`embedded_queries`: its reads)
       bigquery           BigQuery: where it is, and who calls it
+    ledger               what is held for whom: bytes and places, a share for each caller
     gauges               what there is now, for metrics: in flight, connections, states
     valkey               what instances share, where they share anything: cached answers, counts of requests
     reference/           the OpenAPI document, and the page to browse it

@@ -1,0 +1,86 @@
+"""One ledger of places and bytes: limits, shares, and nothing left behind."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.ledger import Holding, Ledger
+
+_CALLERS = st.sampled_from(["a", "b", "c"])
+
+
+def _opened(ledger: Ledger, caller: str, size: int = 0) -> Holding:
+    holding = ledger.open(caller, size)
+    assert holding is not None
+    assert holding.grow(size)
+    return holding
+
+
+def test_a_caller_has_at_most_three_quarters_of_the_bytes() -> None:
+    """What is left is for others, who get it at once."""
+    ledger = Ledger(max_bytes=100, max_places=10)
+    _opened(ledger, "greedy", 40)
+    _opened(ledger, "greedy", 35)
+    assert ledger.open("greedy", 1) is None
+    _opened(ledger, "modest", 25)
+    assert ledger.open("modest", 1) is None
+
+
+def test_a_caller_has_at_most_three_quarters_of_the_places() -> None:
+    """Requests that hold no bytes yet are counted all the same."""
+    ledger = Ledger(max_bytes=100, max_places=4)
+    for _ in range(3):
+        _opened(ledger, "greedy")
+    assert ledger.open("greedy") is None
+    _opened(ledger, "modest")
+    assert ledger.open("third") is None
+
+
+def test_a_declared_length_is_no_charge() -> None:
+    """Ten requests that announce everything and send nothing leave all the room to others."""
+    ledger = Ledger(max_bytes=100, max_places=100)
+    for _ in range(10):
+        assert ledger.open("greedy", 70) is not None
+    assert ledger.bytes == 0
+    _opened(ledger, "modest", 75)
+
+
+def test_what_grows_beyond_the_limit_is_refused_and_charged_nothing() -> None:
+    """The holding keeps what it had."""
+    ledger = Ledger(max_bytes=100, max_places=10)
+    _opened(ledger, "b", 50)
+    holding = _opened(ledger, "a", 40)
+    assert not holding.grow(11)
+    assert (holding.size, ledger.bytes) == (40, 90)
+
+
+def test_a_request_that_is_alone_always_fits() -> None:
+    """One over the limit could otherwise never be served."""
+    ledger = Ledger(max_bytes=10, max_places=10)
+    holding = _opened(ledger, "a", 1_000)
+    assert ledger.open("b") is not None
+    assert ledger.open("b", 1) is None
+    holding.release()
+    assert ledger.open("b", 1) is not None
+
+
+@given(st.lists(st.tuples(_CALLERS, st.integers(0, 60), st.integers(0, 60)), max_size=40), st.randoms())
+def test_nothing_is_left_behind(requests: list[tuple[str, int, int]], order: object) -> None:
+    """Whatever was opened, grown and refused, in whatever order it ends: the ledger is empty afterwards."""
+    ledger = Ledger(max_bytes=100, max_places=6)
+    open_ = []
+    for caller, first, more in requests:
+        holding = ledger.open(caller, first)
+        if holding is None:
+            continue
+        holding.grow(first)
+        holding.grow(more)
+        open_.append(holding)
+        assert ledger.places <= 6
+        assert ledger.places == 1 or ledger.bytes <= max(100, *(each.size for each in open_))
+    assert ledger.bytes == sum(each.size for each in open_)
+    order.shuffle(open_)  # type: ignore[attr-defined] # a random.Random
+    for holding in open_:
+        holding.release()
+    assert (ledger.bytes, ledger.places) == (0, 0)
+    assert not ledger._bytes_of
+    assert not ledger._places_of
