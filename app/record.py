@@ -99,7 +99,17 @@ class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a record that could not be stored: the reason and the bytes as they came."""
 
     reason: Annotated[
-        Literal["malformed", "invalid", "too_large", "bad_encoding", "too_many_records", "empty", "refused"],
+        Literal[
+            "malformed",
+            "invalid",
+            "too_large",
+            "too_complex",
+            "bad_encoding",
+            "too_many_records",
+            "too_many_rejects",
+            "empty",
+            "refused",
+        ],
         Meta(description="Why, in a word that does not change.", extra={"sluice": ["filter", "aggregate"]}),
     ]
     detail: Annotated[str, Meta(description="Why, in a sentence: what was found and what would be right.")]

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from app.settings_messages import MessageSettings
 from app.settings_rules import disagreements
-from app.settings_telemetry import TelemetrySettings
 
 PREFIX = "SLUICE_"
 MIB, GIB = 1024**2, 1024**3
@@ -27,7 +27,7 @@ class SettingsError(Exception):
     """The environment does not make valid settings; the message names each variable and what would be right."""
 
 
-class Settings(TelemetrySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(MessageSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can be set, with the default for a laptop. Names are the variable's, without SLUICE_, in lower case."""
 
     host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API wants principals.")] = (
@@ -212,16 +212,6 @@ class Settings(TelemetrySettings, frozen=True, kw_only=True, forbid_unknown_fiel
     max_body_bytes: Annotated[
         Count, Meta(description="A larger request body is answered 413. Pub/Sub's largest push is 13.4 MiB.")
     ] = 14 * MIB
-    max_decompressed_bytes: Annotated[Count, Meta(description="A gzip payload that grows beyond this is rejected.")] = (
-        32 * MIB
-    )
-    max_records_per_message: Annotated[Count, Meta(description="More records in one message: rejected whole.")] = 20_000
-    max_message_bytes: Annotated[
-        Count, Meta(description="What one message's rows may come to, each with its envelope; more is rejected.")
-    ] = 64 * MIB
-    max_record_bytes: Annotated[Count, Meta(description="A larger record is rejected; below one append's bytes.")] = (
-        4 * MIB
-    )
     max_batch_rows: Annotated[Count, Meta(description="Rows in one append.")] = 5_000
     max_batch_bytes: Annotated[Count, Meta(description="Bytes in one append (BigQuery takes 10 MB).")] = 9_000_000
     max_in_flight_messages: Annotated[

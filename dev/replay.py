@@ -19,7 +19,17 @@ from dev.pubsub.message import Draft
 from dev.rejects_feed import RejectRow, read_rejects
 
 DELIVERY_KEY = "sluice-delivery-key"
-REASONS = ("malformed", "invalid", "too_large", "bad_encoding", "too_many_records", "empty", "refused")
+REASONS = (
+    "malformed",
+    "invalid",
+    "too_large",
+    "too_complex",
+    "bad_encoding",
+    "too_many_records",
+    "too_many_rejects",
+    "empty",
+    "refused",
+)
 _GZIP = b"\x1f\x8b"
 
 

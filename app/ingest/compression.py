@@ -1,11 +1,14 @@
-"""Decompress gzip with a ceiling, so that a small message cannot fill the memory."""
+"""Decompress gzip with a ceiling, so that a small message cannot fill the memory. Pure."""
 
 import zlib
+
+from app.ingest.structure import Steps
 
 _GZIP = 16 + zlib.MAX_WBITS
 # Each member costs an inflater and a copy of the rest of its chunk: both bounded, or tiny members take for ever.
 MAX_MEMBERS = 1_000
 _CHUNK_BYTES = 64 * 1024
+_STEP_BYTES = 1024**2
 
 
 class GzipError(Exception):
@@ -16,32 +19,45 @@ class GzipTooLargeError(Exception):
     """The bytes would grow beyond the limit."""
 
 
-def gunzip(data: bytes, max_bytes: int) -> bytes:
-    """Return the decompressed bytes of one or several gzip members.
+def inflated(data: bytes, max_bytes: int) -> Steps[bytearray]:
+    """Return the decompressed bytes of one or several gzip members; each step adds at most 1 MiB.
 
     Raises:
         GzipError: `data` is cut short, not gzip at all, or of more than MAX_MEMBERS members.
         GzipTooLargeError: they would be more than `max_bytes`.
     """
-    parts: list[bytes] = []
-    left, position, members = max_bytes, 0, 0
+    text = bytearray()
+    position, members = 0, 0
     while not members or position < len(data):
         members += 1
         if members > MAX_MEMBERS:
             raise GzipError(f"more than {MAX_MEMBERS} gzip members, one after the other")
         inflater = zlib.decompressobj(_GZIP)
         while not inflater.eof:
-            chunk = data[position : position + _CHUNK_BYTES]
+            chunk = inflater.unconsumed_tail
             if not chunk:
-                raise GzipError("not valid gzip: it ends too early")
-            position += len(chunk)
+                chunk = data[position : position + _CHUNK_BYTES]
+                position += len(chunk)
+            most = min(_STEP_BYTES, max_bytes - len(text) + 1)
             try:
-                part = inflater.decompress(chunk, left + 1)
+                part = inflater.decompress(chunk, most)
             except zlib.error as error:
                 raise GzipError(f"not valid gzip: {error}") from None
-            left -= len(part)
-            if left < 0:
+            if not chunk and not part and not inflater.eof:
+                raise GzipError("not valid gzip: it ends too early")
+            text += part
+            if len(text) > max_bytes:
                 raise GzipTooLargeError(f"more than {max_bytes} bytes when decompressed")
-            parts.append(part)
+            yield len(part)
         position -= len(inflater.unused_data)
-    return b"".join(parts)
+    return text
+
+
+def gunzip(data: bytes, max_bytes: int) -> bytes:
+    """Return the decompressed bytes of one or several gzip members, in one go; it raises what `inflated` raises."""
+    steps = inflated(data, max_bytes)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return bytes(done.value)

@@ -1,16 +1,26 @@
-"""Cut the data of a message into the bytes of its records: decompress, then one, an array, or NDJSON. Pure."""
+"""Cut the data of a message into the bytes of its records: decompress, then one, an array, or NDJSON. Pure.
 
-import json
+Nothing is decoded here, and no record is copied before its turn: a message becomes one text and the place of each
+record in it.
+"""
+
 import re
+from collections.abc import Sequence
 
 import msgspec
 
-from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
+from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.ingest.envelope import Message
+from app.ingest.structure import Steps
 
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
-_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACE = b" \t\r\n"
+_LINES_PER_STEP = 1_000
 _array = msgspec.json.Decoder(list[msgspec.Raw])
+_any_value = msgspec.json.Decoder(msgspec.Raw)
+# A Raw is skipped, not decoded, and the error says where the value ended: the byte after the first one that follows.
+_ENDED = re.compile(r"trailing characters \(byte (?P<after>[0-9]+)\)$")
+_BYTE = re.compile(r"\(byte (?P<byte>[0-9]+)\)$")
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -33,27 +43,56 @@ class ArrayPieces:
         return bytes(self._told_apart[index])
 
 
-def pieces_of(message: Message, *, most: int, max_decompressed_bytes: int) -> list[bytes] | Unreadable:
-    """Return the bytes of each record, of at most `most`."""
-    payload = _decompressed(message, max_decompressed_bytes) if message.content_encoding else message.data
-    if isinstance(payload, Unreadable):
-        return payload
-    if payload[:1] == b"{" and not message.content_type:
-        return [payload]
+class Pieces:
+    """The records of a text, by where each begins and ends."""
+
+    def __init__(self, text: bytes | bytearray, spans: Sequence[tuple[int, int]]) -> None:
+        self.text, self._spans = text, spans
+
+    def __len__(self) -> int:
+        """Return how many records there are."""
+        return len(self._spans)
+
+    def __getitem__(self, index: int) -> bytes:
+        """Return the bytes of the record at `index`."""
+        start, end = self._spans[index]
+        if start == 0 and end == len(self.text) and isinstance(self.text, bytes):
+            return self.text
+        return bytes(memoryview(self.text)[start:end])
+
+
+def text_of(message: Message, max_decompressed_bytes: int) -> Steps[bytes | bytearray | Unreadable]:
+    """Return the data of a message, decompressed; the bytes that this adds are yielded."""
+    encoding = message.content_encoding.strip().lower()
+    if encoding in {"", "identity"}:
+        return message.data
+    if encoding != "gzip":
+        return Unreadable("bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip, or none")
+    try:
+        return (yield from inflated(message.data, max_decompressed_bytes))
+    except GzipTooLargeError as error:
+        return Unreadable("too_large", str(error))
+    except GzipError as error:
+        return Unreadable("bad_encoding", str(error))
+
+
+def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[Pieces | Unreadable]:
+    """Return where the records of a message are in its decompressed text, of at most `most`."""
+    first = text.lstrip()[:1]
     try:
         if is_ndjson(message):
-            pieces = _lines(payload, most)
-        elif payload.lstrip()[:1] == b"[":
-            pieces = _elements(payload, most)
+            spans = yield from _lines(text, most)
+        elif first == b"[":
+            spans = yield from _elements(text, most)
         else:
-            pieces = [payload] if payload.strip() else []
+            spans = [(0, len(text))] if first else []
     except _TooManyError:
         return Unreadable("too_many_records", f"more than {most} records in one message")
-    except (ValueError, RecursionError) as error:  # msgspec's, json's and Unicode's errors are all ValueErrors
+    except _MalformedError as error:
         return Unreadable("malformed", f"not valid JSON: {error}")
-    if not pieces and not payload.strip():
+    if not spans and not first:
         return Unreadable("empty", "the message has no data: expected one record, an array, or NDJSON")
-    return pieces
+    return Pieces(text, spans)
 
 
 def is_ndjson(message: Message) -> bool:
@@ -61,49 +100,66 @@ def is_ndjson(message: Message) -> bool:
     return bool(message.content_type) and message.content_type.partition(";")[0].strip().lower() in _NDJSON
 
 
-def _decompressed(message: Message, max_bytes: int) -> bytes | Unreadable:
-    encoding = message.content_encoding.strip().lower()
-    if encoding in {"", "identity"}:
-        return message.data
-    if encoding != "gzip":
-        return Unreadable("bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip, or none")
-    try:
-        return gunzip(message.data, max_bytes)
-    except GzipTooLargeError as error:
-        return Unreadable("too_large", str(error))
-    except GzipError as error:
-        return Unreadable("bad_encoding", str(error))
-
-
 class _TooManyError(Exception):
     """There are more records than a message may hold."""
 
 
-def _lines(payload: bytes, most: int) -> list[bytes]:
+class _MalformedError(Exception):
+    """The text is not a JSON array; the message says why."""
+
+
+def _lines(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
     """Return the lines that are not blank. A lone carriage return is white space to JSON and ends no line."""
-    if payload.count(b"\n") > most:
+    if text.count(b"\n") > most:
         raise _TooManyError
-    return [line for line in payload.split(b"\n") if line.strip()]
+    spans, start = list[tuple[int, int]](), 0
+    while start < len(text):
+        end = text.find(b"\n", start)
+        end = len(text) if end < 0 else end
+        if text[start:end].strip():
+            spans.append((start, end))
+            if not len(spans) % _LINES_PER_STEP:
+                yield 0
+        start = end + 1
+    return spans
 
 
-def _elements(payload: bytes, most: int) -> list[bytes]:
-    """Return the elements of a JSON array."""
-    if payload.count(b",") >= most:  # there may be too many: count before making millions of them
-        _count_elements(payload.decode(), most)
-    return [bytes(raw) for raw in _array.decode(payload)]
+def _elements(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
+    """Return the elements of a JSON array, having looked at no more than `most` of them."""
+    view, spans = memoryview(text), list[tuple[int, int]]()
+    position = text.index(b"[") + 1
+    if text[: position - 1].strip(_SPACE):
+        raise _MalformedError("JSON is malformed: invalid character (byte 0)")
+    closing = len(text) - len(text[position:].lstrip(_SPACE))
+    if text[closing : closing + 1] != b"]":
+        while True:
+            closing = _after_value(view, position)
+            if len(spans) == most:
+                raise _TooManyError
+            element = bytes(view[position:closing])
+            spans.append((closing - len(element.lstrip(_SPACE)), position + len(element.rstrip(_SPACE))))
+            yield 0
+            if text[closing] == ord("]"):
+                break
+            position = closing + 1
+    if text[closing + 1 :].strip(_SPACE):
+        raise _MalformedError(f"JSON is malformed: trailing characters (byte {closing + 2})")
+    return spans
 
 
-def _count_elements(text: str, most: int) -> None:
-    """Raise _TooManyError when an array has more than `most` elements, having looked at no more of them."""
-    scan = json.JSONDecoder().raw_decode
-    position = _SPACE.match(text, text.index("[") + 1).end()  # type: ignore[union-attr] # it matches the empty string
-    for _ in range(most):
-        try:
-            _, position = scan(text, position)
-        except ValueError:
-            return  # not JSON from here on, which msgspec will say better
-        position = _SPACE.match(text, position).end()  # type: ignore[union-attr] # likewise
-        if text[position : position + 1] != ",":
-            return
-        position = _SPACE.match(text, position + 1).end()  # type: ignore[union-attr] # likewise
-    raise _TooManyError
+def _after_value(view: memoryview, start: int) -> int:
+    """Return where the comma or the closing bracket is that follows the value at `start`."""
+    try:
+        _any_value.decode(view[start:])
+    except RecursionError:
+        raise _MalformedError("nested too deeply") from None
+    except msgspec.DecodeError as error:
+        message = str(error)
+    else:
+        message = "Input data was truncated"  # a value and nothing after it: the array is not closed
+    if found := _ENDED.search(message):
+        end = start + int(found["after"]) - 1
+        if view[end] in b",]":
+            return end
+        raise _MalformedError(f"JSON is malformed: expected ',' or ']' (byte {end})")
+    raise _MalformedError(_BYTE.sub(lambda found: f"(byte {start + int(found['byte'])})", message))

@@ -12,15 +12,18 @@ from app.clock import MICROSECONDS, Clock
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender
 from app.ingest.batcher import BatchLimits
+from app.ingest.cooperative import CooperativeRunner
 from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
 from app.ingest.envelope import Message
 from app.ingest.pending import Refused
+from app.ingest.pieces import is_ndjson
 from app.ingest.records import Limits, RecordReader
-from app.ingest.rejects import Reject, encode_reject, reject
+from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
 from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
+from app.ledger import Holding
 from app.schema.table import REJECTS, Table
 from app.settings import Settings
 from app.settings_rules import ENVELOPE_BYTES
@@ -48,8 +51,19 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):  # it is remembered, and t
 
     @property
     def weight(self) -> int:
-        """How many things it holds."""
-        return 1 + len(self.stored) + len(self.rejected)
+        """How much it holds, in units of some 300 bytes: texts of a record may be long."""
+        if not self.stored and not self.rejected:
+            return 1
+        ids = sum(1 + _length(record_id) // _TEXT_OF_A_UNIT for _, record_id in self.stored)
+        texts = sum(1 + (len(each.detail) + _length(each.field)) // _TEXT_OF_A_UNIT for each in self.rejected)
+        return 1 + ids + texts
+
+
+_TEXT_OF_A_UNIT = 250
+
+
+def _length(text: RecordId) -> int:
+    return len(text) if isinstance(text, str) else 0
 
 
 class Pipeline:
@@ -77,6 +91,9 @@ class Pipeline:
             max_message_bytes=settings.max_message_bytes,
             max_record_bytes=settings.max_record_bytes,
             max_row_bytes=settings.max_batch_bytes,
+            max_message_values=settings.max_message_values,
+            max_record_values=settings.max_record_values,
+            max_rejects=settings.max_rejects_per_message,
         )
         writer_limits = WriterLimits(
             batch=BatchLimits(max_rows=settings.max_batch_rows, max_bytes=settings.max_batch_bytes),
@@ -84,7 +101,9 @@ class Pipeline:
             max_open_bytes=settings.max_in_flight_bytes,
             stuck_s=settings.stuck_s,
         )
+        self._limits = limits
         self._reader = RecordReader(table, records.encoder, limits)
+        self._cooperative = CooperativeRunner(clock)
         self._reject_encoder = rejects.encoder
         # In base64 the bytes grow by a third, and the row has an envelope.
         self._max_part_bytes = max((settings.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
@@ -105,8 +124,14 @@ class Pipeline:
         """Return the digest of the message that came under `key`, None when this instance knows of none."""
         return self._dedupe.digest(key)
 
-    async def process(self, message: Message, *, digest: str = "", detailed: bool = False) -> Receipt:
-        """Make `message` durable and say what became of it; `detailed` for each of its records."""
+    async def process(
+        self, message: Message, *, digest: str = "", detailed: bool = False, holding: Holding | None = None
+    ) -> Receipt:
+        """Make `message` durable and say what became of it; `detailed` for each of its records.
+
+        What the message turns into is charged to `holding`, which the caller releases. A message that was read at once
+        is not charged: its rows are of the order of its body, and the writer limits the bytes of all rows.
+        """
         match self._dedupe.claim(message.key, digest):
             case Claimed():
                 pass
@@ -119,7 +144,7 @@ class Pipeline:
         receipt = Receipt(_GIVEN_UP)
         self._open += 1
         try:
-            receipt = await self._store(message, detailed=detailed)
+            receipt = await self._store(message, holding, detailed=detailed)
         finally:
             durable = isinstance(receipt.verdict, Durable)
             self._dedupe.settle(message.key, receipt, stored=durable, weight=receipt.weight)
@@ -141,22 +166,31 @@ class Pipeline:
             await asyncio.wait([timer, idle], return_when=asyncio.FIRST_COMPLETED)
             idle.cancel()
         timer.cancel()
+        self._cooperative.close()
         await self.records.close()
         await self.rejects.close()
 
-    async def _store(self, message: Message, *, detailed: bool) -> Receipt:
+    async def _store(self, message: Message, holding: Holding | None, *, detailed: bool) -> Receipt:
         """Decode, append, and wait: first for the rejects, then for the records."""
         deadline_us = self._clock.elapsed_us() + self._budget_us
         refusal = self.records.refusal()
         if refusal is not None:  # before the payload is inflated and decoded for nothing
             return Receipt(refusal)
-        rows, rejects = self._reader.read(message)
-        refused: list[Reject] = []
+        reading = self._reader.read_at_once(message)
+        if reading is None:
+            steps = self._reader.read(message)
+            read = await self._cooperative.run(steps, deadline_us, holding, size=len(message.data))
+            if isinstance(read, Unavailable | Throttled):
+                return Receipt(read)
+            reading = read
+        rows, rejects = reading
+        refused: list[Rejection] = []
         verdict: Verdict = DURABLE
         if rejects:
-            verdict = await self._store_rejects(rejects, deadline_us)
+            verdict = await self._store_rejects(rejects, deadline_us, holding)
         if rows and isinstance(verdict, Durable):
-            reject_refused = partial(self._reject_refused, message, rows, refused, deadline_us)
+            # Made for every push, called for hardly any: what it needs besides is made when it is.
+            reject_refused = partial(self._reject_refused, message, rows, refused, deadline_us, holding)
             verdict = await self.records.submit(rows.encoded, deadline_us, reject_refused, message.span)
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
@@ -172,21 +206,38 @@ class Pipeline:
         return Receipt(
             verdict,
             tuple((index, record_id) for index, record_id in rows.ids() if index not in gone),
-            tuple(Rejection(each.index, each.reason, each.field, each.detail) for each in (*rejects, *refused)),
+            (*map(_rejection, rejects), *refused),
         )
 
-    async def _reject_refused(
-        self, message: Message, rows: Rows, refused: list[Reject], deadline_us: int, found: Sequence[Refused]
+    async def _reject_refused(  # noqa: PLR0913, PLR0917 - bound to a message by `partial`, for the writer
+        self,
+        message: Message,
+        rows: Rows,
+        refused: list[Rejection],
+        deadline_us: int,
+        holding: Holding | None,
+        found: Sequence[Refused],
     ) -> Verdict:
-        """Store the rejects of those of `rows` that the store has refused, and add them to `refused`."""
+        """Store the rejects of those of `rows` that the store has refused, and add them to `refused`.
+
+        Where they are more than the message may have, one reject holds the bytes of all that were found together.
+        """
+        limits = self._limits
+        most = limits.max_rejects - len(refused)
+        budget = RejectBudget(message, max_rejects=most, max_bytes=limits.max_message_bytes)
         made = [_refusal(message, rows[refusal.position], refusal) for refusal in found]
-        verdict = await self._store_rejects(made, deadline_us)
+        fits = all(budget.allows(each) for each in made)
+        stored = made if fits else [combined(made, is_ndjson=is_ndjson(message))]
+        verdict = await self._store_rejects(stored, deadline_us, holding)
         if isinstance(verdict, Durable):
-            refused.extend(made)
+            refused.extend(map(_rejection, made))
         return verdict
 
-    async def _store_rejects(self, rejects: Sequence[Reject], deadline_us: int) -> Verdict:
-        encoded = [row for each in rejects for row in encode_reject(each, self._reject_encoder, self._max_part_bytes)]
+    async def _store_rejects(self, rejects: Sequence[Reject], deadline_us: int, holding: Holding | None) -> Verdict:
+        steps = encode_rejects(rejects, self._reject_encoder, self._max_part_bytes)
+        encoded = await self._cooperative.run(steps, deadline_us, holding)
+        if isinstance(encoded, Unavailable | Throttled):
+            return encoded
         verdict = await self.rejects.submit(encoded, deadline_us, span=rejects[0].message.span)
         if isinstance(verdict, Throttled):  # the store takes records, so the caller is not to slow down for this
             verdict = Unavailable(verdict.detail, verdict.retry_after_s)
@@ -208,3 +259,7 @@ _STORED = Receipt(DURABLE)
 def _refusal(message: Message, row: Row, refusal: Refused) -> Reject:
     error = refusal.error
     return reject(message, row.index, "refused", error.detail, raw=row.raw, field=error.field)
+
+
+def _rejection(rejected: Reject) -> Rejection:
+    return Rejection(rejected.index, rejected.reason, rejected.field, rejected.detail)

@@ -1,16 +1,23 @@
-"""Turn a message into rows: decode, validate, encode; each failure is a reject of its own. Pure."""
+"""Turn a message into rows: decode, validate, encode; each failure is a reject of its own. Pure.
+
+Most messages are small, and are read at once (`read_at_once`). Any other is read in steps (`read`), so that the event
+loop can serve others in between: its text is decompressed, weighed and cut into records, and each record is decoded
+exactly once. The cost of the whole is bounded by limits on the number of records, their weight (app.ingest.structure),
+the bytes of the rows, and the rejects.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
-from app.ingest.pieces import ArrayPieces, Unreadable, is_ndjson, pieces_of
-from app.ingest.rejects import Reject, reject
+from app.ingest.pieces import ArrayPieces, Pieces, Unreadable, is_ndjson, pieces_of, text_of
+from app.ingest.rejects import Reject, RejectBudget, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
+from app.ingest.structure import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
 from app.schema.table import Table
@@ -19,6 +26,8 @@ _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level takes two
+_TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
+_COUNTED_SEVERAL_TIMES = "of which those in typed lists count several times"
 _FIRST: Sequence[int] = (0,)
 
 
@@ -30,13 +39,32 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_message_bytes: int
     max_record_bytes: int
     max_row_bytes: int
+    max_message_values: int
+    max_record_values: int
+    max_rejects: int
+
+
+class Reading(NamedTuple):
+    """What a message turned into."""
+
+    rows: Rows
+    rejects: Sequence[Reject]
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
-    """A record that can be stored."""
+    """A record that can be stored, and what the items of its typed lists weigh."""
 
     id: RecordId
     encoded: bytes
+    list_weight: int
+
+
+class _Fault(NamedTuple):
+    """What is wrong with a record."""
+
+    reason: str
+    field: str | None
+    detail: str
 
 
 class RecordReader:
@@ -46,6 +74,8 @@ class RecordReader:
         self._decoder = msgspec.json.Decoder(table.record_type)
         self._array_decoder = msgspec.json.Decoder(list[table.record_type])  # type: ignore[name-defined] # a type all the same
         self._check = compile_checks(table.record)
+        self._columns = table.record
+        self._has_typed_lists = has_typed_lists(table.record)
         self._id = table.id.attribute if table.id else None
         required = [field.encode_name for field in msgspec.structs.fields(table.record_type) if field.required]
         self._least_bytes = len("{},") + sum(len(f'"{name}":1,') for name in required)
@@ -54,30 +84,42 @@ class RecordReader:
         self._stores_all = declared and table.record_type.__struct_config__.forbid_unknown_fields
         self._encoder, self._limits = encoder, limits
 
-    def read(self, message: Message) -> tuple[Rows, list[Reject]]:
-        """Return the rows of the message's good records and the rejects of its bad ones."""
-        plain = self._read_plain(message)
-        if plain is not None:
-            return plain, []
-        limits = self._limits
-        pieces = pieces_of(
-            message, most=limits.max_records_per_message, max_decompressed_bytes=limits.max_decompressed_bytes
-        )
-        if isinstance(pieces, Unreadable):
-            return NO_ROWS, [reject(message, 0, pieces.reason, pieces.detail, raw=message.data)]
-        return self._read_each(message, pieces)
+    def read_at_once(self, message: Message) -> Reading | None:
+        """Read what nearly every message is, one record or an array of good ones; None for any other.
 
-    def _read_plain(self, message: Message) -> Rows | None:
-        """Return the rows of what nearly every message is, one good record or an array of them; None of any other."""
-        first = message.data[:1]
-        if message.content_encoding:
+        What it reads is small, so that it takes no longer than one step of `read`.
+        """
+        data = message.data
+        if message.content_encoding or len(data) > SMALL_BYTES:
             return None
-        if first != b"{" or message.content_type:
-            return self._read_array(message) if first == b"[" else None
-        read = self._read_one(message, 0, message.data, self._encoder(message.envelope()))
-        if isinstance(read, Reject) or len(read.encoded) > self._limits.max_message_bytes:
+        if data[:1] != b"{" or (message.content_type and is_ndjson(message)):
+            rows = self._read_array(message) if data[:1] == b"[" else None
+            return None if rows is None else Reading(rows, ())
+        read = self._read_one(message, 0, data, self._encoder(message.envelope()))
+        if isinstance(read, Reject):
+            return Reading(NO_ROWS, (read,))
+        if len(read.encoded) > self._limits.max_message_bytes:
             return None
-        return Rows((read.encoded,), (read.id,), _FIRST, (message.data,))
+        return Reading(Rows((read.encoded,), (read.id,), _FIRST, (data,)), ())
+
+    def read(self, message: Message) -> Steps[Reading]:
+        """Return the rows of the message's good records and the rejects of its bad ones; one for all if it is too much.
+
+        Each step yields the bytes that it has added to what the message holds.
+        """
+        limits = self._limits
+        text = yield from text_of(message, limits.max_decompressed_bytes)
+        if isinstance(text, Unreadable):
+            return _whole(message, text.reason, text.detail)
+        weighed = 0
+        if len(text) > SMALL_BYTES:
+            weighed = yield from weight(text, limits.max_message_values)
+            if weighed > limits.max_message_values:
+                return _whole(message, "too_complex", f"the message has more than {limits.max_message_values} values")
+        pieces = yield from pieces_of(message, text, most=limits.max_records_per_message)
+        if isinstance(pieces, Unreadable):
+            return _whole(message, pieces.reason, pieces.detail)
+        return (yield from self._read_each(message, pieces, weighed))
 
     def _read_array(self, message: Message) -> Rows | None:
         """Return the rows of an array in which nothing is wrong; None where that is not plain, so one by one will tell.
@@ -97,7 +139,7 @@ class RecordReader:
         if encoded is None or len(encoded) > limits.max_records_per_message:
             return None
         is_shallow = self._stores_all and max(map(len, encoded), default=0) <= _SHALLOW
-        if not is_shallow and _brackets(payload) > MAX_JSON_DEPTH:
+        if not is_shallow and is_deeper(payload, MAX_JSON_DEPTH):  # which counts the array itself too: one by one then
             return None
         name = self._id
         ids: list[RecordId] = [getattr(record, name) for record in records] if name else [None] * len(records)
@@ -120,84 +162,97 @@ class RecordReader:
         most = self._limits.max_records_per_message
         return len(payload) > most * self._least_bytes and payload.count(b"{") > most
 
-    def _read_each(self, message: Message, pieces: Sequence[bytes]) -> tuple[Rows, list[Reject]]:
-        """Return the rows and the rejects of the records whose bytes are `pieces`."""
+    def _read_each(self, message: Message, pieces: Pieces, weighed: int) -> Steps[Reading]:
+        """Return the rows and the rejects of the records of a message, which weighs `weighed` (0 where it is small)."""
+        limits = self._limits
         good, indexes, rejects = list[_Good](), list[int](), list[Reject]()
-        most = left = self._limits.max_message_bytes
+        left, total = limits.max_message_bytes, weighed
+        budget = RejectBudget(message, max_rejects=limits.max_rejects, max_bytes=limits.max_message_bytes)
         encode = self._encoder(message.envelope())
-        for index, piece in enumerate(pieces):
-            read = self._read_one(message, index, piece, encode)
+        for index in range(len(pieces)):
+            piece = pieces[index]
+            if weighed and len(piece) > SMALL_BYTES:
+                read = yield from self._read_large(message, index, piece, encode)
+            else:
+                read = self._read_one(message, index, piece, encode)
             if isinstance(read, Reject):
                 rejects.append(read)
+                if not budget.allows(read):
+                    return Reading(NO_ROWS, (budget.exceeded(index + 1, len(pieces)),))
+                yield len(piece)
                 continue
             good.append(read)
             indexes.append(index)
+            total += read.list_weight
+            if total > limits.max_message_values:
+                detail = f"the message has more than {limits.max_message_values} values, {_COUNTED_SEVERAL_TIMES}"
+                return _whole(message, "too_complex", detail)
             left -= len(read.encoded)
             if left < 0:  # each row has the whole envelope: a small message of many records may become large
-                detail = f"more than {most} bytes as rows, each with its envelope"
-                return NO_ROWS, [reject(message, 0, "too_large", detail, raw=message.data)]
-        return Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects
+                detail = f"more than {limits.max_message_bytes} bytes as rows, each with its envelope"
+                return _whole(message, "too_large", detail)
+            yield len(read.encoded)
+        return Reading(Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects)
 
-    def _read_one(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> _Good | Reject:
+    def _read_large(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Steps[_Good | Reject]:
+        """Read a record that may take long: weigh it first, in steps of their own."""
+        most = self._limits.max_record_values
         if len(piece) > self._limits.max_record_bytes:
-            detail = f"{len(piece)} bytes: expected at most {self._limits.max_record_bytes}"
-            return reject(message, index, "too_large", detail, raw=piece)
-        field: str | None
+            return self._read_one(message, index, piece, encode)
+        weighed = yield from weight(piece, most)
+        if weighed > most:
+            return reject(message, index, "too_complex", f"the record has more than {most} values", raw=piece)
+        if is_deeper(piece, MAX_JSON_DEPTH):
+            return reject(message, index, "malformed", _TOO_DEEP, raw=piece)
+        yield 0
+        return self._read_one(message, index, piece, encode, weighed=weighed)
+
+    def _read_one(
+        self, message: Message, index: int, piece: bytes, encode: RowEncode, *, weighed: int = 0
+    ) -> _Good | Reject:
+        """Read one record; `weighed` is its weight where it is a large one, which is known not to be too deep."""
+        field: str | None = None
         try:
-            _check_depth(piece)
-            record = self._decoder.decode(piece)
-            unstorable = self._check(record)
-            if unstorable is None:
-                encoded = encode(record, index, message.delivery_key(index))
-                if len(encoded) <= self._limits.max_row_bytes:
-                    return _Good(getattr(record, self._id) if self._id else None, encoded)
-                most = self._limits.max_row_bytes
-                reason, field, detail = "too_large", None, f"{len(encoded)} bytes as a row: expected at most {most}"
-            else:
-                reason, field, detail = "invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}"
+            read = self._read_good(piece, index, message.delivery_key(index), encode, weighed)
+            if isinstance(read, _Good):
+                return read
+            reason, field, detail = read
         except msgspec.ValidationError as error:
             reason, field, detail = "invalid", field_path(str(error)), str(error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason, field, detail = "malformed", None, f"not valid JSON: {error}"
+            reason, detail = "malformed", f"not valid JSON: {error}"
         except RecursionError:
-            detail = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
-            reason, field = "malformed", None
+            reason, detail = "malformed", _TOO_DEEP
         except Exception as error:  # whatever a declared type's own code raises is the record's fault
-            reason, field, detail = "invalid", None, f"the record type refused it: {type(error).__name__}: {error}"
+            reason, detail = "invalid", f"the record type refused it: {type(error).__name__}: {error}"
         return reject(message, index, reason, detail, raw=piece, field=field)
 
-
-_anything = msgspec.json.Decoder(Any)
-
-
-def _check_depth(piece: bytes) -> None:
-    """Raise RecursionError for JSON deeper than a store takes. Nearly always its length or brackets settle it."""
-    if len(piece) <= _SHALLOW or _brackets(piece) <= MAX_JSON_DEPTH:
-        return
-    level, depth = [_anything.decode(piece)], 0
-    while level := [container for container in level if isinstance(container, list | dict)]:
-        depth += 1
-        if depth > MAX_JSON_DEPTH:
+    def _read_good(self, piece: bytes, index: int, key: str, encode: RowEncode, weighed: int) -> _Good | _Fault:
+        """Return the row of a record, or what is wrong with it where no exception says so."""
+        limits, in_lists = self._limits, 0
+        if len(piece) > limits.max_record_bytes:
+            return _Fault("too_large", None, f"{len(piece)} bytes: expected at most {limits.max_record_bytes}")
+        if not weighed and is_deeper(piece, MAX_JSON_DEPTH):
             raise RecursionError
-        level = [
-            value for container in level for value in (container.values() if isinstance(container, dict) else container)
-        ]
+        record = self._decoder.decode(piece)
+        if self._has_typed_lists:
+            in_lists = list_weight(self._columns, record)
+            if weighed + in_lists > limits.max_record_values:
+                detail = f"the record has more than {limits.max_record_values} values, {_COUNTED_SEVERAL_TIMES}"
+                return _Fault("too_complex", None, detail)
+        unstorable = self._check(record)
+        if unstorable is not None:
+            return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
+        encoded = encode(record, index, key)
+        if len(encoded) > limits.max_row_bytes:
+            detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_row_bytes}"
+            return _Fault("too_large", None, detail)
+        return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists)
 
 
-def _brackets(payload: bytes) -> int:
-    """Return how many brackets open, of more than MAX_JSON_DEPTH of a kind only that."""
-    return _count(payload, b"{", MAX_JSON_DEPTH) + _count(payload, b"[", MAX_JSON_DEPTH)
-
-
-def _count(payload: bytes, byte: bytes, most: int) -> int:
-    """Return how often `byte` occurs, of more than `most` times only that.
-
-    Brackets are rare: to find each takes a fifth of what `bytes.count` takes, which looks at every byte by itself.
-    """
-    found, place = 0, payload.find(byte)
-    while place >= 0 and found <= most:
-        found, place = found + 1, payload.find(byte, place + 1)
-    return found
+def _whole(message: Message, reason: str, detail: str) -> Reading:
+    """Return the one reject of a message none of whose records is stored."""
+    return Reading(NO_ROWS, (reject(message, 0, reason, detail, raw=message.data),))
 
 
 def field_path(message: str) -> str | None:

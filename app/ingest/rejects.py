@@ -1,15 +1,18 @@
-"""What could not be stored, as rows of the rejects table: the reason, the field, and the bytes as they came."""
+"""What could not be stored, as rows of the rejects table: the reason, the field, and the bytes as they came. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
+from app.ingest.structure import Steps
 from app.record import RejectedRecord
 
 _MAX_FIELD, _MAX_DETAIL = 300, 1_000
+_COLUMN_BYTES = 1_000
+"""What the columns of a reject's row take at most, but for its payload, attributes, detail and field."""
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,16 +40,64 @@ def reject(  # noqa: PLR0913 - the parts of one reject
     )
 
 
-def encode_reject(
-    rejected: Reject, encoder: Callable[[Mapping[str, Any]], RowEncode], max_part_bytes: int
-) -> list[bytes]:
+class RejectBudget:
+    """Counts the rejects of one message, and the bytes that their rows will take, before any row is made.
+
+    Every row repeats the message's attributes, so that a small message can ask for gigabytes.
+    """
+
+    def __init__(self, message: Message, *, max_rejects: int, max_bytes: int) -> None:
+        self._message, self._max_rejects, self._max_bytes = message, max_rejects, max_bytes
+        self._envelope_bytes = self._bytes = self._count = 0
+        self._first: Reject | None = None
+
+    def allows(self, rejected: Reject) -> bool:
+        """Count one more; return whether all of them are still within the limits."""
+        if self._first is None:
+            self._first = rejected
+            self._envelope_bytes = _COLUMN_BYTES + len(msgspec.json.encode(self._message.attributes))
+        self._count += 1
+        quoted = len(rejected.detail) + len(rejected.field or "")
+        self._bytes += self._envelope_bytes + quoted + (len(rejected.raw) + 2) // 3 * 4  # base64
+        if self._count == 1:
+            return True  # to reject the whole message instead would make no less
+        return self._count <= self._max_rejects and self._bytes <= self._max_bytes
+
+    def exceeded(self, read: int, of: int) -> Reject:
+        """Return the one reject of the whole message, of which `read` records of `of` were looked at."""
+        first = self._first
+        if first is None:
+            raise ValueError("nothing was rejected")
+        place = f" at `{first.field}`" if first.field else ""
+        detail = (
+            f"{self._count} of the first {read} records (of {of}) were rejected, {self._bytes} bytes as rows: expected "
+            f"at most {self._max_rejects} rejects in one message, of {self._max_bytes} bytes together. "
+            f"The first was record {first.index}, {first.reason}{place}: {first.detail}"
+        )
+        return reject(self._message, 0, "too_many_rejects", detail, raw=self._message.data, field=first.field)
+
+
+def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
+    """Return one reject for several of a message, whose bytes are those of all, as an array or as lines.
+
+    Replayed, it is a message of these records and no others.
+    """
+    first, raws = rejects[0], [each.raw for each in rejects]
+    indexes = ", ".join(str(each.index) for each in rejects[:50]) + (", …" if len(rejects) > 50 else "")
+    detail = f"{len(rejects)} rows were refused by the store (records {indexes}), the first with: {first.detail}"
+    raw = b"\n".join(raws) if is_ndjson else b"[" + b",".join(raws) + b"]"
+    return reject(first.message, first.index, "too_many_rejects", detail, raw=raw, field=first.field)
+
+
+def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> Steps[list[bytes]]:
     """Return the rows of a reject: one, or several when its bytes are more than `max_part_bytes`.
 
-    The first part keeps the record's delivery key, so that a replay can keep it too; the others add their
-    number, as two rows of one key would pass for copies.
+    `encode` is what encodes the rows of its message; the bytes of each row are yielded. The first part keeps the
+    record's delivery key, so that a replay can keep it too; the others add their number, as two rows of one key would
+    pass for copies.
     """
     cuts = range(0, max(len(rejected.raw), 1), max_part_bytes)
-    encode, delivery_key = encoder(rejected.message.envelope()), rejected.message.delivery_key(rejected.index)
+    delivery_key = rejected.message.delivery_key(rejected.index)
     rows = []
     for part, start in enumerate(cuts):
         row = RejectedRecord(
@@ -58,4 +109,15 @@ def encode_reject(
             parts=len(cuts),
         )
         rows.append(encode(row, rejected.index, f"{delivery_key}#{part}" if part else delivery_key))
+        yield len(rows[-1])
+    return rows
+
+
+def encode_rejects(
+    rejects: Sequence[Reject], encoder: Callable[[Mapping[str, Any]], RowEncode], max_part_bytes: int
+) -> Steps[list[bytes]]:
+    """Return the rows of the rejects of one message, which share the bytes of its envelope while they are made."""
+    encode, rows = encoder(rejects[0].message.envelope()), list[bytes]()
+    for each in rejects:
+        rows += yield from encode_reject(each, encode, max_part_bytes)
     return rows

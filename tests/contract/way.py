@@ -15,6 +15,7 @@ from app.query.runner import Query
 from app.schema.table import records_table
 from tests.contract.gaps import mended
 from tests.contract.stores import T0_US, Engine
+from tests.ingest.reading import read_message
 from tests.schema.reading import ROOMY
 
 
@@ -34,7 +35,7 @@ class Way:
         number = str(next(self._numbers))
         ndjson = b"\n".join(payloads)
         message = Message(key=f"{number}:0", data=ndjson, content_type="application/x-ndjson", message_id=number)
-        rows, rejects = self._reader.read(message)
+        rows, rejects = read_message(self._reader, message)
         assert not rejects, rejects[0].detail
         sql = (
             "SELECT * FROM `records` WHERE ingest_time >= @from_us AND message_id = @message_id ORDER BY message_index"

@@ -13,7 +13,7 @@ from app.ingest.pieces import ArrayPieces
 from app.ingest.records import RecordReader
 from app.record import Record
 from app.schema.table import records_table
-from tests.ingest.reading import GOOD, LIMITS, read
+from tests.ingest.reading import GOOD, LIMITS, read, read_message
 from tests.ingest.scripted import ScriptedAppender
 
 
@@ -100,7 +100,7 @@ def test_no_more_rows_of_an_array_are_made_than_a_message_may_come_to() -> None:
     limits = msgspec.structs.replace(LIMITS, max_records_per_message=10_000)
     reader = RecordReader(records_table(Record), Counting().encoder, limits)
     message = Message(key="1:0", data=b"[" + b",".join([GOOD] * 5_000) + b"]", attributes={"a": "x" * 5_000})
-    rows, (reject,) = reader.read(message)
+    rows, (reject,) = read_message(reader, message)
     assert (len(rows), reject.reason) == (0, "too_large")
     assert made < 50
 

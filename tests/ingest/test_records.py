@@ -13,7 +13,7 @@ from app.ingest.envelope import Message
 from app.ingest.records import RecordReader, field_path
 from app.record import Record
 from app.schema.table import records_table
-from tests.ingest.reading import GOOD, LIMITS, read
+from tests.ingest.reading import GOOD, LIMITS, read, read_message
 from tests.ingest.scripted import ScriptedAppender
 
 
@@ -42,8 +42,9 @@ def test_the_rows_of_a_message_share_its_envelope_and_have_keys_of_their_own() -
     """A record's place counts those before it that are rejected."""
     reader = RecordReader(records_table(Record), ScriptedAppender().encoder, LIMITS)
     data = b"\n".join([GOOD, b"{}", GOOD.replace(b'"a"', b'"b"')])
-    rows, rejects = reader.read(
-        Message(key="1:0", data=data, content_type="application/x-ndjson", message_id="1", attributes={"k": "v"})
+    rows, rejects = read_message(
+        reader,
+        Message(key="1:0", data=data, content_type="application/x-ndjson", message_id="1", attributes={"k": "v"}),
     )
     first, last = (msgspec.json.decode(row.encoded) for row in rows)
     assert (first["id"], first["message_index"], first["delivery_key"]) == ("a", 0, "1:0:0")
@@ -150,7 +151,7 @@ def test_json_nested_beyond_what_bigquery_takes_is_a_reject(opening: str, closin
         msgspec.structs.replace(LIMITS, max_record_bytes=1_000_000, max_row_bytes=1_000_000),
     )
     data = GOOD[:-1] + f',"data":{opening * (levels - 1)}1{closing * (levels - 1)}}}'.encode()
-    rows, (reject,) = reader.read(Message(key="1:0", data=data))
+    rows, (reject,) = read_message(reader, Message(key="1:0", data=data))
     assert not rows
     assert (reject.reason, reject.detail) == ("malformed", "nested too deeply: expected at most 500 levels")
 
@@ -169,7 +170,7 @@ def test_a_message_whose_rows_would_be_huge_is_one_reject() -> None:
     """Every row has the whole envelope: many small records with large attributes are refused, not stored for ever."""
     reader = RecordReader(records_table(Record), ScriptedAppender().encoder, LIMITS)
     message = Message(key="1:0", data=b"[" + b",".join([GOOD] * 100) + b"]", attributes={"a": "x" * 2_000})
-    rows, (reject,) = reader.read(message)
+    rows, (reject,) = read_message(reader, message)
     assert not rows
     assert (reject.reason, reject.raw) == ("too_large", message.data)
 

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from app.ingest.envelope import Message
-from app.ingest.rejects import Reject, encode_reject
+from app.ingest.rejects import Reject, encode_rejects
 from app.record import RejectedRecord
+from tests.ingest.reading import finish
 from tests.ingest.scripted import ScriptedAppender
 
 
@@ -16,7 +17,7 @@ def test_large_rejects_are_cut_over_several_rows_and_lose_nothing(size: int, par
     reject = Reject(
         message=Message(key="7:0", data=raw), index=2, reason="malformed", detail="why", field="a.b", raw=raw
     )
-    rows = [msgspec.json.decode(row) for row in encode_reject(reject, ScriptedAppender().encoder, 10)]
+    rows = [msgspec.json.decode(row) for row in finish(encode_rejects([reject], ScriptedAppender().encoder, 10))]
     assert len(rows) == parts
     assert b"".join(msgspec.convert(row["payload"], bytes) for row in rows) == raw
     assert [(row["part"], row["parts"]) for row in rows] == [(part, parts) for part in range(parts)]
@@ -29,4 +30,7 @@ def test_large_rejects_are_cut_over_several_rows_and_lose_nothing(size: int, par
 def test_every_reason_in_use_is_declared() -> None:
     """The column's values are those the reader gives, so a filter on one is never a typo."""
     declared = set(msgspec.json.schema(RejectedRecord)["$defs"]["RejectedRecord"]["properties"]["reason"]["enum"])
-    assert declared == {"malformed", "invalid", "too_large", "bad_encoding", "too_many_records", "empty", "refused"}
+    assert declared == {
+        *("malformed", "invalid", "too_large", "too_complex", "bad_encoding"),
+        *("too_many_records", "too_many_rejects", "empty", "refused"),
+    }

@@ -10,6 +10,7 @@ from app.ingest.envelope import Message
 from app.ingest.records import Limits, RecordReader
 from app.ingest.rejects import Reject
 from app.schema.table import records_table
+from tests.ingest.reading import read_message
 
 ROOMY = Limits(
     max_decompressed_bytes=2**24,
@@ -17,6 +18,9 @@ ROOMY = Limits(
     max_record_bytes=2**22,
     max_message_bytes=2**26,
     max_row_bytes=2**23,
+    max_message_values=5_000_000,
+    max_record_values=1_000_000,
+    max_rejects=1_000,
 )
 
 
@@ -27,6 +31,8 @@ def _encoder(_: Mapping[str, Any]) -> RowEncode:
 def rejected(record_type: type[msgspec.Struct], payload: bytes) -> list[Reject]:
     """Return the rejects of a message of one record that holds nothing else."""
     reader = RecordReader(records_table(record_type), _encoder, ROOMY)
-    rows, rejects = reader.read(Message(key="1:0", data=payload, content_type="application/x-ndjson", message_id="1"))
+    rows, rejects = read_message(
+        reader, Message(key="1:0", data=payload, content_type="application/x-ndjson", message_id="1")
+    )
     assert not rows
-    return rejects
+    return [*rejects]

@@ -1,0 +1,125 @@
+"""Run long work in short stretches, so that the event loop serves everyone else in between."""
+
+import asyncio
+from collections import deque
+
+from app.clock import MICROSECONDS, Clock
+from app.deadlines import Deadlines
+from app.ingest.pending import LATE
+from app.ingest.structure import Result, Steps
+from app.ingest.verdict import Throttled, Unavailable
+from app.ledger import Holding
+
+_STRETCH_US = MICROSECONDS // 100
+HEAVY_BYTES = 1024**2
+"""Work that holds more waits for its turn: one at a time, so that the memory of ten is not needed at once."""
+_NO_ROOM = Throttled("this instance holds as much as it can for this caller", 1.0)
+_CLOSED = Unavailable("the instance is shutting down", 1.0)
+
+
+class CooperativeRunner:
+    """Runs `Steps`: it pauses between them, charges what they come to hold, and stops at the deadline."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._turn = clock, _Turn(clock)
+
+    async def run(
+        self, steps: Steps[Result], deadline_us: int, holding: Holding | None = None, size: int = 0
+    ) -> Result | Unavailable | Throttled:
+        """Return the result of `steps`, or why they were given up.
+
+        `deadline_us` is in the clock's `elapsed_us`. Bytes are charged to `holding` where there is one; `size` is what
+        was held before.
+        """
+        clock, has_turn = self._clock, False
+        pause_us = clock.elapsed_us() + _STRETCH_US
+        try:
+            while True:
+                grown = next(steps)
+                if grown and holding is not None and not holding.grow(grown):
+                    return _NO_ROOM
+                size += grown
+                if size > HEAVY_BYTES and not has_turn:
+                    refusal = await self._turn.take(deadline_us)
+                    if refusal is not None:
+                        return refusal
+                    has_turn = True
+                if clock.elapsed_us() >= pause_us:
+                    await asyncio.sleep(0)
+                    if self._turn.closed:
+                        return _CLOSED
+                    now_us = clock.elapsed_us()
+                    if now_us >= deadline_us:
+                        return LATE
+                    pause_us = now_us + _STRETCH_US
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+        finally:
+            steps.close()  # an abandoned message is not to keep its text until the collector comes by
+            if has_turn:
+                self._turn.give_back()
+
+    def close(self) -> None:
+        """Give up whatever runs or waits, and anything that is started later."""
+        self._turn.close()
+
+
+class _Waiter:
+    """Waits for its turn: the future's result is None when it has come, or says why it has not."""
+
+    def __init__(self) -> None:
+        self.refusal: asyncio.Future[Unavailable | None] = asyncio.get_running_loop().create_future()
+
+    def answer(self, refusal: Unavailable | None) -> bool:
+        """End the wait; return False where it had ended."""
+        if self.refusal.done():
+            return False
+        self.refusal.set_result(refusal)
+        return True
+
+    def overdue(self) -> None:
+        """End the wait at its deadline."""
+        self.answer(LATE)
+
+
+class _Turn:
+    """The turn of heavy work, which one at a time has."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._deadlines: Deadlines[_Waiter] = Deadlines(clock)
+        self._waiting: deque[_Waiter] = deque()
+        self._taken = self.closed = False
+
+    async def take(self, deadline_us: int) -> Unavailable | None:
+        """Wait for the turn; return None when it is the caller's, who has to give it back."""
+        if self.closed:
+            return _CLOSED
+        if not self._taken:
+            self._taken = True
+            return None
+        waiter = _Waiter()
+        self._waiting.append(waiter)
+        self._deadlines.begin(waiter, deadline_us)
+        try:
+            return await waiter.refusal
+        except asyncio.CancelledError:
+            if waiter.refusal.done() and not waiter.refusal.cancelled() and waiter.refusal.result() is None:
+                self.give_back()  # it had become the caller's in the same turn of the loop
+            raise
+        finally:
+            self._deadlines.end(waiter)
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    def give_back(self) -> None:
+        """Let the next one have the turn."""
+        self._taken = False
+        while self._waiting and not self._taken:
+            self._taken = self._waiting.popleft().answer(None)
+
+    def close(self) -> None:
+        """Give up on those that wait."""
+        self.closed = True
+        while self._waiting:
+            self._waiting.popleft().answer(_CLOSED)

@@ -1,0 +1,180 @@
+"""What one heavy message costs: processor time, the longest stretch of the event loop, and memory.
+
+    python -m bench.ingest.heavy_messages [--store embedded|null] [CASE …]
+
+The service's own pipeline processes each case in a fresh process, twice: once for the processor time of the event loop's
+thread and of the whole process, and once beside a task that notes how long each turn of the loop takes. Stretches are
+processor time too, so that other load on the machine does not count. First comes the machine's pace: the cost of a bare
+ASGI answer, which is 20 µs on the machine that the limits are stated for (docs/limits.md).
+"""
+
+import argparse
+import asyncio
+import gc
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app.clock import SystemClock
+from app.embedded import EmbeddedStore
+from app.footprint import search_seldom_for_cycles
+from app.ingest.appender import Appender, Outcome, RowEncode, SetupError, Stored
+from app.ingest.envelope import Message
+from app.ingest.pipeline import Pipeline
+from app.ingest.proto_rows import RowEncoder
+from app.record import Record
+from app.schema.table import Table, records_table, rejects_table
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from bench.ingest.contenders import Cores, running
+from bench.ingest.heavy_cases import CASES
+from bench.ingest.messages import Case
+from bench.ingest.rounds import load, order_of
+from tests.unwatched import unwatched
+
+_AT_ONCE = 10
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a case has cost."""
+
+    loop_s: float
+    process_s: float
+    stretch_s: float
+    peak_mib: float
+    before_mib: float
+    outcome: str
+
+
+class NullAppender:
+    """Encodes rows for BigQuery, and acknowledges them at once."""
+
+    concurrency = eager = 4
+
+    def __init__(self, table: Table) -> None:
+        self._encoder = RowEncoder(table)
+        self.rows = self.bytes = 0
+
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what encodes the records of a message."""
+        return self._encoder.encoder(envelope)
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Count the rows."""
+        self.rows += len(rows)
+        self.bytes += sum(map(len, rows))
+        return Stored()
+
+    async def check(self) -> SetupError | None:
+        """Find nothing."""
+        return None
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+async def _longest_stretch(ended: asyncio.Event) -> float:
+    """Return the longest turn of the loop until `ended`, in seconds of processor time."""
+    longest_s, last_s = 0.0, time.thread_time()
+    while not ended.is_set():
+        await asyncio.sleep(0)
+        now_s = time.thread_time()
+        longest_s, last_s = max(longest_s, now_s - last_s), now_s
+    return longest_s
+
+
+async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
+    settings, clock, metrics = Settings(data_path=":memory:"), SystemClock(), Metrics()
+    tables = (records_table(Record), rejects_table())
+    embedded = EmbeddedStore.open(":memory:", tables, clock) if store == "embedded" else None
+    appenders: list[Appender] = [embedded.appender(table) if embedded else NullAppender(table) for table in tables]
+    pipeline = Pipeline(
+        table=tables[0],
+        records=appenders[0],
+        rejects=appenders[1],
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        watch_appends=unwatched(clock),
+    )
+    messages = [make(str(number)) for number in range(count)]
+    again = [make(f"{number}-again") for number in range(count)]
+    search_seldom_for_cycles()
+    before_mib = _peak_mib()
+    loop_s, process_s = time.thread_time(), time.process_time()
+    receipts = await asyncio.gather(*(pipeline.process(message) for message in messages))
+    loop_s, process_s = time.thread_time() - loop_s, time.process_time() - process_s
+    peak_mib = _peak_mib()
+    gc.collect()
+    ended = asyncio.Event()
+    watching = asyncio.ensure_future(_longest_stretch(ended))
+    await asyncio.sleep(0)
+    await asyncio.gather(*(pipeline.process(message) for message in again))
+    ended.set()
+    await pipeline.drain(0.0)
+    if embedded:
+        embedded.close()
+    outcomes = ", ".join(sorted({type(receipt.verdict).__name__ for receipt in receipts}))
+    rejected = ", ".join(f"{number} {reason}" for reason, number in metrics.rejected_records.items())
+    return Cost(
+        loop_s,
+        process_s,
+        await watching,
+        peak_mib,
+        before_mib,
+        f"{outcomes}; twice: {metrics.stored_records} stored{rejected and ', rejects: '}{rejected}",
+    )
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def _pace_us() -> float:
+    """Return what a bare ASGI answer costs now, in microseconds of processor time."""
+    cores = Cores.of_this_machine()
+    async with running("bare", ["bench.ingest.ceilings", "bare"], {}, cores.service) as started:
+        order = msgspec.structs.replace(order_of([started], Case(in_flight=64), 1.5), warm_s=0.5)
+        loaded = await load(order, cores.load)
+    return loaded.cpu_s / loaded.messages * 1e6
+
+
+def main() -> None:
+    """Measure the cases, each in a process of its own, and print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.ingest.heavy_messages",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (default: all)")
+    parser.add_argument("--store", choices=("embedded", "null"), default="null")
+    parser.add_argument("--at-once", type=int, default=0, help="only this many of each at once (default: 1 and 10)")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.alone:
+        cost = asyncio.run(_cost(CASES[options.cases[0]](), options.at_once, options.store))
+        sys.stdout.write(msgspec.json.encode(cost).decode() + "\n")
+        return
+    print(f"an empty ASGI answer: {asyncio.run(_pace_us()):.1f} µs of processor time now (20 µs at full pace)")
+    print("| message | at once | loop, s | process, s | longest stretch, ms | memory, MiB | outcome |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | --- |", flush=True)
+    for case in options.cases or CASES:
+        for count in [options.at_once] if options.at_once else (1, _AT_ONCE):
+            words = [case, "--alone", "--store", options.store, "--at-once", str(count)]
+            command = [sys.executable, "-m", "bench.ingest.heavy_messages", *words]
+            ran = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            cost = msgspec.json.decode(ran.stdout, type=Cost)
+            print(
+                f"| {case} | {count} | {cost.loop_s:.3f} | {cost.process_s:.3f} | {cost.stretch_s * 1e3:.1f} "
+                f"| {cost.before_mib:.0f} to {cost.peak_mib:.0f} | {cost.outcome} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
