@@ -157,7 +157,14 @@ class Pipeline:
             verdict = await self._store_rejects(rejects, deadline_us)
         if rows and isinstance(verdict, Durable):
             reject_refused = partial(self._reject_refused, message, rows, refused, deadline_us)
-            verdict = await self.records.submit(rows.encoded, deadline_us, reject_refused, message.span)
+            verdict = await self.records.submit(
+                rows.encoded,
+                deadline_us,
+                reject_refused,
+                message.span,
+                key=message.key,
+                delivery_attempt=message.delivery_attempt,
+            )
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
         self._metrics.stored_records += len(rows) - len(refused)
