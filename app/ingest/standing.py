@@ -22,7 +22,7 @@ class Standing:
 
     `state` and `detail` are for health and metrics, `since_us` is when the state began (microseconds, wall clock);
     `stops` counts the stops in a row, by which pauses grow; `appends_stored`, the appends that were stored; `accusers`
-    are the messages that were refused alone, without a row being named, since then.
+    are the messages that were refused alone, without a row being named, since then (`accused_since_us`: the first one).
     """
 
     def __init__(self, table: str, clock: Clock) -> None:
@@ -32,6 +32,7 @@ class Standing:
         self.since_us = clock.now_us()
         self.stops = self.appends_stored = 0
         self.accusers: set[str] = set()
+        self.accused_since_us = 0
         self.troubled = asyncio.Event()
         """Set while the state is not ACTIVE."""
         self._by_look = self._was_quiet = False
@@ -94,11 +95,12 @@ class Standing:
         self.accusers.clear()
         self.recover()
 
-    def accuse(self, key: str) -> int:
-        """Note that a message was refused alone, nobody knows why; return how many were since one was stored."""
+    def accuse(self, key: str) -> None:
+        """Note that a message was refused alone, and nobody knows why."""
+        if not self.accusers:
+            self.accused_since_us = self._clock.elapsed_us()
         if len(self.accusers) < _MAX_ACCUSERS:
             self.accusers.add(key)
-        return len(self.accusers)
 
     def found(self, obstacle: SetupError | None, *, idle: bool) -> Stop | None:
         """Take note of what a look at the table found; return the Stop that follows. `idle`: nothing is under way.

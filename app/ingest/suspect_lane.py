@@ -17,6 +17,7 @@ from app.ingest.standing import MAX_FAILURES
 from app.ingest.suspects import (
     AGREEING,
     AGREEING_AT_ONCE,
+    AGREEING_FOR_US,
     ALONE_REFUSALS,
     HIGH_DELIVERY_ATTEMPT,
     Case,
@@ -104,15 +105,18 @@ class SuspectLane:
         refusal: RowsRefused | None = None,
         stored_before: int | None = None,
     ) -> None:
-        """Append these rows of `pending` alone, all of them by default.
+        """Append these rows of `pending` alone, because they were refused; without any, all of them.
 
         `refusal` is how an append of exactly these rows ended already, and `stored_before` how many appends the table
         had stored when the first one with any of them was refused.
         """
         before = self._standing.appends_stored if stored_before is None else stored_before
         case = self.cases.find(pending.key, self._clock.elapsed_us())
+        suspect = _Suspect(pending, slots or slots_of([pending]), case, before)
+        if slots:
+            self._note_refusal(suspect)
         self._size += 1
-        self._appends.spawn(self._run(_Suspect(pending, slots or slots_of([pending]), case, before), refusal))
+        self._appends.spawn(self._run(suspect, refusal))
 
     def wake(self) -> None:
         """Have those who compare themselves with others look again: something was stored, or has ended."""
@@ -124,11 +128,11 @@ class SuspectLane:
     async def _run(self, suspect: _Suspect, outcome: Outcome | None) -> None:
         try:
             slots, _ = suspect.next_group()
-            self._note(suspect, outcome)
             while slots:
                 if outcome is None:
                     outcome = await self._append(suspect, slots)
-                    self._note(suspect, outcome)
+                    if isinstance(outcome, RowsRefused):
+                        self._note_refusal(suspect)
                 if outcome is None:
                     return
                 slots, outcome = await self._after(suspect, slots, outcome)
@@ -149,10 +153,9 @@ class SuspectLane:
                 return None
             return await self._appends.attempt(rows_of(slots), [suspect.pending])
 
-    def _note(self, suspect: _Suspect, outcome: Outcome | None) -> None:
-        if isinstance(outcome, RowsRefused):
-            suspect.case.refusals += 1
-            self.cases.remember(suspect.pending.key, suspect.case, self._clock.elapsed_us())
+    def _note_refusal(self, suspect: _Suspect) -> None:
+        suspect.case.refusals += 1
+        self.cases.remember(suspect.pending.key, suspect.case, self._clock.elapsed_us())
 
     async def _after(  # noqa: PLR0911 - one for each step
         self, suspect: _Suspect, slots: Sequence[Slot], outcome: Outcome
@@ -232,15 +235,13 @@ class SuspectLane:
             suspect.groups.insert(0, (slots, outcome))
             untried = next(number for number, (_, known) in enumerate(suspect.groups) if known is None)
             return suspect.groups.pop(untried)
-        agreeing = self._standing.accuse(suspect.key)
-        if agreeing < AGREEING_AT_ONCE:
-            await self._compared(suspect)
-            if not self._appends.still_wanted([suspect.pending]):
-                return (), None
-            if self._table_stores(suspect):
-                return slots, outcome
-            agreeing = len(self._standing.accusers)
-        if agreeing >= AGREEING:
+        self._standing.accuse(suspect.key)
+        await self._compared(suspect)
+        if not self._appends.still_wanted([suspect.pending]):
+            return (), None
+        if self._table_stores(suspect):
+            return slots, outcome
+        if len(self._standing.accusers) >= AGREEING:
             return self._blame(suspect, SinkState.SCHEMA_MISMATCH, f"every message is refused, each alone: {detail}")
         return await self._without_others(suspect, slots, detail)
 
@@ -258,6 +259,11 @@ class SuspectLane:
         suspect.pending.fail(_UNCLEAR)
         return (), None
 
+    def _is_agreed(self) -> bool:
+        """Whether so many were refused, for so long, that the table is blamed though others are on their way."""
+        for_us = self._clock.elapsed_us() - self._standing.accused_since_us
+        return len(self._standing.accusers) >= AGREEING_AT_ONCE and for_us >= AGREEING_FOR_US
+
     def _blame(self, suspect: _Suspect, state: SinkState, detail: str) -> tuple[Sequence[Slot], Outcome | None]:
         return self._give_up(suspect, stop_for(SetupError(state, detail), min(self._standing.stops, MAX_FAILURES)))
 
@@ -267,8 +273,8 @@ class SuspectLane:
         self._comparing += 1
         self.wake()
         try:
-            while not (self._table_stores(suspect) or verdict.done()) and (
-                self._others() or self._size > self._comparing
+            while (self._others() or self._size > self._comparing) and not (
+                self._table_stores(suspect) or verdict.done() or self._is_agreed()
             ):
                 woken = asyncio.get_running_loop().create_future()
                 self._waiting.append(woken)

@@ -15,8 +15,10 @@ from app.ingest.verdict import Bisect, Refuse, Step, next_step
 
 ALONE_REFUSALS = 3
 """How often a message is refused alone before it is rejected on the word of others, or of a look at the table."""
-AGREEING, AGREEING_AT_ONCE = 3, 20
-"""How many messages are refused alone before the table is blamed: when nobody else is on the way; in any case."""
+AGREEING = 3
+"""How many messages are refused alone before the table is blamed, when nobody else is on the way."""
+AGREEING_AT_ONCE, AGREEING_FOR_US = 20, 5 * MICROSECONDS
+"""How many are, and for how long nothing is stored, before it is blamed though others are."""
 HIGH_DELIVERY_ATTEMPT = 5
 """A message that was delivered this often goes alone if the lane has room. An outage delivers good messages often."""
 SPARE_REFUSALS = 24

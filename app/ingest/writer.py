@@ -243,7 +243,7 @@ class Writer:
                     refusal = outcome if isinstance(outcome, RowsRefused) else None
                     self._lane.add(slots[0][0], slots, refusal, stored_before)
                     # Whether it is the table, those will show first who have least to do with the message.
-                    groups.rotate(1 if self.standing.appends_stored == stored_before else 0)
+                    groups.rotate(-1 if self.standing.appends_stored == stored_before else 0)
                 case Bisect():
                     groups += halves(slots)  # the smaller part goes first
                 case Again(detail, max_delay_s):

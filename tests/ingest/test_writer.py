@@ -124,7 +124,7 @@ async def test_what_waits_for_the_store_is_bounded_in_bytes() -> None:
     """A small compressed message may be a large batch: beyond the limit it is refused at once, but never alone."""
     answer = reply_later()
     bench = Bench(answer)
-    alone = bench.submit(b"x" * 2_000)
+    alone = bench.submit(b"x" * 200_000)
     await turns()
     refused = await bench.submit(b"y")
     assert isinstance(refused, Throttled)
