@@ -78,6 +78,7 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
 
 def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
     from app.bigquery import Access, Place  # noqa: PLC0415 - see open_backend
+    from app.ingest.fence import fence  # noqa: PLC0415 - likewise
     from app.ingest.storage_write import StorageWriteAppender  # noqa: PLC0415 - likewise
     from app.ingest.table_check import check_table  # noqa: PLC0415 - likewise
     from app.query.bigquery.runner import BigQueryRunner  # noqa: PLC0415 - likewise
@@ -91,7 +92,12 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
             clock,
             max_connections=settings.bigquery_max_connections,
             check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
-            late_commit_margin_s=settings.late_commit_margin_s,
+            fence=fence(
+                settle_s=settings.settle_s,
+                clock_skew_s=settings.clock_skew_s,
+                late_commit_margin_s=settings.late_commit_margin_s,
+                append_deadline_s=settings.append_deadline_s,
+            ),
             trace_id=trace_id,
         )
         for table in tables

@@ -6,9 +6,26 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from app.time_of_day import TimeOfDay
 
 MICROSECONDS = 1_000_000
+
+
+class Moment(NamedTuple):
+    """One instant by two clocks, to measure how long something took even if the process or the machine was stopped.
+
+    `steady_us` counts while the machine is suspended, where the platform can tell; `wall_us` is the time of day as the
+    machine says it, jumps included.
+    """
+
+    steady_us: int
+    wall_us: int
+
+    def until_us(self, later: "Moment") -> int:
+        """Return the microseconds until `later`, by whichever clock says more."""
+        return max(later.steady_us - self.steady_us, later.wall_us - self.wall_us)
 
 
 class Timer(Protocol):
@@ -34,6 +51,14 @@ class Clock(Protocol):
         """Return microseconds since some moment, at the pace of real time."""
         ...
 
+    def moment(self) -> Moment:
+        """Return this instant, to be compared with a later one."""
+        ...
+
+    def trouble(self) -> str:
+        """Return why nothing may be stamped now, in words; "" when the time of day can be trusted."""
+        ...
+
     def advance_to(self, not_before_us: int) -> None:
         """Never again return a time at or before `not_before_us` from `now_us`."""
         ...
@@ -47,29 +72,40 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
-    """The operating system's clock, made strictly monotone.
+def _wall_us() -> int:
+    return time.time_ns() // 1000
 
-    Two stamps are never equal and never step back, even when the machine's time does: the embedded
-    store's settled horizon and the order of the feed lean on it. `not_before_us` carries the promise
-    over a restart: the newest stamp already in the store.
+
+def _steady_us() -> int:
+    """Return the clock that counts a suspended machine's time too, where there is one."""
+    return time.clock_gettime_ns(_BOOT_CLOCK) // 1000
+
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class SystemClock(TimeOfDay):
+    """The operating system's clock; jumps of its time of day are followed once they have lasted (app.time_of_day).
+
+    Two stamps are never equal: the order of the feed and the embedded store's settled horizon rely on it.
     """
 
-    def __init__(self, not_before_us: int = 0) -> None:
-        self._last_us = not_before_us
-
-    def now_us(self) -> int:
-        """Return microseconds since the Unix epoch, greater at every call."""
-        self._last_us = max(self._last_us + 1, time.time_ns() // 1000)
-        return self._last_us
+    def __init__(
+        self,
+        not_before_us: int = 0,
+        *,
+        wall_us: Callable[[], int] = _wall_us,
+        steady_us: Callable[[], int] = _steady_us,
+    ) -> None:
+        super().__init__(wall_us, steady_us, not_before_us)
 
     def elapsed_us(self) -> int:
         """Return microseconds since some moment, at the pace of real time."""
         return time.monotonic_ns() // 1000
 
-    def advance_to(self, not_before_us: int) -> None:
-        """Never again return a time at or before `not_before_us` from `now_us`."""
-        self._last_us = max(self._last_us, not_before_us)
+    def moment(self) -> Moment:
+        """Return this instant, to be compared with a later one."""
+        return Moment(self._steady_us(), self._wall_us())
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds`."""
@@ -94,6 +130,8 @@ class FakeClock:
     def __init__(self, now_us: int = 1_700_000_000 * MICROSECONDS) -> None:
         self._now_us = now_us
         self._elapsed_us = 0
+        self.doubt = ""
+        """What `trouble` returns."""
         self._order = itertools.count()
         self._timers: list[tuple[int, int, _FakeTimer]] = []
 
@@ -105,6 +143,14 @@ class FakeClock:
     def elapsed_us(self) -> int:
         """Return how far the clock was advanced."""
         return self._elapsed_us
+
+    def moment(self) -> Moment:
+        """Return this instant."""
+        return Moment(self._elapsed_us, self._now_us)
+
+    def trouble(self) -> str:
+        """Return what the test has set."""
+        return self.doubt
 
     def advance_to(self, not_before_us: int) -> None:
         """Never again return a time at or before `not_before_us` from `now_us`."""

@@ -41,6 +41,10 @@ class AppendWatch:
             span = self._tracing.append(messages, told)
         return Begun(table, self._clock.elapsed_us(), span)
 
+    def late(self, table: str, rows: int) -> None:
+        """Take note of rows that were late, and are appended once more."""
+        self._metrics.late_rows[table] += rows
+
     def end(self, begun: Begun, outcome: Outcome | None) -> None:
         """Take note of how an append ended; None: it was given up."""
         word = outcome_word(outcome)

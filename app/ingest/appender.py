@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from app.ingest.fence import Fence
+
 
 class SinkState(enum.Enum):
     """How the store stands, by the names that health, metrics and run-books use."""
@@ -16,6 +18,8 @@ class SinkState(enum.Enum):
     SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
     QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
     UNREACHABLE = "UNREACHABLE"
+    CLOCK_WRONG = "CLOCK_WRONG"
+    """Nothing is stamped, as this instance's time of day cannot be trusted (app.time_of_day)."""
 
 
 class RowError(msgspec.Struct, frozen=True):
@@ -26,7 +30,9 @@ class RowError(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Every row of the batch is durable."""
+    """Every row of the batch is durable; `late`: so long after its stamp that readers may have passed it."""
+
+    late: bool = False
 
 
 class RowsRefused(msgspec.Struct, frozen=True):
@@ -40,9 +46,13 @@ class RowsRefused(msgspec.Struct, frozen=True):
 
 
 class Uncertain(msgspec.Struct, frozen=True):
-    """The rows may or may not be stored: the same rows are to be sent again."""
+    """The rows may or may not be stored: the same rows are to be sent again.
+
+    `late`: if they are stored, it may be behind readers.
+    """
 
     detail: str
+    late: bool = False
 
 
 class TooLarge(msgspec.Struct, frozen=True):
@@ -78,10 +88,18 @@ class Appender(Protocol):
     `ingest_time` is not among them, as every attempt is stamped anew. `append` returns when the outcome is
     known; it raises nothing that a store can cause, and when cancelled the rows may still be stored. Up to
     `concurrency` appends may be under way, of batches that are not full up to `eager`, at a distance (app.ingest.pace).
+
+    `fence` says when rows are late (app.ingest.fence); `late` is told with the outcome. It is None where that cannot
+    be: the embedded store's horizon waits for its oldest stamp in flight.
     """
 
     concurrency: int
     eager: int
+
+    @property
+    def fence(self) -> Fence | None:
+        """The limits beyond which rows are late."""
+        ...
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
         """Return what encodes the records of a message; `envelope` holds the envelope columns they share."""
@@ -89,6 +107,10 @@ class Appender(Protocol):
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Stamp `rows`, append them as one, and say what became of them."""
+        ...
+
+    def rekeyed(self, row: bytes, lateness: int) -> bytes:
+        """Return `row` under the key that it gets when it was late (app.ingest.fence). Only asked where `fence` is."""
         ...
 
     async def check(self) -> SetupError | None:

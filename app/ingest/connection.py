@@ -26,11 +26,13 @@ from app.ingest.answers import (
 )
 from app.ingest.append_request import AppendRequests
 from app.ingest.appender import Outcome, Uncertain
+from app.ingest.stamping import ClockTroubleError, Stamp
 
 _log = logging.getLogger("sluice.storage_write")
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
 _RESPONSE: Any = types.AppendRowsResponse.pb()
 _STATUS_KEY = "grpc-status-details-bin"
+_STAMP_BYTES = 10  # roughly: a tag and the microseconds
 _MIN_KEEPALIVE_TIMEOUT_S, _MAX_KEEPALIVE_TIMEOUT_S = 1.0, 10.0
 
 
@@ -82,6 +84,7 @@ class Connection:
         self._channel = channel
         self._in_flight: deque[_Request] = deque()
         self._turn = asyncio.Lock()
+        self._is_open = self._has_sent = False
         self._opening: asyncio.Task[None] | None = None
         self._requests = AppendRequests(stream, trace_id, descriptor)
         # Not the client's append_rows: its retry would run the call again with requests that were sent already.
@@ -99,14 +102,16 @@ class Connection:
         """Whether anybody still waits for an answer."""
         return any(not request.outcome.done() for request in self._in_flight)
 
-    async def append(self, rows: Sequence[bytes], stamp: bytes) -> Outcome:
-        """Send `rows`, each ending with `stamp`, as one request and wait for its answer.
+    async def append(self, rows: Sequence[bytes], stamp: Stamp) -> Outcome:
+        """Send `rows` as one request and wait for its answer.
+
+        `stamp` is taken when the stream is open and the request's turn has come, and each row ends with it.
 
         Being cancelled retires the connection: whoever gives up cannot take back what was sent, and what is behind it
         waits as well. What was not sent yet never is; if it is on its way just now, the stream is ended, as nobody
         could say when it would arrive.
         """
-        request = _Request(sum(map(len, rows)) + len(rows) * len(stamp))
+        request = _Request(sum(map(len, rows)) + len(rows) * _STAMP_BYTES)
         self._in_flight.append(request)
         self.bytes_in_flight += request.size
         try:
@@ -133,18 +138,21 @@ class Connection:
         await self._channel.close()
         del self._receiving  # its traceback leads back here, and would hold the socket until collected
 
-    async def _write(self, request: _Request, rows: Sequence[bytes], stamp: bytes) -> None:
+    async def _write(self, request: _Request, rows: Sequence[bytes], stamp: Stamp) -> None:
         """Send a request; a stream that has ended is told by `_receive`, once it has read what was answered."""
         try:
+            if not self._is_open:
+                await self._open()
             # The first has the schema, which the server remembers for the life of the stream.
-            is_first = self._opening is None
-            message = self._requests.write(rows, stamp, first=is_first)
-            request.is_sent = True
-            if is_first:
-                self._opening = asyncio.ensure_future(self._call.write(message))
-                await self._opening
-            else:
-                await self._call.write(message)
+            message = self._requests.write(rows, stamp.take(), first=not self._has_sent)
+            while stamp.is_stale():  # the process was stopped just now
+                message = self._requests.write(rows, stamp.take(), first=not self._has_sent)
+            request.is_sent = self._has_sent = True
+            await self._call.write(message)
+        except ClockTroubleError as trouble:
+            self._in_flight.remove(request)
+            self.bytes_in_flight -= request.size
+            request.settle(Uncertain(str(trouble)))
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
             self.retired = True
         except asyncio.CancelledError:
@@ -157,6 +165,14 @@ class Connection:
             _log.exception("a request could not be sent; the connection is closed")
             self.retired = True
             self._call.cancel()
+
+    async def _open(self) -> None:
+        """Wait until the stream is open: what is sent earlier waits in the client, and its stamp grows old."""
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._call.wait_for_connection())
+            self._opening.add_done_callback(lambda opening: opening.cancelled() or opening.exception())
+        await asyncio.shield(self._opening)
+        self._is_open = True
 
     async def _receive(self) -> None:
         end = StreamEnd(Code.INTERNAL, "the connection failed")

@@ -60,6 +60,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     trace_id: str | None = None
     published_us: int | None = None
     """The publish time, as microseconds since the epoch."""
+    delivery_attempt: int = 0
+    """How often it was delivered, this time included; 0 where Pub/Sub does not say (without a dead-letter topic)."""
     parent: Parent | None = None
     """The span that published it, where the publisher says."""
     span: "Span | None" = None
@@ -104,6 +106,7 @@ class _WrappedMessage(msgspec.Struct, rename="camel"):
 class _Wrapped(msgspec.Struct):
     message: _WrappedMessage
     subscription: str | None = None
+    delivery_attempt: Any = msgspec.field(default=0, name="deliveryAttempt")
 
 
 class _SnakeMessage(msgspec.Struct):
@@ -142,6 +145,7 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes) -> Message:
         message_id=inner.message_id,
         publish_time=inner.publish_time,
         ordering_key=_ordering_key(inner),
+        delivery_attempt=wrapped.delivery_attempt if type(wrapped.delivery_attempt) is int else 0,
     )
 
 
@@ -184,6 +188,7 @@ def _message(  # noqa: PLR0913 - the parts of one message
     message_id: str | None,
     publish_time: datetime | None,
     ordering_key: str | None,
+    delivery_attempt: int = 0,
 ) -> Message:
     if not message_id or len(message_id) > MAX_MESSAGE_ID_LENGTH:
         raise EnvelopeError(f"message.messageId: expected 1 to {MAX_MESSAGE_ID_LENGTH} characters")
@@ -215,6 +220,7 @@ def _message(  # noqa: PLR0913 - the parts of one message
         ordering_key=ordering_key or None,
         trace_id=parent.trace_id if parent else None,
         published_us=published_us,
+        delivery_attempt=delivery_attempt,
         parent=parent,
     )
 

@@ -27,10 +27,21 @@ class Pending:
     """Some rows of one message, and the future its waiter holds.
 
     `first` is the position of the first one among the message's rows; `begun_us` is when it began to wait (the clock's
-    `elapsed_us`); `span` is the message's, where it is traced.
+    `elapsed_us`); `span` is the message's, where it is traced; `key` is what it is known by when it is delivered again.
     """
 
-    __slots__ = ("begun_us", "byte_count", "first", "open_rows", "reject", "row_count", "rows", "span", "verdict")
+    __slots__ = (
+        "begun_us",
+        "byte_count",
+        "first",
+        "key",
+        "open_rows",
+        "reject",
+        "row_count",
+        "rows",
+        "span",
+        "verdict",
+    )
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of one wait; positional, as there is one for each message
         self,
@@ -41,9 +52,10 @@ class Pending:
         reject: RejectRows | None,
         span: Span | None,
         verdict: asyncio.Future[Verdict],
+        key: str = "",
     ) -> None:
         self.rows, self.first, self.byte_count, self.begun_us = rows, first, byte_count, begun_us
-        self.reject, self.span, self.verdict = reject, span, verdict
+        self.reject, self.span, self.verdict, self.key = reject, span, verdict, key
         self.row_count = self.open_rows = len(rows)
 
     def settle(self, rows: int) -> None:

@@ -191,7 +191,14 @@ class Pipeline:
         if rows and isinstance(verdict, Durable):
             # Made for every push, called for hardly any: what it needs besides is made when it is.
             reject_refused = partial(self._reject_refused, message, rows, refused, deadline_us, holding)
-            verdict = await self.records.submit(rows.encoded, deadline_us, reject_refused, message.span)
+            verdict = await self.records.submit(
+                rows.encoded,
+                deadline_us,
+                reject_refused,
+                message.span,
+                key=message.key,
+                delivery_attempt=message.delivery_attempt,
+            )
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
         self._metrics.stored_records += len(rows) - len(refused)

@@ -18,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from app.epoch import epoch_us
 from app.ingest.appender import RowEncode
+from app.ingest.fence import late_key
 from app.ingest.struct_values import Convert, RowMakers, values_reader
 from app.ingest.varint import varint
 from app.schema.columns import Column, Kind, Mode
@@ -26,7 +27,8 @@ from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import Table
 
 INGEST_TIME = "ingest_time"
-_OF_A_ROW = ("message_index", "delivery_key")  # columns of the envelope that rows of a message do not share
+_DELIVERY_KEY = "delivery_key"
+_OF_A_ROW = ("message_index", _DELIVERY_KEY)  # columns of the envelope that rows of a message do not share
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _PACKAGE = "sluice"
 
@@ -40,8 +42,8 @@ class RowEncoder:
         shared = [column for column in table.envelope if column.name not in {INGEST_TIME, *_OF_A_ROW}]
         converters = _converters([*table.record, *shared])
         self._make = RowMakers(table.record, [column.name for column in shared], _OF_A_ROW, converters)
-        number = next(field.number for field in self.descriptor.field if field.name == INGEST_TIME)
-        self._stamp_tag = varint(number << 3)
+        numbers = {field.name: field.number for field in self.descriptor.field}
+        self._stamp_tag, self._key_tag = varint(numbers[INGEST_TIME] << 3), varint(numbers[_DELIVERY_KEY] << 3 | 2)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
         """Return what encodes the records of a message; `envelope` holds the envelope columns that they share."""
@@ -62,6 +64,12 @@ class RowEncoder:
     def stamp(self, ingest_us: int) -> bytes:
         """Return what a row ends with: its `ingest_time`, in microseconds since the Unix epoch."""
         return self._stamp_tag + varint(ingest_us)
+
+    def rekeyed(self, row: bytes, lateness: int) -> bytes:
+        """Return `row`, not stamped yet, under the key of a late row: of a field that comes twice, the last counts."""
+        key: str = self._message.FromString(row).delivery_key
+        encoded = late_key(key, lateness).encode()
+        return row + self._key_tag + varint(len(encoded)) + encoded
 
 
 def _message_class(descriptor: DescriptorProto) -> type:

@@ -24,11 +24,6 @@ def rows_of(slots: Iterable[Slot]) -> list[bytes]:
     return [pending.rows[index] for pending, index in slots]
 
 
-def others(groups: Iterable[Sequence[Slot]], message: Pending) -> bool:
-    """Return whether another message than `message` still waits for rows in `groups`."""
-    return any(pending is not message and not pending.verdict.done() for group in groups for pending, _ in group)
-
-
 def halves(slots: Sequence[Slot]) -> tuple[Sequence[Slot], Sequence[Slot]]:
     """Halve `slots`, between two messages if there are several: neighbours part first. The larger part comes first."""
     middle = len(slots) // 2

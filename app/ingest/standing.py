@@ -12,6 +12,7 @@ from app.telemetry.redaction import NamesOnly
 
 _log = logging.getLogger("sluice.writer")
 MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
+_MAX_ACCUSERS = 100
 # What a look at the table can tell is over. That rows may not be written, or not so many, only an append can tell.
 _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
 
@@ -20,8 +21,8 @@ class Standing:
     """How a table stands, by its appends and by looks at it.
 
     `state` and `detail` are for health and metrics, `since_us` is when the state began (microseconds, wall clock);
-    `stops` counts the stops in a row, by which pauses grow; `unexplained`, the rows that were refused without being
-    named since one was stored.
+    `stops` counts the stops in a row, by which pauses grow; `appends_stored`, the appends that were stored; `accusers`
+    are the messages that were refused alone, without a row being named, since then (`accused_since_us`: the first one).
     """
 
     def __init__(self, table: str, clock: Clock) -> None:
@@ -29,7 +30,9 @@ class Standing:
         self.state = SinkState.ACTIVE
         self.detail = ""
         self.since_us = clock.now_us()
-        self.stops = self.unexplained = 0
+        self.stops = self.appends_stored = 0
+        self.accusers: set[str] = set()
+        self.accused_since_us = 0
         self.troubled = asyncio.Event()
         """Set while the state is not ACTIVE."""
         self._by_look = self._was_quiet = False
@@ -88,15 +91,16 @@ class Standing:
 
     def stored(self) -> None:
         """Note that rows were stored: whatever was refused, it is not the table."""
-        self.unexplained = 0
+        self.appends_stored += 1
+        self.accusers.clear()
         self.recover()
 
-    def refused(self, *, explained: bool) -> None:
-        """Note that rows were refused; `explained`: the store named them, so it works as it should."""
-        if explained:
-            self.recover()
-        else:
-            self.unexplained += 1
+    def accuse(self, key: str) -> None:
+        """Note that a message was refused alone, and nobody knows why."""
+        if not self.accusers:
+            self.accused_since_us = self._clock.elapsed_us()
+        if len(self.accusers) < _MAX_ACCUSERS:
+            self.accusers.add(key)
 
     def found(self, obstacle: SetupError | None, *, idle: bool) -> Stop | None:
         """Take note of what a look at the table found; return the Stop that follows. `idle`: nothing is under way.

@@ -16,7 +16,9 @@ from app.daemon import in_daemon_thread
 from app.ingest.appender import Outcome, RowEncode, RowsRefused, SetupError, SinkState, Uncertain
 from app.ingest.connection import Connection, channel_options
 from app.ingest.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
+from app.ingest.fence import Fence
 from app.ingest.proto_rows import RowEncoder
+from app.ingest.stamping import AttemptStamp
 from app.schema.table import Table
 
 Check = Callable[[], Awaitable[SetupError | None]]
@@ -28,7 +30,8 @@ _CHECK_HOLDS_US = 10 * MICROSECONDS  # while rows are bisected the table is not 
 class StorageWriteAppender:
     """The Appender of one table in BigQuery.
 
-    `check` looks at the live table, `trace_id` names this service and instance to BigQuery's support.
+    `check` looks at the live table, `fence` says when rows are late, `trace_id` names this service and instance to
+    BigQuery's support.
     """
 
     eager = MAX_REQUESTS
@@ -41,14 +44,15 @@ class StorageWriteAppender:
         *,
         max_connections: int,
         check: Check,
-        late_commit_margin_s: float = 10.0,
+        fence: Fence,
         trace_id: str = "sluice:local",
     ) -> None:
+        self.fence = fence
         self.concurrency = max_connections * MAX_REQUESTS
         self._access, self._clock, self._look, self._trace_id = access, clock, check, trace_id
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
         self._rows = RowEncoder(table)
-        self._channel_options = channel_options(late_commit_margin_s)
+        self._channel_options = channel_options(fence.margin_us / MICROSECONDS)
         self._connections = Connections(self._open_connection, clock, max_connections)
         self._found: SetupError | None = None
         self._found_at_us: int | None = None
@@ -67,11 +71,15 @@ class StorageWriteAppender:
         """Stamp `rows`, append them as one, and say what became of them."""
         if _stands_in_the_way(self._found) and (obstacle := await self._obstacle()) is not None:
             return obstacle
+        stamp = AttemptStamp(self._clock, self.fence, self._rows.stamp)
         try:
             if not self._access.is_loaded:
                 await in_daemon_thread(self._access.load, "credentials")
             async with self._connections.lend(sum(map(len, rows))) as connection:
-                outcome = await connection.append(rows, self._rows.stamp(self._clock.now_us()))
+                outcome = await connection.append(rows, stamp)
+            outcome = stamp.judge(outcome)
+        except asyncio.CancelledError as cancelled:
+            raise stamp.cancelled(cancelled) from None
         except AccessError as error:
             return SetupError(SinkState.PERMISSION_DENIED, str(error))
         except ConnectionsClosedError:
@@ -80,6 +88,10 @@ class StorageWriteAppender:
             connection.updated_schema = False
             self._begin_to_look()  # the next append will know whether the table still fits; these rows are stored
         return await self._second_thought(outcome) if isinstance(outcome, RowsRefused | SetupError) else outcome
+
+    def rekeyed(self, row: bytes, lateness: int) -> bytes:
+        """Return `row` under the key that it gets when it was late."""
+        return self._rows.rekeyed(row, lateness)
 
     async def check(self) -> SetupError | None:
         """Look at the live table; return what stands in the way of appending to it, None when nothing does."""

@@ -20,7 +20,7 @@ from app.ingest.appender import (
 RETRY_BASE_S, RETRY_MAX_S = 0.1, 5.0
 QUOTA_PAUSE_S = 10.0  # the shortest time an empty quota bucket stays empty
 SETUP_PAUSE_S, PAUSE_MAX_S = 30.0, 300.0
-MAX_UNEXPLAINED = 3
+CLOCK_PAUSE_S = 10.0  # a clock heals by itself
 
 
 # --- what a waiting message is told
@@ -56,17 +56,21 @@ class Settle(msgspec.Struct, frozen=True):
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """The rows at these positions go to the rejects, the others are appended again.
-
-    Not `explained`: the store named none, and the one row was alone when it was refused.
-    """
+    """The rows at these positions go to the rejects, the others are appended again."""
 
     errors: Mapping[int, RowError]
-    explained: bool = True
 
 
 class Bisect(msgspec.Struct, frozen=True):
     """Some row was refused and nobody says which, or they are too many bytes: append each half by itself."""
+
+
+class Isolate(msgspec.Struct, frozen=True):
+    """The only message of an append was refused, and no row named: it goes on alone (app.ingest.suspects)."""
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """The rows are late: append them once more, under another key, whoever still waits (app.ingest.fence)."""
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -87,40 +91,33 @@ class Stop(msgspec.Struct, frozen=True):
     verdict: Unavailable | Throttled
 
 
-Step = Settle | Refuse | Bisect | Again | Stop
+Step = Settle | Refuse | Bisect | Isolate | Repair | Again | Stop
 
 
 def stop_for(error: SetupError, failures: int) -> Stop:
     """Return the stop that follows `error`, met by an append or seen on the table, after `failures` before it."""
+    if error.state is SinkState.CLOCK_WRONG:
+        wrong_clock = Unavailable(f"this instance cannot stamp records: {error.state.value}", CLOCK_PAUSE_S)
+        return Stop(error.state, error.detail, wrong_clock)
     pause_s = min(SETUP_PAUSE_S * 2**failures, PAUSE_MAX_S)
     told = Unavailable(f"the store is not set up to take records: {error.state.value}", pause_s)
     return Stop(error.state, error.detail, told)
 
 
-def next_step(  # noqa: PLR0911 - one for each outcome
-    outcome: Outcome, rows: int, failures: int, unexplained: int = 0
-) -> Step:
-    """Decide what follows `outcome` of an append of `rows` rows, after `failures` failures in a row before it.
-
-    `unexplained` is how many rows were refused without being named since one was stored: after a few of those it
-    is no row's fault, and none is rejected for it.
-    """
+def next_step(outcome: Outcome, rows: int, messages: int, failures: int) -> Step:  # noqa: PLR0911 - one for each outcome
+    """Decide what follows `outcome` of an append of `rows` rows of `messages`, after `failures` failures in a row."""
     match outcome:
-        case Stored():
-            return Settle()
-        case RowsRefused(errors, detail):
+        case Stored(late):
+            return Repair() if late else Settle()
+        case RowsRefused(errors):
             known = {position: error for position, error in errors.items() if 0 <= position < rows}
             if known:
                 return Refuse(known)
-            if rows > 1:
-                return Bisect()
-            if unexplained < MAX_UNEXPLAINED:
-                return Refuse({0: RowError(detail or "the store refused the row without a reason")}, explained=False)
-            return stop_for(SetupError(SinkState.SCHEMA_MISMATCH, f"every row is refused: {detail}"), failures)
+            return Bisect() if messages > 1 else Isolate()
         case TooLarge(detail):
             return Bisect() if rows > 1 else Refuse({0: RowError(f"too large for the store: {detail}")})
-        case Uncertain(detail):
-            return Again(detail, min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
+        case Uncertain(detail, late):
+            return Repair() if late else Again(detail, min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
         case QuotaExceeded(detail):
             pause_s = min(QUOTA_PAUSE_S * 2**failures, PAUSE_MAX_S)
             return Stop(SinkState.QUOTA_EXHAUSTED, detail, Throttled("the store's quota is used up", pause_s))

@@ -1,35 +1,40 @@
 """Append rows in groups, and let each message wait for its own.
 
 When they go out is the dispatcher's business. The flow of a batch is in `_store`, and in `_go_on` once not all of
-it was stored; what follows each outcome is decided in `verdict.next_step`. A message's deadline ends its
-wait and nothing else: an attempt is never cut short for one message of a batch, or a slow store would see each
-batch again and again.
+it was stored; what follows each outcome is decided in `verdict.next_step`. Messages that are refused leave the batch
+(`suspect_lane`), rows that are late are appended once more (`repairs`). A message's deadline ends its wait and nothing
+else: an attempt is never cut short for one message of a batch, or a slow store would see each batch again and again.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from opentelemetry.trace import Span
 
 from app.clock import MICROSECONDS, Clock
-from app.deadlines import Deadlines, TimeLimit
+from app.deadlines import Deadlines
 from app.ingest.append_watch import AppendWatch
-from app.ingest.appender import Appender, Outcome, RowsRefused, SetupError, Stored, Uncertain
+from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupError, Stored, Uncertain
+from app.ingest.appends import GIVEN_UP, Appends, fail
 from app.ingest.batcher import BatchLimits, parts_of
 from app.ingest.dispatcher import Dispatcher
-from app.ingest.pending import LATE, Pending, Refused, RejectRows
+from app.ingest.pending import LATE, Pending, RejectRows
 from app.ingest.progress import Progress
-from app.ingest.slots import Slot, halves, messages_of, others, refused_of, rows_of, slots_of
+from app.ingest.repairs import Repairs
+from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of, slots_of
 from app.ingest.standing import MAX_FAILURES, Standing
+from app.ingest.suspect_lane import SuspectLane
 from app.ingest.verdict import (
     DURABLE,
     Again,
     Bisect,
-    Durable,
+    Isolate,
     Refuse,
+    Repair,
     Settle,
     Stop,
     Throttled,
@@ -39,7 +44,6 @@ from app.ingest.verdict import (
 )
 
 _log = logging.getLogger("sluice.writer")
-_GIVEN_UP = Unavailable("the append was given up", 1.0)
 _FULL = Throttled("as much waits for the store as this instance holds", 1.0)
 _CLOSED = Unavailable("the instance is shutting down", 1.0)
 
@@ -69,18 +73,27 @@ class Writer:
         watch: AppendWatch,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._appender, self._clock, self._limits, self._jitter = appender, clock, limits, jitter
+        self._clock, self._limits, self._jitter = clock, limits, jitter
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
-        self._attempts: Deadlines[TimeLimit] = Deadlines(clock)
-        self._limit_us = round(limits.append_deadline_s * MICROSECONDS)
-        self._open_bytes = 0
+        self._open_bytes = self._flows = 0
         self._closed = False
-        self._table, self._watch = table, watch
         self._dispatcher = Dispatcher(
             self._take, clock, limits.batch, eager=appender.eager, concurrency=appender.concurrency
         )
         self.standing = Standing(table, clock)
         self.progress = Progress(clock.elapsed_us, limits.stuck_s)
+        self._appends = Appends(
+            appender,
+            clock,
+            self.standing,
+            table=table,
+            watch=watch,
+            limit_s=limits.append_deadline_s,
+            answered=self._answered,
+            spawn=self._dispatcher.spawn,
+        )
+        self._repairs = Repairs(self._appends)
+        self._lane = SuspectLane(self._appends, self._repairs, self._is_appending, self._stop)
 
     @property
     def waiting(self) -> int:
@@ -101,15 +114,24 @@ class Writer:
         if pause is not None:
             return pause
         # The bytes of a request are limited where it is admitted; here it is what they have become.
-        return _FULL if self._open_bytes and self._open_bytes + byte_count > self._limits.max_open_bytes else None
+        open_bytes = self._open_bytes + self._repairs.byte_count
+        return _FULL if open_bytes and open_bytes + byte_count > self._limits.max_open_bytes else None
 
-    async def submit(
-        self, rows: Sequence[bytes], deadline_us: int, reject: RejectRows | None = None, span: Span | None = None
+    async def submit(  # noqa: PLR0913 - what is known of a message here
+        self,
+        rows: Sequence[bytes],
+        deadline_us: int,
+        reject: RejectRows | None = None,
+        span: Span | None = None,
+        *,
+        key: str = "",
+        delivery_attempt: int = 0,
     ) -> Verdict:
         """Wait until `rows` are durable, or until it is clear that they will not be by `deadline_us`.
 
         The deadline is in the clock's `elapsed_us`. `reject` makes the refusal of a row durable; without it a
-        refused row makes the message Unavailable. `span` is the message's, where it is traced.
+        refused row makes the message Unavailable. `span` is the message's, where it is traced; `key` is the same each
+        time that it is delivered, and `delivery_attempt` counts these deliveries where the sender does.
         """
         now_us, size = self._clock.elapsed_us(), sum(map(len, rows))
         refusal = self.refusal(size)
@@ -120,7 +142,7 @@ class Writer:
         new_future = asyncio.get_running_loop().create_future
         verdict: Verdict = DURABLE
         parts = [
-            Pending(some, first, part_size, now_us, reject, span, new_future())
+            Pending(some, first, part_size, now_us, reject, span, new_future(), key)
             for some, first, part_size in parts_of(rows, size, self._limits.batch)
         ]
         self._open_bytes += size
@@ -128,7 +150,11 @@ class Writer:
         try:
             for part in parts:
                 self._deadlines.begin(part, deadline_us)
-            self._dispatcher.add(parts)
+            if self._lane.wants(key, delivery_attempt):
+                for part in parts:
+                    self._lane.add(part)
+            else:
+                self._dispatcher.add(parts)
             for part in parts:
                 told = await part.verdict
                 if verdict is DURABLE:  # the first that says otherwise counts
@@ -143,129 +169,115 @@ class Writer:
     async def close(self) -> None:
         """Give up what is not durable yet: its waiters are told so, and nothing more is taken."""
         self._closed = True
+        await self._repairs.close()
         await self._dispatcher.close()
-        _fail(self._deadlines.close(), _CLOSED)
+        fail(self._deadlines.close(), _CLOSED)
+
+    def found(self, obstacle: SetupError | None) -> None:
+        """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once."""
+        idle = not (self._dispatcher.under_way or len(self._dispatcher) or len(self._lane))
+        stop = self.standing.found(obstacle, idle=idle)
+        if stop is not None:
+            fail(self._dispatcher.take_all(), stop.verdict)
+
+    def _answered(self, took_us: int) -> None:
+        self.progress.answered()
+        self._dispatcher.pace.acknowledged(took_us)
+
+    def _is_appending(self) -> bool:
+        """Whether batches wait or are on their way."""
+        return bool(self._flows or len(self._dispatcher))
+
+    def _stop(self, stop: Stop) -> Unavailable | Throttled:
+        """Give up on what waits, and begin a pause; return what those are told."""
+        verdict = self.standing.stop(stop)
+        fail(self._dispatcher.take_all(), verdict)
+        return verdict
 
     async def _take(self, batch: list[Pending]) -> None:
+        self._flows += 1
         try:
             await self._store(batch)
         except asyncio.CancelledError:  # whoever cancelled it: nobody is to wait for a batch that is gone
-            _fail(batch, _CLOSED if self._closed else _GIVEN_UP)
+            fail(batch, _CLOSED if self._closed else GIVEN_UP)
             raise
         except Exception:
             _log.exception("a batch failed unexpectedly")
-            _fail(batch, _GIVEN_UP)
+            fail(batch, GIVEN_UP)
+        finally:
+            self._flows -= 1
+            self._lane.wake()
 
     async def _store(self, batch: list[Pending]) -> None:
         """Append the rows of `batch`: nearly always that is all. Only then are rows looked at one by one."""
-        batch = self._still_wanted(batch)
+        batch = self._appends.still_wanted(batch)
         if not batch:
             return
-        outcome = await self._attempt([row for pending in batch for row in pending.rows], batch)
-        if isinstance(outcome, Stored):
+        stored_before = self.standing.appends_stored
+        outcome = await self._appends.attempt([row for pending in batch for row in pending.rows], batch)
+        if isinstance(outcome, Stored) and not outcome.late:
             self.standing.stored()
             for pending in batch:
                 pending.settle(pending.row_count)
         else:
-            await self._go_on(slots_of(batch), outcome)
+            await self._go_on(slots_of(batch), outcome, stored_before)
 
-    async def _go_on(self, slots: Sequence[Slot], outcome: Outcome) -> None:
+    async def _go_on(  # noqa: C901 - one branch for each step
+        self, slots: Sequence[Slot], outcome: Outcome, stored_before: int
+    ) -> None:
         """After `outcome`, append the rows of `slots` until each is durable, refused, or nobody waits for it."""
-        groups, failures = list[Sequence[Slot]](), 0
+        groups, failures = deque[Sequence[Slot]](), 0
         while slots:
             counted = failures if isinstance(outcome, Uncertain) else self.standing.stops
-            match next_step(outcome, len(slots), min(counted, MAX_FAILURES), self.standing.unexplained):
+            match next_step(outcome, len(slots), len(messages_of(slots)), min(counted, MAX_FAILURES)):
                 case Settle():
                     self.standing.stored()
+                    self._lane.wake()
                     for pending, _ in slots:
                         pending.settle(1)
-                case Refuse(errors, explained):
-                    self.standing.refused(explained=explained)
-                    self._reject(refused_of(slots, errors))
-                    groups.append([slot for position, slot in enumerate(slots) if position not in errors])
+                case Repair():
+                    self._repairs.begin(slots)
+                case Refuse(errors):
+                    groups.append(self._refuse(slots, errors, stored_before))
+                case Isolate():
+                    refusal = outcome if isinstance(outcome, RowsRefused) else None
+                    self._lane.add(slots[0][0], slots, refusal, stored_before)
+                    # Whether it is the table, those will show first who have least to do with the message.
+                    groups.rotate(-1 if self.standing.appends_stored == stored_before else 0)
                 case Bisect():
                     groups += halves(slots)  # the smaller part goes first
                 case Again(detail, max_delay_s):
                     failures += 1
                     self.standing.uncertain(detail, failures)
-                    await self._clock.sleep(self._jitter() * max_delay_s)
-                    groups.append(slots)
-                case Stop() as stop if isinstance(outcome, RowsRefused) and others(groups, slots[0][0]):
-                    _fail([slots[0][0]], stop.verdict)  # whether it is the table, the other messages will show
+                    if await self._appends.back_off(self._jitter() * max_delay_s):
+                        self._repairs.begin(slots)
+                    else:
+                        groups.append(slots)
                 case Stop() as stop:
-                    verdict = self.standing.stop(stop)
-                    _fail(self._dispatcher.take_all(), verdict)
-                    _fail(messages_of(slot for group in (slots, *groups) for slot in group), verdict)
+                    verdict = self._stop(stop)
+                    fail(messages_of(slot for group in (slots, *groups) for slot in group), verdict)
                     return
             slots = self._next(groups)
             if slots:
-                outcome = await self._attempt(rows_of(slots), messages_of(slots))
+                outcome = await self._appends.attempt(rows_of(slots), messages_of(slots))
 
-    def _next(self, groups: list[Sequence[Slot]]) -> Sequence[Slot]:
+    def _refuse(self, slots: Sequence[Slot], errors: Mapping[int, RowError], stored_before: int) -> Sequence[Slot]:
+        """Reject rows; return the others, but for those of the same messages, which go on alone."""
+        self.standing.recover()  # it says which rows, so it works as it should
+        refused = refused_of(slots, errors)
+        self._appends.reject(refused)
+        rest = [slot for position, slot in enumerate(slots) if position not in errors]
+        for pending in refused:
+            own = [slot for slot in rest if slot[0] is pending]
+            if own:
+                self._lane.add(pending, own, None, stored_before)
+        return [slot for slot in rest if slot[0] not in refused]
+
+    def _next(self, groups: deque[Sequence[Slot]]) -> Sequence[Slot]:
         """Remove groups up to one with rows that somebody still waits for, and return those; none when none has."""
         while groups:
             slots = groups.pop()
-            wanted = set(self._still_wanted(messages_of(slots)))
+            wanted = set(self._appends.still_wanted(messages_of(slots)))
             if wanted:
                 return [slot for slot in slots if slot[0] in wanted]
         return ()
-
-    def _still_wanted(self, batch: Iterable[Pending]) -> list[Pending]:
-        """Return those that somebody waits for; none during a pause, which began while this batch waited."""
-        pause = self.standing.pause()
-        if pause is not None:
-            _fail(batch, pause)
-        return [pending for pending in batch if not pending.verdict.done()]
-
-    async def _attempt(self, rows: list[bytes], batch: Iterable[Pending]) -> Outcome:
-        """Append `rows`, which are of `batch`, once, within the append deadline."""
-        begun_us, limit, outcome = self._clock.elapsed_us(), TimeLimit(), None
-        spans = [pending.span for pending in batch if pending.span is not None]
-        begun = self._watch.begin(self._table, len(rows), sum(map(len, rows)), spans)
-        self._attempts.begin(limit, begun_us + self._limit_us)
-        try:
-            outcome = await self._appender.append(rows)
-        except asyncio.CancelledError:
-            if not limit.exceeded():
-                raise
-            outcome = Uncertain(f"no answer within {self._limit_us / MICROSECONDS:g} s")
-        except Exception as error:  # an Appender raises nothing a store can cause: this is a defect, told as such
-            _log.exception("the append failed unexpectedly")
-            outcome = Uncertain(f"{type(error).__name__}: {error}")
-        finally:
-            self._attempts.end(limit)
-            limit.exceeded()  # although there may be an outcome: the appender made nothing of the cancellation
-            self._watch.end(begun, outcome)
-        if not isinstance(outcome, Uncertain):
-            self.progress.answered()
-            self._dispatcher.pace.acknowledged(self._clock.elapsed_us() - begun_us)
-        return outcome
-
-    def _reject(self, refused: Mapping[Pending, list[Refused]]) -> None:
-        for pending, rows in refused.items():
-            if pending.reject is None:
-                pending.fail(Unavailable(f"the store refused it: {rows[0].error.detail}", 30.0))
-            else:
-                self._dispatcher.spawn(self._reject_rows(pending, pending.reject, rows))
-
-    @staticmethod
-    async def _reject_rows(pending: Pending, reject: RejectRows, rows: list[Refused]) -> None:
-        verdict: Verdict = _GIVEN_UP
-        try:
-            verdict = await reject(rows)
-        finally:
-            if isinstance(verdict, Durable):
-                pending.settle(len(rows))
-            else:
-                pending.fail(verdict)
-
-    def found(self, obstacle: SetupError | None) -> None:
-        """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once."""
-        stop = self.standing.found(obstacle, idle=not self._dispatcher.under_way and not len(self._dispatcher))
-        if stop is not None:
-            _fail(self._dispatcher.take_all(), stop.verdict)
-
-
-def _fail(items: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
-    for item in items:
-        item.fail(verdict)

@@ -98,6 +98,15 @@ APPEND_SIZE = Instrument(
     attributes=("table",),
     bounds=_BYTES,
 )
+ROWS_LATE = Instrument(
+    name="sluice.row.late",
+    kind="counter",
+    unit="{row}",
+    description="Rows acknowledged so long after their stamp that readers may have passed them, by table",
+    meaning="Each was appended once more under another key (docs/error-matrix.md). The process was held up for longer "
+    "than `SLUICE_SETTLE_S` allows: too little CPU, a suspended machine, a debugger.",
+    attributes=("table",),
+)
 APPEND_CONNECTIONS = Instrument(
     name="sluice.append.connections",
     kind="gauge",
@@ -195,6 +204,7 @@ CATALOGUE: tuple[Instrument, ...] = (
     APPEND_DURATION,
     APPEND_ROWS,
     APPEND_SIZE,
+    ROWS_LATE,
     APPEND_CONNECTIONS,
     IN_FLIGHT_MESSAGES,
     IN_FLIGHT_BYTES,

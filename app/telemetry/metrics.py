@@ -24,6 +24,8 @@ class Metrics:
         self.heartbeats_missed = 0
         self.rejected_records: Counter[str] = Counter()
         """By reason."""
+        self.late_rows: Counter[str] = Counter()
+        """By table."""
         self.query_bytes: Counter[str] = Counter()
         """By purpose."""
         self.cache_answers: Counter[str] = Counter()
@@ -60,6 +62,7 @@ class Metrics:
             instruments.RECORDS_STORED: lambda: _one(self.stored_records),
             instruments.RECORDS_REJECTED: lambda: _each(self.rejected_records, "reason"),
             instruments.MESSAGES_DUPLICATE: lambda: _one(self.duplicate_messages),
+            instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
             instruments.HEARTBEAT_MISSED: lambda: _one(self.heartbeats_missed),

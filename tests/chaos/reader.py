@@ -23,6 +23,8 @@ class Follower:
         self.outcomes: Counter[str] = Counter()
         self.trouble: list[str] = []
         """Answers that no reader may get."""
+        self.settled: datetime | None = None
+        """What was stamped before this has been read."""
         self._fleet, self._path, self._since = fleet, path, since
         self._dice = random.Random(f"{seed}/reader{path}")
         self._until: datetime | None = None
@@ -42,6 +44,8 @@ class Follower:
                     await asyncio.sleep(_RETRY_S)
                     continue
                 self.rows += page["records"]
+                if page["next_cursor"] is None:
+                    self.settled = datetime.fromisoformat(page["window"]["until"])
                 ask = {"cursor": page["next_cursor"] or page["resume_cursor"], "limit": "1000"}
                 if page["next_cursor"] is None:
                     if self._until is not None and datetime.fromisoformat(page["window"]["until"]) > self._until:

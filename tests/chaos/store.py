@@ -189,6 +189,8 @@ class _ForwardingStream(Stream):
         assert task is not None
         self._to.commits.add(task)
         task.add_done_callback(self._to.commits.discard)
+        if fault.commit_gate:
+            await self._to.gate(fault.commit_gate).wait()
         if fault.commit_delay_s:
             await self._to.clock.sleep(fault.commit_delay_s)
         if not stores:

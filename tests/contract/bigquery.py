@@ -13,6 +13,7 @@ from app.schema.table import Table
 from app.settings import Settings
 from tests.contract.stores import T0_US, set_back
 from tests.double import Double
+from tests.misbehaving.plain_client import Unstamped
 
 _DEFAULT = Settings()
 
@@ -71,7 +72,7 @@ class BigQueryUnderTest:
         stamped = [row + appender._rows.stamp(ingest_us) for ingest_us, row in rows]
         if stamped:
             async with appender._connections.lend(sum(map(len, stamped))) as connection:
-                assert await connection.append(stamped, b"") == Stored()
+                assert await connection.append(stamped, Unstamped()) == Stored()
 
     async def drop(self, table: Table) -> None:
         """Drop `table`."""

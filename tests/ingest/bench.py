@@ -1,12 +1,13 @@
 """A writer on the bench: over a scripted Appender, under a fake clock."""
 
 import asyncio
+from collections.abc import Sequence
 
 from app.clock import MICROSECONDS, FakeClock
 from app.ingest.appender import SinkState
 from app.ingest.batcher import BatchLimits
-from app.ingest.pending import RejectRows
-from app.ingest.verdict import Verdict
+from app.ingest.pending import Refused, RejectRows
+from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from tests.ingest.scripted import Reply, ScriptedAppender, constant
 from tests.unwatched import unwatched
@@ -24,16 +25,40 @@ class Bench:
         self.appender = ScriptedAppender(*replies)
         self.appender.eager, self.appender.concurrency = eager, concurrency or eager
         self.writer = self.over(self.appender, limits)
+        self.rejected: list[bytes] = []
+        """The rows of delivered messages that were rejected, in order."""
+        self.rejects_verdict: Verdict = Durable()
 
     def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> Writer:
         """Return a writer over `appender`."""
-        limit = WriterLimits(batch=limits, append_deadline_s=10.0, max_open_bytes=1_000)
+        limit = WriterLimits(batch=limits, append_deadline_s=10.0, max_open_bytes=100_000)
         return Writer(appender, self.clock, limit, table="records", watch=unwatched(self.clock), jitter=constant(1.0))
 
-    def submit(self, *rows: bytes, budget_s: float = 30.0, reject: RejectRows | None = None) -> asyncio.Task[Verdict]:
+    def submit(
+        self,
+        *rows: bytes,
+        budget_s: float = 30.0,
+        reject: RejectRows | None = None,
+        key: str = "",
+        delivery_attempt: int = 0,
+    ) -> asyncio.Task[Verdict]:
         """Submit `rows` as one message; the task is its waiter."""
         deadline_us = self.clock.elapsed_us() + round(budget_s * MICROSECONDS)
-        return asyncio.create_task(self.writer.submit(rows, deadline_us, reject))
+        return asyncio.create_task(
+            self.writer.submit(rows, deadline_us, reject, key=key, delivery_attempt=delivery_attempt)
+        )
+
+    def deliver(
+        self, key: str, *rows: bytes, budget_s: float = 30.0, delivery_attempt: int = 0
+    ) -> asyncio.Task[Verdict]:
+        """Submit a message that is known by `key`; rows of it that are refused end in `rejected`."""
+
+        async def reject(refused: Sequence[Refused]) -> Verdict:
+            if isinstance(self.rejects_verdict, Durable):
+                self.rejected += [rows[each.position] for each in refused]
+            return self.rejects_verdict
+
+        return self.submit(*rows, budget_s=budget_s, reject=reject, key=key, delivery_attempt=delivery_attempt)
 
     def state(self) -> SinkState:
         """Return how the table stands now."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from app.ingest.appender import Outcome, RowEncode, SetupError, Stored
+from app.ingest.fence import Fence
 
 Reply = Outcome | asyncio.Future[Outcome] | Exception
 
@@ -15,6 +16,7 @@ class ScriptedAppender:
     """Answers each append with the next reply of the script, then as `decide` says. A future makes it wait."""
 
     concurrency = eager = 1
+    fence: Fence | None = None
 
     def __init__(self, *replies: Reply, name: str = "records", actions: list[str] | None = None) -> None:
         self.replies = list(replies)
@@ -50,6 +52,10 @@ class ScriptedAppender:
             self.stored.extend(rows)
         self.actions.append(f"{type(reply).__name__} from {self.name}")
         return reply
+
+    def rekeyed(self, row: bytes, lateness: int) -> bytes:
+        """Return `row` under a key that a test can read."""
+        return b"%s~late%d" % (row, lateness)
 
     async def check(self) -> SetupError | None:
         """Find what the test put there."""

@@ -14,7 +14,7 @@ from app.ingest.appender import Outcome, Stored, Uncertain
 from app.ingest.connection import Connection, channel_options
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Fault, Remark
-from tests.misbehaving.plain_client import SCHEMA, STREAM, row
+from tests.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
 from tests.misbehaving.server import MisbehavingServer, misbehaving
 from tests.misbehaving.waiting import until
 from tests.misbehaving.wire import Link
@@ -31,7 +31,7 @@ async def connected() -> AsyncIterator[tuple[MisbehavingServer, Connection]]:
     async with misbehaving(FakeClock()) as server:
         channel = grpc.aio.insecure_channel(server.url.removeprefix("http://"), options=channel_options(10.0))
         connection = Connection(channel, STREAM, SCHEMA, "test")
-        assert await connection.append([row("first")], b"") == Stored()
+        assert await connection.append([row("first")], Unstamped()) == Stored()
         try:
             yield server, connection
         finally:
@@ -44,8 +44,8 @@ async def one_on_its_way(
     """Return the link, which takes nothing in until it thaws, a request that is being written, and one behind it."""
     (link,) = server.wire.open_links
     link.freeze()
-    large = asyncio.create_task(connection.append(megabytes(), b""))
-    patient = asyncio.create_task(connection.append([row("patient")], b""))
+    large = asyncio.create_task(connection.append(megabytes(), Unstamped()))
+    patient = asyncio.create_task(connection.append([row("patient")], Unstamped()))
     await until(lambda: connection.requests_in_flight == 2)
     await turns()
     return link, large, patient
@@ -56,9 +56,9 @@ async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() ->
     async with connected() as (server, connection):
         (link,) = server.wire.open_links
         link.freeze()
-        large = asyncio.create_task(connection.append(megabytes(), b""))
-        late = asyncio.create_task(connection.append([row("late")], b""))
-        patient = asyncio.create_task(connection.append([row("patient")], b""))
+        large = asyncio.create_task(connection.append(megabytes(), Unstamped()))
+        late = asyncio.create_task(connection.append([row("late")], Unstamped()))
+        patient = asyncio.create_task(connection.append([row("patient")], Unstamped()))
         await until(lambda: connection.requests_in_flight == 3)
         late.cancel()
         await asyncio.wait([late])
@@ -98,7 +98,7 @@ async def test_what_waits_for_a_server_that_says_nothing_is_uncertain_when_the_c
     with socket.create_server(("127.0.0.1", 0)) as silent:
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{silent.getsockname()[1]}", options=channel_options(10.0))
         connection = Connection(channel, STREAM, SCHEMA, "test")
-        appends = [asyncio.create_task(connection.append([row(name)], b"")) for name in ("a", "b")]
+        appends = [asyncio.create_task(connection.append([row(name)], Unstamped())) for name in ("a", "b")]
         await until(lambda: connection.requests_in_flight == 2)
         await turns()
         await connection.close()
@@ -111,7 +111,9 @@ async def test_a_response_that_answers_nobody_ends_the_stream(*, updated_schema:
     """By their order answers find their requests: after it, none could be believed."""
     async with connected() as (server, connection):
         server.decide = lambda _: Fault(stores=False, answer=Remark(updated_schema=updated_schema))
-        outcomes = await asyncio.gather(connection.append([row("a")], b""), connection.append([row("b")], b""))
+        outcomes = await asyncio.gather(
+            connection.append([row("a")], Unstamped()), connection.append([row("b")], Unstamped())
+        )
         assert [type(each) for each in outcomes] == [Uncertain, Uncertain]
         assert connection.updated_schema == updated_schema
         assert connection.retired
@@ -131,7 +133,7 @@ async def test_an_idle_connection_does_not_hold_the_last_request() -> None:
         rows = megabytes()
         tracemalloc.start()
         try:
-            assert await connection.append(rows, b"") == Stored()
+            assert await connection.append(rows, Unstamped()) == Stored()
             taken = tracemalloc.take_snapshot()
         finally:
             tracemalloc.stop()

@@ -1,6 +1,5 @@
 """The rows of a batch one by one: whose they are, and how they are halved."""
 
-import asyncio
 from typing import Any
 
 from hypothesis import given
@@ -8,8 +7,7 @@ from hypothesis import strategies as st
 
 from app.ingest.appender import RowError
 from app.ingest.pending import Pending, Refused
-from app.ingest.slots import halves, messages_of, others, refused_of, rows_of, slots_of
-from app.ingest.verdict import DURABLE
+from app.ingest.slots import halves, messages_of, refused_of, rows_of, slots_of
 
 
 def pending(*rows: bytes, first: int = 0, verdict: Any = None) -> Pending:
@@ -68,15 +66,3 @@ def test_refused_rows_are_named_by_their_places_in_their_messages() -> None:
     }
     assert refused_of(slots[3:], {0: bad}) == {two: [Refused(6, bad)]}
     assert refused_of(slots, {}) == {}
-
-
-async def test_only_another_message_that_still_waits_is_another() -> None:
-    """One that was answered cannot show whether the trouble is the table's."""
-    new_future = asyncio.get_running_loop().create_future
-    one, two = pending(b"a", verdict=new_future()), pending(b"b", verdict=new_future())
-    assert others([slots_of([one]), slots_of([two])], one)
-    assert not others([slots_of([one])], one)
-    assert not others([], one)
-    two.settle(1)
-    assert two.verdict.result() is DURABLE
-    assert not others([slots_of([one]), slots_of([two])], one)

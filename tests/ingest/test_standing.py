@@ -1,13 +1,11 @@
 """How a table stands: states, pauses, and what a look at the table changes."""
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.appender import QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, Uncertain
-from app.ingest.pending import Refused
-from app.ingest.verdict import MAX_UNEXPLAINED, Durable, Throttled, Unavailable, Verdict
+from app.ingest.appender import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.watch import LOOK_AGAIN_S, watch
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
@@ -125,30 +123,6 @@ async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None
     assert bench.writer.standing.stops == 1
 
 
-async def test_a_table_that_refuses_every_row_without_a_word_is_not_the_rows_fault() -> None:
-    """A few rows are believed to be bad; then the table is, until it stores one again."""
-    bench = Bench()
-    bench.appender.decide = lambda _: RowsRefused({}, "INVALID_ARGUMENT: cannot append to this kind of table")
-    rejected: list[bytes] = []
-
-    async def reject(refused: Sequence[Refused]) -> Verdict:
-        rejected.extend(each.error.detail.encode() for each in refused)
-        return Durable()
-
-    told = [await bench.submit(b"%d" % number, reject=reject) for number in range(MAX_UNEXPLAINED)]
-    assert told == [Durable()] * MAX_UNEXPLAINED
-    assert rejected == [b"INVALID_ARGUMENT: cannot append to this kind of table"] * MAX_UNEXPLAINED
-    assert isinstance(await bench.submit(b"x", b"y", reject=reject), Unavailable)
-    assert len(rejected) == MAX_UNEXPLAINED
-    assert bench.state() is SinkState.SCHEMA_MISMATCH
-    assert "cannot append to this kind of table" in bench.writer.standing.detail
-    await bench.clock.advance(31)
-    bench.appender.decide = lambda rows: RowsRefused({}) if b"bad" in rows else Stored()
-    assert isinstance(await bench.submit(b"good", b"bad", b"good", reject=reject), Durable)
-    assert len(rejected) == MAX_UNEXPLAINED + 1
-    assert bench.state() is SinkState.ACTIVE
-
-
 async def test_an_unreachable_look_does_not_hide_what_is_known() -> None:
     """The older trouble is the one that tells what to do."""
     bench = Bench()
@@ -191,22 +165,3 @@ async def test_pauses_grow_and_the_time_left_is_told() -> None:
         assert pause is not None
         assert pause.retry_after_s == expected_s
         await bench.clock.advance(expected_s)
-
-
-async def test_bad_rows_that_nobody_names_do_not_hold_up_the_good_ones_of_other_messages() -> None:
-    """Where nothing was stored for a while, a bad row costs its own message only, if others can show it is no more."""
-    bench = Bench()
-    bench.appender.decide = lambda rows: RowsRefused({}) if any(b"bad" in row for row in rows) else Stored()
-
-    async def reject(_: Sequence[Refused]) -> Verdict:
-        return Durable()
-
-    told = await bench.submit(*[b"bad %d" % number for number in range(10)], reject=reject)
-    assert isinstance(told, Unavailable), "after a few, and nobody else to ask, it may be the table"
-    assert bench.state() is SinkState.SCHEMA_MISMATCH
-    await bench.clock.advance(31)
-    bad, good = bench.submit(b"bad", reject=reject), bench.submit(b"good", reject=reject)
-    assert isinstance(await bad, Unavailable)
-    assert isinstance(await good, Durable)
-    assert bench.state() is SinkState.ACTIVE
-    assert isinstance(await bench.submit(b"bad", reject=reject), Durable), "a row was stored: it is this one's fault"

@@ -13,7 +13,19 @@ from app.ingest.appender import (
     TooLarge,
     Uncertain,
 )
-from app.ingest.verdict import Again, Bisect, Refuse, Settle, Step, Stop, Throttled, Unavailable, next_step
+from app.ingest.verdict import (
+    Again,
+    Bisect,
+    Isolate,
+    Refuse,
+    Repair,
+    Settle,
+    Step,
+    Stop,
+    Throttled,
+    Unavailable,
+    next_step,
+)
 
 NOT_SET_UP = "the store is not set up to take records"
 BAD = RowError("bad", "total")
@@ -27,18 +39,13 @@ BAD = RowError("bad", "total")
         (RowsRefused({1: BAD, 3: BAD, -1: BAD}), 3, 0, Refuse({1: BAD})),
         (RowsRefused({7: BAD}), 3, 0, Bisect()),
         (RowsRefused({}), 3, 0, Bisect()),
-        (
-            RowsRefused({}),
-            1,
-            0,
-            Refuse({0: RowError("the store refused the row without a reason")}, explained=False),
-        ),
-        (RowsRefused({}, "INVALID_ARGUMENT"), 1, 0, Refuse({0: RowError("INVALID_ARGUMENT")}, explained=False)),
+        (Stored(late=True), 3, 0, Repair()),
         (TooLarge("11 MB"), 3, 0, Bisect()),
         (TooLarge("11 MB"), 1, 0, Refuse({0: RowError("too large for the store: 11 MB")})),
         (Uncertain("gone"), 3, 0, Again("gone", 0.1)),
         (Uncertain("gone"), 3, 3, Again("gone", 0.8)),
         (Uncertain("gone"), 3, 10, Again("gone", 5.0)),
+        (Uncertain("gone", late=True), 3, 0, Repair()),
         (
             QuotaExceeded("rows"),
             3,
@@ -57,8 +64,21 @@ BAD = RowError("bad", "total")
             10,
             Stop(SinkState.SCHEMA_MISMATCH, "x", Unavailable(f"{NOT_SET_UP}: SCHEMA_MISMATCH", 300.0)),
         ),
+        (
+            SetupError(SinkState.CLOCK_WRONG, "x"),
+            3,
+            10,
+            Stop(SinkState.CLOCK_WRONG, "x", Unavailable("this instance cannot stamp records: CLOCK_WRONG", 10.0)),
+        ),
     ],
 )
 def test_next_step(outcome: Outcome, rows: int, failures: int, expected: Step) -> None:
     """Each outcome has one consequence, which depends on nothing but the values given."""
-    assert next_step(outcome, rows, failures) == expected
+    assert next_step(outcome, rows, 2, failures) == expected
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_message_that_is_refused_alone_without_a_row_being_named_is_isolated(rows: int) -> None:
+    """What becomes of it is decided there (app.ingest.suspects)."""
+    assert next_step(RowsRefused({}, "INVALID_ARGUMENT"), rows, 1, 0) == Isolate()
+    assert next_step(RowsRefused({7: BAD}), rows, 1, 0) == Isolate()

@@ -30,6 +30,18 @@ def row(row_id: str) -> bytes:
     return b"\x0a" + bytes([len(row_id)]) + row_id.encode()
 
 
+class Unstamped:
+    """A stamp for rows that need none, or have theirs already."""
+
+    def take(self) -> bytes:
+        """Return nothing to end a row with."""
+        return b""
+
+    def is_stale(self) -> bool:
+        """Say that it is never too old."""
+        return False
+
+
 class PlainClient:
     """One AppendRows call."""
 

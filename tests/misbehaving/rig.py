@@ -13,6 +13,7 @@ from app.bigquery import Access, Place
 from app.clock import MICROSECONDS, FakeClock
 from app.ingest.appender import SetupError, SinkState
 from app.ingest.batcher import BatchLimits
+from app.ingest.fence import fence
 from app.ingest.pending import Refused
 from app.ingest.storage_write import StorageWriteAppender
 from app.ingest.verdict import Durable, Verdict
@@ -61,7 +62,14 @@ class Rig:
         """Rows that a test gave the appender by itself; each is named as its message."""
         place = Place(project="p", dataset="d", location=None, rest_url="http://127.0.0.1:1", storage_url=server.url)
         self.appender = StorageWriteAppender(
-            Access(place), records_table(Record), clock, max_connections=max_connections, check=self._look
+            Access(place),
+            records_table(Record),
+            clock,
+            max_connections=max_connections,
+            check=self._look,
+            fence=fence(
+                settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=APPEND_DEADLINE_S
+            ),
         )
         limit = WriterLimits(batch=limits, append_deadline_s=APPEND_DEADLINE_S, max_open_bytes=100_000_000)
         self.writer = Writer(self.appender, clock, limit, table="records", watch=unwatched(clock), jitter=lambda: 1.0)

@@ -1,0 +1,126 @@
+"""One append, whoever asks for it: its time limit, what is measured, the clock it needs, and rejects that follow it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from app.clock import MICROSECONDS, Clock
+from app.deadlines import Deadlines, TimeLimit
+from app.ingest.append_watch import AppendWatch
+from app.ingest.appender import Appender, Outcome, SetupError, SinkState, Uncertain
+from app.ingest.pending import Pending, Refused, RejectRows
+from app.ingest.stamping import LateCancellationError
+from app.ingest.standing import Standing
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.time_of_day import BELIEVED_AFTER_US
+
+_log = logging.getLogger("sluice.writer")
+GIVEN_UP = Unavailable("the append was given up", 1.0)
+_CLOCK_LOOK_S = 0.25
+_CLOCK_WAIT_US = BELIEVED_AFTER_US + MICROSECONDS  # by then a jump is believed; what lasts longer is no jump
+
+
+class Appends:
+    """The appends of one table.
+
+    `answered` is told, in microseconds, after how long the store gave a definite answer; `spawn` runs something beside,
+    until the writer is closed.
+    """
+
+    def __init__(  # noqa: PLR0913 - what appends of one table need
+        self,
+        appender: Appender,
+        clock: Clock,
+        standing: Standing,
+        *,
+        table: str,
+        watch: AppendWatch,
+        limit_s: float,
+        answered: Callable[[int], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self.appender, self.clock, self.standing = appender, clock, standing
+        self.table, self.watch, self.spawn, self._answered = table, watch, spawn, answered
+        self._limit_us = round(limit_s * MICROSECONDS)
+        self._limits: Deadlines[TimeLimit] = Deadlines(clock)
+
+    async def attempt(self, rows: list[bytes], batch: Iterable[Pending]) -> Outcome:
+        """Append `rows`, which are of `batch`, once, within the append deadline and when the clock can be trusted."""
+        if self.clock.trouble() and (obstacle := await self._clock_obstacle()) is not None:
+            return obstacle
+        begun_us, limit, outcome = self.clock.elapsed_us(), TimeLimit(), None
+        spans = [pending.span for pending in batch if pending.span is not None]
+        begun = self.watch.begin(self.table, len(rows), sum(map(len, rows)), spans)
+        self._limits.begin(limit, begun_us + self._limit_us)
+        try:
+            outcome = await self.appender.append(rows)
+        except asyncio.CancelledError as cancelled:
+            if not limit.exceeded():
+                raise
+            late = isinstance(cancelled, LateCancellationError)
+            outcome = Uncertain(f"no answer within {self._limit_us / MICROSECONDS:g} s", late)
+        except Exception as error:  # an Appender raises nothing a store can cause: this is a defect, told as such
+            _log.exception("the append failed unexpectedly")
+            outcome = Uncertain(f"{type(error).__name__}: {error}")
+        finally:
+            self._limits.end(limit)
+            limit.exceeded()  # although there may be an outcome: the appender made nothing of the cancellation
+            self.watch.end(begun, outcome)
+        if not isinstance(outcome, Uncertain):
+            self._answered(self.clock.elapsed_us() - begun_us)
+        return outcome
+
+    async def _clock_obstacle(self) -> SetupError | None:
+        """Wait while a jump of the clock is in question; return what stands in the way if it lasts longer."""
+        begun_us = self.clock.elapsed_us()
+        while trouble := self.clock.trouble():
+            was_known = self.standing.state is SinkState.CLOCK_WRONG and self.standing.stops
+            if was_known or self.clock.elapsed_us() - begun_us >= _CLOCK_WAIT_US:
+                return SetupError(SinkState.CLOCK_WRONG, trouble)
+            self.standing.trouble(SinkState.CLOCK_WRONG, trouble)
+            await self.clock.sleep(_CLOCK_LOOK_S)
+        return None
+
+    async def back_off(self, delay_s: float) -> bool:
+        """Wait before rows are sent again; return whether the process was held up so long that they are late.
+
+        What we gave up on may still lie in this process, if others wait for the same connection.
+        """
+        begun, fence = self.clock.moment(), self.appender.fence
+        await self.clock.sleep(delay_s)
+        if fence is None:
+            return False
+        return begun.until_us(self.clock.moment()) > delay_s * MICROSECONDS + fence.margin_us
+
+    def still_wanted(self, batch: Iterable[Pending]) -> list[Pending]:
+        """Return those that somebody waits for; none during a pause, which began while this batch waited."""
+        pause = self.standing.pause()
+        if pause is not None:
+            fail(batch, pause)
+        return [pending for pending in batch if not pending.verdict.done()]
+
+    def reject(self, refused: Mapping[Pending, list[Refused]]) -> None:
+        """Have the rejection of rows made durable, beside."""
+        for pending, rows in refused.items():
+            if pending.reject is None:
+                pending.fail(Unavailable(f"the store refused it: {rows[0].error.detail}", 30.0))
+            else:
+                self.spawn(_reject_rows(pending, pending.reject, rows))
+
+
+async def _reject_rows(pending: Pending, reject: RejectRows, rows: list[Refused]) -> None:
+    verdict: Verdict = GIVEN_UP
+    try:
+        verdict = await reject(rows)
+    finally:
+        if isinstance(verdict, Durable):
+            pending.settle(len(rows))
+        else:
+            pending.fail(verdict)
+
+
+def fail(items: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
+    """Answer the waiters that their rows are not durable."""
+    for item in items:
+        item.fail(verdict)

@@ -1,0 +1,141 @@
+"""Append late rows once more, so that readers who have passed their stamps see them all the same.
+
+Every order of events ends well:
+
+- Stopped before the rows were sent: they are stamped again when they are, and were never late.
+- Stopped after they were sent: the acknowledgement is read too late (or never), and the rows may have become
+  readable at any time since. They are appended under a key of their own, and the message is durable when that is.
+- Stopped again during this: the rows under the new key may be late too, so there is another one. A reader sees a record
+  once more for each such stop that hits it; without a second one, at most twice.
+- The sender has given up meanwhile, and delivers the message again under its plain key: a reader who has passed the
+  late rows takes that delivery for a copy of them, and never sees it. So a repair does not end with the wait for it.
+- A row that was not stored late after all: then there are two rows with two keys, of which readers see both.
+
+What remains: a process that ends between a late commit and its repair, and a commit later than the margin after we gave
+up (docs/error-matrix.md).
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from app.ingest.appender import Outcome, Stored, Uncertain
+from app.ingest.appends import Appends
+from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of
+from app.ingest.standing import MAX_FAILURES
+from app.ingest.verdict import (
+    RETRY_MAX_S,
+    Again,
+    Bisect,
+    Isolate,
+    Refuse,
+    Repair,
+    Settle,
+    Stop,
+    next_step,
+)
+
+_log = logging.getLogger("sluice.writer")
+_PAUSE_LOOK_S = 1.0
+_CLOSES_WITHIN_S = 1.0
+
+
+class Repairs:
+    """The repairs of one table. `byte_count` is what they hold."""
+
+    def __init__(self, appends: Appends) -> None:
+        self._appends, self._standing = appends, appends.standing
+        self.byte_count = self._open = 0
+        self._idle = asyncio.Event()
+
+    def begin(self, slots: Sequence[Slot]) -> None:
+        """Append these rows, which are late, under another key, whoever still waits for them."""
+        self._note(slots)
+        self._spawn(slots, 1)
+
+    async def close(self) -> None:
+        """Give what is under way a moment to end: nobody else will do it."""
+        if self._open:
+            timer = asyncio.ensure_future(self._appends.clock.sleep(_CLOSES_WITHIN_S))
+            idle = asyncio.ensure_future(self._idle.wait())
+            await asyncio.wait([timer, idle], return_when=asyncio.FIRST_COMPLETED)
+            timer.cancel()
+            idle.cancel()
+
+    def _note(self, slots: Sequence[Slot]) -> None:
+        self._appends.watch.late(self._appends.table, len(slots))
+        _log.warning(
+            "table %s: %d rows of %d messages ended so long after their stamp that readers may have passed them; "
+            "they are appended once more under another key",
+            self._appends.table,
+            len(slots),
+            len(messages_of(slots)),
+        )
+
+    def _spawn(self, slots: Sequence[Slot], lateness: int) -> None:
+        self._open += 1
+        self._idle.clear()
+        self._appends.spawn(self._repair(slots, lateness))
+
+    async def _repair(self, slots: Sequence[Slot], lateness: int) -> None:
+        size = sum(map(len, rows_of(slots)))
+        self.byte_count += size
+        is_done = False
+        try:
+            await self._append(slots, lateness)
+            is_done = True
+        finally:
+            self.byte_count -= size
+            self._open -= 1
+            if not self._open:
+                self._idle.set()
+            if not is_done:
+                _log.error(
+                    "table %s: %d late rows were not repaired: a reader who has passed them will not see them",
+                    self._appends.table,
+                    len(slots),
+                )
+
+    async def _append(self, slots: Sequence[Slot], lateness: int) -> None:
+        failures, rekeyed = 0, self._appends.appender.rekeyed
+        while slots:
+            await self._pause_over()
+            rows = [rekeyed(row, lateness) for row in rows_of(slots)]
+            outcome = await self._appends.attempt(rows, messages_of(slots))
+            if isinstance(outcome, Stored | Uncertain) and outcome.late:
+                self._note(slots)
+                lateness += 1
+            failures += 1
+            slots = await self._after(outcome, slots, lateness, failures)
+
+    async def _after(self, outcome: Outcome, slots: Sequence[Slot], lateness: int, failures: int) -> Sequence[Slot]:
+        """Return the rows that this repair still has to append, after its `failures`-th attempt."""
+        standing = self._standing
+        counted = standing.stops if not isinstance(outcome, Uncertain) else failures
+        match next_step(outcome, len(slots), 1, min(counted, MAX_FAILURES)):
+            case Settle():
+                standing.stored()
+                for pending, _ in slots:
+                    pending.settle(1)
+                return ()
+            case Repair():
+                pass
+            case Again(detail, max_delay_s):
+                standing.uncertain(detail, failures)
+                await self._appends.clock.sleep(max_delay_s)
+            case Refuse(errors):
+                self._appends.reject(refused_of(slots, errors))
+                return [slot for position, slot in enumerate(slots) if position not in errors]
+            case Bisect() | Isolate():
+                if len(slots) > 1:
+                    for half in halves(slots):
+                        self._spawn(half, lateness)
+                    return ()
+                await self._appends.clock.sleep(RETRY_MAX_S)  # it was sent before, so this is not about the row
+            case Stop() as stop:
+                standing.stop(stop)
+        return slots
+
+    async def _pause_over(self) -> None:
+        while (pause := self._standing.pause()) is not None:
+            await self._appends.clock.sleep(min(pause.retry_after_s, _PAUSE_LOOK_S))

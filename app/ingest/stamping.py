@@ -1,0 +1,76 @@
+"""The stamp of one attempt: when it was taken, and whether the attempt ended too late after it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from app.clock import Clock, Moment
+from app.ingest.appender import Outcome, Stored, Uncertain
+from app.ingest.fence import STALE_US, Fence
+
+
+class LateCancellationError(asyncio.CancelledError):
+    """An append was cancelled so long after its stamp that its rows, if they are stored, may lie behind readers."""
+
+
+class ClockTroubleError(Exception):
+    """The time of day cannot be trusted now, so nothing is stamped; the message says why."""
+
+
+class Stamp(Protocol):
+    """What a connection needs of a stamp."""
+
+    def take(self) -> bytes:
+        """Return what each row ends with, for this moment."""
+        ...
+
+    def is_stale(self) -> bool:
+        """Whether the stamp that was taken is too old to be sent."""
+        ...
+
+
+class AttemptStamp:
+    """The stamp of one attempt; `encode` turns microseconds since the epoch into the end of a row."""
+
+    __slots__ = ("_clock", "_encode", "_fence", "_taken_at")
+
+    def __init__(self, clock: Clock, fence: Fence, encode: Callable[[int], bytes]) -> None:
+        self._clock, self._fence, self._encode = clock, fence, encode
+        self._taken_at: Moment | None = None
+
+    def take(self) -> bytes:
+        """Return what each row ends with, for this moment.
+
+        Raises:
+            ClockTroubleError: the time of day cannot be trusted.
+        """
+        trouble = self._clock.trouble()
+        if trouble:
+            raise ClockTroubleError(trouble)
+        self._taken_at = self._clock.moment()
+        return self._encode(self._clock.now_us())
+
+    def is_stale(self) -> bool:
+        """Whether the stamp that was taken is too old to be sent."""
+        return self._age_us() > STALE_US
+
+    def judge(self, outcome: Outcome) -> Outcome:
+        """Return `outcome`, marked where it has come too late after the stamp."""
+        if isinstance(outcome, Stored):
+            return _STORED_LATE if self._age_us() > self._fence.stored_us else outcome
+        if isinstance(outcome, Uncertain) and self._age_us() > self._fence.uncertain_us:
+            return msgspec.structs.replace(outcome, late=True)
+        return outcome
+
+    def cancelled(self, error: asyncio.CancelledError) -> asyncio.CancelledError:
+        """Return what to raise when the attempt is cancelled now."""
+        return LateCancellationError() if self._age_us() > self._fence.uncertain_us else error
+
+    def _age_us(self) -> int:
+        """Return how old the stamp is; 0 where none was taken, as then nothing was sent."""
+        return 0 if self._taken_at is None else self._taken_at.until_us(self._clock.moment())
+
+
+_STORED_LATE = Stored(late=True)

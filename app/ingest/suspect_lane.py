@@ -1,0 +1,283 @@
+"""The lane for suspects: each message is appended alone, one append at a time, while all others go on.
+
+What follows a refusal is decided in app.ingest.suspects. Suspects take turns append by append, so none waits for
+another to finish; each ends with its message's deadline, and is remembered until it comes again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Uncertain
+from app.ingest.appends import GIVEN_UP, Appends
+from app.ingest.pending import Pending
+from app.ingest.repairs import Repairs
+from app.ingest.slots import Slot, halves, refused_of, rows_of, slots_of
+from app.ingest.standing import MAX_FAILURES
+from app.ingest.suspects import (
+    AGREEING,
+    AGREEING_AT_ONCE,
+    AGREEING_FOR_US,
+    ALONE_REFUSALS,
+    HIGH_DELIVERY_ATTEMPT,
+    Case,
+    Compare,
+    Evidence,
+    RejectRest,
+    Repeat,
+    Suspects,
+    is_spent,
+    suspect_step,
+)
+from app.ingest.verdict import (
+    Again,
+    Bisect,
+    Durable,
+    Isolate,
+    Refuse,
+    Repair,
+    Settle,
+    Stop,
+    Unavailable,
+    Verdict,
+    stop_for,
+)
+
+_log = logging.getLogger("sluice.writer")
+_PLACES = 4
+"""How many suspects may be in the lane for those to join that are only suspected by their number of deliveries."""
+_UNCLEAR = Unavailable("the store refused it without saying why, and has stored nothing else to compare it with", 10.0)
+_CANNOT_LOOK = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}
+
+
+class _Suspect:
+    """One part of a message in the lane. `stored_before`: how many appends the table had stored when it was refused."""
+
+    def __init__(self, pending: Pending, slots: Sequence[Slot], case: Case, stored_before: int) -> None:
+        self.pending, self.case, self.stored_before = pending, case, stored_before
+        self.groups: list[tuple[Sequence[Slot], Outcome | None]] = [(slots, None)]
+        """Rows to append, the next ones last; with an outcome, rows that were refused and are to be judged again."""
+        self.row_count, self.failures = len(slots), 0
+        self.has_stored = False
+
+    @property
+    def key(self) -> str:
+        """What the message is known by, or something that no other is."""
+        return self.pending.key or f"part {id(self.pending)}"
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether some of its rows were not appended yet, and may be."""
+        return not is_spent(self.case, self.row_count) and any(outcome is None for _, outcome in self.groups)
+
+    def next_group(self) -> tuple[Sequence[Slot], Outcome | None]:
+        """Return the rows to append or to judge next; none when there are no more."""
+        return self.groups.pop() if self.groups else ((), None)
+
+
+class SuspectLane:
+    """The suspects of one table. `others` says whether batches are on their way; `stop` stops the table."""
+
+    def __init__(
+        self, appends: Appends, repairs: Repairs, others: Callable[[], bool], stop: Callable[[Stop], Verdict]
+    ) -> None:
+        self._appends, self._repairs, self._others, self._stop = appends, repairs, others, stop
+        self._standing, self._clock = appends.standing, appends.clock
+        self.cases = Suspects()
+        self._turn = asyncio.Lock()  # first come, first served
+        self._size = self._comparing = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def __len__(self) -> int:
+        """Return how many parts of messages are in the lane."""
+        return self._size
+
+    def wants(self, key: str, delivery_attempt: int) -> bool:
+        """Return whether a message that arrives goes straight to the lane."""
+        if self.cases.knows(key):
+            return True
+        return delivery_attempt >= HIGH_DELIVERY_ATTEMPT and self._size < _PLACES
+
+    def add(
+        self,
+        pending: Pending,
+        slots: Sequence[Slot] = (),
+        refusal: RowsRefused | None = None,
+        stored_before: int | None = None,
+    ) -> None:
+        """Append these rows of `pending` alone, because they were refused; without any, all of them.
+
+        `refusal` is how an append of exactly these rows ended already, and `stored_before` how many appends the table
+        had stored when the first one with any of them was refused.
+        """
+        before = self._standing.appends_stored if stored_before is None else stored_before
+        case = self.cases.find(pending.key, self._clock.elapsed_us())
+        suspect = _Suspect(pending, slots or slots_of([pending]), case, before)
+        if slots:
+            self._note_refusal(suspect)
+        self._size += 1
+        self._appends.spawn(self._run(suspect, refusal))
+
+    def wake(self) -> None:
+        """Have those who compare themselves with others look again: something was stored, or has ended."""
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def _run(self, suspect: _Suspect, outcome: Outcome | None) -> None:
+        try:
+            slots, _ = suspect.next_group()
+            while slots:
+                if outcome is None:
+                    outcome = await self._append(suspect, slots)
+                    if isinstance(outcome, RowsRefused):
+                        self._note_refusal(suspect)
+                if outcome is None:
+                    return
+                slots, outcome = await self._after(suspect, slots, outcome)
+        except asyncio.CancelledError:
+            suspect.pending.fail(GIVEN_UP)
+            raise
+        except Exception:
+            _log.exception("a suspect message failed unexpectedly")
+            suspect.pending.fail(GIVEN_UP)
+        finally:
+            self._size -= 1
+            self.wake()
+
+    async def _append(self, suspect: _Suspect, slots: Sequence[Slot]) -> Outcome | None:
+        """Append rows when it is their turn; return None when nobody waits for them any more."""
+        async with self._turn:
+            if not self._appends.still_wanted([suspect.pending]):
+                return None
+            return await self._appends.attempt(rows_of(slots), [suspect.pending])
+
+    def _note_refusal(self, suspect: _Suspect) -> None:
+        suspect.case.refusals += 1
+        self.cases.remember(suspect.pending.key, suspect.case, self._clock.elapsed_us())
+
+    async def _after(  # noqa: PLR0911 - one for each step
+        self, suspect: _Suspect, slots: Sequence[Slot], outcome: Outcome
+    ) -> tuple[Sequence[Slot], Outcome | None]:
+        """Return the rows to append next and, where that is known already, how it ended."""
+        counted = suspect.failures if isinstance(outcome, Uncertain) else self._standing.stops
+        step = suspect_step(
+            outcome,
+            len(slots),
+            suspect.row_count,
+            min(counted, MAX_FAILURES),
+            suspect.case,
+            Evidence(self._table_stores(suspect), suspect.has_stored),
+        )
+        match step:
+            case Settle():
+                self._settle(suspect, slots)
+            case Repair():
+                self._repairs.begin(slots)
+            case Refuse(errors):
+                self._appends.reject(refused_of(slots, errors))
+                rest = [slot for position, slot in enumerate(slots) if position not in errors]
+                return (rest, None) if rest else suspect.next_group()
+            case Bisect():
+                suspect.groups += [(half, None) for half in halves(slots)]
+            case Repeat() | Isolate():
+                return slots, None
+            case Compare(detail):
+                return await self._compare(suspect, slots, outcome, detail)
+            case RejectRest(detail):
+                return self._reject_rest(suspect, slots, detail)
+            case Again(detail, max_delay_s):
+                return await self._again(suspect, slots, detail, max_delay_s)
+            case Stop() as stop:
+                return self._give_up(suspect, stop)
+        return suspect.next_group()
+
+    def _table_stores(self, suspect: _Suspect) -> bool:
+        return self._standing.appends_stored > suspect.stored_before
+
+    def _settle(self, suspect: _Suspect, slots: Sequence[Slot]) -> None:
+        suspect.has_stored = True
+        if len(slots) == suspect.pending.row_count:
+            self.cases.forget(suspect.pending.key)
+        self._standing.stored()
+        suspect.pending.settle(len(slots))
+        self.wake()
+
+    async def _again(
+        self, suspect: _Suspect, slots: Sequence[Slot], detail: str, max_delay_s: float
+    ) -> tuple[Sequence[Slot], Outcome | None]:
+        suspect.failures += 1
+        self._standing.uncertain(detail, suspect.failures)
+        if await self._appends.back_off(max_delay_s):
+            self._repairs.begin(slots)
+            return suspect.next_group()
+        return slots, None
+
+    def _give_up(self, suspect: _Suspect, stop: Stop) -> tuple[Sequence[Slot], Outcome | None]:
+        verdict = self._stop(stop)
+        if not isinstance(verdict, Durable):
+            suspect.pending.fail(verdict)
+        return (), None
+
+    def _reject_rest(
+        self, suspect: _Suspect, slots: Sequence[Slot], detail: str
+    ) -> tuple[Sequence[Slot], Outcome | None]:
+        rest = [*slots, *(slot for group, _ in suspect.groups for slot in group)]
+        self._appends.reject(refused_of(rest, dict.fromkeys(range(len(rest)), RowError(detail))))
+        return (), None
+
+    async def _compare(
+        self, suspect: _Suspect, slots: Sequence[Slot], outcome: Outcome, detail: str
+    ) -> tuple[Sequence[Slot], Outcome | None]:
+        """Wait until something is stored, which clears the table, or nothing is on its way any more."""
+        if suspect.is_untried:  # its own rows come first, beginning with those that have least to do with these
+            suspect.groups.insert(0, (slots, outcome))
+            untried = next(number for number, (_, known) in enumerate(suspect.groups) if known is None)
+            return suspect.groups.pop(untried)
+        self._standing.accuse(suspect.key)
+        await self._compared(suspect)
+        if not self._appends.still_wanted([suspect.pending]):
+            return (), None
+        if self._table_stores(suspect):
+            return slots, outcome
+        if len(self._standing.accusers) >= AGREEING:
+            return self._blame(suspect, SinkState.SCHEMA_MISMATCH, f"every message is refused, each alone: {detail}")
+        return await self._without_others(suspect, slots, detail)
+
+    async def _without_others(
+        self, suspect: _Suspect, slots: Sequence[Slot], detail: str
+    ) -> tuple[Sequence[Slot], Outcome | None]:
+        """Have it delivered a few times; then reject it, if a look at the table finds nothing wrong there."""
+        suspect.case.deliveries += 1
+        if suspect.case.deliveries >= ALONE_REFUSALS:
+            obstacle = await self._appends.appender.check()
+            if obstacle is None:
+                return self._reject_rest(suspect, slots, f"{detail} (in {suspect.case.deliveries} deliveries)")
+            if obstacle.state not in _CANNOT_LOOK:
+                return self._blame(suspect, obstacle.state, obstacle.detail)
+        suspect.pending.fail(_UNCLEAR)
+        return (), None
+
+    def _is_agreed(self) -> bool:
+        """Whether so many were refused, for so long, that the table is blamed though others are on their way."""
+        for_us = self._clock.elapsed_us() - self._standing.accused_since_us
+        return len(self._standing.accusers) >= AGREEING_AT_ONCE and for_us >= AGREEING_FOR_US
+
+    def _blame(self, suspect: _Suspect, state: SinkState, detail: str) -> tuple[Sequence[Slot], Outcome | None]:
+        return self._give_up(suspect, stop_for(SetupError(state, detail), min(self._standing.stops, MAX_FAILURES)))
+
+    async def _compared(self, suspect: _Suspect) -> None:
+        verdict = suspect.pending.verdict
+        verdict.add_done_callback(lambda _: self.wake())
+        self._comparing += 1
+        self.wake()
+        try:
+            while (self._others() or self._size > self._comparing) and not (
+                self._table_stores(suspect) or verdict.done() or self._is_agreed()
+            ):
+                woken = asyncio.get_running_loop().create_future()
+                self._waiting.append(woken)
+                await woken
+        finally:
+            self._comparing -= 1

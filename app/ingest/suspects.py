@@ -1,0 +1,127 @@
+"""Messages that the store refuses: what becomes of one that is alone in its append. Pure decisions and their memory.
+
+The store may refuse an append without naming a row, or name a few rows of many. A shared batch then lets go of the
+message, and it is appended alone (app.ingest.suspect_lane), where a refusal can mean nobody else. Still two things can
+be wrong: the message or the table. The message is, if the table stored anything meanwhile. The table is, if different
+messages are refused alone and nothing was stored. If there is nobody to compare with, the message is answered 503 and
+remembered; when it has come back a few times and a look at the table finds nothing wrong, it is rejected.
+"""
+
+import msgspec
+
+from app.clock import MICROSECONDS
+from app.ingest.appender import Outcome, RowError, RowsRefused
+from app.ingest.verdict import Bisect, Refuse, Step, next_step
+
+ALONE_REFUSALS = 3
+"""How often a message is refused alone before it is rejected on the word of others, or of a look at the table."""
+AGREEING = 3
+"""How many messages are refused alone before the table is blamed, when nobody else is on the way."""
+AGREEING_AT_ONCE, AGREEING_FOR_US = 20, 5 * MICROSECONDS
+"""How many are, and for how long nothing is stored, before it is blamed though others are."""
+HIGH_DELIVERY_ATTEMPT = 5
+"""A message that was delivered this often goes alone if the lane has room. An outage delivers good messages often."""
+SPARE_REFUSALS = 24
+_MAX_CASES, _MAX_AGE_US = 10_000, 3_600 * MICROSECONDS  # longer than any retry back-off of a subscription
+
+
+class RejectRest(msgspec.Struct, frozen=True):
+    """Every row of the message that is not durable yet goes to the rejects."""
+
+    detail: str
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    """Append the same rows again: one refusal more makes it certain."""
+
+
+class Compare(msgspec.Struct, frozen=True):
+    """Wait for what becomes of other messages: nothing was stored yet that clears the table."""
+
+    detail: str
+
+
+SuspectStep = Step | RejectRest | Repeat | Compare
+
+
+class Case(msgspec.Struct):
+    """What is known of one suspect, across its deliveries.
+
+    `refusals` counts appends of this message alone that were refused, `deliveries` those that ended without anything
+    to compare with.
+    """
+
+    at_us: int = 0
+    refusals: int = 0
+    deliveries: int = 0
+
+
+class Suspects:
+    """The cases by message key, forgotten after an hour or when there are too many."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, Case] = {}
+
+    def __len__(self) -> int:
+        """Return how many messages are remembered."""
+        return len(self._cases)
+
+    def knows(self, key: str) -> bool:
+        """Return whether there is a case against the message."""
+        return key in self._cases
+
+    def find(self, key: str, now_us: int) -> Case:
+        """Return the case against a message, or a new one, which is not remembered yet."""
+        found = self._cases.get(key)
+        return Case() if found is None or now_us - found.at_us > _MAX_AGE_US else found
+
+    def remember(self, key: str, case: Case, now_us: int) -> None:
+        """Remember `case`, if the message has a key; forget the oldest when there are too many."""
+        if key:
+            case.at_us = now_us
+            self._cases.pop(key, None)
+            self._cases[key] = case  # the latest is the last
+            while len(self._cases) > _MAX_CASES or now_us - next(iter(self._cases.values())).at_us > _MAX_AGE_US:
+                del self._cases[next(iter(self._cases))]
+
+    def forget(self, key: str) -> None:
+        """Forget a message that was stored."""
+        self._cases.pop(key, None)
+
+
+def is_spent(case: Case, rows: int) -> bool:
+    """Return whether a message of `rows` rows has cost what it may: halving it down to one bad row, and some more."""
+    return case.refusals >= rows.bit_length() + SPARE_REFUSALS
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What speaks for the table, and against the message.
+
+    `table_stores`: something was stored since this delivery of the message was first refused. `siblings_stored`: other
+    rows of this message were.
+    """
+
+    table_stores: bool
+    siblings_stored: bool
+
+
+def suspect_step(  # noqa: PLR0911, PLR0913, PLR0917 - one for each outcome; what it depends on
+    outcome: Outcome, rows: int, of: int, failures: int, case: Case, evidence: Evidence
+) -> SuspectStep:
+    """Decide what follows the outcome of an append of `rows` of the `of` rows of a message, which was alone in it."""
+    if not isinstance(outcome, RowsRefused):
+        return next_step(outcome, rows, 1, failures)
+    spent = is_spent(case, of)
+    step = next_step(outcome, rows, 1, failures)
+    detail = outcome.detail or "the store refused the row without a reason"
+    if isinstance(step, Refuse):
+        return RejectRest(f"the store refused this message {case.refusals} times: {detail}") if spent else step
+    if spent and evidence.table_stores:
+        return RejectRest(f"the store refused this message {case.refusals} times without naming every row: {detail}")
+    if rows > 1 and not spent:
+        return Bisect()
+    if not evidence.table_stores:
+        return Compare(detail)
+    if evidence.siblings_stored or case.refusals >= ALONE_REFUSALS:
+        return Refuse(dict.fromkeys(range(rows), RowError(detail)))
+    return Repeat()

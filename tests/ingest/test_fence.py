@@ -1,0 +1,154 @@
+"""When rows are late, by the settings; and the stamp of an attempt, which knows."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.clock import MICROSECONDS, FakeClock
+from app.ingest.appender import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain
+from app.ingest.fence import STALE_US, Fence, fence, late_key
+from app.ingest.stamping import AttemptStamp, ClockTroubleError, LateCancellationError
+from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
+from app.settings import Settings
+
+FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
+
+
+def test_the_limits_follow_from_the_settings() -> None:
+    """By default a row may be acknowledged 28 s after its stamp, and given up on 18 s after it."""
+    assert Fence(stored_us=28_000_000, uncertain_us=18_000_000, margin_us=10_000_000) == FENCE
+    s = Settings()
+    assert (
+        fence(
+            settle_s=s.settle_s,
+            clock_skew_s=s.clock_skew_s,
+            late_commit_margin_s=s.late_commit_margin_s,
+            append_deadline_s=s.append_deadline_s,
+        )
+        == FENCE
+    )
+
+
+@given(deadline_s=st.floats(0.1, 50), margin_s=st.floats(0.1, 50), skew_s=st.floats(0.5, 5), spare_s=st.floats(0, 30))
+def test_no_row_is_in_time_that_a_reader_may_have_passed(
+    deadline_s: float, margin_s: float, skew_s: float, spare_s: float
+) -> None:
+    """And an attempt that just took all of its time is never late."""
+    settle_s = deadline_s + margin_s + skew_s + spare_s
+    limits = fence(settle_s=settle_s, clock_skew_s=skew_s, late_commit_margin_s=margin_s, append_deadline_s=deadline_s)
+    behind_a_reader_us = settle_s * MICROSECONDS
+    assert limits.stored_us <= behind_a_reader_us + 1
+    assert limits.uncertain_us + limits.margin_us <= behind_a_reader_us + 1
+    assert min(limits.stored_us, limits.uncertain_us) > deadline_s * MICROSECONDS
+
+
+def stamped(clock: FakeClock) -> AttemptStamp:
+    """Return a stamp, not taken yet."""
+    return AttemptStamp(clock, FENCE, lambda us: b"%d" % us)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after_s", "late"),
+    [
+        (Stored(), 27.9, False),
+        (Stored(), 28.1, True),
+        (Uncertain("gone"), 17.9, False),
+        (Uncertain("gone"), 18.1, True),
+    ],
+)
+async def test_an_outcome_is_late_by_the_time_since_the_stamp(
+    outcome: Stored | Uncertain, after_s: float, *, late: bool
+) -> None:
+    """Not since the attempt began: it may have waited for a connection."""
+    clock = FakeClock()
+    stamp = stamped(clock)
+    await clock.advance(100)
+    stamp.take()
+    await clock.advance(after_s)
+    judged = stamp.judge(outcome)
+    assert isinstance(judged, Stored | Uncertain)
+    assert judged.late is late
+
+
+@pytest.mark.parametrize("outcome", [QuotaExceeded("rows"), RowsRefused({})])
+async def test_what_was_not_stored_is_never_late(outcome: Outcome) -> None:
+    """However long it took."""
+    clock = FakeClock()
+    stamp = stamped(clock)
+    stamp.take()
+    await clock.advance(1_000)
+    assert stamp.judge(outcome) is outcome
+
+
+async def test_what_was_never_stamped_was_never_sent() -> None:
+    """It waited for a connection all the time, and nothing of it can turn up."""
+    clock = FakeClock()
+    stamp = stamped(clock)
+    await clock.advance(1_000)
+    assert stamp.judge(Uncertain("gone")) == Uncertain("gone")
+    error = asyncio.CancelledError()
+    assert stamp.cancelled(error) is error
+
+
+async def test_a_cancellation_tells_that_it_comes_late() -> None:
+    """Rows that were given up may be stored within the margin from then on."""
+    clock = FakeClock()
+    stamp, error = stamped(clock), asyncio.CancelledError()
+    stamp.take()
+    await clock.advance(17.9)
+    assert stamp.cancelled(error) is error
+    await clock.advance(0.2)
+    assert isinstance(stamp.cancelled(error), LateCancellationError)
+
+
+@pytest.mark.parametrize("jump", ["steady", "wall"])
+async def test_either_clock_tells_that_time_has_passed(jump: str) -> None:
+    """A machine that was suspended may show it in one of them only."""
+    clock = FakeClock()
+    stamp = stamped(clock)
+    stamp.take()
+    if jump == "steady":
+        clock._elapsed_us += 40 * MICROSECONDS
+    else:
+        clock._now_us += 40 * MICROSECONDS
+    assert stamp.is_stale()
+    assert stamp.judge(Stored()) == Stored(late=True)
+
+
+async def test_a_stamp_is_stale_after_a_second() -> None:
+    """Taken again it is not."""
+    clock = FakeClock()
+    stamp = stamped(clock)
+    first = stamp.take()
+    await clock.advance(STALE_US / MICROSECONDS - 0.1)
+    assert not stamp.is_stale()
+    await clock.advance(0.2)
+    assert stamp.is_stale()
+    assert int(stamp.take()) - int(first) >= STALE_US
+    assert not stamp.is_stale()
+
+
+def test_nothing_is_stamped_while_the_clock_is_in_doubt() -> None:
+    """It jumped since the attempt began."""
+    clock = FakeClock()
+    clock.doubt = "it jumped"
+    with pytest.raises(ClockTroubleError, match="it jumped"):
+        stamped(clock).take()
+
+
+def test_the_longest_keys_still_fit_a_cursor() -> None:
+    """Of a replay, of a part of a reject, late for the thousandth time, and in a script of four bytes a character."""
+    longest = late_key("\U0001f600" * 200 + "#999", 1_000)
+    position = Position(2**53, longest)
+    cursor = Cursor(
+        table="records_rejected",
+        descending=True,
+        since_us=0,
+        until_us=2**53 + 1,
+        after=position,
+        fingerprint="f" * 64,
+        settled=position,
+    )
+    assert decode_cursor(encode_cursor(cursor), table="records_rejected", fingerprint="f" * 64) == cursor

@@ -1,0 +1,246 @@
+"""Rows that are late are appended once more under another key: each order of events, under a fake clock."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from app.ingest.appender import (
+    Outcome,
+    QuotaExceeded,
+    RowError,
+    RowsRefused,
+    SinkState,
+    Stored,
+    TooLarge,
+    Uncertain,
+)
+from app.ingest.fence import fence
+from app.ingest.stamping import LateCancellationError
+from app.ingest.verdict import Durable, Throttled, Unavailable
+from tests.ingest.bench import Bench
+from tests.ingest.scripted import Reply, ScriptedAppender, reply_later, turns
+
+FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
+LATE = Stored(late=True)
+GONE, LONG_GONE = Uncertain("gone"), Uncertain("gone", late=True)
+
+
+def fenced(*replies: Reply) -> Bench:
+    """Return a writer over a store with a horizon of its own."""
+    bench = Bench(*replies)
+    bench.appender.fence = FENCE
+    return bench
+
+
+async def test_a_late_acknowledgement_is_repaired_before_anybody_is_told() -> None:
+    """Stopped after it was sent: the message is durable when its second append is, under a key that is no copy."""
+    second = reply_later()
+    bench = fenced(LATE, second)
+    waiting = bench.submit(b"a", b"b")
+    await turns()
+    assert bench.appender.batches == [[b"a", b"b"], [b"a~late1", b"b~late1"]]
+    assert not waiting.done()
+    second.set_result(Stored())
+    assert await waiting == Durable()
+    assert len(bench.appender.batches) == 2
+
+
+async def test_a_late_batch_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody should know that the process was held up."""
+    caplog.set_level(logging.WARNING, "sluice.writer")
+    bench = fenced(LATE)
+    assert await asyncio.gather(*[bench.submit(b"a", b"b"), bench.submit(b"c")]) == [Durable()] * 2
+    assert bench.writer._appends.watch._metrics.late_rows == {"records": 3}
+    (said,) = caplog.messages
+    assert "3 rows of 2 messages" in said
+
+
+async def test_the_rest_of_the_service_does_not_wait_for_a_repair() -> None:
+    """The next batch goes out meanwhile."""
+    bench = fenced(LATE, reply_later())
+    late = bench.submit(b"a")
+    await turns()
+    assert await bench.submit(b"b") == Durable()
+    assert not late.done()
+    late.cancel()
+
+
+async def test_an_attempt_that_ended_late_without_an_answer_is_retried_under_another_key() -> None:
+    """Its first copy may turn up behind readers, and would hide a retry under the same key."""
+    bench = fenced(LONG_GONE)
+    assert await bench.submit(b"a") == Durable()
+    assert bench.appender.stored == [b"a~late1"]
+
+
+async def test_an_attempt_that_was_given_up_in_time_is_retried_under_its_own_key() -> None:
+    """Both copies are ahead of all readers, and the first one counts."""
+    bench = fenced(GONE)
+    waiting = bench.submit(b"a")
+    await bench.clock.advance(1)
+    assert await waiting == Durable()
+    assert bench.appender.stored == [b"a"]
+
+
+@pytest.mark.parametrize("again", [LATE, LONG_GONE])
+async def test_a_second_lateness_during_the_repair_gets_a_key_of_its_own(again: Outcome) -> None:
+    """Stopped again: readers may have passed the repair too."""
+    bench = fenced(LATE, again)
+    waiting = bench.submit(b"a")
+    await bench.clock.advance(1)
+    assert await waiting == Durable()
+    assert bench.appender.batches == [[b"a"], [b"a~late1"], [b"a~late2"]]
+
+
+async def test_a_repair_without_an_answer_is_sent_again_under_the_same_key() -> None:
+    """Both of its copies are in time."""
+    bench = fenced(LATE, GONE, GONE)
+    waiting = bench.submit(b"a")
+    await bench.clock.advance(2)
+    assert await waiting == Durable()
+    assert bench.appender.batches == [[b"a"], *[[b"a~late1"]] * 3]
+
+
+@pytest.mark.parametrize("first", [LATE, LONG_GONE])
+async def test_a_repair_goes_on_when_the_sender_has_given_up(first: Outcome) -> None:
+    """A redelivery under the plain key passes for a copy of the late rows, so readers need the repair."""
+    repaired = reply_later()
+    bench = fenced(first, repaired)
+    waiting = bench.submit(b"a", budget_s=1.0)
+    await bench.clock.advance(1.1)
+    assert isinstance(await waiting, Unavailable)
+    repaired.set_result(GONE)
+    assert await bench.submit(b"a") == Durable()
+    await bench.clock.advance(5)
+    assert bench.appender.stored[-2:] == [b"a", b"a~late1"]
+
+
+async def test_a_message_whose_time_is_up_when_the_process_wakes_is_repaired() -> None:
+    """Stopped for longer than its budget: 503, and the rows that were sent are appended all the same."""
+    acknowledgement = reply_later()
+    bench = fenced(acknowledgement)
+    waiting = bench.submit(b"a", budget_s=5.0)
+    await bench.clock.advance(6)
+    assert isinstance(await waiting, Unavailable)
+    acknowledgement.set_result(LATE)
+    await turns()
+    assert bench.appender.stored == [b"a", b"a~late1"]
+
+
+async def test_a_process_stopped_during_a_pause_between_attempts_retries_under_another_key() -> None:
+    """What was given up may have left this process only now."""
+    bench = fenced(GONE)
+    waiting = bench.submit(b"a")
+    await turns()
+    bench.clock._now_us += 40_000_000  # the time of day shows it, and no timer has rung
+    await bench.clock.advance(1)
+    assert await waiting == Durable()
+    assert bench.appender.stored == [b"a~late1"]
+
+
+async def test_only_the_rows_of_the_late_append_get_another_key() -> None:
+    """Half of a batch that was halved."""
+    bench = fenced(TooLarge("11 MB"), LATE)
+    told = [bench.submit(b"a"), bench.submit(b"b")]
+    assert await asyncio.gather(*told) == [Durable()] * 2
+    assert sorted(bench.appender.stored) == [b"a", b"a~late1", b"b"]
+
+
+async def test_a_repair_waits_for_a_pause_to_end() -> None:
+    """It asks nothing of a store that was told to be left alone, and does not forget."""
+    bench = fenced(LATE, QuotaExceeded("rows"))
+    waiting = bench.submit(b"a", budget_s=5.0)
+    await bench.clock.advance(6)
+    assert isinstance(await waiting, Unavailable)
+    assert bench.state() is SinkState.QUOTA_EXHAUSTED
+    assert len(bench.appender.batches) == 2
+    await bench.clock.advance(6)
+    assert bench.appender.stored == [b"a", b"a~late1"]
+    assert bench.state() is SinkState.ACTIVE
+
+
+async def test_a_repair_that_is_too_large_or_refused_is_halved() -> None:
+    """The keys are a little longer than they were."""
+    bench = fenced(LATE, TooLarge("11 MB"), Stored(), RowsRefused({}), Stored())
+    waiting = bench.submit(b"a", b"b", b"c")
+    await bench.clock.advance(20)
+    assert await waiting == Durable()
+    assert sorted(set(bench.appender.stored)) == [b"a", b"a~late1", b"b", b"b~late1", b"c", b"c~late1"]
+
+
+async def test_a_row_that_a_repair_is_refused_for_is_rejected() -> None:
+    """The table was changed meanwhile: a reject is better than nothing."""
+    bench = fenced(LONG_GONE, RowsRefused({0: RowError("bad")}))
+    assert await bench.deliver("m", b"a", b"b") == Durable()
+    assert bench.rejected == [b"a"]
+    assert bench.appender.stored == [b"b~late1"]
+
+
+class Slow(ScriptedAppender):
+    """Says that it was cancelled late."""
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Wait to be cancelled, once."""
+        if not self.batches:
+            self.batches.append(list(rows))
+            try:
+                await reply_later()
+            except asyncio.CancelledError:
+                raise LateCancellationError from None
+        return await super().append(rows)
+
+
+async def test_an_attempt_that_was_cancelled_late_is_retried_under_another_key() -> None:
+    """Its deadline rang when the process woke up."""
+    bench = fenced()
+    slow = Slow()
+    slow.fence = FENCE
+    bench.writer = bench.over(slow)
+    waiting = bench.submit(b"a")
+    await bench.clock.advance(11)
+    assert await waiting == Durable()
+    assert slow.stored == [b"a~late1"]
+
+
+async def test_a_suspect_is_repaired_like_any_other() -> None:
+    """Alone in the lane."""
+    bench = fenced(RowsRefused({0: RowError("bad")}), LATE)
+    assert await bench.deliver("m", b"bad", b"a", b"b") == Durable()
+    assert bench.appender.stored == [b"a", b"b", b"a~late1", b"b~late1"]
+
+
+async def test_what_a_repair_holds_counts_as_waiting_for_the_store() -> None:
+    """Senders that gave up do not make room for others without end."""
+    bench = fenced(LATE, *[GONE] * 100)
+    large = bench.submit(b"x" * 90_000, budget_s=1.0)
+    await bench.clock.advance(2)
+    assert isinstance(await large, Unavailable)
+    assert isinstance(await bench.submit(b"y" * 20_000), Throttled)
+
+
+async def test_closing_the_writer_gives_a_repair_a_moment() -> None:
+    """Nobody else will do it."""
+    repaired = reply_later()
+    bench = fenced(LATE, repaired)
+    waiting = bench.submit(b"a", budget_s=1.0)
+    await bench.clock.advance(2)
+    closing = asyncio.create_task(bench.writer.close())
+    await turns()
+    assert not closing.done()
+    repaired.set_result(Stored())
+    await closing
+    assert isinstance(await waiting, Unavailable)
+    assert bench.appender.stored == [b"a", b"a~late1"]
+
+
+async def test_a_repair_that_the_end_of_the_process_cuts_short_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The rest of the promise is somebody's to keep."""
+    bench = fenced(LATE, reply_later())
+    waiting = bench.submit(b"a")
+    await turns()
+    closing = asyncio.create_task(bench.writer.close())
+    await bench.clock.advance(1)
+    await closing
+    assert isinstance(await waiting, Unavailable)
+    assert "1 late rows were not repaired" in caplog.text

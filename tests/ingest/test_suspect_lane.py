@@ -1,0 +1,363 @@
+"""Messages that the store refuses go on alone: what becomes of them, and that nobody else is held up."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from app.clock import FakeClock
+from app.ingest.appender import (
+    Outcome,
+    QuotaExceeded,
+    RowError,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    TooLarge,
+    Uncertain,
+)
+from app.ingest.batcher import BatchLimits
+from app.ingest.suspects import ALONE_REFUSALS, HIGH_DELIVERY_ATTEMPT, SPARE_REFUSALS
+from app.ingest.verdict import Durable, Throttled, Unavailable
+from tests.ingest.bench import Bench
+from tests.ingest.scripted import ScriptedAppender, reply_later, turns
+
+LARGE = BatchLimits(max_rows=5_000, max_bytes=1_000_000)
+DOWN = SetupError(SinkState.UNREACHABLE, "connection refused")
+
+
+def unnamed(rows: list[bytes]) -> Outcome:
+    """Refuse an append with any bad row, and name none."""
+    return RowsRefused({}, "invalid") if any(row.startswith(b"bad") for row in rows) else Stored()
+
+
+def one_by_one(rows: list[bytes]) -> Outcome:
+    """Refuse an append with any bad row, and name the first."""
+    first = next((position for position, row in enumerate(rows) if row.startswith(b"bad")), None)
+    return Stored() if first is None else RowsRefused({first: RowError("bad")})
+
+
+def every(outcome: Outcome) -> Callable[[list[bytes]], Outcome]:
+    """Answer every append so."""
+    return lambda _: outcome
+
+
+def bad(count: int) -> list[bytes]:
+    """Return so many rows that the store refuses."""
+    return [b"bad%d" % number for number in range(count)]
+
+
+class Remote(ScriptedAppender):
+    """A store that takes its time for each answer, in which others go on."""
+
+    clock: FakeClock | None = None
+    ack_s = 0.0
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Do as the script says, later."""
+        await (self.clock.sleep(self.ack_s) if self.clock else turns(5))
+        return await super().append(rows)
+
+
+def bench(decide: Callable[[list[bytes]], Outcome]) -> Bench:
+    """Return a writer over a store that decides so."""
+    made = Bench()
+    made.appender = Remote()
+    made.appender.decide = decide
+    made.writer = made.over(made.appender, LARGE)
+    return made
+
+
+async def deliver_until_durable(made: Bench, key: str, *rows: bytes) -> int:
+    """Deliver a message until it is durable; return how often."""
+    for delivery in range(1, 20):
+        told = await made.deliver(key, *rows)
+        if told == Durable():
+            return delivery
+        assert isinstance(told, Unavailable)
+        await made.clock.advance(told.retry_after_s)
+    raise AssertionError("it came again and again")
+
+
+async def test_four_bad_rows_of_one_message_that_nobody_names_stop_nobody() -> None:
+    """Its own delivery comes back; the table is not blamed, and other messages are stored at once."""
+    made = bench(unnamed)
+    told = await made.deliver("poison", *bad(4))
+    assert isinstance(told, Unavailable)
+    assert told.retry_after_s == 10.0
+    assert made.state() is SinkState.ACTIVE
+    assert made.rejected == []
+    assert await made.deliver("good", b"good") == Durable()
+
+
+async def test_a_lone_suspect_is_rejected_after_a_few_deliveries_if_the_table_looks_right() -> None:
+    """Without any other message there is nothing to compare it with."""
+    made = bench(unnamed)
+    assert await deliver_until_durable(made, "poison", *bad(4)) == ALONE_REFUSALS
+    assert sorted(made.rejected) == bad(4)
+    assert made.state() is SinkState.ACTIVE
+
+
+async def test_a_lone_suspect_is_not_rejected_where_the_table_is_wrong() -> None:
+    """The look before the rejection finds it, and stops the table as any look does."""
+    made = bench(unnamed)
+    made.appender.obstacle = SetupError(SinkState.SCHEMA_MISMATCH, "column x is missing")
+    for _ in range(ALONE_REFUSALS):
+        assert isinstance(await made.deliver("poison", *bad(2)), Unavailable)
+    assert made.rejected == []
+    assert (made.state(), made.writer.standing.detail) == (SinkState.SCHEMA_MISMATCH, "column x is missing")
+
+
+async def test_a_lone_suspect_waits_for_a_look_that_can_be_made() -> None:
+    """That nobody can look at the table is no evidence."""
+    made = bench(unnamed)
+    made.appender.obstacle = DOWN
+    for _ in range(ALONE_REFUSALS + 2):
+        assert isinstance(await made.deliver("poison", b"bad"), Unavailable)
+    made.appender.obstacle = None
+    assert await made.deliver("poison", b"bad") == Durable()
+    assert made.rejected == [b"bad"]
+
+
+async def test_a_message_refused_alone_while_others_are_stored_is_rejected_at_once() -> None:
+    """Its batch shows that the table takes rows; refused alone three times, the message is at fault."""
+    made = bench(unnamed)
+    told = await asyncio.gather(*[made.deliver(f"m{row!r}", row) for row in (b"a", b"bad", b"b", b"c")])
+    assert told == [Durable()] * 4
+    assert made.rejected == [b"bad"]
+    assert made.appender.batches.count([b"bad"]) == ALONE_REFUSALS
+    assert sorted(made.appender.stored) == [b"a", b"b", b"c"]
+
+
+async def test_neighbours_are_told_while_a_suspect_is_worked_on() -> None:
+    """The lane is beside the batches: neither its appends nor its refusals hold up anybody."""
+    made, held = bench(unnamed), reply_later()
+    decide = made.appender.decide
+    waiting = [made.deliver("poison", *bad(8)), made.deliver("good", b"good")]
+    made.appender.decide = lambda rows: decide(rows) if len(made.appender.batches) < 3 else hold(rows)
+
+    def hold(rows: Sequence[bytes]) -> Outcome:
+        if rows[0].startswith(b"bad"):
+            made.appender.replies.append(held)
+        return decide(list(rows))
+
+    assert await waiting[1] == Durable()
+    for number in range(5):
+        assert await made.deliver(f"m{number}", b"later%d" % number) == Durable()
+    assert not waiting[0].done()
+    held.set_result(RowsRefused({}))
+    waiting[0].cancel()
+    await turns()
+
+
+@pytest.mark.parametrize("count", [100, 600])
+async def test_bad_rows_named_one_per_answer_cost_their_neighbours_one_append(count: int) -> None:
+    """After the first the message goes alone, and when it has cost enough appends it is rejected whole."""
+    made = bench(one_by_one)
+    poison = made.deliver("poison", b"good of the poison", *bad(count))
+    neighbours = [made.deliver(f"m{number}", b"good%d" % number) for number in range(20)]
+    assert await asyncio.gather(*neighbours) == [Durable()] * 20
+    with_neighbours = [batch for batch in made.appender.batches if b"good0" in batch]
+    assert len(with_neighbours) == 2
+    assert await poison == Durable()
+    assert len(made.appender.batches) <= 3 + SPARE_REFUSALS + count.bit_length()
+    assert set(bad(count)) <= set(made.rejected)
+    assert len(set(made.rejected)) == len(made.rejected)
+    assert made.state() is SinkState.ACTIVE
+
+
+async def test_a_message_of_many_bad_rows_that_nobody_names_is_rejected_whole() -> None:
+    """It may cost the halving of a message down to a bad row, and some more."""
+    made = bench(unnamed)
+    poison, good = made.deliver("poison", *bad(1_000)), made.deliver("good", b"good")
+    assert [await poison, await good] == [Durable()] * 2
+    assert sorted(made.rejected) == sorted(bad(1_000))
+    assert len(made.appender.batches) < 2 * (SPARE_REFUSALS + 10)
+
+
+async def test_what_a_message_cost_in_earlier_deliveries_counts() -> None:
+    """A message whose rejection fails does not begin anew each time."""
+    made = bench(one_by_one)
+    made.rejects_verdict = Unavailable("the rejects are down", 1.0)
+    for _ in range(30):
+        assert isinstance(await made.deliver("poison", *bad(60)), Unavailable)
+    appends = len(made.appender.batches)
+    made.rejects_verdict = Durable()
+    assert await made.deliver("poison", *bad(60)) == Durable()
+    assert len(made.appender.batches) - appends == 1
+    assert sorted(made.rejected) == sorted(bad(60))
+
+
+async def test_a_suspect_that_comes_again_goes_straight_to_the_lane() -> None:
+    """Its neighbours are not refused with it a second time; once it is stored, it is like any other."""
+    made = bench(unnamed)
+    await made.deliver("poison", b"bad")
+    made.appender.batches.clear()
+    told = [*await asyncio.gather(made.deliver("poison", b"bad"), made.deliver("good", b"good"))]
+    assert told == [Durable()] * 2
+    assert [b"good"] in made.appender.batches
+    assert all(batch in ([b"bad"], [b"good"]) for batch in made.appender.batches)
+    await made.deliver("other", b"bad too")
+    made.appender.decide = every(Stored())
+    made.appender.batches.clear()
+    assert await made.deliver("other", b"bad too") == Durable()
+    await asyncio.gather(made.deliver("other", b"bad too"), made.deliver("good", b"good"))
+    assert made.appender.batches == [[b"bad too"], [b"bad too", b"good"]]
+
+
+async def test_a_message_that_was_delivered_often_goes_alone_and_is_not_condemned() -> None:
+    """An outage delivers good messages often: no more of them go alone than the lane has room for."""
+    made = bench(every(Stored()))
+    told = await asyncio.gather(
+        *[made.deliver(f"m{number}", b"%d" % number, delivery_attempt=HIGH_DELIVERY_ATTEMPT) for number in range(20)],
+        made.deliver("new", b"new", delivery_attempt=HIGH_DELIVERY_ATTEMPT - 1),
+    )
+    assert told == [Durable()] * 21
+    alone = [batch for batch in made.appender.batches if len(batch) == 1]
+    assert len(alone) == 4
+    assert len(made.appender.batches) == 5
+    assert made.rejected == []
+    assert len(made.writer._lane.cases) == 0
+
+
+@pytest.mark.parametrize(("messages", "is_blamed"), [(1, False), (2, False), (3, True), (10, True)])
+async def test_the_table_is_blamed_only_when_different_messages_agree(messages: int, *, is_blamed: bool) -> None:
+    """However often the same ones are refused."""
+    made = bench(every(RowsRefused({}, "cannot append to this kind of table")))
+    for number in range(messages):
+        assert isinstance(await made.deliver(f"m{number}", b"x", b"y"), Unavailable)
+    assert made.rejected == []
+    assert made.state() is (SinkState.SCHEMA_MISMATCH if is_blamed else SinkState.ACTIVE)
+    if is_blamed:
+        assert "cannot append to this kind of table" in made.writer.standing.detail
+        made.appender.decide = every(Stored())
+        await made.clock.advance(31)
+        assert await made.deliver("m0", b"x", b"y") == Durable()
+        assert made.state() is SinkState.ACTIVE
+
+
+async def test_messages_that_were_refused_before_something_was_stored_do_not_blame_the_table() -> None:
+    """It takes rows, so each of them is judged by itself."""
+    made = bench(unnamed)
+    for number in range(6):
+        assert isinstance(await made.deliver(f"poison{number}", b"bad"), Unavailable)
+        assert await made.deliver(f"good{number}", b"good") == Durable()
+    assert made.state() is SinkState.ACTIVE
+    assert made.rejected == []
+
+
+async def test_a_table_that_refuses_everything_is_blamed_before_all_of_a_large_batch_was_tried() -> None:
+    """Where each append takes a twentieth of a second, five seconds of refusals are enough."""
+    made = bench(every(RowsRefused({}, "no")))
+    assert isinstance(made.appender, Remote)
+    made.appender.ack_s, made.appender.clock = 0.05, made.clock
+    messages = [made.deliver(f"m{number}", b"x") for number in range(500)]
+    await made.clock.advance(6)
+    assert made.state() is SinkState.SCHEMA_MISMATCH
+    assert all(isinstance(each, Unavailable) for each in await asyncio.gather(*messages))
+    assert len(made.appender.batches) < 250
+    assert made.rejected == []
+
+
+@pytest.mark.parametrize("good", [b"good", b"a good one behind all the bad ones"])
+async def test_many_bad_messages_in_a_row_do_not_pass_for_a_bad_table(good: bytes) -> None:
+    """A single good one among them shows that it is not."""
+    made = bench(unnamed)
+    poison = [made.deliver(f"poison{number}", b"bad%d" % number) for number in range(40)]
+    assert await made.deliver("good", good) == Durable()
+    assert await asyncio.gather(*poison) == [Durable()] * 40
+    assert sorted(made.rejected) == sorted(bad(40))
+    assert made.state() is SinkState.ACTIVE
+
+
+async def test_suspects_take_turns() -> None:
+    """One append each: a small one is not behind all appends of a large one."""
+    made = bench(one_by_one)
+    await asyncio.gather(made.deliver("large", *bad(3)), made.deliver("small", b"bad small", b"rest"))
+    made.appender.batches.clear()
+    large, small = made.deliver("large", *bad(20)), made.deliver("small", b"bad small", b"rest")
+    assert await small == Durable()
+    assert not large.done()
+    assert len(made.appender.batches) <= 4
+    assert await large == Durable()
+
+
+async def test_a_suspect_ends_with_its_deadline() -> None:
+    """The lane may be busy with others for longer."""
+    made = bench(unnamed)
+    made.appender.replies = [RowsRefused({}), reply_later()]
+    told = made.deliver("poison", *bad(2), budget_s=5.0)
+    other = made.deliver("other", b"bad")
+    await made.clock.advance(5.1)
+    assert isinstance(await told, Unavailable)
+    other.cancel()
+    await turns()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict", "state"),
+    [
+        (QuotaExceeded("rows"), Throttled, SinkState.QUOTA_EXHAUSTED),
+        (SetupError(SinkState.NOT_FOUND, "no table"), Unavailable, SinkState.NOT_FOUND),
+    ],
+)
+async def test_trouble_that_a_suspect_meets_stops_the_table_like_any_other(
+    outcome: Outcome, verdict: type, state: SinkState
+) -> None:
+    """And all suspects with it."""
+    made = bench(unnamed)
+    made.appender.replies = [RowsRefused({}), RowsRefused({}), outcome]
+    told = await asyncio.gather(made.deliver("one", *bad(2)), made.deliver("two", *bad(2)))
+    assert [type(each) for each in told] == [verdict] * 2
+    assert made.state() is state
+
+
+async def test_a_suspect_without_an_answer_is_sent_again() -> None:
+    """Until its deadline, with pauses that grow; it counts neither for nor against it."""
+    made = bench(every(Stored()))
+    made.appender.replies = [RowsRefused({}, "invalid"), *[Uncertain("gone")] * 3]
+    told = made.deliver("poison", b"a", b"b")
+    await made.clock.advance(5)
+    assert await told == Durable()
+    assert sorted(made.appender.stored) == [b"a", b"b"]
+
+
+async def test_a_suspect_that_is_too_large_is_halved() -> None:
+    """Its rows are not what is wrong."""
+    made = bench(lambda rows: TooLarge("11 MB") if len(rows) > 1 else one_by_one(rows))
+    made.appender.replies = [RowsRefused({0: RowError("bad")})]
+    assert await made.deliver("large", b"bad", b"b", b"c", b"d") == Durable()
+    assert sorted(made.appender.stored) == [b"b", b"c", b"d"]
+
+
+async def test_closing_the_writer_leaves_no_suspect_waiting() -> None:
+    """Those in the lane, and those that compare themselves with others."""
+    made = bench(unnamed)
+    made.appender.replies = [RowsRefused({}), RowsRefused({}), RowsRefused({}), reply_later()]
+    told = [made.deliver("one", b"bad"), made.deliver("two", b"bad"), made.deliver("three", b"c", b"d")]
+    await turns()
+    await made.writer.close()
+    assert {type(each) for each in await asyncio.gather(*told)} == {Unavailable}
+
+
+async def test_a_defect_in_the_lane_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message comes again, and the lane goes on."""
+    made = bench(unnamed)
+    with monkeypatch.context() as broken:
+        broken.setattr("app.ingest.suspect_lane.suspect_step", lambda *_: 1 / 0)
+        assert isinstance(await made.deliver("poison", b"bad"), Unavailable)
+    assert len(made.writer._lane) == 0
+    told = [*await asyncio.gather(made.deliver("poison", b"bad"), made.deliver("good", b"good"))]
+    assert told == [Durable()] * 2
+
+
+async def test_the_lane_does_not_open_a_case_against_a_message_that_was_never_refused() -> None:
+    """Only a refusal does."""
+    made = bench(every(Stored()))
+    assert await made.deliver("often", b"a", delivery_attempt=100) == Durable()
+    made.appender.replies = [Uncertain("gone")] * 30
+    told = made.deliver("often", b"a", delivery_attempt=100, budget_s=1.0)
+    await made.clock.advance(1.1)
+    assert isinstance(await told, Unavailable)
+    assert len(made.writer._lane.cases) == 0

@@ -1,0 +1,204 @@
+"""A time of day that jumps: nothing is stamped ahead of the true time, and what lasts is followed."""
+
+import logging
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.time_of_day import BELIEVED_AFTER_US, FOLLOWED_US, TimeOfDay
+
+SECOND_US, HOUR_US = 1_000_000, 3_600_000_000
+TRUE_US = 1_700_000_000 * SECOND_US
+BELIEVED_S = BELIEVED_AFTER_US // SECOND_US
+
+
+class Machine:
+    """A machine whose two clocks a test moves; the true time is the steady one's."""
+
+    def __init__(self, not_before_us: int = 0) -> None:
+        self.steady_us = 0
+        self.error_us = 0
+        """By how much the time of day is wrong."""
+        self.torn_us = 0
+        """For how long the process is held up within a look."""
+        self.time = TimeOfDay(lambda: TRUE_US + self.steady_us + self.error_us, self._steady, not_before_us)
+
+    def _steady(self) -> int:
+        now_us = self.steady_us
+        self.steady_us += self.torn_us
+        return now_us
+
+    @property
+    def true_us(self) -> int:
+        return TRUE_US + self.steady_us
+
+    def stamp(self) -> int | None:
+        """Return a stamp, None where none may be given."""
+        return None if self.time.trouble() else self.time.now_us()
+
+    def run(self, seconds: float) -> list[int]:
+        """Let time pass; return by how much each stamp, one in a quarter of a second, is ahead of the true time."""
+        ahead = []
+        for _ in range(round(seconds * 4)):
+            self.steady_us += SECOND_US // 4
+            stamp_us = self.stamp()
+            if stamp_us is not None:
+                ahead.append(stamp_us - self.true_us)
+        return ahead
+
+
+@pytest.mark.parametrize("jump_us", [HOUR_US, -HOUR_US, 2 * SECOND_US, -2 * SECOND_US])
+@pytest.mark.parametrize("keeps_order", [True, False])
+def test_a_jump_that_does_not_last_changes_no_stamp(jump_us: int, *, keeps_order: bool) -> None:
+    """Nothing is stamped meanwhile, the horizon goes on by the steady clock, and all is well at once afterwards."""
+    machine = Machine()
+    if keeps_order:
+        machine.time.advance_to(0)
+    assert machine.run(5) == [0] * 20
+    machine.error_us = jump_us
+    assert machine.run(BELIEVED_S - 1) == []
+    assert f"{jump_us / SECOND_US:+.1f} s" in machine.time.trouble()
+    assert machine.time.now_us() == machine.true_us, "readers' horizon"
+    machine.error_us = 0
+    assert machine.run(1) == [0] * 4
+
+
+@pytest.mark.parametrize("step_us", [HOUR_US, 2 * SECOND_US])
+def test_a_clock_that_is_set_forward_for_good_is_followed(step_us: int, caplog: pytest.LogCaptureFixture) -> None:
+    """It was wrong before, or the machine stood still; the log says when it jumped and when that was believed."""
+    caplog.set_level(logging.WARNING, "sluice.clock")
+    machine = Machine()
+    machine.run(1)
+    machine.error_us = step_us
+    assert machine.run(BELIEVED_S - 1) == []
+    ahead = machine.run(2)
+    assert ahead
+    assert set(ahead) == {step_us}
+    assert [record.getMessage().partition(" s")[2] for record in caplog.records] == [
+        ": nothing is stamped until it is clear",
+        " from where it was, and is believed now",
+    ]
+
+
+def test_a_clock_that_is_set_back_for_good_is_followed_back() -> None:
+    """Where nobody relies on the order of this instance's stamps alone."""
+    machine = Machine()
+    machine.error_us = HOUR_US
+    machine.run(BELIEVED_S + 1)
+    assert machine.run(1) == [HOUR_US] * 4
+    machine.error_us = 0
+    assert machine.run(BELIEVED_S - 1) == []
+    ahead = machine.run(2)
+    assert ahead
+    assert set(ahead) == {0}
+
+
+def test_where_the_order_was_promised_nothing_is_stamped_until_the_time_has_caught_up() -> None:
+    """A file with stamps of the next hour: neither does its order break, nor do stamps run an hour ahead."""
+    machine = Machine()
+    machine.time.advance_to(TRUE_US + HOUR_US)
+    assert machine.run(60) == []
+    assert "59:" not in machine.time.trouble()
+    assert "the newest stamp is 3540.0 s ahead" in machine.time.trouble()
+    assert machine.time.now_us() > TRUE_US + HOUR_US
+    machine.steady_us = HOUR_US
+    ahead = machine.run(10)
+    assert len(ahead) == 40
+    assert max(ahead) <= FOLLOWED_US
+
+
+@pytest.mark.parametrize("step_us", [FOLLOWED_US, -FOLLOWED_US, 200_000, -1_000_000])
+def test_a_small_step_is_followed_at_once(step_us: int) -> None:
+    """Below the skew that readers allow for; a step back is made up for while stamps stand nearly still."""
+    machine = Machine()
+    machine.run(1)
+    machine.error_us = step_us
+    ahead = machine.run(4)
+    assert len(ahead) == 16, "nothing is held up"
+    assert ahead[-1] == step_us
+    assert all(abs(each) <= FOLLOWED_US for each in ahead)
+
+
+def test_many_small_steps_in_one_direction_are_not_followed_faster_than_one_large_one() -> None:
+    """Each alone is below what is followed at once."""
+    machine = Machine()
+    ahead = []
+    for _ in range(10):
+        machine.error_us += SECOND_US
+        ahead += machine.run(1)
+    assert max(ahead) <= FOLLOWED_US
+
+
+def test_a_look_during_which_the_process_was_stopped_says_nothing() -> None:
+    """Between the two readings time passed, which would look like a jump."""
+    machine = Machine()
+    machine.torn_us = 40 * SECOND_US
+    assert machine.time.trouble() == ""
+
+
+def test_a_jump_seen_twice_with_a_long_silence_between_is_not_believed_yet() -> None:
+    """Nobody knows what the clock did meanwhile."""
+    machine = Machine()
+    machine.error_us = HOUR_US
+    assert machine.stamp() is None
+    machine.steady_us += HOUR_US
+    assert machine.stamp() is None
+    machine.error_us = 0
+    assert machine.stamp() == machine.true_us
+
+
+spells = st.lists(
+    st.tuples(st.integers(-2 * HOUR_US, 2 * HOUR_US) | st.integers(-3 * SECOND_US, 3 * SECOND_US), st.integers(1, 40)),
+    max_size=8,
+)
+
+
+def believable(spells: list[tuple[int, int]]) -> list[int]:
+    """Return the errors that lasted, those that hardly differ from the one before taken together, and 0."""
+    found, lasted = [0], 0
+    for number, (error_us, seconds) in enumerate(spells):
+        lasted = seconds + (lasted if number and abs(error_us - spells[number - 1][0]) < SECOND_US else 0)
+        found += [error_us] if lasted >= BELIEVED_S else []
+    return found
+
+
+@given(spells=spells)
+@example(spells=[(HOUR_US, 40)])
+@example(spells=[(HOUR_US, 10), (HOUR_US, 10)])
+@example(spells=[(HOUR_US, 14), (-HOUR_US, 14)])
+def test_stamps_grow_and_are_right_again_whatever_the_time_of_day_did(spells: list[tuple[int, int]]) -> None:
+    """With the order promised. Only what lasted is believed, and no stamp is further ahead than what was."""
+    machine = Machine()
+    machine.time.advance_to(0)
+    lasting = believable(spells)
+    last_us = 0
+    for error_us, seconds in [*spells, (0, BELIEVED_S + 1)]:
+        machine.error_us = error_us
+        for _ in range(2 * seconds):
+            machine.steady_us += SECOND_US // 2
+            stamp_us = machine.stamp()
+            if stamp_us is not None:
+                assert stamp_us > last_us
+                assert stamp_us - machine.true_us <= max(lasting) + 2 * FOLLOWED_US
+                last_us = stamp_us
+    if last_us <= machine.true_us + FOLLOWED_US:
+        assert machine.stamp() is not None
+    else:
+        assert "ahead" in machine.time.trouble()
+        machine.steady_us += last_us - machine.true_us
+        assert machine.stamp() is not None
+
+
+@given(spells=spells)
+def test_without_a_promised_order_stamps_are_true_soon_after_the_last_jump(spells: list[tuple[int, int]]) -> None:
+    """Within the time after which a jump is believed, in both directions."""
+    machine = Machine()
+    for error_us, seconds in spells:
+        machine.error_us = error_us
+        machine.run(seconds)
+    machine.error_us = 0
+    machine.run(BELIEVED_S + 1)
+    stamp_us = machine.stamp()
+    assert stamp_us is not None
+    assert abs(stamp_us - machine.true_us) <= FOLLOWED_US
