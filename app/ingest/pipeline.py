@@ -21,6 +21,7 @@ from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
+from app.ledger import Holding
 from app.schema.table import REJECTS, Table
 from app.settings import Settings
 from app.settings_rules import ENVELOPE_BYTES
@@ -105,7 +106,14 @@ class Pipeline:
         """Return the digest of the message that came under `key`, None when this instance knows of none."""
         return self._dedupe.digest(key)
 
-    async def process(self, message: Message, *, digest: str = "", detailed: bool = False) -> Receipt:
+    async def process(
+        self,
+        message: Message,
+        *,
+        digest: str = "",
+        detailed: bool = False,
+        holding: Holding | None = None,  # noqa: ARG002 - to be charged with what the message becomes
+    ) -> Receipt:
         """Make `message` durable and say what became of it; `detailed` for each of its records."""
         match self._dedupe.claim(message.key, digest):
             case Claimed():

@@ -20,6 +20,7 @@ from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ledger import Holding
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
@@ -77,22 +78,22 @@ class PushEndpoint:
             ProblemError: why the message is not acknowledged.
         """
         named = dict(headers)
-        if self._verifier.remembered(headers, named) is None:
-            await self._verifier.principal(headers)
-        body = await self._intake.read(named, receive, begun_us)
-        size = len(body)
+        caller = self._verifier.remembered(headers, named)
+        if caller is None:
+            caller = await self._verifier.principal(headers)
+        body, holding = await self._intake.read(named, receive, caller, begun_us)
         try:
             message = open_push(named, body)
             del named, body
             if self._tracing.follows(message.parent):
-                receipt = await self._traced(message, headers, begun_us)
+                receipt = await self._traced(message, headers, begun_us, holding)
             else:
                 del headers
-                receipt = await self._pipeline.process(message)
+                receipt = await self._pipeline.process(message, holding=holding)
         except EnvelopeError as error:
             raise ProblemError("invalid_envelope", str(error)) from None
         finally:
-            self._intake.release(size)
+            holding.release()
         match receipt.verdict:
             case Durable():
                 return
@@ -101,7 +102,7 @@ class PushEndpoint:
             case _:
                 assert_never(receipt.verdict)
 
-    async def _traced(self, message: Message, headers: Headers, begun_us: int) -> Receipt:
+    async def _traced(self, message: Message, headers: Headers, begun_us: int, holding: Holding) -> Receipt:
         """Have a message processed in a span."""
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
         span = self._tracing.push(message.parent, headers, arrived_us, _told(message))
@@ -110,7 +111,7 @@ class PushEndpoint:
         outcome = "failed"
         try:
             with inside(span):
-                receipt = await self._pipeline.process(message)
+                receipt = await self._pipeline.process(message, holding=holding)
             outcome = _OUTCOMES[type(receipt.verdict)]
         finally:
             end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)
