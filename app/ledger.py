@@ -50,8 +50,14 @@ class Holding:
 
     def release(self) -> None:
         """Give everything back, and the place. To be called exactly once."""
-        self._ledger.close(self._account, self.size)
+        ledger, account, size = self._ledger, self._account, self.size
         self.size = 0
+        ledger.bytes -= size
+        ledger.places -= 1
+        account.bytes -= size
+        account.places -= 1
+        if not account.places:
+            ledger.forget(account)
 
 
 class Ledger:
@@ -88,14 +94,9 @@ class Ledger:
         self.places += 1
         return Holding(self, account)
 
-    def close(self, account: _Account, size: int) -> None:
-        """Give back a place and its `size` bytes."""
-        self.bytes -= size
-        self.places -= 1
-        account.bytes -= size
-        account.places -= 1
-        if not account.places:
-            del self._accounts[account.caller]
+    def forget(self, account: _Account) -> None:
+        """Drop the account of a caller that holds nothing any more."""
+        del self._accounts[account.caller]
 
     def _has_room(self, account: _Account, size: int) -> bool:
         return self.bytes + size <= self.max_bytes and account.bytes + size <= self.max_bytes_of_one

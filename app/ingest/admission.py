@@ -30,11 +30,6 @@ class Admission:
         """How many bytes they hold."""
         return self.ledger.bytes
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether half of the places are taken."""
-        return self.ledger.places * 2 >= self.ledger.max_places
-
     def enter(self, caller: str, expected: int) -> Holding | Refusal:
         """Admit a request of `caller` that announces `expected` bytes, or say why not. Its holding must be released."""
         if self.draining:

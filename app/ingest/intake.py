@@ -29,6 +29,7 @@ class Intake:
         self._admission, self._clock, self._max_body_bytes = admission, clock, max_body_bytes
         self._read_deadline_us = round(read_deadline_s * MICROSECONDS)
         self._crowded_deadline_us = round(min(read_deadline_s, _CROWDED_READ_DEADLINE_S) * MICROSECONDS)
+        self._ledger, self._half_of_the_places = admission.ledger, admission.ledger.max_places / 2
         self._deadlines: Deadlines[TimeLimit] = Deadlines(clock)
 
     async def read(
@@ -46,7 +47,8 @@ class Intake:
         if declared > self._max_body_bytes:
             raise self._too_large()
         limit = TimeLimit()
-        deadline_us = self._crowded_deadline_us if self._admission.is_crowded else self._read_deadline_us
+        crowded = self._ledger.places >= self._half_of_the_places
+        deadline_us = self._crowded_deadline_us if crowded else self._read_deadline_us
         holding = self._admission.enter(caller, declared)
         if isinstance(holding, Refusal):
             raise _not_admitted(holding)
@@ -58,7 +60,7 @@ class Intake:
             if not declared or len(body) != declared:
                 body = await self._rest(event, receive, holding)
             elif not holding.grow(declared):
-                raise _not_admitted(Refusal.BUSY)
+                raise _not_admitted(Refusal.BUSY)  # noqa: TRY301 - this is where every push comes by
         except BaseException as error:
             holding.release()
             self._deadlines.end(limit)

@@ -112,7 +112,7 @@ class Pipeline:
         *,
         digest: str = "",
         detailed: bool = False,
-        holding: Holding | None = None,  # noqa: ARG002 - to be charged with what the message becomes
+        holding: Holding | None = None,
     ) -> Receipt:
         """Make `message` durable and say what became of it; `detailed` for each of its records."""
         match self._dedupe.claim(message.key, digest):
