@@ -65,4 +65,9 @@ class WayOut:
 
         Nobody loses a record by a read that is ended, and the way in needs its time.
         """
-        await self.reads.drain(max(grace_s - _ENDING_S, 0.0))
+        await self.reads.drain(self.grace_s(grace_s))
+
+    @staticmethod
+    def grace_s(grace_s: float) -> float:
+        """Return the part of the grace in which reads may go on."""
+        return max(grace_s - _ENDING_S, 0.0)

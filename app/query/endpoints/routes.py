@@ -20,7 +20,6 @@ from app.query.pages import Pages
 from app.query.reads import Reads
 from app.query.runner import QueryRunner
 from app.query.stats import Stats
-from app.query.streaming import LargeAnswers
 from app.query.tail.hub import Hub
 from app.schema.table import Table
 from app.settings import Settings
@@ -40,10 +39,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
     reads: Reads,
 ) -> list[HTTPRouteHandler]:
     """Return the routes; the ones by id only where the record type names an id. `reads` is what a stop drains."""
-    large = LargeAnswers(reads, settings.max_large_answer_bytes)
-    answering = Answering(
-        cache, reads, clock, large=large, metrics=metrics, realm=f"{realm} {settings.dedupe_lookback_s:g}"
-    )
+    answering = Answering(cache, reads, clock, metrics=metrics, realm=f"{realm} {settings.dedupe_lookback_s:g}")
     feeds = {table.name: Feed(runner, table, lookback_s=settings.dedupe_lookback_s) for table in (records, rejects)}
     exports = Exports(runner, settings, clock, reads)
     pages_of = partial(Pages, settings=settings, clock=clock, reads=reads)
