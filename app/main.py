@@ -62,6 +62,7 @@ def create_app(
     backend = open_backend(settings, (records, rejects), clock)
     ingests, queries = "ingest" in settings.roles, "query" in settings.roles
 
+    outgoing = Outgoing(settings, clock)
     way_out = WayOut(
         records=records,
         rejects=rejects,
@@ -72,6 +73,7 @@ def create_app(
         tracing=telemetry.tracing,
         realm=backend.name,
         system=backend.system,
+        ledger=outgoing.answers,
     )
     heartbeats = Heartbeats(way_out.feed(), settings, clock, metrics)
     way_in = WayIn(
@@ -134,6 +136,6 @@ def create_app(
     )
     app.instance, app.ingests, app.way_in, app.way_out = telemetry.instance, ingests, way_in, way_out
     app.metrics, app.requests = metrics, Requests(metrics, telemetry.tracing, clock)
-    app.outgoing, app.unread = Outgoing(settings, clock), UnreadBodies(clock, settings.max_body_bytes)
+    app.outgoing, app.unread = outgoing, UnreadBodies(clock, settings.max_body_bytes)
     app.clients = set()
     return app
