@@ -9,9 +9,14 @@ from litestar import Litestar
 
 from app import paths
 from app.backend import Backend
+from app.errors import ProblemError, send_problem
+from app.framing import check_host, has_body
 from app.ingest.way_in import WayIn
+from app.outgoing import Outgoing
 from app.query.way_out import WayOut
+from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
+from app.unread import UnreadBodies
 
 Background = Callable[[], list[Coroutine[Any, Any, None]]]
 """Returns what is to run as long as the application does."""
@@ -24,20 +29,60 @@ class Sluice(Litestar):
     ingests: bool
     way_in: WayIn
     way_out: WayOut
+    metrics: Metrics
     requests: Requests
+    outgoing: Outgoing
+    unread: UnreadBodies
+    clients: set[tuple[str, int]]
+    """Who has a request in progress. A connection has one at a time (HTTP/1.1), which is what `app.serve` speaks."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-        elif scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:
-            await self.way_in.push(scope["headers"], receive, send)
-        else:
-            await self.requests.answer(super().__call__, scope, receive, send)
+            return
+        client = scope["client"]
+        self.clients.add(client)
+        try:
+            if scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:
+                if await self.way_in.push(scope["headers"], receive, send) >= 400:
+                    await self.unread.discard(receive)
+            else:
+                await self._answer(scope, receive, send)
+        finally:
+            self.clients.discard(client)
 
     async def drain(self, grace_s: float) -> None:
         """Admit nothing more, and wait until messages and reads are answered: at most `grace_s` seconds."""
-        await asyncio.gather(self.way_in.drain(grace_s), self.way_out.drain(grace_s))
+        self.unread.close()
+        await asyncio.gather(
+            self.way_in.drain(grace_s), self.way_out.drain(grace_s), self.outgoing.drain(self.way_out.grace_s(grace_s))
+        )
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer whatever is no push."""
+        if not has_body(scope["headers"]):
+            await self.requests.answer(self._in_pieces, scope, receive, send)
+            return
+        has_ended = False
+
+        async def watched() -> Any:
+            nonlocal has_ended
+            event = await receive()
+            has_ended = has_ended or not event.get("more_body", False)
+            return event
+
+        await self.requests.answer(self._in_pieces, scope, watched, send)
+        if not has_ended:
+            await self.unread.discard(receive)
+
+    async def _in_pieces(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            check_host(scope["headers"], scope.get("http_version", "1.1"))
+        except ProblemError as problem:
+            await send_problem(problem, send)
+        else:
+            await self.outgoing.answer(super().__call__, scope, receive, send)
 
 
 def lifespan(

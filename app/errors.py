@@ -13,6 +13,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import Send
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("sluice.errors")
@@ -37,6 +38,9 @@ CATALOGUE: dict[str, ProblemKind] = {
     ),
     "invalid_envelope": ProblemKind(
         400, "The body is not a Pub/Sub push message", "Push subscriptions send the right form by themselves."
+    ),
+    "invalid_host": ProblemKind(
+        400, "The request must name one host", "Send exactly one `Host` header; HTTP clients do so by themselves."
     ),
     "missing_token": ProblemKind(
         401,
@@ -167,6 +171,20 @@ class ProblemError(Exception):
             errors=self.errors,
         )
         return msgspec.json.encode({**msgspec.to_builtins(problem), **self.members})
+
+
+def encoded(problem: ProblemError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Return the status, the headers and the body of the answer with `problem`, as ASGI has them."""
+    body = problem.body()
+    headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **problem.response_headers()}
+    return problem.status, [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
+
+
+async def send_problem(problem: ProblemError, send: Send) -> None:
+    """Answer with `problem`, outside of the framework."""
+    status, headers, body = encoded(problem)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _response(error: ProblemError) -> Response[bytes]:

@@ -3,39 +3,61 @@
 Bytes are charged for what an input becomes, at the moment it becomes that: a body while it arrives, then the text it
 decompresses to, its rows and rejects, an answer until its reader has taken it. A declared length is no charge: it costs
 nothing until the bytes are here.
-"""
 
-from collections import Counter
+bodies      app.ingest.admission: requests being written, from the first byte of the body to the answer
+answers     app.outgoing: answers and streams on their way to known callers, and what the tails keep for them
+documents   app.outgoing: what anyone may read without a token, by the address of the peer
+"""
 
 KEPT_FOR_OTHERS = 4
 """One part in so many of a ledger is out of reach for any single caller, however much of the rest it holds."""
 
 
+class _Account:
+    """What one caller holds."""
+
+    __slots__ = ("bytes", "caller", "places")
+
+    def __init__(self, caller: str) -> None:
+        self.caller, self.bytes, self.places = caller, 0, 0
+
+
 class Holding:
     """What one request holds. It grows while the request does, and is released once, as a whole."""
 
-    __slots__ = ("_caller", "_ledger", "size")
+    __slots__ = ("_account", "_ledger", "size")
 
-    def __init__(self, ledger: "Ledger", caller: str) -> None:
-        self._ledger, self._caller, self.size = ledger, caller, 0
+    def __init__(self, ledger: "Ledger", account: _Account) -> None:
+        self._ledger, self._account, self.size = ledger, account, 0
 
     def grow(self, size: int) -> bool:
         """Charge `size` more bytes; return False, and charge nothing, where they do not fit."""
-        if not self._ledger.fits(self._caller, size):
+        ledger, account = self._ledger, self._account
+        if ledger.places > 1 and (
+            ledger.bytes + size > ledger.max_bytes or account.bytes + size > ledger.max_bytes_of_one
+        ):
             return False
-        self._ledger.charge(self._caller, size)
+        ledger.bytes += size
+        account.bytes += size
         self.size += size
         return True
 
     def shrink(self, size: int) -> None:
-        """Give `size` bytes back before the end."""
-        self._ledger.charge(self._caller, -size)
+        """Give `size` bytes back before the end; a negative size charges bytes that are here already."""
+        self._ledger.bytes -= size
+        self._account.bytes -= size
         self.size -= size
 
     def release(self) -> None:
         """Give everything back, and the place. To be called exactly once."""
-        self._ledger.close(self._caller, self.size)
+        ledger, account, size = self._ledger, self._account, self.size
         self.size = 0
+        ledger.bytes -= size
+        ledger.places -= 1
+        account.bytes -= size
+        account.places -= 1
+        if not account.places:
+            ledger.forget(account)
 
 
 class Ledger:
@@ -46,11 +68,10 @@ class Ledger:
     """
 
     def __init__(self, *, max_bytes: int, max_places: int) -> None:
-        self._max_bytes, self._max_places = max_bytes, max_places
-        self._byte_share = max_bytes - max_bytes // KEPT_FOR_OTHERS
-        self._place_share = max(max_places - max_places // KEPT_FOR_OTHERS, 1)
-        self._bytes_of: Counter[str] = Counter()
-        self._places_of: Counter[str] = Counter()
+        self.max_bytes, self.max_places = max_bytes, max_places
+        self.max_bytes_of_one = max_bytes - max_bytes // KEPT_FOR_OTHERS
+        self.max_places_of_one = max(max_places - max_places // KEPT_FOR_OTHERS, 1)
+        self._accounts: dict[str, _Account] = {}
         self.bytes = self.places = 0
 
     def open(self, caller: str, expected: int = 0) -> Holding | None:
@@ -58,30 +79,24 @@ class Ledger:
 
         The expected bytes are looked at and not charged: they may never come.
         """
-        places = self._places_of[caller]
+        account = self._accounts.get(caller)
+        if account is None:
+            account = _Account(caller)
         if self.places and (
-            self.places >= self._max_places or places >= self._place_share or not self.fits(caller, expected)
+            self.places >= self.max_places
+            or account.places >= self.max_places_of_one
+            or (expected and not self._has_room(account, expected))
         ):
             return None
-        self._places_of[caller] = places + 1
+        if not account.places:
+            self._accounts[caller] = account
+        account.places += 1
         self.places += 1
-        return Holding(self, caller)
+        return Holding(self, account)
 
-    def fits(self, caller: str, size: int) -> bool:
-        """Return whether `caller` may hold `size` more bytes."""
-        if self.places <= 1:
-            return True
-        return self.bytes + size <= self._max_bytes and self._bytes_of[caller] + size <= self._byte_share
+    def forget(self, account: _Account) -> None:
+        """Drop the account of a caller that holds nothing any more."""
+        del self._accounts[account.caller]
 
-    def charge(self, caller: str, size: int) -> None:
-        """Count `size` more bytes (or fewer), without asking."""
-        self.bytes += size
-        self._bytes_of[caller] += size
-
-    def close(self, caller: str, size: int) -> None:
-        """Give back a place and its `size` bytes."""
-        self.charge(caller, -size)
-        self.places -= 1
-        self._places_of[caller] -= 1
-        if not self._places_of[caller]:
-            del self._places_of[caller], self._bytes_of[caller]
+    def _has_room(self, account: _Account, size: int) -> bool:
+        return self.bytes + size <= self.max_bytes and account.bytes + size <= self.max_bytes_of_one

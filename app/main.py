@@ -21,6 +21,7 @@ from app.ingest.appender import Appender
 from app.ingest.push import push_route
 from app.ingest.way_in import WayIn
 from app.keys import Fetch
+from app.outgoing import Outgoing
 from app.page.routes import page_routes
 from app.query.answer_store import open_store
 from app.query.params.filters import parse_filters
@@ -34,6 +35,7 @@ from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
 from app.telemetry.requests import Requests
+from app.unread import UnreadBodies
 
 
 def create_app(
@@ -60,6 +62,7 @@ def create_app(
     backend = open_backend(settings, (records, rejects), clock)
     ingests, queries = "ingest" in settings.roles, "query" in settings.roles
 
+    outgoing = Outgoing(settings, clock)
     way_out = WayOut(
         records=records,
         rejects=rejects,
@@ -70,6 +73,7 @@ def create_app(
         tracing=telemetry.tracing,
         realm=backend.name,
         system=backend.system,
+        ledger=outgoing.answers,
     )
     heartbeats = Heartbeats(way_out.feed(), settings, clock, metrics)
     way_in = WayIn(
@@ -131,5 +135,7 @@ def create_app(
         request_max_body_size=settings.max_body_bytes,
     )
     app.instance, app.ingests, app.way_in, app.way_out = telemetry.instance, ingests, way_in, way_out
-    app.requests = Requests(metrics, telemetry.tracing, clock)
+    app.metrics, app.requests = metrics, Requests(metrics, telemetry.tracing, clock)
+    app.outgoing, app.unread = outgoing, UnreadBodies(clock, settings.max_body_bytes)
+    app.clients = set()
     return app

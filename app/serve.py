@@ -5,13 +5,18 @@ import logging
 import resource
 import signal
 import socket
+from contextlib import suppress
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
 from app.application import Sluice
+from app.clock import SystemClock
+from app.connection_watch import ConnectionWatch
 from app.footprint import search_seldom_for_cycles
+from app.outgoing import MAX_HEAD_BYTES
 from app.settings import Settings
 from app.threads import hand_over_soon, started_in_the_background
 
@@ -22,9 +27,12 @@ _LINGER_S = 0.25  # requests that had arrived by then are answered (503) rather 
 # for, less than the 10 s that Cloud Run gives.
 _UNREAD_S = 0.5
 _BACKLOG = 4096  # pushes come in bursts of new connections
-# The server stops accepting at this many connections, idle ones too, so it must not be what limits the load: what
-# is worked on at once is limited by admission, which answers 429. Some files are for the store.
-_MAX_CONNECTIONS, _FILES_FOR_OTHERS = 16_384, 128
+# The server stops accepting at `max_connections`, idle ones too, so it must not be what limits the load: what is worked
+# on at once is limited by admission, which answers 429. Some files are for the store.
+_FILES_FOR_OTHERS = 128
+_MAX_FILES = 65_536  # more are of no use, and a child process takes longer to start with each
+# Time for a request's head, and for the next request of a connection that is kept alive; in milliseconds.
+_HTTP1 = HTTP1Settings(header_read_timeout=30_000, max_buffer_size=MAX_HEAD_BYTES)
 
 
 class ListenError(Exception):
@@ -41,6 +49,7 @@ async def serve(app: Sluice, settings: Settings) -> None:
     taken = _taken(settings)
     if taken is not None:
         raise _refused(address, taken)
+    _raise_file_limit()
     async with app.lifespan():  # not the server's: it may be left waiting for its clients
         refusal = await _serve(app, settings, address)
     if refusal is not None:
@@ -50,13 +59,27 @@ async def serve(app: Sluice, settings: Settings) -> None:
 
 async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError | None:
     """Serve until told to stop; return why that could not begin."""
+    max_connections = _max_connections(settings.max_connections)
+    watch = ConnectionWatch(
+        settings.port,
+        app.clients,
+        SystemClock(),
+        app.metrics,
+        max_connections=max_connections,
+        stall_s=settings.client_stall_s,
+    )
+    app.outgoing.cut = watch.cut
     server = Server(
         app,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGINL,
         backlog=_BACKLOG,
-        backpressure=_max_connections(),
+        backpressure=max_connections,
+        # HTTP/2 multiplies what one client can leave unread by its streams, and Cloud Run speaks HTTP/1.1 to containers
+        # unless asked otherwise (docs/decisions/0012).
+        http=HTTPModes.http1,
+        http1_settings=_HTTP1,
         websockets=False,
         log_level=LogLevels.error,
         log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {}},  # where everything else goes (telemetry.logs)
@@ -69,6 +92,7 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
         serving = asyncio.ensure_future(server.serve())
         listened = await _accepts_connections(settings, serving)
     stop = asyncio.ensure_future(told_to_stop.wait())
+    watching = asyncio.ensure_future(watch.run())
     hand_over_soon()
     search_seldom_for_cycles()
     if listened:
@@ -79,6 +103,7 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
         await asyncio.sleep(_LINGER_S)
         server.stop()
     stop.cancel()
+    watching.cancel()
     try:
         async with asyncio.timeout(_UNREAD_S if listened else None):
             await serving
@@ -116,11 +141,20 @@ def _refused(address: str, reason: str) -> ListenError:
     return ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST")
 
 
-def _max_connections() -> int:
+def _raise_file_limit() -> None:
+    """Allow as many open files as may be: the usual limit, 1,024, is for programs that select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):  # macOS has a lower limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _max_connections(wanted: int) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
-        return _MAX_CONNECTIONS
-    return min(_MAX_CONNECTIONS, max(files - _FILES_FOR_OTHERS, files // 2))
+        return wanted
+    return min(wanted, max(files - _FILES_FOR_OTHERS, files // 2))
 
 
 async def _accepts_connections(settings: Settings, serving: asyncio.Future[None]) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from app.settings_messages import MessageSettings
+from app.settings_connections import ConnectionSettings
 from app.settings_rules import disagreements
 
 PREFIX = "SLUICE_"
@@ -27,7 +27,7 @@ class SettingsError(Exception):
     """The environment does not make valid settings; the message names each variable and what would be right."""
 
 
-class Settings(MessageSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(ConnectionSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can be set, with the default for a laptop. Names are the variable's, without SLUICE_, in lower case."""
 
     host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API wants principals.")] = (
@@ -112,8 +112,8 @@ class Settings(MessageSettings, frozen=True, kw_only=True, forbid_unknown_fields
     max_large_answer_bytes: Annotated[
         Count,
         Meta(
-            description="What large answers (above 256 KiB) may come to while being sent; one more is answered "
-            "429. A client that reads nothing for a minute is cut off."
+            description="Memory for answers above 32 KiB, exports and tails being sent, three quarters of it for one "
+            "caller; one more is answered 429. What needs no token has a quarter as much of its own, by address."
         ),
     ] = 128 * MIB
     max_tails: Annotated[

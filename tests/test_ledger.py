@@ -82,5 +82,4 @@ def test_nothing_is_left_behind(requests: list[tuple[str, int, int]], order: obj
     for holding in open_:
         holding.release()
     assert (ledger.bytes, ledger.places) == (0, 0)
-    assert not ledger._bytes_of
-    assert not ledger._places_of
+    assert not ledger._accounts

@@ -2,6 +2,8 @@
 
 import enum
 
+from app.ledger import Holding, Ledger
+
 
 class Refusal(enum.Enum):
     """Why a request is not admitted."""
@@ -11,30 +13,29 @@ class Refusal(enum.Enum):
 
 
 class Admission:
-    """Counts the messages and bytes being worked on against their limits."""
+    """Admits requests that write, within the limits of one ledger: what arrives, and all that is made of it."""
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
-        self._max_messages, self._max_bytes = max_messages, max_bytes
-        self.messages = self.bytes = self.admitted = 0
+        self.ledger = Ledger(max_bytes=max_bytes, max_places=max_messages)
+        self.admitted = 0
         self.draining = False
 
-    def enter(self, byte_count: int) -> Refusal | None:
-        """Admit a message of `byte_count` bytes, or say why not. What is admitted must `leave`."""
+    @property
+    def messages(self) -> int:
+        """How many requests are being worked on."""
+        return self.ledger.places
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes they hold."""
+        return self.ledger.bytes
+
+    def enter(self, caller: str, expected: int) -> Holding | Refusal:
+        """Admit a request of `caller` that announces `expected` bytes, or say why not. Its holding must be released."""
         if self.draining:
             return Refusal.DRAINING
-        # A lone message is admitted whatever its size: otherwise one over the limit could never be.
-        if self.messages and (self.messages >= self._max_messages or self.bytes + byte_count > self._max_bytes):
+        holding = self.ledger.open(caller, expected)
+        if holding is None:
             return Refusal.BUSY
-        self.messages += 1
         self.admitted += 1
-        self.bytes += byte_count
-        return None
-
-    def adjust(self, byte_count: int) -> None:
-        """Count `byte_count` more bytes (or fewer) for what was admitted: it was not as large as declared."""
-        self.bytes += byte_count
-
-    def leave(self, byte_count: int) -> None:
-        """Give back what `enter` took."""
-        self.messages -= 1
-        self.bytes -= byte_count
+        return holding

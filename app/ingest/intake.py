@@ -1,7 +1,7 @@
-"""Take in a request's body within limits: how much may be in flight, how large, how slowly it may come.
+"""Read a request's body within limits: how much may be in flight, how large it may be, how slowly it may come.
 
-The place in flight is taken before the body is read, by its declared length, so that bodies that are still
-arriving count too.
+A request takes a place before its body is read, and is charged for each byte when it arrives: chunked bodies count like
+any other, and a Content-Length that is followed by nothing holds nothing but its place.
 """
 
 import asyncio
@@ -15,83 +15,101 @@ from app.deadlines import Deadlines, TimeLimit
 from app.errors import ProblemError
 from app.ingest.admission import Admission, Refusal
 from app.ingest.verdict import Throttled, Unavailable
+from app.ledger import Holding
+
+# While places are short, a body that stalls gives its own back sooner.
+_CROWDED_READ_DEADLINE_S = 5.0
+_LOOK_AGAIN_S = 0.02
 
 
 class Intake:
-    """Reads bodies. Whoever got one gives its place back with `release`."""
+    """Reads bodies. Whoever gets one releases its holding."""
 
     def __init__(self, admission: Admission, clock: Clock, *, max_body_bytes: int, read_deadline_s: float) -> None:
         self._admission, self._clock, self._max_body_bytes = admission, clock, max_body_bytes
-        self._read_deadline_s, self._read_deadline_us = read_deadline_s, round(read_deadline_s * MICROSECONDS)
+        self._read_deadline_us = round(read_deadline_s * MICROSECONDS)
+        self._crowded_deadline_us = round(min(read_deadline_s, _CROWDED_READ_DEADLINE_S) * MICROSECONDS)
+        self._ledger, self._half_of_the_places = admission.ledger, admission.ledger.max_places / 2
         self._deadlines: Deadlines[TimeLimit] = Deadlines(clock)
 
-    async def read(self, headers: Mapping[bytes, bytes], receive: Receive, begun_us: int | None = None) -> bytes:
-        """Return the body of a request, which takes up a place in flight until it is released.
+    async def read(
+        self, headers: Mapping[bytes, bytes], receive: Receive, caller: str, begun_us: int | None = None
+    ) -> tuple[bytes, Holding]:
+        """Return the body of a request of `caller`, and what it holds until that is released.
 
         `headers` are by name; `begun_us` (the clock's `elapsed_us`) is when the request began, now by default.
 
         Raises:
-            ProblemError: busy, draining, too_large, slow_body or incomplete_body; then nothing is to be released.
+            ProblemError: busy, draining, too_large, slow_body or incomplete_body; then nothing is held.
         """
         length = headers.get(b"content-length", b"")
         declared = int(length) if length.isdigit() else 0
         if declared > self._max_body_bytes:
             raise self._too_large()
         limit = TimeLimit()
-        refusal = self._admission.enter(declared)
-        if refusal is not None:
-            raise _not_admitted(refusal)
-        begun_us = begun_us or self._clock.elapsed_us()
-        self._deadlines.begin(limit, begun_us + self._read_deadline_us)
+        crowded = self._ledger.places >= self._half_of_the_places
+        deadline_us = self._crowded_deadline_us if crowded else self._read_deadline_us
+        holding = self._admission.enter(caller, declared)
+        if isinstance(holding, Refusal):
+            raise _not_admitted(holding)
+        self._deadlines.begin(limit, (begun_us or self._clock.elapsed_us()) + deadline_us)
         try:
             event: Any = await receive()
             body: bytes = event.get("body", b"")
             # Nearly always all is there, although the server says it only with the next event: that is not waited for.
             if not declared or len(body) != declared:
-                body = await self._rest(event, receive)
+                body = await self._rest(event, receive, holding)
+            elif not holding.grow(declared):
+                raise _not_admitted(Refusal.BUSY)  # noqa: TRY301 - this is where every push comes by
         except BaseException as error:
-            self._admission.leave(declared)
+            holding.release()
             self._deadlines.end(limit)
             if limit.exceeded() and isinstance(error, asyncio.CancelledError):
-                detail = f"the body was not complete after {self._read_deadline_s:g} s"
-                raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
+                raise self._out_of_time(deadline_us) from None
             raise
         self._deadlines.end(limit)
         limit.exceeded()  # although it came: the server made nothing of the cancellation
-        self._admission.adjust(len(body) - declared)
-        return body
+        return body, holding
 
-    async def _rest(self, event: Any, receive: Receive) -> bytes:
+    async def drain(self, wait_s: float) -> None:
+        """Wait for the bodies that are arriving, at most `wait_s` seconds; then refuse what has not arrived."""
+        until_us = self._clock.elapsed_us() + round(wait_s * MICROSECONDS)
+        while len(self._deadlines) and self._clock.elapsed_us() < until_us:
+            await self._clock.sleep(_LOOK_AGAIN_S)
+        for limit in self._deadlines.close():
+            limit.overdue()
+
+    async def _rest(self, event: Any, receive: Receive, holding: Holding) -> bytes:
         """Return the body that begins with `event`."""
-        chunks, size = list[bytes](), 0
+        chunks = list[bytes]()
         while True:
             if event["type"] != "http.request":
                 raise ProblemError("incomplete_body", "the request ended before its body did")
             chunk = event.get("body", b"")
-            chunks.append(self._within_limit(chunk, size))
-            size += len(chunk)
+            if holding.size + len(chunk) > self._max_body_bytes:
+                raise self._too_large()
+            if not holding.grow(len(chunk)):
+                raise _not_admitted(Refusal.BUSY)
+            chunks.append(chunk)
             if not event.get("more_body"):
                 return b"".join(chunks)
             event = await receive()
-
-    def release(self, size: int) -> None:
-        """Give back the place that a body of `size` bytes took up."""
-        self._admission.leave(size)
-
-    def _within_limit(self, chunk: bytes, before: int = 0) -> bytes:
-        if before + len(chunk) > self._max_body_bytes:
-            raise self._too_large()
-        return chunk
 
     def _too_large(self) -> ProblemError:
         detail = f"the body is larger than {self._max_body_bytes} bytes"
         return ProblemError("too_large", detail, members={"max_body_bytes": self._max_body_bytes})
 
+    def _out_of_time(self, deadline_us: int) -> ProblemError:
+        if self._admission.draining:
+            return _not_admitted(Refusal.DRAINING)
+        detail = f"the body was not complete after {deadline_us / MICROSECONDS:g} s"
+        return ProblemError("slow_body", detail, headers={"Connection": "close"})
+
 
 def _not_admitted(refusal: Refusal) -> ProblemError:
     match refusal:
         case Refusal.BUSY:
-            detail = "as much is in flight as this instance takes"
+            detail = "as much is in flight as this instance takes, or as one caller may have"
             return ProblemError("busy", detail, headers={"Retry-After": "1"}, members={"retry_after_s": 1})
         case Refusal.DRAINING:
             return ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})

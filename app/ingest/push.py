@@ -15,11 +15,13 @@ from litestar.types import Receive, Send
 from app import paths
 from app.auth import TokenVerifier
 from app.clock import MICROSECONDS, Clock
-from app.errors import MEDIA_TYPE, ProblemError, problem_responses
+from app.errors import ProblemError, encoded, problem_responses
+from app.framing import check_host
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ledger import Holding
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
@@ -45,8 +47,8 @@ class PushEndpoint:
         self._verifier, self._intake, self._pipeline = verifier, intake, pipeline
         self._clock, self._tracing, self._answered = clock, tracing, metrics.request_duration
 
-    async def __call__(self, headers: Headers, receive: Receive, send: Send) -> None:
-        """Answer one push with these headers."""
+    async def __call__(self, headers: Headers, receive: Receive, send: Send) -> int:
+        """Answer one push with these headers; return the status."""
         begun_us = self._clock.elapsed_us()
         taken = self.take(headers, receive, begun_us)
         del headers  # see `take`
@@ -54,14 +56,15 @@ class PushEndpoint:
             await taken
             status, answer_headers, body = 204, _NO_HEADERS, b""
         except ProblemError as problem:
-            status, answer_headers, body = _answer(problem)
+            status, answer_headers, body = encoded(problem)
         except Exception:
             _log.exception("unexpected failure of a push")
-            status, answer_headers, body = _answer(ProblemError("internal", "the push failed unexpectedly"))
+            status, answer_headers, body = encoded(ProblemError("internal", "the push failed unexpectedly"))
         took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
         self._answered.record(took_s, paths.PUSH, "POST", status, "push")
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
+        return status
 
     def now_us(self) -> int:
         """Return the time by which the stages go."""
@@ -77,22 +80,23 @@ class PushEndpoint:
             ProblemError: why the message is not acknowledged.
         """
         named = dict(headers)
-        if self._verifier.remembered(headers, named) is None:
-            await self._verifier.principal(headers)
-        body = await self._intake.read(named, receive, begun_us)
-        size = len(body)
+        caller = self._verifier.remembered(headers, named)
+        if caller is None:  # of a header that is there twice, too
+            check_host(headers)
+            caller = await self._verifier.principal(headers)
+        body, holding = await self._intake.read(named, receive, caller, begun_us)
         try:
             message = open_push(named, body)
             del named, body
             if self._tracing.follows(message.parent):
-                receipt = await self._traced(message, headers, begun_us)
+                receipt = await self._traced(message, headers, begun_us, holding)
             else:
                 del headers
-                receipt = await self._pipeline.process(message)
+                receipt = await self._pipeline.process(message, holding=holding)
         except EnvelopeError as error:
             raise ProblemError("invalid_envelope", str(error)) from None
         finally:
-            self._intake.release(size)
+            holding.release()
         match receipt.verdict:
             case Durable():
                 return
@@ -101,7 +105,7 @@ class PushEndpoint:
             case _:
                 assert_never(receipt.verdict)
 
-    async def _traced(self, message: Message, headers: Headers, begun_us: int) -> Receipt:
+    async def _traced(self, message: Message, headers: Headers, begun_us: int, holding: Holding) -> Receipt:
         """Have a message processed in a span."""
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
         span = self._tracing.push(message.parent, headers, arrived_us, _told(message))
@@ -110,7 +114,7 @@ class PushEndpoint:
         outcome = "failed"
         try:
             with inside(span):
-                receipt = await self._pipeline.process(message)
+                receipt = await self._pipeline.process(message, holding=holding)
             outcome = _OUTCOMES[type(receipt.verdict)]
         finally:
             end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)
@@ -124,12 +128,6 @@ def _told(message: Message) -> dict[str, str | int]:
         names.MESSAGING_MESSAGE_ID: message.message_id or "",
         names.MESSAGING_BODY_SIZE: len(message.data),
     }
-
-
-def _answer(problem: ProblemError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    headers = {"Content-Type": MEDIA_TYPE, **problem.response_headers()}
-    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    return problem.status, encoded, problem.body()
 
 
 def push_route(endpoint: PushEndpoint) -> Any:

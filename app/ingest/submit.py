@@ -64,7 +64,8 @@ class Submission:
         Raises:
             ProblemError: nothing was stored, or it is not known whether.
         """
-        body = await self._intake.read(dict(request.scope["headers"]), request.receive)
+        caller = request.state.principal.name
+        body, holding = await self._intake.read(dict(request.scope["headers"]), request.receive, caller)
         try:
             message, digest = _message(request, body)
             if record_id is not None:
@@ -73,9 +74,9 @@ class Submission:
             if known is not None and known != digest:
                 detail = "this Idempotency-Key came with another request before, and that one counts"
                 raise ProblemError("idempotency_conflict", detail)
-            receipt = await self._pipeline.process(message, digest=digest, detailed=True)
+            receipt = await self._pipeline.process(message, digest=digest, detailed=True, holding=holding)
         finally:
-            self._intake.release(len(body))
+            holding.release()
         match receipt.verdict:
             case Durable():
                 return _answer(message, receipt, created=record_id is None)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from app.auth import TokenVerifier
-from app.clock import Clock
+from app.clock import MICROSECONDS, Clock
 from app.ingest.admission import Admission
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender
@@ -17,6 +17,9 @@ from app.schema.table import Table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
+
+_FOR_BODIES = 0.25
+"""The part of the grace in which bodies that are arriving may arrive; the rest is for making them durable."""
 
 
 class WayIn:
@@ -39,7 +42,7 @@ class WayIn:
         system: str,
         on_heartbeat: Callable[[str, int], None] | None,
     ) -> None:
-        self._records, self._max_decompressed_bytes = records, settings.max_decompressed_bytes
+        self._clock, self._records, self._max_decompressed_bytes = clock, records, settings.max_decompressed_bytes
         self.admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
         self.pipeline = Pipeline(
             table=records,
@@ -85,4 +88,7 @@ class WayIn:
     async def drain(self, grace_s: float) -> None:
         """Admit nothing more, and wait until what was admitted is answered: at most `grace_s` seconds."""
         self.admission.draining = True
-        await self.pipeline.drain(grace_s)
+        begun_us = self._clock.elapsed_us()
+        await self._intake.drain(grace_s * _FOR_BODIES)
+        took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
+        await self.pipeline.drain(max(grace_s - took_s, 0.0))

@@ -5,7 +5,6 @@ left without its last, empty piece: the server then closes the connection instea
 raise (curl: 18, httpx: RemoteProtocolError).
 """
 
-import asyncio
 import itertools
 import logging
 from collections.abc import AsyncGenerator, Mapping
@@ -15,48 +14,11 @@ from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from app.errors import ProblemError
+from app.outgoing import ClientStalledError
 from app.query.reads import Reads
 from app.query.runner import QueryError
 
-SENT_BYTES = 262_144  # at once: the client has `_STALL_S` to read so much
-_STALL_S = 60.0
 _log = logging.getLogger("sluice.query")
-
-
-class _StalledError(Exception):
-    pass
-
-
-class LargeAnswers:
-    """Sends bodies that are ready but large, at the pace of their clients, and holds no more than `max_bytes` of them.
-
-    Handed over whole, each would be kept for as long as its client likes.
-    """
-
-    def __init__(self, reads: Reads, max_bytes: int) -> None:
-        self._reads, self._free_bytes = reads, max_bytes
-
-    async def response(self, body: bytes, media_type: str, headers: Mapping[str, str]) -> Response[bytes]:
-        """Return what sends `body`.
-
-        Raises:
-            ProblemError: `busy`: too many such answers wait for their clients to read them.
-        """
-        pieces = self._pieces(body)
-        stated = {**headers, "Content-Length": str(len(body))}
-        return StreamedResponse(self._reads, stated, media_type, (await anext(pieces), pieces))
-
-    async def _pieces(self, body: bytes) -> AsyncGenerator[bytes, None]:
-        if len(body) > self._free_bytes:
-            detail = "large answers are being read slowly, and no more can be held; try again, with a smaller `limit`"
-            raise ProblemError("busy", detail, members={"retry_after_s": 5}, headers={"Retry-After": "5"})
-        self._free_bytes -= len(body)
-        try:
-            for start in range(0, len(body), SENT_BYTES):
-                yield body[start : start + SENT_BYTES]
-        finally:
-            self._free_bytes += len(body)
 
 
 class StreamedResponse(Response[bytes]):
@@ -68,18 +30,16 @@ class StreamedResponse(Response[bytes]):
         headers: Mapping[str, str],
         media_type: str,
         pieces: tuple[bytes, AsyncGenerator[bytes, None]] | None,
-        *,
-        stall_s: float = _STALL_S,
     ) -> None:
         super().__init__(b"", headers={**headers, "Content-Type": media_type}, media_type=media_type)
-        self._reads, self._pieces, self._stall_s = reads, pieces, stall_s
+        self._reads, self._pieces = reads, pieces
 
     def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **options: Any) -> ASGIResponse:
         """Return what sends it."""
         headers = {**(options.get("headers") or {}), **self.headers}
         cookies = itertools.chain(self.cookies, options.get("cookies") or ())
         started = _Started(headers=headers, cookies=cookies, media_type=self.media_type, status_code=200)
-        started.sending = None if self._pieces is None else _Sending(request, self._reads, self._pieces, self._stall_s)
+        started.sending = None if self._pieces is None else _Sending(request, self._reads, self._pieces)
         return started
 
 
@@ -102,9 +62,8 @@ class _Sending:
         request: Request[Any, Any, Any],
         reads: Reads,
         pieces: tuple[bytes, AsyncGenerator[bytes, None]],
-        stall_s: float,
     ) -> None:
-        self._request, self._reads, self._stall_s = request, reads, stall_s
+        self._request, self._reads = request, reads
         self._first, self._rest = pieces
         self._sent_bytes = 0
 
@@ -123,9 +82,8 @@ class _Sending:
                 await self._send(piece, send)
         except QueryError as error:
             _log.warning("%s broke off after %d bytes: %s", path, self._sent_bytes, error)
-        except _StalledError:
-            told = "%s was broken off after %d bytes: its client had read nothing for %g s"
-            _log.warning(told, path, self._sent_bytes, self._stall_s)
+        except ClientStalledError:
+            pass  # it is logged, and the connection is closed
         except Exception as error:  # a defect; its text may hold SQL from the second line on
             reason = str(error).partition("\n")[0]
             _log.error("%s broke off after %d bytes: %s: %s", path, self._sent_bytes, type(error).__name__, reason)
@@ -133,11 +91,5 @@ class _Sending:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, piece: bytes, send: Send) -> None:
-        for start in range(0, len(piece), SENT_BYTES):
-            part = piece[start : start + SENT_BYTES]
-            try:
-                async with asyncio.timeout(self._stall_s):
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-            except TimeoutError:
-                raise _StalledError from None
-            self._sent_bytes += len(part)
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        self._sent_bytes += len(piece)

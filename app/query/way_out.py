@@ -4,6 +4,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
 
 from app.clock import Clock
+from app.ledger import Ledger
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.feed import Feed
@@ -20,7 +21,7 @@ _ENDING_S = 1.5
 
 
 class WayOut:
-    """Answers reads. `realm` names the data, and `system` the store in traces."""
+    """Answers reads. `realm` names the data, and `system` the store in traces; `ledger` counts what answers hold."""
 
     def __init__(  # noqa: PLR0913 - the dependencies of the whole way out
         self,
@@ -34,9 +35,10 @@ class WayOut:
         tracing: Tracing,
         realm: str,
         system: str,
+        ledger: Ledger,
     ) -> None:
         self._records, self._rejects, self._settings = records, rejects, settings
-        self._clock, self._metrics, self._realm = clock, metrics, realm
+        self._clock, self._metrics, self._realm, self._ledger = clock, metrics, realm, ledger
         self.standing = ReadStanding(clock.now_us)
         """How reading from the store stands."""
         self.runner = ObservedRunner(runner, QueryWatch(metrics, tracing, self.standing, clock, system=system))
@@ -58,6 +60,7 @@ class WayOut:
             metrics=self._metrics,
             realm=self._realm,
             reads=self.reads,
+            ledger=self._ledger,
         )
 
     async def drain(self, grace_s: float) -> None:
@@ -65,4 +68,9 @@ class WayOut:
 
         Nobody loses a record by a read that is ended, and the way in needs its time.
         """
-        await self.reads.drain(max(grace_s - _ENDING_S, 0.0))
+        await self.reads.drain(self.grace_s(grace_s))
+
+    @staticmethod
+    def grace_s(grace_s: float) -> float:
+        """Return the part of the grace in which reads may go on."""
+        return max(grace_s - _ENDING_S, 0.0)

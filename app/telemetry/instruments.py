@@ -180,6 +180,15 @@ CACHE_ANSWERS = Instrument(
     meaning="`state` is hit, joined (an equal request was under way), revalidated (304), miss or bypass (never kept).",
     attributes=("state",),
 )
+CONNECTIONS_CLOSED = Instrument(
+    name="sluice.connection.closed",
+    kind="counter",
+    unit="{connection}",
+    description="Connections that this instance closed on its clients, by reason",
+    meaning="`idle` made room for others, `unread` had a client that read nothing; many mean that somebody holds "
+    "connections for nothing (Linux).",
+    attributes=("reason",),
+)
 HEARTBEAT_VISIBLE = Instrument(
     name="sluice.heartbeat.delay",
     kind="histogram",
@@ -214,6 +223,7 @@ CATALOGUE: tuple[Instrument, ...] = (
     QUERY_DURATION,
     QUERY_BYTES,
     CACHE_ANSWERS,
+    CONNECTIONS_CLOSED,
     HEARTBEAT_VISIBLE,
     HEARTBEAT_MISSED,
 )

@@ -30,6 +30,8 @@ class Metrics:
         """By purpose."""
         self.cache_answers: Counter[str] = Counter()
         """By state."""
+        self.closed_connections: Counter[str] = Counter()
+        """By reason."""
         self.message_delay = Histogram(instruments.PUBLISH_TO_STORED)
         self.append_duration = Histogram(instruments.APPEND_DURATION)
         self.append_rows = Histogram(instruments.APPEND_ROWS)
@@ -65,6 +67,7 @@ class Metrics:
             instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
+            instruments.CONNECTIONS_CLOSED: lambda: _each(self.closed_connections, "reason"),
             instruments.HEARTBEAT_MISSED: lambda: _one(self.heartbeats_missed),
         }
 

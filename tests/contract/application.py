@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.clock import Clock
 from app.errors import EXCEPTION_HANDLERS
+from app.ledger import Ledger
 from app.query.answer_store import open_store
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
@@ -67,6 +68,7 @@ def query_application(
         metrics=Metrics(),
         realm="test",
         reads=reads,
+        ledger=Ledger(max_bytes=2**27, max_places=1_000),
     )
     return QueryApplication(routes, reads)
 

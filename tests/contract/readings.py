@@ -21,7 +21,6 @@ from app.query.params.page import Now, Subject
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
 from app.query.stats import Stats
-from app.query.streaming import LargeAnswers
 from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.settings import Settings
@@ -84,9 +83,7 @@ class Readings:
     def _application(self) -> Any:
         settings, reads = Settings(), Reads(self.clock)
         pages = Pages(Feed(self.store.runner, READINGS, lookback_s=LOOKBACK_S), settings, self.clock, reads)
-        answering = Answering(
-            cache_of(self.clock), reads, self.clock, large=LargeAnswers(reads, 1), metrics=Metrics(), realm="test"
-        )
+        answering = Answering(cache_of(self.clock), reads, self.clock, metrics=Metrics(), realm="test")
         self._principals: dict[str, Principal] = {}
         endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings)
         route = stats_route(endpoint, name="readStats", scope="read", summary="Read statistics", text="Of readings.")

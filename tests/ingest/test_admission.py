@@ -4,38 +4,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.admission import Admission, Refusal
+from app.ledger import Holding
+
+
+def _entered(admission: Admission, size: int, caller: str = "a") -> Holding | Refusal:
+    holding = admission.enter(caller, size)
+    if isinstance(holding, Holding) and not holding.grow(size):
+        holding.release()
+        return Refusal.BUSY
+    return holding
 
 
 def test_messages_and_bytes_are_limited_and_given_back() -> None:
     """Each limit refuses by itself, and what leaves makes room."""
-    admission = Admission(max_messages=2, max_bytes=100)
-    assert [admission.enter(60), admission.enter(41)] == [None, Refusal.BUSY]
-    assert [admission.enter(40), admission.enter(0)] == [None, Refusal.BUSY]
-    admission.leave(60)
-    assert admission.enter(60) is None
+    admission = Admission(max_messages=3, max_bytes=100)
+    first = _entered(admission, 60)
+    assert isinstance(first, Holding)
+    assert _entered(admission, 41, "b") is Refusal.BUSY
+    assert isinstance(_entered(admission, 40, "b"), Holding)
+    assert _entered(admission, 1, "c") is Refusal.BUSY
+    assert isinstance(_entered(admission, 0, "c"), Holding)
+    assert _entered(admission, 0, "d") is Refusal.BUSY
+    first.release()
+    assert isinstance(_entered(admission, 60, "d"), Holding)
+
+
+def test_one_caller_cannot_take_every_place() -> None:
+    """The last quarter is for others, who are admitted at once."""
+    admission = Admission(max_messages=4, max_bytes=100)
+    assert [isinstance(admission.enter("greedy", 0), Holding) for _ in range(4)] == [True, True, True, False]
+    assert isinstance(admission.enter("modest", 0), Holding)
 
 
 def test_a_lone_message_is_admitted_whatever_its_size() -> None:
     """A message larger than the limit on bytes is not refused for ever."""
     admission = Admission(max_messages=2, max_bytes=100)
-    assert admission.enter(1000) is None
-    assert admission.enter(1) is Refusal.BUSY
+    assert isinstance(_entered(admission, 1000), Holding)
+    assert _entered(admission, 1) is Refusal.BUSY
 
 
 def test_draining_admits_nothing() -> None:
     """An instance that is shutting down says so."""
     admission = Admission(max_messages=2, max_bytes=100)
     admission.draining = True
-    assert admission.enter(1) is Refusal.DRAINING
+    assert admission.enter("a", 1) is Refusal.DRAINING
     assert admission.messages == 0
 
 
-@given(st.lists(st.integers(0, 150)))
-def test_counts_return_to_zero(sizes: list[int]) -> None:
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 150))))
+def test_counts_return_to_zero(requests: list[tuple[str, int]]) -> None:
     """Whatever was admitted and has left is forgotten exactly."""
     admission = Admission(max_messages=5, max_bytes=300)
-    admitted = [size for size in sizes if admission.enter(size) is None]
-    assert admission.messages == len(admitted) <= 5
-    for size in admitted:
-        admission.leave(size)
+    held = [each for caller, size in requests if isinstance(each := _entered(admission, size, caller), Holding)]
+    assert admission.messages == len(held) <= 5
+    for holding in held:
+        holding.release()
     assert (admission.messages, admission.bytes) == (0, 0)

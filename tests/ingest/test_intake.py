@@ -11,6 +11,7 @@ from app.clock import FakeClock
 from app.errors import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.intake import Intake
+from app.ledger import Holding
 from tests.ingest.scripted import turns
 
 Receiving = Callable[[], Awaitable[Any]]
@@ -25,9 +26,9 @@ class Door:
         self.admission = Admission(max_messages=max_messages, max_bytes=1_000)
         self.intake = Intake(self.admission, self.clock, max_body_bytes=100, read_deadline_s=DEADLINE_S)
 
-    def reading(self, receive: Receiving, declared: int = 0) -> asyncio.Task[bytes]:
+    def reading(self, receive: Receiving, declared: int = 0, caller: str = "a") -> asyncio.Task[tuple[bytes, Holding]]:
         """Begin to read the body of a request that says it is of `declared` bytes."""
-        return asyncio.create_task(self.intake.read({b"content-length": b"%d" % declared}, receive))
+        return asyncio.create_task(self.intake.read({b"content-length": b"%d" % declared}, receive, caller))
 
     @property
     def held(self) -> tuple[int, int, int]:
@@ -58,7 +59,7 @@ async def test_a_body_that_does_not_come_is_408_and_gives_its_place_back(before:
     door = Door()
     reading = door.reading(events(*before), declared=50)
     await door.clock.advance(DEADLINE_S - 0.1)
-    assert (reading.done(), door.held) == (False, (1, 50, 1))
+    assert (reading.done(), door.held) == (False, (1, sum(len(each["body"]) for each in before), 1))
     await door.clock.advance(0.1)
     with pytest.raises(ProblemError) as raised:
         reading.result()
@@ -84,12 +85,12 @@ async def test_what_counts_is_what_came(headers: list[tuple[bytes, bytes]], size
     receive = events(chunk(b"x" * size, more=False))
     if code is not None:
         with pytest.raises(ProblemError) as raised:
-            await door.intake.read(dict(headers), receive)
+            await door.intake.read(dict(headers), receive, "a")
         assert raised.value.code == code
     else:
-        body = await door.intake.read(dict(headers), receive)
+        body, holding = await door.intake.read(dict(headers), receive, "a")
         assert (len(body), door.held) == (size, (1, size, 0))
-        door.intake.release(len(body))
+        holding.release()
     assert door.held == (0, 0, 0)
 
 
@@ -107,9 +108,10 @@ async def test_what_counts_is_what_came(headers: list[tuple[bytes, bytes]], size
 async def test_a_body_comes_in_one_event_or_in_many(made: list[dict[str, Any]], body: bytes) -> None:
     """Its parts are joined in order; an event may say neither what it has nor that more follows."""
     door = Door()
-    assert await door.reading(events(*made)) == body
+    read, holding = await door.reading(events(*made))
+    assert read == body
     assert door.held == (1, len(body), 0)
-    door.intake.release(len(body))
+    holding.release()
     assert door.held == (0, 0, 0)
 
 
@@ -153,14 +155,15 @@ async def test_after_its_deadline_a_task_can_go_on() -> None:
 
     async def request() -> bytes:
         with pytest.raises(ProblemError):
-            await door.intake.read({}, events())
+            await door.intake.read({}, events(), "a")
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
         async with asyncio.TaskGroup() as group:
             answered = group.create_task(asyncio.sleep(0, "answered"))
         assert answered.result() == "answered"
-        return await door.intake.read({}, events(chunk(b"again", more=False)))
+        body, _ = await door.intake.read({}, events(chunk(b"again", more=False)), "a")
+        return body
 
     asking = asyncio.create_task(request())
     await door.clock.advance(DEADLINE_S)
@@ -172,7 +175,7 @@ async def test_a_body_that_came_in_time_is_not_reminded_of_its_deadline() -> Non
     door = Door()
 
     async def request() -> str:
-        await door.intake.read({}, events(chunk(b"x", more=False)))
+        await door.intake.read({}, events(chunk(b"x", more=False)), "a")
         await door.clock.sleep(DEADLINE_S * 3)
         return "went on"
 
@@ -244,7 +247,7 @@ async def test_a_cancellation_that_the_task_lives_with_is_not_mistaken_for_the_d
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
         with pytest.raises(ProblemError, match="not complete"):
-            await door.intake.read({}, events())
+            await door.intake.read({}, events(), "a")
         task = asyncio.current_task()
         assert task is not None
         return f"cancelled {task.cancelling()} times"
@@ -259,7 +262,7 @@ async def test_a_cancellation_that_the_task_lives_with_is_not_mistaken_for_the_d
 async def test_many_bodies_have_each_their_own_time() -> None:
     """Though they share one timer: those that come in time leave the others their deadlines."""
     door = Door(max_messages=100)
-    stalled, began_s = list[asyncio.Task[bytes]](), list[float]()
+    stalled, began_s = list[asyncio.Task[tuple[bytes, Holding]]](), list[float]()
     for _ in range(20):
         stalled.append(door.reading(events()))
         began_s.append(door.clock.elapsed_us() / 1e6)
@@ -283,10 +286,103 @@ async def test_a_cancellation_that_the_server_swallows_is_taken_back() -> None:
 
     async def request() -> int:
         with pytest.raises(ProblemError):
-            await door.intake.read({}, receive)
+            await door.intake.read({}, receive, "a")
         task = asyncio.current_task()
         return task.cancelling() if task is not None else -1
 
     asking = asyncio.create_task(request())
     await door.clock.advance(DEADLINE_S + 1)
     assert await asking == 0
+
+
+async def test_each_part_is_charged_when_it_arrives() -> None:
+    """A body that says nothing of its length counts as soon as it is here, before it is whole."""
+    door, more = Door(max_messages=10), asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await more.wait()
+        more.clear()
+        return chunk(b"x" * 30)
+
+    reading = door.reading(receive)
+    await turns()
+    assert door.held == (1, 0, 1)
+    for held in (30, 60, 90):
+        more.set()
+        await turns()
+        assert door.held == (1, held, 1)
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert door.held == (0, 0, 0)
+
+
+async def test_a_part_for_which_there_is_no_room_is_429_and_what_came_before_is_given_back() -> None:
+    """Uploads without a length cannot come to more than may be in flight."""
+    door = Door(max_messages=10)
+    door.admission.ledger.max_bytes = door.admission.ledger.max_bytes_of_one = 100
+    held = door.reading(events(chunk(b"x" * 60)), caller="b")
+    await turns()
+    with pytest.raises(ProblemError) as raised:
+        await door.reading(events(chunk(b"x" * 40), chunk(b"x")))
+    assert (raised.value.status, raised.value.code) == (429, "busy")
+    assert door.held == (1, 60, 1)
+    held.cancel()
+
+
+async def test_announced_bodies_that_do_not_come_leave_room_for_those_of_others() -> None:
+    """Ten requests with a Content-Length and nothing behind it were enough to have every push refused."""
+    door = Door(max_messages=100)
+    silent = [door.reading(events(), declared=100, caller="greedy") for _ in range(20)]
+    await turns()
+    assert door.held == (20, 0, 20)
+    for _ in range(20):
+        body, holding = await door.reading(events(chunk(b"x" * 100, more=False)), declared=100, caller="modest")
+        assert len(body) == 100
+        holding.release()
+    for each in silent:
+        each.cancel()
+
+
+async def test_a_stalled_body_has_less_time_while_places_are_short() -> None:
+    """Whoever begins when half of them are taken gives its own back sooner."""
+    door = Door(max_messages=4)
+    patient = [door.reading(events(), caller=name) for name in "ab"]
+    await turns()
+    hurried = door.reading(events(), caller="c")
+    await door.clock.advance(5)
+    with pytest.raises(ProblemError, match="not complete after 5 s"):
+        hurried.result()
+    assert [each.done() for each in patient] == [False, False]
+    for each in patient:
+        each.cancel()
+
+
+async def test_a_body_that_is_arriving_when_the_service_stops_may_still_arrive() -> None:
+    """One that does not within its time is answered 503, as a request that came later would be."""
+    door, rest = Door(max_messages=4), asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await rest.wait()
+        return chunk(b"x", more=False)
+
+    stalled, arriving = door.reading(events(chunk(b"x"))), door.reading(receive)
+    await turns()
+    door.admission.draining = True
+    stopping = asyncio.create_task(door.intake.drain(2.0))
+    await door.clock.advance(1)
+    rest.set()
+    await door.clock.advance(0.5)
+    body, _ = await arriving
+    assert (body, stopping.done(), stalled.done()) == (b"x", False, False)
+    await door.clock.advance(1)
+    await stopping
+    with pytest.raises(ProblemError) as raised:
+        await stalled
+    assert (raised.value.code, raised.value.headers) == ("draining", {"Connection": "close"})
+
+
+async def test_stopping_waits_for_no_body_where_none_is_arriving() -> None:
+    """The time is for making durable what is here."""
+    door = Door()
+    await door.intake.drain(2.0)
+    assert door.clock.elapsed_us() == 0

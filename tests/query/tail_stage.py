@@ -6,6 +6,7 @@ from typing import Any
 
 from app.clock import FakeClock
 from app.epoch import from_epoch_us
+from app.ledger import Ledger
 from app.query.budget import Budget
 from app.query.cursor import Position, decode_cursor
 from app.query.feed import Reading
@@ -89,13 +90,13 @@ class Listener:
         self.start = start
         self.source = EventSource()
         self.events: list[Event] = []
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | memoryview] = []
         self.task: asyncio.Task[None] | None = None
         self.reads = asyncio.Event()
         self.reads.set()
-        self._on_the_way: list[bytes] = []
+        self._on_the_way: list[bytes | memoryview] = []
 
-    async def send(self, piece: bytes) -> None:
+    async def send(self, piece: bytes | memoryview) -> None:
         """Take a piece from the service."""
         if not self.reads.is_set() and self._on_the_way:
             await self.reads.wait()
@@ -154,7 +155,9 @@ class Stage:
     def __init__(self, **settings: Any) -> None:
         self.clock, self.sheet = FakeClock(T0_US), Sheet()
         feed: Any = self.sheet
-        self.hub = Hub(feed, Settings(**settings), self.clock)
+        made = Settings(**settings)
+        self.ledger = Ledger(max_bytes=made.max_large_answer_bytes, max_places=1_000)
+        self.hub = Hub(feed, made, self.clock, self.ledger)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.enums import HttpMethod
 
 from app.access.principal import Principal
 from app.clock import Clock
@@ -14,7 +13,6 @@ from app.query.cache import Cache, CachedAnswer
 from app.query.observed import cache_state
 from app.query.params.filters import Condition, parse_filters
 from app.query.reads import Reads
-from app.query.streaming import SENT_BYTES, LargeAnswers
 from app.query.timing import Timing
 from app.reading import has_current, read_response
 from app.schema.filters import FilterField
@@ -48,11 +46,9 @@ class Answering:
     `realm` names what else decides every answer: the data, and the settings of reading them.
     """
 
-    def __init__(  # noqa: PLR0913 - what all answers have in common
-        self, cache: Cache, reads: Reads, clock: Clock, *, large: LargeAnswers, metrics: Metrics, realm: str
-    ) -> None:
+    def __init__(self, cache: Cache, reads: Reads, clock: Clock, *, metrics: Metrics, realm: str) -> None:
         self.reads, self.clock, self.realm = reads, clock, realm
-        self._cache, self._large, self._answers = cache, large, metrics.cache_answers
+        self._cache, self._answers = cache, metrics.cache_answers
 
     async def answer(
         self, request: Ask, question: Question, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]
@@ -76,8 +72,6 @@ class Answering:
             **keeping_headers(etag if is_closed else None, closed=is_closed),
             **cost_headers(timing, state),
         }
-        if len(found.body) > SENT_BYTES and request.method != HttpMethod.HEAD:
-            return await self._large.response(found.body, found.media_type, headers)
         return read_response(request, found.body, found.media_type, headers)
 
     def _count(self, state: str) -> None:

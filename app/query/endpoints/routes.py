@@ -6,6 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app import paths
 from app.clock import Clock
+from app.ledger import Ledger
 from app.query.cache import Cache
 from app.query.endpoints.answering import Answering
 from app.query.endpoints.pages import PageEndpoint, page_route
@@ -20,7 +21,6 @@ from app.query.pages import Pages
 from app.query.reads import Reads
 from app.query.runner import QueryRunner
 from app.query.stats import Stats
-from app.query.streaming import LargeAnswers
 from app.query.tail.hub import Hub
 from app.schema.table import Table
 from app.settings import Settings
@@ -38,18 +38,19 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
     metrics: Metrics,
     realm: str,
     reads: Reads,
+    ledger: Ledger,
 ) -> list[HTTPRouteHandler]:
-    """Return the routes; the ones by id only where the record type names an id. `reads` is what a stop drains."""
-    large = LargeAnswers(reads, settings.max_large_answer_bytes)
-    answering = Answering(
-        cache, reads, clock, large=large, metrics=metrics, realm=f"{realm} {settings.dedupe_lookback_s:g}"
-    )
+    """Return the routes; the ones by id only where the record type names an id. `reads` is what a stop drains.
+
+    `ledger` counts what answers hold.
+    """
+    answering = Answering(cache, reads, clock, metrics=metrics, realm=f"{realm} {settings.dedupe_lookback_s:g}")
     feeds = {table.name: Feed(runner, table, lookback_s=settings.dedupe_lookback_s) for table in (records, rejects)}
     exports = Exports(runner, settings, clock, reads)
     pages_of = partial(Pages, settings=settings, clock=clock, reads=reads)
     record_pages, reject_pages = (pages_of(feeds[table.name]) for table in (records, rejects))
     stats_of = partial(Stats, runner, lookback_s=settings.dedupe_lookback_s)
-    tail = TailEndpoint(record_pages, reads, settings, Hub(feeds[records.name], settings, clock))
+    tail = TailEndpoint(record_pages, reads, settings, Hub(feeds[records.name], settings, clock, ledger))
     routes = [
         page_route(
             PageEndpoint(paths.RECORDS, record_pages, exports, answering, settings),

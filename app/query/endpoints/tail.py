@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
@@ -109,8 +109,9 @@ class _Stream:
             self._hub.dismiss(self._subscriber)
 
     async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
-        async def send_piece(piece: bytes) -> None:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        async def send_piece(piece: bytes | memoryview) -> None:
+            # A view is made bytes piece by piece (app.outgoing).
+            await send({"type": "http.response.body", "body": cast("bytes", piece), "more_body": True})
 
         await response.start_response(send)
         await self._hub.run(self._subscriber, send_piece)

@@ -1,9 +1,11 @@
 """Who reads the tails of one table, and what they share."""
 
 import asyncio
+from functools import partial
 from typing import NamedTuple
 
 from app.clock import Clock
+from app.ledger import Holding, Ledger
 from app.query.cursor import Position
 from app.query.feed import Feed
 from app.query.params.filters import Condition, in_order
@@ -25,12 +27,13 @@ class _Admitted(NamedTuple):
 class Hub:
     """Lets subscribers in, as many as settings allow, and gives those with the same filters the same poller."""
 
-    def __init__(self, feed: Feed, settings: Settings, clock: Clock) -> None:
+    def __init__(self, feed: Feed, settings: Settings, clock: Clock, ledger: Ledger) -> None:
         self._feed, self._settings, self._clock = feed, settings, clock
         self._places = Places("tails", "max_tails", settings.max_tails)
         self._admitted: dict[Subscriber, _Admitted] = {}
         self._pollers: dict[str, Poller] = {}
         self._turn = asyncio.Semaphore(_CATCHING_UP)
+        self._ledger = ledger
 
     def admit(self, caller: str, start: Position, form: Form, conditions: tuple[Condition, ...]) -> Subscriber:
         """Return a new subscriber of the rows behind `start` that meet `conditions`; it counts until it is dismissed.
@@ -47,6 +50,7 @@ class Hub:
             clock=self._clock,
             max_s=self._settings.tail_max_s,
             turn=self._turn,
+            room=partial(self._room, caller),
         )
         # As text: 1, 1.0 and True are equal, but not as filters.
         self._admitted[subscriber] = _Admitted(caller, repr(together))
@@ -54,10 +58,11 @@ class Hub:
 
     async def run(self, subscriber: Subscriber, send: Send) -> None:
         """Send `subscriber` its stream; the first with its filters begins their poller, and the last one ends it."""
-        filters = self._admitted[subscriber].filters
+        caller, filters = self._admitted[subscriber]
         poller = self._pollers.get(filters)
         if poller is None or poller.problem is not None:
-            poller = self._pollers[filters] = Poller(subscriber.reader, subscriber.position, self._clock)
+            holding = self._ledger.open(caller)
+            poller = self._pollers[filters] = Poller(subscriber.reader, subscriber.position, self._clock, holding)
         poller.watch(subscriber.wake)
         try:
             await subscriber.run(poller, send)
@@ -73,3 +78,19 @@ class Hub:
         admitted = self._admitted.pop(subscriber, None)
         if admitted is not None:
             self._places.give_back(admitted.caller)
+
+    def _room(self, caller: str, size_bytes: int) -> Holding | None:
+        """Return a holding of so many bytes, at the expense of what is kept and being sent to nobody; else None."""
+        holding = self._held(caller, size_bytes)
+        if holding is None:
+            for poller in self._pollers.values():
+                poller.recent.forget_unused()
+            holding = self._held(caller, size_bytes)
+        return holding
+
+    def _held(self, caller: str, size_bytes: int) -> Holding | None:
+        holding = self._ledger.open(caller, size_bytes)
+        if holding is not None and not holding.grow(size_bytes):
+            holding.release()
+            return None
+        return holding

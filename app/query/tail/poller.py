@@ -6,6 +6,7 @@ from contextvars import Context
 
 from app.clock import Clock
 from app.errors import ProblemError
+from app.ledger import Holding
 from app.query.cursor import Position
 from app.query.instants import MINUTE_US
 from app.query.params.catalogue import MAX_LIMIT
@@ -19,16 +20,18 @@ _NEAR_US = MINUTE_US
 class Poller:
     """Reads a feed on and on; what it found last is in `recent`. It ends where it cannot go on, with a `problem`.
 
+    `holding` is charged with what it keeps.
+
     It begins at the horizon, or where its first subscriber stands, if that is little before: then that one need not
     read by itself what everybody else is about to want, too, such as after a restart.
     """
 
-    def __init__(self, reader: Reader, first: Position, clock: Clock) -> None:
+    def __init__(self, reader: Reader, first: Position, clock: Clock, holding: Holding | None) -> None:
         self._reader, self._clock = reader, clock
         horizon_us = reader.horizon_us()
         is_near = horizon_us - _NEAR_US <= first.ingest_us < horizon_us
         begins = first if is_near else Position(horizon_us, "")
-        self.recent = Recent(begins, max_rows=_KEPT_BATCHES * MAX_LIMIT, max_bytes=_KEPT_BATCHES * BATCH_BYTES)
+        self.recent = Recent(begins, holding, max_rows=_KEPT_BATCHES * MAX_LIMIT, max_bytes=_KEPT_BATCHES * BATCH_BYTES)
         self.problem: ProblemError | None = None
         self._watchers: set[Callable[[], None]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -54,6 +57,7 @@ class Poller:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self.recent.close()
 
     async def _run(self) -> None:
         try:

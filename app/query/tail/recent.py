@@ -2,16 +2,42 @@
 
 Subscribers share them: each has a position and no queue of its own, so that a hundred of them take the memory of one,
 and one that is slow takes none. Where it falls behind what is kept, it reads by itself until it is back.
+
+What is kept is charged to a ledger. Where it does not fit, nothing is kept, and every subscriber reads by itself.
 """
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from itertools import accumulate
 
+from app.ledger import Holding
 from app.query.cursor import Position
 from app.query.runner import Row
 from app.query.tail.events import Form, record_events
 from app.query.walk import position_of
+
+Room = Callable[[int], Holding | None]
+"""Returns a holding of so many bytes, None where they do not fit."""
+
+
+class Text:
+    """The events of a batch in one form, as they are sent, and what they hold."""
+
+    __slots__ = ("_holding", "_starts", "_whole", "users")
+
+    def __init__(self, events: list[bytes], holding: Holding) -> None:
+        self._whole, self._starts = b"".join(events), [0, *accumulate(map(len, events))]
+        self._holding, self.users = holding, 0
+        holding.shrink(holding.size - len(self._whole))  # it was an estimate
+
+    def behind(self, rows: int) -> bytes | memoryview:
+        """Return the events behind the first so many, without a copy."""
+        return memoryview(self._whole)[self._starts[rows] :] if rows else self._whole
+
+    def release(self) -> None:
+        """Give back what it holds: nobody needs it any more."""
+        self._holding.release()
 
 
 class Batch:
@@ -26,37 +52,86 @@ class Batch:
         self.rows, self.begins, self.reaches = rows, begins, reaches
         self.size_bytes, self.more = size_bytes, more
         self.places = [position_of(row) for row in rows]
-        self._written: dict[Form, tuple[bytes, list[int]]] = {}
+        self._texts: dict[Form, Text] = {}
+        self.is_kept = False
 
-    def events(self, form: Form, after: Position) -> bytes:
-        """Return the events of the rows behind `after`; each is written once for all who want this form."""
-        if form not in self._written:
-            events = record_events(form, self.rows)
-            self._written[form] = b"".join(events), [0, *accumulate(map(len, events))]
-        whole, starts = self._written[form]
-        return whole[starts[bisect_right(self.places, after)] :]
+    def events(self, form: Form, after: Position, room: Room) -> bytes | memoryview | None:
+        """Return the events of the rows behind `after`, to be given back by `sent`; None where there is no room.
+
+        They are written once for all who want this form, as long as the batch is kept.
+        """
+        text = self._texts.get(form)
+        if text is None:
+            holding = room(self.size_bytes)
+            if holding is None:
+                return None
+            text = self._texts[form] = Text(record_events(form, self.rows), holding)
+        text.users += 1
+        return text.behind(bisect_right(self.places, after))
+
+    def sent(self, form: Form) -> None:
+        """Note that somebody needs the events in this form no longer."""
+        self._texts[form].users -= 1
+        if not self.is_kept:
+            self.forget_unused()
+
+    def forget_unused(self) -> None:
+        """Drop the texts that nobody is being sent."""
+        for form, text in [*self._texts.items()]:
+            if not text.users:
+                del self._texts[form]
+                text.release()
 
 
 class Recent:
     """The newest batches of a feed: everything behind `begins` and up to `reaches`, where the next one is to begin."""
 
-    def __init__(self, begins: Position, *, max_rows: int, max_bytes: int) -> None:
+    def __init__(self, begins: Position, holding: Holding | None, *, max_rows: int, max_bytes: int) -> None:
         self.begins = self.reaches = begins
+        self._holding = holding
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._batches: deque[Batch] = deque()
         self._rows = self._bytes = 0
 
     def add(self, batch: Batch) -> None:
-        """Take the next batch; the oldest ones go where there is no room, but never the newest."""
+        """Take the next batch; the oldest ones go where there is no room, and all of them where the ledger has none."""
         self.reaches = batch.reaches
         if not batch.rows:
             return
+        if self._holding is None or not self._holding.grow(batch.size_bytes):
+            self.clear()
+            return
+        batch.is_kept = True
         self._batches.append(batch)
         self._rows, self._bytes = self._rows + len(batch.rows), self._bytes + batch.size_bytes
         while len(self._batches) > 1 and (self._rows > self._max_rows or self._bytes > self._max_bytes):
-            oldest = self._batches.popleft()
-            self._rows, self._bytes = self._rows - len(oldest.rows), self._bytes - oldest.size_bytes
-            self.begins = oldest.reaches
+            self._drop_oldest()
+
+    def clear(self) -> None:
+        """Keep nothing of what was added so far."""
+        while self._batches:
+            self._drop_oldest()
+        self.begins = self.reaches
+
+    def forget_unused(self) -> None:
+        """Keep the rows only, and what is being sent."""
+        for batch in self._batches:
+            batch.forget_unused()
+
+    def close(self) -> None:
+        """Keep nothing any more."""
+        self.clear()
+        if self._holding is not None:
+            self._holding.release()
+            self._holding = None
+
+    def _drop_oldest(self) -> None:
+        oldest = self._batches.popleft()
+        self._rows, self._bytes = self._rows - len(oldest.rows), self._bytes - oldest.size_bytes
+        self.begins, oldest.is_kept = oldest.reaches, False
+        oldest.forget_unused()
+        if self._holding is not None:
+            self._holding.shrink(oldest.size_bytes)
 
     def holds(self, position: Position) -> bool:
         """Whether what lies behind `position` is here, as far as there is any."""

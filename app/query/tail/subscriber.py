@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from app.clock import Clock, Timer
+from app.clock import MICROSECONDS, Clock, Timer
 from app.errors import ProblemError
+from app.ledger import Holding
 from app.query.cursor import Position
 from app.query.tail import events
 from app.query.tail.events import Form, Reason
 from app.query.tail.poller import Poller
-from app.query.tail.reading import Reader, unexpected
-from app.query.tail.recent import Batch
+from app.query.tail.reading import BATCH_BYTES, PATIENCE_S, Reader, unexpected
+from app.query.tail.recent import Batch, Room
 
 PING_S = 15.0
 """How long a stream says nothing, at most; also how long past its end one is waited for that does not read."""
-Send = Callable[[bytes], Awaitable[None]]
+Send = Callable[[bytes | memoryview], Awaitable[None]]
+_ROOM_AGAIN_S = 0.25
 
 
 class Subscriber:
@@ -33,14 +35,20 @@ class Subscriber:
         clock: Clock,
         max_s: float,
         turn: asyncio.Semaphore,
+        room: Room,
     ) -> None:
         self.position, self.form, self.reader = start, form, reader
-        self._clock, self._max_s, self._turn = clock, max_s, turn
+        self._clock, self._max_s, self._turn, self._room = clock, max_s, turn, room
         self._told: Position | None = None  # where the last event without data left the client
         self._woken = asyncio.Event()
         self._reason: Reason | None = None
         self._ping_is_due = False
         self._reading: asyncio.Task[Batch] | None = None
+        self._own: Holding | None = None  # what its own reading holds
+        self._next: Batch | None = None  # what is to be sent as soon as there is room
+        self._sending: Batch | None = None
+        self._short_since_us: int | None = None
+        self._again: Timer | None = None
 
     def wake(self) -> None:
         """Look again whether there is something to send."""
@@ -67,6 +75,8 @@ class Subscriber:
             if self._reading is not None:
                 self._reading.cancel()
                 await asyncio.gather(self._reading, return_exceptions=True)
+            self._reading = self._next = None
+            self._pass()
 
     def _cut_later(self) -> Timer:
         """Cancel the whole when its client reads nothing, so that even the end cannot be sent."""
@@ -89,6 +99,8 @@ class Subscriber:
                     piece = self._ping()
                 if piece:
                     await send(piece)
+                    del piece  # a view of what others wait for room for
+                    self._pass()
                     ping.cancel()
                     ping = self._ping_later()
                 elif piece is None:
@@ -99,19 +111,53 @@ class Subscriber:
             return events.failure(self.form, self.position, problem)
         finally:
             ping.cancel()
+            if self._again is not None:
+                self._again.cancel()
 
-    def _take(self, poller: Poller) -> bytes | None:
+    def _take(self, poller: Poller) -> bytes | memoryview | None:
         """Return the events of the next rows, b"" where a stretch without rows was passed; None: nothing is there yet.
 
         Raises:
             ProblemError: there will be nothing more.
         """
-        batch = self._next_batch(poller)
+        batch, self._next = self._next or self._next_batch(poller), None
         if batch is None:
             return None
-        piece = batch.events(self.form, self.position) if batch.rows else b""
+        piece: bytes | memoryview | None = b""
+        if batch.rows:
+            piece = batch.events(self.form, self.position, self._room)
+            if piece is None:
+                self._next = batch
+                self._wait_for_room()
+                return None
+            self._sending, self._short_since_us = batch, None
+        else:
+            self._pass()
         self.position = batch.reaches
         return piece
+
+    def _pass(self) -> None:
+        """Give back what it held for what is now sent."""
+        if self._sending is not None:
+            self._sending.sent(self.form)
+            self._sending = None
+        if self._own is not None and self._reading is None and self._next is None:
+            self._own.release()
+            self._own = None
+
+    def _wait_for_room(self) -> None:
+        """Look again in a moment: what others are being sent makes room.
+
+        Raises:
+            ProblemError: `busy`: it has waited long.
+        """
+        now_us = self._clock.elapsed_us()
+        if self._short_since_us is None:
+            self._short_since_us = now_us
+        if now_us - self._short_since_us >= PATIENCE_S * MICROSECONDS:
+            detail = "other answers are being read slowly, and there is no room for this one; connect again"
+            raise ProblemError("busy", detail, members={"retry_after_s": 5}, headers={"Retry-After": "5"})
+        self._again = self._clock.call_later(_ROOM_AGAIN_S, self.wake)
 
     def _next_batch(self, poller: Poller) -> Batch | None:
         if self._reading is not None:
@@ -121,6 +167,8 @@ class Subscriber:
             failed = reading.exception()
             if isinstance(failed, Exception):
                 raise unexpected(failed)
+            if self._own is not None:
+                self._own.shrink(self._own.size - reading.result().size_bytes)  # it was an estimate
             return reading.result()
         if poller.recent.holds(self.position):
             batch = poller.recent.behind(self.position)
@@ -128,6 +176,10 @@ class Subscriber:
                 raise poller.problem
             self._move_on(poller)
             return batch
+        self._own = self._room(BATCH_BYTES)
+        if self._own is None:
+            self._wait_for_room()
+            return None
         self._reading = asyncio.create_task(self.reader.batch_patiently(self.position, self._turn))
         self._reading.add_done_callback(lambda _: self.wake())
         return None

@@ -13,6 +13,7 @@ from app.access.principal import LOCAL_PRINCIPAL
 from app.bigquery import Access, Place
 from app.clock import Clock
 from app.errors import EXCEPTION_HANDLERS
+from app.ledger import Ledger
 from app.query.answer_store import BoundedMemoryStore
 from app.query.bigquery.runner import BigQueryRunner
 from app.query.cache import Cache
@@ -76,6 +77,7 @@ class Instances:
             metrics=Metrics(),
             realm="test",
             reads=Reads(clock),
+            ledger=Ledger(max_bytes=2**27, max_places=1_000),
         )
         app: Any = Litestar(
             routes, guards=[_admit], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None

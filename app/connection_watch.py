@@ -1,0 +1,92 @@
+"""Keep room for new connections: close those that take a place and give nothing.
+
+The server stops accepting at `max_connections`, and it waits: up to half a minute for a request, and for ever for a
+client that reads nothing. A thousand sockets that say nothing were enough for no service at all.
+"""
+
+import logging
+from collections.abc import Collection
+
+from app import sockets
+from app.clock import MICROSECONDS, Clock
+from app.daemon import in_daemon_thread
+from app.shedding import Connection, Peer, Shedder
+from app.telemetry.metrics import Metrics
+
+_LOOK_EVERY_S, _LOOK_AT_ALL_EVERY_S = 0.25, 5.0
+_SHARE = 20  # of the time; one look in so many
+_TELL_EVERY_S = 60.0
+_log = logging.getLogger("sluice.connections")
+
+
+class ConnectionWatch:
+    """Watches the connections of `port`; `clients` are those with a request in progress."""
+
+    def __init__(  # noqa: PLR0913 - what it goes by
+        self,
+        port: int,
+        clients: Collection[Peer],
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        max_connections: int,
+        stall_s: float,
+    ) -> None:
+        self._port, self._clients, self._clock, self._metrics = port, clients, clock, metrics
+        self._max_connections = max_connections
+        self._shedder = Shedder(max_connections=max_connections, stall_s=stall_s)
+        self._condemned: set[Peer] = set()
+        self._closed = 0
+        self._told_us: int | None = None
+
+    def cut(self, peer: Peer) -> None:
+        """Close the connection of `peer` at the next look."""
+        self._condemned.add(peer)
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        if not sockets.IS_SUPPORTED:
+            return
+        sockets.limit_unsent(self._port)
+        seen_us = self._clock.elapsed_us()
+        pause_s = _LOOK_EVERY_S
+        while True:
+            await self._clock.sleep(pause_s)
+            pause_s, begun_us = _LOOK_EVERY_S, self._clock.elapsed_us()
+            is_short = self._shedder.is_short(sockets.open_files())
+            if is_short or self._condemned or begun_us - seen_us >= _LOOK_AT_ALL_EVERY_S * MICROSECONDS:
+                seen_us = begun_us
+                try:
+                    await self.look()
+                except Exception:  # the next look may do better, and without any the service could be shut out
+                    _log.exception("unexpected failure of a look at the connections")
+                if is_short:
+                    pause_s = max(_LOOK_EVERY_S, _SHARE * (self._clock.elapsed_us() - begun_us) / MICROSECONDS)
+
+    async def look(self) -> None:
+        """Look at every connection, and close what is to be closed."""
+        found = await in_daemon_thread(lambda: sockets.connections(self._port), "connections")
+        # Whatever was read before has reached the loop by now, so who is in `clients` is known up to here.
+        condemned, self._condemned = self._condemned, set()
+        for each in found:
+            if each.peer in condemned:
+                sockets.close(each)
+        for each, reason in self._shedder.to_close(found, self._clients, self._clock.elapsed_us()):
+            if each.peer not in condemned and sockets.close(each):
+                self._metrics.closed_connections[reason] += 1
+                self._closed += reason == "idle"
+        self._tell(found)
+
+    async def close_all(self) -> None:
+        """Close every connection: the service has stopped, and nothing more is sent."""
+        if sockets.IS_SUPPORTED:
+            for each in await in_daemon_thread(lambda: sockets.connections(self._port), "connections"):
+                sockets.close(each)
+
+    def _tell(self, found: list[Connection]) -> None:
+        now_us = self._clock.elapsed_us()
+        if not self._closed or (self._told_us is not None and now_us - self._told_us < _TELL_EVERY_S * MICROSECONDS):
+            return
+        told = "closed %d idle connections to make room: %d of %d were open (SLUICE_MAX_CONNECTIONS, ulimit -n)"
+        _log.warning(told, self._closed, len(found), self._max_connections)
+        self._closed, self._told_us = 0, now_us

@@ -1,0 +1,183 @@
+"""Send answers at the pace of their clients, and hold no more of them than a ledger allows.
+
+The server (Granian) copies whatever it is handed. An answer that is handed over whole is kept until its client has read
+it or leaves, so small requests from clients that read nothing cost as much memory as they like. Handed over in pieces,
+an answer waits in Python, where its bytes are shared with the cache or the file it comes from.
+
+Two ledgers, one class (`app.ledger`): `answers` has a share for each known caller, and `documents` one for each address
+that asks for what needs no token. A flood of the latter leaves the former alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from app.clock import MICROSECONDS, Clock
+from app.errors import ProblemError, send_problem
+from app.ledger import Holding, Ledger
+from app.settings import Settings
+
+PIECE_BYTES = 32_768
+"""What the server is handed at once, and the largest answer that is handed over whole and counted by nobody."""
+MAX_HEAD_BYTES = 163_840
+"""The server's buffer of a connection, in either direction: the largest request head, and what it writes ahead."""
+IN_SERVER_BYTES = MAX_HEAD_BYTES + 6 * PIECE_BYTES
+"""What the server holds of one answer at most: its buffer and one piece beyond, four in its queue, one in hand."""
+_DOCUMENTS = 4  # one part in so many of what answers may come to, besides it
+_RETRY_S = 5
+_LOOK_AGAIN_S = 0.05
+_log = logging.getLogger("sluice.answers")
+_Client = tuple[str, int]
+_App = Callable[[Any, Any, Any], Awaitable[None]]
+Cut = Callable[[_Client], None]
+
+
+class ClientStalledError(OSError):
+    """The client has read nothing for so long that its connection was closed."""
+
+
+class Outgoing:
+    """Sends answers in pieces; `cut` closes the connection of a client that reads nothing.
+
+    To be told which one to close is all that a server offers: it has no notion of a client that stalls.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, cut: Cut = lambda _: None) -> None:
+        max_bytes = settings.max_large_answer_bytes
+        self.answers = _ledger(max_bytes)
+        self.documents = _ledger(max_bytes // _DOCUMENTS)
+        self.stall_s, self.cut = settings.client_stall_s, cut
+        self._clock = clock
+        self._deliveries: set[_Delivery] = set()
+        self.stalled = 0
+        """How many clients were cut off."""
+
+    async def answer(self, app: _App, scope: Any, receive: Any, send: Any) -> None:
+        """Have `app` answer a request, and hand over what it sends piece by piece."""
+        delivery = _Delivery(self, scope, send)
+        self._deliveries.add(delivery)
+        try:
+            await app(scope, receive, delivery.send)
+        except Exception:
+            if not delivery.is_cut:  # else a framework wraps the error that ended it
+                raise
+        finally:
+            self._deliveries.discard(delivery)
+            delivery.close()
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait until every answer is with its client, at most `grace_s` seconds; then break off the others."""
+        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
+        while any(each.is_sending for each in self._deliveries) and self._clock.elapsed_us() < until_us:
+            await self._clock.sleep(_LOOK_AGAIN_S)
+        for delivery in [*self._deliveries]:
+            delivery.stop()
+
+    def whose(self, scope: Any) -> tuple[Ledger, str]:
+        """Return the ledger that an answer is charged to, and its caller."""
+        principal = scope.get("state", {}).get("principal")
+        if principal is not None:
+            return self.answers, principal.name
+        return self.documents, (scope.get("client") or ("unknown",))[0]
+
+
+class _Delivery:
+    """One answer on its way."""
+
+    def __init__(self, outgoing: Outgoing, scope: Any, send: Any) -> None:
+        self._outgoing, self._scope, self._send = outgoing, scope, send
+        self._start: Any = None
+        self._holding: Holding | None = None
+        self._is_refused = self._is_stopped = self.is_cut = False
+        self._waiting: asyncio.Timeout | None = None
+        self._sent_bytes = 0
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the server is being handed a piece."""
+        return self._waiting is not None
+
+    async def send(self, event: Any) -> None:
+        """Send an event of ASGI; the start goes with the first piece, since it may turn out that there is no room.
+
+        Raises:
+            ClientStalledError: the client reads nothing; its connection is closed.
+        """
+        if event["type"] == "http.response.start":
+            self._start = event
+            return
+        if event["type"] != "http.response.body" or self._is_refused:
+            return
+        body, more = event.get("body", b""), event.get("more_body", False)
+        if self._start is not None:
+            start, self._start = self._start, None
+            if (more or len(body) > PIECE_BYTES) and not self._has_room(body, more=more):
+                await self._refuse()
+                return
+            await self._send(start)
+        if len(body) <= PIECE_BYTES and not more and self._holding is None:
+            await self._send(event)
+            return
+        for begin in range(0, len(body) or 1, PIECE_BYTES):
+            piece = bytes(body[begin : begin + PIECE_BYTES])
+            await self._hand_over(piece, more=more or begin + PIECE_BYTES < len(body))
+
+    def stop(self) -> None:
+        """Break off, where the client is being waited for."""
+        if self._waiting is not None:
+            self._is_stopped = True
+            with suppress(RuntimeError):  # it has just ended
+                self._waiting.reschedule(0)
+
+    def close(self) -> None:
+        """Give back what it held."""
+        if self._holding is not None:
+            self._holding.release()
+            self._holding = None
+
+    def _has_room(self, body: bytes, *, more: bool) -> bool:
+        """Charge an answer that is not small; return False where it does not fit."""
+        ledger, caller = self._outgoing.whose(self._scope)
+        in_server = IN_SERVER_BYTES if more else min(len(body), IN_SERVER_BYTES)
+        # Documents are one copy for all who read them; other answers may be anybody's own.
+        charge = in_server + (0 if more or ledger is self._outgoing.documents else len(body))
+        self._holding = ledger.open(caller, charge)
+        if self._holding is None:
+            return False
+        if not self._holding.grow(charge):
+            self.close()
+            return False
+        return True
+
+    async def _refuse(self) -> None:
+        self._is_refused = True
+        detail = "large answers are being read slowly, and no more can be held; try again, with a smaller `limit`"
+        members, headers = {"retry_after_s": _RETRY_S}, {"Retry-After": str(_RETRY_S)}
+        await send_problem(ProblemError("busy", detail, members=members, headers=headers), self._send)
+
+    async def _hand_over(self, piece: bytes, *, more: bool) -> None:
+        try:
+            async with asyncio.timeout(self._outgoing.stall_s) as self._waiting:
+                await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+        except TimeoutError:
+            self._break_off()
+            raise ClientStalledError("the client reads nothing") from None
+        finally:
+            self._waiting = None
+        self._sent_bytes += len(piece)
+
+    def _break_off(self) -> None:
+        self._is_refused = self.is_cut = True
+        self._outgoing.stalled += 1
+        path = self._scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
+        stalled = f"its client had read nothing for {self._outgoing.stall_s:g} s"
+        why = "the service stops" if self._is_stopped else stalled
+        _log.warning("%s was broken off after %d bytes: %s", path, self._sent_bytes, why)
+        if self._scope.get("client"):
+            self._outgoing.cut(tuple(self._scope["client"]))
+
+
+def _ledger(max_bytes: int) -> Ledger:
+    return Ledger(max_bytes=max_bytes, max_places=max(max_bytes // PIECE_BYTES, 1))

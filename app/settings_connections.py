@@ -1,0 +1,25 @@
+"""Settings of the connections that the service accepts."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from app.settings_messages import MessageSettings
+
+
+class ConnectionSettings(MessageSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part of the settings that bounds connections; their names and defaults are in `app.settings.Settings`."""
+
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=65_536,
+            description="Connections at once, fewer where the limit on open files (`ulimit -n`) is lower. When half of "
+            "them are taken, idle ones are closed to make room (Linux).",
+        ),
+    ] = 4_096
+    client_stall_s: Annotated[
+        float,
+        Meta(gt=0, le=3_600, description="A client that reads nothing of an answer for this long is cut off."),
+    ] = 30.0

@@ -1,0 +1,42 @@
+"""What the headers of a request say of its form."""
+
+import pytest
+
+from app.errors import ProblemError
+from app.framing import check_host, has_body
+
+HOST = (b"host", b"example.test")
+
+
+@pytest.mark.parametrize(
+    ("headers", "version", "hosts"),
+    [
+        ([HOST], "1.1", None),
+        ([], "1.0", None),
+        ([], "1.1", 0),
+        ([HOST, HOST], "1.1", 2),
+        ([HOST, (b"x", b"y"), (b"host", b"")], "1.0", 2),
+    ],
+)
+def test_a_request_names_one_host(headers: list[tuple[bytes, bytes]], version: str, hosts: int | None) -> None:
+    """Two, or none where one is needed, are refused with their number."""
+    if hosts is None:
+        check_host(headers, version)
+        return
+    with pytest.raises(ProblemError) as told:
+        check_host(headers, version)
+    assert (told.value.status, told.value.code, told.value.members) == (400, "invalid_host", {"hosts": hosts})
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ((b"content-length", b"0"), False),
+        ((b"content-length", b"1"), True),
+        ((b"transfer-encoding", b"chunked"), True),
+        ((b"content-type", b"text/plain"), False),
+    ],
+)
+def test_a_body_is_announced(header: tuple[bytes, bytes], *, expected: bool) -> None:
+    """By a length or by chunks."""
+    assert has_body([HOST, header]) is expected
