@@ -15,6 +15,7 @@ class SinkState(enum.Enum):
     PERMISSION_DENIED = "PERMISSION_DENIED"
     SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
     QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
+    DISK_FULL = "DISK_FULL"
     UNREACHABLE = "UNREACHABLE"
 
 
@@ -91,8 +92,11 @@ class Appender(Protocol):
         """Stamp `rows`, append them as one, and say what became of them."""
         ...
 
-    async def check(self) -> SetupError | None:
-        """Look at the table, appending nothing; return what stands in the way, None when nothing does."""
+    async def check(self) -> SetupError | Stored | None:
+        """Look at the table, appending nothing; return what stands in the way, None when nothing can be seen to.
+
+        Stored is more than None: a write was tried and removed again, so rows can be stored.
+        """
         ...
 
     async def close(self) -> None:

@@ -259,7 +259,7 @@ class Writer:
             else:
                 pending.fail(verdict)
 
-    def found(self, obstacle: SetupError | None) -> None:
+    def found(self, obstacle: SetupError | Stored | None) -> None:
         """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once."""
         stop = self.standing.found(obstacle, idle=not self._dispatcher.under_way and not len(self._dispatcher))
         if stop is not None:
