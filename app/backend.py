@@ -8,6 +8,7 @@ from typing import assert_never
 import msgspec
 
 from app.clock import Clock
+from app.daemon import in_daemon_thread
 from app.ingest.appender import Appender
 from app.query.runner import QueryRunner
 from app.schema.table import Table
@@ -61,10 +62,10 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
 def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
     from app.embedded import EmbeddedStore  # noqa: PLC0415 - see open_backend
 
-    store = EmbeddedStore.open(settings.data_path, tables, clock)
+    store = EmbeddedStore.open(settings.data_path, tables, clock, min_free_bytes=settings.min_free_disk_bytes)
 
     async def close() -> None:
-        store.close()
+        await in_daemon_thread(store.close, "duckdb-close")
 
     return Backend(
         name=f"embedded:{settings.data_path}",

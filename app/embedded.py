@@ -6,23 +6,31 @@ connection of its own. DuckDB blocks the thread that calls it, so calls run in t
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import duckdb
 import msgspec
 
 from app.backend import StoreError
 from app.clock import Clock
+from app.disk import DiskSpace, is_about_room
+from app.embedded_file import first_line, open_file
+from app.embedded_probe import MIN_PROBE_BYTES, write_and_remove
 from app.embedded_queries import Queries
 from app.ingest.appender import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.query.instants import DAY_US, SECOND_US
-from app.query.runner import Answer, Query
-from app.schema.columns import Mode
-from app.schema.duckdb import duckdb_ddl, duckdb_insert, duckdb_type, quote
+from app.query.runner import Answer, Query, StoreUnavailableError
+from app.schema.duckdb import duckdb_insert, quote
 from app.schema.table import Table
+
+_CLOSE_S = 1.0  # how long the end of the process waits for what is being written
+_INTERRUPTED_S = 0.5  # and once it was interrupted
+_log = logging.getLogger("sluice.writer")
+_Result = TypeVar("_Result")
 
 
 class EmbeddedStore:
@@ -36,44 +44,35 @@ class EmbeddedStore:
     poll_s = 0.25
     open_ttl_s = 1.0  # as long as nothing is stored: see `version`
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], clock: Clock) -> None:
-        self._connection = connection
-        self._clock = clock
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        path: str,
+        tables: Sequence[Table],
+        clock: Clock,
+        disk: DiskSpace,
+    ) -> None:
+        self._connection, self._path, self._tables = connection, path, tables
+        self._clock, self._disk = clock, disk
         # Stamps that are not yet known to be durable, oldest first: a dict keeps the order they came in.
         self._in_flight_us: dict[str, dict[int, None]] = {table.name: {} for table in tables}
         self._versions = dict.fromkeys(self._in_flight_us, 0)
         # One writing thread: batches of two tables never wait for each other's locks, and stamps stay in order.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duckdb-append")
         self._queries = Queries(connection)
+        self._is_invalid = self._is_closing = False
+        self._failed_bytes = MIN_PROBE_BYTES
 
     @classmethod
-    def open(cls, path: str, tables: Sequence[Table], clock: Clock) -> "EmbeddedStore":
+    def open(cls, path: str, tables: Sequence[Table], clock: Clock, *, min_free_bytes: int = 0) -> "EmbeddedStore":
         """Open the file at `path` (":memory:" for none), making what is missing, and wind the clock past its rows.
+
+        Appends that would leave less than `min_free_bytes` on its disk are refused.
 
         Raises:
             StoreError: the file is in use, is not a DuckDB file, or its tables are not the declared ones.
         """
-        try:
-            if path != ":memory:":
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            connection = duckdb.connect(path)
-            # Its allocator gives freed memory back by itself only while it works: after a burst it would keep hundreds
-            # of MiB for as long as it is quiet (bench/README.md, "Memory").
-            connection.execute("LOAD icu; SET GLOBAL TimeZone = 'UTC'; SET allocator_background_threads = true")
-        except (duckdb.Error, OSError) as error:
-            raise StoreError(f"cannot open {path}: {_first_line(error)}") from error
-        for table in tables:
-            connection.execute(duckdb_ddl(table))
-            problem = _difference(connection, table)
-            if problem:
-                connection.close()
-                raise StoreError(
-                    f"the table {table.name} in {path} does not fit the record type: {problem}. "
-                    "Choose another SLUICE_DATA_PATH, or move the file away"
-                )
-            newest = connection.execute(f"SELECT epoch_us(max(ingest_time)) FROM {quote(table.name)}").fetchone()  # noqa: S608 - a quoted name
-            clock.advance_to((newest and newest[0]) or 0)
-        return cls(connection, tables, clock)
+        return cls(open_file(path, tables, clock), path, tables, clock, DiskSpace(path, min_free_bytes))
 
     def appender(self, table: Table) -> "EmbeddedAppender":
         """Return the Appender of `table`."""
@@ -84,7 +83,7 @@ class EmbeddedStore:
         stamp_us = self._clock.now_us()
         # The stamp counts as in flight until the thread is done with it, even when the caller has given up.
         self._in_flight_us[table][stamp_us] = None
-        work = self._writer.submit(self._insert, insert_sql, stamp_us, rows)
+        work = self._writer.submit(self._append, table, insert_sql, stamp_us, rows)
         landed = asyncio.wrap_future(work)
         landed.add_done_callback(lambda _: self._landed(table, stamp_us))
         try:
@@ -97,17 +96,116 @@ class EmbeddedStore:
         del self._in_flight_us[table][stamp_us]
         self._versions[table] += 1
 
+    def _append(self, table: str, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
+        obstacle = self._obstacle()
+        if obstacle is not None:
+            return obstacle
+        outcome = self._insert(insert_sql, stamp_us, rows)
+        # A commit that is durable ends the database all the same when the checkpoint behind it fails.
+        if self._is_invalid and self._reopen() and self._holds(table, stamp_us, len(rows)):
+            return Stored()
+        return outcome
+
     def _insert(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
-        parameters = {"ingest_us": stamp_us, "rows": "[" + b",".join(rows).decode() + "]"}
+        text = "[" + b",".join(rows).decode() + "]"
         try:
-            self._connection.execute(insert_sql, parameters)
+            self._connection.execute(insert_sql, {"ingest_us": stamp_us, "rows": text})
         except (duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException) as error:
             return RowsRefused({}) if len(rows) > 1 else _refused(error)
         except duckdb.CatalogException as error:
-            return SetupError(SinkState.NOT_FOUND, _first_line(error))
+            return SetupError(SinkState.NOT_FOUND, first_line(error))
         except duckdb.Error as error:  # a full disk, an I/O error: the transaction was rolled back
-            return Uncertain(_first_line(error))
+            return self._failure(error, len(text))
         return Stored()
+
+    def _failure(self, error: duckdb.Error, size_bytes: int) -> Uncertain | SetupError:
+        """Return what a failed write means; the next probe writes as much as it did."""
+        self._is_invalid |= isinstance(error, duckdb.FatalException)
+        self._failed_bytes = max(size_bytes, MIN_PROBE_BYTES)
+        if is_about_room(str(error)):
+            return SetupError(SinkState.DISK_FULL, first_line(error))
+        return Uncertain(first_line(error))
+
+    def _obstacle(self) -> Uncertain | SetupError | None:
+        """Return what stands in the way of a write: the end, a disk that is nearly full, a database past saving."""
+        if self._is_closing:
+            return Uncertain("the store is being closed")
+        shortage = self._disk.shortage()
+        if shortage is not None:
+            return SetupError(SinkState.DISK_FULL, shortage)
+        if self._is_invalid and not self._reopen():
+            return Uncertain("DuckDB gave the database up, and it cannot be reopened yet")
+        return None
+
+    def _reopen(self) -> bool:
+        """Open the file anew, after DuckDB declared the database invalid; return whether that worked.
+
+        What was durable is read back from the write-ahead log; the clock is wound past it.
+        """
+        if not self._queries.disconnect():
+            return False
+        with suppress(duckdb.Error):
+            self._connection.close()
+        try:
+            self._connection = open_file(self._path, self._tables, self._clock)
+        except StoreError as error:
+            _log.warning("the database cannot be reopened: %s", error)
+            return False
+        self._queries.connect(self._connection)
+        self._is_invalid = False
+        for name in self._versions:
+            self._versions[name] += 1
+        _log.warning("the database was reopened, after DuckDB had declared it invalid")
+        return True
+
+    def _holds(self, table: str, stamp_us: int, count: int) -> bool:
+        sql = f"SELECT count(*) FROM {quote(table)} WHERE ingest_time = make_timestamp(?::BIGINT)"  # noqa: S608 - quoted
+        return self._connection.execute(sql, [stamp_us]).fetchone() == (count,)
+
+    async def probe(self, table: str) -> SetupError | Stored:
+        """Write to the disk and remove what was written; Stored: rows can be stored again."""
+        return await asyncio.wrap_future(self._writer.submit(self._probe, table))
+
+    def _probe(self, table: str) -> SetupError | Stored:
+        found: Outcome | None = self._obstacle()
+        try:
+            if found is None:
+                self._connection.execute(f"SELECT 1 FROM {quote(table)} LIMIT 0")  # noqa: S608 - a quoted name
+                write_and_remove(self._connection, self._failed_bytes)
+        except duckdb.CatalogException as error:
+            return SetupError(SinkState.NOT_FOUND, first_line(error))
+        except duckdb.Error as error:
+            found = self._failure(error, self._failed_bytes)
+        if isinstance(found, Uncertain):
+            return SetupError(SinkState.UNREACHABLE, found.detail)
+        if isinstance(found, SetupError):
+            return found
+        self._failed_bytes = MIN_PROBE_BYTES
+        return Stored()
+
+    async def write(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
+        """Run `work` as one transaction, between two appends; what it changed can be read from then on.
+
+        Raises:
+            StoreUnavailableError: nothing was changed, or the store does not say.
+        """
+        return await asyncio.wrap_future(self._writer.submit(self._write, work))
+
+    def _write(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
+        if self._is_closing or (self._is_invalid and not self._reopen()):
+            raise StoreUnavailableError("the store is being closed or reopened")
+        try:
+            self._connection.begin()
+            found = work(self._connection)
+            self._connection.commit()
+        except duckdb.Error as error:
+            with suppress(duckdb.Error):
+                self._connection.rollback()
+            self._failure(error, 0)
+            raise StoreUnavailableError(first_line(error)) from error
+        for name in self._versions:
+            self._versions[name] += 1
+        return found
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
@@ -129,11 +227,27 @@ class EmbeddedStore:
         """Return how many appends to `table` have ended: what they stored can be read from then on."""
         return self._versions[table]
 
-    def close(self) -> None:
-        """Wait for what runs and close the file."""
-        self._writer.shutdown()
+    def close(self, within_s: float = _CLOSE_S) -> None:
+        """Close the file. What is being written is waited for, at most `within_s` seconds, then interrupted and left.
+
+        Nothing acknowledged is lost by that: it is in the write-ahead log. Blocks: not on the event loop.
+        """
+        self._is_closing = True  # what waits for its turn is not begun
         self._queries.close()
-        self._connection.close()
+        last = self._writer.submit(self._shut)
+        self._writer.shutdown(wait=False)
+        if not _ends(last, within_s):
+            self._connection.interrupt()
+            if not _ends(last, _INTERRUPTED_S):
+                _log.warning("the store is left while it writes; what was acknowledged is durable")
+
+    def _shut(self) -> None:
+        with suppress(duckdb.Error):
+            self._connection.close()
+
+
+def _ends(work: Future[None], within_s: float) -> bool:
+    return bool(wait([work], within_s).done)
 
 
 class EmbeddedAppender:
@@ -163,9 +277,9 @@ class EmbeddedAppender:
         """Return `row`: it is never asked for another key, as no row is late."""
         return row
 
-    async def check(self) -> SetupError | None:
-        """Find nothing: the tables were compared with the declaration when the file was opened."""
-        return None
+    async def check(self) -> SetupError | Stored:
+        """Prove that rows can be stored: write to the disk and remove it again."""
+        return await self._store.probe(self._table)
 
     async def close(self) -> None:
         """Do nothing: the store is closed as a whole."""
@@ -174,31 +288,5 @@ class EmbeddedAppender:
 _json = msgspec.json.Encoder()
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
 def _refused(error: Exception) -> Outcome:
-    return RowsRefused({0: RowError(_first_line(error))})
-
-
-def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | None:
-    """Return how the file's table differs from the declared one, or None."""
-    described = connection.execute(f"DESCRIBE {quote(table.name)}").fetchall()
-    found = {name: (type_, "NULLABLE" if null == "YES" else "NOT NULL") for name, type_, null, *_ in described}
-    expected = {
-        column.name: (
-            str(connection.type(duckdb_type(column))),
-            "NOT NULL" if column.mode is Mode.REQUIRED else "NULLABLE",
-        )
-        for column in table.columns
-    }
-    differences = [f"it has no column {name}" for name in expected if name not in found]
-    differences += [f"its column {name} is not declared" for name in found if name not in expected]
-    for name in expected.keys() & found.keys():
-        differences += [
-            f"its column {name} is {there}, declared {declared}"
-            for there, declared in zip(found[name], expected[name], strict=True)
-            if there != declared
-        ]
-    return ", ".join(sorted(differences)) or None
+    return RowsRefused({0: RowError(first_line(error))})

@@ -7,21 +7,23 @@ import asyncio
 import io
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+import time
+from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import duckdb
-import msgspec
 
+from app.embedded_attempt import DISCONNECTED, Attempt, interrupt
+from app.embedded_values import converter
 from app.query.runner import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
 _EXPORTERS = 2  # apart from those: a page does not wait for an export's rows
-_INTERRUPT_AGAIN_S = 0.05
+_RELEASE_S = 2.0
 _FETCHED_ROWS = 256  # at once, where a query's bytes are limited
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are UTC without saying so
 _Result = TypeVar("_Result")
@@ -33,19 +35,24 @@ class Queries:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="duckdb-query")
         self._exporters = ThreadPoolExecutor(_EXPORTERS, thread_name_prefix="duckdb-export")
-        self._cursors: queue.SimpleQueue[duckdb.DuckDBPyConnection] = queue.SimpleQueue()
+        # None stands in the place of a cursor while there is no database.
+        self._cursors: queue.SimpleQueue[duckdb.DuckDBPyConnection | None] = queue.SimpleQueue()
         for _ in range(_READERS):
             self._cursors.put(connection.cursor())
-        self._idle = connection.cursor()  # runs nothing; exports, which last, get cursors made of it
+        self._idle_lock = threading.Lock()
+        self._idle: duckdb.DuckDBPyConnection | None = connection.cursor()  # exports get cursors made of it
+        self._attempts: set[Attempt] = set()
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        attempt = _Attempt()
-        return await self._awaited(attempt, self._readers.submit(self._rows, query, attempt))
+        attempt = self._attempt()
+        work = self._readers.submit(self._rows, query, attempt)
+        work.add_done_callback(lambda _: self._attempts.discard(attempt))
+        return await self._awaited(attempt, work)
 
     async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        attempt = _Attempt()
+        attempt = self._attempt()
         pieces = self._pieces(query, attempt)
         work: Future[bytes | None] | None = None
         try:
@@ -56,29 +63,80 @@ class Queries:
                     return
                 yield piece
         finally:
-            if work is None or work.done():  # else the interrupted thread ends it
+            if work is None or work.done():
                 pieces.close()
+                self._attempts.discard(attempt)
+            else:  # the interrupted thread ends it
+                work.add_done_callback(lambda _: self._attempts.discard(attempt))
 
-    def close(self) -> None:
-        """Wait for what runs."""
-        self._readers.shutdown()
-        self._exporters.shutdown()
+    def disconnect(self, within_s: float = _RELEASE_S) -> bool:
+        """End what runs and let go of the database; False: something held on to it for `within_s` seconds.
+
+        DuckDB opens a file anew only when nothing refers to the old instance: no cursor, and no stream of an export.
+        Until `connect`, queries raise StoreUnavailableError.
+        """
+        deadline_s = time.monotonic() + within_s
+        for attempt in tuple(self._attempts):
+            attempt.disconnect()
+        released = [attempt.release(deadline_s) for attempt in tuple(self._attempts)]
+        with self._idle_lock:
+            if self._idle is not None:
+                self._idle.close()
+                self._idle = None
+        cursors = list(self._taken_cursors(deadline_s))
+        for cursor in cursors:
+            if cursor is not None:
+                cursor.close()
+            self._cursors.put(None)
+        return all(released) and len(cursors) == _READERS
+
+    def _taken_cursors(self, deadline_s: float) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        with suppress(queue.Empty):
+            for _ in range(_READERS):
+                yield self._cursors.get(timeout=max(deadline_s - time.monotonic(), 0.0))
+
+    def connect(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Run queries over `connection` from now on, after a `disconnect` that returned True."""
+        for _ in range(_READERS):
+            self._cursors.get()
+        for _ in range(_READERS):
+            self._cursors.put(connection.cursor())
+        self._idle = connection.cursor()
+
+    def close(self, within_s: float = _RELEASE_S) -> None:
+        """Begin nothing more, and end what runs: within `within_s` seconds, or it is left to itself."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._exporters.shutdown(wait=False, cancel_futures=True)
+        self.disconnect(within_s)
+
+    def _attempt(self) -> Attempt:
+        attempt = Attempt()
+        self._attempts.add(attempt)
+        return attempt
+
+    def _export_cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._idle_lock:
+            if self._idle is None:
+                raise StoreUnavailableError(DISCONNECTED)
+            return self._idle.cursor()
 
     @staticmethod
-    async def _awaited(attempt: "_Attempt", work: "Future[_Result]") -> _Result:
+    async def _awaited(attempt: "Attempt", work: "Future[_Result]") -> _Result:
         try:
             return await asyncio.wrap_future(work)
         except asyncio.CancelledError:
-            _interrupt(attempt, work)
+            interrupt(attempt, work)
             raise
 
-    def _rows(self, query: Query, attempt: "_Attempt") -> Answer:
+    def _rows(self, query: Query, attempt: "Attempt") -> Answer:
         cursor = self._cursors.get()
         try:
+            if cursor is None:
+                raise StoreUnavailableError(DISCONNECTED)
             with _named_errors(), attempt.running(cursor):
                 cursor.execute(_to_duckdb(query.sql), _bound(query))
                 description = cursor.description or []
-                columns = [(name, _converter(type_)) for name, type_, *_ in description]
+                columns = [(name, converter(type_)) for name, type_, *_ in description]
                 fetched, size_bytes, cut = _fetched(cursor, [type_ for _, type_, *_ in description], query.max_bytes)
         finally:
             self._cursors.put(cursor)
@@ -91,18 +149,19 @@ class Queries:
                     row[name] = convert(value)
         return Answer(rows, fetched_bytes=size_bytes, cut=cut)
 
-    def _pieces(self, query: Query, attempt: "_Attempt") -> Generator[bytes, None, None]:
+    def _pieces(self, query: Query, attempt: "Attempt") -> Generator[bytes, None, None]:
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only exports need it
         from nanoarrow.c_array_stream import CArrayStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
         from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
 
-        sink = io.BytesIO()
-        cursor = self._idle.cursor()
+        sink, cursor = io.BytesIO(), self._export_cursor()
         try:
             with _named_errors(), StreamWriter.from_writable(sink) as writer:
                 with attempt.running(cursor):
                     found = nanoarrow.c_array_stream(cursor.sql(_to_duckdb(query.sql), params=_bound(query)))
-                writer.write_stream(CArrayStream.from_c_arrays([], _with_utc(found.get_schema())))
+                    schema = found.get_schema()
+                    attempt.hold(found, cursor)
+                writer.write_stream(CArrayStream.from_c_arrays([], _with_utc(schema)))
                 yield _taken(sink)
                 while (batch := attempt.next_of(found, cursor)) is not None:
                     writer.write_array(batch)
@@ -110,55 +169,6 @@ class Queries:
             yield _taken(sink)  # the mark of the end, which the writer sets when it is closed
         finally:
             cursor.close()
-
-
-class _Attempt:
-    """A query, seen from the thread that runs it and from the loop, which may give it up."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._cursor: duckdb.DuckDBPyConnection | None = None
-        self._given_up = False
-
-    def give_up(self) -> None:
-        """Interrupt the query if it runs, and let it not begin if it does not."""
-        with self._lock:
-            self._given_up = True
-            if self._cursor is not None:
-                self._cursor.interrupt()
-
-    @contextmanager
-    def running(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Name the cursor that is to be interrupted, as long as it is this query's."""
-        with self._lock:
-            if self._given_up:
-                raise duckdb.InterruptException
-            self._cursor = cursor
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._cursor = None
-
-    def next_of(self, batches: Any, cursor: duckdb.DuckDBPyConnection) -> Any | None:
-        """Return the next batch, None at the end."""
-        with self.running(cursor):
-            try:
-                return next(iter(batches), None)
-            except RuntimeError as error:  # how nanoarrow says what DuckDB failed at
-                raise StoreUnavailableError(str(error).partition("\n")[0]) from error
-
-
-def _interrupt(attempt: _Attempt, work: "Future[Any]") -> None:
-    """Interrupt `attempt` until `work` has ended: DuckDB forgets an interrupt that comes before the query begins.
-
-    By a timer of its own, since the loop may be waiting in `close` by then.
-    """
-    if not work.done():
-        attempt.give_up()
-        again = threading.Timer(_INTERRUPT_AGAIN_S, _interrupt, (attempt, work))
-        again.daemon = True
-        again.start()
 
 
 @contextmanager
@@ -236,40 +246,3 @@ def _with_utc(schema: Any) -> Any:
     """Return an Arrow schema whose instants are said to be in UTC, which they are."""
     children = [_with_utc(child) for child in schema.children]
     return schema.modify(format="tsu:UTC" if schema.format == "tsu:" else schema.format, children=children)
-
-
-def _converter(type_: Any) -> Callable[[Any], Any] | None:
-    """Return what makes of a value of DuckDB's `type_` the one the QueryRunner promises; None: nothing to do."""
-    match str(type_), type_.id:
-        case "JSON", _:
-            return _raw_json
-        case _, "timestamp":
-            return _in_utc
-        case _, "list":
-            item = _converter(type_.children[0][1])
-            return item and partial(_convert_list, item)
-        case _, "struct":
-            fields = [(name, convert) for name, child in type_.children if (convert := _converter(child)) is not None]
-            return partial(_convert_struct, fields) if fields else None
-        case _:
-            return None
-
-
-def _raw_json(value: str) -> msgspec.Raw:
-    return msgspec.Raw(value.encode())
-
-
-def _in_utc(value: datetime | str) -> datetime | str:
-    # What Python has no datetime for, DuckDB hands out as text; one such row must not fail its page.
-    return value if isinstance(value, str) else value.replace(tzinfo=UTC)
-
-
-def _convert_list(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
-    return [None if value is None else convert(value) for value in values]
-
-
-def _convert_struct(fields: list[tuple[str, Callable[[Any], Any]]], value: dict[str, Any]) -> dict[str, Any]:
-    for name, convert in fields:
-        if value[name] is not None:
-            value[name] = convert(value[name])
-    return value

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from app.settings_connections import ConnectionSettings
 from app.settings_rules import disagreements
+from app.settings_store import StoreSettings
 
 PREFIX = "SLUICE_"
 MIB, GIB = 1024**2, 1024**3
@@ -27,7 +28,7 @@ class SettingsError(Exception):
     """The environment does not make valid settings; the message names each variable and what would be right."""
 
 
-class Settings(ConnectionSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(StoreSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can be set, with the default for a laptop. Names are the variable's, without SLUICE_, in lower case."""
 
     host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API wants principals.")] = (
@@ -47,9 +48,6 @@ class Settings(ConnectionSettings, frozen=True, kw_only=True, forbid_unknown_fie
         Literal["embedded", "bigquery"],
         Meta(description="Where records are stored: `embedded`, a DuckDB file of this process, or `bigquery`."),
     ] = "embedded"
-    data_path: Annotated[str, Meta(description="The embedded store's file; its folder is made when missing.")] = (
-        "data/sluice.duckdb"
-    )
     bigquery_project: Annotated[
         str, Meta(description="The project of the tables, which also runs and pays for the queries. Never guessed.")
     ] = ""
@@ -225,7 +223,6 @@ class Settings(ConnectionSettings, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = 200_000
     max_window_days: Annotated[Count, Meta(description="The longest window one query may span.")] = 31
-    retention_days: Annotated[Count, Meta(description="How far back a look-up by id searches.")] = 400
 
     @property
     def project(self) -> str:

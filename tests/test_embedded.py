@@ -14,7 +14,7 @@ import pytest
 from app.backend import StoreError
 from app.clock import FakeClock, SystemClock
 from app.embedded import EmbeddedAppender, EmbeddedStore
-from app.ingest.appender import Stored, Uncertain
+from app.ingest.appender import Outcome, SetupError, SinkState, Stored, Uncertain
 from app.ingest.envelope import Message
 from app.query.runner import Answer, Query
 from app.record import Record
@@ -57,19 +57,26 @@ async def test_stored_rows_are_in_the_file_when_append_returns(tmp_path: Path) -
     store.close()
 
 
-async def test_a_failing_disk_is_uncertain() -> None:
-    """What DuckDB cannot say is tried again."""
+@pytest.mark.parametrize(
+    ("message", "outcome"),
+    [
+        ("IO Error: input/output error", Uncertain("IO Error: input/output error")),
+        ("IO Error: No space left on device", SetupError(SinkState.DISK_FULL, "IO Error: No space left on device")),
+    ],
+)
+async def test_a_failing_disk_is_told_from_a_full_one(message: str, outcome: Outcome) -> None:
+    """What DuckDB cannot say is tried again at once; for room somebody has to make some."""
 
     class Broken:
         """A connection to a disk that fails: no such thing can be had for real here."""
 
         def execute(self, *_: Any) -> None:
-            raise duckdb.IOException("IO Error: no space left on device\nmore")
+            raise duckdb.IOException(f"{message}\nmore")
 
     store = opened()
     store._connection = Broken()  # type: ignore[assignment] # see above
     appender = store.appender(RECORDS)
-    assert await appender.append([row(appender)]) == Uncertain("IO Error: no space left on device")
+    assert await appender.append([row(appender)]) == outcome
 
 
 async def test_the_horizon_stops_at_the_oldest_append_in_flight() -> None:
@@ -242,9 +249,9 @@ async def test_queries_run_beside_appends_and_beside_each_other() -> None:
 
 @pytest.mark.parametrize("table", [RECORDS, REJECTS], ids=["records", "rejects"])
 def test_both_tables_are_made_when_missing(table: Table) -> None:
-    """A new file has the tables of the declaration, and nothing else."""
+    """A new file has the tables of the declaration, and the service's own."""
     store = opened()
     found = store._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
     assert (table.name,) in found
-    assert len(found) == 2
+    assert len(found) == 3
     store.close()

@@ -17,6 +17,7 @@ class SinkState(enum.Enum):
     PERMISSION_DENIED = "PERMISSION_DENIED"
     SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
     QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
+    DISK_FULL = "DISK_FULL"
     UNREACHABLE = "UNREACHABLE"
     CLOCK_WRONG = "CLOCK_WRONG"
     """Nothing is stamped, as this instance's time of day cannot be trusted (app.time_of_day)."""
@@ -113,8 +114,11 @@ class Appender(Protocol):
         """Return `row` under the key that it gets when it was late (app.ingest.fence). Only asked where `fence` is."""
         ...
 
-    async def check(self) -> SetupError | None:
-        """Look at the table, appending nothing; return what stands in the way, None when nothing does."""
+    async def check(self) -> SetupError | Stored | None:
+        """Look at the table, appending nothing; return what stands in the way, None when nothing can be seen to.
+
+        Stored is more than None: a write was tried and removed again, so rows can be stored.
+        """
         ...
 
     async def close(self) -> None:

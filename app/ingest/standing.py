@@ -6,7 +6,7 @@ import logging
 import msgspec
 
 from app.clock import MICROSECONDS, Clock
-from app.ingest.appender import SetupError, SinkState
+from app.ingest.appender import SetupError, SinkState, Stored
 from app.ingest.verdict import Stop, Throttled, Unavailable, stop_for
 from app.telemetry.redaction import NamesOnly
 
@@ -102,13 +102,17 @@ class Standing:
         if len(self.accusers) < _MAX_ACCUSERS:
             self.accusers.add(key)
 
-    def found(self, obstacle: SetupError | None, *, idle: bool) -> Stop | None:
+    def found(self, obstacle: SetupError | Stored | None, *, idle: bool) -> Stop | None:
         """Take note of what a look at the table found; return the Stop that follows. `idle`: nothing is under way.
 
         What an earlier look had found is over when this one does not. Of what an append had met, a look that finds
         nothing ends the pause, if it is a thing that looks can see; the state stays until an append succeeds, or
-        until two looks in a row have found that nobody tries any more.
+        until two looks in a row have found that nobody tries any more. A look that has written (Stored) ends both.
         """
+        if isinstance(obstacle, Stored):
+            self._pause = None
+            self.recover()
+            return None
         if obstacle is None:
             if self._by_look:
                 self._pause = None

@@ -21,6 +21,7 @@ RETRY_BASE_S, RETRY_MAX_S = 0.1, 5.0
 QUOTA_PAUSE_S = 10.0  # the shortest time an empty quota bucket stays empty
 SETUP_PAUSE_S, PAUSE_MAX_S = 30.0, 300.0
 CLOCK_PAUSE_S = 10.0  # a clock heals by itself
+DISK_PAUSE_S = 5.0  # the watch looks every two seconds, and ends it sooner
 
 
 # --- what a waiting message is told
@@ -99,6 +100,9 @@ def stop_for(error: SetupError, failures: int) -> Stop:
     if error.state is SinkState.CLOCK_WRONG:
         wrong_clock = Unavailable(f"this instance cannot stamp records: {error.state.value}", CLOCK_PAUSE_S)
         return Stop(error.state, error.detail, wrong_clock)
+    if error.state is SinkState.DISK_FULL:
+        full = Unavailable("the store's disk is full: records are refused until there is room", DISK_PAUSE_S)
+        return Stop(error.state, error.detail, full)
     pause_s = min(SETUP_PAUSE_S * 2**failures, PAUSE_MAX_S)
     told = Unavailable(f"the store is not set up to take records: {error.state.value}", pause_s)
     return Stop(error.state, error.detail, told)

@@ -7,10 +7,11 @@ without a restart and without waiting for a message to try.
 import logging
 
 from app.clock import Clock
-from app.ingest.appender import Appender
+from app.ingest.appender import Appender, SinkState
 from app.ingest.writer import Writer
 
 LOOK_AGAIN_S = 30.0
+DISK_AGAIN_S = 2.0  # a look at the disk costs next to nothing, and room comes at a moment
 
 _log = logging.getLogger("sluice.writer")
 
@@ -23,4 +24,4 @@ async def watch(writer: Writer, appender: Appender, clock: Clock) -> None:
         except Exception:  # a defect of the check must not end the watch
             _log.exception("the table could not be looked at")
         await writer.standing.troubled.wait()
-        await clock.sleep(LOOK_AGAIN_S)
+        await clock.sleep(DISK_AGAIN_S if writer.standing.state is SinkState.DISK_FULL else LOOK_AGAIN_S)

@@ -173,7 +173,7 @@ class Writer:
         await self._dispatcher.close()
         fail(self._deadlines.close(), _CLOSED)
 
-    def found(self, obstacle: SetupError | None) -> None:
+    def found(self, obstacle: SetupError | Stored | None) -> None:
         """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once."""
         idle = not (self._dispatcher.under_way or len(self._dispatcher) or len(self._lane))
         stop = self.standing.found(obstacle, idle=idle)

@@ -5,10 +5,11 @@ Values are taken column by column from the buffers that Arrow lays them out in
 memory stays flat however large a batch is. nanoarrow is imported when the first batch comes.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
 from itertools import pairwise
+from operator import and_
 from typing import Any
 
 from msgspec import Raw
@@ -22,9 +23,11 @@ MAX_ROWS = 1_000  # some 5 ms of work, read and written: an event loop may wait 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _exact = Context(prec=80)  # BIGNUMERIC has 77 digits at most
-# The values of a stretch of a column: from an array's view, and where in it the stretch begins and how long it is.
+# The values of a stretch of a column: from an array's view, where in it the stretch begins, how long it is, and which
+# of its values are present (None: all). What lies in the buffers of an absent value is undefined: it is never decoded.
 # Arrays that were read from a stream begin where their buffers do (their `offset` is 0).
-_Decode = Callable[[Any, int, int], list[Any]]
+_Present = Sequence[bool] | None
+_Decode = Callable[[Any, int, int, _Present], list[Any]]
 
 
 class ArrowRows:
@@ -57,7 +60,7 @@ class ArrowRows:
             for batch in stream:
                 view = batch.view()
                 for start in range(0, len(batch), self._max_rows):
-                    yield decode(view, start, min(self._max_rows, len(batch) - start))
+                    yield decode(view, start, min(self._max_rows, len(batch) - start), None)
 
 
 async def rows_of_arrow(columns: tuple[Column, ...], pieces: AsyncIterable[bytes]) -> AsyncGenerator[list[Row], None]:
@@ -74,9 +77,10 @@ def _row_decoder(schema: Any, columns: tuple[Column, ...]) -> _Decode:
     names = [child.name for child in children]
     decoders = [_decoder(child, declared.get(child.name)) for child in children]
 
-    def decode(view: Any, start: int, length: int) -> list[Any]:
-        values = [decode_one(view.child(index), start, length) for index, decode_one in enumerate(decoders)]
-        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+    def decode(view: Any, start: int, length: int, present: _Present) -> list[Any]:
+        values = [decode_one(view.child(index), start, length, present) for index, decode_one in enumerate(decoders)]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+        return rows if present is None else _masked(rows, present)
 
     return _nullable(decode)
 
@@ -103,29 +107,40 @@ def _decoder(schema: Any, column: Column | None) -> _Decode:
 
 
 def _nullable(decode: _Decode) -> _Decode:
-    """Return `decode` with None where the array is null, and nothing where it is empty."""
+    """Return `decode` with None where the array, or the struct or list around it, is null; [] where it is empty."""
 
-    def decode_nullable(view: Any, start: int, length: int) -> list[Any]:
+    def decode_nullable(view: Any, start: int, length: int, present: _Present) -> list[Any]:
         if length == 0:  # then an array may have no buffers, not even one of offsets
             return []
-        values = decode(view, start, length)
-        if view.null_count == 0:
-            return values
-        valid = view.buffer(0).elements(start, length)
-        return [value if is_valid else None for value, is_valid in zip(values, valid, strict=True)]
+        if view.null_count != 0:
+            own = [bool(is_valid) for is_valid in view.buffer(0).elements(start, length)]
+            present = own if present is None else list(map(and_, present, own))
+        return decode(view, start, length, present)
 
     return decode_nullable
 
 
+def _masked(values: Sequence[Any], present: Sequence[bool]) -> list[Any]:
+    return [value if is_present else None for value, is_present in zip(values, present, strict=True)]
+
+
 def _list_decoder(decode_items: _Decode) -> _Decode:
-    def decode(view: Any, start: int, length: int) -> list[Any]:
+    # A list that is NULL was stored as an empty one; what its offsets enclose is undefined as well.
+    def decode(view: Any, start: int, length: int, present: _Present) -> list[Any]:
         ends = _ends(view, start, length)
         first = ends[0]
-        items = decode_items(view.child(0), first, ends[-1] - first)
-        # A list that is NULL was stored as an empty one.
-        return [items[low - first : high - first] for low, high in pairwise(ends)]
+        spans = [(low - first, high - first) for low, high in pairwise(ends)]
+        of_items = None
+        if present is not None:
+            of_items = [
+                is_present for is_present, (low, high) in zip(present, spans, strict=True) for _ in range(high - low)
+            ]
+        items = decode_items(view.child(0), first, ends[-1] - first, of_items)
+        if present is None:
+            return [items[low:high] for low, high in spans]
+        return [items[low:high] if is_present else [] for is_present, (low, high) in zip(present, spans, strict=True)]
 
-    return decode
+    return _nullable(decode)
 
 
 def _ends(view: Any, start: int, length: int) -> list[int]:
@@ -133,43 +148,52 @@ def _ends(view: Any, start: int, length: int) -> list[int]:
     return memoryview(view.buffer(1))[start : start + length + 1].tolist()
 
 
-def _texts(view: Any, start: int, length: int) -> list[Any]:
+def _texts(view: Any, start: int, length: int, present: _Present) -> list[Any]:
     ends = _ends(view, start, length)
     whole = bytes(memoryview(view.buffer(2))[ends[0] : ends[-1]])
-    if not whole.isascii():
-        return [value.decode() for value in _slices(bytes)(view, start, length)]
+    if not whole.isascii():  # by each value: the bytes of an absent one need not be UTF-8
+        return _slices(bytes.decode)(view, start, length, present)
     text, first = whole.decode(), ends[0]
-    return [text[low - first : high - first] for low, high in pairwise(ends)]
+    values = [text[low - first : high - first] for low, high in pairwise(ends)]
+    return values if present is None else _masked(values, present)
 
 
 def _slices(make: Callable[[bytes], Any]) -> _Decode:
-    def decode(view: Any, start: int, length: int) -> list[Any]:
+    def decode(view: Any, start: int, length: int, present: _Present) -> list[Any]:
         ends = _ends(view, start, length)
         whole, first = bytes(memoryview(view.buffer(2))[ends[0] : ends[-1]]), ends[0]
-        return [make(whole[low - first : high - first]) for low, high in pairwise(ends)]
+        return _converted(make, [whole[low - first : high - first] for low, high in pairwise(ends)], present)
 
     return decode
 
 
-def _primitives(view: Any, start: int, length: int) -> list[Any]:
-    return list(view.buffer(1).elements(start, length))
+def _converted(convert: Callable[[Any], Any], values: Sequence[Any], present: _Present) -> list[Any]:
+    """Return the values converted, with None for those that are absent."""
+    if present is None:
+        return list(map(convert, values))
+    return [convert(value) if is_present else None for value, is_present in zip(values, present, strict=True)]
+
+
+def _primitives(view: Any, start: int, length: int, present: _Present) -> list[Any]:
+    values = list(view.buffer(1).elements(start, length))
+    return values if present is None else _masked(values, present)
 
 
 def _each(convert: Callable[[Any], Any]) -> _Decode:
-    def decode(view: Any, start: int, length: int) -> list[Any]:
-        return list(map(convert, _primitives(view, start, length)))
+    def decode(view: Any, start: int, length: int, present: _Present) -> list[Any]:
+        return _converted(convert, list(view.buffer(1).elements(start, length)), present)
 
     return decode
 
 
 def _decimals(scale: int) -> _Decode:
-    def decode(view: Any, start: int, length: int) -> list[Any]:
+    def decimal(raw: bytes) -> Decimal:
+        return Decimal(int.from_bytes(raw, "little", signed=True)).scaleb(-scale, _exact)
+
+    def decode(view: Any, start: int, length: int, present: _Present) -> list[Any]:
         items = memoryview(view.buffer(1))  # nanoarrow's own `elements` has all of them, whatever the stretch
         width, whole = items.itemsize, bytes(items[start : start + length])
-        return [
-            Decimal(int.from_bytes(whole[at : at + width], "little", signed=True)).scaleb(-scale, _exact)
-            for at in range(0, len(whole), width)
-        ]
+        return _converted(decimal, [whole[at : at + width] for at in range(0, len(whole), width)], present)
 
     return decode
 

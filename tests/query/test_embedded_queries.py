@@ -96,9 +96,13 @@ async def test_a_failure_of_the_store_is_named(queries: Queries, failure: Except
         def interrupt(self) -> None:
             """Do nothing."""
 
+        def close(self) -> None:
+            """Do nothing."""
+
     while not queries._cursors.empty():
         queries._cursors.get()
-    queries._cursors.put(Broken())  # type: ignore[arg-type] # see above
+    for _ in range(_READERS):
+        queries._cursors.put(Broken())  # type: ignore[arg-type] # see above
     with pytest.raises(error) as raised:
         await queries.rows(ONE)
     assert "more" not in str(raised.value) or error is duckdb.BinderException

@@ -1,0 +1,101 @@
+"""One query of the embedded store, seen from the thread that runs it and from the loop, which may give it up."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+
+from app.query.runner import StoreUnavailableError
+
+DISCONNECTED = "the database is being reopened"
+_INTERRUPT_AGAIN_S = 0.05
+
+
+class Attempt:
+    """A query that may run, and may be interrupted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._busy = threading.Lock()  # held while DuckDB runs for it
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._held: tuple[Any, duckdb.DuckDBPyConnection] | None = None
+        self._given_up = self._disconnected = False
+
+    def give_up(self) -> None:
+        """Interrupt the query if it runs, and let it not begin if it does not."""
+        with self._lock:
+            self._given_up = True
+            if self._cursor is not None:
+                self._cursor.interrupt()
+
+    def disconnect(self) -> None:
+        """Give up as the database goes away: whoever waits gets a StoreUnavailableError."""
+        self._disconnected = True
+        self.give_up()
+
+    def hold(self, stream: Any, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Note the stream that an export is read from: it keeps the database open between two pieces."""
+        self._held = stream, cursor
+
+    def release(self, deadline_s: float) -> bool:
+        """Let go of the database once nothing runs; False: something ran until `deadline_s`, by time.monotonic."""
+        while not self._busy.acquire(timeout=_INTERRUPT_AGAIN_S):
+            if time.monotonic() >= deadline_s:
+                return False
+            self.give_up()  # DuckDB forgets an interrupt that comes before the query begins
+        try:
+            if self._held is not None:
+                stream, cursor = self._held
+                stream.release()
+                cursor.close()
+                self._held = None
+        finally:
+            self._busy.release()
+        return True
+
+    @contextmanager
+    def running(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Name the cursor that is to be interrupted, as long as it is this query's."""
+        with self._busy:
+            with self._lock:
+                self._check()
+                self._cursor = cursor
+            try:
+                yield
+            except (duckdb.InterruptException, StoreUnavailableError):
+                if self._disconnected:
+                    raise StoreUnavailableError(DISCONNECTED) from None
+                raise
+            finally:
+                with self._lock:
+                    self._cursor = None
+
+    def _check(self) -> None:
+        if self._disconnected:
+            raise StoreUnavailableError(DISCONNECTED)
+        if self._given_up:
+            raise duckdb.InterruptException
+
+    def next_of(self, batches: Any, cursor: duckdb.DuckDBPyConnection) -> Any | None:
+        """Return the next batch, None at the end."""
+        with self.running(cursor):
+            try:
+                return next(iter(batches), None)
+            except RuntimeError as error:  # how nanoarrow says what DuckDB failed at
+                raise StoreUnavailableError(str(error).partition("\n")[0]) from error
+
+
+def interrupt(attempt: Attempt, work: "Future[Any]") -> None:
+    """Interrupt `attempt` until `work` has ended: DuckDB forgets an interrupt that comes before the query begins.
+
+    By a timer of its own, since the loop may be waiting in `close` by then.
+    """
+    if not work.done():
+        attempt.give_up()
+        again = threading.Timer(_INTERRUPT_AGAIN_S, interrupt, (attempt, work))
+        again.daemon = True
+        again.start()

@@ -1,0 +1,84 @@
+"""The file of the embedded store: opened, its tables made and compared, and the clock wound past its rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from app.backend import StoreError
+from app.clock import Clock
+from app.schema.columns import Mode
+from app.schema.duckdb import duckdb_ddl, duckdb_type, quote
+from app.schema.table import Table
+
+STATE = "sluice_state"
+"""The service's own table: the number of erasures, and the row that a probe of the disk writes and removes."""
+# Its allocator gives freed memory back by itself only while it works: after a burst it would keep hundreds of MiB for
+# as long as it is quiet (bench/README.md, "Memory").
+_SET_UP = "LOAD icu; SET GLOBAL TimeZone = 'UTC'; SET allocator_background_threads = true"
+_DDL_OF_STATE = f"CREATE TABLE IF NOT EXISTS {STATE} (name VARCHAR NOT NULL, number BIGINT, padding BLOB)"
+
+
+def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDBPyConnection:
+    """Open the file at `path` (":memory:" for none), making what is missing, and wind the clock past its rows.
+
+    Raises:
+        StoreError: the file is in use, is not a DuckDB file, or its tables are not the declared ones.
+    """
+    try:
+        if path != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(path)
+    except (duckdb.Error, OSError) as error:
+        raise StoreError(f"cannot open {path}: {first_line(error)}") from error
+    try:
+        connection.execute(_SET_UP)
+        connection.execute(_DDL_OF_STATE)
+        for table in tables:
+            _prepare(connection, path, table, clock)
+    except duckdb.Error as error:
+        connection.close()
+        raise StoreError(f"cannot open {path}: {first_line(error)}") from error
+    except StoreError:
+        connection.close()
+        raise
+    return connection
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what DuckDB says; the others may quote rows."""
+    return str(error).partition("\n")[0]
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clock: Clock) -> None:
+    connection.execute(duckdb_ddl(table))
+    problem = _difference(connection, table)
+    if problem:
+        raise StoreError(
+            f"the table {table.name} in {path} does not fit the record type: {problem}. "
+            "Choose another SLUICE_DATA_PATH, or move the file away"
+        )
+    newest = connection.execute(f"SELECT epoch_us(max(ingest_time)) FROM {quote(table.name)}").fetchone()  # noqa: S608 - a quoted name
+    clock.advance_to((newest and newest[0]) or 0)  # also of an empty table: from now on stamps keep their order
+
+
+def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | None:
+    """Return how the file's table differs from the declared one, or None."""
+    described = connection.execute(f"DESCRIBE {quote(table.name)}").fetchall()
+    found = {name: (type_, "NULLABLE" if null == "YES" else "NOT NULL") for name, type_, null, *_ in described}
+    expected = {
+        column.name: (
+            str(connection.type(duckdb_type(column))),
+            "NOT NULL" if column.mode is Mode.REQUIRED else "NULLABLE",
+        )
+        for column in table.columns
+    }
+    differences = [f"it has no column {name}" for name in expected if name not in found]
+    differences += [f"its column {name} is not declared" for name in found if name not in expected]
+    for name in expected.keys() & found.keys():
+        differences += [
+            f"its column {name} is {there}, declared {declared}"
+            for there, declared in zip(found[name], expected[name], strict=True)
+            if there != declared
+        ]
+    return ", ".join(sorted(differences)) or None
