@@ -15,7 +15,7 @@ import msgspec
 from app.ingest.envelope import HEARTBEAT_ATTRIBUTE
 from app.record import RecordTypeError, load_record_type
 from app.schema.example import example_record
-from app.schema.table import records_table
+from app.schema.filters import checked_table
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
 
@@ -74,7 +74,7 @@ def sample(spec: str, file: str | None) -> bytes:
         RecordTypeError: the record type cannot be used.
         OSError: the file cannot be read.
     """
-    table = records_table(load_record_type(spec))
+    table = checked_table(load_record_type(spec))
     if file is None:
         example = example_record(table)
         if example is None:

@@ -15,7 +15,7 @@
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
 `way_in` puts it together; `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what
-could not be stored.
+could not be stored; `dropped` counts the undeclared members that a record type drops.
 
 Behind the Appender seam are app.embedded, and BigQuery:
 

@@ -21,6 +21,8 @@ class Metrics:
     def __init__(self) -> None:
         self.stored_records = 0
         self.duplicate_messages = 0
+        self.dropped_members = 0
+        self.unproved_messages = 0
         self.heartbeats_missed = 0
         self.rejected_records: Counter[str] = Counter()
         """By reason."""
@@ -59,6 +61,8 @@ class Metrics:
         return {
             instruments.RECORDS_STORED: lambda: _one(self.stored_records),
             instruments.RECORDS_REJECTED: lambda: _each(self.rejected_records, "reason"),
+            instruments.MEMBERS_DROPPED: lambda: _one(self.dropped_members),
+            instruments.MESSAGES_UNPROVED: lambda: _one(self.unproved_messages),
             instruments.MESSAGES_DUPLICATE: lambda: _one(self.duplicate_messages),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),

@@ -17,7 +17,7 @@ from tests.dev.conftest import SUBSCRIPTION, TOPIC
 pytestmark = pytest.mark.usefixtures("pubsub_host")
 
 
-class Coded(msgspec.Struct):
+class Coded(msgspec.Struct, forbid_unknown_fields=True):
     """A record of whose code no example can be guessed."""
 
     code: Annotated[str, Meta(pattern="^[0-9]{7}$")]
