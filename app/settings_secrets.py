@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 MIN_SECRET_LENGTH = 16
-_HIDDEN = frozenset({"signing_secret", "cache_url"})  # a URL may hold a password
+_HIDDEN = frozenset({"signing_secret", "heartbeat_signature", "cache_url"})  # a URL may hold a password
 
 
 class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,9 +15,16 @@ class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
     signing_secret: Annotated[
         str,
         Meta(
-            description="Proves that a heartbeat or a replay is ours: `python -m dev heartbeat` and `replay` and Cloud "
-            "Scheduler sign with it (security.md). At least 16 characters, better 32 random bytes in hexadecimal. "
-            "Empty: neither attribute has any power."
+            description="Proves that a replay or a heartbeat is ours: `python -m dev replay` and `heartbeat` sign with "
+            "it (security.md). At least 16 characters, better 32 random bytes in hexadecimal. Empty: no replay keeps its "
+            "delivery key."
+        ),
+    ] = ""
+    heartbeat_signature: Annotated[
+        str,
+        Meta(
+            description="A further signature that proves a heartbeat, and nothing else: Cloud Scheduler's, which "
+            "Terraform makes. With neither this nor `SLUICE_SIGNING_SECRET` no message is a heartbeat."
         ),
     ] = ""
 
@@ -39,14 +46,14 @@ class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def secret_problems(settings: SecretSettings) -> list[str]:
     """Return what is wrong with the secrets, without quoting one."""
-    secret = settings.signing_secret
-    if not secret:
-        return []
-    if secret != secret.strip():
-        return ["SLUICE_SIGNING_SECRET begins or ends with white space, which another holder of it may not have"]
-    if len(secret) < MIN_SECRET_LENGTH:
-        return [
-            f"SLUICE_SIGNING_SECRET has {len(secret)} characters: at least {MIN_SECRET_LENGTH}, such as "
-            "`openssl rand -hex 32` prints"
-        ]
-    return []
+    problems = []
+    for name in ("signing_secret", "heartbeat_signature"):
+        variable, secret = f"SLUICE_{name.upper()}", getattr(settings, name)
+        if secret != secret.strip():
+            problems.append(f"{variable} begins or ends with white space, which another holder of it may not have")
+        elif 0 < len(secret) < MIN_SECRET_LENGTH:
+            problems.append(
+                f"{variable} has {len(secret)} characters: at least {MIN_SECRET_LENGTH}, such as "
+                "`openssl rand -hex 32` prints"
+            )
+    return problems

@@ -17,7 +17,7 @@ from app.schema.example import example_record
 from app.schema.filters import checked_table
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
-from dev.signing import SecretError, add_secret_argument, heartbeat_attributes, secret_of
+from dev.signing import SecretError, add_secret_argument, heartbeat_attributes
 
 _DEFAULT_TYPE = "app.record:Record"
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         if args.only_print:
             print(data.decode())
             return 0
-        attributes = heartbeat_attributes(secret_of(args.secret_file, is_local=args.pubsub_host != "google"))
+        attributes = heartbeat_attributes(args.secret_file, is_local=args.pubsub_host != "google")
     except (SampleError, SecretError, RecordTypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.ingest.proof import HEARTBEAT, SIGNATURE, heartbeat_signature
 
-VARIABLE = "SLUICE_SIGNING_SECRET"
+VARIABLE, SIGNATURE_VARIABLE = "SLUICE_SIGNING_SECRET", "SLUICE_HEARTBEAT_SIGNATURE"
 LOCAL_NAME = "signing-secret"
 LOCAL_FILE = Path("data") / LOCAL_NAME
 """Where `python -m dev up` puts its own, beside its records."""
@@ -70,6 +70,13 @@ def local_secret(folder: Path) -> str:
     return secret
 
 
-def heartbeat_attributes(secret: str) -> dict[str, str]:
-    """Return the attributes of every heartbeat."""
-    return {HEARTBEAT: "1", SIGNATURE: heartbeat_signature(secret)}
+def heartbeat_attributes(file: Path | None, *, is_local: bool) -> dict[str, str]:
+    """Return the attributes of every heartbeat, signed with the secret or with the signature of the environment.
+
+    Raises:
+        SecretError: there is neither.
+    """
+    given = os.environ.get(SIGNATURE_VARIABLE)
+    if file is None and given:
+        return {HEARTBEAT: "1", SIGNATURE: given}
+    return {HEARTBEAT: "1", SIGNATURE: heartbeat_signature(secret_of(file, is_local=is_local))}

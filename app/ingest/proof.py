@@ -4,8 +4,9 @@
     sluice-delivery-key    the record replays the rejected one of that delivery key; a second replay is a copy
 
 Anyone who may publish can set an attribute, and either of these hides records from the feed. They count only with a
-`sluice-signature` made with the secret of the deployment (`SLUICE_SIGNING_SECRET`). It is taken off before attributes
-are stored, so readers never see one.
+`sluice-signature` made with the secret of the deployment (`SLUICE_SIGNING_SECRET`); a heartbeat's may also be
+`SLUICE_HEARTBEAT_SIGNATURE`, which proves nothing else. It is taken off before attributes are stored, so readers never
+see one.
 """
 
 import hashlib
@@ -35,10 +36,7 @@ class Powers(msgspec.Struct, frozen=True):
 
 
 def heartbeat_signature(secret: str) -> str:
-    """Return the signature of every heartbeat: fixed, as Cloud Scheduler publishes a fixed message.
-
-    It is `sha256("heartbeat:SECRET")` in Terraform's words (infra/terraform/heartbeat.tf).
-    """
+    """Return the signature of every heartbeat: fixed, as schedulers publish a fixed message."""
     return hashlib.sha256(f"heartbeat:{secret}".encode()).hexdigest()
 
 
@@ -52,16 +50,18 @@ def replay_signature(secret: str, delivery_key: str, data: bytes) -> str:
 
 
 class Proofs:
-    """Checks signatures against one secret; with an empty one no attribute has any power."""
+    """Checks signatures against one secret, and against one more signature of heartbeats.
 
-    def __init__(self, secret: str) -> None:
+    With both empty no attribute has any power.
+    """
+
+    def __init__(self, secret: str, heartbeat: str = "") -> None:
         self._secret = secret
-        self._heartbeat = heartbeat_signature(secret) if secret else ""
+        self._heartbeats = tuple(filter(None, (heartbeat_signature(secret) if secret else "", heartbeat)))
 
-    @property
-    def has_secret(self) -> bool:
-        """Whether a signature could be valid at all."""
-        return bool(self._secret)
+    def can_prove(self, attribute: str) -> bool:
+        """Return whether a signature of `attribute` could be valid at all."""
+        return bool(self._heartbeats if attribute == HEARTBEAT else self._secret)
 
     def powers(self, attributes: Mapping[str, str], data: bytes) -> Powers:
         """Return what a message with these attributes and payload may do."""
@@ -70,7 +70,7 @@ class Proofs:
         if key and self._is_replay(signature, key, data):
             return Powers(others, key.startswith(HEARTBEAT_PREFIX), key)
         beats = bool(attributes.get(HEARTBEAT))
-        if beats and self._heartbeat and _same(signature, self._heartbeat):
+        if beats and any(_same(signature, right) for right in self._heartbeats):
             return Powers(others, is_heartbeat=True)
         return Powers(others, unproved=HEARTBEAT if beats else DELIVERY_KEY if key else "")
 

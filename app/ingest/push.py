@@ -109,7 +109,8 @@ class PushEndpoint:
     def _note_unproved(self, message: Message) -> None:
         """Count and log a message whose attribute has no power; what is in the attribute is not logged."""
         self._metrics.unproved_messages += 1
-        why = "its signature does not match" if self._proofs.has_secret else "SLUICE_SIGNING_SECRET is not set"
+        can_prove = self._proofs.can_prove(message.unproved)
+        why = "its signature does not match" if can_prove else "SLUICE_SIGNING_SECRET is not set"
         _log.warning(
             "message %s has the attribute %s without proof, and is stored as an ordinary message: %s",
             message.message_id,

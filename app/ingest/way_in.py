@@ -62,7 +62,7 @@ class WayIn:
             verifier=verifier,
             intake=self._intake,
             pipeline=self.pipeline,
-            proofs=Proofs(settings.signing_secret),
+            proofs=Proofs(settings.signing_secret, settings.heartbeat_signature),
             metrics=metrics,
             tracing=tracing,
             clock=clock,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dev.signing import SecretError, add_secret_argument, heartbeat_attributes, secret_of
+from dev.signing import SecretError, add_secret_argument, heartbeat_attributes
 from dev.smoke.check import Check, Step
 from dev.smoke.client import Client, SmokeError
 from dev.smoke.record import PLACEHOLDER, PREFIX, marker, record_of_example, record_of_file
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         send = (
             publishing(
                 google_publisher(args.topic, host),
-                heartbeat_attributes(secret_of(args.secret_file, is_local=host != "google")),
+                heartbeat_attributes(args.secret_file, is_local=host != "google"),
             )
             if args.topic
             else posting(client, mark, has_token=bool(token))

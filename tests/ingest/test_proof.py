@@ -1,6 +1,5 @@
 """Attributes that hide records from readers have power with a signature, and none without."""
 
-import hashlib
 from typing import Any
 
 import msgspec
@@ -85,18 +84,22 @@ def test_a_mark_without_proof_has_none(proofs: Proofs, attributes: dict[str, str
 
 def test_without_a_secret_no_signature_is_valid() -> None:
     """Not even the one that an empty secret would make."""
-    for attributes in (
-        {"sluice-heartbeat": "1", "sluice-signature": BEATS},
-        signed("6:1:0"),
-        signed("6:1:0", DATA, ""),
-    ):
+    heartbeat = {"sluice-heartbeat": "1", "sluice-signature": BEATS}
+    for attributes in (heartbeat, signed("6:1:0"), signed("6:1:0", DATA, "")):
         for message in opened(attributes, NO_PROOFS):
             assert message.delivery_key(0) == f"{OWN}:0"
 
 
-def test_a_heartbeats_signature_is_what_terraform_computes() -> None:
-    """Terraform's sha256() is hexadecimal, of the text in UTF-8."""
-    assert heartbeat_signature("s") == hashlib.sha256(b"heartbeat:s").hexdigest()
+@pytest.mark.parametrize("secret", ["", SECRET])
+def test_the_schedulers_signature_proves_heartbeats_and_nothing_else(secret: str) -> None:
+    """Whoever reads it where Terraform keeps it can mark their own messages as heartbeats, and replay nothing."""
+    proofs, scheduler = Proofs(secret, "scheduled" * 7), {"sluice-signature": "scheduled" * 7}
+    for message in opened({"sluice-heartbeat": "1"} | scheduler, proofs):
+        assert message.is_heartbeat
+    for message in opened({"sluice-delivery-key": "6:1:0"} | scheduler, proofs):
+        assert (message.delivery_key(0), message.unproved) == (f"{OWN}:0", "sluice-delivery-key")
+    for message in opened({"sluice-heartbeat": "1", "sluice-signature": BEATS}, proofs):
+        assert message.is_heartbeat == bool(secret)
 
 
 @pytest.mark.parametrize(
