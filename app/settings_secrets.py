@@ -16,8 +16,8 @@ class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Proves that a replay or a heartbeat is ours: `python -m dev replay` and `heartbeat` sign with "
-            "it (security.md). At least 16 characters, better 32 random bytes in hexadecimal. Empty: no replay keeps its "
-            "delivery key."
+            "it (security.md). At least 16 characters, better 32 random bytes in hexadecimal. Empty: no replay keeps "
+            "its delivery key."
         ),
     ] = ""
     heartbeat_signature: Annotated[

@@ -3,6 +3,7 @@
     authenticate          app.auth            who pushes
     take the body in      intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
+                          proof               attributes with power over what is read, and their signatures
     drop known copies     dedupe, memory      by message, as that is what is acknowledged
     decode and validate   records, rows       Message -> rows and rejects
                           pieces              the bytes of each record (compression: gzip, with a limit)
