@@ -1,9 +1,9 @@
 """How long it takes from a heartbeat's publication until the feed shows it: the whole way, measured by who stored it.
 
-A heartbeat is a message with the attribute `sluice-heartbeat`, whose record is stored as any other and left out of what
-is read. The instance that stored it looks for it in the feed, as a consumer would who asks for heartbeats, from the
-moment on from which its place is settled. Only instances that both ingest and query do so: one that only ingests may
-have no right to read.
+A heartbeat is a message with the signed attribute `sluice-heartbeat` (app.ingest.proof), whose record is stored as any
+other and left out of what is read. The instance that stored it looks for it in the feed, as a consumer would who asks
+for heartbeats, from the moment on from which its place is settled. Only instances that both ingest and query do so: one
+that only ingests may have no right to read.
 """
 
 import asyncio

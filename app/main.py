@@ -29,8 +29,8 @@ from app.query.way_out import WayOut
 from app.record import load_record_type
 from app.reference.document import document_route, openapi_config
 from app.reference.page import reference_routes
-from app.schema.filters import filter_table
-from app.schema.table import Table, records_table, rejects_table
+from app.schema.filters import checked_table, filter_table
+from app.schema.table import Table, rejects_table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
@@ -52,10 +52,9 @@ def create_app(
         StoreError: the store cannot be opened, or does not fit the record type.
         SettingsError: the grants are wrong, or a package that a setting needs is missing.
     """
-    records, rejects = records_table(load_record_type(settings.record)), rejects_table()
-    fields = filter_table(records)  # refuses roles that cannot be played
+    records, rejects = checked_table(load_record_type(settings.record)), rejects_table()
     clock = clock or SystemClock()
-    gate = Gate(settings, partial(parse_filters, fields), clock, fetch_keys)
+    gate = Gate(settings, partial(parse_filters, filter_table(records)), clock, fetch_keys)
     answers = open_store(settings.cache_url, settings.cache_max_bytes, clock)
     metrics = Metrics()
     telemetry = Telemetry(settings, metrics, clock)

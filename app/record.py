@@ -49,7 +49,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The columns the service adds: reserved, so no record may declare a field of these names.
 
     The first five are named as a BigQuery subscription's write_metadata names them
@@ -95,7 +95,7 @@ HEARTBEAT_PREFIX = "heartbeat:"
 """What the delivery keys of heartbeats begin with: records that only measure, and which reads leave out."""
 
 
-class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True):
+class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is kept of a record that could not be stored: the reason and the bytes as they came."""
 
     reason: Annotated[

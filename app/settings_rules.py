@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from app.settings_secrets import secret_problems
+
 if TYPE_CHECKING:
     from app.settings import Settings
 
@@ -29,6 +31,7 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
         *_access_problems(settings, environ),
         *_bigquery_problems(settings, environ),
         *_telemetry_problems(settings),
+        *secret_problems(settings),
     ]
 
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
+from app.settings_secrets import SecretSettings
 
-class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+
+class TelemetrySettings(SecretSettings, frozen=True, kw_only=True):
     """Where traces and metrics go, and how many traces are recorded."""
 
     system: Annotated[

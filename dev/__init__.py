@@ -13,5 +13,5 @@ The flow, from a publisher to the service under test:
 Commands (`python -m dev <command> --help`): `pubsub` starts all of the above (`dev.stack` wires it);
 `publish`, `heartbeat`, `redrive`, `replay` and `token` talk to what runs; `demo` and `up` start the service too.
 `smoke` sends a record through any running service, and `rollout` gives a revision on Cloud Run its traffic.
-Nothing here is imported by `app`.
+`dev.signing` has the secret that heartbeats and replays are signed with. Nothing here is imported by `app`.
 """

@@ -1,7 +1,7 @@
 """`python -m dev heartbeat`: publish a sample record that only measures how long it takes until the feed shows it.
 
-The record is the record type's example, or a file's; the attribute `sluice-heartbeat` keeps it out of what is read. In
-the cloud, Cloud Scheduler publishes the same message.
+The record is the record type's example, or a file's; the attribute `sluice-heartbeat`, signed with the
+secret of the service, keeps it out of what is read. In the cloud, Cloud Scheduler publishes the same message.
 """
 
 import argparse
@@ -12,14 +12,13 @@ from threading import Event
 
 import msgspec
 
-from app.ingest.envelope import HEARTBEAT_ATTRIBUTE
 from app.record import RecordTypeError, load_record_type
 from app.schema.example import example_record
-from app.schema.table import records_table
+from app.schema.filters import checked_table
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
+from dev.signing import SecretError, add_secret_argument, heartbeat_attributes
 
-ATTRIBUTES = {HEARTBEAT_ATTRIBUTE: "1"}
 _DEFAULT_TYPE = "app.record:Record"
 
 
@@ -39,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", help="publish the record of this file instead; it must be valid")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="publish again and again, until Ctrl-C")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the record, and publish nothing")
+    add_secret_argument(parser)
     add_pubsub_arguments(parser)
 
 
@@ -48,17 +48,18 @@ def run(args: argparse.Namespace) -> int:
         if args.every is not None and not args.every > 0:
             raise SampleError(f"--every {args.every:g}: need more than 0 seconds")  # noqa: TRY301 - one place reports
         data = sample(args.record, args.data)
-    except (SampleError, RecordTypeError, OSError) as error:
+        if args.only_print:
+            print(data.decode())
+            return 0
+        attributes = heartbeat_attributes(args.secret_file, is_local=args.pubsub_host != "google")
+    except (SampleError, SecretError, RecordTypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if args.only_print:
-        print(data.decode())
-        return 0
     topic, forever = topic_path(args.project, args.topic), Event()
     try:
         with publisher(args.pubsub_host) as client:
             while True:
-                publish(client, topic, [Draft(data, ATTRIBUTES, "")])
+                publish(client, topic, [Draft(data, attributes, "")])
                 print(f"published a heartbeat to {topic}", flush=True)
                 if args.every is None or forever.wait(args.every):
                     return 0
@@ -74,7 +75,7 @@ def sample(spec: str, file: str | None) -> bytes:
         RecordTypeError: the record type cannot be used.
         OSError: the file cannot be read.
     """
-    table = records_table(load_record_type(spec))
+    table = checked_table(load_record_type(spec))
     if file is None:
         example = example_record(table)
         if example is None:

@@ -22,6 +22,7 @@ from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
 from dev.local_bigquery.provision import provision, tables_of
 from dev.ports import HOST, choose_port
+from dev.signing import VARIABLE, local_secret
 from dev.stack_settings import Ready
 
 SERVICE_PORT, PUBSUB_PORT, ISSUER_PORT = 8080, 8085, 8086
@@ -136,7 +137,8 @@ class LocalStack:
         return running.place
 
     async def _start_service(self, leash: Leash, port: int) -> None:
-        environ = service_environ(self.options, self.pubsub, port, self.place)
+        secret = os.environ.get(VARIABLE) or local_secret(self.options.data_path.parent)
+        environ = service_environ(self.options, self.pubsub, port, self.place, secret)
         command = ChildCommand(name="service", arguments=["-m", "app"], environ=environ)
         child = await Child.start(command, leash, self.options.log_dir)
         self.children.append(child)
@@ -148,8 +150,13 @@ class LocalStack:
             self.exit_statuses[child.name] = await child.stop(STOP_WITHIN_S)
 
 
-def service_environ(options: StackOptions, pubsub: Ready, port: int, place: Place | None) -> dict[str, str]:
-    """Return this process's environment, with what ties the service to the local Pub/Sub and the store set."""
+def service_environ(
+    options: StackOptions, pubsub: Ready, port: int, place: Place | None, secret: str
+) -> dict[str, str]:
+    """Return this process's environment, with what ties the service to the local Pub/Sub and the store set.
+
+    `secret` is what heartbeats and replays are signed with.
+    """
     kept = {name: value for name, value in os.environ.items() if name != "PORT"}
     embedded = {"SLUICE_BACKEND": "embedded", "SLUICE_DATA_PATH": str(options.data_path)}
     store = embedded if place is None else service_settings(place)
@@ -157,6 +164,7 @@ def service_environ(options: StackOptions, pubsub: Ready, port: int, place: Plac
         kept
         | store
         | {
+            VARIABLE: secret,
             "SLUICE_HOST": HOST,
             "SLUICE_PORT": str(port),
             "SLUICE_RECORD": options.record,

@@ -2,7 +2,7 @@
 
 Reads `GET /v1/rejects` page by page, puts payloads that were cut over several rows together again, and
 publishes each with its original attributes. The attribute `sluice-delivery-key` carries the original
-delivery key, so that a record replayed twice is still one record.
+delivery key, signed with the secret of the service, so that a record replayed twice is still one record.
 """
 
 import argparse
@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from app.ingest.proof import DELIVERY_KEY, SIGNATURE, replay_signature
 from dev.batches import publish_batches
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
 from dev.rejects_feed import RejectRow, read_rejects
+from dev.signing import SecretError, add_secret_argument, secret_of
 
-DELIVERY_KEY = "sluice-delivery-key"
 REASONS = (
     "malformed",
     "invalid",
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", default="", help="RFC 3339, duration or now (default: all there is)")
     parser.add_argument("--topic", default="events", help="topic id or full name (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="only print what would be published")
+    add_secret_argument(parser)
     add_pubsub_arguments(parser)
 
 
@@ -63,15 +65,20 @@ def run(args: argparse.Namespace) -> int:
     """Replay and print what was done; 1 when a record could not be replayed."""
     incomplete: list[str] = []
     try:
+        # Before anything is read: without it the rest would be for nothing.
+        secret = "" if args.dry_run else secret_of(args.secret_file, is_local=args.pubsub_host != "google")
         rows = read_rejects(args.service, args.token, args.since, args.until)
         wanted = (row for row in rows if not args.reason or row.reason in args.reason)
         rejected = list(assemble(wanted, incomplete))
+    except SecretError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
         print(f"error: no rejects from {args.service}: {error}", file=sys.stderr)
         return 1
     for key in incomplete:
         print(f"error: {key}: a part of its payload is missing in this window; not replayed", file=sys.stderr)
-    status = _dry_run(rejected) if args.dry_run else _publish(args, rejected)
+    status = _dry_run(rejected) if args.dry_run else _publish(args, rejected, secret)
     return status or bool(incomplete)
 
 
@@ -99,8 +106,9 @@ def _attributes(original: dict[str, str], payload: bytes) -> dict[str, str]:
     return original
 
 
-def _draft(rejected: Rejected) -> Draft:
-    attributes = rejected.attributes | {DELIVERY_KEY: rejected.delivery_key}
+def _draft(rejected: Rejected, secret: str) -> Draft:
+    signature = replay_signature(secret, rejected.delivery_key, rejected.payload)
+    attributes = rejected.attributes | {DELIVERY_KEY: rejected.delivery_key, SIGNATURE: signature}
     return Draft(rejected.payload, attributes, rejected.ordering_key)
 
 
@@ -112,12 +120,12 @@ def _dry_run(rejected: list[Rejected]) -> int:
     return 0
 
 
-def _publish(args: argparse.Namespace, rejected: list[Rejected]) -> int:
+def _publish(args: argparse.Namespace, rejected: list[Rejected], secret: str) -> int:
     topic = topic_path(args.project, args.topic)
     published = 0
     try:
         with publisher(args.pubsub_host) as client:
-            for batch in publish_batches(map(_draft, rejected)):
+            for batch in publish_batches(_draft(one, secret) for one in rejected):
                 publish(client, topic, batch)
                 published += len(batch)
     except CALL_ERRORS as error:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from dev.local import LocalStack, StackOptions, add_stack_arguments, installed, 
 from dev.local_bigquery.command import describe_place
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.shutdown import stop_requested
+from dev.signing import LOCAL_NAME, VARIABLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +60,8 @@ def describe(stack: LocalStack) -> str:
     pubsub, options = stack.pubsub, stack.options
     broker = pubsub.pubsub
     publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
+    secret_file = options.data_path.parent / LOCAL_NAME
+    signatures = f"${VARIABLE}" if os.environ.get(VARIABLE) else f"--secret-file {secret_file} (heartbeat, replay)"
     return f"""
   look at it   {stack.url}/
   API          {stack.url}/v1/records
@@ -66,6 +70,7 @@ def describe(stack: LocalStack) -> str:
   Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}
                REST: {publish}
   tokens       {pubsub.issuer}/certs
+  signatures   {signatures}
 {"" if stack.place is None else describe_place(stack.place)}
   Ctrl-C stops everything.
 """

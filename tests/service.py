@@ -12,14 +12,22 @@ import msgspec
 from app.application import Sluice
 from app.clock import Clock, FakeClock
 from app.ingest.appender import Appender
+from app.ingest.proof import heartbeat_signature
 from app.main import create_app
 from app.schema.table import Table
 from app.settings import Settings
 from tests import tokens
 
+SECRET = "what this deployment signs with"
 SETTINGS = Settings(
-    data_path=":memory:", push_principals=(tokens.PUSHER,), push_audience=tokens.AUDIENCE, token_issuer=tokens.ISSUER
+    data_path=":memory:",
+    push_principals=(tokens.PUSHER,),
+    push_audience=tokens.AUDIENCE,
+    token_issuer=tokens.ISSUER,
+    signing_secret=SECRET,
 )
+HEARTBEAT = {"sluice_heartbeat": "1", "sluice_signature": heartbeat_signature(SECRET)}
+"""The attributes of a heartbeat, named for `Service.push`."""
 GOOD = {"id": "a", "timestamp": "2026-01-31T12:00:00Z"}
 
 

@@ -15,7 +15,9 @@ from tests.table_server import Answer, found, no_table, refused, resource_of, se
 
 RECORDS, REJECTS = records_table(Record), rejects_table()
 GOOD = {table.name: found(resource_of(table)) for table in (RECORDS, REJECTS)}
-FOREIGN = found(resource_of(records_table(msgspec.defstruct("Other", [("id", int), ("colour", str)]))))
+FOREIGN = found(
+    resource_of(records_table(msgspec.defstruct("Other", [("id", int), ("colour", str)], forbid_unknown_fields=True)))
+)
 DENIED = refused(403, "accessDenied", "Access Denied: Table my-project:events.records: Permission bigquery.tables.get")
 
 

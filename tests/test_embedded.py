@@ -172,7 +172,7 @@ async def test_time_never_goes_back_over_a_restart(tmp_path: Path) -> None:
     store.close()
 
 
-class Changed(msgspec.Struct):
+class Changed(msgspec.Struct, forbid_unknown_fields=True):
     """What the default record might become."""
 
     id: str
@@ -198,14 +198,14 @@ def test_a_file_of_another_record_type_is_refused_with_the_differences(tmp_path:
     opened(path).close()
 
 
-class Strict(msgspec.Struct):
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
     """A record with one required field, and one that may be missing."""
 
     id: str
     note: str | None = None
 
 
-class Lax(msgspec.Struct):
+class Lax(msgspec.Struct, forbid_unknown_fields=True):
     """The same record with the two the other way round."""
 
     note: str

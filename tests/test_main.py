@@ -188,7 +188,7 @@ async def test_with_principals_the_api_wants_their_tokens_and_pushers_may_only_p
         assert pushed.status_code == 403
 
 
-class Unfit(msgspec.Struct):
+class Unfit(msgspec.Struct, forbid_unknown_fields=True):
     """A record type that cannot be stored."""
 
     when: tuple[int, str]

@@ -94,6 +94,35 @@ def test_a_value_of_the_wrong_type_names_its_variable(name: str, value: str) -> 
     assert str(refused.value).startswith(f"SLUICE_{name.upper()}: ")
 
 
+@pytest.mark.parametrize("name", ["signing_secret", "heartbeat_signature"])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("short", "has 5 characters: at least 16"), (" " + "s" * 20, "white space"), ("s" * 20 + "\n", "white space")],
+)
+def test_a_secret_that_proves_little_is_refused_and_not_quoted(name: str, value: str, why: str) -> None:
+    """One that could be guessed, or that came out of a file with its line feed."""
+    with pytest.raises(SettingsError) as refused:
+        _load(**{name: value})
+    assert str(refused.value).startswith(f"SLUICE_{name.upper()} ")
+    assert why in str(refused.value)
+    assert value.strip() not in str(refused.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    """Whatever shows settings shows that a secret is set, and not the secret."""
+    private = {
+        "signing_secret": "a very private secret",
+        "heartbeat_signature": "a quite private mark",
+        "cache_url": "valkey://user:password@10.0.0.3:6379/0",
+    }
+    settings = _load(**private, port="81")
+    for shown in (repr(settings), f"{settings}", repr(settings.__rich_repr__()), repr([settings])):
+        assert "signing_secret" in shown
+        assert "81" in shown
+        assert not [secret for secret in private.values() if secret in shown]
+    assert "signing_secret=''" in repr(_load())
+
+
 def test_bigquery_needs_to_be_told_where() -> None:
     """Both are named at once, with an example; nothing is guessed from credentials."""
     with pytest.raises(SettingsError) as refused:

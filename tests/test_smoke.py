@@ -122,11 +122,11 @@ def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
             topic = f"projects/{broker[2]}/topics/{broker[3]}"
             command = (sys.executable, "-m", "dev", "smoke", "--url", url[1])
             environment = OPEN | {"PUBSUB_EMULATOR_HOST": broker[1]}
-            for way in ([], ["--topic", topic]):
+            for way in ([], ["--topic", topic, "--secret-file", str(tmp_path / "signing-secret")]):
                 run = subprocess.run([*command, *way], cwd=ROOT, env=environment, capture_output=True, check=False)
                 assert run.returncode == 0, run.stdout + run.stderr
             assert b"It is a heartbeat" in run.stdout
-            missing = [*command, "--topic", f"{topic}-missing", "--json"]
+            missing = [*command, *way, "--topic", f"{topic}-missing", "--json"]
             run = subprocess.run(missing, cwd=ROOT, env=environment, capture_output=True, check=False)
             assert run.returncode == 1
             assert f"nothing could be published to {topic}-missing" in run.stdout.decode()

@@ -29,6 +29,7 @@ _SAMPLES = {
     "SLUICE_API_PRINCIPALS": "sluice-deploy@my-project.iam.gserviceaccount.com",
     "SLUICE_GRANTS_FILE": "",
     "SLUICE_CACHE_URL": "valkey://10.8.0.3:6379/0",
+    "SLUICE_HEARTBEAT_SIGNATURE": "5" * 64,
     "SLUICE_SYSTEM": "sluice",
     "SLUICE_TRACE_RATIO": "0.01",
     "SLUICE_RETENTION_DAYS": "400",
@@ -169,6 +170,8 @@ def test_no_key_is_ever_made() -> None:
     for path in FOLDER.rglob("*.tf"):
         made = set(re.findall(r'^(?:resource|data) "(\w+)"', path.read_text(), re.MULTILINE))
         assert not made & {"google_service_account_key", "google_secret_manager_secret_version"}, path
+        # What marks heartbeats is in the state, and good for nothing else (app/ingest/proof.py).
+        assert "random_password" not in made or path.name == "heartbeat.tf"
         assert 'allUsers"' not in path.read_text(), path
 
 

@@ -3,6 +3,7 @@
     authenticate          app.auth            who pushes
     take the body in      intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
+                          proof               attributes with power over what is read, and their signatures
     drop known copies     dedupe, memory      by message, as that is what is acknowledged
     decode and validate   records, rows       Message -> rows and rejects
                           pieces              the bytes of each record (compression: gzip, with a limit)
@@ -17,7 +18,7 @@
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
 `way_in` puts it together; `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what
-could not be stored.
+could not be stored; `dropped` counts the undeclared members that a record type drops.
 
 Behind the Appender seam are app.embedded, and BigQuery:
 

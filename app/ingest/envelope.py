@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.epoch import epoch_us
+from app.ingest.proof import NO_PROOFS, POWERFUL, Proofs
 from app.record import HEARTBEAT_PREFIX
 from app.schema.checks import instant_problem
 from app.telemetry.traceparent import Parent, parse_traceparent
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 Headers = Sequence[tuple[bytes, bytes]]
 
 MAX_MESSAGE_ID_LENGTH = 128  # Pub/Sub's are 16 digits or so; cursors carry them
-REPLAY_ATTRIBUTE, MAX_REPLAY_LENGTH = "sluice-delivery-key", 200
-HEARTBEAT_ATTRIBUTE = "sluice-heartbeat"
 # 100 attributes of 256 + 1,024 bytes: https://cloud.google.com/pubsub/quotas#resource_limits
 MAX_ATTRIBUTES_LENGTH = 128_000
 _METADATA = b"x-goog-pubsub-"
@@ -43,13 +42,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     `key` is the same for every copy of one message: its id and publish time for Pub/Sub (ids are unique within a
     topic only), the caller and its Idempotency-Key over HTTP. `delivery` is what its records' delivery keys begin
     with, the key itself when empty; `replay_of` is the delivery key of the rejected record that the message
-    replays.
+    replays. `unproved` names an attribute that has no power, as its signature is missing or wrong (app.ingest.proof).
     """
 
     key: str
     data: bytes
     delivery: str = ""
     replay_of: str = ""
+    unproved: str = ""
     content_type: str = ""
     content_encoding: str = ""
     attributes: Mapping[str, str] = {}
@@ -123,14 +123,14 @@ class _SnakeWrapped(msgspec.Struct):
 _wrapped, _snake_wrapped = msgspec.json.Decoder(_Wrapped), msgspec.json.Decoder(_SnakeWrapped)
 
 
-def open_push(headers: Mapping[bytes, bytes], body: bytes) -> Message:
-    """Return the message of a push request; `headers` are by name, in lower case.
+def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_PROOFS) -> Message:
+    """Return the message of a push request; `headers` are by name, in lower case, and `proofs` check its signature.
 
     Raises:
         EnvelopeError: the request is neither a wrapped nor an unwrapped push.
     """
     if _MESSAGE_ID in headers:
-        return _open_unwrapped(headers, body)
+        return _open_unwrapped(headers, body, proofs)
     try:
         wrapped = _wrapped.decode(body)
         inner = wrapped.message
@@ -146,6 +146,7 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes) -> Message:
         publish_time=inner.publish_time,
         ordering_key=_ordering_key(inner),
         delivery_attempt=wrapped.delivery_attempt if type(wrapped.delivery_attempt) is int else 0,
+        proofs=proofs,
     )
 
 
@@ -160,7 +161,7 @@ def _complete(message: _WrappedMessage, said_again: _SnakeMessage) -> None:
     message.publish_time = message.publish_time or said_again.publish_time
 
 
-def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes) -> Message:
+def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs) -> Message:
     publish_time = headers.get(_METADATA + b"publish-time")
     try:
         published = msgspec.convert(_text(publish_time), datetime) if publish_time else None
@@ -177,17 +178,19 @@ def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes) -> Message:
         message_id=_text(headers[_MESSAGE_ID]),
         publish_time=published,
         ordering_key=_text(headers.get(_METADATA + b"ordering-key", b"")) or None,
+        proofs=proofs,
     )
 
 
 def _message(  # noqa: PLR0913 - the parts of one message
     *,
     data: bytes,
-    attributes: dict[str, str],
+    attributes: Mapping[str, str],
     subscription: str | None,
     message_id: str | None,
     publish_time: datetime | None,
     ordering_key: str | None,
+    proofs: Proofs,
     delivery_attempt: int = 0,
 ) -> Message:
     if not message_id or len(message_id) > MAX_MESSAGE_ID_LENGTH:
@@ -203,14 +206,17 @@ def _message(  # noqa: PLR0913 - the parts of one message
     traceparent = attributes.get(_TRACEPARENT)
     parent = parse_traceparent(traceparent) if traceparent else None
     key = f"{message_id}:{published_us}"
-    is_heartbeat, replay_of = bool(attributes.get(HEARTBEAT_ATTRIBUTE)), attributes.get(REPLAY_ATTRIBUTE, "")
-    if replay_of.startswith(HEARTBEAT_PREFIX) != is_heartbeat:
-        replay_of = ""  # a key cannot hide a record that is no heartbeat, nor show one that is
+    delivery = replay_of = unproved = ""
+    if attributes and not POWERFUL.isdisjoint(attributes):
+        powers = proofs.powers(attributes, data)
+        attributes, replay_of, unproved = powers.attributes, powers.replay_of, powers.unproved
+        delivery = HEARTBEAT_PREFIX + key if powers.is_heartbeat else ""
     return Message(
         key=key,
-        delivery=HEARTBEAT_PREFIX + key if is_heartbeat else "",
+        delivery=delivery,
         data=data,
-        replay_of=replay_of[:MAX_REPLAY_LENGTH],
+        replay_of=replay_of,
+        unproved=unproved,
         content_type=attributes.get("content-type", ""),
         content_encoding=attributes.get("content-encoding", ""),
         attributes=attributes,

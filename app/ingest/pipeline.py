@@ -14,6 +14,7 @@ from app.ingest.appender import Appender
 from app.ingest.batcher import BatchLimits
 from app.ingest.cooperative import CooperativeRunner
 from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
+from app.ingest.dropped import DroppedMembers
 from app.ingest.envelope import Message
 from app.ingest.pending import Refused
 from app.ingest.pieces import is_ndjson
@@ -104,7 +105,7 @@ class Pipeline:
         self._limits = limits
         self._reader = RecordReader(table, records.encoder, limits)
         self._cooperative = CooperativeRunner(clock)
-        self._reject_encoder = rejects.encoder
+        self._reject_encoder, self._dropped = rejects.encoder, DroppedMembers(table, metrics)
         # In base64 the bytes grow by a third, and the row has an envelope.
         self._max_part_bytes = max((settings.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
         self._clock, self._metrics, self._on_heartbeat = clock, metrics, on_heartbeat
@@ -202,6 +203,8 @@ class Pipeline:
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
         self._metrics.stored_records += len(rows) - len(refused)
+        if self._dropped.counts:
+            await self._dropped.count(message, rows, {each.index for each in refused})
         if message.published_us is not None:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # another machine's clock
             self._metrics.message_delay.record(delay_us / MICROSECONDS)

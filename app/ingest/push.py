@@ -20,6 +20,7 @@ from app.framing import check_host
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.proof import Proofs
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ledger import Holding
 from app.telemetry import attributes as names
@@ -40,12 +41,14 @@ class PushEndpoint:
         verifier: TokenVerifier,
         intake: Intake,
         pipeline: Pipeline,
+        proofs: Proofs,
         metrics: Metrics,
         tracing: Tracing,
         clock: Clock,
     ) -> None:
         self._verifier, self._intake, self._pipeline = verifier, intake, pipeline
         self._clock, self._tracing, self._answered = clock, tracing, metrics.request_duration
+        self._proofs, self._metrics = proofs, metrics
 
     async def __call__(self, headers: Headers, receive: Receive, send: Send) -> int:
         """Answer one push with these headers; return the status."""
@@ -86,8 +89,10 @@ class PushEndpoint:
             caller = await self._verifier.principal(headers)
         body, holding = await self._intake.read(named, receive, caller, begun_us)
         try:
-            message = open_push(named, body)
+            message = open_push(named, body, self._proofs)
             del named, body
+            if message.unproved:
+                self._note_unproved(message)
             if self._tracing.follows(message.parent):
                 receipt = await self._traced(message, headers, begun_us, holding)
             else:
@@ -104,6 +109,18 @@ class PushEndpoint:
                 raise not_durable(verdict)
             case _:
                 assert_never(receipt.verdict)
+
+    def _note_unproved(self, message: Message) -> None:
+        """Count and log a message whose attribute has no power; what is in the attribute is not logged."""
+        self._metrics.unproved_messages += 1
+        can_prove = self._proofs.can_prove(message.unproved)
+        why = "its signature does not match" if can_prove else "SLUICE_SIGNING_SECRET is not set"
+        _log.warning(
+            "message %s has the attribute %s without proof, and is stored as an ordinary message: %s",
+            message.message_id,
+            message.unproved,
+            why,
+        )
 
     async def _traced(self, message: Message, headers: Headers, begun_us: int, holding: Holding) -> Receipt:
         """Have a message processed in a span."""

@@ -10,6 +10,7 @@ from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline
+from app.ingest.proof import Proofs
 from app.ingest.push import PushEndpoint
 from app.ingest.submit import Submission, submit_routes
 from app.ingest.writer import Writer
@@ -64,6 +65,7 @@ class WayIn:
             verifier=verifier,
             intake=self._intake,
             pipeline=self.pipeline,
+            proofs=Proofs(settings.signing_secret, settings.heartbeat_signature),
             metrics=metrics,
             tracing=tracing,
             clock=clock,

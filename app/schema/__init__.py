@@ -2,6 +2,7 @@
 
     columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
     refusals   why a declaration is refused, and what to declare instead
+    undeclared what becomes of members that a type does not declare: rejected, or dropped and counted
     table      a table: the record's columns and the envelope's; the two tables of the service
     checks     what a store cannot hold although the type allows it (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds

@@ -16,9 +16,9 @@ import msgspec
 from app.record import RecordTypeError, load_record_type
 from app.schema.bigquery import bigquery_schema
 from app.schema.duckdb import duckdb_ddl
-from app.schema.filters import filter_table
+from app.schema.filters import checked_table, filter_table
 from app.schema.live import differences, report
-from app.schema.table import Table, records_table, rejects_table
+from app.schema.table import Table, rejects_table
 from app.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def main(arguments: list[str], record: str, environ: Mapping[str, str] = Mapping
         if options.derivation == "diff":
             tables = [rejects_table()]
             if not options.rejects:
-                tables.insert(0, records_table(load_record_type(options.record)))
+                tables.insert(0, checked_table(load_record_type(options.record)))
             return _diff(tables, _settings(environ, project=options.project, dataset=options.dataset))
-        table = rejects_table() if options.rejects else records_table(load_record_type(options.record))
+        table = rejects_table() if options.rejects else checked_table(load_record_type(options.record))
         sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
     except ModuleNotFoundError as error:
         sys.stderr.write(f"{options.derivation} needs this package's extra `cloud`: {error}\n")

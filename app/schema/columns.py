@@ -13,6 +13,7 @@ from msgspec import inspect
 
 from app.record import RecordTypeError
 from app.schema.refusals import mentions_unset, reason_for, refuse, refuse_unjsonable
+from app.schema.undeclared import refuse_silent_loss
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MAX_DEPTH = 15  # BigQuery's limit of nested RECORDs
@@ -85,7 +86,8 @@ def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
     """Return the columns of `record_type`, in the order of its fields.
 
     Raises:
-        RecordTypeError: a field has no mapping; the message names its path and the reason.
+        RecordTypeError: a field has no mapping, or a Struct does not say what becomes of members that it does not
+            declare; the message names the path and the reason.
     """
     try:
         info = inspect.type_info(record_type)
@@ -93,7 +95,9 @@ def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
         raise refuse(_path_of_failure(record_type), f"msgspec cannot use this declaration: {error}") from error
     if not isinstance(info, inspect.StructType):  # pragma: no branch - load_record_type saw to it
         raise RecordTypeError(f"{record_type.__name__} is not a msgspec.Struct")
-    return _struct_columns(info, record_type.__name__, ())
+    columns = _struct_columns(info, record_type.__name__, ())
+    refuse_silent_loss(info, record_type.__name__)
+    return columns
 
 
 def _path_of_failure(record_type: type[msgspec.Struct]) -> str:

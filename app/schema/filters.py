@@ -4,7 +4,7 @@ import msgspec
 
 from app.record import RecordTypeError
 from app.schema.columns import Column, Kind, Mode, Role, flat
-from app.schema.table import Table
+from app.schema.table import Table, records_table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
@@ -50,6 +50,17 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
     groupable: bool
     aggregable: bool
     is_uuid: bool = False
+
+
+def checked_table(record_type: type[msgspec.Struct]) -> Table:
+    """Return the table of `record_type`, held to everything that the service asks of a type when it starts.
+
+    Raises:
+        RecordTypeError: the type cannot be stored, or a field cannot play its role.
+    """
+    table = records_table(record_type)
+    filter_table(table)
+    return table
 
 
 def filter_table(table: Table) -> dict[str, FilterField]:

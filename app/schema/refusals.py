@@ -56,18 +56,18 @@ def refuse_unjsonable(info: inspect.Type, path: str, outer: tuple[type, ...] = (
         key = info.key_type.type if isinstance(info.key_type, inspect.Metadata) else info.key_type
         if not isinstance(key, inspect.StrType):
             raise refuse(path, "a JSON object's keys are strings; use dict[str, …]")
-    if isinstance(info, _CLASSES):
+    if isinstance(info, CLASSES):
         if info.cls in outer:
             return
         outer = (*outer, info.cls)
-    for below, member in _members(info):
+    for below, member in members(info):
         refuse_unjsonable(member, path + below, outer)
 
 
-_CLASSES = (inspect.StructType, inspect.DataclassType, inspect.TypedDictType, inspect.NamedTupleType)
+CLASSES = (inspect.StructType, inspect.DataclassType, inspect.TypedDictType, inspect.NamedTupleType)
 
 
-def _members(info: inspect.Type) -> list[tuple[str, inspect.Type]]:
+def members(info: inspect.Type) -> list[tuple[str, inspect.Type]]:
     """Return the types that `info` is made of, each with what it adds to the path."""
     match info:
         case inspect.UnionType():

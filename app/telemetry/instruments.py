@@ -63,12 +63,26 @@ RECORDS_REJECTED = Instrument(
     meaning="Durable in `records_rejected` with the reason; a jump is a producer's release.",
     attributes=("reason",),
 )
+MEMBERS_DROPPED = Instrument(
+    name="sluice.member.dropped",
+    kind="counter",
+    unit="{member}",
+    description="Undeclared members dropped from records that were stored",
+    meaning='Only a record type that says `undeclared = "drop"` drops any; a jump is a producer\'s new field.',
+)
 MESSAGES_DUPLICATE = Instrument(
     name="sluice.message.duplicate",
     kind="counter",
     unit="{message}",
     description="Deliveries of messages that this instance knew already",
     meaning="Pub/Sub delivers at least once; many mean that answers come later than the ack deadline.",
+)
+MESSAGES_UNPROVED = Instrument(
+    name="sluice.message.unproved",
+    kind="counter",
+    unit="{message}",
+    description="Messages with a heartbeat or replay attribute and no valid signature",
+    meaning="Stored as ordinary messages. A publisher tries what only a signed message may do, or a secret is stale.",
 )
 APPEND_DURATION = Instrument(
     name="sluice.append.duration",
@@ -209,7 +223,9 @@ CATALOGUE: tuple[Instrument, ...] = (
     PUBLISH_TO_STORED,
     RECORDS_STORED,
     RECORDS_REJECTED,
+    MEMBERS_DROPPED,
     MESSAGES_DUPLICATE,
+    MESSAGES_UNPROVED,
     APPEND_DURATION,
     APPEND_ROWS,
     APPEND_SIZE,

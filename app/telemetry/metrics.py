@@ -21,6 +21,8 @@ class Metrics:
     def __init__(self) -> None:
         self.stored_records = 0
         self.duplicate_messages = 0
+        self.dropped_members = 0
+        self.unproved_messages = 0
         self.heartbeats_missed = 0
         self.rejected_records: Counter[str] = Counter()
         """By reason."""
@@ -63,6 +65,8 @@ class Metrics:
         return {
             instruments.RECORDS_STORED: lambda: _one(self.stored_records),
             instruments.RECORDS_REJECTED: lambda: _each(self.rejected_records, "reason"),
+            instruments.MEMBERS_DROPPED: lambda: _one(self.dropped_members),
+            instruments.MESSAGES_UNPROVED: lambda: _one(self.unproved_messages),
             instruments.MESSAGES_DUPLICATE: lambda: _one(self.duplicate_messages),
             instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),

@@ -9,9 +9,10 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from app.bigquery import Access, Place
 from app.record import RecordTypeError, load_record_type
 from app.schema.bigquery import bigquery_schema
+from app.schema.filters import checked_table
 from app.schema.layout import layout_of
 from app.schema.live import describe, differences, live_table
-from app.schema.table import Table, records_table, rejects_table
+from app.schema.table import Table, rejects_table
 from dev.local_bigquery.errors import ProvisionError
 
 WITHIN_S = 30.0
@@ -25,7 +26,7 @@ def tables_of(record: str) -> list[Table]:
         ProvisionError: it names no record type, or one that no table can be made of.
     """
     try:
-        return [records_table(load_record_type(record)), rejects_table()]
+        return [checked_table(load_record_type(record)), rejects_table()]
     except RecordTypeError as error:
         raise ProvisionError(f"record type {record}: {error}") from error
 

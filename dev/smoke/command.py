@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from dev.signing import SecretError, add_secret_argument, heartbeat_attributes
 from dev.smoke.check import Check, Step
 from dev.smoke.client import Client, SmokeError
 from dev.smoke.record import PLACEHOLDER, PREFIX, marker, record_of_example, record_of_file
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long after it was sent the record may become visible in the feed (default: %(default)g)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_secret_argument(parser)
     add_token_arguments(parser)
 
 
@@ -65,11 +67,14 @@ def run(args: argparse.Namespace) -> int:
         client = Client(args.url, token)
         host = os.environ.get("PUBSUB_EMULATOR_HOST") or "google"
         send = (
-            publishing(google_publisher(args.topic, host))
+            publishing(
+                google_publisher(args.topic, host),
+                heartbeat_attributes(args.secret_file, is_local=host != "google"),
+            )
             if args.topic
             else posting(client, mark, has_token=bool(token))
         )
-    except (SmokeError, OSError) as error:
+    except (SmokeError, SecretError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     check = Check(client, has_token=bool(token), within_s=args.within)

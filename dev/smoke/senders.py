@@ -10,8 +10,6 @@ from dev.smoke.check import Sender, Sent
 from dev.smoke.client import Client, SmokeError, refusal
 
 _PAUSE_S = 1.0
-HEARTBEAT = {"sluice-heartbeat": "1"}
-"""A message with this attribute is stored as any other, and left out of what consumers read."""
 
 
 def posting(client: Client, mark: str, *, has_token: bool) -> Sender:
@@ -34,11 +32,14 @@ def posting(client: Client, mark: str, *, has_token: bool) -> Sender:
     return send
 
 
-def publishing(publish: Callable[[bytes, dict[str, str]], str]) -> Sender:
-    """Return what publishes a record once; `publish(data, attributes)` returns Pub/Sub's id of the message."""
+def publishing(publish: Callable[[bytes, dict[str, str]], str], attributes: dict[str, str]) -> Sender:
+    """Return what publishes a record once, with the `attributes` of a heartbeat.
+
+    `publish(data, attributes)` returns Pub/Sub's id of the message.
+    """
 
     def send(record: dict[str, Any], deadline: float) -> Sent:  # noqa: ARG001 - published once, in its own time
-        message_id = publish(msgspec.json.encode(record), HEARTBEAT)
+        message_id = publish(msgspec.json.encode(record), attributes)
         return Sent(f"published as message {message_id}", "message_id", message_id)
 
     return send

@@ -17,6 +17,7 @@ locals {
     SLUICE_API_PRINCIPALS      = join(",", concat(sort(var.api_principals), var.smoke_test ? [google_service_account.deploy.email] : []))
     SLUICE_GRANTS_FILE         = var.grants ? "${local.grants_folder}/grants.json" : ""
     SLUICE_CACHE_URL           = local.cache_url
+    SLUICE_HEARTBEAT_SIGNATURE = local.heartbeat_signature
     SLUICE_SYSTEM              = var.system
     SLUICE_TRACES              = "cloud"
     SLUICE_TRACE_RATIO         = tostring(var.trace_ratio)
@@ -92,6 +93,19 @@ resource "google_cloud_run_v2_service" "main" {
         content {
           name  = env.key
           value = env.value
+        }
+      }
+
+      dynamic "env" {
+        for_each = var.signing ? [1] : []
+        content {
+          name = "SLUICE_SIGNING_SECRET"
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.signing.secret_id
+              version = "latest" # read when an instance starts
+            }
+          }
         }
       }
 
@@ -179,6 +193,7 @@ resource "google_cloud_run_v2_service" "main" {
     google_bigquery_table_iam_member.service,
     google_project_iam_member.service_bigquery,
     google_secret_manager_secret_iam_member.grants,
+    google_secret_manager_secret_iam_member.signing,
   ]
 }
 

@@ -70,6 +70,16 @@ output "dataset" {
   value       = "${var.project_id}.${google_bigquery_dataset.main.dataset_id}"
 }
 
+output "signing_secret" {
+  description = "The secret that takes what replays are signed with."
+  value       = google_secret_manager_secret.signing.secret_id
+}
+
+output "heartbeat_signature" {
+  description = "What proves a heartbeat to the service: SLUICE_HEARTBEAT_SIGNATURE, for python -m dev heartbeat and smoke --topic."
+  value       = local.heartbeat_signature
+}
+
 output "grants_secret" {
   description = "The secret that takes the grants."
   value       = google_secret_manager_secret.grants.secret_id

@@ -1,5 +1,6 @@
-# The grants: who may use the API, API keys among them. Terraform makes the container only: what is in it is added with
-# gcloud (README.md, "API keys") and is never in a plan or in the state. It holds hashes of keys, not keys.
+# The grants, which say who may use the API (API keys among them), and the secret that replays are signed with. Terraform
+# makes the containers only: what is in them is added with gcloud (README.md, "API keys" and "Replays") and is never in a
+# plan or in the state. The grants hold hashes of keys, not keys.
 
 locals {
   grants_folder = "/etc/sluice"
@@ -20,6 +21,25 @@ resource "google_secret_manager_secret" "grants" {
 
 resource "google_secret_manager_secret_iam_member" "grants" {
   secret_id = google_secret_manager_secret.grants.id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.service.member
+}
+
+resource "google_secret_manager_secret" "signing" {
+  secret_id = "${var.system}-signing"
+  labels    = local.labels
+
+  deletion_protection = var.deletion_protection
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.used]
+}
+
+resource "google_secret_manager_secret_iam_member" "signing" {
+  secret_id = google_secret_manager_secret.signing.id
   role      = "roles/secretmanager.secretAccessor"
   member    = google_service_account.service.member
 }

@@ -146,6 +146,12 @@ variable "instances" {
   }
 }
 
+variable "signing" {
+  description = "Whether the service gets the secret that replays of rejected records are signed with. Set it once the secret has a version: a revision with an empty secret does not start (README.md, \"Replays\")."
+  type        = bool
+  default     = false
+}
+
 variable "settings" {
   description = "Further settings of the service, such as { SLUICE_MAX_TAILS = \"500\" } (docs/settings.md). Not those that other resources depend on."
   type        = map(string)
@@ -159,6 +165,11 @@ variable "settings" {
   validation {
     condition     = length(setintersection(keys(var.settings), keys(local.managed_settings))) == 0
     error_message = "One of these settings is set by Terraform, which makes other resources agree with it: use the variable instead. They are: ${join(", ", sort(keys(local.managed_settings)))}."
+  }
+
+  validation {
+    condition     = !contains(keys(var.settings), "SLUICE_SIGNING_SECRET")
+    error_message = "A secret is not for a tfvars file: add it to Secret Manager and set signing (README.md, \"Replays\")."
   }
 
   validation {

@@ -7,6 +7,10 @@ terraform {
       source  = "hashicorp/google"
       version = "~> 7.46"
     }
+    random = {
+      source  = "hashicorp/random"
+      version = "~> 3.9"
+    }
   }
 
   # Which bucket is said by environments/NAME.backend.hcl.

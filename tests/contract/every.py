@@ -17,14 +17,14 @@ from tests.contract.stores import REJECTS, T0_US, Engine
 _FILTER = Meta(extra={"sluice": ["filter"]})
 
 
-class Site(msgspec.Struct, frozen=True):
+class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where it was."""
 
     floor: Annotated[int | None, _FILTER] = None
     room: Annotated[str | None, _FILTER] = None
 
 
-class Every(msgspec.Struct, frozen=True, kw_only=True):
+class Every(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A record with a field of every kind."""
 
     id: Annotated[str, Meta(extra={"sluice": ["id", "filter"]})]

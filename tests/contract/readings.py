@@ -33,13 +33,13 @@ from tests.encoding import encoded
 _Both = Meta(extra={"sluice": ["filter", "aggregate"]})
 
 
-class Site(msgspec.Struct, frozen=True):
+class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a reading was taken."""
 
     floor: Annotated[int | None, _Both] = None
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A record with a field of every type that statistics know."""
 
     name: Annotated[str | None, Meta(extra={"sluice": ["filter"]})] = None

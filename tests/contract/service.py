@@ -29,19 +29,19 @@ UNTIL = "2023-11-14T22:13:20.000050Z"
 WINDOW = {"since": SINCE, "until": UNTIL}
 
 
-class Numbered(msgspec.Struct):
+class Numbered(msgspec.Struct, forbid_unknown_fields=True):
     """A record whose id is a number."""
 
     number: Annotated[int, Meta(extra={"sluice": ["id"]})]
 
 
-class Universal(msgspec.Struct):
+class Universal(msgspec.Struct, forbid_unknown_fields=True):
     """A record whose id is a UUID."""
 
     key: Annotated[UUID, Meta(extra={"sluice": ["id"]})]
 
 
-class Nameless(msgspec.Struct):
+class Nameless(msgspec.Struct, forbid_unknown_fields=True):
     """A record without an id."""
 
     note: str

@@ -25,7 +25,7 @@ from tests.encoding import encoded, whole_envelope
 from tests.unwatched import unwatched
 
 
-class Priced(msgspec.Struct):
+class Priced(msgspec.Struct, forbid_unknown_fields=True):
     """A record with a price, which is a NUMERIC: a greater number than it holds is what a store refuses."""
 
     id: Annotated[str, Meta(extra={"sluice": ["id"]})]

@@ -11,7 +11,9 @@ from tests.contract.stores import Engine
 from tests.contract.way import Way
 from tests.schema.values import SAMPLES
 
-_Sparse = msgspec.defstruct("Sparse", [(name, sample.annotation | None, None) for name, sample in SAMPLES.items()])
+_Sparse = msgspec.defstruct(
+    "Sparse", [(name, sample.annotation | None, None) for name, sample in SAMPLES.items()], forbid_unknown_fields=True
+)
 _DEEP = "[" * 200 + "1" + "]" * 200
 
 

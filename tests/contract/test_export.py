@@ -26,14 +26,14 @@ _ROWS = st.lists(st.tuples(_STEPS, st.sampled_from("abcdé"), st.sampled_from(["
 ALL = {**WINDOW, "limit": "all"}
 
 
-class Site(msgspec.Struct):
+class Site(msgspec.Struct, forbid_unknown_fields=True):
     """A structure within a record."""
 
     floor: int
     name: str | None = None
 
 
-class Nested(msgspec.Struct, kw_only=True):
+class Nested(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A record that is not flat."""
 
     id: Annotated[str, Meta(extra={"sluice": ["id", "filter"]})]

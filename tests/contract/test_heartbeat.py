@@ -16,6 +16,7 @@ from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
 from tests.contract.test_service import GOOD, settings_of
 from tests.contract.test_service import run as run_service
+from tests.service import HEARTBEAT, SECRET
 from tests.service import Service as Running
 from tests.sse import reading, until
 
@@ -165,7 +166,7 @@ def run(engine: Engine, use: Callable[[Running, FakeClock], Awaitable[None]], wr
 
 async def beat(service: Running, message_id: str = "7") -> None:
     """Push a heartbeat."""
-    answer = await service.push(GOOD, message_id=message_id, sluice_heartbeat="1")
+    answer = await service.push(GOOD, message_id=message_id, **HEARTBEAT)
     assert answer.status_code == 204
 
 
@@ -249,13 +250,38 @@ def test_what_is_not_measured(engine: Engine, roles: tuple[str, ...]) -> None:
     """A heartbeat that was rejected; and any, where the instance does not query: it may have no right to."""
 
     async def use(service: Running, clock: FakeClock) -> None:
-        assert (await service.push({"id": 7}, message_id="6", sluice_heartbeat="1")).status_code == 204
+        assert (await service.push({"id": 7}, message_id="6", **HEARTBEAT)).status_code == 204
         if roles == ("ingest",):
             await beat(service)
         await clock.advance(2 * GIVE_UP_S)
         assert (seen(service), service.app.way_in.pipeline._metrics.heartbeats_missed) == (0, 0)
 
     run(engine, use, roles=roles)
+
+
+@pytest.mark.parametrize("secret", ["", SECRET], ids=["no secret", "secret"])
+def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None:
+    """Whoever may publish can set the attributes: the record is read as any other, and nothing is measured."""
+    unsigned = {"sluice_heartbeat": "1"}
+    forged = unsigned | {"sluice_signature": "0" * 64}
+    replay = {"sluice_delivery_key": "heartbeat:1:0:0", "sluice_signature": HEARTBEAT["sluice_signature"]}
+
+    async def use(service: Running, clock: FakeClock) -> None:
+        for number, attributes in enumerate((unsigned, forged, replay)):
+            answer = await service.push(GOOD | {"id": f"{number}"}, message_id=f"{number}", **attributes)
+            assert answer.status_code == 204
+        await clock.advance(2 * GIVE_UP_S)
+        records = (await service.client.get("/v1/records")).json()["records"]
+        assert [record["id"] for record in records] == ["0", "1", "2"]
+        assert [record["attributes"] for record in records] == [
+            {"sluice-heartbeat": "1"},
+            {"sluice-heartbeat": "1"},
+            {"sluice-delivery-key": "heartbeat:1:0:0"},
+        ]
+        metrics = service.app.way_in.pipeline._metrics
+        assert (seen(service), metrics.heartbeats_missed, metrics.unproved_messages) == (0, 0, 3)
+
+    run(engine, use, signing_secret=secret)
 
 
 def test_who_posts_cannot_mark_a_heartbeat(engine: Engine) -> None:

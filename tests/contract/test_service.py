@@ -23,7 +23,7 @@ from tests import tokens
 from tests.contract.records import Brief, Wordy
 from tests.contract.stores import RECORDS, REJECTS, Engine
 from tests.contract.test_append import PRICED, TOO_MUCH
-from tests.service import Service, running
+from tests.service import SECRET, Service, running
 
 GOOD = {"id": "a", "timestamp": "2026-01-31T12:00:00Z"}
 
@@ -37,8 +37,9 @@ def settings_of(engine: Engine, table: Table, **changed: Any) -> Settings:
         "push_principals": (tokens.PUSHER,),
         "push_audience": tokens.AUDIENCE,
         "token_issuer": tokens.ISSUER,
+        "signing_secret": SECRET,
     }
-    return msgspec.structs.replace(settings, **named, **access, **changed)
+    return msgspec.structs.replace(settings, **named | access | changed)
 
 
 async def settled(engine: Engine, service: Service) -> None:
@@ -207,6 +208,7 @@ async def replayed(service: Service, monkeypatch: pytest.MonkeyPatch, *arguments
         return msgspec.json.decode(answer.content, type=rejects_feed._Page)
 
     monkeypatch.setattr(rejects_feed, "_get", page)
+    monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
     server = PubsubServer(broker)
     port = await server.start("127.0.0.1", 0)
     try:

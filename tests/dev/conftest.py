@@ -10,6 +10,7 @@ from tests.dev.endpoint import Endpoint, serving
 
 TOPIC = "projects/sluice-local/topics/events"
 SUBSCRIPTION = "projects/sluice-local/subscriptions/events-pull"
+SECRET = "what this deployment signs with"
 
 
 @pytest.fixture
@@ -37,6 +38,12 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 def live_broker() -> Broker:
     """Return an empty broker on the system's clock."""
     return Broker(SystemClock().now_us)
+
+
+@pytest.fixture
+def signing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the secret that heartbeats and replays are signed with into the environment."""
+    monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
 
 
 @pytest.fixture

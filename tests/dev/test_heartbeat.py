@@ -8,16 +8,17 @@ import msgspec
 import pytest
 from msgspec import Meta
 
+from app.ingest.proof import heartbeat_signature
 from app.record import Record
 from dev.__main__ import main
 from dev.pubsub.broker import Broker
 from dev.pubsub.subscription import SubscriptionSettings
-from tests.dev.conftest import SUBSCRIPTION, TOPIC
+from tests.dev.conftest import SECRET, SUBSCRIPTION, TOPIC
 
-pytestmark = pytest.mark.usefixtures("pubsub_host")
+pytestmark = pytest.mark.usefixtures("pubsub_host", "signing")
 
 
-class Coded(msgspec.Struct):
+class Coded(msgspec.Struct, forbid_unknown_fields=True):
     """A record of whose code no example can be guessed."""
 
     code: Annotated[str, Meta(pattern="^[0-9]{7}$")]
@@ -46,7 +47,14 @@ async def test_a_valid_record_is_published_with_the_mark(
     file.write_text('{"id": "mine", "timestamp": "2026-01-31T12:00:00Z"}\n')
     assert await beat("--data", str(file)) == 0
     first, second = (delivery.message for delivery in subscribed.pull(SUBSCRIPTION, 10))
-    assert first.attributes == second.attributes == {"sluice-heartbeat": "1"}
+    assert (
+        first.attributes
+        == second.attributes
+        == {
+            "sluice-heartbeat": "1",
+            "sluice-signature": heartbeat_signature(SECRET),
+        }
+    )
     assert [msgspec.json.decode(each.data, type=Record).id for each in (first, second)] == ["order-1042", "mine"]
 
 

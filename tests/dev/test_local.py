@@ -121,7 +121,7 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SLUICE_TOKEN_ISSUER", "https://accounts.google.com")
     monkeypatch.setenv("UNRELATED", "kept")
     options = StackOptions(record="package.module:Type", data_path=Path("there/store.duckdb"))
-    environ = service_environ(options, READY, 4711, None)
+    environ = service_environ(options, READY, 4711, None, "a secret")
     assert "PORT" not in environ
     assert environ["UNRELATED"] == "kept"
     assert {name: value for name, value in environ.items() if name.startswith("SLUICE_")} == {
@@ -134,13 +134,14 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
         "SLUICE_PUSH_PRINCIPALS": "pusher@example.com",
         "SLUICE_TOKEN_ISSUER": "http://127.0.0.1:2",
         "SLUICE_TOKEN_KEYS_URL": "http://127.0.0.1:2/certs",
+        "SLUICE_SIGNING_SECRET": "a secret",
     }
 
 
 def test_the_service_stores_in_bigquery_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's settings take the place of the embedded ones, whatever the caller's environment says."""
     monkeypatch.setenv("SLUICE_BIGQUERY_PROJECT", "somebody-elses")
-    environ = service_environ(StackOptions(), READY, 4711, PLACE)
+    environ = service_environ(StackOptions(), READY, 4711, PLACE, "a secret")
     assert environ.items() >= service_settings(PLACE).items()
     assert environ["SLUICE_PUSH_AUDIENCE"] == "somebody"
 

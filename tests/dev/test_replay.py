@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from app.ingest.proof import replay_signature
 from dev.__main__ import main
 from dev.pubsub.broker import Broker
 from dev.pubsub.message import Message
 from dev.pubsub.subscription import SubscriptionSettings
 from dev.rejects_feed import RejectRow
 from dev.replay import assemble
-from tests.dev.conftest import SUBSCRIPTION, TOPIC
+from tests.dev.conftest import SECRET, SUBSCRIPTION, TOPIC
 
-pytestmark = pytest.mark.usefixtures("pubsub_host")
+pytestmark = pytest.mark.usefixtures("pubsub_host", "signing")
 
 
 class Rejects:
@@ -86,7 +87,16 @@ async def test_rejects_are_published_with_their_attributes_and_key(
     status = await replay(rejects, "--since", "-PT15M", "--until", "now", "--token", "secret")
     assert status == 0
     assert [(m.data, m.attributes, m.ordering_key) for m in messages(subscribed)] == [
-        (b"{%d" % number, {"k": "v", "sluice-delivery-key": f"m:1:{number}"}, "o") for number in range(5)
+        (
+            b"{%d" % number,
+            {
+                "k": "v",
+                "sluice-delivery-key": f"m:1:{number}",
+                "sluice-signature": replay_signature(SECRET, f"m:1:{number}", b"{%d" % number),
+            },
+            "o",
+        )
+        for number in range(5)
     ]
     first, second, third = rejects.queries
     assert (first["since"], first["until"]) == ("-PT15M", "now")

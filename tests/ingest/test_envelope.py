@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import msgspec
 import pytest
 
 from app.ingest.envelope import EnvelopeError, Message, open_push
@@ -182,41 +181,3 @@ def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:
     message = wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}')
     assert [message.delivery_key(0), message.delivery_key(1)] == ["7:0:0", "7:0:1"]
     assert wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}').delivery_key(1) == "7:0:1"
-
-
-def test_a_replay_keeps_the_delivery_key_of_the_record_it_replays() -> None:
-    """Replayed twice, a rejected record is still one delivery; the replay itself is a message of its own."""
-    message = wrapped(
-        b'{"messageId":"9","publishTime":"1970-01-01T00:00:00Z","attributes":{"sluice-delivery-key":"7:0:2"}}'
-    )
-    assert [message.delivery_key(0), message.delivery_key(1)] == ["7:0:2", "9:0:1"]
-    assert message.key == "9:0"
-
-
-@pytest.mark.parametrize(("value", "is_heartbeat"), [("1", True), ("no", True), ("", False), (None, False)])
-def test_the_attribute_of_heartbeats_marks_the_delivery_keys(value: str | None, *, is_heartbeat: bool) -> None:
-    """Any value does, in either form of a push; the message is the same one for all else."""
-    headers = [(b"x-goog-pubsub-message-id", b"7"), (b"x-goog-pubsub-publish-time", b"2026-01-31T12:00:00Z")]
-    inner: dict[str, object] = {"data": "e30=", "messageId": "7", "publishTime": "2026-01-31T12:00:00Z"}
-    if value is not None:
-        headers.append((b"sluice-heartbeat", value.encode()))
-        inner["attributes"] = {"sluice-heartbeat": value}
-    for message in (open_push(dict(headers), b"{}"), open_push({}, msgspec.json.encode({"message": inner}))):
-        assert message.is_heartbeat == is_heartbeat
-        assert message.key == "7:1769860800000000"
-        assert message.delivery_key(2) == ("heartbeat:" if is_heartbeat else "") + "7:1769860800000000:2"
-
-
-@pytest.mark.parametrize(
-    ("attributes", "key"),
-    [
-        ({"sluice-delivery-key": "6:1:0"}, "6:1:0"),
-        ({"sluice-delivery-key": "heartbeat:x"}, "7:1769860800000000:0"),
-        ({"sluice-delivery-key": "6:1:0", "sluice-heartbeat": "1"}, "heartbeat:7:1769860800000000:0"),
-        ({"sluice-delivery-key": "heartbeat:6:1:0", "sluice-heartbeat": "1"}, "heartbeat:6:1:0"),
-    ],
-)
-def test_a_key_that_is_sent_along_neither_hides_nor_shows(attributes: dict[str, str], key: str) -> None:
-    """A replay has the key of what it replays, if both are heartbeats or neither is."""
-    inner = {"messageId": "7", "publishTime": "2026-01-31T12:00:00Z", "attributes": attributes}
-    assert wrapped(msgspec.json.encode(inner)).delivery_key(0) == key

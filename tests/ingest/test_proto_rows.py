@@ -30,7 +30,7 @@ class Colour(Enum):
     RED = "red"
 
 
-class Inner(msgspec.Struct):
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
     """What may be nested."""
 
     when: datetime
@@ -38,7 +38,7 @@ class Inner(msgspec.Struct):
     colour: Colour | None = None
 
 
-class Everything(msgspec.Struct):
+class Everything(msgspec.Struct, forbid_unknown_fields=True):
     """A field of every kind."""
 
     flag: bool
@@ -199,5 +199,8 @@ def test_the_rows_of_a_message_differ_only_in_what_is_theirs(message: Message, r
 
 def test_two_types_of_one_name_do_not_meet() -> None:
     """Each encoder has a descriptor pool of its own."""
-    first, second = (RowEncoder(records_table(msgspec.defstruct("Order", [("id", kind)]))) for kind in (str, int))
+    first, second = (
+        RowEncoder(records_table(msgspec.defstruct("Order", [("id", kind)], forbid_unknown_fields=True)))
+        for kind in (str, int)
+    )
     assert first.descriptor.field[0].type != second.descriptor.field[0].type

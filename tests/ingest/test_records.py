@@ -81,7 +81,7 @@ def test_bad_gzip_is_one_reject_with_the_bytes_as_they_came(data: bytes, reason:
     assert words in reject.detail
 
 
-class Money(msgspec.Struct):
+class Money(msgspec.Struct, forbid_unknown_fields=True):
     """An amount."""
 
     amount: Decimal

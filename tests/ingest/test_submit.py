@@ -202,7 +202,7 @@ async def test_put_and_get_take_any_id(record_id: str) -> None:
         assert (await service.client.get(path)).json()["id"] == record_id
 
 
-class Device(msgspec.Struct):
+class Device(msgspec.Struct, forbid_unknown_fields=True):
     """A record whose id is a UUID."""
 
     id: Annotated[uuid.UUID, msgspec.Meta(extra={"sluice": ["id"]})]

@@ -11,12 +11,12 @@ from msgspec import Meta, Raw
 from app.schema.columns import INT64_MAX, INT64_MIN, Column, Kind, Mode, columns_of
 
 
-class Inner(msgspec.Struct):
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
     amount: Decimal
     label: str | None = None
 
 
-class Everything(msgspec.Struct):
+class Everything(msgspec.Struct, forbid_unknown_fields=True):
     flag: bool
     count: int
     ratio: float
@@ -33,7 +33,7 @@ class Everything(msgspec.Struct):
     names: list[str]
 
 
-class Deep(msgspec.Struct):
+class Deep(msgspec.Struct, forbid_unknown_fields=True):
     """What `Everything` lacks: each kind nullable, in lists, and STRUCTs within STRUCTs."""
 
     whole: Everything | None

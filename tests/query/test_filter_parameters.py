@@ -20,7 +20,7 @@ from app.schema.table import records_table, rejects_table
 _FILTER: Any = {"sluice": ["filter"]}
 
 
-class Filtered(msgspec.Struct):
+class Filtered(msgspec.Struct, forbid_unknown_fields=True):
     """A field of every kind that can be filtered by."""
 
     flag: Annotated[bool, Meta(extra=_FILTER)]

@@ -23,7 +23,7 @@ from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
 HEADER = "flag,count,ratio,price,text,raw,at,day,clock,tree,inner.amount,inner.label,prices,inners,names"
 
 
-class Texts(msgspec.Struct):
+class Texts(msgspec.Struct, forbid_unknown_fields=True):
     one: str | None
     two: str | None
 

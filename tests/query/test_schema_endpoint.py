@@ -84,7 +84,7 @@ def test_the_route_is_for_every_caller() -> None:
 
 def version_of(*fields: tuple[str, Any]) -> str:
     """Return the version of a record type with these fields."""
-    return schema_version(records_table(msgspec.defstruct("First", fields)))
+    return schema_version(records_table(msgspec.defstruct("First", fields, forbid_unknown_fields=True)))
 
 
 def test_the_version_changes_with_the_shape_of_rows_and_with_nothing_else() -> None:

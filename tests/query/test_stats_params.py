@@ -215,7 +215,9 @@ def test_a_number_that_is_computed_needs_no_field() -> None:
     assert metric == Metric("p95:delay", "p95", DELAY, Kind.FLOAT64, is_computed=True)
     for aggregates in (True, False):
         roles = {"sluice": ["aggregate"] if aggregates else []}
-        table = records_table(msgspec.defstruct("Late", [("delay", Annotated[int, Meta(extra=roles)])]))
+        table = records_table(
+            msgspec.defstruct("Late", [("delay", Annotated[int, Meta(extra=roles)])], forbid_unknown_fields=True)
+        )
         subject = Subject(table.columns, filter_table(table), max_window_days=31)
         if aggregates:
             (metric,) = parse_stats_request("metric=p95:delay", subject, Now(NOW_US, HORIZON_US, NOW_US)).metrics

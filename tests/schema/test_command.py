@@ -3,11 +3,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 
+from app.main import create_app
 from app.record import Record, RecordTypeError, load_record_type
 from app.schema.__main__ import DEFAULT_RECORD, main
+from app.settings import Settings
 
 _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
 
@@ -64,6 +68,44 @@ def test_roles_that_cannot_be_played_are_an_error(
     monkeypatch.setattr("app.schema.filters.PARAMETERS", frozenset({"source"}))
     assert main(["filters"], DEFAULT_RECORD) == 2
     assert "Record.source: a parameter has this name" in capsys.readouterr().err
+
+
+class Unlisted(msgspec.Struct, forbid_unknown_fields=True):
+    """A role that cannot be played."""
+
+    tags: Annotated[list[str], msgspec.Meta(extra={"sluice": ["filter"]})]
+
+
+class Parameter(msgspec.Struct, forbid_unknown_fields=True):
+    """A filter that could not be told from a parameter."""
+
+    limit: Annotated[int, msgspec.Meta(extra={"sluice": ["filter"]})]
+
+
+class Silent(msgspec.Struct):
+    """Says nothing about members that it does not declare."""
+
+    id: str
+
+
+class Reserved(msgspec.Struct, forbid_unknown_fields=True):
+    """Declares a column of the envelope."""
+
+    message_id: str
+
+
+@pytest.mark.parametrize("derivation", _DERIVATIONS)
+@pytest.mark.parametrize("declared", [Unlisted, Parameter, Silent, Reserved, Unlisted.__name__ + "s"])
+def test_the_command_refuses_what_the_service_refuses_in_the_same_words(
+    derivation: str, declared: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No schema is printed, and so no table is made, for a type with which the service would not start."""
+    record = f"{__name__}:{declared if isinstance(declared, str) else declared.__name__}"
+    with pytest.raises(RecordTypeError) as refused:
+        create_app(Settings(record=record, data_path=":memory:"))
+    assert main([derivation], record) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", f"{refused.value}\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["avro"], ["bigquery", "--unknown"]])

@@ -27,6 +27,7 @@ _Everything = msgspec.defstruct(
         ("inner_or_none", _Inner | None),
         ("inners", list[_Inner]),  # type: ignore[valid-type] # made at run time
     ],
+    forbid_unknown_fields=True,
 )
 TABLES = [records_table(Record), rejects_table(), records_table(Flight), records_table(_Everything)]
 tables = pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.record_type.__name__))
@@ -144,14 +145,15 @@ def test_all_derivations_of_any_declaration_agree(connection: duckdb.DuckDBPyCon
 
 def test_a_column_may_have_the_name_of_a_nested_type() -> None:
     """In protobuf fields and nested types share a scope: a column called Struct2 does not clash with one."""
-    inner = msgspec.defstruct("Inner", [("Struct1", int), ("Struct1_", int)])
-    table = records_table(msgspec.defstruct("Type", [("Struct2", int), ("legs", list[inner]), ("Struct2_", int)]))  # type: ignore[valid-type] # made at run time
+    inner = msgspec.defstruct("Inner", [("Struct1", int), ("Struct1_", int)], forbid_unknown_fields=True)
+    fields = [("Struct2", int), ("legs", list[inner]), ("Struct2_", int)]  # type: ignore[valid-type] # made at run time
+    table = records_table(msgspec.defstruct("Type", fields, forbid_unknown_fields=True))
     assert_protobuf_agrees(compiled(table), table.columns)
 
 
 def test_columns_may_differ_in_camel_case_only() -> None:
     """`user_id` and `userId` are two columns, although protobuf would derive one JSON name from both."""
-    table = records_table(msgspec.defstruct("Type", [("user_id", int), ("userId", int)]))
+    table = records_table(msgspec.defstruct("Type", [("user_id", int), ("userId", int)], forbid_unknown_fields=True))
     assert_protobuf_agrees(compiled(table), table.columns)
 
 

@@ -14,14 +14,14 @@ from app.schema.example import example_record, example_row
 from app.schema.table import Table, records_table, rejects_table
 
 
-class Inner(msgspec.Struct):
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
     """A nested one."""
 
     clock: Annotated[time, Meta(tz=False)]
     note: str | None = None
 
 
-class Everything(msgspec.Struct):
+class Everything(msgspec.Struct, forbid_unknown_fields=True):
     """A field of every kind, none with an example."""
 
     flag: bool
@@ -40,7 +40,7 @@ class Everything(msgspec.Struct):
     some: Annotated[list[Inner], Meta(min_length=1)]
 
 
-class Constrained(msgspec.Struct):
+class Constrained(msgspec.Struct, forbid_unknown_fields=True):
     """A field that no guess fits."""
 
     code: Annotated[str, Meta(pattern="^[A-Z]{3}$")]

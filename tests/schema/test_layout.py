@@ -7,7 +7,7 @@ from app.schema.table import Table, records_table, rejects_table
 from examples.flights.record import Flight
 
 
-class _WithoutId(msgspec.Struct):
+class _WithoutId(msgspec.Struct, forbid_unknown_fields=True):
     text: str
 
 

@@ -18,12 +18,12 @@ from tests.schema.values import Field, every_form, field_lists, struct_of
 from tests.table_server import resource_of
 
 
-class _Money(msgspec.Struct):
+class _Money(msgspec.Struct, forbid_unknown_fields=True):
     amount: Decimal
     currency: str | None = None
 
 
-class _Order(msgspec.Struct):
+class _Order(msgspec.Struct, forbid_unknown_fields=True):
     id: Annotated[str, Meta(extra={"sluice": ["id"]})]
     count: int
     total: Decimal

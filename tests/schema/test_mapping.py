@@ -13,13 +13,13 @@ from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat
 from tests.schema.values import SAMPLES, Colour, Level
 
 
-class _Inner(msgspec.Struct):
+class _Inner(msgspec.Struct, forbid_unknown_fields=True):
     total: Annotated[float, Meta(description="Sum.")]
 
 
 def column(annotation: Any, **options: Any) -> Column:
     """Return the column of a field `f` of this type."""
-    return columns_of(msgspec.defstruct("Type", [("f", annotation)], **options))[0]
+    return columns_of(msgspec.defstruct("Type", [("f", annotation)], forbid_unknown_fields=True, **options))[0]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_sampled_types_have_the_expected_kinds(name: str) -> None:
 def test_a_field_with_a_default_is_nullable() -> None:
     """What a producer may leave out may be null, although the service stores the default."""
 
-    class Type(msgspec.Struct):
+    class Type(msgspec.Struct, forbid_unknown_fields=True):
         count: int = 5
         items: list[int] = []
 
@@ -86,7 +86,7 @@ def test_a_field_with_a_default_is_nullable() -> None:
 
 def test_renamed_fields_keep_both_names() -> None:
     """The column has JSON's name, and knows the attribute it is read from."""
-    found = columns_of(msgspec.defstruct("Type", [("first_name", str)], rename="camel"))[0]
+    found = columns_of(msgspec.defstruct("Type", [("first_name", str)], rename="camel", forbid_unknown_fields=True))[0]
     assert (found.name, found.attribute) == ("firstName", "first_name")
 
 
@@ -119,7 +119,7 @@ def test_a_generic_struct_is_walked_with_its_arguments() -> None:
 
     item = TypeVar("item")
 
-    class Pair(msgspec.Struct, Generic[item]):
+    class Pair(msgspec.Struct, Generic[item], forbid_unknown_fields=True):
         left: item
         right: item | None
 
@@ -132,5 +132,5 @@ def test_a_generic_struct_is_walked_with_its_arguments() -> None:
 
 def test_flat_names_nested_columns_by_dotted_path() -> None:
     """A nested column follows the STRUCT that holds it, under its path."""
-    columns = columns_of(msgspec.defstruct("Type", [("legs", list[_Inner]), ("a", int)]))
+    columns = columns_of(msgspec.defstruct("Type", [("legs", list[_Inner]), ("a", int)], forbid_unknown_fields=True))
     assert [path for path, _ in flat(columns)] == ["legs", "legs.total", "a"]

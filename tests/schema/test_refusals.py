@@ -169,7 +169,7 @@ def test_a_name_that_is_no_column_name_is_refused(name: str, reason: str) -> Non
 
 def test_a_name_of_300_characters_is_a_column_name() -> None:
     """BigQuery's longest name is allowed."""
-    assert columns_of(msgspec.defstruct("Type", [("a" * 300, int)]))[0].name == "a" * 300
+    assert columns_of(msgspec.defstruct("Type", [("a" * 300, int)], forbid_unknown_fields=True))[0].name == "a" * 300
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -188,15 +188,16 @@ def test_names_that_differ_only_in_case_are_refused(*, inside: bool) -> None:
 def test_a_name_of_the_envelope_is_refused(name: str) -> None:
     """A record cannot declare a column that the service adds, in whatever case; a nested field can."""
     with pytest.raises(RecordTypeError, match=rf"^Type\.{name}: the service adds a column of this name"):
-        records_table(msgspec.defstruct("Type", [(name, int)]))
-    inner = msgspec.defstruct("Inner", [(name, int)])
-    assert records_table(msgspec.defstruct("Type", [("f", inner)])).record[0].fields[0].name == name
+        records_table(msgspec.defstruct("Type", [(name, int)], forbid_unknown_fields=True))
+    inner = msgspec.defstruct("Inner", [(name, int)], forbid_unknown_fields=True)
+    table = records_table(msgspec.defstruct("Type", [("f", inner)], forbid_unknown_fields=True))
+    assert table.record[0].fields[0].name == name
 
 
 def _nested(levels: int) -> type[msgspec.Struct]:
-    declared = msgspec.defstruct("Deepest", [("value", int)])
+    declared = msgspec.defstruct("Deepest", [("value", int)], forbid_unknown_fields=True)
     for level in range(levels):
-        declared = msgspec.defstruct(f"Level{level}", [("f", declared)])
+        declared = msgspec.defstruct(f"Level{level}", [("f", declared)], forbid_unknown_fields=True)
     return declared
 
 

@@ -17,12 +17,12 @@ _AGGREGATE = Meta(extra={"sluice": ["aggregate"]})
 
 
 def _declare(*fields: Any) -> type[msgspec.Struct]:
-    return msgspec.defstruct("Type", [*fields], kw_only=True)
+    return msgspec.defstruct("Type", [*fields], kw_only=True, forbid_unknown_fields=True)
 
 
-_Nested = msgspec.defstruct("Nested", [("key", Annotated[str, _ID])])
-_Plain = msgspec.defstruct("Plain", [("key", str)])
-_Filtered = msgspec.defstruct("Filtered", [("key", Annotated[str, _FILTER])])
+_Nested = msgspec.defstruct("Nested", [("key", Annotated[str, _ID])], forbid_unknown_fields=True)
+_Plain = msgspec.defstruct("Plain", [("key", str)], forbid_unknown_fields=True)
+_Filtered = msgspec.defstruct("Filtered", [("key", Annotated[str, _FILTER])], forbid_unknown_fields=True)
 
 
 @pytest.mark.parametrize("annotation", [str, int, uuid.UUID, Literal["a"]])
@@ -75,7 +75,7 @@ def test_two_ids_are_refused() -> None:
 )
 def test_a_role_that_cannot_be_played_is_refused(fields: list[Any], path: str, reason: str) -> None:
     """A role without effect, or one that collides with a parameter, is refused rather than ignored."""
-    declared = msgspec.defstruct("Type", fields)
+    declared = msgspec.defstruct("Type", fields, forbid_unknown_fields=True)
     with pytest.raises(RecordTypeError, match=rf"^Type\.{path}: {reason}"):
         filter_table(records_table(declared))
 
@@ -88,7 +88,8 @@ def test_a_parameters_name_is_free_without_a_role(name: str) -> None:
 
 def test_a_nested_field_is_filtered_by_its_path() -> None:
     """A field of a Struct keeps its role under a dotted path, even when a parameter has its last name."""
-    inner = msgspec.defstruct("Inner", [("limit", Annotated[float, Meta(extra={"sluice": ["filter", "aggregate"]})])])
+    limit = Annotated[float, Meta(extra={"sluice": ["filter", "aggregate"]})]
+    inner = msgspec.defstruct("Inner", [("limit", limit)], forbid_unknown_fields=True)
     found = filter_table(records_table(_declare(("fare", inner | None))))["fare.limit"]
     assert found == FilterField(
         path="fare.limit",

@@ -10,7 +10,9 @@ import pytest
 from tests.schema.reading import rejected
 from tests.schema.values import SAMPLES
 
-_Sparse = msgspec.defstruct("Sparse", [(name, sample.annotation | None, None) for name, sample in SAMPLES.items()])
+_Sparse = msgspec.defstruct(
+    "Sparse", [(name, sample.annotation | None, None) for name, sample in SAMPLES.items()], forbid_unknown_fields=True
+)
 
 
 @pytest.mark.parametrize(
@@ -42,19 +44,19 @@ def test_a_value_that_no_column_holds_is_rejected(field: str, sent: str, detail:
     assert detail in rejects[0].detail
 
 
-class _Fare(msgspec.Struct):
+class _Fare(msgspec.Struct, forbid_unknown_fields=True):
     amount: Decimal
     paid_time: datetime | None = None
 
 
-class _Leg(msgspec.Struct):
+class _Leg(msgspec.Struct, forbid_unknown_fields=True):
     fare: Decimal = Decimal(0)
     fares: list[_Fare] = []
     numbers: list[int] = []
     paid: _Fare | None = None
 
 
-class _Journey(msgspec.Struct):
+class _Journey(msgspec.Struct, forbid_unknown_fields=True):
     legs: list[_Leg]
     first: _Leg | None = None
 

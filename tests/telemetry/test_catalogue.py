@@ -9,7 +9,7 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 from app.clock import FakeClock
 from app.query.runner import StoreUnavailableError
 from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
-from tests.service import GOOD, Service, running
+from tests.service import GOOD, HEARTBEAT, Service, running
 from tests.telemetry.collected import collect, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
 
@@ -20,8 +20,7 @@ _KINDS: dict[str, type] = {"counter": Sum, "gauge": Gauge, "histogram": Histogra
 async def live_through_everything(service: Service, runner: MeteredRunner) -> None:
     """Do everything once that is measured."""
     client, heard = service.client, service.app.way_in.pipeline._metrics.heartbeat_delay
-    heartbeat = {"sluice_heartbeat": "1"}
-    assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **heartbeat)).status_code == 204
+    assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **HEARTBEAT)).status_code == 204
     assert isinstance(service.clock, FakeClock)
     async with asyncio.timeout(60):
         while not [*heard.points()]:

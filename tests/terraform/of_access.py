@@ -108,8 +108,14 @@ _IDENTITIES = [
     ("cloud_run.tf", '"roles/monitoring.metricWriter"', '"roles/editor"', "the_service_may_do_what_it_does"),
     (
         "secrets.tf",
-        '"roles/secretmanager.secretAccessor"',
-        '"roles/secretmanager.admin"',
+        'secret.grants.id\n  role      = "roles/secretmanager.secretAccessor"',
+        'secret.grants.id\n  role      = "roles/secretmanager.admin"',
+        "the_service_may_do_what_it_does",
+    ),
+    (
+        "secrets.tf",
+        'secret.signing.id\n  role      = "roles/secretmanager.secretAccessor"',
+        'secret.signing.id\n  role      = "roles/secretmanager.admin"',
         "the_service_may_do_what_it_does",
     ),
     ("deploy_identity.tf", '"roles/run.developer"', '"roles/run.admin"', "the_deploy_workflow_may_deploy"),

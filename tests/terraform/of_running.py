@@ -8,6 +8,19 @@ from tests.terraform.mutation import Mutation
 _INVOKER_OFF = "invoker_iam_disabled = !local.cloud_run_checks"
 
 _SERVICE = [
+    (
+        "cloud_run.tf",
+        "secret  = google_secret_manager_secret.signing.secret_id",
+        "secret  = google_secret_manager_secret.grants.secret_id",
+        "the_signing_secret_comes_from_secret_manager",
+    ),
+    ("cloud_run.tf", "for_each = var.signing ? [1] : []", "for_each = [1]", "without_signing_there_is_no_secret"),
+    (
+        "variables_service.tf",
+        '!contains(keys(var.settings), "SLUICE_SIGNING_SECRET")',
+        "true",
+        "a_secret_among_the_settings_is_refused",
+    ),
     ("cloud_run.tf", 'path = "/health/live"', 'path = "/health/ready"', "probes_ask_the_right_questions"),
     (
         "cloud_run.tf",
@@ -46,7 +59,7 @@ _SERVICE = [
         "an_instance_is_paid_for_and_works_all_the_time",
     ),
     ("cloud_run.tf", '"INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"', '"INGRESS_TRAFFIC_ALL"', "ingress_is_what_was_said"),
-    ("cloud_run.tf", 'version = "latest"', 'version = "1"', "grants_are_read_from_the_secret"),
+    ("cloud_run.tf", 'version = "latest" # read anew', 'version = "1" # read anew', "grants_are_read_from_the_secret"),
     (
         "cloud_run.tf",
         '"${local.grants_folder}/grants.json" : ""',
@@ -135,7 +148,18 @@ _MONITORING = [
 ]
 
 _OPTIONS = [
-    ("heartbeat.tf", 'attributes = { sluice-heartbeat = "1" }', "attributes = {}", "the_heartbeat_is_marked_as_one"),
+    (
+        "heartbeat.tf",
+        ", sluice-signature = local.heartbeat_signature }",
+        " }",
+        "the_heartbeat_is_marked_as_one",
+    ),
+    (
+        "cloud_run.tf",
+        "SLUICE_HEARTBEAT_SIGNATURE = local.heartbeat_signature",
+        'SLUICE_HEARTBEAT_SIGNATURE = ""',
+        "the_service_knows_the_heartbeat_by_its_signature",
+    ),
     ("apis.tf", "var.heartbeat == null ? [] :", "false ? [] :", "without_a_heartbeat_nothing_is_scheduled"),
     (
         "cache.tf",

@@ -21,7 +21,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import current_span
 
 Ask = Request[Any, Any, Any]
-REVISION = "1"
+REVISION = "2"
 """To be raised when the bytes of an answer change: copies that callers and caches keep are then no longer valid."""
 
 

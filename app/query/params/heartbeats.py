@@ -42,8 +42,8 @@ _CHOICES = {
 }
 HEARTBEAT_PARAMETER = Parameter(
     "Whether heartbeats are among the records: those that an operator publishes to measure the way through the "
-    "service, marked by the message attribute `sluice-heartbeat`. `exclude` leaves them out, `include` has them, "
-    "`only` has nothing else.",
+    "service, marked by a signed message attribute, `sluice-heartbeat`. `exclude` leaves them out, `include` has "
+    "them, `only` has nothing else.",
     "include",
     {"type": "string", "enum": [*_CHOICES], "default": "exclude"},
 )

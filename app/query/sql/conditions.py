@@ -2,6 +2,9 @@
 
 `ne` is true where there is no value, so that `eq` and `ne` part the rows in two. The keys of a path into JSON stand in
 the text, since BigQuery takes no other; `params.filters` lets only harmless ones through.
+
+In a JSON column `lt`, `lte`, `gt` and `gte` compare numbers, `prefix` texts, and each leaves out values of any other
+type; `eq`, `ne` and `in` compare the text of a scalar, whatever its type.
 """
 
 from collections.abc import Sequence
@@ -40,22 +43,40 @@ def _test(index: int, condition: Condition, prefix: str) -> str:
         case "in":
             return f"{value} IN ({', '.join(names)})"
         case "prefix":
-            return f"STARTS_WITH({value}, {names[0]})"
+            return _begins(condition, prefix, names[0])
         case "outside":
             return f"({value} < {names[0]} OR {value} >= {names[1]})"
         case operator:
             return f"{value} {_COMPARED[operator]} {names[0]}"
 
 
+def _begins(condition: Condition, prefix: str, name: str) -> str:
+    begins = f"STARTS_WITH({_compared(condition, prefix)}, {name})"
+    if condition.kind is not Kind.JSON:
+        return begins
+    is_text = f"""STARTS_WITH({_json_text(_column(condition, prefix), condition)}, '"')"""
+    return f"({begins} AND {is_text})"  # a number has no beginning
+
+
+def _column(condition: Condition, prefix: str) -> str:
+    return prefix + ".".join(f"`{part}`" for part in condition.path.split("."))
+
+
 def _compared(condition: Condition, prefix: str) -> str:
-    column = prefix + ".".join(f"`{part}`" for part in condition.path.split("."))
+    column = _column(condition, prefix)
     if condition.kind is not Kind.JSON:
         return column
     if not condition.json_path and condition.operator == "isnull":
         return column
-    text = f"JSON_VALUE({column}, '{_json_path(condition.json_path)}')"
-    is_number = isinstance(condition.values[0], float)
-    return f"SAFE_CAST({text} AS FLOAT64)" if is_number else text
+    if isinstance(condition.values[0], float):
+        # Of the JSON, in which a text has its quotes: "7" is no number, and must not pass for one in a fixed filter.
+        return f"SAFE_CAST({_json_text(column, condition)} AS FLOAT64)"
+    return f"JSON_VALUE({column}, '{_json_path(condition.json_path)}')"
+
+
+def _json_text(column: str, condition: Condition) -> str:
+    """Return the JSON at the condition's path, as text."""
+    return f"TO_JSON_STRING(JSON_QUERY({column}, '{_json_path(condition.json_path)}'))"
 
 
 def _json_path(keys: Sequence[str]) -> str:

@@ -5,6 +5,14 @@ mock_provider "google" {
   override_during = plan
 }
 
+mock_provider "random" {
+  override_during = plan
+
+  mock_resource "random_password" {
+    defaults = { result = "made at random" }
+  }
+}
+
 run "by_default_the_service_is_the_gate" {
   command = plan
 

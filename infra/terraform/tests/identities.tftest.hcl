@@ -49,6 +49,11 @@ run "the_service_may_do_what_it_does" {
     condition     = google_secret_manager_secret_iam_member.grants.role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.grants.member == google_service_account.service.member && google_secret_manager_secret_iam_member.grants.secret_id == google_secret_manager_secret.grants.id
     error_message = "It reads its own secret."
   }
+
+  assert {
+    condition     = google_secret_manager_secret_iam_member.signing.role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.signing.member == google_service_account.service.member && google_secret_manager_secret_iam_member.signing.secret_id == google_secret_manager_secret.signing.id
+    error_message = "It reads what replays are signed with."
+  }
 }
 
 run "the_deploy_workflow_may_deploy" {

@@ -5,17 +5,34 @@ mock_provider "google" {
   override_during = plan
 }
 
+mock_provider "random" {
+  override_during = plan
+
+  mock_resource "random_password" {
+    defaults = { result = "made at random" }
+  }
+}
+
 run "the_heartbeat_is_marked_as_one" {
   command = plan
 
   assert {
-    condition     = google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].attributes == tomap({ sluice-heartbeat = "1" }) && google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].topic_name == google_pubsub_topic.records.id
+    condition     = google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].attributes == tomap({ sluice-heartbeat = "1", sluice-signature = sha256("heartbeat:made at random") }) && google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].topic_name == google_pubsub_topic.records.id
     error_message = "A heartbeat without the mark would be among the records."
   }
 
   assert {
     condition     = jsondecode(base64decode(google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].data)).id == "heartbeat"
     error_message = "It is a record."
+  }
+}
+
+run "the_service_knows_the_heartbeat_by_its_signature" {
+  command = plan
+
+  assert {
+    condition     = local.env["SLUICE_HEARTBEAT_SIGNATURE"] == google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].attributes["sluice-signature"] && !strcontains(jsonencode(local.env), "made at random")
+    error_message = "The service honours the mark only with the signature that is published, and the password goes nowhere."
   }
 }
 
@@ -27,7 +44,7 @@ run "without_a_heartbeat_nothing_is_scheduled" {
   }
 
   assert {
-    condition     = length(google_cloud_scheduler_job.heartbeat) == 0 && !contains(keys(google_project_service.used), "cloudscheduler.googleapis.com")
+    condition     = length(google_cloud_scheduler_job.heartbeat) == 0 && local.env["SLUICE_HEARTBEAT_SIGNATURE"] == "" && !contains(keys(google_project_service.used), "cloudscheduler.googleapis.com")
     error_message = "null is none, and what it would take is not turned on."
   }
 }

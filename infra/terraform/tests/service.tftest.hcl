@@ -88,6 +88,38 @@ run "without_grants_nothing_is_mounted" {
   }
 }
 
+run "the_signing_secret_comes_from_secret_manager" {
+  command = plan
+
+  variables {
+    signing = true
+  }
+
+  assert {
+    condition     = [for env in google_cloud_run_v2_service.main.template[0].containers[0].env : env.value_source[0].secret_key_ref[0].secret if env.name == "SLUICE_SIGNING_SECRET"] == [google_secret_manager_secret.signing.secret_id]
+    error_message = "The value is neither in the plan nor in the state."
+  }
+}
+
+run "without_signing_there_is_no_secret" {
+  command = plan
+
+  assert {
+    condition     = !contains([for env in google_cloud_run_v2_service.main.template[0].containers[0].env : env.name], "SLUICE_SIGNING_SECRET")
+    error_message = "A revision with a secret that has no version does not start."
+  }
+}
+
+run "a_secret_among_the_settings_is_refused" {
+  command = plan
+
+  variables {
+    settings = { SLUICE_SIGNING_SECRET = "in a tfvars file" }
+  }
+
+  expect_failures = [var.settings]
+}
+
 run "images_that_nobody_wants_back_are_removed" {
   command = plan
 

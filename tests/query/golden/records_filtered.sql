@@ -5,7 +5,7 @@ WITH candidate AS (
     AND `ingest_time` < @to_us
     AND (`ingest_time` > @after_us OR (`ingest_time` = @after_us AND `delivery_key` > @after_key))
     AND `attributes` IS NOT NULL
-    AND SAFE_CAST(JSON_VALUE(`data`, '$."items"[0]."price"') AS FLOAT64) > @f1
+    AND SAFE_CAST(TO_JSON_STRING(JSON_QUERY(`data`, '$."items"[0]."price"')) AS FLOAT64) > @f1
     AND JSON_VALUE(`data`, '$."name"') = @f2
     AND STARTS_WITH(`id`, @f3)
     AND `message_id` IN (@f4_0, @f4_1)

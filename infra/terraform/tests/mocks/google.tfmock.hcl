@@ -51,6 +51,11 @@ override_resource {
 }
 
 override_resource {
+  target = google_secret_manager_secret.signing
+  values = { id = "projects/my-project/secrets/sluice-signing" }
+}
+
+override_resource {
   target = google_pubsub_topic.dead_letters
   values = { id = "projects/my-project/topics/sluice-dead-letters" }
 }

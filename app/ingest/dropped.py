@@ -1,0 +1,46 @@
+"""Count the undeclared members that a record type drops, of the records that were stored."""
+
+import asyncio
+import logging
+from collections.abc import Container
+
+from app.ingest.envelope import Message
+from app.ingest.rows import Rows
+from app.schema.table import Table
+from app.schema.undeclared import count_dropped
+from app.telemetry.metrics import Metrics
+
+_log = logging.getLogger("sluice.ingest")
+_YIELD_BYTES = 64 * 1024  # a fraction of a millisecond between two turns of the event loop
+
+
+class DroppedMembers:
+    """Counts what is dropped, for a type that drops members; for any other, `counts` is False and nothing is read."""
+
+    def __init__(self, table: Table, metrics: Metrics) -> None:
+        self._count_of, self._metrics = count_dropped(table.record_type), metrics
+        self.counts = self._count_of is not None
+
+    async def count(self, message: Message, rows: Rows, refused: Container[int]) -> None:
+        """Count the members dropped from `rows`, except those at the indexes `refused`, yielding between records.
+
+        The log line names the message and how many, never a member: undeclared names come out of the record.
+        """
+        if self._count_of is None:
+            return
+        dropped = unyielded = 0
+        for row in rows:
+            if row.index in refused:
+                continue
+            dropped += self._count_of(row.raw)
+            unyielded += len(row.raw)
+            if unyielded >= _YIELD_BYTES:
+                unyielded = 0
+                await asyncio.sleep(0)
+        if dropped:
+            self._metrics.dropped_members += dropped
+            _log.warning(
+                "dropped %d undeclared members of message %s, as the record type says",
+                dropped,
+                message.message_id or message.key,
+            )

@@ -1,0 +1,88 @@
+"""Attributes that have power over what readers see, and the proof that they need. Pure.
+
+    sluice-heartbeat       the records only measure, and reads leave them out
+    sluice-delivery-key    the record replays the rejected one of that delivery key; a second replay is a copy
+
+Anyone who may publish can set an attribute, and either of these hides records from the feed. They count only with a
+`sluice-signature` made with the secret of the deployment (`SLUICE_SIGNING_SECRET`); a heartbeat's may also be
+`SLUICE_HEARTBEAT_SIGNATURE`, which proves nothing else. It is taken off before attributes are stored, so readers never
+see one.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+import msgspec
+
+from app.record import HEARTBEAT_PREFIX
+
+HEARTBEAT, DELIVERY_KEY, SIGNATURE = "sluice-heartbeat", "sluice-delivery-key", "sluice-signature"
+MAX_KEY_LENGTH = 200
+POWERFUL = frozenset({HEARTBEAT, DELIVERY_KEY, SIGNATURE})
+"""A message with none of these is an ordinary one."""
+
+
+class Powers(msgspec.Struct, frozen=True):
+    """What a message may do, and its attributes without the signature.
+
+    `unproved` names the attribute that has no power for want of a valid signature, for the log and a metric.
+    """
+
+    attributes: Mapping[str, str]
+    is_heartbeat: bool = False
+    replay_of: str = ""
+    unproved: str = ""
+
+
+def heartbeat_signature(secret: str) -> str:
+    """Return the signature of every heartbeat: fixed, as schedulers publish a fixed message."""
+    return hashlib.sha256(f"heartbeat:{secret}".encode()).hexdigest()
+
+
+def replay_signature(secret: str, delivery_key: str, data: bytes) -> str:
+    """Return the signature of the replay of a rejected record.
+
+    It covers the payload, so that whoever sees a replay on the topic can repeat it, which is a copy, and nothing else.
+    """
+    signed = f"delivery-key:{hashlib.sha256(data).hexdigest()}:{delivery_key}"
+    return hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
+
+
+class Proofs:
+    """Checks signatures against one secret, and against one more signature of heartbeats.
+
+    With both empty no attribute has any power.
+    """
+
+    def __init__(self, secret: str, heartbeat: str = "") -> None:
+        self._secret = secret
+        self._heartbeats = tuple(filter(None, (heartbeat_signature(secret) if secret else "", heartbeat)))
+
+    def can_prove(self, attribute: str) -> bool:
+        """Return whether a signature of `attribute` could be valid at all."""
+        return bool(self._heartbeats if attribute == HEARTBEAT else self._secret)
+
+    def powers(self, attributes: Mapping[str, str], data: bytes) -> Powers:
+        """Return what a message with these attributes and payload may do."""
+        others = {name: value for name, value in attributes.items() if name != SIGNATURE}
+        signature, key = attributes.get(SIGNATURE, ""), attributes.get(DELIVERY_KEY, "")
+        if key and self._is_replay(signature, key, data):
+            return Powers(others, key.startswith(HEARTBEAT_PREFIX), key)
+        beats = bool(attributes.get(HEARTBEAT))
+        if beats and any(_same(signature, right) for right in self._heartbeats):
+            return Powers(others, is_heartbeat=True)
+        return Powers(others, unproved=HEARTBEAT if beats else DELIVERY_KEY if key else "")
+
+    def _is_replay(self, signature: str, key: str, data: bytes) -> bool:
+        if not self._secret or not signature or len(key) > MAX_KEY_LENGTH:
+            return False
+        return _same(signature, replay_signature(self._secret, key, data))
+
+
+def _same(given: str, right: str) -> bool:
+    """Compare in a time that does not tell how much of it is right."""
+    return hmac.compare_digest(given.encode(errors="surrogatepass"), right.encode())
+
+
+NO_PROOFS = Proofs("")

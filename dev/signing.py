@@ -1,0 +1,82 @@
+"""The secret that heartbeats and replays are signed with: where it comes from, and the one of a local run.
+
+The service has the same one in SLUICE_SIGNING_SECRET (app/ingest/proof.py).
+"""
+
+import argparse
+import os
+import secrets
+from pathlib import Path
+
+from app.ingest.proof import HEARTBEAT, SIGNATURE, heartbeat_signature
+
+VARIABLE, SIGNATURE_VARIABLE = "SLUICE_SIGNING_SECRET", "SLUICE_HEARTBEAT_SIGNATURE"
+LOCAL_NAME = "signing-secret"
+LOCAL_FILE = Path("data") / LOCAL_NAME
+"""Where `python -m dev up` puts its own, beside its records."""
+
+
+class SecretError(Exception):
+    """There is no secret to sign with; the message says where one could come from."""
+
+
+def add_secret_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --secret-file. The secret itself is no argument: others on the machine can see those."""
+    parser.add_argument(
+        "--secret-file",
+        type=Path,
+        metavar="FILE",
+        help=f"a file with the service's {VARIABLE} (default: ${VARIABLE}; with a local Pub/Sub also {LOCAL_FILE}, "
+        "which `python -m dev up` makes)",
+    )
+
+
+def secret_of(file: Path | None, *, is_local: bool) -> str:
+    """Return the secret: of `file`, of the environment or, where `is_local`, of a local run.
+
+    Raises:
+        SecretError: there is none.
+    """
+    if file is None and (given := os.environ.get(VARIABLE)):
+        return given
+    if file is None and is_local and LOCAL_FILE.is_file():
+        file = LOCAL_FILE
+    if file is None:
+        raise SecretError(f"set {VARIABLE} or give --secret-file: without a signature the service honours no such mark")
+    try:
+        secret = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecretError(f"--secret-file {file}: {error}") from None
+    if not secret:
+        raise SecretError(f"--secret-file {file}: it is empty")
+    return secret
+
+
+def local_secret(folder: Path) -> str:
+    """Return the secret of local runs over the records in `folder`, made when it is not there yet.
+
+    Raises:
+        OSError: it can be neither read nor written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / LOCAL_NAME
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text(encoding="utf-8").strip()
+    with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+        secret = secrets.token_hex(32)
+        written.write(secret + "\n")
+    return secret
+
+
+def heartbeat_attributes(file: Path | None, *, is_local: bool) -> dict[str, str]:
+    """Return the attributes of every heartbeat, signed with the secret or with the signature of the environment.
+
+    Raises:
+        SecretError: there is neither.
+    """
+    given = os.environ.get(SIGNATURE_VARIABLE)
+    if file is None and given:
+        return {HEARTBEAT: "1", SIGNATURE: given}
+    return {HEARTBEAT: "1", SIGNATURE: heartbeat_signature(secret_of(file, is_local=is_local))}

@@ -1,0 +1,91 @@
+"""Members that a record type does not declare, through the whole service: rejected with their path, or counted."""
+
+import logging
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import pytest
+
+from tests.service import SETTINGS, Service, running
+
+_ID = msgspec.Meta(extra={"sluice": ["id"]})
+
+
+class StrictLine(msgspec.Struct, forbid_unknown_fields=True):
+    """A nested Struct that rejects."""
+
+    sku: str
+
+
+class StrictOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """A type that rejects."""
+
+    id: Annotated[str, _ID]
+    lines: list[StrictLine] = []
+    ship: StrictLine | None = None
+
+
+class Line(msgspec.Struct):
+    """A nested Struct that drops."""
+
+    undeclared: ClassVar = "drop"
+    sku: str
+
+
+class Order(msgspec.Struct, rename="camel"):
+    """A type that drops."""
+
+    undeclared: ClassVar = "drop"
+    id: Annotated[str, _ID]
+    unit_price: int | None = None
+    lines: list[Line] = []
+
+
+def of(record_type: type[msgspec.Struct]) -> Any:
+    """Return settings with a record type of this module."""
+    return msgspec.structs.replace(SETTINGS, record=f"{__name__}:{record_type.__name__}")
+
+
+def dropped(service: Service) -> int:
+    """Return the count as a collector sees it."""
+    return service.app.way_in.pipeline._metrics.dropped_members
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"lines": [{"sku": "a"}, {"sku": "b", "colour": 1}]}, "lines[1].colour"),
+        ({"ship": {"sku": "a", "colour": 1}}, "ship.colour"),
+    ],
+)
+async def test_a_strict_type_rejects_an_undeclared_member_with_its_path(more: dict[str, Any], path: str) -> None:
+    """At the top and in nested Structs; the message's other records are stored."""
+    async with running(of(StrictOrder)) as service:
+        assert (await service.push({"id": "good"}, {"id": "bad", **more})).status_code == 204
+        (reject,) = (await service.client.get("/v1/rejects?freshness=latest")).json()["records"]
+        assert (reject["reason"], reject["field"]) == ("invalid", path)
+        assert (await service.client.get("/v1/records/good")).status_code == 200
+        assert dropped(service) == 0
+
+
+async def test_a_dropping_type_stores_the_record_and_counts_what_it_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    """Pushed and posted, one and many, at the top and in lists; a copy and a rejected record count nothing."""
+    caplog.set_level(logging.INFO)
+    async with running(of(Order)) as service:
+        line = {"sku": "a", "secret-name": 1}
+        assert (await service.push({"id": "a", "unitPrice": 1, "lines": [{"sku": "x"}]})).status_code == 204
+        assert dropped(service) == 0
+        for _ in range(2):  # the second is a copy
+            assert (await service.push({"id": "b", "unit_price": 1, "lines": [line, line]}, message_id="2")).is_success
+            assert dropped(service) == 3
+        records: list[Any] = [{"id": f"{number}", "x": {"y": 1}} for number in range(3)]
+        answer = await service.client.post("/v1/records", json=[*records, {"id": 7, "x": 1}])
+        assert answer.status_code == 207
+        assert dropped(service) == 6
+        stored = (await service.client.get("/v1/records/b")).json()
+        assert (stored["unitPrice"], stored["lines"]) == (None, [{"sku": "a"}, {"sku": "a"}])
+    lines = [record.getMessage() for record in caplog.records if "undeclared" in record.getMessage()]
+    assert lines[0] == "dropped 3 undeclared members of message 2, as the record type says"
+    assert len(lines) == 2
+    assert "secret-name" not in caplog.text

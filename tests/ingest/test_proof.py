@@ -1,0 +1,134 @@
+"""Attributes that hide records from readers have power with a signature, and none without."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.ingest.envelope import Message, open_push
+from app.ingest.proof import HEARTBEAT, NO_PROOFS, SIGNATURE, Proofs, heartbeat_signature, replay_signature
+from tests.service import GOOD, SETTINGS, running
+from tests.service import HEARTBEAT as BEAT
+
+SECRET = "sixteen characters at least"
+PROOFS, DATA = Proofs(SECRET), b"{}"
+OWN = "7:1769860800000000"
+BEATS = heartbeat_signature(SECRET)
+
+
+def opened(attributes: dict[str, str], proofs: Proofs = PROOFS) -> list[Message]:
+    """Return the message as a wrapped and as an unwrapped push bring it."""
+    time, inner = "2026-01-31T12:00:00Z", {"data": "e30=", "messageId": "7", "attributes": attributes}
+    headers = {b"x-goog-pubsub-message-id": b"7", b"x-goog-pubsub-publish-time": time.encode()}
+    headers |= {name.encode(): value.encode() for name, value in attributes.items()}
+    body = msgspec.json.encode({"message": inner | {"publishTime": time}})
+    return [open_push({}, body, proofs), open_push(headers, DATA, proofs)]
+
+
+def signed(key: str, data: bytes = DATA, secret: str = SECRET) -> dict[str, str]:
+    """Return the attributes of a replay."""
+    return {"sluice-delivery-key": key, "sluice-signature": replay_signature(secret, key, data)}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "keys"),
+    [
+        ({}, (f"{OWN}:0", f"{OWN}:1")),
+        ({"sluice-heartbeat": "1", "sluice-signature": BEATS}, (f"heartbeat:{OWN}:0", f"heartbeat:{OWN}:1")),
+        ({"sluice-heartbeat": "no", "sluice-signature": BEATS}, (f"heartbeat:{OWN}:0", f"heartbeat:{OWN}:1")),
+        ({"sluice-heartbeat": "", "sluice-signature": BEATS}, (f"{OWN}:0", f"{OWN}:1")),
+        (signed("6:1:2"), ("6:1:2", f"{OWN}:1")),
+        (signed("heartbeat:6:1:2"), ("heartbeat:6:1:2", f"heartbeat:{OWN}:1")),
+        (signed("6:1:2") | {"sluice-heartbeat": "1"}, ("6:1:2", f"{OWN}:1")),
+    ],
+    ids=["none", "heartbeat", "any value", "no value", "replay", "replay of a heartbeat", "replay of an unproved one"],
+)
+def test_a_signed_mark_has_its_power(attributes: dict[str, str], keys: tuple[str, str]) -> None:
+    """A heartbeat's keys say that it is one; a replay has the key of what it replays, whatever that was."""
+    for message in opened(attributes):
+        assert (message.delivery_key(0), message.delivery_key(1)) == keys
+        assert message.is_heartbeat == keys[1].startswith("heartbeat:")
+        assert (message.key, message.unproved) == (OWN, "")
+        assert message.attributes == {name: value for name, value in attributes.items() if name != SIGNATURE}
+
+
+@pytest.mark.parametrize("proofs", [PROOFS, NO_PROOFS], ids=["secret", "no secret"])
+@pytest.mark.parametrize(
+    ("attributes", "unproved"),
+    [
+        ({"sluice-heartbeat": "1"}, HEARTBEAT),
+        ({"sluice-heartbeat": "1", "sluice-signature": ""}, HEARTBEAT),
+        ({"sluice-heartbeat": "1", "sluice-signature": "é" * 32}, HEARTBEAT),
+        ({"sluice-heartbeat": "1", "sluice-signature": BEATS[:-1]}, HEARTBEAT),
+        ({"sluice-heartbeat": "1", "sluice-signature": BEATS.upper()}, HEARTBEAT),
+        ({"sluice-heartbeat": "1", "sluice-signature": heartbeat_signature("another secret")}, HEARTBEAT),
+        ({"sluice-heartbeat": "1", "sluice-signature": heartbeat_signature("")}, HEARTBEAT),
+        ({"sluice-heartbeat": "1"} | signed("6:1:0", b"other"), HEARTBEAT),
+        ({"sluice-delivery-key": "6:1:0"}, "sluice-delivery-key"),
+        ({"sluice-delivery-key": "6:1:0", "sluice-signature": BEATS}, "sluice-delivery-key"),
+        (signed("6:1:0") | {"sluice-delivery-key": "6:1:1"}, "sluice-delivery-key"),
+        (signed("6:1:0", b"another payload"), "sluice-delivery-key"),
+        (signed("6:1:0", secret="another secret"), "sluice-delivery-key"),
+        (signed("6:1:0", secret=""), "sluice-delivery-key"),
+        (signed("6" * 201), "sluice-delivery-key"),
+        ({"sluice-signature": BEATS}, ""),
+    ],
+)
+def test_a_mark_without_proof_has_none(proofs: Proofs, attributes: dict[str, str], unproved: str) -> None:
+    """Missing, cut, of another secret, key, payload or purpose: an ordinary message, which keeps the mark it has."""
+    for message in opened(attributes, proofs)[: 1 if "é" in str(attributes) else 2]:
+        assert [message.delivery_key(0), message.is_heartbeat] == [f"{OWN}:0", False]
+        assert message.unproved == unproved
+        assert message.attributes == {name: value for name, value in attributes.items() if name != SIGNATURE}
+
+
+def test_without_a_secret_no_signature_is_valid() -> None:
+    """Not even the one that an empty secret would make."""
+    heartbeat = {"sluice-heartbeat": "1", "sluice-signature": BEATS}
+    for attributes in (heartbeat, signed("6:1:0"), signed("6:1:0", DATA, "")):
+        for message in opened(attributes, NO_PROOFS):
+            assert message.delivery_key(0) == f"{OWN}:0"
+
+
+@pytest.mark.parametrize("secret", ["", SECRET])
+def test_the_schedulers_signature_proves_heartbeats_and_nothing_else(secret: str) -> None:
+    """Whoever reads it where Terraform keeps it can mark their own messages as heartbeats, and replay nothing."""
+    proofs, scheduler = Proofs(secret, "scheduled" * 7), {"sluice-signature": "scheduled" * 7}
+    for message in opened({"sluice-heartbeat": "1"} | scheduler, proofs):
+        assert message.is_heartbeat
+    for message in opened({"sluice-delivery-key": "6:1:0"} | scheduler, proofs):
+        assert (message.delivery_key(0), message.unproved) == (f"{OWN}:0", "sluice-delivery-key")
+    for message in opened({"sluice-heartbeat": "1", "sluice-signature": BEATS}, proofs):
+        assert message.is_heartbeat == bool(secret)
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"), [("", "SLUICE_SIGNING_SECRET is not set"), (SECRET, "its signature does not match")]
+)
+async def test_what_has_no_proof_is_counted_and_logged(secret: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The line says why, and neither the key, nor the signature, nor the secret."""
+    settings: Any = msgspec.structs.replace(SETTINGS, signing_secret=secret)
+    async with running(settings) as service:
+        key = {"sluice_delivery_key": "some-key", "sluice_signature": "some-signature"}
+        assert (await service.push(GOOD, message_id="9", **key)).status_code == 204
+        assert (await service.push(GOOD, message_id="10", colour="red")).status_code == 204
+        assert service.app.way_in.pipeline._metrics.unproved_messages == 1
+    (line,) = [record.getMessage() for record in caplog.records if "without proof" in record.getMessage()]
+    assert line == (
+        f"message 9 has the attribute sluice-delivery-key without proof, and is stored as an ordinary message: {why}"
+    )
+    for private in ("some-key", "some-signature", SECRET):
+        assert private not in caplog.text
+
+
+async def test_no_reader_ever_sees_a_signature() -> None:
+    """Neither of a record, nor of a reject, valid or not."""
+    async with running() as service:
+        for number, attributes in enumerate((BEAT, {"sluice_signature": "mine"})):
+            for body in (GOOD, {"id": 7}):
+                message_id = f"{number}{body['id']}"
+                assert (await service.push(body, message_id=message_id, **attributes)).status_code == 204
+        for path in ("/v1/records", "/v1/rejects"):
+            answer = await service.client.get(path, params={"heartbeat": "include"} if path == "/v1/records" else {})
+            assert len(answer.json()["records"]) == 2
+            assert "signature" not in answer.text
