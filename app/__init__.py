@@ -4,7 +4,8 @@ Reading order: `record` (what a record is), `main` (how the parts are joined; `a
 package docstrings of `ingest` (the way in) and `query` (the way out).
 
     record, schema/      one declaration; every schema derived from it
-    settings             configuration read once; `settings_telemetry`: part of it; `settings_rules`: what must agree
+    settings             configuration read once; `settings_telemetry`: part of it; `settings_rules`: what must agree;
+                         `settings_table`: all of it, printed
     clock, epoch         a monotone microsecond clock; instants as integers
     auth, keys           who is calling: Google-signed tokens and the key set behind them
     access/              who may use /v1, for what and how often: grants, API keys, rate limits
