@@ -58,7 +58,6 @@ async function look(signal) {
     health = { found, at: Date.now(), problem: null };
     showInstance(found, welcome);
     board?.overview.showWaiting(found.sinks ?? {}, health.at);
-    showTrouble("instance", null);
   } catch (problem) {
     if (problem.name === "AbortError") return 0;
     if (!(problem instanceof Problem)) throw problem; // a mistake of the page's own: for the console
@@ -75,6 +74,7 @@ function showCondition() {
   const troubles = problem ? [unknownTrouble(problem, at), ...known] : known;
   const isOld = Date.now() - at > limitMs(watchS());
   showAlarm(troubles, welcome?.run_book ?? "");
+  showTrouble("instance", found && (problem || isOld) ? { sentence: `This was so at ${moment(at)}; how it is now is not known.` } : null);
   if (troubles.length) showState(troubles[0].state, troubles[0].tone);
   else if (!found) showState("Connecting", "quiet");
   else if (isOld) showState(`As of ${moment(at)}`, "warn");
@@ -101,7 +101,7 @@ function showAges() {
   const isOld = Date.now() - oldest > limitMs(roundS());
   byId("freshness").dataset.tone = oldest && isOld ? "warn" : "";
   const age = isOld ? `, ${ago(Date.now() - oldest)}` : "";
-  say(byId("freshness"), oldest ? `Updated ${moment(oldest)}${age}` : "");
+  say(byId("freshness"), oldest ? `Updated ${moment(oldest)}${age}` : "Not everything is known yet");
 }
 
 // Ask for everything once, and show it. What fails shows so in its own place, and does not stop the rest.
