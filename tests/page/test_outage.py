@@ -136,16 +136,17 @@ async def test_what_is_not_known_yet_is_no_zero(tab: Page, tmp_path: Path) -> No
 
 async def test_a_rate_is_of_the_last_minute_and_the_last_record_has_an_age(tab: Page, tmp_path: Path) -> None:
     """Whatever time is looked at: five minutes after the last record it is zero."""
-    busy = """(body) => {
-      const { values } = body.series[0];
-      values.count = values.count.map((_, at) => (at === values.count.length - 1 ? 49140 : 0));
-      body.series[0].records = 49140;
-    }"""
+    busy = f"""(body) => {{
+      const at = body.buckets.findLastIndex((begin) => Date.parse(begin) <= Date.parse('{ago(5)}'));
+      body.series[0].values.count.fill(0);
+      body.series[0].values.count[at] = body.series[0].records = 49140;
+    }}"""
     quiet = "(body) => { body.series[0].values.count.fill(0); }"
     old = f"(body) => {{ body.records[0].ingest_time = '{ago(5)}'; }}"
+    stats = "records/stats?since="
+    rules = ((f"{stats}-P1D", busy), (f"{stats}-PT1H", busy), (stats, quiet), ("v1/records?", old))
     async with serving(tmp_path / "data.duckdb") as (process, client):
         await post(client, {"id": "a"})
-        rules = (("bucket=PT15M", busy), ("bucket=PT1M", busy), ("bucket=PT10S", quiet), ("v1/records?", old))
         await intercept(tab, "[" + ", ".join(f"['{part}', {what}]" for part, what in rules) + "]")
         await visit(tab, process)
         for duration in ("P1D", "PT1H"):
