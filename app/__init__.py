@@ -5,7 +5,8 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
 
     record, schema/      one declaration; every schema derived from it
     settings             configuration read once; `settings_connections`, `settings_messages`, `settings_secrets`,
-                         `settings_store`, `settings_telemetry`: parts of it; `settings_rules`: what must agree
+                         `settings_store`, `settings_telemetry`: parts of it; `settings_rules`: what must agree;
+                         `settings_table`: all of it, printed
     clock, epoch         a monotone microsecond clock; instants as integers
     auth, keys           who is calling: Google-signed tokens and the key set behind them
     access/              who may use /v1, for what and how often: grants, API keys, rate limits

@@ -1,4 +1,4 @@
-"""Run the service: `python -m app`. Settings come from the environment (docs/settings.md)."""
+"""Run the service: `python -m app`. Settings come from the environment (docs/settings.md); `--help` says more."""
 
 import gc
 import os
@@ -6,9 +6,10 @@ import os
 gc.disable()  # the start makes objects that stay, and a search for cycles among them an eighth of it; see app.footprint
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:0")  # before the server is loaded
 
+import argparse
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import uvloop
@@ -20,8 +21,38 @@ from app.serve import ListenError, serve
 from app.settings import SettingsError, load_settings
 from app.telemetry.logs import configure_logging, end_logging
 from app.telemetry.redaction import NamesOnly
+from app.version import VERSION
 
 _log = logging.getLogger("sluice")
+_ABOUT = """\
+Run Sluice: take records from Pub/Sub pushes and over HTTP, check them against one declared type, store them, and
+serve them as a feed. It runs until it receives SIGTERM or SIGINT."""
+_MORE = """\
+configuration:
+  Settings are environment variables that begin with SLUICE_. Without any, the service listens on 127.0.0.1:8080
+  and stores in data/sluice.duckdb. An unknown SLUICE_ variable is an error.
+    python -m app.settings     every setting, with its default and its meaning (also in docs/settings.md)
+    python -m app.schema       the tables and schemas of the record type that SLUICE_RECORD names
+    python -m app.access       API keys, and who may read what
+    python -m app.telemetry    every metric
+
+exit status:
+  0  stopped by SIGTERM or SIGINT
+  1  ended by an unexpected failure; the log says which
+  2  cannot start: the command line, a setting, the record type, the store or the address is wrong"""
+
+
+def read_command_line(arguments: Sequence[str]) -> None:
+    """Answer `--help` and `--version`; end with status 2 for anything else, since settings are not arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description=_ABOUT,
+        epilog=_MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sluice {VERSION}")
+    parser.parse_args(arguments)
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -52,4 +83,5 @@ def _leave(status: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    read_command_line(sys.argv[1:])
     _leave(main(os.environ))

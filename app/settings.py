@@ -4,7 +4,6 @@ A name that begins with SLUICE_ and is not listed here is an error, so that a mi
 silently without effect. `python -m app.settings` prints them as a table (docs/settings.md is that output).
 """
 
-import sys
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
@@ -270,17 +269,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def settings_table() -> str:
-    """Return the settings as a Markdown table."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
-    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
-    for field in msgspec.structs.fields(Settings):
-        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-        text = f"{default:g}" if isinstance(default, float) else str(default)
-        shown = f"`{text}`" if text else ""
-        rows.append(f"| `{PREFIX}{field.name.upper()}` | {shown} | {schema[field.name]['description']} |")
-    return "\n".join(rows) + "\n"
-
-
 if __name__ == "__main__":
-    sys.stdout.write(settings_table())
+    from app.settings_table import main
+
+    main()

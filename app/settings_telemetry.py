@@ -80,3 +80,11 @@ class TelemetrySettings(SecretSettings, frozen=True, kw_only=True):
             "so that the instance is replaced.",
         ),
     ] = 300.0
+    run_book_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s#]+)?$",
+            description="Where people read docs/operations.md: the page at `/` links to its headings. Empty: the page "
+            "names the file only.",
+        ),
+    ] = ""

@@ -96,3 +96,19 @@ async def test_the_readmes_api_lines_are_answered() -> None:
             answer = await (service.client.post(target, content=body[1]) if body else service.client.get(target))
             statuses.append(answer.status_code)
     assert statuses == [200, 200, 404, 200, 422], "the store is empty, and the last line is wrong on purpose"
+
+
+def test_the_readme_says_the_worst_first() -> None:
+    """Before what it offers: that it has not run on Google Cloud, and what reading costs, as docs/scaling.md has it."""
+    readme = (ROOT / "README.md").read_text()
+    first = readme.partition("## What you get")[0]
+    assert "never run on Google Cloud" in first
+    answer = (ROOT / "docs" / "scaling.md").read_text().partition("<!-- end of answer -->")[0]
+    by_pages, by_exports = re.findall(r"\*\*(?:about )?(\$[\d,]+)(?: a month)?\*\*", first)
+    refused = re.search(r"From ([\d,]+) records/s, pages are refused", first)
+    assert refused is not None
+    assert f"by pages costs {by_pages} a month at 1,000 a second" in answer
+    assert f"exporting each hour costs {by_exports}." in answer
+    assert f"may be refused from {refused[1]} records a second on" in answer
+    (least, most) = re.findall(r"\$(0\.\d+).\$(0\.\d+) per million", first)[0]
+    assert f"A million records cost ${least} to ${most} to take" in answer

@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.settings import PREFIX, Settings, SettingsError, load_settings, settings_table
+from app.settings import PREFIX, Settings, SettingsError, load_settings
+from app.settings_table import settings_table
 
 _DOCUMENT = Path(__file__).parent.parent / "docs/settings.md"
 _TITLE = "# Settings\n\n"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.reference.about import SUMMARY, TITLE
-from app.schema.example import example_record
+from app.schema.example import example_record, template_record
 from app.schema.table import Table
 from app.settings import Settings
 from app.version import VERSION
@@ -30,9 +30,11 @@ _QUERY_LINKS = {
 def welcome(settings: Settings, table: Table) -> dict[str, Any]:
     """Return the document; links are relative to `/`, so that they hold behind a prefix, too.
 
-    It holds nothing of the data and no secret: it is shown to everybody, as the OpenAPI document is. `example` is a
-    record as a producer sends it, for a newcomer's first request.
+    It holds nothing of the data and no secret: everyone may see it, as with the OpenAPI document. `example` is a record
+    that the service stores as it stands, for a newcomer's first request. Where none could be derived it is null, and
+    `template` is the shape of a record, with `<...>` for each value that is to be filled in.
     """
+    example = example_record(table)
     return {
         "name": TITLE,
         "version": VERSION,
@@ -41,6 +43,8 @@ def welcome(settings: Settings, table: Table) -> dict[str, Any]:
         "roles": list(settings.roles),
         "refresh_s": _REFRESH_S[settings.backend],
         "needs_key": bool(settings.api_principals or settings.grants_file),
-        "example": example_record(table),
+        "example": example,
+        "template": template_record(table) if example is None else None,
+        "run_book": settings.run_book_url,
         "links": _FREE_LINKS | (_QUERY_LINKS if "query" in settings.roles else {}),
     }

@@ -11,6 +11,8 @@
     protobuf   -> the writer schema of the Storage Write API
     duckdb     -> DDL and the INSERT that reads rows from JSON
     filters    -> which fields may be filtered and aggregated, and by which operators
+    example    -> a record and a row to show, proved by the type's own decoder
+      plain_values, pattern: the plainest value of a type; a text that a regular expression matches
     layout     -> partitions and clustering in BigQuery
     live       the table as it is in BigQuery beside the declaration: what differs, and whether it breaks
 

@@ -1,21 +1,18 @@
-"""An example of a record, made of what its type says: the declared examples first, else the plainest value."""
+"""An example of a record: the examples that its type declares, else the plainest values that satisfy it.
+
+An example is shown to people as a thing to send, so it is proved before it is shown: it goes through the type's own
+decoder and through the checks of what a store can hold, as a record that arrives does.
+"""
 
 from typing import Any
 
 import msgspec
 
+from app.schema.checks import compile_checks
 from app.schema.columns import Column, Kind, Mode
+from app.schema.plain_values import NoValueError, plain_value, template_value
 from app.schema.table import REJECTS, Table
 
-_BY_FORMAT = {
-    "date-time": "2026-01-31T12:00:00Z",
-    "date": "2026-01-31",
-    "time": "12:00:00Z",
-    "partial-time": "12:00:00",
-    "uuid": "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
-    "decimal": "12.50",
-}
-_BY_TYPE: dict[str, Any] = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "null": None}
 # Of a record that came by Pub/Sub; `_BY_KIND` serves what is not named here.
 _ENVELOPE: dict[str, Any] = {
     "subscription_name": "projects/example/subscriptions/records",
@@ -40,16 +37,31 @@ _REJECT: dict[str, Any] = {
 
 
 def example_record(table: Table) -> dict[str, Any] | None:
-    """Return a record as a producer may send it, as JSON; None where the type's constraints allow no guess."""
+    """Return a record that the service stores, as JSON; None where none could be derived from the declaration."""
     if table.name == REJECTS:
         return _REJECT
-    (schema,), definitions = msgspec.json.schema_components((table.record_type,), ref_template="{name}")
+    for is_declared in (True, False):  # without the declared examples and defaults, where those are not valid
+        try:
+            example = plain_value(msgspec.inspect.type_info(table.record_type), is_declared=is_declared)
+        except NoValueError:
+            return None
+        if _is_storable(example, table):
+            return dict(example)
+    return None
+
+
+def template_record(table: Table) -> dict[str, Any]:
+    """Return the shape of a record, where `example_record` has none: `<...>` is a value to fill in."""
+    return dict(template_value(msgspec.inspect.type_info(table.record_type)))
+
+
+def _is_storable(example: Any, table: Table) -> bool:
+    """Return whether the record would be stored; code of the type's own may raise anything."""
     try:
-        example = _example(schema, definitions)
-        msgspec.convert(example, table.record_type)
-    except (msgspec.ValidationError, _NoGuessError):
-        return None
-    return dict(example)
+        record = msgspec.json.decode(msgspec.json.encode(example), type=table.record_type)
+        return compile_checks(table.record)(record) is None
+    except Exception:
+        return False
 
 
 def example_row(columns: tuple[Column, ...], record: dict[str, Any] | None) -> dict[str, Any]:
@@ -61,45 +73,6 @@ def example_row(columns: tuple[Column, ...], record: dict[str, Any] | None) -> d
     }
 
 
-class _NoGuessError(Exception):
-    """The schema says too little to make a value of."""
-
-
-def _example(schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
-    if "$ref" in schema:
-        return _example(definitions[schema["$ref"]], definitions)
-    stated = _stated(schema)
-    if stated:
-        return stated[0]
-    if "anyOf" in schema:
-        return _example(schema["anyOf"][0], definitions)
-    match schema.get("type"):
-        case "object":
-            return {name: _example(inner, definitions) for name, inner in schema.get("properties", {}).items()}
-        case "array":
-            return [_example(schema["items"], definitions)] if schema.get("minItems") else []
-        case _:
-            return _scalar(schema)
-
-
-def _stated(schema: dict[str, Any]) -> list[Any]:
-    """Return values that the schema itself names, the best first."""
-    alone = [schema[word] for word in ("const", "default") if word in schema]
-    return [*schema.get("examples", []), *schema.get("enum", []), *alone]
-
-
-def _scalar(schema: dict[str, Any]) -> Any:
-    if schema.get("contentEncoding") == "base64":
-        return "AAEC"
-    if schema.get("format") in _BY_FORMAT:
-        return _BY_FORMAT[schema["format"]]
-    if "type" not in schema:
-        return {}
-    if schema["type"] not in _BY_TYPE:
-        raise _NoGuessError
-    return schema.get("minimum", _BY_TYPE[schema["type"]])
-
-
 _BY_KIND: dict[Kind, Any] = {
     Kind.BOOL: True,
     Kind.INT64: 1,
@@ -107,9 +80,9 @@ _BY_KIND: dict[Kind, Any] = {
     Kind.NUMERIC: "12.5",
     Kind.STRING: "text",
     Kind.BYTES: "AAEC",
-    Kind.TIMESTAMP: _BY_FORMAT["date-time"],
-    Kind.DATE: _BY_FORMAT["date"],
-    Kind.TIME: _BY_FORMAT["partial-time"],
+    Kind.TIMESTAMP: "2026-01-31T12:00:00Z",
+    Kind.DATE: "2026-01-31",
+    Kind.TIME: "12:00:00",
     Kind.JSON: {},
 }
 

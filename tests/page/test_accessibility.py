@@ -28,6 +28,8 @@ def test_colours_have_contrast() -> None:
     assert set(colours) == set(dark) == set(re.findall(r"^  --([a-z0-9-]+):", PALETTE, re.MULTILINE))
     pairs = [(colour, ground) for colour in ON_EVERY_GROUND for ground in GROUNDS]
     pairs += [(tone, f"{tone}-ground") for tone in ("good", "warn", "bad")] + [("on-accent", "accent")]
+    pairs += [(text, f"{tone}-ground") for tone in ("warn", "bad") for text in ("text", "accent")]  # of the banner
+    pairs += [(tone, "surface") for tone in ("warn", "bad")]  # of the tiles
     for theme in (colours, dark):
         for colour, ground in pairs:
             assert contrast(theme[colour], theme[ground]) >= 4.5, (colour, ground, theme[colour])

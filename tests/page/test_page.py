@@ -15,6 +15,7 @@ async def test_a_newcomer_is_told_how_to_store_a_first_record(tab: Page, tmp_pat
     """The command on the page works as it stands, and the record turns up by itself, without a reload."""
     async with serving(tmp_path / "data.duckdb") as (process, _):
         await visit(tab, process)
+        await tab.until("!document.querySelector('#first-record').hidden")
         command = await tab.text("#first-record code")
         shell = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE, stderr=-3)
         answer, _ = await shell.communicate()
@@ -163,6 +164,6 @@ async def test_a_service_that_is_gone_is_said_in_words(tab: Page, tmp_path: Path
         await visit(tab, process)
         await tab.until(f"{ROWS} === 1")
         await process.kill()
-        await tab.until("document.querySelector('#notice').textContent.startsWith('The service does not answer.')")
+        await tab.until("document.querySelector('#alarm').textContent.startsWith('The service does not answer')")
         assert await tab.text("#state") == "No answer"
         assert await tab.run(ROWS) == 1

@@ -7,11 +7,16 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Meta
 
 from app.record import Record, load_record_type
-from app.schema.example import example_record, example_row
+from app.schema.columns import INT64_MAX
+from app.schema.example import example_record, example_row, template_record
+from app.schema.pattern import matching_text
 from app.schema.table import Table, records_table, rejects_table
+from tests.schema.values import field_lists, struct_of
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,7 +48,8 @@ class Everything(msgspec.Struct, forbid_unknown_fields=True):
 class Constrained(msgspec.Struct, forbid_unknown_fields=True):
     """A field that no guess fits."""
 
-    code: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    code: Annotated[str, Meta(pattern="^(?=.*Z)[A-Z]{3}$")]
+    total: int
 
 
 @pytest.mark.parametrize(
@@ -80,7 +86,8 @@ def test_where_nothing_can_be_guessed_there_is_no_example_of_a_record() -> None:
     """An example that is refused would be worse; a row is shown with the plainest values."""
     table = records_table(Constrained)
     assert example_record(table) is None
-    assert example_row(table.record, None) == {"code": "text"}
+    assert template_record(table) == {"code": "<a text that matches ^(?=.*Z)[A-Z]{3}$>", "total": 1}
+    assert example_row(table.record, None) == {"code": "text", "total": 1}
 
 
 def test_a_row_without_a_record_has_plain_values_of_each_kind() -> None:
@@ -90,3 +97,98 @@ def test_a_row_without_a_record_has_plain_values_of_each_kind() -> None:
     assert row["price"] == "12.5"
     assert row["inner"] == {"clock": "12:00:00", "note": "text"}
     assert row["names"] == []
+
+
+class Ruled(msgspec.Struct):
+    """A type with a rule in code."""
+
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        """Refuse in a way that msgspec does not know."""
+        if self.first >= self.last:
+            raise ZeroDivisionError
+
+
+class Mistaken(msgspec.Struct):
+    """A type whose declared examples and defaults are wrong."""
+
+    code: Annotated[str, Meta(pattern="^[A-Z]{2}$", examples=["Norway"])]
+    size: Annotated[int, Meta(ge=3, examples=["three"])] = 1
+    note: str = None  # type: ignore[assignment] # as people write it
+
+
+def test_a_rule_in_code_leaves_a_template() -> None:
+    """What the type's own code refuses is not shown as an example, whatever it raises."""
+    assert example_record(records_table(Ruled)) is None
+    assert template_record(records_table(Ruled)) == {"first": 1, "last": 1}
+
+
+def test_wrong_declared_examples_are_replaced() -> None:
+    """An example is a promise: one that the type refuses is derived from the constraints instead."""
+    assert example_record(records_table(Mistaken)) == {"code": "AA", "size": 3, "note": "text"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "least", "most", "text"),
+    [
+        ("^[A-Z]{2}$", 0, None, "AA"),
+        (r"^\d{4}-\d{2}-\d{2}-[0-9A-Z]{2}-\d{1,4}-[A-Z]{3}$", 0, 24, "1111-11-11-AA-1-AAA"),
+        (r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$", 8, 100, "A@A.aaaa"),
+        ("^(foo|barbaz)$", 6, 6, "barbaz"),
+        (r"^(\w)-\1(?:x)?$", 0, None, "A-A"),
+        ("[A-Z]", 5, 5, "Aaaaa"),
+        ("^[Ä-Ö][^a]\\W.$", 0, None, "ÄA-a"),
+        ("^a{2,}?b*+$", 4, 4, "aaaa"),
+        ("^(?=.*z)[a-z]{3}$", 0, None, None),
+        ("^a{9}$", 10, None, None),
+        ("^(a{60000}){60000}$", 0, None, None),
+    ],
+)
+def test_a_text_for_a_pattern_is_plain_and_matches(
+    pattern: str, least: int, most: int | None, text: str | None
+) -> None:
+    """It has the length that is allowed; where none is found easily there is none, and it takes no time."""
+    assert matching_text(pattern, least, most) == text
+
+
+_BOUNDS = st.integers(-(10**6), 10**6)
+_CONSTRAINED = st.one_of(
+    st.tuples(_BOUNDS, _BOUNDS).map(lambda ends: Annotated[int, Meta(ge=min(ends), le=max(ends))]),
+    _BOUNDS.map(lambda end: Annotated[int, Meta(gt=end)]),
+    _BOUNDS.map(lambda end: Annotated[int, Meta(lt=end)]),
+    st.integers(2, 99).map(lambda step: Annotated[int, Meta(ge=5, multiple_of=step)]),
+    _BOUNDS.map(lambda end: Annotated[float, Meta(gt=end, lt=end + 1)]),
+    _BOUNDS.map(lambda end: Annotated[float, Meta(lt=end)]),
+    st.tuples(st.integers(0, 40), st.integers(0, 9)).map(
+        lambda ends: Annotated[str, Meta(min_length=ends[0], max_length=sum(ends))]
+    ),
+    st.tuples(st.integers(0, 40), st.integers(0, 9)).map(
+        lambda ends: Annotated[bytes, Meta(min_length=ends[0], max_length=sum(ends))]
+    ),
+    st.integers(0, 5).map(lambda least: Annotated[list[Annotated[str, Meta(max_length=2)]], Meta(min_length=least)]),
+    st.integers(0, 5).map(lambda least: Annotated[dict[str, int], Meta(min_length=least, max_length=least)]),
+)
+
+
+@given(st.lists(_CONSTRAINED, min_size=1, max_size=4))
+def test_every_constraint_is_satisfied(annotations: list[Any]) -> None:
+    """Of numbers, lengths and sizes, there is always an example, and it is valid."""
+    declared = msgspec.defstruct("Bound", [(f"f{number}", each) for number, each in enumerate(annotations)])
+    assert example_record(records_table(declared)) is not None
+
+
+@given(field_lists())
+def test_a_random_type_has_an_example(fields: list[Any]) -> None:
+    """Of nested types, lists, Optional, enums and the rest."""
+    assert example_record(records_table(struct_of("Random", fields))) is not None
+
+
+def test_an_example_is_of_64_bits() -> None:
+    """What a store cannot hold is no example, even if the type allows it."""
+
+    class Large(msgspec.Struct):
+        number: Annotated[int, Meta(gt=INT64_MAX - 1)]
+
+    assert example_record(records_table(Large)) == {"number": INT64_MAX}

@@ -3,6 +3,18 @@
 
 const ROOT = new URL("../../", import.meta.url); // the service may be reached under a prefix
 const STORE = "sluice.key";
+const PATIENCE_S = 60; // longer than the service works on any request
+let aheadMs = 0; // how far this computer's clock is ahead of the service's
+
+// Return what time it is for the service: ages are of its time stamps, and clocks of laptops are wrong.
+export function serviceNow() {
+  return Date.now() - aheadMs;
+}
+
+// Return when something that happened at `instant`, by the service's clock, was by this computer's.
+export function hereAt(instant) {
+  return new Date(instant).getTime() + aheadMs;
+}
 
 // What went wrong, as the service says it (RFC 9457), or that it said nothing.
 export class Problem extends Error {
@@ -47,25 +59,43 @@ export function addressOf(path) {
   return new URL(path, ROOT).href;
 }
 
-// Return what the service answers to a GET of `path` with `parameters` (pairs). With `accepts`, an answer of this other
-// status is one, too: `/health/ready` says how it is in the body of a 503.
-export async function ask(path, parameters = [], { signal, accepts = 0 } = {}) {
+// Return what the service answers to a GET of `path` with `parameters` (pairs), or throw a Problem, at the latest after
+// `patienceS`: a service that hangs would otherwise look like one at rest.
+export async function ask(path, parameters = [], { signal, patienceS = PATIENCE_S } = {}) {
+  const { answer, body } = await get(path, parameters, signal, patienceS);
+  if (answer.ok) return body;
+  throw new Problem(answer.status, body, Number(answer.headers.get("Retry-After")) || 0);
+}
+
+// Return what `/health/ready` says, which is an answer also where its status is 503.
+export async function askHealth(signal, patienceS) {
+  const { answer, body } = await get("health/ready", [], signal, patienceS);
+  if (typeof body.status !== "string") throw new Problem(answer.status, body);
+  const at = Date.parse(answer.headers.get("Date"));
+  if (at) aheadMs = Math.abs(Date.now() - at) < 2000 ? 0 : Date.now() - at; // the header has whole seconds
+  return body;
+}
+
+async function get(path, parameters, signal, patienceS) {
   const url = new URL(path, ROOT);
   for (const [name, text] of parameters) url.searchParams.append(name, text);
   const headers = { Accept: "application/json" };
   if (hasKey()) headers.Authorization = `Bearer ${key()}`;
+  const ends = [AbortSignal.timeout(patienceS * 1000), ...(signal ? [signal] : [])];
   let answer;
   try {
-    answer = await fetch(url, { headers, signal });
+    answer = await fetch(url, { headers, signal: AbortSignal.any(ends) });
+    return { answer, body: await answer.json() };
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    const detail = "it may be restarting, or the network is gone; the page tries again by itself";
-    throw new Problem(0, { title: "The service does not answer", detail, code: "unreachable" });
+    if (signal?.aborted) throw new DOMException("something else is to be shown", "AbortError");
+    if (error instanceof SyntaxError) return { answer, body: {} }; // of a proxy, perhaps: it is no problem document
+    throw unreachable(error.name === "TimeoutError" ? patienceS : 0);
   }
-  const body = await answer.json().catch((error) => {
-    if (error.name === "AbortError") throw error;
-    return {}; // of a proxy, perhaps: it is no problem document
-  });
-  if (answer.ok || answer.status === accepts) return body;
-  throw new Problem(answer.status, body, Number(answer.headers.get("Retry-After")) || 0);
+}
+
+function unreachable(waitedS) {
+  const detail = waitedS
+    ? `nothing came within ${waitedS} s`
+    : "it may be restarting, or the network is gone; the page tries again by itself";
+  return new Problem(0, { title: "The service does not answer", detail, code: waitedS ? "timeout" : "unreachable" });
 }

@@ -35,6 +35,7 @@ export class Chart {
     this.format = format;
     this.tickFormat = tickFormat;
     this.isBars = isBars;
+    this.empty = empty;
     const parts = {
       moment: make("p", { className: "moment" }),
       canvas: make("div", { className: "plot", role: "img" }),
@@ -49,6 +50,7 @@ export class Chart {
     const caption = make("figcaption", {}, make("h3", {}, title), parts.moment);
     this.element = make("figure", { className: "chart" }, caption, parts.canvas, parts.legend, parts.details);
     this.#watchSize();
+    this.wait("…");
     drawn.add(this);
   }
 
@@ -57,9 +59,11 @@ export class Chart {
   // number. `summary` says in a sentence what there is to see.
   show({ times, window, series, summary }) {
     this.#data = { times, window, series, summary };
+    this.#setBusy(false);
+    say(this.#parts.empty.firstChild, this.empty);
     const hasNumbers = series.some(({ values }) => values.some((value) => value !== null && value !== 0));
     this.#parts.empty.hidden = hasNumbers;
-    this.#parts.canvas.setAttribute("aria-label", `${this.title}. ${hasNumbers ? summary : "Nothing in this time."}`);
+    this.#parts.canvas.setAttribute("aria-label", `${this.title}. ${hasNumbers ? summary : this.empty}`);
     const shape = JSON.stringify(series.map(({ label, isDashed, isFilled }) => [label, isDashed, isFilled]));
     if (this.#plot === null || shape !== this.#shape) {
       this.#shape = shape;
@@ -69,6 +73,34 @@ export class Chart {
     }
     this.#readOut();
     this.#fillTable();
+  }
+
+  // Show no numbers, as there are none yet of what is to be shown; `words` say what is waited for.
+  wait(words) {
+    this.#plot?.destroy();
+    this.#plot = this.#data = null;
+    this.#parts.legend.replaceChildren();
+    this.#parts.rows.replaceChildren();
+    say(this.#parts.moment, "");
+    this.#showWords(words);
+    this.#setBusy(true);
+  }
+
+  // Say why there are no numbers; older ones of the same kind stay.
+  fail(words) {
+    if (this.#data !== null) return;
+    this.#showWords(words);
+    this.#setBusy(false);
+  }
+
+  #showWords(words) {
+    this.#parts.empty.hidden = false;
+    say(this.#parts.empty.firstChild, words);
+    this.#parts.canvas.setAttribute("aria-label", `${this.title}. ${words}`);
+  }
+
+  #setBusy(isBusy) {
+    this.element.setAttribute("aria-busy", String(isBusy));
   }
 
   // Show nothing any more, and look at nothing.

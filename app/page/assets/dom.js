@@ -54,3 +54,16 @@ export function table(caption, heads, rows, { hideCaption = false } = {}) {
   const whole = make("table", {}, label, make("thead", {}, head), make("tbody", {}, ...body));
   return make("div", { className: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, whole);
 }
+
+// Show in a list that what is to stand there is being asked for.
+export function showWaiting(place, words) {
+  place.setAttribute("aria-busy", "true");
+  place.replaceChildren(make("p", { className: "empty" }, words));
+}
+
+// An answer has come, or none will: `words` say so where nothing else stands.
+export function endWaiting(place, words = "") {
+  if (place.getAttribute("aria-busy") !== "true") return;
+  place.setAttribute("aria-busy", "false");
+  if (words) place.replaceChildren(make("p", { className: "empty" }, words));
+}

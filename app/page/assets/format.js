@@ -13,6 +13,8 @@ const dateAndClock = new Intl.DateTimeFormat(undefined, {
 });
 
 export const NONE = "–";
+// How far back one may look, in words.
+export const RANGES = { PT15M: "15 minutes", PT1H: "hour", P1D: "24 hours" };
 
 export function count(number) {
   return number >= 100_000 ? short.format(number) : whole.format(number);
@@ -43,6 +45,15 @@ export function span(seconds) {
   if (size < 120) return `${threeDigits.format(seconds)} s`;
   if (size < 7200) return `${threeDigits.format(seconds / 60)} min`;
   return size < 172_800 ? `${threeDigits.format(seconds / 3600)} h` : `${threeDigits.format(seconds / 86_400)} d`;
+}
+
+// How long ago something was, in whole units: it is read at a glance, and changes while it is looked at.
+export function ago(milliseconds) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  for (const [unit, size] of [["d", 86_400], ["h", 3600], ["min", 60]]) {
+    if (seconds >= size * (unit === "min" ? 1 : 2)) return `${Math.floor(seconds / size)} ${unit} ago`;
+  }
+  return seconds < 1 ? "just now" : `${seconds} s ago`;
 }
 
 // An instant of today as a time of day, another one with its date.

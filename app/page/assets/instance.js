@@ -1,63 +1,53 @@
 // The state of the instance that answers: whether it can serve, and how the tables of its store take rows.
 
-import { ask } from "./api.js";
-import { byId, make, say, showTrouble, table } from "./dom.js";
+import { hereAt } from "./api.js";
+import { byId, make, say, table } from "./dom.js";
 import { NONE, count, moment, span } from "./format.js";
 
-const STATUSES = {
-  ready: ["Ready", "good"],
-  starting: ["Starting", "warn"],
-  draining: ["Shutting down", "warn"],
-};
+const STATUSES = { ready: "Ready", starting: "Starting", draining: "Shutting down" };
 const STORES = { embedded: "Embedded (DuckDB)", bigquery: "BigQuery" };
 const ACTIVE = "ACTIVE";
 
-// Ask how the instance is, show it, and return it.
-export async function refreshInstance(welcome, signal) {
-  const found = await ask("health/ready", [], { signal, accepts: 503 });
-  const [status, tone] = STATUSES[found.status] ?? [found.status, "warn"];
-  const rows = [...Object.entries(found.sinks ?? {}).map(sinkRow)];
+// Show what the service said of itself.
+export function showInstance(found, welcome) {
+  const rows = Object.entries(found.sinks ?? {}).map(sinkRow);
   if (found.store?.reads) rows.push(readsRow(found.store.reads));
-  const isWell = rows.every(({ isWell: each }) => each);
-  showState(isWell ? status : "Store in trouble", isWell ? tone : "bad");
   const facts = [
-    ["Status", status],
-    ["Store", STORES[welcome.backend] ?? welcome.backend],
-    ["Roles", welcome.roles.join(" and ")],
+    ["Status", STATUSES[found.status] ?? found.status],
+    ["Store", STORES[found.store?.kind] ?? found.store?.kind],
+    ["Roles", welcome?.roles.join(" and ")],
     ["System", found.system],
     ["Instance", found.instance],
     ["Version", found.version],
     ["Running for", found.uptime_s === undefined ? undefined : span(found.uptime_s)],
     ["Messages in flight", count(found.in_flight_messages ?? 0)],
   ].filter(([, text]) => text);
-  show(facts, rows.map(({ cells }) => cells));
-  showTrouble("instance", null);
-  return found;
+  show(facts, rows);
+  byId("instance").hidden = false;
 }
 
 function sinkRow([name, sink]) {
   const isWell = sink.state === ACTIVE && !sink.stuck;
   const state = sink.stuck ? `${sink.state}, stuck` : sink.state;
-  return { isWell, cells: [`Writing ${name}`, [state, isWell], count(sink.waiting), span(sink.oldest_wait_s), ...said(sink)] };
+  return [`Writing ${name}`, [state, isWell], count(sink.waiting), span(sink.oldest_wait_s), ...said(sink)];
 }
 
 function readsRow(reads) {
-  const isWell = reads.state === ACTIVE;
-  return { isWell, cells: ["Reading", [reads.state, isWell], NONE, NONE, ...said(reads)] };
+  return ["Reading", [reads.state, reads.state === ACTIVE], NONE, NONE, ...said(reads)];
 }
 
 // Since when it is so, and what the store said; null is what only those are told who may read.
 function said({ since, detail, help }) {
   const words = [detail === null ? "Shown to those who may read" : detail, help && `See ${help}`].filter(Boolean);
-  return [since ? moment(since) : NONE, words.join(". ") || NONE];
+  return [since ? moment(hereAt(since)) : NONE, words.join(". ") || NONE];
 }
 
 // Make it anew only where something else is to be shown, so that nothing that is read or selected goes away.
 function show(facts, rows) {
   const place = byId("health");
-  const text = JSON.stringify(rows);
+  const text = JSON.stringify([rows, facts.map(([name]) => name)]);
   const list = make("dl", { className: "facts" }, ...facts.map(([name, words]) => make("div", {}, make("dt", {}, name), make("dd", {}, words))));
-  if (place.dataset.said === text) {
+  if (place.dataset.said === text && place.firstChild) {
     place.firstChild.querySelectorAll("dd").forEach((each, index) => say(each, facts[index][1]));
     return;
   }
@@ -70,10 +60,4 @@ function show(facts, rows) {
     ...others,
   ]);
   place.replaceChildren(list, ...(rows.length ? [table("How the store takes and gives rows", heads, made, { hideCaption: true })] : []));
-}
-
-export function showState(words, tone) {
-  const place = byId("state");
-  say(place, words);
-  place.dataset.tone = tone;
 }

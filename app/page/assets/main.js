@@ -1,13 +1,15 @@
 // Where the page begins: it learns what the service is, and keeps what is shown fresh.
 
-import { ask, forgetKey, hasKey } from "./api.js";
+import { showAlarm, showAlarmAges } from "./alarm.js";
+import { Problem, ask, askHealth, forgetKey, hasKey } from "./api.js";
 import { forgetCharts, redraw } from "./chart.js";
+import { troublesOf, unknownTrouble } from "./condition.js";
 import { setUpDetails } from "./details.js";
 import { announce, byId, make, say, showTrouble } from "./dom.js";
 import { setUpEntry, showEntry, showForget } from "./entry.js";
 import { Filters } from "./filters.js";
-import { moment } from "./format.js";
-import { refreshInstance, showState } from "./instance.js";
+import { ago, moment } from "./format.js";
+import { showInstance } from "./instance.js";
 import { Overview } from "./overview.js";
 import { setUpTheme } from "./palette.js";
 import { Records } from "./records.js";
@@ -18,24 +20,94 @@ import { Stats } from "./stats.js";
 // What a longer time costs to count is asked for less often: seconds between rounds, at least.
 const LEAST_S = { PT15M: 0, PT1H: 5, P1D: 30 };
 const RETRY_S = 5;
+const WATCH_S = 5; // at most so long between two looks at the service's health, which cost nothing
+const WATCH_PATIENCE_S = 10;
+const SLACK_S = 10; // what is older than three rounds and this is old
 // Where something of what a key may see stands.
 const SHOWN = [
-  "figures", "plots", "records", "search", "chips", "stats", "stats-form", "rejected", "first-record", "details-list",
+  ...["figures", "plots", "records", "search", "chips", "stats", "stats-form", "rejected", "first-record", "details-list"],
+  ...["health", "alarm"],
 ];
+const NOTHING_SEEN = { found: null, at: 0, problem: null };
 
 let welcome = null;
 let board = null; // what shows records; null while nobody is known, or the instance serves none
 let isLocked = false; // a key is waited for
-const refresher = new Refresher(round, () => Math.max(welcome?.refresh_s ?? RETRY_S, LEAST_S[range()]));
+let health = NOTHING_SEEN; // what the service said of itself last, when, and why not since
+const updated = {}; // when each section of the board was, by this computer's clock
+const refresher = new Refresher(round, roundS);
+// On its own: neither a slow query nor a long pause between them may hide that something is wrong.
+const watcher = new Refresher(look, watchS);
 
 function range() {
   return document.querySelector("#range input:checked").value;
 }
 
+function roundS() {
+  return Math.max(welcome?.refresh_s ?? RETRY_S, LEAST_S[range()]);
+}
+
+function watchS() {
+  return Math.min(welcome?.refresh_s ?? WATCH_S, WATCH_S);
+}
+
+// Ask the service how it is, and show it.
+async function look(signal) {
+  try {
+    const found = await askHealth(signal, WATCH_PATIENCE_S);
+    health = { found, at: Date.now(), problem: null };
+    showInstance(found, welcome);
+    board?.overview.showWaiting(found.sinks ?? {}, health.at);
+  } catch (problem) {
+    if (problem.name === "AbortError") return 0;
+    if (!(problem instanceof Problem)) throw problem; // a mistake of the page's own: for the console
+    health = { ...health, problem };
+  }
+  showCondition();
+  return health.problem ? RETRY_S : 0;
+}
+
+// Show what is wrong, before everything else; and let no number reassure while something is, or may be.
+function showCondition() {
+  const { found, at, problem } = health;
+  const known = found ? troublesOf(found) : [];
+  const troubles = problem ? [unknownTrouble(problem, at), ...known] : known;
+  const isOld = Date.now() - at > limitMs(watchS());
+  showAlarm(troubles, welcome?.run_book ?? "");
+  showTrouble("instance", found && (problem || isOld) ? { sentence: `This was so at ${moment(at)}; how it is now is not known.` } : null);
+  if (troubles.length) showState(troubles[0].state, troubles[0].tone);
+  else if (!found) showState("Connecting", "quiet");
+  else if (isOld) showState(`As of ${moment(at)}`, "warn");
+  else showState("Ready", "good");
+  board?.overview.doubt(troubles[0]?.short ?? (found && !isOld ? "" : "How the service is, is not known"));
+}
+
+function showState(words, tone) {
+  say(byId("state"), words);
+  byId("state").dataset.tone = tone;
+}
+
+function limitMs(everyS) {
+  return (3 * everyS + SLACK_S) * 1000;
+}
+
+// Say anew how old everything is that is shown.
+function showAges() {
+  showCondition();
+  showAlarmAges();
+  board?.overview.showAges((name) => limitMs(name === "waiting" ? watchS() : roundS()));
+  const times = board ? Object.keys(board.sections).map((section) => updated[section] ?? 0) : [health.at];
+  const oldest = Math.min(...times);
+  const isOld = Date.now() - oldest > limitMs(roundS());
+  byId("freshness").dataset.tone = oldest && isOld ? "warn" : "";
+  const age = isOld ? `, ${ago(Date.now() - oldest)}` : "";
+  say(byId("freshness"), oldest ? `Updated ${moment(oldest)}${age}` : "Not everything is known yet");
+}
+
 // Ask for everything once, and show it. What fails shows so in its own place, and does not stop the rest.
 async function round(signal) {
   try {
-    welcome ??= await ask("");
+    welcome ??= await ask("", [], { signal });
     showSections();
     if (board === null && !isLocked && welcome.roles.includes("query")) {
       if (welcome.needs_key && !hasKey()) lock(null);
@@ -44,17 +116,20 @@ async function round(signal) {
   } catch (problem) {
     return failed(problem);
   }
-  const work = [["instance", refreshInstance(welcome, signal)], ...(board ? board.refresh(range(), signal) : [])];
-  const answers = await Promise.allSettled(work.map(([, asking]) => asking));
-  if (signal.aborted) return 0;
   let waitS = 0;
-  answers.forEach(({ status, value, reason }, index) => {
-    const [section] = work[index];
-    if (status === "rejected") waitS = Math.max(waitS, failed(reason, section));
-    else if (section === "instance") board?.overview.showWaiting(value.sinks ?? {});
-    else waitS = Math.max(waitS, value ?? 0);
-  });
-  if (answers.some(({ status }) => status === "fulfilled")) say(byId("freshness"), `Updated ${moment(Date.now())}`);
+  const sections = Object.entries(board?.sections ?? {});
+  await Promise.all(
+    sections.map(async ([name, section]) => {
+      try {
+        const wantedS = await section.refresh(range(), signal);
+        updated[name] = Date.now();
+        waitS = Math.max(waitS, wantedS ?? 0);
+      } catch (problem) {
+        if (!signal.aborted) waitS = Math.max(waitS, failed(problem, name, section));
+      }
+      if (!signal.aborted) showAges();
+    }),
+  );
   return waitS;
 }
 
@@ -64,46 +139,37 @@ async function openBoard(signal) {
   const [records, rejects] = ["/v1/records", "/v1/rejects"].map((path) => tables.find((table) => table.path === path));
   const again = () => refresher.now();
   const filters = new Filters(records.columns, () => {
-    board.records.reset();
+    board.sections.records.reset();
     again();
   });
   const overview = new Overview(welcome);
-  board = {
+  const sections = {
     overview,
-    records: new Records(records, filters, again),
+    records: new Records(records, filters, again, (instant) => overview.sawRecord(instant)),
     stats: new Stats(records, filters, again),
     rejects: new Rejects(rejects),
-    refresh: (time, asking) => [
-      ["overview", overview.refresh(time, asking)],
-      ["records", board.records.refresh(time, asking)],
-      ["stats", board.stats.refresh(time, asking)],
-      ["rejects", board.rejects.refresh(time, asking)],
-    ],
   };
+  board = { overview, sections };
+  if (health.found) overview.showWaiting(health.found.sinks ?? {}, health.at);
+  showCondition();
   byId("board").hidden = false;
   showForget();
 }
 
 // Say what went wrong where it belongs; return how many seconds to wait.
-function failed(problem, section = "") {
+function failed(problem, name = "", section = null) {
   if (problem.name === "AbortError") return 0;
-  if (problem.sentence === undefined) throw problem; // a mistake of the page's own: for the console
-  if (problem.status === 401) {
-    lock(hasKey() ? problem : null);
-  } else if (problem.status === 0) {
-    showState("No answer", "bad");
-    showNotice(problem.sentence);
-  } else if (section) {
-    showTrouble(section, problem);
-  } else {
-    showNotice(problem.sentence);
-  }
+  if (!(problem instanceof Problem)) throw problem; // a mistake of the page's own: for the console
+  const isTold = problem.status === 0 && health.problem !== null; // by the banner
+  section?.fail(problem);
+  if (problem.status === 401) lock(hasKey() ? problem : null);
+  else if (section) showTrouble(name, isTold ? null : problem);
+  else if (problem.status !== 0) showNotice(problem.sentence);
   return problem.retryAfterS || RETRY_S;
 }
 
 function showSections() {
   const serves = welcome.roles.includes("query");
-  byId("instance").hidden = false;
   byId("problems-link").hidden = !serves || welcome.needs_key;
   showNotice(serves ? "" : "This instance takes records in, and serves none: its role query is off. Its state is below.");
 }
@@ -125,7 +191,11 @@ function lock(problem) {
   forgetCharts();
   for (const id of SHOWN) {
     byId(id).replaceChildren(); // nothing of what one key may see is shown to the next
+    byId(id).removeAttribute("aria-busy");
   }
+  for (const name of Object.keys(updated)) delete updated[name];
+  health = NOTHING_SEEN;
+  watcher.now(); // with the rights of nobody
   showEntry(problem);
 }
 
@@ -136,15 +206,19 @@ function setUpControls() {
     () => {
       isLocked = false;
       refresher.now();
+      watcher.now(); // which tells more to those it knows
     },
     () => lock(null),
   );
   byId("range").addEventListener("change", () => {
-    board?.records.reset();
+    for (const name of Object.keys(updated)) delete updated[name];
+    board?.sections.records.reset();
     refresher.now();
+    showAges();
   });
   byId("pause").addEventListener("click", () => {
     refresher.pause(!refresher.isPaused);
+    watcher.pause(refresher.isPaused);
     byId("pause").setAttribute("aria-pressed", String(refresher.isPaused));
     say(byId("pause"), refresher.isPaused ? "Paused" : "Pause");
     announce(refresher.isPaused ? "Nothing is refreshed until you go on." : "The page is refreshed again.");
@@ -152,4 +226,6 @@ function setUpControls() {
 }
 
 setUpControls();
+setInterval(() => document.visibilityState === "visible" && showAges(), 1000);
 refresher.now();
+watcher.now();

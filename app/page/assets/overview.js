@@ -1,18 +1,27 @@
 // How much comes in, how late it is, and what is rejected.
 
-import { ask, hasKey, addressOf } from "./api.js";
+import { addressOf, ask, hasKey, hereAt, serviceNow } from "./api.js";
 import { Chart } from "./chart.js";
 import { announce, byId, make, say, showTrouble } from "./dom.js";
-import { NONE, count, durationS, percent, rate, span } from "./format.js";
+import { Figures } from "./figures.js";
+import { NONE, RANGES, ago, count, durationS, moment, percent, rate, span } from "./format.js";
 
 // Buckets for each time that can be looked back on: about a hundred, so that a peak still shows.
 const BUCKETS = { PT15M: "PT10S", PT1H: "PT1M", P1D: "PT15M" };
 const LEAST_COVERED = 0.3; // of a bucket at an edge of the window; with less, its rate says nothing
 const RECENT_S = 60; // what "now" is, for a number
+const FINE = "PT10S"; // buckets that tell the last minute from the one before
+const RECENT = [["since", "-PT2M"], ["bucket", FINE], ["metric", "count"]];
+const RANGED = ["stored", "delay", "rejected"]; // what depends on how far back one looks
 
 export class Overview {
-  #figures = {};
+  #figures;
   #welcome;
+  #range = "";
+  #stored = null; // records in the range; null while that is not known
+  #rejects = null;
+  #last = null; // between which times of the service the last record was stored
+  #cause = "";
   #mayReadRejects = true;
 
   constructor(welcome) {
@@ -22,50 +31,122 @@ export class Overview {
       format: span,
       empty: "No published messages in this time. Records sent over HTTP have no delay.",
     });
-    this.rejected = new Chart("Rejected, by reason", { format: count, isBars: true, empty: "Nothing was rejected in this time." });
+    this.rejected = new Chart("Rejected, by reason", { format: count, isBars: true, empty: "No reject was stored in this time." });
     const cards = [this.incoming, this.delay, this.rejected].map(({ element }) => make("div", { className: "card" }, element));
     byId("plots").replaceChildren(...cards);
-    const named = [
-      ["incoming", "Coming in"],
+    byId("figures").replaceChildren();
+    this.#figures = new Figures(byId("figures"), [
+      ["incoming", "Storing"],
       ["stored", "Stored"],
       ["delay", "Delay, 95th percentile"],
       ["rejected", "Rejected"],
-      ["waiting", "Waiting longest"],
-    ];
-    for (const [name, title] of named) {
-      const [value, note] = [make("dd", { className: "value" }, NONE), make("dd", { className: "note" })];
-      this.#figures[name] = { value, note };
-      byId("figures").append(make("div", {}, make("dt", {}, title), value, note));
-    }
+      ["waiting", "Waiting in this instance"],
+    ]);
   }
 
-  // Ask for the numbers of the last `range` (an ISO 8601 duration), and show them.
+  // What is shown is of another time than the one that is asked for now: take it away.
+  wait(range) {
+    const words = `Counting the last ${RANGES[range]}`;
+    this.#stored = this.#rejects = null;
+    this.#figures.wait(RANGED, words);
+    for (const chart of [this.incoming, this.delay, this.rejected]) chart.wait(`${words} …`);
+    byId("first-record").hidden = true;
+  }
+
+  // Ask for the numbers of the last `range` (an ISO 8601 duration), and show each as it comes.
   async refresh(range, signal) {
-    const bucket = BUCKETS[range];
-    const window = [["since", `-${range}`], ["bucket", bucket]];
+    if (range !== this.#range) this.wait(range);
+    this.#range = range;
+    const window = [["since", `-${range}`], ["bucket", BUCKETS[range]]];
     const stored = ask("v1/records/stats", [...window, ["metric", "count,p50:delay,p95:delay"]], { signal });
-    const [found, rejected] = await Promise.all([stored, this.#askRejects(window, signal)]);
-    this.#showStored(found);
-    this.#showRejected(rejected, found.series[0]?.records ?? 0);
+    // The rate of the last minute is of fine buckets, however coarse those of the plot are.
+    const recent = BUCKETS[range] === FINE ? stored : ask("v1/records/stats", RECENT, { signal });
+    const ended = await Promise.allSettled([
+      this.#part(["stored", "delay"], [this.incoming, this.delay], stored.then((found) => this.#showStored(found))),
+      this.#part(["incoming"], [], recent.then((found) => this.#showRate(found))),
+      this.#part(["rejected"], [this.rejected], this.#refreshRejected(window, signal)),
+    ]);
+    const problem = ended.find(({ status }) => status === "rejected")?.reason;
+    if (problem) throw problem;
     showTrouble("overview", null);
   }
 
-  // Show how long the oldest message waits, of all tables.
-  showWaiting(sinks) {
+  // Show how much waited in this instance at a time; what waits in Pub/Sub it does not know.
+  showWaiting(sinks, at) {
     const all = Object.values(sinks);
+    if (!all.length) {
+      const words = () => "This instance does not write. Pub/Sub’s queue is not visible from here";
+      this.#figures.tell("waiting", NONE, "", words, words, at);
+      return;
+    }
     const waiting = all.reduce((sum, sink) => sum + sink.waiting, 0);
-    this.#tell("waiting", all.length ? span(Math.max(...all.map((sink) => sink.oldest_wait_s))) : NONE, "", waiting ? `${count(waiting)} on their way` : "Nothing waits");
+    const longest = waiting ? `Longest ${span(Math.max(...all.map((sink) => sink.oldest_wait_s)))}. ` : "";
+    this.#figures.tell(
+      ...["waiting", count(waiting), waiting === 1 ? "message" : "messages"],
+      () => `${longest}Pub/Sub’s queue is not visible from here`,
+      () => `${longest}What is refused waits in Pub/Sub, which is not visible from here`,
+      at,
+    );
   }
 
-  async #askRejects(window, signal) {
-    if (!this.#mayReadRejects) return null;
+  // Something is wrong with the service, or with what the page knows of it; "": all is well.
+  doubt(cause) {
+    this.#cause = cause;
+    this.#figures.doubt(cause);
+    this.#showFirstSteps();
+  }
+
+  showAges(limitMs) {
+    this.#figures.showAges(limitMs);
+  }
+
+  // A record was stored at `instant`, of all records.
+  sawRecord(instant) {
+    const at = Date.parse(instant);
+    if (this.#last === null || at >= this.#last.from) this.#last = { from: at, to: at };
+    this.#figures.showAges();
+  }
+
+  // What was asked for failed: each part has said so in its place.
+  fail() {}
+
+  async #part(names, charts, asking) {
     try {
-      return await ask("v1/rejects/stats", [...window, ["by", "reason"], ["part", "0"]], { signal });
+      await asking;
     } catch (problem) {
-      if (problem.code !== "insufficient_scope") throw problem;
-      this.#mayReadRejects = false; // until another key is entered, which makes the page anew
-      return null;
+      if (problem.name !== "AbortError") {
+        this.#figures.fail(names, `Not known: ${problem.message}`);
+        for (const chart of charts) chart.fail(`Not known: ${problem.message}.`);
+      }
+      throw problem;
     }
+  }
+
+  async #refreshRejected(window, signal) {
+    if (this.#mayReadRejects) {
+      try {
+        this.#showRejected(await ask("v1/rejects/stats", [...window, ["by", "reason"], ["part", "0"]], { signal }));
+        return;
+      } catch (problem) {
+        if (problem.code !== "insufficient_scope") throw problem;
+        this.#mayReadRejects = false; // until another key is entered, which makes the page anew
+      }
+    }
+    this.#figures.tell("rejected", NONE, "", () => "Needs the scope rejects");
+    this.rejected.element.parentElement.hidden = true;
+  }
+
+  #showRate(found) {
+    const latest = recentRate(found.series[0]?.values.count ?? [], edges(found).covered);
+    const words = () => `in the last minute; ${this.#lastText()}`;
+    this.#figures.tell("incoming", rate(latest), "/s", words, (cause) => `${cause}; ${this.#lastText("last known record")}`);
+  }
+
+  #lastText(what = "last record") {
+    if (this.#last === null) return this.#stored === 0 ? `no record in the last ${RANGES[this.#range]}` : `${what} not known`;
+    const { from, to } = this.#last;
+    if (to - from <= 15_000) return `${what} ${ago(serviceNow() - from)}`;
+    return `${what} between ${moment(hereAt(from))} and ${moment(hereAt(to))}`;
   }
 
   #showStored(found) {
@@ -73,15 +154,14 @@ export class Overview {
     const { count: counts, "p50:delay": half, "p95:delay": most } = found.series[0]?.values ?? {};
     const none = times.map(() => null);
     const rates = (counts ?? none).map((number, at) => (covered[at] < LEAST_COVERED * bucketS ? null : number / covered[at]));
-    const latest = recentRate(counts ?? [], covered);
     const highest = Math.max(0, ...rates.filter((each) => each !== null));
     this.incoming.show({
       ...{ times, window: ends },
       series: [{ label: "Records", values: rates, isFilled: true }],
-      summary: `Now ${rate(latest)} a second; at most ${rate(highest)}.`,
+      summary: `At most ${rate(highest)} a second.`,
     });
-    const late = (most ?? none).findLast((each) => each !== null) ?? null;
-    const typical = (half ?? none).findLast((each) => each !== null) ?? null;
+    const at = (most ?? none).findLastIndex((each) => each !== null);
+    const [late, typical] = at < 0 ? [null, null] : [most[at], half[at]];
     this.delay.show({
       ...{ times, window: ends },
       series: [
@@ -91,18 +171,30 @@ export class Overview {
       summary: `Lately half of the records are stored within ${span(typical)}, 95 of 100 within ${span(late)}.`,
     });
     const total = found.series[0]?.records ?? 0;
-    this.#tell("incoming", rate(latest), "/s", `Highest ${rate(highest)}/s`);
-    this.#showFirstSteps(total === 0);
-    this.#tell("stored", count(total), "", total === 1 ? "record in this time" : "records in this time");
-    this.#tell("delay", span(late), "", typical === null ? "No published messages" : `Median ${span(typical)}`);
+    this.#stored = total;
+    this.#noteLast(counts ?? [], times, ends[1], bucketS);
+    this.#figures.tell("stored", count(total), "", () => (total === 1 ? "record in this time" : "records in this time"));
+    // Of the last time in which something came, which may be long ago.
+    const isNow = at >= 0 && ends[1] - times[at] < RECENT_S + bucketS;
+    const when = isNow || at < 0 ? "" : `, at ${moment(hereAt(times[at] * 1000))}`;
+    this.#figures.tell(
+      ...["delay", span(late), ""],
+      () => (typical === null ? "No published messages in this time" : `Median ${span(typical)}${when}`),
+      () => "Of what was stored. What waits is not counted",
+    );
+    this.#tellRejected();
+    this.#showFirstSteps();
   }
 
-  #showRejected(found, stored) {
-    if (found === null) {
-      this.#tell("rejected", NONE, "", "Needs the scope rejects");
-      this.rejected.element.parentElement.hidden = true;
-      return;
-    }
+  // Remember when the last record came, as exactly as buckets tell, where nothing more exact is known.
+  #noteLast(counts, times, end, bucketS) {
+    const at = counts.findLastIndex((number) => number > 0);
+    if (at < 0) return;
+    const [from, to] = [times[at] * 1000, Math.min(times[at] + bucketS, end) * 1000];
+    if (this.#last === null || this.#last.to < from) this.#last = { from, to };
+  }
+
+  #showRejected(found) {
     const { times, ends } = edges(found);
     const series = found.series.map(({ key, values, records }) => ({
       label: key.replaceAll("_", " "),
@@ -112,34 +204,38 @@ export class Overview {
     const total = found.series.reduce((sum, { records }) => sum + records, 0);
     const reasons = found.series.map(({ key, records }) => `${key.replaceAll("_", " ")} ${records}`).join(", ");
     this.rejected.show({ times, window: ends, series, summary: `${total} rejected: ${reasons}.` });
-    const share = total ? `${percent(total / (total + stored))} of all` : "Everything was taken";
-    this.#tell("rejected", count(total), "", share);
+    this.#rejects = total;
+    this.#tellRejected();
   }
 
-  // Tell a newcomer how to store a first record.
-  #showFirstSteps(isEmpty) {
+  #tellRejected() {
+    const [total, stored] = [this.#rejects, this.#stored];
+    if (total === null) return;
+    const share = stored === null ? "in this time" : `${percent(total / (total + stored))} of all`;
+    const none = (cause) => `None stored, but ${cause.charAt(0).toLowerCase()}${cause.slice(1)}`;
+    if (total) this.#figures.tell("rejected", count(total), "", () => share);
+    else this.#figures.tell("rejected", "0", "", () => "none in this time", none);
+  }
+
+  // Tell a newcomer how to store a first record, where there is none and nothing is wrong.
+  #showFirstSteps() {
     const place = byId("first-record");
-    place.hidden = !isEmpty || !this.#welcome.roles.includes("ingest");
+    place.hidden = this.#stored !== 0 || this.#cause !== "" || !this.#welcome.roles.includes("ingest");
     if (place.hidden || place.childElementCount) return;
+    const { example, template } = this.#welcome;
     const words = ["curl", `'${addressOf("v1/records")}'`, ...(hasKey() ? ['-H "Authorization: Bearer $KEY"'] : []), "-H 'Content-Type: application/json'"];
-    const record = JSON.stringify(this.#welcome.example).replaceAll("'", "'\\''");
+    const record = JSON.stringify(example ?? template).replaceAll("'", "'\\''");
     const command = `${words.join(" ")} \\\n  -d '${record}'`;
     const copy = make("button", { type: "button", onclick: () => copied(command, copy) }, "Copy");
+    const how = example
+      ? "To store a first record without it, send one from a terminal:"
+      : "To store a first record without it, send a JSON object with these fields from a terminal. This is a template and no valid record yet: the type has rules that no example could be derived from.";
     place.append(
       make("h3", {}, "No records in this time"),
-      make("p", {}, "What is published to the Pub/Sub topic turns up here by itself. To store a first record without it, send one from a terminal:"),
+      make("p", {}, `What is published to the Pub/Sub topic turns up here by itself. ${how}`),
       make("pre", { tabIndex: 0, role: "region", "aria-label": "The command" }, make("code", {}, command)),
       copy,
     );
-  }
-
-  #tell(name, value, unit, note) {
-    const figure = this.#figures[name];
-    if (figure.value.dataset.said !== value + unit) {
-      figure.value.dataset.said = value + unit;
-      figure.value.replaceChildren(value, ...(unit && value !== NONE ? [make("small", {}, unit)] : []));
-    }
-    say(figure.note, note);
   }
 }
 

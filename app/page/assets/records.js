@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { showDetails } from "./details.js";
-import { byId, make, say, showTrouble, table } from "./dom.js";
+import { byId, endWaiting, make, say, showTrouble, showWaiting, table } from "./dom.js";
 import { moment, value } from "./format.js";
 
 const PAGE = "20";
@@ -17,11 +17,14 @@ export class Records {
   #next = null;
   #id = "";
   #shown = "";
+  #saw;
   #parts;
 
-  // `again()` asks at once, because something else is to be shown.
-  constructor(schema, filters, again) {
+  // `again()` asks at once, because something else is to be shown; `saw(instant)` is told when the newest of all
+  // records was stored.
+  constructor(schema, filters, again, saw) {
     this.#schema = schema;
+    this.#saw = saw;
     this.#filters = filters;
     this.#again = again;
     this.#parts = {
@@ -32,12 +35,20 @@ export class Records {
     };
     const { list, newer, older, place } = this.#parts;
     byId("records").replaceChildren(list, make("div", { className: "pages" }, newer, older, place));
+    this.reset();
     byId("search").replaceChildren(...(schema.id === null ? [] : [this.#findForm()]), filters.form());
   }
 
-  // Begin at the newest: the filters or the time are other ones.
+  // Begin at the newest: the filters or the time are other ones, so nothing that is shown is an answer any more.
   reset() {
     this.#cursors = [];
+    this.#shown = "";
+    showWaiting(this.#parts.list, "Looking for records …");
+  }
+
+  // Asking failed, and the section says why.
+  fail() {
+    endWaiting(this.#parts.list, "Which records there are is not known.");
   }
 
   // Ask for the page that is looked at, and show it; an older page stays as it is. Return how many seconds the service
@@ -47,8 +58,11 @@ export class Records {
     if (this.#cursors.length && asked === this.#shown) return 0;
     const found = this.#id ? await this.#find(range, signal) : await this.#page(range, signal);
     this.#next = found.next_cursor ?? null;
+    endWaiting(this.#parts.list);
     this.#show(found.records);
     this.#shown = asked;
+    const isNewest = !this.#id && !this.#cursors.length && !this.#filters.parameters.length;
+    if (isNewest && found.records.length) this.#saw(found.records[0].ingest_time);
     showTrouble("records", null);
     return found.poll_after ?? 0;
   }

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { showDetails } from "./details.js";
-import { byId, make, showTrouble, table } from "./dom.js";
+import { byId, endWaiting, make, showTrouble, showWaiting, table } from "./dom.js";
 import { moment } from "./format.js";
 import { replaceTable } from "./records.js";
 
@@ -12,18 +12,30 @@ export class Rejects {
   #schema;
   #isAllowed = true;
 
+  #range = "";
+
   constructor(schema) {
     this.#schema = schema;
   }
 
+  // Asking failed, and the section says why.
+  fail() {
+    endWaiting(byId("rejected"), "What was rejected is not known.");
+  }
+
   async refresh(range, signal) {
     if (!this.#isAllowed) return;
+    if (range !== this.#range) showWaiting(byId("rejected"), "Looking for rejects …");
+    this.#range = range;
     const asked = [["since", `-${range}`], ["order", "desc"], ["limit", SHOWN], ["part", "0"]];
     try {
-      this.#show((await ask("v1/rejects", asked, { signal })).records);
+      const { records } = await ask("v1/rejects", asked, { signal });
+      endWaiting(byId("rejected"));
+      this.#show(records);
       showTrouble("rejects", null);
     } catch (problem) {
       if (problem.code !== "insufficient_scope") throw problem;
+      endWaiting(byId("rejected"));
       this.#isAllowed = false; // until another key is entered, which makes the page anew
       const text = "What was rejected is shown to those whose grant has the scope rejects. This one has not.";
       byId("rejected").replaceChildren(make("p", { className: "empty" }, text));
@@ -33,7 +45,7 @@ export class Rejects {
   #show(records) {
     const place = byId("rejected");
     if (!records.length) {
-      place.replaceChildren(make("p", { className: "empty" }, "Nothing was rejected in this time."));
+      place.replaceChildren(make("p", { className: "empty" }, "No reject was stored in this time."));
       return;
     }
     const heads = ["Reason", { text: "When", kind: "time" }, { text: "Field", kind: "wide" }, "What was wrong"];

@@ -14,6 +14,7 @@ export class Stats {
   #by;
   #metric;
   #chart;
+  #asked = "";
   #note = make("p", { className: "quiet hint", hidden: true });
 
   // `again()` asks at once, because something else is to be shown.
@@ -34,9 +35,19 @@ export class Stats {
     byId("stats").replaceChildren(this.#chart.element, this.#note);
   }
 
+  // Asking failed, and the section says why.
+  fail(problem) {
+    this.#chart.fail(`Not known: ${problem.message}.`);
+  }
+
   async refresh(range, signal) {
     const [metric, by] = [this.#metric.value, this.#by.value];
     const asked = [["since", `-${range}`], ["metric", metric], ...(by ? [["by", by]] : []), ...this.#filters.parameters];
+    if (JSON.stringify(asked) !== this.#asked) {
+      this.#chart.wait("Counting …");
+      this.#note.hidden = true;
+    }
+    this.#asked = JSON.stringify(asked);
     const found = await ask("v1/records/stats", asked, { signal });
     const { times, ends, covered, bucketS } = edges(found);
     // A count of a part of a bucket would look as if less came in; but where there is nothing else, it is news.

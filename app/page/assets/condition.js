@@ -1,0 +1,79 @@
+// What is wrong with the service, from what `/health/ready` says, in words for people. A state whose name is not known
+// here is a trouble all the same: only ACTIVE is none.
+
+const ACTIVE = "ACTIVE";
+const REJECTS = /_rejected$/;
+const KEPT =
+  "Nothing that was acknowledged is lost: Pub/Sub keeps what is not taken, and delivers it again. Whoever sends over HTTP gets an error, and must send again.";
+const WRITING = {
+  NOT_FOUND: "The table, its dataset or its project is not where the service looks for it.",
+  PERMISSION_DENIED: "The store refuses the service’s identity.",
+  SCHEMA_MISMATCH: "The table does not fit the record type that is deployed.",
+  QUOTA_EXHAUSTED: "The store’s quota for appends is used up. That usually ends within minutes.",
+  UNREACHABLE: "Appends get no answer from the store.",
+  DISK_FULL: "The disk that holds the store is full.",
+};
+const READING = {
+  UNREACHABLE: "Queries get no answer from the store.",
+  BUSY: "The store takes no more queries at the moment.",
+  SLOW: "Several queries in a row took longer than the service waits for one.",
+};
+const STATUS = {
+  starting: ["Starting", "This instance is starting", "It has no keys yet to verify tokens with, so it refuses pushes. Pub/Sub delivers them again."],
+  draining: ["Shutting down", "This instance is shutting down", "It finishes what it has, and takes nothing new. Other instances may be well."],
+};
+const UNKNOWN = "The service reports a state that this page has no words for; the run-book has.";
+
+// Return the troubles, the worst first: {title, state, short, words, since, detail, help, tone}. `short` fits into a
+// tile; `since`, `detail` and `help` are as the service says them, or null.
+export function troublesOf(health) {
+  const sinks = Object.entries(health.sinks ?? {}).flatMap(([name, sink]) => writing(name, sink));
+  const reads = health.store?.reads;
+  const reading = reads && reads.state !== ACTIVE ? [readingTrouble(reads)] : [];
+  return [...sinks, ...reading, ...statusTrouble(health)];
+}
+
+function writing(table, sink) {
+  if (sink.state === ACTIVE && !sink.stuck) return [];
+  const isRejects = REJECTS.test(table);
+  const state = sink.state === ACTIVE ? "stuck" : sink.state;
+  const why = sink.state === ACTIVE ? "" : (WRITING[sink.state] ?? UNKNOWN);
+  const stuck = sink.stuck ? "Messages have waited too long without any answer from the store: the platform is told to replace this instance." : "";
+  const effect = isRejects
+    ? "Messages with a bad record cannot be acknowledged, and are delivered again; the others are stored."
+    : `This instance stores nothing. ${KEPT}`;
+  const words = [why, stuck, effect].filter(Boolean).join(" ");
+  return [{ title: `Writing ${table}: ${state}`, state, short: `Writing is ${state}`, words, ...said(sink), tone: "bad" }];
+}
+
+function readingTrouble(reads) {
+  const words = `${READING[reads.state] ?? UNKNOWN} Readers get errors; records are stored as before. Numbers on this page may be old or missing.`;
+  return { title: `Reading: ${reads.state}`, state: reads.state, short: `Reading is ${reads.state}`, words, ...said(reads), tone: "bad" };
+}
+
+function statusTrouble({ status }) {
+  if (status === "ready") return [];
+  const [state, title, words] = STATUS[status] ?? [status, `This instance is ${status}`, UNKNOWN];
+  return [{ title, state, short: title, words, since: null, detail: null, help: null, tone: "warn" }];
+}
+
+function said({ since = null, detail = null, help = null }) {
+  return { since, detail, help };
+}
+
+// Return the trouble that nobody knows how the service is: `problem` is why, `at` when it was known last (or 0).
+export function unknownTrouble(problem, at) {
+  const isGone = problem.status === 0;
+  const title = isGone ? "The service does not answer" : "The service does not say how it is";
+  const words = [isGone ? problem.document.detail : problem.sentence, at ? "What is shown below is old." : ""];
+  return {
+    ...{ title, state: "No answer", short: "The service does not answer", detail: null, help: null, tone: "bad" },
+    words: words.filter(Boolean).map(sentence).join(" "),
+    since: at ? new Date(at).toISOString() : null,
+    isHere: true, // its time is this computer's
+  };
+}
+
+function sentence(text) {
+  return /[.!?]$/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}

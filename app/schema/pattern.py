@@ -1,0 +1,124 @@
+"""A text that a regular expression matches, for examples: the plainest one, the same every time. Pure.
+
+It walks the expression as Python's own parser reads it. What the walk cannot know (a look-ahead, a back-reference, a
+word boundary) it ignores, and every text is tried against the expression before it is returned. So a wrong guess means
+no text, never a wrong one.
+"""
+
+import re
+import string
+from collections.abc import Iterator
+from re import _constants, _parser  # type: ignore[attr-defined] # typeshed leaves them out; nothing public parses
+from typing import Any
+
+_PLAIN = string.ascii_uppercase[:1] + "a1" + string.ascii_letters + string.digits + "-_ ." + string.punctuation
+_MOST_REPEATS = 128  # of what may repeat; an id has no more characters
+_MOST_CHARACTERS = 10_000
+_ALTERNATIVES = 4  # of each `|`, that are tried
+_CATEGORIES = {
+    _constants.CATEGORY_DIGIT: r"\d",
+    _constants.CATEGORY_NOT_DIGIT: r"\D",
+    _constants.CATEGORY_SPACE: r"\s",
+    _constants.CATEGORY_NOT_SPACE: r"\S",
+    _constants.CATEGORY_WORD: r"\w",
+    _constants.CATEGORY_NOT_WORD: r"\W",
+}
+
+
+def matching_text(pattern: str, min_length: int = 0, max_length: int | None = None) -> str | None:
+    """Return a text in which `pattern` is found, of so many characters; None where none is found easily.
+
+    As in `msgspec`, the pattern is searched for: without anchors it may stand anywhere in the text.
+    """
+    compiled, parsed = re.compile(pattern), _parser.parse(pattern)
+    for alternative in range(_ALTERNATIVES):
+        for more in range(min(min_length, _MOST_REPEATS) + 1):
+            try:
+                text = _Walk(alternative, more).text(parsed)
+            except _TooLongError:
+                return None
+            for candidate in _padded(text, min_length):
+                fits = max_length is None or len(candidate) <= max_length
+                if fits and len(candidate) >= min_length and compiled.search(candidate):
+                    return candidate
+    return None
+
+
+def _padded(text: str, length: int) -> Iterator[str]:
+    yield text
+    if len(text) < length:
+        yield text.ljust(length, "a")
+        yield text.rjust(length, "a")
+
+
+class _TooLongError(Exception):
+    """The text would be longer than anybody reads."""
+
+
+class _Walk:
+    """Makes a text of a parsed expression: `alternative` is which branch it takes, `more` how often more it repeats."""
+
+    def __init__(self, alternative: int, more: int) -> None:
+        self._alternative, self._more = alternative, more
+        self._groups: dict[int | None, str] = {}
+        self._left = _MOST_CHARACTERS
+
+    def text(self, items: Any) -> str:
+        """Return the text of a sequence of parsed items."""
+        return "".join(self._item(*item) for item in items)
+
+    def _item(self, operator: Any, argument: Any) -> str:
+        text = ""  # of an anchor, a look around, a condition: it has no text of its own
+        match operator:
+            case _constants.LITERAL:
+                text = chr(argument)
+            case _constants.NOT_LITERAL:
+                text = next(each for each in _PLAIN if ord(each) != argument)
+            case _constants.ANY:
+                text = "a"
+            case _constants.IN:
+                text = _member(argument)
+            case _constants.BRANCH:
+                branches = argument[1]
+                text = self.text(branches[min(self._alternative, len(branches) - 1)])
+            case _constants.SUBPATTERN:
+                text = self._groups[argument[0]] = self.text(argument[-1])
+            case _constants.MAX_REPEAT | _constants.MIN_REPEAT | _constants.POSSESSIVE_REPEAT:
+                text = self._repeated(*argument)
+            case _constants.ATOMIC_GROUP:
+                text = self.text(argument)
+            case _constants.GROUPREF:
+                text = self._groups.get(argument, "")
+        return text
+
+    def _repeated(self, least: int, most: int, items: Any) -> str:
+        parts = list[str]()
+        for _ in range(min(least + self._more, most)):
+            parts.append(self.text(items))
+            self._left -= len(parts[-1]) + 1
+            if self._left < 0:
+                raise _TooLongError
+        return "".join(parts)
+
+
+def _member(members: Any) -> str:
+    """Return a character of a set, a plain one where it holds one."""
+    is_negated = members[0][0] is _constants.NEGATE
+    for each in _PLAIN:
+        if any(_holds(member, each) for member in members) is not is_negated:
+            return each
+    code = next((member[1] for member in members if member[0] in {_constants.LITERAL, _constants.RANGE}), ord("a"))
+    return chr(code[0] if isinstance(code, tuple) else code)
+
+
+def _holds(member: tuple[Any, Any], character: str) -> bool:
+    operator, argument = member
+    match operator:
+        case _constants.LITERAL:
+            return character == chr(argument)
+        case _constants.RANGE:
+            return ord(character) in range(argument[0], argument[1] + 1)
+        case _constants.CATEGORY:
+            return re.match(_CATEGORIES[argument], character) is not None
+        case _:
+            return False

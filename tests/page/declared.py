@@ -1,0 +1,90 @@
+"""Record types as people declare them, for the example that the page shows of each."""
+
+import enum
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+
+class Article(Struct, forbid_unknown_fields=True):
+    """Patterns of every kind, some with a length."""
+
+    sku: Annotated[str, Meta(pattern=r"^[A-Z]{3}-\d{4,6}$", min_length=10, extra={"sluice": ["id"]})]
+    mail: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$", max_length=254)]
+    phone: Annotated[str, Meta(pattern=r"^\+[1-9]\d{6,14}$")]
+    mac: Annotated[str, Meta(pattern="^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$")]
+    size: Annotated[str, Meta(pattern="^(XS|S|M|L|XL)$")]
+    slug: Annotated[str, Meta(pattern=r"^\w+(-\w+)*$", min_length=12, max_length=12)]
+
+
+class Bounds(Struct, forbid_unknown_fields=True):
+    """Numbers and lengths at their edges."""
+
+    id: Annotated[str, Meta(min_length=20, max_length=20, extra={"sluice": ["id"]})]
+    over: Annotated[float, Meta(gt=0, lt=0.1)]
+    under: Annotated[float, Meta(lt=-273.15)]
+    dozen: Annotated[int, Meta(ge=1, multiple_of=12)]
+    negative: Annotated[int, Meta(le=-1)]
+    flag: Annotated[str, Meta(max_length=2)]
+    digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class Status(enum.Enum):
+    """An Enum of text."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Price(Struct, forbid_unknown_fields=True, rename="camel"):
+    """A nested type with other names in JSON."""
+
+    net_amount: Decimal
+    currency_code: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+
+class Line(Struct, forbid_unknown_fields=True):
+    """An item of a list."""
+
+    price: Price
+    tags: list[str]
+    options: Annotated[list[Literal["a", "b"]], Meta(min_length=2)]
+
+
+class Sale(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Nested types, lists, Optional, enums, times."""
+
+    id: Annotated[UUID, Meta(extra={"sluice": ["id"]})]
+    at: Annotated[datetime, Meta(tz=True)]
+    day: date
+    opened: Annotated[time, Meta(tz=False)]
+    status: Status
+    level: Literal[3, 2, 1]
+    lines: Annotated[list[Line], Meta(min_length=1)]
+    first: Line | None
+    second: Line | None = None
+    labels: Annotated[dict[str, int], Meta(min_length=1)]
+    extra: Any = None
+    is_paid: bool = False
+
+
+class Quoted(Struct, forbid_unknown_fields=True):
+    """A text that a shell would take for its own."""
+
+    id: Annotated[str, Meta(examples=['it\'s $HOME `x` "q" \\'], extra={"sluice": ["id"]})]
+
+
+class Nameless(Struct, forbid_unknown_fields=True):
+    """A type without an id."""
+
+    value: Annotated[int, Meta(ge=-5, le=5)]
+
+
+class Underivable(Struct, forbid_unknown_fields=True):
+    """A pattern of which no text is derived."""
+
+    id: Annotated[str, Meta(pattern="^(?=.*Z)[A-Z]{3}$", extra={"sluice": ["id"]})]
+    total: int

@@ -1,0 +1,59 @@
+"""The example that a newcomer is shown is a record of the declared type, whatever is declared."""
+
+import sys
+import types
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from app.settings import Settings
+from tests.page import declared
+from tests.process import ROOT
+from tests.service import SETTINGS, running
+from tests.test_docs import code_blocks
+
+TYPES = [
+    "app.record:Record",
+    "examples.flights.record:Flight",
+    "orders:Order",
+    *(f"tests.page.declared:{name}" for name in ("Article", "Bounds", "Sale", "Quoted", "Nameless")),
+]
+
+
+@pytest.fixture(autouse=True)
+def orders() -> Iterator[None]:
+    """Make README's own record type importable, as its `orders.py` is."""
+    (code,) = code_blocks(ROOT / "README.md", "python")
+    module = types.ModuleType("orders")
+    sys.modules["orders"] = module
+    exec(compile(code, "README.md", "exec"), module.__dict__)  # noqa: S102 - the document is ours
+    yield
+    del sys.modules["orders"]
+
+
+def settings_for(record: str) -> Settings:
+    """Return the settings of a service that stores records of a type."""
+    return msgspec.structs.replace(SETTINGS, record=record)
+
+
+@pytest.mark.parametrize("record", TYPES)
+async def test_what_the_page_shows_is_stored(record: str) -> None:
+    """Posted as it stands it is answered 201; the OpenAPI document shows the same one."""
+    async with running(settings_for(record)) as service:
+        welcome = (await service.client.get("/")).json()
+        assert welcome["template"] is None
+        answer = await service.client.post("/v1/records", json=welcome["example"])
+        assert answer.status_code == 201, answer.text
+        assert (await service.client.get("/v1/rejects")).json()["records"] == []
+        document = (await service.client.get("/openapi/openapi.json")).json()
+        body = document["paths"]["/v1/records"]["post"]["requestBody"]["content"]["application/json"]
+        assert body["examples"]["one"]["value"] == welcome["example"]
+
+
+async def test_where_none_can_be_derived_there_is_a_template() -> None:
+    """It says what is to be filled in, and does not pretend to be a record."""
+    async with running(settings_for(f"{declared.__name__}:Underivable")) as service:
+        welcome = (await service.client.get("/")).json()
+    assert welcome["example"] is None
+    assert welcome["template"] == {"id": "<a text that matches ^(?=.*Z)[A-Z]{3}$>", "total": 1}

@@ -1,0 +1,206 @@
+"""What the page tells people while something is wrong: the truth, its age, and what is not known."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.page.chromium import Page
+from tests.page.outages import check_no_reassurance, intercept, problem, rule, sink
+from tests.page.test_accessibility import NAMED, level, name, role
+from tests.page.visits import check_quiet, fill, post, visit
+from tests.process import serving
+
+WELL = "document.querySelector('#state').textContent === 'Ready' && document.querySelector('#alarm').hidden"
+ALARM = "document.querySelector('#alarm').innerText"
+
+
+def figure(name: str) -> str:
+    """Return what the tile of this name says."""
+    return f"document.querySelector('[data-figure={name}]').innerText"
+
+
+def ago(minutes: int) -> str:
+    """Return an instant so long ago, as the service writes it."""
+    return (datetime.now(UTC) - timedelta(minutes=minutes, seconds=5)).isoformat().replace("+00:00", "Z")
+
+
+async def choose(tab: Page, duration: str) -> None:
+    """Choose how far to look back."""
+    await tab.run(f"document.querySelector('#range input[value={duration}]').click()")
+
+
+async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path: Path) -> None:
+    """Whatever its name: a banner says it, since when, what it means, and where to read on; no tile reassures."""
+    book = "https://example.org/operations.md"
+    async with serving(tmp_path / "data.duckdb", run_book_url=book) as (process, client):
+        await post(client, {"id": "a"})
+        await intercept(tab)
+        await visit(tab, process)
+        await tab.until(WELL)
+        assert "none in this time" in await tab.run(figure("rejected"))
+        help_path = "docs/operations.md#sink-state-moon_phase"
+        changed = sink(state="MOON_PHASE", since=ago(3), detail="too <b>full</b>", help=help_path)
+        await rule(tab, ("health/ready", changed))
+        await tab.until(f"{ALARM}.includes('MOON_PHASE')")
+        told = await tab.run(ALARM)
+        for words in ("Writing records: MOON_PHASE", "Since ", "3 min ago", "too <b>full</b>", "Nothing that was"):
+            assert words in told
+        assert await tab.run("document.querySelector('#alarm a').href") == f"{book}#sink-state-moon_phase"
+        assert await tab.text("#state") == "MOON_PHASE"
+        assert await tab.run("document.title").startswith("MOON_PHASE ")
+        assert await tab.text("#announcement") == "Writing records: MOON_PHASE"
+        await check_no_reassurance(tab)
+        assert "writing is MOON_PHASE" in await tab.run(figure("rejected"))
+        assert "Writing is MOON_PHASE; last known record" in await tab.run(figure("incoming"))
+        assert "Pub/Sub, which is not visible" in await tab.run(figure("waiting"))
+        top = "document.querySelector('#alarm').getBoundingClientRect().top"
+        assert await tab.run(top) < await tab.run("document.querySelector('#figures').getBoundingClientRect().top")
+        nodes = await tab.accessibility()
+        assert [node for node in nodes if role(node) in NAMED and not name(node)] == []
+        levels = [level(node) for node in nodes if role(node) == "heading"]
+        assert all(after - before <= 1 for before, after in pairwise(levels))
+        await rule(tab)
+        await tab.until(f"{WELL} && document.title === 'Sluice'")
+        assert await tab.text("#announcement") == "All is well again."
+        check_quiet(tab, process)
+
+
+async def test_everything_else_that_is_wrong_is_said_too(tab: Page, tmp_path: Path) -> None:
+    """A stuck writer, reads, the table of rejects, an instance that starts, stops, or is in an unknown state."""
+    cases = [
+        (sink(stuck=True), "Writing records: stuck", "stuck"),
+        ("(body) => { body.store.reads.state = 'BUSY'; }", "Reading: BUSY", "BUSY"),
+        ("(body) => { body.store.reads.state = 'ASTRAY'; }", "Reading: ASTRAY", "ASTRAY"),
+        (
+            "(body) => { body.sinks.records_rejected.state = 'NOT_FOUND'; }",
+            "the others are stored",
+            "NOT_FOUND",
+        ),
+        ("(body) => [503, { ...body, status: 'starting' }]", "This instance is starting", "Starting"),
+        ("(body) => [503, { ...body, status: 'draining' }]", "This instance is shutting down", "Shutting down"),
+        ("(body) => [503, { ...body, status: 'asleep' }]", "This instance is asleep", "asleep"),
+        (problem(502, "Bad gateway", ""), "The service does not say how it is", "No answer"),
+    ]
+    async with serving(tmp_path / "data.duckdb") as (process, _):
+        await intercept(tab)
+        await visit(tab, process)
+        await tab.until(WELL)
+        for what, words, state in cases:
+            await rule(tab, ("health/ready", what))
+            await tab.until(f"document.querySelector('#state').textContent === '{state}'")
+            assert words in await tab.run(ALARM)
+            await check_no_reassurance(tab)
+            assert await tab.run("document.querySelector('#first-record').hidden")
+        await rule(tab)
+        await tab.until(f"{WELL} && !document.querySelector('#first-record').hidden")
+
+
+async def test_what_is_not_known_yet_is_no_zero(tab: Page, tmp_path: Path) -> None:
+    """After another time is chosen the tiles wait, then say why they know nothing, then show numbers."""
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await fill(client)
+        await intercept(tab)
+        await visit(tab, process)
+        await tab.until(f"{WELL} && {figure('stored')}.includes('30')")
+        await rule(tab, ("bucket=PT15M", '"hang"'), ("v1/rejects", '"hang"'), ("v1/records?", '"hang"'))
+        await choose(tab, "P1D")
+        for tile in ("stored", "delay", "rejected"):
+            busy = f"document.querySelector('[data-figure={tile}]').ariaBusy"
+            await tab.until(f"{busy} === 'true' && {figure(tile)}.includes('…')")
+            assert "Counting the last 24 hours" in await tab.run(figure(tile))
+        assert "Looking for rejects" in await tab.text("#rejected")
+        assert "Looking for records" in await tab.text("#records")
+        assert "Counting the last 24 hours" in await tab.text("#plots")
+
+        refused = problem(422, "The query would read too much", "query_too_expensive")
+        await rule(tab, ("bucket=PT15M", refused), ("v1/rejects", refused), ("v1/records?", refused))
+        await choose(tab, "PT1H")
+        await tab.until(f"{figure('stored')}.includes('30')")
+        await choose(tab, "P1D")
+        for tile in ("stored", "delay", "rejected"):
+            await tab.until(f"{figure(tile)}.includes('?')")
+            assert "Not known: The query would read too much" in await tab.run(figure(tile))
+            assert await tab.run(f"document.querySelector('[data-figure={tile}]').ariaBusy") == "false"
+        assert "too much" in await tab.text("[data-trouble=overview]")
+        assert "is not known" in await tab.text("#rejected")
+        assert "is not known" in await tab.text("#records")
+        await rule(tab)
+        await choose(tab, "PT15M")
+        await tab.until(f"{figure('stored')}.includes('30') && {figure('rejected')}.includes('6.3 %')")
+        check_quiet(tab, process)
+
+
+async def test_a_rate_is_of_the_last_minute_and_the_last_record_has_an_age(tab: Page, tmp_path: Path) -> None:
+    """Whatever time is looked at: five minutes after the last record it is zero."""
+    busy = f"""(body) => {{
+      const at = body.buckets.findLastIndex((begin) => Date.parse(begin) <= Date.parse('{ago(5)}'));
+      body.series[0].values.count.fill(0);
+      body.series[0].values.count[at] = body.series[0].records = 49140;
+    }}"""
+    quiet = "(body) => { body.series[0].values.count.fill(0); }"
+    old = f"(body) => {{ body.records[0].ingest_time = '{ago(5)}'; }}"
+    stats = "records/stats?since="
+    rules = ((f"{stats}-P1D", busy), (f"{stats}-PT1H", busy), (stats, quiet), ("v1/records?", old))
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await post(client, {"id": "a"})
+        await intercept(tab, "[" + ", ".join(f"['{part}', {what}]" for part, what in rules) + "]")
+        await visit(tab, process)
+        for duration in ("P1D", "PT1H"):
+            await choose(tab, duration)
+            await tab.until(f"{figure('stored')}.includes('49,140')")
+            await tab.until(f"{figure('incoming')}.includes('5 min ago')")
+            assert (await tab.run(figure("incoming"))).split("\n")[1:] == [
+                "0/s",
+                "in the last minute; last record 5 min ago",
+            ]
+        await rule(tab)
+        await post(client, {"id": "b"})
+        await choose(tab, "PT15M")
+        await tab.until(f"/last record (just now|[0-9]+ s ago)/.test({figure('incoming')})")
+        check_quiet(tab, process)
+
+
+@pytest.mark.parametrize("what", ["hang", "gone"])
+async def test_what_cannot_be_refreshed_carries_its_age(tab: Page, tmp_path: Path, what: str) -> None:
+    """Also where requests hang and nothing fails: every tile says of when it is, and the page does not say Ready."""
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await post(client, {"id": "a"})
+        await intercept(tab)
+        await visit(tab, process)
+        await tab.until(f"{WELL} && document.querySelector('#freshness').textContent.startsWith('Updated')")
+        await rule(tab, ("", f'"{what}"'))
+        await tab.run("window.aheadMs = 125_000")
+        ages = "[...document.querySelectorAll('#figures .age')]"
+        await tab.until(f"{ages}.filter((each) => /As of .*, 2 min ago/.test(each.innerText)).length === 5")
+        await tab.until("document.querySelector('#state').textContent !== 'Ready'")
+        await check_no_reassurance(tab)
+        assert "how it is now is not known" in await tab.text("[data-trouble=instance]")
+        assert "2 min ago" in await tab.text("#freshness")
+        await rule(tab)
+        await tab.run("window.aheadMs = 0")
+        await choose(tab, "PT1H")
+        await tab.until(f"{ages}.slice(0, 4).every((each) => each.hidden)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of a running process")
+async def test_a_full_disk_is_said_by_its_name(tab: Page, tmp_path: Path) -> None:
+    """The real service, whose file may grow no more: what it calls that is what the page says."""
+    import resource  # noqa: PLC0415 - not everywhere
+
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await post(client, {"id": "a"})
+        await visit(tab, process)
+        await tab.until(WELL)
+        resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        posting = asyncio.create_task(post(client, {"id": "b"}))
+        await tab.until("document.querySelector('#alarm h2')?.textContent.startsWith('Writing records: ')")
+        state = (await client.get("/health/ready")).json()["sinks"]["records"]["state"]
+        assert state != "ACTIVE"
+        await tab.until(f"document.querySelector('#state').textContent === '{state}'")
+        await check_no_reassurance(tab)
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)

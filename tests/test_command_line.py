@@ -1,0 +1,58 @@
+"""`python -m app` and its neighbours, as somebody who has never run them tries them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from app.version import VERSION
+from tests.process import ROOT
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of the service with arguments."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_says_what_it_is_and_starts_nothing(flag: str) -> None:
+    """What it does, how it is configured, where the settings are listed, and what its exit statuses mean."""
+    ended = run("app", flag)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("usage: python -m app [-h] [--version]\n")
+    for words in (
+        "Pub/Sub",
+        "SLUICE_",
+        "python -m app.settings",
+        "docs/settings.md",
+        "exit status:",
+        "  2  cannot start",
+    ):
+        assert words in ended.stdout
+
+
+def test_the_version_is_told() -> None:
+    """On one line, with the name."""
+    assert (run("app", "--version").stdout, run("app", "--version").returncode) == (f"sluice {VERSION}\n", 0)
+
+
+@pytest.mark.parametrize("argument", ["--port=9000", "serve", "--hel", "--verbose"])
+def test_any_other_argument_is_an_error_with_the_usage(argument: str) -> None:
+    """Settings are no arguments, and nothing is started that ignores what was asked for."""
+    ended = run("app", argument)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("usage: python -m app")
+    assert f"unrecognized arguments: {argument}" in ended.stderr
+
+
+@pytest.mark.parametrize("module", ["app.settings", "app.schema", "app.access", "app.telemetry", "dev"])
+def test_every_command_has_help(module: str) -> None:
+    """It ends well and prints the usage; an unknown argument is an error."""
+    ended = run(module, "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"usage: python -m {module}")
+    wrong = run(module, "--no-such-thing")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith(f"usage: python -m {module}")
