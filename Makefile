@@ -77,6 +77,10 @@ chaos: setup ## Kill and lie to the service under load, prove nothing is lost (S
 fuzz: setup ## Ask the API what its OpenAPI document allows and what it does not (ARGS="--max-examples 1000 --seed 7").
 	@$(PYTHON) -m tests.api.run $(if $(ARGS),$(ARGS),--max-examples 200)
 
+.PHONY: attack
+attack: setup ## Attack a service in each known way and measure what its neighbours feel (ARGS="--only NAME"; docs/attacks.md).
+	@$(PYTHON) -m tests.attack $(ARGS)
+
 .PHONY: bench
 bench: bench-ingest bench-start bench-query ## Measure the way in, the start, memory and the way out (under ten minutes; bench/README.md).
 
