@@ -81,6 +81,10 @@ fuzz: setup ## Ask the API what its OpenAPI document allows and what it does not
 attack: setup ## Attack a service in each known way and measure what its neighbours feel (ARGS="--only NAME"; docs/attacks.md).
 	@$(PYTHON) -m tests.attack $(ARGS)
 
+.PHONY: soak
+soak: setup ## Let the service work for 30 minutes, with faults: nothing grows, nothing is lost (MINUTES=10; docs/soak.md).
+	@$(PYTHON) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
 .PHONY: bench
 bench: bench-ingest bench-start bench-query ## Measure the way in, the start, memory and the way out (under ten minutes; bench/README.md).
 

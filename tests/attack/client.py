@@ -125,6 +125,8 @@ class Attacker:
     async def _repeat(self, move: Repeat, numbers: Iterator[int]) -> None:
         """Send messages until the time is over; one that is not stored is delivered again, as Pub/Sub would."""
         for number in numbers:
+            if time.monotonic() >= self._stop_at_s:
+                return
             prepared = self._prepared[move.payload]
             request = prepared[number] if number < len(prepared) else PAYLOADS[move.payload](number)
             status = 0

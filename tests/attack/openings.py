@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from tests.attack import h2
 
 DOCUMENT = "/openapi/openapi.json"
+_TENTH = 128 * 1024 * 1024 // 10
 _CHUNK = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
 
 
@@ -39,8 +40,9 @@ def pipelined(_: int, __: Mapping[str, str]) -> bytes:
 
 
 def unread_page(number: int, tokens: Mapping[str, str]) -> bytes:
-    """Return a request of a page of a thousand records; another page each, so that none is remembered."""
-    return _get(f"/v1/records?since=-PT{300 + number}M&limit=1000&fields=id,data", tokens["attacker-read"])
+    """Return a request of a page of 40 KB records; another page each, so that none is remembered."""
+    limit = 1_000 if number < 20 else 10  # the small ones take what the large ones left
+    return _get(f"/v1/records?since=-PT{300 + number}M&limit={limit}&fields=id,data", tokens["attacker-read"])
 
 
 def unread_export(number: int, tokens: Mapping[str, str]) -> bytes:
@@ -53,9 +55,13 @@ def unread_tail(number: int, tokens: Mapping[str, str]) -> bytes:
     return _get("/v1/records/tail", _either(number, tokens))
 
 
-def body_that_never_comes(_: int, tokens: Mapping[str, str]) -> bytes:
-    """Return the head of a POST, and no body: ten of them announce SLUICE_MAX_IN_FLIGHT_BYTES between them."""
-    return _post("/v1/records", tokens["attacker-write"], "Content-Length: 13421772")
+def body_that_never_comes(number: int, tokens: Mapping[str, str]) -> bytes:
+    """Return the head of a POST without its body: nine announce 13.4 MB each, later ones what is left, by halves.
+
+    Together they announce SLUICE_MAX_IN_FLIGHT_BYTES to the last hundred bytes.
+    """
+    announced = _TENTH >> max(min(number - 8, 15), 0)
+    return _post("/v1/records", tokens["attacker-write"], f"Content-Length: {announced}")
 
 
 def unfinished_chunks(_: int, tokens: Mapping[str, str]) -> bytes:

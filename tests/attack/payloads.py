@@ -73,7 +73,7 @@ def deep_records(number: int) -> Request:
 
 def geojson(number: int) -> Request:
     """Return 28 MiB of coordinates of a route that repeats, as seven records: about 70 KB of gzip."""
-    route = [[round(8 + math.cos(n / 7), 5), round(47 + math.sin(n / 7), 5)] for n in range(150)]
+    route = [[round(8 + math.cos(n / 7), 5), round(47 + math.sin(n / 7), 5)] for n in range(20)]
     line = msgspec.json.encode({"type": "LineString", "coordinates": route})
     feature = b'{"type":"Feature","properties":{"name":"route"},"geometry":' + line + b"}"
     features = b",".join([feature] * ((_RECORD_BYTES - 1_000) // (len(feature) + 1)))

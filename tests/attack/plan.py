@@ -130,8 +130,8 @@ ATTACKS = (
     ),
     Attack(
         name="one-write-key",
-        what="ten POSTs of one key that announce 13.4 MB and send nothing",
-        moves=(Hold(opening="body_that_never_comes", connections=10),),
+        what="28 POSTs of one key that announce 128 MiB together and send nothing",
+        moves=(Hold(opening="body_that_never_comes", connections=28),),
     ),
     Attack(
         name="unread-pages",
