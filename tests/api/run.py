@@ -1,4 +1,4 @@
-"""Run Schemathesis over the service as a real process: `python -m tests.api.run` is `make fuzz`."""
+"""Run Schemathesis over the service as a real process: by itself: `python -m tests.api.run`."""
 
 import os
 import subprocess
@@ -54,15 +54,23 @@ def service(folder: Path) -> Iterator[tuple[str, Path]]:
             process.wait(_START_S)
 
 
-def fuzz(url: str, arguments: Sequence[str] = (), *, document: Path | None = None) -> subprocess.CompletedProcess[str]:
+def fuzz(
+    url: str,
+    arguments: Sequence[str] = (),
+    *,
+    document: Path | None = None,
+    token: str | None = None,
+    push_token: str | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Run Schemathesis over the service at `url`; its exit status is 0 where it found nothing.
 
-    `document` is a file to go by in place of the document that the service serves.
+    `document` is a file to go by in place of the document that the service serves; `token` is the bearer token or key
+    of whoever asks, a reader's who may do everything where none is given.
     """
     expires = int(time.time()) + _DAY_S
     environment = os.environ | {
-        "FUZZ_TOKEN": tokens.token(email=READER, exp=expires),
-        "FUZZ_PUSH_TOKEN": tokens.token(exp=expires),
+        "FUZZ_TOKEN": token or tokens.token(email=READER, exp=expires),
+        "FUZZ_PUSH_TOKEN": push_token or tokens.token(exp=expires),
         "PYTHONPATH": str(ROOT),
     }
     source = [url + DOCUMENT] if document is None else [str(document), "--url", url]
