@@ -13,13 +13,15 @@ import httpx
 import msgspec
 
 from tests import tokens
+from tests.pace import patience_s
 from tests.process import ROOT, free_port, served_keys
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = "/openapi/openapi.json"
 READER = "reader@example.com"
 _DAY_S = 86_400
-_START_S = 30
+_START_S = patience_s(30)
+_ANSWER_S = 20
 
 
 @contextmanager
@@ -75,6 +77,7 @@ def fuzz(
     }
     source = [url + DOCUMENT] if document is None else [str(document), "--url", url]
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(SETTINGS), "run", *source, *arguments]
+    command += ["--request-timeout", str(patience_s(_ANSWER_S))]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
