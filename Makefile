@@ -74,8 +74,16 @@ chaos: setup ## Kill and lie to the service under load, prove nothing is lost (S
 	@$(PYTHON) -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## Ask the API what its OpenAPI document allows and what it does not (ARGS="--max-examples 1000 --seed 7").
-	@$(PYTHON) -m tests.api.run $(if $(ARGS),$(ARGS),--max-examples 200)
+fuzz: setup ## Ask a service for 10 minutes what nobody would: by its OpenAPI document and beyond (ARGS="--minutes 60").
+	@$(PYTHON) -m tests.fuzz $(ARGS)
+
+.PHONY: attack
+attack: setup ## Attack a service in each known way and measure what its neighbours feel (ARGS="--only NAME"; docs/attacks.md).
+	@$(PYTHON) -m tests.attack $(ARGS)
+
+.PHONY: soak
+soak: setup ## Let the service work for 30 minutes, with faults: nothing grows, nothing is lost (MINUTES=10; docs/soak.md).
+	@$(PYTHON) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 .PHONY: bench
 bench: bench-ingest bench-start bench-query ## Measure the way in, the start, memory and the way out (under ten minutes; bench/README.md).

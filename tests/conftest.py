@@ -3,10 +3,14 @@
 import pytest
 
 from tests.double import PREPARATION, Preparation, local_bigquery
+from tests.pace import patience_s
 
 __all__ = ["local_bigquery"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Install local-bigquery for a session that asks for it, before the clock of its first test runs."""
+    """Scale the time limit of a test; install local-bigquery, where it is asked for, before the first one's runs."""
+    if config.option.timeout is None:
+        config.option.timeout = patience_s(float(config.getini("timeout")))
     config.pluginmanager.register(Preparation(), PREPARATION)

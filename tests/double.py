@@ -22,11 +22,12 @@ from app.schema.table import Table
 from dev.local_bigquery.errors import LocalBigQueryError, NoPythonError
 from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import provision
+from tests.pace import patience_s
 
 ROOT = Path(__file__).parent.parent
 REQUIRED = "REQUIRE_LOCAL_BIGQUERY"
-READY_WITHIN_S = 100.0
-STOP_WITHIN_S = 60.0
+READY_WITHIN_S = patience_s(100.0)
+STOP_WITHIN_S = patience_s(60.0)
 
 
 class Double(msgspec.Struct, frozen=True):

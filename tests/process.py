@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from tests import tokens
+from tests.pace import patience_s
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,7 +68,7 @@ class Process(msgspec.Struct):
         """Read the log up to a line that contains `words`, and return it."""
         assert self.process.stdout is not None
         begun = len(self.said)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience_s(60)):
             while line := (await self.process.stdout.readline()).decode():
                 self.said.append(line)
                 if words in line:
@@ -82,7 +83,7 @@ class Process(msgspec.Struct):
     async def terminate(self) -> int:
         """End it as the platform does; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience_s(60)):
             return await self.process.wait()
 
 
@@ -117,7 +118,7 @@ async def serving(data_path: Path, **settings: str) -> AsyncIterator[tuple[Proce
         running = await start(token_keys_url=keys_url, data_path=str(data_path), **settings)
         try:
             await running.line_with("listening")
-            async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=running.url, timeout=patience_s(30)) as client:
                 yield running, client
         finally:
             if running.process.returncode is None:

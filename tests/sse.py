@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from app.clock import FakeClock
+from tests.pace import patience_s
 
 
 class Event(NamedTuple):
@@ -125,13 +126,13 @@ async def reading(
     finally:
         stream.hang_up()
         stream.reads.set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience_s(60)):
             await stream.handling
 
 
 async def until(holds: Callable[[], bool], clock: FakeClock, step_s: float = 0.25) -> None:
     """Move the clock on, step by step, until `holds()`: what runs in threads takes time of its own."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         while not holds():
             await clock.advance(step_s)
             await asyncio.sleep(0.001)

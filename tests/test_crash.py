@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.pace import patience_s
 from tests.process import serving, start
 from tests.service import authorization, envelope
 
@@ -123,7 +124,7 @@ async def test_what_cannot_start_says_why_in_one_line(tmp_path: Path, settings: 
     """A mistake in the configuration ends in one readable message, not a traceback."""
     defaults = {"data_path": str(tmp_path / "data.duckdb"), "token_keys_url": "http://127.0.0.1:1/"}
     process = await start(**(defaults | settings))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         output, _ = await process.process.communicate()
     assert process.process.returncode == 2
     lines = output.decode().strip().splitlines()
@@ -135,7 +136,7 @@ async def test_a_second_process_on_the_same_file_says_why_it_cannot_start(tmp_pa
     """The file belongs to one process at a time."""
     async with serving(tmp_path / "data.duckdb"):
         second = await start(data_path=str(tmp_path / "data.duckdb"), token_keys_url="http://127.0.0.1:1/")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience_s(60)):
             output, _ = await second.process.communicate()
         assert second.process.returncode == 2
         assert "lock" in msgspec.json.decode(output.splitlines()[0])["message"]
@@ -149,7 +150,7 @@ async def test_a_second_process_on_the_same_port_says_why_it_cannot_start(tmp_pa
             token_keys_url="http://127.0.0.1:1/",
             port=first.url.rpartition(":")[2],
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience_s(60)):
             output, _ = await second.process.communicate()
         assert second.process.returncode == 2
         assert "Address already in use" in msgspec.json.decode(output.splitlines()[0])["message"]

@@ -20,6 +20,7 @@ from app.query.runner import Answer, Query
 from app.record import Record
 from app.schema.table import Table, records_table, rejects_table
 from tests.encoding import encoded, whole_envelope
+from tests.pace import patience_s
 
 RECORDS, REJECTS = records_table(Record), rejects_table()
 COUNT = Query(sql="SELECT COUNT(*) AS n FROM `records`", parameters={})
@@ -132,7 +133,7 @@ async def test_an_append_that_was_given_up_before_it_began_never_happens() -> No
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         while store.horizon_us("records") == held_us:  # noqa: ASYNC110 - nothing announces that a stamp is let go
             await asyncio.sleep(0)
     assert not gate.is_set(), "the stamp is gone although the writer is still busy"

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tests import tokens
+from tests.pace import patience_s
 from tests.process import ROOT, serving
 from tests.smoking import OPEN, smoke
 
@@ -132,4 +133,4 @@ def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
             assert f"nothing could be published to {topic}-missing" in run.stdout.decode()
         finally:
             process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=patience_s(60))

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.pace import patience_s
 from tests.process import serving
 from tests.sse import Event, EventSource
 
@@ -25,14 +26,14 @@ class Following:
 
     async def next(self) -> Event:
         """Return the next event, as soon as it has come."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience_s(60)):
             while not self._events:
                 self._events += self.source.feed(await anext(self._pieces))
         return self._events.pop(0)
 
     async def opened(self) -> None:
         """Wait until the stream has begun."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience_s(60)):
             while not self.source.last_event_id:
                 self._events += self.source.feed(await anext(self._pieces))
 
@@ -77,7 +78,7 @@ async def test_who_hangs_up_makes_room_at_once(tmp_path: Path) -> None:
             refused = await client.get(PATH)
             assert (refused.status_code, refused.json()["code"]) == (429, "busy")
             assert int(refused.headers["retry-after"]) > 0
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience_s(60)):
             while True:
                 async with client.stream("GET", PATH) as answer:
                     if answer.status_code == 200:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.pace import patience_s
 from tests.process import free_port
 
 PROGRAMS = ("valkey-server", "redis-server")
-STOP_WITHIN_S = 10.0
-PATIENT_S = 60.0  # as long as a hang takes, not as a slow machine does
+STOP_WITHIN_S = patience_s(10.0)
+PATIENT_S = patience_s(60.0)  # as long as a hang takes, not as a slow machine does
 
 
 class ValkeyServer:

@@ -6,9 +6,10 @@ from urllib.parse import urlencode
 import schemathesis
 
 from app.errors import CATALOGUE, MEDIA_TYPE
+from tests.pace import patience_s
 
 _EVENTS = "text/event-stream"
-_EVENTS_S = 0.3
+_EVENTS_S = patience_s(10)
 _LONG_POLL_S = "0.01"
 _MAX_QUERY_LENGTH = 32_000
 
@@ -27,7 +28,7 @@ def filter_case(_: Any, case: Any) -> bool:
 
 @schemathesis.hook
 def before_call(_: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Read a stream of events for a moment only, as it has no end; and poll no longer than a moment."""
+    """Give a stream of events time to end, which the service has set to a moment; and poll no longer than that."""
     if _EVENTS in case.operation.definition.raw["responses"].get("200", {}).get("content", {}):
         kwargs["timeout"] = _EVENTS_S
     wait = (case.query or {}).get("wait")

@@ -1,4 +1,4 @@
-"""Run Schemathesis over the service as a real process: `python -m tests.api.run` is `make fuzz`."""
+"""Run Schemathesis over the service as a real process: by itself: `python -m tests.api.run`."""
 
 import os
 import subprocess
@@ -13,13 +13,15 @@ import httpx
 import msgspec
 
 from tests import tokens
+from tests.pace import patience_s
 from tests.process import ROOT, free_port, served_keys
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = "/openapi/openapi.json"
 READER = "reader@example.com"
 _DAY_S = 86_400
-_START_S = 30
+_START_S = patience_s(30)
+_ANSWER_S = 20
 
 
 @contextmanager
@@ -54,19 +56,28 @@ def service(folder: Path) -> Iterator[tuple[str, Path]]:
             process.wait(_START_S)
 
 
-def fuzz(url: str, arguments: Sequence[str] = (), *, document: Path | None = None) -> subprocess.CompletedProcess[str]:
+def fuzz(
+    url: str,
+    arguments: Sequence[str] = (),
+    *,
+    document: Path | None = None,
+    token: str | None = None,
+    push_token: str | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Run Schemathesis over the service at `url`; its exit status is 0 where it found nothing.
 
-    `document` is a file to go by in place of the document that the service serves.
+    `document` is a file to go by in place of the document that the service serves; `token` is the bearer token or key
+    of whoever asks, a reader's who may do everything where none is given.
     """
     expires = int(time.time()) + _DAY_S
     environment = os.environ | {
-        "FUZZ_TOKEN": tokens.token(email=READER, exp=expires),
-        "FUZZ_PUSH_TOKEN": tokens.token(exp=expires),
+        "FUZZ_TOKEN": token or tokens.token(email=READER, exp=expires),
+        "FUZZ_PUSH_TOKEN": push_token or tokens.token(exp=expires),
         "PYTHONPATH": str(ROOT),
     }
     source = [url + DOCUMENT] if document is None else [str(document), "--url", url]
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(SETTINGS), "run", *source, *arguments]
+    command += ["--request-timeout", str(patience_s(_ANSWER_S))]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 

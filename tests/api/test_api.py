@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.api.run import DOCUMENT, fuzz, service, unexpected
+from tests.pace import patience_s
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         yield found
 
 
-@pytest.mark.timeout(900)  # thousands of requests: forty seconds on a fast machine
+@pytest.mark.timeout(patience_s(900))  # thousands of requests: forty seconds on a fast machine
 def test_no_request_is_answered_as_the_document_does_not_say(running: tuple[str, Path]) -> None:
     """No 5xx, no status, type, header or body that is not documented, nothing wrong taken; the log is clean too."""
     url, log = running

@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from tests.chaos.ledger import Stop
+from tests.pace import patience_s
 from tests.process import Process, start
 
-_LISTENS_WITHIN_S = 60.0
-_GIVEN_UP_AFTER_S = 60.0
+_LISTENS_WITHIN_S = patience_s(60.0)
+_GIVEN_UP_AFTER_S = patience_s(60.0)
 
 
 class _Line(msgspec.Struct):

@@ -9,9 +9,10 @@ from typing import Any
 import aiohttp
 
 from tests.chaos.fleet import Fleet
+from tests.pace import patience_s
 
 _TRANSIENT = {429, 500, 502, 503, 504}
-_PAGE_WITHIN_S = 60.0
+_PAGE_WITHIN_S = patience_s(60.0)
 _POLL_S, _RETRY_S = 0.5, 0.2
 
 

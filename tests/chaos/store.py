@@ -14,10 +14,11 @@ from tests.misbehaving.faults import Arrival, EndStream, Fault
 from tests.misbehaving.rows import Row
 from tests.misbehaving.server import MisbehavingServer
 from tests.misbehaving.stream import Stream, _EndError, _Turn
+from tests.pace import patience_s
 
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
 _MAX_ROWS, _MAX_BYTES = 4_000, 3_500_000  # local-bigquery receives 4 MiB
-_ANSWERS_WITHIN_S = 20.0
+_ANSWERS_WITHIN_S = patience_s(20.0)
 _CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500))
 
 

@@ -4,6 +4,7 @@ from dev.local_bigquery.provision import tables_of
 from tests.chaos.plan import make_plan
 from tests.chaos.run import INSTANCES, Conditions, Run
 from tests.double import Double
+from tests.pace import patience_s
 
 
 async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Double) -> None:
@@ -11,7 +12,7 @@ async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Doubl
     place = local_bigquery.fresh(*tables_of("app.record:Record"))
     plan = make_plan(20_261_121, 300, instances=INSTANCES, kills=2, outages=1, cuts=1)
     # Without quota refusals: each makes an instance pause for ten seconds.
-    conditions = Conditions(fault_rate=0.25, max_quota=0, in_flight=100, within_s=100)
+    conditions = Conditions(fault_rate=0.25, max_quota=0, in_flight=100, within_s=patience_s(100))
     said: list[str] = []
     report = await Run(plan, place, conditions, said.append)()
     assert not report.wrong, "\n".join(["", *report.wrong, *said])

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-TIMEOUT_S = 60.0
+from tests.pace import patience_s
+
+TIMEOUT_S = patience_s(60.0)
 
 
 class Push(NamedTuple):

@@ -12,8 +12,9 @@ import pytest
 
 from dev.child import GATE, Child, ChildCommand, ChildError, Leash
 from dev.leash import end_processes, read_leash
+from tests.pace import patience_s
 
-WITHIN_S = 60.0
+WITHIN_S = patience_s(60.0)
 
 # Connects to the test and stays: the connection ends when the process does.
 CONNECTS = """
@@ -28,6 +29,7 @@ connection.recv(1)
 PARENT = f"""
 import asyncio, sys
 from dev.child import Child, ChildCommand, Leash
+from tests.pace import patience_s
 
 async def main():
     async with Leash() as leash:

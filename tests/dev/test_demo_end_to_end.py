@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-WITHIN_S = 120.0
+from tests.pace import patience_s
+
+WITHIN_S = patience_s(120.0)
 CHECKS = 10
 
 

@@ -17,6 +17,7 @@ from dev.push_request import wrapped
 from dev.pusher import Pusher
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
 from tests.dev.endpoint import Endpoint, Push, eventually
+from tests.pace import patience_s
 
 DEAD = "projects/sluice-local/topics/events-dead"
 
@@ -117,6 +118,6 @@ async def test_a_server_that_is_gone_is_told_and_retried(
     await eventually(lambda: "events-pull does not exist" in caplog.text)
     live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
     live_broker.publish(TOPIC, [Draft(b"x")])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         await source.ready()
     assert [delivery.attempt for delivery in source.take(10)] == [1]

@@ -28,8 +28,9 @@ from dev.local_bigquery.process import LocalBigQuery, service_settings
 from dev.local_bigquery.provision import provision, tables_of
 from examples.flights.record import Flight
 from tests.double import ROOT, Double
+from tests.pace import patience_s
 
-WITHIN_S = 60.0
+WITHIN_S = patience_s(60.0)
 RECORDS, REJECTS, FLIGHTS = records_table(Record), rejects_table(), records_table(Flight)
 BQ = shutil.which("bq")
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from examples.clients import follow, load_duckdb
+from tests.pace import patience_s
 from tests.process import ROOT, serving
 
 DAY = ("2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z")
@@ -51,7 +52,7 @@ async def program(name: str, *words: str) -> AsyncIterator[asyncio.subprocess.Pr
 
 async def output(name: str, *words: str) -> list[str]:
     """Run a program to its end and return its lines."""
-    async with program(name, *words) as process, asyncio.timeout(60):
+    async with program(name, *words) as process, asyncio.timeout(patience_s(60)):
         said, _ = await process.communicate()
         assert process.returncode == 0, said.decode()
         return said.decode().splitlines()
@@ -61,7 +62,7 @@ async def lines_until(process: asyncio.subprocess.Process, enough: Callable[[lis
     """Read what a program says until that is enough."""
     assert process.stdout is not None
     said: list[str] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         while not enough(said):
             line = await process.stdout.readline()
             assert line, "".join(said)

@@ -13,6 +13,7 @@ from app.ingest.appender import SetupError, SinkState
 from app.ingest.table_check import check_table, missing_part, setup_error
 from app.record import Record
 from app.schema.table import records_table
+from tests.pace import patience_s
 from tests.table_server import Answer, TableServer, found, refused, resource_of, serving_tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,8 +153,8 @@ asyncio.run(main())
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        assert server.reached.wait(60)
-        assert process.communicate(b"\n", timeout=30)[0] == b"True\n"
+        assert server.reached.wait(patience_s(60))
+        assert process.communicate(b"\n", timeout=patience_s(30))[0] == b"True\n"
 
 
 def _http(kind: Callable[..., exceptions.GoogleAPICallError], message: str) -> exceptions.GoogleAPICallError:

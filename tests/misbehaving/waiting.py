@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from app.clock import MICROSECONDS, FakeClock
+from tests.pace import patience_s
 
 
 async def until(condition: Callable[[], Any], within_s: float = 10.0) -> None:
     """Wait, in real time, until `condition` holds."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(patience_s(within_s)):
         while not condition():  # noqa: ASYNC110 - what is waited for is made of several things, without an event
             await asyncio.sleep(0.002)
 
@@ -19,7 +20,7 @@ async def advance_until(
 ) -> float:
     """Move the fake clock on in small steps until `condition` holds; return by how many seconds."""
     begun_us = clock.elapsed_us()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         while not condition():
             await asyncio.sleep(0.002)
             await clock.advance(step_s)

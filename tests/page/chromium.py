@@ -18,13 +18,15 @@ from typing import Any
 
 import aiohttp
 
+from tests.pace import patience_s
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = (
     *("--headless=new", "--remote-debugging-port=0", "--hide-scrollbars", "--no-first-run", "--mute-audio"),
     *("--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-default-browser-check", "--lang=en-GB"),
 )
-_PATIENCE_S = 60.0
+_PATIENCE_S = patience_s(60.0)
 
 
 def found_chromium() -> str | None:

@@ -20,6 +20,7 @@ from app.settings import Settings
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US
+from tests.pace import patience_s
 from tests.process import free_port
 
 Step = int | Exception | asyncio.Event
@@ -109,7 +110,7 @@ async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
     )
     serving = asyncio.create_task(server.serve())
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience_s(30)) as client:
             await _listening(client)
             yield Exporting(client, port, way_out.reads, clock)
     finally:
@@ -118,7 +119,7 @@ async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
 
 
 async def _listening(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         while True:
             try:
                 await client.get("/v1/problems")

@@ -14,6 +14,7 @@ from app.bigquery import Access, Place
 from app.clock import FakeClock
 from app.query.bigquery.runner import BigQueryRunner
 from app.settings import Settings
+from tests.pace import patience_s
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}
@@ -67,7 +68,7 @@ class RestServer:
     def wait_for(self, what: str) -> Call:
         """Wait until a call of `what` has come, and return the first."""
         with self._came:
-            assert self._came.wait_for(lambda: what in self.seen(), timeout=30), self.seen()
+            assert self._came.wait_for(lambda: what in self.seen(), timeout=patience_s(30)), self.seen()
         return next(call for call in self.calls if call.what == what)
 
     def seen(self) -> list[str]:

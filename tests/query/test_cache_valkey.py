@@ -10,6 +10,7 @@ from app.clock import FakeClock
 from app.query.answer_store import open_store
 from app.query.cache import COOL_DOWN_S, Cache, CachedAnswer
 from app.settings import SettingsError
+from tests.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
@@ -87,7 +88,9 @@ async def test_a_server_that_hangs_is_not_waited_for(hurried_valkey: ValkeyServe
     async with two_instances(hurried_valkey.url) as (one, _):
         assert await one.state() == "miss"
         hurried_valkey.pause()
-        async with asyncio.timeout(10):  # one after another, each waiting its quarter of a second, they would take 25 s
+        async with asyncio.timeout(
+            patience_s(10)
+        ):  # one after another, each waiting its quarter of a second, they would take 25 s
             states = await asyncio.gather(*(one.state(f"{number}") for number in range(100)))
             assert [*states, await one.state()] == 101 * ["miss"]
         hurried_valkey.resume()

@@ -12,6 +12,7 @@ import pytest
 
 from app.embedded_queries import _READERS, Queries
 from app.query.runner import Query, StoreBusyError, StoreUnavailableError
+from tests.pace import patience_s
 
 ENDLESS = """SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS x
 CROSS JOIN UNNEST(GENERATE_ARRAY(1, 1000000)) AS y WHERE MOD(x * y, 7) = 3"""
@@ -45,7 +46,7 @@ async def read(queries: Queries, query: Query) -> Any:
 
 async def begun(queries: Queries) -> None:
     """Wait until every reader is taken."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         while not queries._cursors.empty():  # noqa: ASYNC110 - the threads have no event for this loop
             await asyncio.sleep(0.01)
 
@@ -57,7 +58,7 @@ async def test_cancelled_queries_are_interrupted(queries: Queries) -> None:
     waiting = asyncio.create_task(queries.rows(ONE))
     for task in tasks:
         task.cancel()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         assert (await waiting).rows == [{"n": 1}]
         assert await asyncio.gather(*tasks, return_exceptions=True) != []
         answers = await asyncio.gather(*(queries.rows(ONE) for _ in range(10)))
@@ -71,7 +72,7 @@ async def test_a_query_that_is_cancelled_in_the_queue_never_begins(queries: Quer
     await begun(queries)
     for task in reversed(tasks):  # the one that waits first
         task.cancel()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         assert (await queries.rows(ONE)).rows == [{"n": 1}]
 
 
@@ -163,5 +164,5 @@ async def test_an_export_that_is_cancelled_is_interrupted(queries: Queries) -> N
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         assert (await queries.rows(ONE)).rows == [{"n": 1}]

@@ -14,6 +14,7 @@ from app.query.runner import StoreBusyError, StoreUnavailableError
 from app.query.tail.reading import PATIENCE_S
 from app.query.tail.subscriber import PING_S
 from tests.contract.stores import T0_US
+from tests.pace import patience_s
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 from tests.query.test_tail import at
 
@@ -220,5 +221,5 @@ async def test_a_stream_that_begins_while_the_service_stops_is_told_so() -> None
 
     request: Any = Staying()
     reads.stopping.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         await reads.stream(request, send_all(), told.set)

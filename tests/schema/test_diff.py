@@ -13,6 +13,7 @@ from app.schema.__main__ import DEFAULT_RECORD, main
 from app.schema.bigquery import bigquery_schema
 from app.schema.table import records_table, rejects_table
 from examples.flights.record import Flight
+from tests.pace import patience_s
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ def _run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=patience_s(60),
     )
 
 
@@ -91,7 +92,7 @@ def test_the_documents_commands_work_as_written(tmp_path: Path) -> None:
     with serving_tables(flights) as server:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "SLUICE_BIGQUERY_REST_URL": server.url}
         ran = subprocess.run(
-            ["sh", "-c", script], cwd=tmp_path, env=environ, capture_output=True, check=False, timeout=60
+            ["sh", "-c", script], cwd=tmp_path, env=environ, capture_output=True, check=False, timeout=patience_s(60)
         )
     assert (ran.returncode, ran.stderr) == (0, b"")
     printed = json.loads((tmp_path / "records.schema.json").read_bytes())

@@ -11,11 +11,12 @@ from google.cloud.monitoring_v3 import types as monitoring
 from google.cloud.trace_v2 import types as trace
 from google.protobuf.empty_pb2 import Empty
 
+from tests.pace import patience_s
 from tests.telemetry.monitoring_rules import RuleError, Rules
 from tests.telemetry.seen_spans import Seen, seen
 
 Fault = Literal["unavailable", "hang", "permission_denied", "invalid_argument"]
-WITHIN_S = 60.0
+WITHIN_S = patience_s(60.0)
 _STATUS = {
     "unavailable": grpc.StatusCode.UNAVAILABLE,
     "permission_denied": grpc.StatusCode.PERMISSION_DENIED,

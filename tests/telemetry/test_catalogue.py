@@ -9,6 +9,7 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 from app.clock import FakeClock
 from app.query.runner import StoreUnavailableError
 from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
+from tests.pace import patience_s
 from tests.service import GOOD, HEARTBEAT, Service, running
 from tests.telemetry.collected import collect, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
@@ -22,7 +23,7 @@ async def live_through_everything(service: Service, runner: MeteredRunner) -> No
     client, heard = service.client, service.app.way_in.pipeline._metrics.heartbeat_delay
     assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **HEARTBEAT)).status_code == 204
     assert isinstance(service.clock, FakeClock)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         while not [*heard.points()]:
             await service.clock.advance(0.1)
             await asyncio.sleep(0.005)

@@ -1,0 +1,40 @@
+"""One small attack, end to end: `make attack` is the long run."""
+
+from pathlib import Path
+
+import msgspec
+
+from tests.attack import report
+from tests.attack.plan import Attack, Hold, Repeat
+from tests.attack.run import Times, run
+from tests.attack.scene import started
+
+
+async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path) -> None:
+    """A few silent sockets and rejected messages hurt nobody; what is told of them comes from both processes."""
+    attack = Attack(
+        name="small",
+        what="a few of each",
+        moves=(
+            Hold(opening="silent", connections=5),
+            Repeat(payload="rejects_from_a_few_bytes", connections=1, pause_s=0.1, times=1),
+            Repeat(payload="large_record", connections=1, pause_s=0.1, times=1),
+        ),
+        seconds=3,
+    )
+    with started(tmp_path, attack) as scene:
+        outcome = await run(attack, scene, Times(before_s=0.5, after_s=0.5))
+    seen = outcome.evidence
+    assert outcome.sent.connections == {"open, nothing sent": 5}
+    assert outcome.sent.acknowledged == ["attack-0"]
+    assert not seen.missing
+    assert not seen.repeated
+    assert seen.alive
+    assert seen.during.liveness.requests > 5
+    assert seen.during.producer.requests > 5
+    assert seen.peak_bytes is not None
+    assert seen.peak_bytes > 50 * 1024 * 1024
+    (told,) = msgspec.json.decode(report.document([outcome]))
+    assert told["attack"]["name"] == "small"
+    assert "| small |" in report.markdown([outcome])
+    assert report.line(outcome).startswith("small: ")

@@ -1,0 +1,56 @@
+"""Send bytes to a service, and read what comes back, whatever that is."""
+
+import contextlib
+import http.client
+import socket
+from urllib.parse import urlsplit
+
+import msgspec
+
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer: status 0 where the connection was closed, or nothing came, instead of one."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+NONE = Answer(0, {}, b"")
+
+
+def exchange(url: str, data: bytes, *, method: str, within_s: float) -> Answer:
+    """Send a request, return its answer.
+
+    Raises:
+        TimeoutError: there was none within `within_s` seconds.
+    """
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=within_s) as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may answer before it has read everything
+            connection.sendall(data)
+        response = http.client.HTTPResponse(connection, method=method)
+        try:
+            response.begin()
+            body = response.read(_MOST_BYTES)
+        except (http.client.HTTPException, ConnectionError, ValueError):
+            return NONE
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, headers, body)
+
+
+def dump(url: str, data: bytes, *, within_s: float) -> list[int]:
+    """Send bytes and the end of the sending side; return the statuses of all that is answered before it closes."""
+    parts = urlsplit(url)
+    received = bytearray()
+    connection = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=within_s)
+    # Closed in the middle, or left open: either is an answer to bytes that are no request.
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        while len(received) < _MOST_BYTES and (some := connection.recv(65_536)):
+            received += some
+    lines = [line for line in bytes(received).split(b"\r\n") if line.startswith(b"HTTP/1.")]
+    return [int(line[9:12]) for line in lines if line[9:12].isdigit()]

@@ -1,0 +1,70 @@
+"""Samples over time, and whether what they count is flat. Pure.
+
+The slope is Theil and Sen's, the median of the slopes between pairs: bursts and the moment of a garbage collection do
+not move it. It is taken after a warm-up, in which caches and memories of fixed size fill.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import msgspec
+
+MIB = 1024 * 1024
+_MAX_PAIRS_OF = 240
+"""Samples that pairs are made of: more are thinned out first."""
+
+
+class Tolerance(msgspec.Struct, frozen=True):
+    """How much a figure may grow in an hour and be flat: an amount, or a share of its level, whichever is more."""
+
+    amount: float
+    share: float
+
+
+TOLERANCES: Mapping[str, Tolerance] = {
+    "rss_bytes": Tolerance(24 * MIB, 0.10),
+    "descriptors": Tolerance(10, 0.10),
+    "threads": Tolerance(4, 0.10),
+    "tasks": Tolerance(20, 0.25),
+}
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """How a figure went after the warm-up: its level (median), slope an hour, and what is tolerated."""
+
+    name: str
+    level: float
+    per_hour: float
+    tolerated_per_hour: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it does not grow."""
+        return self.per_hour <= self.tolerated_per_hour
+
+
+def trend(name: str, samples: Sequence[tuple[float, float]], tolerance: Tolerance) -> Trend:
+    """Return the trend of (seconds, value) samples, of which there are two at least."""
+    level = median(value for _, value in samples)
+    return Trend(name, level, slope(samples) * 3_600, max(tolerance.amount, tolerance.share * level))
+
+
+def slope(samples: Sequence[tuple[float, float]]) -> float:
+    """Return the median slope between pairs of (seconds, value) samples, per second; 0 where there is no pair."""
+    step = len(samples) // _MAX_PAIRS_OF + 1
+    some = samples[::step]
+    slopes = [
+        (later - value) / (later_s - at_s)
+        for index, (at_s, value) in enumerate(some)
+        for later_s, later in some[index + 1 :]
+        if later_s > at_s
+    ]
+    return median(slopes) if slopes else 0.0
+
+
+def after_warm_up(samples: Sequence[tuple[float, float]], share: float) -> Sequence[tuple[float, float]]:
+    """Return the samples of the time after the first `share` of it."""
+    if not samples:
+        return samples
+    begun_s, ended_s = samples[0][0], samples[-1][0]
+    return [sample for sample in samples if sample[0] >= begun_s + share * (ended_s - begun_s)]
