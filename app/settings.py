@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from app.settings_connections import ConnectionSettings
 from app.settings_rules import disagreements
 from app.settings_store import StoreSettings
 

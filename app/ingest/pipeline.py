@@ -202,14 +202,9 @@ class Pipeline:
             )
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
-        self._metrics.stored_records += len(rows) - len(refused)
         if self._dropped.counts:
             await self._dropped.count(message, rows, {each.index for each in refused})
-        if message.published_us is not None:
-            delay_us = max(self._clock.now_us() - message.published_us, 0)  # another machine's clock
-            self._metrics.message_delay.record(delay_us / MICROSECONDS)
-            if self._on_heartbeat is not None and message.is_heartbeat and rows and not refused:
-                self._on_heartbeat(message.delivery_key(rows[0].index), message.published_us)
+        self._note_stored(message, rows, refused)
         if not detailed:
             return _STORED
         gone = {each.index for each in refused}
@@ -218,6 +213,15 @@ class Pipeline:
             tuple((index, record_id) for index, record_id in rows.ids() if index not in gone),
             (*map(_rejection, rejects), *refused),
         )
+
+    def _note_stored(self, message: Message, rows: Rows, refused: Sequence[Rejection]) -> None:
+        """Count what became durable, and how long after its publication."""
+        self._metrics.stored_records += len(rows) - len(refused)
+        if message.published_us is not None:
+            delay_us = max(self._clock.now_us() - message.published_us, 0)  # another machine's clock
+            self._metrics.message_delay.record(delay_us / MICROSECONDS)
+            if self._on_heartbeat is not None and message.is_heartbeat and rows and not refused:
+                self._on_heartbeat(message.delivery_key(rows[0].index), message.published_us)
 
     async def _reject_refused(  # noqa: PLR0913, PLR0917 - bound to a message by `partial`, for the writer
         self,

@@ -252,7 +252,7 @@ class SuspectLane:
         suspect.case.deliveries += 1
         if suspect.case.deliveries >= ALONE_REFUSALS:
             obstacle = await self._appends.appender.check()
-            if obstacle is None:
+            if not isinstance(obstacle, SetupError):
                 return self._reject_rest(suspect, slots, f"{detail} (in {suspect.case.deliveries} deliveries)")
             if obstacle.state not in _CANNOT_LOOK:
                 return self._blame(suspect, obstacle.state, obstacle.detail)

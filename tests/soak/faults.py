@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.appender import Appender, Outcome, RowEncode, RowError, RowsRefused, SetupError, Uncertain
+from app.ingest.appender import Appender, Outcome, RowEncode, RowError, RowsRefused, SetupError, Stored, Uncertain
 from tests.chaos.plan import AT_STORE
 
 _MARK = AT_STORE.encode()
@@ -60,7 +60,7 @@ class FaultyAppender:
                 return Uncertain("stored, and not told on purpose")
         return await self._store.append(rows)
 
-    async def check(self) -> SetupError | None:
+    async def check(self) -> SetupError | Stored | None:
         """Check as the store does."""
         return await self._store.check()
 
