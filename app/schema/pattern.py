@@ -8,7 +8,7 @@ no text, never a wrong one.
 import re
 import string
 from collections.abc import Iterator
-from re import _constants, _parser  # type: ignore[attr-defined] # typeshed leaves them out; nothing public parses
+from re import _constants, _parser  # nothing public parses
 from typing import Any
 
 _PLAIN = string.ascii_uppercase[:1] + "a1" + string.ascii_letters + string.digits + "-_ ." + string.punctuation

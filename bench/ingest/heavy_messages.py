@@ -2,8 +2,8 @@
 
     python -m bench.ingest.heavy_messages [--store embedded|null] [CASE …]
 
-The service's own pipeline processes each case in a fresh process, twice: once for the processor time of the loop's thread
-and of the whole process, and once beside a task that notes how long each turn of the loop takes. Stretches are
+The service's own pipeline processes each case in a fresh process, twice: once for the processor time of the loop's
+thread and of the whole process, and once beside a task that notes how long each turn of the loop takes. Stretches are
 processor time too, so that other load on the machine does not count. First comes the machine's pace: the cost of a bare
 ASGI answer, which is 20 µs on the machine that the limits are stated for (docs/limits.md).
 """
