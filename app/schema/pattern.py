@@ -8,8 +8,12 @@ no text, never a wrong one.
 import re
 import string
 from collections.abc import Iterator
-from re import _constants, _parser  # nothing public parses
+from importlib import import_module
 from typing import Any
+
+# Nothing public parses, and the type stubs leave these out.
+_constants: Any = import_module("re._constants")
+_parser: Any = import_module("re._parser")
 
 _PLAIN = string.ascii_uppercase[:1] + "a1" + string.ascii_letters + string.digits + "-_ ." + string.punctuation
 _MOST_REPEATS = 128  # of what may repeat; an id has no more characters
