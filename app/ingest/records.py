@@ -176,6 +176,8 @@ class RecordReader:
             else:
                 read = self._read_one(message, index, piece, encode)
             if isinstance(read, Reject):
+                if read.reason == "too_complex" and len(pieces) == 1:
+                    return _whole(message, read.reason, read.detail)  # the bytes as they came may be far fewer
                 rejects.append(read)
                 if not budget.allows(read):
                     return Reading(NO_ROWS, (budget.exceeded(index + 1, len(pieces)),))
