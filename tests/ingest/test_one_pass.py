@@ -45,8 +45,9 @@ def reader_of(**changed: int) -> RecordReader:
 
 def outcome(reading: Reading) -> Any:
     """Return what a reading says, as plain values."""
-    rows = [(row.index, row.id, row.encoded, row.raw) for row in reading.rows]
-    return rows, [(each.index, each.reason, each.field, each.detail, each.raw) for each in reading.rejects]
+    read, rejected = reading
+    rows = [(row.index, row.id, row.encoded, row.raw) for row in read]
+    return rows, [(each.index, each.reason, each.field, each.detail, each.raw) for each in rejected]
 
 
 def slow_outcome(message: Message, pieces: list[bytes]) -> Any:
