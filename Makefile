@@ -117,6 +117,10 @@ bench-gate: setup ## See that it did not become slower, by ratios in one run (AR
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
 	@$(PYTHON) -m bench.ingest.push_handlers $(ARGS)
 
+.PHONY: bench-heavy
+bench-heavy: setup ## Measure what heavy messages cost: processor time, the longest stretch of the loop, memory (docs/limits.md).
+	@$(PYTHON) -m bench.ingest.heavy_messages $(ARGS)
+
 .PHONY: bench-insert
 bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/bench "$$uv" sync --quiet --locked --all-extras --group bench

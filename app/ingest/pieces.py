@@ -142,8 +142,8 @@ def _elements(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]
             if text[closing] == ord("]"):
                 break
             position = closing + 1
-    if text[closing + 1 :].strip(_SPACE):
-        raise _MalformedError(f"JSON is malformed: trailing characters (byte {closing + 2})")
+    if rest := text[closing + 1 :].lstrip(_SPACE):
+        raise _MalformedError(f"JSON is malformed: trailing characters (byte {len(text) - len(rest) + 1})")
     return spans
 
 
@@ -162,4 +162,9 @@ def _after_value(view: memoryview, start: int) -> int:
         if view[end] in b",]":
             return end
         raise _MalformedError(f"JSON is malformed: expected ',' or ']' (byte {end})")
-    raise _MalformedError(_BYTE.sub(lambda found: f"(byte {start + int(found['byte'])})", message))
+    if found := _BYTE.search(message):
+        place = start + int(found["byte"])
+        if bytes(view[place : place + 1]) == b"]" and view[start - 1] == ord(","):
+            message = "JSON is malformed: trailing comma in array (byte 0)"
+        message = _BYTE.sub(f"(byte {place})", message)
+    raise _MalformedError(message)

@@ -29,6 +29,8 @@ _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level takes two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
 _COUNTED_SEVERAL_TIMES = "of which those in typed lists count several times"
 _FIRST: Sequence[int] = (0,)
+Reading = tuple[Rows, Sequence[Reject]]
+"""What a message turned into; a plain tuple, as there is one for each message."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +44,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_message_values: int
     max_record_values: int
     max_rejects: int
-
-
-class Reading(NamedTuple):
-    """What a message turned into."""
-
-    rows: Rows
-    rejects: Sequence[Reject]
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
@@ -94,13 +89,13 @@ class RecordReader:
             return None
         if data[:1] != b"{" or (message.content_type and is_ndjson(message)):
             rows = self._read_array(message) if data[:1] == b"[" else None
-            return None if rows is None else Reading(rows, ())
+            return None if rows is None else (rows, ())
         read = self._read_one(message, 0, data, self._encoder(message.envelope()))
         if isinstance(read, Reject):
-            return Reading(NO_ROWS, (read,))
+            return NO_ROWS, (read,)
         if len(read.encoded) > self._limits.max_message_bytes:
             return None
-        return Reading(Rows((read.encoded,), (read.id,), _FIRST, (data,)), ())
+        return Rows((read.encoded,), (read.id,), _FIRST, (data,)), ()
 
     def read(self, message: Message) -> Steps[Reading]:
         """Return the rows of the message's good records and the rejects of its bad ones; one for all if it is too much.
@@ -176,9 +171,11 @@ class RecordReader:
             else:
                 read = self._read_one(message, index, piece, encode)
             if isinstance(read, Reject):
+                if read.reason == "too_complex" and len(pieces) == 1:
+                    return _whole(message, read.reason, read.detail)  # the bytes as they came may be far fewer
                 rejects.append(read)
                 if not budget.allows(read):
-                    return Reading(NO_ROWS, (budget.exceeded(index + 1, len(pieces)),))
+                    return NO_ROWS, (budget.exceeded(index + 1, len(pieces)),)
                 yield len(piece)
                 continue
             good.append(read)
@@ -192,7 +189,7 @@ class RecordReader:
                 detail = f"more than {limits.max_message_bytes} bytes as rows, each with its envelope"
                 return _whole(message, "too_large", detail)
             yield len(read.encoded)
-        return Reading(Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects)
+        return Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects
 
     def _read_large(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Steps[_Good | Reject]:
         """Read a record that may take long: weigh it first, in steps of their own."""
@@ -252,7 +249,7 @@ class RecordReader:
 
 def _whole(message: Message, reason: str, detail: str) -> Reading:
     """Return the one reject of a message none of whose records is stored."""
-    return Reading(NO_ROWS, (reject(message, 0, reason, detail, raw=message.data),))
+    return NO_ROWS, (reject(message, 0, reason, detail, raw=message.data),)
 
 
 def field_path(message: str) -> str | None:

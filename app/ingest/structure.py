@@ -58,9 +58,11 @@ def _weight_outside_strings(text: bytes | bytearray, most: int) -> Steps[int]:
     for start in range(0, len(text), _CHUNK_BYTES):
         total += _weight(strings.removed_from(text[start : start + _CHUNK_BYTES]))
         yield 0
-        # Valid JSON has no more strings than values: what has is not worth the time to split it.
-        if total > most or strings.count > most:
-            return max(total, strings.count)
+        # In valid JSON a comma, a colon or a bracket precedes every string but a lone one. What has more strings than
+        # that is not worth the time to split it.
+        total = max(total, strings.quotes // 2 - 1)
+        if total > most:
+            break
     return total
 
 
@@ -79,7 +81,7 @@ class _Strings:
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.quotes = 0
         self._is_inside, self._odd_backslash = False, b""
 
     def removed_from(self, chunk: bytes | bytearray) -> bytes:
@@ -93,7 +95,7 @@ class _Strings:
             chunk = chunk.replace(b'\\"', b"")
         parts = chunk.split(b'"')
         outside = b'"'.join(parts[self._is_inside :: 2])
-        self.count += len(parts) // 2
+        self.quotes += len(parts) - 1
         self._is_inside ^= len(parts) % 2 == 0
         return outside
 

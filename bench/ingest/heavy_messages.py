@@ -2,10 +2,10 @@
 
     python -m bench.ingest.heavy_messages [--store embedded|null] [CASE …]
 
-The service's own pipeline processes each case in a fresh process, twice: once for the processor time of the loop's
-thread and of the whole process, and once beside a task that notes how long each turn of the loop takes. Stretches are
-processor time too, so that other load on the machine does not count. First comes the machine's pace: the cost of a bare
-ASGI answer, which is 20 µs on the machine that the limits are stated for (docs/limits.md).
+The service's own pipeline processes each case in a fresh process, twice: once for the processor time of the event
+loop's thread and of the whole process, and once beside a task that notes how long each turn of the loop takes. A
+stretch is processor time too, so that other load on the machine does not count. The machine's pace comes first: the
+cost of a bare ASGI answer, which is 20 µs on the machine that the limits are stated for (docs/limits.md).
 """
 
 import argparse
@@ -14,7 +14,9 @@ import gc
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +27,10 @@ from app.embedded import EmbeddedStore
 from app.footprint import search_seldom_for_cycles
 from app.ingest.appender import Appender, Outcome, RowEncode, SetupError, Stored
 from app.ingest.envelope import Message
-from app.ingest.pipeline import Pipeline
+from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proto_rows import RowEncoder
+from app.ingest.verdict import Throttled
+from app.ledger import Ledger
 from app.record import Record
 from app.schema.table import Table, records_table, rejects_table
 from app.settings import Settings
@@ -83,6 +87,17 @@ class NullAppender:
         """Do nothing."""
 
 
+async def _processed(pipeline: Pipeline, ledger: Ledger, message: Message) -> Receipt:
+    """Process a message that came from a caller, as a request does."""
+    holding = ledger.open("caller", len(message.data))
+    if holding is None or not holding.grow(len(message.data)):
+        return Receipt(Throttled("busy", 1.0))
+    try:
+        return await pipeline.process(message, holding=holding)
+    finally:
+        holding.release()
+
+
 async def _longest_stretch(ended: asyncio.Event) -> float:
     """Return the longest turn of the loop until `ended`, in seconds of processor time."""
     longest_s, last_s = 0.0, time.thread_time()
@@ -94,9 +109,11 @@ async def _longest_stretch(ended: asyncio.Event) -> float:
 
 
 async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
-    settings, clock, metrics = Settings(data_path=":memory:"), SystemClock(), Metrics()
+    settings, clock, metrics = Settings(), SystemClock(), Metrics()
     tables = (records_table(Record), rejects_table())
-    embedded = EmbeddedStore.open(":memory:", tables, clock) if store == "embedded" else None
+    path = tempfile.mkdtemp() + "/bench.duckdb"
+    embedded = EmbeddedStore.open(path, tables, clock) if store == "embedded" else None
+    ledger = Ledger(max_bytes=settings.max_in_flight_bytes, max_places=settings.max_in_flight_messages)
     appenders: list[Appender] = [embedded.appender(table) if embedded else NullAppender(table) for table in tables]
     pipeline = Pipeline(
         table=tables[0],
@@ -112,19 +129,21 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     search_seldom_for_cycles()
     before_mib = _peak_mib()
     loop_s, process_s = time.thread_time(), time.process_time()
-    receipts = await asyncio.gather(*(pipeline.process(message) for message in messages))
+    receipts = await asyncio.gather(*(_processed(pipeline, ledger, message) for message in messages))
     loop_s, process_s = time.thread_time() - loop_s, time.process_time() - process_s
     peak_mib = _peak_mib()
     gc.collect()
     ended = asyncio.Event()
     watching = asyncio.ensure_future(_longest_stretch(ended))
     await asyncio.sleep(0)
-    await asyncio.gather(*(pipeline.process(message) for message in again))
+    await asyncio.gather(*(_processed(pipeline, ledger, message) for message in again))
     ended.set()
     await pipeline.drain(0.0)
     if embedded:
         embedded.close()
-    outcomes = ", ".join(sorted({type(receipt.verdict).__name__ for receipt in receipts}))
+    outcomes = ", ".join(
+        f"{count} {name}" for name, count in Counter(type(each.verdict).__name__ for each in receipts).items()
+    )
     rejected = ", ".join(f"{number} {reason}" for reason, number in metrics.rejected_records.items())
     return Cost(
         loop_s,

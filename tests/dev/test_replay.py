@@ -113,6 +113,17 @@ async def test_only_the_reasons_asked_for(subscribed: Broker, rejects: Rejects) 
     assert [m.attributes["sluice-delivery-key"] for m in messages(subscribed)] == ["invalid:0", "refused:0"]
 
 
+@pytest.mark.parametrize("reason", ["too_complex", "too_many_rejects"])
+async def test_a_whole_message_is_published_as_it_came(subscribed: Broker, rejects: Rejects, reason: str) -> None:
+    """Compressed, and said to be: once the limit is raised, every record of it is taken."""
+    data, attributes = gzip.compress(b"[{}, {}]", mtime=0), {"content-encoding": "gzip"}
+    rejects.add("1:5:0", data, reason, attributes=attributes)
+    rejects.add("2:5:0", b"{}")
+    assert await replay(rejects, "--reason", reason) == 0
+    (message,) = messages(subscribed)
+    assert (message.data, dict(message.attributes)) == (data, attributes | {"sluice-delivery-key": "1:5:0"})
+
+
 async def test_a_dry_run_publishes_nothing(
     subscribed: Broker, rejects: Rejects, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,291 @@
+"""Messages that once stopped an instance, at their full size and with the default limits: what becomes of each."""
+
+import asyncio
+import gzip
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.clock import FakeClock
+from app.ingest.appender import Outcome, RowEncode, RowError, RowsRefused, Stored
+from app.ingest.envelope import Message
+from app.ingest.pipeline import Pipeline, Receipt, Rejection
+from app.ingest.verdict import DURABLE, Throttled, Unavailable
+from app.ledger import Ledger
+from app.record import Record
+from app.schema.table import records_table
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from tests.ingest.scripted import ScriptedAppender, turns
+from tests.unwatched import unwatched
+
+MIB = 1024**2
+LARGE = {f"name{number}": "x" * 1_000 for number in range(100)}
+NDJSON = "application/x-ndjson"
+
+
+class Counting(ScriptedAppender):
+    """Counts the rows that are made of records."""
+
+    made = 0
+
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return what counts, and makes small rows."""
+
+        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
+            self.made += 1
+            own = {"message_index": index, "delivery_key": delivery_key, "attributes": envelope["attributes"]}
+            return msgspec.json.encode(own)[:-1] + b"," + msgspec.json.encode(record)[1:]
+
+        return encode
+
+
+class Ingest(msgspec.Struct):
+    """A pipeline over two scripted stores."""
+
+    pipeline: Pipeline
+    records: Counting
+    rejects: Counting
+    metrics: Metrics
+    clock: FakeClock
+
+    async def take(self, data: bytes, *, zipped: bool = True, content_type: str = "", **more: Any) -> Receipt:
+        """Process a message that holds `data`."""
+        return await self.pipeline.process(message(data, zipped=zipped, content_type=content_type), **more)
+
+
+def message(
+    data: bytes, *, zipped: bool = True, content_type: str = "", attributes: dict[str, str] | None = None
+) -> Message:
+    """Return a message, compressed as a rule."""
+    sent = gzip.compress(data, 6, mtime=0) if zipped else data
+    encoding = "gzip" if zipped else ""
+    return Message(
+        key="7:0", data=sent, content_encoding=encoding, content_type=content_type, attributes=attributes or {}
+    )
+
+
+def ingest(**changed: Any) -> Ingest:
+    """Return a pipeline with the default settings, some changed."""
+    clock, metrics, records, rejects = FakeClock(), Metrics(), Counting(name="records"), Counting(name="rejects")
+    pipeline = Pipeline(
+        table=records_table(Record),
+        records=records,
+        rejects=rejects,
+        settings=msgspec.structs.replace(Settings(), **changed),
+        clock=clock,
+        metrics=metrics,
+        watch_appends=unwatched(clock),
+    )
+    return Ingest(pipeline, records, rejects, metrics, clock)
+
+
+def record(data: bytes, name: str = "a") -> bytes:
+    """Return a good record that holds `data`."""
+    return b'{"id":"%b","timestamp":"2026-01-31T12:00:00Z","data":%b}' % (name.encode(), data)
+
+
+def filled(unit: bytes, size: int = 4 * MIB - 100) -> bytes:
+    """Return an array of about `size` bytes, of elements that are all the same."""
+    return b"[" + unit * (size // len(unit)) + b"1]"
+
+
+def payload(rejects: list[dict[str, Any]]) -> bytes:
+    """Put the parts of a reject together."""
+    return b"".join(msgspec.convert(row["payload"], bytes) for row in rejects)
+
+
+def array(*records: bytes) -> bytes:
+    """Return a JSON array of records."""
+    return b"[" + b",".join(records) + b"]"
+
+
+def lines(*records: bytes) -> bytes:
+    """Return records as NDJSON."""
+    return b"\n".join(records)
+
+
+def geojson() -> bytes:
+    """Return a record with a map's boundary of 3.6 MiB."""
+    ring = filled(b"[12.3456789,-45.1234567],", 4 * MIB - 400_000)
+    return record(b'{"type":"Polygon","coordinates":[%b]}' % ring)
+
+
+TOO_COMPLEX: dict[str, Callable[[], bytes]] = {
+    "seven records of empty lists": lambda: array(*[record(filled(b"[],"))] * 7),
+    "one record of empty lists": lambda: record(filled(b"[],")),
+    "seven records of empty objects": lambda: lines(*[record(filled(b"{},"))] * 7),
+    "20,000 records 700 deep": lambda: array(*[record(b"[" * 700 + b"]" * 700)] * 20_000),
+    "numbers at the edge of doubles": lambda: record(filled(b"1e308,")),
+    "long integers": lambda: record(filled(b"7" * 4_000 + b",")),
+    "many numbers at the edge of doubles": lambda: lines(*[record(filled(b"1e308,", 6_000))] * 5_000),
+}
+ORDINARY: dict[str, tuple[Callable[[], bytes], int]] = {
+    "GeoJSON of 25 MiB": (lambda: array(*[geojson()] * 7), 7),
+    "a text full of brackets": (lambda: lines(*[record(b'"' + b",[{:" * (MIB - 100) + b'"')] * 7), 7),
+    "JSON within a text": (lambda: record(b'"' + b'{\\"a\\":[1,2]},' * 250_000 + b'"'), 1),
+    "20,000 records of 1.4 KB": (
+        lambda: lines(*[record(b"{%b}" % b",".join(b'"field%d":"value, [%d]"' % (n, n) for n in range(50)))] * 20_000),
+        20_000,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOO_COMPLEX)
+async def test_a_message_beyond_the_ceiling_is_one_reject_with_its_bytes(case: str) -> None:
+    """Its structure is counted, no record is decoded, and the compressed bytes are kept as they came."""
+    on = ingest()
+    data = TOO_COMPLEX[case]()
+    sent = message(data, content_type=NDJSON if data[:1] != b"[" else "")
+    assert (await on.pipeline.process(sent)).verdict == DURABLE
+    assert (on.records.made, on.records.batches) == (0, [])
+    (row,) = on.rejects.rows()
+    assert (row["reason"], row["message_index"], row["delivery_key"]) == ("too_complex", 0, "7:0:0")
+    assert (payload([row]), "values" in row["detail"]) == (sent.data, True)
+
+
+@pytest.mark.parametrize("case", ORDINARY)
+async def test_ordinary_large_messages_are_stored(case: str) -> None:
+    """What counts is structure outside of strings."""
+    on = ingest()
+    make, count = ORDINARY[case]
+    data = make()
+    assert (await on.take(data, content_type="" if data[:1] == b"[" else NDJSON)).verdict == DURABLE
+    assert (len(on.records.stored), on.rejects.stored) == (count, [])
+
+
+async def test_a_record_beyond_its_ceiling_takes_no_other_with_it() -> None:
+    """It is found out before it is decoded; its neighbours are stored."""
+    on = ingest()
+    heavy = record(filled(b"[],"))
+    await on.take(b"\n".join([record(b"1", "x"), heavy, record(b"2", "y")]), content_type=NDJSON)
+    assert [row["id"] for row in on.records.rows()] == ["x", "y"]
+    (row,) = on.rejects.rows()
+    assert (row["reason"], row["message_index"]) == ("too_complex", 1)
+    assert payload([row]) == heavy
+
+
+@pytest.mark.parametrize(
+    ("data", "attributes", "first"),
+    [
+        (b"[" + b",".join([b"{}"] * 8_000) + b"]", LARGE, "invalid at `id`"),
+        (b"[" + b",".join([b"1"] * 20_000) + b"]", dict(list(LARGE.items())[:99]), "invalid: Expected `object`"),
+        (b"[" + b",".join([b"1"] * 20_000) + b"]", {}, "invalid: Expected `object`"),
+    ],
+)
+async def test_more_rejects_than_a_message_may_have_are_one(
+    data: bytes, attributes: dict[str, str], first: str
+) -> None:
+    """Rejects are counted, and so are the bytes that they would take with their attributes, before any row is made."""
+    on = ingest()
+    sent = message(data, attributes=attributes)
+    assert (await on.pipeline.process(sent)).verdict == DURABLE
+    (row,) = on.rejects.rows()
+    assert (row["reason"], payload([row]), on.rejects.made) == ("too_many_rejects", sent.data, 1)
+    assert f"The first was record 0, {first}" in row["detail"]
+    assert on.metrics.rejected_records == {"too_many_rejects": 1}
+
+
+async def test_nothing_of_a_message_with_too_many_rejects_is_stored() -> None:
+    """Its good records are within the one reject, from which all can be submitted again."""
+    on = ingest(max_rejects_per_message=3)
+    good, bad = record(b"1"), b"{}"
+    await on.take(b"\n".join([good, bad, bad, bad]), content_type=NDJSON)
+    assert (len(on.records.stored), len(on.rejects.stored)) == (1, 3)
+    worse = ingest(max_rejects_per_message=3)
+    await worse.take(b"\n".join([good, bad, bad, bad, bad, good]), content_type=NDJSON)
+    (row,) = worse.rejects.rows()
+    assert (worse.records.stored, row["reason"], row["field"]) == ([], "too_many_rejects", "id")
+    assert "4 of the first 5 records (of 6)" in row["detail"]
+
+
+async def test_one_large_reject_is_never_too_many() -> None:
+    """To reject the message instead would be no less."""
+    on = ingest(max_message_bytes=1_000)
+    await on.take(b'"' + b"x" * 5_000 + b'"', zipped=False)
+    (row,) = on.rejects.rows()
+    assert row["reason"] == "invalid"
+
+
+def refuse(count: int) -> Any:
+    """Return a store that names `count` rows of its first append as refused."""
+    answers: list[Outcome] = [RowsRefused({position: RowError("no", "data") for position in range(count)})]
+    return lambda _: answers.pop(0) if answers else Stored()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "joined"),
+    [("", b"[" + b",".join([record(b"1")] * 4) + b"]"), (NDJSON, b"\n".join([record(b"1")] * 4))],
+)
+async def test_rows_that_the_store_refuses_are_bounded_too(content_type: str, joined: bytes) -> None:
+    """More than a message may have are one reject, of their bytes and no others; the answer names each."""
+    on = ingest(max_rejects_per_message=3)
+    on.records.decide = refuse(4)
+    data = (lines if content_type else array)(*[record(b"1")] * 4, record(b"2"))
+    receipt = await on.take(data, zipped=False, content_type=content_type, detailed=True)
+    (row,) = on.rejects.rows()
+    assert (row["reason"], row["field"], payload([row])) == ("too_many_rejects", "data", joined)
+    assert "4 rows were refused by the store (records 0, 1, 2, 3), the first with: no" in row["detail"]
+    assert [each.index for each in receipt.rejected] == [0, 1, 2, 3]
+    assert [index for index, _ in receipt.stored] == [4]
+
+
+async def test_what_a_message_turns_into_is_charged_to_its_holding() -> None:
+    """The text, the rows, the bytes of bad records, and the rejects' rows."""
+    ledger = Ledger(max_bytes=10**9, max_places=10)
+    holding, other = ledger.open("a"), ledger.open("b")
+    assert holding is not None
+    assert other is not None
+    data = b"\n".join([record(b"1")] * 20_000 + [b"{}"] * 100)
+    on = ingest(max_records_per_message=30_000)
+    await on.take(data, content_type=NDJSON, holding=holding)
+    made = [*on.records.stored, *on.rejects.stored]
+    assert holding.size == len(data) + sum(map(len, made)) + 100 * len(b"{}")
+
+
+@pytest.mark.parametrize("most", [1_000, 1_200_000, 2_000_000])
+async def test_a_message_that_does_not_fit_is_throttled_and_stores_nothing(most: int) -> None:
+    """Whether it is its text, its rows or its rejects that were too much; later it is welcome."""
+    on = ingest()
+    ledger = Ledger(max_bytes=most, max_places=10)
+    holding, other = ledger.open("a"), ledger.open("b")
+    assert holding is not None
+    assert other is not None
+    data = b"\n".join([record(b"1")] * 12_000 + [b"{}"] * 100)
+    receipt = await on.take(data, content_type=NDJSON, holding=holding)
+    assert isinstance(receipt.verdict, Throttled)
+    assert (on.records.batches, on.rejects.batches) == ([], [])
+    holding.release()
+    assert (await on.take(data, content_type=NDJSON)).verdict == DURABLE
+
+
+async def test_liveness_is_served_while_a_heavy_message_is_read() -> None:
+    """The loop has turns between the records, and the deadline is looked at there."""
+
+    class Ticking(FakeClock):
+        def elapsed_us(self) -> int:
+            self._elapsed_us += 1_000
+            return self._elapsed_us
+
+    on = ingest()
+    on.pipeline._cooperative._clock = on.pipeline._clock = Ticking()
+    taking = asyncio.ensure_future(on.take(b"\n".join([record(b"1")] * 20_000), content_type=NDJSON))
+    await turns(100)
+    assert not taking.done()
+    assert 100 < on.records.made < 2_000
+    assert (await taking).verdict == DURABLE
+    late = ingest(request_budget_s=12.0, append_deadline_s=5.0)
+    late.pipeline._cooperative._clock = late.pipeline._clock = Ticking()
+    receipt = await late.take(b"\n".join([record(b"1")] * 20_000), content_type=NDJSON)
+    assert isinstance(receipt.verdict, Unavailable)
+    assert (late.records.batches, late.rejects.batches) == ([], [])
+
+
+def test_a_receipt_weighs_what_its_texts_weigh() -> None:
+    """What is remembered of answers over HTTP is bounded by their size, not by their number alone."""
+    assert Receipt(DURABLE).weight == 1
+    assert Receipt(DURABLE, stored=((0, "a"), (1, 7), (2, None))).weight == 4
+    assert Receipt(DURABLE, stored=((0, "a" * 1_000),)).weight == 6
+    assert Receipt(DURABLE, rejected=(Rejection(0, "invalid", "f" * 250, "d" * 750),)).weight == 6
