@@ -6,6 +6,7 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     record, schema/      one declaration; every schema derived from it
     settings             configuration read once; `settings_telemetry`: part of it; `settings_rules`: what must agree
     clock, epoch         a monotone microsecond clock; instants as integers
+    time_of_day          the machine's time of day, jumps of which are not believed at once
     auth, keys           who is calling: Google-signed tokens and the key set behind them
     access/              who may use /v1, for what and how often: grants, API keys, rate limits
     ingest/              POST /pubsub/push, POST and PUT /v1/records  ->  the Appender seam
