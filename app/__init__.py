@@ -8,6 +8,7 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
                          `settings_store`, `settings_telemetry`: parts of it; `settings_rules`: what must agree;
                          `settings_table`: all of it, printed
     clock, epoch         a monotone microsecond clock; instants as integers
+    time_of_day          the machine's time of day, jumps of which are not believed at once
     auth, keys           who is calling: Google-signed tokens and the key set behind them
     access/              who may use /v1, for what and how often: grants, API keys, rate limits
     ingest/              POST /pubsub/push, POST and PUT /v1/records  ->  the Appender seam

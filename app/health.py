@@ -163,6 +163,7 @@ class Health:
 
 
 def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
+    writer.notice_clock()
     standing, stuck = writer.standing, writer.progress.stuck_s is not None
     state = standing.state.value
     return Sink(

@@ -6,6 +6,7 @@ delivery key, signed with the secret of the service, so that a record replayed t
 """
 
 import argparse
+import re
 import sys
 import urllib.error
 from collections import Counter
@@ -32,6 +33,7 @@ REASONS = (
     "refused",
 )
 _GZIP = b"\x1f\x8b"
+_LATE = re.compile(r"~late\d+$")
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -85,11 +87,13 @@ def run(args: argparse.Namespace) -> int:
 def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejected]:
     """Yield each rejected record once all its parts were seen; name the others in `incomplete`.
 
-    Part 0 has the record's delivery key; part n has `#n` appended.
+    Part 0 has the record's delivery key; part n has `#n` appended. A row that the service had to store again because it
+    was late has `~late` and a number behind that (docs/error-matrix.md): it is the same reject.
     """
     waiting: dict[str, dict[int, RejectRow]] = {}
     for row in rows:
-        key = row.delivery_key.removesuffix(f"#{row.part}") if row.part else row.delivery_key
+        key = _LATE.sub("", row.delivery_key)
+        key = key.removesuffix(f"#{row.part}") if row.part else key
         parts = waiting.setdefault(key, {})
         parts[row.part] = row
         if len(parts) == row.parts:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -170,6 +171,21 @@ async def test_time_never_goes_back_over_a_restart(tmp_path: Path) -> None:
         await store.rows(Query(sql="SELECT UNIX_MICROS(MAX(ingest_time)) AS us FROM `records`", parameters={}))
     ).rows
     assert slow.now_us() > newest["us"]
+    store.close()
+
+
+async def test_a_file_with_stamps_of_the_future_takes_no_rows_until_then(tmp_path: Path) -> None:
+    """They would be stamped an hour ahead, or break the order of the file; the clock says so."""
+    path = tmp_path / "data.duckdb"
+    store = opened(path)
+    assert isinstance(store._clock, SystemClock)
+    assert store._clock.trouble() == ""
+    appender = store.appender(RECORDS)
+    await appender.append([row(appender)])
+    store.close()
+    behind = SystemClock(wall_us=lambda: time.time_ns() // 1000 - 3_600_000_000)
+    store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), behind)
+    assert "ahead of the machine's time of day" in behind.trouble()
     store.close()
 
 

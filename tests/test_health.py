@@ -64,6 +64,16 @@ def client_of(
     return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
 
 
+async def test_a_clock_that_cannot_be_trusted_shows_without_any_message() -> None:
+    """And with `strict=1` it is a fault."""
+    bench = Bench()
+    bench.clock.doubt = "it jumped by +3600.0 s"
+    async with client_of(None, {"records": bench.writer}, authorization="Bearer x") as client:
+        sink = (await client.get("/health/ready")).json()["sinks"]["records"]
+        assert (sink["state"], sink["detail"]) == ("CLOCK_WRONG", "it jumped by +3600.0 s")
+        assert (await client.get("/health/ready?strict=1")).status_code == 503
+
+
 async def test_where_no_token_is_verified_no_keys_are_needed() -> None:
     """A reader on a laptop is ready without an issuer, and has no sinks to tell of."""
     async with client_of(None) as client:

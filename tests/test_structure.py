@@ -20,14 +20,14 @@ MODULES = sorted(
 )
 _PURE_PACKAGES = ("app.schema", "app.query.formats", "app.query.params", "app.query.sql")
 PURE = [
-    *(f"app.{name}" for name in ("record", "settings", "settings_secrets", "epoch")),
+    *(f"app.{name}" for name in ("record", "settings", "settings_secrets", "epoch", "time_of_day")),
     *(module for module in MODULES if module.startswith(_PURE_PACKAGES)),
     *(f"app.access.{name}" for name in ("principal", "grants", "api_keys")),
     *(
         f"app.ingest.{name}"
         for name in (
             *("envelope", "proof", "records", "pieces", "rows", "rejects", "compression", "structure"),
-            *("batcher", "verdict"),
+            *("batcher", "verdict", "fence", "suspects"),
         )
     ),
     *(f"app.query.{name}" for name in ("instants", "cursor", "slices", "density", "walk", "arrow_rows")),

@@ -12,6 +12,9 @@
     append                writer, pending     over the Appender seam; wait until durable
                           dispatcher          group commit: batcher (how much at once), pace (how soon)
                           verdict, slots      what follows each outcome: the decisions; row by row where it must be
+                          appends             one append: its time limit, the clock it needs, rejects that follow it
+                          suspect_lane        messages that were refused go on alone (suspects: the decisions)
+                          repairs             rows that were late are appended once more (fence: when they are)
                           standing, watch     how each table stands, by its appends and by looks at it
                           progress            whether the store answers at all while messages wait
                           append_watch        metrics and spans of appends
@@ -23,7 +26,7 @@ could not be stored; `dropped` counts the undeclared members that a record type 
 Behind the Appender seam are app.embedded, and BigQuery:
 
     the seam              appender            what appends, and everything that can come of it
-    one append            storage_write       encode, choose a connection, stamp, send, understand the answer
+    one append            storage_write       encode, choose a connection, stamp (stamping), send, understand the answer
     rows                  proto_rows          a record -> a protobuf row, encoded once (struct_values: its values)
     requests              append_request      rows -> an AppendRows request, as bytes (varint: its integers)
     connections           connections         one to N by load, closed when idle; connection: one AppendRows stream

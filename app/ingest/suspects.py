@@ -9,7 +9,6 @@ remembered; when it has come back a few times and a look at the table finds noth
 
 import msgspec
 
-from app.clock import MICROSECONDS
 from app.ingest.appender import Outcome, RowError, RowsRefused
 from app.ingest.verdict import Bisect, Refuse, Step, next_step
 
@@ -17,12 +16,12 @@ ALONE_REFUSALS = 3
 """How often a message is refused alone before it is rejected on the word of others, or of a look at the table."""
 AGREEING = 3
 """How many messages are refused alone before the table is blamed, when nobody else is on the way."""
-AGREEING_AT_ONCE, AGREEING_FOR_US = 20, 5 * MICROSECONDS
+AGREEING_AT_ONCE, AGREEING_FOR_US = 20, 5_000_000
 """How many are, and for how long nothing is stored, before it is blamed though others are."""
 HIGH_DELIVERY_ATTEMPT = 5
 """A message that was delivered this often goes alone if the lane has room. An outage delivers good messages often."""
 SPARE_REFUSALS = 24
-_MAX_CASES, _MAX_AGE_US = 10_000, 3_600 * MICROSECONDS  # longer than any retry back-off of a subscription
+_MAX_CASES, _MAX_AGE_US = 10_000, 3_600_000_000  # longer than any retry back-off of a subscription
 
 
 class RejectRest(msgspec.Struct, frozen=True):

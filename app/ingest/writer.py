@@ -18,7 +18,7 @@ from opentelemetry.trace import Span
 from app.clock import MICROSECONDS, Clock
 from app.deadlines import Deadlines
 from app.ingest.append_watch import AppendWatch
-from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupError, Stored, Uncertain
+from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.ingest.appends import GIVEN_UP, Appends, fail
 from app.ingest.batcher import BatchLimits, parts_of
 from app.ingest.dispatcher import Dispatcher
@@ -179,6 +179,12 @@ class Writer:
         stop = self.standing.found(obstacle, idle=idle)
         if stop is not None:
             fail(self._dispatcher.take_all(), stop.verdict)
+
+    def notice_clock(self) -> None:
+        """Note trouble with this instance's clock before any message meets it."""
+        trouble = self._clock.trouble()
+        if trouble and self.standing.state is SinkState.ACTIVE:
+            self.standing.trouble(SinkState.CLOCK_WRONG, trouble)
 
     def _answered(self, took_us: int) -> None:
         self.progress.answered()

@@ -35,6 +35,7 @@ SERIES = {
     "sluice.append.duration": 3,
     "sluice.append.rows": 2,
     "sluice.append.size": 2,
+    "sluice.row.late": 2,
     "sluice.append.connections": 2,
     "sluice.sink.state": _STATES,
     "sluice.sink.oldest_wait": 2,

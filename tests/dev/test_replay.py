@@ -173,3 +173,18 @@ def test_a_record_out_of_a_compressed_message_is_not_called_compressed(payload: 
     (rejected,) = assemble([row], [])
     assert rejected.attributes == kept
     assert rejected.payload == payload
+
+
+def test_a_reject_that_was_stored_again_because_it_was_late_keeps_its_key() -> None:
+    """Its parts find each other, whichever of them were late, and what is replayed twice is still one record."""
+    incomplete: list[str] = []
+    rows = [
+        RejectRow("invalid", "m:1:0", b"a", part=0, parts=2),
+        RejectRow("invalid", "m:1:0#1~late1", b"b", part=1, parts=2),
+        RejectRow("invalid", "m:1:1~late12", b"c"),
+    ]
+    assert [(each.delivery_key, each.payload) for each in assemble(rows, incomplete)] == [
+        ("m:1:0", b"ab"),
+        ("m:1:1", b"c"),
+    ]
+    assert incomplete == []

@@ -13,7 +13,7 @@ from app.clock import FakeClock
 from app.ingest.appender import Outcome, Stored, Uncertain
 from app.ingest.connection import Connection, channel_options
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import Fault, Remark
+from tests.misbehaving.faults import EndStream, Fault, Remark
 from tests.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
 from tests.misbehaving.server import MisbehavingServer, misbehaving
 from tests.misbehaving.waiting import until
@@ -119,6 +119,70 @@ async def test_a_response_that_answers_nobody_ends_the_stream(*, updated_schema:
         assert connection.retired
         assert not connection.blames_one
         await until(lambda: not server.open_streams)
+
+
+async def test_an_answer_that_comes_before_the_request_was_sent_is_not_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waits for its turn, or for the stream to open: nothing of it is stored, whatever the server says."""
+    opened = asyncio.Event()
+
+    async def open_later(_: Connection) -> None:
+        await opened.wait()
+
+    monkeypatch.setattr(Connection, "_open", open_later)
+    async with misbehaving(FakeClock()) as server:
+        server.speaks_first = True
+        channel = grpc.aio.insecure_channel(server.url.removeprefix("http://"), options=channel_options(10.0))
+        connection = Connection(channel, STREAM, SCHEMA, "test")
+        appends = [asyncio.create_task(connection.append([row(name)], Unstamped())) for name in ("a", "b")]
+        await until(connection.ended.done)
+        opened.set()
+        assert [type(outcome) for outcome in await asyncio.gather(*appends)] == [Uncertain, Uncertain]
+        assert connection.retired
+        assert server.arrivals == []
+        await connection.close()
+
+
+async def test_an_answer_that_nobody_waits_for_ends_the_stream() -> None:
+    """The next one could not be believed."""
+    async with misbehaving(FakeClock()) as server:
+        server.speaks_first = True
+        channel = grpc.aio.insecure_channel(server.url.removeprefix("http://"), options=channel_options(10.0))
+        connection = Connection(channel, STREAM, SCHEMA, "test")
+        await until(connection.ended.done)
+        assert connection.retired
+        assert not connection.blames_one
+        assert connection._receiving.cancelled(), "by our own doing"
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("end", "others", "blames"),
+    [
+        (EndStream("INVALID_ARGUMENT", "an argument"), 1, True),
+        (EndStream("INVALID_ARGUMENT", "an argument"), 0, False),
+        (EndStream("INVALID_ARGUMENT", "AppendRows request too large: 11 limit 10"), 1, True),
+        (EndStream("UNAVAILABLE", "draining"), 1, False),
+        (EndStream("NOT_FOUND", "no table"), 1, False),
+        (EndStream("RESOURCE_EXHAUSTED", "no quota"), 1, False),
+    ],
+)
+async def test_only_an_end_that_speaks_of_one_of_several_requests_blames_one(
+    end: EndStream, others: int, *, blames: bool
+) -> None:
+    """One request alone is blamed itself, and an end that is about the stream or the table is nobody's fault."""
+    async with connected() as (server, connection):
+        server.decide = lambda arrival: (
+            Fault(stores=False, answer=end, at_once=True) if "last" in arrival.ids else Fault(answer_gate="never")
+        )
+        appends = [asyncio.create_task(connection.append([row(f"o{number}")], Unstamped())) for number in range(others)]
+        await until(lambda: len(server.arrivals) == 1 + others)
+        appends.append(asyncio.create_task(connection.append([row("last")], Unstamped())))
+        outcomes = await asyncio.gather(*appends)
+        assert connection.blames_one is blames
+        if blames:
+            assert {type(outcome) for outcome in outcomes} == {Uncertain}
 
 
 @pytest.mark.parametrize(("margin_s", "timeout_ms"), [(0.001, 1_000), (5.0, 5_000), (60.0, 10_000)])

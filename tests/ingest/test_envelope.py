@@ -40,8 +40,17 @@ def test_a_wrapped_push_in_the_services_full_form() -> None:
         ordering_key="k",
         trace_id=TRACE,
         published_us=1_769_860_800_500_000,
+        delivery_attempt=3,
         parent=Parent(TRACE, "b7ad6b7169203331", sampled=True),
     )
+
+
+@pytest.mark.parametrize(("said", "attempt"), [("7", 7), ("null", 0), ('"7"', 0), ("7.5", 0), ("[]", 0), ("true", 0)])
+def test_a_delivery_attempt_that_is_no_number_is_let_be(said: str, attempt: int) -> None:
+    """It is a hint, and no reason to refuse a message."""
+    message = b'{"messageId":"7","publishTime":"2026-01-31T12:00:00Z"}'
+    assert wrapped(message, f',"deliveryAttempt":{said}'.encode()).delivery_attempt == attempt
+    assert wrapped(message).delivery_attempt == 0
 
 
 @pytest.mark.parametrize(

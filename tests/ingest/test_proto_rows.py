@@ -204,3 +204,13 @@ def test_two_types_of_one_name_do_not_meet() -> None:
         for kind in (str, int)
     )
     assert first.descriptor.field[0].type != second.descriptor.field[0].type
+
+
+def test_a_rekeyed_row_differs_in_its_key_only() -> None:
+    """Of a field that comes twice the last one counts; a stamp still fits behind it."""
+    row = encoded(_ENCODER, Record(id="a", timestamp=datetime(2026, 1, 31, tzinfo=UTC)), ENVELOPE)
+    plain, late = (
+        decode(_RECORDS, each + _ENCODER.stamp(7))
+        for each in (row, _ENCODER.rekeyed(_ENCODER.rekeyed(row, 1)[: len(row)], 12))
+    )
+    assert late == plain | {"delivery_key": f"{plain['delivery_key']}~late12"}

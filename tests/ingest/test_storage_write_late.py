@@ -1,15 +1,21 @@
 """The error matrix: commits that land after the client gave up, and what the feed's settled horizon makes of them."""
 
+from collections.abc import Sequence
+
 import msgspec
+import pytest
 
 from app.clock import MICROSECONDS
+from app.ingest.append_request import AppendRequests
+from app.ingest.appender import SinkState
 from app.ingest.batcher import BatchLimits
+from app.ingest.connection import Connection
 from app.ingest.verdict import Durable, Unavailable
 from app.settings import Settings
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import Fault, Silence, by_connection
+from tests.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
 from tests.misbehaving.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
-from tests.misbehaving.waiting import until
+from tests.misbehaving.waiting import advance_until, until
 
 SETTINGS = Settings()
 BIG = BatchLimits(max_rows=500, max_bytes=9_000_000)
@@ -82,6 +88,121 @@ async def test_a_commit_after_the_sender_was_told_leaves_copies_of_one_delivery(
         assert rig.stored["a"] >= attempts + 1
         assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
         assert all(copy.stamp_us for copy in copies(rig, "a"))
+
+
+def stop_process(rig: Rig, seconds: float) -> None:
+    """Let time pass in which nothing of ours runs, not even a timer."""
+    rig.clock._now_us += round(seconds * MICROSECONDS)
+    rig.clock._elapsed_us += round(seconds * MICROSECONDS)
+
+
+def keys(rig: Rig) -> list[str]:
+    """Return the delivery keys in the order in which rows could be read."""
+    return [row["delivery_key"] for row in rig.server.shelf.rows()]
+
+
+@pytest.mark.parametrize("stopped_s", [29.0, 3_600.0])
+async def test_an_acknowledgement_that_is_read_too_late_is_repaired(stopped_s: float) -> None:
+    """The row may lie behind readers: it is durable once it is stored again, in time, and as no copy of the first."""
+    async with rigged() as rig:
+        rig.server.decide = in_turn(Fault(answer_gate="ack"), Fault(answer_gate="repair"))
+        message = await rig.sent("a")
+        stop_process(rig, stopped_s)
+        rig.server.gate("ack").set()
+        await rig.arrived(2)
+        assert not message.is_told
+        rig.server.gate("repair").set()
+        assert await rig.told(message) == [Durable()]
+        assert keys(rig) == ["a:0", "a:0~late1"]
+        assert copies(rig, "a")[-1].age_s < 1
+        assert await rig.told(rig.send("b")) == [Durable()]
+        assert keys(rig)[-1] == "b:0"
+
+
+async def test_an_acknowledgement_in_time_is_not_repaired() -> None:
+    """Stopped for less than readers wait."""
+    async with rigged() as rig:
+        rig.server.decide = in_turn(Fault(answer_gate="ack"))
+        message = await rig.sent("a")
+        stop_process(rig, 27.9)
+        rig.server.gate("ack").set()
+        assert await rig.told(message) == [Durable()]
+        assert keys(rig) == ["a:0"]
+
+
+@pytest.mark.parametrize("stores", [True, False])
+async def test_what_ended_too_late_without_an_answer_is_retried_under_another_key(*, stores: bool) -> None:
+    """A copy under the plain key may turn up behind readers, and would hide a retry under the same one."""
+    async with rigged() as rig:
+        rig.server.decide = in_turn(Fault(stores=stores, answer_gate="end", answer=DRAINING))
+        message = await rig.sent("a")
+        stop_process(rig, 19)
+        rig.server.gate("end").set()
+        assert await rig.told_later(message) == [Durable()]
+        assert keys(rig) == ["a:0", "a:0~late1"][not stores :]
+
+
+async def test_a_repair_does_not_end_with_the_wait_for_it() -> None:
+    """The redelivery passes for a copy of the late row: whoever has passed that needs the repair."""
+    async with rigged() as rig:
+        rig.server.decide = in_turn(Fault(answer_gate="end", answer=DRAINING), Fault(stores=False, answer=DRAINING))
+        message = await rig.sent("a")
+        stop_process(rig, 40)
+        await rig.clock.advance(0.1)
+        (told,) = await rig.told(message)
+        assert isinstance(told, Unavailable)
+        rig.server.gate("end").set()
+        await rig.arrived_later(2)
+        assert await rig.told(rig.send("a")) == [Durable()]
+        await advance_until(rig.clock, lambda: len(keys(rig)) == 3)
+        assert sorted(keys(rig)) == ["a:0", "a:0", "a:0~late1"]
+
+
+async def test_rows_are_stamped_when_the_stream_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our loop was held up for 35 s while it was opened: the stamp is taken after that, and the rows are in time."""
+    async with rigged() as rig:
+        open_stream = Connection._open
+
+        async def held_up(connection: Connection) -> None:
+            await open_stream(connection)
+            stop_process(rig, 35)
+
+        monkeypatch.setattr(Connection, "_open", held_up)
+        assert await rig.told(rig.send("a", budget_s=60)) == [Durable()]
+        assert keys(rig) == ["a:0"]
+        (copy,) = copies(rig, "a")
+        assert copy.age_s < 1
+
+
+async def test_a_stamp_that_grew_old_before_it_was_sent_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped while the request was put together."""
+    async with rigged() as rig:
+        write, stops = AppendRequests.write, [2.0, 40.0]
+
+        def stopped(requests: AppendRequests, rows: Sequence[bytes], end: bytes, *, first: bool) -> bytes:
+            if stops:
+                stop_process(rig, stops.pop())
+            return write(requests, rows, end, first=first)
+
+        monkeypatch.setattr(AppendRequests, "write", stopped)
+        assert await rig.told(rig.send("a", budget_s=90)) == [Durable()]
+        assert keys(rig) == ["a:0"]
+        (copy,) = copies(rig, "a")
+        assert copy.age_s < 1
+
+
+async def test_nothing_is_sent_while_the_clock_is_in_question() -> None:
+    """A message that arrives meanwhile waits, and is stored with a right stamp; the state has a name."""
+    async with rigged() as rig:
+        rig.clock.doubt = "the machine's time of day jumped by +3600.0 s"
+        message = rig.send("a")
+        await rig.clock.advance(10)
+        assert rig.server.arrivals == []
+        assert rig.stands() is SinkState.CLOCK_WRONG
+        assert "+3600.0 s" in rig.writer.standing.detail
+        rig.clock.doubt = ""
+        assert await rig.told_later(message) == [Durable()]
+        assert rig.stands() is SinkState.ACTIVE
 
 
 async def test_every_attempt_is_stamped_anew() -> None:

@@ -94,7 +94,7 @@ class Rig:
             return self.rejects_verdict
 
         deadline_us = self.clock.elapsed_us() + round(budget_s * MICROSECONDS)
-        message = Message(name, ids, asyncio.create_task(self.writer.submit(rows, deadline_us, reject)))
+        message = Message(name, ids, asyncio.create_task(self.writer.submit(rows, deadline_us, reject, key=name)))
         self.messages.append(message)
         return message
 

@@ -34,6 +34,8 @@ class MisbehavingServer:
         """By its id, whether a row cannot be stored."""
         self.refuse_streams: EndStream | None = None
         """How a new stream ends before anything is read of it."""
+        self.speaks_first = False
+        """Whether a new stream begins with an acknowledgement, before any request."""
         self.max_request_bytes = MAX_REQUEST_BYTES
         self.may_be_too_large = False
         """Whether a request over `max_request_bytes` is the client's fault; it is refused in any case."""

@@ -85,6 +85,8 @@ class Stream:
             self._violation("no x-goog-request-params in the metadata")
         if self._server.refuse_streams is not None:
             raise _EndError(self._server.refuse_streams)
+        if self._server.speaks_first:
+            await self._context.write(answers.acknowledged("", updated_schema=False).SerializeToString())
         while (turn := await self._turns.get()) is not None:
             await self._answer(turn)
 
