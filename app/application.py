@@ -42,7 +42,7 @@ class Sluice(Litestar):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        client = scope["client"]
+        client = scope.get("client")
         self.clients.add(client)
         try:
             if scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:

@@ -85,12 +85,19 @@ async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: 
             await alive(client)
             await running.line_with("had read nothing for 1 s")
             assert peak_bytes(running.process.pid) - before < 120 * MIB
-            while 'sluice_connection_closed_total{reason="unread"}' not in (await client.get("/metrics")).text:
-                await asyncio.sleep(0.1)
+            await _told(client, 'sluice_connection_closed_total{reason="unread"}')
             received = [await asyncio.to_thread(read_to_end, each) for each in unread]
             begun = [each for each in received if each.startswith(b"HTTP/1.1 200")]
             assert [each for each in begun if len(each) < whole]
         assert (await client.get("/docs/swagger-ui-bundle.js")).status_code == 200
+
+
+async def _told(client: httpx.AsyncClient, words: str) -> None:
+    """Wait until the metrics say it."""
+    while True:
+        if words in (await client.get("/metrics")).text:
+            return
+        await asyncio.sleep(0.1)
 
 
 async def test_tails_that_read_nothing_are_bounded_and_cut_off(tmp_path: Path) -> None:
