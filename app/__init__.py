@@ -17,6 +17,9 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
       embedded           DuckDB, one file (`embedded_queries`: its reads)
       bigquery           BigQuery: where it is, and who calls it
     ledger               what is held for whom: bytes and places, a share for each caller
+    outgoing, unread     answers in pieces, at their clients' pace; the rest of bodies that were answered early
+    framing              what the headers of a request say of its form
+    connection_watch     room for new connections (`sockets`: what the system knows; `shedding`: which ones to close)
     gauges               what there is now, for metrics: in flight, connections, states
     valkey               what instances share, where they share anything: cached answers, counts of requests
     reference/           the OpenAPI document, and the page to browse it

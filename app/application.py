@@ -14,6 +14,7 @@ from app.framing import check_host, has_body
 from app.ingest.way_in import WayIn
 from app.outgoing import Outgoing
 from app.query.way_out import WayOut
+from app.shedding import Peer
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 from app.unread import UnreadBodies
@@ -33,7 +34,7 @@ class Sluice(Litestar):
     requests: Requests
     outgoing: Outgoing
     unread: UnreadBodies
-    clients: set[tuple[str, int]]
+    clients: set[Peer]
     """Who has a request in progress. A connection has one at a time (HTTP/1.1), which is what `app.serve` speaks."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -41,7 +42,7 @@ class Sluice(Litestar):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        client = scope["client"]
+        client = scope.get("client")
         self.clients.add(client)
         try:
             if scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:

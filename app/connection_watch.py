@@ -69,8 +69,8 @@ class ConnectionWatch:
         # Whatever was read before has reached the loop by now, so who is in `clients` is known up to here.
         condemned, self._condemned = self._condemned, set()
         for each in found:
-            if each.peer in condemned:
-                sockets.close(each)
+            if each.peer in condemned and sockets.close(each):
+                self._metrics.closed_connections["unread"] += 1
         for each, reason in self._shedder.to_close(found, self._clients, self._clock.elapsed_us()):
             if each.peer not in condemned and sockets.close(each):
                 self._metrics.closed_connections[reason] += 1

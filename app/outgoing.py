@@ -18,6 +18,7 @@ from app.clock import MICROSECONDS, Clock
 from app.errors import ProblemError, send_problem
 from app.ledger import Holding, Ledger
 from app.settings import Settings
+from app.shedding import Peer
 
 PIECE_BYTES = 32_768
 """What the server is handed at once, and the largest answer that is handed over whole and counted by nobody."""
@@ -29,9 +30,8 @@ _DOCUMENTS = 4  # one part in so many of what answers may come to, besides it
 _RETRY_S = 5
 _LOOK_AGAIN_S = 0.05
 _log = logging.getLogger("sluice.answers")
-_Client = tuple[str, int]
 _App = Callable[[Any, Any, Any], Awaitable[None]]
-Cut = Callable[[_Client], None]
+Cut = Callable[[Peer], None]
 
 
 class ClientStalledError(OSError):
@@ -176,7 +176,8 @@ class _Delivery:
         why = "the service stops" if self._is_stopped else stalled
         _log.warning("%s was broken off after %d bytes: %s", path, self._sent_bytes, why)
         if self._scope.get("client"):
-            self._outgoing.cut(tuple(self._scope["client"]))
+            host, port = self._scope["client"]
+            self._outgoing.cut((host, str(port)))
 
 
 def _ledger(max_bytes: int) -> Ledger:

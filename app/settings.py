@@ -211,9 +211,9 @@ class Settings(StoreSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_batch_rows: Annotated[Count, Meta(description="Rows in one append.")] = 5_000
     max_batch_bytes: Annotated[Count, Meta(description="Bytes in one append (BigQuery takes 10 MB).")] = 9_000_000
     max_in_flight_messages: Annotated[
-        Count, Meta(description="Messages being worked on; one more is answered 429.")
+        Count, Meta(description="Messages being worked on, three quarters for one caller; one more is answered 429.")
     ] = 2_000
-    max_in_flight_bytes: Annotated[Count, Meta(description="Bytes of those messages; beyond them 429.")] = 128 * MIB
+    max_in_flight_bytes: Annotated[Count, Meta(description="Bytes of those messages, likewise.")] = 128 * MIB
     dedupe_max_messages: Annotated[
         Count,
         Meta(

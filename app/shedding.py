@@ -7,7 +7,8 @@ import msgspec
 
 from app.clock import MICROSECONDS
 
-Peer = tuple[str, int]
+Peer = tuple[str, str]
+"""Address and port of a client, as the server has them in the scope of a request: both are text."""
 Reason = Literal["idle", "unread"]
 _SETTLED_S = 0.15
 """How long a connection must have been idle: a request that was just read is not in progress yet. Unless nothing ever

@@ -36,8 +36,9 @@ def connections(port: int) -> list[Connection]:
     for file in _files():
         with suppress(OSError), _borrowed(file) as handle:
             if _is_at(handle, port):
-                peer: Peer = handle.getpeername()[:2]  # a listener has none
-                found.append(_connection(file, peer, handle.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _INFO_BYTES)))
+                found.append(
+                    _connection(file, _peer(handle), handle.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _INFO_BYTES))
+                )
     return found
 
 
@@ -48,7 +49,7 @@ def close(connection: Connection) -> bool:
     another connection's, which would then be closed instead, in its first microseconds.
     """
     with suppress(OSError), _borrowed(connection.file) as handle:
-        if handle.getpeername()[:2] == connection.peer:
+        if _peer(handle) == connection.peer:
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_WAIT)
             handle.shutdown(socket.SHUT_RDWR)
             return True
@@ -73,6 +74,11 @@ def _files() -> list[int]:
 def _is_at(handle: socket.socket, port: int) -> bool:
     address = handle.getsockname()
     return isinstance(address, tuple) and address[1] == port  # else another family, such as Unix's, which has a name
+
+
+def _peer(handle: socket.socket) -> Peer:
+    host, port = handle.getpeername()[:2]  # a listener has none, and raises
+    return host.partition("%")[0], str(port)
 
 
 @contextmanager

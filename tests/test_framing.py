@@ -14,6 +14,8 @@ HOST = (b"host", b"example.test")
         ([HOST], "1.1", None),
         ([], "1.0", None),
         ([], "1.1", 0),
+        ([(b"host", b"")], "1.1", 0),
+        ([(b"host", b"")], "1", None),
         ([HOST, HOST], "1.1", 2),
         ([HOST, (b"x", b"y"), (b"host", b"")], "1.0", 2),
     ],

@@ -15,7 +15,7 @@ def made(count: int, first: int = 0, **what: Any) -> list[Connection]:
     """Return connections that are each a little longer quiet than the one before."""
     quiet_s = what.pop("quiet_s", 1.0)
     return [
-        Connection(file=number, peer=("192.0.2.1", number), quiet_s=quiet_s + number / 1000, **what)
+        Connection(file=number, peer=("192.0.2.1", str(number)), quiet_s=quiet_s + number / 1000, **what)
         for number in range(first, first + count)
     ]
 
@@ -83,10 +83,10 @@ def test_a_kernel_that_tells_nothing_is_believed_to_have_heard_something() -> No
 def test_a_client_that_acknowledges_nothing_for_its_time_is_closed() -> None:
     """Though its request is in progress; one that takes a byte now and then is not."""
     shedder = Shedder(max_connections=100, stall_s=30)
-    stuck = Connection(file=1, peer=("192.0.2.1", 1), acked_bytes=5, has_unread=True, has_answered=True)
+    stuck = Connection(file=1, peer=("192.0.2.1", "1"), acked_bytes=5, has_unread=True, has_answered=True)
     closed = []
     for second in range(0, 61, 10):
-        slow = Connection(file=2, peer=("192.0.2.1", 2), acked_bytes=second, has_unread=True, has_answered=True)
+        slow = Connection(file=2, peer=("192.0.2.1", "2"), acked_bytes=second, has_unread=True, has_answered=True)
         found = shedder.to_close([stuck, slow], {stuck.peer, slow.peer}, second * MICROSECONDS)
         closed.append([(each.file, reason) for each, reason in found])
     assert closed[:3] == [[], [], []]
@@ -105,6 +105,6 @@ def test_heads_that_are_not_complete_may_come_to_so_much() -> None:
 def test_a_file_that_is_another_connection_now_begins_anew() -> None:
     """Files are numbered again and again."""
     shedder = Shedder(max_connections=2, stall_s=30)
-    shedder.to_close([Connection(file=1, peer=("192.0.2.1", 1), received_bytes=1)] * 2, set(), 0)
-    others = [Connection(file=1, peer=("192.0.2.1", 2), received_bytes=1)] * 2
+    shedder.to_close([Connection(file=1, peer=("192.0.2.1", "1"), received_bytes=1)] * 2, set(), 0)
+    others = [Connection(file=1, peer=("192.0.2.1", "2"), received_bytes=1)] * 2
     assert files(shedder.to_close(others, set(), MICROSECONDS)) == []

@@ -134,14 +134,15 @@ IN_FLIGHT_MESSAGES = Instrument(
     kind="gauge",
     unit="{message}",
     description="Messages being worked on",
-    meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES` one more is answered 429.",
+    meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES`, or three quarters of it for one caller, one more is answered 429.",
 )
 IN_FLIGHT_BYTES = Instrument(
     name="sluice.in_flight.bytes",
     kind="gauge",
     unit="By",
     description="Bytes of the messages being worked on",
-    meaning="At `SLUICE_MAX_IN_FLIGHT_BYTES` one more is answered 429.",
+    meaning="As they arrive. At `SLUICE_MAX_IN_FLIGHT_BYTES`, or three quarters of it for one caller, one more is "
+    "answered 429.",
 )
 SINK_STATE = Instrument(
     name="sluice.sink.state",

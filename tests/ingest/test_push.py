@@ -41,7 +41,7 @@ async def test_a_request_that_breaks_off_stores_nothing() -> None:
         async def send(event: Any) -> None:
             sent.append(event)
 
-        headers = [(b"authorization", f"Bearer {tokens.token()}".encode())]
+        headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {tokens.token()}".encode())]
         scope = {"type": "http", "method": "POST", "path": "/pubsub/push", "headers": headers}
         await service.app(scope, receive, send)
         assert sent[0]["status"] == 400

@@ -1,0 +1,191 @@
+"""Clients that hold sockets, bodies and answers for nothing, against the real process: they hurt nobody else."""
+
+import asyncio
+import http.client
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.process import Process, serving
+from tests.raw_client import connected, many, peak_bytes, read_to_end, status
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what the system knows of connections is read on Linux")
+MIB = 1024**2
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+UPLOAD = b"POST /v1/records HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+TAIL = b"GET /v1/records/tail HTTP/1.1\r\nHost: localhost\r\n\r\n"
+DOCUMENT = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@asynccontextmanager
+async def service(tmp_path: Path, **settings: str) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
+    """Run the service, and look at its liveness over a new connection each time."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with (
+        serving(tmp_path / "sluice.duckdb", **settings) as (running, _),
+        httpx.AsyncClient(base_url=running.url, timeout=30, limits=limits) as fresh,
+    ):
+        yield running, fresh
+
+
+async def alive(client: httpx.AsyncClient, times: int = 5) -> None:
+    """Check that the service answers."""
+    for _ in range(times):
+        assert (await client.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health/live HTTP/1.1\r\nX: "], ids=["silent", "half a head"])
+async def test_idle_sockets_make_room_and_requests_in_progress_stay(tmp_path: Path, sent: bytes) -> None:
+    """Three times as many as there may be: others are served, a tail and a half-sent body go on, and it is logged."""
+    async with service(tmp_path, max_connections="64") as (running, client):
+        body = b'{"id": "a", "timestamp": "2026-01-01T00:00:00Z"}'
+        upload = b"POST /v1/records HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+        with connected(running.url, TAIL) as tail, connected(running.url, upload + body[:9]) as posting:
+            assert status(tail) == 200
+            with many(200, running.url, sent):
+                await alive(client, 20)
+                await running.line_with("idle connections to make room")
+                posting.sendall(body[9:])
+                assert status(posting) == 201
+                assert b"event: record" in await asyncio.to_thread(_until, tail, b'"id":"a"')
+        metrics = (await client.get("/metrics")).text
+        assert 'sluice_connection_closed_total{reason="idle"}' in metrics
+
+
+def _until(client: socket.socket, words: bytes) -> bytes:
+    found = b""
+    while words not in found:
+        part = client.recv(65_536)
+        assert part, f"the connection ended after {found!r}"
+        found += part
+    return found
+
+
+async def test_http2_is_refused_at_once(tmp_path: Path) -> None:
+    """A connection that begins with its preface is closed, instead of waited for."""
+    async with service(tmp_path) as (running, _):
+        with connected(running.url, PREFACE) as client:
+            assert await asyncio.to_thread(read_to_end, client) == b""
+
+
+async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: Path) -> None:
+    """Each is more than a megabyte: the service holds a part of a few of them, and not for long."""
+    async with service(tmp_path, client_stall_s="1") as (running, client):
+        whole = len((await client.get("/docs/swagger-ui-bundle.js")).content)
+        assert whole > MIB
+        before = peak_bytes(running.process.pid)
+        with many(300, running.url, DOCUMENT, small_window=True) as unread:
+            await alive(client)
+            await running.line_with("had read nothing for 1 s")
+            assert peak_bytes(running.process.pid) - before < 120 * MIB
+            await _told(client, 'sluice_connection_closed_total{reason="unread"}')
+            received = [await asyncio.to_thread(read_to_end, each) for each in unread]
+            begun = [each for each in received if each.startswith(b"HTTP/1.1 200")]
+            assert [each for each in begun if len(each) < whole]
+        assert (await client.get("/docs/swagger-ui-bundle.js")).status_code == 200
+
+
+async def _told(client: httpx.AsyncClient, words: str) -> None:
+    """Wait until the metrics say it."""
+    while True:
+        if words in (await client.get("/metrics")).text:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def test_tails_that_read_nothing_are_bounded_and_cut_off(tmp_path: Path) -> None:
+    """Thirty of them and three large records took a third of a gigabyte; a tail that reads gets every record."""
+    async with service(tmp_path, max_tails="40", client_stall_s="2") as (running, client):
+        before = peak_bytes(running.process.pid)
+        with many(29, running.url, TAIL, small_window=True):
+            async with client.stream("GET", "/v1/records/tail") as reading:
+                assert reading.status_code == 200
+                for number in range(3):
+                    record = {"id": str(number), "timestamp": "2026-01-01T00:00:00Z", "data": "x" * 3_900_000}
+                    assert (await client.post("/v1/records", json=record)).status_code == 201
+                found = 0
+                async for line in reading.aiter_lines():
+                    found += line == "event: record"
+                    if found == 3:
+                        break
+            await alive(client)
+            assert peak_bytes(running.process.pid) - before < 190 * MIB
+            await running.line_with("/v1/records/tail was broken off")
+
+
+async def test_unfinished_uploads_are_counted_and_answered_when_the_service_stops(tmp_path: Path) -> None:
+    """What has arrived counts, no caller has all of it, and a stop says so instead of failing."""
+    async with service(tmp_path, max_in_flight_bytes=str(32 * MIB)) as (running, client):
+        part = b"%x\r\n" % MIB + b" " * MIB + b"\r\n"
+        with many(8, running.url, UPLOAD) as uploads:
+            for upload in uploads:
+                for _ in range(6):
+                    await asyncio.to_thread(upload.sendall, part)
+            ready = await _settled(client)
+            assert 18 * MIB <= ready["in_flight_bytes"] <= 24 * MIB
+            stopping = asyncio.create_task(running.terminate())
+            answers = [await asyncio.to_thread(status, each) for each in uploads]
+            assert sorted(set(answers)) == [429, 503]
+            assert answers.count(503) == ready["in_flight_messages"]
+            assert await stopping == 0
+        assert running.process.stdout is not None
+        log = b"".join([line.encode() for line in running.said]) + await running.process.stdout.read()
+        assert b"Traceback" not in log
+
+
+async def _settled(client: httpx.AsyncClient) -> dict[str, int]:
+    """Return what is in flight once that changes no more."""
+    before: dict[str, int] = {}
+    while True:
+        ready = (await client.get("/health/ready")).json()
+        found = {name: ready[name] for name in ("in_flight_messages", "in_flight_bytes")}
+        if found == before:
+            return found
+        before = found
+        await asyncio.sleep(0.2)
+
+
+EARLY = [("/pubsub/push", {"Authorization": "Bearer a.b.c"}, 401), ("/v1/records", {}, 413), ("/v1/stats", {}, 404)]
+
+
+async def test_a_client_that_writes_before_it_reads_gets_its_answer(tmp_path: Path) -> None:
+    """The body of twenty megabytes is not wanted, and is taken all the same, so that the answer is seen."""
+    async with service(tmp_path) as (running, _):
+        place = urlsplit(running.url)
+
+        def parts() -> Iterator[bytes]:
+            for _ in range(20):
+                yield b" " * MIB
+
+        def ask(path: str, headers: dict[str, str], *, is_chunked: bool) -> int:
+            body = parts() if is_chunked else b" " * 20 * MIB
+            with closing(http.client.HTTPConnection(str(place.hostname), place.port, timeout=30)) as client:
+                client.request("POST", path, body, headers, encode_chunked=is_chunked)
+                answer = client.getresponse()
+                assert json.loads(answer.read())["status"] == answer.status
+                return answer.status
+
+        for path, headers, expected in EARLY:
+            for is_chunked in (False, True):
+                assert await asyncio.to_thread(ask, path, headers, is_chunked=is_chunked) == expected
+
+
+async def test_a_request_names_one_host(tmp_path: Path) -> None:
+    """Two of them are read differently by different servers on the way, and so is none."""
+    async with service(tmp_path) as (running, _):
+        for first, usual in ((b"GET /health/live", 200), (b"POST /pubsub/push", 401)):
+            for hosts, expected in (
+                (b"Host: a\r\nHost: b\r\n", 400),
+                (b"", 400),
+                (b"Host: localhost\r\n", usual),
+            ):
+                asked = first + b" HTTP/1.1\r\nContent-Length: 0\r\n" + hosts + b"\r\n"
+                with connected(running.url, asked) as client:
+                    assert await asyncio.to_thread(status, client) == expected
