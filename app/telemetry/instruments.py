@@ -63,6 +63,14 @@ RECORDS_REJECTED = Instrument(
     meaning="Durable in `records_rejected` with the reason; a jump is a producer's release.",
     attributes=("reason",),
 )
+ROWS_EXPIRED = Instrument(
+    name="sluice.row.expired",
+    kind="counter",
+    unit="{row}",
+    description="Rows deleted after the retention, by table",
+    meaning="By the embedded store, every hour; BigQuery's partitions expire by themselves and are not counted.",
+    attributes=("table",),
+)
 MESSAGES_DUPLICATE = Instrument(
     name="sluice.message.duplicate",
     kind="counter",

@@ -24,6 +24,8 @@ class Metrics:
         self.heartbeats_missed = 0
         self.rejected_records: Counter[str] = Counter()
         """By reason."""
+        self.expired_rows: Counter[str] = Counter()
+        """By table."""
         self.query_bytes: Counter[str] = Counter()
         """By purpose."""
         self.cache_answers: Counter[str] = Counter()
@@ -40,6 +42,10 @@ class Metrics:
     def watch(self, gauge: Instrument, values: Callable[[], Values]) -> None:
         """Ask `values` for a gauge's values whenever somebody collects."""
         self._gauges[gauge] = values
+
+    def expired(self, table: str, rows: int) -> None:
+        """Count rows of `table` that were deleted, as they were older than the retention."""
+        self.expired_rows[table] += rows
 
     @property
     def histograms(self) -> tuple[Histogram, ...]:
@@ -59,6 +65,7 @@ class Metrics:
         return {
             instruments.RECORDS_STORED: lambda: _one(self.stored_records),
             instruments.RECORDS_REJECTED: lambda: _each(self.rejected_records, "reason"),
+            instruments.ROWS_EXPIRED: lambda: _each(self.expired_rows, "table"),
             instruments.MESSAGES_DUPLICATE: lambda: _one(self.duplicate_messages),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),

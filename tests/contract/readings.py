@@ -85,7 +85,12 @@ class Readings:
         settings, reads = Settings(), Reads(self.clock)
         pages = Pages(Feed(self.store.runner, READINGS, lookback_s=LOOKBACK_S), settings, self.clock, reads)
         answering = Answering(
-            cache_of(self.clock), reads, self.clock, large=LargeAnswers(reads, 1), metrics=Metrics(), realm="test"
+            cache_of(self.clock),
+            reads,
+            self.clock,
+            large=LargeAnswers(reads, 1),
+            metrics=Metrics(),
+            realm=lambda: "test",
         )
         self._principals: dict[str, Principal] = {}
         endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings)

@@ -154,7 +154,7 @@ class Stage:
     def __init__(self, **settings: Any) -> None:
         self.clock, self.sheet = FakeClock(T0_US), Sheet()
         feed: Any = self.sheet
-        self.hub = Hub(feed, Settings(**settings), self.clock)
+        self.hub = Hub(feed, Settings(**settings), self.clock, lambda: 0)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""

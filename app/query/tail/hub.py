@@ -1,6 +1,7 @@
 """Who reads the tails of one table, and what they share."""
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 from app.clock import Clock
@@ -25,7 +26,8 @@ class _Admitted(NamedTuple):
 class Hub:
     """Lets subscribers in, as many as settings allow, and gives those with the same filters the same poller."""
 
-    def __init__(self, feed: Feed, settings: Settings, clock: Clock) -> None:
+    def __init__(self, feed: Feed, settings: Settings, clock: Clock, erasures: Callable[[], int]) -> None:
+        self._erasures = erasures
         self._feed, self._settings, self._clock = feed, settings, clock
         self._places = Places("tails", "max_tails", settings.max_tails)
         self._admitted: dict[Subscriber, _Admitted] = {}
@@ -57,7 +59,9 @@ class Hub:
         filters = self._admitted[subscriber].filters
         poller = self._pollers.get(filters)
         if poller is None or poller.problem is not None:
-            poller = self._pollers[filters] = Poller(subscriber.reader, subscriber.position, self._clock)
+            poller = self._pollers[filters] = Poller(
+                subscriber.reader, subscriber.position, self._clock, self._erasures
+            )
         poller.watch(subscriber.wake)
         try:
             await subscriber.run(poller, send)

@@ -58,6 +58,12 @@ class Recent:
             self._rows, self._bytes = self._rows - len(oldest.rows), self._bytes - oldest.size_bytes
             self.begins = oldest.reaches
 
+    def forget(self) -> None:
+        """Let go of all batches: whoever stands behind `reaches` reads by itself."""
+        self._batches.clear()
+        self._rows = self._bytes = 0
+        self.begins = self.reaches
+
     def holds(self, position: Position) -> bool:
         """Whether what lies behind `position` is here, as far as there is any."""
         return position >= self.begins

@@ -76,6 +76,7 @@ class Instances:
             metrics=Metrics(),
             realm="test",
             reads=Reads(clock),
+            erasures=lambda: 0,
         )
         app: Any = Litestar(
             routes, guards=[_admit], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None
