@@ -71,7 +71,8 @@ def eraser(access: Access, failure: Exception | None = None, clock: FakeClock | 
 
 async def test_rows_in_the_buffer_are_held_back() -> None:
     """However the client wraps BigQuery's words; another failure is what it was."""
-    for failure in (BadRequest(BUFFERED), StoreUnavailableError(BUFFERED)):
+    refused: Exception = BadRequest(BUFFERED)  # type: ignore[no-untyped-call]
+    for failure in (refused, StoreUnavailableError(BUFFERED)):
         with pytest.raises(HeldBackError, match="streaming buffer"):
             await eraser(Access({}), failure).delete(DELETE)
     with pytest.raises(StoreUnavailableError):
