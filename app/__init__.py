@@ -13,8 +13,11 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     access/              who may use /v1, for what and how often: grants, API keys, rate limits
     ingest/              POST /pubsub/push, POST and PUT /v1/records  ->  the Appender seam
     query/               GET /v1/records and what belongs to it, /v1/rejects  <-  the QueryRunner seam
+    erase/               DELETE /v1/records/{id}, and the command: a record, its versions and its rejects
     backend              which store is behind both seams:
-      embedded           DuckDB, one file (`embedded_queries`: its reads)
+      embedded           DuckDB, one file: `embedded_file` opens it, `embedded_appender` and `embedded_queries` (of
+                         `embedded_attempt`s and `embedded_values`) use it, `embedded_probe` proves that it can be
+                         written, `embedded_eraser` deletes; `disk`: how much room there is
       bigquery           BigQuery: where it is, and who calls it
     ledger               what is held for whom: bytes and places, a share for each caller
     outgoing, unread     answers in pieces, at their clients' pace; the rest of bodies that were answered early

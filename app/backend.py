@@ -1,14 +1,15 @@
 """The stores a service can run on: each gives an Appender per table and a QueryRunner."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 
 from app.clock import Clock
 from app.daemon import in_daemon_thread
+from app.erase.eraser import Eraser
 from app.ingest.appender import Appender
 from app.query.runner import QueryRunner
 from app.schema.table import Table
@@ -26,13 +27,16 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A store, by its two seams. `appenders` are by the table's name; `close` is awaited last.
 
     `name` is the same for all instances over the same data, and another one over other data; `system` is what kind of
-    store it is, as traces name it. `connections` tells how many are open for appends, by the table's name.
+    store it is, as traces name it. `connections` tells how many are open for appends, by the table's name. `upkeep` is
+    what is to run beside it, and is told of each table's rows that it deleted as they were too old.
     """
 
     name: str
     system: str
     appenders: Mapping[str, Appender]
     runner: QueryRunner
+    eraser: Eraser
+    upkeep: Callable[[Callable[[str, int], None]], list[Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
     connections: Callable[[], Mapping[str, int]]
 
@@ -61,6 +65,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
 
 def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
     from app.embedded import EmbeddedStore  # noqa: PLC0415 - see open_backend
+    from app.embedded_eraser import EmbeddedEraser, Retention  # noqa: PLC0415 - likewise
 
     store = EmbeddedStore.open(settings.data_path, tables, clock, min_free_bytes=settings.min_free_disk_bytes)
 
@@ -71,6 +76,8 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
         name=f"embedded:{settings.data_path}",
         appenders={table.name: store.appender(table) for table in tables},
         runner=store,
+        eraser=EmbeddedEraser(store),
+        upkeep=lambda deleted: [Retention(store, tables, clock, settings.retention_days, deleted).run()],
         close=close,
         system="duckdb",
         connections=dict,  # it is a part of this process
@@ -82,6 +89,7 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     from app.ingest.fence import fence  # noqa: PLC0415 - likewise
     from app.ingest.storage_write import StorageWriteAppender  # noqa: PLC0415 - likewise
     from app.ingest.table_check import check_table  # noqa: PLC0415 - likewise
+    from app.query.bigquery.eraser import BigQueryEraser  # noqa: PLC0415 - likewise
     from app.query.bigquery.runner import BigQueryRunner  # noqa: PLC0415 - likewise
 
     access = Access(Place.of(settings))
@@ -104,6 +112,7 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
         for table in tables
     }
     runner = BigQueryRunner(access, settings, clock)
+    eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
     async def close() -> None:
         for appender in appenders.values():
@@ -116,6 +125,8 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
         name=name,
         appenders=appenders,
         runner=runner,
+        eraser=eraser,
+        upkeep=lambda _: [eraser.learn()] if "query" in settings.roles else [],  # partitions expire by themselves
         close=close,
         system="bigquery",
         connections=lambda: {table: appender.open_connections for table, appender in appenders.items()},

@@ -7,24 +7,24 @@ connection of its own. DuckDB blocks the thread that calls it, so calls run in t
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
-import msgspec
 
 from app.backend import StoreError
 from app.clock import Clock
 from app.disk import DiskSpace, is_about_room
+from app.embedded_appender import EmbeddedAppender
 from app.embedded_file import first_line, open_file
 from app.embedded_probe import MIN_PROBE_BYTES, write_and_remove
-from app.embedded_queries import Queries
-from app.ingest.appender import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.embedded_queries import Queries, bound, to_duckdb
+from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.query.instants import DAY_US, SECOND_US
 from app.query.runner import Answer, Query, StoreUnavailableError
-from app.schema.duckdb import duckdb_insert, quote
+from app.schema.duckdb import quote
 from app.schema.table import Table
 
 _CLOSE_S = 1.0  # how long the end of the process waits for what is being written
@@ -207,6 +207,28 @@ class EmbeddedStore:
             self._versions[name] += 1
         return found
 
+    @staticmethod
+    def execute(connection: duckdb.DuckDBPyConnection, query: Query) -> int:
+        """Run a statement of BigQuery's dialect, within `write`; return how many rows it changed."""
+        found = connection.execute(to_duckdb(query.sql), bound(query)).fetchone()
+        return int(found[0]) if found else 0
+
+    def read_once(self, read: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
+        """Return what `read` reads, before the store is used: it blocks, beside any append."""
+        return self._writer.submit(read, self._connection).result()
+
+    async def checkpoint(self) -> None:
+        """Move the write-ahead log into the file, which overwrites what was deleted; one that fails is tried later."""
+        await asyncio.wrap_future(self._writer.submit(self._checkpoint))
+
+    def _checkpoint(self) -> None:
+        try:
+            if self._obstacle() is None:
+                self._connection.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            self._failure(error, 0)
+            _log.warning("the checkpoint failed: %s", first_line(error))
+
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
         return await self._queries.rows(query)
@@ -248,44 +270,6 @@ class EmbeddedStore:
 
 def _ends(work: Future[None], within_s: float) -> bool:
     return bool(wait([work], within_s).done)
-
-
-class EmbeddedAppender:
-    """The Appender of one table of an EmbeddedStore."""
-
-    concurrency = eager = 1  # a second batch would only wait for the same thread
-    fence = None  # no row is late: the horizon waits for the oldest stamp in flight, and stops when the process does
-
-    def __init__(self, store: EmbeddedStore, table: Table) -> None:
-        self._store, self._table, self._insert_sql = store, table.name, duckdb_insert(table)
-
-    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return what makes JSON objects: the record's members, its own of the envelope, then what it shares."""
-        shared = b"," + _json.encode(envelope)[1:]
-
-        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
-            own = _json.encode({"message_index": index, "delivery_key": delivery_key})
-            return _json.encode(record)[:-1] + b"," + own[1:-1] + shared
-
-        return encode
-
-    async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Stamp `rows`, append them as one, and say what became of them."""
-        return await self._store.append(self._table, self._insert_sql, rows)
-
-    def rekeyed(self, row: bytes, lateness: int) -> bytes:
-        """Return `row`: it is never asked for another key, as no row is late."""
-        return row
-
-    async def check(self) -> SetupError | Stored:
-        """Prove that rows can be stored: write to the disk and remove it again."""
-        return await self._store.probe(self._table)
-
-    async def close(self) -> None:
-        """Do nothing: the store is closed as a whole."""
-
-
-_json = msgspec.json.Encoder()
 
 
 def _refused(error: Exception) -> Outcome:

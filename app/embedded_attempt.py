@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import duckdb
@@ -30,7 +30,8 @@ class Attempt:
         with self._lock:
             self._given_up = True
             if self._cursor is not None:
-                self._cursor.interrupt()
+                with suppress(duckdb.Error):  # one that is closed has nothing to interrupt
+                    self._cursor.interrupt()
 
     def disconnect(self) -> None:
         """Give up as the database goes away: whoever waits gets a StoreUnavailableError."""

@@ -134,7 +134,7 @@ class Queries:
             if cursor is None:
                 raise StoreUnavailableError(DISCONNECTED)
             with _named_errors(), attempt.running(cursor):
-                cursor.execute(_to_duckdb(query.sql), _bound(query))
+                cursor.execute(to_duckdb(query.sql), bound(query))
                 description = cursor.description or []
                 columns = [(name, converter(type_)) for name, type_, *_ in description]
                 fetched, size_bytes, cut = _fetched(cursor, [type_ for _, type_, *_ in description], query.max_bytes)
@@ -158,7 +158,7 @@ class Queries:
         try:
             with _named_errors(), StreamWriter.from_writable(sink) as writer:
                 with attempt.running(cursor):
-                    found = nanoarrow.c_array_stream(cursor.sql(_to_duckdb(query.sql), params=_bound(query)))
+                    found = nanoarrow.c_array_stream(cursor.sql(to_duckdb(query.sql), params=bound(query)))
                     schema = found.get_schema()
                     attempt.hold(found, cursor)
                 writer.write_stream(CArrayStream.from_c_arrays([], _with_utc(schema)))
@@ -195,14 +195,15 @@ def _query_error(error: duckdb.Error) -> QueryError | None:
 
 
 @lru_cache(256)
-def _to_duckdb(sql: str) -> str:
-    """Render a query of BigQuery's dialect for DuckDB."""
+def to_duckdb(sql: str) -> str:
+    """Return a query of BigQuery's dialect rendered for DuckDB."""
     from sqlglot import transpile  # noqa: PLC0415 - a third of a second that start-up need not wait for
 
     return transpile(sql, read="bigquery", write="duckdb")[0]
 
 
-def _bound(query: Query) -> dict[str, Scalar | datetime]:
+def bound(query: Query) -> dict[str, Scalar | datetime]:
+    """Return the parameters of `query` as DuckDB takes them."""
     return {
         name: _EPOCH + timedelta(microseconds=value) if name.endswith("_us") and isinstance(value, int) else value
         for name, value in query.parameters.items()

@@ -66,6 +66,7 @@ def create_app(
         records=records,
         rejects=rejects,
         runner=backend.runner,
+        eraser=backend.eraser,
         settings=settings,
         clock=clock,
         metrics=metrics,
@@ -101,11 +102,12 @@ def create_app(
     watch_gauges(metrics, way_in.admission, sinks, backend.connections)
 
     def background() -> list[Coroutine[Any, Any, None]]:
+        upkeep = backend.upkeep(metrics.expired)
         if not ingests:
-            return []
+            return upkeep
         admission = way_in.admission
         quiet = give_back_when_quiet(lambda: admission.messages, lambda: admission.admitted, clock, trimmer())
-        return [*way_in.background(), quiet, *([heartbeats.run()] if queries else [])]
+        return [*way_in.background(), quiet, *upkeep, *([heartbeats.run()] if queries else [])]
 
     guarded: list[Any] = telemetry.routes()
     guarded += way_in.routes() if ingests else []

@@ -142,8 +142,8 @@ class Settings(StoreSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     api_principals: Annotated[
         tuple[str, ...],
         Meta(
-            description="E-mails that may do everything on `/v1`. None, and no grants: open, and only allowed on a "
-            "loopback address."
+            description="E-mails that may do everything on `/v1` but erase. None, and no grants: open, and only "
+            "allowed on a loopback address."
         ),
     ] = ()
     grants_file: Annotated[

@@ -36,6 +36,8 @@ async def ask(client: httpx.AsyncClient, line: str) -> httpx.Response:
         match option:
             case "-I":
                 method = "HEAD"
+            case "-X":
+                method = value
             case "-H":
                 name, _, text = value.partition(": ")
                 headers[name] = text

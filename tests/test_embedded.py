@@ -14,7 +14,8 @@ import pytest
 
 from app.backend import StoreError
 from app.clock import FakeClock, SystemClock
-from app.embedded import EmbeddedAppender, EmbeddedStore
+from app.embedded import EmbeddedStore
+from app.embedded_appender import EmbeddedAppender
 from app.ingest.appender import Outcome, SetupError, SinkState, Stored, Uncertain
 from app.ingest.envelope import Message
 from app.query.runner import Answer, Query

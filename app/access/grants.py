@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from app.access.api_keys import PREFIX, redacted
-from app.access.principal import ALL_SCOPES, SCOPES, Principal, Scope
+from app.access.principal import ALL_SCOPES, DEFAULT_SCOPES, SCOPES, Principal, Scope
 from app.epoch import epoch_us
 from app.settings import SettingsError
 
@@ -73,7 +73,7 @@ class GrantRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_grants(content: bytes, rules: GrantRules) -> Grants:
-    """Read a document of grants; those who stand in SLUICE_API_PRINCIPALS are added, with every scope.
+    """Read a document of grants; those who stand in SLUICE_API_PRINCIPALS are added, with every scope but `erase`.
 
     Raises:
         GrantsError: naming every entry that is wrong.
@@ -112,7 +112,7 @@ def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
         more = [f"and {len(problems) - _MAX_ERRORS} more"] if len(problems) > _MAX_ERRORS else []
         raise GrantsError(redacted("; ".join(problems[:_MAX_ERRORS] + more)))
     default = rules.requests_per_minute
-    by_email = {email: Granted(Principal(email, ALL_SCOPES, (), default or None)) for email in rules.api_principals}
+    by_email = {email: Granted(Principal(email, DEFAULT_SCOPES, (), default or None)) for email in rules.api_principals}
     by_email |= {grant.email: _granted(grant, default) for grant in entries if grant.email is not None}
     by_key = {grant.key_sha256: _granted(grant, default) for grant in entries if grant.key_sha256 is not None}
     return Grants(by_email, by_key)
@@ -138,7 +138,7 @@ def _identity_problems(grant: Grant, rules: GrantRules) -> list[str]:
         if grant.email in rules.push_principals:
             return ["it stands in SLUICE_PUSH_PRINCIPALS, too: those who push may only push"]
         if grant.email in rules.api_principals:
-            return ["it stands in SLUICE_API_PRINCIPALS, too, which grants everything: name it in one place"]
+            return ["it stands in SLUICE_API_PRINCIPALS, too, which grants all but erase: name it in one place"]
         return []
     problems = []
     if not _is_name(grant.name):
@@ -163,6 +163,8 @@ def _extent_problems(grant: Grant, rules: GrantRules) -> list[str]:
         problems.append(f"`scopes` must list at least one of {', '.join(SCOPES)}, each once")
     if grant.filters and "rejects" in grant.scopes:
         problems.append("`filters` and the scope rejects exclude each other: a rejected record has no fields to go by")
+    elif grant.filters and "erase" in grant.scopes:
+        problems.append("`filters` and the scope erase exclude each other: an erasure removes every version")
     elif grant.filters:
         try:
             rules.check_filters(sorted(grant.filters.items()))

@@ -4,9 +4,11 @@ from typing import Literal, get_args
 
 import msgspec
 
-Scope = Literal["read", "write", "rejects", "metrics"]
+Scope = Literal["read", "write", "rejects", "metrics", "erase"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ALL_SCOPES = frozenset(SCOPES)
+DEFAULT_SCOPES = ALL_SCOPES - {"erase"}
+"""What SLUICE_API_PRINCIPALS may do. What cannot be undone, somebody has to grant by its name."""
 
 
 class Principal(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 # Not None, which has no type: the text says IS NULL instead.
 Scalar = str | int | float | bool | bytes | Decimal | date | time
 Row = dict[str, Any]
-Purpose = Literal["page", "look_up", "export"]
+Purpose = Literal["page", "look_up", "export", "erase"]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
 
 from app.clock import Clock
+from app.erase.endpoint import EraseEndpoint, erasure_routes
+from app.erase.eraser import Eraser
+from app.erase.erasure import Erasure
 from app.ledger import Ledger
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
@@ -29,6 +32,7 @@ class WayOut:
         records: Table,
         rejects: Table,
         runner: QueryRunner,
+        eraser: Eraser,
         settings: Settings,
         clock: Clock,
         metrics: Metrics,
@@ -38,7 +42,8 @@ class WayOut:
         ledger: Ledger,
     ) -> None:
         self._records, self._rejects, self._settings = records, rejects, settings
-        self._clock, self._metrics, self._realm, self._ledger = clock, metrics, realm, ledger
+        self._clock, self._metrics, self._realm = clock, metrics, realm
+        self._ledger, self._eraser = ledger, eraser
         self.standing = ReadStanding(clock.now_us)
         """How reading from the store stands."""
         self.runner = ObservedRunner(runner, QueryWatch(metrics, tracing, self.standing, clock, system=system))
@@ -49,8 +54,8 @@ class WayOut:
         return Feed(self.runner, self._records, lookback_s=self._settings.dedupe_lookback_s)
 
     def routes(self, answers: Store) -> list[HTTPRouteHandler]:
-        """Return the routes of reads; `answers` is where answers are kept."""
-        return query_routes(
+        """Return the routes of reads and of erasure; `answers` is where answers are kept."""
+        routes = query_routes(
             settings=self._settings,
             clock=self._clock,
             records=self._records,
@@ -61,7 +66,12 @@ class WayOut:
             realm=self._realm,
             reads=self.reads,
             ledger=self._ledger,
+            erasures=lambda: self._eraser.generation,
         )
+        if self._records.id is not None:
+            erasure = Erasure(self.runner, self._eraser, self._records, self._rejects, self._clock)
+            routes += erasure_routes(EraseEndpoint(erasure, self._records.id, self._eraser.learns_within_s), self.reads)
+        return routes
 
     async def drain(self, grace_s: float) -> None:
         """Wait until what is being read is answered, at most `grace_s` seconds, and less by what ending a read takes.

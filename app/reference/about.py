@@ -25,6 +25,7 @@ of JSON documents are added, but none is removed or changes its meaning. Every G
 TAGS: list[dict[str, Any]] = [
     {"name": "query", "description": "Read what is stored: pages, single records, what was rejected, and the schema."},
     {"name": "ingest", "description": "Store records: pushed by Pub/Sub, or posted. A 2xx means durable."},
+    {"name": "erase", "description": "Delete a record for good, with its versions and what was rejected of it."},
     {"name": "operations", "description": "For whoever runs the service: whether it lives, and whether it can serve."},
 ]
 TOKEN, PUSH_TOKEN = "token", "pushToken"

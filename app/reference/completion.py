@@ -60,6 +60,13 @@ _EXAMPLES: dict[str, Any] = {
     "StoredAnswer": {"records": [_STORED]},
     "MixedAnswer": {"results": [_STORED, _REJECTED]},
     "Readiness": _READY,
+    "ErasureAnswer": {
+        "erased": {"records": 3, "rejects": 1},
+        "remaining": {"records": 0, "rejects": 0},
+        "complete": True,
+        "retry_after_s": None,
+        "other_instances_s": 70.0,
+    },
 }
 
 

@@ -23,11 +23,11 @@ _SOURCES: dict[str, frozenset[str]] = {
         "rejected": "createRecords putRecord",
         "idempotency_conflict": "createRecords putRecord",
         "busy": "ingest listRecords listRejects readStats tailRecords",
-        "unavailable": "ingest query",
-        "query_too_expensive": "?since",
+        "unavailable": "ingest query erase",
+        "query_too_expensive": "?since erase",
         "look_up_too_expensive": "getRecord",
-        "store_busy": "query",
-        "store_unavailable": "query",
+        "store_busy": "query erase",
+        "store_unavailable": "query erase",
     }.items()
 }
 # What every operation may be answered with, whether its route says so or not.

@@ -70,6 +70,14 @@ MEMBERS_DROPPED = Instrument(
     description="Undeclared members dropped from records that were stored",
     meaning='Only a record type that says `undeclared = "drop"` drops any; a jump is a producer\'s new field.',
 )
+ROWS_EXPIRED = Instrument(
+    name="sluice.row.expired",
+    kind="counter",
+    unit="{row}",
+    description="Rows deleted after the retention, by table",
+    meaning="By the embedded store, every hour; BigQuery's partitions expire by themselves and are not counted.",
+    attributes=("table",),
+)
 MESSAGES_DUPLICATE = Instrument(
     name="sluice.message.duplicate",
     kind="counter",

@@ -28,6 +28,8 @@ class Metrics:
         """By reason."""
         self.late_rows: Counter[str] = Counter()
         """By table."""
+        self.expired_rows: Counter[str] = Counter()
+        """By table."""
         self.query_bytes: Counter[str] = Counter()
         """By purpose."""
         self.cache_answers: Counter[str] = Counter()
@@ -46,6 +48,10 @@ class Metrics:
     def watch(self, gauge: Instrument, values: Callable[[], Values]) -> None:
         """Ask `values` for a gauge's values whenever somebody collects."""
         self._gauges[gauge] = values
+
+    def expired(self, table: str, rows: int) -> None:
+        """Count rows of `table` that were deleted, as they were older than the retention."""
+        self.expired_rows[table] += rows
 
     @property
     def histograms(self) -> tuple[Histogram, ...]:
@@ -67,6 +73,7 @@ class Metrics:
             instruments.RECORDS_REJECTED: lambda: _each(self.rejected_records, "reason"),
             instruments.MEMBERS_DROPPED: lambda: _one(self.dropped_members),
             instruments.MESSAGES_UNPROVED: lambda: _one(self.unproved_messages),
+            instruments.ROWS_EXPIRED: lambda: _each(self.expired_rows, "table"),
             instruments.MESSAGES_DUPLICATE: lambda: _one(self.duplicate_messages),
             instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),

@@ -69,6 +69,8 @@ async def test_a_grant_opens_what_it_names(tmp_path: Path, headers: dict[str, st
         ("write", "POST", paths.RECORDS, 201),
         ("write", "PUT", f"{paths.RECORDS}/a", 200),
         ("write", "PUT", f"{paths.RECORDS}/a/b", 422),
+        ("erase", "DELETE", f"{paths.RECORDS}/a", 200),
+        ("erase", "DELETE", f"{paths.RECORDS}/a/b", 200),
     ],
 )
 async def test_each_scope_opens_its_own(tmp_path: Path, scope: str, method: str, path: str, status: int) -> None:

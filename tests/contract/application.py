@@ -11,6 +11,9 @@ from litestar.openapi import OpenAPIConfig
 
 from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.clock import Clock
+from app.erase.endpoint import EraseEndpoint, erasure_routes
+from app.erase.eraser import Eraser
+from app.erase.erasure import Erasure
 from app.errors import EXCEPTION_HANDLERS
 from app.ledger import Ledger
 from app.query.answer_store import open_store
@@ -54,11 +57,11 @@ class QueryApplication(msgspec.Struct, frozen=True):
 
 
 def query_application(
-    runner: QueryRunner, clock: Clock, settings: Settings, *, records: Table = RECORDS
+    runner: QueryRunner, clock: Clock, settings: Settings, *, records: Table = RECORDS, eraser: Eraser | None = None
 ) -> QueryApplication:
-    """Return the way out over `runner`, with a cache of its own."""
+    """Return the way out over `runner`, with a cache of its own; with an `eraser`, records can be erased, too."""
     reads = Reads(clock)
-    routes = query_routes(
+    routes: list[Any] = query_routes(
         settings=settings,
         clock=clock,
         records=records,
@@ -69,7 +72,11 @@ def query_application(
         realm="test",
         reads=reads,
         ledger=Ledger(max_bytes=2**27, max_places=1_000),
+        erasures=lambda: eraser.generation if eraser else 0,
     )
+    if eraser is not None and records.id is not None:
+        endpoint = EraseEndpoint(Erasure(runner, eraser, records, REJECTS, clock), records.id, eraser.learns_within_s)
+        routes += erasure_routes(endpoint, reads)
     return QueryApplication(routes, reads)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from app.backend import Backend, open_backend
 from app.bigquery import Access, Place
 from app.clock import Clock, FakeClock
+from app.erase.eraser import Eraser
 from app.ingest.appender import Stored
 from app.ingest.storage_write import StorageWriteAppender
 from app.query.runner import QueryRunner
@@ -58,6 +59,11 @@ class BigQueryUnderTest:
     def runner(self) -> QueryRunner:
         """What runs queries over its tables."""
         return self._backend.runner
+
+    @property
+    def eraser(self) -> Eraser:
+        """What erases from its tables."""
+        return self._backend.eraser
 
     def appender(self, table: Table) -> StorageWriteAppender:
         """Return the Appender of `table`."""

@@ -83,7 +83,7 @@ class Readings:
     def _application(self) -> Any:
         settings, reads = Settings(), Reads(self.clock)
         pages = Pages(Feed(self.store.runner, READINGS, lookback_s=LOOKBACK_S), settings, self.clock, reads)
-        answering = Answering(cache_of(self.clock), reads, self.clock, metrics=Metrics(), realm="test")
+        answering = Answering(cache_of(self.clock), reads, self.clock, metrics=Metrics(), realm=lambda: "test")
         self._principals: dict[str, Principal] = {}
         endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings)
         route = stats_route(endpoint, name="readStats", scope="read", summary="Read statistics", text="Of readings.")

@@ -92,6 +92,7 @@ class Service:
             clock or store.clock,
             Settings(**{"retention_days": 1} | settings),  # the search for an id that is not there ends sooner
             records=records,
+            eraser=store.eraser,
         )
         self.reads = way_out.reads
 

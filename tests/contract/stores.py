@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, Phase, settings
 
 from app.backend import Backend, open_backend
 from app.clock import Clock, FakeClock
-from app.embedded import EmbeddedAppender, EmbeddedStore
+from app.embedded import EmbeddedStore
+from app.embedded_appender import EmbeddedAppender
+from app.erase.eraser import Eraser
 from app.ingest.appender import Appender, Stored
 from app.query.instants import SECOND_US
 from app.query.runner import QueryRunner
@@ -30,6 +32,11 @@ class Store(Protocol):
     @property
     def runner(self) -> QueryRunner:
         """What runs queries over its tables."""
+        ...
+
+    @property
+    def eraser(self) -> Eraser:
+        """What erases from its tables."""
         ...
 
     def appender(self, table: Table) -> Appender:
@@ -100,6 +107,11 @@ class EmbeddedUnderTest:
     def __init__(self, backend: Backend, tables: Sequence[Table], clock: Clock) -> None:
         assert isinstance(backend.runner, EmbeddedStore)
         self.clock, self.runner, self._tables, self._backend = clock, backend.runner, tables, backend
+
+    @property
+    def eraser(self) -> Eraser:
+        """What erases from its tables."""
+        return self._backend.eraser
 
     def appender(self, table: Table) -> EmbeddedAppender:
         """Return the Appender of `table`."""

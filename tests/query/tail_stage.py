@@ -157,7 +157,7 @@ class Stage:
         feed: Any = self.sheet
         made = Settings(**settings)
         self.ledger = Ledger(max_bytes=made.max_large_answer_bytes, max_places=1_000)
-        self.hub = Hub(feed, made, self.clock, self.ledger)
+        self.hub = Hub(feed, made, self.clock, self.ledger, lambda: 0)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""

@@ -8,6 +8,7 @@ import pytest
 from app.query.cursor import Position
 from app.query.params.filters import Condition, parse_filters
 from app.query.tail.reading import Reader
+from app.query.tail.recent import Batch, Recent
 from app.settings import MIB, Settings
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
@@ -221,3 +222,15 @@ async def test_a_record_that_is_larger_than_what_is_kept_is_shared_all_the_same(
         assert len(stage.sheet.asked) == 1
         for listener in listeners:
             await listener.hang_up()
+
+
+def test_what_was_found_is_forgotten_once_something_was_erased() -> None:
+    """A subscriber that stands before it reads by itself, and finds the erased record no more."""
+    begins, reaches = Position(T0_US, ""), Position(T0_US + 10, "")
+    recent = Recent(begins, None, max_rows=10, max_bytes=1_000)
+    recent.add(Batch([], begins, reaches))
+    recent.clear()
+    assert (recent.begins, recent.reaches) == (reaches, reaches)
+    assert not recent.holds(begins)
+    assert recent.holds(reaches)
+    assert recent.behind(begins) is None

@@ -10,18 +10,20 @@ from app.epoch import from_epoch_us
 from app.query.runner import Purpose, Query, Scalar
 from app.settings import Settings
 
-# An export makes the table of its result before its first byte, and the client who waits for it knows.
-_EXPORT_TIMEOUT_FACTOR = 10
+# An export makes the table of its result before its first byte, and the client who waits for it knows. An erasure
+# rewrites what it touches.
+_LONG: set[Purpose] = {"export", "erase"}
+_LONG_TIMEOUT_FACTOR = 10
 
 
 def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
-    """Return what a query may read; an export is held to the same as a page."""
-    return settings.look_up_max_bytes_billed if purpose == "look_up" else settings.query_max_bytes_billed
+    """Return what a query may read; an export is held to the same as a page, an erasure to that of a look-up by id."""
+    return settings.look_up_max_bytes_billed if purpose in {"look_up", "erase"} else settings.query_max_bytes_billed
 
 
 def timeout_s(purpose: Purpose, settings: Settings) -> float:
     """Return how long a query may take."""
-    return settings.query_timeout_s * (_EXPORT_TIMEOUT_FACTOR if purpose == "export" else 1)
+    return settings.query_timeout_s * (_LONG_TIMEOUT_FACTOR if purpose in _LONG else 1)
 
 
 def job_config(query: Query, place: Place, settings: Settings) -> QueryJobConfig:

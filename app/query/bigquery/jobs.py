@@ -144,8 +144,14 @@ def dry_run(client: Client, query: Query, place: Place, settings: Settings, run:
 
 def run_for_table(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> str:
     """Run `query` as a job and return the path of the temporary table of its result. Blocks, raises as above."""
-    reference = Reference(place.project, f"sluice_export_{uuid.uuid4()}", place.location)
-    run.note(reference)  # its name is ours, so it can be cancelled from the first moment
+    table = _run_job(client, query, place, settings, run).destination
+    return f"projects/{table.project}/datasets/{table.dataset_id}/tables/{table.table_id}"
+
+
+def _run_job(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> QueryJob:
+    """Run `query` as a job of a name of ours, to its end."""
+    reference = Reference(place.project, f"sluice_{query.purpose}_{uuid.uuid4()}", place.location)
+    run.note(reference)  # so it can be cancelled from the first moment, and is never begun twice
     watch = _Watch(client, run, _is_transient)
     try:
         job = client.query(
@@ -164,8 +170,17 @@ def run_for_table(client: Client, query: Query, place: Place, settings: Settings
         )
     job.result(retry=watch, timeout=timeout_s(query.purpose, settings))
     run.note(None)
-    table = job.destination
-    return f"projects/{table.project}/datasets/{table.dataset_id}/tables/{table.table_id}"
+    return job
+
+
+def run_for_changes(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> int:
+    """Run a DELETE as a job and return how many rows it removed. Blocks, raises as above.
+
+    Raises:
+        BadRequest: "would affect rows in the streaming buffer": some of the rows were written a moment ago.
+    """
+    job = _run_job(client, query, place, settings, run)
+    return int(job.num_dml_affected_rows or 0)
 
 
 def cancel(client: Client, job: Reference) -> None:

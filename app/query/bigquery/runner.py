@@ -63,6 +63,14 @@ class BigQueryRunner:
         """Return now less the settle time: no instance commits an older stamp any more."""
         return self._clock.now_us() - self._settle_us
 
+    async def change(self, query: Query) -> int:
+        """Run a DELETE; return how many rows it removed.
+
+        Raises:
+            QueryError: as of `rows`; its cause is what the client raised.
+        """
+        return await self._run(query, jobs.run_for_changes)
+
     async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
         table_path = await self._run(query, jobs.run_for_table)

@@ -43,12 +43,17 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 class Answering:
     """Answers questions: once for equal ones, with 304 where the caller has the answer.
 
-    `realm` names what else decides every answer: the data, and the settings of reading them.
+    `realm` returns what else decides every answer: the data, the settings of reading them, and what was erased of them.
     """
 
-    def __init__(self, cache: Cache, reads: Reads, clock: Clock, *, metrics: Metrics, realm: str) -> None:
-        self.reads, self.clock, self.realm = reads, clock, realm
+    def __init__(self, cache: Cache, reads: Reads, clock: Clock, *, metrics: Metrics, realm: Callable[[], str]) -> None:
+        self.reads, self.clock, self._realm = reads, clock, realm
         self._cache, self._answers = cache, metrics.cache_answers
+
+    @property
+    def realm(self) -> str:
+        """What decides every answer, now."""
+        return self._realm()
 
     async def answer(
         self, request: Ask, question: Question, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]

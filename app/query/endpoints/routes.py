@@ -1,5 +1,6 @@
 """All routes of the way out, over one store."""
 
+from collections.abc import Callable
 from functools import partial
 
 from litestar.handlers import HTTPRouteHandler
@@ -39,18 +40,26 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
     realm: str,
     reads: Reads,
     ledger: Ledger,
+    erasures: Callable[[], int],
 ) -> list[HTTPRouteHandler]:
-    """Return the routes; the ones by id only where the record type names an id. `reads` is what a stop drains.
+    """Return the routes; the ones by id only where the record type names an id.
 
-    `ledger` counts what answers hold.
+    `reads` is what a stop drains; `ledger` counts what answers hold; `erasures` returns another number once a record
+    was erased.
     """
-    answering = Answering(cache, reads, clock, metrics=metrics, realm=f"{realm} {settings.dedupe_lookback_s:g}")
+    answering = Answering(
+        cache,
+        reads,
+        clock,
+        metrics=metrics,
+        realm=lambda: f"{realm} {settings.dedupe_lookback_s:g} {erasures()}",
+    )
     feeds = {table.name: Feed(runner, table, lookback_s=settings.dedupe_lookback_s) for table in (records, rejects)}
     exports = Exports(runner, settings, clock, reads)
     pages_of = partial(Pages, settings=settings, clock=clock, reads=reads)
     record_pages, reject_pages = (pages_of(feeds[table.name]) for table in (records, rejects))
     stats_of = partial(Stats, runner, lookback_s=settings.dedupe_lookback_s)
-    tail = TailEndpoint(record_pages, reads, settings, Hub(feeds[records.name], settings, clock, ledger))
+    tail = TailEndpoint(record_pages, reads, settings, Hub(feeds[records.name], settings, clock, ledger, erasures))
     routes = [
         page_route(
             PageEndpoint(paths.RECORDS, record_pages, exports, answering, settings),

@@ -1,6 +1,7 @@
 """Who reads the tails of one table, and what they share."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -27,7 +28,10 @@ class _Admitted(NamedTuple):
 class Hub:
     """Lets subscribers in, as many as settings allow, and gives those with the same filters the same poller."""
 
-    def __init__(self, feed: Feed, settings: Settings, clock: Clock, ledger: Ledger) -> None:
+    def __init__(
+        self, feed: Feed, settings: Settings, clock: Clock, ledger: Ledger, erasures: Callable[[], int]
+    ) -> None:
+        self._erasures = erasures
         self._feed, self._settings, self._clock = feed, settings, clock
         self._places = Places("tails", "max_tails", settings.max_tails)
         self._admitted: dict[Subscriber, _Admitted] = {}
@@ -62,7 +66,9 @@ class Hub:
         poller = self._pollers.get(filters)
         if poller is None or poller.problem is not None:
             holding = self._ledger.open(caller)
-            poller = self._pollers[filters] = Poller(subscriber.reader, subscriber.position, self._clock, holding)
+            poller = self._pollers[filters] = Poller(
+                subscriber.reader, subscriber.position, self._clock, holding, self._erasures
+            )
         poller.watch(subscriber.wake)
         try:
             await subscriber.run(poller, send)

@@ -23,18 +23,32 @@ class Poller:
     `holding` is charged with what it keeps.
 
     It begins at the horizon, or where its first subscriber stands, if that is little before: then that one need not
-    read by itself what everybody else is about to want, too, such as after a restart.
+    read by itself what everybody else is about to want, too, such as after a restart. What it found is forgotten when
+    `erasures` returns another number: an erased record may be among it.
     """
 
-    def __init__(self, reader: Reader, first: Position, clock: Clock, holding: Holding | None) -> None:
+    def __init__(
+        self, reader: Reader, first: Position, clock: Clock, holding: Holding | None, erasures: Callable[[], int]
+    ) -> None:
         self._reader, self._clock = reader, clock
+        self._erasures, self._seen_erasures = erasures, erasures()
         horizon_us = reader.horizon_us()
         is_near = horizon_us - _NEAR_US <= first.ingest_us < horizon_us
         begins = first if is_near else Position(horizon_us, "")
-        self.recent = Recent(begins, holding, max_rows=_KEPT_BATCHES * MAX_LIMIT, max_bytes=_KEPT_BATCHES * BATCH_BYTES)
+        self._recent = Recent(
+            begins, holding, max_rows=_KEPT_BATCHES * MAX_LIMIT, max_bytes=_KEPT_BATCHES * BATCH_BYTES
+        )
         self.problem: ProblemError | None = None
         self._watchers: set[Callable[[], None]] = set()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def recent(self) -> Recent:
+        """The newest rows, as far as nothing was erased since they were read."""
+        if self._erasures() != self._seen_erasures:
+            self._seen_erasures = self._erasures()
+            self._recent.clear()
+        return self._recent
 
     @property
     def is_watched(self) -> bool:
@@ -64,6 +78,7 @@ class Poller:
             seen: int | None = None
             while True:
                 begins, horizon = self.recent.reaches, Position(self._reader.horizon_us(), "")
+                erasures = self._erasures()
                 version = self._reader.version()  # after the horizon: between two equal ones nothing is new up to it
                 if version is not None and version == seen:
                     batch = Batch([], begins, max(begins, horizon))
@@ -71,6 +86,8 @@ class Poller:
                     batch = await self._reader.batch_patiently(begins)
                 seen = None if batch.more else version
                 self.recent.add(batch)
+                if erasures != self._erasures():  # while it was read
+                    self._recent.clear()
                 if batch.rows:
                     self._wake()
                 if not batch.more:

@@ -78,6 +78,7 @@ class Instances:
             realm="test",
             reads=Reads(clock),
             ledger=Ledger(max_bytes=2**27, max_places=1_000),
+            erasures=lambda: 0,
         )
         app: Any = Litestar(
             routes, guards=[_admit], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from app.clock import SystemClock
-from app.embedded import EmbeddedAppender
+from app.embedded_appender import EmbeddedAppender
 from app.epoch import epoch_us
 from app.ingest.appender import Appender, Stored
 from app.query.cursor import Position

@@ -1,0 +1,119 @@
+"""Erasure and retention in the embedded store: deletions between two appends, in pieces that hold none of them up."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import duckdb
+
+from app.clock import Clock
+from app.embedded import EmbeddedStore
+from app.embedded_file import STATE
+from app.query.instants import DAY_US, clamp
+from app.query.runner import Query, QueryError
+from app.schema.table import Table
+
+_GENERATION = "erasures"
+_EVERY_S = 3_600.0
+_PIECE_ROWS = 10_000  # deleted in 5 to 20 ms (docs/operations.md, "Retention")
+_BREATH_S = 0.05  # between two pieces, for appends
+Deleted = Callable[[str, int], None]
+"""Is told of a table, and how many of its rows were deleted as they were too old."""
+_log = logging.getLogger("sluice.store")
+
+
+class EmbeddedEraser:
+    """The Eraser of an EmbeddedStore: its number of erasures stands in the file."""
+
+    learns_within_s = 0.0  # there is no other instance
+
+    def __init__(self, store: EmbeddedStore) -> None:
+        self._store = store
+        self._generation = store.read_once(_generation)
+
+    @property
+    def generation(self) -> int:
+        """How many erasures there were."""
+        return self._generation
+
+    async def delete(self, query: Query) -> int:
+        """Run a DELETE as one transaction; return how many rows it removed."""
+        return await self._store.write(lambda connection: self._store.execute(connection, query))
+
+    async def advance(self) -> None:
+        """Count one more erasure, in the file; and let nothing of what was erased stay in it."""
+        self._generation = await self._store.write(_advanced)
+        await self._store.checkpoint()
+
+
+def _generation(connection: duckdb.DuckDBPyConnection) -> int:
+    found = connection.execute(f"SELECT max(number) FROM {STATE} WHERE name = ?", [_GENERATION]).fetchone()  # noqa: S608 - a constant
+    return 0 if found is None or found[0] is None else int(found[0])
+
+
+def _advanced(connection: duckdb.DuckDBPyConnection) -> int:
+    number = _generation(connection) + 1
+    connection.execute(f"DELETE FROM {STATE} WHERE name = ?", [_GENERATION])  # noqa: S608 - as above
+    connection.execute(f"INSERT INTO {STATE} VALUES (?, ?, NULL)", [_GENERATION, number])  # noqa: S608 - as above
+    return number
+
+
+class Retention:
+    """Deletes rows that are older than `days` days, by their `ingest_time`; `deleted` is told of how many."""
+
+    def __init__(
+        self,
+        store: EmbeddedStore,
+        tables: Sequence[Table],
+        clock: Clock,
+        days: int,
+        deleted: Callable[[str, int], None],
+    ) -> None:
+        self._store, self._tables, self._clock = store, tables, clock
+        self._age_us, self._deleted = days * DAY_US, deleted
+
+    async def run(self) -> None:
+        """Sweep now and every hour, until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except QueryError as error:
+                _log.warning("old rows could not be deleted; tried again in an hour: %s", error)
+            await self._clock.sleep(_EVERY_S)
+
+    async def sweep(self) -> int:
+        """Delete what is too old; return how many rows that were.
+
+        Raises:
+            QueryError: the store gave no answer.
+        """
+        cutoff_us, total = clamp(self._clock.now_us() - self._age_us), 0
+        for table in self._tables:
+            count = 0
+            while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
+                count += await self._store.write(lambda c, t=table, e=edge_us: _delete_up_to(c, t, e))  # type: ignore[misc]
+                await self._clock.sleep(_BREATH_S)
+            if count:
+                self._deleted(table.name, count)
+                _log.info("table %s: %d rows older than the retention were deleted", table.name, count)
+            total += count
+        if total:
+            await self._store.checkpoint()  # what they took can be used again
+        return total
+
+    async def _edge_us(self, table: Table, cutoff_us: int) -> int | None:
+        """Return the stamp up to which the next piece reaches, None where nothing is too old. Beside appends."""
+        sql = f"""\
+SELECT UNIX_MICROS(MAX(old.`ingest_time`)) AS `edge`
+FROM (
+SELECT `ingest_time` FROM `{table.name}` WHERE `ingest_time` < @cutoff_us ORDER BY `ingest_time` LIMIT @piece
+) AS old
+"""  # noqa: S608 - a table of the declaration
+        query = Query(sql=sql, parameters={"cutoff_us": cutoff_us, "piece": _PIECE_ROWS}, purpose="erase")
+        edge: int | None = (await self._store.rows(query)).rows[0]["edge"]
+        return edge
+
+
+def _delete_up_to(connection: duckdb.DuckDBPyConnection, table: Table, edge_us: int) -> int:
+    sql = f'DELETE FROM "{table.name}" WHERE ingest_time <= make_timestamp(?::BIGINT)'  # noqa: S608 - as above
+    found = connection.execute(sql, [edge_us]).fetchone()
+    return int(found[0]) if found else 0

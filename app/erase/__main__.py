@@ -1,0 +1,92 @@
+"""Erase one record from the store that the settings name: `python -m app.erase --id order-1042`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from app.backend import StoreError, open_backend
+from app.clock import SystemClock
+from app.erase.endpoint import AGAIN_S, digest_of, line_of
+from app.erase.erasure import Counts, Erasure
+from app.query.runner import QueryError
+from app.record import RecordTypeError, load_record_type
+from app.schema.ids import read_id
+from app.schema.table import records_table, rejects_table
+from app.settings import Settings, SettingsError, load_settings
+
+GOOD, REMAINS, WRONG = 0, 1, 2
+_EPILOG = (
+    "The store and the record type are those of the service's own settings (SLUICE_…). The embedded store is one "
+    "process's alone: where the service runs, use DELETE /v1/records/{id}. The exit status is 0 when nothing remains, "
+    "1 when something does, 2 when nothing could be done."
+)
+
+
+def main(arguments: list[str], environ: Mapping[str, str], confirm: Callable[[str], str] = input) -> int:
+    """Do what the arguments say; return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(environ)
+        return asyncio.run(_run(settings, options, confirm))
+    except (SettingsError, RecordTypeError, StoreError, QueryError) as error:
+        sys.stderr.write(f"nothing more was erased: {error}\n")
+        return WRONG
+
+
+async def _run(settings: Settings, options: argparse.Namespace, confirm: Callable[[str], str]) -> int:
+    records, rejects = records_table(load_record_type(settings.record)), rejects_table()
+    record_id = read_id(records.id, options.id) if records.id else None
+    if record_id is None:
+        sys.stderr.write("no record can have this id: see the record type's id field\n")
+        return WRONG
+    clock = SystemClock()
+    backend = open_backend(settings, (records, rejects), clock)
+    try:
+        erasure = Erasure(backend.runner, backend.eraser, records, rejects, clock)
+        counts = await erasure.count(record_id)
+        sys.stdout.write(f"found: {_told(counts)}\n")
+        if options.check:
+            return REMAINS if counts.total else GOOD
+        if not options.yes and not _is_confirmed(counts, confirm):
+            sys.stderr.write("nothing was erased\n")
+            return REMAINS if counts.total else GOOD
+        found = await erasure.erase(record_id)
+        sys.stderr.write(line_of(found, digest_of(record_id), "the command") + "\n")
+        sys.stdout.write(f"erased: {_told(found.erased)}\n")
+        if not found.remaining.total:
+            return GOOD
+        sys.stdout.write(f"REMAINING: {_told(found.remaining)}; run this again in {AGAIN_S // 60} minutes\n")
+        return REMAINS
+    finally:
+        await backend.close()
+
+
+def _is_confirmed(counts: Counts, confirm: Callable[[str], str]) -> bool:
+    try:
+        typed = confirm(f"Erase {_told(counts)} for good? Type how many rows these are in all: ")
+    except EOFError:  # nobody is there to ask: --yes is for scripts
+        return False
+    return typed.strip() == str(counts.total)
+
+
+def _told(counts: Counts) -> str:
+    return f"{counts.records} rows of records, {counts.rejects} of rejects"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app.erase",
+        description="Erase a record: all versions and copies, and the rejects that hold it (docs/operations.md).",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--id", required=True, help="the record's id")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="only say how many rows there are; 1 where there are some")
+    what.add_argument("--yes", action="store_true", help="erase without asking")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

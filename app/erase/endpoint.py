@@ -1,0 +1,149 @@
+"""The route `DELETE /v1/records/{id}`: erase a record, for those whose grant has the scope `erase`."""
+
+import asyncio
+import hashlib
+import logging
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, delete
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
+from msgspec import Meta
+
+from app import paths
+from app.access.principal import Principal
+from app.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
+from app.errors import ProblemError, problem_responses
+from app.query.instants import SECOND_US
+from app.query.reads import Reads
+from app.schema.columns import Column
+from app.schema.ids import read_id
+
+AGAIN_S = HELD_BACK_US[0] // SECOND_US
+_ERASE = {"scope": "erase"}
+_PROBLEMS = {
+    401: "No token, or not a valid one.",
+    403: "The caller may not erase, or only reads a part of the records.",
+    404: "No record can have this id.",
+    422: "Finding the record would read too much.",
+    503: "The store is busy, or cannot be asked; what was erased by then is gone: send it again.",
+    504: "The store took too long: send it again.",
+}
+_log = logging.getLogger("sluice.audit")
+_Request = Request[Any, Any, Any]
+
+
+class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was erased, and what the store does not let go of yet."""
+
+    erased: Annotated[Counts, Meta(description="Rows that are gone; none where there were none, which is no error.")]
+    remaining: Annotated[Counts, Meta(description="Rows that were written a moment ago and cannot be deleted yet.")]
+    complete: Annotated[bool, Meta(description="Whether nothing remains.")]
+    retry_after_s: Annotated[int | None, Meta(description="When to send the request again; null where it is complete.")]
+    other_instances_s: Annotated[
+        float, Meta(description="For how long other instances may give an answer that they kept from before.")
+    ]
+
+
+class EraseEndpoint:
+    """Erases records; `others_s` is within how many seconds other instances learn of it."""
+
+    def __init__(self, erasure: Erasure, id_column: Column, others_s: float) -> None:
+        self._erasure, self._id, self._others_s = erasure, id_column, others_s
+        self._running: set[asyncio.Task[Erased]] = set()
+
+    async def answer(self, request: _Request) -> Response[bytes]:
+        """Erase the record whose id stands in the path: 200 where nothing remains, else 202.
+
+        A client that hangs up ends nothing: an erasure that has begun is brought to its end.
+
+        Raises:
+            ProblemError: the caller may not, or no record can have the id.
+            QueryError: the store gave no answer.
+        """
+        principal: Principal = request.state.principal
+        if principal.filters:
+            raise ProblemError("forbidden", "an erasure removes every version, and this caller may see some only")
+        text = paths.id_in_path(request.scope)
+        record_id = read_id(self._id, text)
+        if record_id is None:
+            raise ProblemError("not_found", f"no record can have the id {text[:128]!r}")
+        task = asyncio.create_task(self._erase(record_id, principal.name))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        found = await asyncio.shield(task)
+        complete = not found.remaining.total
+        body = ErasureAnswer(
+            erased=found.erased,
+            remaining=found.remaining,
+            complete=complete,
+            retry_after_s=None if complete else AGAIN_S,
+            other_instances_s=self._others_s,
+        )
+        headers = {"Cache-Control": "no-store"} | ({} if complete else {"Retry-After": str(AGAIN_S)})
+        return Response(
+            msgspec.json.encode(body),
+            status_code=200 if complete else 202,
+            media_type="application/json",
+            headers=headers,
+        )
+
+    async def _erase(self, record_id: str | int, caller: str) -> Erased:
+        name = digest_of(record_id)
+        try:
+            found = await self._erasure.erase(record_id)
+        except Exception:
+            _log.warning("erasure of id sha256:%s by %s broke off", name, caller)
+            raise
+        _log.info("%s", line_of(found, name, caller))
+        return found
+
+
+def digest_of(record_id: str | int) -> str:
+    """Return what the log knows an erased record by: who knows the id can find the line, and nobody else can."""
+    return hashlib.sha256(str(record_id).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def line_of(found: Erased, digest: str, caller: str) -> str:
+    """Return the line of the log about an erasure."""
+    return (
+        f"erasure of id sha256:{digest} by {caller}: {found.erased.records} records and {found.erased.rejects} rejects "
+        f"erased, {found.remaining.records} and {found.remaining.rejects} remain"
+    )
+
+
+def erasure_routes(endpoint: EraseEndpoint, reads: Reads) -> list[Any]:
+    """Return the routes of `endpoint`: an id may hold slashes."""
+
+    @delete(
+        f"{paths.RECORDS}/{{record_id:str}}",
+        operation_id="eraseRecord",
+        summary="Erase a record",
+        description=(
+            "Deletes every version and copy of the record with this id, and every rejected record that holds the id, "
+            "for good. Needs the scope `erase`, which no caller has unless its grant says so. Where the store does not "
+            "let go of rows that were written a moment ago, the answer is 202 with what remains: send the request "
+            "again after `Retry-After`."
+        ),
+        tags=["erase"],
+        opt=_ERASE,
+        status_code=200,
+        responses={
+            200: ResponseSpec(data_container=ErasureAnswer, description="Nothing remains.", generate_examples=False),
+            202: ResponseSpec(data_container=ErasureAnswer, description="Some remain.", generate_examples=False),
+            **problem_responses(_PROBLEMS),
+        },
+    )
+    async def erase_record(
+        request: _Request,
+        record_id: FromPath[str],  # noqa: ARG001 - for the OpenAPI document; read exactly from the raw path
+    ) -> Response[bytes]:
+        return await reads.answer(request, endpoint.answer(request))
+
+    # The route above ends at the first slash.
+    @delete(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_ERASE, status_code=200, include_in_schema=False)
+    async def erase_record_with_slashes(request: _Request) -> Response[bytes]:
+        return await reads.answer(request, endpoint.answer(request))
+
+    return [erase_record, erase_record_with_slashes]

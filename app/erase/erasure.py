@@ -1,0 +1,182 @@
+"""Erase one record: find its rows and its rejects, delete them, and look at what remains. The same over every store."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from app.clock import Clock
+from app.epoch import epoch_us
+from app.erase.eraser import Eraser, HeldBackError
+from app.erase.payloads import forms_of, holds_record
+from app.query.arrow_rows import rows_of_arrow
+from app.query.instants import DAY_US, MAX_US, MIN_US, MINUTE_US
+from app.query.runner import Query, QueryRunner, Row, Scalar
+from app.schema.table import Table
+
+# A DELETE may write to 4,000 partitions of an hour (https://cloud.google.com/bigquery/quotas#partitioned_tables).
+_LONGEST_US = 100 * DAY_US
+_KEYS_AT_ONCE = 500
+# Rows younger than half an hour may not be deleted, on some tables younger than an hour and a half
+# (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
+HELD_BACK_US = (30 * MINUTE_US, 90 * MINUTE_US)
+_COLUMNS = ("ingest_time", "delivery_key", "part", "parts", "payload")
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of both tables: versions and copies of the record, and rejects (each part of a large one is a row)."""
+
+    records: int = 0
+    rejects: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.records + self.rejects
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """What an erasure came to; `remaining` is what the store does not let go of yet."""
+
+    erased: Counts
+    remaining: Counts
+
+
+class _Reject(msgspec.Struct, frozen=True):
+    ingest_us: int
+    key: str
+
+
+class Erasure:
+    """Erases records from the tables of one store."""
+
+    def __init__(self, runner: QueryRunner, eraser: Eraser, records: Table, rejects: Table, clock: Clock) -> None:
+        if records.id is None:
+            raise ValueError("the record type names no id")
+        self._runner, self._eraser, self._clock = runner, eraser, clock
+        self._records, self._rejects, self._id = records, rejects, records.id
+
+    async def count(self, record_id: str | int) -> Counts:
+        """Return what an erasure would delete.
+
+        Raises:
+            QueryError: the store gave no answer.
+        """
+        records, *_ = await self._span(record_id)
+        return Counts(records=records, rejects=len(await self._found_rejects(record_id)))
+
+    async def erase(self, record_id: str | int) -> Erased:
+        """Delete every row of the record, and every reject that holds it.
+
+        What is not acknowledged by then, or is delivered again later, is a new record: erase again after a replay.
+
+        Raises:
+            QueryError: the store gave no answer; what was deleted before is gone, and the call may be repeated.
+        """
+        found, first_us, last_us = await self._span(record_id)
+        erased = remaining = 0
+        if found:
+            condition = f"`{self._id.name}` = @id"
+            erased = await self._delete(self._records, condition, {"id": record_id}, first_us, last_us)
+            remaining, *_ = await self._span(record_id)
+        rejects = await self._found_rejects(record_id)
+        erased_rejects = await self._delete_rejects(rejects) if rejects else 0
+        remaining_rejects = max(len(rejects) - erased_rejects, 0)
+        await self._eraser.advance()  # always: an earlier attempt may have ended right before
+        return Erased(
+            erased=Counts(records=erased, rejects=erased_rejects),
+            remaining=Counts(records=remaining, rejects=remaining_rejects),
+        )
+
+    async def _span(self, record_id: str | int) -> tuple[int, int, int]:
+        """Return how many rows there are, and the stamps of the first and the last."""
+        sql = f"""\
+SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
+FROM `{self._records.name}`
+WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}` = @id
+"""  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
+        parameters: dict[str, Scalar] = {"from_us": MIN_US, "to_us": MAX_US, "id": record_id}
+        (row,) = (await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="erase"))).rows
+        if not row["found"]:
+            return 0, 0, 0
+        return row["found"], epoch_us(row["first"]), epoch_us(row["last"])
+
+    async def _delete_rejects(self, rejects: Sequence[_Reject]) -> int:
+        erased = 0
+        ordered = sorted(rejects, key=lambda each: each.ingest_us)
+        for start in range(0, len(ordered), _KEYS_AT_ONCE):
+            some = ordered[start : start + _KEYS_AT_ONCE]
+            keys: dict[str, Scalar] = {f"key_{at}": each.key for at, each in enumerate(some)}
+            condition = f"`delivery_key` IN ({', '.join(f'@{name}' for name in keys)})"
+            erased += await self._delete(self._rejects, condition, keys, some[0].ingest_us, some[-1].ingest_us)
+        return erased
+
+    async def _delete(
+        self, table: Table, condition: str, values: dict[str, Scalar], first_us: int, last_us: int
+    ) -> int:
+        """Delete the rows that meet `condition`, those that the store holds back left out; return how many."""
+        sql = f"DELETE FROM `{table.name}` WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND {condition}"  # noqa: S608 - as above
+        erased = 0
+        for from_us, to_us in _stretches(first_us, last_us):
+            for end_us in (to_us, *(min(to_us, self._clock.now_us() - age_us) for age_us in HELD_BACK_US)):
+                if end_us < from_us:
+                    break
+                bounds: dict[str, Scalar] = {"from_us": from_us, "to_us": end_us}
+                try:
+                    erased += await self._eraser.delete(Query(sql=sql, parameters=bounds | values, purpose="erase"))
+                except HeldBackError:
+                    continue
+                break
+        return erased
+
+    async def _found_rejects(self, record_id: str | int) -> list[_Reject]:
+        found: list[_Reject] = []
+        incomplete: defaultdict[str, dict[int, tuple[_Reject, bytes]]] = defaultdict(dict)
+        async for rows in self._suspects(record_id):
+            for row in rows:
+                part, parts, key = row["part"], row["parts"], row["delivery_key"]
+                reject = _Reject(epoch_us(row["ingest_time"]), key)
+                whole = {0: (reject, row["payload"])}
+                if parts > 1:
+                    whole = incomplete[key.removesuffix(f"#{part}")]
+                    whole[part] = reject, row["payload"]
+                    if len(whole) < parts:
+                        continue
+                    del incomplete[key.removesuffix(f"#{part}")]
+                found += await self._taken(whole, record_id)
+        for pieces in incomplete.values():  # a part is lost: what is there is looked at as it is
+            found += await self._taken(pieces, record_id)
+        return found
+
+    async def _taken(self, parts: dict[int, tuple[_Reject, bytes]], record_id: str | int) -> list[_Reject]:
+        payload = b"".join(raw for _, (_, raw) in sorted(parts.items()))
+        held = await asyncio.to_thread(holds_record, payload, self._id, record_id)
+        return [reject for reject, _ in parts.values()] if held else []
+
+    async def _suspects(self, record_id: str | int) -> AsyncIterator[list[Row]]:
+        """Yield the rows of rejects that may hold the id: it, an escape, a gzip or a NUL stands in them."""
+        needles = {
+            f"id_{at}_hex": form.encode("utf-8", "surrogatepass").hex()
+            for at, form in enumerate(forms_of(self._id, record_id))
+        }
+        forms = " OR ".join(f"STRPOS(TO_HEX(`payload`), @{name}) > 0" for name in needles)
+        sql = f"""\
+SELECT {", ".join(f"`{name}`" for name in _COLUMNS)}
+FROM `{self._rejects.name}`
+WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us
+  AND (`parts` > 1 OR {forms} OR STRPOS(TO_HEX(`payload`), '5c') > 0
+    OR STRPOS(TO_HEX(`payload`), '00') > 0 OR STARTS_WITH(TO_HEX(`payload`), '1f8b'))
+"""  # noqa: S608 - as above
+        query = Query(sql=sql, parameters={"from_us": MIN_US, "to_us": MAX_US, **needles}, purpose="erase")
+        columns = tuple(column for column in self._rejects.columns if column.name in _COLUMNS)
+        async with aclosing(self._runner.arrow(query)) as pieces:
+            async for rows in rows_of_arrow(columns, pieces):
+                yield rows
+
+
+def _stretches(first_us: int, last_us: int) -> Iterator[tuple[int, int]]:
+    """Yield stretches of time, both ends included, that one DELETE may write to."""
+    for from_us in range(first_us, last_us + 1, _LONGEST_US):
+        yield from_us, min(from_us + _LONGEST_US - 1, last_us)

@@ -1,0 +1,75 @@
+"""Whether the bytes of a reject hold a record with a given id. Pure.
+
+A reject may be one record or a whole message of them, and may not be readable at all: that can be why it is one.
+
+    JSON, or lines of it    a record holds the id where its id member is that id: at the top level, or in a list there
+    anything else           the id stands in it as a word of its own, plainly or in JSON's escapes
+
+The second rule may take a reject that only mentions the id; an erasure rather takes one too many. A message that was
+rejected whole is erased whole, with the other records in it, none of which was ever stored.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from app.schema.columns import Column
+from app.schema.ids import read_id
+
+_GZIP = b"\x1f\x8b"
+_MAX_INFLATED_BYTES = 64 * 1024**2
+_WORD = rb"[A-Za-z0-9_-]"
+_ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
+
+
+def forms_of(column: Column, record_id: str | int) -> tuple[str, ...]:
+    """Return the texts by which producers write an id: a UUID has capitals and none, with hyphens and without."""
+    text = str(record_id)
+    if not column.is_uuid:
+        return (text,)
+    return tuple({text, text.upper(), text.replace("-", ""), text.replace("-", "").upper()})
+
+
+def holds_record(payload: bytes, column: Column, record_id: str | int) -> bool:
+    """Return whether `payload` holds a record whose id, the member of `column`, is `record_id`; see above."""
+    raw = _inflated(payload) if payload.startswith(_GZIP) else payload
+    try:
+        return any(_is_record(found, column, record_id) for found in _records(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return any(_mentions(raw, form) for form in forms_of(column, record_id))
+
+
+def _records(raw: bytes) -> Iterator[Any]:
+    try:
+        found = [msgspec.json.decode(raw)]
+    except msgspec.DecodeError:  # NDJSON, or no JSON at all
+        found = [msgspec.json.decode(line) for line in raw.splitlines() if line.strip()]
+    for value in found:
+        if isinstance(value, list):
+            yield from value
+        else:
+            yield value
+
+
+def _is_record(value: Any, column: Column, record_id: str | int) -> bool:
+    # As text: a number where the type wants a text is a reject of that id all the same.
+    return isinstance(value, dict) and column.name in value and read_id(column, str(value[column.name])) == record_id
+
+
+def _mentions(raw: bytes, text: str) -> bool:
+    escaped = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    raws = {form.encode(encoding, "surrogatepass") for form in escaped for encoding in _ENCODINGS}
+    return any(re.search(rb"(?<!%b)%b(?!%b)" % (_WORD, re.escape(each), _WORD), raw) for each in raws)
+
+
+def _inflated(payload: bytes) -> bytes:
+    """Return what a gzip holds, as far as it can be read: up to its break, or to 64 MiB."""
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        return inflate.decompress(payload, _MAX_INFLATED_BYTES)
+    except zlib.error:
+        return payload

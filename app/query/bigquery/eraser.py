@@ -1,0 +1,91 @@
+"""Erasure on BigQuery: DML, and a label of the records' table by which every instance learns of it.
+
+Rows that came in over the Storage Write API a moment ago are in a buffer that DML may not touch: for 30 minutes, as a
+rule (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations), and a statement that would touch
+one fails as a whole. Where tables let such rows be deleted, nothing of this is seen.
+"""
+
+import asyncio
+import logging
+
+from app.bigquery import Access
+from app.clock import Clock
+from app.daemon import in_daemon_thread
+from app.erase.eraser import HeldBackError
+from app.query.bigquery.runner import BigQueryRunner
+from app.query.runner import Query, StoreUnavailableError
+
+LABEL = "sluice_erased"
+LEARN_EVERY_S = 60.0
+_TIMEOUT_S = 10.0
+_BUFFERED = "streaming buffer"
+_log = logging.getLogger("sluice.query")
+
+
+class BigQueryEraser:
+    """The Eraser of one dataset; its generation is when something was erased last, in microseconds."""
+
+    learns_within_s = LEARN_EVERY_S + _TIMEOUT_S
+
+    def __init__(self, runner: BigQueryRunner, access: Access, table: str, clock: Clock) -> None:
+        self._runner, self._access, self._table, self._clock = runner, access, table, clock
+        self._generation = 0
+
+    @property
+    def generation(self) -> int:
+        """When something was erased last, as far as this instance knows; 0: never."""
+        return self._generation
+
+    async def delete(self, query: Query) -> int:
+        """Run a DELETE; return how many rows it removed.
+
+        Raises:
+            HeldBackError: some of the rows are in the buffer.
+            QueryError: BigQuery gave no answer.
+        """
+        try:
+            return await self._runner.change(query)
+        except Exception as error:  # an invalid query, for the client: only its text tells it from a defect
+            if _BUFFERED in str(error):
+                raise HeldBackError(str(error).partition("\n")[0]) from error
+            raise
+
+    async def advance(self) -> None:
+        """Note in the label of the table that something was erased.
+
+        Raises:
+            StoreUnavailableError: that failed; other instances may give kept answers until it is repeated.
+        """
+        generation = max(self._clock.now_us(), self._generation + 1)
+        self._generation = generation
+        try:
+            await in_daemon_thread(lambda: self._label(generation), "erasure-label")
+        except Exception as error:  # whatever the client raises
+            told = f"the erasure could not be noted at {self._table}: {_first_line(error)}"
+            raise StoreUnavailableError(told) from error
+
+    async def learn(self) -> None:
+        """Look at the label, which is free, every minute until cancelled: what other instances have erased."""
+        while True:
+            try:
+                async with asyncio.timeout(3 * _TIMEOUT_S):
+                    found = await in_daemon_thread(self._labelled, "erasure-label")
+                self._generation = max(found, self._generation)
+            except Exception as error:  # the next look may succeed; the states of the sinks say what is wrong
+                _log.debug("the label of %s could not be read: %s", self._table, _first_line(error))
+            await self._clock.sleep(LEARN_EVERY_S)
+
+    def _label(self, generation: int) -> None:
+        client = self._access.client()
+        table = client.get_table(self._access.place.table_id(self._table), timeout=_TIMEOUT_S)
+        table.labels = {**table.labels, LABEL: str(generation)}
+        client.update_table(table, ["labels"], timeout=_TIMEOUT_S)
+
+    def _labelled(self) -> int:
+        table = self._access.client().get_table(self._access.place.table_id(self._table), timeout=_TIMEOUT_S)
+        text = table.labels.get(LABEL, "0")
+        return int(text) if text.isdecimal() else 0
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

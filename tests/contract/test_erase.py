@@ -1,0 +1,185 @@
+"""Erasure over both stores: every version and copy of a record, its rejects, and nothing of anybody else's."""
+
+import gzip
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.access.principal import Principal
+from app.erase.eraser import HeldBackError
+from app.erase.erasure import Counts, Erasure
+from app.query.instants import DAY_US, SECOND_US
+from app.query.runner import Query
+from app.record import RejectedRecord
+from tests.contract.application import principal
+from tests.contract.service import WINDOW, Client, Service
+from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
+
+GONE, THERE = "order-1042", "order-1043"
+
+
+def put_rejects(service: Service, payloads: Iterable[bytes], parts: int = 1) -> None:
+    """Store rejects of these payloads, cut into so many parts."""
+    rows = []
+    for number, payload in enumerate(payloads):
+        size = -(-len(payload) // parts)
+        for part in range(parts):
+            row = RejectedRecord(
+                reason="invalid",
+                detail="wrong",
+                field=None,
+                payload=payload[part * size : (part + 1) * size],
+                part=part,
+                parts=parts,
+            )
+            rows.append((T0_US + 50 + number, f"x{number}" + (f"#{part}" if part else ""), row))
+    service.put(REJECTS, rows)
+
+
+def json_of(**members: Any) -> bytes:
+    """Return a JSON object."""
+    return msgspec.json.encode(members)
+
+
+def ids(client: Client, **asked: str) -> list[str]:
+    """Return the ids that a page gives."""
+    answer = client.get("/v1/records", params={**WINDOW, **asked})
+    assert answer.status_code == 200, answer.text
+    return [record["id"] for record in answer.json()["records"]]
+
+
+@pytest.fixture
+def orders(engine: Engine, store: Store) -> Service:
+    """Give two versions and a copy of a record, and another record."""
+    service = Service(engine, store, retention_days=400)
+    rows = [(0, "k0", GONE), (10, "k1", GONE), (10, "k1", GONE), (20, "k2", THERE), (-200 * DAY_US, "k3", GONE)]
+    service.put_records((T0_US + at_us, key, record_id) for at_us, key, record_id in rows)
+    service.settle(T0_US + 100)
+    return service
+
+
+def test_every_version_and_copy_is_erased_and_nothing_else(orders: Service) -> None:
+    """In a page, by id, in an export, and 200 days ago; a second erasure finds nothing and says so."""
+    client = orders.client()
+    assert client.get(f"/v1/records/{GONE}").status_code == 200
+    answer = client.request("DELETE", f"/v1/records/{GONE}")
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["erased"] == {"records": 4, "rejects": 0}
+    assert (told["complete"], told["remaining"]) == (True, {"records": 0, "rejects": 0})
+    assert ids(client) == [THERE]
+    assert client.get(f"/v1/records/{GONE}").status_code == 404
+    assert GONE not in client.get("/v1/records", params={**WINDOW, "limit": "all"}).text
+    again = client.request("DELETE", f"/v1/records/{GONE}")
+    assert (again.status_code, again.json()["erased"]) == (200, {"records": 0, "rejects": 0})
+
+
+HOLDS = [
+    json_of(id=GONE, timestamp="no time"),
+    msgspec.json.encode([{"id": THERE}, {"id": GONE}]),
+    json_of(id=THERE) + b"\n" + json_of(id=GONE) + b"\n",
+    rb'{"id": "order\u002d1042", "timestamp": 1}',
+    gzip.compress(json_of(id=GONE)),
+    b'{"id": "' + GONE.encode() + b'", "data": {broken',
+    f"{GONE},2026-01-31,broken".encode("utf-16"),
+]
+DOES_NOT = [
+    json_of(id=THERE, data=GONE),  # a record of another id that mentions it
+    json_of(data={"id": GONE}),
+    GONE.encode() + b"7,not JSON, another id",
+    b"\xff\x00\\",
+    gzip.compress(json_of(id=THERE)),
+    b"",
+]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_rejects_that_hold_the_record_are_erased(orders: Service, parts: int) -> None:
+    """Whether they can be read or not, alone or in a message of several, whole or in parts; others stay."""
+    put_rejects(orders, HOLDS + DOES_NOT, parts)
+    client = orders.client()
+    answer = client.request("DELETE", f"/v1/records/{GONE}")
+    assert answer.json()["erased"] == {"records": 4, "rejects": len(HOLDS) * parts}
+    left = client.get("/v1/rejects", params={**WINDOW, "until": "2023-11-14T22:13:21Z", "limit": "100"}).json()
+    assert {reject["delivery_key"].partition("#")[0] for reject in left["records"]} == {
+        f"x{number}" for number in range(len(HOLDS), len(HOLDS + DOES_NOT))
+    }
+
+
+def test_what_was_answered_before_is_not_answered_again(orders: Service) -> None:
+    """Neither from the cache nor by 304: the tag of a closed window is another one after an erasure."""
+    client = orders.client()
+    for path in ("/v1/records", "/v1/records/stats"):
+        before = client.get(path, params=WINDOW)
+        tag = {"If-None-Match": before.headers["etag"]}
+        assert client.get(path, params=WINDOW).headers["sluice-cache"] == "hit"
+        assert client.get(path, params=WINDOW, headers=tag).status_code == 304
+        orders.engine.loop.run(orders.store.eraser.advance())
+        after = client.get(path, params=WINDOW, headers=tag)
+        assert (after.status_code, after.headers["sluice-cache"]) == (200, "miss")
+        assert after.headers["etag"] != before.headers["etag"]
+
+
+def test_a_caller_that_sees_a_part_may_not_erase(orders: Service) -> None:
+    """An erasure removes every version, also those that the caller may not see."""
+    orders.principals["part"] = principal("part", source="a")
+    answer = orders.client().request("DELETE", f"/v1/records/{GONE}", headers={"Authorization": "part"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert ids(orders.client()) == [GONE, GONE, THERE]
+
+
+def test_the_log_names_the_caller_and_not_the_record(orders: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each erasure, with a hash by which who knows the id finds it."""
+    orders.principals["office"] = Principal("privacy-office", frozenset({"erase"}))
+    with caplog.at_level(logging.INFO, "sluice.audit"):
+        orders.client().request("DELETE", f"/v1/records/{GONE}", headers={"Authorization": "office"})
+    (line,) = (record.getMessage() for record in caplog.records if record.name == "sluice.audit")
+    assert "by privacy-office: 4 records and 0 rejects erased, 0 and 0 remain" in line
+    assert GONE not in line
+
+
+class Buffered:
+    """An eraser of a store that holds back what is younger than half an hour, as BigQuery may."""
+
+    learns_within_s = 60.0
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.refused = store, 0
+
+    @property
+    def generation(self) -> int:
+        """The store's own."""
+        return self._store.eraser.generation
+
+    async def delete(self, query: Query) -> int:
+        """Refuse the whole statement if it reaches into the last half hour."""
+        to_us = query.parameters["to_us"]
+        assert isinstance(to_us, int)
+        if to_us > self._store.clock.now_us() - 1_800 * SECOND_US:
+            self.refused += 1
+            raise HeldBackError("would affect rows in the streaming buffer")
+        return await self._store.eraser.delete(query)
+
+    async def advance(self) -> None:
+        """As the store."""
+        await self._store.eraser.advance()
+
+
+def test_what_the_store_holds_back_is_said_to_remain(engine: Engine, store: Store) -> None:
+    """What is old enough goes at once, the rest when it is: never is success claimed before."""
+    service = Service(engine, store)
+    service.put_records([(T0_US, "old", GONE), (T0_US + 3_600 * SECOND_US, "new", GONE)])
+    put_rejects(service, [json_of(id=GONE)])
+    store.clock.advance_to(T0_US + 3_601 * SECOND_US)
+    eraser = Buffered(store)
+    erasure = Erasure(store.runner, eraser, RECORDS, REJECTS, store.clock)
+    assert engine.loop.run(erasure.count(GONE)) == Counts(records=2, rejects=1)
+    found = engine.loop.run(erasure.erase(GONE))
+    assert (found.erased, found.remaining) == (Counts(records=1, rejects=1), Counts(records=1))
+    assert eraser.refused
+    store.clock.advance_to(T0_US + 7_200 * SECOND_US)
+    found = engine.loop.run(erasure.erase(GONE))
+    assert (found.erased, found.remaining) == (Counts(records=1), Counts())

@@ -1,0 +1,121 @@
+"""What BigQuery says of rows in its buffer, and how other instances learn of an erasure."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from google.api_core.exceptions import BadRequest
+
+from app.clock import FakeClock
+from app.erase.eraser import HeldBackError
+from app.query.bigquery.eraser import LABEL, LEARN_EVERY_S, BigQueryEraser
+from app.query.runner import Query, StoreUnavailableError
+
+DELETE = Query(sql="DELETE FROM `records` WHERE TRUE", parameters={}, purpose="erase")
+BUFFERED = (
+    "400 UPDATE or DELETE statement over table p.d.records would affect rows in the streaming buffer, "
+    "which is not supported"
+)
+
+
+class Runner:
+    """A runner whose statements fail."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    async def change(self, _: Query) -> int:
+        """Fail."""
+        raise self._failure
+
+
+class Table:
+    """A table with labels, as the client gives it."""
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        self.labels = labels
+
+
+class Access:
+    """A way to one table, which may be closed."""
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        self.labels, self.place, self.is_closed = labels, self, False
+
+    def table_id(self, table: str) -> str:
+        """Return its name."""
+        return table
+
+    def client(self) -> "Access":
+        """Return a client."""
+        if self.is_closed:
+            raise ConnectionError("no way")
+        return self
+
+    def get_table(self, _: str, **__: Any) -> Table:
+        """Return the table."""
+        return Table(dict(self.labels))
+
+    def update_table(self, table: Table, fields: list[str], **_: Any) -> None:
+        """Change the labels."""
+        assert fields == ["labels"]
+        self.labels = table.labels
+
+
+def eraser(access: Access, failure: Exception | None = None, clock: FakeClock | None = None) -> BigQueryEraser:
+    """Return an eraser over `access`."""
+    runner: Any = Runner(failure or ValueError())
+    way: Any = access
+    return BigQueryEraser(runner, way, "records", clock or FakeClock(now_us=1_700_000_000_000_000))
+
+
+async def test_rows_in_the_buffer_are_held_back() -> None:
+    """However the client wraps BigQuery's words; another failure is what it was."""
+    refused: Exception = BadRequest(BUFFERED)  # type: ignore[no-untyped-call]
+    for failure in (refused, StoreUnavailableError(BUFFERED)):
+        with pytest.raises(HeldBackError, match="streaming buffer"):
+            await eraser(Access({}), failure).delete(DELETE)
+    with pytest.raises(StoreUnavailableError):
+        await eraser(Access({}), StoreUnavailableError("away")).delete(DELETE)
+
+
+async def test_another_instance_learns_of_an_erasure() -> None:
+    """From a label of the table, within a minute, and keeps the labels that others have set."""
+    access, clock = Access({"team": "data"}), FakeClock(now_us=1_700_000_000_000_000)
+    one, other = eraser(access), eraser(access, clock=clock)
+    learning = asyncio.create_task(other.learn())
+    await one.advance()
+    assert access.labels == {"team": "data", LABEL: str(one.generation)}
+    async with asyncio.timeout(60):
+        while other.generation != one.generation:
+            await clock.advance(LEARN_EVERY_S)
+    first = one.generation
+    await one.advance()
+    assert one.generation > first
+    learning.cancel()
+
+
+async def test_an_erasure_that_could_not_be_noted_is_an_error() -> None:
+    """Else other instances would go on giving what was erased, and nobody would know; here it counts at once."""
+    access = Access({})
+    access.is_closed = True
+    found = eraser(access)
+    with pytest.raises(StoreUnavailableError, match="could not be noted"):
+        await found.advance()
+    assert found.generation > 0
+
+
+async def test_a_label_that_cannot_be_read_is_looked_at_again() -> None:
+    """And one that is no number counts as none."""
+    access, clock = Access({LABEL: "yes"}), FakeClock(now_us=1_700_000_000_000_000)
+    access.is_closed = True
+    found = eraser(access, clock=clock)
+    learning = asyncio.create_task(found.learn())
+    await clock.advance(LEARN_EVERY_S)
+    access.is_closed = False
+    await clock.advance(LEARN_EVERY_S)
+    access.labels = {LABEL: "7"}
+    async with asyncio.timeout(60):
+        while found.generation != 7:
+            await clock.advance(LEARN_EVERY_S)
+    learning.cancel()

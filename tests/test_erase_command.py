@@ -1,0 +1,83 @@
+"""`python -m app.erase`: what it finds, what it asks, and what its exit status says."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.clock import SystemClock
+from app.embedded import EmbeddedStore
+from app.erase.__main__ import GOOD, REMAINS, WRONG, main
+from app.erase.erasure import Counts, Erased, Erasure
+from tests.test_embedded import RECORDS, REJECTS, row
+
+ID = "order-1042"
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Give the settings of a store with two versions of a record, and another one."""
+    path = tmp_path / "data.duckdb"
+
+    async def fill() -> None:
+        store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), SystemClock())
+        appender = store.appender(RECORDS)
+        for record_id in (ID, ID, "other"):
+            await appender.append([row(appender, record_id)])
+        store.close()
+
+    asyncio.run(fill())
+    return {"SLUICE_DATA_PATH": str(path)}
+
+
+def check(environ: dict[str, str]) -> int:
+    """Return the status of a look."""
+    return main(["--id", ID, "--check"], environ)
+
+
+def test_a_check_erases_nothing(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """It counts, and its status says whether there is anything."""
+    assert check(environ) == check(environ) == REMAINS
+    assert "found: 2 rows of records, 0 of rejects" in capsys.readouterr().out
+
+
+def test_an_erasure_asks_for_the_count(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Another answer, or nobody who answers, erases nothing; the right one erases all and leaves no id in the log."""
+
+    def nobody(_: str) -> str:
+        raise EOFError
+
+    assert main(["--id", ID], environ, lambda _: "yes") == REMAINS
+    assert main(["--id", ID], environ, nobody) == REMAINS
+    assert main(["--id", ID], environ, lambda _: "2") == GOOD
+    told = capsys.readouterr()
+    assert "erased: 2 rows of records, 0 of rejects" in told.out
+    assert ID not in told.err
+    assert check(environ) == GOOD
+    assert main(["--id", ID, "--yes"], environ) == GOOD, "there is nothing left to erase"
+
+
+def test_what_remains_is_no_success(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status says so to a script, and the words when to come again."""
+
+    async def held_back(_: Erasure, __: str) -> Erased:
+        return Erased(erased=Counts(records=1), remaining=Counts(records=1))
+
+    monkeypatch.setattr(Erasure, "erase", held_back)
+    assert main(["--id", ID, "--yes"], environ) == REMAINS
+
+
+def test_a_store_that_is_in_use_is_an_error(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Its process has the file alone; so has one whose settings are wrong."""
+    environ["SLUICE_DATA_PATH"] = environ["SLUICE_DATA_PATH"].replace("data.duckdb", "")
+    assert main(["--id", ID, "--yes"], environ) == WRONG
+    assert main(["--id", ID, "--yes"], {"SLUICE_BACKEND": "none"}) == WRONG
+    assert "nothing more was erased" in capsys.readouterr().err
+
+
+def test_an_id_that_no_record_has_is_an_error(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A record type may have numbers for ids, or none at all."""
+    numbered = {**environ, "SLUICE_RECORD": "tests.contract.service:Numbered"}
+    assert main(["--id", "x", "--yes"], numbered) == WRONG
+    assert main(["--id", "x", "--yes"], {**environ, "SLUICE_RECORD": "tests.contract.service:Nameless"}) == WRONG
+    assert "no record can have this id" in capsys.readouterr().err
