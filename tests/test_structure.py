@@ -25,7 +25,18 @@ PURE = [
     *(f"app.access.{name}" for name in ("principal", "grants", "api_keys")),
     *(
         f"app.ingest.{name}"
-        for name in ("envelope", "proof", "records", "pieces", "rows", "rejects", "compression", "batcher", "verdict")
+        for name in (
+            "envelope",
+            "proof",
+            "hints",
+            "records",
+            "pieces",
+            "rows",
+            "rejects",
+            "compression",
+            "batcher",
+            "verdict",
+        )
     ),
     *(f"app.query.{name}" for name in ("instants", "cursor", "slices", "density", "walk", "arrow_rows")),
     *(f"app.query.{name}" for name in ("explain", "retrieval", "runner")),

@@ -7,6 +7,7 @@
     drop known copies     dedupe, memory      by message, as that is what is acknowledged
     decode and validate   records, rows       Message -> rows and rejects
                           pieces              the bytes of each record (compression: gzip, with a limit)
+                          hints               what a payload that is not JSON probably is
     append                writer, pending     over the Appender seam; wait until durable
                           dispatcher          group commit: batcher (how much at once), pace (how soon)
                           verdict, slots      what follows each outcome: the decisions; row by row where it must be

@@ -7,8 +7,8 @@ import msgspec
 
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
 from app.ingest.envelope import Message
+from app.ingest.hints import is_ndjson_type, malformed_detail
 
-_NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 _SPACE = re.compile(r"[ \t\r\n]*")
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -50,7 +50,7 @@ def pieces_of(message: Message, *, most: int, max_decompressed_bytes: int) -> li
     except _TooManyError:
         return Unreadable("too_many_records", f"more than {most} records in one message")
     except (ValueError, RecursionError) as error:  # msgspec's, json's and Unicode's errors are all ValueErrors
-        return Unreadable("malformed", f"not valid JSON: {error}")
+        return Unreadable("malformed", malformed_detail(payload, error, message.content_type))
     if not pieces and not payload.strip():
         return Unreadable("empty", "the message has no data: expected one record, an array, or NDJSON")
     return pieces
@@ -58,7 +58,7 @@ def pieces_of(message: Message, *, most: int, max_decompressed_bytes: int) -> li
 
 def is_ndjson(message: Message) -> bool:
     """Return whether each line of a message is a record."""
-    return bool(message.content_type) and message.content_type.partition(";")[0].strip().lower() in _NDJSON
+    return is_ndjson_type(message.content_type)
 
 
 def _decompressed(message: Message, max_bytes: int) -> bytes | Unreadable:

@@ -8,6 +8,7 @@ import msgspec
 
 from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
+from app.ingest.hints import malformed_detail
 from app.ingest.pieces import ArrayPieces, Unreadable, is_ndjson, pieces_of
 from app.ingest.rejects import Reject, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
@@ -158,7 +159,7 @@ class RecordReader:
         except msgspec.ValidationError as error:
             reason, field, detail = "invalid", field_path(str(error)), str(error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason, field, detail = "malformed", None, f"not valid JSON: {error}"
+            reason, field, detail = "malformed", None, malformed_detail(piece, error, message.content_type)
         except RecursionError:
             detail = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
             reason, field = "malformed", None

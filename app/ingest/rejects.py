@@ -7,9 +7,11 @@ import msgspec
 
 from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
+from app.ingest.hints import is_ndjson_type
 from app.record import RejectedRecord
 
 _MAX_FIELD, _MAX_DETAIL = 300, 1_000
+_MAX_ENCODING = 40
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,22 @@ def reject(  # noqa: PLR0913 - the parts of one reject
     )
 
 
+def _envelope(message: Message) -> dict[str, Any]:
+    """Return the envelope of a message, with what a replay needs to read the bytes as they were read.
+
+    Over HTTP the type and the encoding are headers; as attributes they are what a pushed message has.
+    """
+    envelope = message.envelope()
+    if message.message_id is not None or not (message.content_type or message.content_encoding):
+        return envelope
+    attributes = dict(message.attributes)
+    if is_ndjson_type(message.content_type):
+        attributes["content-type"] = message.content_type.partition(";")[0].strip().lower()
+    if message.content_encoding:
+        attributes["content-encoding"] = message.content_encoding.strip().lower()[:_MAX_ENCODING]
+    return envelope | {"attributes": attributes}
+
+
 def encode_reject(
     rejected: Reject, encoder: Callable[[Mapping[str, Any]], RowEncode], max_part_bytes: int
 ) -> list[bytes]:
@@ -46,7 +64,7 @@ def encode_reject(
     number, as two rows of one key would pass for copies.
     """
     cuts = range(0, max(len(rejected.raw), 1), max_part_bytes)
-    encode, delivery_key = encoder(rejected.message.envelope()), rejected.message.delivery_key(rejected.index)
+    encode, delivery_key = encoder(_envelope(rejected.message)), rejected.message.delivery_key(rejected.index)
     rows = []
     for part, start in enumerate(cuts):
         row = RejectedRecord(
