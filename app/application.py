@@ -11,6 +11,7 @@ from app import paths
 from app.backend import Backend
 from app.ingest.way_in import WayIn
 from app.query.way_out import WayOut
+from app.response_headers import with_nosniff
 from app.telemetry.requests import Requests
 
 Background = Callable[[], list[Coroutine[Any, Any, None]]]
@@ -33,7 +34,7 @@ class Sluice(Litestar):
         elif scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:
             await self.way_in.push(scope["headers"], receive, send)
         else:
-            await self.requests.answer(super().__call__, scope, receive, send)
+            await self.requests.answer(super().__call__, scope, receive, with_nosniff(send))
 
     async def drain(self, grace_s: float) -> None:
         """Admit nothing more, and wait until messages and reads are answered: at most `grace_s` seconds."""

@@ -21,6 +21,7 @@ from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.response_headers import NOSNIFF
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
@@ -146,7 +147,7 @@ def _told(message: Message) -> dict[str, str | int]:
 def _answer(problem: ProblemError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     headers = {"Content-Type": MEDIA_TYPE, **problem.response_headers()}
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    return problem.status, encoded, problem.body()
+    return problem.status, [*encoded, NOSNIFF], problem.body()  # a 204 has no content to guess at
 
 
 def push_route(endpoint: PushEndpoint) -> Any:
