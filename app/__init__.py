@@ -31,6 +31,7 @@ package docstrings of `ingest` (the way in) and `query` (the way out).
     heartbeat            how long it takes from publication until the feed shows it
     reading, paths       what every route that is read has in common; the paths that several parts know
     conditional          entity tags, and for how long a copy of an answer is good
+    response_headers     what every answer has
     telemetry/           metrics, traces, logs
     serve, daemon        the HTTP server and its end; threads that hold nobody up
     deadlines, footprint many deadlines on one timer; the memory of the process

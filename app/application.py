@@ -14,6 +14,7 @@ from app.framing import check_host, has_body
 from app.ingest.way_in import WayIn
 from app.outgoing import Outgoing
 from app.query.way_out import WayOut
+from app.response_headers import with_nosniff
 from app.shedding import Peer
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
@@ -49,7 +50,7 @@ class Sluice(Litestar):
                 if await self.way_in.push(scope["headers"], receive, send) >= 400:
                     await self.unread.discard(receive)
             else:
-                await self._answer(scope, receive, send)
+                await self._answer(scope, receive, with_nosniff(send))
         finally:
             self.clients.discard(client)
 

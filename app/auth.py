@@ -1,4 +1,6 @@
-"""Who is calling: Google-signed OIDC tokens, verified here and remembered until they expire.
+"""Who is calling: Google-signed OIDC tokens, verified here and remembered for a while.
+
+A verified token is remembered until it expires or its key is withdrawn, and for an hour at most.
 
     missing, doubled or unusable Authorization header   401 missing_token
     bad signature, issuer, audience or times            401 invalid_token
@@ -16,7 +18,7 @@ import msgspec
 from google.auth import exceptions, jwt
 
 from app.errors import ProblemError
-from app.keys import KeySet, KeySetError
+from app.keys import Key, KeySet, KeySetError
 
 PLATFORM_MARKER = "SIGNATURE_REMOVED_BY_GOOGLE"
 """What Cloud Run puts in a signature's place once it has checked the token itself."""
@@ -24,7 +26,8 @@ _MAX_TOKEN_BYTES = 8_192
 # google-auth skips what is not base64; a token has one spelling here, or the memory would hold many of each.
 _COMPACT_JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _PLATFORM_HEADER = b"x-serverless-authorization"
-_MAX_REMEMBERED = 1_024
+_MAX_REMEMBERED, MAX_REMEMBERED_S = 1_024, 3_600.0
+_NO_KEY: Key = ("", "")  # of a token whose signature the platform has checked
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -62,8 +65,9 @@ class TokenVerifier:
 
     def __init__(self, keys: KeySet, policy: TokenPolicy, now: Callable[[], float] = time.time) -> None:
         self._keys, self._policy, self._now = keys, policy, now
-        self._remembered: dict[bytes, tuple[float, str]] = {}
-        """Until when a header counts, and whose it is."""
+        self._remembered: dict[bytes, tuple[float, str, Key]] = {}
+        """Until when a header counts, whose it is, and the key that verified it."""
+        keys.on_replaced(self._forget_all_but)
 
     async def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Return the e-mail of the caller.
@@ -100,29 +104,31 @@ class TokenVerifier:
         return remembered[1] if remembered is not None and self._now() < remembered[0] else None
 
     async def _learn(self, token: str, header: bytes) -> str:
-        claims = await self._verified(token)
+        claims, key = await self._verified(token)
         self._check(claims)
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._forget_expired()
-        self._remembered[header] = (claims.exp, claims.email)
+        self._remembered[header] = (min(claims.exp, self._now() + MAX_REMEMBERED_S), claims.email, key)
         return claims.email
 
-    async def _verified(self, token: str) -> Claims:
+    async def _verified(self, token: str) -> tuple[Claims, Key]:
+        """Return the claims of a token and the key that verified it."""
         if not _COMPACT_JWT.fullmatch(token):
             raise _invalid(_MALFORMED)
         try:
             if self._policy.trust_platform and token.rpartition(".")[2] == PLATFORM_MARKER:
                 # google-auth wants a signature that is base64; it is not looked at.
-                payload = jwt.decode(token.removesuffix(PLATFORM_MARKER), verify=False)
+                payload, key = jwt.decode(token.removesuffix(PLATFORM_MARKER), verify=False), _NO_KEY
             else:
                 header = msgspec.convert(jwt.decode_header(token), _Header)
                 if header.alg != "RS256":
                     raise _invalid("its algorithm is not RS256")
-                key = await self._keys.find(header.kid)
-                if key is None:
+                pem = await self._keys.find(header.kid)
+                if pem is None:
                     raise _invalid("the issuer has no key of its `kid`")
-                payload = jwt.decode(token, certs={header.kid: key}, clock_skew_in_seconds=self._policy.leeway_s)
-            return msgspec.convert(payload, Claims)
+                key = (header.kid, pem)
+                payload = jwt.decode(token, certs={header.kid: pem}, clock_skew_in_seconds=self._policy.leeway_s)
+            return msgspec.convert(payload, Claims), key
         except KeySetError as error:
             raise ProblemError(
                 "unavailable", f"tokens cannot be verified: {error}", headers={"Retry-After": "5"}
@@ -150,6 +156,12 @@ class TokenVerifier:
     def _check_listed(self, email: str) -> None:
         if email not in self._policy.principals:
             raise ProblemError("forbidden", f"{email} is not on the list for this")
+
+    def _forget_all_but(self, keys: Collection[Key]) -> None:
+        """Forget the tokens whose key is not among `keys`, the issuer's newest."""
+        kept = {token: entry for token, entry in self._remembered.items() if entry[2] == _NO_KEY or entry[2] in keys}
+        if len(kept) < len(self._remembered):
+            self._remembered = kept
 
     def _forget_expired(self) -> None:
         now = self._now()

@@ -5,7 +5,7 @@ import http.client
 import logging
 import re
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import msgspec
 from google.auth import crypt
@@ -35,6 +35,8 @@ class FetchedKeys(msgspec.Struct, frozen=True):
 
 
 Fetch = Callable[[], Awaitable[FetchedKeys]]
+Key = tuple[str, str]
+"""A key id and its PEM: an id that is given to another key stands for another."""
 
 
 def key_fetcher(url: str) -> Fetch:
@@ -92,6 +94,11 @@ class KeySet:
         self._expire_us = 0
         self._refresh: asyncio.Task[None] | None = None
         self._may_ask_us = 0
+        self._replaced: list[Callable[[Collection[Key]], None]] = []
+
+    def on_replaced(self, forget: Callable[[Collection[Key]], None]) -> None:
+        """Call `forget` with the keys of each set that takes the place of another: what others signed is void."""
+        self._replaced.append(forget)
 
     @property
     def is_ready(self) -> bool:
@@ -157,3 +164,5 @@ class KeySet:
             raise KeySetError(f"{type(error).__name__}: {error}") from error
         self._keys, self._max_age_s = fetched.keys, fetched.max_age_s
         self._expire_us = self._clock.elapsed_us() + round((fetched.max_age_s + STALE_S) * MICROSECONDS)
+        for forget in self._replaced:
+            forget(frozenset(fetched.keys.items()))

@@ -26,7 +26,7 @@ PURE = [
     *(
         f"app.ingest.{name}"
         for name in (
-            *("envelope", "proof", "records", "pieces", "rows", "rejects", "compression", "structure"),
+            *("envelope", "proof", "hints", "records", "pieces", "rows", "rejects", "compression", "structure"),
             *("batcher", "verdict", "fence", "suspects"),
         )
     ),

@@ -9,6 +9,7 @@
                           pieces              the bytes of each record (compression: gzip, with a limit)
                           structure           what JSON costs to decode, estimated before it is decoded
                           cooperative         long reads in short stretches of the event loop, one at a time
+                          hints               what a payload that is not JSON probably is
     append                writer, pending     over the Appender seam; wait until durable
                           dispatcher          group commit: batcher (how much at once), pace (how soon)
                           verdict, slots      what follows each outcome: the decisions; row by row where it must be

@@ -11,9 +11,9 @@ import msgspec
 
 from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.ingest.envelope import Message
+from app.ingest.hints import is_ndjson_type, malformed_detail
 from app.ingest.structure import Steps
 
-_NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 _SPACE = b" \t\r\n"
 _LINES_PER_STEP = 1_000
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -89,7 +89,7 @@ def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[
     except _TooManyError:
         return Unreadable("too_many_records", f"more than {most} records in one message")
     except _MalformedError as error:
-        return Unreadable("malformed", f"not valid JSON: {error}")
+        return Unreadable("malformed", malformed_detail(text, error, message.content_type))
     if not spans and not first:
         return Unreadable("empty", "the message has no data: expected one record, an array, or NDJSON")
     return Pieces(text, spans)
@@ -97,7 +97,7 @@ def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[
 
 def is_ndjson(message: Message) -> bool:
     """Return whether each line of a message is a record."""
-    return bool(message.content_type) and message.content_type.partition(";")[0].strip().lower() in _NDJSON
+    return is_ndjson_type(message.content_type)
 
 
 class _TooManyError(Exception):

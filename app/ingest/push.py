@@ -23,6 +23,7 @@ from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ledger import Holding
+from app.response_headers import NOSNIFF
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
@@ -65,6 +66,8 @@ class PushEndpoint:
             status, answer_headers, body = encoded(ProblemError("internal", "the push failed unexpectedly"))
         took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
         self._answered.record(took_s, paths.PUSH, "POST", status, "push")
+        if body:  # a 204 has no content to guess at
+            answer_headers = [*answer_headers, NOSNIFF]
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return status

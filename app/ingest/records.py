@@ -14,6 +14,7 @@ import msgspec
 
 from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
+from app.ingest.hints import malformed_detail
 from app.ingest.pieces import ArrayPieces, Pieces, Unreadable, is_ndjson, pieces_of, text_of
 from app.ingest.rejects import Reject, RejectBudget, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
@@ -217,7 +218,7 @@ class RecordReader:
         except msgspec.ValidationError as error:
             reason, field, detail = "invalid", field_path(str(error)), str(error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason, detail = "malformed", f"not valid JSON: {error}"
+            reason, detail = "malformed", malformed_detail(piece, error, message.content_type)
         except RecursionError:
             reason, detail = "malformed", _TOO_DEEP
         except Exception as error:  # whatever a declared type's own code raises is the record's fault

@@ -7,10 +7,11 @@ import msgspec
 
 from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
+from app.ingest.hints import is_ndjson_type
 from app.ingest.structure import Steps
 from app.record import RejectedRecord
 
-_MAX_FIELD, _MAX_DETAIL = 300, 1_000
+_MAX_FIELD, _MAX_DETAIL, _MAX_ENCODING = 300, 1_000, 40
 _COLUMN_BYTES = 1_000
 """What the columns of a reject's row take at most, but for its payload, attributes, detail and field."""
 
@@ -38,6 +39,22 @@ def reject(  # noqa: PLR0913 - the parts of one reject
         field=field and field[:_MAX_FIELD],
         raw=raw,
     )
+
+
+def _envelope(message: Message) -> dict[str, Any]:
+    """Return the envelope of a message, with what a replay needs to read the bytes as they were read.
+
+    Over HTTP the type and the encoding are headers; as attributes they are what a pushed message has.
+    """
+    envelope = message.envelope()
+    if message.message_id is not None or not (message.content_type or message.content_encoding):
+        return envelope
+    attributes = dict(message.attributes)
+    if is_ndjson_type(message.content_type):
+        attributes["content-type"] = message.content_type.partition(";")[0].strip().lower()
+    if message.content_encoding:
+        attributes["content-encoding"] = message.content_encoding.strip().lower()[:_MAX_ENCODING]
+    return envelope | {"attributes": attributes}
 
 
 class RejectBudget:
@@ -117,7 +134,7 @@ def encode_rejects(
     rejects: Sequence[Reject], encoder: Callable[[Mapping[str, Any]], RowEncode], max_part_bytes: int
 ) -> Steps[list[bytes]]:
     """Return the rows of the rejects of one message, which share the bytes of its envelope while they are made."""
-    encode, rows = encoder(rejects[0].message.envelope()), list[bytes]()
+    encode, rows = encoder(_envelope(rejects[0].message)), list[bytes]()
     for each in rejects:
         rows += yield from encode_reject(each, encode, max_part_bytes)
     return rows

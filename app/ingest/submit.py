@@ -13,6 +13,7 @@ from app import paths
 from app.errors import FieldError, ProblemError, problem_responses
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
 from app.ingest.envelope import Message
+from app.ingest.hints import is_followed_by_another, is_ndjson_type
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable
@@ -88,23 +89,39 @@ class Submission:
         """Check that a body is one record and that its id is the path's; what is not JSON at all goes its way.
 
         Raises:
-            ProblemError: id_mismatch, naming the id field; nothing is stored.
+            ProblemError: id_mismatch, naming the id field or the header; nothing is stored.
         """
         name = self._id.name if self._id else ""
+        if is_ndjson_type(message.content_type):
+            wrong = FieldError(name="Content-Type", message="PUT takes one record", example="application/json")
+            raise _not_that_record(f"NDJSON is for POST {paths.RECORDS}: expected one record as JSON", wrong)
+        wrong = FieldError(name=name, message="must be the id in the path", example=record_id[:128])
         data = message.data
         try:
             if message.content_encoding.strip().lower() == "gzip":
                 data = gunzip(data, self._max_decompressed_bytes)
-            record = msgspec.json.decode(data)
-        except (GzipError, GzipTooLargeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = _members.decode(data).get(name)
+            text = str(msgspec.json.decode(found)) if found is not None else ""
+        except msgspec.ValidationError:
+            raise _not_that_record(f"expected one record whose `{name}` is the id in the path", wrong) from None
+        except (GzipError, GzipTooLargeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if is_followed_by_another(data, str(error)):
+                detail = (
+                    f"several records are for POST {paths.RECORDS}: expected one, whose `{name}` is the id in the path"
+                )
+                raise _not_that_record(detail, wrong) from None
             return  # the pipeline will say why, and keep it
-        found = record.get(name) if isinstance(record, dict) else None
         wanted = read_id(self._id, record_id) if self._id else None
-        if self._id is None or wanted is None or read_id(self._id, str(found)) != wanted:
-            wrong = FieldError(name=name, message="must be the id in the path", example=record_id[:128])
-            raise ProblemError(
-                "id_mismatch", f"expected one record whose `{name}` is the id in the path", errors=(wrong,)
-            )
+        if self._id is None or found is None or wanted is None or read_id(self._id, text) != wanted:
+            raise _not_that_record(f"expected one record whose `{name}` is the id in the path", wrong)
+
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+"""Reads no value: whether the id is right must not depend on a number elsewhere that only its type could read."""
+
+
+def _not_that_record(detail: str, wrong: FieldError) -> ProblemError:
+    return ProblemError("id_mismatch", detail, errors=(wrong,))
 
 
 def _message(request: _Request, body: bytes) -> tuple[Message, str]:
@@ -195,7 +212,10 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
         f"{paths.RECORDS}/{{record_id:str}}",
         operation_id="putRecord",
         summary="Store a new version of a record",
-        description="The body is one record, whose id must be the path's. Earlier versions are kept.",
+        description=(
+            "The body is one record as JSON, whose id must be the path's; an array or NDJSON is refused whole. "
+            "Earlier versions are kept."
+        ),
         tags=["ingest"],
         opt=_WRITE,
         status_code=200,

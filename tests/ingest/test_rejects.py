@@ -27,6 +27,28 @@ def test_large_rejects_are_cut_over_several_rows_and_lose_nothing(size: int, par
     assert [row["delivery_key"] for row in rows] == ["7:0:2", *(f"7:0:2#{part}" for part in range(1, parts))]
 
 
+@pytest.mark.parametrize(
+    ("content_type", "encoding", "message_id", "kept"),
+    [
+        ("application/json", "", None, {}),
+        ("application/x-ndjson", "", None, {"content-type": "application/x-ndjson"}),
+        (" Application/JSONL; charset=utf-8", "", None, {"content-type": "application/jsonl"}),
+        ("text/plain", " GZIP ", None, {"content-encoding": "gzip"}),
+        ("application/x-ndjson", "gzip", None, {"content-type": "application/x-ndjson", "content-encoding": "gzip"}),
+        ("", "b" * 1_000, None, {"content-encoding": "b" * 40}),
+        ("application/x-ndjson", "gzip", "1", {}),
+    ],
+)
+def test_a_reject_over_http_keeps_how_its_bytes_are_read(
+    content_type: str, encoding: str, message_id: str | None, kept: dict[str, str]
+) -> None:
+    """As the attributes that a pushed message has for that, which it has already; a long header is cut."""
+    message = Message(key="7", data=b"x", content_type=content_type, content_encoding=encoding, message_id=message_id)
+    reject = Reject(message=message, index=0, reason="malformed", detail="why", field=None, raw=b"x")
+    (row,) = finish(encode_rejects([reject], ScriptedAppender().encoder, 10))
+    assert msgspec.json.decode(row)["attributes"] == kept
+
+
 def test_every_reason_in_use_is_declared() -> None:
     """The column's values are those the reader gives, so a filter on one is never a typo."""
     declared = set(msgspec.json.schema(RejectedRecord)["$defs"]["RejectedRecord"]["properties"]["reason"]["enum"])

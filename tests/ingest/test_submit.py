@@ -234,7 +234,7 @@ async def test_put_of_anything_but_that_one_record_is_422_and_stores_nothing(bod
         assert (await service.client.get("/v1/rejects")).json()["records"] == []
 
 
-@pytest.mark.parametrize("body", [b"{", b"[" * 5000, b'{"id":"a"}'])
+@pytest.mark.parametrize("body", [b"{", b'{"id":"a","data":' + b"[" * 5000, b'{"id":"a"}'])
 async def test_put_of_a_bad_record_is_rejected_like_any_other(body: bytes) -> None:
     """It goes through the same pipeline: the caller is told, and the bytes are kept."""
     async with running() as service:

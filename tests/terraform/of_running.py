@@ -17,8 +17,8 @@ _SERVICE = [
     ("cloud_run.tf", "for_each = var.signing ? [1] : []", "for_each = [1]", "without_signing_there_is_no_secret"),
     (
         "variables_service.tf",
-        '!contains(keys(var.settings), "SLUICE_SIGNING_SECRET")',
-        "true",
+        'keys(var.settings), "SLUICE_SIGNING_SECRET")',
+        'keys(var.settings), "SLUICE_NOTHING")',
         "a_secret_among_the_settings_is_refused",
     ),
     ("cloud_run.tf", 'path = "/health/live"', 'path = "/health/ready"', "probes_ask_the_right_questions"),

@@ -1,0 +1,42 @@
+"""PUT takes one record as JSON, and nothing that only looks like it."""
+
+import gzip
+
+import msgspec
+import pytest
+
+from tests.ingest.test_submit import OTHER, stored
+from tests.service import GOOD, running
+
+_LINE = msgspec.json.encode(GOOD)
+_LINES = _LINE + b"\n" + msgspec.json.encode(OTHER)
+_TYPE = {"name": "Content-Type", "message": "PUT takes one record", "example": "application/json"}
+_ID = {"name": "id", "message": "must be the id in the path", "example": "a"}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("body", "content_type", "error", "told"),
+    [
+        (_LINES, "application/x-ndjson", _TYPE, "NDJSON is for POST /v1/records"),
+        (_LINE, "Application/JSONL; charset=utf-8", _TYPE, "NDJSON is for POST /v1/records"),
+        (_LINES, "application/json", _ID, "several records are for POST /v1/records"),
+        (_LINES, "", _ID, "several records are for POST /v1/records"),
+        (b"[" + _LINE + b"]", "application/json", _ID, "expected one record whose `id`"),
+        (b'{"x":1e999,"id":"b"}', "application/json", _ID, "expected one record whose `id`"),
+    ],
+)
+async def test_put_takes_one_record_and_no_more(
+    body: bytes, content_type: str, error: dict[str, str], told: str, *, packed: bool
+) -> None:
+    """NDJSON, lines and arrays are a problem that names what would be right; nothing is stored, and nothing kept."""
+    headers = {"content-type": content_type} if content_type else {}
+    if packed:
+        body, headers = gzip.compress(body, mtime=0), headers | {"content-encoding": "gzip"}
+    async with running() as service:
+        answer = await service.client.put("/v1/records/a", content=body, headers=headers)
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["errors"]) == (422, "id_mismatch", [error])
+        assert told in problem["detail"]
+        assert await stored(service) == []
+        assert (await service.client.get("/v1/rejects")).json()["records"] == []
