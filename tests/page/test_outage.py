@@ -51,7 +51,7 @@ async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path
             assert words in told
         assert await tab.run("document.querySelector('#alarm a').href") == f"{book}#sink-state-moon_phase"
         assert await tab.text("#state") == "MOON_PHASE"
-        assert str(await tab.run("document.title")).startswith("MOON_PHASE ")
+        assert (await tab.run("document.title")).startswith("MOON_PHASE ")
         assert await tab.text("#announcement") == "Writing records: MOON_PHASE"
         await check_no_reassurance(tab)
         assert "writing is MOON_PHASE" in await tab.run(figure("rejected"))

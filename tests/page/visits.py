@@ -10,7 +10,10 @@ from tests.page.chromium import Page
 from tests.process import Process
 from tests.service import authorization, envelope
 
-SHOWN = "!document.querySelector('#board').hidden && document.querySelectorAll('#plots canvas').length > 0"
+SHOWN = (
+    "!document.querySelector('#board').hidden && document.querySelectorAll('#plots canvas').length > 0"
+    " && document.querySelector('#board [aria-busy=true]') === null"
+)
 
 
 async def post(client: httpx.AsyncClient, *records: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def test_a_row_without_a_record_has_plain_values_of_each_kind() -> None:
     assert row["names"] == []
 
 
-class Ruled(msgspec.Struct):
+class Ruled(msgspec.Struct, forbid_unknown_fields=True):
     """A type with a rule in code."""
 
     first: int
@@ -111,7 +111,7 @@ class Ruled(msgspec.Struct):
             raise ZeroDivisionError
 
 
-class Mistaken(msgspec.Struct):
+class Mistaken(msgspec.Struct, forbid_unknown_fields=True):
     """A type whose declared examples and defaults are wrong."""
 
     code: Annotated[str, Meta(pattern="^[A-Z]{2}$", examples=["Norway"])]
@@ -175,7 +175,8 @@ _CONSTRAINED = st.one_of(
 @given(st.lists(_CONSTRAINED, min_size=1, max_size=4))
 def test_every_constraint_is_satisfied(annotations: list[Any]) -> None:
     """Of numbers, lengths and sizes, there is always an example, and it is valid."""
-    declared = msgspec.defstruct("Bound", [(f"f{number}", each) for number, each in enumerate(annotations)])
+    fields = [(f"f{number}", each) for number, each in enumerate(annotations)]
+    declared = msgspec.defstruct("Bound", fields, forbid_unknown_fields=True)
     assert example_record(records_table(declared)) is not None
 
 
@@ -188,7 +189,7 @@ def test_a_random_type_has_an_example(fields: list[Any]) -> None:
 def test_an_example_is_of_64_bits() -> None:
     """What a store cannot hold is no example, even if the type allows it."""
 
-    class Large(msgspec.Struct):
+    class Large(msgspec.Struct, forbid_unknown_fields=True):
         number: Annotated[int, Meta(gt=INT64_MAX - 1)]
 
     assert example_record(records_table(Large)) == {"number": INT64_MAX}

@@ -11,7 +11,7 @@ const WRITING = {
   SCHEMA_MISMATCH: "The table does not fit the record type that is deployed.",
   QUOTA_EXHAUSTED: "The store’s quota for appends is used up. That usually ends within minutes.",
   UNREACHABLE: "Appends get no answer from the store.",
-  DISK_FULL: "The disk that holds the store is full.",
+  DISK_FULL: "The disk that holds the store is full, or nearly.",
 };
 const READING = {
   UNREACHABLE: "Queries get no answer from the store.",
@@ -39,11 +39,15 @@ function writing(table, sink) {
   const state = sink.state === ACTIVE ? "stuck" : sink.state;
   const why = sink.state === ACTIVE ? "" : (WRITING[sink.state] ?? UNKNOWN);
   const stuck = sink.stuck ? "Messages have waited too long without any answer from the store: the platform is told to replace this instance." : "";
-  const effect = isRejects
-    ? "Messages with a bad record cannot be acknowledged, and are delivered again; the others are stored."
-    : `This instance stores nothing. ${KEPT}`;
-  const words = [why, stuck, effect].filter(Boolean).join(" ");
-  return [{ title: `Writing ${table}: ${state}`, state, short: `Writing is ${state}`, words, ...said(sink), tone: "bad" }];
+  const words = [why, stuck, effect(isRejects, why === UNKNOWN)].filter(Boolean).join(" ");
+  const short = `Writing ${isRejects ? "rejects " : ""}is ${state}`;
+  return [{ title: `Writing ${table}: ${state}`, state, short, words, ...said(sink), tone: "bad" }];
+}
+
+function effect(isRejects, isUnknown) {
+  if (isUnknown) return KEPT; // whether anything is stored meanwhile, such a state alone does not tell
+  if (isRejects) return "Messages with a bad record cannot be acknowledged, and are delivered again; the others are stored.";
+  return `This instance stores nothing. ${KEPT}`;
 }
 
 function readingTrouble(reads) {

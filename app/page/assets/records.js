@@ -43,6 +43,7 @@ export class Records {
   reset() {
     this.#cursors = [];
     this.#shown = "";
+    this.#parts.newer.disabled = this.#parts.older.disabled = true;
     showWaiting(this.#parts.list, "Looking for records …");
   }
 
