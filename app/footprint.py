@@ -14,9 +14,9 @@ from app.daemon import in_daemon_thread
 
 # Python looks for cycles whenever some hundreds more objects exist than before (700 in 3.11), which under load is all
 # the time, and finds none: it took a fifth of a push (bench/README.md). Young cycles wait a few megabytes longer.
-# Old ones must not wait for ever: the rows of a tail whose readers have left are in a cycle that is young no more, and
-# with middle searches five times and full ones a hundred times rarer such rows came to 3 MiB a minute (docs/soak.md).
-_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 10, 5
+# Old cycles must not wait for days: rows of a tail whose readers have left become garbage when they are young no more.
+# At 50 young searches before a middle one, and 100 of those before a full one, memory grew for hours (docs/soak.md).
+_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 5, 5
 _LOOK_EVERY_S = 1.0
 _WORTH_IT = 1_000  # messages since the last time: a trickle leaves nothing worth giving back
 
