@@ -130,8 +130,8 @@ ATTACKS = (
     ),
     Attack(
         name="one-write-key",
-        what="28 POSTs of one key that announce 128 MiB together and send nothing",
-        moves=(Hold(opening="body_that_never_comes", connections=28),),
+        what="54 POSTs of one key that announce more than 128 MiB together and send nothing",
+        moves=(Hold(opening="body_that_never_comes", connections=54),),
     ),
     Attack(
         name="unread-pages",
