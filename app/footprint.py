@@ -14,7 +14,9 @@ from app.daemon import in_daemon_thread
 
 # Python looks for cycles whenever some hundreds more objects exist than before (700 in 3.11), which under load is all
 # the time, and finds none: it took a fifth of a push (bench/README.md). Young cycles wait a few megabytes longer.
-_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 50, 100
+# Old cycles must not wait for days: rows of a tail whose readers have left become garbage when they are young no more.
+# At 50 young searches before a middle one, and 100 of those before a full one, memory grew for hours (docs/soak.md).
+_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 5, 5
 _LOOK_EVERY_S = 1.0
 _WORTH_IT = 1_000  # messages since the last time: a trickle leaves nothing worth giving back
 

@@ -2,14 +2,14 @@
 
 A time limit in a test ends a wait that would never end; it is no claim about speed. On a machine that is shared or slow
 the same wait takes longer, so each limit is multiplied by a factor: how many seconds of wall-clock time a second of
-processor time costs here, measured once a process. `SLUICE_TEST_PACE` sets it where the load comes later than that.
+processor time costs here, measured once a process. `TEST_PACE` sets it where the load comes later than that.
 """
 
 import os
 import time
 from functools import lru_cache
 
-VARIABLE = "SLUICE_TEST_PACE"
+VARIABLE = "TEST_PACE"
 _SAMPLE_S = 0.1
 """Processor time that the measurement spends: many of the kernel's time slices."""
 _AT_LEAST, _AT_MOST = 2.0, 40.0

@@ -17,7 +17,7 @@ def test_a_limit_is_multiplied_by_what_the_environment_says(monkeypatch: pytest.
     assert pace.patience_s(10) == 35
     pace.factor.cache_clear()
     monkeypatch.setenv(pace.VARIABLE, "0")
-    with pytest.raises(ValueError, match="SLUICE_TEST_PACE=0: must be above 0"):
+    with pytest.raises(ValueError, match="TEST_PACE=0: must be above 0"):
         pace.patience_s(10)
 
 

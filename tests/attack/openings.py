@@ -58,9 +58,9 @@ def unread_tail(number: int, tokens: Mapping[str, str]) -> bytes:
 def body_that_never_comes(number: int, tokens: Mapping[str, str]) -> bytes:
     """Return the head of a POST without its body: nine announce 13.4 MB each, later ones what is left, by halves.
 
-    Together they announce SLUICE_MAX_IN_FLIGHT_BYTES to the last hundred bytes.
+    Whichever are refused, the others announce SLUICE_MAX_IN_FLIGHT_BYTES to the last hundred bytes.
     """
-    announced = _TENTH >> max(min(number - 8, 15), 0)
+    announced = _TENTH if number < 9 else _TENTH >> (number - 9) % 15 + 1
     return _post("/v1/records", tokens["attacker-write"], f"Content-Length: {announced}")
 
 

@@ -75,12 +75,12 @@ ATTACKS = (
     ),
     Attack(
         name="gzip-of-depth",
-        what="77 KB of gzip: 20,000 records 700 levels deep",
+        what="84 KB of gzip: 20,000 records 700 levels deep",
         moves=(Repeat(payload="deep_records", connections=2, pause_s=0.5),),
     ),
     Attack(
         name="gzip-of-geojson",
-        what="70 KB of gzip: 28 MiB of coordinates",
+        what="130 KB of gzip: 28 MiB of coordinates",
         moves=(Repeat(payload="geojson", connections=2, pause_s=0.5),),
     ),
     Attack(
@@ -130,12 +130,12 @@ ATTACKS = (
     ),
     Attack(
         name="one-write-key",
-        what="28 POSTs of one key that announce 128 MiB together and send nothing",
-        moves=(Hold(opening="body_that_never_comes", connections=28),),
+        what="54 POSTs of one key that announce more than 128 MiB together and send nothing",
+        moves=(Hold(opening="body_that_never_comes", connections=54),),
     ),
     Attack(
         name="unread-pages",
-        what="forty pages of 12 MB of one key that are not read",
+        what="twenty pages of 12 MB and twenty of 400 KB of one key that are not read",
         moves=(Hold(opening="unread_page", connections=40),),
         pages=12,
     ),

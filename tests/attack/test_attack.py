@@ -8,6 +8,7 @@ from tests.attack import report
 from tests.attack.plan import Attack, Hold, Repeat
 from tests.attack.run import Times, run
 from tests.attack.scene import started
+from tests.pace import patience_s
 
 
 async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path)
             Repeat(payload="rejects_from_a_few_bytes", connections=1, pause_s=0.1, times=1),
             Repeat(payload="large_record", connections=1, pause_s=0.1, times=1),
         ),
-        seconds=3,
+        seconds=patience_s(4),
     )
     with started(tmp_path, attack) as scene:
         outcome = await run(attack, scene, Times(before_s=0.5, after_s=0.5))

@@ -26,6 +26,7 @@ def main() -> int:
     _say(f"seed {first}, {args.minutes:g} minutes")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, target(Path(folder)) as service:
         found = 0 if args.area else _by_document(service, args.max_examples, first)
+        until_s = max(until_s, time.monotonic() + args.minutes * 60 / 2)  # however long the document took
         found += _by_areas(service, args.area or list(AREAS), first, until_s, args.found)
         for case in service.promised_and_missing():
             found += 1

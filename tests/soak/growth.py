@@ -15,38 +15,39 @@ _MAX_PAIRS_OF = 240
 
 
 class Tolerance(msgspec.Struct, frozen=True):
-    """How much a figure may grow in an hour and be flat: an amount, or a share of its level, whichever is more."""
+    """How much a figure that is flat may grow while it is watched: an amount or a share of its level, the larger."""
 
     amount: float
     share: float
 
 
 TOLERANCES: Mapping[str, Tolerance] = {
-    "rss_bytes": Tolerance(24 * MIB, 0.10),
-    "descriptors": Tolerance(10, 0.10),
+    "rss_bytes": Tolerance(16 * MIB, 0.08),
+    "descriptors": Tolerance(20, 0.25),
     "threads": Tolerance(4, 0.10),
-    "tasks": Tolerance(20, 0.25),
+    "tasks": Tolerance(20, 0.50),
 }
 
 
 class Trend(msgspec.Struct, frozen=True):
-    """How a figure went after the warm-up: its level (median), slope an hour, and what is tolerated."""
+    """How a figure went after the warm-up: its level (median), how much it grew by its slope, and what is tolerated."""
 
     name: str
     level: float
-    per_hour: float
-    tolerated_per_hour: float
+    growth: float
+    tolerated: float
 
     @property
     def is_flat(self) -> bool:
         """Whether it does not grow."""
-        return self.per_hour <= self.tolerated_per_hour
+        return self.growth <= self.tolerated
 
 
 def trend(name: str, samples: Sequence[tuple[float, float]], tolerance: Tolerance) -> Trend:
     """Return the trend of (seconds, value) samples, of which there are two at least."""
     level = median(value for _, value in samples)
-    return Trend(name, level, slope(samples) * 3_600, max(tolerance.amount, tolerance.share * level))
+    growth = slope(samples) * (samples[-1][0] - samples[0][0])
+    return Trend(name, level, growth, max(tolerance.amount, tolerance.share * level))
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> float:

@@ -48,10 +48,11 @@ def parts(sample: Sample) -> dict[str, float]:
 def summary(soaked: Soaked, warm_up: float = WARM_UP) -> str:
     """Return a soak as text."""
     lines = [_trend(each) for each in trends(soaked.samples, warm_up)]
-    marks = [soaked.samples[round(share * (len(soaked.samples) - 1))] for share in (0.0, 0.33, 0.66, 1.0)]
-    for sample in marks if soaked.samples else ():
+    last = len(soaked.samples) - 1
+    marks = [soaked.samples[round(share * last)] for share in (0.0, 0.33, 0.66) if soaked.samples]
+    for sample in [*marks, *soaked.tidied]:
         made = ", ".join(f"{name} {size:g}" for name, size in parts(sample).items())
-        blocks = f"{sample.inside.blocks} Python blocks"
+        blocks = f"{sample.inside.blocks} Python blocks, searches for cycles {_searches(sample.inside.searches)}"
         lines.append(f"  at {sample.at_s:.0f} s, MiB: {made}; {blocks}; DuckDB {_tags(sample.inside.duckdb)}")
     lines += [f"  {name}: {_counts(counts)}" for name, counts in soaked.counts.items()]
     lines += [f"  WRONG: {each[:400]}" for each in soaked.wrong[:20]]
@@ -73,13 +74,18 @@ def failures(soaked: Soaked, warm_up: float = WARM_UP) -> list[str]:
 
 def _trend(found: Trend) -> str:
     unit, name = (MIB, "MiB") if found.name.endswith("_bytes") else (1, "")
-    level, slope, most = (value / unit for value in (found.level, found.per_hour, found.tolerated_per_hour))
+    level, slope, most = (value / unit for value in (found.level, found.growth, found.tolerated))
     word = "flat" if found.is_flat else "GROWS"
-    return f"  {found.name}: {word}: {level:.1f} {name}, {slope:+.1f} an hour (up to {most:.1f} is flat)"
+    return f"  {found.name}: {word}: {level:.1f} {name}, {slope:+.1f} after the warm-up (up to {most:.1f} is flat)"
 
 
 def _tags(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{tag} {size / MIB:.1f}" for tag, size in sizes.items()) or "nothing"
+
+
+def _searches(searches: Mapping[str, tuple[int, int]]) -> str:
+    told = (f"{count} of {name} (longest {longest_us / 1e3:.1f} ms)" for name, (count, longest_us) in searches.items())
+    return ", ".join(told) or "none"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -65,6 +65,8 @@ class Soaked(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen: samples, what was wrong, and counts of what was done."""
 
     samples: list[Sample]
+    tidied: list[Sample]
+    """The last of the load, and what was left of it once garbage was collected and free memory given back."""
     wrong: list[str]
     counts: Mapping[str, Mapping[str, int]]
 
@@ -108,7 +110,8 @@ class Soak:
                 async with asyncio.timeout(self._conditions.seconds + patience_s(_FINISH_WITHIN_S)):
                     await asyncio.gather(driver.send(plan.messages), crowd.run(), trouble)
                 watching.cancel()
-                await self._command({"faults": False, "clock_off_s": 0.0})
+                tidied = [await self._look(process.pid, {"faults": False, "clock_off_s": 0.0})]
+                tidied.append(await self._look(process.pid, {"collect": True}))
                 ended = datetime.now(UTC)
                 for follower in followers:
                     follower.finish(ended)
@@ -134,7 +137,7 @@ class Soak:
             "faults": self._samples[-1].inside.faults if self._samples else {},
             "rows": {"followed": len(followers[0].rows), "rejects": len(followers[1].rows)},
         }
-        return Soaked(samples=self._samples, wrong=wrong, counts=counts)
+        return Soaked(samples=self._samples, tidied=tidied, wrong=wrong, counts=counts)
 
     @contextmanager
     def _service(self, keys_url: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
@@ -182,9 +185,12 @@ class Soak:
         if self._conditions.trace:
             await self._command({"trace": True})
         while True:
-            inside = await self._command({})
-            self._samples.append(Sample(time.monotonic() - self._begun_s, resources(pid), inside))
+            self._samples.append(await self._look(pid, {}))
             await asyncio.sleep(self._conditions.sample_every_s)
+
+    async def _look(self, pid: int, command: Mapping[str, Any]) -> Sample:
+        inside = await self._command(command)
+        return Sample(time.monotonic() - self._begun_s, resources(pid), inside)
 
     async def _trouble(self, pid: int, stop_at_s: float) -> None:
         """Stop the process for a moment, and set its time of day off, in turn, until shortly before the end."""

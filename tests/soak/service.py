@@ -6,6 +6,7 @@ the time of day and the look inside are the runner's: nothing of the product kno
 
 import asyncio
 import ctypes
+import gc
 import os
 import sys
 import time
@@ -20,6 +21,7 @@ import uvloop
 from app.__main__ import _leave  # isort: skip - first, as it tells the allocators what to do before they are loaded
 
 import app.clock
+from app.footprint import trimmer
 from app.ingest.appender import Appender
 from app.main import create_app
 from app.schema.table import Table
@@ -32,11 +34,12 @@ _TOP = 15
 
 
 class Command(msgspec.Struct, frozen=True):
-    """What to do before a look: let faults happen or not, set the time of day off by so much, trace the heap."""
+    """What to do before a look: let faults happen or not, set the time of day off, trace the heap, tidy up."""
 
     faults: bool | None = None
     clock_off_s: float | None = None
     trace: bool | None = None
+    collect: bool = False
 
 
 class Bench:
@@ -46,6 +49,9 @@ class Bench:
         self.faults = Faults(seed, rate)
         self._off_ns = 0
         self._appenders: list[Appender] = []
+        self._searches: dict[str, tuple[int, int]] = {}
+        self._search_begun_s = 0.0
+        gc.callbacks.append(self._searched)
         # The service takes the time of day from this module's name `time`; what it measures stays at its pace.
         stepped = SimpleNamespace(
             time_ns=lambda: time.time_ns() + self._off_ns,
@@ -82,6 +88,11 @@ class Bench:
         if command.trace is not None:
             tracemalloc.start(1) if command.trace else tracemalloc.stop()
 
+        if command.collect:
+            gc.collect()
+            if (trim := trimmer()) is not None:
+                trim()
+
     def _look(self, tasks: int) -> Inside:
         malloc = _mallinfo()
         return Inside(
@@ -92,8 +103,18 @@ class Bench:
             malloc_mapped=malloc[4],
             duckdb=self._duckdb(),
             faults=dict(self.faults.counts),
+            searches=dict(self._searches),
             heap=_heap(),
         )
+
+    def _searched(self, phase: str, info: dict[str, int]) -> None:
+        """Note a run of the garbage collector: how often, how long at most."""
+        if phase == "start":
+            self._search_begun_s = time.perf_counter()
+            return
+        took_us = round((time.perf_counter() - self._search_begun_s) * 1e6)
+        count, longest_us = self._searches.get(str(info["generation"]), (0, 0))
+        self._searches[str(info["generation"])] = (count + 1, max(longest_us, took_us))
 
     def _duckdb(self) -> dict[str, int]:
         """Ask DuckDB, by the connection that the embedded store writes with, where there is one."""
