@@ -17,7 +17,7 @@ up (docs/error-matrix.md).
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.ingest.appender import Outcome, Stored, Uncertain
 from app.ingest.appends import Appends
@@ -41,11 +41,11 @@ _CLOSES_WITHIN_S = 1.0
 
 
 class Repairs:
-    """The repairs of one table. `byte_count` is what they hold."""
+    """The repairs of one table. `hold` is told of the bytes that they hold, and give back."""
 
-    def __init__(self, appends: Appends) -> None:
-        self._appends, self._standing = appends, appends.standing
-        self.byte_count = self._open = 0
+    def __init__(self, appends: Appends, hold: Callable[[int], None]) -> None:
+        self._appends, self._standing, self._hold = appends, appends.standing, hold
+        self._open = 0
         self._idle = asyncio.Event()
 
     def begin(self, slots: Sequence[Slot]) -> None:
@@ -79,13 +79,13 @@ class Repairs:
 
     async def _repair(self, slots: Sequence[Slot], lateness: int) -> None:
         size = sum(map(len, rows_of(slots)))
-        self.byte_count += size
+        self._hold(size)
         is_done = False
         try:
             await self._append(slots, lateness)
             is_done = True
         finally:
-            self.byte_count -= size
+            self._hold(-size)
             self._open -= 1
             if not self._open:
                 self._idle.set()

@@ -59,33 +59,33 @@ class Suspects:
     """The cases by message key, forgotten after an hour or when there are too many."""
 
     def __init__(self) -> None:
-        self._cases: dict[str, Case] = {}
+        self.by_key: dict[str, Case] = {}
 
     def __len__(self) -> int:
         """Return how many messages are remembered."""
-        return len(self._cases)
+        return len(self.by_key)
 
     def knows(self, key: str) -> bool:
         """Return whether there is a case against the message."""
-        return key in self._cases
+        return key in self.by_key
 
     def find(self, key: str, now_us: int) -> Case:
         """Return the case against a message, or a new one, which is not remembered yet."""
-        found = self._cases.get(key)
+        found = self.by_key.get(key)
         return Case() if found is None or now_us - found.at_us > _MAX_AGE_US else found
 
     def remember(self, key: str, case: Case, now_us: int) -> None:
         """Remember `case`, if the message has a key; forget the oldest when there are too many."""
         if key:
             case.at_us = now_us
-            self._cases.pop(key, None)
-            self._cases[key] = case  # the latest is the last
-            while len(self._cases) > _MAX_CASES or now_us - next(iter(self._cases.values())).at_us > _MAX_AGE_US:
-                del self._cases[next(iter(self._cases))]
+            self.by_key.pop(key, None)
+            self.by_key[key] = case  # the latest is the last
+            while len(self.by_key) > _MAX_CASES or now_us - next(iter(self.by_key.values())).at_us > _MAX_AGE_US:
+                del self.by_key[next(iter(self.by_key))]
 
     def forget(self, key: str) -> None:
         """Forget a message that was stored."""
-        self._cases.pop(key, None)
+        self.by_key.pop(key, None)
 
 
 def is_spent(case: Case, rows: int) -> bool:

@@ -92,8 +92,9 @@ class Writer:
             answered=self._answered,
             spawn=self._dispatcher.spawn,
         )
-        self._repairs = Repairs(self._appends)
+        self._repairs = Repairs(self._appends, self._hold)
         self._lane = SuspectLane(self._appends, self._repairs, self._is_appending, self._stop)
+        self._suspects = self._lane.cases.by_key  # nearly always empty, which is all that an ordinary message asks
 
     @property
     def waiting(self) -> int:
@@ -114,8 +115,7 @@ class Writer:
         if pause is not None:
             return pause
         # The bytes of a request are limited where it is admitted; here it is what they have become.
-        open_bytes = self._open_bytes + self._repairs.byte_count
-        return _FULL if open_bytes and open_bytes + byte_count > self._limits.max_open_bytes else None
+        return _FULL if self._open_bytes and self._open_bytes + byte_count > self._limits.max_open_bytes else None
 
     async def submit(  # noqa: PLR0913 - what is known of a message here
         self,
@@ -150,7 +150,7 @@ class Writer:
         try:
             for part in parts:
                 self._deadlines.begin(part, deadline_us)
-            if self._lane.wants(key, delivery_attempt):
+            if (delivery_attempt or self._suspects) and self._lane.wants(key, delivery_attempt):
                 for part in parts:
                     self._lane.add(part)
             else:
@@ -185,6 +185,9 @@ class Writer:
         trouble = self._clock.trouble()
         if trouble and self.standing.state is SinkState.ACTIVE:
             self.standing.trouble(SinkState.CLOCK_WRONG, trouble)
+
+    def _hold(self, byte_count: int) -> None:
+        self._open_bytes += byte_count
 
     def _answered(self, took_us: int) -> None:
         self.progress.answered()

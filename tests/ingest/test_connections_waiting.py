@@ -1,5 +1,7 @@
 """Who goes on a connection when there is room for fewer than want to."""
 
+import asyncio
+
 import pytest
 
 from app.ingest.connections import MAX_BYTES, MAX_REQUESTS, ConnectionsClosedError
@@ -25,6 +27,36 @@ async def test_one_that_gives_up_waiting_neither_takes_room_nor_loses_the_call()
     for task in (*running[2:], patient, last):
         await bench.answer(task)
     assert bench.load == [0]
+
+
+async def test_one_that_gives_up_between_its_call_and_its_turn_passes_the_call_on() -> None:
+    """Room was made for it, and it is cancelled before it runs: the next in line would wait for ever."""
+    bench = Pool(max_connections=1)
+    running = [await bench.request() for _ in range(MAX_REQUESTS)]
+    called, last = await bench.request(), await bench.request()
+    bench.answer_soon(running[0])
+    asyncio.get_running_loop().call_soon(called.cancel)  # behind the answer, and before what that makes run
+    await turns()
+    assert called.cancelled()
+    assert bench.has(last)
+    for task in (*running[1:], last):
+        await bench.answer(task)
+    assert bench.load == [0]
+
+
+async def test_all_of_several_that_give_up_at_one_moment_leave_the_call_to_the_next() -> None:
+    """Whether they were called or still waited."""
+    bench = Pool(max_connections=1)
+    running = [await bench.request() for _ in range(MAX_REQUESTS)]
+    waiting = [await bench.request() for _ in range(4)]
+    bench.answer_soon(running[0])
+    for task in waiting[:3]:
+        asyncio.get_running_loop().call_soon(task.cancel)
+    await turns()
+    assert [task.cancelled() for task in waiting[:3]] == [True] * 3
+    assert bench.has(waiting[3])
+    for task in (*running[1:], waiting[3]):
+        await bench.answer(task)
 
 
 async def test_an_answer_that_makes_room_for_several_lets_as_many_in() -> None:
