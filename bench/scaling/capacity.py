@@ -36,6 +36,8 @@ SERIES = {
     "sluice.append.rows": 2,
     "sluice.append.size": 2,
     "sluice.row.late": 2,
+    "sluice.row.expired": 0,  # of the embedded store only
+    "sluice.connection.closed": 1,
     "sluice.append.connections": 2,
     "sluice.sink.state": _STATES,
     "sluice.sink.oldest_wait": 2,
