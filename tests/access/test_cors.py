@@ -50,6 +50,7 @@ async def test_a_listed_page_reads_answers_and_problems_with_their_headers(tmp_p
 async def test_every_header_of_ours_is_exposed(tmp_path: Path) -> None:
     """What an answer carries beside what every answer has, a page may read."""
     safe = {"content-type", "content-length", "cache-control", "vary"}  # the first three a page may read anyhow
+    safe |= {"x-content-type-options"}  # which is for the browser
     async with running(granting(tmp_path, key_grant(scopes=["read", "write"]), cors_origins=(SHOP,))) as service:
         for number in range(3):
             await service.client.post(paths.RECORDS, json=GOOD | {"id": str(number)}, headers=bearing())

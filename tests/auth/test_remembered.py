@@ -20,7 +20,7 @@ from tests.auth.test_refused import INVALID, UNLISTED, UNUSABLE
 from tests.service import GOOD, Service, envelope, running
 from tests.tokens import claims, token
 
-_GOOD = token()
+_GOOD = token(iat=NOW, exp=NOW + 3_600)  # at collection, which may be long before the tests
 _VALUE = b"Bearer " + _GOOD.encode()
 
 
