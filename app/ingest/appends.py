@@ -42,6 +42,7 @@ class Appends:
     ) -> None:
         self.appender, self.clock, self.standing = appender, clock, standing
         self.table, self.watch, self.spawn, self._answered = table, watch, spawn, answered
+        watch.late(table, 0)  # so that the counter is there before it counts
         self._limit_us = round(limit_s * MICROSECONDS)
         self._limits: Deadlines[TimeLimit] = Deadlines(clock)
 
