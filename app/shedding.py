@@ -48,8 +48,8 @@ class _Track(msgspec.Struct):
 class Shedder:
     """Looks at all connections now and then, and says which ones to close.
 
-    `max_connections` is where the server stops accepting. From three quarters of it on, connections without a request in
-    progress are closed: first those that never sent a byte, then those that never completed a request, until half is
+    `max_connections` is where the server stops accepting. From three quarters of it on, connections without a request
+    in progress are closed: first those that never sent a byte, then those that never completed a request, until half is
     left; then those that are kept alive between requests, until three quarters are. In each class the one that is quiet
     longest goes first. Below that, a burst of connections is left alone, however long it says nothing.
     """
