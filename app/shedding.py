@@ -49,8 +49,8 @@ class Shedder:
     """Looks at all connections now and then, and says which ones to close.
 
     `max_connections` is where the server stops accepting. From three quarters of it on, connections without a request
-    in progress are closed: first those that never sent a byte, then those that never completed a request, until half is
-    left; then those that are kept alive between requests, until three quarters are. In each class the one that is quiet
+    in progress are closed: all that never sent a byte, then those that never completed a request, until half is left;
+    then those that are kept alive between requests, until three quarters are. In each class the one that is quiet
     longest goes first. Below that, a burst of connections is left alone, however long it says nothing.
     """
 
@@ -79,7 +79,10 @@ class Shedder:
     def _shed(self, idle: list[Connection], count: int) -> list[Connection]:
         fresh = sorted((each for each in idle if not each.has_answered), key=_rank)
         kept_alive = sorted((each for each in idle if each.has_answered), key=_rank)
-        shed = fresh[: max(count - self._half, 0)] if self.is_short(count) else []
+        silent = sum(
+            each.is_silent for each in fresh
+        )  # they rank first; reopened at once, half of them would fill it again
+        shed = fresh[: max(count - self._half, silent)] if self.is_short(count) else []
         shed += kept_alive[: max(count - len(shed) - self._three_quarters, 0)]
         held_bytes = sum(each.received_bytes for each in fresh)
         for each in sorted(fresh, key=lambda each: -each.received_bytes):

@@ -36,10 +36,10 @@ def test_nothing_is_closed_where_there_is_room() -> None:
     assert looked(Shedder(max_connections=100, stall_s=30), made(74, **SILENT)) == []
 
 
-def test_silent_ones_go_at_the_first_look_the_longest_quiet_first_until_half_is_left() -> None:
+def test_silent_ones_all_go_at_the_first_look_the_longest_quiet_first() -> None:
     """A flood of them is not waited for."""
     closed = files(Shedder(max_connections=100, stall_s=30).to_close(made(80, **SILENT), set(), 0))
-    assert closed == list(range(79, 49, -1))
+    assert closed == list(range(79, -1, -1))
 
 
 def test_silent_ones_go_before_those_that_sent_something_and_those_before_kept_alive_ones() -> None:
