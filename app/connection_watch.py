@@ -5,6 +5,7 @@ client that reads nothing. A thousand sockets that say nothing were enough for n
 """
 
 import logging
+import time
 from collections.abc import Collection
 
 from app import sockets
@@ -37,6 +38,7 @@ class ConnectionWatch:
         self._shedder = Shedder(max_connections=max_connections, stall_s=stall_s)
         self._condemned: set[Peer] = set()
         self._closed = 0
+        self._took_s = 0.0
         self._told_us: int | None = None
 
     def cut(self, peer: Peer) -> None:
@@ -61,11 +63,11 @@ class ConnectionWatch:
                 except Exception:  # the next look may do better, and without any the service could be shut out
                     _log.exception("unexpected failure of a look at the connections")
                 if is_short:
-                    pause_s = max(_LOOK_EVERY_S, _SHARE * (self._clock.elapsed_us() - begun_us) / MICROSECONDS)
+                    pause_s = max(_LOOK_EVERY_S, _SHARE * self._took_s)
 
     async def look(self) -> None:
         """Look at every connection, and close what is to be closed."""
-        found = await in_daemon_thread(lambda: sockets.connections(self._port), "connections")
+        found, self._took_s = await in_daemon_thread(self._found, "connections")
         # Whatever was read before has reached the loop by now, so who is in `clients` is known up to here.
         condemned, self._condemned = self._condemned, set()
         for each in found:
@@ -77,11 +79,10 @@ class ConnectionWatch:
                 self._closed += reason == "idle"
         self._tell(found)
 
-    async def close_all(self) -> None:
-        """Close every connection: the service has stopped, and nothing more is sent."""
-        if sockets.IS_SUPPORTED:
-            for each in await in_daemon_thread(lambda: sockets.connections(self._port), "connections"):
-                sockets.close(each)
+    def _found(self) -> tuple[list[Connection], float]:
+        """Return the connections, and the processor time of the look, which is not longer on a busy machine."""
+        begun_s = time.thread_time()
+        return sockets.connections(self._port), time.thread_time() - begun_s
 
     def _tell(self, found: list[Connection]) -> None:
         now_us = self._clock.elapsed_us()

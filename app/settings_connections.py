@@ -15,10 +15,10 @@ class ConnectionSettings(MessageSettings, frozen=True, kw_only=True, forbid_unkn
         Meta(
             ge=16,
             le=65_536,
-            description="Connections at once, fewer where the limit on open files (`ulimit -n`) is lower. When half of "
-            "them are taken, idle ones are closed to make room (Linux).",
+            description="Connections at once, fewer where the limit on open files (`ulimit -n`) is lower. When three "
+            "quarters of them are taken, idle ones are closed to make room (Linux).",
         ),
-    ] = 4_096
+    ] = 16_384
     client_stall_s: Annotated[
         float,
         Meta(gt=0, le=3_600, description="A client that reads nothing of an answer for this long is cut off."),

@@ -48,20 +48,20 @@ class _Track(msgspec.Struct):
 class Shedder:
     """Looks at all connections now and then, and says which ones to close.
 
-    `max_connections` is where the server stops accepting. From half of it on, connections without a request in progress
-    are closed until a quarter is left: first those that never sent a byte, then those that never completed a request.
-    Those that are kept alive between requests are closed from three quarters on, down to there. In each class the one
-    that is quiet longest goes first.
+    `max_connections` is where the server stops accepting. From three quarters of it on, connections without a request
+    in progress are closed: all that never sent a byte, then those that never completed a request, until half is left;
+    then those that are kept alive between requests, until three quarters are. In each class the one that is quiet
+    longest goes first. Below that, a burst of connections is left alone, however long it says nothing.
     """
 
     def __init__(self, *, max_connections: int, stall_s: float) -> None:
-        self._quarter, self._half = max_connections // 4, max_connections // 2
+        self._half, self._three_quarters = max_connections // 2, max_connections * 3 // 4
         self._stall_us = round(stall_s * MICROSECONDS)
         self._tracks: dict[tuple[int, Peer], _Track] = {}
 
     def is_short(self, connections: int) -> bool:
         """Whether so many connections leave little room."""
-        return connections >= self._half
+        return connections >= self._three_quarters
 
     def to_close(
         self, connections: Iterable[Connection], busy: Collection[Peer], now_us: int
@@ -79,8 +79,11 @@ class Shedder:
     def _shed(self, idle: list[Connection], count: int) -> list[Connection]:
         fresh = sorted((each for each in idle if not each.has_answered), key=_rank)
         kept_alive = sorted((each for each in idle if each.has_answered), key=_rank)
-        shed = fresh[: max(count - self._quarter, 0)] if self.is_short(count) else []
-        shed += kept_alive[: max(count - len(shed) - 3 * self._quarter, 0)]
+        silent = sum(
+            each.is_silent for each in fresh
+        )  # they rank first; reopened at once, half of them would fill it again
+        shed = fresh[: max(count - self._half, silent)] if self.is_short(count) else []
+        shed += kept_alive[: max(count - len(shed) - self._three_quarters, 0)]
         held_bytes = sum(each.received_bytes for each in fresh)
         for each in sorted(fresh, key=lambda each: -each.received_bytes):
             if held_bytes <= _HEADS_BYTES:

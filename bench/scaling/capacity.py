@@ -45,6 +45,7 @@ SERIES = {
     "sluice.query.duration": 3,
     "sluice.query.bytes_processed": 3,
     "sluice.cache.answers": 5,
+    "sluice.connection.closed": 2,
 }
 """How many series an instance has of each metric that has attributes."""
 

@@ -36,7 +36,7 @@ async def test_a_request_that_breaks_off_stores_nothing() -> None:
         sent: list[Any] = []
 
         async def receive() -> Any:
-            return next(events)
+            return next(events, {"type": "http.disconnect"})  # as a server says again and again
 
         async def send(event: Any) -> None:
             sent.append(event)
