@@ -34,7 +34,7 @@ class Metrics:
         """By purpose."""
         self.cache_answers: Counter[str] = Counter()
         """By state."""
-        self.closed_connections: Counter[str] = Counter()
+        self.closed_connections: Counter[str] = Counter(idle=0, unread=0)
         """By reason."""
         self.message_delay = Histogram(instruments.PUBLISH_TO_STORED)
         self.append_duration = Histogram(instruments.APPEND_DURATION)
