@@ -26,10 +26,11 @@ class ExportBody:
     """Writes one export.
 
     `turn` is held while rows are written; `closing_cursor` is None, or the resume cursor of the closing line that says
-    that nothing is missing (Arrow has a mark of its own).
+    that nothing is missing (Arrow has a mark of its own). `may_pass` is False where the caller may not see all rows:
+    in a store's own batches, bytes of other rows may be left under a NULL.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an export is made of
         self,
         chosen: StreamFormat,
         columns: tuple[Column, ...],
@@ -37,8 +38,10 @@ class ExportBody:
         *,
         guard: bool = False,
         closing_cursor: str | None = None,
+        may_pass: bool = True,
     ) -> None:
         self._chosen: StreamFormat = chosen
+        self._may_pass = may_pass
         self._columns, self._turn, self._guard = columns, turn, guard
         self._closing_cursor = closing_cursor
         self.rows = 0
@@ -68,7 +71,12 @@ class ExportBody:
 
     def _begin(self, schema: bytes | None) -> tuple[RowEncoder, bool]:
         encoder = row_encoder(self._chosen, self._columns, guard=self._guard)
-        passes = self._chosen == "arrow" and schema is not None and _is_same(schema, encoder.begin(), self._columns)
+        passes = (
+            self._may_pass
+            and self._chosen == "arrow"
+            and schema is not None
+            and _is_same(schema, encoder.begin(), self._columns)
+        )
         return encoder, passes
 
     async def _written(self, encoder: RowEncoder, lists: Generator[list[Row], None, None]) -> bytes:

@@ -37,7 +37,7 @@ SERIES = {
     "sluice.append.size": 2,
     "sluice.row.late": 2,
     "sluice.row.expired": 0,  # of the embedded store only
-    "sluice.connection.closed": 1,
+    "sluice.connection.closed": 2,
     "sluice.append.connections": 2,
     "sluice.sink.state": _STATES,
     "sluice.sink.oldest_wait": 2,
@@ -45,7 +45,6 @@ SERIES = {
     "sluice.query.duration": 3,
     "sluice.query.bytes_processed": 3,
     "sluice.cache.answers": 5,
-    "sluice.connection.closed": 2,
 }
 """How many series an instance has of each metric that has attributes."""
 

@@ -3,9 +3,10 @@
 https://arrow.apache.org/docs/format/Columnar.html#validity-bitmaps: DuckDB leaves there what the memory held before.
 """
 
+import asyncio
 import io
 import random
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import accumulate
@@ -19,6 +20,8 @@ from msgspec import Raw
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
 from app.query.arrow_rows import ArrowRows
+from app.query.export_body import ExportBody
+from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import StreamFormat, row_encoder
 from app.schema.columns import Column, Kind, Mode
 
@@ -198,3 +201,22 @@ def test_garbage_under_one_null_costs_nothing(kind: Kind) -> None:
     for seed in range(100):
         stream = stream_of((column,), rows, random.Random(seed))
         assert list(ArrowRows((column,)).read(stream)) == [rows]
+
+
+@pytest.mark.parametrize("may_pass", [True, False])
+async def test_a_caller_who_may_not_see_all_rows_gets_no_byte_from_under_a_null(*, may_pass: bool) -> None:
+    """The store's own batches may hold what other rows held; written anew, they do not."""
+    column, left = column_of("value", Kind.INT64, Mode.NULLABLE), random.Random(7).randbytes(8)
+    stream = stream_of((column,), [{"value": None}, {"value": 7}], random.Random(7))
+    schema = row_encoder("arrow", (column,)).begin()
+    assert stream.startswith(schema)
+    assert left in stream
+
+    async def found() -> AsyncGenerator[bytes, None]:
+        yield schema
+        yield stream[len(schema) :].removesuffix(END_OF_STREAM)
+
+    body = ExportBody("arrow", (column,), asyncio.Lock(), may_pass=may_pass)
+    sent = b"".join([piece async for piece in body.pieces(found())])
+    assert list(ArrowRows((column,)).read(sent)) == [[{"value": None}, {"value": 7}]]
+    assert (left in sent) == may_pass
