@@ -5,10 +5,9 @@ from typing import Literal
 
 import msgspec
 
-from app.clock import MICROSECONDS
-
 Peer = tuple[str, str]
 """Address and port of a client, as the server has them in the scope of a request: both are text."""
+_MICROSECONDS = 1_000_000
 Reason = Literal["idle", "unread"]
 _SETTLED_S = 0.15
 """How long a connection must have been idle: a request that was just read is not in progress yet. Unless nothing ever
@@ -56,7 +55,7 @@ class Shedder:
 
     def __init__(self, *, max_connections: int, stall_s: float) -> None:
         self._half, self._three_quarters = max_connections // 2, max_connections * 3 // 4
-        self._stall_us = round(stall_s * MICROSECONDS)
+        self._stall_us = round(stall_s * _MICROSECONDS)
         self._tracks: dict[tuple[int, Peer], _Track] = {}
 
     def is_short(self, connections: int) -> bool:
@@ -79,9 +78,8 @@ class Shedder:
     def _shed(self, idle: list[Connection], count: int) -> list[Connection]:
         fresh = sorted((each for each in idle if not each.has_answered), key=_rank)
         kept_alive = sorted((each for each in idle if each.has_answered), key=_rank)
-        silent = sum(
-            each.is_silent for each in fresh
-        )  # they rank first; reopened at once, half of them would fill it again
+        # Silent ones rank first. All of them go: half, reopened at once, would leave no more room than before.
+        silent = sum(each.is_silent for each in fresh)
         shed = fresh[: max(count - self._half, silent)] if self.is_short(count) else []
         shed += kept_alive[: max(count - len(shed) - self._three_quarters, 0)]
         held_bytes = sum(each.received_bytes for each in fresh)
@@ -112,7 +110,7 @@ class Shedder:
             return False
         if each.is_silent:
             return True
-        return now_us - self._tracks[each.file, each.peer].idle_since_us >= _SETTLED_S * MICROSECONDS
+        return now_us - self._tracks[each.file, each.peer].idle_since_us >= _SETTLED_S * _MICROSECONDS
 
 
 def _rank(each: Connection) -> tuple[bool, float]:

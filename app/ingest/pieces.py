@@ -117,6 +117,8 @@ def _lines(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
         end = text.find(b"\n", start)
         end = len(text) if end < 0 else end
         if text[start:end].strip():
+            if len(spans) == most:  # the last line need not end
+                raise _TooManyError
             spans.append((start, end))
             if not len(spans) % _LINES_PER_STEP:
                 yield 0
