@@ -18,7 +18,7 @@ from app.ingest.appender import (
 )
 from app.ingest.suspects import ALONE_REFUSALS, HIGH_DELIVERY_ATTEMPT, SPARE_REFUSALS
 from app.ingest.verdict import Durable, Throttled, Unavailable
-from tests.ingest.refusing import bad, bench, every, one_by_one, unnamed
+from tests.ingest.refusing import Remote, bad, bench, every, one_by_one, unnamed
 from tests.ingest.scripted import reply_later, turns
 
 
@@ -133,6 +133,17 @@ async def test_suspects_take_turns() -> None:
     assert not large.done()
     assert len(made.appender.batches) <= 4
     assert await large == Durable()
+
+
+async def test_the_lane_has_one_append_under_way_at_a_time() -> None:
+    """However many suspects there are, they take little from everybody else."""
+    made = bench(one_by_one)
+    assert isinstance(made.appender, Remote)
+    await asyncio.gather(*[made.deliver(f"m{number}", b"bad%d" % number, b"rest") for number in range(6)])
+    made.appender.most = 0
+    suspects = [made.deliver(f"m{number}", b"bad again%d" % number, b"new", b"rest") for number in range(6)]
+    assert await asyncio.gather(*suspects) == [Durable()] * 6
+    assert made.appender.most == 1
 
 
 async def test_a_suspect_ends_with_its_deadline() -> None:

@@ -103,3 +103,13 @@ async def test_many_bad_messages_in_a_row_do_not_pass_for_a_bad_table(good: byte
     assert await asyncio.gather(*poison) == [Durable()] * 40
     assert sorted(made.rejected) == sorted(bad(40))
     assert made.state() is SinkState.ACTIVE
+
+
+async def test_after_a_message_was_found_guilty_those_who_are_far_from_it_are_tried_first() -> None:
+    """What comes from one producer comes together, so whether it is the table shows elsewhere."""
+    made = bench(unnamed)
+    rows = [*bad(8), *[b"good%d" % number for number in range(8)]]
+    told = await asyncio.gather(*[made.deliver(f"m{number}", row) for number, row in enumerate(rows)])
+    assert told == [Durable()] * 16
+    shared = [batch for batch in made.appender.batches if len(batch) > 1 or batch[0].startswith(b"good")]
+    assert shared.index(rows[8:]) <= 4, "after halving down to one bad message"
