@@ -20,7 +20,8 @@ MODULES = sorted(
 )
 _PURE_PACKAGES = ("app.schema", "app.query.formats", "app.query.params", "app.query.sql")
 PURE = [
-    *(f"app.{name}" for name in ("record", "settings", "settings_secrets", "epoch", "time_of_day", "ledger", "shedding")),
+    *(f"app.{name}" for name in ("record", "settings", "settings_secrets", "epoch", "time_of_day")),
+    *(f"app.{name}" for name in ("ledger", "shedding")),
     *(module for module in MODULES if module.startswith(_PURE_PACKAGES)),
     *(f"app.access.{name}" for name in ("principal", "grants", "api_keys")),
     *(

@@ -30,6 +30,7 @@ def test_tiny_gzip_members_without_end_are_refused_quickly() -> None:
         (b"[" + b"1," * 100 + b"1]", ""),
         (b" [ " + GOOD + (b" , " + GOOD) * 100 + b"]", ""),
         (b"\n".join([GOOD] * 102), "application/x-ndjson"),
+        (b"\n".join([GOOD] * 101), "application/x-ndjson"),
         (b"[" + b"1," * 1_000_000 + b"}", ""),
     ],
 )
