@@ -19,6 +19,7 @@ locals {
     SLUICE_CACHE_URL           = local.cache_url
     SLUICE_HEARTBEAT_SIGNATURE = local.heartbeat_signature
     SLUICE_SYSTEM              = var.system
+    SLUICE_RUN_BOOK_URL        = var.operations_url
     SLUICE_TRACES              = "cloud"
     SLUICE_TRACE_RATIO         = tostring(var.trace_ratio)
     SLUICE_METRICS             = "cloud"
