@@ -24,6 +24,7 @@ from app.telemetry.tracing import current_span, trace_id_of
 
 _MAX_KEY_LENGTH = 255
 _MAX_ERRORS = 100
+_MAX_ID_BYTES = 1_024  # of JSON: no id in a path has more
 _WRITE = {"scope": "write"}  # what the guard (app/access) asks of the caller
 _Request = Request[Any, Any, Any]
 
@@ -55,9 +56,9 @@ class MixedAnswer(msgspec.Struct, frozen=True):
 class Submission:
     """Takes records over HTTP and says what became of each."""
 
-    def __init__(self, *, table: Table, intake: Intake, pipeline: Pipeline, max_decompressed_bytes: int) -> None:
+    def __init__(self, *, table: Table, intake: Intake, pipeline: Pipeline, max_record_bytes: int) -> None:
         self._id, self._intake, self._pipeline = table.id, intake, pipeline
-        self._max_decompressed_bytes = max_decompressed_bytes
+        self._max_record_bytes = max_record_bytes
 
     async def take(self, request: _Request, record_id: str | None = None) -> Response[bytes]:
         """Store the records of `request`; with `record_id`, the one record of that id.
@@ -89,7 +90,7 @@ class Submission:
         """Check that a body is one record and that its id is the path's; what is not JSON at all goes its way.
 
         Raises:
-            ProblemError: id_mismatch, naming the id field or the header; nothing is stored.
+            ProblemError: id_mismatch, naming the id field or the header, or too_large; nothing is stored.
         """
         name = self._id.name if self._id else ""
         if is_ndjson_type(message.content_type):
@@ -99,12 +100,16 @@ class Submission:
         data = message.data
         try:
             if message.content_encoding.strip().lower() == "gzip":
-                data = gunzip(data, self._max_decompressed_bytes)
+                data = gunzip(data, self._max_record_bytes)
+            if len(data) > self._max_record_bytes:  # looked at here, it would hold up everybody else
+                raise self._too_large()
             found = _members.decode(data).get(name)
-            text = str(msgspec.json.decode(found)) if found is not None else ""
+            text = str(msgspec.json.decode(found)) if found is not None and len(found) <= _MAX_ID_BYTES else ""
         except msgspec.ValidationError:
             raise _not_that_record(f"expected one record whose `{name}` is the id in the path", wrong) from None
-        except (GzipError, GzipTooLargeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except GzipTooLargeError:
+            raise self._too_large() from None
+        except (GzipError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if is_followed_by_another(data, str(error)):
                 detail = (
                     f"several records are for POST {paths.RECORDS}: expected one, whose `{name}` is the id in the path"
@@ -114,6 +119,10 @@ class Submission:
         wanted = read_id(self._id, record_id) if self._id else None
         if self._id is None or found is None or wanted is None or read_id(self._id, text) != wanted:
             raise _not_that_record(f"expected one record whose `{name}` is the id in the path", wrong)
+
+    def _too_large(self) -> ProblemError:
+        most = self._max_record_bytes
+        return ProblemError("too_large", f"the record is larger than {most} bytes", members={"max_record_bytes": most})
 
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -43,7 +43,7 @@ class WayIn:
         system: str,
         on_heartbeat: Callable[[str, int], None] | None,
     ) -> None:
-        self._clock, self._records, self._max_decompressed_bytes = clock, records, settings.max_decompressed_bytes
+        self._clock, self._records, self._max_record_bytes = clock, records, settings.max_record_bytes
         self.admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
         self.pipeline = Pipeline(
             table=records,
@@ -79,7 +79,7 @@ class WayIn:
             table=self._records,
             intake=self._intake,
             pipeline=self.pipeline,
-            max_decompressed_bytes=self._max_decompressed_bytes,
+            max_record_bytes=self._max_record_bytes,
         )
         return submit_routes(submission, by_id=self._records.id is not None)
 

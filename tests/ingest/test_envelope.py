@@ -1,5 +1,6 @@
 """Opening pushes: both forms, both spellings, and what is not one."""
 
+import base64
 from datetime import UTC, datetime
 
 import pytest
@@ -190,3 +191,27 @@ def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:
     message = wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}')
     assert [message.delivery_key(0), message.delivery_key(1)] == ["7:0:0", "7:0:1"]
     assert wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}').delivery_key(1) == "7:0:1"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        b'"attributes":{' + b",".join(b'"%d":""' % number for number in range(200_000)) + b"}",
+        b'"ordering_key":[' + b"[]," * 600_000 + b"[]]",
+    ],
+    ids=["attributes", "a member that may be anything"],
+)
+def test_more_members_than_any_message_has_are_not_decoded(members: bytes) -> None:
+    """They would hold the event loop for half a second before the answer."""
+    body = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z",' + members + b"}}"
+    with pytest.raises(EnvelopeError, match="more members than any message"):
+        open_push({}, body)
+
+
+def test_attributes_full_of_quotes_are_taken_beside_much_data() -> None:
+    """What Pub/Sub allows is never too much, however it is written."""
+    attributes = ",".join(f'"a{number}":"{chr(92)}"{chr(92)}",[{{' + "," * 1_000 + '"' for number in range(100))
+    data = base64.b64encode(b"x" * 300_000).decode()
+    message = f'"messageId":"1","publishTime":"2026-01-31T12:00:00Z","data":"{data}","attributes":{{{attributes}}}'
+    body = f'{{"message":{{{message}}}}}'
+    assert len(open_push({}, body.encode()).attributes) == 100

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.ingest.test_submit import OTHER, stored
-from tests.service import GOOD, running
+from tests.service import GOOD, SETTINGS, running
 
 _LINE = msgspec.json.encode(GOOD)
 _LINES = _LINE + b"\n" + msgspec.json.encode(OTHER)
@@ -40,3 +40,25 @@ async def test_put_takes_one_record_and_no_more(
         assert told in problem["detail"]
         assert await stored(service) == []
         assert (await service.client.get("/v1/rejects")).json()["records"] == []
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("body", [b'{"id":"a","data":"' + b"x" * 1_000 + b'"}', b"[" + b"[]," * 1_000 + b"[]]"])
+async def test_put_looks_into_no_body_larger_than_a_record(body: bytes, *, packed: bool) -> None:
+    """It would hold up everybody else; nothing is stored, whatever is in it."""
+    headers = {"content-type": "application/json"}
+    if packed:
+        body, headers = gzip.compress(body, mtime=0), headers | {"content-encoding": "gzip"}
+    async with running(msgspec.structs.replace(SETTINGS, max_record_bytes=1_000)) as service:
+        answer = await service.client.put("/v1/records/a", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+        assert answer.json()["max_record_bytes"] == 1_000
+        assert await stored(service) == []
+
+
+async def test_an_id_that_no_path_can_have_is_not_decoded() -> None:
+    """A member of the id's name may hold anything, as large as a record."""
+    body = b'{"id":[' + b"[]," * 1_000 + b"[]]}"
+    async with running() as service:
+        answer = await service.client.put("/v1/records/a", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "id_mismatch")
