@@ -144,7 +144,7 @@ def test_what_is_not_flat_is_served_as_a_page_serves_it(engine: Engine, form: st
     assert export.content == page.content
 
 
-class Optional(msgspec.Struct, kw_only=True):
+class Optional(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A record of which everything but the id may be missing."""
 
     id: Annotated[str, Meta(extra={"sluice": ["id", "filter"]})]

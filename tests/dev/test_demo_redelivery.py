@@ -18,7 +18,7 @@ PUBLISHED = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
 
 @pytest.mark.parametrize("ordering_key", ["", "UA"])
 def test_a_second_delivery_says_what_the_first_said(ordering_key: str) -> None:
-    """The service opens the repeated push as the message that the pusher delivered, key and all."""
+    """The service opens the repeated push as the message that the pusher delivered, the second time."""
     planned = Planned(number=7, data=b'{"a":1}', attributes={"run": "r"}, ordering_key=ordering_key)
     published_us = round(PUBLISHED.timestamp() * MICROSECONDS)
     message = Message(planned.data, planned.attributes, ordering_key, "1042", published_us)
@@ -26,5 +26,5 @@ def test_a_second_delivery_says_what_the_first_said(ordering_key: str) -> None:
     first = open_push({}, body)
     row = msgspec.to_builtins(whole_envelope(first))
     second = open_push({}, push_body(planned, row))
-    assert second == first
+    assert second == msgspec.structs.replace(first, delivery_attempt=2)
     assert second.delivery_key(0) == first.delivery_key(0)

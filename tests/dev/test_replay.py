@@ -121,7 +121,8 @@ async def test_a_whole_message_is_published_as_it_came(subscribed: Broker, rejec
     rejects.add("2:5:0", b"{}")
     assert await replay(rejects, "--reason", reason) == 0
     (message,) = messages(subscribed)
-    assert (message.data, dict(message.attributes)) == (data, attributes | {"sluice-delivery-key": "1:5:0"})
+    proof = {"sluice-delivery-key": "1:5:0", "sluice-signature": replay_signature(SECRET, "1:5:0", data)}
+    assert (message.data, dict(message.attributes)) == (data, attributes | proof)
 
 
 async def test_a_dry_run_publishes_nothing(

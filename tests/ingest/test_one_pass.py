@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.ingest.envelope import Message
+from app.ingest.hints import malformed_detail
 from app.ingest.pieces import Pieces, Unreadable, pieces_of
 from app.ingest.records import Reading, RecordReader
 from app.ingest.rejects import Reject
@@ -68,7 +69,7 @@ def told_apart(data: bytes) -> list[bytes] | Unreadable:
     try:
         return [bytes(raw) for raw in _array.decode(data)]
     except msgspec.DecodeError as error:
-        return Unreadable("malformed", f"not valid JSON: {error}")
+        return Unreadable("malformed", malformed_detail(data, error))
 
 
 @given(st.lists(_RECORDS, max_size=6), _SPACE, _SPACE, st.sampled_from(["", "gzip"]))

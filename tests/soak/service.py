@@ -12,7 +12,6 @@ import sys
 import time
 import tracemalloc
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -20,7 +19,7 @@ import uvloop
 
 from app.__main__ import _leave  # isort: skip - first, as it tells the allocators what to do before they are loaded
 
-import app.clock
+from app.clock import SystemClock
 from app.footprint import trimmer
 from app.ingest.appender import Appender
 from app.main import create_app
@@ -52,14 +51,8 @@ class Bench:
         self._searches: dict[str, tuple[int, int]] = {}
         self._search_begun_s = 0.0
         gc.callbacks.append(self._searched)
-        # The service takes the time of day from this module's name `time`; what it measures stays at its pace.
-        stepped = SimpleNamespace(
-            time_ns=lambda: time.time_ns() + self._off_ns,
-            time=lambda: time.time() + self._off_ns / 1e9,
-            monotonic_ns=time.monotonic_ns,
-            monotonic=time.monotonic,
-        )
-        setattr(app.clock, "time", stepped)  # noqa: B010 - a name that the module does not export
+        self.clock = SystemClock(wall_us=lambda: (time.time_ns() + self._off_ns) // 1000)
+        """Its time of day can be set off; what it measures stays at its pace."""
 
     def wrap(self, _: Table, appender: Appender) -> FaultyAppender:
         """Put the faults before an Appender."""
@@ -150,7 +143,7 @@ def _heap() -> dict[str, int]:
 
 async def _run(path: str, bench: Bench) -> None:
     settings = load_settings(os.environ)
-    service = create_app(settings, wrap_appender=bench.wrap)
+    service = create_app(settings, clock=bench.clock, wrap_appender=bench.wrap)
     listening = asyncio.create_task(bench.listen(path))
     try:
         await serve(service, settings)
