@@ -88,7 +88,7 @@ class Settings(StoreSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = 10.0
     max_page_bytes: Annotated[
         Count, Meta(description="A page whose rows come to more ends there, with a cursor to go on from.")
-    ] = 16 * MIB
+    ] = 8 * MIB
     cache_max_bytes: Annotated[
         Count, Meta(description="Memory for answers that may be given again, without `SLUICE_CACHE_URL`.")
     ] = 64 * MIB
@@ -111,7 +111,7 @@ class Settings(StoreSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
             description="Memory for answers above 32 KiB, exports and tails being sent, three quarters of it for one "
             "caller; one more is answered 429. What needs no token has a quarter as much of its own, by address."
         ),
-    ] = 128 * MIB
+    ] = 64 * MIB
     max_tails: Annotated[
         Count,
         Meta(
@@ -213,7 +213,7 @@ class Settings(StoreSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_in_flight_messages: Annotated[
         Count, Meta(description="Messages being worked on, three quarters for one caller; one more is answered 429.")
     ] = 2_000
-    max_in_flight_bytes: Annotated[Count, Meta(description="Bytes of those messages, likewise.")] = 128 * MIB
+    max_in_flight_bytes: Annotated[Count, Meta(description="Bytes of those messages, likewise.")] = 96 * MIB
     dedupe_max_messages: Annotated[
         Count,
         Meta(
