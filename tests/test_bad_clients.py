@@ -116,7 +116,7 @@ async def test_tails_that_read_nothing_are_bounded_and_cut_off(tmp_path: Path) -
                     if found == 3:
                         break
             await alive(client)
-            assert peak_bytes(running.process.pid) - before < 190 * MIB
+            assert peak_bytes(running.process.pid) - before < 280 * MIB  # each would hold 12 MB, and DuckDB inserts
             await running.line_with("/v1/records/tail was broken off")
 
 
