@@ -72,3 +72,23 @@ class Pending:
     def overdue(self) -> None:
         """Answer the waiter that its time is up; the rows may be stored all the same."""
         self.fail(LATE)
+
+
+async def verdict_of(parts: Sequence[Pending], begun: int, begin: Callable[[Sequence[Pending]], None]) -> Verdict:
+    """Return the verdict of a message in several parts: that of the first one, by position, that is not durable.
+
+    The first `begun` parts wait for the store already. Whenever a part is durable, `begin` adds the next one, behind
+    what has arrived meanwhile, so that a large message does not hold up small ones. After a failure no more are added,
+    since the message will be delivered again as a whole.
+    """
+    verdict: Verdict = DURABLE
+    for number, part in enumerate(parts):
+        if number >= begun:
+            break
+        outcome = await part.verdict
+        if verdict is DURABLE:
+            verdict = outcome
+        if verdict is DURABLE and begun < len(parts):
+            begin(parts[begun : begun + 1])
+            begun += 1
+    return verdict

@@ -22,14 +22,13 @@ from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupE
 from app.ingest.appends import GIVEN_UP, Appends, fail
 from app.ingest.batcher import BatchLimits, parts_of
 from app.ingest.dispatcher import Dispatcher
-from app.ingest.pending import LATE, Pending, RejectRows
+from app.ingest.pending import LATE, Pending, RejectRows, verdict_of
 from app.ingest.progress import Progress
 from app.ingest.repairs import Repairs
 from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of, slots_of
 from app.ingest.standing import MAX_FAILURES, Standing
 from app.ingest.suspect_lane import SuspectLane
 from app.ingest.verdict import (
-    DURABLE,
     Again,
     Bisect,
     Isolate,
@@ -76,9 +75,10 @@ class Writer:
         self._clock, self._limits, self._jitter = clock, limits, jitter
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
         self._open_bytes = self._flows = 0
+        self._concurrency = appender.concurrency
         self._closed = False
         self._dispatcher = Dispatcher(
-            self._take, clock, limits.batch, eager=appender.eager, concurrency=appender.concurrency
+            self._take, clock, limits.batch, eager=appender.eager, concurrency=self._concurrency
         )
         self.standing = Standing(table, clock)
         self.progress = Progress(clock.elapsed_us, limits.stuck_s)
@@ -140,7 +140,6 @@ class Writer:
         if now_us >= deadline_us:
             return LATE
         new_future = asyncio.get_running_loop().create_future
-        verdict: Verdict = DURABLE
         parts = [
             Pending(some, first, part_size, now_us, reject, span, new_future(), key)
             for some, first, part_size in parts_of(rows, size, self._limits.batch)
@@ -151,14 +150,13 @@ class Writer:
             for part in parts:
                 self._deadlines.begin(part, deadline_us)
             if (delivery_attempt or self._suspects) and self._lane.wants(key, delivery_attempt):
+                begun = len(parts)
                 for part in parts:
                     self._lane.add(part)
             else:
-                self._dispatcher.add(parts)
-            for part in parts:
-                told = await part.verdict
-                if verdict is DURABLE:  # the first that says otherwise counts
-                    verdict = told
+                begun = self._concurrency
+                self._dispatcher.add(parts[:begun])
+            verdict = await (parts[0].verdict if len(parts) == 1 else verdict_of(parts, begun, self._dispatcher.add))
         finally:
             self.progress.end()
             self._open_bytes -= size

@@ -1,5 +1,7 @@
 """A message larger than one append: its verdict is that of the first part that is not durable."""
 
+import asyncio
+
 import pytest
 
 from app.ingest.appender import Outcome, QuotaExceeded, RowError, RowsRefused, Stored
@@ -64,3 +66,29 @@ async def test_a_message_is_not_told_before_its_last_part_is() -> None:
     assert not split.done()
     answers[0].set_result(Stored())
     assert await split == Durable()
+
+
+async def test_messages_that_arrive_meanwhile_go_between_the_parts_of_a_large_one() -> None:
+    """A store that takes one append at a time is not reserved for a message of four of them."""
+    answers = [reply_later() for _ in range(4)]
+    bench = Bench(*answers, limits=TWO_ROWS)
+    large = bench.submit(b"a", b"b", b"c", b"d", b"e", b"f")
+    await turns()
+    small = bench.submit(b"x")
+    await turns()
+    for answer in answers[:2]:
+        answer.set_result(Stored())
+        await turns()
+    assert small.done()
+    assert not large.done()
+    for answer in answers[2:]:
+        answer.set_result(Stored())
+    assert await asyncio.gather(small, large) == [DURABLE, DURABLE]
+    assert bench.appender.stored == [b"a", b"b", b"x", b"c", b"d", b"e", b"f"]
+
+
+async def test_parts_behind_one_that_is_not_durable_are_not_appended() -> None:
+    """All of the message is delivered again, so they would be copies."""
+    bench = Bench(BAD, limits=TWO_ROWS)
+    assert await bench.submit(b"a", b"b", b"c", b"d", b"e", b"f") == REFUSED
+    assert bench.appender.batches == [[b"a", b"b"]]
