@@ -9,7 +9,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 
-from app.conditional import strong_etag
+from app.assets import Asset, asset
 from app.reading import METHODS, has_current, read_response
 from app.reference.about import DESCRIPTION, SUMMARY, TITLE, VERSION
 from app.reference.completion import complete
@@ -57,16 +57,16 @@ class _Document:
 
     def __init__(self, records: Table) -> None:
         self._records = records
-        self._bodies: dict[str, bytes] = {}
+        self._documents: dict[str, Asset] = {}
 
     def to(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Answer with the document, or with 304 where the caller has it."""
         root_path = str(request.scope.get("root_path", ""))
-        if root_path not in self._bodies:  # the server's own setting: one, or none
-            schema = request.app.openapi_schema.to_schema()
-            self._bodies[root_path] = msgspec.json.encode(complete(schema, self._records, root_path=root_path))
-        body = self._bodies[root_path]
-        headers = {"ETag": strong_etag(body), "Cache-Control": "no-cache"}
-        if has_current(request, headers["ETag"]):
+        if root_path not in self._documents:  # the server's own setting: one, or none
+            schema = complete(request.app.openapi_schema.to_schema(), self._records, root_path=root_path)
+            self._documents[root_path] = asset(msgspec.json.encode(schema), _MEDIA_TYPE)
+        document = self._documents[root_path]
+        headers = {"ETag": document.etag, "Cache-Control": "no-cache"}
+        if has_current(request, document.etag):
             return Response(b"", status_code=304, headers=headers)
-        return read_response(request, body, _MEDIA_TYPE, headers)
+        return read_response(request, document.body, document.media_type, headers)
