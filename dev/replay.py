@@ -15,23 +15,13 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from app.ingest.proof import DELIVERY_KEY, SIGNATURE, replay_signature
+from app.record import REJECT_REASONS
 from dev.batches import publish_batches
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
 from dev.rejects_feed import RejectRow, read_rejects
 from dev.signing import SecretError, add_secret_argument, secret_of
 
-REASONS = (
-    "malformed",
-    "invalid",
-    "too_large",
-    "too_complex",
-    "bad_encoding",
-    "too_many_records",
-    "too_many_rejects",
-    "empty",
-    "refused",
-)
 _GZIP = b"\x1f\x8b"
 _LATE = re.compile(r"~late\d+$")
 
@@ -53,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--token", default="", help="bearer token, for a service that asks for one")
     parser.add_argument(
-        "--reason", action="append", choices=REASONS, help="only these; repeat for several (default: all)"
+        "--reason", action="append", choices=REJECT_REASONS, help="only these; repeat for several (default: all)"
     )
     parser.add_argument("--since", default="-PT1H", help="RFC 3339 or a duration like -PT15M (default: -PT1H)")
     parser.add_argument("--until", default="", help="RFC 3339, duration or now (default: all there is)")

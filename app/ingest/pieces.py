@@ -13,6 +13,7 @@ from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.ingest.envelope import Message
 from app.ingest.hints import is_ndjson_type, malformed_detail
 from app.ingest.structure import Steps
+from app.record import RejectReason
 
 _SPACE = b" \t\r\n"
 _LINES_PER_STEP = 1_000
@@ -26,7 +27,7 @@ _BYTE = re.compile(r"\(byte (?P<byte>[0-9]+)\)$")
 class Unreadable(msgspec.Struct, frozen=True):
     """Why a message has no records, as its reject tells."""
 
-    reason: str
+    reason: RejectReason
     detail: str
 
 

@@ -9,7 +9,7 @@ from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
 from app.ingest.hints import is_ndjson_type
 from app.ingest.structure import Steps
-from app.record import RejectedRecord
+from app.record import RejectedRecord, RejectReason
 
 _MAX_FIELD, _MAX_DETAIL, _MAX_ENCODING = 300, 1_000, 40
 _COLUMN_BYTES = 1_000
@@ -17,18 +17,18 @@ _COLUMN_BYTES = 1_000
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that cannot be stored, made by `reject`. `reason` is one of RejectedRecord's; `raw` its bytes."""
+    """A record that cannot be stored, made by `reject`. `raw` holds its bytes."""
 
     message: Message
     index: int
-    reason: str
+    reason: RejectReason
     detail: str
     field: str | None
     raw: bytes
 
 
 def reject(  # noqa: PLR0913 - the parts of one reject
-    message: Message, index: int, reason: str, detail: str, *, raw: bytes, field: str | None = None
+    message: Message, index: int, reason: RejectReason, detail: str, *, raw: bytes, field: str | None = None
 ) -> Reject:
     """Return the reject of a record; what it quotes of the record is cut, so that the reject's row stays small."""
     return Reject(
@@ -118,7 +118,7 @@ def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> S
     rows = []
     for part, start in enumerate(cuts):
         row = RejectedRecord(
-            reason=rejected.reason,  # type: ignore[arg-type] # the reasons are literals where they are made
+            reason=rejected.reason,
             detail=rejected.detail,
             field=rejected.field,
             payload=rejected.raw[start : start + max_part_bytes],
