@@ -11,6 +11,7 @@ from app.clock import Clock
 from app.epoch import epoch_us
 from app.erase.eraser import Eraser, HeldBackError
 from app.erase.payloads import forms_of, holds_record
+from app.ingest.rejects import whole_key
 from app.query.arrow_rows import rows_of_arrow
 from app.query.instants import DAY_US, MAX_US, MIN_US, MINUTE_US
 from app.query.runner import Query, QueryRunner, Row, Scalar
@@ -22,7 +23,7 @@ _KEYS_AT_ONCE = 500
 # Rows younger than half an hour may not be deleted, on some tables younger than an hour and a half
 # (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
 HELD_BACK_US = (30 * MINUTE_US, 90 * MINUTE_US)
-_COLUMNS = ("ingest_time", "delivery_key", "part", "parts", "payload")
+_COLUMNS = ("ingest_time", "delivery_key", "message_id", "part", "parts", "payload")
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,39 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 class _Reject(msgspec.Struct, frozen=True):
     ingest_us: int
     key: str
+
+
+class _CutReject(msgspec.Struct):
+    """A reject whose bytes are cut over several rows: all its rows, and the parts that are not searched yet.
+
+    A part may have several rows: the message was delivered twice, or a late row was stored again under another key.
+    The rows of one reject are erased together or not at all.
+    """
+
+    rows: list[_Reject] = []
+    payloads: dict[int, bytes] = {}
+    hashes: dict[int, int] = {}
+    """The hash of each part seen so far, which outlives its bytes."""
+    is_match: bool = False
+    """Whether it holds the record to erase."""
+
+    def add(self, part: int, parts: int, payload: bytes) -> bytes | None:
+        """Add the bytes of one row; return what can be searched now: the whole payload, once no part is missing.
+
+        A copy adds nothing. A row of the same part with other bytes is no copy, and is searched on its own.
+        """
+        if part in self.hashes:
+            return None if self.hashes[part] == hash(payload) else payload
+        self.hashes[part], self.payloads[part] = hash(payload), payload
+        if len(self.payloads) < parts:
+            return None
+        whole = self.joined()
+        self.payloads.clear()
+        return whole
+
+    def joined(self) -> bytes:
+        """Return the parts not searched yet, in order."""
+        return b"".join(payload for _, payload in sorted(self.payloads.items()))
 
 
 class Erasure:
@@ -133,27 +167,27 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
 
     async def _found_rejects(self, record_id: str | int) -> list[_Reject]:
         found: list[_Reject] = []
-        incomplete: defaultdict[str, dict[int, tuple[_Reject, bytes]]] = defaultdict(dict)
+        cut: defaultdict[tuple[str, str | None, int], _CutReject] = defaultdict(_CutReject)
         async for rows in self._suspects(record_id):
             for row in rows:
-                part, parts, key = row["part"], row["parts"], row["delivery_key"]
-                reject = _Reject(epoch_us(row["ingest_time"]), key)
-                whole = {0: (reject, row["payload"])}
-                if parts > 1:
-                    whole = incomplete[key.removesuffix(f"#{part}")]
-                    whole[part] = reject, row["payload"]
-                    if len(whole) < parts:
-                        continue
-                    del incomplete[key.removesuffix(f"#{part}")]
-                found += await self._taken(whole, record_id)
-        for pieces in incomplete.values():  # a part is lost: what is there is looked at as it is
-            found += await self._taken(pieces, record_id)
+                part, parts, payload = row["part"], row["parts"], row["payload"]
+                reject = _Reject(epoch_us(row["ingest_time"]), row["delivery_key"])
+                if parts == 1:
+                    if await self._holds(payload, record_id):
+                        found.append(reject)
+                    continue
+                # A replay that is rejected again keeps the key, not the message's id.
+                whole = cut[whole_key(reject.key, part), row["message_id"], parts]
+                whole.rows.append(reject)
+                if not whole.is_match and (readable := whole.add(part, parts, payload)) is not None:
+                    whole.is_match = await self._holds(readable, record_id)
+        for whole in cut.values():  # a part is lost where payloads are left: they are searched as they are
+            if whole.is_match or (whole.payloads and await self._holds(whole.joined(), record_id)):
+                found += whole.rows
         return found
 
-    async def _taken(self, parts: dict[int, tuple[_Reject, bytes]], record_id: str | int) -> list[_Reject]:
-        payload = b"".join(raw for _, (_, raw) in sorted(parts.items()))
-        held = await asyncio.to_thread(holds_record, payload, self._id, record_id)
-        return [reject for reject, _ in parts.values()] if held else []
+    async def _holds(self, payload: bytes, record_id: str | int) -> bool:
+        return await asyncio.to_thread(holds_record, payload, self._id, record_id)
 
     async def _suspects(self, record_id: str | int) -> AsyncIterator[list[Row]]:
         """Yield the rows of rejects that may hold the id: it, an escape, a gzip or a NUL stands in them."""

@@ -9,6 +9,8 @@ By default an attempt ends after 10 s. This allows 28 s for a row that was store
 stored within the late-commit margin of 10 s.
 """
 
+import re
+
 import msgspec
 
 STALE_US = 1_000_000
@@ -16,6 +18,7 @@ STALE_US = 1_000_000
 _TIMERS_US = 500_000
 """A deadline may be noticed this much later. Where the settings leave no room it comes out of the clock skew."""
 _US = 1_000_000
+_LATENESS = re.compile(r"~late[0-9]+\Z")
 
 
 class Fence(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,3 +50,8 @@ def late_key(delivery_key: str, lateness: int) -> str:
     Another key, so that it is no copy of what may lie behind readers: they see it, and one who comes later sees both.
     """
     return f"{delivery_key}~late{lateness}"
+
+
+def without_lateness(delivery_key: str) -> str:
+    """Return the delivery key that a row had before `late_key` changed it; any other key as it is."""
+    return _LATENESS.sub("", delivery_key)

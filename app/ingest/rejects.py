@@ -7,6 +7,7 @@ import msgspec
 
 from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
+from app.ingest.fence import without_lateness
 from app.ingest.hints import is_ndjson_type
 from app.ingest.structure import Steps
 from app.record import RejectedRecord, RejectReason
@@ -106,12 +107,28 @@ def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
     return reject(first.message, first.index, "too_many_rejects", detail, raw=raw, field=first.field)
 
 
+def part_key(delivery_key: str, part: int) -> str:
+    """Return the delivery key of the row that holds this part of a reject.
+
+    The first part keeps the record's key, so that a replay can keep it too. The others append their number: two rows of
+    one key would pass for copies.
+    """
+    return f"{delivery_key}#{part}" if part else delivery_key
+
+
+def whole_key(row_key: str, part: int) -> str:
+    """Return the delivery key of the record that a row of the rejects belongs to: what `part_key` was given.
+
+    A row that was stored again because it was late belongs to the same record.
+    """
+    key = without_lateness(row_key)
+    return key.removesuffix(f"#{part}") if part else key
+
+
 def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> Steps[list[bytes]]:
     """Return the rows of a reject: one, or several when its bytes are more than `max_part_bytes`.
 
-    `encode` is what encodes the rows of its message; the bytes of each row are yielded. The first part keeps the
-    record's delivery key, so that a replay can keep it too; the others add their number, as two rows of one key would
-    pass for copies.
+    `encode` is what encodes the rows of its message; the bytes of each row are yielded.
     """
     cuts = range(0, max(len(rejected.raw), 1), max_part_bytes)
     delivery_key = rejected.message.delivery_key(rejected.index)
@@ -125,7 +142,7 @@ def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> S
             part=part,
             parts=len(cuts),
         )
-        rows.append(encode(row, rejected.index, f"{delivery_key}#{part}" if part else delivery_key))
+        rows.append(encode(row, rejected.index, part_key(delivery_key, part)))
         yield len(rows[-1])
     return rows
 
