@@ -11,12 +11,12 @@ rejected whole is erased whole, with the other records in it, none of which was 
 
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.schema.columns import Column
 from app.schema.ids import read_id
 
@@ -36,14 +36,17 @@ def forms_of(column: Column, record_id: str | int) -> tuple[str, ...]:
 
 def holds_record(payload: bytes, column: Column, record_id: str | int) -> bool:
     """Return whether `payload` holds a record whose id, the member of `column`, is `record_id`; see above."""
-    raw = _inflated(payload) if payload.startswith(_GZIP) else payload
+    return any(_holds(raw, column, record_id) for raw in _texts_of(payload))
+
+
+def _holds(raw: bytes | bytearray, column: Column, record_id: str | int) -> bool:
     try:
         return any(_is_record(found, column, record_id) for found in _records(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return any(_mentions(raw, form) for form in forms_of(column, record_id))
 
 
-def _records(raw: bytes) -> Iterator[Any]:
+def _records(raw: bytes | bytearray) -> Iterator[Any]:
     try:
         found = [msgspec.json.decode(raw)]
     except msgspec.DecodeError:  # NDJSON, or no JSON at all
@@ -60,16 +63,21 @@ def _is_record(value: Any, column: Column, record_id: str | int) -> bool:
     return isinstance(value, dict) and column.name in value and read_id(column, str(value[column.name])) == record_id
 
 
-def _mentions(raw: bytes, text: str) -> bool:
+def _mentions(raw: bytes | bytearray, text: str) -> bool:
     escaped = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
     raws = {form.encode(encoding, "surrogatepass") for form in escaped for encoding in _ENCODINGS}
     return any(re.search(rb"(?<!%b)%b(?!%b)" % (_WORD, re.escape(each), _WORD), raw) for each in raws)
 
 
-def _inflated(payload: bytes) -> bytes:
-    """Return what a gzip holds, as far as it can be read: up to its break, or to 64 MiB."""
-    inflate = zlib.decompressobj(wbits=31)
+def _texts_of(payload: bytes) -> Iterator[bytes | bytearray]:
+    """Yield the texts to search; of a broken or very large gzip, what can be read of it and its bytes as they are."""
+    if not payload.startswith(_GZIP):
+        yield payload
+        return
+    text = bytearray()
     try:
-        return inflate.decompress(payload, _MAX_INFLATED_BYTES)
-    except zlib.error:
-        return payload
+        for _ in inflated(payload, _MAX_INFLATED_BYTES, text):
+            pass
+    except (GzipError, GzipTooLargeError):
+        yield payload
+    yield text

@@ -69,12 +69,14 @@ def text_of(message: Message, max_decompressed_bytes: int) -> Steps[bytes | byte
         return message.data
     if encoding != "gzip":
         return Unreadable("bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip, or none")
+    text = bytearray()
     try:
-        return (yield from inflated(message.data, max_decompressed_bytes))
+        yield from inflated(message.data, max_decompressed_bytes, text)
     except GzipTooLargeError as error:
         return Unreadable("too_large", str(error))
     except GzipError as error:
         return Unreadable("bad_encoding", str(error))
+    return text
 
 
 def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[Pieces | Unreadable]:

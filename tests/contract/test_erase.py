@@ -106,6 +106,10 @@ HOLDS = [
     json_of(id=THERE) + b"\n" + json_of(id=GONE) + b"\n",
     rb'{"id": "order\u002d1042", "timestamp": 1}',
     gzip.compress(json_of(id=GONE)),
+    gzip.compress(json_of(id=GONE)[:10]) + gzip.compress(json_of(id=GONE)[10:]),
+    gzip.compress(json_of(id=THERE)) + gzip.compress(b"\n" + json_of(id=GONE)),
+    gzip.compress(json_of(id=THERE)) + gzip.compress(b"\n" + json_of(id=GONE))[:-6],
+    gzip.compress(rb'{"id": "order\u002d1042"}') + b"\x1f\x8b, and no member",
     b'{"id": "' + GONE.encode() + b'", "data": {broken',
     f"{GONE},2026-01-31,broken".encode("utf-16"),
 ]
@@ -115,6 +119,8 @@ DOES_NOT = [
     GONE.encode() + b"7,not JSON, another id",
     b"\xff\x00\\",
     gzip.compress(json_of(id=THERE)),
+    gzip.compress(json_of(id=THERE)) + gzip.compress(b"\n" + json_of(data=GONE)),
+    gzip.compress(json_of(id=THERE)) + gzip.compress(b"\n" + json_of(id=THERE))[:-6],
     b"",
 ]
 
