@@ -108,10 +108,10 @@ def suspect_step(  # noqa: PLR0911, PLR0913, PLR0917 - one for each outcome; wha
     outcome: Outcome, rows: int, of: int, failures: int, case: Case, evidence: Evidence
 ) -> SuspectStep:
     """Decide what follows the outcome of an append of `rows` of the `of` rows of a message, which was alone in it."""
-    if not isinstance(outcome, RowsRefused):
-        return next_step(outcome, rows, 1, failures)
-    spent = is_spent(case, of)
     step = next_step(outcome, rows, 1, failures)
+    if not isinstance(outcome, RowsRefused):
+        return step
+    spent = is_spent(case, of)
     detail = outcome.detail or "the store refused the row without a reason"
     if isinstance(step, Refuse):
         return RejectRest(f"the store refused this message {case.refusals} times: {detail}") if spent else step
