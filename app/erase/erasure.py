@@ -1,4 +1,4 @@
-"""Erase one record: find its rows and its rejects, delete them, and look at what remains. The same over every store."""
+"""Erase one record: find its rows and its rejects, delete them, and count what remains. The same for every store."""
 
 import asyncio
 from collections import defaultdict
@@ -34,12 +34,12 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The rows of both."""
         return self.records + self.rejects
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """What an erasure came to; `remaining` is what the store does not let go of yet."""
+    """The outcome of an erasure; `remaining` counts what the store cannot delete yet."""
 
     erased: Counts
     remaining: Counts
@@ -104,10 +104,10 @@ class Erasure:
     async def erase(self, record_id: str | int) -> Erased:
         """Delete every row of the record, and every reject that holds it.
 
-        What is not acknowledged by then, or is delivered again later, is a new record: erase again after a replay.
+        A message that is acknowledged or delivered again after that stores a new record: erase again after a replay.
 
         Raises:
-            QueryError: the store gave no answer; what was deleted before is gone, and the call may be repeated.
+            QueryError: the store gave no answer; rows deleted by then are gone, and the call may be repeated.
         """
         found, first_us, last_us = await self._span(record_id)
         erased = remaining = 0
@@ -118,14 +118,14 @@ class Erasure:
         rejects = await self._found_rejects(record_id)
         erased_rejects = await self._delete_rejects(rejects) if rejects else 0
         remaining_rejects = max(len(rejects) - erased_rejects, 0)
-        await self._eraser.advance()  # always: an earlier attempt may have ended right before
+        await self._eraser.advance()  # always: an earlier attempt may have failed just before it
         return Erased(
             erased=Counts(records=erased, rejects=erased_rejects),
             remaining=Counts(records=remaining, rejects=remaining_rejects),
         )
 
     async def _span(self, record_id: str | int) -> tuple[int, int, int]:
-        """Return how many rows there are, and the stamps of the first and the last."""
+        """Return the number of rows, and the stamps of the first and the last."""
         sql = f"""\
 SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
 FROM `{self._records.name}`
@@ -150,7 +150,7 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
     async def _delete(
         self, table: Table, condition: str, values: dict[str, Scalar], first_us: int, last_us: int
     ) -> int:
-        """Delete the rows that meet `condition`, those that the store holds back left out; return how many."""
+        """Delete the rows that meet `condition`, except those that the store holds back; return how many."""
         sql = f"DELETE FROM `{table.name}` WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND {condition}"  # noqa: S608 - as above
         erased = 0
         for from_us, to_us in _stretches(first_us, last_us):
@@ -181,7 +181,7 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
                 whole.rows.append(reject)
                 if not whole.is_match and (readable := whole.add(part, parts, payload)) is not None:
                     whole.is_match = await self._holds(readable, record_id)
-        for whole in cut.values():  # a part is lost where payloads are left: they are searched as they are
+        for whole in cut.values():  # payloads are left where a part is lost: search what there is
             if whole.is_match or (whole.payloads and await self._holds(whole.joined(), record_id)):
                 found += whole.rows
         return found
@@ -190,7 +190,10 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
         return await asyncio.to_thread(holds_record, payload, self._id, record_id)
 
     async def _suspects(self, record_id: str | int) -> AsyncIterator[list[Row]]:
-        """Yield the rows of rejects that may hold the id: it, an escape, a gzip or a NUL stands in them."""
+        """Yield the reject rows that may hold the id: those with the id itself, a backslash, a NUL or a gzip header.
+
+        The parts of a cut reject are all included: the id may lie across two of them.
+        """
         needles = {
             f"id_{at}_hex": form.encode("utf-8", "surrogatepass").hex()
             for at, form in enumerate(forms_of(self._id, record_id))
@@ -211,6 +214,6 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us
 
 
 def _stretches(first_us: int, last_us: int) -> Iterator[tuple[int, int]]:
-    """Yield stretches of time, both ends included, that one DELETE may write to."""
+    """Yield time ranges, both ends included, short enough for one DELETE."""
     for from_us in range(first_us, last_us + 1, _LONGEST_US):
         yield from_us, min(from_us + _LONGEST_US - 1, last_us)

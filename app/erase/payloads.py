@@ -1,12 +1,12 @@
-"""Whether the bytes of a reject hold a record with a given id. Pure.
+"""Decide whether the payload of a reject holds a record with a given id. Pure.
 
-A reject may be one record or a whole message of them, and may not be readable at all: that can be why it is one.
+A reject is one record or a whole message of records. It may be unreadable, which can be why it was rejected.
 
-    JSON, or lines of it    a record holds the id where its id member is that id: at the top level, or in a list there
-    anything else           the id stands in it as a word of its own, plainly or in JSON's escapes
+    JSON or NDJSON    a record at the top level, or in a list there, has this id in its id member
+    anything else     the id occurs as a whole word, plain or in JSON's escapes
 
-The second rule may take a reject that only mentions the id; an erasure rather takes one too many. A message that was
-rejected whole is erased whole, with the other records in it, none of which was ever stored.
+The second rule may match a reject that only mentions the id: an erasure errs on the side of deleting too much. A
+message that was rejected whole is erased whole, including its other records, none of which was ever stored.
 """
 
 import json
@@ -27,7 +27,7 @@ _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 
 
 def forms_of(column: Column, record_id: str | int) -> tuple[str, ...]:
-    """Return the texts by which producers write an id: a UUID has capitals and none, with hyphens and without."""
+    """Return the ways in which producers write an id: a UUID in either case, with hyphens or without."""
     text = str(record_id)
     if not column.is_uuid:
         return (text,)
@@ -59,7 +59,7 @@ def _records(raw: bytes | bytearray) -> Iterator[Any]:
 
 
 def _is_record(value: Any, column: Column, record_id: str | int) -> bool:
-    # As text: a number where the type wants a text is a reject of that id all the same.
+    # Compared as text: a number where the type needs a string is still a reject of that id.
     return isinstance(value, dict) and column.name in value and read_id(column, str(value[column.name])) == record_id
 
 
