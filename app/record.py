@@ -7,10 +7,23 @@ everything else (validation, table, wire format, filters, OpenAPI) is derived fr
 
 import importlib
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
+
+RejectReason = Literal[
+    "malformed",
+    "invalid",
+    "too_large",
+    "too_complex",
+    "bad_encoding",
+    "too_many_records",
+    "too_many_rejects",
+    "empty",
+    "refused",
+]
+REJECT_REASONS: tuple[RejectReason, ...] = get_args(RejectReason)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,17 +112,7 @@ class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What is kept of a record that could not be stored: the reason and the bytes as they came."""
 
     reason: Annotated[
-        Literal[
-            "malformed",
-            "invalid",
-            "too_large",
-            "too_complex",
-            "bad_encoding",
-            "too_many_records",
-            "too_many_rejects",
-            "empty",
-            "refused",
-        ],
+        RejectReason,
         Meta(description="Why, in a word that does not change.", extra={"sluice": ["filter", "aggregate"]}),
     ]
     detail: Annotated[str, Meta(description="Why, in a sentence: what was found and what would be right.")]

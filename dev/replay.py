@@ -6,7 +6,6 @@ delivery key, signed with the secret of the service, so that a record replayed t
 """
 
 import argparse
-import re
 import sys
 import urllib.error
 from collections import Counter
@@ -15,25 +14,15 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from app.ingest.proof import DELIVERY_KEY, SIGNATURE, replay_signature
+from app.ingest.rejects import whole_key
+from app.record import REJECT_REASONS
 from dev.batches import publish_batches
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
 from dev.rejects_feed import RejectRow, read_rejects
 from dev.signing import SecretError, add_secret_argument, secret_of
 
-REASONS = (
-    "malformed",
-    "invalid",
-    "too_large",
-    "too_complex",
-    "bad_encoding",
-    "too_many_records",
-    "too_many_rejects",
-    "empty",
-    "refused",
-)
 _GZIP = b"\x1f\x8b"
-_LATE = re.compile(r"~late\d+$")
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -53,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--token", default="", help="bearer token, for a service that asks for one")
     parser.add_argument(
-        "--reason", action="append", choices=REASONS, help="only these; repeat for several (default: all)"
+        "--reason", action="append", choices=REJECT_REASONS, help="only these; repeat for several (default: all)"
     )
     parser.add_argument("--since", default="-PT1H", help="RFC 3339 or a duration like -PT15M (default: -PT1H)")
     parser.add_argument("--until", default="", help="RFC 3339, duration or now (default: all there is)")
@@ -85,22 +74,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejected]:
-    """Yield each rejected record once all its parts were seen; name the others in `incomplete`.
+    """Yield each rejected record once all its parts are there; name the others in `incomplete`.
 
-    Part 0 has the record's delivery key; part n has `#n` appended. A row that the service had to store again because it
-    was late has `~late` and a number behind that (docs/error-matrix.md): it is the same reject.
+    A part may come again after that, if the service stored it a second time because it was late (docs/error-matrix.md).
     """
     waiting: dict[str, dict[int, RejectRow]] = {}
+    assembled = set[str]()
     for row in rows:
-        key = _LATE.sub("", row.delivery_key)
-        key = key.removesuffix(f"#{row.part}") if row.part else key
+        key = whole_key(row.delivery_key, row.part)
         parts = waiting.setdefault(key, {})
         parts[row.part] = row
         if len(parts) == row.parts:
             del waiting[key]
+            assembled.add(key)
             payload = b"".join(parts[number].payload for number in sorted(parts))
             yield Rejected(key, row.reason, payload, _attributes(row.attributes or {}, payload), row.ordering_key or "")
-    incomplete.extend(waiting)
+    incomplete.extend(key for key in waiting if key not in assembled)
 
 
 def _attributes(original: dict[str, str], payload: bytes) -> dict[str, str]:

@@ -145,6 +145,24 @@ async def test_answers_say_whether_they_can_be_kept(path: str, keeping: str, has
             assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
 
 
+async def test_an_erasure_does_not_forget_idempotency_keys() -> None:
+    """A request repeated with its old key stores nothing until the look-back is over; with a new key it stores."""
+    assert "**with a new `Idempotency-Key`**" in TEXT
+    clock = FakeClock()
+    async with running(clock=clock) as service:
+
+        async def are_stored_by(key: str) -> int:
+            answer = await service.client.post("/v1/records", json=GOOD, headers={"Idempotency-Key": key})
+            assert answer.status_code == 201
+            erased = await service.client.delete("/v1/records/a")
+            count: int = erased.json()["erased"]["records"]
+            return count
+
+        assert [await are_stored_by(key) for key in ("old", "old", "new")] == [1, 0, 1]
+        await clock.advance(SETTINGS.dedupe_lookback_s + 1)
+        assert await are_stored_by("old") == 1
+
+
 async def test_every_get_may_be_a_head() -> None:
     """The same status and headers, without the body."""
     async with shop() as service:

@@ -66,7 +66,7 @@ async def _run(settings: Settings, options: argparse.Namespace, confirm: Callabl
 def _is_confirmed(counts: Counts, confirm: Callable[[str], str]) -> bool:
     try:
         typed = confirm(f"Erase {_told(counts)} for good? Type how many rows these are in all: ")
-    except EOFError:  # nobody is there to ask: --yes is for scripts
+    except EOFError:  # no terminal; scripts pass --yes
         return False
     return typed.strip() == str(counts.total)
 

@@ -35,7 +35,7 @@ _Request = Request[Any, Any, Any]
 
 
 class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What was erased, and what the store does not let go of yet."""
+    """What was erased, and what the store cannot delete yet."""
 
     erased: Annotated[Counts, Meta(description="Rows that are gone; none where there were none, which is no error.")]
     remaining: Annotated[Counts, Meta(description="Rows that were written a moment ago and cannot be deleted yet.")]
@@ -47,19 +47,19 @@ class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EraseEndpoint:
-    """Erases records; `others_s` is within how many seconds other instances learn of it."""
+    """Erases records; other instances learn of an erasure within `others_s` seconds."""
 
     def __init__(self, erasure: Erasure, id_column: Column, others_s: float) -> None:
         self._erasure, self._id, self._others_s = erasure, id_column, others_s
         self._running: set[asyncio.Task[Erased]] = set()
 
     async def answer(self, request: _Request) -> Response[bytes]:
-        """Erase the record whose id stands in the path: 200 where nothing remains, else 202.
+        """Erase the record whose id is in the path: 200 if nothing remains, else 202.
 
-        A client that hangs up ends nothing: an erasure that has begun is brought to its end.
+        An erasure that has begun runs to completion, even if the client disconnects.
 
         Raises:
-            ProblemError: the caller may not, or no record can have the id.
+            ProblemError: the caller may not erase, or no record can have the id.
             QueryError: the store gave no answer.
         """
         principal: Principal = request.state.principal
@@ -101,12 +101,12 @@ class EraseEndpoint:
 
 
 def digest_of(record_id: str | int) -> str:
-    """Return what the log knows an erased record by: who knows the id can find the line, and nobody else can."""
+    """Return the digest that stands for the id in the log, where only someone who knows the id can find it."""
     return hashlib.sha256(str(record_id).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def line_of(found: Erased, digest: str, caller: str) -> str:
-    """Return the line of the log about an erasure."""
+    """Return the log line of an erasure."""
     return (
         f"erasure of id sha256:{digest} by {caller}: {found.erased.records} records and {found.erased.rejects} rejects "
         f"erased, {found.remaining.records} and {found.remaining.rejects} remain"

@@ -1,4 +1,4 @@
-"""The seam of erasure: what a store must be able to do beside running queries."""
+"""The seam of erasure: what a store must do besides running queries."""
 
 from typing import Protocol
 
@@ -6,26 +6,26 @@ from app.query.runner import Query, QueryError
 
 
 class HeldBackError(QueryError):
-    """The store does not let rows be deleted yet that were written a moment ago; nothing was deleted."""
+    """The store cannot delete rows yet that were just written; nothing was deleted."""
 
 
 class Eraser(Protocol):
-    """Deletes rows from the tables of one store, and remembers for all instances that it did.
+    """Deletes rows from the tables of one store, and makes every erasure known to all instances.
 
-    `generation` is another number after every erasure. It is part of what answers are kept by, and of the entity tags
-    of closed windows: what was answered before an erasure is not answered again. An instance that did not erase
-    itself learns of it within `learns_within_s` seconds.
+    `generation` changes with every erasure. It is part of the cache keys of answers and of the entity tags of closed
+    windows, so an answer from before an erasure is not given again. Other instances learn of the change within
+    `learns_within_s` seconds.
     """
 
     learns_within_s: float
 
     @property
     def generation(self) -> int:
-        """The number, as far as this instance knows."""
+        """The latest number that this instance knows."""
         ...
 
     async def delete(self, query: Query) -> int:
-        """Run a DELETE of BigQuery's dialect; return how many rows it removed.
+        """Run a DELETE in BigQuery's dialect; return how many rows it removed.
 
         Raises:
             HeldBackError: some of the rows cannot be deleted yet.
@@ -34,7 +34,7 @@ class Eraser(Protocol):
         ...
 
     async def advance(self) -> None:
-        """Make `generation` another number, here at once and elsewhere soon.
+        """Change `generation`: here at once, on other instances within `learns_within_s`.
 
         Raises:
             QueryError: the store gave no answer.

@@ -1,4 +1,4 @@
-"""Erase one record: find its rows and its rejects, delete them, and look at what remains. The same over every store."""
+"""Erase one record: find its rows and its rejects, delete them, and count what remains. The same for every store."""
 
 import asyncio
 from collections import defaultdict
@@ -11,6 +11,7 @@ from app.clock import Clock
 from app.epoch import epoch_us
 from app.erase.eraser import Eraser, HeldBackError
 from app.erase.payloads import forms_of, holds_record
+from app.ingest.rejects import whole_key
 from app.query.arrow_rows import rows_of_arrow
 from app.query.instants import DAY_US, MAX_US, MIN_US, MINUTE_US
 from app.query.runner import Query, QueryRunner, Row, Scalar
@@ -22,7 +23,7 @@ _KEYS_AT_ONCE = 500
 # Rows younger than half an hour may not be deleted, on some tables younger than an hour and a half
 # (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
 HELD_BACK_US = (30 * MINUTE_US, 90 * MINUTE_US)
-_COLUMNS = ("ingest_time", "delivery_key", "part", "parts", "payload")
+_COLUMNS = ("ingest_time", "delivery_key", "message_id", "part", "parts", "payload")
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +34,12 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The rows of both."""
         return self.records + self.rejects
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """What an erasure came to; `remaining` is what the store does not let go of yet."""
+    """The outcome of an erasure; `remaining` counts what the store cannot delete yet."""
 
     erased: Counts
     remaining: Counts
@@ -47,6 +48,39 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 class _Reject(msgspec.Struct, frozen=True):
     ingest_us: int
     key: str
+
+
+class _CutReject(msgspec.Struct):
+    """A reject whose bytes are cut over several rows: all its rows, and the parts that are not searched yet.
+
+    A part may have several rows: the message was delivered twice, or a late row was stored again under another key.
+    The rows of one reject are erased together or not at all.
+    """
+
+    rows: list[_Reject] = []
+    payloads: dict[int, bytes] = {}
+    hashes: dict[int, int] = {}
+    """The hash of each part seen so far, which outlives its bytes."""
+    is_match: bool = False
+    """Whether it holds the record to erase."""
+
+    def add(self, part: int, parts: int, payload: bytes) -> bytes | None:
+        """Add the bytes of one row; return what can be searched now: the whole payload, once no part is missing.
+
+        A copy adds nothing. A row of the same part with other bytes is no copy, and is searched on its own.
+        """
+        if part in self.hashes:
+            return None if self.hashes[part] == hash(payload) else payload
+        self.hashes[part], self.payloads[part] = hash(payload), payload
+        if len(self.payloads) < parts:
+            return None
+        whole = self.joined()
+        self.payloads.clear()
+        return whole
+
+    def joined(self) -> bytes:
+        """Return the parts not searched yet, in order."""
+        return b"".join(payload for _, payload in sorted(self.payloads.items()))
 
 
 class Erasure:
@@ -70,10 +104,10 @@ class Erasure:
     async def erase(self, record_id: str | int) -> Erased:
         """Delete every row of the record, and every reject that holds it.
 
-        What is not acknowledged by then, or is delivered again later, is a new record: erase again after a replay.
+        A message that is acknowledged or delivered again after that stores a new record: erase again after a replay.
 
         Raises:
-            QueryError: the store gave no answer; what was deleted before is gone, and the call may be repeated.
+            QueryError: the store gave no answer; rows deleted by then are gone, and the call may be repeated.
         """
         found, first_us, last_us = await self._span(record_id)
         erased = remaining = 0
@@ -84,14 +118,14 @@ class Erasure:
         rejects = await self._found_rejects(record_id)
         erased_rejects = await self._delete_rejects(rejects) if rejects else 0
         remaining_rejects = max(len(rejects) - erased_rejects, 0)
-        await self._eraser.advance()  # always: an earlier attempt may have ended right before
+        await self._eraser.advance()  # always: an earlier attempt may have failed just before it
         return Erased(
             erased=Counts(records=erased, rejects=erased_rejects),
             remaining=Counts(records=remaining, rejects=remaining_rejects),
         )
 
     async def _span(self, record_id: str | int) -> tuple[int, int, int]:
-        """Return how many rows there are, and the stamps of the first and the last."""
+        """Return the number of rows, and the stamps of the first and the last."""
         sql = f"""\
 SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
 FROM `{self._records.name}`
@@ -116,7 +150,7 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
     async def _delete(
         self, table: Table, condition: str, values: dict[str, Scalar], first_us: int, last_us: int
     ) -> int:
-        """Delete the rows that meet `condition`, those that the store holds back left out; return how many."""
+        """Delete the rows that meet `condition`, except those that the store holds back; return how many."""
         sql = f"DELETE FROM `{table.name}` WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND {condition}"  # noqa: S608 - as above
         erased = 0
         for from_us, to_us in _stretches(first_us, last_us):
@@ -133,30 +167,33 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
 
     async def _found_rejects(self, record_id: str | int) -> list[_Reject]:
         found: list[_Reject] = []
-        incomplete: defaultdict[str, dict[int, tuple[_Reject, bytes]]] = defaultdict(dict)
+        cut: defaultdict[tuple[str, str | None, int], _CutReject] = defaultdict(_CutReject)
         async for rows in self._suspects(record_id):
             for row in rows:
-                part, parts, key = row["part"], row["parts"], row["delivery_key"]
-                reject = _Reject(epoch_us(row["ingest_time"]), key)
-                whole = {0: (reject, row["payload"])}
-                if parts > 1:
-                    whole = incomplete[key.removesuffix(f"#{part}")]
-                    whole[part] = reject, row["payload"]
-                    if len(whole) < parts:
-                        continue
-                    del incomplete[key.removesuffix(f"#{part}")]
-                found += await self._taken(whole, record_id)
-        for pieces in incomplete.values():  # a part is lost: what is there is looked at as it is
-            found += await self._taken(pieces, record_id)
+                part, parts, payload = row["part"], row["parts"], row["payload"]
+                reject = _Reject(epoch_us(row["ingest_time"]), row["delivery_key"])
+                if parts == 1:
+                    if await self._holds(payload, record_id):
+                        found.append(reject)
+                    continue
+                # A replay that is rejected again keeps the key, not the message's id.
+                whole = cut[whole_key(reject.key, part), row["message_id"], parts]
+                whole.rows.append(reject)
+                if not whole.is_match and (readable := whole.add(part, parts, payload)) is not None:
+                    whole.is_match = await self._holds(readable, record_id)
+        for whole in cut.values():  # payloads are left where a part is lost: search what there is
+            if whole.is_match or (whole.payloads and await self._holds(whole.joined(), record_id)):
+                found += whole.rows
         return found
 
-    async def _taken(self, parts: dict[int, tuple[_Reject, bytes]], record_id: str | int) -> list[_Reject]:
-        payload = b"".join(raw for _, (_, raw) in sorted(parts.items()))
-        held = await asyncio.to_thread(holds_record, payload, self._id, record_id)
-        return [reject for reject, _ in parts.values()] if held else []
+    async def _holds(self, payload: bytes, record_id: str | int) -> bool:
+        return await asyncio.to_thread(holds_record, payload, self._id, record_id)
 
     async def _suspects(self, record_id: str | int) -> AsyncIterator[list[Row]]:
-        """Yield the rows of rejects that may hold the id: it, an escape, a gzip or a NUL stands in them."""
+        """Yield the reject rows that may hold the id: those with the id itself, a backslash, a NUL or a gzip header.
+
+        The parts of a cut reject are all included: the id may lie across two of them.
+        """
         needles = {
             f"id_{at}_hex": form.encode("utf-8", "surrogatepass").hex()
             for at, form in enumerate(forms_of(self._id, record_id))
@@ -177,6 +214,6 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us
 
 
 def _stretches(first_us: int, last_us: int) -> Iterator[tuple[int, int]]:
-    """Yield stretches of time, both ends included, that one DELETE may write to."""
+    """Yield time ranges, both ends included, short enough for one DELETE."""
     for from_us in range(first_us, last_us + 1, _LONGEST_US):
         yield from_us, min(from_us + _LONGEST_US - 1, last_us)

@@ -1,22 +1,22 @@
-"""Whether the bytes of a reject hold a record with a given id. Pure.
+"""Decide whether the payload of a reject holds a record with a given id. Pure.
 
-A reject may be one record or a whole message of them, and may not be readable at all: that can be why it is one.
+A reject is one record or a whole message of records. It may be unreadable, which can be why it was rejected.
 
-    JSON, or lines of it    a record holds the id where its id member is that id: at the top level, or in a list there
-    anything else           the id stands in it as a word of its own, plainly or in JSON's escapes
+    JSON or NDJSON    a record at the top level, or in a list there, has this id in its id member
+    anything else     the id occurs as a whole word, plain or in JSON's escapes
 
-The second rule may take a reject that only mentions the id; an erasure rather takes one too many. A message that was
-rejected whole is erased whole, with the other records in it, none of which was ever stored.
+The second rule may match a reject that only mentions the id: an erasure errs on the side of deleting too much. A
+message that was rejected whole is erased whole, including its other records, none of which was ever stored.
 """
 
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.schema.columns import Column
 from app.schema.ids import read_id
 
@@ -27,7 +27,7 @@ _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 
 
 def forms_of(column: Column, record_id: str | int) -> tuple[str, ...]:
-    """Return the texts by which producers write an id: a UUID has capitals and none, with hyphens and without."""
+    """Return the ways in which producers write an id: a UUID in either case, with hyphens or without."""
     text = str(record_id)
     if not column.is_uuid:
         return (text,)
@@ -36,14 +36,17 @@ def forms_of(column: Column, record_id: str | int) -> tuple[str, ...]:
 
 def holds_record(payload: bytes, column: Column, record_id: str | int) -> bool:
     """Return whether `payload` holds a record whose id, the member of `column`, is `record_id`; see above."""
-    raw = _inflated(payload) if payload.startswith(_GZIP) else payload
+    return any(_holds(raw, column, record_id) for raw in _texts_of(payload))
+
+
+def _holds(raw: bytes | bytearray, column: Column, record_id: str | int) -> bool:
     try:
         return any(_is_record(found, column, record_id) for found in _records(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return any(_mentions(raw, form) for form in forms_of(column, record_id))
 
 
-def _records(raw: bytes) -> Iterator[Any]:
+def _records(raw: bytes | bytearray) -> Iterator[Any]:
     try:
         found = [msgspec.json.decode(raw)]
     except msgspec.DecodeError:  # NDJSON, or no JSON at all
@@ -56,20 +59,25 @@ def _records(raw: bytes) -> Iterator[Any]:
 
 
 def _is_record(value: Any, column: Column, record_id: str | int) -> bool:
-    # As text: a number where the type wants a text is a reject of that id all the same.
+    # Compared as text: a number where the type needs a string is still a reject of that id.
     return isinstance(value, dict) and column.name in value and read_id(column, str(value[column.name])) == record_id
 
 
-def _mentions(raw: bytes, text: str) -> bool:
+def _mentions(raw: bytes | bytearray, text: str) -> bool:
     escaped = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
     raws = {form.encode(encoding, "surrogatepass") for form in escaped for encoding in _ENCODINGS}
     return any(re.search(rb"(?<!%b)%b(?!%b)" % (_WORD, re.escape(each), _WORD), raw) for each in raws)
 
 
-def _inflated(payload: bytes) -> bytes:
-    """Return what a gzip holds, as far as it can be read: up to its break, or to 64 MiB."""
-    inflate = zlib.decompressobj(wbits=31)
+def _texts_of(payload: bytes) -> Iterator[bytes | bytearray]:
+    """Yield the texts to search; of a broken or very large gzip, what can be read of it and its bytes as they are."""
+    if not payload.startswith(_GZIP):
+        yield payload
+        return
+    text = bytearray()
     try:
-        return inflate.decompress(payload, _MAX_INFLATED_BYTES)
-    except zlib.error:
-        return payload
+        for _ in inflated(payload, _MAX_INFLATED_BYTES, text):
+            pass
+    except (GzipError, GzipTooLargeError):
+        yield payload
+    yield text

@@ -19,14 +19,15 @@ class GzipTooLargeError(Exception):
     """The bytes would grow beyond the limit."""
 
 
-def inflated(data: bytes, max_bytes: int) -> Steps[bytearray]:
-    """Return the decompressed bytes of one or several gzip members; each step adds at most 1 MiB.
+def inflated(data: bytes, max_bytes: int, text: bytearray) -> Steps[None]:
+    """Fill `text` with the decompressed bytes of one or several gzip members; each step adds at most 1 MiB.
+
+    On an error, `text` keeps the steps before it.
 
     Raises:
         GzipError: `data` is cut short, not gzip at all, or of more than MAX_MEMBERS members.
         GzipTooLargeError: they would be more than `max_bytes`.
     """
-    text = bytearray()
     position, members = 0, 0
     while not members or position < len(data):
         members += 1
@@ -50,14 +51,11 @@ def inflated(data: bytes, max_bytes: int) -> Steps[bytearray]:
                 raise GzipTooLargeError(f"more than {max_bytes} bytes when decompressed")
             yield len(part)
         position -= len(inflater.unused_data)
-    return text
 
 
 def gunzip(data: bytes, max_bytes: int) -> bytes:
     """Return the decompressed bytes of one or several gzip members, in one go; it raises what `inflated` raises."""
-    steps = inflated(data, max_bytes)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return bytes(done.value)
+    text = bytearray()
+    for _ in inflated(data, max_bytes, text):
+        pass
+    return bytes(text)

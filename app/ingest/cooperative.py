@@ -1,4 +1,4 @@
-"""Run long work in short stretches, so that the event loop serves everyone else in between."""
+"""Run long work in short stretches, so that the event loop serves other requests in between."""
 
 import asyncio
 from collections import deque
@@ -12,13 +12,13 @@ from app.ledger import Holding
 
 _STRETCH_US = MICROSECONDS // 100
 HEAVY_BYTES = 1024**2
-"""Work that holds more waits for its turn: one at a time, so that the memory of ten is not needed at once."""
+"""Work that holds more runs one at a time, so that the memory of ten such messages is not needed at once."""
 _NO_ROOM = Throttled("this instance holds as much as it can for this caller", 1.0)
 _CLOSED = Unavailable("the instance is shutting down", 1.0)
 
 
 class CooperativeRunner:
-    """Runs `Steps`: it pauses between them, charges what they come to hold, and stops at the deadline."""
+    """Runs `Steps`: yields to the event loop between them, charges the memory they hold, and stops at the deadline."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._turn = clock, _Turn(clock)
@@ -26,10 +26,10 @@ class CooperativeRunner:
     async def run(
         self, steps: Steps[Result], deadline_us: int, holding: Holding | None = None, size: int = 0
     ) -> Result | Unavailable | Throttled:
-        """Return the result of `steps`, or why they were given up.
+        """Return the result of `steps`, or why they were abandoned.
 
-        `deadline_us` is in the clock's `elapsed_us`. Bytes are charged to `holding` where there is one; `size` is what
-        was held before.
+        `deadline_us` is on the clock's `elapsed_us`. Bytes are charged to `holding`, if there is one; `size` is what
+        the work holds at the start.
         """
         clock, has_turn = self._clock, False
         pause_us = clock.elapsed_us() + _STRETCH_US
@@ -56,23 +56,23 @@ class CooperativeRunner:
             result: Result = done.value
             return result
         finally:
-            steps.close()  # an abandoned message is not to keep its text until the collector comes by
+            steps.close()  # free the text of an abandoned message now, not at the next garbage collection
             if has_turn:
                 self._turn.give_back()
 
     def close(self) -> None:
-        """Give up whatever runs or waits, and anything that is started later."""
+        """Abandon work that runs or waits, and any that is started later."""
         self._turn.close()
 
 
 class _Waiter:
-    """Waits for its turn: the future's result is None when it has come, or says why it has not."""
+    """A wait for the turn: the future's result is None once it has come, else the refusal."""
 
     def __init__(self) -> None:
         self.refusal: asyncio.Future[Unavailable | None] = asyncio.get_running_loop().create_future()
 
     def answer(self, refusal: Unavailable | None) -> bool:
-        """End the wait; return False where it had ended."""
+        """End the wait; return False if it had already ended."""
         if self.refusal.done():
             return False
         self.refusal.set_result(refusal)
@@ -84,7 +84,7 @@ class _Waiter:
 
 
 class _Turn:
-    """The turn of heavy work, which one at a time has."""
+    """The turn of heavy work: one holder at a time."""
 
     def __init__(self, clock: Clock) -> None:
         self._deadlines: Deadlines[_Waiter] = Deadlines(clock)
@@ -92,7 +92,7 @@ class _Turn:
         self._taken = self.closed = False
 
     async def take(self, deadline_us: int) -> Unavailable | None:
-        """Wait for the turn; return None when it is the caller's, who has to give it back."""
+        """Wait for the turn; return None once the caller has it, who must give it back."""
         if self.closed:
             return _CLOSED
         if not self._taken:
@@ -105,7 +105,7 @@ class _Turn:
             return await waiter.refusal
         except asyncio.CancelledError:
             if waiter.refusal.done() and not waiter.refusal.cancelled() and waiter.refusal.result() is None:
-                self.give_back()  # it had become the caller's in the same turn of the loop
+                self.give_back()  # it was handed over in the same iteration of the loop
             raise
         finally:
             self._deadlines.end(waiter)
@@ -113,13 +113,13 @@ class _Turn:
                 self._waiting.remove(waiter)
 
     def give_back(self) -> None:
-        """Let the next one have the turn."""
+        """Hand the turn to the next waiter."""
         self._taken = False
         while self._waiting and not self._taken:
             self._taken = self._waiting.popleft().answer(None)
 
     def close(self) -> None:
-        """Give up on those that wait."""
+        """Refuse all waiters."""
         self.closed = True
         while self._waiting:
             self._waiting.popleft().answer(_CLOSED)

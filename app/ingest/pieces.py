@@ -13,6 +13,7 @@ from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.ingest.envelope import Message
 from app.ingest.hints import is_ndjson_type, malformed_detail
 from app.ingest.structure import Steps
+from app.record import RejectReason
 
 _SPACE = b" \t\r\n"
 _LINES_PER_STEP = 1_000
@@ -26,7 +27,7 @@ _BYTE = re.compile(r"\(byte (?P<byte>[0-9]+)\)$")
 class Unreadable(msgspec.Struct, frozen=True):
     """Why a message has no records, as its reject tells."""
 
-    reason: str
+    reason: RejectReason
     detail: str
 
 
@@ -68,12 +69,14 @@ def text_of(message: Message, max_decompressed_bytes: int) -> Steps[bytes | byte
         return message.data
     if encoding != "gzip":
         return Unreadable("bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip, or none")
+    text = bytearray()
     try:
-        return (yield from inflated(message.data, max_decompressed_bytes))
+        yield from inflated(message.data, max_decompressed_bytes, text)
     except GzipTooLargeError as error:
         return Unreadable("too_large", str(error))
     except GzipError as error:
         return Unreadable("bad_encoding", str(error))
+    return text
 
 
 def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[Pieces | Unreadable]:

@@ -19,6 +19,7 @@ from app.ingest.pieces import ArrayPieces, Pieces, Unreadable, is_ndjson, pieces
 from app.ingest.rejects import Reject, RejectBudget, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.ingest.structure import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
+from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
 from app.schema.table import Table
@@ -58,7 +59,7 @@ class _Good(msgspec.Struct, frozen=True, gc=False):
 class _Fault(NamedTuple):
     """What is wrong with a record."""
 
-    reason: str
+    reason: RejectReason
     field: str | None
     detail: str
 
@@ -248,7 +249,7 @@ class RecordReader:
         return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists)
 
 
-def _whole(message: Message, reason: str, detail: str) -> Reading:
+def _whole(message: Message, reason: RejectReason, detail: str) -> Reading:
     """Return the one reject of a message none of whose records is stored."""
     return NO_ROWS, (reject(message, 0, reason, detail, raw=message.data),)
 

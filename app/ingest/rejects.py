@@ -7,9 +7,10 @@ import msgspec
 
 from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
+from app.ingest.fence import without_lateness
 from app.ingest.hints import is_ndjson_type
 from app.ingest.structure import Steps
-from app.record import RejectedRecord
+from app.record import RejectedRecord, RejectReason
 
 _MAX_FIELD, _MAX_DETAIL, _MAX_ENCODING = 300, 1_000, 40
 _COLUMN_BYTES = 1_000
@@ -17,18 +18,18 @@ _COLUMN_BYTES = 1_000
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that cannot be stored, made by `reject`. `reason` is one of RejectedRecord's; `raw` its bytes."""
+    """A record that cannot be stored, made by `reject`. `raw` holds its bytes."""
 
     message: Message
     index: int
-    reason: str
+    reason: RejectReason
     detail: str
     field: str | None
     raw: bytes
 
 
 def reject(  # noqa: PLR0913 - the parts of one reject
-    message: Message, index: int, reason: str, detail: str, *, raw: bytes, field: str | None = None
+    message: Message, index: int, reason: RejectReason, detail: str, *, raw: bytes, field: str | None = None
 ) -> Reject:
     """Return the reject of a record; what it quotes of the record is cut, so that the reject's row stays small."""
     return Reject(
@@ -106,26 +107,42 @@ def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
     return reject(first.message, first.index, "too_many_rejects", detail, raw=raw, field=first.field)
 
 
+def part_key(delivery_key: str, part: int) -> str:
+    """Return the delivery key of the row that holds this part of a reject.
+
+    The first part keeps the record's key, so that a replay can keep it too. The others append their number: two rows of
+    one key would pass for copies.
+    """
+    return f"{delivery_key}#{part}" if part else delivery_key
+
+
+def whole_key(row_key: str, part: int) -> str:
+    """Return the delivery key of the record that a row of the rejects belongs to: what `part_key` was given.
+
+    A row that was stored again because it was late belongs to the same record.
+    """
+    key = without_lateness(row_key)
+    return key.removesuffix(f"#{part}") if part else key
+
+
 def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> Steps[list[bytes]]:
     """Return the rows of a reject: one, or several when its bytes are more than `max_part_bytes`.
 
-    `encode` is what encodes the rows of its message; the bytes of each row are yielded. The first part keeps the
-    record's delivery key, so that a replay can keep it too; the others add their number, as two rows of one key would
-    pass for copies.
+    `encode` is what encodes the rows of its message; the bytes of each row are yielded.
     """
     cuts = range(0, max(len(rejected.raw), 1), max_part_bytes)
     delivery_key = rejected.message.delivery_key(rejected.index)
     rows = []
     for part, start in enumerate(cuts):
         row = RejectedRecord(
-            reason=rejected.reason,  # type: ignore[arg-type] # the reasons are literals where they are made
+            reason=rejected.reason,
             detail=rejected.detail,
             field=rejected.field,
             payload=rejected.raw[start : start + max_part_bytes],
             part=part,
             parts=len(cuts),
         )
-        rows.append(encode(row, rejected.index, f"{delivery_key}#{part}" if part else delivery_key))
+        rows.append(encode(row, rejected.index, part_key(delivery_key, part)))
         yield len(rows[-1])
     return rows
 

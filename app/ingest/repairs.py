@@ -1,18 +1,18 @@
-"""Append late rows once more, so that readers who have passed their stamps see them all the same.
+"""Append late rows once more, so that readers who have passed their stamps still see them.
 
-Every order of events ends well:
+Every order of events is safe:
 
-- Stopped before the rows were sent: they are stamped again when they are, and were never late.
-- Stopped after they were sent: the acknowledgement is read too late (or never), and the rows may have become
-  readable at any time since. They are appended under a key of their own, and the message is durable when that is.
-- Stopped again during this: the rows under the new key may be late too, so there is another one. A reader sees a record
-  once more for each such stop that hits it; without a second one, at most twice.
-- The sender has given up meanwhile, and delivers the message again under its plain key: a reader who has passed the
-  late rows takes that delivery for a copy of them, and never sees it. So a repair does not end with the wait for it.
-- A row that was not stored late after all: then there are two rows with two keys, of which readers see both.
+- Stopped before the rows are sent: they get a new stamp when they are sent, and are not late.
+- Stopped after they are sent: the acknowledgement is read too late or never, and the rows may have become readable at
+  any time since. They are appended under a new key, and the message is durable once that append is.
+- Stopped again during the repair: the new rows may be late too, so they are repaired under yet another key. A reader
+  sees the record once more for each such stop, so at most twice after one.
+- The sender gives up meanwhile and delivers the message again under its plain key: a reader who has passed the late
+  rows treats that delivery as a copy of them, and never sees it. So a repair continues after its message is abandoned.
+- The row was not stored late after all: readers see both rows, as they have different keys.
 
-What remains: a process that ends between a late commit and its repair, and a commit later than the margin after we gave
-up (docs/error-matrix.md).
+What remains: a process that ends between a late commit and its repair, and a commit that comes later than the margin
+after we gave up (docs/error-matrix.md).
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _CLOSES_WITHIN_S = 1.0
 
 
 class Repairs:
-    """The repairs of one table. `hold` is told of the bytes that they hold, and give back."""
+    """The repairs of one table. `hold` is called with the bytes that a repair holds, and with minus that at its end."""
 
     def __init__(self, appends: Appends, hold: Callable[[int], None]) -> None:
         self._appends, self._standing, self._hold = appends, appends.standing, hold
@@ -49,12 +49,12 @@ class Repairs:
         self._idle = asyncio.Event()
 
     def begin(self, slots: Sequence[Slot]) -> None:
-        """Append these rows, which are late, under another key, whoever still waits for them."""
+        """Append these late rows under another key, even if their messages were abandoned."""
         self._note(slots)
         self._spawn(slots, 1)
 
     async def close(self) -> None:
-        """Give what is under way a moment to end: nobody else will do it."""
+        """Give repairs in progress a moment to end, as nothing resumes them later."""
         if self._open:
             timer = asyncio.ensure_future(self._appends.clock.sleep(_CLOSES_WITHIN_S))
             idle = asyncio.ensure_future(self._idle.wait())
@@ -131,7 +131,7 @@ class Repairs:
                     for half in halves(slots):
                         self._spawn(half, lateness)
                     return ()
-                await self._appends.clock.sleep(RETRY_MAX_S)  # it was sent before, so this is not about the row
+                await self._appends.clock.sleep(RETRY_MAX_S)  # sent before, so the row is not at fault
             case Stop() as stop:
                 standing.stop(stop)
         return slots

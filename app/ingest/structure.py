@@ -1,8 +1,8 @@
 """Estimate what JSON costs to decode, before decoding it. Pure.
 
-Bytes say little about that cost: 4 MiB of text decode in a millisecond, 4 MiB of `[],` in a hundred times that, and
-4 MiB of `1e308,` in six thousand. So a payload is weighed first, with a few counts that run at the speed of C. One unit
-is roughly one value: some 50 to 100 ns to decode, check and encode, and at most 80 bytes of memory while decoded
+Size says little about that cost: 4 MiB of text decode in a millisecond, 4 MiB of `[],` take a hundred times as long,
+and 4 MiB of `1e308,` six thousand times. So a payload is weighed first, with a few counts at the speed of C. One unit
+is roughly one value: 50 to 100 ns to decode, check and encode, and at most 80 bytes of memory while decoded
 (bench/ingest/heavy_messages.py). Everything here is linear in the length of its input.
 """
 
@@ -15,10 +15,10 @@ from app.schema.columns import Column, Kind, Mode
 
 Result = TypeVar("Result")
 Steps = Generator[int, None, Result]
-"""Work in steps of at most a few tens of milliseconds. Each yields the bytes of memory that it has come to hold."""
+"""Work in steps of at most a few tens of milliseconds. Each yields how many more bytes of memory the work now holds."""
 
 SMALL_BYTES = 128 * 1024
-"""No payload this small takes longer than one step, whatever it contains; it need not be weighed."""
+"""A payload this small fits into one step, whatever it contains, and need not be weighed."""
 _CHUNK_BYTES = 256 * 1024
 
 # Digits become 0 and signs disappear, so that `e-308` reads `e000`; commas, colons and opening brackets become commas.
@@ -39,10 +39,10 @@ _CLOSED_WEIGHT, _UUID_WEIGHT = 6, 16
 
 
 def weight(text: bytes | bytearray, most: int) -> Steps[int]:
-    """Return the weight of JSON, or some number above `most` as soon as it is certainly above.
+    """Return the weight of JSON, or any number above `most` once the weight is known to exceed it.
 
-    Strings are first weighed as if their contents were JSON, which is cheap. They are taken out only where that comes
-    to more than `most`.
+    Strings are first weighed as if their contents were JSON, which is cheap. They are removed only if that gives more
+    than `most`.
     """
     total = 0
     for start in range(0, len(text), _CHUNK_BYTES):
@@ -58,8 +58,8 @@ def _weight_outside_strings(text: bytes | bytearray, most: int) -> Steps[int]:
     for start in range(0, len(text), _CHUNK_BYTES):
         total += _weight(strings.removed_from(text[start : start + _CHUNK_BYTES]))
         yield 0
-        # In valid JSON a comma, a colon or a bracket precedes every string but a lone one. What has more strings than
-        # that is not worth the time to split it.
+        # In valid JSON a comma, a colon or a bracket precedes every string but a lone one. A text with more strings
+        # than that is invalid, and not worth splitting.
         total = max(total, strings.quotes // 2 - 1)
         if total > most:
             break
@@ -75,9 +75,9 @@ def _weight(chunk: bytes | bytearray) -> int:
 
 
 class _Strings:
-    """Takes the strings out of consecutive chunks of one JSON text.
+    """Removes the strings from consecutive chunks of one JSON text.
 
-    What follows a syntax error may be taken for the wrong side of a quote; a decoder stops at the error.
+    After a syntax error, inside and outside of strings may be swapped; a decoder stops at the error anyway.
     """
 
     def __init__(self) -> None:
@@ -85,11 +85,13 @@ class _Strings:
         self._is_inside, self._odd_backslash = False, b""
 
     def removed_from(self, chunk: bytes | bytearray) -> bytes:
-        """Return `chunk` with one quote in the place of each string."""
+        """Return `chunk` with each string replaced by one quote."""
         chunk = self._odd_backslash + chunk
         self._odd_backslash = b""
         if b"\\" in chunk:
-            chunk = chunk.replace(b"\\\\", b"")  # pairs, from the left: what is left escapes what follows
+            chunk = chunk.replace(
+                b"\\\\", b""
+            )  # pairs, from the left: a remaining backslash escapes the next character
             if chunk.endswith(b"\\"):
                 self._odd_backslash, chunk = b"\\", chunk[:-1]
             chunk = chunk.replace(b'\\"', b"")
@@ -101,7 +103,7 @@ class _Strings:
 
 
 def is_deeper(text: bytes, levels: int) -> bool:
-    """Return whether the brackets of JSON are nested more than `levels` deep. It need not be valid."""
+    """Return whether brackets are nested more than `levels` deep; the JSON need not be valid."""
     if len(text) <= 2 * levels or _count(text, b"{", levels) + _count(text, b"[", levels) <= levels:
         return False
     brackets = _Strings().removed_from(text).translate(_BRACKETS, _NO_BRACKETS)
@@ -111,7 +113,7 @@ def is_deeper(text: bytes, levels: int) -> bool:
 def _count(payload: bytes, byte: bytes, most: int) -> int:
     """Return how often `byte` occurs, up to `most + 1`.
 
-    Brackets are rare: to find each takes a fifth of what `bytes.count` takes, which looks at every byte by itself.
+    Brackets are rare, so finding each costs a fifth of `bytes.count`, which examines every byte.
     """
     found, place = 0, payload.find(byte)
     while place >= 0 and found <= most:
@@ -120,7 +122,7 @@ def _count(payload: bytes, byte: bytes, most: int) -> int:
 
 
 def list_weight(columns: tuple[Column, ...], record: Any) -> int:
-    """Return what the items of a record's typed lists weigh beyond their JSON, before any of them is looked at."""
+    """Return what the items of a record's typed lists weigh beyond their JSON, without examining any of them."""
     total = 0
     for column in columns:
         value = getattr(record, column.attribute)

@@ -1,7 +1,7 @@
-"""The lane for suspects: each message is appended alone, one append at a time, while all others go on.
+"""The lane for suspects: each message is appended alone, one append at a time, while all others continue as usual.
 
-What follows a refusal is decided in app.ingest.suspects. Suspects take turns append by append, so none waits for
-another to finish; each ends with its message's deadline, and is remembered until it comes again.
+app.ingest.suspects decides what follows a refusal. Suspects alternate append by append, so none waits for another to
+finish. Each ends at its message's deadline, and is remembered for the next delivery.
 """
 
 import asyncio
@@ -45,38 +45,38 @@ from app.ingest.verdict import (
 
 _log = logging.getLogger("sluice.writer")
 _PLACES = 4
-"""How many suspects may be in the lane for those to join that are only suspected by their number of deliveries."""
+"""A message suspected only for its number of deliveries joins while fewer suspects than this are in the lane."""
 _UNCLEAR = Unavailable("the store refused it without saying why, and has stored nothing else to compare it with", 10.0)
 _CANNOT_LOOK = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}
 
 
 class _Suspect:
-    """One part of a message in the lane. `stored_before`: how many appends the table had stored when it was refused."""
+    """One part of a message in the lane. `stored_before`: the table's count of stored appends when it was refused."""
 
     def __init__(self, pending: Pending, slots: Sequence[Slot], case: Case, stored_before: int) -> None:
         self.pending, self.case, self.stored_before = pending, case, stored_before
         self.groups: list[tuple[Sequence[Slot], Outcome | None]] = [(slots, None)]
-        """Rows to append, the next ones last; with an outcome, rows that were refused and are to be judged again."""
+        """Rows to append, next group last. A group with an outcome was refused, and is to be judged again."""
         self.row_count, self.failures = len(slots), 0
         self.has_stored = False
 
     @property
     def key(self) -> str:
-        """What the message is known by, or something that no other is."""
+        """The message's key, or a unique substitute where it has none."""
         return self.pending.key or f"part {id(self.pending)}"
 
     @property
     def is_untried(self) -> bool:
-        """Whether some of its rows were not appended yet, and may be."""
+        """Whether some of its rows were not appended yet, and still may be."""
         return not is_spent(self.case, self.row_count) and any(outcome is None for _, outcome in self.groups)
 
     def next_group(self) -> tuple[Sequence[Slot], Outcome | None]:
-        """Return the rows to append or to judge next; none when there are no more."""
+        """Return the rows to append or judge next; none at the end."""
         return self.groups.pop() if self.groups else ((), None)
 
 
 class SuspectLane:
-    """The suspects of one table. `others` says whether batches are on their way; `stop` stops the table."""
+    """The suspects of one table. `others` says whether batches are in flight; `stop` stops the table."""
 
     def __init__(
         self, appends: Appends, repairs: Repairs, others: Callable[[], bool], stop: Callable[[Stop], Verdict]
@@ -93,7 +93,7 @@ class SuspectLane:
         return self._size
 
     def wants(self, key: str, delivery_attempt: int) -> bool:
-        """Return whether a message that arrives goes straight to the lane."""
+        """Return whether an arriving message goes straight to the lane."""
         if self.cases.knows(key):
             return True
         return delivery_attempt >= HIGH_DELIVERY_ATTEMPT and self._size < _PLACES
@@ -105,10 +105,10 @@ class SuspectLane:
         refusal: RowsRefused | None = None,
         stored_before: int | None = None,
     ) -> None:
-        """Append these rows of `pending` alone, because they were refused; without any, all of them.
+        """Append these refused rows of `pending` alone, or all its rows if none are given.
 
-        `refusal` is how an append of exactly these rows ended already, and `stored_before` how many appends the table
-        had stored when the first one with any of them was refused.
+        `refusal` is the outcome of an earlier append of exactly these rows. `stored_before` is the number of appends
+        that the table had stored when an append with any of them was first refused.
         """
         before = self._standing.appends_stored if stored_before is None else stored_before
         case = self.cases.find(pending.key, self._clock.elapsed_us())
@@ -119,7 +119,7 @@ class SuspectLane:
         self._appends.spawn(self._run(suspect, refusal))
 
     def wake(self) -> None:
-        """Have those who compare themselves with others look again: something was stored, or has ended."""
+        """Have the suspects that wait for other messages look again: something was stored, or has ended."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
@@ -147,7 +147,7 @@ class SuspectLane:
             self.wake()
 
     async def _append(self, suspect: _Suspect, slots: Sequence[Slot]) -> Outcome | None:
-        """Append rows when it is their turn; return None when nobody waits for them any more."""
+        """Append rows when it is their turn; return None if their message was abandoned by then."""
         async with self._turn:
             if not self._appends.still_wanted([suspect.pending]):
                 return None
@@ -157,10 +157,10 @@ class SuspectLane:
         suspect.case.refusals += 1
         self.cases.remember(suspect.pending.key, suspect.case, self._clock.elapsed_us())
 
-    async def _after(  # noqa: PLR0911 - one for each step
+    async def _after(  # noqa: PLR0911 - one return for each step
         self, suspect: _Suspect, slots: Sequence[Slot], outcome: Outcome
     ) -> tuple[Sequence[Slot], Outcome | None]:
-        """Return the rows to append next and, where that is known already, how it ended."""
+        """Return the rows to append next, with the outcome if it is already known."""
         counted = suspect.failures if isinstance(outcome, Uncertain) else self._standing.stops
         step = suspect_step(
             outcome,
@@ -230,8 +230,8 @@ class SuspectLane:
     async def _compare(
         self, suspect: _Suspect, slots: Sequence[Slot], outcome: Outcome, detail: str
     ) -> tuple[Sequence[Slot], Outcome | None]:
-        """Wait until something is stored, which clears the table, or nothing is on its way any more."""
-        if suspect.is_untried:  # its own rows come first, beginning with those that have least to do with these
+        """Wait until something is stored, which clears the table, or nothing is in flight any more."""
+        if suspect.is_untried:  # its own rows come first, beginning with those furthest from these
             suspect.groups.insert(0, (slots, outcome))
             untried = next(number for number, (_, known) in enumerate(suspect.groups) if known is None)
             return suspect.groups.pop(untried)
@@ -248,7 +248,7 @@ class SuspectLane:
     async def _without_others(
         self, suspect: _Suspect, slots: Sequence[Slot], detail: str
     ) -> tuple[Sequence[Slot], Outcome | None]:
-        """Have it delivered a few times; then reject it, if a look at the table finds nothing wrong there."""
+        """Have it redelivered a few times; then reject it, if a check of the table finds nothing wrong."""
         suspect.case.deliveries += 1
         if suspect.case.deliveries >= ALONE_REFUSALS:
             obstacle = await self._appends.appender.check()
@@ -260,7 +260,7 @@ class SuspectLane:
         return (), None
 
     def _is_agreed(self) -> bool:
-        """Whether so many were refused, for so long, that the table is blamed though others are on their way."""
+        """Whether enough were refused, for long enough, to blame the table while other appends are in flight."""
         for_us = self._clock.elapsed_us() - self._standing.accused_since_us
         return len(self._standing.accusers) >= AGREEING_AT_ONCE and for_us >= AGREEING_FOR_US
 

@@ -1,10 +1,13 @@
-"""Messages that the store refuses: what becomes of one that is alone in its append. Pure decisions and their memory.
+"""Decide what happens to a message that the store refuses when it is alone in its append; remember the cases. Pure.
 
-The store may refuse an append without naming a row, or name a few rows of many. A shared batch then lets go of the
-message, and it is appended alone (app.ingest.suspect_lane), where a refusal can mean nobody else. Still two things can
-be wrong: the message or the table. The message is, if the table stored anything meanwhile. The table is, if different
-messages are refused alone and nothing was stored. If there is nobody to compare with, the message is answered 503 and
-remembered; when it has come back a few times and a look at the table finds nothing wrong, it is rejected.
+The store may refuse an append without naming a row, or name a few rows of many. The message then leaves its shared
+batch and is appended alone (app.ingest.suspect_lane), so that a refusal cannot be about another message. Still, the
+message or the table may be at fault:
+
+- The message is, if the table has stored anything meanwhile.
+- The table is, if different messages are refused alone and nothing was stored.
+- If there is nothing to compare with, the message is answered 503 and remembered. After a few deliveries, if a check of
+  the table finds nothing wrong, it is rejected.
 """
 
 import msgspec
@@ -13,13 +16,13 @@ from app.ingest.appender import Outcome, RowError, RowsRefused
 from app.ingest.verdict import Bisect, Refuse, Step, next_step
 
 ALONE_REFUSALS = 3
-"""How often a message is refused alone before it is rejected on the word of others, or of a look at the table."""
+"""How often a message is refused alone before evidence from other messages, or a check of the table, can reject it."""
 AGREEING = 3
-"""How many messages are refused alone before the table is blamed, when nobody else is on the way."""
+"""How many messages are refused alone before the table is blamed, when no other append is in flight."""
 AGREEING_AT_ONCE, AGREEING_FOR_US = 20, 5_000_000
-"""How many are, and for how long nothing is stored, before it is blamed though others are."""
+"""The same when other appends are in flight, and for how long nothing must have been stored."""
 HIGH_DELIVERY_ATTEMPT = 5
-"""A message that was delivered this often goes alone if the lane has room. An outage delivers good messages often."""
+"""A message delivered this often is appended alone if the lane has room: an outage redelivers good messages too."""
 SPARE_REFUSALS = 24
 _MAX_CASES, _MAX_AGE_US = 10_000, 3_600_000_000  # longer than any retry back-off of a subscription
 
@@ -31,11 +34,11 @@ class RejectRest(msgspec.Struct, frozen=True):
 
 
 class Repeat(msgspec.Struct, frozen=True):
-    """Append the same rows again: one refusal more makes it certain."""
+    """Append the same rows again: another refusal makes it certain."""
 
 
 class Compare(msgspec.Struct, frozen=True):
-    """Wait for what becomes of other messages: nothing was stored yet that clears the table."""
+    """Wait for the outcome of other messages: nothing was stored yet that would clear the table."""
 
     detail: str
 
@@ -44,10 +47,10 @@ SuspectStep = Step | RejectRest | Repeat | Compare
 
 
 class Case(msgspec.Struct):
-    """What is known of one suspect, across its deliveries.
+    """The record of one suspect across its deliveries.
 
-    `refusals` counts appends of this message alone that were refused, `deliveries` those that ended without anything
-    to compare with.
+    `refusals` counts refused appends of this message alone; `deliveries` counts deliveries that ended with nothing to
+    compare with.
     """
 
     at_us: int = 0
@@ -56,7 +59,7 @@ class Case(msgspec.Struct):
 
 
 class Suspects:
-    """The cases by message key, forgotten after an hour or when there are too many."""
+    """The cases by message key. They are forgotten after an hour, the oldest earlier if there are too many."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, Case] = {}
@@ -70,7 +73,7 @@ class Suspects:
         return key in self.by_key
 
     def find(self, key: str, now_us: int) -> Case:
-        """Return the case against a message, or a new one, which is not remembered yet."""
+        """Return the case against a message, or a new one that is not remembered yet."""
         found = self.by_key.get(key)
         return Case() if found is None or now_us - found.at_us > _MAX_AGE_US else found
 
@@ -89,29 +92,29 @@ class Suspects:
 
 
 def is_spent(case: Case, rows: int) -> bool:
-    """Return whether a message of `rows` rows has cost what it may: halving it down to one bad row, and some more."""
+    """Return whether a message of `rows` rows has used up its refusals: what bisecting costs, and a reserve."""
     return case.refusals >= rows.bit_length() + SPARE_REFUSALS
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What speaks for the table, and against the message.
+    """The evidence for the table, and so against the message.
 
-    `table_stores`: something was stored since this delivery of the message was first refused. `siblings_stored`: other
-    rows of this message were.
+    `table_stores`: something was stored since this delivery was first refused. `siblings_stored`: other rows of this
+    message were stored.
     """
 
     table_stores: bool
     siblings_stored: bool
 
 
-def suspect_step(  # noqa: PLR0911, PLR0913, PLR0917 - one for each outcome; what it depends on
+def suspect_step(  # noqa: PLR0911, PLR0913, PLR0917 - one return for each outcome; all that it depends on
     outcome: Outcome, rows: int, of: int, failures: int, case: Case, evidence: Evidence
 ) -> SuspectStep:
-    """Decide what follows the outcome of an append of `rows` of the `of` rows of a message, which was alone in it."""
-    if not isinstance(outcome, RowsRefused):
-        return next_step(outcome, rows, 1, failures)
-    spent = is_spent(case, of)
+    """Decide what follows an append that held only `rows` of the `of` rows of one message."""
     step = next_step(outcome, rows, 1, failures)
+    if not isinstance(outcome, RowsRefused):
+        return step
+    spent = is_spent(case, of)
     detail = outcome.detail or "the store refused the row without a reason"
     if isinstance(step, Refuse):
         return RejectRest(f"the store refused this message {case.refusals} times: {detail}") if spent else step

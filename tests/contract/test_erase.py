@@ -16,7 +16,9 @@ from app.query.runner import Query
 from app.record import RejectedRecord
 from tests.contract.application import principal
 from tests.contract.service import WINDOW, Client, Service
+from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
+from tests.encoding import encoded
 
 GONE, THERE = "order-1042", "order-1043"
 
@@ -39,6 +41,20 @@ def put_rejects(service: Service, payloads: Iterable[bytes], parts: int = 1) -> 
     service.put(REJECTS, rows)
 
 
+def put_parts(service: Service, rows: Iterable[tuple[str, bytes]], message_id: str | None = None) -> None:
+    """Store rows of rejects in two parts, each under its own key, a second apart."""
+    appender = service.store.appender(REJECTS)
+    stamped = []
+    for number, (key, payload) in enumerate(rows):
+        row = RejectedRecord(
+            reason="invalid", detail="wrong", field=None, payload=payload, part=int("#1" in key), parts=2
+        )
+        shared = envelope(key) | {"message_id": message_id}
+        stamped.append((T0_US + number * SECOND_US, encoded(appender, row, shared)))
+    service.engine.loop.run(service.store.put(REJECTS, stamped))
+    service.settle(T0_US + len(stamped) * SECOND_US)
+
+
 def json_of(**members: Any) -> bytes:
     """Return a JSON object."""
     return msgspec.json.encode(members)
@@ -49,6 +65,13 @@ def ids(client: Client, **asked: str) -> list[str]:
     answer = client.get("/v1/records", params={**WINDOW, **asked})
     assert answer.status_code == 200, answer.text
     return [record["id"] for record in answer.json()["records"]]
+
+
+def rejects_of(service: Service) -> list[str]:
+    """Return the delivery keys of the rejects that are left."""
+    answer = service.client().get("/v1/rejects", params={**WINDOW, "until": "2023-11-14T22:13:40Z", "limit": "100"})
+    assert answer.status_code == 200, answer.text
+    return [reject["delivery_key"] for reject in answer.json()["records"]]
 
 
 @pytest.fixture
@@ -83,6 +106,10 @@ HOLDS = [
     json_of(id=THERE) + b"\n" + json_of(id=GONE) + b"\n",
     rb'{"id": "order\u002d1042", "timestamp": 1}',
     gzip.compress(json_of(id=GONE)),
+    gzip.compress(json_of(id=GONE)[:10]) + gzip.compress(json_of(id=GONE)[10:]),
+    gzip.compress(json_of(id=THERE)) + gzip.compress(b"\n" + json_of(id=GONE)),
+    gzip.compress(json_of(id=THERE)) + gzip.compress(b"\n" + json_of(id=GONE))[:-6],
+    gzip.compress(rb'{"id": "order\u002d1042"}') + b"\x1f\x8b, and no member",
     b'{"id": "' + GONE.encode() + b'", "data": {broken',
     f"{GONE},2026-01-31,broken".encode("utf-16"),
 ]
@@ -92,6 +119,8 @@ DOES_NOT = [
     GONE.encode() + b"7,not JSON, another id",
     b"\xff\x00\\",
     gzip.compress(json_of(id=THERE)),
+    gzip.compress(json_of(id=THERE)) + gzip.compress(b"\n" + json_of(data=GONE)),
+    gzip.compress(json_of(id=THERE)) + gzip.compress(b"\n" + json_of(id=THERE))[:-6],
     b"",
 ]
 
@@ -107,6 +136,61 @@ def test_the_rejects_that_hold_the_record_are_erased(orders: Service, parts: int
     assert {reject["delivery_key"].partition("#")[0] for reject in left["records"]} == {
         f"x{number}" for number in range(len(HOLDS), len(HOLDS + DOES_NOT))
     }
+
+
+HEAD, TAIL = b'{"id": "order-10', b'42", "timestamp": "no time"}'
+# Keys of the two parts of a reject, in the order of their rows.
+ROWS_OF_ONE_REJECT = [
+    ["x", "x#1~late1"],
+    ["x~late1", "x#1"],
+    ["x#1~late2", "x~late1"],
+    ["x", "x", "x#1"],
+    ["x", "x#1", "x#1~late1", "x#1~late2"],
+    ["x", "x#1", "x", "x#1"],
+]
+
+
+@pytest.mark.parametrize("keys", ROWS_OF_ONE_REJECT, ids=" ".join)
+def test_every_row_of_a_cut_reject_is_erased(engine: Engine, store: Store, keys: list[str]) -> None:
+    """A row that was late and every copy go with the reject, although the id is in none of the rows by itself."""
+    service = Service(engine, store)
+    put_parts(service, [(key, TAIL if "#1" in key else HEAD) for key in keys])
+    erasure = Erasure(store.runner, store.eraser, RECORDS, REJECTS, store.clock)
+    assert engine.loop.run(erasure.count(GONE)) == Counts(rejects=len(keys))
+    found = engine.loop.run(erasure.erase(GONE))
+    assert (found.erased, found.remaining) == (Counts(rejects=len(keys)), Counts())
+    assert rejects_of(service) == []
+
+
+@pytest.mark.parametrize("keys", ROWS_OF_ONE_REJECT, ids=" ".join)
+def test_a_cut_reject_of_another_record_stays_with_its_copies(engine: Engine, store: Store, keys: list[str]) -> None:
+    """It mentions the id, so a part of it alone, which is not JSON, would pass for a reject of the record."""
+    service = Service(engine, store)
+    head, tail = b'{"id": "order-1043", "data": ["order-1042"', b', "order-1042"]}'
+    put_parts(service, [(key, tail if "#1" in key else head) for key in keys])
+    erasure = Erasure(store.runner, store.eraser, RECORDS, REJECTS, store.clock)
+    assert engine.loop.run(erasure.erase(GONE)).erased == Counts()
+
+
+def test_a_replay_that_is_rejected_again_is_a_reject_of_its_own(engine: Engine, store: Store) -> None:
+    """It has the delivery key of the first, and may have other bytes: they are never joined with those."""
+    service = Service(engine, store)
+    other = [("x", b'{"id": "order-1043",'), ("x#1", b' "timestamp": "no time"}')]
+    put_parts(service, other, "1")
+    put_parts(service, [("x", HEAD), ("x#1", TAIL)], "2")
+    erasure = Erasure(store.runner, store.eraser, RECORDS, REJECTS, store.clock)
+    assert engine.loop.run(erasure.count(GONE)) == Counts(rejects=2)
+
+
+def test_other_bytes_under_the_same_key_are_searched_on_their_own(engine: Engine, store: Store) -> None:
+    """Both before the first bytes are complete and after."""
+    service = Service(engine, store)
+    for first in ("x", "y"):
+        last = [(first, b"order-1042,broken")]
+        rows = [(first, b"order-1043,"), *last * (first == "x"), (f"{first}#1", b"broken"), *last * (first == "y")]
+        put_parts(service, rows)
+    erasure = Erasure(store.runner, store.eraser, RECORDS, REJECTS, store.clock)
+    assert engine.loop.run(erasure.count(GONE)) == Counts(rejects=6)
 
 
 def test_what_was_answered_before_is_not_answered_again(orders: Service) -> None:

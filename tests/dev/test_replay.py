@@ -148,6 +148,19 @@ async def test_parts_are_put_together_and_a_missing_part_is_told(
     assert "torn:1:0: a part of its payload is missing" in capsys.readouterr().err
 
 
+def test_a_late_copy_of_a_part_is_not_reported_as_incomplete() -> None:
+    """Its record is already assembled; a record with a missing part is still reported."""
+    incomplete: list[str] = []
+    rows = [
+        RejectRow("invalid", "m:1:0", b"a", part=0, parts=2),
+        RejectRow("invalid", "m:1:0#1", b"b", part=1, parts=2),
+        RejectRow("invalid", "m:1:0#1~late1", b"b", part=1, parts=2),
+        RejectRow("invalid", "m:1:1#1~late1", b"c", part=1, parts=2),
+    ]
+    assert [(each.delivery_key, each.payload) for each in assemble(rows, incomplete)] == [("m:1:0", b"ab")]
+    assert incomplete == ["m:1:1"]
+
+
 @pytest.mark.usefixtures("subscribed")
 async def test_errors_are_told_in_one_line(rejects: Rejects, capsys: pytest.CaptureFixture[str]) -> None:
     """The service's own explanation is shown, and so is a service that does not answer or a missing topic."""

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from app.ingest.envelope import Message
-from app.ingest.rejects import Reject, encode_rejects
+from app.ingest.fence import late_key
+from app.ingest.rejects import Reject, encode_rejects, part_key, whole_key
 from app.record import RejectedRecord
 from tests.ingest.reading import finish
 from tests.ingest.scripted import ScriptedAppender
@@ -47,6 +48,16 @@ def test_a_reject_over_http_keeps_how_its_bytes_are_read(
     reject = Reject(message=message, index=0, reason="malformed", detail="why", field=None, raw=b"x")
     (row,) = finish(encode_rejects([reject], ScriptedAppender().encoder, 10))
     assert msgspec.json.decode(row)["attributes"] == kept
+
+
+@pytest.mark.parametrize("key", ["m:1:0", "m:1:0#1", "m:1:0~late2", "m:1:0~late1#12"])
+@pytest.mark.parametrize("part", [0, 1, 12])
+def test_the_key_of_a_row_leads_back_to_the_record(key: str, part: int) -> None:
+    """Of every part, late or not; what looks like a part's number in the record's own key stays."""
+    row_key = part_key(key, part)
+    assert whole_key(late_key(row_key, 3), part) == key
+    if part or not key.endswith("~late2"):
+        assert whole_key(row_key, part) == key
 
 
 def test_every_reason_in_use_is_declared() -> None:
