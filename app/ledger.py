@@ -94,6 +94,14 @@ class Ledger:
         self.places += 1
         return Holding(self, account)
 
+    def hold(self, caller: str, size: int) -> Holding | None:
+        """Return a new holding of `caller` with `size` bytes charged, or None where they do not fit."""
+        holding = self.open(caller, size)
+        if holding is not None and not holding.grow(size):
+            holding.release()
+            return None
+        return holding
+
     def forget(self, account: _Account) -> None:
         """Drop the account of a caller that holds nothing any more."""
         del self._accounts[account.caller]

@@ -143,13 +143,8 @@ class _Delivery:
         in_server = IN_SERVER_BYTES if more else min(len(body), IN_SERVER_BYTES)
         # Documents are one copy for all who read them; other answers may be anybody's own.
         charge = in_server + (0 if more or ledger is self._outgoing.documents else len(body))
-        self._holding = ledger.open(caller, charge)
-        if self._holding is None:
-            return False
-        if not self._holding.grow(charge):
-            self.close()
-            return False
-        return True
+        self._holding = ledger.hold(caller, charge)
+        return self._holding is not None
 
     async def _refuse(self) -> None:
         self._is_refused = True
