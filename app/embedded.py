@@ -207,11 +207,13 @@ class EmbeddedStore:
             self._versions[name] += 1
         return found
 
-    @staticmethod
-    def execute(connection: duckdb.DuckDBPyConnection, query: Query) -> int:
-        """Run a statement of BigQuery's dialect, within `write`; return how many rows it changed."""
-        found = connection.execute(to_duckdb(query.sql), bound(query)).fetchone()
-        return int(found[0]) if found else 0
+    async def change(self, query: Query) -> int:
+        """Run a statement of BigQuery's dialect as one transaction; return how many rows it changed.
+
+        Raises:
+            StoreUnavailableError: as `write` does.
+        """
+        return await self.write(lambda connection: _changed(connection, query))
 
     def read_once(self, read: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         """Return what `read` reads, before the store is used: it blocks, beside any append."""
@@ -266,6 +268,11 @@ class EmbeddedStore:
     def _shut(self) -> None:
         with suppress(duckdb.Error):
             self._connection.close()
+
+
+def _changed(connection: duckdb.DuckDBPyConnection, query: Query) -> int:
+    found = connection.execute(to_duckdb(query.sql), bound(query)).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _ends(work: Future[None], within_s: float) -> bool:

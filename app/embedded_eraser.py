@@ -37,7 +37,7 @@ class EmbeddedEraser:
 
     async def delete(self, query: Query) -> int:
         """Run a DELETE as one transaction; return how many rows it removed."""
-        return await self._store.write(lambda connection: self._store.execute(connection, query))
+        return await self._store.change(query)
 
     async def advance(self) -> None:
         """Count one more erasure, in the file; and let nothing of what was erased stay in it."""
@@ -90,7 +90,7 @@ class Retention:
         for table in self._tables:
             count = 0
             while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
-                count += await self._store.write(lambda c, t=table, e=edge_us: _delete_up_to(c, t, e))  # type: ignore[misc]
+                count += await self._store.change(_deletion(table, edge_us))
                 await self._clock.sleep(_BREATH_S)
             if count:
                 self._deleted(table.name, count)
@@ -113,7 +113,7 @@ SELECT `ingest_time` FROM `{table.name}` WHERE `ingest_time` < @cutoff_us ORDER 
         return edge
 
 
-def _delete_up_to(connection: duckdb.DuckDBPyConnection, table: Table, edge_us: int) -> int:
-    sql = f'DELETE FROM "{table.name}" WHERE ingest_time <= make_timestamp(?::BIGINT)'  # noqa: S608 - as above
-    found = connection.execute(sql, [edge_us]).fetchone()
-    return int(found[0]) if found else 0
+def _deletion(table: Table, edge_us: int) -> Query:
+    """Return the DELETE of all rows stamped at or before `edge_us`."""
+    sql = f"DELETE FROM `{table.name}` WHERE `ingest_time` <= @edge_us"  # noqa: S608 - as above
+    return Query(sql=sql, parameters={"edge_us": edge_us}, purpose="erase")
