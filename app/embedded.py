@@ -144,8 +144,7 @@ class EmbeddedStore:
         """
         if not self._queries.disconnect():
             return False
-        with suppress(duckdb.Error):
-            self._connection.close()
+        self._shut()
         try:
             self._connection = open_file(self._path, self._tables, self._clock)
         except StoreError as error:
@@ -153,8 +152,7 @@ class EmbeddedStore:
             return False
         self._queries.connect(self._connection)
         self._is_invalid = False
-        for name in self._versions:
-            self._versions[name] += 1
+        self._renew_versions()
         _log.warning("the database was reopened, after DuckDB had declared it invalid")
         return True
 
@@ -203,9 +201,13 @@ class EmbeddedStore:
                 self._connection.rollback()
             self._failure(error, 0)
             raise StoreUnavailableError(first_line(error)) from error
+        self._renew_versions()
+        return found
+
+    def _renew_versions(self) -> None:
+        """Count a change of every table: answers made before it are out of date."""
         for name in self._versions:
             self._versions[name] += 1
-        return found
 
     async def change(self, query: Query) -> int:
         """Run a statement of BigQuery's dialect as one transaction; return how many rows it changed.
