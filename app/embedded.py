@@ -18,7 +18,7 @@ from app.backend import StoreError
 from app.clock import Clock
 from app.disk import DiskSpace, is_about_room
 from app.embedded_appender import EmbeddedAppender
-from app.embedded_file import first_line, open_file
+from app.embedded_file import open_file
 from app.embedded_probe import MIN_PROBE_BYTES, write_and_remove
 from app.embedded_queries import Queries, bound, to_duckdb
 from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
@@ -26,6 +26,7 @@ from app.query.instants import DAY_US, SECOND_US
 from app.query.runner import Answer, Query, StoreUnavailableError
 from app.schema.duckdb import quote
 from app.schema.table import Table
+from app.telemetry.redaction import first_line
 
 _CLOSE_S = 1.0  # how long the end of the process waits for what is being written
 _INTERRUPTED_S = 0.5  # and once it was interrupted

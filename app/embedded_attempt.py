@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from app.query.runner import StoreUnavailableError
+from app.telemetry.redaction import first_line
 
 DISCONNECTED = "the database is being reopened"
 _INTERRUPT_AGAIN_S = 0.05
@@ -87,7 +88,7 @@ class Attempt:
             try:
                 return next(iter(batches), None)
             except RuntimeError as error:  # how nanoarrow says what DuckDB failed at
-                raise StoreUnavailableError(str(error).partition("\n")[0]) from error
+                raise StoreUnavailableError(first_line(error)) from error
 
 
 def interrupt(attempt: Attempt, work: "Future[Any]") -> None:

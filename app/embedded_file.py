@@ -10,6 +10,7 @@ from app.clock import Clock
 from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_type, quote
 from app.schema.table import Table
+from app.telemetry.redaction import first_line
 
 STATE = "sluice_state"
 """The service's own table: the number of erasures, and the row that a probe of the disk writes and removes."""
@@ -43,11 +44,6 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDB
         connection.close()
         raise
     return connection
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what DuckDB says; the others may quote rows."""
-    return str(error).partition("\n")[0]
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clock: Clock) -> None:

@@ -20,6 +20,7 @@ import duckdb
 from app.embedded_attempt import DISCONNECTED, Attempt, interrupt
 from app.embedded_values import converter
 from app.query.runner import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
+from app.telemetry.redaction import first_line
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
 _EXPORTERS = 2  # apart from those: a page does not wait for an export's rows
@@ -184,7 +185,7 @@ def _named_errors() -> Iterator[None]:
 
 
 def _query_error(error: duckdb.Error) -> QueryError | None:
-    message = str(error).partition("\n")[0]
+    message = first_line(error)
     match error:
         case duckdb.OutOfMemoryException():
             return StoreBusyError(message)
