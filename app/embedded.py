@@ -75,7 +75,7 @@ class EmbeddedStore:
         """
         return cls(open_file(path, tables, clock), path, tables, clock, DiskSpace(path, min_free_bytes))
 
-    def appender(self, table: Table) -> "EmbeddedAppender":
+    def appender(self, table: Table) -> EmbeddedAppender:
         """Return the Appender of `table`."""
         return EmbeddedAppender(self, table)
 

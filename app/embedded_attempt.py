@@ -91,7 +91,7 @@ class Attempt:
                 raise StoreUnavailableError(first_line(error)) from error
 
 
-def interrupt(attempt: Attempt, work: "Future[Any]") -> None:
+def interrupt(attempt: Attempt, work: Future[Any]) -> None:
     """Interrupt `attempt` until `work` has ended: DuckDB forgets an interrupt that comes before the query begins.
 
     By a timer of its own, since the loop may be waiting in `close` by then.

@@ -122,14 +122,14 @@ class Queries:
             return self._idle.cursor()
 
     @staticmethod
-    async def _awaited(attempt: "Attempt", work: "Future[_Result]") -> _Result:
+    async def _awaited(attempt: Attempt, work: Future[_Result]) -> _Result:
         try:
             return await asyncio.wrap_future(work)
         except asyncio.CancelledError:
             interrupt(attempt, work)
             raise
 
-    def _rows(self, query: Query, attempt: "Attempt") -> Answer:
+    def _rows(self, query: Query, attempt: Attempt) -> Answer:
         cursor = self._cursors.get()
         try:
             if cursor is None:
@@ -150,7 +150,7 @@ class Queries:
                     row[name] = convert(value)
         return Answer(rows, fetched_bytes=size_bytes, cut=cut)
 
-    def _pieces(self, query: Query, attempt: "Attempt") -> Generator[bytes, None, None]:
+    def _pieces(self, query: Query, attempt: Attempt) -> Generator[bytes, None, None]:
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only exports need it
         from nanoarrow.c_array_stream import CArrayStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
         from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
