@@ -51,8 +51,6 @@ class Outgoing:
         self.stall_s, self.cut = settings.client_stall_s, cut
         self._clock = clock
         self._deliveries: set[_Delivery] = set()
-        self.stalled = 0
-        """How many clients were cut off."""
 
     async def answer(self, app: _App, scope: Any, receive: Any, send: Any) -> None:
         """Have `app` answer a request, and hand over what it sends piece by piece."""
@@ -165,7 +163,6 @@ class _Delivery:
 
     def _break_off(self) -> None:
         self._is_refused = self.is_cut = True
-        self._outgoing.stalled += 1
         path = self._scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
         stalled = f"its client had read nothing for {self._outgoing.stall_s:g} s"
         why = "the service stops" if self._is_stopped else stalled
