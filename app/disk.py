@@ -1,22 +1,22 @@
-"""How much room the disk of the embedded store has, so that writes stop while there is still some."""
+"""Free space on the embedded store's disk, checked so that writes stop before there is none."""
 
 import os
 from pathlib import Path
 
-# As strerror says them: ENOSPC, EDQUOT, and EFBIG (a limit on the size of a file, as ulimit -f sets it).
+# strerror's texts for ENOSPC, EDQUOT and EFBIG (a limit on the size of a file, such as that of `ulimit -f`).
 _NO_ROOM = ("no space left on device", "disk quota exceeded", "file too large")
 _MIB = 1024**2
 
 
 class DiskSpace:
-    """Watches the file system of one file. `min_free_bytes` stay free whatever is written; 0 turns the watch off."""
+    """Checks the file system of one file, of which `min_free_bytes` stay free; 0 turns the check off."""
 
     def __init__(self, path: str, min_free_bytes: int) -> None:
         self._folder = None if path == ":memory:" or not min_free_bytes else Path(path).resolve().parent
         self._min_free_bytes = min_free_bytes
 
     def shortage(self, size_bytes: int = 0) -> str | None:
-        """Return why `size_bytes` more must not be written, or None. A system call of a microsecond or two."""
+        """Return why `size_bytes` more must not be written, or None. Costs one system call, a microsecond or two."""
         if self._folder is None:
             return None
         try:

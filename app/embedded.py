@@ -1,4 +1,4 @@
-"""DuckDB behind both seams, on one file: the store of laptops and tests.
+"""DuckDB behind both seams, on one file: the store for laptops and tests.
 
 An append is one transaction, so a batch is stored wholly or not at all, and durable (write-ahead log,
 fsync) when `append` returns. Appends of one table go one at a time; queries run beside them, each on a
@@ -18,7 +18,7 @@ from app.backend import StoreError
 from app.clock import Clock
 from app.disk import DiskSpace, is_about_room
 from app.embedded_appender import EmbeddedAppender
-from app.embedded_file import first_line, open_file
+from app.embedded_file import open_file
 from app.embedded_probe import MIN_PROBE_BYTES, write_and_remove
 from app.embedded_queries import Queries, bound, to_duckdb
 from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
@@ -26,9 +26,10 @@ from app.query.instants import DAY_US, SECOND_US
 from app.query.runner import Answer, Query, StoreUnavailableError
 from app.schema.duckdb import quote
 from app.schema.table import Table
+from app.telemetry.redaction import first_line
 
-_CLOSE_S = 1.0  # how long the end of the process waits for what is being written
-_INTERRUPTED_S = 0.5  # and once it was interrupted
+_CLOSE_S = 1.0  # how long `close` waits for the current write
+_INTERRUPTED_S = 0.5  # and how much longer once it is interrupted
 _log = logging.getLogger("sluice.writer")
 _Result = TypeVar("_Result")
 
@@ -37,9 +38,9 @@ class EmbeddedStore:
     """The tables of one DuckDB file. It is an Appender per table (`appender`) and a QueryRunner."""
 
     partition_us = 1
-    # Where rows lie dense, a longer slice sorts rows that the page never shows; and a query costs next to nothing.
+    # Where rows are dense, a longer slice would sort rows that the page never shows; and one more query is cheap.
     first_slice_us = 10 * SECOND_US
-    first_look_up_us = 7 * DAY_US  # a scan of one column, which costs hardly more than an hour's
+    first_look_up_us = 7 * DAY_US  # a scan of one column, hardly slower than one of an hour
     export_rows = 50_000
     poll_s = 0.25
     open_ttl_s = 1.0  # as long as nothing is stored: see `version`
@@ -54,10 +55,10 @@ class EmbeddedStore:
     ) -> None:
         self._connection, self._path, self._tables = connection, path, tables
         self._clock, self._disk = clock, disk
-        # Stamps that are not yet known to be durable, oldest first: a dict keeps the order they came in.
+        # Stamps that are not yet known to be durable, oldest first: a dict keeps the order of insertion.
         self._in_flight_us: dict[str, dict[int, None]] = {table.name: {} for table in tables}
         self._versions = dict.fromkeys(self._in_flight_us, 0)
-        # One writing thread: batches of two tables never wait for each other's locks, and stamps stay in order.
+        # One writing thread: batches of two tables never contend for locks, and stamps stay in order.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duckdb-append")
         self._queries = Queries(connection)
         self._is_invalid = self._is_closing = False
@@ -65,7 +66,7 @@ class EmbeddedStore:
 
     @classmethod
     def open(cls, path: str, tables: Sequence[Table], clock: Clock, *, min_free_bytes: int = 0) -> "EmbeddedStore":
-        """Open the file at `path` (":memory:" for none), making what is missing, and wind the clock past its rows.
+        """Open the file at `path` (":memory:" for none), create what is missing, and advance the clock past its rows.
 
         Appends that would leave less than `min_free_bytes` on its disk are refused.
 
@@ -74,14 +75,14 @@ class EmbeddedStore:
         """
         return cls(open_file(path, tables, clock), path, tables, clock, DiskSpace(path, min_free_bytes))
 
-    def appender(self, table: Table) -> "EmbeddedAppender":
+    def appender(self, table: Table) -> EmbeddedAppender:
         """Return the Appender of `table`."""
         return EmbeddedAppender(self, table)
 
     async def append(self, table: str, insert_sql: str, rows: Sequence[bytes]) -> Outcome:
-        """Stamp `rows` and insert them as one transaction; a caller that gives up before it began stops it."""
+        """Stamp `rows` and insert them as one transaction; if cancelled before that begins, do nothing."""
         stamp_us = self._clock.now_us()
-        # The stamp counts as in flight until the thread is done with it, even when the caller has given up.
+        # The stamp counts as in flight until the thread is done with it, even if the caller was cancelled.
         self._in_flight_us[table][stamp_us] = None
         work = self._writer.submit(self._append, table, insert_sql, stamp_us, rows)
         landed = asyncio.wrap_future(work)
@@ -101,7 +102,7 @@ class EmbeddedStore:
         if obstacle is not None:
             return obstacle
         outcome = self._insert(insert_sql, stamp_us, rows)
-        # A commit that is durable ends the database all the same when the checkpoint behind it fails.
+        # When the checkpoint after a commit fails, DuckDB invalidates the database, although the commit is durable.
         if self._is_invalid and self._reopen() and self._holds(table, stamp_us, len(rows)):
             return Stored()
         return outcome
@@ -119,7 +120,7 @@ class EmbeddedStore:
         return Stored()
 
     def _failure(self, error: duckdb.Error, size_bytes: int) -> Uncertain | SetupError:
-        """Return what a failed write means; the next probe writes as much as it did."""
+        """Return the outcome of a failed write; the next probe writes as many bytes."""
         self._is_invalid |= isinstance(error, duckdb.FatalException)
         self._failed_bytes = max(size_bytes, MIN_PROBE_BYTES)
         if is_about_room(str(error)):
@@ -127,7 +128,7 @@ class EmbeddedStore:
         return Uncertain(first_line(error))
 
     def _obstacle(self) -> Uncertain | SetupError | None:
-        """Return what stands in the way of a write: the end, a disk that is nearly full, a database past saving."""
+        """Return why nothing can be written now: the store is closing, short of disk space, or invalid."""
         if self._is_closing:
             return Uncertain("the store is being closed")
         shortage = self._disk.shortage()
@@ -138,14 +139,13 @@ class EmbeddedStore:
         return None
 
     def _reopen(self) -> bool:
-        """Open the file anew, after DuckDB declared the database invalid; return whether that worked.
+        """Reopen the file after DuckDB has declared the database invalid; return whether that worked.
 
-        What was durable is read back from the write-ahead log; the clock is wound past it.
+        The write-ahead log restores what was durable; the clock is advanced past it.
         """
         if not self._queries.disconnect():
             return False
-        with suppress(duckdb.Error):
-            self._connection.close()
+        self._shut()
         try:
             self._connection = open_file(self._path, self._tables, self._clock)
         except StoreError as error:
@@ -153,8 +153,7 @@ class EmbeddedStore:
             return False
         self._queries.connect(self._connection)
         self._is_invalid = False
-        for name in self._versions:
-            self._versions[name] += 1
+        self._renew_versions()
         _log.warning("the database was reopened, after DuckDB had declared it invalid")
         return True
 
@@ -163,7 +162,7 @@ class EmbeddedStore:
         return self._connection.execute(sql, [stamp_us]).fetchone() == (count,)
 
     async def probe(self, table: str) -> SetupError | Stored:
-        """Write to the disk and remove what was written; Stored: rows can be stored again."""
+        """Write to the disk and remove what was written; return Stored if rows can be stored again."""
         return await asyncio.wrap_future(self._writer.submit(self._probe, table))
 
     def _probe(self, table: str) -> SetupError | Stored:
@@ -184,10 +183,10 @@ class EmbeddedStore:
         return Stored()
 
     async def write(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
-        """Run `work` as one transaction, between two appends; what it changed can be read from then on.
+        """Run `work` as one transaction, between two appends; queries see its changes once it returns.
 
         Raises:
-            StoreUnavailableError: nothing was changed, or the store does not say.
+            StoreUnavailableError: nothing was changed, or it is unknown whether anything was.
         """
         return await asyncio.wrap_future(self._writer.submit(self._write, work))
 
@@ -203,22 +202,28 @@ class EmbeddedStore:
                 self._connection.rollback()
             self._failure(error, 0)
             raise StoreUnavailableError(first_line(error)) from error
-        for name in self._versions:
-            self._versions[name] += 1
+        self._renew_versions()
         return found
 
-    @staticmethod
-    def execute(connection: duckdb.DuckDBPyConnection, query: Query) -> int:
-        """Run a statement of BigQuery's dialect, within `write`; return how many rows it changed."""
-        found = connection.execute(to_duckdb(query.sql), bound(query)).fetchone()
-        return int(found[0]) if found else 0
+    def _renew_versions(self) -> None:
+        """Count a change of every table: answers made before it are out of date."""
+        for name in self._versions:
+            self._versions[name] += 1
+
+    async def change(self, query: Query) -> int:
+        """Run a statement of BigQuery's dialect as one transaction; return how many rows it changed.
+
+        Raises:
+            StoreUnavailableError: as `write` does.
+        """
+        return await self.write(lambda connection: _changed(connection, query))
 
     def read_once(self, read: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
-        """Return what `read` reads, before the store is used: it blocks, beside any append."""
+        """Return the result of `read`. Blocks until the writing thread has run it: only while the service starts."""
         return self._writer.submit(read, self._connection).result()
 
     async def checkpoint(self) -> None:
-        """Move the write-ahead log into the file, which overwrites what was deleted; one that fails is tried later."""
+        """Merge the write-ahead log into the file, which overwrites deleted rows; a failure is only logged."""
         await asyncio.wrap_future(self._writer.submit(self._checkpoint))
 
     def _checkpoint(self) -> None:
@@ -234,7 +239,7 @@ class EmbeddedStore:
         return await self._queries.rows(query)
 
     async def estimate_bytes(self, query: Query) -> int | None:
-        """Return None: DuckDB does not say."""
+        """Return None: DuckDB gives no estimate."""
         return None
 
     def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
@@ -246,15 +251,15 @@ class EmbeddedStore:
         return next(iter(self._in_flight_us[table]), 0) or self._clock.now_us()
 
     def version(self, table: str) -> int:
-        """Return how many appends to `table` have ended: what they stored can be read from then on."""
+        """Return a number that has grown once queries can see a change of `table`."""
         return self._versions[table]
 
     def close(self, within_s: float = _CLOSE_S) -> None:
-        """Close the file. What is being written is waited for, at most `within_s` seconds, then interrupted and left.
+        """Close the file; wait at most `within_s` seconds for the current write, then interrupt and abandon it.
 
-        Nothing acknowledged is lost by that: it is in the write-ahead log. Blocks: not on the event loop.
+        No acknowledged row is lost: the write-ahead log has it. Blocks: do not call it on the event loop.
         """
-        self._is_closing = True  # what waits for its turn is not begun
+        self._is_closing = True  # queued writes do not begin
         self._queries.close()
         last = self._writer.submit(self._shut)
         self._writer.shutdown(wait=False)
@@ -266,6 +271,11 @@ class EmbeddedStore:
     def _shut(self) -> None:
         with suppress(duckdb.Error):
             self._connection.close()
+
+
+def _changed(connection: duckdb.DuckDBPyConnection, query: Query) -> int:
+    found = connection.execute(to_duckdb(query.sql), bound(query)).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _ends(work: Future[None], within_s: float) -> bool:

@@ -25,7 +25,7 @@ class EmbeddedAppender:
         self._store, self._table, self._insert_sql = store, table.name, duckdb_insert(table)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return what makes JSON objects: the record's members, its own of the envelope, then what it shares."""
+        """Return an encoder to JSON objects: the record, its own members of the envelope, then the shared ones."""
         shared = b"," + _json.encode(envelope)[1:]
 
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
@@ -35,15 +35,15 @@ class EmbeddedAppender:
         return encode
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Stamp `rows`, append them as one, and say what became of them."""
+        """Stamp `rows`, append them as one transaction, and return the outcome."""
         return await self._store.append(self._table, self._insert_sql, rows)
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
-        """Return `row`: it is never asked for another key, as no row is late."""
+        """Return `row` unchanged: no row is ever late here, so none needs another key."""
         return row
 
     async def check(self) -> SetupError | Stored:
-        """Prove that rows can be stored: write to the disk and remove it again."""
+        """Check that rows can be stored: write to the disk and remove what was written."""
         return await self._store.probe(self._table)
 
     async def close(self) -> None:

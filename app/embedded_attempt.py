@@ -1,4 +1,4 @@
-"""One query of the embedded store, seen from the thread that runs it and from the loop, which may give it up."""
+"""One query of the embedded store, shared by the thread that runs it and the event loop, which may cancel it."""
 
 import threading
 import time
@@ -10,44 +10,45 @@ from typing import Any
 import duckdb
 
 from app.query.runner import StoreUnavailableError
+from app.telemetry.redaction import first_line
 
 DISCONNECTED = "the database is being reopened"
 _INTERRUPT_AGAIN_S = 0.05
 
 
 class Attempt:
-    """A query that may run, and may be interrupted."""
+    """A query that can be interrupted, whether or not it has begun."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._busy = threading.Lock()  # held while DuckDB runs for it
+        self._busy = threading.Lock()  # held while DuckDB runs the query
         self._cursor: duckdb.DuckDBPyConnection | None = None
         self._held: tuple[Any, duckdb.DuckDBPyConnection] | None = None
         self._given_up = self._disconnected = False
 
     def give_up(self) -> None:
-        """Interrupt the query if it runs, and let it not begin if it does not."""
+        """Interrupt the query if it is running, and keep it from starting if it is not."""
         with self._lock:
             self._given_up = True
             if self._cursor is not None:
-                with suppress(duckdb.Error):  # one that is closed has nothing to interrupt
+                with suppress(duckdb.Error):  # a closed cursor has nothing to interrupt
                     self._cursor.interrupt()
 
     def disconnect(self) -> None:
-        """Give up as the database goes away: whoever waits gets a StoreUnavailableError."""
+        """Give up because the database is going away: the query raises StoreUnavailableError."""
         self._disconnected = True
         self.give_up()
 
     def hold(self, stream: Any, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Note the stream that an export is read from: it keeps the database open between two pieces."""
+        """Keep the stream of an export for `release`: it holds the database open between two pieces."""
         self._held = stream, cursor
 
     def release(self, deadline_s: float) -> bool:
-        """Let go of the database once nothing runs; False: something ran until `deadline_s`, by time.monotonic."""
+        """Release the database once nothing runs; return False if it still ran at `deadline_s` (time.monotonic)."""
         while not self._busy.acquire(timeout=_INTERRUPT_AGAIN_S):
             if time.monotonic() >= deadline_s:
                 return False
-            self.give_up()  # DuckDB forgets an interrupt that comes before the query begins
+            self.give_up()  # DuckDB ignores an interrupt that arrives before the query begins
         try:
             if self._held is not None:
                 stream, cursor = self._held
@@ -60,7 +61,7 @@ class Attempt:
 
     @contextmanager
     def running(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Name the cursor that is to be interrupted, as long as it is this query's."""
+        """Make `cursor` the one to interrupt while the block runs."""
         with self._busy:
             with self._lock:
                 self._check()
@@ -86,14 +87,14 @@ class Attempt:
         with self.running(cursor):
             try:
                 return next(iter(batches), None)
-            except RuntimeError as error:  # how nanoarrow says what DuckDB failed at
-                raise StoreUnavailableError(str(error).partition("\n")[0]) from error
+            except RuntimeError as error:  # how nanoarrow reports an error of DuckDB
+                raise StoreUnavailableError(first_line(error)) from error
 
 
-def interrupt(attempt: Attempt, work: "Future[Any]") -> None:
-    """Interrupt `attempt` until `work` has ended: DuckDB forgets an interrupt that comes before the query begins.
+def interrupt(attempt: Attempt, work: Future[Any]) -> None:
+    """Interrupt `attempt` until `work` has ended: DuckDB ignores an interrupt that arrives before the query begins.
 
-    By a timer of its own, since the loop may be waiting in `close` by then.
+    It runs on timers of its own, since by then the event loop may be blocked in `close`.
     """
     if not work.done():
         attempt.give_up()

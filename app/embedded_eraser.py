@@ -1,4 +1,4 @@
-"""Erasure and retention in the embedded store: deletions between two appends, in pieces that hold none of them up."""
+"""Erasure and retention in the embedded store: deletes run between appends, in pieces too small to delay them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from app.schema.table import Table
 _GENERATION = "erasures"
 _EVERY_S = 3_600.0
 _PIECE_ROWS = 10_000  # deleted in 5 to 20 ms (docs/operations.md, "Retention")
-_BREATH_S = 0.05  # between two pieces, for appends
+_BREATH_S = 0.05  # between two pieces, so that appends can run
 Deleted = Callable[[str, int], None]
-"""Is told of a table, and how many of its rows were deleted as they were too old."""
+"""Called with the name of a table and the number of its expired rows that were deleted."""
 _log = logging.getLogger("sluice.store")
 
 
 class EmbeddedEraser:
-    """The Eraser of an EmbeddedStore: its number of erasures stands in the file."""
+    """The Eraser of an EmbeddedStore: the number of erasures is stored in the file."""
 
     learns_within_s = 0.0  # there is no other instance
 
@@ -32,15 +32,15 @@ class EmbeddedEraser:
 
     @property
     def generation(self) -> int:
-        """How many erasures there were."""
+        """The number of erasures so far."""
         return self._generation
 
     async def delete(self, query: Query) -> int:
         """Run a DELETE as one transaction; return how many rows it removed."""
-        return await self._store.write(lambda connection: self._store.execute(connection, query))
+        return await self._store.change(query)
 
     async def advance(self) -> None:
-        """Count one more erasure, in the file; and let nothing of what was erased stay in it."""
+        """Count one more erasure in the file, and overwrite the erased rows there."""
         self._generation = await self._store.write(_advanced)
         await self._store.checkpoint()
 
@@ -58,7 +58,7 @@ def _advanced(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 class Retention:
-    """Deletes rows that are older than `days` days, by their `ingest_time`; `deleted` is told of how many."""
+    """Deletes rows whose `ingest_time` is more than `days` days ago, and reports their number to `deleted`."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Retention:
         tables: Sequence[Table],
         clock: Clock,
         days: int,
-        deleted: Callable[[str, int], None],
+        deleted: Deleted,
     ) -> None:
         self._store, self._tables, self._clock = store, tables, clock
         self._age_us, self._deleted = days * DAY_US, deleted
@@ -81,27 +81,27 @@ class Retention:
             await self._clock.sleep(_EVERY_S)
 
     async def sweep(self) -> int:
-        """Delete what is too old; return how many rows that were.
+        """Delete the expired rows; return their number.
 
         Raises:
-            QueryError: the store gave no answer.
+            QueryError: the store did not answer.
         """
         cutoff_us, total = clamp(self._clock.now_us() - self._age_us), 0
         for table in self._tables:
             count = 0
             while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
-                count += await self._store.write(lambda c, t=table, e=edge_us: _delete_up_to(c, t, e))  # type: ignore[misc]
+                count += await self._store.change(_deletion(table, edge_us))
                 await self._clock.sleep(_BREATH_S)
             if count:
                 self._deleted(table.name, count)
                 _log.info("table %s: %d rows older than the retention were deleted", table.name, count)
             total += count
         if total:
-            await self._store.checkpoint()  # what they took can be used again
+            await self._store.checkpoint()  # so that their space can be reused
         return total
 
     async def _edge_us(self, table: Table, cutoff_us: int) -> int | None:
-        """Return the stamp up to which the next piece reaches, None where nothing is too old. Beside appends."""
+        """Return the newest stamp of the next piece, None if no row has expired. Runs concurrently with appends."""
         sql = f"""\
 SELECT UNIX_MICROS(MAX(old.`ingest_time`)) AS `edge`
 FROM (
@@ -113,7 +113,7 @@ SELECT `ingest_time` FROM `{table.name}` WHERE `ingest_time` < @cutoff_us ORDER 
         return edge
 
 
-def _delete_up_to(connection: duckdb.DuckDBPyConnection, table: Table, edge_us: int) -> int:
-    sql = f'DELETE FROM "{table.name}" WHERE ingest_time <= make_timestamp(?::BIGINT)'  # noqa: S608 - as above
-    found = connection.execute(sql, [edge_us]).fetchone()
-    return int(found[0]) if found else 0
+def _deletion(table: Table, edge_us: int) -> Query:
+    """Return the DELETE of all rows stamped at or before `edge_us`."""
+    sql = f"DELETE FROM `{table.name}` WHERE `ingest_time` <= @edge_us"  # noqa: S608 - as above
+    return Query(sql=sql, parameters={"edge_us": edge_us}, purpose="erase")

@@ -1,4 +1,4 @@
-"""The file of the embedded store: opened, its tables made and compared, and the clock wound past its rows."""
+"""Open the file of the embedded store: create or compare its tables, and advance the clock past its rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +10,18 @@ from app.clock import Clock
 from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_type, quote
 from app.schema.table import Table
+from app.telemetry.redaction import first_line
 
 STATE = "sluice_state"
 """The service's own table: the number of erasures, and the row that a probe of the disk writes and removes."""
-# Its allocator gives freed memory back by itself only while it works: after a burst it would keep hundreds of MiB for
-# as long as it is quiet (bench/README.md, "Memory").
+# Without background threads, DuckDB's allocator returns freed memory only while it is in use: after a burst it would
+# keep hundreds of MiB as long as the store is idle (bench/README.md, "Memory").
 _SET_UP = "LOAD icu; SET GLOBAL TimeZone = 'UTC'; SET allocator_background_threads = true"
 _DDL_OF_STATE = f"CREATE TABLE IF NOT EXISTS {STATE} (name VARCHAR NOT NULL, number BIGINT, padding BLOB)"
 
 
 def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDBPyConnection:
-    """Open the file at `path` (":memory:" for none), making what is missing, and wind the clock past its rows.
+    """Open the file at `path` (":memory:" for none), create what is missing, and advance the clock past its rows.
 
     Raises:
         StoreError: the file is in use, is not a DuckDB file, or its tables are not the declared ones.
@@ -45,11 +46,6 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDB
     return connection
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of what DuckDB says; the others may quote rows."""
-    return str(error).partition("\n")[0]
-
-
 def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clock: Clock) -> None:
     connection.execute(duckdb_ddl(table))
     problem = _difference(connection, table)
@@ -59,7 +55,7 @@ def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clo
             "Choose another SLUICE_DATA_PATH, or move the file away"
         )
     newest = connection.execute(f"SELECT epoch_us(max(ingest_time)) FROM {quote(table.name)}").fetchone()  # noqa: S608 - a quoted name
-    clock.advance_to((newest and newest[0]) or 0)  # also of an empty table: from now on stamps keep their order
+    clock.advance_to((newest and newest[0]) or 0)  # for an empty table too: from now on stamps keep their order
 
 
 def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | None:

@@ -1,4 +1,4 @@
-"""Prove that the embedded store can write: a row goes to the disk and is removed again."""
+"""Check that the embedded store can write: commit a row to the disk and remove it."""
 
 import os
 
@@ -13,11 +13,11 @@ _PROBE = "probe"
 def write_and_remove(connection: duckdb.DuckDBPyConnection, size_bytes: int) -> None:
     """Commit a row of `size_bytes` (16 MiB at most), and commit its removal.
 
-    The bytes are random, so that no compression makes less of them. A commit is written to the write-ahead log and
-    synchronised; what the log has grown by goes with the next checkpoint.
+    The bytes are random, so that they cannot be compressed. Each commit is written to the write-ahead log and synced;
+    the next checkpoint empties the log.
 
     Raises:
-        duckdb.Error: the disk does not take it.
+        duckdb.Error: the write failed.
     """
     padding = os.urandom(min(size_bytes, _MAX_PROBE_BYTES))
     connection.execute(f"INSERT INTO {STATE} VALUES (?, 0, ?)", [_PROBE, padding])  # noqa: S608 - a constant

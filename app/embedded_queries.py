@@ -1,6 +1,6 @@
-"""Queries of the embedded store: BigQuery's dialect rendered for DuckDB, each in a thread and on a cursor of its own.
+"""Queries of the embedded store: BigQuery's dialect rendered for DuckDB, each on a thread and a cursor of its own.
 
-A query that is given up is interrupted. An export (Arrow) is read batch by batch, as fast as its reader takes them.
+A cancelled query is interrupted. An export (Arrow) is read batch by batch, as fast as its client reads.
 """
 
 import asyncio
@@ -20,27 +20,28 @@ import duckdb
 from app.embedded_attempt import DISCONNECTED, Attempt, interrupt
 from app.embedded_values import converter
 from app.query.runner import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
+from app.telemetry.redaction import first_line
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
-_EXPORTERS = 2  # apart from those: a page does not wait for an export's rows
+_EXPORTERS = 2  # besides those, so that a page never waits for an export
 _RELEASE_S = 2.0
-_FETCHED_ROWS = 256  # at once, where a query's bytes are limited
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are UTC without saying so
+_FETCHED_ROWS = 256  # at a time, where a query's bytes are limited
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are in UTC, without a time zone
 _Result = TypeVar("_Result")
 
 
 class Queries:
-    """Runs queries over one DuckDB connection, beside whatever else uses it."""
+    """Runs queries over one DuckDB connection, concurrently with its other users."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="duckdb-query")
         self._exporters = ThreadPoolExecutor(_EXPORTERS, thread_name_prefix="duckdb-export")
-        # None stands in the place of a cursor while there is no database.
+        # Each cursor is replaced by None while the database is closed.
         self._cursors: queue.SimpleQueue[duckdb.DuckDBPyConnection | None] = queue.SimpleQueue()
         for _ in range(_READERS):
             self._cursors.put(connection.cursor())
         self._idle_lock = threading.Lock()
-        self._idle: duckdb.DuckDBPyConnection | None = connection.cursor()  # exports get cursors made of it
+        self._idle: duckdb.DuckDBPyConnection | None = connection.cursor()  # exports get duplicates of it
         self._attempts: set[Attempt] = set()
 
     async def rows(self, query: Query) -> Answer:
@@ -70,9 +71,9 @@ class Queries:
                 work.add_done_callback(lambda _: self._attempts.discard(attempt))
 
     def disconnect(self, within_s: float = _RELEASE_S) -> bool:
-        """End what runs and let go of the database; False: something held on to it for `within_s` seconds.
+        """Interrupt queries and release the database; return False if it was still in use after `within_s` seconds.
 
-        DuckDB opens a file anew only when nothing refers to the old instance: no cursor, and no stream of an export.
+        DuckDB reopens a file only when nothing refers to the old instance: no cursor, and no stream of an export.
         Until `connect`, queries raise StoreUnavailableError.
         """
         deadline_s = time.monotonic() + within_s
@@ -104,7 +105,7 @@ class Queries:
         self._idle = connection.cursor()
 
     def close(self, within_s: float = _RELEASE_S) -> None:
-        """Begin nothing more, and end what runs: within `within_s` seconds, or it is left to itself."""
+        """Start no more queries and interrupt those that run; abandon any that take longer than `within_s` seconds."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._exporters.shutdown(wait=False, cancel_futures=True)
         self.disconnect(within_s)
@@ -121,14 +122,14 @@ class Queries:
             return self._idle.cursor()
 
     @staticmethod
-    async def _awaited(attempt: "Attempt", work: "Future[_Result]") -> _Result:
+    async def _awaited(attempt: Attempt, work: Future[_Result]) -> _Result:
         try:
             return await asyncio.wrap_future(work)
         except asyncio.CancelledError:
             interrupt(attempt, work)
             raise
 
-    def _rows(self, query: Query, attempt: "Attempt") -> Answer:
+    def _rows(self, query: Query, attempt: Attempt) -> Answer:
         cursor = self._cursors.get()
         try:
             if cursor is None:
@@ -149,7 +150,7 @@ class Queries:
                     row[name] = convert(value)
         return Answer(rows, fetched_bytes=size_bytes, cut=cut)
 
-    def _pieces(self, query: Query, attempt: "Attempt") -> Generator[bytes, None, None]:
+    def _pieces(self, query: Query, attempt: Attempt) -> Generator[bytes, None, None]:
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only exports need it
         from nanoarrow.c_array_stream import CArrayStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
         from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
@@ -166,14 +167,14 @@ class Queries:
                 while (batch := attempt.next_of(found, cursor)) is not None:
                     writer.write_array(batch)
                     yield _taken(sink)
-            yield _taken(sink)  # the mark of the end, which the writer sets when it is closed
+            yield _taken(sink)  # the end-of-stream marker, which the writer adds when it is closed
         finally:
             cursor.close()
 
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
-    """Raise DuckDB's errors as the QueryErrors they mean; what is left is a defect of the query's text."""
+    """Turn DuckDB's errors into QueryErrors; any other one is a defect of the query's text."""
     try:
         yield
     except duckdb.Error as error:
@@ -184,7 +185,7 @@ def _named_errors() -> Iterator[None]:
 
 
 def _query_error(error: duckdb.Error) -> QueryError | None:
-    message = str(error).partition("\n")[0]
+    message = first_line(error)
     match error:
         case duckdb.OutOfMemoryException():
             return StoreBusyError(message)
@@ -196,14 +197,14 @@ def _query_error(error: duckdb.Error) -> QueryError | None:
 
 @lru_cache(256)
 def to_duckdb(sql: str) -> str:
-    """Return a query of BigQuery's dialect rendered for DuckDB."""
+    """Return a query in BigQuery's dialect, rendered for DuckDB."""
     from sqlglot import transpile  # noqa: PLC0415 - a third of a second that start-up need not wait for
 
     return transpile(sql, read="bigquery", write="duckdb")[0]
 
 
 def bound(query: Query) -> dict[str, Scalar | datetime]:
-    """Return the parameters of `query` as DuckDB takes them."""
+    """Return the parameters of `query` as DuckDB expects them."""
     return {
         name: _EPOCH + timedelta(microseconds=value) if name.endswith("_us") and isinstance(value, int) else value
         for name, value in query.parameters.items()
@@ -213,7 +214,7 @@ def bound(query: Query) -> dict[str, Scalar | datetime]:
 def _fetched(
     cursor: duckdb.DuckDBPyConnection, types: list[Any], max_bytes: int | None
 ) -> tuple[list[tuple[Any, ...]], int, bool]:
-    """Return the rows that `cursor` holds, as far as they come to `max_bytes`; their bytes; whether there are more."""
+    """Return the rows of `cursor` up to about `max_bytes`, their size in bytes, and whether there are more."""
     if max_bytes is None:
         return cursor.fetchall(), 0, False
     fixed_bytes = 8 * len(types)
@@ -244,6 +245,6 @@ def _taken(sink: io.BytesIO) -> bytes:
 
 
 def _with_utc(schema: Any) -> Any:
-    """Return an Arrow schema whose instants are said to be in UTC, which they are."""
+    """Return an Arrow schema with its instants marked as UTC, which they are."""
     children = [_with_utc(child) for child in schema.children]
     return schema.modify(format="tsu:UTC" if schema.format == "tsu:" else schema.format, children=children)

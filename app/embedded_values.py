@@ -1,4 +1,4 @@
-"""Values as DuckDB's client hands them out, made the ones that the QueryRunner promises. Pure."""
+"""Convert values of DuckDB's client to those that the QueryRunner promises. Pure."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import msgspec
 
 
 def converter(type_: Any) -> Callable[[Any], Any] | None:
-    """Return what makes of a value of DuckDB's `type_` the one the QueryRunner promises; None: nothing to do."""
+    """Return the conversion of values of DuckDB's `type_`, or None if they need none."""
     match str(type_), type_.id:
         case "JSON", _:
             return _raw_json
@@ -30,7 +30,7 @@ def _raw_json(value: str) -> msgspec.Raw:
 
 
 def _in_utc(value: datetime | str) -> datetime | str:
-    # What Python has no datetime for, DuckDB hands out as text; one such row must not fail its page.
+    # DuckDB returns an instant beyond datetime's range as text; one such row must not fail its page.
     return value if isinstance(value, str) else value.replace(tzinfo=UTC)
 
 

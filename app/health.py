@@ -163,6 +163,8 @@ class Health:
 
 
 def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
+    # Checked here rather than by a timer: each append checks the clock itself, so without traffic only this report can
+    # be out of date.
     writer.notice_clock()
     standing, stuck = writer.standing, writer.progress.stuck_s is not None
     state = standing.state.value

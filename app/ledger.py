@@ -1,16 +1,15 @@
-"""What is held for whom: every request holds a place and bytes, within one limit and a share for each caller. Pure.
+"""Account for what each caller holds: places and bytes, within one limit and a share for each caller. Pure.
 
-Bytes are charged for what an input becomes, at the moment it becomes that: a body while it arrives, then the text it
-decompresses to, its rows and rejects, an answer until its reader has taken it. A declared length is no charge: it costs
-nothing until the bytes are here.
+Bytes are charged when they come into being: a body while it arrives, then its decompressed text, its rows and rejects;
+an answer until its client has read it. A declared length is not charged: it costs nothing until the bytes arrive.
 
 bodies      app.ingest.admission: requests being written, from the first byte of the body to the answer
-answers     app.outgoing: answers and streams on their way to known callers, and what the tails keep for them
-documents   app.outgoing: what anyone may read without a token, by the address of the peer
+answers     app.outgoing: answers and streams being sent to known callers, and what the tails buffer for them
+documents   app.outgoing: answers that need no token, by the address of the peer
 """
 
 KEPT_FOR_OTHERS = 4
-"""One part in so many of a ledger is out of reach for any single caller, however much of the rest it holds."""
+"""One part in this many of a ledger, a quarter, is out of reach for any single caller."""
 
 
 class _Account:
@@ -31,7 +30,7 @@ class Holding:
         self._ledger, self._account, self.size = ledger, account, 0
 
     def grow(self, size: int) -> bool:
-        """Charge `size` more bytes; return False, and charge nothing, where they do not fit."""
+        """Charge `size` more bytes; return False, and charge nothing, if they do not fit."""
         ledger, account = self._ledger, self._account
         if ledger.places > 1 and (
             ledger.bytes + size > ledger.max_bytes or account.bytes + size > ledger.max_bytes_of_one
@@ -43,13 +42,13 @@ class Holding:
         return True
 
     def shrink(self, size: int) -> None:
-        """Give `size` bytes back before the end; a negative size charges bytes that are here already."""
+        """Release `size` bytes early; a negative size charges bytes that are already in memory, whatever the limits."""
         self._ledger.bytes -= size
         self._account.bytes -= size
         self.size -= size
 
     def release(self) -> None:
-        """Give everything back, and the place. To be called exactly once."""
+        """Release all bytes and the place. Call exactly once."""
         ledger, account, size = self._ledger, self._account, self.size
         self.size = 0
         ledger.bytes -= size
@@ -61,7 +60,7 @@ class Holding:
 
 
 class Ledger:
-    """Counts places and bytes, in all and by caller.
+    """Counts places and bytes, in total and for each caller.
 
     `max_bytes` and `max_places` are the limits; a caller has at most three quarters of each. A request that is alone
     always fits, whatever its size: otherwise one over the limit could never be served.
@@ -75,9 +74,9 @@ class Ledger:
         self.bytes = self.places = 0
 
     def open(self, caller: str, expected: int = 0) -> Holding | None:
-        """Return a new holding of `caller`, or None where there is no room for one of `expected` bytes.
+        """Return a new holding of `caller`, or None if there is no room for `expected` bytes.
 
-        The expected bytes are looked at and not charged: they may never come.
+        The expected bytes are checked but not charged: they may never arrive.
         """
         account = self._accounts.get(caller)
         if account is None:
@@ -94,8 +93,16 @@ class Ledger:
         self.places += 1
         return Holding(self, account)
 
+    def hold(self, caller: str, size: int) -> Holding | None:
+        """Return a new holding of `caller` with `size` bytes charged, or None if they do not fit."""
+        holding = self.open(caller, size)
+        if holding is not None and not holding.grow(size):
+            holding.release()
+            return None
+        return holding
+
     def forget(self, account: _Account) -> None:
-        """Drop the account of a caller that holds nothing any more."""
+        """Drop the account of a caller that no longer holds anything."""
         del self._accounts[account.caller]
 
     def _has_room(self, account: _Account, size: int) -> bool:

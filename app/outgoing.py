@@ -1,11 +1,11 @@
-"""Send answers at the pace of their clients, and hold no more of them than a ledger allows.
+"""Send answers as fast as their clients read, and hold no more of them than a ledger allows.
 
-The server (Granian) copies whatever it is handed. An answer that is handed over whole is kept until its client has read
-it or leaves, so small requests from clients that read nothing cost as much memory as they like. Handed over in pieces,
-an answer waits in Python, where its bytes are shared with the cache or the file it comes from.
+The server (Granian) copies whatever it is given. An answer that is passed on whole stays in memory until its client has
+read it or disconnects, so clients that read nothing could use unlimited memory with small requests. Passed on in
+pieces, an answer waits in Python, where its bytes are shared with the cache or the file they come from.
 
-Two ledgers, one class (`app.ledger`): `answers` has a share for each known caller, and `documents` one for each address
-that asks for what needs no token. A flood of the latter leaves the former alone.
+There are two ledgers (`app.ledger`): `answers` has a share for each known caller, and `documents` one for each address
+that requests something public. A flood of the latter does not affect the former.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from app.settings import Settings
 from app.shedding import Peer
 
 PIECE_BYTES = 32_768
-"""What the server is handed at once, and the largest answer that is handed over whole and counted by nobody."""
+"""The size of a piece, and of the largest answer that is passed on whole and not charged."""
 MAX_HEAD_BYTES = 163_840
-"""The server's buffer of a connection, in either direction: the largest request head, and what it writes ahead."""
+"""The server's buffer for each direction of a connection: the largest request head, and the most it writes ahead."""
 IN_SERVER_BYTES = MAX_HEAD_BYTES + 6 * PIECE_BYTES
-"""What the server holds of one answer at most: its buffer and one piece beyond, four in its queue, one in hand."""
-_DOCUMENTS = 4  # one part in so many of what answers may come to, besides it
+"""The most that the server holds of one answer: its buffer and one more piece, four queued, one in hand."""
+_DOCUMENTS = 4  # their ledger is this fraction of the one for answers, and comes on top of it
 _RETRY_S = 5
 _LOOK_AGAIN_S = 0.05
 _log = logging.getLogger("sluice.answers")
@@ -35,13 +35,13 @@ Cut = Callable[[Peer], None]
 
 
 class ClientStalledError(OSError):
-    """The client has read nothing for so long that its connection was closed."""
+    """The client read nothing for so long that its connection was closed."""
 
 
 class Outgoing:
     """Sends answers in pieces; `cut` closes the connection of a client that reads nothing.
 
-    To be told which one to close is all that a server offers: it has no notion of a client that stalls.
+    The server does not detect such clients itself.
     """
 
     def __init__(self, settings: Settings, clock: Clock, cut: Cut = lambda _: None) -> None:
@@ -51,11 +51,9 @@ class Outgoing:
         self.stall_s, self.cut = settings.client_stall_s, cut
         self._clock = clock
         self._deliveries: set[_Delivery] = set()
-        self.stalled = 0
-        """How many clients were cut off."""
 
     async def answer(self, app: _App, scope: Any, receive: Any, send: Any) -> None:
-        """Have `app` answer a request, and hand over what it sends piece by piece."""
+        """Have `app` answer a request, and pass on what it sends piece by piece."""
         delivery = _Delivery(self, scope, send)
         self._deliveries.add(delivery)
         try:
@@ -68,7 +66,7 @@ class Outgoing:
             delivery.close()
 
     async def drain(self, grace_s: float) -> None:
-        """Wait until every answer is with its client, at most `grace_s` seconds; then break off the others."""
+        """Wait at most `grace_s` seconds until no answer waits for its client; then abort the rest."""
         until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
         while any(each.is_sending for each in self._deliveries) and self._clock.elapsed_us() < until_us:
             await self._clock.sleep(_LOOK_AGAIN_S)
@@ -84,7 +82,7 @@ class Outgoing:
 
 
 class _Delivery:
-    """One answer on its way."""
+    """One answer that is being sent."""
 
     def __init__(self, outgoing: Outgoing, scope: Any, send: Any) -> None:
         self._outgoing, self._scope, self._send = outgoing, scope, send
@@ -96,14 +94,14 @@ class _Delivery:
 
     @property
     def is_sending(self) -> bool:
-        """Whether the server is being handed a piece."""
+        """Whether a piece is waiting for the server to accept it."""
         return self._waiting is not None
 
     async def send(self, event: Any) -> None:
-        """Send an event of ASGI; the start goes with the first piece, since it may turn out that there is no room.
+        """Send an ASGI event; the start is held back until the first piece shows whether there is room.
 
         Raises:
-            ClientStalledError: the client reads nothing; its connection is closed.
+            ClientStalledError: the client read nothing, and its connection was closed.
         """
         if event["type"] == "http.response.start":
             self._start = event
@@ -125,31 +123,26 @@ class _Delivery:
             await self._hand_over(piece, more=more or begin + PIECE_BYTES < len(body))
 
     def stop(self) -> None:
-        """Break off, where the client is being waited for."""
+        """Abort the answer if a piece is waiting for the client."""
         if self._waiting is not None:
             self._is_stopped = True
             with suppress(RuntimeError):  # it has just ended
                 self._waiting.reschedule(0)
 
     def close(self) -> None:
-        """Give back what it held."""
+        """Release what the answer holds."""
         if self._holding is not None:
             self._holding.release()
             self._holding = None
 
     def _has_room(self, body: bytes, *, more: bool) -> bool:
-        """Charge an answer that is not small; return False where it does not fit."""
+        """Charge a large answer; return False if it does not fit."""
         ledger, caller = self._outgoing.whose(self._scope)
         in_server = IN_SERVER_BYTES if more else min(len(body), IN_SERVER_BYTES)
-        # Documents are one copy for all who read them; other answers may be anybody's own.
+        # All readers of a document share one copy; any other answer may be its reader's own.
         charge = in_server + (0 if more or ledger is self._outgoing.documents else len(body))
-        self._holding = ledger.open(caller, charge)
-        if self._holding is None:
-            return False
-        if not self._holding.grow(charge):
-            self.close()
-            return False
-        return True
+        self._holding = ledger.hold(caller, charge)
+        return self._holding is not None
 
     async def _refuse(self) -> None:
         self._is_refused = True
@@ -170,7 +163,6 @@ class _Delivery:
 
     def _break_off(self) -> None:
         self._is_refused = self.is_cut = True
-        self._outgoing.stalled += 1
         path = self._scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
         stalled = f"its client had read nothing for {self._outgoing.stall_s:g} s"
         why = "the service stops" if self._is_stopped else stalled

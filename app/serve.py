@@ -18,6 +18,7 @@ from app.connection_watch import ConnectionWatch
 from app.footprint import search_seldom_for_cycles
 from app.outgoing import MAX_HEAD_BYTES
 from app.settings import Settings
+from app.telemetry.redaction import first_line
 from app.threads import hand_over_soon, started_in_the_background
 
 _log = logging.getLogger("sluice")
@@ -112,8 +113,7 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
     except RuntimeError as error:
         if listened:
             raise
-        reason = str(error).partition("\n")[0]  # the server appends a trace of its own
-        return _refused(address, reason)
+        return _refused(address, first_line(error))  # the server appends a trace of its own
     return None
 
 

@@ -7,8 +7,8 @@ from msgspec import Meta
 from app.settings_messages import MessageSettings
 
 
-class ConnectionSettings(MessageSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The part of the settings that bounds connections; their names and defaults are in `app.settings.Settings`."""
+class ConnectionSettings(MessageSettings, frozen=True, kw_only=True):
+    """How many connections there may be, and how long one may go unread; see Settings."""
 
     max_connections: Annotated[
         int,

@@ -7,7 +7,7 @@ from msgspec import Meta
 from app.settings_connections import ConnectionSettings
 
 
-class StoreSettings(ConnectionSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StoreSettings(ConnectionSettings, frozen=True, kw_only=True):
     """What can be set about storage; see Settings."""
 
     data_path: Annotated[str, Meta(description="The embedded store's file; its folder is made when missing.")] = (

@@ -1,7 +1,7 @@
-"""The connections of our own port, as the operating system knows them (Linux).
+"""The connections to our own port, as the operating system sees them (Linux).
 
-The server accepts, reads and writes by itself and says nothing of its connections. The system does: each is an open
-file of this process, and TCP_INFO tells what has passed (https://man7.org/linux/man-pages/man7/tcp.7.html).
+The server does not expose its connections. The kernel does: each is an open file of this process, and TCP_INFO reports
+its traffic (https://man7.org/linux/man-pages/man7/tcp.7.html).
 """
 
 import os
@@ -16,10 +16,10 @@ from app.shedding import Connection, Peer
 _FILES = "/proc/self/fd"
 IS_SUPPORTED = sys.platform == "linux"
 _INFO_BYTES = 160
-# Of struct tcp_info (linux/tcp.h): unacked segments, milliseconds since data came, bytes acknowledged and received,
-# bytes not sent yet, and segments of data sent.
+# Offsets in struct tcp_info (linux/tcp.h): unacknowledged segments, milliseconds since data arrived, bytes acknowledged
+# and received, bytes not sent yet, and data segments sent.
 _UNACKED, _LAST_DATA_MS, _ACKED, _RECEIVED, _NOT_SENT, _SEGMENTS_OUT = 24, 52, 120, 128, 144, 156
-# Numbers of Linux (linux/tcp.h): Python names them only where it was built on it.
+# Constants of linux/tcp.h: Python defines them only if it was built on Linux.
 _TCP_INFO, _TCP_NOTSENT_LOWAT = 11, 25
 _NOT_SENT_LOW_WATER_BYTES = 131_072
 _NO_WAIT = struct.pack("ii", 1, 0)
@@ -31,7 +31,7 @@ def open_files() -> int:
 
 
 def connections(port: int) -> list[Connection]:
-    """Return the connections that were accepted on `port`. It blocks for a few microseconds for each open file."""
+    """Return the connections that were accepted on `port`. Blocks for a few microseconds for each open file."""
     found = []
     for file in _files():
         with suppress(OSError), _borrowed(file) as handle:
@@ -43,10 +43,10 @@ def connections(port: int) -> list[Connection]:
 
 
 def close(connection: Connection) -> bool:
-    """End a connection, in both directions and without waiting for its client; return False where it has gone.
+    """Close a connection in both directions, without waiting for its client; return False if it has gone.
 
-    The server notices at once, and closes its file. Between the look and the end that file could in theory have become
-    another connection's, which would then be closed instead, in its first microseconds.
+    The server notices at once and closes its file. In theory the descriptor could have been reused since the check: a
+    new connection would then be closed in its first microseconds.
     """
     with suppress(OSError), _borrowed(connection.file) as handle:
         if _peer(handle) == connection.peer:
@@ -57,9 +57,9 @@ def close(connection: Connection) -> bool:
 
 
 def limit_unsent(port: int) -> None:
-    """Let the system hold little that it cannot send yet on each connection that is accepted from now on.
+    """Limit the unsent bytes that the kernel buffers for each connection that is accepted from now on.
 
-    What is on its way is bounded by the client's window; beyond that, Linux would buffer megabytes for one connection.
+    The client's window bounds the bytes in flight; beyond it, Linux would buffer megabytes for one connection.
     """
     for file in _files():
         with suppress(OSError), _borrowed(file) as handle:
@@ -68,12 +68,12 @@ def limit_unsent(port: int) -> None:
 
 
 def _files() -> list[int]:
-    return [int(name) for name in os.listdir(_FILES)]  # noqa: PTH208 - paths would cost more than the look itself
+    return [int(name) for name in os.listdir(_FILES)]  # noqa: PTH208 - making paths would cost more than the listing
 
 
 def _is_at(handle: socket.socket, port: int) -> bool:
     address = handle.getsockname()
-    return isinstance(address, tuple) and address[1] == port  # else another family, such as Unix's, which has a name
+    return isinstance(address, tuple) and address[1] == port  # else another family: a Unix socket has a path
 
 
 def _peer(handle: socket.socket) -> Peer:
@@ -83,7 +83,7 @@ def _peer(handle: socket.socket) -> Peer:
 
 @contextmanager
 def _borrowed(file: int) -> Iterator[socket.socket]:
-    """Yield the server's own socket. It is not duplicated: to close a duplicate of a file drops the locks on it."""
+    """Yield the server's own socket, not a duplicate: closing a duplicate of a file drops the locks on it."""
     handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=file)
     try:
         yield handle
@@ -92,7 +92,7 @@ def _borrowed(file: int) -> Iterator[socket.socket]:
 
 
 def _connection(file: int, peer: Peer, info: bytes) -> Connection:
-    if len(info) < _INFO_BYTES:  # another kernel, such as gVisor's, tells less
+    if len(info) < _INFO_BYTES:  # another kernel, such as gVisor's, reports less
         return Connection(file=file, peer=peer)
     (quiet_ms,), (unacked,) = struct.unpack_from("I", info, _LAST_DATA_MS), struct.unpack_from("I", info, _UNACKED)
     acked, received = struct.unpack_from("QQ", info, _ACKED)

@@ -1,10 +1,10 @@
-"""The time of day, without the machine's mistakes about it. Pure but for the two clocks that it is given.
+"""The time of day, guarded against jumps of the machine's clock. Pure but for the two clocks that it is given.
 
-Stamps order the feed, and readers stop at a horizon, so a time of day that jumps hides records: ahead, readers wait for
-stamps of the future or pass what is stamped correctly later; behind, rows land where readers have been. A steady clock
-tells a jump from time that passed. Neither clock is always right (a wrong time of day may be set for a moment, and a
-steady clock may stand still with a virtual machine), so while they disagree nothing is stamped, and the time of day
-goes on by the steady one. What lasts is believed.
+Stamps order the feed and readers stop at a horizon, so a jump of the clock hides records. After a jump ahead, readers
+wait for stamps in the future, or pass records that are stamped correctly later; after a jump back, rows land where
+readers have already been. A steady clock tells a jump from elapsed time. Neither clock is always right: the time of day
+may be wrong for a moment, and the steady clock may stop while a virtual machine is suspended. So while they disagree
+nothing is stamped, and the time of day advances with the steady clock. A difference that lasts is believed.
 """
 
 import logging
@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 _SECOND_US = 1_000_000
 FOLLOWED_US = 1_500_000
-"""A step up to this is followed at once: below the skew that readers allow for, and above a leap second."""
+"""A step of up to this size is followed at once: less than the skew that readers allow for, more than a leap second."""
 BELIEVED_AFTER_US = 15 * _SECOND_US
 """A jump that lasts this long is believed: well within the budget of a message that arrives with it."""
 _LOOK_US = 50_000
-_SAME_US = 100_000  # two looks this close see the same step
-_CREDIT_US = 5 * _SECOND_US  # what a look adds at most: nobody knows what the clock did in a longer gap
-_TORN_US = 10_000  # between two readings of the steady clock the process was held up: the look says nothing
+_SAME_US = 100_000  # two checks that are this close see the same step
+_CREDIT_US = 5 * _SECOND_US  # the most that one check adds: what the clock did in a longer gap is unknown
+_TORN_US = 10_000  # a longer pause between two readings of the steady clock voids the check
 
 _log = logging.getLogger("sluice.clock")
 
@@ -26,8 +26,8 @@ _log = logging.getLogger("sluice.clock")
 class TimeOfDay:
     """Microseconds since the Unix epoch, by `wall_us` as long as `steady_us` confirms it.
 
-    Times only grow. There is one exception: a time of day that is set back for good, by more than `FOLLOWED_US`, is
-    followed back, unless `advance_to` has promised an order; then `trouble` lasts until the promise is kept.
+    Times only grow, with one exception: a time of day that is set back for good, by more than `FOLLOWED_US`, is
+    followed, unless `advance_to` has promised an order; then `trouble` lasts until the time of day has caught up.
     """
 
     def __init__(self, wall_us: Callable[[], int], steady_us: Callable[[], int], not_before_us: int = 0) -> None:
@@ -50,7 +50,7 @@ class TimeOfDay:
         return now_us
 
     def trouble(self) -> str:
-        """Return why nothing may be stamped now, in words; "" when the time of day can be trusted."""
+        """Return why nothing may be stamped now; "" while the time of day can be trusted."""
         steady_us = self._steady_us()
         self._look(steady_us)
         if self._disputed_us:

@@ -1,8 +1,8 @@
-"""Read and drop what a client still sends of a request that was answered early.
+"""Discard the rest of a body whose request was answered early.
 
-A client that writes its whole body before it reads anything never sees an answer whose connection is closed meanwhile:
-the system resets a connection that is closed with bytes unread, and the client has a broken pipe instead of its 401 or
-413. So an early answer is followed by reading on: so much, so long, and for so many clients at once.
+A client that writes its whole body before it reads never sees an early answer if its connection is closed at once: the
+kernel resets a connection that is closed with unread bytes, and the client gets a broken pipe instead of its 401 or
+413. So the service reads on after an early answer, within limits on bytes, time and clients.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from app.deadlines import Deadlines, TimeLimit
 
 _MOST_AT_ONCE = 64
 _LONGEST_S = 5.0
-_BODIES = 2  # as much as so many of the largest that are accepted
+_BODIES = 2  # the limit on bytes, in bodies of the largest size that is accepted
 
 
 class UnreadBodies:
-    """Reads bodies that nobody wants; `max_body_bytes` is the size of the largest that would be accepted."""
+    """Discards bodies that are no longer needed; `max_body_bytes` is the size of the largest that is accepted."""
 
     def __init__(self, clock: Clock, max_body_bytes: int) -> None:
         self._clock, self._max_bytes = clock, _BODIES * max_body_bytes
@@ -27,7 +27,7 @@ class UnreadBodies:
         self._is_closed = False
 
     async def discard(self, receive: Receive) -> None:
-        """Read a body to its end, and keep nothing of it; a request without one, or that has ended, costs one look."""
+        """Read a body to its end and drop it; one call of `receive` if there is none, or nothing is left of it."""
         if self._is_closed or len(self._deadlines) >= _MOST_AT_ONCE:
             return
         limit, left = TimeLimit(), self._max_bytes
@@ -43,10 +43,10 @@ class UnreadBodies:
                 raise
         finally:
             self._deadlines.end(limit)
-            limit.exceeded()  # although it came: the server made nothing of the cancellation
+            limit.exceeded()  # again, as the server may have swallowed the cancellation
 
     def close(self) -> None:
-        """Read no more: the service stops."""
+        """Stop reading: the service is shutting down."""
         self._is_closed = True
         for limit in self._deadlines.close():
             limit.overdue()

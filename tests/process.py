@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,15 +22,15 @@ ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
-def served_keys() -> Iterator[str]:
-    """Serve the tests' key set; the value is its URL."""
+def served_keys(certs: Callable[[], Mapping[str, str]] = tokens.certs, *, max_age_s: int = 3_600) -> Iterator[str]:
+    """Serve the key set that `certs` returns at each request, by default the tests' own; the value is its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = msgspec.json.encode({tokens.KEY_ID: tokens.key_pair()[1]})
+            body = msgspec.json.encode(certs())
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "public, max-age=3600")
+            self.send_header("Cache-Control", f"public, max-age={max_age_s}")
             self.end_headers()
             self.wfile.write(body)
 

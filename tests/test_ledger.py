@@ -63,6 +63,17 @@ def test_a_request_that_is_alone_always_fits() -> None:
     assert ledger.open("b", 1) is not None
 
 
+def test_what_is_held_at_once_is_charged_or_leaves_nothing_behind() -> None:
+    """A refusal gives the place back too, even where the ledger is over its limit and nothing is asked for."""
+    ledger = Ledger(max_bytes=10, max_places=10)
+    first = ledger.hold("a", 1_000)
+    assert first is not None
+    assert (first.size, ledger.bytes, ledger.places) == (1_000, 1_000, 1)
+    assert ledger.hold("b", 1) is None
+    assert ledger.hold("b", 0) is None
+    assert (ledger.bytes, ledger.places, list(ledger._accounts)) == (1_000, 1, ["a"])
+
+
 @given(st.lists(st.tuples(_CALLERS, st.integers(0, 60), st.integers(0, 60)), max_size=40), st.randoms())
 def test_nothing_is_left_behind(requests: list[tuple[str, int, int]], order: object) -> None:
     """Whatever was opened, grown and refused, in whatever order it ends: the ledger is empty afterwards."""

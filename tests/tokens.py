@@ -32,9 +32,14 @@ def _make_key_pair(_: str) -> tuple[bytes, str]:
     return private, public.decode()
 
 
+def certs() -> dict[str, str]:
+    """Return the issuer's key set: key id to PEM."""
+    return {KEY_ID: key_pair()[1]}
+
+
 async def fetch_keys() -> FetchedKeys:
     """Serve the issuer's key set."""
-    return FetchedKeys({KEY_ID: key_pair()[1]}, 3600.0)
+    return FetchedKeys(certs(), 3600.0)
 
 
 def claims(**changed: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from litestar.types import Receive, Scope, Send
 from app.outgoing import ClientStalledError
 from app.query.reads import Reads
 from app.query.runner import QueryError
+from app.telemetry.redaction import first_line
 
 _log = logging.getLogger("sluice.query")
 
@@ -85,7 +86,7 @@ class _Sending:
         except ClientStalledError:
             pass  # it is logged, and the connection is closed
         except Exception as error:  # a defect; its text may hold SQL from the second line on
-            reason = str(error).partition("\n")[0]
+            reason = first_line(error)
             _log.error("%s broke off after %d bytes: %s: %s", path, self._sent_bytes, type(error).__name__, reason)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -90,6 +90,11 @@ def error_text(error: BaseException) -> str:
     return cut(without_secrets(text) if _quotes_names(type(error)) else without_values(text), MAX_MESSAGE_CHARS)
 
 
+def first_line(error: BaseException | str) -> str:
+    """Return the first line of an error's text; libraries quote rows, SQL or traces from the second line on."""
+    return str(error).partition("\n")[0]
+
+
 def safe_error_type(error: BaseException) -> str:
     """Return the class of an exception by its full name, for a span or a metric: what it says stays out of it."""
     kind = type(error)

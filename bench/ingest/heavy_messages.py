@@ -89,8 +89,8 @@ class NullAppender:
 
 async def _processed(pipeline: Pipeline, ledger: Ledger, message: Message) -> Receipt:
     """Process a message that came from a caller, as a request does."""
-    holding = ledger.open("caller", len(message.data))
-    if holding is None or not holding.grow(len(message.data)):
+    holding = ledger.hold("caller", len(message.data))
+    if holding is None:
         return Receipt(Throttled("busy", 1.0))
     try:
         return await pipeline.process(message, holding=holding)

@@ -1,4 +1,4 @@
-"""Reckon capacity and cost anew, and write the tables of docs/operations.md and docs/scaling.md: `make capacity`.
+"""Recompute capacity and cost, and write the tables of docs/operations.md and docs/scaling.md: `make capacity`.
 
 python -m bench.scaling
 """

@@ -1,4 +1,4 @@
-"""The fuzz run: a real service, asked with what nobody would write by hand, and oracles that need no expected answer.
+"""The fuzz run: unexpected requests to a real service, and oracles that need no expected answer.
 
     case      one request as data that a file can hold, and how it is made into bytes for a service
     wire      send bytes, read an answer

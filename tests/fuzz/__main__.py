@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: ask a service what nobody would, for some minutes; status 1 when anything was wrong."""
+"""`python -m tests.fuzz`: send a service unexpected requests for some minutes; status 1 if anything was wrong."""
 
 import argparse
 import itertools

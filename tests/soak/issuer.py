@@ -1,19 +1,15 @@
-"""An issuer whose keys rotate and whose tokens expire soon, served over HTTP as Google's is."""
+"""An issuer whose keys rotate and whose tokens expire soon."""
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
-import msgspec
 from google.auth import crypt, jwt
 
 from tests import tokens
 
-AHEAD_S = 75.0
-"""How long a key is published before it signs: longer than the minute for which the service may keep a key set."""
+MAX_AGE_S = 60
+"""How long the service may keep a key set."""
+AHEAD_S = MAX_AGE_S + 15.0
+"""How long a key is published before it signs."""
 
 
 class RotatingIssuer:
@@ -50,30 +46,3 @@ class RotatingIssuer:
 
     def _name(self, number: int) -> str:
         return f"soak-{number % 4}"
-
-
-@contextmanager
-def served(issuer: RotatingIssuer) -> Iterator[str]:
-    """Serve the issuer's key set until the block ends; the value is its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = msgspec.json.encode(issuer.certs())
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "public, max-age=60")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/certs"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

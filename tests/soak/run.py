@@ -24,10 +24,10 @@ from tests.chaos.plan import make_plan
 from tests.chaos.reader import Follower
 from tests.instance import Resources, complaints, resources
 from tests.pace import patience_s
-from tests.process import ROOT, free_port
+from tests.process import ROOT, free_port, served_keys
 from tests.soak.crowd import PUT_PREFIX, Crowd
 from tests.soak.faults import Inside
-from tests.soak.issuer import RotatingIssuer, served
+from tests.soak.issuer import MAX_AGE_S, RotatingIssuer
 from tests.soak.load import SteadyDriver, one
 
 FEEDS = ("/v1/records", "/v1/rejects")
@@ -84,7 +84,7 @@ class Soak:
     async def __call__(self) -> Soaked:
         """Do it, and return what was seen."""
         issuer = RotatingIssuer(every_s=self._conditions.rotate_every_s, lifetime_s=self._conditions.token_s)
-        with served(issuer) as keys_url, self._service(keys_url) as (process, url):
+        with served_keys(issuer.certs, max_age_s=MAX_AGE_S) as keys_url, self._service(keys_url) as (process, url):
             await self._until_ready(url, process)
             self._begun_s = time.monotonic()
             stop_at_s = self._begun_s + self._conditions.seconds

@@ -6,7 +6,8 @@ import httpx
 import pytest
 from google.auth import jwt
 
-from tests.soak.issuer import AHEAD_S, RotatingIssuer, served
+from tests.process import served_keys
+from tests.soak.issuer import AHEAD_S, MAX_AGE_S, RotatingIssuer
 
 
 def test_tokens_are_signed_by_a_key_that_was_published_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +30,7 @@ def test_tokens_are_signed_by_a_key_that_was_published_before(monkeypatch: pytes
 def test_the_key_set_is_served_for_a_minute() -> None:
     """As Google's is, by its Cache-Control."""
     issuer = RotatingIssuer(every_s=AHEAD_S, lifetime_s=60)
-    with served(issuer) as url:
+    with served_keys(issuer.certs, max_age_s=MAX_AGE_S) as url:
         answer = httpx.get(url)
     assert answer.headers["cache-control"] == "public, max-age=60"
     assert answer.json() == issuer.certs()

@@ -9,6 +9,7 @@ from app.telemetry.redaction import (
     cut,
     cut_inside,
     error_text,
+    first_line,
     safe_attributes,
     safe_error_type,
 )
@@ -26,6 +27,13 @@ def test_pythons_own_exceptions_about_names_keep_them() -> None:
     assert error_text(FileNotFoundError(2, "No such file", "/etc/x")) == "[Errno 2] No such file: '/etc/x'"
     assert error_text(ValueError("invalid literal for int() with base 10: 'secret'")).endswith("10: '…'")
     assert error_text(LostError("no 'secret'")) == "no '…'"
+
+
+def test_the_first_line_leaves_out_what_a_library_quotes_below() -> None:
+    """Of an exception or of its text; an error without a text has an empty first line."""
+    assert first_line(RuntimeError("Parser Error: syntax\n\nLINE 1: SELECT 'secret'")) == "Parser Error: syntax"
+    assert first_line("one line") == "one line"
+    assert first_line(ValueError()) == ""
 
 
 def test_an_exception_that_cannot_say_anything_is_no_trouble() -> None:

@@ -14,6 +14,7 @@ from app.daemon import in_daemon_thread
 from app.erase.eraser import HeldBackError
 from app.query.bigquery.runner import BigQueryRunner
 from app.query.runner import Query, StoreUnavailableError
+from app.telemetry.redaction import first_line
 
 LABEL = "sluice_erased"
 LEARN_EVERY_S = 60.0
@@ -47,7 +48,7 @@ class BigQueryEraser:
             return await self._runner.change(query)
         except Exception as error:  # an invalid query, for the client: only its text tells it from a defect
             if _BUFFERED in str(error):
-                raise HeldBackError(str(error).partition("\n")[0]) from error
+                raise HeldBackError(first_line(error)) from error
             raise
 
     async def advance(self) -> None:
@@ -61,7 +62,7 @@ class BigQueryEraser:
         try:
             await in_daemon_thread(lambda: self._label(generation), "erasure-label")
         except Exception as error:  # whatever the client raises
-            told = f"the erasure could not be noted at {self._table}: {_first_line(error)}"
+            told = f"the erasure could not be noted at {self._table}: {first_line(error)}"
             raise StoreUnavailableError(told) from error
 
     async def learn(self) -> None:
@@ -72,7 +73,7 @@ class BigQueryEraser:
                     found = await in_daemon_thread(self._labelled, "erasure-label")
                 self._generation = max(found, self._generation)
             except Exception as error:  # the next look may succeed; the states of the sinks say what is wrong
-                _log.debug("the label of %s could not be read: %s", self._table, _first_line(error))
+                _log.debug("the label of %s could not be read: %s", self._table, first_line(error))
             await self._clock.sleep(LEARN_EVERY_S)
 
     def _label(self, generation: int) -> None:
@@ -85,7 +86,3 @@ class BigQueryEraser:
         table = self._access.client().get_table(self._access.place.table_id(self._table), timeout=_TIMEOUT_S)
         text = table.labels.get(LABEL, "0")
         return int(text) if text.isdecimal() else 0
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -23,7 +23,9 @@ from app.query.runner import (
     StoreBusyError,
     StoreUnavailableError,
 )
+from app.telemetry.redaction import first_line
 
+_MAX_QUOTED_CHARS = 500
 _NEEDED = re.compile(r"bytes billed: \d+\. (\d+) or higher required")
 # BigQuery's words where a table, or a STRUCT in it, lacks what the query names.
 _NO_SUCH_COLUMN = re.compile(
@@ -55,9 +57,9 @@ def query_error(failure: Exception, place: Place, *, limit_bytes: int, timeout_s
         case AccessError():
             found = StoreUnavailableError(str(failure))
         case GoogleAuthError():
-            found = StoreUnavailableError(f"the Google credentials are not accepted: {_first_line(failure)}")
+            found = StoreUnavailableError(f"the Google credentials are not accepted: {_quoted(failure)}")
         case RequestException() | ConnectionError():
-            found = StoreUnavailableError(f"BigQuery cannot be reached at {place.rest_url}: {_first_line(failure)}")
+            found = StoreUnavailableError(f"BigQuery cannot be reached at {place.rest_url}: {_quoted(failure)}")
         case GoogleAPICallError():
             found = _answered(failure, place, limit_bytes=limit_bytes, timeout_s=timeout_s)
         case _:
@@ -73,7 +75,7 @@ def reason_of(failure: Exception) -> str:
 
 def _answered(failure: GoogleAPICallError, place: Place, *, limit_bytes: int, timeout_s: float) -> QueryError | None:
     reason, status = reason_of(failure), int(failure.code or 0)
-    message = f"BigQuery answered {status} {reason} for {place.project}.{place.dataset}: {_first_line(failure)}"
+    message = f"BigQuery answered {status} {reason} for {place.project}.{place.dataset}: {_quoted(failure)}"
     needed = _NEEDED.search(str(failure.message))
     if reason in _TOO_EXPENSIVE or needed:
         return QueryTooExpensiveError(limit_bytes, int(needed[1]) if needed else None)
@@ -96,6 +98,6 @@ def _unavailable(reason: str, status: int, text: str, message: str) -> StoreUnav
     return None
 
 
-def _first_line(failure: Exception) -> str:
+def _quoted(failure: Exception) -> str:
     text = failure.message if isinstance(failure, GoogleAPICallError) else str(failure)
-    return str(text).strip().partition("\n")[0][:500]
+    return first_line(str(text).strip())[:_MAX_QUOTED_CHARS]

@@ -24,6 +24,7 @@ from app.query.bigquery.failures import reason_of
 from app.query.bigquery.guards import job_config, timeout_s
 from app.query.runner import Answer, Query, Row
 from app.settings import Settings
+from app.telemetry.redaction import first_line
 
 _FIRST_ANSWER_MS = 2_000
 _HTTP_TIMEOUT_S = 20.0  # of one call; jobs.getQueryResults waits 10 s by itself
@@ -194,7 +195,7 @@ def cancel(client: Client, job: Reference) -> None:
             timeout=_CANCEL_TIMEOUT_S,
         )
     except Exception as error:  # whatever it is: see above
-        _log.warning("could not cancel the job %s: %s", job.job_id, str(error).partition("\n")[0])
+        _log.warning("could not cancel the job %s: %s", job.job_id, first_line(error))
 
 
 def bound_connections(client: Client, threads: int) -> None:

@@ -87,16 +87,9 @@ class Hub:
 
     def _room(self, caller: str, size_bytes: int) -> Holding | None:
         """Return a holding of so many bytes, at the expense of what is kept and being sent to nobody; else None."""
-        holding = self._held(caller, size_bytes)
+        holding = self._ledger.hold(caller, size_bytes)
         if holding is None:
             for poller in self._pollers.values():
                 poller.recent.forget_unused()
-            holding = self._held(caller, size_bytes)
-        return holding
-
-    def _held(self, caller: str, size_bytes: int) -> Holding | None:
-        holding = self._ledger.open(caller, size_bytes)
-        if holding is not None and not holding.grow(size_bytes):
-            holding.release()
-            return None
+            holding = self._ledger.hold(caller, size_bytes)
         return holding
