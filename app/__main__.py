@@ -15,6 +15,7 @@ from typing import NoReturn
 import uvloop
 
 from app.backend import StoreError
+from app.footprint import return_large_blocks
 from app.main import create_app
 from app.record import RecordTypeError
 from app.serve import ListenError, serve
@@ -57,6 +58,7 @@ def read_command_line(arguments: Sequence[str]) -> None:
 
 def main(environ: Mapping[str, str]) -> int:
     """Run the service until it is told to stop; return the exit status: 2 when it cannot start, 1 when it failed."""
+    return_large_blocks()
     configure_logging()
     try:
         settings = load_settings(environ)

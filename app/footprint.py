@@ -1,12 +1,14 @@
-"""The memory of the process: what its start made is not searched again, and what a burst took is given back.
+"""The memory of the process: garbage collection, and what the allocators keep after a burst.
 
-Three allocators have a share in it. Python's own gives back what is empty. The C library's keeps what was freed, for
-the next burst; it is asked to give that back when an instance has fallen quiet. The HTTP server's (jemalloc) is told
-when it is loaded (app/__main__.py) to keep nothing for longer than a second.
+Three allocators have a share in it. Python's own gives back what is empty. The C library's keeps freed memory for the
+next burst: large blocks are exempt from that (`return_large_blocks`), and the rest is given back when an instance has
+fallen quiet (`give_back_when_quiet`). The HTTP server's (jemalloc) is told when it is loaded (app/__main__.py) to keep
+nothing for longer than a second.
 """
 
 import ctypes
 import gc
+import os
 from collections.abc import Callable
 
 from app.clock import Clock
@@ -17,6 +19,13 @@ from app.daemon import in_daemon_thread
 # Old cycles must not wait for days: rows of a tail whose readers have left become garbage when they are young no more.
 # At 50 young searches before a middle one, and 100 of those before a full one, memory grew for hours (docs/soak.md).
 _OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 5, 5
+# glibc raises this threshold whenever a larger block is freed, up to 32 MiB, and takes later blocks from its arenas. A
+# text of 28 MiB then leaves a hole there that the next one rarely fits: under messages of that size the process came to
+# 520-720 MiB, and to 390-460 with the threshold fixed (docs/attacks.md, gzip-of-geojson).
+_LARGE_BLOCK_BYTES = 1024 * 1024
+# One for each of twenty threads kept 35-50 MiB, two keep 12-15 (docs/soak.md); the event loop does most of the work.
+_ARENAS = 2
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 _LOOK_EVERY_S = 1.0
 _WORTH_IT = 1_000  # messages since the last time: a trickle leaves nothing worth giving back
 
@@ -27,6 +36,23 @@ def search_seldom_for_cycles() -> None:
     gc.freeze()
     gc.set_threshold(_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES)
     gc.enable()
+
+
+def return_large_blocks() -> bool:
+    """Have the C library return large blocks to the system when they are freed; False where it is not glibc.
+
+    Call it before there are threads. The environment has precedence (MALLOC_ARENA_MAX, MALLOC_MMAP_THRESHOLD_).
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt  # https://man7.org/linux/man-pages/man3/mallopt.3.html
+    except (AttributeError, OSError):
+        return False
+    options = {
+        _M_MMAP_THRESHOLD: (_LARGE_BLOCK_BYTES, "MALLOC_MMAP_THRESHOLD_"),
+        _M_ARENA_MAX: (_ARENAS, "MALLOC_ARENA_MAX"),
+    }
+    results = [name in os.environ or set_option(option, value) == 1 for option, (value, name) in options.items()]
+    return all(results)
 
 
 def trimmer() -> Callable[[], object] | None:
