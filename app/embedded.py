@@ -223,7 +223,7 @@ class EmbeddedStore:
         return self._writer.submit(read, self._connection).result()
 
     async def checkpoint(self) -> None:
-        """Merge the write-ahead log into the file, which overwrites deleted rows; a failure is only logged."""
+        """Merge the write-ahead log into the file and free the blocks of deleted rows; a failure is only logged."""
         await asyncio.wrap_future(self._writer.submit(self._checkpoint))
 
     def _checkpoint(self) -> None:

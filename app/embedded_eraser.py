@@ -40,7 +40,10 @@ class EmbeddedEraser:
         return await self._store.change(query)
 
     async def advance(self) -> None:
-        """Count one more erasure in the file, and overwrite the erased rows there."""
+        """Count one more erasure in the file, and take the erased rows out of the write-ahead log.
+
+        Their bytes stay in the file, where no query finds them (docs/operations.md, "Retention and erasure").
+        """
         self._generation = await self._store.write(_advanced)
         await self._store.checkpoint()
 

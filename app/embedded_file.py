@@ -16,7 +16,14 @@ STATE = "sluice_state"
 """The service's own table: the number of erasures, and the row that a probe of the disk writes and removes."""
 # Without background threads, DuckDB's allocator returns freed memory only while it is in use: after a burst it would
 # keep hundreds of MiB as long as the store is idle (bench/README.md, "Memory").
-_SET_UP = "LOAD icu; SET GLOBAL TimeZone = 'UTC'; SET allocator_background_threads = true"
+# A checkpoint would also merge row groups, reading and rewriting all their rows: after 40 appends of 8 MiB the process
+# held 837 MiB, and 326 without (docs/attacks.md, gzip-of-geojson). Groups of one checkpoint each, 16 MiB or more, are
+# large enough to scan, and are dropped as a whole once retention has deleted their rows.
+_SET_UP = """\
+LOAD icu;
+SET GLOBAL TimeZone = 'UTC';
+SET allocator_background_threads = true;
+SET GLOBAL max_vacuum_tasks = 0"""
 _DDL_OF_STATE = f"CREATE TABLE IF NOT EXISTS {STATE} (name VARCHAR NOT NULL, number BIGINT, padding BLOB)"
 
 

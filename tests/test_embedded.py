@@ -47,6 +47,21 @@ def test_freed_memory_is_given_back_by_a_thread_of_its_own() -> None:
     store.close()
 
 
+async def test_a_checkpoint_leaves_older_rows_where_they_are(tmp_path: Path) -> None:
+    """Rewritten with every checkpoint, they would take as much memory as all rows of the last row group."""
+    store = opened(tmp_path / "data.duckdb")
+    appender = store.appender(RECORDS)
+    found = Query(sql="SELECT COUNT(DISTINCT row_group_id) AS n FROM pragma_storage_info('records')", parameters={})
+    for groups in range(1, 6):
+        assert await appender.append([row(appender, str(groups))]) == Stored()
+        await store.checkpoint()
+        assert (await store.rows(found)).rows == [{"n": groups}]
+    assert await store.change(Query(sql="DELETE FROM `records` WHERE id < '3'", parameters={})) == 2
+    await store.checkpoint()
+    assert (await store.rows(found)).rows == [{"n": 3}], "what holds no row any more is given up"
+    store.close()
+
+
 async def test_stored_rows_are_in_the_file_when_append_returns(tmp_path: Path) -> None:
     """Another reader of the file finds them, without the store having been closed."""
     store = opened(tmp_path / "folder" / "data.duckdb")

@@ -1,6 +1,9 @@
 """`python -m app.erase`: what it finds, what it asks, and what its exit status says."""
 
 import asyncio
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,9 @@ from app.clock import SystemClock
 from app.embedded import EmbeddedStore
 from app.erase.__main__ import GOOD, REMAINS, WRONG, main
 from app.erase.erasure import Counts, Erased, Erasure
+from app.query.runner import Query
+from tests.documents import blocks
+from tests.process import ROOT
 from tests.test_embedded import RECORDS, REJECTS, row
 
 ID = "order-1042"
@@ -81,3 +87,31 @@ def test_an_id_that_no_record_has_is_an_error(environ: dict[str, str], capsys: p
     assert main(["--id", "x", "--yes"], numbered) == WRONG
     assert main(["--id", "x", "--yes"], {**environ, "SLUICE_RECORD": "tests.contract.service:Nameless"}) == WRONG
     assert "no record can have this id" in capsys.readouterr().err
+
+
+def test_the_documented_copy_of_the_file_has_no_byte_of_an_erased_record(tmp_path: Path) -> None:
+    """What is alive is copied, and the service opens it."""
+    path = tmp_path / "data.duckdb"
+
+    async def erase() -> None:
+        store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), SystemClock())
+        store._connection.execute("PRAGMA force_compression = 'uncompressed'")
+        appender = store.appender(RECORDS)
+        for record_id in (ID, *map(str, range(100))):
+            await appender.append([row(appender, record_id)])
+        await store.checkpoint()
+        await store.change(Query(sql="DELETE FROM `records` WHERE id = @id", parameters={"id": ID}))
+        store.close()
+
+    asyncio.run(erase())
+    assert ID.encode() in path.read_bytes(), "DuckDB overwrites what is deleted: say so in docs/operations.md"
+    [command] = [each.text for each in blocks(ROOT / "docs/operations.md") if "COPY FROM DATABASE" in each.text]
+    program = re.search(r'python -c "\n(.*?)\n" data/sluice.duckdb', command, re.DOTALL)
+    assert program is not None
+    subprocess.run([sys.executable, "-c", program[1].replace('\\"', '"'), str(path)], check=True)
+    copied = path.with_name("data.duckdb.new")
+    assert ID.encode() not in copied.read_bytes()
+    copied.replace(path)
+    store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), SystemClock())
+    assert store.read_once(lambda c: c.execute("SELECT count(*) FROM records").fetchone()) == (100,)
+    store.close()
