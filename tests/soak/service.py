@@ -20,7 +20,7 @@ import uvloop
 from app.__main__ import _leave  # isort: skip - first, as it tells the allocators what to do before they are loaded
 
 from app.clock import SystemClock
-from app.footprint import trimmer
+from app.footprint import return_large_blocks, trimmer
 from app.ingest.appender import Appender
 from app.main import create_app
 from app.schema.table import Table
@@ -153,6 +153,7 @@ async def _run(path: str, bench: Bench) -> None:
 
 def main() -> None:
     """Serve until SIGTERM."""
+    return_large_blocks()
     path, seed, rate = sys.argv[1:]
     configure_logging()
     uvloop.run(_run(path, Bench(int(seed), float(rate))))
