@@ -172,7 +172,13 @@ class Writer:
         fail(self._deadlines.close(), _CLOSED)
 
     def found(self, obstacle: SetupError | Stored | None) -> None:
-        """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once."""
+        """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once.
+
+        A table without fault does not end CLOCK_WRONG while the clock is still wrong.
+        """
+        if not isinstance(obstacle, SetupError) and self._clock.trouble():
+            self.notice_clock()
+            return
         idle = not (self._dispatcher.under_way or len(self._dispatcher) or len(self._lane))
         stop = self.standing.found(obstacle, idle=idle)
         if stop is not None:

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from app.ingest.appender import SinkState
+import pytest
+
+from app.ingest.appender import SinkState, Stored
 from app.ingest.verdict import CLOCK_PAUSE_S, Durable, Unavailable
 from app.time_of_day import BELIEVED_AFTER_US
 from tests.ingest.bench import Bench
@@ -51,3 +53,18 @@ async def test_a_repair_waits_for_the_clock_too() -> None:
     bench.clock.doubt = ""
     await bench.clock.advance(1)
     assert await bench.submit(b"b") == Durable()
+
+
+@pytest.mark.parametrize("look", [None, Stored()])
+async def test_a_sound_table_does_not_end_the_trouble_with_the_clock(look: Stored | None) -> None:
+    """It would come back with the next look at the health of an instance without traffic, over and over."""
+    bench = Bench()
+    bench.clock.doubt = "it jumped"
+    bench.writer.notice_clock()
+    for _ in range(3):
+        bench.writer.found(look)
+        assert bench.state() is SinkState.CLOCK_WRONG
+    bench.clock.doubt = ""
+    for _ in range(2):
+        bench.writer.found(look)
+    assert bench.state() is SinkState.ACTIVE
