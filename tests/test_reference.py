@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
+from app.conditional import strong_etag
 from app.reference import page
 from tests.process import ROOT
 from tests.service import running
@@ -155,3 +156,19 @@ print(*sys.modules)
     loaded = run.stdout.split()
     assert "app.reference.page" in loaded
     assert not [name for name in loaded if name.startswith(("django", "drf_spectacular"))]
+
+
+async def test_the_document_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tag takes longer than the rest of an answer, also of one that is refused; and anyone may ask."""
+    hashed: list[int] = []
+
+    def counted(*parts: str | bytes) -> str:
+        hashed.append(sum(map(len, parts)))
+        return strong_etag(*parts)
+
+    monkeypatch.setattr("app.assets.strong_etag", counted)
+    monkeypatch.setattr("app.reference.document.strong_etag", counted, raising=False)
+    async with running() as service:
+        answers = [await service.client.get("/openapi/openapi.json") for _ in range(3)]
+    assert {answer.headers["etag"] for answer in answers} == {strong_etag(answers[0].content)}
+    assert hashed.count(len(answers[0].content)) == 1
