@@ -130,8 +130,6 @@ class Connections:
             timer.cancel()
 
     def _drop(self, connection: Connection) -> None:
-        if connection not in self._open:
-            return
         self._open.remove(connection)
         self._stop_idling(connection)
         task = asyncio.ensure_future(connection.close())
