@@ -3,15 +3,18 @@
 import asyncio
 import tracemalloc
 
+import grpc
 import grpc.aio
 import pytest
 
 from app.clock import FakeClock
-from app.ingest.appender import Stored, Uncertain
+from app.ingest.appender import SetupError, SinkState, Stored, Uncertain
 from app.ingest.connection import Connection, channel_options
+from app.ingest.stamping import ClockTroubleError
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import EndStream, Fault, Remark
+from tests.misbehaving import answers
+from tests.misbehaving.faults import EndStream, Fault, Remark, not_stored
 from tests.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
 from tests.misbehaving.server import misbehaving
 from tests.misbehaving.waiting import until
@@ -28,6 +31,25 @@ async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_a
         await until(lambda: not server.open_streams)
 
 
+async def test_an_answer_is_believed_though_the_client_has_not_said_yet_that_the_request_is_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The two come by different ways, in any order."""
+    async with connected() as (server, connection):
+        write, answered = connection._call.write, asyncio.Event()
+
+        async def slowly(message: bytes) -> None:
+            await write(message)
+            await answered.wait()
+
+        monkeypatch.setattr(connection._call, "write", slowly)
+        append = asyncio.create_task(connection.append([row("a")], Unstamped()))
+        await until(lambda: len(server.arrivals) == 2 and not connection.requests_in_flight)
+        answered.set()
+        assert await append == Stored()
+        assert not connection.retired
+
+
 async def test_what_waits_for_a_server_that_says_nothing_is_uncertain_when_the_connection_is_closed() -> None:
     """It takes the connection and never speaks, so that the first request is not even on its way."""
     async with silent() as connection:
@@ -38,6 +60,34 @@ async def test_what_waits_for_a_server_that_says_nothing_is_uncertain_when_the_c
         assert connection.ended.done()
         await until(lambda: all(append.done() for append in appends))
         assert [append.result() for append in appends] == [Uncertain("the connection was closed")] * 2
+
+
+async def test_a_request_that_cannot_be_stamped_now_costs_the_connection_nothing() -> None:
+    """It is not sent, and the next one is, whose answer is its own."""
+
+    class Doubtful(Unstamped):
+        def take(self) -> bytes:
+            raise ClockTroubleError("the clock jumped")
+
+    async with connected() as (server, connection):
+        assert await connection.append([row("doubtful")], Doubtful()) == Uncertain("the clock jumped")
+        assert (connection.requests_in_flight, connection.bytes_in_flight) == (0, 0)
+        assert await connection.append([row("next")], Unstamped()) == Stored()
+        assert [arrival.ids for arrival in server.arrivals] == [("first",), ("next",)]
+
+
+async def test_a_request_that_cannot_be_made_ends_the_stream() -> None:
+    """Whatever defect that is: nobody waits for an answer that cannot come."""
+
+    class Defective(Unstamped):
+        def take(self) -> bytes:
+            raise RuntimeError("a defect")
+
+    async with connected() as (_, connection):
+        append = asyncio.create_task(connection.append([row("a")], Defective()))
+        await until(append.done)
+        assert isinstance(append.result(), Uncertain)
+        assert connection.retired
 
 
 @pytest.mark.parametrize("updated_schema", [False, True])
@@ -117,6 +167,16 @@ async def test_only_an_end_that_speaks_of_one_of_several_requests_blames_one(
         assert connection.blames_one is blames
         if blames:
             assert {type(outcome) for outcome in outcomes} == {Uncertain}
+
+
+async def test_an_end_whose_details_cannot_be_read_means_what_its_code_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The details are only an addition to it."""
+    async with connected() as (server, connection):
+        unreadable = (("grpc-status-details-bin", b"\xff"),)
+        monkeypatch.setattr(answers, "ending", lambda _: (grpc.StatusCode.NOT_FOUND, "no table", unreadable))
+        server.decide = lambda _: not_stored(EndStream())
+        told = await connection.append([row("a")], Unstamped())
+        assert told == SetupError(SinkState.NOT_FOUND, "NOT_FOUND: no table")
 
 
 @pytest.mark.parametrize(("margin_s", "timeout_ms"), [(0.001, 1_000), (5.0, 5_000), (60.0, 10_000)])
