@@ -169,6 +169,14 @@ async def test_only_an_end_that_speaks_of_one_of_several_requests_blames_one(
             assert {type(outcome) for outcome in outcomes} == {Uncertain}
 
 
+async def test_an_end_that_tells_of_the_schema_in_its_details_alone_blames_no_row() -> None:
+    """By its code and its text it would be a row that cannot be stored."""
+    async with connected() as (server, connection):
+        server.decide = lambda _: not_stored(EndStream("INVALID_ARGUMENT", "m", "SCHEMA_MISMATCH_EXTRA_FIELDS"))
+        told = await connection.append([row("a")], Unstamped())
+        assert told == SetupError(SinkState.SCHEMA_MISMATCH, "INVALID_ARGUMENT: m")
+
+
 async def test_an_end_whose_details_cannot_be_read_means_what_its_code_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """The details are only an addition to it."""
     async with connected() as (server, connection):
