@@ -84,7 +84,7 @@ class Connection:
         self._channel = channel
         self._in_flight: deque[_Request] = deque()
         self._turn = asyncio.Lock()
-        self._is_open = self._has_sent = False
+        self._has_sent = False
         self._opening: asyncio.Task[None] | None = None
         self._requests = AppendRequests(stream, trace_id, descriptor)
         # Not the client's append_rows: its retry would run the call again with requests that were sent already.
@@ -141,8 +141,7 @@ class Connection:
     async def _write(self, request: _Request, rows: Sequence[bytes], stamp: Stamp) -> None:
         """Send a request; a stream that has ended is told by `_receive`, once it has read what was answered."""
         try:
-            if not self._is_open:
-                await self._open()
+            await self._open()
             # The first has the schema, which the server remembers for the life of the stream.
             message = self._requests.write(rows, stamp.take(), first=not self._has_sent)
             while stamp.is_stale():  # the process was stopped just now
@@ -171,8 +170,7 @@ class Connection:
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._call.wait_for_connection())
             self._opening.add_done_callback(lambda opening: opening.cancelled() or opening.exception())
-        await asyncio.shield(self._opening)
-        self._is_open = True
+        await self._opening  # one at a time, and who gives up ends it: the stream is ended as well
 
     async def _receive(self) -> None:
         end = StreamEnd(Code.INTERNAL, "the connection failed")

@@ -1,8 +1,9 @@
 """The connections to one table: one as long as it keeps up, more under load, none after a long silence."""
 
 import asyncio
+import heapq
+import itertools
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -32,7 +33,9 @@ class Connections:
         self._open_connection, self._clock, self._max = open_connection, clock, max_connections
         self._open: list[Connection] = []
         self._idle: dict[Connection, Timer] = {}
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._tickets = itertools.count()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        """A heap by ticket: who came first is called first, though it was called in vain before."""
         self._closing: set[asyncio.Task[None]] = set()
         self._alone_until_us = 0
         self._closed = False
@@ -48,10 +51,10 @@ class Connections:
         Raises:
             ConnectionsClosedError: they were closed.
         """
-        connection, woken = None if self._waiting else self._with_room(size), False
+        connection, ticket = None if self._waiting else self._with_room(size), next(self._tickets)
         while connection is None:
-            await self._wait_for_room(first=woken)
-            connection, woken = self._with_room(size), True  # whoever was woken in vain keeps the place in the queue
+            await self._wait_for_room(ticket)
+            connection = self._with_room(size)
         self._wake_next()  # there may be room for one more
         self._stop_idling(connection)
         try:
@@ -105,25 +108,19 @@ class Connections:
                 self._idle[connection] = self._clock.call_later(after_s, lambda: self._drop(connection))
         self._wake_next()
 
-    async def _wait_for_room(self, *, first: bool) -> None:
+    async def _wait_for_room(self, ticket: int) -> None:
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if first:
-            self._waiting.appendleft(room)
-        else:
-            self._waiting.append(room)
+        heapq.heappush(self._waiting, (ticket, room))
         try:
             await room
         except asyncio.CancelledError:
-            if room in self._waiting:
-                self._waiting.remove(room)
-            elif not room.cancelled():  # it was called, and passes the call on
-                self._wake_next()
+            self._wake_next()  # it was called, or it needed more room than those behind it
             raise
 
     def _wake_next(self) -> None:
         while self._waiting:
-            room = self._waiting.popleft()
-            if not room.done():  # else whoever waited gave up in this turn of the loop
+            _, room = heapq.heappop(self._waiting)
+            if not room.done():  # else whoever waited has given up
                 room.set_result(None)
                 return
 
@@ -133,8 +130,6 @@ class Connections:
             timer.cancel()
 
     def _drop(self, connection: Connection) -> None:
-        if connection not in self._open:
-            return
         self._open.remove(connection)
         self._stop_idling(connection)
         task = asyncio.ensure_future(connection.close())

@@ -1,6 +1,7 @@
 """A pool of connections without a wire: the test answers the requests on them."""
 
 import asyncio
+import weakref
 from typing import Any, cast
 
 from app.clock import FakeClock
@@ -16,6 +17,10 @@ class Line:
         self.retired = self.closed = self.blames_one = False
         self.requests: dict[int, int] = {}
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.trouble: Exception | None = None
+        """What comes of closing it."""
+        self.closing: weakref.ref[asyncio.Task[Any]] | None = None
+        """The task that closes it, while anybody keeps that."""
 
     @property
     def requests_in_flight(self) -> int:
@@ -30,6 +35,10 @@ class Line:
         return bool(self.requests)
 
     async def close(self) -> None:
+        task = asyncio.current_task()
+        self.closing = None if task is None else weakref.ref(task)
+        if self.trouble is not None:
+            raise self.trouble
         self.closed = True
 
 

@@ -1,85 +1,23 @@
 """One stream, on real sockets: what is sent, and what is not sent any more."""
 
 import asyncio
-import socket
 import tracemalloc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
+import grpc
 import grpc.aio
 import pytest
 
 from app.clock import FakeClock
-from app.ingest.appender import Outcome, Stored, Uncertain
+from app.ingest.appender import SetupError, SinkState, Stored, Uncertain
 from app.ingest.connection import Connection, channel_options
+from app.ingest.stamping import ClockTroubleError
+from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import EndStream, Fault, Remark
+from tests.misbehaving import answers
+from tests.misbehaving.faults import EndStream, Fault, Remark, not_stored
 from tests.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
-from tests.misbehaving.server import MisbehavingServer, misbehaving
+from tests.misbehaving.server import misbehaving
 from tests.misbehaving.waiting import until
-from tests.misbehaving.wire import Link
-
-
-def megabytes() -> list[bytes]:
-    """Return more rows than a connection takes in before its peer reads."""
-    return [row(f"large {number}".ljust(120)) for number in range(60_000)]
-
-
-@asynccontextmanager
-async def connected() -> AsyncIterator[tuple[MisbehavingServer, Connection]]:
-    """Open a connection on which a first row is stored."""
-    async with misbehaving(FakeClock()) as server:
-        channel = grpc.aio.insecure_channel(server.url.removeprefix("http://"), options=channel_options(10.0))
-        connection = Connection(channel, STREAM, SCHEMA, "test")
-        assert await connection.append([row("first")], Unstamped()) == Stored()
-        try:
-            yield server, connection
-        finally:
-            await connection.close()
-
-
-async def one_on_its_way(
-    server: MisbehavingServer, connection: Connection
-) -> tuple[Link, asyncio.Task[Outcome], asyncio.Task[Outcome]]:
-    """Return the link, which takes nothing in until it thaws, a request that is being written, and one behind it."""
-    (link,) = server.wire.open_links
-    link.freeze()
-    large = asyncio.create_task(connection.append(megabytes(), Unstamped()))
-    patient = asyncio.create_task(connection.append([row("patient")], Unstamped()))
-    await until(lambda: connection.requests_in_flight == 2)
-    await turns()
-    return link, large, patient
-
-
-async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() -> None:
-    """Its stamp would be older than readers reckon with; the requests around it keep their answers."""
-    async with connected() as (server, connection):
-        (link,) = server.wire.open_links
-        link.freeze()
-        large = asyncio.create_task(connection.append(megabytes(), Unstamped()))
-        late = asyncio.create_task(connection.append([row("late")], Unstamped()))
-        patient = asyncio.create_task(connection.append([row("patient")], Unstamped()))
-        await until(lambda: connection.requests_in_flight == 3)
-        late.cancel()
-        await asyncio.wait([late])
-        assert connection.retired
-        link.thaw()
-        assert (await large, await patient) == (Stored(), Stored())
-        assert [arrival.ids[0].strip() for arrival in server.arrivals] == ["first", "large 0", "patient"]
-        assert (connection.requests_in_flight, connection.bytes_in_flight) == (0, 0)
-
-
-async def test_a_request_that_was_given_up_while_it_was_written_ends_the_stream_and_never_arrives() -> None:
-    """Nobody could say when it would; what waits behind it is Uncertain at once."""
-    async with connected() as (server, connection):
-        link, large, patient = await one_on_its_way(server, connection)
-        large.cancel()
-        await until(connection.ended.done)
-        assert isinstance(await patient, Uncertain)
-        assert connection.retired
-        link.thaw()
-        await until(lambda: not server.open_streams)
-        assert [arrival.ids for arrival in server.arrivals] == [("first",)]
 
 
 async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_at_once() -> None:
@@ -93,17 +31,63 @@ async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_a
         await until(lambda: not server.open_streams)
 
 
+async def test_an_answer_is_believed_though_the_client_has_not_said_yet_that_the_request_is_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The two come by different ways, in any order."""
+    async with connected() as (server, connection):
+        write, answered = connection._call.write, asyncio.Event()
+
+        async def slowly(message: bytes) -> None:
+            await write(message)
+            await answered.wait()
+
+        monkeypatch.setattr(connection._call, "write", slowly)
+        append = asyncio.create_task(connection.append([row("a")], Unstamped()))
+        await until(lambda: len(server.arrivals) == 2 and not connection.requests_in_flight)
+        answered.set()
+        assert await append == Stored()
+        assert not connection.retired
+
+
 async def test_what_waits_for_a_server_that_says_nothing_is_uncertain_when_the_connection_is_closed() -> None:
     """It takes the connection and never speaks, so that the first request is not even on its way."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{silent.getsockname()[1]}", options=channel_options(10.0))
-        connection = Connection(channel, STREAM, SCHEMA, "test")
+    async with silent() as connection:
         appends = [asyncio.create_task(connection.append([row(name)], Unstamped())) for name in ("a", "b")]
         await until(lambda: connection.requests_in_flight == 2)
         await turns()
         await connection.close()
-        async with asyncio.timeout(60):
-            assert [type(outcome) for outcome in await asyncio.gather(*appends)] == [Uncertain, Uncertain]
+        assert connection.ended.done()
+        await until(lambda: all(append.done() for append in appends))
+        assert [append.result() for append in appends] == [Uncertain("the connection was closed")] * 2
+
+
+async def test_a_request_that_cannot_be_stamped_now_costs_the_connection_nothing() -> None:
+    """It is not sent, and the next one is, whose answer is its own."""
+
+    class Doubtful(Unstamped):
+        def take(self) -> bytes:
+            raise ClockTroubleError("the clock jumped")
+
+    async with connected() as (server, connection):
+        assert await connection.append([row("doubtful")], Doubtful()) == Uncertain("the clock jumped")
+        assert (connection.requests_in_flight, connection.bytes_in_flight) == (0, 0)
+        assert await connection.append([row("next")], Unstamped()) == Stored()
+        assert [arrival.ids for arrival in server.arrivals] == [("first",), ("next",)]
+
+
+async def test_a_request_that_cannot_be_made_ends_the_stream() -> None:
+    """Whatever defect that is: nobody waits for an answer that cannot come."""
+
+    class Defective(Unstamped):
+        def take(self) -> bytes:
+            raise RuntimeError("a defect")
+
+    async with connected() as (_, connection):
+        append = asyncio.create_task(connection.append([row("a")], Defective()))
+        await until(append.done)
+        assert isinstance(append.result(), Uncertain)
+        assert connection.retired
 
 
 @pytest.mark.parametrize("updated_schema", [False, True])
@@ -183,6 +167,24 @@ async def test_only_an_end_that_speaks_of_one_of_several_requests_blames_one(
         assert connection.blames_one is blames
         if blames:
             assert {type(outcome) for outcome in outcomes} == {Uncertain}
+
+
+async def test_an_end_that_tells_of_the_schema_in_its_details_alone_blames_no_row() -> None:
+    """By its code and its text it would be a row that cannot be stored."""
+    async with connected() as (server, connection):
+        server.decide = lambda _: not_stored(EndStream("INVALID_ARGUMENT", "m", "SCHEMA_MISMATCH_EXTRA_FIELDS"))
+        told = await connection.append([row("a")], Unstamped())
+        assert told == SetupError(SinkState.SCHEMA_MISMATCH, "INVALID_ARGUMENT: m")
+
+
+async def test_an_end_whose_details_cannot_be_read_means_what_its_code_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The details are only an addition to it."""
+    async with connected() as (server, connection):
+        unreadable = (("grpc-status-details-bin", b"\xff"),)
+        monkeypatch.setattr(answers, "ending", lambda _: (grpc.StatusCode.NOT_FOUND, "no table", unreadable))
+        server.decide = lambda _: not_stored(EndStream())
+        told = await connection.append([row("a")], Unstamped())
+        assert told == SetupError(SinkState.NOT_FOUND, "NOT_FOUND: no table")
 
 
 @pytest.mark.parametrize(("margin_s", "timeout_ms"), [(0.001, 1_000), (5.0, 5_000), (60.0, 10_000)])

@@ -1,5 +1,7 @@
 """Which connection a request goes on, when another is opened, and when one is closed."""
 
+import gc
+
 from app.clock import MICROSECONDS
 from app.ingest.connections import ALONE_US, EXTRA_IDLE_S, IDLE_S, MAX_BYTES, MAX_REQUESTS
 from tests.ingest.pool import Pool
@@ -32,6 +34,27 @@ async def test_bytes_fill_a_connection_as_requests_do() -> None:
         await bench.answer(task)
 
 
+async def test_requests_share_a_connection_up_to_the_last_byte() -> None:
+    """One byte more goes on another."""
+    bench = Pool()
+    tasks = [await bench.request(size) for size in (MAX_BYTES // 2, MAX_BYTES - MAX_BYTES // 2)]
+    assert bench.load == [2]
+    tasks.append(await bench.request(1))
+    assert bench.load == [2, 1]
+    for task in tasks:
+        await bench.answer(task)
+
+
+async def test_a_request_larger_than_a_connection_takes_goes_on_an_idle_one() -> None:
+    """Where no other may be opened it would wait for ever."""
+    bench = Pool(max_connections=1)
+    await bench.answer(await bench.request())
+    large = await bench.request(MAX_BYTES + 1)
+    assert bench.has(large)
+    await bench.answer(large)
+    assert len(bench.lines) == 1
+
+
 async def test_extra_connections_close_soon_and_the_first_before_the_service_does() -> None:
     """The service closes a connection after 600 s of silence; the next request opens a fresh one."""
     bench = Pool()
@@ -47,6 +70,16 @@ async def test_extra_connections_close_soon_and_the_first_before_the_service_doe
     assert IDLE_S < 600
     await bench.answer(await bench.request())
     assert len(bench.lines) == 3
+
+
+async def test_a_connection_with_a_request_on_it_is_not_idle() -> None:
+    """Though another one on it was answered long ago."""
+    bench = Pool(max_connections=1)
+    slow, quick = await bench.request(), await bench.request()
+    await bench.answer(quick)
+    await bench.clock.advance(IDLE_S)
+    assert not bench.lines[0].closed
+    await bench.answer(slow)
 
 
 async def test_a_retired_connection_takes_nothing_new_and_closes_when_nobody_waits_for_it() -> None:
@@ -76,6 +109,17 @@ async def test_a_fresh_connection_is_used_after_all_were_retired() -> None:
     assert len(bench.lines) == 2
 
 
+async def test_every_idle_connection_is_closed_when_all_are_retired() -> None:
+    """None of them may know the table that was made again."""
+    bench = Pool()
+    for task in [await bench.request() for _ in range(2 * MAX_REQUESTS + 1)]:
+        await bench.answer(task)
+    bench.pool.retire()
+    await turns()
+    assert [line.closed for line in bench.lines] == [True, True, True]
+    assert len(bench.pool) == 0
+
+
 async def test_an_idle_connection_that_the_server_ends_is_forgotten() -> None:
     """Servers drain as a matter of course."""
     bench = Pool()
@@ -96,6 +140,27 @@ async def test_closing_closes_every_connection() -> None:
     for task in tasks:
         await bench.answer(task)
     assert len(bench.pool) == 0
+
+
+async def test_a_connection_that_cannot_be_closed_does_not_keep_the_service_from_ending() -> None:
+    """The others are closed, and whoever closes them hears of nothing that it could do anything about."""
+    bench = Pool()
+    for task in [await bench.request() for _ in range(MAX_REQUESTS + 1)]:
+        await bench.answer(task)
+    bench.lines[0].trouble = OSError("a socket")
+    await bench.pool.close()
+    assert [line.closed for line in bench.lines] == [False, True]
+
+
+async def test_a_connection_that_was_closed_leaves_nothing_behind() -> None:
+    """Load calls for one and lets it go again, for as long as the service runs."""
+    bench = Pool()
+    await bench.answer(await bench.request())
+    await bench.clock.advance(IDLE_S)
+    closing = bench.lines[0].closing
+    assert closing is not None
+    gc.collect()
+    assert closing() is None
 
 
 async def test_answers_in_a_burst_leave_one_idle_timer() -> None:

@@ -59,6 +59,36 @@ async def test_all_of_several_that_give_up_at_one_moment_leave_the_call_to_the_n
         await bench.answer(task)
 
 
+async def test_one_that_gives_up_waiting_for_much_room_holds_up_nobody_who_needs_little() -> None:
+    """There was room for those behind it all the time, and for whoever comes later; nothing else calls them."""
+    bench = Pool(max_connections=1)
+    running = await bench.request(MAX_BYTES // 2)
+    large = await bench.request(MAX_BYTES)
+    behind = [await bench.request() for _ in range(2)]
+    assert bench.load == [1], "first come, first served"
+    large.cancel()
+    await turns()
+    assert [bench.has(each) for each in behind] == [True, True]
+    late = await bench.request()
+    assert bench.has(late)
+    for task in (running, *behind, late):
+        await bench.answer(task)
+
+
+async def test_a_newcomer_goes_at_once_when_all_who_waited_have_given_up() -> None:
+    """Nobody is before it; the next answer may be far."""
+    bench = Pool(max_connections=1)
+    running = await bench.request(MAX_BYTES // 2)
+    waiting = [await bench.request(MAX_BYTES) for _ in range(3)]
+    for task in (waiting[1], waiting[0], waiting[2]):
+        task.cancel()
+        await turns()
+    newcomer = await bench.request()
+    assert bench.has(newcomer)
+    for task in (running, newcomer):
+        await bench.answer(task)
+
+
 async def test_an_answer_that_makes_room_for_several_lets_as_many_in() -> None:
     """A large request kept out small ones; when it is answered they do not come one by one."""
     bench = Pool(max_connections=1)
@@ -110,6 +140,21 @@ async def test_one_that_was_called_in_vain_keeps_its_place() -> None:
     await bench.answer(running[1])
     assert [bench.has(each) for each in (first, second)] == [True, False]
     for task in (*running[2:], quick, first, second):
+        await bench.answer(task)
+
+
+async def test_several_that_were_called_in_vain_keep_their_order() -> None:
+    """Two answers at once call two, and there is room for neither."""
+    bench = Pool(max_connections=1)
+    running = [await bench.request(MAX_BYTES // 4) for _ in range(3)]
+    first, second = await bench.request(MAX_BYTES), await bench.request(MAX_BYTES)
+    for task in running[:2]:
+        bench.answer_soon(task)
+    await turns()
+    assert bench.load == [1]
+    await bench.answer(running[2])
+    assert [bench.has(each) for each in (first, second)] == [True, False]
+    for task in (first, second):
         await bench.answer(task)
 
 

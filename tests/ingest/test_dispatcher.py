@@ -194,10 +194,28 @@ async def test_close_sends_nothing_that_was_about_to_go_and_leaves_nothing(*, ti
         await desk.added(b"a")
     desk.add(b"b")
     await desk.dispatcher.close()
+    assert (len(desk.dispatcher), desk.timers) == (0, 0)
+    assert all(answer.cancelled() for answer in desk.answers)
     await desk.clock.advance(1)
     assert desk.sent == [[b"a"]][: int(timed)]
-    assert (len(desk.dispatcher), desk.timers, desk.dispatcher._tasks) == (0, 0, set())
-    assert all(answer.cancelled() for answer in desk.answers)
+    assert (desk.timers, desk.dispatcher._tasks) == (0, set())
+
+
+async def test_close_waits_until_what_was_under_way_has_ended() -> None:
+    """It may have something to put in order, for which what is closed next is needed."""
+    desk, ended = Desk(), []
+
+    async def tidy() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await turns()
+            ended.append("tidy")
+
+    desk.dispatcher.spawn(tidy())
+    await turns()
+    await desk.dispatcher.close()
+    assert ended == ["tidy"]
 
 
 @pytest.mark.parametrize("spare_turns", range(6))
