@@ -3,7 +3,7 @@
 import gc
 import os
 
-gc.disable()  # the start makes objects that stay, and a search for cycles among them an eighth of it; see app.footprint
+gc.disable()  # the start makes objects that stay, and a search for cycles among them an eighth of it; see app.runtime.memory
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:0")  # before the server is loaded
 
 import argparse
@@ -15,9 +15,9 @@ from typing import NoReturn
 import uvloop
 
 from app.backend import StoreError
-from app.footprint import return_large_blocks
 from app.main import create_app
 from app.record import RecordTypeError
+from app.runtime.memory import return_large_blocks
 from app.serve import ListenError, serve
 from app.settings import SettingsError, load_settings
 from app.telemetry.logs import configure_logging, end_logging

@@ -7,11 +7,11 @@ from typing import Any, assert_never
 
 import msgspec
 
-from app.clock import Clock
-from app.daemon import in_daemon_thread
 from app.erase.eraser import Eraser
 from app.ingest.appender import Appender
 from app.query.runner import QueryRunner
+from app.runtime.clock import Clock
+from app.runtime.daemon import in_daemon_thread
 from app.schema.table import Table
 from app.settings import Settings
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Collection
 
 from app import sockets
-from app.clock import MICROSECONDS, Clock
-from app.daemon import in_daemon_thread
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.daemon import in_daemon_thread
 from app.shedding import Connection, Peer, Shedder
 from app.telemetry.metrics import Metrics
 

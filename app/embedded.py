@@ -15,7 +15,6 @@ from typing import TypeVar
 import duckdb
 
 from app.backend import StoreError
-from app.clock import Clock
 from app.disk import DiskSpace, is_about_room
 from app.embedded_appender import EmbeddedAppender
 from app.embedded_file import open_file
@@ -24,6 +23,7 @@ from app.embedded_queries import Queries, bound, to_duckdb
 from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.query.instants import DAY_US, SECOND_US
 from app.query.runner import Answer, Query, StoreUnavailableError
+from app.runtime.clock import Clock
 from app.schema.duckdb import quote
 from app.schema.table import Table
 from app.telemetry.redaction import first_line

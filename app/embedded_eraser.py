@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
-from app.clock import Clock
 from app.embedded import EmbeddedStore
 from app.embedded_file import STATE
 from app.query.instants import DAY_US, clamp
 from app.query.runner import Query, QueryError
+from app.runtime.clock import Clock
 from app.schema.table import Table
 
 _GENERATION = "erasures"

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from app.backend import StoreError
-from app.clock import Clock
+from app.runtime.clock import Clock
 from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_type, quote
 from app.schema.table import Table

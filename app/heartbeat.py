@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.clock import MICROSECONDS, Clock
 from app.query.budget import Budget
 from app.query.feed import Feed
 from app.query.params.filters import Condition
@@ -20,6 +19,7 @@ from app.query.params.page import Window
 from app.query.retrieval import View
 from app.query.runner import QueryError
 from app.query.walk import Walk
+from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.columns import Kind
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

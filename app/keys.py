@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import msgspec
 from google.auth import crypt
 
-from app.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS, Clock
 
 _log = logging.getLogger("sluice.auth")
 _MAX_BYTES = 1024 * 1024

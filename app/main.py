@@ -11,9 +11,7 @@ from app.access.gate import Gate
 from app.access.rate_limit import tell_standing
 from app.application import Sluice, lifespan
 from app.backend import open_backend
-from app.clock import Clock, SystemClock
 from app.errors import EXCEPTION_HANDLERS
-from app.footprint import give_back_when_quiet, trimmer
 from app.gauges import watch_gauges
 from app.health import About, Health, health_routes
 from app.heartbeat import Heartbeats
@@ -29,6 +27,8 @@ from app.query.way_out import WayOut
 from app.record import load_record_type
 from app.reference.document import document_route, openapi_config
 from app.reference.page import reference_routes
+from app.runtime.clock import Clock, SystemClock
+from app.runtime.memory import give_back_when_quiet, trimmer
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.settings import Settings

@@ -4,7 +4,7 @@ The server (Granian) copies whatever it is given. An answer that is passed on wh
 read it or disconnects, so clients that read nothing could use unlimited memory with small requests. Passed on in
 pieces, an answer waits in Python, where its bytes are shared with the cache or the file they come from.
 
-There are two ledgers (`app.ledger`): `answers` has a share for each known caller, and `documents` one for each address
+There are two ledgers (`app.runtime.ledger`): `answers` has a share for each known caller, and `documents` one for each address
 that requests something public. A flood of the latter does not affect the former.
 """
 
@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from app.clock import MICROSECONDS, Clock
 from app.errors import ProblemError, send_problem
-from app.ledger import Holding, Ledger
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.ledger import Holding, Ledger
 from app.settings import Settings
 from app.shedding import Peer
 

@@ -13,13 +13,13 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from app.application import Sluice
-from app.clock import SystemClock
 from app.connection_watch import ConnectionWatch
-from app.footprint import search_seldom_for_cycles
 from app.outgoing import MAX_HEAD_BYTES
+from app.runtime.clock import SystemClock
+from app.runtime.memory import search_seldom_for_cycles
+from app.runtime.threads import hand_over_soon, started_in_the_background
 from app.settings import Settings
 from app.telemetry.redaction import first_line
-from app.threads import hand_over_soon, started_in_the_background
 
 _log = logging.getLogger("sluice")
 _LOOK_AGAIN_S = 0.01

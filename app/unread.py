@@ -10,8 +10,8 @@ from typing import Any
 
 from litestar.types import Receive
 
-from app.clock import MICROSECONDS, Clock
-from app.deadlines import Deadlines, TimeLimit
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import Deadlines, TimeLimit
 
 _MOST_AT_ONCE = 64
 _LONGEST_S = 5.0

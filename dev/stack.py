@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Coroutine
 import grpc
 from aiohttp import web
 
-from app.clock import Clock, SystemClock
+from app.runtime.clock import Clock, SystemClock
 from dev.control import TokenDefaults, control_app
 from dev.emulator import running_emulator
 from dev.emulator_relay import create_for_relay

@@ -10,10 +10,10 @@ import httpx
 import msgspec
 
 from app.application import Sluice
-from app.clock import Clock, FakeClock
 from app.ingest.appender import Appender
 from app.ingest.proof import heartbeat_signature
 from app.main import create_app
+from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table
 from app.settings import Settings
 from tests import tokens

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS, FakeClock
 from tests.service import Service, running
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "api.md"

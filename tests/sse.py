@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from tests.pace import patience_s
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from tests.access.callers import KEY, OWNER, granting, key_grant, signed_in
 from tests.documents import Block, Shown, blocks
 from tests.service import running

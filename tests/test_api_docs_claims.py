@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.clock import FakeClock
 from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.instants import DAY_US
+from app.runtime.clock import FakeClock
 from tests.service import GOOD, SETTINGS, running
 from tests.shop import DOCUMENT, shop
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.backend import StoreError, open_backend
-from app.clock import FakeClock
 from app.record import Record
+from app.runtime.clock import FakeClock
 from app.schema.table import records_table, rejects_table
 from app.settings import Settings
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.clock import SystemClock
+from app.runtime.clock import SystemClock
 from tests.misbehaving.faults import Fault
 from tests.misbehaving.server import misbehaving
 from tests.process import serving

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.clock import MICROSECONDS, FakeClock, Moment, SystemClock
+from app.runtime.clock import MICROSECONDS, FakeClock, Moment, SystemClock
 
 
 def test_stamps_only_grow() -> None:

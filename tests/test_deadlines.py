@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.clock import MICROSECONDS, FakeClock, Timer
-from app.deadlines import Deadlines
+from app.runtime.clock import MICROSECONDS, FakeClock, Timer
+from app.runtime.deadlines import Deadlines
 
 
 class CountingClock(FakeClock):

@@ -8,9 +8,9 @@ import duckdb
 import pytest
 
 from app.backend import open_backend
-from app.clock import SystemClock
 from app.embedded import EmbeddedStore
 from app.ingest.appender import Uncertain
+from app.runtime.clock import SystemClock
 from app.settings import Settings
 from tests.test_embedded import RECORDS, REJECTS, opened
 

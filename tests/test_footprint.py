@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import gc, weakref
-from app.footprint import search_seldom_for_cycles
+from app.runtime.memory import search_seldom_for_cycles
 
 class Node:
     pass
@@ -37,7 +37,7 @@ def test_an_old_cycle_is_found_among_a_million_new_objects() -> None:
 
 LARGE_BLOCKS = """
 import ctypes, os, sys
-from app.footprint import return_large_blocks
+from app.runtime.memory import return_large_blocks
 
 names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
 class Counts(ctypes.Structure):

@@ -17,8 +17,8 @@ import httpx
 import msgspec
 import pytest
 
-from app.clock import FakeClock
 from app.disk import DiskSpace
+from app.runtime.clock import FakeClock
 from tests.process import Process, serving
 from tests.service import GOOD, SETTINGS, Service, authorization, envelope, running
 

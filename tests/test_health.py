@@ -11,7 +11,6 @@ from litestar import Litestar
 from litestar.connection import ASGIConnection
 
 from app.access.principal import LOCAL_PRINCIPAL, Principal
-from app.clock import FakeClock
 from app.errors import ProblemError
 from app.health import About, Health, health_routes
 from app.ingest.admission import Admission
@@ -22,6 +21,7 @@ from app.query.runner import QueryTimeoutError, StoreBusyError, StoreUnavailable
 from app.query.standing import ReadStanding
 from app.record import Record
 from app.reference.document import document_route, openapi_config
+from app.runtime.clock import FakeClock
 from app.schema.table import records_table
 from app.telemetry.metrics import Metrics
 from app.version import VERSION

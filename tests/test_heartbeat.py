@@ -4,12 +4,12 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from app.clock import MICROSECONDS, FakeClock
 from app.heartbeat import GIVE_UP_S, MAX_WAITING, Heartbeats
 from app.query.feed import Feed, Reading
 from app.query.runner import StoreUnavailableError
 from app.query.walk import Walk
 from app.record import Record
+from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

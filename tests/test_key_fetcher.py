@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from app.auth import TokenVerifier
-from app.clock import FakeClock
 from app.keys import (
     DEFAULT_MAX_AGE_S,
     MAX_MAX_AGE_S,
@@ -25,6 +24,7 @@ from app.keys import (
     key_fetcher,
     read_key_set,
 )
+from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import POLICY, bearer
 

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from app.clock import FakeClock
 from app.keys import COOL_DOWN_S, STALE_S, FetchedKeys, KeySet, KeySetError
+from app.runtime.clock import FakeClock
 from tests.tokens import key_pair
 
 _PEM = key_pair()[1]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ledger import Holding, Ledger
+from app.runtime.ledger import Holding, Ledger
 
 _CALLERS = st.sampled_from(["a", "b", "c"])
 

@@ -9,10 +9,10 @@ from litestar import Litestar
 from litestar.exceptions import LitestarException
 
 from app.access.grants_file import LOOK_EVERY_S
-from app.clock import FakeClock
 from app.keys import FetchedKeys, KeySetError
 from app.main import create_app
 from app.record import RecordTypeError
+from app.runtime.clock import FakeClock
 from tests.access.callers import document, email_grant, granting, key_grant, write
 from tests.service import GOOD, SETTINGS, authorization, envelope, running
 

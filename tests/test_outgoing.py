@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.clock import FakeClock
 from app.outgoing import IN_SERVER_BYTES, PIECE_BYTES, ClientStalledError, Outgoing
+from app.runtime.clock import FakeClock
 from app.settings import Settings
 
 STALL_S = 0.02

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.clock import MICROSECONDS
+from app.runtime.clock import MICROSECONDS
 from app.shedding import Connection, Shedder
 
 SILENT: dict[str, Any] = {"quiet_s": 1.0}

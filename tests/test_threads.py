@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.threads import hand_over_soon, started_in_the_background
+from app.runtime.threads import hand_over_soon, started_in_the_background
 from tests.process import serving
 
 linux = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="NOT tested here: only Linux knows SCHED_BATCH")

@@ -6,8 +6,8 @@ import weakref
 
 import pytest
 
-from app.clock import MICROSECONDS, FakeClock
-from app.deadlines import Deadlines, TimeLimit
+from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.deadlines import Deadlines, TimeLimit
 from tests.ingest.scripted import turns
 
 

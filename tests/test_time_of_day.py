@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.time_of_day import BELIEVED_AFTER_US, FOLLOWED_US, TimeOfDay
+from app.runtime.time_of_day import BELIEVED_AFTER_US, FOLLOWED_US, TimeOfDay
 
 SECOND_US, HOUR_US = 1_000_000, 3_600_000_000
 TRUE_US = 1_700_000_000 * SECOND_US

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from app.unread import UnreadBodies
 
 

@@ -1,7 +1,7 @@
 """Watches for tests that do not look at telemetry: what they take note of nobody reads."""
 
-from app.clock import Clock
 from app.ingest.append_watch import AppendWatch
+from app.runtime.clock import Clock
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing

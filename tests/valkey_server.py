@@ -93,6 +93,6 @@ def hurried_valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 @pytest.fixture
 def valkey_server(hurried_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> ValkeyServer:
     """Give the test an empty server of its own, which is waited for until it answers or refuses to."""
-    monkeypatch.setattr("app.valkey.TIMEOUT_S", PATIENT_S)
+    monkeypatch.setattr("app.runtime.valkey.TIMEOUT_S", PATIENT_S)
     monkeypatch.setattr("app.access.shared_count.ANSWER_WITHIN_S", PATIENT_S)
     return hurried_valkey

@@ -16,9 +16,9 @@ import msgspec
 from app.access.api_keys import key_hash, new_key
 from app.access.grants import Grant, Granted, GrantRules, GrantsError, make_grants, read_grants, with_entry
 from app.access.principal import SCOPES
-from app.clock import MICROSECONDS
 from app.query.params.filters import parse_filters
 from app.record import RecordTypeError, load_record_type
+from app.runtime.clock import MICROSECONDS
 from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.settings import PREFIX, SettingsError, load_settings

@@ -14,10 +14,10 @@ from app.access.guard import Guard, Identify, api_guard, identification
 from app.access.rate_limit import RateLimit
 from app.access.shared_count import request_count
 from app.auth import TokenPolicy, TokenVerifier
-from app.clock import Clock
 from app.keys import Fetch, KeySet, key_fetcher
+from app.runtime.clock import Clock
+from app.runtime.valkey import connect
 from app.settings import Settings
-from app.valkey import connect
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey

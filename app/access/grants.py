@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from app.access.api_keys import PREFIX, redacted
 from app.access.principal import ALL_SCOPES, DEFAULT_SCOPES, SCOPES, Principal, Scope
-from app.epoch import epoch_us
+from app.runtime.epoch import epoch_us
 from app.settings import SettingsError
 
 CheckFilters = Callable[[Sequence[tuple[str, str]]], object]

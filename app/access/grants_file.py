@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.access.api_keys import redacted
 from app.access.grants import GrantRules, GrantsError, make_grants, read_grants
-from app.clock import Clock
+from app.runtime.clock import Clock
 from app.telemetry.redaction import NamesOnly
 
 LOOK_EVERY_S = 10.0

@@ -12,8 +12,8 @@ import msgspec
 from litestar.types import Message, Scope
 
 from app.access.principal import Principal
-from app.clock import MICROSECONDS, Clock
 from app.errors import ProblemError
+from app.runtime.clock import MICROSECONDS, Clock
 
 WINDOW_S = 60
 _WINDOW_US = WINDOW_S * MICROSECONDS

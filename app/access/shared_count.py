@@ -5,7 +5,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from app.access.rate_limit import WINDOW_S, OwnCount, RequestCount
-from app.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS, Clock
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey

@@ -7,14 +7,14 @@ from contextlib import aclosing
 
 import msgspec
 
-from app.clock import Clock
-from app.epoch import epoch_us
 from app.erase.eraser import Eraser, HeldBackError
 from app.erase.payloads import forms_of, holds_record
 from app.ingest.rejects import whole_key
 from app.query.arrow_rows import rows_of_arrow
 from app.query.instants import DAY_US, MAX_US, MIN_US, MINUTE_US
 from app.query.runner import Query, QueryRunner, Row, Scalar
+from app.runtime.clock import Clock
+from app.runtime.epoch import epoch_us
 from app.schema.table import Table
 
 # A DELETE may write to 4,000 partitions of an hour (https://cloud.google.com/bigquery/quotas#partitioned_tables).

@@ -2,7 +2,7 @@
 
 import enum
 
-from app.ledger import Holding, Ledger
+from app.runtime.ledger import Holding, Ledger
 
 
 class Refusal(enum.Enum):

@@ -20,7 +20,7 @@ class SinkState(enum.Enum):
     DISK_FULL = "DISK_FULL"
     UNREACHABLE = "UNREACHABLE"
     CLOCK_WRONG = "CLOCK_WRONG"
-    """Nothing is stamped, as this instance's time of day cannot be trusted (app.time_of_day)."""
+    """Nothing is stamped, as this instance's time of day cannot be trusted (app.runtime.time_of_day)."""
 
 
 class RowError(msgspec.Struct, frozen=True):

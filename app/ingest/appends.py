@@ -5,15 +5,15 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from app.clock import MICROSECONDS, Clock
-from app.deadlines import Deadlines, TimeLimit
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender, Outcome, SetupError, SinkState, Uncertain
 from app.ingest.pending import Pending, Refused, RejectRows
 from app.ingest.stamping import LateCancellationError
 from app.ingest.standing import Standing
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
-from app.time_of_day import BELIEVED_AFTER_US
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import Deadlines, TimeLimit
+from app.runtime.time_of_day import BELIEVED_AFTER_US
 
 _log = logging.getLogger("sluice.writer")
 GIVEN_UP = Unavailable("the append was given up", 1.0)

@@ -3,12 +3,12 @@
 import asyncio
 from collections import deque
 
-from app.clock import MICROSECONDS, Clock
-from app.deadlines import Deadlines
 from app.ingest.pending import LATE
 from app.ingest.structure import Result, Steps
 from app.ingest.verdict import Throttled, Unavailable
-from app.ledger import Holding
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import Deadlines
+from app.runtime.ledger import Holding
 
 _STRETCH_US = MICROSECONDS // 100
 HEAVY_BYTES = 1024**2

@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from app.clock import MICROSECONDS
 from app.ingest.memory import Memory
+from app.runtime.clock import MICROSECONDS
 
 Result = TypeVar("Result")
 _TOGETHER_US = 10_000  # what is stored within it is remembered from its begin, as one

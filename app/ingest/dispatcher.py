@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any
 
-from app.clock import MICROSECONDS, Clock, Timer
 from app.ingest.batcher import Batcher, BatchLimits
 from app.ingest.pace import Pace
 from app.ingest.pending import Pending
+from app.runtime.clock import MICROSECONDS, Clock, Timer
 
 
 class Dispatcher:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from app.epoch import epoch_us
 from app.ingest.proof import NO_PROOFS, POWERFUL, Proofs
 from app.record import HEARTBEAT_PREFIX
+from app.runtime.epoch import epoch_us
 from app.schema.checks import instant_problem
 from app.telemetry.traceparent import Parent, parse_traceparent
 

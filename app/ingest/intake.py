@@ -10,12 +10,12 @@ from typing import Any, assert_never
 
 from litestar.types import Receive
 
-from app.clock import MICROSECONDS, Clock
-from app.deadlines import Deadlines, TimeLimit
 from app.errors import ProblemError
 from app.ingest.admission import Admission, Refusal
 from app.ingest.verdict import Throttled, Unavailable
-from app.ledger import Holding
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import Deadlines, TimeLimit
+from app.runtime.ledger import Holding
 
 # While places are short, a body that stalls gives its own back sooner.
 _CROWDED_READ_DEADLINE_S = 5.0

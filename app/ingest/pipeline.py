@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from app.clock import MICROSECONDS, Clock
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender
 from app.ingest.batcher import BatchLimits
@@ -24,7 +23,8 @@ from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
-from app.ledger import Holding
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.ledger import Holding
 from app.schema.table import REJECTS, Table
 from app.settings import Settings
 from app.settings_rules import ENVELOPE_BYTES

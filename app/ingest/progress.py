@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from app.clock import MICROSECONDS
+from app.runtime.clock import MICROSECONDS
 
 _SILENCE = 0.5  # of the limit: a longer time without a message ends what was before it
 

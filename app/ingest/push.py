@@ -14,7 +14,6 @@ from litestar.types import Receive, Send
 
 from app import paths
 from app.auth import TokenVerifier
-from app.clock import MICROSECONDS, Clock
 from app.errors import ProblemError, encoded, problem_responses
 from app.framing import check_host
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
@@ -22,8 +21,9 @@ from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
-from app.ledger import Holding
 from app.response_headers import NOSNIFF
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.ledger import Holding
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from app.bigquery import Access, AccessError
-from app.clock import MICROSECONDS, Clock
-from app.daemon import in_daemon_thread
 from app.ingest.appender import Outcome, RowEncode, RowsRefused, SetupError, SinkState, Uncertain
 from app.ingest.connection import Connection, channel_options
 from app.ingest.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
 from app.ingest.fence import Fence
 from app.ingest.proto_rows import RowEncoder
 from app.ingest.stamping import AttemptStamp
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.daemon import in_daemon_thread
 from app.schema.table import Table
 
 Check = Callable[[], Awaitable[SetupError | None]]

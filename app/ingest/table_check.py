@@ -12,8 +12,8 @@ from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from app.bigquery import Access, AccessError, Place
-from app.daemon import in_daemon_thread
 from app.ingest.appender import SetupError, SinkState
+from app.runtime.daemon import in_daemon_thread
 from app.schema.live import LiveTable, describe, differences, live_table
 from app.schema.table import Table
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from app.auth import TokenVerifier
-from app.clock import MICROSECONDS, Clock
 from app.ingest.admission import Admission
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender
@@ -14,6 +13,7 @@ from app.ingest.proof import Proofs
 from app.ingest.push import PushEndpoint
 from app.ingest.submit import Submission, submit_routes
 from app.ingest.writer import Writer
+from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.table import Table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.clock import MICROSECONDS, Clock
-from app.deadlines import Deadlines
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.ingest.appends import GIVEN_UP, Appends, fail
@@ -41,6 +39,8 @@ from app.ingest.verdict import (
     Verdict,
     next_step,
 )
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import Deadlines
 
 _log = logging.getLogger("sluice.writer")
 _FULL = Throttled("as much waits for the store as this instance holds", 1.0)

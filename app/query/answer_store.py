@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 from litestar.stores.base import Store
 
-from app.clock import MICROSECONDS, Clock, SystemClock
+from app.runtime.clock import MICROSECONDS, Clock, SystemClock
 
 # What an entry costs beside its key and value on CPython 3.11: 400 (measured) for objects, tables and a place in the
 # heap, and up to 250 for a place there that outlives its entry.
@@ -134,7 +134,7 @@ def open_store(url: str, max_bytes: int, clock: Clock | None = None) -> Store:
     # An extra that the default does without, and start-up is waited for.
     from litestar.stores.valkey import ValkeyStore  # noqa: PLC0415 - as said above
 
-    from app.valkey import connect  # noqa: PLC0415 - likewise
+    from app.runtime.valkey import connect  # noqa: PLC0415 - likewise
 
     return ValkeyStore(connect(url), namespace=_NAMESPACE, handle_client_shutdown=True)
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from msgspec import Raw
 
-from app.epoch import from_epoch_us
 from app.query.instants import SECOND_US, clamp
 from app.query.runner import Row
+from app.runtime.epoch import from_epoch_us
 from app.schema.columns import Column, Kind
 
 MAX_ROWS = 1_000  # some 5 ms of work, read and written: an event loop may wait for it

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 from litestar.stores.base import Store
 
-from app.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS, Clock
 
 CacheState = Literal["hit", "miss", "joined"]
 STORE_DEADLINE_S = 0.25

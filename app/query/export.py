@@ -17,9 +17,7 @@ from typing import Any
 from litestar import Request
 from litestar.enums import HttpMethod
 
-from app.clock import MICROSECONDS, Clock
 from app.conditional import VARY
-from app.epoch import from_epoch_us
 from app.query.export_body import ExportBody
 from app.query.export_plan import Pace, Stretches
 from app.query.formats.arrow_batches import END_OF_STREAM
@@ -36,6 +34,8 @@ from app.query.sql.conditions import condition_parameters
 from app.query.sql.exports import buckets_sql, count_sql, export_sql
 from app.query.sql.parameters import bounds, place
 from app.query.streaming import StreamedResponse
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.epoch import from_epoch_us
 from app.settings import Settings
 
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}

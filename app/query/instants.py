@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from app.epoch import epoch_us, from_epoch_us
+from app.runtime.epoch import epoch_us, from_epoch_us
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US

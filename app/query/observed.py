@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from opentelemetry.trace import Span
 
-from app.clock import MICROSECONDS, Clock
 from app.query.runner import (
     Answer,
     Query,
@@ -19,6 +18,7 @@ from app.query.runner import (
     StoreBusyError,
 )
 from app.query.standing import ReadStanding
+from app.runtime.clock import MICROSECONDS, Clock
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from app.clock import MICROSECONDS, Clock
 from app.query.budget import Budget
 from app.query.feed import Feed, Reading
 from app.query.formats.documents import Count
@@ -15,6 +14,7 @@ from app.query.reads import Reads
 from app.query.retrieval import View
 from app.query.runner import Row
 from app.query.walk import Walk, start_walk
+from app.runtime.clock import MICROSECONDS, Clock
 from app.settings import Settings
 
 

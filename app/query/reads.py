@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from litestar import Request, Response
 
-from app.clock import Clock
 from app.errors import ProblemError
 from app.query.departure import unless_departed
 from app.query.problems import answered
+from app.runtime.clock import Clock
 
 _ENDING_S = 1.0
 _Result = TypeVar("_Result")

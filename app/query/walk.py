@@ -6,12 +6,12 @@ an offset), so rows that arrive meanwhile neither shift nor repeat it.
 
 import msgspec
 
-from app.epoch import epoch_us
 from app.errors import FieldError, ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint
 from app.query.params.page import Now, PageRequest, Window
 from app.query.runner import Row
+from app.runtime.epoch import epoch_us
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,11 +3,9 @@
 from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
 
-from app.clock import Clock
 from app.erase.endpoint import EraseEndpoint, erasure_routes
 from app.erase.eraser import Eraser
 from app.erase.erasure import Erasure
-from app.ledger import Ledger
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.feed import Feed
@@ -15,6 +13,8 @@ from app.query.observed import ObservedRunner, QueryWatch
 from app.query.reads import Reads
 from app.query.runner import QueryRunner
 from app.query.standing import ReadStanding
+from app.runtime.clock import Clock
+from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

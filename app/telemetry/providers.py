@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from app.clock import Clock
-from app.daemon import in_daemon_thread
+from app.runtime.clock import Clock
+from app.runtime.daemon import in_daemon_thread
 from app.settings import Settings
 from app.telemetry.collection import Collection, Completing, observe
 from app.telemetry.exporters import metric_exporters, span_exporter

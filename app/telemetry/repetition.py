@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from app.clock import MICROSECONDS
+from app.runtime.clock import MICROSECONDS
 
 MAX_LINES = 5
 WINDOW_S = 60.0

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from app import paths
-from app.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS, Clock
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside

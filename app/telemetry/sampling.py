@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from app.clock import MICROSECONDS
+from app.runtime.clock import MICROSECONDS
 from app.telemetry.traceparent import Parent
 
 

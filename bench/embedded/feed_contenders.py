@@ -7,9 +7,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from app.clock import SystemClock
 from app.embedded import EmbeddedStore
-from app.epoch import epoch_us
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.feed import Feed
 from app.query.instants import DAY_US, SECOND_US
@@ -19,6 +17,8 @@ from app.query.reads import Reads
 from app.query.retrieval import View
 from app.query.runner import Query, Scalar
 from app.query.slices import Slice, feed_slices
+from app.runtime.clock import SystemClock
+from app.runtime.epoch import epoch_us
 from app.settings import Settings
 from bench.embedded.feed_rows import RECORDS, ROWS, START_US, Layout
 

@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 import msgspec
 
-from app.clock import SystemClock
 from app.embedded import EmbeddedStore
 from app.ingest.appender import Stored
 from app.ingest.envelope import Message
 from app.record import Record
+from app.runtime.clock import SystemClock
 from app.schema.columns import Kind
 from app.schema.table import records_table
 

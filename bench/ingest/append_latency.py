@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from app.clock import SystemClock
+from app.runtime.clock import SystemClock
 from bench.machine import machine
 from bench.places import RESULTS
 from tests.misbehaving.faults import Fault

@@ -22,16 +22,16 @@ from typing import Any
 
 import msgspec
 
-from app.clock import SystemClock
 from app.embedded import EmbeddedStore
-from app.footprint import search_seldom_for_cycles
 from app.ingest.appender import Appender, Outcome, RowEncode, SetupError, Stored
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proto_rows import RowEncoder
 from app.ingest.verdict import Throttled
-from app.ledger import Ledger
 from app.record import Record
+from app.runtime.clock import SystemClock
+from app.runtime.ledger import Ledger
+from app.runtime.memory import search_seldom_for_cycles
 from app.schema.table import Table, records_table, rejects_table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

@@ -25,8 +25,8 @@ from typing import Any
 import msgspec
 import uvloop
 
-from app.clock import SystemClock
 from app.ingest.dedupe import Dedupe
+from app.runtime.clock import SystemClock
 from app.settings import Settings
 from bench.ingest.contenders import Contender, Cores, Store, running, service_settings
 from bench.ingest.load import Order

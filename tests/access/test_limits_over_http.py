@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from app import paths
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from tests.access.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
 from tests.service import GOOD, SETTINGS, running
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server

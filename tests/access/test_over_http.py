@@ -13,9 +13,9 @@ from app import paths
 from app.access.grants import GrantsError
 from app.access.grants_file import LOOK_EVERY_S
 from app.access.principal import SCOPES
-from app.clock import FakeClock
 from app.main import create_app
 from app.query.params.filters import FilterError
+from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.access.callers import (
     KEY,

@@ -10,9 +10,9 @@ import pytest
 from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.access.rate_limit import OwnCount, RateLimit, Standing
 from app.access.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
-from app.clock import MICROSECONDS, FakeClock
 from app.errors import ProblemError
-from app.valkey import connect
+from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.valkey import connect
 from tests.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from app.auth import TokenPolicy, TokenVerifier
-from app.clock import FakeClock
 from app.errors import ProblemError
 from app.keys import KeySet
+from app.runtime.clock import FakeClock
 from tests import tokens
 
 Headers = list[tuple[bytes, bytes]]

@@ -5,9 +5,9 @@ import pytest
 from google.auth import jwt
 
 from app.auth import TokenVerifier, bearer_token
-from app.clock import FakeClock
 from app.errors import ProblemError
 from app.keys import FetchedKeys, KeySet
+from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import NOW, POLICY, bearer, ready_keys, signed, verifier
 from tests.tokens import claims, token

@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from app.auth import PLATFORM_MARKER, TokenPolicy, TokenVerifier
-from app.clock import FakeClock
 from app.errors import ProblemError
 from app.keys import FetchedKeys, KeySet, KeySetError
+from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import GOOD_HEADER, NOW, POLICY, Headers, bearer, hmac_signed, part, refusal, signed
 from tests.tokens import claims, token

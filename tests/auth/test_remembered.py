@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from app.auth import MAX_REMEMBERED_S, TokenPolicy, TokenVerifier
-from app.clock import FakeClock
 from app.errors import ProblemError
 from app.keys import COOL_DOWN_S, FetchedKeys, KeySet
+from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import NOW, POLICY, Headers, bearer, ready_keys, signed, verifier
 from tests.auth.test_platform import TRUST, marked

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from app.bigquery import Access, Place
-from app.clock import SystemClock
+from app.runtime.clock import SystemClock
 from tests import tokens
 from tests.chaos.driver import Driver
 from tests.chaos.fleet import Fleet, fleet

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 import msgspec
 
-from app.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS, Clock
 from tests.misbehaving import answers
 from tests.misbehaving.faults import Arrival, EndStream, Fault
 from tests.misbehaving.rows import Row

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from app.bigquery import Access, Place
-from app.clock import SystemClock
+from app.runtime.clock import SystemClock
 from dev.local_bigquery.provision import tables_of
 from tests.chaos.fleet import Fleet, Instance
 from tests.chaos.reader import Follower

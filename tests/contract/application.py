@@ -10,17 +10,17 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 
 from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
-from app.clock import Clock
 from app.erase.endpoint import EraseEndpoint, erasure_routes
 from app.erase.eraser import Eraser
 from app.erase.erasure import Erasure
 from app.errors import EXCEPTION_HANDLERS
-from app.ledger import Ledger
 from app.query.answer_store import open_store
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.reads import Reads
 from app.query.runner import QueryRunner
+from app.runtime.clock import Clock
+from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from app.backend import Backend, open_backend
 from app.bigquery import Access, Place
-from app.clock import Clock, FakeClock
 from app.erase.eraser import Eraser
 from app.ingest.appender import Stored
 from app.ingest.storage_write import StorageWriteAppender
 from app.query.runner import QueryRunner
+from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table
 from app.settings import Settings
 from tests.contract.stores import T0_US, set_back

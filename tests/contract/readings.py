@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Meta
 
 from app.access.principal import ALL_SCOPES, Principal
-from app.epoch import from_epoch_us
 from app.query.endpoints.answering import Answering
 from app.query.endpoints.stats import StatsEndpoint, stats_route
 from app.query.feed import Feed
@@ -21,6 +20,7 @@ from app.query.params.page import Now, Subject
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
 from app.query.stats import Stats
+from app.runtime.epoch import from_epoch_us
 from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.settings import Settings

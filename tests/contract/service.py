@@ -12,11 +12,11 @@ from litestar import Request, Response, put
 from msgspec import Meta
 
 from app.access.principal import Principal
-from app.clock import Clock
 from app.errors import CATALOGUE
 from app.query.instants import SECOND_US
 from app.query.runner import QueryRunner
 from app.record import Record
+from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings import Settings
 from tests.contract.application import application, query_application

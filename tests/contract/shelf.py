@@ -4,7 +4,6 @@ from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from app.epoch import epoch_us
 from app.query.feed import Feed
 from app.query.instants import SECOND_US
 from app.query.pages import Page, Pages
@@ -14,6 +13,7 @@ from app.query.reads import Reads
 from app.query.retrieval import View
 from app.query.runner import QueryRunner
 from app.record import Record
+from app.runtime.epoch import epoch_us
 from app.schema.filters import filter_table
 from app.settings import Settings
 from tests.contract.stores import RECORDS, Engine, Store

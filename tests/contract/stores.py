@@ -9,7 +9,6 @@ from typing import Protocol
 from hypothesis import HealthCheck, Phase, settings
 
 from app.backend import Backend, open_backend
-from app.clock import Clock, FakeClock
 from app.embedded import EmbeddedStore
 from app.embedded_appender import EmbeddedAppender
 from app.erase.eraser import Eraser
@@ -17,6 +16,7 @@ from app.ingest.appender import Appender, Stored
 from app.query.instants import SECOND_US
 from app.query.runner import QueryRunner
 from app.record import Record
+from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table, records_table, rejects_table
 from app.settings import Settings
 

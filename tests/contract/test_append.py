@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.clock import MICROSECONDS
 from app.ingest.appender import Outcome, RowsRefused, SetupError, SinkState, Stored
 from app.ingest.batcher import BatchLimits
 from app.ingest.envelope import Message
@@ -19,6 +18,7 @@ from app.ingest.verdict import Durable, Unavailable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.query.runner import Query, StoreUnavailableError
 from app.record import Record
+from app.runtime.clock import MICROSECONDS
 from app.schema.table import Table, records_table
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
 from tests.encoding import encoded, whole_envelope

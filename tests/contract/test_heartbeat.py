@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.clock import FakeClock
-from app.epoch import epoch_us
 from app.heartbeat import GIVE_UP_S
 from app.ingest.appender import Appender, Outcome, Stored
 from app.query.instants import SECOND_US, to_text
+from app.runtime.clock import FakeClock
+from app.runtime.epoch import epoch_us
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
 from tests.contract.test_service import GOOD, settings_of

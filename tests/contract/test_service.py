@@ -9,8 +9,8 @@ import httpx
 import msgspec
 import pytest
 
-from app.clock import FakeClock
 from app.ingest.appender import Appender, RowEncode
+from app.runtime.clock import FakeClock
 from app.schema.table import Table, records_table
 from app.settings import Settings
 from dev import rejects_feed

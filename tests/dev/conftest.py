@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.clock import SystemClock
+from app.runtime.clock import SystemClock
 from dev.pubsub.broker import Broker
 from dev.pubsub.server import PubsubServer
 from tests.dev.clock import ManualClock

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from tests.contract.test_service import read, replayed
 from tests.service import GOOD, SETTINGS, Service, running
 

@@ -4,9 +4,9 @@ import asyncio
 import weakref
 from typing import Any, cast
 
-from app.clock import FakeClock
 from app.ingest.connection import Connection
 from app.ingest.connections import Connections
+from app.runtime.clock import FakeClock
 from tests.ingest.scripted import turns
 
 

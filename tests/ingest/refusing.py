@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from app.clock import FakeClock
 from app.ingest.appender import (
     Outcome,
     RowError,
@@ -13,6 +12,7 @@ from app.ingest.appender import (
 )
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
+from app.runtime.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, turns
 

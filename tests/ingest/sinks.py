@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import httpx
 import msgspec
 
-from app.clock import FakeClock
 from app.ingest.appender import Appender
+from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
 from app.settings import Settings
 from tests.ingest.scripted import ScriptedAppender

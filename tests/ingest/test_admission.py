@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.admission import Admission, Refusal
-from app.ledger import Holding
+from app.runtime.ledger import Holding
 
 
 def _entered(admission: Admission, size: int, caller: str = "a") -> Holding | Refusal:

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from app.clock import FakeClock
 from app.ingest.cooperative import HEAVY_BYTES, CooperativeRunner
 from app.ingest.structure import Steps
 from app.ingest.verdict import Throttled, Unavailable
-from app.ledger import Ledger
+from app.runtime.clock import FakeClock
+from app.runtime.ledger import Ledger
 from tests.ingest.scripted import turns
 
 _LATER_US = 10**9

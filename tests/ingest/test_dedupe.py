@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.clock import FakeClock
 from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
+from app.runtime.clock import FakeClock
 
 
 def memory(clock: FakeClock, max_weight: int = 3) -> Dedupe[str]:

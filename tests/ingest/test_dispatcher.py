@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.clock import MICROSECONDS, FakeClock
 from app.ingest.batcher import BatchLimits
 from app.ingest.dispatcher import Dispatcher
 from app.ingest.pending import Pending
+from app.runtime.clock import MICROSECONDS, FakeClock
 from tests.ingest.scripted import turns
 
 ACK_S = 0.016

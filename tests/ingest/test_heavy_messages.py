@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.clock import FakeClock
 from app.ingest.appender import Outcome, RowEncode, RowError, RowsRefused, Stored
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt, Rejection
 from app.ingest.verdict import DURABLE, Throttled, Unavailable
-from app.ledger import Ledger
 from app.record import Record
+from app.runtime.clock import FakeClock
+from app.runtime.ledger import Ledger
 from app.schema.table import records_table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

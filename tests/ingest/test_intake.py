@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.clock import FakeClock
 from app.errors import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.intake import Intake
-from app.ledger import Holding
+from app.runtime.clock import FakeClock
+from app.runtime.ledger import Holding
 from tests.ingest.scripted import turns
 
 Receiving = Callable[[], Awaitable[Any]]

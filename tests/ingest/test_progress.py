@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from app.clock import FakeClock
 from app.ingest.appender import (
     Outcome,
     QuotaExceeded,
@@ -18,6 +17,7 @@ from app.ingest.appender import (
 )
 from app.ingest.progress import Progress
 from app.ingest.verdict import Unavailable
+from app.runtime.clock import FakeClock
 from tests.ingest.bench import Bench
 
 LIMIT_S = 300.0

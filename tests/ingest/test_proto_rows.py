@@ -14,10 +14,10 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.epoch import epoch_us
 from app.ingest.envelope import Message
 from app.ingest.proto_rows import RowEncoder
 from app.record import Record
+from app.runtime.epoch import epoch_us
 from app.schema.table import Table, records_table
 from tests.encoding import encoded, whole_envelope
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 
-from app.clock import FakeClock
 from app.ingest.appender import (
     QuotaExceeded,
     RowError,
@@ -19,6 +18,7 @@ from app.ingest.appender import (
     Stored,
     Uncertain,
 )
+from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted, status_and_code

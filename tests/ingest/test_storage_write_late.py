@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from app.clock import MICROSECONDS
 from app.ingest.append_request import AppendRequests
 from app.ingest.appender import SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.connection import Connection
 from app.ingest.verdict import Durable, Unavailable
+from app.runtime.clock import MICROSECONDS
 from app.settings import Settings
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn

@@ -10,8 +10,8 @@ import httpx
 import msgspec
 import pytest
 
-from app.clock import FakeClock
 from app.ingest.appender import Appender, QuotaExceeded, SetupError, SinkState, Stored
+from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 from tests.service import GOOD, SETTINGS, Service, running

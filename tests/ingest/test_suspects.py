@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import MICROSECONDS
 from app.ingest.appender import (
     Outcome,
     QuotaExceeded,
@@ -28,6 +27,7 @@ from app.ingest.suspects import (
     suspect_step,
 )
 from app.ingest.verdict import Again, Bisect, Refuse, Repair, Settle, Stop
+from app.runtime.clock import MICROSECONDS
 
 NOTHING, OTHERS, SIBLINGS = (
     Evidence(table_stores=False, siblings_stored=False),

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import pytest
 
-from app.clock import MICROSECONDS
 from app.ingest.appender import (
     Outcome,
     QuotaExceeded,
@@ -18,6 +17,7 @@ from app.ingest.appender import (
     Uncertain,
 )
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.runtime.clock import MICROSECONDS
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from app.bigquery import Access, Place
-from app.clock import MICROSECONDS, FakeClock
 from app.ingest.appender import SetupError, SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.fence import fence
@@ -19,6 +18,7 @@ from app.ingest.storage_write import StorageWriteAppender
 from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
+from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
 from tests.encoding import encoded
 from tests.misbehaving.server import MisbehavingServer, misbehaving

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from google.cloud.bigquery_storage_v1 import types
 
-from app.clock import Clock
+from app.runtime.clock import Clock
 from tests.misbehaving.faults import NONE, Arrival, Decide, EndStream
 from tests.misbehaving.rows import Commit, Shelf
 from tests.misbehaving.stream import Stream

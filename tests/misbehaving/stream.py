@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 import msgspec
 
-from app.clock import MICROSECONDS
+from app.runtime.clock import MICROSECONDS
 from tests.misbehaving import answers
 from tests.misbehaving.faults import (
     INACTIVE,

@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from tests.misbehaving import faults
 from tests.misbehaving.faults import (
     Cut,

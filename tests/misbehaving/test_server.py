@@ -10,7 +10,7 @@ import pytest
 from google.cloud.bigquery_storage_v1 import types
 from google.rpc import status_pb2
 
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from tests.misbehaving import faults
 from tests.misbehaving.faults import (
     Acknowledge,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from app.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS, FakeClock
 from tests.pace import patience_s
 
 

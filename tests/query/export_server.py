@@ -11,11 +11,11 @@ import msgspec
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from app.clock import FakeClock
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.instants import HOUR_US
 from app.query.reads import Reads
 from app.query.runner import Answer, Query, Row
+from app.runtime.clock import FakeClock
 from app.settings import Settings
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from app.bigquery import Access, Place
-from app.clock import FakeClock
 from app.query.bigquery.runner import BigQueryRunner
+from app.runtime.clock import FakeClock
 from app.settings import Settings
 from tests.pace import patience_s
 

@@ -4,9 +4,6 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from app.clock import FakeClock
-from app.epoch import from_epoch_us
-from app.ledger import Ledger
 from app.query.budget import Budget
 from app.query.cursor import Position, decode_cursor
 from app.query.feed import Reading
@@ -17,6 +14,9 @@ from app.query.runner import Answer, Row
 from app.query.tail.events import Form
 from app.query.tail.hub import Hub
 from app.query.walk import Walk, position_of
+from app.runtime.clock import FakeClock
+from app.runtime.epoch import from_epoch_us
+from app.runtime.ledger import Ledger
 from app.settings import Settings
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from google.api_core.exceptions import BadRequest
 
-from app.clock import FakeClock
 from app.errors import CATALOGUE, ProblemError
 from app.query.bigquery import jobs
 from app.query.bigquery.runner import BigQueryRunner
@@ -21,6 +20,7 @@ from app.query.runner import (
     StoreBusyError,
     StoreUnavailableError,
 )
+from app.runtime.clock import FakeClock
 from tests.contract.application import application, query_application
 from tests.process import free_port
 from tests.query.rest_server import DATASET, JOB, NO_ROWS, PROJECT, RUNNING, Answer, Call, HangUp, Refusal, RestServer

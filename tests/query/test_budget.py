@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.clock import FakeClock
 from app.query.budget import Budget
 from app.query.runner import Answer
+from app.runtime.clock import FakeClock
 
 
 def budget(clock: FakeClock | None = None) -> Budget:

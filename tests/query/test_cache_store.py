@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.stores.base import Store
 
-from app.clock import FakeClock
 from app.query.answer_store import _SPARE_DUES, ENTRY_BYTES, BoundedMemoryStore, open_store
+from app.runtime.clock import FakeClock
 
 _ROOM = 5 * ENTRY_BYTES
 _STEPS = st.lists(

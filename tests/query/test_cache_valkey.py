@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.clock import FakeClock
 from app.query.answer_store import open_store
 from app.query.cache import COOL_DOWN_S, Cache, CachedAnswer
+from app.runtime.clock import FakeClock
 from app.settings import SettingsError
 from tests.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
@@ -102,7 +102,7 @@ async def test_a_server_that_hangs_is_not_waited_for(hurried_valkey: ValkeyServe
 
 async def test_keys_have_a_name_before_them(instances: tuple[Instance, Instance], valkey_server: ValkeyServer) -> None:
     """A server may serve others as well; an entry does not outlive its answer by more than a second."""
-    from app.valkey import connect  # noqa: PLC0415 - an extra, which the fixture has found
+    from app.runtime.valkey import connect  # noqa: PLC0415 - an extra, which the fixture has found
 
     await instances[0].state(ttl_s=1.5)
     client = connect(valkey_server.url)

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from litestar import Request
 
-from app.clock import FakeClock
 from app.errors import ProblemError
 from app.outgoing import Outgoing
 from app.query.instants import to_text
 from app.query.reads import Reads
 from app.query.runner import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from app.query.streaming import StreamedResponse
+from app.runtime.clock import FakeClock
 from app.settings import Settings
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US

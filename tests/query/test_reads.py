@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from litestar import Response
 
-from app.clock import FakeClock
 from app.errors import ProblemError
 from app.query.reads import Reads
+from app.runtime.clock import FakeClock
 from tests.ingest.scripted import turns
 from tests.process import serving
 

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from app.access.principal import Principal
-from app.clock import MICROSECONDS, FakeClock
 from app.query.endpoints.openapi import EVENTS
 from app.query.instants import to_text
 from app.query.params.tail import TAIL_PARAMETERS
 from app.query.reads import Reads
+from app.runtime.clock import MICROSECONDS, FakeClock
 from tests.contract.application import application, principal, query_application
 from tests.contract.service import default_record
 from tests.contract.shelf import envelope

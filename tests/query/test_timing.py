@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import FakeClock
 from app.query.timing import Timing
+from app.runtime.clock import FakeClock
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _METRIC = f"{_TOKEN}(?:;{_TOKEN}={_TOKEN})*"

@@ -19,10 +19,10 @@ import uvloop
 
 from app.__main__ import _leave  # isort: skip - first, as it tells the allocators what to do before they are loaded
 
-from app.clock import SystemClock
-from app.footprint import return_large_blocks, trimmer
 from app.ingest.appender import Appender
 from app.main import create_app
+from app.runtime.clock import SystemClock
+from app.runtime.memory import return_large_blocks, trimmer
 from app.schema.table import Table
 from app.serve import serve
 from app.settings import load_settings

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from app.telemetry.instruments import CATALOGUE
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry

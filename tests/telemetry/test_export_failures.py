@@ -16,7 +16,7 @@ import pytest
 from google.api_core.retry import retry_unary
 from opentelemetry.sdk.trace import ReadableSpan
 
-from app.clock import SystemClock
+from app.runtime.clock import SystemClock
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import MICROSECONDS
+from app.runtime.clock import MICROSECONDS
 from app.telemetry.repetition import Repetition, Untold
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.clock import MICROSECONDS
+from app.runtime.clock import MICROSECONDS
 from app.telemetry.logs import configure_logging, end_logging
 from tests.telemetry.logged import logging_as_before, read
 

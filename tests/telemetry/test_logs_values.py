@@ -12,10 +12,10 @@ from litestar import Litestar, get
 from litestar.params import FromPath
 from msgspec import Meta
 
-from app.clock import FakeClock
 from app.errors import EXCEPTION_HANDLERS
 from app.ingest.appender import SinkState
 from app.ingest.standing import Standing
+from app.runtime.clock import FakeClock
 from app.telemetry.logs import configure_logging
 from tests.service import SETTINGS, running
 from tests.telemetry.logged import logging_as_before, read

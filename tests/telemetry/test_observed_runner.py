@@ -9,7 +9,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.clock import FakeClock
 from app.query.observed import ObservedRunner, QueryWatch, cache_state, outcome_of
 from app.query.runner import (
     LookUpTooExpensiveError,
@@ -21,6 +20,7 @@ from app.query.runner import (
     StoreUnavailableError,
 )
 from app.query.standing import ReadStanding
+from app.runtime.clock import FakeClock
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing, inside

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from app.clock import FakeClock
+from app.runtime.clock import FakeClock
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 from tests.service import GOOD, SETTINGS, Service, authorization, running

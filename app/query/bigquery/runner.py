@@ -15,13 +15,13 @@ from typing import TypeVar
 from google.cloud.bigquery import Client
 
 from app.bigquery import Access
-from app.clock import Clock
 from app.query.bigquery import guards, jobs
 from app.query.bigquery.failures import query_error
 from app.query.bigquery.jobs import Run
 from app.query.bigquery.storage_read import read_table
 from app.query.instants import HOUR_US, MINUTE_US, SECOND_US
 from app.query.runner import Answer, Query, QueryError, QueryTimeoutError, StoreBusyError
+from app.runtime.clock import Clock
 from app.settings import Settings
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile

@@ -7,7 +7,6 @@ import msgspec
 from litestar import Request, Response
 
 from app.access.principal import Principal
-from app.clock import Clock
 from app.conditional import keeping_headers
 from app.query.cache import Cache, CachedAnswer
 from app.query.observed import cache_state
@@ -15,6 +14,7 @@ from app.query.params.filters import Condition, parse_filters
 from app.query.reads import Reads
 from app.query.timing import Timing
 from app.reading import has_current, read_response
+from app.runtime.clock import Clock
 from app.schema.filters import FilterField
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics

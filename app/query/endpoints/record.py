@@ -4,7 +4,6 @@ from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from app import paths
-from app.clock import Clock
 from app.conditional import VARY
 from app.errors import ProblemError, problem_responses
 from app.query.endpoints.answering import Ask, FixedFilters, cost_headers
@@ -19,6 +18,7 @@ from app.query.reads import Reads
 from app.query.retrieval import View
 from app.query.timing import Timing
 from app.reading import METHODS, operation_ids, read_response
+from app.runtime.clock import Clock
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table

@@ -6,8 +6,6 @@ from functools import partial
 from litestar.handlers import HTTPRouteHandler
 
 from app import paths
-from app.clock import Clock
-from app.ledger import Ledger
 from app.query.cache import Cache
 from app.query.endpoints.answering import Answering
 from app.query.endpoints.pages import PageEndpoint, page_route
@@ -23,6 +21,8 @@ from app.query.reads import Reads
 from app.query.runner import QueryRunner
 from app.query.stats import Stats
 from app.query.tail.hub import Hub
+from app.runtime.clock import Clock
+from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings import Settings
 from app.telemetry.metrics import Metrics

@@ -15,7 +15,6 @@ from litestar.types import Send as ASGISend
 
 from app import paths
 from app.conditional import VARY
-from app.epoch import epoch_us
 from app.errors import problem_responses
 from app.query.cursor import Position
 from app.query.endpoints.answering import Ask, FixedFilters
@@ -30,6 +29,7 @@ from app.query.tail.events import Form, ending, opening, record_event
 from app.query.tail.hub import Hub
 from app.query.tail.subscriber import PING_S, Subscriber
 from app.reading import METHODS, operation_ids
+from app.runtime.epoch import epoch_us
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import Table

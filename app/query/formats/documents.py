@@ -4,11 +4,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from app.epoch import from_epoch_us
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.formats.negotiation import Format
 from app.query.formats.served import ServedRows
 from app.query.runner import Row
+from app.runtime.epoch import from_epoch_us
 from app.schema.columns import Column
 
 _encoder = msgspec.json.Encoder()

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from app.clock import Clock
-from app.ledger import Holding, Ledger
 from app.query.cursor import Position
 from app.query.feed import Feed
 from app.query.params.filters import Condition, in_order
@@ -15,6 +13,8 @@ from app.query.tail.events import Form
 from app.query.tail.poller import Poller
 from app.query.tail.reading import Reader
 from app.query.tail.subscriber import Send, Subscriber
+from app.runtime.clock import Clock
+from app.runtime.ledger import Holding, Ledger
 from app.settings import Settings
 
 _CATCHING_UP = 4  # subscribers at once: after a restart all of them want to, and others want pages

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 
-from app.clock import Clock
 from app.errors import ProblemError
-from app.ledger import Holding
 from app.query.cursor import Position
 from app.query.instants import MINUTE_US
 from app.query.params.catalogue import MAX_LIMIT
 from app.query.tail.reading import BATCH_BYTES, Reader, unexpected
 from app.query.tail.recent import Batch, Recent
+from app.runtime.clock import Clock
+from app.runtime.ledger import Holding
 
 _KEPT_BATCHES = 2  # for those who are a little late; there may be as many pollers as subscribers
 _NEAR_US = MINUTE_US

@@ -3,7 +3,6 @@
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from app.clock import MICROSECONDS, Clock
 from app.errors import ProblemError
 from app.query.budget import Budget
 from app.query.cursor import Position
@@ -17,6 +16,7 @@ from app.query.retrieval import View
 from app.query.runner import QueryError
 from app.query.tail.recent import Batch
 from app.query.walk import Walk
+from app.runtime.clock import MICROSECONDS, Clock
 from app.settings import MIB, Settings
 
 BATCH_BYTES = MIB

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
 
-from app.ledger import Holding
 from app.query.cursor import Position
 from app.query.runner import Row
 from app.query.tail.events import Form, record_events
 from app.query.walk import position_of
+from app.runtime.ledger import Holding
 
 Room = Callable[[int], Holding | None]
 """Returns a holding of so many bytes, None where they do not fit."""

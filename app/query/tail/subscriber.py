@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from app.clock import MICROSECONDS, Clock, Timer
 from app.errors import ProblemError
-from app.ledger import Holding
 from app.query.cursor import Position
 from app.query.tail import events
 from app.query.tail.events import Form, Reason
 from app.query.tail.poller import Poller
 from app.query.tail.reading import BATCH_BYTES, PATIENCE_S, Reader, unexpected
 from app.query.tail.recent import Batch, Room
+from app.runtime.clock import MICROSECONDS, Clock, Timer
+from app.runtime.ledger import Holding
 
 PING_S = 15.0
 """How long a stream says nothing, at most; also how long past its end one is waited for that does not read."""

@@ -1,7 +1,7 @@
 """Time as the test tells it, and the clocks of instances, which differ."""
 
-from app.clock import FakeClock
 from app.query.instants import SECOND_US
+from app.runtime.clock import FakeClock
 from app.settings import Settings
 from tests.contract.stores import T0_US
 

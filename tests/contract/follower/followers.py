@@ -10,10 +10,10 @@ import httpx
 import msgspec
 import nanoarrow  # type: ignore[import-untyped]
 
-from app.epoch import epoch_us
 from app.query.cursor import Position, decode_cursor
 from app.query.formats.negotiation import Format
 from app.query.params.filters import fingerprint, parse_filters
+from app.runtime.epoch import epoch_us
 from app.schema.filters import filter_table
 from tests.contract.stores import RECORDS
 

@@ -11,15 +11,15 @@ from litestar.handlers import BaseRouteHandler
 
 from app.access.principal import LOCAL_PRINCIPAL
 from app.bigquery import Access, Place
-from app.clock import Clock
 from app.errors import EXCEPTION_HANDLERS
-from app.ledger import Ledger
 from app.query.answer_store import BoundedMemoryStore
 from app.query.bigquery.runner import BigQueryRunner
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.reads import Reads
 from app.query.runner import Answer, Query, QueryRunner
+from app.runtime.clock import Clock
+from app.runtime.ledger import Ledger
 from app.settings import MIB, Settings
 from app.telemetry.metrics import Metrics
 from tests.contract.bigquery import BigQueryUnderTest

@@ -7,14 +7,14 @@ from random import Random
 
 import pytest
 
-from app.clock import SystemClock
 from app.embedded_appender import EmbeddedAppender
-from app.epoch import epoch_us
 from app.ingest.appender import Appender, Stored
 from app.query.cursor import Position
 from app.query.instants import to_text
 from app.query.runner import Query
 from app.record import Record
+from app.runtime.clock import SystemClock
+from app.runtime.epoch import epoch_us
 from app.schema.table import Table
 from tests.contract.follower.followers import Follower, Poll
 from tests.contract.shelf import envelope

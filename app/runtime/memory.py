@@ -11,8 +11,8 @@ import gc
 import os
 from collections.abc import Callable
 
-from app.clock import Clock
-from app.daemon import in_daemon_thread
+from app.runtime.clock import Clock
+from app.runtime.daemon import in_daemon_thread
 
 # Python looks for cycles whenever some hundreds more objects exist than before (700 in 3.11), which under load is all
 # the time, and finds none: it took a fifth of a push (bench/README.md). Young cycles wait a few megabytes longer.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from app.time_of_day import TimeOfDay
+from app.runtime.time_of_day import TimeOfDay
 
 MICROSECONDS = 1_000_000
 
@@ -85,7 +85,7 @@ _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock(TimeOfDay):
-    """The operating system's clock; jumps of its time of day are followed once they have lasted (app.time_of_day).
+    """The operating system's clock; jumps of its time of day are followed once they have lasted (app.runtime.time_of_day).
 
     Two stamps are never equal: the order of the feed and the embedded store's settled horizon rely on it.
     """

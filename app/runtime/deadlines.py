@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from app.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS, Clock
 
 
 class Overdue(Protocol):
