@@ -7,18 +7,18 @@ from typing import Any
 
 from litestar import Litestar
 
-from app import paths
 from app.backend import Backend
-from app.errors import ProblemError, send_problem
-from app.framing import check_host, has_body
+from app.http import paths
+from app.http.framing import check_host, has_body
+from app.http.outgoing import Outgoing
+from app.http.problems import ProblemError, send_problem
+from app.http.response_headers import with_nosniff
+from app.http.shedding import Peer
+from app.http.unread import UnreadBodies
 from app.ingest.way_in import WayIn
-from app.outgoing import Outgoing
 from app.query.way_out import WayOut
-from app.response_headers import with_nosniff
-from app.shedding import Peer
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
-from app.unread import UnreadBodies
 
 Background = Callable[[], list[Coroutine[Any, Any, None]]]
 """Returns what is to run as long as the application does."""

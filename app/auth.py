@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 import msgspec
 from google.auth import exceptions, jwt
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.keys import Key, KeySet, KeySetError
 
 PLATFORM_MARKER = "SIGNATURE_REMOVED_BY_GOOGLE"

@@ -14,11 +14,11 @@ from litestar.params import QueryParameter
 from msgspec import Meta
 
 from app.access.guard import Identify
-from app.errors import ProblemError
+from app.http.problems import ProblemError
+from app.http.reading import METHODS, operation_ids, read_response
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.query.standing import ReadStanding
-from app.reading import METHODS, operation_ids, read_response
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.epoch import from_epoch_us
 from app.telemetry.metrics import Metrics

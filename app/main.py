@@ -6,20 +6,21 @@ from typing import Any
 
 from litestar import Router
 
-from app.access.cors import cors_config, keep_vary
 from app.access.gate import Gate
 from app.access.rate_limit import tell_standing
 from app.application import Sluice, lifespan
 from app.backend import open_backend
-from app.errors import EXCEPTION_HANDLERS
 from app.gauges import watch_gauges
 from app.health import About, Health, health_routes
 from app.heartbeat import Heartbeats
+from app.http.cors import cors_config, keep_vary
+from app.http.outgoing import Outgoing
+from app.http.problems import EXCEPTION_HANDLERS
+from app.http.unread import UnreadBodies
 from app.ingest.appender import Appender
 from app.ingest.push import push_route
 from app.ingest.way_in import WayIn
 from app.keys import Fetch
-from app.outgoing import Outgoing
 from app.page.routes import page_routes
 from app.query.answer_store import open_store
 from app.query.params.filters import parse_filters
@@ -35,7 +36,6 @@ from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
 from app.telemetry.requests import Requests
-from app.unread import UnreadBodies
 
 
 def create_app(

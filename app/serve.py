@@ -13,8 +13,8 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from app.application import Sluice
-from app.connection_watch import ConnectionWatch
-from app.outgoing import MAX_HEAD_BYTES
+from app.http.connection_watch import ConnectionWatch
+from app.http.outgoing import MAX_HEAD_BYTES
 from app.runtime.clock import SystemClock
 from app.runtime.memory import search_seldom_for_cycles
 from app.runtime.threads import hand_over_soon, started_in_the_background

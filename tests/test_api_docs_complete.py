@@ -8,8 +8,8 @@ from typing import get_args, get_type_hints
 import msgspec
 import pytest
 
-from app import paths
-from app.errors import CATALOGUE
+from app.http import paths
+from app.http.problems import CATALOGUE
 from app.query.endpoints.openapi import HEADERS
 from app.query.endpoints.schema import ColumnEntry
 from app.query.explain import Explanation

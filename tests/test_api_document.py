@@ -9,7 +9,7 @@ import pytest
 from litestar.routes import HTTPRoute
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
-from app.errors import CATALOGUE, MEDIA_TYPE
+from app.http.problems import CATALOGUE, MEDIA_TYPE
 from app.main import create_app
 from tests.service import SETTINGS, running
 

@@ -8,7 +8,7 @@ import pytest
 from litestar import Litestar, get
 from litestar.exceptions import ValidationException
 
-from app.errors import CATALOGUE, EXCEPTION_HANDLERS, FieldError, ProblemError
+from app.http.problems import CATALOGUE, EXCEPTION_HANDLERS, FieldError, ProblemError
 
 APP = Path(__file__).parent.parent / "app"
 

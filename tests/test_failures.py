@@ -10,7 +10,7 @@ from litestar import Litestar, get
 from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
 from litestar.params import FromQuery
 
-from app.errors import CATALOGUE, EXCEPTION_HANDLERS, MEDIA_TYPE, ProblemError, problem_responses
+from app.http.problems import CATALOGUE, EXCEPTION_HANDLERS, MEDIA_TYPE, ProblemError, problem_responses
 
 _SECRET = "password of the database"
 _RAISED: dict[str, Exception] = {

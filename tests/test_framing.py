@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.errors import ProblemError
-from app.framing import check_host, has_body
+from app.http.framing import check_host, has_body
+from app.http.problems import ProblemError
 
 HOST = (b"host", b"example.test")
 

@@ -11,8 +11,8 @@ from litestar import Litestar
 from litestar.connection import ASGIConnection
 
 from app.access.principal import LOCAL_PRINCIPAL, Principal
-from app.errors import ProblemError
 from app.health import About, Health, health_routes
+from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.appender import SetupError, SinkState, Uncertain
 from app.ingest.writer import Writer

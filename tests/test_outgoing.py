@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.outgoing import IN_SERVER_BYTES, PIECE_BYTES, ClientStalledError, Outgoing
+from app.http.outgoing import IN_SERVER_BYTES, PIECE_BYTES, ClientStalledError, Outgoing
 from app.runtime.clock import FakeClock
 from app.settings import Settings
 

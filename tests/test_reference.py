@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from app.conditional import strong_etag
+from app.http.conditional import strong_etag
 from app.reference import page
 from tests.process import ROOT
 from tests.service import running
@@ -166,7 +166,7 @@ async def test_the_document_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> N
         hashed.append(sum(map(len, parts)))
         return strong_etag(*parts)
 
-    monkeypatch.setattr("app.assets.strong_etag", counted)
+    monkeypatch.setattr("app.http.assets.strong_etag", counted)
     monkeypatch.setattr("app.reference.document.strong_etag", counted, raising=False)
     async with running() as service:
         answers = [await service.client.get("/openapi/openapi.json") for _ in range(3)]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from app.http.shedding import Connection, Shedder
 from app.runtime.clock import MICROSECONDS
-from app.shedding import Connection, Shedder
 
 SILENT: dict[str, Any] = {"quiet_s": 1.0}
 PARTIAL: dict[str, Any] = {"quiet_s": 1.0, "received_bytes": 24}

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
+from app.http.unread import UnreadBodies
 from app.runtime.clock import FakeClock
-from app.unread import UnreadBodies
 
 
 class Sender:

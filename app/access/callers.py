@@ -8,7 +8,7 @@ from app.access.grants import Granted
 from app.access.grants_file import GrantsInForce
 from app.access.principal import Principal
 from app.auth import TokenVerifier, bearer_token
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 
 _Headers = Iterable[tuple[bytes, bytes]]

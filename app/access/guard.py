@@ -10,7 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from app.access.callers import Callers
 from app.access.principal import LOCAL_PRINCIPAL, Principal, Scope
 from app.access.rate_limit import RateLimit
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 
 LIMITED: frozenset[Scope] = frozenset({"read", "rejects"})
 """What is counted. Writing is not: admission (app/ingest) says how much of it there may be."""

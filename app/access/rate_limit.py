@@ -12,7 +12,7 @@ import msgspec
 from litestar.types import Message, Scope
 
 from app.access.principal import Principal
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 
 WINDOW_S = 60

@@ -11,10 +11,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from msgspec import Meta
 
-from app import paths
 from app.access.principal import Principal
 from app.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
-from app.errors import ProblemError, problem_responses
+from app.http import paths
+from app.http.problems import ProblemError, problem_responses
 from app.query.instants import SECOND_US
 from app.query.reads import Reads
 from app.schema.columns import Column

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from litestar.types import Receive
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.ingest.admission import Admission, Refusal
 from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, Clock

@@ -12,16 +12,16 @@ import msgspec
 from litestar import Request, post
 from litestar.types import Receive, Send
 
-from app import paths
 from app.auth import TokenVerifier
-from app.errors import ProblemError, encoded, problem_responses
-from app.framing import check_host
+from app.http import paths
+from app.http.framing import check_host
+from app.http.problems import ProblemError, encoded, problem_responses
+from app.http.response_headers import NOSNIFF
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
-from app.response_headers import NOSNIFF
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding
 from app.telemetry import attributes as names

@@ -9,8 +9,8 @@ from litestar import Request, Response, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
-from app import paths
-from app.errors import FieldError, ProblemError, problem_responses
+from app.http import paths
+from app.http.problems import FieldError, ProblemError, problem_responses
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
 from app.ingest.envelope import Message
 from app.ingest.hints import is_followed_by_another, is_ndjson_type

@@ -14,11 +14,11 @@ from litestar import Request, Response, route
 from litestar.datastructures.headers import Accept
 from litestar.handlers import HTTPRouteHandler
 
-from app.assets import FOREVER, HTML, MEDIA_TYPES, REVALIDATED, SECURITY, Asset, asset, asset_response
-from app.conditional import strong_etag
-from app.errors import ProblemError
+from app.http.assets import FOREVER, HTML, MEDIA_TYPES, REVALIDATED, SECURITY, Asset, asset, asset_response
+from app.http.conditional import strong_etag
+from app.http.problems import ProblemError
+from app.http.reading import METHODS
 from app.page.welcome import welcome
-from app.reading import METHODS
 from app.schema.table import Table
 from app.settings import Settings
 

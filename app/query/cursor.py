@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.instants import MAX_US, MIN_US
 
 _VERSION = 2

@@ -17,7 +17,7 @@ from typing import Any
 from litestar import Request
 from litestar.enums import HttpMethod
 
-from app.conditional import VARY
+from app.http.conditional import VARY
 from app.query.export_body import ExportBody
 from app.query.export_plan import Pace, Stretches
 from app.query.formats.arrow_batches import END_OF_STREAM

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 
 _RETRY_S = 10
 _KEPT = 4  # one place in so many is kept from whoever has all the others

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.runner import (
     LookUpTooExpensiveError,
     QueryError,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from litestar import Request, Response
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.departure import unless_departed
 from app.query.problems import answered
 from app.runtime.clock import Clock

@@ -14,7 +14,7 @@ from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from app.outgoing import ClientStalledError
+from app.http.outgoing import ClientStalledError
 from app.query.reads import Reads
 from app.query.runner import QueryError
 from app.telemetry.redaction import first_line

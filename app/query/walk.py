@@ -6,7 +6,7 @@ an offset), so rows that arrive meanwhile neither shift nor repeat it.
 
 import msgspec
 
-from app.errors import FieldError, ProblemError
+from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint
 from app.query.params.page import Now, PageRequest, Window

@@ -6,7 +6,7 @@ It goes by what an operation is (its path, method and tags), so a route that is 
 from collections.abc import Mapping
 from typing import Any
 
-from app import paths
+from app.http import paths
 from app.reference.about import PUSH_TOKEN, SECURITY_SCHEMES, TAGS, TOKEN
 from app.reference.bodies import parameter_references, record_schemas, request_body, sent_parameters
 from app.reference.problems import example_problems, with_problems

@@ -9,8 +9,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 
-from app.assets import Asset, asset
-from app.reading import METHODS, has_current, read_response
+from app.http.assets import Asset, asset
+from app.http.reading import METHODS, has_current, read_response
 from app.reference.about import DESCRIPTION, SUMMARY, TITLE, VERSION
 from app.reference.completion import complete
 from app.schema.table import Table

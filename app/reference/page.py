@@ -12,9 +12,9 @@ from typing import Any
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from app.assets import FOREVER, HTML, MEDIA_TYPES, REVALIDATED, Asset, asset, asset_response
-from app.errors import ProblemError
-from app.reading import METHODS
+from app.http.assets import FOREVER, HTML, MEDIA_TYPES, REVALIDATED, Asset, asset, asset_response
+from app.http.problems import ProblemError
+from app.http.reading import METHODS
 from app.reference.document import PATH as DOCUMENT
 
 PATH = "/docs"

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from app.errors import CATALOGUE, MEDIA_TYPE, FieldError, ProblemError
+from app.http.problems import CATALOGUE, MEDIA_TYPE, FieldError, ProblemError
 
 # Where a code can come from: an operation's id (GET's, for HEAD), a tag, `/v1` for all that the access guard stands
 # before, or `?name` for operations with this parameter. A code that is not listed can come from wherever its status

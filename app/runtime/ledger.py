@@ -4,8 +4,8 @@ Bytes are charged when they come into being: a body while it arrives, then its d
 an answer until its client has read it. A declared length is not charged: it costs nothing until the bytes arrive.
 
 bodies      app.ingest.admission: requests being written, from the first byte of the body to the answer
-answers     app.outgoing: answers and streams being sent to known callers, and what the tails buffer for them
-documents   app.outgoing: answers that need no token, by the address of the peer
+answers     app.http.outgoing: answers and streams being sent to known callers, and what the tails buffer for them
+documents   app.http.outgoing: answers that need no token, by the address of the peer
 """
 
 KEPT_FOR_OTHERS = 4

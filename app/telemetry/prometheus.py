@@ -9,9 +9,9 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from app import paths
-from app.errors import problem_responses
-from app.reading import METHODS, operation_ids, read_response
+from app.http import paths
+from app.http.problems import problem_responses
+from app.http.reading import METHODS, operation_ids, read_response
 from app.telemetry.collection import Collection
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
 
-from app import paths
+from app.http import paths
 from app.runtime.clock import MICROSECONDS, Clock
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics

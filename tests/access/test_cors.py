@@ -6,8 +6,8 @@ import httpx
 import msgspec
 import pytest
 
-from app import paths
-from app.access.cors import EXPOSED
+from app.http import paths
+from app.http.cors import EXPOSED
 from app.settings import SettingsError, load_settings
 from tests.access.callers import bearing, granting, key_grant
 from tests.service import GOOD, SETTINGS, running

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from app import paths
+from app.http import paths
 from app.runtime.clock import FakeClock
 from tests.access.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
 from tests.service import GOOD, SETTINGS, running

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
-from app import paths
 from app.access.grants import GrantsError
 from app.access.grants_file import LOOK_EVERY_S
 from app.access.principal import SCOPES
+from app.http import paths
 from app.main import create_app
 from app.query.params.filters import FilterError
 from app.runtime.clock import FakeClock

@@ -10,7 +10,7 @@ import pytest
 from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.access.rate_limit import OwnCount, RateLimit, Standing
 from app.access.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, FakeClock
 from app.runtime.valkey import connect
 from tests.pace import patience_s

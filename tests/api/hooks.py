@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import schemathesis
 
-from app.errors import CATALOGUE, MEDIA_TYPE
+from app.http.problems import CATALOGUE, MEDIA_TYPE
 from tests.pace import patience_s
 
 _EVENTS = "text/event-stream"

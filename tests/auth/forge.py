@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from app.auth import TokenPolicy, TokenVerifier
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.keys import KeySet
 from app.runtime.clock import FakeClock
 from tests import tokens

@@ -5,7 +5,7 @@ import pytest
 from google.auth import jwt
 
 from app.auth import TokenVerifier, bearer_token
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.keys import FetchedKeys, KeySet
 from app.runtime.clock import FakeClock
 from tests import tokens

@@ -12,7 +12,7 @@ from app.access.guard import api_guard, identification
 from app.access.principal import LOCAL_PRINCIPAL, Principal
 from app.access.rate_limit import OwnCount, RateLimit
 from app.auth import TokenVerifier
-from app.errors import EXCEPTION_HANDLERS
+from app.http.problems import EXCEPTION_HANDLERS
 from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import POLICY, ready_keys, verifier

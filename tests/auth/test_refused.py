@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from app.auth import PLATFORM_MARKER, TokenPolicy, TokenVerifier
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.keys import FetchedKeys, KeySet, KeySetError
 from app.runtime.clock import FakeClock
 from tests import tokens

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from app.auth import MAX_REMEMBERED_S, TokenPolicy, TokenVerifier
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.keys import COOL_DOWN_S, FetchedKeys, KeySet
 from app.runtime.clock import FakeClock
 from tests import tokens

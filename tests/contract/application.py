@@ -13,7 +13,7 @@ from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.erase.endpoint import EraseEndpoint, erasure_routes
 from app.erase.eraser import Eraser
 from app.erase.erasure import Erasure
-from app.errors import EXCEPTION_HANDLERS
+from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer_store import open_store
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes

@@ -12,7 +12,7 @@ from litestar import Request, Response, put
 from msgspec import Meta
 
 from app.access.principal import Principal
-from app.errors import CATALOGUE
+from app.http.problems import CATALOGUE
 from app.query.instants import SECOND_US
 from app.query.runner import QueryRunner
 from app.record import Record

@@ -5,7 +5,7 @@ import math
 import msgspec
 import pytest
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
 from app.query.params.page import Window

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from app.errors import CATALOGUE, MEDIA_TYPE
+from app.http.problems import CATALOGUE, MEDIA_TYPE
 from tests.fuzz.case import Asked
 from tests.fuzz.wire import Answer
 

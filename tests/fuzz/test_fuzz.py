@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.errors import MEDIA_TYPE
+from app.http.problems import MEDIA_TYPE
 from tests.fuzz.case import Asked, Case, Kept, Raw, Token, request_bytes
 from tests.fuzz.oracle import NARROW, wrong
 from tests.fuzz.requests import AREAS

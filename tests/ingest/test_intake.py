@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.intake import Intake
 from app.runtime.clock import FakeClock

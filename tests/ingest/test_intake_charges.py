@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from tests.ingest.scripted import turns
 from tests.ingest.test_intake import Door, chunk, events
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from google.api_core.exceptions import BadRequest
 
-from app.errors import CATALOGUE, ProblemError
+from app.http.problems import CATALOGUE, ProblemError
 from app.query.bigquery import jobs
 from app.query.bigquery.runner import BigQueryRunner
 from app.query.problems import answered

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pytest
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.answer_store import BoundedMemoryStore
 from app.query.cache import Cache, CachedAnswer, CacheState
 from app.query.runner import QueryTimeoutError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.params.collector import Parameter, Parameters, flag, one_of
 from app.query.params.fields import parse_fields
 from app.query.params.filters import parse_filters

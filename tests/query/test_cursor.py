@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.cursor import _MAX_TEXT_LENGTH, Cursor, Position, _checksum, decode_cursor, encode_cursor
 from app.query.instants import MAX_US, MIN_US
 

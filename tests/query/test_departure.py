@@ -11,7 +11,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from litestar import Litestar, Request, Response, get
 
-from app.errors import EXCEPTION_HANDLERS
+from app.http.problems import EXCEPTION_HANDLERS
 from app.query.departure import unless_departed
 from tests.process import free_port
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.errors import CATALOGUE
+from app.http.problems import CATALOGUE
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.instants import DAY_US, MAX_US, MIN_US
 from app.query.params.catalogue import PAGE_PARAMETERS

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from litestar import Request
 
-from app.errors import ProblemError
-from app.outgoing import Outgoing
+from app.http.outgoing import Outgoing
+from app.http.problems import ProblemError
 from app.query.instants import to_text
 from app.query.reads import Reads
 from app.query.runner import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError

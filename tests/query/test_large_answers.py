@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from app.outgoing import PIECE_BYTES
+from app.http.outgoing import PIECE_BYTES
 from tests.service import GOOD, SETTINGS, running
 
 LARGE = {"data": "x" * 200_000}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.collector import parse_nothing

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.places import Places
 
 

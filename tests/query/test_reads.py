@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from litestar import Response
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.reads import Reads
 from app.runtime.clock import FakeClock
 from tests.ingest.scripted import turns

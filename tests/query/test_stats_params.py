@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.query.params.buckets import (
     AUTO_BUCKETS,

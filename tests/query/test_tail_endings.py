@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.cursor import Position
 from app.query.reads import Reads
 from app.query.runner import StoreBusyError, StoreUnavailableError

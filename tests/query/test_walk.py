@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.instants import DAY_US, HOUR_US
 from app.query.params.filters import fingerprint, parse_filters

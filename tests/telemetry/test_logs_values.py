@@ -12,7 +12,7 @@ from litestar import Litestar, get
 from litestar.params import FromPath
 from msgspec import Meta
 
-from app.errors import EXCEPTION_HANDLERS
+from app.http.problems import EXCEPTION_HANDLERS
 from app.ingest.appender import SinkState
 from app.ingest.standing import Standing
 from app.runtime.clock import FakeClock

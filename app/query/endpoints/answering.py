@@ -7,13 +7,13 @@ import msgspec
 from litestar import Request, Response
 
 from app.access.principal import Principal
-from app.conditional import keeping_headers
+from app.http.conditional import keeping_headers
+from app.http.reading import has_current, read_response
 from app.query.cache import Cache, CachedAnswer
 from app.query.observed import cache_state
 from app.query.params.filters import Condition, parse_filters
 from app.query.reads import Reads
 from app.query.timing import Timing
-from app.reading import has_current, read_response
 from app.runtime.clock import Clock
 from app.schema.filters import FilterField
 from app.telemetry import attributes as names

@@ -4,9 +4,9 @@ from typing import Any
 
 from litestar import Request, Response
 
-from app.conditional import VARY, strong_etag
+from app.http.conditional import VARY, strong_etag
+from app.http.reading import has_current, read_response
 from app.query.params.collector import parse_nothing
-from app.reading import has_current, read_response
 
 # A release may change them: a client asks after five minutes whether it has, which costs no body.
 _KEPT = "private, max-age=300"

@@ -7,9 +7,10 @@ import msgspec
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from app import paths
-from app.conditional import VARY, strong_etag
-from app.errors import problem_responses
+from app.http import paths
+from app.http.conditional import VARY, strong_etag
+from app.http.problems import problem_responses
+from app.http.reading import METHODS, operation_ids, read_response
 from app.query.budget import Budget
 from app.query.cache import CachedAnswer
 from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, as_key, cost_headers
@@ -30,7 +31,6 @@ from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.page import Subject, parse_page_request
 from app.query.retrieval import Retrieval, View
 from app.query.timing import Timing
-from app.reading import METHODS, operation_ids, read_response
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table

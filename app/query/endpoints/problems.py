@@ -6,11 +6,11 @@ import msgspec
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from app import paths
-from app.errors import CATALOGUE, problem_responses
+from app.http import paths
+from app.http.problems import CATALOGUE, problem_responses
+from app.http.reading import METHODS, operation_ids
 from app.query.endpoints.constant import ConstantAnswer
 from app.query.endpoints.openapi import NOT_MODIFIED, ProblemEntry, ProblemList, operation_type
-from app.reading import METHODS, operation_ids
 
 _PROBLEMS = {
     400: "There are no parameters here.",

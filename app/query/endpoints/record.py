@@ -3,9 +3,10 @@
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from app import paths
-from app.conditional import VARY
-from app.errors import ProblemError, problem_responses
+from app.http import paths
+from app.http.conditional import VARY
+from app.http.problems import ProblemError, problem_responses
+from app.http.reading import METHODS, operation_ids, read_response
 from app.query.endpoints.answering import Ask, FixedFilters, cost_headers
 from app.query.endpoints.openapi import operation_type, row_schema, versions_response
 from app.query.feed import Feed
@@ -17,7 +18,6 @@ from app.query.params.page import Window, parse_record_request
 from app.query.reads import Reads
 from app.query.retrieval import View
 from app.query.timing import Timing
-from app.reading import METHODS, operation_ids, read_response
 from app.runtime.clock import Clock
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row

@@ -5,7 +5,7 @@ from functools import partial
 
 from litestar.handlers import HTTPRouteHandler
 
-from app import paths
+from app.http import paths
 from app.query.cache import Cache
 from app.query.endpoints.answering import Answering
 from app.query.endpoints.pages import PageEndpoint, page_route

@@ -6,11 +6,11 @@ import msgspec
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from app import paths
-from app.errors import problem_responses
+from app.http import paths
+from app.http.problems import problem_responses
+from app.http.reading import METHODS, operation_ids
 from app.query.endpoints.constant import ConstantAnswer
 from app.query.endpoints.openapi import NOT_MODIFIED, operation_type
-from app.reading import METHODS, operation_ids
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS, Table

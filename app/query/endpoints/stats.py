@@ -6,8 +6,9 @@ from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIResponse, OpenAPIType, Schema
 
-from app.conditional import weak_etag
-from app.errors import problem_responses
+from app.http.conditional import weak_etag
+from app.http.problems import problem_responses
+from app.http.reading import METHODS, operation_ids
 from app.query.cache import CachedAnswer
 from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, as_key
 from app.query.endpoints.filter_parameters import filter_parameters
@@ -19,7 +20,6 @@ from app.query.params.page import Subject
 from app.query.params.stats import MAX_GROUPS, StatsRequest, parse_stats_request, stats_parameters
 from app.query.stats import Stats
 from app.query.timing import Timing
-from app.reading import METHODS, operation_ids
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version

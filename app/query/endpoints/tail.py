@@ -13,9 +13,10 @@ from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope
 from litestar.types import Send as ASGISend
 
-from app import paths
-from app.conditional import VARY
-from app.errors import problem_responses
+from app.http import paths
+from app.http.conditional import VARY
+from app.http.problems import problem_responses
+from app.http.reading import METHODS, operation_ids
 from app.query.cursor import Position
 from app.query.endpoints.answering import Ask, FixedFilters
 from app.query.endpoints.filter_parameters import filter_parameters
@@ -28,7 +29,6 @@ from app.query.reads import Reads
 from app.query.tail.events import Form, ending, opening, record_event
 from app.query.tail.hub import Hub
 from app.query.tail.subscriber import PING_S, Subscriber
-from app.reading import METHODS, operation_ids
 from app.runtime.epoch import epoch_us
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
@@ -110,7 +110,7 @@ class _Stream:
 
     async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
         async def send_piece(piece: bytes | memoryview) -> None:
-            # A view is made bytes piece by piece (app.outgoing).
+            # A view is made bytes piece by piece (app.http.outgoing).
             await send({"type": "http.response.body", "body": cast("bytes", piece), "more_body": True})
 
         await response.start_response(send)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from app.errors import FieldError, ProblemError
+from app.http.problems import FieldError, ProblemError
 from app.query.params.filters import Condition, FilterError, parse_filter
 from app.schema.filters import FilterField
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.cursor import Position, decode_cursor
 from app.query.instants import DAY_US, clamp, parse_instant, to_text
 from app.query.params.catalogue import PAGE_PARAMETERS

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.cursor import Position
 from app.query.formats.served import ServedRows
 from app.query.params.page import Window

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.cursor import Position
 from app.query.instants import MINUTE_US
 from app.query.params.catalogue import MAX_LIMIT

@@ -3,7 +3,7 @@
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.budget import Budget
 from app.query.cursor import Position
 from app.query.feed import Feed

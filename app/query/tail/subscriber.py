@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 from app.query.cursor import Position
 from app.query.tail import events
 from app.query.tail.events import Form, Reason

@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler
 
 from app.access.principal import LOCAL_PRINCIPAL
 from app.bigquery import Access, Place
-from app.errors import EXCEPTION_HANDLERS
+from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer_store import BoundedMemoryStore
 from app.query.bigquery.runner import BigQueryRunner
 from app.query.cache import Cache

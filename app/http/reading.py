@@ -7,7 +7,7 @@ from litestar import Request, Response
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
-from app.conditional import is_match
+from app.http.conditional import is_match
 
 METHODS = (HttpMethod.GET, HttpMethod.HEAD)
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from app.shedding import Connection, Peer
+from app.http.shedding import Connection, Peer
 
 _FILES = "/proc/self/fd"
 IS_SUPPORTED = sys.platform == "linux"

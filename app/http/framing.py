@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 
 Headers = Iterable[tuple[bytes, bytes]]
 

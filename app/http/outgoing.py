@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from app.errors import ProblemError, send_problem
+from app.http.problems import ProblemError, send_problem
+from app.http.shedding import Peer
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding, Ledger
 from app.settings import Settings
-from app.shedding import Peer
 
 PIECE_BYTES = 32_768
 """The size of a piece, and of the largest answer that is passed on whole and not charged."""

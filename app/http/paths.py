@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from app.errors import ProblemError
+from app.http.problems import ProblemError
 
 RECORDS = "/v1/records"
 REJECTS = "/v1/rejects"

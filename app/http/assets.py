@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from app.conditional import strong_etag
-from app.reading import has_current, read_response
+from app.http.conditional import strong_etag
+from app.http.reading import has_current, read_response
 
 HTML = "text/html; charset=utf-8"
 MEDIA_TYPES = {

@@ -8,10 +8,10 @@ import logging
 import time
 from collections.abc import Collection
 
-from app import sockets
+from app.http import sockets
+from app.http.shedding import Connection, Peer, Shedder
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.daemon import in_daemon_thread
-from app.shedding import Connection, Peer, Shedder
 from app.telemetry.metrics import Metrics
 
 _LOOK_EVERY_S, _LOOK_AT_ALL_EVERY_S = 0.25, 5.0
