@@ -34,7 +34,7 @@ configuration:
   and stores in data/sluice.duckdb. An unknown SLUICE_ variable is an error.
     python -m app.settings     every setting, with its default and its meaning (also in docs/settings.md)
     python -m app.schema       the tables and schemas of the record type that SLUICE_RECORD names
-    python -m app.access       API keys, and who may read what
+    python -m app.auth       API keys, and who may read what
     python -m app.telemetry    every metric
 
 exit status:

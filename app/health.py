@@ -13,7 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 from msgspec import Meta
 
-from app.access.guard import Identify
+from app.auth.guard import Identify
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, operation_ids, read_response
 from app.ingest.admission import Admission

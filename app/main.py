@@ -6,9 +6,10 @@ from typing import Any
 
 from litestar import Router
 
-from app.access.gate import Gate
-from app.access.rate_limit import tell_standing
 from app.application import Sluice, lifespan
+from app.auth.gate import Gate
+from app.auth.key_set import Fetch
+from app.auth.rate_limit import tell_standing
 from app.backend import open_backend
 from app.gauges import watch_gauges
 from app.health import About, Health, health_routes
@@ -20,7 +21,6 @@ from app.http.unread import UnreadBodies
 from app.ingest.appender import Appender
 from app.ingest.push import push_route
 from app.ingest.way_in import WayIn
-from app.keys import Fetch
 from app.page.routes import page_routes
 from app.query.answer_store import open_store
 from app.query.params.filters import parse_filters

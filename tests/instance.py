@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from app.access.api_keys import key_hash, new_key
+from app.auth.api_keys import key_hash, new_key
 from tests import tokens
 from tests.pace import patience_s
 from tests.process import ROOT, free_port, served_keys

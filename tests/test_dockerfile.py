@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.access.grants import GrantRules, read_grants
+from app.auth.grants import GrantRules, read_grants
 from app.settings import Settings, load_settings
 from tests.image.inside import ACCOUNT, FILES
 from tests.process import ROOT

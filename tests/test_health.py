@@ -10,13 +10,13 @@ import pytest
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 
-from app.access.principal import LOCAL_PRINCIPAL, Principal
+from app.auth.key_set import FetchedKeys, KeySet, KeySetError
+from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.health import About, Health, health_routes
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.appender import SetupError, SinkState, Uncertain
 from app.ingest.writer import Writer
-from app.keys import FetchedKeys, KeySet, KeySetError
 from app.query.runner import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.query.standing import ReadStanding
 from app.record import Record

@@ -13,8 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
-from app.auth import TokenVerifier
-from app.keys import (
+from app.auth.key_set import (
     DEFAULT_MAX_AGE_S,
     MAX_MAX_AGE_S,
     MIN_MAX_AGE_S,
@@ -24,6 +23,7 @@ from app.keys import (
     key_fetcher,
     read_key_set,
 )
+from app.auth.tokens import TokenVerifier
 from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import POLICY, bearer

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from app.keys import COOL_DOWN_S, STALE_S, FetchedKeys, KeySet, KeySetError
+from app.auth.key_set import COOL_DOWN_S, STALE_S, FetchedKeys, KeySet, KeySetError
 from app.runtime.clock import FakeClock
 from tests.tokens import key_pair
 

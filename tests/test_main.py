@@ -8,8 +8,8 @@ import pytest
 from litestar import Litestar
 from litestar.exceptions import LitestarException
 
-from app.access.grants_file import LOOK_EVERY_S
-from app.keys import FetchedKeys, KeySetError
+from app.auth.grants_file import LOOK_EVERY_S
+from app.auth.key_set import FetchedKeys, KeySetError
 from app.main import create_app
 from app.record import RecordTypeError
 from app.runtime.clock import FakeClock

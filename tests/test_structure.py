@@ -23,7 +23,7 @@ PURE = [
     *(f"app.{name}" for name in ("record", "settings", "settings_secrets", "epoch", "time_of_day")),
     *(f"app.{name}" for name in ("ledger", "shedding")),
     *(module for module in MODULES if module.startswith(_PURE_PACKAGES)),
-    *(f"app.access.{name}" for name in ("principal", "grants", "api_keys")),
+    *(f"app.auth.{name}" for name in ("principal", "grants", "api_keys")),
     *(
         f"app.ingest.{name}"
         for name in (

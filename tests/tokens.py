@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
 
-from app.keys import FetchedKeys
+from app.auth.key_set import FetchedKeys
 
 ISSUER, AUDIENCE, PUSHER = "https://issuer.test", "sluice", "pusher@project.iam.gserviceaccount.com"
 KEY_ID = "key-1"

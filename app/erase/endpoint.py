@@ -11,7 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from msgspec import Meta
 
-from app.access.principal import Principal
+from app.auth.principal import Principal
 from app.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
 from app.http import paths
 from app.http.problems import ProblemError, problem_responses

@@ -1,6 +1,6 @@
 """The way in: a message becomes durable rows, or durable rejects, before it is acknowledged.
 
-    authenticate          app.auth            who pushes
+    authenticate          app.auth.tokens            who pushes
     take the body in      intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
                           proof               attributes with power over what is read, and their signatures

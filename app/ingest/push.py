@@ -12,7 +12,7 @@ import msgspec
 from litestar import Request, post
 from litestar.types import Receive, Send
 
-from app.auth import TokenVerifier
+from app.auth.tokens import TokenVerifier
 from app.http import paths
 from app.http.framing import check_host
 from app.http.problems import ProblemError, encoded, problem_responses

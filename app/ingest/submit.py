@@ -25,7 +25,7 @@ from app.telemetry.tracing import current_span, trace_id_of
 _MAX_KEY_LENGTH = 255
 _MAX_ERRORS = 100
 _MAX_ID_BYTES = 1_024  # of JSON: no id in a path has more
-_WRITE = {"scope": "write"}  # what the guard (app/access) asks of the caller
+_WRITE = {"scope": "write"}  # what the guard (app/auth) asks of the caller
 _Request = Request[Any, Any, Any]
 
 

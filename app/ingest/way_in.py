@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from app.auth import TokenVerifier
+from app.auth.tokens import TokenVerifier
 from app.ingest.admission import Admission
 from app.ingest.append_watch import AppendWatch
 from app.ingest.appender import Appender

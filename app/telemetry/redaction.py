@@ -23,7 +23,7 @@ _KEY_PEM = re.compile(
 # `eyJ` is the base64url of `{"`: a JWT's beginning, a signed or an encoded JSON document's too.
 _TOKENS = re.compile(
     r"(eyJ)[\w.~+/=-]{16,}+|(ya29\.)[\w.~+/=-]{8,}+|(AIza)[\w-]{30,}+|(GOCSPX-)[\w-]{16,}+|(1//0)[\w-]{24,}+"
-    # An API key (app/access/api_keys.py). Metrics are called `sluice_…` as well, in small letters.
+    # An API key (app/auth/api_keys.py). Metrics are called `sluice_…` as well, in small letters.
     r"|(sluice_)(?=[a-z_-]{0,39}[A-Z0-9]|[\w-]{40})[\w-]{16,}+",
     re.ASCII,
 )

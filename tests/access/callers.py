@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.access.api_keys import key_hash
-from app.access.grants import CheckFilters, GrantRules
+from app.auth.api_keys import key_hash
+from app.auth.grants import CheckFilters, GrantRules
 from app.http import paths
 from app.settings import Settings
 from tests.service import SETTINGS, Service, authorization

@@ -1,4 +1,4 @@
-"""`python -m app.access`, and the document that tells of it."""
+"""`python -m app.auth`, and the document that tells of it."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from app.access.__main__ import main
-from app.access.api_keys import key_hash
-from app.access.grants import read_grants
-from app.access.grants_file import LOOK_EVERY_S
-from app.access.principal import Principal
+from app.auth.__main__ import main
+from app.auth.api_keys import key_hash
+from app.auth.grants import read_grants
+from app.auth.grants_file import LOOK_EVERY_S
+from app.auth.principal import Principal
 from app.settings import Settings
 from tests.access.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
 from tests.process import ROOT
@@ -165,11 +165,11 @@ def test_filters_are_checked_against_the_record_type(tmp_path: Path) -> None:
     assert main(["check", file], {"SLUICE_RECORD": "examples.flights.record:Flight"}) == 0
 
 
-@pytest.mark.parametrize("module", ["app", "app.access"])
+@pytest.mark.parametrize("module", ["app", "app.auth"])
 def test_a_mistake_ends_the_process_with_one_line(tmp_path: Path, module: str) -> None:
     """Status 2, no traceback, and not the key that stands where its hash should."""
     file = granting(tmp_path, key_grant(key_sha256=KEY)).grants_file
-    arguments = ["check", file] if module == "app.access" else []
+    arguments = ["check", file] if module == "app.auth" else []
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
     ran = subprocess.run(
         [sys.executable, "-m", module, *arguments],

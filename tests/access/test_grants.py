@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.access.grants import Granted, GrantsError, read_grants
-from app.access.principal import DEFAULT_SCOPES, Principal
+from app.auth.grants import Granted, GrantsError, read_grants
+from app.auth.principal import DEFAULT_SCOPES, Principal
 from tests.access.callers import KEY, OTHER_KEY, OWNER, PUSHER, READER, RULES, document, email_grant, key_grant
 
 

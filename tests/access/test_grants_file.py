@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.access.grants import GrantsError
-from app.access.grants_file import LOOK_EVERY_S, GrantsInForce
+from app.auth.grants import GrantsError
+from app.auth.grants_file import LOOK_EVERY_S, GrantsInForce
 from app.runtime.clock import FakeClock
 from tests.access.callers import KEY, OWNER, READER, RULES, document, email_grant, key_grant, remove, write
 

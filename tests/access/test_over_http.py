@@ -9,9 +9,9 @@ import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
-from app.access.grants import GrantsError
-from app.access.grants_file import LOOK_EVERY_S
-from app.access.principal import SCOPES
+from app.auth.grants import GrantsError
+from app.auth.grants_file import LOOK_EVERY_S
+from app.auth.principal import SCOPES
 from app.http import paths
 from app.main import create_app
 from app.query.params.filters import FilterError

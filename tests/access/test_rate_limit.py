@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
-from app.access.rate_limit import OwnCount, RateLimit, Standing
-from app.access.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
+from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
+from app.auth.rate_limit import OwnCount, RateLimit, Standing
+from app.auth.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, FakeClock
 from app.runtime.valkey import connect

@@ -11,9 +11,9 @@ import msgspec
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from app.auth import TokenPolicy, TokenVerifier
+from app.auth.key_set import KeySet
+from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.http.problems import ProblemError
-from app.keys import KeySet
 from app.runtime.clock import FakeClock
 from tests import tokens
 

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from google.auth import jwt
 
-from app.auth import TokenVerifier, bearer_token
+from app.auth.key_set import FetchedKeys, KeySet
+from app.auth.tokens import TokenVerifier, bearer_token
 from app.http.problems import ProblemError
-from app.keys import FetchedKeys, KeySet
 from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import NOW, POLICY, bearer, ready_keys, signed, verifier
@@ -136,7 +136,7 @@ async def test_a_principal_that_is_taken_off_the_list_is_refused_though_its_toke
 
 async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many tokens are used, few are remembered; expired ones make room first."""
-    monkeypatch.setattr("app.auth._MAX_REMEMBERED", 3)
+    monkeypatch.setattr("app.auth.tokens._MAX_REMEMBERED", 3)
     clock = [float(NOW)]
     checking = await verifier(now=lambda: clock[0])
     for lifetime in (100, 3_000, 3_001):

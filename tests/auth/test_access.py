@@ -5,13 +5,13 @@ import httpx
 import pytest
 from litestar import Litestar, Request, get
 
-from app.access.callers import Callers
-from app.access.grants import GrantRules
-from app.access.grants_file import GrantsInForce
-from app.access.guard import api_guard, identification
-from app.access.principal import LOCAL_PRINCIPAL, Principal
-from app.access.rate_limit import OwnCount, RateLimit
-from app.auth import TokenVerifier
+from app.auth.callers import Callers
+from app.auth.grants import GrantRules
+from app.auth.grants_file import GrantsInForce
+from app.auth.guard import api_guard, identification
+from app.auth.principal import LOCAL_PRINCIPAL, Principal
+from app.auth.rate_limit import OwnCount, RateLimit
+from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS
 from app.runtime.clock import FakeClock
 from tests import tokens

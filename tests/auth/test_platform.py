@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.auth import PLATFORM_MARKER
+from app.auth.tokens import PLATFORM_MARKER
 from tests import tokens
 from tests.auth.forge import GOOD_HEADER, NOW, POLICY, bearer, part, refusal, signed, verifier
 from tests.tokens import claims, token

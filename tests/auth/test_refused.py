@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from app.auth import PLATFORM_MARKER, TokenPolicy, TokenVerifier
+from app.auth.key_set import FetchedKeys, KeySet, KeySetError
+from app.auth.tokens import PLATFORM_MARKER, TokenPolicy, TokenVerifier
 from app.http.problems import ProblemError
-from app.keys import FetchedKeys, KeySet, KeySetError
 from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import GOOD_HEADER, NOW, POLICY, Headers, bearer, hmac_signed, part, refusal, signed

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.auth import MAX_REMEMBERED_S, TokenPolicy, TokenVerifier
+from app.auth.key_set import COOL_DOWN_S, FetchedKeys, KeySet
+from app.auth.tokens import MAX_REMEMBERED_S, TokenPolicy, TokenVerifier
 from app.http.problems import ProblemError
-from app.keys import COOL_DOWN_S, FetchedKeys, KeySet
 from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.auth.forge import NOW, POLICY, Headers, bearer, ready_keys, signed, verifier

@@ -9,7 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 
-from app.access.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
+from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.erase.endpoint import EraseEndpoint, erasure_routes
 from app.erase.eraser import Eraser
 from app.erase.erasure import Erasure

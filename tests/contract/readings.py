@@ -9,7 +9,7 @@ import httpx
 import msgspec
 from msgspec import Meta
 
-from app.access.principal import ALL_SCOPES, Principal
+from app.auth.principal import ALL_SCOPES, Principal
 from app.query.endpoints.answering import Answering
 from app.query.endpoints.stats import StatsEndpoint, stats_route
 from app.query.feed import Feed

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Request, Response, put
 from msgspec import Meta
 
-from app.access.principal import Principal
+from app.auth.principal import Principal
 from app.http.problems import CATALOGUE
 from app.query.instants import SECOND_US
 from app.query.runner import QueryRunner

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.access.principal import Principal
+from app.auth.principal import Principal
 from app.erase.eraser import HeldBackError
 from app.erase.erasure import Counts, Erasure
 from app.query.instants import DAY_US, SECOND_US

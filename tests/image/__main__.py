@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from app.access.api_keys import key_hash, new_key
-from app.access.principal import SCOPES
+from app.auth.api_keys import key_hash, new_key
+from app.auth.principal import SCOPES
 from app.version import VERSION
 from tests.image.checker import Checker
 from tests.image.docker import Docker

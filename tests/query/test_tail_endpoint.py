@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.access.principal import Principal
+from app.auth.principal import Principal
 from app.query.endpoints.openapi import EVENTS
 from app.query.instants import to_text
 from app.query.params.tail import TAIL_PARAMETERS

@@ -45,7 +45,7 @@ def test_the_rejects_are_printed_whatever_the_record(capsys: pytest.CaptureFixtu
         (".record:Record", "cannot be imported"),
         ("app.record:Annotated", "expected a msgspec.Struct"),
         ("app.record:load_record_type", "expected a msgspec.Struct"),
-        ("app.auth:TokenVerifier", "expected a msgspec.Struct"),
+        ("app.auth.tokens:TokenVerifier", "expected a msgspec.Struct"),
         ("app.record:Envelope", "Envelope.subscription_name: the service adds a column of this name"),
         ("msgspec:Struct", "Struct: Struct has no fields"),
     ],

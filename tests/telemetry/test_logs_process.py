@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.access.api_keys import new_key
+from app.auth.api_keys import new_key
 from tests.process import ROOT, Process, free_port, serving, start
 from tests.service import authorization, envelope
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.access.api_keys import new_key
+from app.auth.api_keys import new_key
 from app.telemetry.lines import json_line, line_of, terminal_line
 from app.telemetry.redaction import NamesOnly, safe_attributes, without_secrets, without_values
 from tests.telemetry.raised import LibraryError, chained

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.access.api_keys import new_key
+from app.auth.api_keys import new_key
 from app.telemetry.redaction import (
     MAX_ATTRIBUTE_CHARS,
     cut,

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from app.access.principal import Principal
+from app.auth.principal import Principal
 from app.http.conditional import keeping_headers
 from app.http.reading import has_current, read_response
 from app.query.cache import Cache, CachedAnswer

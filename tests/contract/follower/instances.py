@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.access.principal import LOCAL_PRINCIPAL
+from app.auth.principal import LOCAL_PRINCIPAL
 from app.bigquery import Access, Place
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer_store import BoundedMemoryStore

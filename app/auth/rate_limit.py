@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from litestar.types import Message, Scope
 
-from app.access.principal import Principal
+from app.auth.principal import Principal
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from app.access.api_keys import is_key, key_hash
-from app.access.grants import Granted
-from app.access.grants_file import GrantsInForce
-from app.access.principal import Principal
-from app.auth import TokenVerifier, bearer_token
+from app.auth.api_keys import is_key, key_hash
+from app.auth.grants import Granted
+from app.auth.grants_file import GrantsInForce
+from app.auth.principal import Principal
+from app.auth.tokens import TokenVerifier, bearer_token
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 

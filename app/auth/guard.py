@@ -7,9 +7,9 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.access.callers import Callers
-from app.access.principal import LOCAL_PRINCIPAL, Principal, Scope
-from app.access.rate_limit import RateLimit
+from app.auth.callers import Callers
+from app.auth.principal import LOCAL_PRINCIPAL, Principal, Scope
+from app.auth.rate_limit import RateLimit
 from app.http.problems import ProblemError
 
 LIMITED: frozenset[Scope] = frozenset({"read", "rejects"})

@@ -9,8 +9,8 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import Meta
 
-from app.access.api_keys import PREFIX, redacted
-from app.access.principal import ALL_SCOPES, DEFAULT_SCOPES, SCOPES, Principal, Scope
+from app.auth.api_keys import PREFIX, redacted
+from app.auth.principal import ALL_SCOPES, DEFAULT_SCOPES, SCOPES, Principal, Scope
 from app.runtime.epoch import epoch_us
 from app.settings import SettingsError
 
@@ -148,7 +148,7 @@ def _identity_problems(grant: Grant, rules: GrantRules) -> list[str]:
     if not _HASH.fullmatch(grant.key_sha256 or ""):
         problems.append(
             "`key_sha256` must be the key's SHA-256 as 64 lower-case hexadecimal digits, as "
-            "`python -m app.access new-key` prints it (not the key itself)"
+            "`python -m app.auth new-key` prints it (not the key itself)"
         )
     return problems
 

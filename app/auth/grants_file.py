@@ -5,8 +5,8 @@ import hashlib
 import logging
 from pathlib import Path
 
-from app.access.api_keys import redacted
-from app.access.grants import GrantRules, GrantsError, make_grants, read_grants
+from app.auth.api_keys import redacted
+from app.auth.grants import GrantRules, GrantsError, make_grants, read_grants
 from app.runtime.clock import Clock
 from app.telemetry.redaction import NamesOnly
 

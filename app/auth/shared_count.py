@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from app.access.rate_limit import WINDOW_S, OwnCount, RequestCount
+from app.auth.rate_limit import WINDOW_S, OwnCount, RequestCount
 from app.runtime.clock import MICROSECONDS, Clock
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 import msgspec
 from google.auth import exceptions, jwt
 
+from app.auth.key_set import Key, KeySet, KeySetError
 from app.http.problems import ProblemError
-from app.keys import Key, KeySet, KeySetError
 
 PLATFORM_MARKER = "SIGNATURE_REMOVED_BY_GOOGLE"
 """What Cloud Run puts in a signature's place once it has checked the token itself."""

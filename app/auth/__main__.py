@@ -1,4 +1,4 @@
-"""Make an API key, or check a file of grants: `python -m app.access new-key --name partner-a --scope read`."""
+"""Make an API key, or check a file of grants: `python -m app.auth new-key --name partner-a --scope read`."""
 
 import argparse
 import os
@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from app.access.api_keys import key_hash, new_key
-from app.access.grants import Grant, Granted, GrantRules, GrantsError, make_grants, read_grants, with_entry
-from app.access.principal import SCOPES
+from app.auth.api_keys import key_hash, new_key
+from app.auth.grants import Grant, Granted, GrantRules, GrantsError, make_grants, read_grants, with_entry
+from app.auth.principal import SCOPES
 from app.query.params.filters import parse_filters
 from app.record import RecordTypeError, load_record_type
 from app.runtime.clock import MICROSECONDS
@@ -130,7 +130,7 @@ def _rules(environ: Mapping[str, str]) -> GrantRules:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m app.access", description="Who may use /v1 (docs/access.md).", epilog=_ENVIRONMENT
+        prog="python -m app.auth", description="Who may use /v1 (docs/access.md).", epilog=_ENVIRONMENT
     )
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("new-key", help="make an API key, and the grant to paste into the file of grants")
