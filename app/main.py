@@ -11,9 +11,9 @@ from app.auth.gate import Gate
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import tell_standing
 from app.backend import open_backend
-from app.gauges import watch_gauges
-from app.health import About, Health, health_routes
-from app.heartbeat import Heartbeats
+from app.health.gauges import watch_gauges
+from app.health.heartbeat import Heartbeats
+from app.health.probes import About, Health, health_routes
 from app.http.cors import cors_config, keep_vary
 from app.http.outgoing import Outgoing
 from app.http.problems import EXCEPTION_HANDLERS

@@ -12,7 +12,7 @@ from litestar.connection import ASGIConnection
 
 from app.auth.key_set import FetchedKeys, KeySet, KeySetError
 from app.auth.principal import LOCAL_PRINCIPAL, Principal
-from app.health import About, Health, health_routes
+from app.health.probes import About, Health, health_routes
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.appender import SetupError, SinkState, Uncertain

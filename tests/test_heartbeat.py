@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from app.heartbeat import GIVE_UP_S, MAX_WAITING, Heartbeats
+from app.health.heartbeat import GIVE_UP_S, MAX_WAITING, Heartbeats
 from app.query.feed import Feed, Reading
 from app.query.runner import StoreUnavailableError
 from app.query.walk import Walk

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.heartbeat import GIVE_UP_S
+from app.health.heartbeat import GIVE_UP_S
 from app.ingest.appender import Appender, Outcome, Stored
 from app.query.instants import SECOND_US, to_text
 from app.runtime.clock import FakeClock
