@@ -21,13 +21,13 @@ from app.http.unread import UnreadBodies
 from app.ingest.appender import Appender
 from app.ingest.push import push_route
 from app.ingest.way_in import WayIn
+from app.openapi.document import document_route, openapi_config
+from app.openapi.page import reference_routes
 from app.page.routes import page_routes
 from app.query.answer_store import open_store
 from app.query.params.filters import parse_filters
 from app.query.way_out import WayOut
 from app.record import load_record_type
-from app.reference.document import document_route, openapi_config
-from app.reference.page import reference_routes
 from app.runtime.clock import Clock, SystemClock
 from app.runtime.memory import give_back_when_quiet, trimmer
 from app.schema.filters import checked_table, filter_table

@@ -17,10 +17,10 @@ from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.appender import SetupError, SinkState, Uncertain
 from app.ingest.writer import Writer
+from app.openapi.document import document_route, openapi_config
 from app.query.runner import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.query.standing import ReadStanding
 from app.record import Record
-from app.reference.document import document_route, openapi_config
 from app.runtime.clock import FakeClock
 from app.schema.table import records_table
 from app.telemetry.metrics import Metrics

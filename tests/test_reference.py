@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.http.conditional import strong_etag
-from app.reference import page
+from app.openapi import page
 from tests.process import ROOT
 from tests.service import running
 
@@ -154,7 +154,7 @@ print(*sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = run.stdout.split()
-    assert "app.reference.page" in loaded
+    assert "app.openapi.page" in loaded
     assert not [name for name in loaded if name.startswith(("django", "drf_spectacular"))]
 
 
@@ -167,7 +167,7 @@ async def test_the_document_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> N
         return strong_etag(*parts)
 
     monkeypatch.setattr("app.http.assets.strong_etag", counted)
-    monkeypatch.setattr("app.reference.document.strong_etag", counted, raising=False)
+    monkeypatch.setattr("app.openapi.document.strong_etag", counted, raising=False)
     async with running() as service:
         answers = [await service.client.get("/openapi/openapi.json") for _ in range(3)]
     assert {answer.headers["etag"] for answer in answers} == {strong_etag(answers[0].content)}

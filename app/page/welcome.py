@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.reference.about import SUMMARY, TITLE
+from app.openapi.about import SUMMARY, TITLE
 from app.schema.example import example_record, template_record
 from app.schema.table import Table
 from app.settings import Settings

@@ -18,8 +18,8 @@ EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "drf_spectacular_sideca
 ONLY_FULL = ("duckdb", "sqlglot")
 FILES = (
     "LICENSE",
-    "app/reference/page.html",
-    "app/reference/start.js",
+    "app/openapi/page.html",
+    "app/openapi/start.js",
     "app/page/page.html",
     "app/page/vendor/uplot.js",
 )

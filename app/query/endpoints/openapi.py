@@ -2,7 +2,7 @@
 
 A route hands `operation_type(parameters, response)` to the framework as its operation class. The answers are made
 by `page_response` and `versions_response`, or by `answer` for anything else (several media types, binary ones, an
-event stream). What all routes have in common (tokens, problems and their examples) is added by app.reference.
+event stream). What all routes have in common (tokens, problems and their examples) is added by app.openapi.
 """
 
 from collections.abc import Callable, Iterable, Mapping

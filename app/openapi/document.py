@@ -11,8 +11,8 @@ from litestar.openapi.spec import License
 
 from app.http.assets import Asset, asset
 from app.http.reading import METHODS, has_current, read_response
-from app.reference.about import DESCRIPTION, SUMMARY, TITLE, VERSION
-from app.reference.completion import complete
+from app.openapi.about import DESCRIPTION, SUMMARY, TITLE, VERSION
+from app.openapi.completion import complete
 from app.schema.table import Table
 
 PATH = "/openapi/openapi.json"

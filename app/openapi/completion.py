@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.http import paths
-from app.reference.about import PUSH_TOKEN, SECURITY_SCHEMES, TAGS, TOKEN
-from app.reference.bodies import parameter_references, record_schemas, request_body, sent_parameters
-from app.reference.problems import example_problems, with_problems
+from app.openapi.about import PUSH_TOKEN, SECURITY_SCHEMES, TAGS, TOKEN
+from app.openapi.bodies import parameter_references, record_schemas, request_body, sent_parameters
+from app.openapi.problems import example_problems, with_problems
 from app.schema.table import Table
 
 _Document = dict[str, Any]

@@ -15,7 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from app.http.assets import FOREVER, HTML, MEDIA_TYPES, REVALIDATED, Asset, asset, asset_response
 from app.http.problems import ProblemError
 from app.http.reading import METHODS
-from app.reference.document import PATH as DOCUMENT
+from app.openapi.document import PATH as DOCUMENT
 
 PATH = "/docs"
 _PACKAGE, _FOLDER = "drf_spectacular_sidecar", "static/drf_spectacular_sidecar/swagger-ui-dist"
