@@ -19,7 +19,7 @@ from app.main import create_app
 from app.record import RecordTypeError
 from app.runtime.memory import return_large_blocks
 from app.serve import ListenError, serve
-from app.settings import SettingsError, load_settings
+from app.settings.load import SettingsError, load_settings
 from app.telemetry.logs import configure_logging, end_logging
 from app.telemetry.redaction import NamesOnly
 from app.version import VERSION

@@ -13,7 +13,7 @@ from app.query.runner import QueryRunner
 from app.runtime.clock import Clock
 from app.runtime.daemon import in_daemon_thread
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 
 _EXTRAS = {"embedded": "embedded", "bigquery": "cloud"}  # in pyproject.toml
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may

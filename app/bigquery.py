@@ -16,7 +16,7 @@ import msgspec
 from google.auth.credentials import AnonymousCredentials, Credentials, CredentialsWithQuotaProject
 from google.auth.exceptions import GoogleAuthError
 
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.redaction import first_line
 
 if TYPE_CHECKING:

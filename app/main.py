@@ -32,7 +32,7 @@ from app.runtime.clock import Clock, SystemClock
 from app.runtime.memory import give_back_when_quiet, trimmer
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
 from app.telemetry.requests import Requests

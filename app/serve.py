@@ -18,7 +18,7 @@ from app.http.outgoing import MAX_HEAD_BYTES
 from app.runtime.clock import SystemClock
 from app.runtime.memory import search_seldom_for_cycles
 from app.runtime.threads import hand_over_soon, started_in_the_background
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.redaction import first_line
 
 _log = logging.getLogger("sluice")

@@ -15,7 +15,7 @@ from app.ingest.proof import heartbeat_signature
 from app.main import create_app
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 from tests import tokens
 
 SECRET = "what this deployment signs with"

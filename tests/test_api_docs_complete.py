@@ -32,7 +32,7 @@ from app.query.tail.subscriber import PING_S
 from app.record import RejectedRecord
 from app.schema import filters as schema_filters
 from app.schema.columns import Column, Kind, Mode
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.documents import blocks
 from tests.service import running
 from tests.shop import DOCUMENT

@@ -9,7 +9,7 @@ from app.backend import StoreError, open_backend
 from app.record import Record
 from app.runtime.clock import FakeClock
 from app.schema.table import records_table, rejects_table
-from app.settings import Settings
+from app.settings.load import Settings
 
 TABLES = (records_table(Record), rejects_table())
 

@@ -9,7 +9,7 @@ from google.auth.credentials import AnonymousCredentials, CredentialsWithQuotaPr
 from google.auth.exceptions import DefaultCredentialsError
 
 from app.bigquery import Access, AccessError, Place
-from app.settings import load_settings
+from app.settings.load import load_settings
 
 GOOGLE = Place(
     project="p",

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from app.auth.grants import GrantRules, read_grants
-from app.settings import load_settings
+from app.settings.load import load_settings
 from tests.process import ROOT
 from tests.test_dockerfile import environment
 

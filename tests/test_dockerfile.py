@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.auth.grants import GrantRules, read_grants
-from app.settings import Settings, load_settings
+from app.settings.load import Settings, load_settings
 from tests.image.inside import ACCOUNT, FILES
 from tests.process import ROOT
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.schema.table import records_table
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.service import SETTINGS, running
 
 ROOT = Path(__file__).parent.parent

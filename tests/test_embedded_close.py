@@ -11,7 +11,7 @@ from app.backend import open_backend
 from app.embedded import EmbeddedStore
 from app.ingest.appender import Uncertain
 from app.runtime.clock import SystemClock
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.test_embedded import RECORDS, REJECTS, opened
 
 

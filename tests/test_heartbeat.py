@@ -11,7 +11,7 @@ from app.query.walk import Walk
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 
 POLL_S = 5.0

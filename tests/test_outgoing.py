@@ -10,7 +10,7 @@ import pytest
 
 from app.http.outgoing import IN_SERVER_BYTES, PIECE_BYTES, ClientStalledError, Outgoing
 from app.runtime.clock import FakeClock
-from app.settings import Settings
+from app.settings.load import Settings
 
 STALL_S = 0.02
 

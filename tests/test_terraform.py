@@ -12,7 +12,7 @@ import sqlglot
 from app.record import HEARTBEAT_PREFIX, Record
 from app.schema.layout import layout_of
 from app.schema.table import records_table, rejects_table
-from app.settings import Settings, load_settings
+from app.settings.load import Settings, load_settings
 from tests.terraform.mutation import FOLDER
 from tests.terraform.mutations import MUTATIONS
 

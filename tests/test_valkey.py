@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from app.runtime.valkey import connect
-from app.settings import SettingsError, load_settings
+from app.settings.load import SettingsError, load_settings
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]

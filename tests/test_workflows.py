@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.settings import Settings
+from app.settings.load import Settings
 from dev.__main__ import COMMANDS
 
 ROOT = Path(__file__).parent.parent

@@ -21,7 +21,7 @@ from app.record import RecordTypeError, load_record_type
 from app.runtime.clock import MICROSECONDS
 from app.schema.filters import filter_table
 from app.schema.table import records_table
-from app.settings import PREFIX, SettingsError, load_settings
+from app.settings.load import PREFIX, SettingsError, load_settings
 
 GOOD, WRONG = 0, 2
 _READ = ("RECORD", "API_PRINCIPALS", "PUSH_PRINCIPALS", "REQUESTS_PER_MINUTE")

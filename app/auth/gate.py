@@ -17,7 +17,7 @@ from app.auth.shared_count import request_count
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.runtime.clock import Clock
 from app.runtime.valkey import connect
-from app.settings import Settings
+from app.settings.load import Settings
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey

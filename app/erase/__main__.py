@@ -14,7 +14,7 @@ from app.record import RecordTypeError, load_record_type
 from app.runtime.clock import SystemClock
 from app.schema.ids import read_id
 from app.schema.table import records_table, rejects_table
-from app.settings import Settings, SettingsError, load_settings
+from app.settings.load import Settings, SettingsError, load_settings
 
 GOOD, REMAINS, WRONG = 0, 1, 2
 _EPILOG = (

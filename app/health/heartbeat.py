@@ -21,7 +21,7 @@ from app.query.runner import QueryError
 from app.query.walk import Walk
 from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.columns import Kind
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 
 GIVE_UP_S = 300.0

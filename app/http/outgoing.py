@@ -18,7 +18,7 @@ from app.http.problems import ProblemError, send_problem
 from app.http.shedding import Peer
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding, Ledger
-from app.settings import Settings
+from app.settings.load import Settings
 
 PIECE_BYTES = 32_768
 """The size of a piece, and of the largest answer that is passed on whole and not charged."""

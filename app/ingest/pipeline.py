@@ -26,8 +26,8 @@ from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding
 from app.schema.table import REJECTS, Table
-from app.settings import Settings
-from app.settings_rules import ENVELOPE_BYTES
+from app.settings.load import Settings
+from app.settings.rules import ENVELOPE_BYTES
 from app.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sluice.ingest")

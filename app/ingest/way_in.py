@@ -15,7 +15,7 @@ from app.ingest.submit import Submission, submit_routes
 from app.ingest.writer import Writer
 from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
 

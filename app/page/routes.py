@@ -20,7 +20,7 @@ from app.http.problems import ProblemError
 from app.http.reading import METHODS
 from app.page.welcome import welcome
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 
 PATH = "/page"
 _HERE = Path(__file__).parent

@@ -5,7 +5,7 @@ from typing import Any
 from app.openapi.about import SUMMARY, TITLE
 from app.schema.example import example_record, template_record
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.version import VERSION
 
 # How often the page asks: the embedded store costs nothing to ask; BigQuery bills each query, 10 MB at least.

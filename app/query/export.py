@@ -36,7 +36,7 @@ from app.query.sql.parameters import bounds, place
 from app.query.streaming import StreamedResponse
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.epoch import from_epoch_us
-from app.settings import Settings
+from app.settings.load import Settings
 
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
 

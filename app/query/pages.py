@@ -15,7 +15,7 @@ from app.query.retrieval import View
 from app.query.runner import Row
 from app.query.walk import Walk, start_walk
 from app.runtime.clock import MICROSECONDS, Clock
-from app.settings import Settings
+from app.settings.load import Settings
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

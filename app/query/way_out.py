@@ -16,7 +16,7 @@ from app.query.standing import ReadStanding
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from app.settings import SettingsError
+from app.settings.load import SettingsError
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey

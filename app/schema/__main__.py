@@ -19,7 +19,7 @@ from app.schema.duckdb import duckdb_ddl
 from app.schema.filters import checked_table, filter_table
 from app.schema.live import differences, report
 from app.schema.table import Table, rejects_table
-from app.settings import Settings, SettingsError, load_settings
+from app.settings.load import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from app.bigquery import Access

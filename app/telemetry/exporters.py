@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from app.settings import Settings, SettingsError
+from app.settings.load import Settings, SettingsError
 
 _TIMEOUT_S = 10
 _Exporter = TypeVar("_Exporter")

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from app.runtime.clock import Clock
 from app.runtime.daemon import in_daemon_thread
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.collection import Collection, Completing, observe
 from app.telemetry.exporters import metric_exporters, span_exporter
 from app.telemetry.metrics import Metrics

@@ -19,7 +19,7 @@ from app.query.runner import Query, Scalar
 from app.query.slices import Slice, feed_slices
 from app.runtime.clock import SystemClock
 from app.runtime.epoch import epoch_us
-from app.settings import Settings
+from app.settings.load import Settings
 from bench.embedded.feed_rows import RECORDS, ROWS, START_US, Layout
 
 SETTINGS = Settings()

@@ -33,7 +33,7 @@ from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
 from app.runtime.memory import search_seldom_for_cycles
 from app.schema.table import Table, records_table, rejects_table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from bench.ingest.contenders import Cores, running
 from bench.ingest.heavy_cases import CASES

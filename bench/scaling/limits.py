@@ -8,7 +8,7 @@ import enum
 
 import msgspec
 
-from app.settings import Settings
+from app.settings.load import Settings
 
 READ = "November 2026"
 _BIGQUERY = "https://cloud.google.com/bigquery/quotas"

@@ -27,7 +27,7 @@ import uvloop
 
 from app.ingest.dedupe import Dedupe
 from app.runtime.clock import SystemClock
-from app.settings import Settings
+from app.settings.load import Settings
 from bench.ingest.contenders import Contender, Cores, Store, running, service_settings
 from bench.ingest.load import Order
 from bench.ingest.messages import Case

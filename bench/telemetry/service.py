@@ -16,7 +16,7 @@ from app.ingest.appender import Appender, Outcome, RowEncode, SetupError, Stored
 from app.main import create_app
 from app.schema.table import Table
 from app.serve import serve
-from app.settings import load_settings
+from app.settings.load import load_settings
 from app.telemetry.logs import configure_logging
 
 

@@ -9,7 +9,7 @@ import msgspec
 from app.auth.api_keys import key_hash
 from app.auth.grants import CheckFilters, GrantRules
 from app.http import paths
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.service import SETTINGS, Service, authorization
 
 KEY = "sluice_" + "k" * 43

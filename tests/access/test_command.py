@@ -15,7 +15,7 @@ from app.auth.api_keys import key_hash
 from app.auth.grants import read_grants
 from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.principal import Principal
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.access.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
 from tests.process import ROOT
 from tests.service import running

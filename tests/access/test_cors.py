@@ -8,7 +8,7 @@ import pytest
 
 from app.http import paths
 from app.http.cors import EXPOSED
-from app.settings import SettingsError, load_settings
+from app.settings.load import SettingsError, load_settings
 from tests.access.callers import bearing, granting, key_grant
 from tests.service import GOOD, SETTINGS, running
 

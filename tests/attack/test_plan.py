@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.attack import h2
 from tests.attack.openings import OPENINGS
 from tests.attack.payloads import PAYLOADS, Request

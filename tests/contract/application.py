@@ -22,7 +22,7 @@ from app.query.runner import QueryRunner
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from tests.contract.stores import RECORDS, REJECTS
 

@@ -11,7 +11,7 @@ from app.ingest.storage_write import StorageWriteAppender
 from app.query.runner import QueryRunner
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.contract.stores import T0_US, set_back
 from tests.double import Double
 from tests.misbehaving.plain_client import Unstamped

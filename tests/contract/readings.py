@@ -23,7 +23,7 @@ from app.query.stats import Stats
 from app.runtime.epoch import from_epoch_us
 from app.schema.filters import filter_table
 from app.schema.table import records_table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from tests.contract.application import application, cache_of
 from tests.contract.shelf import LOOKBACK_S, envelope

@@ -18,7 +18,7 @@ from app.query.runner import QueryRunner
 from app.record import Record
 from app.runtime.clock import Clock
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, Engine, Store

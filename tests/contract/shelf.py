@@ -15,7 +15,7 @@ from app.query.runner import QueryRunner
 from app.record import Record
 from app.runtime.epoch import epoch_us
 from app.schema.filters import filter_table
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.contract.stores import RECORDS, Engine, Store
 from tests.encoding import encoded
 

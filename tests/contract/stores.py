@@ -18,7 +18,7 @@ from app.query.runner import QueryRunner
 from app.record import Record
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table, records_table, rejects_table
-from app.settings import Settings
+from app.settings.load import Settings
 
 T0_US = 1_700_000_000 * SECOND_US
 RECORDS, REJECTS = records_table(Record), rejects_table()

@@ -12,7 +12,7 @@ import pytest
 from app.ingest.appender import Appender, RowEncode
 from app.runtime.clock import FakeClock
 from app.schema.table import Table, records_table
-from app.settings import Settings
+from app.settings.load import Settings
 from dev import rejects_feed
 from dev.__main__ import main
 from dev.pubsub.broker import Broker

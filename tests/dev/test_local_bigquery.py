@@ -19,7 +19,7 @@ from app.record import Record
 from app.schema.layout import layout_of
 from app.schema.live import differences, live_table
 from app.schema.table import records_table, rejects_table
-from app.settings import load_settings
+from app.settings.load import load_settings
 from dev.child import Leash
 from dev.local_bigquery.command import bq_command, describe_settings
 from dev.local_bigquery.errors import InUseError, ProvisionError

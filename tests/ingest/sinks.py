@@ -9,7 +9,7 @@ import msgspec
 from app.ingest.appender import Appender
 from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.ingest.scripted import ScriptedAppender
 from tests.service import SETTINGS, Service, running
 

@@ -11,7 +11,7 @@ from app.ingest.fence import STALE_US, Fence, fence, late_key
 from app.ingest.stamping import AttemptStamp, ClockTroubleError, LateCancellationError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.runtime.clock import MICROSECONDS, FakeClock
-from app.settings import Settings
+from app.settings.load import Settings
 
 FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
 

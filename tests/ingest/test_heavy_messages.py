@@ -16,7 +16,7 @@ from app.record import Record
 from app.runtime.clock import FakeClock
 from app.runtime.ledger import Ledger
 from app.schema.table import records_table
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from tests.ingest.scripted import ScriptedAppender, turns
 from tests.unwatched import unwatched

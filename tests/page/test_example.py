@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.page import declared
 from tests.process import ROOT
 from tests.service import SETTINGS, running

@@ -16,7 +16,7 @@ from app.query.instants import HOUR_US
 from app.query.reads import Reads
 from app.query.runner import Answer, Query, Row
 from app.runtime.clock import FakeClock
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US

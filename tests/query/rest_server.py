@@ -13,7 +13,7 @@ import msgspec
 from app.bigquery import Access, Place
 from app.query.bigquery.runner import BigQueryRunner
 from app.runtime.clock import FakeClock
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.pace import patience_s
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"

@@ -17,7 +17,7 @@ from app.query.walk import Walk, position_of
 from app.runtime.clock import FakeClock
 from app.runtime.epoch import from_epoch_us
 from app.runtime.ledger import Ledger
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource
 

@@ -18,7 +18,7 @@ from app.query.reads import Reads
 from app.query.runner import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from app.query.streaming import StreamedResponse
 from app.runtime.clock import FakeClock
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
 from tests.process import serving

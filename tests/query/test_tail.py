@@ -9,7 +9,7 @@ from app.query.cursor import Position
 from app.query.params.filters import Condition, parse_filters
 from app.query.tail.reading import Reader
 from app.query.tail.recent import Batch, Recent
-from app.settings import MIB, Settings
+from app.settings.load import MIB, Settings
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of

@@ -11,7 +11,7 @@ import pytest
 from app.main import create_app
 from app.record import Record, RecordTypeError, load_record_type
 from app.schema.__main__ import DEFAULT_RECORD, main
-from app.settings import Settings
+from app.settings.load import Settings
 
 _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
 

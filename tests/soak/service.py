@@ -25,7 +25,7 @@ from app.runtime.clock import SystemClock
 from app.runtime.memory import return_large_blocks, trimmer
 from app.schema.table import Table
 from app.serve import serve
-from app.settings import load_settings
+from app.settings.load import load_settings
 from app.telemetry.logs import configure_logging
 from tests.soak.faults import Faults, FaultyAppender, Inside
 

@@ -17,7 +17,7 @@ from google.api_core.retry import retry_unary
 from opentelemetry.sdk.trace import ReadableSpan
 
 from app.runtime.clock import SystemClock
-from app.settings import Settings
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
 from tests.pace import patience_s

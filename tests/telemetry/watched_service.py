@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.service import SETTINGS
 
 SUBSCRIPTION = "projects/p/subscriptions/s"

@@ -8,7 +8,7 @@ from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryP
 from app.bigquery import Place
 from app.query.runner import Purpose, Query, Scalar
 from app.runtime.epoch import from_epoch_us
-from app.settings import Settings
+from app.settings.load import Settings
 
 # An export makes the table of its result before its first byte, and the client who waits for it knows. An erasure
 # rewrites what it touches.

@@ -36,7 +36,7 @@ from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
-from app.settings import Settings
+from app.settings.load import Settings
 
 _FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 _NEXT_CURSOR = "Sluice-Next-Cursor"

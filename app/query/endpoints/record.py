@@ -23,7 +23,7 @@ from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.ids import read_id
-from app.settings import Settings
+from app.settings.load import Settings
 
 _FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 _PROBLEMS = {

@@ -23,7 +23,7 @@ from app.query.timing import Timing
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
-from app.settings import Settings
+from app.settings.load import Settings
 
 _PROBLEMS = {
     400: "A parameter is not valid; `errors` names each one.",

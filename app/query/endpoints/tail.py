@@ -33,7 +33,7 @@ from app.runtime.epoch import epoch_us
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import Table
-from app.settings import Settings
+from app.settings.load import Settings
 
 # Some proxies hold an answer back until there is more of it, unless this is said
 # (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).

@@ -15,7 +15,7 @@ from app.query.tail.reading import Reader
 from app.query.tail.subscriber import Send, Subscriber
 from app.runtime.clock import Clock
 from app.runtime.ledger import Holding, Ledger
-from app.settings import Settings
+from app.settings.load import Settings
 
 _CATCHING_UP = 4  # subscribers at once: after a restart all of them want to, and others want pages
 

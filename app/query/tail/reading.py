@@ -17,7 +17,7 @@ from app.query.runner import QueryError
 from app.query.tail.recent import Batch
 from app.query.walk import Walk
 from app.runtime.clock import MICROSECONDS, Clock
-from app.settings import MIB, Settings
+from app.settings.load import MIB, Settings
 
 BATCH_BYTES = MIB
 """About what the rows of one batch may come to; a record alone may be larger."""

@@ -2,10 +2,10 @@
 
 from app.query.instants import SECOND_US
 from app.runtime.clock import FakeClock
-from app.settings import Settings
+from app.settings.load import Settings
 from tests.contract.stores import T0_US
 
-# As tight as the settings may be (app/settings_rules.py): with one second less, commits would be missed.
+# As tight as the settings may be (app/settings/rules.py): with one second less, commits would be missed.
 SETTINGS = Settings(settle_s=22.0, append_deadline_s=10.0, late_commit_margin_s=10.0, clock_skew_s=2.0)
 SETTLE_US = round(SETTINGS.settle_s * SECOND_US)
 LATEST_COMMIT_US = round((SETTINGS.append_deadline_s + SETTINGS.late_commit_margin_s) * SECOND_US)

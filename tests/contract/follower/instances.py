@@ -20,7 +20,7 @@ from app.query.reads import Reads
 from app.query.runner import Answer, Query, QueryRunner
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
-from app.settings import MIB, Settings
+from app.settings.load import MIB, Settings
 from app.telemetry.metrics import Metrics
 from tests.contract.bigquery import BigQueryUnderTest
 from tests.contract.follower.clocks import SETTINGS

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.settings_telemetry import TelemetrySettings
+from app.settings.telemetry import TelemetrySettings
 
 _MIB = 1024**2
 _Count = Annotated[int, Meta(gt=0)]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.settings_connections import ConnectionSettings
+from app.settings.connections import ConnectionSettings
 
 
 class StoreSettings(ConnectionSettings, frozen=True, kw_only=True):

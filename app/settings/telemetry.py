@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings_secrets import SecretSettings
+from app.settings.secrets import SecretSettings
 
 
 class TelemetrySettings(SecretSettings, frozen=True, kw_only=True):

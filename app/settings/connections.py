@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.settings_messages import MessageSettings
+from app.settings.messages import MessageSettings
 
 
 class ConnectionSettings(MessageSettings, frozen=True, kw_only=True):

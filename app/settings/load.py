@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from app.settings_rules import disagreements
-from app.settings_store import StoreSettings
+from app.settings.rules import disagreements
+from app.settings.store import StoreSettings
 
 PREFIX = "SLUICE_"
 MIB, GIB = 1024**2, 1024**3
@@ -269,6 +269,6 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 
 if __name__ == "__main__":
-    from app.settings_table import main
+    from app.settings.table import main
 
     main()

@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 
-from app.settings import PREFIX, Settings
+from app.settings.load import PREFIX, Settings
 
 
 def main() -> None:

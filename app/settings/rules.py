@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.settings_secrets import secret_problems
+from app.settings.secrets import secret_problems
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.settings.load import Settings
 
 # Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON a byte may become six.
 ENVELOPE_BYTES = 1_000_000

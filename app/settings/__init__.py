@@ -1,0 +1,7 @@
+"""Configuration, read once from the environment: `python -m app.settings` prints every setting.
+
+load                                                 Settings, and how they are read
+connections, messages, secrets, store, telemetry     parts of Settings, by subject
+rules                                                what must agree between them
+table                                                all of them as a table, for docs/settings.md
+"""
