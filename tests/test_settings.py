@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.settings.load import PREFIX, Settings, SettingsError, load_settings
-from app.settings.table import settings_table
+from app.settings.__main__ import settings_table
 
 _DOCUMENT = Path(__file__).parent.parent / "docs/settings.md"
 _TITLE = "# Settings\n\n"

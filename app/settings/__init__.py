@@ -3,5 +3,5 @@
 load                                                 Settings, and how they are read
 connections, messages, secrets, store, telemetry     parts of Settings, by subject
 rules                                                what must agree between them
-table                                                all of them as a table, for docs/settings.md
+__main__                                             all of them as a table, for docs/settings.md
 """

@@ -266,9 +266,3 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     if problems:
         raise SettingsError("; ".join(problems))
     return settings
-
-
-if __name__ == "__main__":
-    from app.settings.table import main
-
-    main()

@@ -28,3 +28,7 @@ def settings_table() -> str:
         shown = f"`{text}`" if text else ""
         rows.append(f"| `{PREFIX}{field.name.upper()}` | {shown} | {schema[field.name]['description']} |")
     return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    main()
