@@ -14,12 +14,12 @@ from typing import NoReturn
 
 import uvloop
 
-from app.backend import StoreError
 from app.main import create_app
 from app.record import RecordTypeError
 from app.runtime.memory import return_large_blocks
 from app.serve import ListenError, serve
 from app.settings.load import SettingsError, load_settings
+from app.stores.registry import StoreError
 from app.telemetry.logs import configure_logging, end_logging
 from app.telemetry.redaction import NamesOnly
 from app.version import VERSION

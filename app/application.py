@@ -7,7 +7,6 @@ from typing import Any
 
 from litestar import Litestar
 
-from app.backend import Backend
 from app.http import paths
 from app.http.framing import check_host, has_body
 from app.http.outgoing import Outgoing
@@ -17,6 +16,7 @@ from app.http.shedding import Peer
 from app.http.unread import UnreadBodies
 from app.ingest.way_in import WayIn
 from app.query.way_out import WayOut
+from app.stores.registry import Backend
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 

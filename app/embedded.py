@@ -14,18 +14,18 @@ from typing import TypeVar
 
 import duckdb
 
-from app.backend import StoreError
 from app.disk import DiskSpace, is_about_room
 from app.embedded_appender import EmbeddedAppender
 from app.embedded_file import open_file
 from app.embedded_probe import MIN_PROBE_BYTES, write_and_remove
 from app.embedded_queries import Queries, bound, to_duckdb
-from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.query.instants import DAY_US, SECOND_US
-from app.query.runner import Answer, Query, StoreUnavailableError
 from app.runtime.clock import Clock
 from app.schema.duckdb import quote
 from app.schema.table import Table
+from app.stores.registry import StoreError
+from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.stores.source import Answer, Query, StoreUnavailableError
 from app.telemetry.redaction import first_line
 
 _CLOSE_S = 1.0  # how long `close` waits for the current write

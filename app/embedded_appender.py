@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from app.ingest.appender import Outcome, RowEncode, SetupError, Stored
 from app.schema.duckdb import duckdb_insert
 from app.schema.table import Table
+from app.stores.sink import Outcome, RowEncode, SetupError, Stored
 
 if TYPE_CHECKING:
     from app.embedded import EmbeddedStore

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from app.query.runner import StoreUnavailableError
+from app.stores.source import StoreUnavailableError
 from app.telemetry.redaction import first_line
 
 DISCONNECTED = "the database is being reopened"

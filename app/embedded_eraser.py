@@ -8,9 +8,9 @@ import duckdb
 from app.embedded import EmbeddedStore
 from app.embedded_file import STATE
 from app.query.instants import DAY_US, clamp
-from app.query.runner import Query, QueryError
 from app.runtime.clock import Clock
 from app.schema.table import Table
+from app.stores.source import Query, QueryError
 
 _GENERATION = "erasures"
 _EVERY_S = 3_600.0

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import duckdb
 
-from app.backend import StoreError
 from app.runtime.clock import Clock
 from app.schema.columns import Mode
 from app.schema.duckdb import duckdb_ddl, duckdb_type, quote
 from app.schema.table import Table
+from app.stores.registry import StoreError
 from app.telemetry.redaction import first_line
 
 STATE = "sluice_state"

@@ -19,7 +19,7 @@ import duckdb
 
 from app.embedded_attempt import DISCONNECTED, Attempt, interrupt
 from app.embedded_values import converter
-from app.query.runner import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
+from app.stores.source import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
 from app.telemetry.redaction import first_line
 
 _READERS = 3  # queries at once; more would only share the same two or four cores

@@ -10,7 +10,6 @@ from app.application import Sluice, lifespan
 from app.auth.gate import Gate
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import tell_standing
-from app.backend import open_backend
 from app.health.gauges import watch_gauges
 from app.health.heartbeat import Heartbeats
 from app.health.probes import About, Health, health_routes
@@ -18,7 +17,6 @@ from app.http.cors import cors_config, keep_vary
 from app.http.outgoing import Outgoing
 from app.http.problems import EXCEPTION_HANDLERS
 from app.http.unread import UnreadBodies
-from app.ingest.appender import Appender
 from app.ingest.push import push_route
 from app.ingest.way_in import WayIn
 from app.openapi.document import document_route, openapi_config
@@ -33,6 +31,8 @@ from app.runtime.memory import give_back_when_quiet, trimmer
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings
+from app.stores.registry import open_backend
+from app.stores.sink import Appender
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
 from app.telemetry.requests import Requests

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
+from app.stores.sink import RowEncode
 
 
 class _Encodes(Protocol):

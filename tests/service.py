@@ -10,12 +10,12 @@ import httpx
 import msgspec
 
 from app.application import Sluice
-from app.ingest.appender import Appender
 from app.ingest.proof import heartbeat_signature
 from app.main import create_app
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.sink import Appender
 from tests import tokens
 
 SECRET = "what this deployment signs with"

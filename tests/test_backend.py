@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.backend import StoreError, open_backend
 from app.record import Record
 from app.runtime.clock import FakeClock
 from app.schema.table import records_table, rejects_table
 from app.settings.load import Settings
+from app.stores.registry import StoreError, open_backend
 
 TABLES = (records_table(Record), rejects_table())
 

@@ -12,15 +12,15 @@ import duckdb
 import msgspec
 import pytest
 
-from app.backend import StoreError
 from app.embedded import EmbeddedStore
 from app.embedded_appender import EmbeddedAppender
-from app.ingest.appender import Outcome, SetupError, SinkState, Stored, Uncertain
 from app.ingest.envelope import Message
-from app.query.runner import Answer, Query
 from app.record import Record
 from app.runtime.clock import FakeClock, SystemClock
 from app.schema.table import Table, records_table, rejects_table
+from app.stores.registry import StoreError
+from app.stores.sink import Outcome, SetupError, SinkState, Stored, Uncertain
+from app.stores.source import Answer, Query
 from tests.encoding import encoded, whole_envelope
 from tests.pace import patience_s
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 import duckdb
 import pytest
 
-from app.backend import open_backend
 from app.embedded import EmbeddedStore
-from app.ingest.appender import Uncertain
 from app.runtime.clock import SystemClock
 from app.settings.load import Settings
+from app.stores.registry import open_backend
+from app.stores.sink import Uncertain
 from tests.test_embedded import RECORDS, REJECTS, opened
 
 

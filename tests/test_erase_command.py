@@ -11,8 +11,8 @@ import pytest
 from app.embedded import EmbeddedStore
 from app.erase.__main__ import GOOD, REMAINS, WRONG, main
 from app.erase.erasure import Counts, Erased, Erasure
-from app.query.runner import Query
 from app.runtime.clock import SystemClock
+from app.stores.source import Query
 from tests.documents import blocks
 from tests.process import ROOT
 from tests.test_embedded import RECORDS, REJECTS, row

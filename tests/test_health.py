@@ -15,14 +15,14 @@ from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.health.probes import About, Health, health_routes
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission
-from app.ingest.appender import SetupError, SinkState, Uncertain
 from app.ingest.writer import Writer
 from app.openapi.document import document_route, openapi_config
-from app.query.runner import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.query.standing import ReadStanding
 from app.record import Record
 from app.runtime.clock import FakeClock
 from app.schema.table import records_table
+from app.stores.sink import SetupError, SinkState, Uncertain
+from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
 from tests.ingest.bench import Bench

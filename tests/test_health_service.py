@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.ingest.appender import SetupError, SinkState
 from app.runtime.clock import FakeClock
+from app.stores.sink import SetupError, SinkState
 from tests.access.callers import bearing, granting, key_grant, signed_in
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import Sinks, scripted

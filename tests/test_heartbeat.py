@@ -6,12 +6,12 @@ from typing import Any, cast
 
 from app.health.heartbeat import GIVE_UP_S, MAX_WAITING, Heartbeats
 from app.query.feed import Feed, Reading
-from app.query.runner import StoreUnavailableError
 from app.query.walk import Walk
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
 from app.settings.load import Settings
+from app.stores.source import StoreUnavailableError
 from app.telemetry.metrics import Metrics
 
 POLL_S = 5.0

@@ -9,10 +9,10 @@ import pytest
 from app import embedded_eraser
 from app.embedded import EmbeddedStore
 from app.embedded_eraser import Retention
-from app.ingest.appender import Stored
 from app.query.instants import DAY_US
-from app.query.runner import Query
 from app.runtime.clock import FakeClock
+from app.stores.sink import Stored
+from app.stores.source import Query
 from tests.service import GOOD, SETTINGS, running
 from tests.test_embedded import RECORDS, REJECTS, row
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.settings.load import PREFIX, Settings, SettingsError, load_settings
 from app.settings.__main__ import settings_table
+from app.settings.load import PREFIX, Settings, SettingsError, load_settings
 
 _DOCUMENT = Path(__file__).parent.parent / "docs/settings.md"
 _TITLE = "# Settings\n\n"

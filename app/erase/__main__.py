@@ -6,15 +6,15 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from app.backend import StoreError, open_backend
 from app.erase.endpoint import AGAIN_S, digest_of, line_of
 from app.erase.erasure import Counts, Erasure
-from app.query.runner import QueryError
 from app.record import RecordTypeError, load_record_type
 from app.runtime.clock import SystemClock
 from app.schema.ids import read_id
 from app.schema.table import records_table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
+from app.stores.registry import StoreError, open_backend
+from app.stores.source import QueryError
 
 GOOD, REMAINS, WRONG = 0, 1, 2
 _EPILOG = (

@@ -7,15 +7,15 @@ from contextlib import aclosing
 
 import msgspec
 
-from app.erase.eraser import Eraser, HeldBackError
 from app.erase.payloads import forms_of, holds_record
 from app.ingest.rejects import whole_key
 from app.query.arrow_rows import rows_of_arrow
 from app.query.instants import DAY_US, MAX_US, MIN_US, MINUTE_US
-from app.query.runner import Query, QueryRunner, Row, Scalar
 from app.runtime.clock import Clock
 from app.runtime.epoch import epoch_us
 from app.schema.table import Table
+from app.stores.eraser import Eraser, HeldBackError
+from app.stores.source import Query, QueryRunner, Row, Scalar
 
 # A DELETE may write to 4,000 partitions of an hour (https://cloud.google.com/bigquery/quotas#partitioned_tables).
 _LONGEST_US = 100 * DAY_US

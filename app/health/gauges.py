@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from app.ingest.admission import Admission
-from app.ingest.appender import SinkState
 from app.ingest.writer import Writer
+from app.stores.sink import SinkState
 from app.telemetry import instruments
 from app.telemetry.metrics import Metrics, Values
 

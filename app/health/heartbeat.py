@@ -17,11 +17,11 @@ from app.query.feed import Feed
 from app.query.params.filters import Condition
 from app.query.params.page import Window
 from app.query.retrieval import View
-from app.query.runner import QueryError
 from app.query.walk import Walk
 from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.columns import Kind
 from app.settings.load import Settings
+from app.stores.source import QueryError
 from app.telemetry.metrics import Metrics
 
 GIVE_UP_S = 300.0

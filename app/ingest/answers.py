@@ -12,7 +12,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from app.ingest.appender import (
+from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowError,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from opentelemetry.trace import Span
 
-from app.ingest.appender import Outcome, QuotaExceeded, RowsRefused, SetupError, Stored, TooLarge, Uncertain
 from app.runtime.clock import MICROSECONDS, Clock
+from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, SetupError, Stored, TooLarge, Uncertain
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span

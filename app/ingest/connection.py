@@ -25,8 +25,8 @@ from app.ingest.answers import (
     speaks_of_one,
 )
 from app.ingest.append_request import AppendRequests
-from app.ingest.appender import Outcome, Uncertain
 from app.ingest.stamping import ClockTroubleError, Stamp
+from app.stores.sink import Outcome, Uncertain
 
 _log = logging.getLogger("sluice.storage_write")
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"

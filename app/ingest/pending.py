@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.ingest.appender import RowError
 from app.ingest.verdict import DURABLE, Throttled, Unavailable, Verdict
+from app.stores.sink import RowError
 
 LATE = Unavailable("not durable within the request's budget", 1.0)
 

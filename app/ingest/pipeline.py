@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from app.ingest.append_watch import AppendWatch
-from app.ingest.appender import Appender
 from app.ingest.batcher import BatchLimits
 from app.ingest.cooperative import CooperativeRunner
 from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
@@ -28,6 +27,7 @@ from app.runtime.ledger import Holding
 from app.schema.table import REJECTS, Table
 from app.settings.load import Settings
 from app.settings.rules import ENVELOPE_BYTES
+from app.stores.sink import Appender
 from app.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sluice.ingest")

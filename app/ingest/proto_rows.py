@@ -16,7 +16,6 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from app.ingest.appender import RowEncode
 from app.ingest.fence import late_key
 from app.ingest.struct_values import Convert, RowMakers, values_reader
 from app.ingest.varint import varint
@@ -25,6 +24,7 @@ from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
 from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import Table
+from app.stores.sink import RowEncode
 
 INGEST_TIME = "ingest_time"
 _DELIVERY_KEY = "delivery_key"

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
 from app.ingest.hints import malformed_detail
 from app.ingest.pieces import ArrayPieces, Pieces, Unreadable, is_ndjson, pieces_of, text_of
@@ -23,6 +22,7 @@ from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
 from app.schema.table import Table
+from app.stores.sink import RowEncode
 
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")

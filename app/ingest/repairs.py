@@ -19,7 +19,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from app.ingest.appender import Outcome, Stored, Uncertain
 from app.ingest.appends import Appends
 from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of
 from app.ingest.standing import MAX_FAILURES
@@ -34,6 +33,7 @@ from app.ingest.verdict import (
     Stop,
     next_step,
 )
+from app.stores.sink import Outcome, Stored, Uncertain
 
 _log = logging.getLogger("sluice.writer")
 _PAUSE_LOOK_S = 1.0

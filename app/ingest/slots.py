@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.ingest.appender import RowError
 from app.ingest.pending import Pending, Refused
+from app.stores.sink import RowError
 
 Slot = tuple[Pending, int]
 """One row: whose, and its position there."""

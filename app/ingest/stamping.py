@@ -6,9 +6,9 @@ from typing import Protocol
 
 import msgspec
 
-from app.ingest.appender import Outcome, Stored, Uncertain
 from app.ingest.fence import STALE_US, Fence
 from app.runtime.clock import Clock, Moment
+from app.stores.sink import Outcome, Stored, Uncertain
 
 
 class LateCancellationError(asyncio.CancelledError):

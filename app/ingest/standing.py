@@ -5,9 +5,9 @@ import logging
 
 import msgspec
 
-from app.ingest.appender import SetupError, SinkState, Stored
 from app.ingest.verdict import Stop, Throttled, Unavailable, stop_for
 from app.runtime.clock import MICROSECONDS, Clock
+from app.stores.sink import SetupError, SinkState, Stored
 from app.telemetry.redaction import NamesOnly
 
 _log = logging.getLogger("sluice.writer")

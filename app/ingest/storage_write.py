@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from app.bigquery import Access, AccessError
-from app.ingest.appender import Outcome, RowEncode, RowsRefused, SetupError, SinkState, Uncertain
 from app.ingest.connection import Connection, channel_options
 from app.ingest.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
 from app.ingest.fence import Fence
@@ -20,6 +19,7 @@ from app.ingest.stamping import AttemptStamp
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.daemon import in_daemon_thread
 from app.schema.table import Table
+from app.stores.sink import Outcome, RowEncode, RowsRefused, SetupError, SinkState, Uncertain
 
 Check = Callable[[], Awaitable[SetupError | None]]
 _LOOKING_FAILED = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}

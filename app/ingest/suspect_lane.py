@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Uncertain
 from app.ingest.appends import GIVEN_UP, Appends
 from app.ingest.pending import Pending
 from app.ingest.repairs import Repairs
@@ -42,6 +41,7 @@ from app.ingest.verdict import (
     Verdict,
     stop_for,
 )
+from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Uncertain
 
 _log = logging.getLogger("sluice.writer")
 _PLACES = 4

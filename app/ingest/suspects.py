@@ -12,8 +12,8 @@ message or the table may be at fault:
 
 import msgspec
 
-from app.ingest.appender import Outcome, RowError, RowsRefused
 from app.ingest.verdict import Bisect, Refuse, Step, next_step
+from app.stores.sink import Outcome, RowError, RowsRefused
 
 ALONE_REFUSALS = 3
 """How often a message is refused alone before evidence from other messages, or a check of the table, can reject it."""

@@ -12,10 +12,10 @@ from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from app.bigquery import Access, AccessError, Place
-from app.ingest.appender import SetupError, SinkState
 from app.runtime.daemon import in_daemon_thread
 from app.schema.live import LiveTable, describe, differences, live_table
 from app.schema.table import Table
+from app.stores.sink import SetupError, SinkState
 
 TIMEOUT_S = 10.0
 _MAX_QUOTED = 400

@@ -5,7 +5,7 @@ from typing import assert_never
 
 import msgspec
 
-from app.ingest.appender import (
+from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowError,

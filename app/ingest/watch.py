@@ -6,9 +6,9 @@ without a restart and without waiting for a message to try.
 
 import logging
 
-from app.ingest.appender import Appender, SinkState
 from app.ingest.writer import Writer
 from app.runtime.clock import Clock
+from app.stores.sink import Appender, SinkState
 
 LOOK_AGAIN_S = 30.0
 DISK_AGAIN_S = 2.0  # a look at the disk costs next to nothing, and room comes at a moment

@@ -6,7 +6,6 @@ from typing import Any
 from app.auth.tokens import TokenVerifier
 from app.ingest.admission import Admission
 from app.ingest.append_watch import AppendWatch
-from app.ingest.appender import Appender
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline
 from app.ingest.proof import Proofs
@@ -16,6 +15,7 @@ from app.ingest.writer import Writer
 from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.sink import Appender
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
 

@@ -16,7 +16,6 @@ import msgspec
 from opentelemetry.trace import Span
 
 from app.ingest.append_watch import AppendWatch
-from app.ingest.appender import Appender, Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.ingest.appends import GIVEN_UP, Appends, fail
 from app.ingest.batcher import BatchLimits, parts_of
 from app.ingest.dispatcher import Dispatcher
@@ -41,6 +40,7 @@ from app.ingest.verdict import (
 )
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
+from app.stores.sink import Appender, Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 
 _log = logging.getLogger("sluice.writer")
 _FULL = Throttled("as much waits for the store as this instance holds", 1.0)

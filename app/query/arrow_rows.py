@@ -15,9 +15,9 @@ from typing import Any
 from msgspec import Raw
 
 from app.query.instants import SECOND_US, clamp
-from app.query.runner import Row
 from app.runtime.epoch import from_epoch_us
 from app.schema.columns import Column, Kind
+from app.stores.source import Row
 
 MAX_ROWS = 1_000  # some 5 ms of work, read and written: an event loop may wait for it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

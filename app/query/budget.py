@@ -1,7 +1,7 @@
 """What one request may cost, however many queries it makes: time, bytes read and bytes answered."""
 
-from app.query.runner import Answer
 from app.runtime.clock import MICROSECONDS, Clock
+from app.stores.source import Answer
 
 
 class Budget:

@@ -8,9 +8,9 @@ import msgspec
 from app.query.instants import to_text
 from app.query.params.filters import Condition
 from app.query.retrieval import Retrieval
-from app.query.runner import Query, Scalar
 from app.query.slices import Slice
 from app.query.sql.conditions import shown_value
+from app.stores.source import Query, Scalar
 
 _SHOWN_SLICES = 20
 

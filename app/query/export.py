@@ -28,7 +28,6 @@ from app.query.params.page import Window
 from app.query.places import Places
 from app.query.reads import Reads
 from app.query.retrieval import Retrieval
-from app.query.runner import Query, QueryRunner, Scalar
 from app.query.slices import Slice
 from app.query.sql.conditions import condition_parameters
 from app.query.sql.exports import buckets_sql, count_sql, export_sql
@@ -37,6 +36,7 @@ from app.query.streaming import StreamedResponse
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.epoch import from_epoch_us
 from app.settings.load import Settings
+from app.stores.source import Query, QueryRunner, Scalar
 
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
 

@@ -15,8 +15,8 @@ import msgspec
 from app.query.arrow_rows import ArrowRows
 from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
-from app.query.runner import Row
 from app.schema.columns import Column, Kind, Mode
+from app.stores.source import Row
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: some 20 ms of work
 _json = msgspec.json.Encoder()

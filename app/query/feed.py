@@ -14,13 +14,6 @@ from app.query.params.filters import Condition, fingerprint
 from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Window
 from app.query.retrieval import View
-from app.query.runner import (
-    LookUpTooExpensiveError,
-    Query,
-    QueryRunner,
-    QueryTooExpensiveError,
-    Row,
-)
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
 from app.query.sql.conditions import condition_parameters
 from app.query.sql.exports import count_sql
@@ -30,6 +23,13 @@ from app.query.sql.parameters import bounds, place
 from app.query.walk import Walk, position_of
 from app.record import HEARTBEAT_PREFIX
 from app.schema.table import Table
+from app.stores.source import (
+    LookUpTooExpensiveError,
+    Query,
+    QueryRunner,
+    QueryTooExpensiveError,
+    Row,
+)
 
 # Where most rows turn out to be copies (a redelivery after an outage), the next query looks at more of them.
 _CANDIDATES_GROWTH = 8

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from opentelemetry.trace import Span
 
-from app.query.runner import (
+from app.query.standing import ReadStanding
+from app.runtime.clock import MICROSECONDS, Clock
+from app.stores.source import (
     Answer,
     Query,
     QueryError,
@@ -17,8 +19,6 @@ from app.query.runner import (
     QueryTooExpensiveError,
     StoreBusyError,
 )
-from app.query.standing import ReadStanding
-from app.runtime.clock import MICROSECONDS, Clock
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span

@@ -12,10 +12,10 @@ from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
 from app.query.retrieval import View
-from app.query.runner import Row
 from app.query.walk import Walk, start_walk
 from app.runtime.clock import MICROSECONDS, Clock
 from app.settings.load import Settings
+from app.stores.source import Row
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

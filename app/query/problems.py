@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from app.http.problems import ProblemError
-from app.query.runner import (
+from app.stores.source import (
     LookUpTooExpensiveError,
     QueryError,
     QueryTimeoutError,

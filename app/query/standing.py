@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
-from app.query.runner import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from app.runtime.clock import MICROSECONDS
+from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 
 ReadState = Literal["ACTIVE", "UNREACHABLE", "BUSY", "SLOW"]
 _FORGOTTEN_US = 600 * MICROSECONDS  # what the store said so long ago, and nobody has asked since, is no news

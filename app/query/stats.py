@@ -15,12 +15,12 @@ from app.query.instants import SECOND_US, to_text
 from app.query.params.buckets import length_text
 from app.query.params.filters import Condition
 from app.query.params.stats import StatsRequest
-from app.query.runner import Query, QueryRunner, Scalar
 from app.query.sql.conditions import condition_parameters
 from app.query.sql.parameters import bounds
 from app.query.sql.stats import stats_sql
 from app.schema.decimals import plain_decimal
 from app.schema.table import Table
+from app.stores.source import Query, QueryRunner, Scalar
 
 # Above so many, making the document takes longer than others should wait for the loop: 4 ms; of 50,000 rows, 0.2 s.
 _ROWS_AT_ONCE = 1_000

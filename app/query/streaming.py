@@ -16,7 +16,7 @@ from litestar.types import Receive, Scope, Send
 
 from app.http.outgoing import ClientStalledError
 from app.query.reads import Reads
-from app.query.runner import QueryError
+from app.stores.source import QueryError
 from app.telemetry.redaction import first_line
 
 _log = logging.getLogger("sluice.query")

@@ -10,8 +10,8 @@ from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint
 from app.query.params.page import Now, PageRequest, Window
-from app.query.runner import Row
 from app.runtime.epoch import epoch_us
+from app.stores.source import Row
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):

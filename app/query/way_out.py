@@ -4,19 +4,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
 
 from app.erase.endpoint import EraseEndpoint, erasure_routes
-from app.erase.eraser import Eraser
 from app.erase.erasure import Erasure
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.feed import Feed
 from app.query.observed import ObservedRunner, QueryWatch
 from app.query.reads import Reads
-from app.query.runner import QueryRunner
 from app.query.standing import ReadStanding
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.eraser import Eraser
+from app.stores.source import QueryRunner
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
 

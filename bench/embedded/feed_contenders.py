@@ -15,11 +15,11 @@ from app.query.pages import Pages
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
 from app.query.retrieval import View
-from app.query.runner import Query, Scalar
 from app.query.slices import Slice, feed_slices
 from app.runtime.clock import SystemClock
 from app.runtime.epoch import epoch_us
 from app.settings.load import Settings
+from app.stores.source import Query, Scalar
 from bench.embedded.feed_rows import RECORDS, ROWS, START_US, Layout
 
 SETTINGS = Settings()

@@ -12,12 +12,12 @@ import duckdb
 import msgspec
 
 from app.embedded import EmbeddedStore
-from app.ingest.appender import Stored
 from app.ingest.envelope import Message
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.schema.columns import Kind
 from app.schema.table import records_table
+from app.stores.sink import Stored
 
 RECORDS = records_table(Record)
 _SHEET = {Kind.STRING: "string", Kind.JSON: "string", Kind.TIMESTAMP: "timestamp[us]", Kind.INT64: "int64"}

@@ -12,11 +12,11 @@ from typing import Any
 
 import uvloop
 
-from app.ingest.appender import Appender, Outcome, RowEncode, SetupError, Stored
 from app.main import create_app
 from app.schema.table import Table
 from app.serve import serve
 from app.settings.load import load_settings
+from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
 from app.telemetry.logs import configure_logging
 
 

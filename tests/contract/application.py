@@ -11,18 +11,18 @@ from litestar.openapi import OpenAPIConfig
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.erase.endpoint import EraseEndpoint, erasure_routes
-from app.erase.eraser import Eraser
 from app.erase.erasure import Erasure
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer_store import open_store
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.reads import Reads
-from app.query.runner import QueryRunner
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.eraser import Eraser
+from app.stores.source import QueryRunner
 from app.telemetry.metrics import Metrics
 from tests.contract.stores import RECORDS, REJECTS
 

@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.backend import Backend, open_backend
 from app.bigquery import Access, Place
-from app.erase.eraser import Eraser
-from app.ingest.appender import Stored
 from app.ingest.storage_write import StorageWriteAppender
-from app.query.runner import QueryRunner
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.eraser import Eraser
+from app.stores.registry import Backend, open_backend
+from app.stores.sink import Stored
+from app.stores.source import QueryRunner
 from tests.contract.stores import T0_US, set_back
 from tests.double import Double
 from tests.misbehaving.plain_client import Unstamped

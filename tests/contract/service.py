@@ -14,11 +14,11 @@ from msgspec import Meta
 from app.auth.principal import Principal
 from app.http.problems import CATALOGUE
 from app.query.instants import SECOND_US
-from app.query.runner import QueryRunner
 from app.record import Record
 from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.source import QueryRunner
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, Engine, Store

@@ -11,11 +11,11 @@ from app.query.params.filters import parse_filters
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
 from app.query.retrieval import View
-from app.query.runner import QueryRunner
 from app.record import Record
 from app.runtime.epoch import epoch_us
 from app.schema.filters import filter_table
 from app.settings.load import Settings
+from app.stores.source import QueryRunner
 from tests.contract.stores import RECORDS, Engine, Store
 from tests.encoding import encoded
 

@@ -8,17 +8,17 @@ from typing import Protocol
 
 from hypothesis import HealthCheck, Phase, settings
 
-from app.backend import Backend, open_backend
 from app.embedded import EmbeddedStore
 from app.embedded_appender import EmbeddedAppender
-from app.erase.eraser import Eraser
-from app.ingest.appender import Appender, Stored
 from app.query.instants import SECOND_US
-from app.query.runner import QueryRunner
 from app.record import Record
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
+from app.stores.eraser import Eraser
+from app.stores.registry import Backend, open_backend
+from app.stores.sink import Appender, Stored
+from app.stores.source import QueryRunner
 
 T0_US = 1_700_000_000 * SECOND_US
 RECORDS, REJECTS = records_table(Record), rejects_table()

@@ -10,16 +10,16 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.ingest.appender import Outcome, RowsRefused, SetupError, SinkState, Stored
 from app.ingest.batcher import BatchLimits
 from app.ingest.envelope import Message
 from app.ingest.pending import Refused, RejectRows
 from app.ingest.verdict import Durable, Unavailable, Verdict
 from app.ingest.writer import Writer, WriterLimits
-from app.query.runner import Query, StoreUnavailableError
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.schema.table import Table, records_table
+from app.stores.sink import Outcome, RowsRefused, SetupError, SinkState, Stored
+from app.stores.source import Query, StoreUnavailableError
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
 from tests.encoding import encoded, whole_envelope
 from tests.unwatched import unwatched

@@ -7,7 +7,7 @@ import nanoarrow  # type: ignore[import-untyped]
 import pytest
 from nanoarrow.ipc import InputStream  # type: ignore[import-untyped]
 
-from app.query.runner import Query, StoreUnavailableError
+from app.stores.source import Query, StoreUnavailableError
 from tests.contract.shelf import Put, Shelf
 from tests.contract.stores import T0_US
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from app.ingest.appender import Stored
+from app.stores.sink import Stored
 from tests.contract.stores import Engine
 from tests.contract.way import Way
 from tests.schema.values import SAMPLES

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from app.auth.principal import Principal
-from app.erase.eraser import HeldBackError
 from app.erase.erasure import Counts, Erasure
 from app.query.instants import DAY_US, SECOND_US
-from app.query.runner import Query
 from app.record import RejectedRecord
+from app.stores.eraser import HeldBackError
+from app.stores.source import Query
 from tests.contract.application import principal
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.shelf import envelope

@@ -13,8 +13,8 @@ from msgspec import Meta
 
 from app.query.arrow_rows import ArrowRows
 from app.query.instants import SECOND_US, to_text
-from app.query.runner import QueryRunner
 from app.schema.table import records_table
+from app.stores.source import QueryRunner
 from tests.contract.application import principal
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.shelf import LOOKBACK_US, Put

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from app.health.heartbeat import GIVE_UP_S
-from app.ingest.appender import Appender, Outcome, Stored
 from app.query.instants import SECOND_US, to_text
 from app.runtime.clock import FakeClock
 from app.runtime.epoch import epoch_us
+from app.stores.sink import Appender, Outcome, Stored
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
 from tests.contract.test_service import GOOD, settings_of

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.appender import Stored
+from app.stores.sink import Stored
 from tests.contract.stores import Engine, law
 from tests.contract.way import Way, exact
 from tests.schema.values import SAMPLES, Field, every_form, field_lists, instances, struct_of

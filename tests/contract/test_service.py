@@ -9,10 +9,10 @@ import httpx
 import msgspec
 import pytest
 
-from app.ingest.appender import Appender, RowEncode
 from app.runtime.clock import FakeClock
 from app.schema.table import Table, records_table
 from app.settings.load import Settings
+from app.stores.sink import Appender, RowEncode
 from dev import rejects_feed
 from dev.__main__ import main
 from dev.pubsub.broker import Broker

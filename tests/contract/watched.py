@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-from app.query.runner import Answer, Query, QueryRunner
+from app.stores.source import Answer, Query, QueryRunner
 
 
 class Watched:

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.appender import Outcome
 from app.ingest.envelope import Message
 from app.ingest.records import RecordReader
 from app.query.formats.documents import RowFormat
-from app.query.runner import Query
 from app.schema.table import records_table
+from app.stores.sink import Outcome
+from app.stores.source import Query
 from tests.contract.gaps import mended
 from tests.contract.stores import T0_US, Engine
 from tests.ingest.reading import read_message

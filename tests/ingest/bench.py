@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.ingest.appender import SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import Refused, RejectRows
 from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, FakeClock
+from app.stores.sink import SinkState
 from tests.ingest.scripted import Reply, ScriptedAppender, constant
 from tests.unwatched import unwatched
 

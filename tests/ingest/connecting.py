@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import grpc.aio
 
-from app.ingest.appender import Outcome, Stored
 from app.ingest.connection import Connection, channel_options
 from app.runtime.clock import FakeClock
+from app.stores.sink import Outcome, Stored
 from tests.ingest.scripted import turns
 from tests.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
 from tests.misbehaving.server import MisbehavingServer, misbehaving

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from app.ingest.appender import (
+from app.ingest.batcher import BatchLimits
+from app.ingest.verdict import Durable, Unavailable
+from app.runtime.clock import FakeClock
+from app.stores.sink import (
     Outcome,
     RowError,
     RowsRefused,
@@ -10,9 +13,6 @@ from app.ingest.appender import (
     SinkState,
     Stored,
 )
-from app.ingest.batcher import BatchLimits
-from app.ingest.verdict import Durable, Unavailable
-from app.runtime.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, turns
 

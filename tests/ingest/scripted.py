@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.appender import Outcome, RowEncode, SetupError, Stored
 from app.ingest.fence import Fence
+from app.stores.sink import Outcome, RowEncode, SetupError, Stored
 
 Reply = Outcome | asyncio.Future[Outcome] | Exception
 

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 import httpx
 import msgspec
 
-from app.ingest.appender import Appender
 from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
 from app.settings.load import Settings
+from app.stores.sink import Appender
 from tests.ingest.scripted import ScriptedAppender
 from tests.service import SETTINGS, Service, running
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from app.ingest.appender import (
+from app.stores.sink import (
     Outcome,
     RowError,
     RowsRefused,

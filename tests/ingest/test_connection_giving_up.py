@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.ingest.appender import Stored, Uncertain
+from app.stores.sink import Stored, Uncertain
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Fault, Refuse, in_turn, not_stored

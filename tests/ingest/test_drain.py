@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.ingest.appender import Stored
 from app.runtime.clock import FakeClock
+from app.stores.sink import Stored
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted
 from tests.service import GOOD

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.appender import Outcome, RowEncode, RowError, RowsRefused, Stored
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt, Rejection
 from app.ingest.verdict import DURABLE, Throttled, Unavailable
@@ -17,6 +16,7 @@ from app.runtime.clock import FakeClock
 from app.runtime.ledger import Ledger
 from app.schema.table import records_table
 from app.settings.load import Settings
+from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, Stored
 from app.telemetry.metrics import Metrics
 from tests.ingest.scripted import ScriptedAppender, turns
 from tests.unwatched import unwatched

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
 from app.ingest.pieces import ArrayPieces
 from app.ingest.records import RecordReader
 from app.record import Record
 from app.schema.table import records_table
+from app.stores.sink import RowEncode
 from tests.ingest.reading import GOOD, LIMITS, read, read_message
 from tests.ingest.scripted import ScriptedAppender
 

@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 
-from app.ingest.appender import (
+from app.ingest.progress import Progress
+from app.ingest.verdict import Unavailable
+from app.runtime.clock import FakeClock
+from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowError,
@@ -15,9 +18,6 @@ from app.ingest.appender import (
     TooLarge,
     Uncertain,
 )
-from app.ingest.progress import Progress
-from app.ingest.verdict import Unavailable
-from app.runtime.clock import FakeClock
 from tests.ingest.bench import Bench
 
 LIMIT_S = 300.0

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 
-from app.ingest.appender import (
+from app.runtime.clock import FakeClock
+from app.stores.sink import (
     QuotaExceeded,
     RowError,
     RowsRefused,
@@ -18,7 +19,6 @@ from app.ingest.appender import (
     Stored,
     Uncertain,
 )
-from app.runtime.clock import FakeClock
 from tests import tokens
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted, status_and_code

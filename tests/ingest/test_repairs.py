@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.appender import (
+from app.ingest.fence import fence
+from app.ingest.stamping import LateCancellationError
+from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowError,
@@ -16,9 +19,6 @@ from app.ingest.appender import (
     TooLarge,
     Uncertain,
 )
-from app.ingest.fence import fence
-from app.ingest.stamping import LateCancellationError
-from app.ingest.verdict import Durable, Throttled, Unavailable
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import Reply, ScriptedAppender, reply_later, turns
 

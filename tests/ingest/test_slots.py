@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.appender import RowError
 from app.ingest.pending import Pending, Refused
 from app.ingest.slots import halves, messages_of, refused_of, rows_of, slots_of
+from app.stores.sink import RowError
 
 
 def pending(*rows: bytes, first: int = 0, verdict: Any = None) -> Pending:

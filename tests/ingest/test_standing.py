@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from app.ingest.appender import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.watch import LOOK_AGAIN_S, watch
+from app.stores.sink import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
 

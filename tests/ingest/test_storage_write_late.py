@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from app.ingest.append_request import AppendRequests
-from app.ingest.appender import SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.connection import Connection
 from app.ingest.verdict import Durable, Unavailable
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
+from app.stores.sink import SinkState
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
 from tests.misbehaving.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged

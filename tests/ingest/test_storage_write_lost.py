@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.ingest.appender import SinkState
 from app.ingest.verdict import Durable, Unavailable
+from app.stores.sink import SinkState
 from tests.misbehaving import faults
 from tests.misbehaving.faults import Answer, Cut, EndStream, Fault, Freeze, Silence, by_connection, in_turn
 from tests.misbehaving.rig import APPEND_DEADLINE_S, BUDGET_S, rigged

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.ingest.appender import SinkState
+from app.stores.sink import SinkState
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENT = ROOT / "docs" / "error-matrix.md"

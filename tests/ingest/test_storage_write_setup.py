@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.ingest.appender import SetupError, SinkState
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.stores.sink import SetupError, SinkState
 from tests.misbehaving import faults
 from tests.misbehaving.faults import Acknowledge, Answer, EndStream, Fault, Refuse, by_connection, in_turn, not_stored
 from tests.misbehaving.rig import rigged

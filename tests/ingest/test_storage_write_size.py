@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.ingest.appender import SinkState
 from app.ingest.verdict import Durable
+from app.stores.sink import SinkState
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Fault, by_connection
 from tests.misbehaving.rig import Rig, rigged

@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from app.ingest.appender import SetupError, SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.watch import LOOK_AGAIN_S, watch
+from app.stores.sink import SetupError, SinkState
 from tests.misbehaving import faults
 from tests.misbehaving.faults import Answer, Fault, in_turn, not_stored
 from tests.misbehaving.rig import Rig, rigged

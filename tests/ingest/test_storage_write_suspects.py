@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.ingest.appender import SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
+from app.stores.sink import SinkState
 from tests.misbehaving.faults import Fault, Refuse, not_stored
 from tests.misbehaving.rig import rigged
 

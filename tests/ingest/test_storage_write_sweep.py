@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from app.ingest.appender import SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.stores.sink import SinkState
 from tests.misbehaving.faults import Fault, at_random
 from tests.misbehaving.rig import Message, Rig, rigged
 from tests.misbehaving.waiting import advance_until

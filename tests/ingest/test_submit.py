@@ -10,9 +10,9 @@ import httpx
 import msgspec
 import pytest
 
-from app.ingest.appender import Appender, QuotaExceeded, SetupError, SinkState, Stored
 from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
+from app.stores.sink import Appender, QuotaExceeded, SetupError, SinkState, Stored
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 from tests.service import GOOD, SETTINGS, Service, running
 

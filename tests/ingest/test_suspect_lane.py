@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.appender import (
+from app.ingest.suspects import ALONE_REFUSALS, HIGH_DELIVERY_ATTEMPT, SPARE_REFUSALS
+from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowError,
@@ -16,8 +18,6 @@ from app.ingest.appender import (
     TooLarge,
     Uncertain,
 )
-from app.ingest.suspects import ALONE_REFUSALS, HIGH_DELIVERY_ATTEMPT, SPARE_REFUSALS
-from app.ingest.verdict import Durable, Throttled, Unavailable
 from tests.ingest.refusing import Remote, bad, bench, every, one_by_one, unnamed
 from tests.ingest.scripted import reply_later, turns
 

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from app.ingest.appender import (
+from app.ingest.suspects import ALONE_REFUSALS
+from app.ingest.verdict import Durable, Unavailable
+from app.stores.sink import (
     RowsRefused,
     SetupError,
     SinkState,
     Stored,
 )
-from app.ingest.suspects import ALONE_REFUSALS
-from app.ingest.verdict import Durable, Unavailable
 from tests.ingest.refusing import DOWN, Remote, bad, bench, deliver_until_durable, every, unnamed
 
 

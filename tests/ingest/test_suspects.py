@@ -4,17 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.appender import (
-    Outcome,
-    QuotaExceeded,
-    RowError,
-    RowsRefused,
-    SetupError,
-    SinkState,
-    Stored,
-    TooLarge,
-    Uncertain,
-)
 from app.ingest.suspects import (
     ALONE_REFUSALS,
     SPARE_REFUSALS,
@@ -28,6 +17,17 @@ from app.ingest.suspects import (
 )
 from app.ingest.verdict import Again, Bisect, Refuse, Repair, Settle, Stop
 from app.runtime.clock import MICROSECONDS
+from app.stores.sink import (
+    Outcome,
+    QuotaExceeded,
+    RowError,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    TooLarge,
+    Uncertain,
+)
 
 NOTHING, OTHERS, SIBLINGS = (
     Evidence(table_stores=False, siblings_stored=False),

@@ -9,10 +9,10 @@ from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from app.bigquery import Access, AccessError, Place
-from app.ingest.appender import SetupError, SinkState
 from app.ingest.table_check import check_table, missing_part, setup_error
 from app.record import Record
 from app.schema.table import records_table
+from app.stores.sink import SetupError, SinkState
 from tests.pace import patience_s
 from tests.table_server import Answer, TableServer, found, refused, resource_of, serving_tables
 

@@ -2,17 +2,6 @@
 
 import pytest
 
-from app.ingest.appender import (
-    Outcome,
-    QuotaExceeded,
-    RowError,
-    RowsRefused,
-    SetupError,
-    SinkState,
-    Stored,
-    TooLarge,
-    Uncertain,
-)
 from app.ingest.verdict import (
     Again,
     Bisect,
@@ -25,6 +14,17 @@ from app.ingest.verdict import (
     Throttled,
     Unavailable,
     next_step,
+)
+from app.stores.sink import (
+    Outcome,
+    QuotaExceeded,
+    RowError,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    TooLarge,
+    Uncertain,
 )
 
 NOT_SET_UP = "the store is not set up to take records"

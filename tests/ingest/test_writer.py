@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.appender import (
+from app.ingest.batcher import BatchLimits
+from app.ingest.pending import Refused
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.stores.sink import (
     Outcome,
     RowError,
     RowsRefused,
     Stored,
 )
-from app.ingest.batcher import BatchLimits
-from app.ingest.pending import Refused
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 

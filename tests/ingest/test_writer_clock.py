@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from app.ingest.appender import SinkState, Stored
 from app.ingest.verdict import CLOCK_PAUSE_S, Durable, Unavailable
 from app.runtime.time_of_day import BELIEVED_AFTER_US
+from app.stores.sink import SinkState, Stored
 from tests.ingest.bench import Bench
 
 BELIEVED_S = BELIEVED_AFTER_US / 1_000_000

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.ingest.appender import Outcome, QuotaExceeded, RowError, RowsRefused, Stored
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
+from app.stores.sink import Outcome, QuotaExceeded, RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
 

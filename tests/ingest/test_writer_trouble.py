@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from app.ingest.appender import (
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.runtime.clock import MICROSECONDS
+from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowsRefused,
@@ -16,8 +18,6 @@ from app.ingest.appender import (
     Stored,
     Uncertain,
 )
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
-from app.runtime.clock import MICROSECONDS
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from app.bigquery import Access, Place
-from app.ingest.appender import SetupError, SinkState
 from app.ingest.batcher import BatchLimits
 from app.ingest.fence import fence
 from app.ingest.pending import Refused
@@ -20,6 +19,7 @@ from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
+from app.stores.sink import SetupError, SinkState
 from tests.encoding import encoded
 from tests.misbehaving.server import MisbehavingServer, misbehaving
 from tests.misbehaving.waiting import advance_until, until

@@ -14,9 +14,9 @@ from granian.server.embed import Server
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.instants import HOUR_US
 from app.query.reads import Reads
-from app.query.runner import Answer, Query, Row
 from app.runtime.clock import FakeClock
 from app.settings.load import Settings
+from app.stores.source import Answer, Query, Row
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US

@@ -10,7 +10,6 @@ from app.query.feed import Reading
 from app.query.params.fields import parse_fields
 from app.query.params.filters import Condition
 from app.query.retrieval import View
-from app.query.runner import Answer, Row
 from app.query.tail.events import Form
 from app.query.tail.hub import Hub
 from app.query.walk import Walk, position_of
@@ -18,6 +17,7 @@ from app.runtime.clock import FakeClock
 from app.runtime.epoch import from_epoch_us
 from app.runtime.ledger import Ledger
 from app.settings.load import Settings
+from app.stores.source import Answer, Row
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource
 

@@ -12,7 +12,8 @@ from app.http.problems import CATALOGUE, ProblemError
 from app.query.bigquery import jobs
 from app.query.bigquery.runner import BigQueryRunner
 from app.query.problems import answered
-from app.query.runner import (
+from app.runtime.clock import FakeClock
+from app.stores.source import (
     LookUpTooExpensiveError,
     Query,
     QueryTimeoutError,
@@ -20,7 +21,6 @@ from app.query.runner import (
     StoreBusyError,
     StoreUnavailableError,
 )
-from app.runtime.clock import FakeClock
 from tests.contract.application import application, query_application
 from tests.process import free_port
 from tests.query.rest_server import DATASET, JOB, NO_ROWS, PROJECT, RUNNING, Answer, Call, HangUp, Refusal, RestServer

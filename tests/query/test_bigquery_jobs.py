@@ -11,8 +11,8 @@ import sqlglot
 from sqlglot import exp
 
 from app.query.instants import HOUR_US, SECOND_US
-from app.query.runner import Query, StoreUnavailableError
 from app.runtime.clock import FakeClock
+from app.stores.source import Query, StoreUnavailableError
 from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS
 from tests.query.rest_server import DATASET, JOB, LOCATION, PROJECT, Answer, Call, Refusal, RestServer

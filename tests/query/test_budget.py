@@ -3,8 +3,8 @@
 import pytest
 
 from app.query.budget import Budget
-from app.query.runner import Answer
 from app.runtime.clock import FakeClock
+from app.stores.source import Answer
 
 
 def budget(clock: FakeClock | None = None) -> Budget:

@@ -11,7 +11,7 @@ import nanoarrow  # type: ignore[import-untyped]
 import pytest
 
 from app.embedded_queries import _READERS, Queries
-from app.query.runner import Query, StoreBusyError, StoreUnavailableError
+from app.stores.source import Query, StoreBusyError, StoreUnavailableError
 from tests.pace import patience_s
 
 ENDLESS = """SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS x

@@ -15,10 +15,10 @@ from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError
 from app.query.instants import to_text
 from app.query.reads import Reads
-from app.query.runner import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from app.query.streaming import StreamedResponse
 from app.runtime.clock import FakeClock
 from app.settings.load import Settings
+from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
 from tests.process import serving

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from app.embedded_queries import _EXPORTERS, Queries
-from app.query.runner import Query
+from app.stores.source import Query
 from tests.query.test_embedded_queries import ENDLESS, ONE, numbers, read
 
 

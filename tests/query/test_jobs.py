@@ -9,7 +9,7 @@ import pytest
 from app.bigquery import Place
 from app.query.bigquery.guards import job_config
 from app.query.instants import MAX_US, MIN_US
-from app.query.runner import Purpose, Query, Scalar
+from app.stores.source import Purpose, Query, Scalar
 from tests.query.rest_server import DATASET, PROJECT, SETTINGS
 
 APP = Path(__file__).parent.parent.parent / "app"

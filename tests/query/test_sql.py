@@ -11,11 +11,11 @@ from sqlglot import exp
 
 from app.query.params.filters import parse_filters
 from app.query.params.heartbeats import EXCLUDED
-from app.query.runner import Query, Scalar
 from app.query.sql.conditions import condition_parameters
 from app.query.sql.originals import look_up_sql
 from app.query.sql.pages import page_sql
 from app.schema.filters import filter_table
+from app.stores.source import Query, Scalar
 from tests.contract.shelf import Put, Shelf
 from tests.contract.stores import RECORDS, REJECTS, T0_US
 

@@ -15,8 +15,8 @@ from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 from app.bigquery import Access, Place
 from app.query.bigquery.runner import BigQueryRunner
 from app.query.bigquery.storage_read import END_OF_STREAM, read_table
-from app.query.runner import Query, StoreUnavailableError
 from app.runtime.clock import FakeClock
+from app.stores.source import Query, StoreUnavailableError
 from tests.query.rest_server import DATASET, PROJECT, SETTINGS, Answer, Call, Refusal, RestServer
 
 SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"

@@ -9,10 +9,10 @@ import pytest
 from app.http.problems import ProblemError
 from app.query.cursor import Position
 from app.query.reads import Reads
-from app.query.runner import StoreBusyError, StoreUnavailableError
 from app.query.tail.reading import PATIENCE_S
 from app.query.tail.subscriber import PING_S
 from app.runtime.clock import FakeClock
+from app.stores.source import StoreBusyError, StoreUnavailableError
 from tests.contract.stores import T0_US
 from tests.pace import patience_s
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.appender import RowEncode
 from app.ingest.envelope import Message
 from app.ingest.records import Limits, RecordReader
 from app.ingest.rejects import Reject
 from app.schema.table import records_table
+from app.stores.sink import RowEncode
 from tests.ingest.reading import read_message
 
 ROOMY = Limits(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.appender import Appender, Outcome, RowEncode, RowError, RowsRefused, SetupError, Stored, Uncertain
+from app.stores.sink import Appender, Outcome, RowEncode, RowError, RowsRefused, SetupError, Stored, Uncertain
 from tests.chaos.plan import AT_STORE
 
 _MARK = AT_STORE.encode()

@@ -19,13 +19,13 @@ import uvloop
 
 from app.__main__ import _leave  # isort: skip - first, as it tells the allocators what to do before they are loaded
 
-from app.ingest.appender import Appender
 from app.main import create_app
 from app.runtime.clock import SystemClock
 from app.runtime.memory import return_large_blocks, trimmer
 from app.schema.table import Table
 from app.serve import serve
 from app.settings.load import load_settings
+from app.stores.sink import Appender
 from app.telemetry.logs import configure_logging
 from tests.soak.faults import Faults, FaultyAppender, Inside
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.backend import Backend, open_backend
-from app.query.runner import Answer, Query, QueryRunner, Row
+from app.stores.registry import Backend, open_backend
+from app.stores.source import Answer, Query, QueryRunner, Row
 
 
 class ScriptedRunner:

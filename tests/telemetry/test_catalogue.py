@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
-from app.query.runner import StoreUnavailableError
 from app.runtime.clock import FakeClock
+from app.stores.source import StoreUnavailableError
 from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
 from tests.pace import patience_s
 from tests.service import GOOD, HEARTBEAT, Service, running

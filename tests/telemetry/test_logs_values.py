@@ -13,9 +13,9 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from app.http.problems import EXCEPTION_HANDLERS
-from app.ingest.appender import SinkState
 from app.ingest.standing import Standing
 from app.runtime.clock import FakeClock
+from app.stores.sink import SinkState
 from app.telemetry.logs import configure_logging
 from tests.service import SETTINGS, running
 from tests.telemetry.logged import logging_as_before, read

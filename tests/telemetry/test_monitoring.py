@@ -8,8 +8,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from app.ingest.appender import SinkState
 from app.query.standing import ReadState
+from app.stores.sink import SinkState
 from app.telemetry.instruments import CATALOGUE, HEARTBEAT_VISIBLE, PUBLISH_TO_STORED, QUERY_DURATION, REQUEST_DURATION
 from app.telemetry.instruments import instruments_table as printed
 from tests.telemetry.monitoring import FOREIGN, OURS, Monitoring, anchors, read, wrong

@@ -10,7 +10,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.query.observed import ObservedRunner, QueryWatch, cache_state, outcome_of
-from app.query.runner import (
+from app.query.standing import ReadStanding
+from app.runtime.clock import FakeClock
+from app.stores.source import (
     LookUpTooExpensiveError,
     Query,
     QueryError,
@@ -19,8 +21,6 @@ from app.query.runner import (
     StoreBusyError,
     StoreUnavailableError,
 )
-from app.query.standing import ReadStanding
-from app.runtime.clock import FakeClock
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing, inside

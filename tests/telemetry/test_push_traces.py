@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.appender import Stored, Uncertain
 from app.runtime.clock import FakeClock
+from app.stores.sink import Stored, Uncertain
 from app.telemetry import attributes as names
 from tests.ingest.scripted import turns
 from tests.ingest.sinks import scripted

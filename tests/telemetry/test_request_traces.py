@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from app.query.runner import QueryTimeoutError, StoreUnavailableError
+from app.stores.source import QueryTimeoutError, StoreUnavailableError
 from app.telemetry import attributes as names
 from tests.service import GOOD, authorization, envelope, running
 from tests.telemetry.cloud_servers import CloudServer

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 from opentelemetry import trace
 
-from app.ingest.appender import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
 from app.runtime.clock import FakeClock
+from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
 from app.telemetry.tracing import trace_id_of
 from tests.ingest.scripted import ScriptedAppender
 from tests.ingest.sinks import scripted

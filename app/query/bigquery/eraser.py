@@ -9,11 +9,11 @@ import asyncio
 import logging
 
 from app.bigquery import Access
-from app.erase.eraser import HeldBackError
 from app.query.bigquery.runner import BigQueryRunner
-from app.query.runner import Query, StoreUnavailableError
 from app.runtime.clock import Clock
 from app.runtime.daemon import in_daemon_thread
+from app.stores.eraser import HeldBackError
+from app.stores.source import Query, StoreUnavailableError
 from app.telemetry.redaction import first_line
 
 LABEL = "sluice_erased"

@@ -16,7 +16,7 @@ from google.auth.exceptions import GoogleAuthError
 from requests.exceptions import RequestException
 
 from app.bigquery import AccessError, Place
-from app.query.runner import (
+from app.stores.source import (
     QueryError,
     QueryTimeoutError,
     QueryTooExpensiveError,

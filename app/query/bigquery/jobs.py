@@ -22,8 +22,8 @@ from app.bigquery import Place
 from app.query.bigquery.cells import row_decoder
 from app.query.bigquery.failures import reason_of
 from app.query.bigquery.guards import job_config, timeout_s
-from app.query.runner import Answer, Query, Row
 from app.settings.load import Settings
+from app.stores.source import Answer, Query, Row
 from app.telemetry.redaction import first_line
 
 _FIRST_ANSWER_MS = 2_000

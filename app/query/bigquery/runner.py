@@ -20,9 +20,9 @@ from app.query.bigquery.failures import query_error
 from app.query.bigquery.jobs import Run
 from app.query.bigquery.storage_read import read_table
 from app.query.instants import HOUR_US, MINUTE_US, SECOND_US
-from app.query.runner import Answer, Query, QueryError, QueryTimeoutError, StoreBusyError
 from app.runtime.clock import Clock
 from app.settings.load import Settings
+from app.stores.source import Answer, Query, QueryError, QueryTimeoutError, StoreBusyError
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
 _Result = TypeVar("_Result")

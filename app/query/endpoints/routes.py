@@ -18,13 +18,13 @@ from app.query.export import Exports
 from app.query.feed import Feed
 from app.query.pages import Pages
 from app.query.reads import Reads
-from app.query.runner import QueryRunner
 from app.query.stats import Stats
 from app.query.tail.hub import Hub
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.source import QueryRunner
 from app.telemetry.metrics import Metrics
 
 

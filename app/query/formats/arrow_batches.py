@@ -16,8 +16,8 @@ from typing import Any
 from msgspec import Raw
 
 from app.query.instants import DAY_US, MAX_US, MIN_US, SECOND_US
-from app.query.runner import Row
 from app.schema.columns import Column, Kind, Mode
+from app.stores.source import Row
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from app.query.formats.served import converter
-from app.query.runner import Row
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
+from app.stores.source import Row
 
 _MUST_QUOTE = '",\r\n'
 # What makes a spreadsheet take a cell for a formula: https://owasp.org/www-community/attacks/CSV_Injection, and NUL by

@@ -7,8 +7,8 @@ import msgspec
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.formats.csv_lines import CsvEncoder
 from app.query.formats.served import ServedRows
-from app.query.runner import Row
 from app.schema.columns import Column
+from app.stores.source import Row
 
 StreamFormat = Literal["ndjson", "csv", "arrow"]
 _json = msgspec.json.Encoder()

@@ -7,9 +7,9 @@ the JSON they hold. An instant beyond Python's years comes from the store as tex
 from collections.abc import Callable
 from typing import Any
 
-from app.query.runner import Row
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
+from app.stores.source import Row
 
 Convert = Callable[[Any], Any]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from app.query.params.values import ValueTextError, read_value
-from app.query.runner import Scalar
 from app.schema.columns import Kind
 from app.schema.filters import OPERATORS, FilterField
+from app.stores.source import Scalar
 
 MAX_VALUES = 100
 _MAX_TEXT_LENGTH = 4_096

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import date, time
 
 from app.query.params.filters import Condition
-from app.query.runner import Scalar
 from app.schema.columns import Kind
+from app.stores.source import Scalar
 
 _COMPARED = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 

@@ -3,8 +3,8 @@
 from app.query.cursor import Position
 from app.query.instants import clamp
 from app.query.params.page import Window
-from app.query.runner import Scalar
 from app.query.slices import Slice
+from app.stores.source import Scalar
 
 
 def bounds(part: Slice | Window, lookback_us: int) -> dict[str, Scalar]:

@@ -13,9 +13,9 @@ from app.http.problems import ProblemError
 from app.query.cursor import Position
 from app.query.formats.served import ServedRows
 from app.query.params.page import Window
-from app.query.runner import Row
 from app.query.walk import Walk, position_of
 from app.schema.columns import Column
+from app.stores.source import Row
 
 Reason = Literal["time", "stopping"]
 RETRY_MS = 2_000

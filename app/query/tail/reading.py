@@ -13,11 +13,11 @@ from app.query.params.filters import Condition
 from app.query.params.page import Window
 from app.query.problems import problem_of
 from app.query.retrieval import View
-from app.query.runner import QueryError
 from app.query.tail.recent import Batch
 from app.query.walk import Walk
 from app.runtime.clock import MICROSECONDS, Clock
 from app.settings.load import MIB, Settings
+from app.stores.source import QueryError
 
 BATCH_BYTES = MIB
 """About what the rows of one batch may come to; a record alone may be larger."""

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from app.query.cursor import Position
-from app.query.runner import Row
 from app.query.tail.events import Form, record_events
 from app.query.walk import position_of
 from app.runtime.ledger import Holding
+from app.stores.source import Row
 
 Room = Callable[[int], Holding | None]
 """Returns a holding of so many bytes, None where they do not fit."""

@@ -17,10 +17,10 @@ from app.query.bigquery.runner import BigQueryRunner
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.reads import Reads
-from app.query.runner import Answer, Query, QueryRunner
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.settings.load import MIB, Settings
+from app.stores.source import Answer, Query, QueryRunner
 from app.telemetry.metrics import Metrics
 from tests.contract.bigquery import BigQueryUnderTest
 from tests.contract.follower.clocks import SETTINGS

@@ -8,14 +8,14 @@ from random import Random
 import pytest
 
 from app.embedded_appender import EmbeddedAppender
-from app.ingest.appender import Appender, Stored
 from app.query.cursor import Position
 from app.query.instants import to_text
-from app.query.runner import Query
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.epoch import epoch_us
 from app.schema.table import Table
+from app.stores.sink import Appender, Stored
+from app.stores.source import Query
 from tests.contract.follower.followers import Follower, Poll
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS

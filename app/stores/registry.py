@@ -7,13 +7,13 @@ from typing import Any, assert_never
 
 import msgspec
 
-from app.erase.eraser import Eraser
-from app.ingest.appender import Appender
-from app.query.runner import QueryRunner
 from app.runtime.clock import Clock
 from app.runtime.daemon import in_daemon_thread
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.eraser import Eraser
+from app.stores.sink import Appender
+from app.stores.source import QueryRunner
 
 _EXTRAS = {"embedded": "embedded", "bigquery": "cloud"}  # in pyproject.toml
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may

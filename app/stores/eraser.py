@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from app.query.runner import Query, QueryError
+from app.stores.source import Query, QueryError
 
 
 class HeldBackError(QueryError):

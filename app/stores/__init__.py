@@ -1,0 +1,9 @@
+"""Where rows live: one package for each store, behind three seams.
+
+sink         what appends rows, and the outcomes of an append
+source       what runs queries, and their errors
+eraser       what deletes rows
+registry     which store a deployment uses, and how it is opened
+duckdb/      the embedded store: one file
+bigquery/    BigQuery
+"""
