@@ -12,12 +12,12 @@ import duckdb
 import msgspec
 import pytest
 
-from app.embedded import EmbeddedStore
-from app.embedded_appender import EmbeddedAppender
 from app.ingest.envelope import Message
 from app.record import Record
 from app.runtime.clock import FakeClock, SystemClock
 from app.schema.table import Table, records_table, rejects_table
+from app.stores.duckdb.appender import EmbeddedAppender
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.registry import StoreError
 from app.stores.sink import Outcome, SetupError, SinkState, Stored, Uncertain
 from app.stores.source import Answer, Query

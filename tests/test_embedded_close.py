@@ -7,9 +7,9 @@ from contextlib import suppress
 import duckdb
 import pytest
 
-from app.embedded import EmbeddedStore
 from app.runtime.clock import SystemClock
 from app.settings.load import Settings
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.registry import open_backend
 from app.stores.sink import Uncertain
 from tests.test_embedded import RECORDS, REJECTS, opened

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded import EmbeddedStore
 from app.erase.__main__ import GOOD, REMAINS, WRONG, main
 from app.erase.erasure import Counts, Erased, Erasure
 from app.runtime.clock import SystemClock
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.source import Query
 from tests.documents import blocks
 from tests.process import ROOT

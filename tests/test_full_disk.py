@@ -17,8 +17,8 @@ import httpx
 import msgspec
 import pytest
 
-from app.disk import DiskSpace
 from app.runtime.clock import FakeClock
+from app.stores.duckdb.disk import DiskSpace
 from tests.process import Process, serving
 from tests.service import GOOD, SETTINGS, Service, authorization, envelope, running
 
@@ -125,7 +125,7 @@ def free_bytes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         f_bavail: int
         f_frsize: int
 
-    monkeypatch.setattr("app.disk.os.statvfs", lambda _: Answer(found["free"] // 4096, 4096))
+    monkeypatch.setattr("app.stores.duckdb.disk.os.statvfs", lambda _: Answer(found["free"] // 4096, 4096))
     return found
 
 

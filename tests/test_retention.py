@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app import embedded_eraser
-from app.embedded import EmbeddedStore
-from app.embedded_eraser import Retention
 from app.query.instants import DAY_US
 from app.runtime.clock import FakeClock
+from app.stores.duckdb import eraser as embedded_eraser
+from app.stores.duckdb.eraser import Retention
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored
 from app.stores.source import Query
 from tests.service import GOOD, SETTINGS, running

@@ -24,7 +24,7 @@
 `way_in` puts it together; `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what
 could not be stored; `dropped` counts the undeclared members that a record type drops.
 
-Behind the Appender seam are app.embedded, and BigQuery:
+Behind the Appender seam are app.stores.duckdb.store, and BigQuery:
 
     the seam              appender            what appends, and everything that can come of it
     one append            storage_write       encode, choose a connection, stamp (stamping), send, understand the answer

@@ -9,7 +9,7 @@ what it comes to     retrieval               the request, understood; `explain` 
 plan                 slices, density         window -> the stretches that are read one by one; how long the first one is
                      budget                  what one request may cost
 SQL                  sql/                    BigQuery's dialect: keyset, copies found and left out, filters, statistics
-run                  runner                  the QueryRunner seam: app.embedded, or bigquery/
+run                  runner                  the QueryRunner seam: app.stores.duckdb.store, or bigquery/
                      observed, standing      metrics and spans of queries; how reading from the store stands
 read                 feed, pages             slices until the page is full; next and resume cursors, counts, waiting
                      stats                   numbers by bucket and group

@@ -15,11 +15,11 @@ import msgspec
 
 from app.record import RecordTypeError, load_record_type
 from app.schema.bigquery import bigquery_schema
-from app.schema.duckdb import duckdb_ddl
 from app.schema.filters import checked_table, filter_table
 from app.schema.live import differences, report
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
+from app.stores.duckdb.layout import duckdb_ddl
 
 if TYPE_CHECKING:
     from app.bigquery import Access

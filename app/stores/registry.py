@@ -64,8 +64,8 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
 
 
 def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
-    from app.embedded import EmbeddedStore  # noqa: PLC0415 - see open_backend
-    from app.embedded_eraser import EmbeddedEraser, Retention  # noqa: PLC0415 - likewise
+    from app.stores.duckdb.eraser import EmbeddedEraser, Retention  # noqa: PLC0415 - likewise
+    from app.stores.duckdb.store import EmbeddedStore  # noqa: PLC0415 - see open_backend
 
     store = EmbeddedStore.open(settings.data_path, tables, clock, min_free_bytes=settings.min_free_disk_bytes)
 

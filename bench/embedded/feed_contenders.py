@@ -7,7 +7,6 @@ from typing import Any
 import duckdb
 import msgspec
 
-from app.embedded import EmbeddedStore
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.feed import Feed
 from app.query.instants import DAY_US, SECOND_US
@@ -19,6 +18,7 @@ from app.query.slices import Slice, feed_slices
 from app.runtime.clock import SystemClock
 from app.runtime.epoch import epoch_us
 from app.settings.load import Settings
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.source import Query, Scalar
 from bench.embedded.feed_rows import RECORDS, ROWS, START_US, Layout
 

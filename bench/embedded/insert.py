@@ -39,7 +39,7 @@ ENCODINGS = 15
 _IMPORTS = """
 import time
 t0 = time.perf_counter()
-import app.embedded
+import app.stores.duckdb.store
 t1 = time.perf_counter()
 import pyarrow
 print(t1 - t0, time.perf_counter() - t1)

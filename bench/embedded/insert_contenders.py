@@ -11,12 +11,12 @@ from typing import Any
 import duckdb
 import msgspec
 
-from app.embedded import EmbeddedStore
 from app.ingest.envelope import Message
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.schema.columns import Kind
 from app.schema.table import records_table
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored
 
 RECORDS = records_table(Record)

@@ -22,7 +22,6 @@ from typing import Any
 
 import msgspec
 
-from app.embedded import EmbeddedStore
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proto_rows import RowEncoder
@@ -33,6 +32,7 @@ from app.runtime.ledger import Ledger
 from app.runtime.memory import search_seldom_for_cycles
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
 from app.telemetry.metrics import Metrics
 from bench.ingest.contenders import Cores, running

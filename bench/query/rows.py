@@ -8,8 +8,8 @@ import msgspec
 
 from app.query.instants import DAY_US, SECOND_US
 from app.record import Record
-from app.schema.duckdb import duckdb_ddl
 from app.schema.table import records_table
+from app.stores.duckdb.layout import duckdb_ddl
 
 SPAN_US = 30 * DAY_US
 SOURCES = ("app", "checkout", "kiosk", "partner", "web")

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from hypothesis import HealthCheck, Phase, settings
 
-from app.embedded import EmbeddedStore
-from app.embedded_appender import EmbeddedAppender
 from app.query.instants import SECOND_US
 from app.record import Record
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
+from app.stores.duckdb.appender import EmbeddedAppender
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.eraser import Eraser
 from app.stores.registry import Backend, open_backend
 from app.stores.sink import Appender, Stored

@@ -10,7 +10,7 @@ import duckdb
 import nanoarrow  # type: ignore[import-untyped]
 import pytest
 
-from app.embedded_queries import _READERS, Queries
+from app.stores.duckdb.queries import _READERS, Queries
 from app.stores.source import Query, StoreBusyError, StoreUnavailableError
 from tests.pace import patience_s
 

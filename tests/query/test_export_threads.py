@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import duckdb
 import pytest
 
-from app.embedded_queries import _EXPORTERS, Queries
+from app.stores.duckdb.queries import _EXPORTERS, Queries
 from app.stores.source import Query
 from tests.query.test_embedded_queries import ENDLESS, ONE, numbers, read
 

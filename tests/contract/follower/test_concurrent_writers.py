@@ -7,13 +7,13 @@ from random import Random
 
 import pytest
 
-from app.embedded_appender import EmbeddedAppender
 from app.query.cursor import Position
 from app.query.instants import to_text
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.epoch import epoch_us
 from app.schema.table import Table
+from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.sink import Appender, Stored
 from app.stores.source import Query
 from tests.contract.follower.followers import Follower, Poll

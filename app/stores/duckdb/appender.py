@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from app.schema.duckdb import duckdb_insert
 from app.schema.table import Table
+from app.stores.duckdb.layout import duckdb_insert
 from app.stores.sink import Outcome, RowEncode, SetupError, Stored
 
 if TYPE_CHECKING:
-    from app.embedded import EmbeddedStore
+    from app.stores.duckdb.store import EmbeddedStore
 
 _json = msgspec.json.Encoder()
 

@@ -7,8 +7,8 @@ import duckdb
 
 from app.runtime.clock import Clock
 from app.schema.columns import Mode
-from app.schema.duckdb import duckdb_ddl, duckdb_type, quote
 from app.schema.table import Table
+from app.stores.duckdb.layout import duckdb_ddl, duckdb_type, quote
 from app.stores.registry import StoreError
 from app.telemetry.redaction import first_line
 

@@ -4,7 +4,7 @@ import os
 
 import duckdb
 
-from app.embedded_file import STATE
+from app.stores.duckdb.file import STATE
 
 MIN_PROBE_BYTES, _MAX_PROBE_BYTES = 64 * 1024, 16 * 1024**2
 _PROBE = "probe"

@@ -14,15 +14,15 @@ from typing import TypeVar
 
 import duckdb
 
-from app.disk import DiskSpace, is_about_room
-from app.embedded_appender import EmbeddedAppender
-from app.embedded_file import open_file
-from app.embedded_probe import MIN_PROBE_BYTES, write_and_remove
-from app.embedded_queries import Queries, bound, to_duckdb
 from app.query.instants import DAY_US, SECOND_US
 from app.runtime.clock import Clock
-from app.schema.duckdb import quote
 from app.schema.table import Table
+from app.stores.duckdb.appender import EmbeddedAppender
+from app.stores.duckdb.disk import DiskSpace, is_about_room
+from app.stores.duckdb.file import open_file
+from app.stores.duckdb.layout import quote
+from app.stores.duckdb.probe import MIN_PROBE_BYTES, write_and_remove
+from app.stores.duckdb.queries import Queries, bound, to_duckdb
 from app.stores.registry import StoreError
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from app.stores.source import Answer, Query, StoreUnavailableError

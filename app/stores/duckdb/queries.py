@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from app.embedded_attempt import DISCONNECTED, Attempt, interrupt
-from app.embedded_values import converter
+from app.stores.duckdb.attempt import DISCONNECTED, Attempt, interrupt
+from app.stores.duckdb.values import converter
 from app.stores.source import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
 from app.telemetry.redaction import first_line
 

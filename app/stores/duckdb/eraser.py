@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
-from app.embedded import EmbeddedStore
-from app.embedded_file import STATE
 from app.query.instants import DAY_US, clamp
 from app.runtime.clock import Clock
 from app.schema.table import Table
+from app.stores.duckdb.file import STATE
+from app.stores.duckdb.store import EmbeddedStore
 from app.stores.source import Query, QueryError
 
 _GENERATION = "erasures"

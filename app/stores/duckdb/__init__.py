@@ -1,0 +1,10 @@
+"""The embedded store: DuckDB on one file.
+
+store        the tables of one file: appends in one thread, probes, closing and reopening
+file         opens it, creates or compares its tables
+layout       a table -> DDL, and the INSERT that reads rows from JSON
+appender     the sink of one table
+queries      the source: `attempt` is one query that can be interrupted; `values` converts what DuckDB returns
+eraser       erasure and retention
+probe, disk  whether it can write, and how much room there is
+"""
