@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 import aiohttp
 import msgspec
 
-from app.bigquery import Place
+from app.stores.bigquery.client import Place
 from dev.child import Child, ChildCommand, ChildError, Leash
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings

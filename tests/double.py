@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.bigquery import Place
 from app.schema.table import Table
+from app.stores.bigquery.client import Place
 from dev.local_bigquery.errors import LocalBigQueryError, NoPythonError
 from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import provision

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from app.schema.bigquery import bigquery_schema
-from app.schema.layout import layout_of
 from app.schema.table import Table
+from app.stores.bigquery.layout import layout_of
+from app.stores.bigquery.schema import bigquery_schema
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ import pytest
 from google.auth.credentials import AnonymousCredentials, CredentialsWithQuotaProject
 from google.auth.exceptions import DefaultCredentialsError
 
-from app.bigquery import Access, AccessError, Place
 from app.settings.load import load_settings
+from app.stores.bigquery.client import Access, AccessError, Place
 
 GOOGLE = Place(
     project="p",
@@ -99,7 +99,7 @@ def test_credentials_that_are_not_accepted_are_looked_for_anew(searches: Searche
 def test_a_failed_search_counts_for_a_while(searches: Searches, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who waited for it do not repeat it one after the other; its message is one line that says what to do."""
     now_s = 1_000.0
-    monkeypatch.setattr("app.bigquery.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("app.stores.bigquery.client.time.monotonic", lambda: now_s)
     searches.failure = DefaultCredentialsError("Your default credentials were not found.\nSee the documentation.")
     access = Access(GOOGLE)
     for _ in range(3):

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app.record import RecordTypeError, load_record_type
-from app.schema.bigquery import bigquery_schema
 from app.schema.filters import checked_table, filter_table
-from app.schema.live import differences, report
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
+from app.stores.bigquery.live import differences, report
+from app.stores.bigquery.schema import bigquery_schema
 from app.stores.duckdb.layout import duckdb_ddl
 
 if TYPE_CHECKING:
-    from app.bigquery import Access
+    from app.stores.bigquery.client import Access
 
 DEFAULT_RECORD = "app.record:Record"
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
@@ -47,7 +47,7 @@ def _bigquery(table: Table) -> str:
 def _proto(table: Table) -> str:
     from google.protobuf import json_format  # noqa: PLC0415 - an extra that the other derivations do without
 
-    from app.schema.protobuf import protobuf_descriptor  # noqa: PLC0415 - likewise
+    from app.stores.bigquery.protobuf import protobuf_descriptor  # noqa: PLC0415 - likewise
 
     return json_format.MessageToJson(protobuf_descriptor(table))
 
@@ -131,7 +131,7 @@ def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str |
 
 
 def _diff(tables: list[Table], settings: Settings) -> int:
-    from app.bigquery import Access, Place  # noqa: PLC0415 - needs extras that the derivations do without
+    from app.stores.bigquery.client import Access, Place  # noqa: PLC0415 - needs extras that the derivations do without
 
     # The libraries' advice about credentials would only bury the one line that says what is wrong.
     logging.getLogger("google").setLevel(logging.ERROR)
@@ -152,7 +152,7 @@ class _CannotLookError(Exception):
 
 
 def _diff_one(access: "Access", table: Table) -> int:
-    from app.ingest.table_check import missing_part, read_table, setup_error  # noqa: PLC0415 - as above
+    from app.stores.bigquery.table_check import missing_part, read_table, setup_error  # noqa: PLC0415 - as above
 
     name = access.place.table_id(table.name)
     try:

@@ -24,7 +24,6 @@ import msgspec
 
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.proto_rows import RowEncoder
 from app.ingest.verdict import Throttled
 from app.record import Record
 from app.runtime.clock import SystemClock
@@ -32,6 +31,7 @@ from app.runtime.ledger import Ledger
 from app.runtime.memory import search_seldom_for_cycles
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
+from app.stores.bigquery.proto_rows import RowEncoder
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
 from app.telemetry.metrics import Metrics

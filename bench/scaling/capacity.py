@@ -10,9 +10,9 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from app.ingest.proto_rows import RowEncoder
 from app.record import Record
 from app.schema.table import records_table
+from app.stores.bigquery.proto_rows import RowEncoder
 from app.stores.sink import SinkState
 from app.telemetry.instruments import CATALOGUE
 from bench.places import RESULTS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.bigquery import Place
+from app.stores.bigquery.client import Place
 from dev.child import ChildError, Leash
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import Installation, install

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from app.bigquery import Place
+from app.stores.bigquery.client import Place
 from dev.child import Child, ChildCommand, Leash
 from dev.local_bigquery.errors import InUseError
 from dev.local_bigquery.install import Installation

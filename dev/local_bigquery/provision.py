@@ -6,13 +6,13 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-from app.bigquery import Access, Place
 from app.record import RecordTypeError, load_record_type
-from app.schema.bigquery import bigquery_schema
 from app.schema.filters import checked_table
-from app.schema.layout import layout_of
-from app.schema.live import describe, differences, live_table
 from app.schema.table import Table, rejects_table
+from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.layout import layout_of
+from app.stores.bigquery.live import describe, differences, live_table
+from app.stores.bigquery.schema import bigquery_schema
 from dev.local_bigquery.errors import ProvisionError
 
 WITHIN_S = 30.0

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from app.bigquery import Place
+from app.stores.bigquery.client import Place
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import tables_of

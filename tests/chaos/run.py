@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from app.bigquery import Access, Place
 from app.runtime.clock import SystemClock
+from app.stores.bigquery.client import Access, Place
 from tests import tokens
 from tests.chaos.driver import Driver
 from tests.chaos.fleet import Fleet, fleet

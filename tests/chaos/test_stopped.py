@@ -12,8 +12,8 @@ from typing import cast
 import httpx
 import msgspec
 
-from app.bigquery import Access, Place
 from app.runtime.clock import SystemClock
+from app.stores.bigquery.client import Access, Place
 from dev.local_bigquery.provision import tables_of
 from tests.chaos.fleet import Fleet, Instance
 from tests.chaos.reader import Follower

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.bigquery import Access, Place
-from app.ingest.storage_write import StorageWriteAppender
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.storage_write import StorageWriteAppender
 from app.stores.eraser import Eraser
 from app.stores.registry import Backend, open_backend
 from app.stores.sink import Stored

@@ -14,12 +14,12 @@ import pytest
 from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
-from app.bigquery import Access, Place
 from app.record import Record
-from app.schema.layout import layout_of
-from app.schema.live import differences, live_table
 from app.schema.table import records_table, rejects_table
 from app.settings.load import load_settings
+from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.layout import layout_of
+from app.stores.bigquery.live import differences, live_table
 from dev.child import Leash
 from dev.local_bigquery.command import bq_command, describe_settings
 from dev.local_bigquery.errors import InUseError, ProvisionError

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import grpc.aio
 
-from app.ingest.connection import Connection, channel_options
 from app.runtime.clock import FakeClock
+from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.sink import Outcome, Stored
 from tests.ingest.scripted import turns
 from tests.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row

@@ -4,9 +4,9 @@ import asyncio
 import weakref
 from typing import Any, cast
 
-from app.ingest.connection import Connection
-from app.ingest.connections import Connections
 from app.runtime.clock import FakeClock
+from app.stores.bigquery.connection import Connection
+from app.stores.bigquery.connections import Connections
 from tests.ingest.scripted import turns
 
 

@@ -7,7 +7,13 @@ from google.cloud.bigquery_storage_v1 import types
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from app.ingest.answers import StreamEnd, answers_a_request, outcome_of_error, outcome_of_response, outcomes_of_end
+from app.stores.bigquery.answers import (
+    StreamEnd,
+    answers_a_request,
+    outcome_of_error,
+    outcome_of_response,
+    outcomes_of_end,
+)
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,

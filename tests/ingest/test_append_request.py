@@ -8,11 +8,11 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.append_request import AppendRequests
-from app.ingest.varint import varint
 from app.record import Record
-from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import records_table
+from app.stores.bigquery.append_request import AppendRequests
+from app.stores.bigquery.protobuf import protobuf_descriptor
+from app.stores.bigquery.varint import varint
 
 STREAM, TRACE_ID = "projects/p/datasets/d/tables/t/streams/_default", "sluice:here"
 SCHEMA: DescriptorProto = protobuf_descriptor(records_table(Record))

@@ -2,8 +2,8 @@
 
 import gc
 
-from app.ingest.connections import ALONE_US, EXTRA_IDLE_S, IDLE_S, MAX_BYTES, MAX_REQUESTS
 from app.runtime.clock import MICROSECONDS
+from app.stores.bigquery.connections import ALONE_US, EXTRA_IDLE_S, IDLE_S, MAX_BYTES, MAX_REQUESTS
 from tests.ingest.pool import Pool
 from tests.ingest.scripted import turns
 

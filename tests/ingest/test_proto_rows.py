@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.envelope import Message
-from app.ingest.proto_rows import RowEncoder
 from app.record import Record
 from app.runtime.epoch import epoch_us
 from app.schema.table import Table, records_table
+from app.stores.bigquery.proto_rows import RowEncoder
 from tests.encoding import encoded, whole_envelope
 
 ENVELOPE = whole_envelope(Message(key="k", data=b""))

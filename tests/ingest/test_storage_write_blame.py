@@ -3,9 +3,9 @@
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.connections import ALONE_US
 from app.ingest.suspects import SPARE_REFUSALS
 from app.ingest.verdict import Durable, Unavailable
+from app.stores.bigquery.connections import ALONE_US
 from app.stores.sink import SinkState
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Arrival, EndStream, Fault, Listing, Refuse, Remark, in_turn, not_stored

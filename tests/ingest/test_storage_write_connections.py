@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.connections import MAX_REQUESTS
 from app.ingest.verdict import Durable, Unavailable
+from app.stores.bigquery.connections import MAX_REQUESTS
 from app.stores.sink import SinkState, Stored, Uncertain
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from app.ingest.append_request import AppendRequests
 from app.ingest.batcher import BatchLimits
-from app.ingest.connection import Connection
 from app.ingest.verdict import Durable, Unavailable
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
+from app.stores.bigquery.append_request import AppendRequests
+from app.stores.bigquery.connection import Connection
 from app.stores.sink import SinkState
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn

@@ -8,10 +8,10 @@ import pytest
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
-from app.bigquery import Access, AccessError, Place
-from app.ingest.table_check import check_table, missing_part, setup_error
 from app.record import Record
 from app.schema.table import records_table
+from app.stores.bigquery.client import Access, AccessError, Place
+from app.stores.bigquery.table_check import check_table, missing_part, setup_error
 from app.stores.sink import SetupError, SinkState
 from tests.pace import patience_s
 from tests.table_server import Answer, TableServer, found, refused, resource_of, serving_tables
@@ -132,8 +132,8 @@ def test_a_process_does_not_wait_for_a_check_that_hangs() -> None:
     """The service can end while BigQuery does not answer, whoever was waiting for the check."""
     script = """
 import asyncio, sys
-from app.bigquery import Access, Place
-from app.ingest.table_check import check_table
+from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.table_check import check_table
 from app.record import Record
 from app.schema.table import records_table
 async def main():

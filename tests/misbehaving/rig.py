@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from app.bigquery import Access, Place
 from app.ingest.batcher import BatchLimits
 from app.ingest.fence import fence
 from app.ingest.pending import Refused
-from app.ingest.storage_write import StorageWriteAppender
 from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
+from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.storage_write import StorageWriteAppender
 from app.stores.sink import SetupError, SinkState
 from tests.encoding import encoded
 from tests.misbehaving.server import MisbehavingServer, misbehaving

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from app.bigquery import Access, Place
-from app.query.bigquery.runner import BigQueryRunner
 from app.runtime.clock import FakeClock
 from app.settings.load import Settings
+from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.runner import BigQueryRunner
 from tests.pace import patience_s
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"

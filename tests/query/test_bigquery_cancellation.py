@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import Client
 
-from app.bigquery import AccessError
-from app.query.bigquery import runner as module
-from app.query.bigquery.runner import BigQueryRunner
+from app.stores.bigquery import runner as module
+from app.stores.bigquery.client import AccessError
+from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import Query, QueryTimeoutError, StoreBusyError
 from tests.process import serving
 from tests.query.rest_server import DATASET, JOB, LOCATION, NO_ROWS, PROJECT, RUNNING, Answer, Call, Refusal, RestServer

@@ -9,10 +9,10 @@ import pytest
 from google.api_core.exceptions import BadRequest
 
 from app.http.problems import CATALOGUE, ProblemError
-from app.query.bigquery import jobs
-from app.query.bigquery.runner import BigQueryRunner
 from app.query.problems import answered
 from app.runtime.clock import FakeClock
+from app.stores.bigquery import jobs
+from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import (
     LookUpTooExpensiveError,
     Query,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.bigquery import Place
-from app.query.bigquery.guards import job_config
 from app.query.instants import MAX_US, MIN_US
+from app.stores.bigquery.client import Place
+from app.stores.bigquery.guards import job_config
 from app.stores.source import Purpose, Query, Scalar
 from tests.query.rest_server import DATASET, PROJECT, SETTINGS
 

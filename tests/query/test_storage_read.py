@@ -12,10 +12,10 @@ from google.api_core.exceptions import ServiceUnavailable
 from google.cloud.bigquery_storage_v1 import types
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
-from app.bigquery import Access, Place
-from app.query.bigquery.runner import BigQueryRunner
-from app.query.bigquery.storage_read import END_OF_STREAM, read_table
 from app.runtime.clock import FakeClock
+from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.bigquery.storage_read import END_OF_STREAM, read_table
 from app.stores.source import Query, StoreUnavailableError
 from tests.query.rest_server import DATASET, PROJECT, SETTINGS, Answer, Call, Refusal, RestServer
 

@@ -10,10 +10,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from hypothesis import HealthCheck, given, settings
 
 from app.record import Record
-from app.schema.bigquery import bigquery_schema
 from app.schema.columns import Column, Kind, Mode
-from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import Table, records_table, rejects_table
+from app.stores.bigquery.protobuf import protobuf_descriptor
+from app.stores.bigquery.schema import bigquery_schema
 from app.stores.duckdb.layout import duckdb_ddl, duckdb_type, quote
 from examples.flights.record import Flight
 from tests.schema.values import Field, every_form, field_lists, struct_of

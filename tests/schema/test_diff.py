@@ -10,8 +10,8 @@ import pytest
 
 from app.record import Record
 from app.schema.__main__ import DEFAULT_RECORD, main
-from app.schema.bigquery import bigquery_schema
 from app.schema.table import records_table, rejects_table
+from app.stores.bigquery.schema import bigquery_schema
 from examples.flights.record import Flight
 from tests.pace import patience_s
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables
@@ -203,7 +203,7 @@ def test_without_the_extra_the_command_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where the client libraries are not installed, a line says what is missing."""
-    monkeypatch.setitem(sys.modules, "app.bigquery", None)
+    monkeypatch.setitem(sys.modules, "app.stores.bigquery.client", None)
     assert main(["diff", "--project", "p", "--dataset", "d"], DEFAULT_RECORD) == 2
     assert capsys.readouterr().err.startswith("diff needs this package's extra `cloud`: ")
 

@@ -2,8 +2,8 @@ import msgspec
 import pytest
 
 from app.record import Record
-from app.schema.layout import Layout, layout_of
 from app.schema.table import Table, records_table, rejects_table
+from app.stores.bigquery.layout import Layout, layout_of
 from examples.flights.record import Flight
 
 

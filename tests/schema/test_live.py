@@ -11,8 +11,8 @@ from msgspec import Meta
 
 from app.record import Record
 from app.schema.columns import Mode, flat
-from app.schema.live import MAX_DESCRIPTION, Difference, describe, differences, live_table, report
 from app.schema.table import Table, records_table, rejects_table
+from app.stores.bigquery.live import MAX_DESCRIPTION, Difference, describe, differences, live_table, report
 from examples.flights.record import Flight
 from tests.schema.values import Field, every_form, field_lists, struct_of
 from tests.table_server import resource_of

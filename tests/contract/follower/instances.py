@@ -10,16 +10,16 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from app.auth.principal import LOCAL_PRINCIPAL
-from app.bigquery import Access, Place
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer_store import BoundedMemoryStore
-from app.query.bigquery.runner import BigQueryRunner
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.reads import Reads
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.settings.load import MIB, Settings
+from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import Answer, Query, QueryRunner
 from app.telemetry.metrics import Metrics
 from tests.contract.bigquery import BigQueryUnderTest

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryParameter
 
-from app.bigquery import Place
 from app.runtime.epoch import from_epoch_us
 from app.settings.load import Settings
+from app.stores.bigquery.client import Place
 from app.stores.source import Purpose, Query, Scalar
 
 # An export makes the table of its result before its first byte, and the client who waits for it knows. An erasure

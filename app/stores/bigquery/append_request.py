@@ -12,7 +12,7 @@ from typing import Any
 from google.cloud.bigquery_storage_v1 import types
 from google.protobuf.descriptor_pb2 import DescriptorProto
 
-from app.ingest.varint import varint
+from app.stores.bigquery.varint import varint
 
 _REQUEST: Any = types.AppendRowsRequest.pb()
 _DATA: Any = types.AppendRowsRequest.ProtoData.pb()

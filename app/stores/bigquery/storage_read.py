@@ -16,7 +16,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadAsyncClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcAsyncIOTransport
 
-from app.bigquery import Access
+from app.stores.bigquery.client import Access
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))

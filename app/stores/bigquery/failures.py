@@ -15,7 +15,7 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from requests.exceptions import RequestException
 
-from app.bigquery import AccessError, Place
+from app.stores.bigquery.client import AccessError, Place
 from app.stores.source import (
     QueryError,
     QueryTimeoutError,

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from app.schema.columns import Column, Kind, Mode
-from app.schema.layout import Layout, layout_of
 from app.schema.table import Table
+from app.stores.bigquery.layout import Layout, layout_of
 
 MAX_DESCRIPTION = 1_000
 # Legacy SQL's names, which the REST API still uses; it takes and may return either.

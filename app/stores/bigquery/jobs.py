@@ -18,11 +18,11 @@ from google.cloud.bigquery import Client, QueryJob, QueryJobConfig
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectionError  # noqa: A004 - requests' own
 
-from app.bigquery import Place
-from app.query.bigquery.cells import row_decoder
-from app.query.bigquery.failures import reason_of
-from app.query.bigquery.guards import job_config, timeout_s
 from app.settings.load import Settings
+from app.stores.bigquery.cells import row_decoder
+from app.stores.bigquery.client import Place
+from app.stores.bigquery.failures import reason_of
+from app.stores.bigquery.guards import job_config, timeout_s
 from app.stores.source import Answer, Query, Row
 from app.telemetry.redaction import first_line
 

@@ -14,14 +14,14 @@ from typing import TypeVar
 
 from google.cloud.bigquery import Client
 
-from app.bigquery import Access
-from app.query.bigquery import guards, jobs
-from app.query.bigquery.failures import query_error
-from app.query.bigquery.jobs import Run
-from app.query.bigquery.storage_read import read_table
 from app.query.instants import HOUR_US, MINUTE_US, SECOND_US
 from app.runtime.clock import Clock
 from app.settings.load import Settings
+from app.stores.bigquery import guards, jobs
+from app.stores.bigquery.client import Access
+from app.stores.bigquery.failures import query_error
+from app.stores.bigquery.jobs import Run
+from app.stores.bigquery.storage_read import read_table
 from app.stores.source import Answer, Query, QueryError, QueryTimeoutError, StoreBusyError
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile

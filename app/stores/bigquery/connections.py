@@ -7,8 +7,8 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from app.ingest.connection import Connection
 from app.runtime.clock import MICROSECONDS, Clock, Timer
+from app.stores.bigquery.connection import Connection
 
 # One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
 # bytes in flight on it only wait; requests in flight hide the time that each takes.

@@ -17,13 +17,13 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from app.ingest.fence import late_key
-from app.ingest.struct_values import Convert, RowMakers, values_reader
-from app.ingest.varint import varint
 from app.runtime.epoch import epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
-from app.schema.protobuf import protobuf_descriptor
 from app.schema.table import Table
+from app.stores.bigquery.protobuf import protobuf_descriptor
+from app.stores.bigquery.struct_values import Convert, RowMakers, values_reader
+from app.stores.bigquery.varint import varint
 from app.stores.sink import RowEncode
 
 INGEST_TIME = "ingest_time"

@@ -11,10 +11,10 @@ from typing import Literal
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 
-from app.bigquery import Access, AccessError, Place
 from app.runtime.daemon import in_daemon_thread
-from app.schema.live import LiveTable, describe, differences, live_table
 from app.schema.table import Table
+from app.stores.bigquery.client import Access, AccessError, Place
+from app.stores.bigquery.live import LiveTable, describe, differences, live_table
 from app.stores.sink import SetupError, SinkState
 
 TIMEOUT_S = 10.0

@@ -8,10 +8,10 @@ one fails as a whole. Where tables let such rows be deleted, nothing of this is 
 import asyncio
 import logging
 
-from app.bigquery import Access
-from app.query.bigquery.runner import BigQueryRunner
 from app.runtime.clock import Clock
 from app.runtime.daemon import in_daemon_thread
+from app.stores.bigquery.client import Access
+from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.eraser import HeldBackError
 from app.stores.source import Query, StoreUnavailableError
 from app.telemetry.redaction import first_line

@@ -16,7 +16,8 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from app.ingest.answers import (
+from app.ingest.stamping import ClockTroubleError, Stamp
+from app.stores.bigquery.answers import (
     StreamEnd,
     answers_a_request,
     outcome_of_error,
@@ -24,8 +25,7 @@ from app.ingest.answers import (
     outcomes_of_end,
     speaks_of_one,
 )
-from app.ingest.append_request import AppendRequests
-from app.ingest.stamping import ClockTroubleError, Stamp
+from app.stores.bigquery.append_request import AppendRequests
 from app.stores.sink import Outcome, Uncertain
 
 _log = logging.getLogger("sluice.storage_write")

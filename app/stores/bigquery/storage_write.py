@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from app.bigquery import Access, AccessError
-from app.ingest.connection import Connection, channel_options
-from app.ingest.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
 from app.ingest.fence import Fence
-from app.ingest.proto_rows import RowEncoder
 from app.ingest.stamping import AttemptStamp
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.daemon import in_daemon_thread
 from app.schema.table import Table
+from app.stores.bigquery.client import Access, AccessError
+from app.stores.bigquery.connection import Connection, channel_options
+from app.stores.bigquery.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
+from app.stores.bigquery.proto_rows import RowEncoder
 from app.stores.sink import Outcome, RowEncode, RowsRefused, SetupError, SinkState, Uncertain
 
 Check = Callable[[], Awaitable[SetupError | None]]
