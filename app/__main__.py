@@ -17,7 +17,7 @@ import uvloop
 from app.main import create_app
 from app.record import RecordTypeError
 from app.runtime.memory import return_large_blocks
-from app.serve import ListenError, serve
+from app.server import ListenError, serve
 from app.settings.load import SettingsError, load_settings
 from app.stores.registry import StoreError
 from app.telemetry.logs import configure_logging, end_logging

@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Router
 
-from app.application import Sluice, lifespan
+from app.asgi import Sluice, lifespan
 from app.auth.gate import Gate
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import tell_standing

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.application import Sluice
+from app.asgi import Sluice
 from app.ingest.proof import heartbeat_signature
 from app.main import create_app
 from app.runtime.clock import Clock, FakeClock

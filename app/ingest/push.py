@@ -2,7 +2,7 @@
 
 A plain ASGI application: a route handler of the framework costs several times as much, which
 bench/ingest/push_handlers.py measures. It is a route of the Litestar application all the same (`push_route`), in its
-OpenAPI document like any other and serving where the application is mounted; `app.application` takes the short way.
+OpenAPI document like any other and serving where the application is mounted; `app.asgi` takes the short way.
 """
 
 import logging

@@ -25,7 +25,7 @@ CEILINGS = ("bare", "waiting", "litestar route", "litestar mounted")
 """Those that the service is held to."""
 SHORT = "litestar short"
 _PATH, _READY = "/pubsub/push", "/health/ready"
-_BACKLOG, _CONNECTIONS = 4_096, 16_384  # as the service has them (app/serve.py)
+_BACKLOG, _CONNECTIONS = 4_096, 16_384  # as the service has them (app/server.py)
 
 
 async def bare(_: Any, receive: Any, send: Any) -> None:
@@ -86,7 +86,7 @@ async def mounted(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Short(Litestar):
-    """Answers pushes before the framework's layers, as the service does (app/application.py)."""
+    """Answers pushes before the framework's layers, as the service does (app/asgi.py)."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""

@@ -14,7 +14,7 @@ import uvloop
 
 from app.main import create_app
 from app.schema.table import Table
-from app.serve import serve
+from app.server import serve
 from app.settings.load import load_settings
 from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
 from app.telemetry.logs import configure_logging

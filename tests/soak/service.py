@@ -23,7 +23,7 @@ from app.main import create_app
 from app.runtime.clock import SystemClock
 from app.runtime.memory import return_large_blocks, trimmer
 from app.schema.table import Table
-from app.serve import serve
+from app.server import serve
 from app.settings.load import load_settings
 from app.stores.sink import Appender
 from app.telemetry.logs import configure_logging

@@ -12,7 +12,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from app.application import Sluice
+from app.asgi import Sluice
 from app.http.connection_watch import ConnectionWatch
 from app.http.outgoing import MAX_HEAD_BYTES
 from app.runtime.clock import SystemClock

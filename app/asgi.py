@@ -36,7 +36,7 @@ class Sluice(Litestar):
     outgoing: Outgoing
     unread: UnreadBodies
     clients: set[Peer]
-    """Who has a request in progress. A connection has one at a time (HTTP/1.1), which is what `app.serve` speaks."""
+    """Who has a request in progress. A connection has one at a time (HTTP/1.1), which is what `app.server` speaks."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
