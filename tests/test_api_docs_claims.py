@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from app.query.formats.arrow_batches import END_OF_STREAM
-from app.query.instants import DAY_US
 from app.runtime.clock import FakeClock
+from app.runtime.instants import DAY_US
 from tests.service import GOOD, SETTINGS, running
 from tests.shop import DOCUMENT, shop
 

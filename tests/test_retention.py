@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.query.instants import DAY_US
 from app.runtime.clock import FakeClock
+from app.runtime.instants import DAY_US
 from app.stores.duckdb import eraser as embedded_eraser
 from app.stores.duckdb.eraser import Retention
 from app.stores.duckdb.store import EmbeddedStore

@@ -15,8 +15,8 @@ from app.auth.principal import Principal
 from app.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
 from app.http import paths
 from app.http.problems import ProblemError, problem_responses
-from app.query.instants import SECOND_US
 from app.query.reads import Reads
+from app.runtime.instants import SECOND_US
 from app.schema.columns import Column
 from app.schema.ids import read_id
 

@@ -10,9 +10,9 @@ import msgspec
 from app.erase.payloads import forms_of, holds_record
 from app.ingest.rejects import whole_key
 from app.query.arrow_rows import rows_of_arrow
-from app.query.instants import DAY_US, MAX_US, MIN_US, MINUTE_US
 from app.runtime.clock import Clock
 from app.runtime.epoch import epoch_us
+from app.runtime.instants import DAY_US, MAX_US, MIN_US, MINUTE_US
 from app.schema.table import Table
 from app.stores.eraser import Eraser, HeldBackError
 from app.stores.source import Query, QueryRunner, Row, Scalar

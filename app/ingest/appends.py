@@ -7,13 +7,13 @@ from typing import Any
 
 from app.ingest.append_watch import AppendWatch
 from app.ingest.pending import Pending, Refused, RejectRows
-from app.ingest.stamping import LateCancellationError
 from app.ingest.standing import Standing
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
 from app.runtime.time_of_day import BELIEVED_AFTER_US
 from app.stores.sink import Appender, Outcome, SetupError, SinkState, Uncertain
+from app.stores.stamping import LateCancellationError
 
 _log = logging.getLogger("sluice.writer")
 GIVEN_UP = Unavailable("the append was given up", 1.0)

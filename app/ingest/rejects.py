@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from app.ingest.envelope import Message
-from app.ingest.fence import without_lateness
 from app.ingest.hints import is_ndjson_type
 from app.ingest.structure import Steps
 from app.record import RejectedRecord, RejectReason
+from app.stores.fence import without_lateness
 from app.stores.sink import RowEncode
 
 _MAX_FIELD, _MAX_DETAIL, _MAX_ENCODING = 300, 1_000, 40

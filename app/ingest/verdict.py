@@ -71,7 +71,7 @@ class Isolate(msgspec.Struct, frozen=True):
 
 
 class Repair(msgspec.Struct, frozen=True):
-    """The rows are late: append them once more, under another key, whoever still waits (app.ingest.fence)."""
+    """The rows are late: append them once more, under another key, whoever still waits (app.stores.fence)."""
 
 
 class Again(msgspec.Struct, frozen=True):

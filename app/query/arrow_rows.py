@@ -14,8 +14,8 @@ from typing import Any
 
 from msgspec import Raw
 
-from app.query.instants import SECOND_US, clamp
 from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import SECOND_US, clamp
 from app.schema.columns import Column, Kind
 from app.stores.source import Row
 

@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import msgspec
 
 from app.http.problems import ProblemError
-from app.query.instants import MAX_US, MIN_US
+from app.runtime.instants import MAX_US, MIN_US
 
 _VERSION = 2
 _MAX_TEXT_LENGTH = 4096

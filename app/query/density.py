@@ -5,7 +5,7 @@ It decides how many queries a page takes and never which rows it has, so it may 
 
 from collections import OrderedDict
 
-from app.query.instants import HOUR_US
+from app.runtime.instants import HOUR_US
 
 _KEPT = 256
 _MARGIN = 1.25

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from app.query.instants import to_text
 from app.query.params.filters import Condition
 from app.query.retrieval import Retrieval
 from app.query.slices import Slice
 from app.query.sql.conditions import shown_value
+from app.runtime.instants import to_text
 from app.stores.source import Query, Scalar
 
 _SHOWN_SLICES = 20

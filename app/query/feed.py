@@ -9,7 +9,6 @@ import msgspec
 from app.query.budget import Budget
 from app.query.cursor import Position
 from app.query.density import Density
-from app.query.instants import SECOND_US
 from app.query.params.filters import Condition, fingerprint
 from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Window
@@ -22,6 +21,7 @@ from app.query.sql.pages import CANDIDATES, IS_COPY, page_sql
 from app.query.sql.parameters import bounds, place
 from app.query.walk import Walk, position_of
 from app.record import HEARTBEAT_PREFIX
+from app.runtime.instants import SECOND_US
 from app.schema.table import Table
 from app.stores.source import (
     LookUpTooExpensiveError,

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import msgspec
 
-from app.query.instants import DAY_US
+from app.runtime.instants import DAY_US
 
 _GROWTH = 6
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from app.query.instants import SECOND_US, to_text
 from app.query.params.buckets import length_text
 from app.query.params.filters import Condition
 from app.query.params.stats import StatsRequest
 from app.query.sql.conditions import condition_parameters
 from app.query.sql.parameters import bounds
 from app.query.sql.stats import stats_sql
+from app.runtime.instants import SECOND_US, to_text
 from app.schema.decimals import plain_decimal
 from app.schema.table import Table
 from app.stores.source import Query, QueryRunner, Scalar

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.ingest.fence import Fence
+from app.stores.fence import Fence
 
 
 class SinkState(enum.Enum):
@@ -90,7 +90,7 @@ class Appender(Protocol):
     known; it raises nothing that a store can cause, and when cancelled the rows may still be stored. Up to
     `concurrency` appends may be under way, of batches that are not full up to `eager`, at a distance (app.ingest.pace).
 
-    `fence` says when rows are late (app.ingest.fence); `late` is told with the outcome. It is None where that cannot
+    `fence` says when rows are late (app.stores.fence); `late` is told with the outcome. It is None where that cannot
     be: the embedded store's horizon waits for its oldest stamp in flight.
     """
 
@@ -111,7 +111,7 @@ class Appender(Protocol):
         ...
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
-        """Return `row` under the key that it gets when it was late (app.ingest.fence). Only asked where `fence` is."""
+        """Return `row` under the key that it gets when it was late (app.stores.fence). Only asked where `fence` is."""
         ...
 
     async def check(self) -> SetupError | Stored | None:

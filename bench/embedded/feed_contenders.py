@@ -9,7 +9,6 @@ import msgspec
 
 from app.query.cursor import Cursor, Position, encode_cursor
 from app.query.feed import Feed
-from app.query.instants import DAY_US, SECOND_US
 from app.query.pages import Pages
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
@@ -17,6 +16,7 @@ from app.query.retrieval import View
 from app.query.slices import Slice, feed_slices
 from app.runtime.clock import SystemClock
 from app.runtime.epoch import epoch_us
+from app.runtime.instants import DAY_US, SECOND_US
 from app.settings.load import Settings
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.source import Query, Scalar

@@ -3,8 +3,8 @@
 import duckdb
 import msgspec
 
-from app.query.instants import DAY_US, MINUTE_US, SECOND_US
 from app.record import Record
+from app.runtime.instants import DAY_US, MINUTE_US, SECOND_US
 from app.schema.table import records_table
 from app.stores.duckdb.layout import duckdb_ddl
 

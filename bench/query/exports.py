@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.query.instants import DAY_US
+from app.runtime.instants import DAY_US
 from bench.places import ROOT
 from bench.query.constant import Constant
 from bench.query.export_client import Order

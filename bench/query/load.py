@@ -27,7 +27,7 @@ from typing import Any
 
 import duckdb
 
-from app.query.instants import DAY_US, HOUR_US
+from app.runtime.instants import DAY_US, HOUR_US
 from bench.machine import machine
 from bench.places import RESULTS, ROOT
 from bench.query.constant import Constant

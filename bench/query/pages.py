@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from bench.query.keep_alive import Got, KeepAlive, percentiles
 from bench.query.rows import RARE_SOURCE, SOURCES, Rows
 

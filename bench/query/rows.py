@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from app.query.instants import DAY_US, SECOND_US
 from app.record import Record
+from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import records_table
 from app.stores.duckdb.layout import duckdb_ddl
 

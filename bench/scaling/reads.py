@@ -4,8 +4,8 @@ Pure. The smallest thing that BigQuery reads is a column of one partition, and p
 clustered by id does not make a query by time read less of it. Layout and queries are those of app/query.
 """
 
-from app.query.instants import HOUR_US, SECOND_US
 from app.query.slices import look_up_slices
+from app.runtime.instants import HOUR_US, SECOND_US
 from bench.scaling import capacity, prices
 from bench.scaling.limits import LIMITS, LOOKBACK_S, MAX_PAGE_ROWS, POLL_S, RETENTION_DAYS
 

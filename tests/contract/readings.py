@@ -13,7 +13,6 @@ from app.auth.principal import ALL_SCOPES, Principal
 from app.query.endpoints.answering import Answering
 from app.query.endpoints.stats import StatsEndpoint, stats_route
 from app.query.feed import Feed
-from app.query.instants import SECOND_US
 from app.query.pages import Pages
 from app.query.params.filters import Condition, parse_filters
 from app.query.params.page import Now, Subject
@@ -21,6 +20,7 @@ from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
 from app.query.stats import Stats
 from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import SECOND_US
 from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.settings.load import Settings

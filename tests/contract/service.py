@@ -13,9 +13,9 @@ from msgspec import Meta
 
 from app.auth.principal import Principal
 from app.http.problems import CATALOGUE
-from app.query.instants import SECOND_US
 from app.record import Record
 from app.runtime.clock import Clock
+from app.runtime.instants import SECOND_US
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.source import QueryRunner

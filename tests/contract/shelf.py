@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from app.query.feed import Feed
-from app.query.instants import SECOND_US
 from app.query.pages import Page, Pages
 from app.query.params.filters import parse_filters
 from app.query.params.page import Now, PageRequest, Window
@@ -13,6 +12,7 @@ from app.query.reads import Reads
 from app.query.retrieval import View
 from app.record import Record
 from app.runtime.epoch import epoch_us
+from app.runtime.instants import SECOND_US
 from app.schema.filters import filter_table
 from app.settings.load import Settings
 from app.stores.source import QueryRunner

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from hypothesis import HealthCheck, Phase, settings
 
-from app.query.instants import SECOND_US
 from app.record import Record
 from app.runtime.clock import Clock, FakeClock
+from app.runtime.instants import SECOND_US
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.duckdb.appender import EmbeddedAppender

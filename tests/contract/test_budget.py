@@ -4,9 +4,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.instants import HOUR_US
 from app.query.params.page import Now, Window
 from app.runtime.clock import FakeClock
+from app.runtime.instants import HOUR_US
 from app.stores.source import Answer, Query, QueryRunner
 from tests.contract.service import WINDOW, Service
 from tests.contract.shelf import Put, Shelf, in_window, places

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.query import pages
 from app.query.formats.documents import Count
-from app.query.instants import HOUR_US
 from app.query.params.page import Window
+from app.runtime.instants import HOUR_US
 from tests.contract.service import WINDOW, Service
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window
 from tests.contract.stores import T0_US, law

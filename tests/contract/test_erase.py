@@ -10,8 +10,8 @@ import pytest
 
 from app.auth.principal import Principal
 from app.erase.erasure import Counts, Erasure
-from app.query.instants import DAY_US, SECOND_US
 from app.record import RejectedRecord
+from app.runtime.instants import DAY_US, SECOND_US
 from app.stores.eraser import HeldBackError
 from app.stores.source import Query
 from tests.contract.application import principal

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.instants import DAY_US, HOUR_US, SECOND_US
 from app.query.params.page import Window
 from app.runtime.epoch import epoch_us
+from app.runtime.instants import DAY_US, HOUR_US, SECOND_US
 from app.stores.source import Answer, Query, QueryRunner, QueryTooExpensiveError
 from tests.contract.shelf import EVERYTHING, LOOKBACK_US, Put, Shelf, in_window, places
 from tests.contract.stores import T0_US, law

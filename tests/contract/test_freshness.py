@@ -4,9 +4,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.query.cursor import decode_cursor
-from app.query.instants import SECOND_US
 from app.query.pages import Page
 from app.query.params.page import Now, Window
+from app.runtime.instants import SECOND_US
 from tests.contract.service import Service, default_record
 from tests.contract.shelf import Put, Shelf, envelope, in_window, places
 from tests.contract.stores import RECORDS, T0_US, law

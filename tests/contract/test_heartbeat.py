@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from app.health.heartbeat import GIVE_UP_S
-from app.query.instants import SECOND_US, to_text
 from app.runtime.clock import FakeClock
 from app.runtime.epoch import epoch_us
+from app.runtime.instants import SECOND_US, to_text
 from app.stores.sink import Appender, Outcome, Stored
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from app.query.instants import SECOND_US
+from app.runtime.instants import SECOND_US
 from app.schema.table import records_table
 from tests.contract.gaps import NUL_IN_A_PARAMETER, allow
 from tests.contract.service import Client, Nameless, Numbered, Service, Universal, default_record, problem_of

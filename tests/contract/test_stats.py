@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.query.instants import MINUTE_US, SECOND_US, to_text
+from app.runtime.instants import MINUTE_US, SECOND_US, to_text
 from tests.contract.readings import READINGS, Reading, Readings, Row, Site, instant
 from tests.contract.service import lasting_headers
 from tests.contract.shelf import LOOKBACK_US

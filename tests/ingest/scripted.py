@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.fence import Fence
+from app.stores.fence import Fence
 from app.stores.sink import Outcome, RowEncode, SetupError, Stored
 
 Reply = Outcome | asyncio.Future[Outcome] | Exception

@@ -7,10 +7,10 @@ import grpc
 import grpc.aio
 import pytest
 
-from app.ingest.stamping import ClockTroubleError
 from app.runtime.clock import FakeClock
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.sink import SetupError, SinkState, Stored, Uncertain
+from app.stores.stamping import ClockTroubleError
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
 from tests.misbehaving import answers

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.fence import fence
-from app.ingest.stamping import LateCancellationError
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.stores.fence import fence
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,
@@ -19,6 +18,7 @@ from app.stores.sink import (
     TooLarge,
     Uncertain,
 )
+from app.stores.stamping import LateCancellationError
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import Reply, ScriptedAppender, reply_later, turns
 

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.fence import fence
 from app.ingest.pending import Refused
 from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
@@ -19,6 +18,7 @@ from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
 from app.stores.bigquery.client import Access, Place
 from app.stores.bigquery.storage_write import StorageWriteAppender
+from app.stores.fence import fence
 from app.stores.sink import SetupError, SinkState
 from tests.encoding import encoded
 from tests.misbehaving.server import MisbehavingServer, misbehaving

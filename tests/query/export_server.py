@@ -12,9 +12,9 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from app.query.formats.arrow_batches import ArrowEncoder
-from app.query.instants import HOUR_US
 from app.query.reads import Reads
 from app.runtime.clock import FakeClock
+from app.runtime.instants import HOUR_US
 from app.settings.load import Settings
 from app.stores.source import Answer, Query, Row
 from tests.contract.application import application, query_application

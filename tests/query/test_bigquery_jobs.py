@@ -10,8 +10,8 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.query.instants import HOUR_US, SECOND_US
 from app.runtime.clock import FakeClock
+from app.runtime.instants import HOUR_US, SECOND_US
 from app.stores.source import Query, StoreUnavailableError
 from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS

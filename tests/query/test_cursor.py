@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.http.problems import ProblemError
 from app.query.cursor import _MAX_TEXT_LENGTH, Cursor, Position, _checksum, decode_cursor, encode_cursor
-from app.query.instants import MAX_US, MIN_US
+from app.runtime.instants import MAX_US, MIN_US
 
 _INSTANTS = st.integers(MIN_US, MAX_US)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from app.query.density import _KEPT, Density
-from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.query.params.page import Window
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.stores.source import Answer, Query
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import T0_US

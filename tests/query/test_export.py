@@ -13,10 +13,10 @@ from litestar import Request
 
 from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError
-from app.query.instants import to_text
 from app.query.reads import Reads
 from app.query.streaming import StreamedResponse
 from app.runtime.clock import FakeClock
+from app.runtime.instants import to_text
 from app.settings.load import Settings
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from tests.contract.service import problem_of

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from app.query.instants import DAY_US, HOUR_US, MINUTE_US
 from app.query.params.page import Window
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.stores.source import Answer, LookUpTooExpensiveError, Query, QueryRunner, QueryTooExpensiveError
 from tests.contract.shelf import EVERYTHING, Put, Shelf, places
 from tests.contract.stores import T0_US

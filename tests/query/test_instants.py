@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US, InstantError, parse_instant, to_text
+from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US, InstantError, parse_instant, to_text
 
 NOW_US = 1_700_000_000 * SECOND_US  # 2023-11-14T22:13:20Z
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.query.instants import MAX_US, MIN_US
+from app.runtime.instants import MAX_US, MIN_US
 from app.stores.bigquery.client import Place
 from app.stores.bigquery.guards import job_config
 from app.stores.source import Purpose, Query, Scalar

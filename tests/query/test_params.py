@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.problems import ProblemError
-from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.collector import parse_nothing
 from app.query.params.page import (
@@ -21,6 +20,7 @@ from app.query.params.page import (
     parse_record_request,
 )
 from app.query.walk import start_walk
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.schema.filters import filter_table
 from tests.contract.stores import RECORDS
 

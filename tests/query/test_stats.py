@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.instants import DAY_US, HOUR_US, SECOND_US, to_text
+from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, to_text
 from app.schema.decimals import plain_decimal
 from tests.contract.readings import READINGS, Reading, Readings, Row, Site, instant
 from tests.contract.shelf import LOOKBACK_US

@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
-from app.query.instants import MINUTE_US
 from app.query.params.filters import parse_filters
 from app.query.params.page import Now
 from app.query.params.stats import parse_stats_request
 from app.query.stats import Stats
+from app.runtime.instants import MINUTE_US
 from app.stores.source import Answer, Query
 from tests.contract.readings import READINGS, SUBJECT
 from tests.contract.shelf import LOOKBACK_US

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from app.http.problems import ProblemError
-from app.query.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.query.params.buckets import (
     AUTO_BUCKETS,
     MAX_BUCKETS,
@@ -31,6 +30,7 @@ from app.query.params.stats import (
     parse_stats_request,
     stats_parameters,
 )
+from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
 from app.schema.table import records_table

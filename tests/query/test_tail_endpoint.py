@@ -9,10 +9,10 @@ import pytest
 
 from app.auth.principal import Principal
 from app.query.endpoints.openapi import EVENTS
-from app.query.instants import to_text
 from app.query.params.tail import TAIL_PARAMETERS
 from app.query.reads import Reads
 from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.instants import to_text
 from tests.contract.application import application, principal, query_application
 from tests.contract.service import default_record
 from tests.contract.shelf import envelope

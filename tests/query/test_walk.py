@@ -4,10 +4,10 @@ import pytest
 
 from app.http.problems import ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
-from app.query.instants import DAY_US, HOUR_US
 from app.query.params.filters import fingerprint, parse_filters
 from app.query.params.page import Now, PageRequest, Window
 from app.query.walk import Walk, start_walk
+from app.runtime.instants import DAY_US, HOUR_US
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
 

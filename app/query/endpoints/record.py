@@ -12,13 +12,13 @@ from app.query.endpoints.openapi import operation_type, row_schema, versions_res
 from app.query.feed import Feed
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.instants import DAY_US, SECOND_US, clamp
 from app.query.params.catalogue import MAX_LIMIT, RECORD_PARAMETERS
 from app.query.params.page import Window, parse_record_request
 from app.query.reads import Reads
 from app.query.retrieval import View
 from app.query.timing import Timing
 from app.runtime.clock import Clock
+from app.runtime.instants import DAY_US, SECOND_US, clamp
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table

@@ -21,7 +21,6 @@ from app.query.cursor import Position
 from app.query.endpoints.answering import Ask, FixedFilters
 from app.query.endpoints.filter_parameters import filter_parameters
 from app.query.endpoints.openapi import EVENTS, answer, operation_type
-from app.query.instants import SECOND_US
 from app.query.pages import Pages
 from app.query.params.page import Subject
 from app.query.params.tail import LAST_EVENT_ID, LAST_EVENT_ID_TEXT, TAIL_PARAMETERS, parse_tail_request
@@ -30,6 +29,7 @@ from app.query.tail.events import Form, ending, opening, record_event
 from app.query.tail.hub import Hub
 from app.query.tail.subscriber import PING_S, Subscriber
 from app.runtime.epoch import epoch_us
+from app.runtime.instants import SECOND_US
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import Table

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from app.query.instants import DAY_US, MAX_US, MIN_US, SECOND_US
+from app.runtime.instants import DAY_US, MAX_US, MIN_US, SECOND_US
 from app.schema.columns import Column, Kind, Mode
 from app.stores.source import Row
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from app.query.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, InstantError, clamp, parse_instant
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, InstantError, clamp, parse_instant
 
 MAX_BUCKETS = 1_000
 AUTO_BUCKETS = 121  # 120 that fit the window, and one more where they do not begin with it

@@ -8,7 +8,6 @@ from typing import Literal, cast
 import msgspec
 
 from app.query.formats.negotiation import Format
-from app.query.instants import DAY_US, HOUR_US, clamp, parse_instant, to_text
 from app.query.params.catalogue import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -21,6 +20,7 @@ from app.query.params.fields import parse_fields
 from app.query.params.filters import Condition, in_order
 from app.query.params.heartbeats import EXCLUDED, NONE_THERE, Heartbeats, read_heartbeats, without_heartbeats
 from app.query.params.values import read_number
+from app.runtime.instants import DAY_US, HOUR_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
 from app.schema.filters import FilterField
 

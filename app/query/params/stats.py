@@ -5,7 +5,6 @@ from typing import Literal, cast
 
 import msgspec
 
-from app.query.instants import parse_instant
 from app.query.params.buckets import (
     AUTO_BUCKETS,
     MAX_BUCKETS,
@@ -20,6 +19,7 @@ from app.query.params.collector import Parameter, Parameters
 from app.query.params.filters import Condition, in_order
 from app.query.params.heartbeats import EXCLUDED, HEARTBEAT, HEARTBEAT_PARAMETER, Heartbeats
 from app.query.params.page import Now, Subject, Window, is_instant, read_window
+from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
 

@@ -4,13 +4,13 @@ import msgspec
 
 from app.http.problems import ProblemError
 from app.query.cursor import Position, decode_cursor
-from app.query.instants import DAY_US, clamp, parse_instant, to_text
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.collector import Parameter, Parameters
 from app.query.params.fields import parse_fields
 from app.query.params.filters import Condition, fingerprint, in_order
 from app.query.params.heartbeats import HEARTBEAT, read_heartbeats
 from app.query.params.page import Now, Subject
+from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
 
 LAST_EVENT_ID = "Last-Event-ID"

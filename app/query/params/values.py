@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.query.instants import InstantError, parse_instant
+from app.runtime.instants import InstantError, parse_instant
 from app.schema.checks import numeric_problem
 from app.schema.columns import INT64_MAX, INT64_MIN, Kind
 from app.stores.source import Scalar

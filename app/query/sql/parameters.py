@@ -1,9 +1,9 @@
 """The parameters that the queries share. Pure."""
 
 from app.query.cursor import Position
-from app.query.instants import clamp
 from app.query.params.page import Window
 from app.query.slices import Slice
+from app.runtime.instants import clamp
 from app.stores.source import Scalar
 
 

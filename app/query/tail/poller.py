@@ -6,11 +6,11 @@ from contextvars import Context
 
 from app.http.problems import ProblemError
 from app.query.cursor import Position
-from app.query.instants import MINUTE_US
 from app.query.params.catalogue import MAX_LIMIT
 from app.query.tail.reading import BATCH_BYTES, Reader, unexpected
 from app.query.tail.recent import Batch, Recent
 from app.runtime.clock import Clock
+from app.runtime.instants import MINUTE_US
 from app.runtime.ledger import Holding
 
 _KEPT_BATCHES = 2  # for those who are a little late; there may be as many pollers as subscribers

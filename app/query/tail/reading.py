@@ -7,7 +7,6 @@ from app.http.problems import ProblemError
 from app.query.budget import Budget
 from app.query.cursor import Position
 from app.query.feed import Feed
-from app.query.instants import DAY_US, clamp
 from app.query.params.catalogue import MAX_LIMIT
 from app.query.params.filters import Condition
 from app.query.params.page import Window
@@ -16,6 +15,7 @@ from app.query.retrieval import View
 from app.query.tail.recent import Batch
 from app.query.walk import Walk
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.instants import DAY_US, clamp
 from app.settings.load import MIB, Settings
 from app.stores.source import QueryError
 

@@ -16,7 +16,6 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from app.ingest.stamping import ClockTroubleError, Stamp
 from app.stores.bigquery.answers import (
     StreamEnd,
     answers_a_request,
@@ -27,6 +26,7 @@ from app.stores.bigquery.answers import (
 )
 from app.stores.bigquery.append_request import AppendRequests
 from app.stores.sink import Outcome, Uncertain
+from app.stores.stamping import ClockTroubleError, Stamp
 
 _log = logging.getLogger("sluice.storage_write")
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"

@@ -16,7 +16,6 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from app.ingest.fence import late_key
 from app.runtime.epoch import epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
@@ -24,6 +23,7 @@ from app.schema.table import Table
 from app.stores.bigquery.protobuf import protobuf_descriptor
 from app.stores.bigquery.struct_values import Convert, RowMakers, values_reader
 from app.stores.bigquery.varint import varint
+from app.stores.fence import late_key
 from app.stores.sink import RowEncode
 
 INGEST_TIME = "ingest_time"

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from google.cloud.bigquery import Client
 
-from app.query.instants import HOUR_US, MINUTE_US, SECOND_US
 from app.runtime.clock import Clock
+from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
 from app.settings.load import Settings
 from app.stores.bigquery import guards, jobs
 from app.stores.bigquery.client import Access

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from app.ingest.fence import Fence
-from app.ingest.stamping import AttemptStamp
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.daemon import in_daemon_thread
 from app.schema.table import Table
@@ -19,7 +17,9 @@ from app.stores.bigquery.client import Access, AccessError
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.bigquery.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
 from app.stores.bigquery.proto_rows import RowEncoder
+from app.stores.fence import Fence
 from app.stores.sink import Outcome, RowEncode, RowsRefused, SetupError, SinkState, Uncertain
+from app.stores.stamping import AttemptStamp
 
 Check = Callable[[], Awaitable[SetupError | None]]
 _LOOKING_FAILED = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}

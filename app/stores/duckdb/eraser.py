@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
-from app.query.instants import DAY_US, clamp
 from app.runtime.clock import Clock
+from app.runtime.instants import DAY_US, clamp
 from app.schema.table import Table
 from app.stores.duckdb.file import STATE
 from app.stores.duckdb.store import EmbeddedStore

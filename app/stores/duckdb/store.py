@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import duckdb
 
-from app.query.instants import DAY_US, SECOND_US
 from app.runtime.clock import Clock
+from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import Table
 from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.duckdb.disk import DiskSpace, is_about_room

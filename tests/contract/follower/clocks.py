@@ -1,7 +1,7 @@
 """Time as the test tells it, and the clocks of instances, which differ."""
 
-from app.query.instants import SECOND_US
 from app.runtime.clock import FakeClock
+from app.runtime.instants import SECOND_US
 from app.settings.load import Settings
 from tests.contract.stores import T0_US
 

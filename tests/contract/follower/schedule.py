@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from app.query.instants import SECOND_US
+from app.runtime.instants import SECOND_US
 from tests.contract.follower.clocks import LATEST_COMMIT_US
 from tests.contract.follower.followers import Poll
 

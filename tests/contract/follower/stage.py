@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from app.query.instants import SECOND_US
 from app.record import Record
+from app.runtime.instants import SECOND_US
 from tests.contract.follower.clocks import FAST_US, LATEST_COMMIT_US, SETTINGS, SETTLE_US, SLOW_US, InstanceClock, World
 from tests.contract.follower.instances import Instances, settling_runner
 from tests.contract.follower.writers import Commit, Writers

@@ -8,10 +8,10 @@ from random import Random
 import pytest
 
 from app.query.cursor import Position
-from app.query.instants import to_text
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.epoch import epoch_us
+from app.runtime.instants import to_text
 from app.schema.table import Table
 from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.sink import Appender, Stored

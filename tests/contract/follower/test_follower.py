@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from app.query.instants import SECOND_US
+from app.runtime.instants import SECOND_US
 from tests.contract.follower.clocks import LATEST_COMMIT_US, LOOKBACK_US, SETTLE_US
 from tests.contract.follower.followers import Follower, Poll
 from tests.contract.follower.play import FAST, SLOW, play

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from app.ingest.fence import STALE_US, Fence
 from app.runtime.clock import Clock, Moment
+from app.stores.fence import STALE_US, Fence
 from app.stores.sink import Outcome, Stored, Uncertain
 
 
