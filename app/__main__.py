@@ -3,7 +3,7 @@
 import gc
 import os
 
-gc.disable()  # the start makes objects that stay, and a search for cycles among them an eighth of it; see app.runtime.memory
+gc.disable()  # a search for cycles among objects that stay took an eighth of the start; see app.runtime.memory
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:0")  # before the server is loaded
 
 import argparse
@@ -19,7 +19,7 @@ from app.record import RecordTypeError
 from app.runtime.memory import return_large_blocks
 from app.server import ListenError, serve
 from app.settings.load import SettingsError, load_settings
-from app.stores.registry import StoreError
+from app.stores.sink import StoreError
 from app.telemetry.logs import configure_logging, end_logging
 from app.telemetry.redaction import NamesOnly
 from app.version import VERSION
@@ -34,7 +34,7 @@ configuration:
   and stores in data/sluice.duckdb. An unknown SLUICE_ variable is an error.
     python -m app.settings     every setting, with its default and its meaning (also in docs/settings.md)
     python -m app.schema       the tables and schemas of the record type that SLUICE_RECORD names
-    python -m app.auth       API keys, and who may read what
+    python -m app.auth         API keys, and who may read what
     python -m app.telemetry    every metric
 
 exit status:

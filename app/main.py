@@ -10,6 +10,8 @@ from app.asgi import Sluice, lifespan
 from app.auth.gate import Gate
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import tell_standing
+from app.erase.endpoint import erasure_routes
+from app.erase.erasure import Erasure
 from app.health.gauges import watch_gauges
 from app.health.heartbeat import Heartbeats
 from app.health.probes import About, Health, health_routes
@@ -111,7 +113,10 @@ def create_app(
 
     guarded: list[Any] = telemetry.routes()
     guarded += way_in.routes() if ingests else []
-    guarded += way_out.routes(answers) if queries else []
+    if queries:
+        erasure = Erasure(way_out.runner, backend.eraser, records, rejects, clock)
+        guarded += way_out.routes(answers)
+        guarded += erasure_routes(erasure, records.id, backend.eraser.learns_within_s, way_out.reads)
     app = Sluice(
         route_handlers=[
             *health_routes(health, gate.identify),

@@ -65,7 +65,7 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
         settings.port,
         app.clients,
         SystemClock(),
-        app.metrics,
+        app.metrics.closed_connections,
         max_connections=max_connections,
         stall_s=settings.client_stall_s,
     )

@@ -9,7 +9,8 @@ from app.record import Record
 from app.runtime.clock import FakeClock
 from app.schema.table import records_table, rejects_table
 from app.settings.load import Settings
-from app.stores.registry import StoreError, open_backend
+from app.stores.registry import open_backend
+from app.stores.sink import StoreError
 
 TABLES = (records_table(Record), rejects_table())
 

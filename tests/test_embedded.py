@@ -18,8 +18,7 @@ from app.runtime.clock import FakeClock, SystemClock
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.registry import StoreError
-from app.stores.sink import Outcome, SetupError, SinkState, Stored, Uncertain
+from app.stores.sink import Outcome, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.source import Answer, Query
 from tests.encoding import encoded, whole_envelope
 from tests.pace import patience_s

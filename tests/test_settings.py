@@ -267,7 +267,7 @@ def test_the_document_is_the_current_one() -> None:
 
 def test_the_module_prints_the_table() -> None:
     """`python -m app.settings` prints one row for each setting."""
-    ran = subprocess.run([sys.executable, "-m", "app.settings.load"], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-m", "app.settings"], capture_output=True, text=True, check=True)
     assert ran.stdout == settings_table()
     assert ran.stdout.count("\n| `SLUICE_") == len(Settings.__struct_fields__)
     assert "| `SLUICE_ROLES` | `ingest,query` |" in ran.stdout

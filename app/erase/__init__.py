@@ -1,6 +1,5 @@
 """Erasure of one record: all its versions and copies, and the rejects that hold it. People have a right to it.
 
-eraser     the seam: what a store must do besides running queries
 payloads   whether the payload of a reject holds a record with a given id
 erasure    find, delete, count what remains; the same for every store
 endpoint   DELETE /v1/records/{id}

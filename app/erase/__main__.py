@@ -13,7 +13,8 @@ from app.runtime.clock import SystemClock
 from app.schema.ids import read_id
 from app.schema.table import records_table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
-from app.stores.registry import StoreError, open_backend
+from app.stores.registry import open_backend
+from app.stores.sink import StoreError
 from app.stores.source import QueryError
 
 GOOD, REMAINS, WRONG = 0, 1, 2

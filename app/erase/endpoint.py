@@ -113,8 +113,11 @@ def line_of(found: Erased, digest: str, caller: str) -> str:
     )
 
 
-def erasure_routes(endpoint: EraseEndpoint, reads: Reads) -> list[Any]:
-    """Return the routes of `endpoint`: an id may hold slashes."""
+def erasure_routes(erasure: Erasure, id_column: Column | None, others_s: float, reads: Reads) -> list[Any]:
+    """Return the routes of erasure, none for records without an id; `others_s` is as for EraseEndpoint."""
+    if id_column is None:
+        return []
+    endpoint = EraseEndpoint(erasure, id_column, others_s)
 
     @delete(
         f"{paths.RECORDS}/{{record_id:str}}",
@@ -141,7 +144,7 @@ def erasure_routes(endpoint: EraseEndpoint, reads: Reads) -> list[Any]:
     ) -> Response[bytes]:
         return await reads.answer(request, endpoint.answer(request))
 
-    # The route above ends at the first slash.
+    # An id may hold slashes, and the route above ends at the first one.
     @delete(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_ERASE, status_code=200, include_in_schema=False)
     async def erase_record_with_slashes(request: _Request) -> Response[bytes]:
         return await reads.answer(request, endpoint.answer(request))

@@ -6,13 +6,12 @@ client that reads nothing. A thousand sockets that say nothing were enough for n
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, MutableMapping
 
 from app.http import sockets
 from app.http.shedding import Connection, Peer, Shedder
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.daemon import in_daemon_thread
-from app.telemetry.metrics import Metrics
 
 _LOOK_EVERY_S, _LOOK_AT_ALL_EVERY_S = 0.25, 5.0
 _SHARE = 20  # of the time; one look in so many
@@ -28,12 +27,12 @@ class ConnectionWatch:
         port: int,
         clients: Collection[Peer],
         clock: Clock,
-        metrics: Metrics,
+        closed_connections: MutableMapping[str, int],
         *,
         max_connections: int,
         stall_s: float,
     ) -> None:
-        self._port, self._clients, self._clock, self._metrics = port, clients, clock, metrics
+        self._port, self._clients, self._clock, self._closed_connections = port, clients, clock, closed_connections
         self._max_connections = max_connections
         self._shedder = Shedder(max_connections=max_connections, stall_s=stall_s)
         self._condemned: set[Peer] = set()
@@ -72,10 +71,10 @@ class ConnectionWatch:
         condemned, self._condemned = self._condemned, set()
         for each in found:
             if each.peer in condemned and sockets.close(each):
-                self._metrics.closed_connections["unread"] += 1
+                self._closed_connections["unread"] += 1
         for each, reason in self._shedder.to_close(found, self._clients, self._clock.elapsed_us()):
             if each.peer not in condemned and sockets.close(each):
-                self._metrics.closed_connections[reason] += 1
+                self._closed_connections[reason] += 1
                 self._closed += reason == "idle"
         self._tell(found)
 

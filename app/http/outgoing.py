@@ -4,8 +4,8 @@ The server (Granian) copies whatever it is given. An answer that is passed on wh
 read it or disconnects, so clients that read nothing could use unlimited memory with small requests. Passed on in
 pieces, an answer waits in Python, where its bytes are shared with the cache or the file they come from.
 
-There are two ledgers (`app.runtime.ledger`): `answers` has a share for each known caller, and `documents` one for each address
-that requests something public. A flood of the latter does not affect the former.
+There are two ledgers (`app.runtime.ledger`): `answers` has a share for each known caller, and `documents` one for each
+address that requests something public. A flood of the latter does not affect the former.
 """
 
 import asyncio

@@ -15,7 +15,7 @@
                           verdict, slots      what follows each outcome: the decisions; row by row where it must be
                           appends             one append: its time limit, the clock it needs, rejects that follow it
                           suspect_lane        messages that were refused go on alone (suspects: the decisions)
-                          repairs             rows that were late are appended once more (fence: when they are)
+                          repairs             rows that were late are appended once more (stores.fence: when)
                           standing, watch     how each table stands, by its appends and by looks at it
                           progress            whether the store answers at all while messages wait
                           append_watch        metrics and spans of appends
@@ -24,13 +24,5 @@
 `way_in` puts it together; `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what
 could not be stored; `dropped` counts the undeclared members that a record type drops.
 
-Behind the Appender seam are app.stores.duckdb.store, and BigQuery:
-
-    the seam              appender            what appends, and everything that can come of it
-    one append            storage_write       encode, choose a connection, stamp (stamping), send, understand the answer
-    rows                  proto_rows          a record -> a protobuf row, encoded once (struct_values: its values)
-    requests              append_request      rows -> an AppendRows request, as bytes (varint: its integers)
-    connections           connections         one to N by load, closed when idle; connection: one AppendRows stream
-    answers               answers             what a response, or the end of a stream, means
-    the live table        table_check         does it fit the declaration, and if not, which sink state is that
+The store is behind the Appender seam (app.stores.sink).
 """

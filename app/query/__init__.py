@@ -1,16 +1,15 @@
 """The way out: records in the order they became durable, each once, from any moment on.
 
 `way_out` puts it together. A page, from route to bytes: endpoints/pages, params/page, walk, pages, feed, sql/pages,
-runner, formats/documents.
+formats/documents.
 
-what is asked        params/, instants       text -> a window, filters, fields, a page size; or a 400 that helps
+what is asked        params/                 text -> a window, filters, fields, a page size; or a 400 that helps
 where a reader is    cursor, walk            opaque text <-> a place in a window, and the cursors that lead on
 what it comes to     retrieval               the request, understood; `explain` tells it instead of doing it
 plan                 slices, density         window -> the stretches that are read one by one; how long the first one is
                      budget                  what one request may cost
 SQL                  sql/                    BigQuery's dialect: keyset, copies found and left out, filters, statistics
-run                  runner                  the QueryRunner seam: app.stores.duckdb.store, or bigquery/
-                     observed, standing      metrics and spans of queries; how reading from the store stands
+run                  observed, standing          metrics and spans of queries; how reading from the store stands
 read                 feed, pages             slices until the page is full; next and resume cursors, counts, waiting
                      stats                   numbers by bucket and group
                      export                  the rest of a window: `export_plan`, `export_body`; `streaming` sends it

@@ -3,8 +3,6 @@
 from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
 
-from app.erase.endpoint import EraseEndpoint, erasure_routes
-from app.erase.erasure import Erasure
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.feed import Feed
@@ -54,8 +52,8 @@ class WayOut:
         return Feed(self.runner, self._records, lookback_s=self._settings.dedupe_lookback_s)
 
     def routes(self, answers: Store) -> list[HTTPRouteHandler]:
-        """Return the routes of reads and of erasure; `answers` is where answers are kept."""
-        routes = query_routes(
+        """Return the routes of reads; `answers` is where answers are kept."""
+        return query_routes(
             settings=self._settings,
             clock=self._clock,
             records=self._records,
@@ -68,10 +66,6 @@ class WayOut:
             ledger=self._ledger,
             erasures=lambda: self._eraser.generation,
         )
-        if self._records.id is not None:
-            erasure = Erasure(self.runner, self._eraser, self._records, self._rejects, self._clock)
-            routes += erasure_routes(EraseEndpoint(erasure, self._records.id, self._eraser.learns_within_s), self.reads)
-        return routes
 
     async def drain(self, grace_s: float) -> None:
         """Wait until what is being read is answered, at most `grace_s` seconds, and less by what ending a read takes.

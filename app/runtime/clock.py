@@ -85,7 +85,7 @@ _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock(TimeOfDay):
-    """The operating system's clock; jumps of its time of day are followed once they have lasted (app.runtime.time_of_day).
+    """The operating system's clock; a jump of its time of day is believed once it has lasted (runtime.time_of_day).
 
     Two stamps are never equal: the order of the feed and the embedded store's settled horizon rely on it.
     """

@@ -1,4 +1,4 @@
-"""One declaration, everything derived.
+"""One declaration, everything derived; what one store makes of it is in that store's package (app.stores).
 
     columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
     refusals   why a declaration is refused, and what to declare instead
@@ -7,14 +7,9 @@
     checks     what a store cannot hold although the type allows it (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds
     decimals   the text of a NUMERIC value
-    bigquery   -> the schema JSON that `bq` and Terraform take
-    protobuf   -> the writer schema of the Storage Write API
-    duckdb     -> DDL and the INSERT that reads rows from JSON
     filters    -> which fields may be filtered and aggregated, and by which operators
     example    -> a record and a row to show, proved by the type's own decoder
       plain_values, pattern: the plainest value of a type; a text that a regular expression matches
-    layout     -> partitions and clustering in BigQuery
-    live       the table as it is in BigQuery beside the declaration: what differs, and whether it breaks
 
 `python -m app.schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences.
 """

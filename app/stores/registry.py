@@ -12,15 +12,11 @@ from app.runtime.daemon import in_daemon_thread
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.eraser import Eraser
-from app.stores.sink import Appender
+from app.stores.sink import Appender, StoreError
 from app.stores.source import QueryRunner
 
 _EXTRAS = {"embedded": "embedded", "bigquery": "cloud"}  # in pyproject.toml
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
-
-
-class StoreError(Exception):
-    """A store cannot be opened; the message says what to do."""
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):

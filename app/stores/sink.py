@@ -9,6 +9,10 @@ import msgspec
 from app.stores.fence import Fence
 
 
+class StoreError(Exception):
+    """A store cannot be opened; the message says what to do."""
+
+
 class SinkState(enum.Enum):
     """How the store stands, by the names that health, metrics and run-books use."""
 

@@ -10,7 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
-from app.erase.endpoint import EraseEndpoint, erasure_routes
+from app.erase.endpoint import erasure_routes
 from app.erase.erasure import Erasure
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer_store import open_store
@@ -74,9 +74,9 @@ def query_application(
         ledger=Ledger(max_bytes=2**27, max_places=1_000),
         erasures=lambda: eraser.generation if eraser else 0,
     )
-    if eraser is not None and records.id is not None:
-        endpoint = EraseEndpoint(Erasure(runner, eraser, records, REJECTS, clock), records.id, eraser.learns_within_s)
-        routes += erasure_routes(endpoint, reads)
+    if eraser is not None:
+        erasure = Erasure(runner, eraser, records, REJECTS, clock)
+        routes += erasure_routes(erasure, records.id, eraser.learns_within_s, reads)
     return QueryApplication(routes, reads)
 
 

@@ -23,8 +23,7 @@ from app.stores.duckdb.file import open_file
 from app.stores.duckdb.layout import quote
 from app.stores.duckdb.probe import MIN_PROBE_BYTES, write_and_remove
 from app.stores.duckdb.queries import Queries, bound, to_duckdb
-from app.stores.registry import StoreError
-from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.source import Answer, Query, StoreUnavailableError
 from app.telemetry.redaction import first_line
 
