@@ -13,7 +13,7 @@ from app.auth.key_set import FetchedKeys, KeySetError
 from app.main import create_app
 from app.record import RecordTypeError
 from app.runtime.clock import FakeClock
-from tests.access.callers import document, email_grant, granting, key_grant, write
+from tests.auth.callers import document, email_grant, granting, key_grant, write
 from tests.service import GOOD, SETTINGS, authorization, envelope, running
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.access.callers import KEY, OTHER_KEY, document, key_grant, write
+from tests.auth.callers import KEY, OTHER_KEY, document, key_grant, write
 from tests.page.chromium import Page
 from tests.page.visits import SHOWN, check_quiet, post, push, visit
 from tests.process import serving

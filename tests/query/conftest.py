@@ -5,7 +5,6 @@ from hypothesis import settings
 
 from tests.contract.fixtures import client, service, shared_store, shelf, store  # noqa: F401 - fixtures
 from tests.contract.stores import EmbeddedEngine
-from tests.query.rest_server import RestServer, serving
 
 # The machine that runs the tests may be busy: a slow example is no failure.
 settings.register_profile("unhurried", deadline=None)
@@ -18,10 +17,3 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEngine]
     engine = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
     yield engine
     engine.loop.close()
-
-
-@pytest.fixture
-def bigquery() -> Iterator[RestServer]:
-    """Give a BigQuery REST API that a test scripts."""
-    with serving() as api:
-        yield api

@@ -8,7 +8,7 @@ import pytest
 
 from app.stores.duckdb.queries import _EXPORTERS, Queries
 from app.stores.source import Query
-from tests.query.test_embedded_queries import ENDLESS, ONE, numbers, read
+from tests.stores.duckdb.test_queries import ENDLESS, ONE, numbers, read
 
 
 async def first(pieces: AsyncGenerator[bytes, None]) -> bytes:

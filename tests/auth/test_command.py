@@ -1,0 +1,219 @@
+"""`python -m app.auth`, and the document that tells of it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.auth.__main__ import main
+from app.auth.api_keys import key_hash
+from app.auth.grants import read_grants
+from app.auth.grants_file import LOOK_EVERY_S
+from app.auth.principal import Principal
+from app.settings.load import Settings
+from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
+from tests.process import ROOT
+from tests.service import running
+from tests.test_docs import code_blocks
+
+PAGE = ROOT / "docs/access.md"
+
+
+def test_a_new_key_is_printed_with_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    """The entry is valid as it stands, and holds the key's hash and not the key."""
+    limits = ["--requests-per-minute", "60", "--expires", "2027-01-01T00:00:00Z"]
+    assert (
+        main(["new-key", "--name", "a", "--scope", "read", "--scope", "write", "--filter", "source=x=y", *limits], {})
+        == 0
+    )
+    key, _, entry = capsys.readouterr().out.partition("\n")
+    assert key not in entry
+    grants = read_grants(document(json.loads(entry)), RULES)
+    granted = grants.by_key[key_hash(key)]
+    assert granted.principal == Principal("a", frozenset({"read", "write"}), (("source", "x=y"),), 60)
+    assert granted.expires_us == 1_798_761_600_000_000
+
+
+async def test_what_is_printed_opens_the_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Paste the entry, send the key."""
+    assert main(["new-key", "--name", "a", "--scope", "read"], {}) == 0
+    key, _, entry = capsys.readouterr().out.partition("\n")
+    async with running(granting(tmp_path, json.loads(entry))) as service:
+        assert (await service.client.get("/v1/records", headers=bearing(key))).status_code == 200
+
+
+def test_a_new_key_goes_into_a_file_of_grants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is made when it is missing, keeps the entries and the mode that it has, and only the key is printed."""
+    file = tmp_path / "grants.json"
+    keys = []
+    for name in ("a", "b"):
+        assert main(["new-key", "--name", name, "--scope", "read", "--into", str(file)], {}) == 0
+        keys.append(capsys.readouterr().out.removesuffix("\n"))
+        assert file.stat().st_mode & 0o777 == (0o600 if name == "a" else 0o640)
+        file.chmod(0o640)
+    grants = read_grants(file.read_bytes(), RULES)
+    assert [grants.by_key[key_hash(key)].principal.name for key in keys] == ["a", "b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["grants.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b'{"grants": 1}', "grants.json: "), (b'{"grants": [{"email": "x", "scopes": ["read"]}]}', "grants[0]")],
+)
+def test_a_file_that_is_wrong_is_left_as_it_is(
+    tmp_path: Path, content: bytes, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No key is printed that would open nothing."""
+    file = tmp_path / "grants.json"
+    file.write_bytes(content)
+    assert main(["new-key", "--name", "a", "--scope", "read", "--into", str(file)], {}) == 2
+    out, error = capsys.readouterr()
+    assert (out, file.read_bytes()) == ("", content)
+    assert told in error
+
+
+def test_a_name_that_is_taken_is_not_given_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Callers are told apart by their names."""
+    arguments = ["new-key", "--name", "a", "--scope", "read", "--into", str(tmp_path / "grants.json")]
+    assert [main(arguments, {}), main(arguments, {})] == [0, 2]
+    assert "has the same `name`" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said in a line which one, and why."""
+    assert (
+        main(["new-key", "--name", "a", "--scope", "read", "--into", str(tmp_path / "none" / "grants.json")], {}) == 2
+    )
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--name", "A", "--scope", "read"], "`name` must be"),
+        (["--name", "a", "--scope", "read", "--filter", "colour=red"], "`filters`: "),
+        (["--name", "a", "--scope", "rejects", "--filter", "source=a"], "exclude each other"),
+        (["--name", "a", "--scope", "read", "--filter", "source=a", "--filter", "source=b"], "source.in=a,b"),
+        (["--name", "a", "--scope", "read", "--expires", "2027"], "as in --expires 2027-01-01T00:00:00Z"),
+        (["--name", "a", "--scope", "read", "--requests-per-minute", "-1"], "`requests_per_minute` must be"),
+    ],
+)
+def test_a_key_that_could_not_be_granted_is_not_made(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message says what is wrong, and there is no key to be used by mistake."""
+    assert main(["new-key", *arguments], {}) == 2
+    said = capsys.readouterr()
+    assert (said.out, told in said.err.replace("FIELD", "source")) == ("", True)
+
+
+def test_a_filter_is_a_field_and_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is neither is explained with the usage."""
+    with pytest.raises(SystemExit) as ended:
+        main(["new-key", "--name", "a", "--scope", "read", "--filter", "source"], {})
+    assert ended.value.code == 2
+    assert "'source' is not FIELD=VALUE, such as source=a" in capsys.readouterr().err
+
+
+def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each caller, with those of the settings; an expired one is marked."""
+    settings = granting(
+        tmp_path,
+        email_grant(scopes=["rejects", "read"], requests_per_minute=0),
+        key_grant(filters={"source": "x"}, expires="2001-01-01T00:00:00Z"),
+        key_grant("sluice_2", name="b", scopes=["write"], expires="2999-01-01T00:00:00Z"),
+    )
+    environ = {"SLUICE_API_PRINCIPALS": OWNER, "SLUICE_REQUESTS_PER_MINUTE": "7", "SLUICE_BACKEND": "bigquery"}
+    assert main(["check", settings.grants_file], environ) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{OWNER}: read, write, rejects, metrics; 7 requests a minute",
+        f"{READER}: read, rejects; no limit",
+        "partner-a: read; only source=x; 7 requests a minute; EXPIRED at 2001-01-01T00:00:00Z",
+        "b: write; 7 requests a minute; until 2999-01-01T00:00:00Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "environ", "told"),
+    [
+        (email_grant(PUSHER), {"SLUICE_PUSH_PRINCIPALS": PUSHER}, "SLUICE_PUSH_PRINCIPALS"),
+        (key_grant(filters={"carrier": "UA"}), {}, "carrier"),
+        (key_grant(), {"SLUICE_RECORD": "no.such:Type"}, "no.such"),
+        (key_grant(), {"SLUICE_API_PRINCIPALS": PUSHER, "SLUICE_PUSH_PRINCIPALS": PUSHER}, "stands in both"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_with_status_2(
+    tmp_path: Path, entry: dict[str, Any], environ: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the record type and the settings of the environment."""
+    assert main(["check", granting(tmp_path, entry).grants_file], environ) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert told in said.err
+    assert main(["check", str(tmp_path / "missing")], {}) == 2
+    assert "missing cannot be read" in capsys.readouterr().err
+
+
+def test_filters_are_checked_against_the_record_type(tmp_path: Path) -> None:
+    """What the default record has not, another may have."""
+    file = granting(tmp_path, key_grant(filters={"carrier": "UA"})).grants_file
+    assert main(["check", file], {"SLUICE_RECORD": "examples.flights.record:Flight"}) == 0
+
+
+@pytest.mark.parametrize("module", ["app", "app.auth"])
+def test_a_mistake_ends_the_process_with_one_line(tmp_path: Path, module: str) -> None:
+    """Status 2, no traceback, and not the key that stands where its hash should."""
+    file = granting(tmp_path, key_grant(key_sha256=KEY)).grants_file
+    arguments = ["check", file] if module == "app.auth" else []
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
+    ran = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=environ | {"SLUICE_GRANTS_FILE": file, "SLUICE_DATA_PATH": str(tmp_path / "x.duckdb")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = ran.stdout + ran.stderr
+    assert ran.returncode == 2
+    assert len(told.splitlines()) == 1
+    assert "grants[0] (partner-a): `key_sha256` must be" in told
+    assert "Traceback" not in told
+    assert KEY[:12] not in told
+    assert not (tmp_path / "x.duckdb").exists()
+
+
+def test_the_documents_example_is_valid() -> None:
+    """It can be pasted."""
+    (example,) = code_blocks(PAGE, "json")
+    assert len(read_grants(example.encode(), RULES).all()) == 3
+
+
+def test_the_documents_numbers_are_the_programs() -> None:
+    """The defaults that are told, and how soon a key is revoked."""
+    text = PAGE.read_text()
+    assert f"{Settings().requests_per_minute:,} where nothing is set" in text
+    assert f"every {LOOK_EVERY_S:g} seconds" in text
+    assert f"`{Settings().api_audience}` where nothing is set" in text
+
+
+def test_the_documents_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line that makes a key makes one."""
+    lines = re.findall(r"^python -m app\.access (.*)$", PAGE.read_text(), re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["check", "new-key"]
+    assert main(lines[1].split(), {}) == 0
+    assert capsys.readouterr().out.startswith("sluice_")
+
+
+def test_the_documents_python_sends_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the audience that the service wants."""
+    monkeypatch.setattr("google.oauth2.id_token.fetch_id_token", lambda _, audience: f"token-for-{audience}")
+    (code,) = code_blocks(PAGE, "python")
+    names: dict[str, Any] = {}
+    exec(compile(code, "access.md", "exec"), names)  # noqa: S102 - the document is ours
+    assert names["headers"] == {"Authorization": f"Bearer token-for-{Settings().api_audience}"}

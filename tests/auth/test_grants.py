@@ -1,0 +1,155 @@
+"""Documents of grants: what they make of a caller, and everything that can be wrong with one."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.auth.grants import Granted, GrantsError, read_grants
+from app.auth.principal import DEFAULT_SCOPES, Principal
+from tests.auth.callers import KEY, OTHER_KEY, OWNER, PUSHER, READER, RULES, document, email_grant, key_grant
+
+
+def test_a_grant_makes_a_principal() -> None:
+    """Of an e-mail it is called by that, of a key by the grant's name; filters stand in one order."""
+    content = document(
+        email_grant(scopes=["rejects", "read"], requests_per_minute=0),
+        key_grant(
+            scopes=["read", "write"],
+            filters={"source": "a"},
+            requests_per_minute=7,
+            expires="1970-01-01T01:00:00+01:00",
+        ),
+    )
+    grants = read_grants(content, RULES)
+    assert grants.by_email[READER] == Granted(Principal(READER, frozenset({"read", "rejects"})))
+    (granted,) = grants.by_key.values()
+    assert granted == Granted(Principal("partner-a", frozenset({"read", "write"}), (("source", "a"),), 7), expires_us=0)
+
+
+def test_those_of_the_settings_have_every_scope_and_the_usual_limit() -> None:
+    """They stand beside the ones of the file, and so does the limit of whoever's grant says none."""
+    grants = read_grants(document(email_grant()), RULES)
+    assert set(grants.by_email) == {OWNER, READER}
+    assert grants.by_email[OWNER] == Granted(Principal(OWNER, DEFAULT_SCOPES, (), 1_200))
+    assert grants.by_email[READER].principal.requests_per_minute == 1_200
+    unlimited = msgspec.structs.replace(RULES, requests_per_minute=0)
+    assert read_grants(document(email_grant()), unlimited).by_email[READER].principal.requests_per_minute is None
+
+
+def test_filters_in_another_order_make_the_same_principal() -> None:
+    """What is cached for one is good for the other."""
+    rules = msgspec.structs.replace(RULES, check_filters=len)
+    one, other = (
+        read_grants(document(email_grant(filters=filters)), rules).by_email[READER]
+        for filters in ({"a": "1", "b.in": "2,3"}, {"b.in": "2,3", "a": "1"})
+    )
+    assert one == other
+    assert one.principal.filters == (("a", "1"), ("b.in", "2,3"))
+
+
+_ENTRY = "grants[1] (partner-a): "
+_MISTAKES: dict[str, tuple[Any, str]] = {
+    "no identity": (key_grant(name=None, key_sha256=None), "grants[1]: a grant is for an `email`, or for an API key"),
+    "both identities": (key_grant(email="a@b.c"), "a grant is for an `email`, or for an API key"),
+    "e-mail and hash": (key_grant(name=None, email="a@b.c"), "a grant is for an `email`, or for an API key"),
+    "name alone": (key_grant(key_sha256=None), _ENTRY + "a grant is for an `email`, or for an API key"),
+    "hash alone": (key_grant(name=None), "grants[1]: a grant is for an `email`, or for an API key"),
+    "no e-mail address": (email_grant("reader"), "grants[1] (reader): `email` must be an e-mail address"),
+    "e-mail with a space": (email_grant(f"{READER} "), "`email` must be an e-mail address"),
+    "push principal": (email_grant(PUSHER), f"grants[1] ({PUSHER}): it stands in SLUICE_PUSH_PRINCIPALS, too"),
+    "API principal": (email_grant(OWNER), f"grants[1] ({OWNER}): it stands in SLUICE_API_PRINCIPALS, too"),
+    "e-mail twice": (email_grant(), f"grants[1] ({READER}): grants[0] has the same `email`"),
+    "name in capitals": (key_grant(name="Partner"), "grants[1]: `name` must be 1 to 64 of a-z"),
+    "name with an @": (key_grant(name="a@b"), "grants[1]: `name` must be"),
+    "name with a line break": (key_grant(name="a\n"), "grants[1]: `name` must be"),
+    "key for a name": (key_grant(name=KEY), "grants[1]: `name` must be"),
+    "key for a hash": (key_grant(key_sha256=KEY), _ENTRY + "`key_sha256` must be the key's SHA-256"),
+    "hash in capitals": (key_grant(key_sha256="A" * 64), _ENTRY + "`key_sha256` must be"),
+    "short hash": (key_grant(key_sha256="a" * 63), _ENTRY + "`key_sha256` must be"),
+    "unknown scope": (
+        key_grant(scopes=["read", "admin"]),
+        _ENTRY + "there is no scope 'admin'; the scopes are read, write, rejects",
+    ),
+    "no scope": (key_grant(scopes=[]), _ENTRY + "`scopes` must list at least one of read, write, rejects"),
+    "scopes left out": (key_grant(scopes=None), _ENTRY + "`scopes` must list at least one"),
+    "scope twice": (key_grant(scopes=["read", "read"]), _ENTRY + "`scopes` must list at least one"),
+    "unknown filter": (key_grant(filters={"colour": "red"}), _ENTRY + "`filters`: colour: there is no such field"),
+    "filters on rejects": (
+        key_grant(scopes=["read", "rejects"], filters={"source": "a"}),
+        _ENTRY + "`filters` and the scope rejects exclude each other: a rejected record has no fields to go by",
+    ),
+    "negative limit": (
+        key_grant(requests_per_minute=-1),
+        _ENTRY + "`requests_per_minute` must be 0 (no limit) or more",
+    ),
+    "unknown member": (
+        key_grant(scope="read"),
+        "grants[1]: object contains unknown field `scope`; the members of a grant are `email`, `name`, `key_sha256`",
+    ),
+    "scopes as text": (key_grant(scopes="read"), "grants[1].scopes: expected `array`, got `str`"),
+    "filters of another type": (key_grant(filters={"source": 1}), "grants[1].filters[...]: expected `str`, got `int`"),
+    "limit as text": (key_grant(requests_per_minute="7"), "grants[1].requests_per_minute: expected `int | null`"),
+    "expiry without an offset": (key_grant(expires="2027-01-01T00:00:00"), "grants[1].expires: expected `datetime`"),
+    "expiry that is none": (key_grant(expires="soon"), "grants[1].expires: invalid RFC3339 encoded datetime"),
+    "no object": ("partner-a", "grants[1]: expected `object`, got `str`"),
+}
+
+
+@pytest.mark.parametrize("name", _MISTAKES)
+def test_a_mistake_is_told_by_the_entry_it_is_in(name: str) -> None:
+    """The message names the entry and says what would be right; no key that was pasted in a wrong place is in it."""
+    entry, told = _MISTAKES[name]
+    with pytest.raises(GrantsError) as refused:
+        read_grants(document(email_grant(), entry), RULES)
+    assert told in str(refused.value)
+    assert KEY not in str(refused.value)
+    assert KEY[:16] not in str(refused.value)
+
+
+def test_names_and_hashes_stand_once() -> None:
+    """Else one of two would be without effect, or one key would be two callers."""
+    with pytest.raises(GrantsError, match=r"^grants\[1\] \(partner-a\): grants\[0\] has the same `name`; each may"):
+        read_grants(document(key_grant(), key_grant(OTHER_KEY)), RULES)
+    with pytest.raises(GrantsError, match=r"^grants\[1\] \(b\): grants\[0\] has the same `key_sha256`"):
+        read_grants(document(key_grant(), key_grant(name="b")), RULES)
+    assert len(read_grants(document(key_grant(), key_grant(OTHER_KEY, name="b")), RULES).by_key) == 2
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    """Whoever mends the file sees all of it, up to a bound."""
+    with pytest.raises(GrantsError) as refused:
+        read_grants(document(key_grant(scopes=[], name="-"), email_grant("x")), RULES)
+    assert str(refused.value).count("; ") >= 2
+    with pytest.raises(GrantsError, match=r"; and 10 more$"):
+        read_grants(document(*[email_grant(str(number)) for number in range(30)]), RULES)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "expected a JSON document like"),
+        (b"grants:\n  - email: a@b.c\n", "expected a JSON document like"),
+        (b"\xff\xfe{", "expected a JSON document like"),
+        (b"[" * 100_000, "expected a JSON document like"),
+        (b"[]", "the document: expected `object`, got `array`"),
+        (b"{}", "the document: object missing required field `grants`"),
+        (b'{"grants": [], "grant": []}', "the document: object contains unknown field `grant`"),
+        (b'{"grants": [], "grants": []}', "'grants' stands twice in one object"),
+        (b'{"grants": [{"email": "a@b.c", "scopes": ["read"], "scopes": ["write"]}]}', "'scopes' stands twice"),
+        (b'{"grants": [{"%s": 1}]}' % KEY.encode(), "unknown field `sluice_…`"),
+        (b'{"grants": []}' + b" " * 1024 * 1024, "larger than 1048576 bytes"),
+    ],
+    ids=range(11),
+)
+def test_what_is_no_such_document_is_refused(content: bytes, told: str) -> None:
+    """A member that stands twice is too, as of two only one would count."""
+    with pytest.raises(GrantsError) as refused:
+        read_grants(content, RULES)
+    assert told in str(refused.value)
+    assert KEY not in str(refused.value)
+
+
+def test_a_document_without_grants_is_one() -> None:
+    """When the last grant is withdrawn, nobody but those of the settings is left."""
+    assert set(read_grants(b'{"grants": []}', RULES).by_email) == {OWNER}

@@ -1,0 +1,119 @@
+"""The file of grants while the service runs: taken over when it is good, told once when it is not."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from app.auth.grants import GrantsError
+from app.auth.grants_file import LOOK_EVERY_S, GrantsInForce
+from app.runtime.clock import FakeClock
+from tests.auth.callers import KEY, OWNER, READER, RULES, document, email_grant, key_grant, remove, write
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Give a file of one grant, for READER."""
+    file = tmp_path / "grants.json"
+    write(file, document(email_grant()))
+    return file
+
+
+async def test_a_changed_file_takes_effect(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Grants come and go; the log says who may call now, without a key or a hash."""
+    grants = GrantsInForce(str(file), RULES)
+    assert READER in grants
+    assert OWNER in grants
+    write(file, document(key_grant()))
+    with caplog.at_level(logging.INFO):
+        await grants.look()
+    assert READER not in grants
+    assert OWNER in grants
+    (hashed,) = grants.current.by_key
+    assert "2 callers now, owner@example.com, partner-a" in caplog.text
+    assert hashed not in caplog.text
+
+
+async def test_the_content_counts_and_not_the_time_of_the_file(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mounted secret changes by a link that is put elsewhere; and what is the same is not read anew."""
+    link = tmp_path / "latest"
+    link.symlink_to(file)
+    grants = GrantsInForce(str(link), RULES)
+    write(file, document(email_grant()))
+    with caplog.at_level(logging.INFO):
+        await grants.look()
+    assert not caplog.records
+    write(tmp_path / "second.json", document())
+    remove(link)
+    link.symlink_to(tmp_path / "second.json")
+    await grants.look()
+    assert READER not in grants
+
+
+async def test_a_file_that_is_no_good_changes_nothing_and_is_told_once(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each content is told of once; when the file is as it was, that is good again."""
+    good = document(email_grant())
+    grants = GrantsInForce(str(file), RULES)
+    for wrong, told in (
+        (document(email_grant(scopes=["raed"])), "there is no scope 'raed'"),
+        (document(key_grant(key_sha256=KEY)), "`key_sha256` must be"),
+    ):
+        write(file, wrong)
+        caplog.clear()
+        for _ in range(3):
+            await grants.look()
+        (record,) = caplog.records
+        assert (record.levelname, record.name) == ("ERROR", "sluice.access")
+        assert "the grants stay as they were" in record.getMessage()
+        assert told in record.getMessage()
+        assert KEY not in caplog.text
+        assert READER in grants
+    write(file, good)
+    await grants.look()
+    assert READER in grants
+    write(file, document())
+    await grants.look()
+    assert READER not in grants
+
+
+async def test_a_file_that_goes_away_changes_nothing(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told once that it cannot be read; when it is back, it counts again."""
+    grants = GrantsInForce(str(file), RULES)
+    remove(file)
+    for _ in range(3):
+        await grants.look()
+    (record,) = caplog.records
+    assert "cannot be read: No such file or directory" in record.getMessage()
+    assert READER in grants
+    write(file, document())
+    await grants.look()
+    assert READER not in grants
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(None, "cannot be read: No such file or directory"), (b"{", "expected a JSON document")],
+    ids=["missing", "wrong"],
+)
+def test_at_the_start_a_file_must_be_good(file: Path, content: bytes | None, told: str) -> None:
+    """There are no older grants to go by; the message names the setting and the file."""
+    file.unlink()
+    if content is not None:
+        write(file, content)
+    with pytest.raises(GrantsError) as refused:
+        GrantsInForce(str(file), RULES)
+    assert str(refused.value).startswith(f"SLUICE_GRANTS_FILE ({file})")
+    assert told in str(refused.value)
+
+
+async def test_without_a_file_nothing_is_looked_at() -> None:
+    """Then only those of the settings may call, and watching ends at once."""
+    grants = GrantsInForce("", RULES)
+    await grants.watch(FakeClock())
+    assert OWNER in grants
+    assert READER not in grants
+    assert LOOK_EVERY_S <= 60

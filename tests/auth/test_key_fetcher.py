@@ -1,0 +1,223 @@
+import base64
+import datetime as dt
+import http.server
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+
+from app.auth.key_set import (
+    DEFAULT_MAX_AGE_S,
+    MAX_MAX_AGE_S,
+    MIN_MAX_AGE_S,
+    FetchedKeys,
+    KeySet,
+    KeySetError,
+    key_fetcher,
+    read_key_set,
+)
+from app.auth.tokens import TokenVerifier
+from app.runtime.clock import FakeClock
+from tests import tokens
+from tests.auth.tokens.forge import POLICY, bearer
+
+_PEM = tokens.key_pair()[1]
+_OTHER_KEYS: dict[str, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey] = {
+    "ec": ec.generate_private_key(ec.SECP256R1()).public_key(),
+    "ed25519": ed25519.Ed25519PrivateKey.generate().public_key(),
+    "x25519": x25519.X25519PrivateKey.generate().public_key(),
+}
+
+
+def _pem(name: str) -> str:
+    return (
+        _OTHER_KEYS[name]
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves one answer, as it is told, over real HTTP."""
+
+    answer = b""
+    requests = 0
+
+    @property
+    def url(self) -> str:
+        """Where the answer is."""
+        return f"http://127.0.0.1:{self.server_port}/certs"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.requests += 1
+        self.wfile.write(self.server.answer)
+        self.close_connection = True
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Run a server until the test ends."""
+    with Server(("127.0.0.1", 0), _Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def http_answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    """Return the bytes of an HTTP answer."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+async def test_a_key_set_is_fetched_over_http(server: Server) -> None:
+    """The keys and their age come from the issuer's endpoint, once for many requests."""
+    key_set = json.dumps({tokens.KEY_ID: _PEM}).encode()
+    server.answer = http_answer(key_set, "Cache-Control: public, max-age=19000, must-revalidate")
+    fetch = key_fetcher(server.url)
+    assert (await fetch()).max_age_s == 19_000
+    verifier = TokenVerifier(KeySet(fetch, FakeClock()), POLICY)
+    headers = bearer(tokens.token())
+    for _ in range(100):
+        assert await verifier.principal(headers) == tokens.PUSHER
+    assert server.requests == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http_answer(b"{}", status="500 Internal Server Error"),
+        http_answer(b"not found", status="404 Not Found"),
+        http_answer(b"", status="204 No Content"),
+        b"",
+        b"gibberish\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{",
+        http_answer(b"<html>sign in to the network</html>"),
+        http_answer(b"", "Location: file:///etc/passwd", status="302 Found"),
+    ],
+    ids=[
+        "status_500",
+        "status_404",
+        "no_content",
+        "nothing",
+        "gibberish",
+        "bad_status",
+        "cut_chunk",
+        "cut_body",
+        "html",
+        "redirect_to_a_file",
+    ],
+)
+async def test_an_answer_that_is_no_key_set_is_an_error(server: Server, answer: bytes) -> None:
+    """Whatever an endpoint answers, the fetch ends in keys or in a KeySetError, which the background can retry."""
+    server.answer = answer
+    with pytest.raises(KeySetError):
+        await key_fetcher(server.url)()
+
+
+async def test_an_endpoint_that_is_not_there_is_an_error() -> None:
+    """A refused connection names the address."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/certs"
+        with pytest.raises(KeySetError, match=re.escape(url)):
+            await key_fetcher(url)()
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "max_age_s"),
+    [
+        ("public, max-age=19000, must-revalidate, no-transform", 19_000),
+        ("max-age=600", 600),
+        ("Public,MAX-AGE=600", 600),
+        ("max-age=0", MIN_MAX_AGE_S),
+        ("max-age=5", MIN_MAX_AGE_S),
+        ("max-age=999999999", MAX_MAX_AGE_S),
+        ("max-age=-1", DEFAULT_MAX_AGE_S),
+        ("s-maxage=600", DEFAULT_MAX_AGE_S),
+        ("x-max-age=600", DEFAULT_MAX_AGE_S),
+        ("no-store", DEFAULT_MAX_AGE_S),
+        ("", DEFAULT_MAX_AGE_S),
+    ],
+)
+def test_the_age_is_taken_from_cache_control(cache_control: str, max_age_s: float) -> None:
+    """Keys are kept as long as the issuer says, within a minute and a day; an hour where it says nothing."""
+    assert read_key_set(json.dumps({"a": _PEM}).encode(), cache_control).max_age_s == max_age_s
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "not a JSON object"),
+        (b"<html></html>", "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b"[]", "not a JSON object"),
+        (b'{"keys": [{"kty": "RSA", "n": "AQAB"}]}', "not a JSON object"),
+        (b'{"a": "\xff"}', "not a JSON object"),
+        (b"{}", "no RSA public key or certificate among its 0 members"),
+        (b'{"error": "quota exceeded", "status": "RESOURCE_EXHAUSTED"}', "no RSA public key"),
+        (json.dumps({"a": _PEM[:-60]}).encode(), "no RSA public key"),
+        (json.dumps({"a": tokens.key_pair()[0].decode()}).encode(), "no RSA public key"),
+        (b'"' + b"a" * 1_048_576 + b'"', "larger than 1048576 bytes"),
+    ],
+    ids=["empty", "html", "null", "list", "jwks", "not_utf8", "no_keys", "error", "cut_pem", "private_key", "large"],
+)
+def test_a_malformed_key_set_is_an_error(body: bytes, message: str) -> None:
+    """What is no key set never replaces the keys at hand, however it came with status 200."""
+    with pytest.raises(KeySetError, match=message):
+        read_key_set(body, "")
+
+
+def test_keys_of_other_algorithms_are_passed_over() -> None:
+    """An issuer may serve further keys beside its RSA ones."""
+    served = {"rsa": _PEM, "junk": "", **{name: _pem(name) for name in _OTHER_KEYS}}
+    assert read_key_set(json.dumps(served).encode(), "").keys == {"rsa": _PEM}
+
+
+async def test_a_certificate_serves_as_a_key() -> None:
+    """Google serves its keys as X.509 certificates: tokens are verified with one as with a bare key."""
+    private = serialization.load_pem_private_key(tokens.key_pair()[0], None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "federated-signon.system.gserviceaccount.com")])
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=16))
+        .sign(private, hashes.SHA256())
+    )
+    served = json.dumps({tokens.KEY_ID: certificate.public_bytes(serialization.Encoding.PEM).decode()}).encode()
+
+    async def fetch() -> FetchedKeys:
+        return read_key_set(served, "")
+
+    verifier = TokenVerifier(KeySet(fetch, FakeClock()), POLICY)
+    assert await verifier.principal(bearer(tokens.token())) == tokens.PUSHER
+
+
+def test_a_key_that_the_library_does_not_know_is_passed_over() -> None:
+    """A well-formed key of an algorithm that is yet to come neither raises nor hides the good ones."""
+    # SubjectPublicKeyInfo of the algorithm 1.2.3.4: the library raises UnsupportedAlgorithm, which is no ValueError.
+    der = bytes.fromhex("300b300506032a030403020001")
+    unknown = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(der).decode()}\n-----END PUBLIC KEY-----\n"
+    with pytest.raises(UnsupportedAlgorithm):
+        serialization.load_pem_public_key(unknown.encode())
+    found = read_key_set(json.dumps({"unknown": unknown, "good": _PEM}).encode(), "")
+    assert found.keys == {"good": _PEM}

@@ -1,0 +1,83 @@
+"""The whole application with limits: how often a caller may read, and how it is told."""
+
+from pathlib import Path
+
+import msgspec
+
+from app.http import paths
+from app.runtime.clock import FakeClock
+from tests.auth.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
+from tests.service import GOOD, SETTINGS, running
+from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
+
+__all__ = ["hurried_valkey", "valkey_server"]
+
+
+async def test_every_answer_to_a_read_says_what_is_left(tmp_path: Path) -> None:
+    """Problems too; what is refused is counted as well. The clock begins 20 s into a minute."""
+    settings = granting(tmp_path, key_grant(requests_per_minute=6))
+    async with running(settings) as service:
+        answers = [
+            await read(service, bearing()),
+            await service.client.head(paths.RECORDS, headers=bearing()),
+            await service.client.get(f"{paths.RECORDS}?limit=none", headers=bearing()),
+            await service.client.get(f"{paths.RECORDS}/unknown", headers=bearing()),
+            await service.client.get(paths.REJECTS, headers=bearing()),
+            await service.client.get(f"{paths.RECORDS}/a", headers=bearing()),
+            await read(service, bearing()),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 400, 404, 403, 404, 429]
+        left = [answer.headers["RateLimit"] for answer in answers]
+        assert left == [f'"default";r={number};t=40' for number in (5, 4, 3, 2, 1, 0, 0)]
+        assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"default";q=6;w=60'}
+        told = answers[-1].json()
+        assert (told["code"], told["limit"], told["window_s"], told["retry_after_s"]) == ("rate_limited", 6, 60, 40)
+        assert answers[-1].headers["Retry-After"] == "40"
+        assert isinstance(service.clock, FakeClock)
+        await service.clock.advance(40)
+        assert (await read(service, bearing())).headers["RateLimit"] == '"default";r=5;t=60'
+
+
+async def test_writes_and_strangers_are_not_counted(tmp_path: Path) -> None:
+    """How much is written is for admission to say; a stranger has no count to be told of."""
+    settings = granting(tmp_path, key_grant(scopes=["read", "write"], requests_per_minute=1))
+    async with running(settings) as service:
+        for _ in range(3):
+            answer = await service.client.post(paths.RECORDS, json=GOOD, headers=bearing())
+            assert answer.status_code == 201
+            assert "RateLimit" not in answer.headers
+        assert "RateLimit" not in (await service.client.get(paths.PROBLEMS, headers=bearing())).headers
+        assert "RateLimit" not in (await read(service)).headers
+        assert (await read(service, bearing())).status_code == 200
+        assert (await read(service, bearing())).status_code == 429
+
+
+async def test_the_setting_limits_those_who_have_no_limit_of_their_own(tmp_path: Path) -> None:
+    """A grant may lift it with 0."""
+    grants = key_grant(), key_grant(OTHER_KEY, name="unlimited", requests_per_minute=0)
+    settings = granting(tmp_path, *grants, api_principals=(OWNER,), requests_per_minute=1)
+    async with running(settings) as service:
+        for headers, second in ((bearing(), 429), (signed_in(OWNER), 429), (bearing(OTHER_KEY), 200)):
+            assert (await read(service, headers)).status_code == 200
+            assert (await read(service, headers)).status_code == second
+        assert "RateLimit" not in (await read(service, bearing(OTHER_KEY))).headers
+
+
+async def test_the_local_principal_has_no_limit() -> None:
+    """Nobody is to be kept from anybody else there."""
+    async with running(msgspec.structs.replace(SETTINGS, requests_per_minute=1)) as service:
+        for _ in range(5):
+            answer = await read(service)
+            assert answer.status_code == 200
+            assert "RateLimit" not in answer.headers
+
+
+async def test_instances_with_one_valkey_count_together(tmp_path: Path, valkey_server: ValkeyServer) -> None:
+    """A caller has its limit once, not once for each instance; without Valkey it goes on, for each instance."""
+    settings = granting(tmp_path, key_grant(requests_per_minute=3), cache_url=valkey_server.url)
+    async with running(settings) as one, running(settings) as other:
+        statuses = [(await read(service, bearing())).status_code for service in (one, other, one, other)]
+        assert statuses == [200, 200, 200, 429]
+        valkey_server.stop()
+        answer = await read(one, bearing())
+        assert (answer.status_code, answer.headers["RateLimit"]) == (200, '"default";r=2;t=40')

@@ -1,0 +1,186 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.auth import jwt
+
+from app.auth.key_set import FetchedKeys, KeySet
+from app.auth.tokens import TokenVerifier, bearer_token
+from app.http.problems import ProblemError
+from app.runtime.clock import FakeClock
+from tests import tokens
+from tests.auth.tokens.forge import NOW, POLICY, bearer, ready_keys, signed, verifier
+from tests.tokens import claims, token
+
+
+@pytest.fixture
+def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the token of each signature that is verified."""
+    seen: list[str] = []
+    decode: Callable[..., Any] = jwt.decode
+
+    def noted(text: str, *arguments: Any, **options: Any) -> Any:
+        seen.append(text)
+        return decode(text, *arguments, **options)
+
+    monkeypatch.setattr("google.auth.jwt.decode", noted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"exp": NOW - 8, "iat": NOW - 3_600},
+        {"iat": NOW + 8},
+        {"nbf": NOW + 8},
+        {"nbf": NOW - 60},
+        {"extra": {"google": {"compute_engine": {}}}},
+    ],
+    ids=["good", "expired_within_leeway", "early_within_leeway", "nbf_within_leeway", "nbf", "further_claims"],
+)
+async def test_a_good_token_names_its_principal(changed: dict[str, Any]) -> None:
+    """A token of the issuer, for us, in time, with a verified e-mail on the list is accepted."""
+    assert await (await verifier()).principal(bearer(token(**changed))) == tokens.PUSHER
+
+
+@pytest.mark.parametrize("scheme", [b"Bearer", b"bearer", b"BEARER"])
+def test_the_scheme_is_case_insensitive(scheme: bytes) -> None:
+    """RFC 9110 compares authentication schemes without regard to case."""
+    assert bearer_token([(b"authorization", scheme + b" abc")]) == "abc"
+
+
+async def test_a_verified_token_is_remembered(verifications: list[str]) -> None:
+    """A thousand requests with one token verify it once."""
+    checking, made = await verifier(), bearer(token())
+    for _ in range(1_000):
+        assert await checking.principal(made) == tokens.PUSHER
+    assert len(verifications) == 1
+
+
+@pytest.mark.parametrize("first", [b"Bearer ", b"bearer ", b"BEARER "])
+async def test_a_token_is_as_good_in_every_spelling_of_the_scheme(first: bytes, verifications: list[str]) -> None:
+    """Whichever comes first; what is remembered is one entry, in the usual one, which is not verified again."""
+    checking, made = await verifier(), token().encode()
+    for scheme in (first, b"bearer ", b"Bearer ", b"BEARER "):
+        assert await checking.principal([(b"authorization", scheme + made)]) == tokens.PUSHER
+    assert list(checking._remembered) == [b"Bearer " + made]
+    verified = len(verifications)
+    for _ in range(3):
+        assert await checking.principal([(b"authorization", b"Bearer " + made)]) == tokens.PUSHER
+    assert len(verifications) == verified
+
+
+async def test_a_remembered_token_opens_nothing_that_it_would_not_open_unknown() -> None:
+    """The memory vouches for one whole header: doubled, or with anything around it, it is refused as ever."""
+    checking, made = await verifier(), bearer(token())
+    await checking.principal(made)
+    (_, value) = good = made[-1]
+    for headers, code in (
+        ([good, good], "missing_token"),
+        ([good, (b"authorization", b"")], "missing_token"),
+        ([(b"authorization", b""), good], "missing_token"),
+        ([(b"x-authorization", value)], "missing_token"),
+        ([(b"authorization", b" " + value)], "missing_token"),
+        ([(b"authorization", value.replace(b" ", b"\t"))], "missing_token"),
+        ([(b"authorization", value.removeprefix(b"Bearer "))], "missing_token"),
+        ([(b"authorization", value + b" ")], "invalid_token"),
+        ([(b"authorization", value.replace(b" ", b"  "))], "invalid_token"),
+        ([(b"authorization", value + b"A")], "invalid_token"),
+        ([(b"authorization", value[:-1])], "invalid_token"),
+    ):
+        with pytest.raises(ProblemError) as refused:
+            await checking.principal(headers)
+        assert (refused.value.code, refused.value.status) == (code, 401)
+    assert await checking.principal(made) == tokens.PUSHER
+
+
+async def test_a_remembered_token_is_forgotten_when_it_expires(verifications: list[str]) -> None:
+    """Beyond its expiry the memory does not vouch for a token: it is verified again, and refused beyond the leeway."""
+    clock = [float(NOW)]
+    checking, made = await verifier(now=lambda: clock[0]), bearer(token(exp=NOW + 3_600))
+    await checking.principal(made)
+    clock[0] = NOW + 3_599.9
+    await checking.principal(made)
+    assert len(verifications) == 1
+    clock[0] = NOW + 3_605.0
+    await checking.principal(made)
+    assert len(verifications) == 2
+    clock[0] = NOW + 3_611.0
+    with pytest.raises(ProblemError, match="it has expired"):
+        await checking.principal(made)
+
+
+async def test_a_refused_token_is_not_remembered(verifications: list[str]) -> None:
+    """Only verified tokens take up memory: a refused one is refused anew each time."""
+    checking = await verifier()
+    for made in [signed(key="somebody"), token(aud="x"), token(email="x@example.com")] * 2:
+        with pytest.raises(ProblemError):
+            await checking.principal(bearer(made))
+    assert len(verifications) == 6
+    assert not checking._remembered
+
+
+async def test_a_principal_that_is_taken_off_the_list_is_refused_though_its_token_is_remembered() -> None:
+    """The list is looked at for every request, and is good again when the principal is back on it."""
+    listed = {tokens.PUSHER}
+    policy = type(POLICY)(issuer=tokens.ISSUER, audience=tokens.AUDIENCE, principals=listed, leeway_s=10)
+    checking, made = await verifier(policy), bearer(token())
+    await checking.principal(made)
+    listed.clear()
+    with pytest.raises(ProblemError, match="is not on the list"):
+        await checking.principal(made)
+    listed.add(tokens.PUSHER)
+    assert await checking.principal(made) == tokens.PUSHER
+
+
+async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tokens are used, few are remembered; expired ones make room first."""
+    monkeypatch.setattr("app.auth.tokens._MAX_REMEMBERED", 3)
+    clock = [float(NOW)]
+    checking = await verifier(now=lambda: clock[0])
+    for lifetime in (100, 3_000, 3_001):
+        await checking.principal(bearer(token(exp=NOW + lifetime)))
+    clock[0] = NOW + 200.0
+    await checking.principal(bearer(token(exp=NOW + 3_002)))
+    assert sorted(expiry - NOW for expiry, *_ in checking._remembered.values()) == [3_000, 3_001, 3_002]
+    for lifetime in range(3_003, 3_020):
+        await checking.principal(bearer(token(exp=NOW + lifetime)))
+        assert len(checking._remembered) <= 3
+
+
+async def test_two_verifiers_share_keys_but_not_memories() -> None:
+    """A push token that is remembered opens nothing but pushes."""
+    keys = await ready_keys()
+    push = TokenVerifier(keys, POLICY)
+    other = type(POLICY)(issuer=tokens.ISSUER, audience=tokens.AUDIENCE, principals=frozenset({"x@y"}), leeway_s=10)
+    api = TokenVerifier(keys, other)
+    made = bearer(token())
+    await push.principal(made)
+    with pytest.raises(ProblemError, match="is not on the list"):
+        await api.principal(made)
+
+
+async def test_the_key_set_is_fetched_once_for_a_thousand_requests() -> None:
+    """Verifying fetches no keys while it has them, whatever tokens come."""
+    fetches = 0
+
+    async def fetch() -> FetchedKeys:
+        nonlocal fetches
+        fetches += 1
+        return await tokens.fetch_keys()
+
+    checking = TokenVerifier(KeySet(fetch, FakeClock()), POLICY)
+    made = [bearer(token(sub=str(number))) for number in range(5)]
+    for number in range(1_000):
+        await checking.principal(made[number % 5])
+    assert fetches == 1
+
+
+async def test_claims_are_compared_as_they_are() -> None:
+    """An audience with characters of its own is matched exactly, not normalised."""
+    policy = type(POLICY)(
+        issuer=tokens.ISSUER, audience="https://é.example/?a=b", principals=frozenset({tokens.PUSHER}), leeway_s=0
+    )
+    checking = await verifier(policy)
+    assert await checking.principal(bearer(signed(payload=claims(aud="https://é.example/?a=b")))) == tokens.PUSHER

@@ -1,0 +1,205 @@
+"""The routes of operations, alone: what liveness and readiness depend on, who is told what, and HEAD."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+
+from app.auth.key_set import FetchedKeys, KeySet, KeySetError
+from app.auth.principal import LOCAL_PRINCIPAL, Principal
+from app.health.probes import About, Health, health_routes
+from app.http.problems import ProblemError
+from app.ingest.admission import Admission
+from app.ingest.writer import Writer
+from app.openapi.document import document_route, openapi_config
+from app.query.standing import ReadStanding
+from app.record import Record
+from app.runtime.clock import FakeClock
+from app.schema.table import records_table
+from app.stores.sink import SetupError, SinkState, Uncertain
+from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
+from app.telemetry.metrics import Metrics
+from app.version import VERSION
+from tests.ingest.bench import Bench
+
+SECRET = "my-project.events.records"
+
+
+async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """Know who sends a token, whichever."""
+    if "authorization" not in connection.headers:
+        raise ProblemError("missing_token", "no token")
+    return LOCAL_PRINCIPAL
+
+
+def client_of(
+    keys: KeySet | None,
+    sinks: dict[str, Writer] | None = None,
+    reads: ReadStanding | None = None,
+    clock: FakeClock | None = None,
+    **headers: str,
+) -> httpx.AsyncClient:
+    """Return a client of an application of the health routes, without sinks and reads by default."""
+    health = Health(
+        about=About(system="orders", instance="3f9a1c07", store="embedded"),
+        admission=Admission(max_messages=1, max_bytes=1),
+        keys=keys,
+        sinks=sinks or {},
+        reads=reads,
+        connections=lambda: dict.fromkeys(sinks or {}, 2),
+        metrics=Metrics(),
+        clock=clock or FakeClock(),
+    )
+    app = Litestar(
+        [*health_routes(health, identify), document_route(records_table(Record))],
+        openapi_config=openapi_config(),
+        logging_config=None,
+    )
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar's types are narrower than ASGI's
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
+
+
+async def test_a_clock_that_cannot_be_trusted_shows_without_any_message() -> None:
+    """And with `strict=1` it is a fault."""
+    bench = Bench()
+    bench.clock.doubt = "it jumped by +3600.0 s"
+    async with client_of(None, {"records": bench.writer}, authorization="Bearer x") as client:
+        sink = (await client.get("/health/ready")).json()["sinks"]["records"]
+        assert (sink["state"], sink["detail"]) == ("CLOCK_WRONG", "it jumped by +3600.0 s")
+        assert (await client.get("/health/ready?strict=1")).status_code == 503
+
+
+async def test_where_no_token_is_verified_no_keys_are_needed() -> None:
+    """A reader on a laptop is ready without an issuer, and has no sinks to tell of."""
+    async with client_of(None) as client:
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"], answer.json()["sinks"]) == (200, "ready", {})
+
+
+async def test_strict_readiness_answers_503_where_a_table_does_not_take_rows() -> None:
+    """The platform is told of the instance alone; people and smoke tests may ask for everything."""
+    bench = Bench()
+    bench.writer.found(SetupError(SinkState.NOT_FOUND, "no table"))
+    for writer, expected in ((bench.writer, 503), (Bench().writer, 200)):
+        async with client_of(None, {"records": writer}) as client:
+            assert (await client.get("/health/ready")).status_code == 200
+            assert (await client.get("/health/ready?strict=0")).status_code == 200
+            strict = await client.get("/health/ready?strict=1")
+            assert strict.status_code == expected
+            assert strict.json()["sinks"]["records"]["state"] == writer.standing.state.value
+            assert (await client.get("/health/ready?strict=maybe")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (StoreUnavailableError(SECRET), "UNREACHABLE"),
+        (StoreBusyError(SECRET), "BUSY"),
+        (QueryTimeoutError(30.0), "SLOW"),
+    ],
+)
+async def test_reads_that_get_no_answer_show_and_leave_the_instance_ready(error: Exception, state: str) -> None:
+    """With where to read on; strictly it is a fault."""
+    clock = FakeClock()
+    reads = ReadStanding(clock.now_us)
+    async with client_of(None, reads=reads, authorization="Bearer x") as client:
+        well = (await client.get("/health/ready?strict=1")).json()["store"]
+        assert well["kind"] == "embedded"
+        assert (well["reads"]["state"], well["reads"]["detail"], well["reads"]["help"]) == ("ACTIVE", "", None)
+        await clock.advance(60)
+        for _ in range(3):
+            reads.note(error)
+        ready, strict = await client.get("/health/ready"), await client.get("/health/ready?strict=1")
+        assert (ready.status_code, strict.status_code) == (200, 503)
+        found = strict.json()["store"]["reads"]
+        assert found == ready.json()["store"]["reads"]
+        assert (found["state"], found["detail"]) == (state, str(error))
+        assert found["help"] == f"docs/operations.md#read-state-{state.lower()}"
+        assert found["since"] == "2023-11-14T22:14:20.000Z"
+
+
+async def test_a_stranger_is_told_the_states_and_not_what_the_store_said() -> None:
+    """Its words may name projects and tables; who would be let in to /v1 gets them."""
+    bench = Bench()
+    bench.writer.found(SetupError(SinkState.NOT_FOUND, f"there is no table {SECRET}"))
+    reads = ReadStanding(bench.clock.now_us)
+    reads.note(StoreUnavailableError(f"cannot read {SECRET}"))
+    async with client_of(None, {"records": bench.writer}, reads) as client:
+        told = await client.get("/health/ready")
+        assert SECRET not in told.text
+        sink = told.json()["sinks"]["records"]
+        assert (sink["state"], sink["detail"], sink["connections"]) == ("NOT_FOUND", None, 2)
+        assert sink["help"] == "docs/operations.md#sink-state-not_found"
+        assert told.json()["store"]["reads"]["detail"] is None
+        known = (await client.get("/health/ready", headers={"Authorization": "Bearer x"})).json()
+        assert known["sinks"]["records"]["detail"] == f"there is no table {SECRET}"
+        assert known["store"]["reads"]["detail"] == f"cannot read {SECRET}"
+        assert msgspec.json.encode(known).count(SECRET.encode()) == 2
+
+
+async def test_readiness_says_which_instance_it_is() -> None:
+    """Under the names that its traces and metrics have, and for how long it has run."""
+    clock = FakeClock()
+    async with client_of(None, clock=clock) as client:
+        await clock.advance(90.5)
+        told = (await client.get("/health/ready")).json()
+    assert {name: told[name] for name in ("system", "instance", "version", "uptime_s", "in_flight_messages")} == {
+        "system": "orders",
+        "instance": "3f9a1c07",
+        "version": VERSION,
+        "uptime_s": 90.5,
+        "in_flight_messages": 0,
+    }
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    """It is written twice, since an installation need not have pyproject.toml beside it."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+
+
+async def test_a_stuck_writer_fails_liveness_with_the_reason() -> None:
+    """As long as it is stuck; readiness goes on, and shows it."""
+    bench = Bench()
+    bench.appender.decide = lambda _: Uncertain("no answer")
+    waiting = bench.submit(b"a", budget_s=400)
+    async with client_of(None, {"records": bench.writer}) as client:
+        await bench.clock.advance(299)
+        assert ((await client.get("/health/live")).status_code, bench.writer.progress.stuck_s) == (200, None)
+        await bench.clock.advance(1)
+        answer = await client.get("/health/live")
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.text == (
+            "stuck: table records: messages have waited for 300 s, and no append got a definite answer\n"
+        )
+        ready = await client.get("/health/ready")
+        sink = ready.json()["sinks"]["records"]
+        assert (ready.status_code, sink["stuck"]) == (200, True)
+        assert sink["help"] == "docs/operations.md#stuck-writer"
+        assert (await client.get("/health/ready?strict=1")).status_code == 503
+        await bench.clock.advance(400)
+        await waiting
+        assert (await client.get("/health/live")).status_code == 200
+
+
+async def no_keys() -> FetchedKeys:
+    """Fail as an issuer that is away."""
+    raise KeySetError("the issuer is away")
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi/openapi.json"])
+@pytest.mark.parametrize("keys", [None, KeySet(no_keys, FakeClock())], ids=["ready", "starting"])
+async def test_head_answers_as_get_does_without_the_body(path: str, keys: KeySet | None) -> None:
+    """The status and every header are the same, the length included."""
+    async with client_of(keys) as client:
+        got, head = await client.get(path), await client.head(path)
+        assert head.status_code == got.status_code == (503 if keys and path == "/health/ready" else 200)
+        assert head.content == b""
+        assert dict(head.headers) == dict(got.headers)
+        assert int(head.headers["content-length"]) == len(got.content)

@@ -1,0 +1,97 @@
+"""Health of the whole application: a writer that is stuck, and who is told what the store said."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.runtime.clock import FakeClock
+from app.stores.sink import SetupError, SinkState
+from tests.auth.callers import bearing, granting, key_grant, signed_in
+from tests.ingest.scripted import reply_later, turns
+from tests.ingest.sinks import Sinks, scripted
+from tests.service import GOOD, SETTINGS, Service
+
+SECRET = "my-project.events.records"
+OBSTACLE = SetupError(SinkState.NOT_FOUND, f"there is no table {SECRET}")
+
+
+async def push_in_vain(service: Service, clock: FakeClock, number: int) -> httpx.Response:
+    """Push a message and let its budget go by."""
+    push = asyncio.create_task(service.push(GOOD, message_id=str(number)))
+    await clock.advance(SETTINGS.request_budget_s)
+    return await push
+
+
+async def test_a_store_that_never_answers_an_append_fails_liveness_in_time() -> None:
+    """With a message a minute; a process that is begun anew has new connections, and the count begins anew."""
+    clock = FakeClock()
+    async with scripted(clock=clock) as (service, sinks):
+        sinks.records.replies = [reply_later() for _ in range(100)]
+        for number in range(5):
+            assert (await push_in_vain(service, clock, number)).status_code == 503
+            await clock.advance(30)
+            assert clock.elapsed_us() <= SETTINGS.stuck_s * 1_000_000
+            assert (await service.client.get("/health/live")).status_code == (503 if number == 4 else 200)
+        answer = await service.client.get("/health/live")
+        assert answer.text.startswith("stuck: table records: messages have waited for 300 s")
+        ready = await service.client.get("/health/ready")
+        assert (ready.status_code, ready.json()["sinks"]["records"]["stuck"]) == (200, True)
+        assert not ready.json()["sinks"]["records_rejected"]["stuck"]
+        sinks.records.replies.clear()  # the store answers again
+        assert (await service.push(GOOD, message_id="9")).status_code == 204
+        assert (await service.client.get("/health/live")).text == "live\n"
+    async with scripted() as (another, _):
+        assert (await another.client.get("/health/live")).status_code == 200
+
+
+async def test_rejects_that_cannot_be_stored_are_a_stuck_writer_too() -> None:
+    """Nothing with a mistake in it is acknowledged then, however well records are stored."""
+    clock = FakeClock()
+    async with scripted(clock=clock) as (service, sinks):
+        sinks.rejects.replies = [reply_later() for _ in range(100)]
+        for number in range(5):
+            push = asyncio.create_task(service.push({"id": 7}, message_id=str(number)))
+            await clock.advance(60)
+            assert (await push).status_code == 503
+        assert (await service.push(GOOD, message_id="good")).status_code == 204
+        answer = await service.client.get("/health/live")
+        assert (answer.status_code, "table records_rejected" in answer.text) == (503, True)
+
+
+async def find_obstacle(service: Service, sinks: Sinks) -> None:
+    """Let a look at the table find that it is not there, once there are keys."""
+    await turns()
+    sinks.records.obstacle = OBSTACLE
+    service.app.way_in.pipeline.records.found(OBSTACLE)
+
+
+async def told(service: Service, **headers: str) -> str | None:
+    """Return what `headers` are told of the table of records."""
+    answer = await service.client.get("/health/ready", headers=headers)
+    assert answer.status_code == 200
+    sink = answer.json()["sinks"]["records"]
+    assert sink["state"] == "NOT_FOUND"
+    detail: str | None = sink["detail"]
+    return detail
+
+
+async def test_who_may_use_the_api_is_told_what_the_store_said(tmp_path: Path) -> None:
+    """By a token or a key, whatever its scopes; nobody else is, and everybody gets an answer."""
+    settings = granting(tmp_path, key_grant(scopes=["rejects"]), api_principals=("owner@example.com",))
+    async with scripted(settings) as (service, sinks):
+        await find_obstacle(service, sinks)
+        assert await told(service) is None
+        assert await told(service, **bearing("sluice_" + "x" * 43)) is None
+        assert await told(service, **signed_in("stranger@example.com")) is None
+        assert await told(service, **signed_in("owner@example.com")) == OBSTACLE.detail
+        assert await told(service, **bearing()) == OBSTACLE.detail
+
+
+@pytest.mark.parametrize(("host", "is_told"), [("localhost:8080", True), ("evil.example", False)])
+async def test_on_a_laptop_whoever_shares_the_machine_is_told(host: str, *, is_told: bool) -> None:
+    """By the rule of /v1, which keeps out pages that point a name of their own at this machine."""
+    async with scripted() as (service, sinks):
+        await find_obstacle(service, sinks)
+        assert (await told(service, Host=host) == OBSTACLE.detail) == is_told

@@ -1,0 +1,70 @@
+"""What the process keeps: garbage is found although searches are rare, and large blocks go back to the system."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import gc, weakref
+from app.runtime.memory import search_seldom_for_cycles
+
+class Node:
+    pass
+
+search_seldom_for_cycles()
+node = Node()
+node.itself, watched = node, weakref.ref(node)
+gc.collect(0), gc.collect(1)  # it lives through them, so it is old
+del node
+kept, objects = [], 0
+while watched() is not None and objects < 3_000_000:
+    kept.append([])
+    objects += 1
+print(objects)
+"""
+
+
+def test_an_old_cycle_is_found_among_a_million_new_objects() -> None:
+    """What was garbage only once it was old does not stay for hours, and young searches stay seldom."""
+    run = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 100_000 < int(run.stdout) <= 1_300_000
+
+
+LARGE_BLOCKS = """
+import ctypes, os, sys
+from app.runtime.memory import return_large_blocks
+
+names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+class Counts(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in names]
+counts = ctypes.CDLL(None).mallinfo2
+counts.restype = Counts
+
+if sys.argv[1] == "set":
+    assert return_large_blocks()
+block = bytearray(20 * 1024**2)
+del block  # glibc's own threshold is above 20 MiB from now on
+before = counts().hblkhd
+block = bytearray(20 * 1024**2 - 1)
+print(counts().hblkhd - before >= len(block))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc 2.33 and later count so")
+@pytest.mark.parametrize(
+    ("call", "environment", "is_mapped"),
+    [("set", {}, "True"), ("leave", {}, "False"), ("set", {"MALLOC_MMAP_THRESHOLD_": "33554432"}, "False")],
+)
+def test_large_blocks_are_mapped_even_after_one_was_freed(
+    call: str, environment: dict[str, str], is_mapped: str
+) -> None:
+    """So they go back to the system at once; the environment may say otherwise."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", LARGE_BLOCKS, call]
+    run = subprocess.run(command, cwd=ROOT, env=outside | environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == is_mapped

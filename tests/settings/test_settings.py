@@ -1,0 +1,273 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.settings.__main__ import settings_table
+from app.settings.load import PREFIX, Settings, SettingsError, load_settings
+
+_DOCUMENT = Path(__file__).parents[2] / "docs/settings.md"
+_TITLE = "# Settings\n\n"
+_PUBLIC = {"SLUICE_HOST": "0.0.0.0", "SLUICE_API_PRINCIPALS": "reader@example.com"}  # noqa: S104 - what is tested
+
+
+def _load(**variables: str) -> Settings:
+    return load_settings({PREFIX + name.upper(): value for name, value in variables.items()})
+
+
+def test_the_defaults_are_valid() -> None:
+    """An empty environment makes the settings of a laptop; other programs' variables are not looked at."""
+    assert load_settings({}) == Settings() == load_settings({"HOME": "/root", "sluice_port": "x", "XSLUICE_PORT": "x"})
+    assert Settings().is_loopback
+
+
+def test_values_are_read_by_their_types() -> None:
+    """Numbers, names, lists and choices are read from text."""
+    settings = _load(
+        host="::1",
+        port="9090",
+        roles="query, ingest,",
+        data_path="/data/x.duckdb",
+        push_principals=" a@example.com ,b@example.com",
+        settle_s="22.5",
+        max_batch_rows="10",
+        token_leeway_s="0",
+    )
+    assert (settings.host, settings.port, settings.roles) == ("::1", 9090, ("query", "ingest"))
+    assert settings.push_principals == ("a@example.com", "b@example.com")
+    assert (settings.settle_s, settings.max_batch_rows, settings.token_leeway_s) == (22.5, 10, 0)
+
+
+def test_an_empty_list_is_empty() -> None:
+    """A list that is set to nothing has no items."""
+    assert _load(push_principals="").push_principals == _load(push_principals=" , ").push_principals == ()
+
+
+def test_port_counts_when_sluice_port_is_not_set() -> None:
+    """Cloud Run says the port in $PORT; SLUICE_PORT wins over it, and a bad $PORT that is not used does no harm."""
+    assert load_settings({"PORT": "8081"}).port == 8081
+    assert load_settings({"PORT": "8081", "SLUICE_PORT": "8082"}).port == 8082
+    assert load_settings({"PORT": "http", "SLUICE_PORT": "8082"}).port == 8082
+
+
+def test_unknown_settings_are_refused_by_name() -> None:
+    """A misspelt setting is an error that names it and the ones there are."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings({"SLUICE_PROT": "1", "SLUICE_": "2", "SLUICE_HOST": "localhost"})
+    assert str(refused.value).startswith(
+        "unknown setting SLUICE_, SLUICE_PROT; the settings are SLUICE_ACK_DEADLINE_S,"
+    )
+    assert "SLUICE_PORT" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "http"),
+        ("port", "65536"),
+        ("port", "-1"),
+        ("port", ""),
+        ("port", "80.5"),
+        ("roles", "ingest,admin"),
+        ("roles", ""),
+        ("platform_iam", "on"),
+        ("token_keys_url", "file:///etc/passwd"),
+        ("token_keys_url", "ftp://example.com"),
+        ("token_leeway_s", "301"),
+        ("token_leeway_s", "-1"),
+        ("settle_s", "soon"),
+        ("settle_s", "0"),
+        ("ack_deadline_s", "-1"),
+        ("request_budget_s", "nan"),
+        ("shutdown_grace_s", "inf"),
+        ("retry_backoff_max_s", "1e9"),
+        ("max_body_bytes", "0"),
+        ("max_batch_rows", "1.5"),
+        ("max_in_flight_bytes", "1 MiB"),
+    ],
+)
+def test_a_value_of_the_wrong_type_names_its_variable(name: str, value: str) -> None:
+    """What cannot be read as the setting's type is an error that begins with the variable."""
+    with pytest.raises(SettingsError) as refused:
+        _load(**{name: value})
+    assert str(refused.value).startswith(f"SLUICE_{name.upper()}: ")
+
+
+@pytest.mark.parametrize("name", ["signing_secret", "heartbeat_signature"])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("short", "has 5 characters: at least 16"), (" " + "s" * 20, "white space"), ("s" * 20 + "\n", "white space")],
+)
+def test_a_secret_that_proves_little_is_refused_and_not_quoted(name: str, value: str, why: str) -> None:
+    """One that could be guessed, or that came out of a file with its line feed."""
+    with pytest.raises(SettingsError) as refused:
+        _load(**{name: value})
+    assert str(refused.value).startswith(f"SLUICE_{name.upper()} ")
+    assert why in str(refused.value)
+    assert value.strip() not in str(refused.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    """Whatever shows settings shows that a secret is set, and not the secret."""
+    private = {
+        "signing_secret": "a very private secret",
+        "heartbeat_signature": "a quite private mark",
+        "cache_url": "valkey://user:password@10.0.0.3:6379/0",
+    }
+    settings = _load(**private, port="81")
+    for shown in (repr(settings), f"{settings}", repr(settings.__rich_repr__()), repr([settings])):
+        assert "signing_secret" in shown
+        assert "81" in shown
+        assert not [secret for secret in private.values() if secret in shown]
+    assert "signing_secret=''" in repr(_load())
+
+
+def test_bigquery_needs_to_be_told_where() -> None:
+    """Both are named at once, with an example; nothing is guessed from credentials."""
+    with pytest.raises(SettingsError) as refused:
+        _load(backend="bigquery")
+    assert "SLUICE_BIGQUERY_PROJECT must be set" in str(refused.value)
+    assert "SLUICE_BIGQUERY_DATASET must be set" in str(refused.value)
+    assert _load(backend="bigquery", bigquery_project="p", bigquery_dataset="d").backend == "bigquery"
+    with pytest.raises(SettingsError, match=r"^SLUICE_BIGQUERY_REST_URL: "):
+        _load(bigquery_rest_url="bigquery.googleapis.com")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"bigquery_project": "my proj/x"}, "SLUICE_BIGQUERY_PROJECT (my proj/x) is not a name"),
+        ({"bigquery_dataset": "p.d"}, "SLUICE_BIGQUERY_DATASET (p.d) is not a name"),
+        ({"max_batch_bytes": "9950000"}, "come to 10030000: BigQuery takes 10000000"),
+        ({"late_commit_margin_s": "0.9"}, "LATE_COMMIT_MARGIN_S (0.9) must be at least 1 with BigQuery"),
+        ({"max_batch_rows": "62501"}, "come to 10000016: BigQuery takes 10000000"),
+    ],
+)
+def test_what_bigquery_would_not_take_is_refused_at_the_start(variables: dict[str, str], named: str) -> None:
+    """And only where BigQuery is what rows go to."""
+    good = {"backend": "bigquery", "bigquery_project": "example.com:p-1", "bigquery_dataset": "d_1"}
+    _load(**good)
+    with pytest.raises(SettingsError) as refused:
+        _load(**(good | variables))
+    assert named in str(refused.value)
+    _load(**variables)
+
+
+def test_a_grace_longer_than_the_platform_gives_is_refused_there() -> None:
+    """Cloud Run ends a process 10 s after SIGTERM."""
+    bigquery = {"SLUICE_BACKEND": "bigquery", "SLUICE_BIGQUERY_PROJECT": "p", "SLUICE_BIGQUERY_DATASET": "d"}
+    long = bigquery | {"SLUICE_SHUTDOWN_GRACE_S": "9.5"}
+    assert load_settings(long).shutdown_grace_s == 9.5
+    with pytest.raises(SettingsError, match="at most 9 on Cloud Run"):
+        load_settings(long | {"K_SERVICE": "sluice"})
+
+
+def test_a_port_of_the_wrong_type_names_port() -> None:
+    """Where $PORT is what was read, it is what is named."""
+    with pytest.raises(SettingsError, match=r"^PORT: expected `int`"):
+        load_settings({"PORT": "http"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"append_deadline_s": "30", "settle_s": "42"}, ["APPEND_DEADLINE_S (30)", "REQUEST_BUDGET_S (30)"]),
+        ({"request_budget_s": "60"}, ["REQUEST_BUDGET_S (60)", "ACK_DEADLINE_S (60)"]),
+        ({"ack_deadline_s": "20"}, ["REQUEST_BUDGET_S (30)", "ACK_DEADLINE_S (20)"]),
+        ({"settle_s": "21.9"}, ["SETTLE_S (21.9)", "at least 22", "LATE_COMMIT_MARGIN_S", "CLOCK_SKEW_S"]),
+        ({"clock_skew_s": "10.1"}, ["SETTLE_S (30)", "at least 30.1"]),
+        ({"late_commit_margin_s": "18.1"}, ["SETTLE_S (30)", "at least 30.1"]),
+        ({"settle_s": "60"}, ["SETTLE_S (60)", "below 60"]),
+        ({"dedupe_lookback_s": "659"}, ["DEDUPE_LOOKBACK_S (659)", "at least 660", "RETRY_BACKOFF_MAX_S"]),
+        ({"retry_backoff_max_s": "841"}, ["DEDUPE_LOOKBACK_S (900)", "at least 901"]),
+    ],
+)
+def test_clocks_that_do_not_agree_are_refused(variables: dict[str, str], named: list[str]) -> None:
+    """Each inequality between the clocks is checked, and names the variables that break it with their values."""
+    with pytest.raises(SettingsError) as refused:
+        _load(**variables)
+    assert all(f"SLUICE_{name}" in str(refused.value) or name in str(refused.value) for name in named)
+    assert ";" not in str(refused.value), "one inequality is broken, and one is reported"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"append_deadline_s": "29.9", "settle_s": "41.9"},
+        {"request_budget_s": "59.9"},
+        {"settle_s": "22"},
+        {"settle_s": "59.9"},
+        {"dedupe_lookback_s": "660"},
+    ],
+)
+def test_clocks_that_just_agree_are_accepted(variables: dict[str, str]) -> None:
+    """The limits themselves are allowed or not as the inequality says."""
+    assert _load(**variables)
+
+
+def test_all_contradictions_are_told_at_once() -> None:
+    """Whoever mends the settings sees everything that is wrong with them."""
+    with pytest.raises(SettingsError) as refused:
+        _load(settle_s="60", dedupe_lookback_s="1", max_record_bytes="9000000", host="0.0.0.0")  # noqa: S104 - what is tested
+    assert str(refused.value).count(";") >= 3
+
+
+def test_a_record_must_fit_an_append() -> None:
+    """A record that is allowed must be one that can be appended."""
+    with pytest.raises(SettingsError, match=r"SLUICE_MAX_RECORD_BYTES"):
+        _load(max_record_bytes="9000000")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.com", "", "[::1]"])  # noqa: S104 - what is tested
+@pytest.mark.parametrize("roles", ["ingest,query", "query", "ingest"])
+def test_beyond_loopback_the_api_wants_principals(host: str, roles: str) -> None:
+    """An open `/v1` is for loopback addresses only, whatever roles are served: ingest has endpoints there too."""
+    with pytest.raises(SettingsError, match="SLUICE_API_PRINCIPALS is empty, which leaves /v1 open"):
+        _load(host=host, roles=roles)
+    assert not _load(host=host, roles=roles, api_principals="reader@example.com").is_loopback
+    assert not _load(host=host, roles=roles, grants_file="grants.json").is_loopback
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
+def test_loopback_addresses_may_be_open(host: str) -> None:
+    """On an address that only this machine reaches no principals are needed."""
+    assert _load(host=host).is_loopback
+
+
+def test_those_who_push_may_only_push() -> None:
+    """Nobody stands in both lists."""
+    with pytest.raises(SettingsError, match=r"^b@example\.com stands in both SLUICE_PUSH_PRINCIPALS and"):
+        _load(push_principals="a@example.com,b@example.com", api_principals="b@example.com,c@example.com")
+    assert _load(push_principals="a@example.com", api_principals="b@example.com")
+
+
+def test_the_platform_is_trusted_on_the_platform_only() -> None:
+    """`trust` elsewhere than on Cloud Run would believe anybody's claims."""
+    with pytest.raises(SettingsError, match="SLUICE_PLATFORM_IAM=trust is for Cloud Run only"):
+        _load(platform_iam="trust")
+    assert load_settings({"SLUICE_PLATFORM_IAM": "trust", "K_SERVICE": "sluice", **_PUBLIC}).platform_iam == "trust"
+
+
+def test_every_setting_is_documented() -> None:
+    """Each field has a description, which reads as a sentence."""
+    properties = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
+    assert set(properties) == set(Settings.__struct_fields__)
+    for name, described in properties.items():
+        assert described.get("description", "").endswith("."), f"{name} has no description"
+
+
+def test_the_document_is_the_current_one() -> None:
+    """docs/settings.md is a title and what `python -m app.settings` prints."""
+    assert _DOCUMENT.read_text(encoding="utf-8") == _TITLE + settings_table(), (
+        "run: (printf '# Settings\\n\\n'; python -m app.settings) > docs/settings.md"
+    )
+
+
+def test_the_module_prints_the_table() -> None:
+    """`python -m app.settings` prints one row for each setting."""
+    ran = subprocess.run([sys.executable, "-m", "app.settings"], capture_output=True, text=True, check=True)
+    assert ran.stdout == settings_table()
+    assert ran.stdout.count("\n| `SLUICE_") == len(Settings.__struct_fields__)
+    assert "| `SLUICE_ROLES` | `ingest,query` |" in ran.stdout

@@ -1,0 +1,231 @@
+"""A query that nobody waits for any more is given up in BigQuery, too."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.cloud.bigquery import Client
+
+from app.stores.bigquery import runner as module
+from app.stores.bigquery.client import AccessError
+from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.source import Query, QueryTimeoutError, StoreBusyError
+from tests.process import serving
+from tests.stores.bigquery.rest_server import (
+    DATASET,
+    JOB,
+    LOCATION,
+    NO_ROWS,
+    PROJECT,
+    RUNNING,
+    Answer,
+    Call,
+    Refusal,
+    RestServer,
+)
+
+QUERY = Query(sql="SELECT 1", parameters={})
+
+
+class Held:
+    """A script: a query becomes a job at once, or as soon as `first` is set, and never ends."""
+
+    def __init__(self) -> None:
+        self.first, self.rest = threading.Event(), threading.Event()
+        self.first.set()
+
+    def __call__(self, call: Call) -> Answer:
+        if call.what == "jobs.query":
+            assert self.first.wait(30)
+            return RUNNING
+        if call.what in {"jobs.get", "jobs.insert"}:
+            reference = call.body.get("jobReference") or JOB | {"jobId": call.path.rpartition("/")[2]}
+            return {"jobReference": reference, "status": {"state": "RUNNING"}, "configuration": {"query": {}}}
+        assert self.rest.wait(30)
+        return RUNNING
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    """Give the script of a BigQuery whose queries last."""
+    held = Held()
+    yield held
+    held.first.set()
+    held.rest.set()
+
+
+@pytest.fixture
+def runner(bigquery: RestServer, held: Held) -> Iterator[BigQueryRunner]:
+    """Give a runner over such a BigQuery."""
+    bigquery.script = held
+    runner = bigquery.runner()
+    yield runner
+    runner.close()
+
+
+async def came(bigquery: RestServer, what: str) -> Call:
+    """Wait for a call without holding the loop."""
+    return await asyncio.to_thread(bigquery.wait_for, what)
+
+
+async def cancelled(task: "asyncio.Future[Any]") -> None:
+    """Cancel `task`, and wait for its end."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancelled_wait_cancels_the_job(bigquery: RestServer, held: Held, runner: BigQueryRunner) -> None:
+    """At once, while another call still waits for the job's end; and once only."""
+    task = asyncio.create_task(runner.rows(QUERY))
+    await came(bigquery, "jobs.getQueryResults")
+    await cancelled(task)
+    call = await came(bigquery, "jobs.cancel")
+    assert call.path.endswith(f"/projects/{PROJECT}/jobs/the-job/cancel")
+    assert call.parameters["location"] == [LOCATION]
+    held.rest.set()
+    runner._threads.shutdown()
+    assert bigquery.seen().count("jobs.cancel") == 1
+
+
+async def test_a_query_given_up_before_it_is_a_job_is_cancelled_when_it_becomes_one(
+    bigquery: RestServer, held: Held, runner: BigQueryRunner
+) -> None:
+    """Its name is known from the first answer on, for which BigQuery is given two seconds."""
+    held.first.clear()
+    task = asyncio.create_task(runner.rows(QUERY))
+    await came(bigquery, "jobs.query")
+    await cancelled(task)
+    assert bigquery.seen() == ["jobs.query"]
+    held.first.set()
+    await came(bigquery, "jobs.cancel")
+    runner._threads.shutdown()
+    assert bigquery.seen() == ["jobs.query", "jobs.cancel"]
+
+
+async def test_a_query_that_was_done_is_not_cancelled(bigquery: RestServer, runner: BigQueryRunner) -> None:
+    """There is nothing to stop, whether anybody still waits or not."""
+    ready, go = threading.Event(), threading.Event()
+
+    def script(_: Call) -> Answer:
+        ready.set()
+        assert go.wait(30)
+        return NO_ROWS | {"jobReference": JOB}
+
+    bigquery.script = script
+    task = asyncio.create_task(runner.rows(QUERY))
+    await asyncio.to_thread(ready.wait, 30)
+    await cancelled(task)
+    go.set()
+    runner._threads.shutdown()
+    runner._cancelling.shutdown()
+    assert bigquery.seen() == ["jobs.query"]
+
+
+async def test_a_query_that_takes_too_long_is_given_up(bigquery: RestServer, held: Held) -> None:
+    """Its caller is told after the time that it has, and BigQuery is told to stop."""
+    bigquery.script = held
+    runner = bigquery.runner(query_timeout_s=0.3)
+    with pytest.raises(QueryTimeoutError, match=r"0\.3 s"):
+        await runner.rows(QUERY)
+    await came(bigquery, "jobs.cancel")
+    runner.close()
+
+
+async def test_a_job_that_cannot_be_cancelled_is_left_to_its_own_timeout(
+    bigquery: RestServer, runner: BigQueryRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says which."""
+    bigquery.answer_to_cancel = Refusal(503, "backendError")
+    task = asyncio.create_task(runner.rows(QUERY))
+    await came(bigquery, "jobs.getQueryResults")
+    await cancelled(task)
+    await came(bigquery, "jobs.cancel")
+    runner._cancelling.shutdown()
+    assert "could not cancel the job the-job" in caplog.text
+
+
+async def test_the_client_that_began_a_job_cancels_it(bigquery: RestServer, runner: BigQueryRunner) -> None:
+    """Credentials that were let go meanwhile are not looked for on the event loop."""
+    task = asyncio.create_task(runner.rows(QUERY))
+    await came(bigquery, "jobs.getQueryResults")
+
+    def search() -> Client:
+        raise AccessError("there are none any more")
+
+    runner._access.client = search  # type: ignore[method-assign] # stands in for it
+    await cancelled(task)
+    await came(bigquery, "jobs.cancel")
+
+
+async def test_a_query_that_is_given_up_after_the_end_is_cancelled_as_any(
+    bigquery: RestServer, runner: BigQueryRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody sends the cancellation any more, and whoever waits is told of their own only."""
+    task = asyncio.create_task(runner.rows(QUERY))
+    await came(bigquery, "jobs.getQueryResults")
+    runner.close()
+    await cancelled(task)
+    assert "could not cancel the job the-job" in caplog.text
+
+
+async def test_a_long_search_for_credentials_is_no_want_of_threads(bigquery: RestServer) -> None:
+    """The query had its thread, and took too long."""
+    runner, found = bigquery.runner(query_timeout_s=0.3), threading.Event()
+
+    def search() -> Client:
+        assert found.wait(30)
+        raise AccessError("there are none")
+
+    runner._access.client = search  # type: ignore[method-assign] # stands in for it
+    with pytest.raises(QueryTimeoutError, match=r"0\.3 s"):
+        await runner.rows(QUERY)
+    found.set()
+    runner.close()
+
+
+async def test_a_query_that_found_no_thread_says_so(
+    bigquery: RestServer, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never reached BigQuery: there are too many, and it did not take too long."""
+    bigquery.script = held
+    monkeypatch.setattr(module, "_THREADS", 1)
+    runner = bigquery.runner(query_timeout_s=0.3)
+    first = asyncio.create_task(runner.rows(QUERY))
+    await came(bigquery, "jobs.query")
+    with pytest.raises(StoreBusyError, match="threads"):
+        await runner.rows(QUERY)
+    await asyncio.wait([first])
+    assert isinstance(first.exception(), QueryTimeoutError)
+    runner.close()
+
+
+async def test_an_export_that_is_given_up_is_cancelled_by_its_own_name(
+    bigquery: RestServer, runner: BigQueryRunner
+) -> None:
+    """It has one from the start."""
+    task: asyncio.Future[object] = asyncio.ensure_future(anext(runner.arrow(QUERY)))
+    inserted = await came(bigquery, "jobs.insert")
+    await came(bigquery, "jobs.getQueryResults")
+    await cancelled(task)
+    call = await came(bigquery, "jobs.cancel")
+    assert f"/jobs/{inserted.body['jobReference']['jobId']}/cancel" in call.path
+
+
+async def test_a_client_that_hangs_up_ends_its_query(bigquery: RestServer, held: Held, tmp_path: Path) -> None:
+    """Through the real server: the connection is cut, and the job is cancelled."""
+    bigquery.script = held
+    settings = {"bigquery_project": PROJECT, "bigquery_dataset": DATASET, "bigquery_location": LOCATION}
+    settings |= {"backend": "bigquery", "roles": "query", "bigquery_rest_url": bigquery.url}
+    async with serving(tmp_path / "unused", **settings) as (process, _):
+        host, port = process.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /v1/records HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await came(bigquery, "jobs.getQueryResults")
+        assert "jobs.cancel" not in bigquery.seen()
+        writer.close()
+        await came(bigquery, "jobs.cancel")
+        held.rest.set()

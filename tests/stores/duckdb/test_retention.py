@@ -1,0 +1,83 @@
+"""The embedded store deletes what is older than the retention, in pieces, and readers go on."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.runtime.clock import FakeClock
+from app.runtime.instants import DAY_US
+from app.stores.duckdb import eraser as embedded_eraser
+from app.stores.duckdb.eraser import Retention
+from app.stores.duckdb.store import EmbeddedStore
+from app.stores.sink import Stored
+from app.stores.source import Query
+from tests.service import GOOD, SETTINGS, running
+from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
+
+NOW_US = 1_800_000_000_000_000
+
+
+def store_of(path: Path, clock: FakeClock, ages_days: list[int]) -> EmbeddedStore:
+    """Return a store with a row of each age."""
+    store = EmbeddedStore.open(str(path / "data.duckdb"), (RECORDS, REJECTS), clock)
+    appender = store.appender(RECORDS)
+    for number, days in enumerate(ages_days):
+        stamp_us = NOW_US - days * DAY_US + number
+        assert store._insert(appender._insert_sql, stamp_us, [row(appender, f"{days}-{number}")]) == Stored()
+    return store
+
+
+async def swept(retention: Retention, clock: FakeClock) -> int:
+    """Return what a sweep deleted; time passes between its pieces."""
+    sweep = asyncio.create_task(retention.sweep())
+    async with asyncio.timeout(60):
+        while not sweep.done():
+            await clock.advance(1)
+    return await sweep
+
+
+async def ids(store: EmbeddedStore) -> list[str]:
+    """Return the ids of all rows."""
+    answer = await store.rows(Query(sql="SELECT id FROM `records` ORDER BY ingest_time", parameters={}))
+    return [found["id"] for found in answer.rows]
+
+
+async def test_old_rows_are_deleted_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than fit into one piece, and those only; younger ones stay, and the count is told."""
+    monkeypatch.setattr(embedded_eraser, "_PIECE_ROWS", 3)
+    clock = FakeClock(NOW_US)
+    store = store_of(tmp_path, clock, [*range(20, 10, -1), 9, 5, 1])
+    told: dict[str, int] = {}
+    retention = Retention(store, (RECORDS, REJECTS), clock, 10, told.__setitem__)
+    version = store.version("records")
+    assert await swept(retention, clock) == 10
+    assert await ids(store) == ["9-10", "5-11", "1-12"]
+    assert told == {"records": 10}
+    assert store.version("records") > version, "what is kept of open windows is no longer valid"
+    assert await swept(retention, clock) == 0
+    store.close()
+
+
+async def test_a_cursor_before_the_oldest_record_goes_on(tmp_path: Path) -> None:
+    """Of two pages the first is deleted before the second is read; the service sweeps every hour, and counts."""
+    settings = msgspec.structs.replace(SETTINGS, data_path=str(tmp_path / "data.duckdb"), retention_days=1)
+    clock = FakeClock(NOW_US)
+    async with running(settings, clock) as service:
+        for number in range(2):
+            assert (await service.push({**GOOD, "id": f"{number}"}, message_id=f"{number}")).status_code == 204
+            await clock.advance(1)
+        asked = {"since": "-PT1H", "limit": "1"}
+        first = (await service.client.get("/v1/records", params=asked)).json()
+        assert [record["id"] for record in first["records"]] == ["0"]
+        clock.advance_to(NOW_US + 2 * DAY_US)
+        assert (await service.client.post("/v1/records", json={**GOOD, "id": "new"})).status_code == 201
+        async with asyncio.timeout(60):
+            while "sluice_row_expired_total" not in (await service.client.get("/metrics")).text:
+                await clock.advance(300)
+        await clock.advance(1)
+        resumed = await service.client.get("/v1/records", params={"cursor": first["resume_cursor"]})
+        assert resumed.status_code == 200, resumed.text
+        assert [record["id"] for record in resumed.json()["records"]] == ["new"]
+        assert 'sluice_row_expired_total{table="records"} 2' in (await service.client.get("/metrics")).text
