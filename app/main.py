@@ -11,7 +11,6 @@ from app.auth.gate import Gate
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import tell_standing
 from app.erase.endpoint import erasure_routes
-from app.erase.erasure import Erasure
 from app.health.gauges import watch_gauges
 from app.health.heartbeat import Heartbeats
 from app.health.probes import About, Health, health_routes
@@ -114,9 +113,15 @@ def create_app(
     guarded: list[Any] = telemetry.routes()
     guarded += way_in.routes() if ingests else []
     if queries:
-        erasure = Erasure(way_out.runner, backend.eraser, records, rejects, clock)
         guarded += way_out.routes(answers)
-        guarded += erasure_routes(erasure, records.id, backend.eraser.learns_within_s, way_out.reads)
+        guarded += erasure_routes(
+            runner=way_out.runner,
+            eraser=backend.eraser,
+            records=records,
+            rejects=rejects,
+            clock=clock,
+            reads=way_out.reads,
+        )
     app = Sluice(
         route_handlers=[
             *health_routes(health, gate.identify),

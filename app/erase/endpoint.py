@@ -16,9 +16,13 @@ from app.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
 from app.http import paths
 from app.http.problems import ProblemError, problem_responses
 from app.query.reads import Reads
+from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
 from app.schema.columns import Column
 from app.schema.ids import read_id
+from app.schema.table import Table
+from app.stores.eraser import Eraser
+from app.stores.source import QueryRunner
 
 AGAIN_S = HELD_BACK_US[0] // SECOND_US
 _ERASE = {"scope": "erase"}
@@ -113,11 +117,14 @@ def line_of(found: Erased, digest: str, caller: str) -> str:
     )
 
 
-def erasure_routes(erasure: Erasure, id_column: Column | None, others_s: float, reads: Reads) -> list[Any]:
-    """Return the routes of erasure, none for records without an id; `others_s` is as for EraseEndpoint."""
-    if id_column is None:
+def erasure_routes(  # noqa: PLR0913 - what an erasure works with
+    *, runner: QueryRunner, eraser: Eraser, records: Table, rejects: Table, clock: Clock, reads: Reads
+) -> list[Any]:
+    """Return the routes of erasure; none for records without an id."""
+    if records.id is None:
         return []
-    endpoint = EraseEndpoint(erasure, id_column, others_s)
+    erasure = Erasure(runner, eraser, records, rejects, clock)
+    endpoint = EraseEndpoint(erasure, records.id, eraser.learns_within_s)
 
     @delete(
         f"{paths.RECORDS}/{{record_id:str}}",

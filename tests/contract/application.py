@@ -11,7 +11,6 @@ from litestar.openapi import OpenAPIConfig
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.erase.endpoint import erasure_routes
-from app.erase.erasure import Erasure
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer_store import open_store
 from app.query.cache import Cache
@@ -75,8 +74,9 @@ def query_application(
         erasures=lambda: eraser.generation if eraser else 0,
     )
     if eraser is not None:
-        erasure = Erasure(runner, eraser, records, REJECTS, clock)
-        routes += erasure_routes(erasure, records.id, eraser.learns_within_s, reads)
+        routes += erasure_routes(
+            runner=runner, eraser=eraser, records=records, rejects=REJECTS, clock=clock, reads=reads
+        )
     return QueryApplication(routes, reads)
 
 
