@@ -11,6 +11,9 @@ from tests.process import ROOT
 from tests.soak import report
 from tests.soak.run import Conditions, Soak
 
+_SMALL = ("cache_max_bytes=4194304", "dedupe_max_messages=10000")
+"""Memories of a fixed size that half an hour would only fill: made small, so that what grows without end is seen."""
+
 
 def main() -> int:
     """Soak; 0 when everything is flat and exact."""
@@ -22,7 +25,7 @@ def main() -> int:
         rate=args.rate,
         fault_rate=args.fault_rate,
         trace=args.trace,
-        settings=dict(each.split("=", 1) for each in args.setting),
+        settings=dict(each.split("=", 1) for each in (*_SMALL, *args.setting)),
     )
     print(f"soak: seed {seed}, {args.minutes:g} minutes", file=sys.stderr, flush=True)  # noqa: T201 - a command-line tool prints
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
