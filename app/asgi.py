@@ -14,8 +14,8 @@ from app.http.problems import ProblemError, send_problem
 from app.http.response_headers import with_nosniff
 from app.http.shedding import Peer
 from app.http.unread import UnreadBodies
-from app.ingest.way_in import WayIn
-from app.query.way_out import WayOut
+from app.ingest.setup import IngestService
+from app.query.setup import QueryService
 from app.stores.registry import Backend
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
@@ -29,8 +29,8 @@ class Sluice(Litestar):
 
     instance: str
     ingests: bool
-    way_in: WayIn
-    way_out: WayOut
+    ingest_service: IngestService
+    query_service: QueryService
     metrics: Metrics
     requests: Requests
     outgoing: Outgoing
@@ -47,7 +47,7 @@ class Sluice(Litestar):
         self.clients.add(client)
         try:
             if scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:
-                if await self.way_in.push(scope["headers"], receive, send) >= 400:
+                if await self.ingest_service.push(scope["headers"], receive, send) >= 400:
                     await self.unread.discard(receive)
             else:
                 await self._answer(scope, receive, with_nosniff(send))
@@ -58,7 +58,9 @@ class Sluice(Litestar):
         """Admit nothing more, and wait until messages and reads are answered: at most `grace_s` seconds."""
         self.unread.close()
         await asyncio.gather(
-            self.way_in.drain(grace_s), self.way_out.drain(grace_s), self.outgoing.drain(self.way_out.grace_s(grace_s))
+            self.ingest_service.drain(grace_s),
+            self.query_service.drain(grace_s),
+            self.outgoing.drain(self.query_service.grace_s(grace_s)),
         )
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:

@@ -19,13 +19,13 @@ from app.http.outgoing import Outgoing
 from app.http.problems import EXCEPTION_HANDLERS
 from app.http.unread import UnreadBodies
 from app.ingest.push import push_route
-from app.ingest.way_in import WayIn
+from app.ingest.setup import IngestService
 from app.openapi.document import document_route, openapi_config
 from app.openapi.page import reference_routes
 from app.page.routes import page_routes
 from app.query.answer_store import open_store
 from app.query.params.filters import parse_filters
-from app.query.way_out import WayOut
+from app.query.setup import QueryService
 from app.record import load_record_type
 from app.runtime.clock import Clock, SystemClock
 from app.runtime.memory import give_back_when_quiet, trimmer
@@ -63,7 +63,7 @@ def create_app(
     ingests, queries = "ingest" in settings.roles, "query" in settings.roles
 
     outgoing = Outgoing(settings, clock)
-    way_out = WayOut(
+    query_service = QueryService(
         records=records,
         rejects=rejects,
         runner=backend.runner,
@@ -76,8 +76,8 @@ def create_app(
         system=backend.system,
         ledger=outgoing.answers,
     )
-    heartbeats = Heartbeats(way_out.feed(), settings, clock, metrics)
-    way_in = WayIn(
+    heartbeats = Heartbeats(query_service.feed(), settings, clock, metrics)
+    ingest_service = IngestService(
         records=records,
         rejects=rejects,
         appenders={table.name: wrap_appender(table, backend.appenders[table.name]) for table in (records, rejects)},
@@ -89,38 +89,38 @@ def create_app(
         system=backend.system,
         on_heartbeat=heartbeats.stored if queries else None,
     )
-    sinks = way_in.sinks if ingests else {}
+    sinks = ingest_service.sinks if ingests else {}
     health = Health(
         about=About(system=settings.system, instance=telemetry.instance, store=settings.backend),
-        admission=way_in.admission,
+        admission=ingest_service.admission,
         keys=gate,
         sinks=sinks,
-        reads=way_out.standing if queries else None,
+        reads=query_service.standing if queries else None,
         connections=backend.connections,
         metrics=metrics,
         clock=clock,
     )
-    watch_gauges(metrics, way_in.admission, sinks, backend.connections)
+    watch_gauges(metrics, ingest_service.admission, sinks, backend.connections)
 
     def background() -> list[Coroutine[Any, Any, None]]:
         upkeep = backend.upkeep(metrics.expired)
         if not ingests:
             return upkeep
-        admission = way_in.admission
+        admission = ingest_service.admission
         quiet = give_back_when_quiet(lambda: admission.messages, lambda: admission.admitted, clock, trimmer())
-        return [*way_in.background(), quiet, *upkeep, *([heartbeats.run()] if queries else [])]
+        return [*ingest_service.background(), quiet, *upkeep, *([heartbeats.run()] if queries else [])]
 
     guarded: list[Any] = telemetry.routes()
-    guarded += way_in.routes() if ingests else []
+    guarded += ingest_service.routes() if ingests else []
     if queries:
-        guarded += way_out.routes(answers)
+        guarded += query_service.routes(answers)
         guarded += erasure_routes(
-            runner=way_out.runner,
+            runner=query_service.runner,
             eraser=backend.eraser,
             records=records,
             rejects=rejects,
             clock=clock,
-            reads=way_out.reads,
+            reads=query_service.reads,
         )
     app = Sluice(
         route_handlers=[
@@ -128,7 +128,7 @@ def create_app(
             document_route(records),
             *reference_routes(),
             *page_routes(settings, records),
-            *([push_route(way_in.push)] if ingests else []),
+            *([push_route(ingest_service.push)] if ingests else []),
             Router("/", route_handlers=guarded, guards=[gate.guard]),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -145,7 +145,12 @@ def create_app(
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
     )
-    app.instance, app.ingests, app.way_in, app.way_out = telemetry.instance, ingests, way_in, way_out
+    app.instance, app.ingests, app.ingest_service, app.query_service = (
+        telemetry.instance,
+        ingests,
+        ingest_service,
+        query_service,
+    )
     app.metrics, app.requests = metrics, Requests(metrics, telemetry.tracing, clock)
     app.outgoing, app.unread = outgoing, UnreadBodies(clock, settings.max_body_bytes)
     app.clients = set()

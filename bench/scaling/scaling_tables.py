@@ -96,7 +96,7 @@ def remedies() -> list[str]:
     return lines
 
 
-def way_in() -> list[str]:
+def ingest_service() -> list[str]:
     """Return what each rate wants on its way in."""
     lines = head(
         *("records/s", "in a message", "processors used", "instances", "because of", "in flight, each of them"),
@@ -201,7 +201,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "gives": gives,
     "remedies": remedies,
     "limits": limits,
-    "way-in": way_in,
+    "way-in": ingest_service,
     "cost": cost,
     "table": table,
     "reading": reading,

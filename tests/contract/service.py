@@ -87,21 +87,21 @@ class Service:
         self.engine, self.store, self.records = engine, store, records
         self.principals: dict[str, Principal] = {}
         """Who calls, by what stands in `Authorization`; whoever is not here may see everything."""
-        way_out = query_application(
+        query_service = query_application(
             runner or store.runner,
             clock or store.clock,
             Settings(**{"retention_days": 1} | settings),  # the search for an id that is not there ends sooner
             records=records,
             eraser=store.eraser,
         )
-        self.reads = way_out.reads
+        self.reads = query_service.reads
 
         # The route of the writing side that shares a path with the reading one.
         @put("/v1/records/{record_id:str}", status_code=200)
         async def put_record(request: Request[Any, Any, Any]) -> Response[str]:
             return Response(request.path_params["record_id"])
 
-        self.app = application([*way_out.routes, put_record], self.principals)
+        self.app = application([*query_service.routes, put_record], self.principals)
 
     def client(self, root_path: str = "") -> Client:
         """Return a client of the application, reached under `root_path`."""

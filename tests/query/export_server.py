@@ -98,10 +98,10 @@ class Exporting(msgspec.Struct, frozen=True):
 async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
     """Serve until the block ends."""
     clock = FakeClock(T0_US + HOUR_US)
-    way_out = query_application(runner, clock, Settings(**settings))
+    query_service = query_application(runner, clock, Settings(**settings))
     port = free_port()
     server = Server(
-        application(way_out.routes),
+        application(query_service.routes),
         address="127.0.0.1",
         port=port,
         interface=Interfaces.ASGI,
@@ -112,7 +112,7 @@ async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience_s(30)) as client:
             await _listening(client)
-            yield Exporting(client, port, way_out.reads, clock)
+            yield Exporting(client, port, query_service.reads, clock)
     finally:
         server.stop()
         await serving

@@ -68,8 +68,8 @@ async def running(engine: EmbeddedEngine) -> AsyncIterator[Running]:
     store = await engine.open([RECORDS, REJECTS], clock)
     settings = msgspec.structs.replace(await engine.settings([]), max_tails=2, tail_max_s=60)
     principals = dict[str, Principal]()
-    way_out = query_application(store.runner, clock, settings)
-    yield Running(application(way_out.routes, principals), store, clock, way_out.reads, principals)
+    query_service = query_application(store.runner, clock, settings)
+    yield Running(application(query_service.routes, principals), store, clock, query_service.reads, principals)
     await store.close()
 
 

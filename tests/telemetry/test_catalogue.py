@@ -20,7 +20,7 @@ _KINDS: dict[str, type] = {"counter": Sum, "gauge": Gauge, "histogram": Histogra
 
 async def live_through_everything(service: Service, runner: MeteredRunner) -> None:
     """Do everything once that is measured."""
-    client, heard = service.client, service.app.way_in.pipeline._metrics.heartbeat_delay
+    client, heard = service.client, service.app.ingest_service.pipeline._metrics.heartbeat_delay
     assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **HEARTBEAT)).status_code == 204
     assert isinstance(service.clock, FakeClock)
     async with asyncio.timeout(patience_s(60)):

@@ -21,7 +21,7 @@ from app.telemetry.tracing import Tracing
 _ENDING_S = 1.5
 
 
-class WayOut:
+class QueryService:
     """Answers reads. `realm` names the data, and `system` the store in traces; `ledger` counts what answers hold."""
 
     def __init__(  # noqa: PLR0913 - the dependencies of the whole way out

@@ -23,7 +23,7 @@ _FOR_BODIES = 0.25
 """The part of the grace in which bodies that are arriving may arrive; the rest is for making them durable."""
 
 
-class WayIn:
+class IngestService:
     """Takes messages and records until they are durable.
 
     `appenders` are by the table's name; `system` is the store's name in traces. `on_heartbeat` is as of Pipeline.
