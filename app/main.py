@@ -9,7 +9,7 @@ from litestar import Router
 from app.asgi import Sluice, lifespan
 from app.auth.gate import Gate
 from app.auth.key_set import Fetch
-from app.auth.rate_limit import tell_standing
+from app.auth.rate_limit import add_rate_limit_headers
 from app.erase.endpoint import erasure_routes
 from app.health.gauges import watch_gauges
 from app.health.heartbeat import Heartbeats
@@ -95,7 +95,7 @@ def create_app(
         admission=ingest_service.admission,
         keys=gate,
         sinks=sinks,
-        reads=query_service.standing if queries else None,
+        reads=query_service.health if queries else None,
         connections=backend.connections,
         metrics=metrics,
         clock=clock,
@@ -132,7 +132,7 @@ def create_app(
             Router("/", route_handlers=guarded, guards=[gate.guard]),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
-        before_send=[tell_standing, *([keep_vary] if settings.cors_origins else [])],
+        before_send=[add_rate_limit_headers, *([keep_vary] if settings.cors_origins else [])],
         cors_config=cors_config(settings.cors_origins),
         # The first to begin is the last to end.
         lifespan=[

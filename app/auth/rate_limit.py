@@ -44,7 +44,7 @@ class OwnCount:
         return self._counts[name]
 
 
-class Standing(msgspec.Struct, frozen=True):
+class RateLimitStatus(msgspec.Struct, frozen=True):
     """Where a principal stands: its limit, how many requests it has made, and when the count begins anew (seconds)."""
 
     limit: int
@@ -91,13 +91,13 @@ class RateLimit:
         window, into_us = divmod(self._clock.now_us(), _WINDOW_US)
         requests = await self._count.add(principal.name, window)
         reset_s = -(-(_WINDOW_US - into_us) // MICROSECONDS)  # rounded up: earlier would be in vain
-        standing = state[_STATE] = Standing(principal.requests_per_minute, requests, reset_s)
-        standing.check()
+        status = state[_STATE] = RateLimitStatus(principal.requests_per_minute, requests, reset_s)
+        status.check()
 
 
-async def tell_standing(message: Message, scope: Scope) -> None:
+async def add_rate_limit_headers(message: Message, scope: Scope) -> None:
     """Add the headers to any answer to a principal that was counted, problems included: Litestar's `before_send`."""
     if message["type"] == "http.response.start":
-        standing = scope["state"].get(_STATE)
-        if standing is not None:
-            message["headers"] = [*message["headers"], *standing.headers()]
+        status = scope["state"].get(_STATE)
+        if status is not None:
+            message["headers"] = [*message["headers"], *status.headers()]

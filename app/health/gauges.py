@@ -19,7 +19,7 @@ def watch_gauges(
 
     def states() -> Values:
         return [
-            (int(writer.standing.state is state), {"table": table, "state": state.value})
+            (int(writer.health.state is state), {"table": table, "state": state.value})
             for table, writer in sinks.items()
             for state in SinkState
         ]

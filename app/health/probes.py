@@ -18,7 +18,7 @@ from app.http.problems import ProblemError
 from app.http.reading import METHODS, operation_ids, read_response
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
-from app.query.standing import ReadStanding
+from app.query.source_health import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.epoch import from_epoch_us
 from app.telemetry.metrics import Metrics
@@ -120,7 +120,7 @@ class Health:
         admission: Admission,
         keys: Keys | None,
         sinks: Mapping[str, Writer],
-        reads: ReadStanding | None,
+        reads: SourceHealth | None,
         connections: Callable[[], Mapping[str, int]],
         metrics: Metrics,
         clock: Clock,
@@ -166,12 +166,12 @@ def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
     # Checked here rather than by a timer: each append checks the clock itself, so without traffic only this report can
     # be out of date.
     writer.notice_clock()
-    standing, stuck = writer.standing, writer.progress.stuck_s is not None
-    state = standing.state.value
+    health, stuck = writer.health, writer.progress.stuck_s is not None
+    state = health.state.value
     return Sink(
         state=state,
-        since=_instant(standing.since_us),
-        detail=standing.detail if detailed else None,
+        since=_instant(health.since_us),
+        detail=health.detail if detailed else None,
         help=_help("stuck-writer") if stuck else None if state == _ACTIVE else _help(f"sink-state-{state}"),
         stuck=stuck,
         waiting=writer.waiting,
@@ -180,7 +180,7 @@ def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
     )
 
 
-def _reading(reads: ReadStanding, *, detailed: bool) -> Reading:
+def _reading(reads: SourceHealth, *, detailed: bool) -> Reading:
     return Reading(
         state=reads.state,
         since=_instant(reads.since_us),

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.ingest.append_watch import AppendWatch
 from app.ingest.pending import Pending, Refused, RejectRows
-from app.ingest.standing import Standing
+from app.ingest.sink_health import SinkHealth
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
@@ -32,7 +32,7 @@ class Appends:
         self,
         appender: Appender,
         clock: Clock,
-        standing: Standing,
+        health: SinkHealth,
         *,
         table: str,
         watch: AppendWatch,
@@ -40,7 +40,7 @@ class Appends:
         answered: Callable[[int], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
-        self.appender, self.clock, self.standing = appender, clock, standing
+        self.appender, self.clock, self.health = appender, clock, health
         self.table, self.watch, self.spawn, self._answered = table, watch, spawn, answered
         watch.late(table, 0)  # so that the counter is there before it counts
         self._limit_us = round(limit_s * MICROSECONDS)
@@ -76,10 +76,10 @@ class Appends:
         """Wait while a jump of the clock is in question; return what stands in the way if it lasts longer."""
         begun_us = self.clock.elapsed_us()
         while trouble := self.clock.trouble():
-            was_known = self.standing.state is SinkState.CLOCK_WRONG and self.standing.stops
+            was_known = self.health.state is SinkState.CLOCK_WRONG and self.health.stops
             if was_known or self.clock.elapsed_us() - begun_us >= _CLOCK_WAIT_US:
                 return SetupError(SinkState.CLOCK_WRONG, trouble)
-            self.standing.trouble(SinkState.CLOCK_WRONG, trouble)
+            self.health.trouble(SinkState.CLOCK_WRONG, trouble)
             await self.clock.sleep(_CLOCK_LOOK_S)
         return None
 
@@ -96,7 +96,7 @@ class Appends:
 
     def still_wanted(self, batch: Iterable[Pending]) -> list[Pending]:
         """Return those that somebody waits for; none during a pause, which began while this batch waited."""
-        pause = self.standing.pause()
+        pause = self.health.pause()
         if pause is not None:
             fail(batch, pause)
         return [pending for pending in batch if not pending.verdict.done()]

@@ -20,8 +20,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from app.ingest.appends import Appends
+from app.ingest.sink_health import MAX_FAILURES
 from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of
-from app.ingest.standing import MAX_FAILURES
 from app.ingest.verdict import (
     RETRY_MAX_S,
     Again,
@@ -44,7 +44,7 @@ class Repairs:
     """The repairs of one table. `hold` is called with the bytes that a repair holds, and with minus that at its end."""
 
     def __init__(self, appends: Appends, hold: Callable[[int], None]) -> None:
-        self._appends, self._standing, self._hold = appends, appends.standing, hold
+        self._appends, self._standing, self._hold = appends, appends.health, hold
         self._open = 0
         self._idle = asyncio.Event()
 
@@ -110,18 +110,18 @@ class Repairs:
 
     async def _after(self, outcome: Outcome, slots: Sequence[Slot], lateness: int, failures: int) -> Sequence[Slot]:
         """Return the rows that this repair still has to append, after its `failures`-th attempt."""
-        standing = self._standing
-        counted = standing.stops if not isinstance(outcome, Uncertain) else failures
+        health = self._standing
+        counted = health.stops if not isinstance(outcome, Uncertain) else failures
         match next_step(outcome, len(slots), 1, min(counted, MAX_FAILURES)):
             case Settle():
-                standing.stored()
+                health.stored()
                 for pending, _ in slots:
                     pending.settle(1)
                 return ()
             case Repair():
                 pass
             case Again(detail, max_delay_s):
-                standing.uncertain(detail, failures)
+                health.uncertain(detail, failures)
                 await self._appends.clock.sleep(max_delay_s)
             case Refuse(errors):
                 self._appends.reject(refused_of(slots, errors))
@@ -133,7 +133,7 @@ class Repairs:
                     return ()
                 await self._appends.clock.sleep(RETRY_MAX_S)  # sent before, so the row is not at fault
             case Stop() as stop:
-                standing.stop(stop)
+                health.stop(stop)
         return slots
 
     async def _pause_over(self) -> None:

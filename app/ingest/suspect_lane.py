@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from app.ingest.appends import GIVEN_UP, Appends
 from app.ingest.pending import Pending
 from app.ingest.repairs import Repairs
+from app.ingest.sink_health import MAX_FAILURES
 from app.ingest.slots import Slot, halves, refused_of, rows_of, slots_of
-from app.ingest.standing import MAX_FAILURES
 from app.ingest.suspects import (
     AGREEING,
     AGREEING_AT_ONCE,
@@ -82,7 +82,7 @@ class SuspectLane:
         self, appends: Appends, repairs: Repairs, others: Callable[[], bool], stop: Callable[[Stop], Verdict]
     ) -> None:
         self._appends, self._repairs, self._others, self._stop = appends, repairs, others, stop
-        self._standing, self._clock = appends.standing, appends.clock
+        self._standing, self._clock = appends.health, appends.clock
         self.cases = Suspects()
         self._turn = asyncio.Lock()  # first come, first served
         self._size = self._comparing = 0

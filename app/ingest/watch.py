@@ -23,5 +23,5 @@ async def watch(writer: Writer, appender: Appender, clock: Clock) -> None:
             writer.found(await appender.check())
         except Exception:  # a defect of the check must not end the watch
             _log.exception("the table could not be looked at")
-        await writer.standing.troubled.wait()
-        await clock.sleep(DISK_AGAIN_S if writer.standing.state is SinkState.DISK_FULL else LOOK_AGAIN_S)
+        await writer.health.troubled.wait()
+        await clock.sleep(DISK_AGAIN_S if writer.health.state is SinkState.DISK_FULL else LOOK_AGAIN_S)

@@ -22,8 +22,8 @@ from app.ingest.dispatcher import Dispatcher
 from app.ingest.pending import LATE, Pending, RejectRows, verdict_of
 from app.ingest.progress import Progress
 from app.ingest.repairs import Repairs
+from app.ingest.sink_health import MAX_FAILURES, SinkHealth
 from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of, slots_of
-from app.ingest.standing import MAX_FAILURES, Standing
 from app.ingest.suspect_lane import SuspectLane
 from app.ingest.verdict import (
     Again,
@@ -80,12 +80,12 @@ class Writer:
         self._dispatcher = Dispatcher(
             self._take, clock, limits.batch, eager=appender.eager, concurrency=self._concurrency
         )
-        self.standing = Standing(table, clock)
+        self.health = SinkHealth(table, clock)
         self.progress = Progress(clock.elapsed_us, limits.stuck_s)
         self._appends = Appends(
             appender,
             clock,
-            self.standing,
+            self.health,
             table=table,
             watch=watch,
             limit_s=limits.append_deadline_s,
@@ -111,7 +111,7 @@ class Writer:
         """Say why `byte_count` more bytes would be refused at once, or None."""
         if self._closed:
             return _CLOSED
-        pause = self.standing.pause()
+        pause = self.health.pause()
         if pause is not None:
             return pause
         # The bytes of a request are limited where it is admitted; here it is what they have become.
@@ -180,15 +180,15 @@ class Writer:
             self.notice_clock()
             return
         idle = not (self._dispatcher.under_way or len(self._dispatcher) or len(self._lane))
-        stop = self.standing.found(obstacle, idle=idle)
+        stop = self.health.found(obstacle, idle=idle)
         if stop is not None:
             fail(self._dispatcher.take_all(), stop.verdict)
 
     def notice_clock(self) -> None:
         """Note trouble with this instance's clock before any message meets it."""
         trouble = self._clock.trouble()
-        if trouble and self.standing.state is SinkState.ACTIVE:
-            self.standing.trouble(SinkState.CLOCK_WRONG, trouble)
+        if trouble and self.health.state is SinkState.ACTIVE:
+            self.health.trouble(SinkState.CLOCK_WRONG, trouble)
 
     def _hold(self, byte_count: int) -> None:
         self._open_bytes += byte_count
@@ -203,7 +203,7 @@ class Writer:
 
     def _stop(self, stop: Stop) -> Unavailable | Throttled:
         """Give up on what waits, and begin a pause; return what those are told."""
-        verdict = self.standing.stop(stop)
+        verdict = self.health.stop(stop)
         fail(self._dispatcher.take_all(), verdict)
         return verdict
 
@@ -226,10 +226,10 @@ class Writer:
         batch = self._appends.still_wanted(batch)
         if not batch:
             return
-        stored_before = self.standing.appends_stored
+        stored_before = self.health.appends_stored
         outcome = await self._appends.attempt([row for pending in batch for row in pending.rows], batch)
         if isinstance(outcome, Stored) and not outcome.late:
-            self.standing.stored()
+            self.health.stored()
             for pending in batch:
                 pending.settle(pending.row_count)
         else:
@@ -241,10 +241,10 @@ class Writer:
         """After `outcome`, append the rows of `slots` until each is durable, refused, or nobody waits for it."""
         groups, failures = deque[Sequence[Slot]](), 0
         while slots:
-            counted = failures if isinstance(outcome, Uncertain) else self.standing.stops
+            counted = failures if isinstance(outcome, Uncertain) else self.health.stops
             match next_step(outcome, len(slots), len(messages_of(slots)), min(counted, MAX_FAILURES)):
                 case Settle():
-                    self.standing.stored()
+                    self.health.stored()
                     self._lane.wake()
                     for pending, _ in slots:
                         pending.settle(1)
@@ -256,12 +256,12 @@ class Writer:
                     refusal = outcome if isinstance(outcome, RowsRefused) else None
                     self._lane.add(slots[0][0], slots, refusal, stored_before)
                     # Whether it is the table, those will show first who have least to do with the message.
-                    groups.rotate(-1 if self.standing.appends_stored == stored_before else 0)
+                    groups.rotate(-1 if self.health.appends_stored == stored_before else 0)
                 case Bisect():
                     groups += halves(slots)  # the smaller part goes first
                 case Again(detail, max_delay_s):
                     failures += 1
-                    self.standing.uncertain(detail, failures)
+                    self.health.uncertain(detail, failures)
                     if await self._appends.back_off(self._jitter() * max_delay_s):
                         self._repairs.begin(slots)
                     else:
@@ -276,7 +276,7 @@ class Writer:
 
     def _refuse(self, slots: Sequence[Slot], errors: Mapping[int, RowError], stored_before: int) -> Sequence[Slot]:
         """Reject rows; return the others, but for those of the same messages, which go on alone."""
-        self.standing.recover()  # it says which rows, so it works as it should
+        self.health.recover()  # it says which rows, so it works as it should
         refused = refused_of(slots, errors)
         self._appends.reject(refused)
         rest = [slot for position, slot in enumerate(slots) if position not in errors]

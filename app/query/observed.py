@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from opentelemetry.trace import Span
 
-from app.query.standing import ReadStanding
+from app.query.source_health import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.source import (
     Answer,
@@ -30,11 +30,9 @@ cache_state: ContextVar[str] = ContextVar("cache_state", default="bypass")
 class QueryWatch:
     """Takes note of queries, in metrics, traces and the standing of reads. `system` is the store's name in traces."""
 
-    def __init__(
-        self, metrics: Metrics, tracing: Tracing, standing: ReadStanding, clock: Clock, *, system: str
-    ) -> None:
+    def __init__(self, metrics: Metrics, tracing: Tracing, health: SourceHealth, clock: Clock, *, system: str) -> None:
         self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
-        self.standing = standing
+        self.health = health
 
     def begin(self, query: Query) -> "_Begun":
         """Take note that a query begins."""
@@ -46,7 +44,7 @@ class QueryWatch:
         outcome = outcome_of(error)
         took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
         self._metrics.query_duration.record(took_s, begun.purpose, outcome)
-        self.standing.note(error)
+        self.health.note(error)
         told: dict[str, str | int] = {names.OUTCOME: outcome}
         if answer is not None:
             told[names.DB_ROWS] = len(answer.rows)

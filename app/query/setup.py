@@ -8,7 +8,7 @@ from app.query.endpoints.routes import query_routes
 from app.query.feed import Feed
 from app.query.observed import ObservedRunner, QueryWatch
 from app.query.reads import Reads
-from app.query.standing import ReadStanding
+from app.query.source_health import SourceHealth
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.schema.table import Table
@@ -42,9 +42,9 @@ class QueryService:
         self._records, self._rejects, self._settings = records, rejects, settings
         self._clock, self._metrics, self._realm = clock, metrics, realm
         self._ledger, self._eraser = ledger, eraser
-        self.standing = ReadStanding(clock.now_us)
+        self.health = SourceHealth(clock.now_us)
         """How reading from the store stands."""
-        self.runner = ObservedRunner(runner, QueryWatch(metrics, tracing, self.standing, clock, system=system))
+        self.runner = ObservedRunner(runner, QueryWatch(metrics, tracing, self.health, clock, system=system))
         self.reads = Reads(clock)
 
     def feed(self) -> Feed:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
-from app.auth.rate_limit import OwnCount, RateLimit, Standing
+from app.auth.rate_limit import OwnCount, RateLimit, RateLimitStatus
 from app.auth.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, FakeClock
@@ -55,7 +55,7 @@ async def test_a_principal_has_its_requests_in_each_minute() -> None:
     assert (refused.value.code, refused.value.status) == ("rate_limited", 429)
     assert refused.value.members == {"limit": 2, "window_s": 60, "retry_after_s": 37}
     assert refused.value.headers == {"Retry-After": "37"}
-    assert state == {"rate_limit": Standing(2, 3, 37)}
+    assert state == {"rate_limit": RateLimitStatus(2, 3, 37)}
     await clock.advance(37)
     await limit.admit(TWICE, {})
 
@@ -75,14 +75,14 @@ async def test_principals_are_counted_apart_and_some_not_at_all() -> None:
 @pytest.mark.parametrize(
     ("standing", "told"),
     [
-        (Standing(1_200, 1, 37), '"default";r=1199;t=37'),
-        (Standing(1_200, 1_200, 1), '"default";r=0;t=1'),
-        (Standing(1_200, 5_000, 60), '"default";r=0;t=60'),
+        (RateLimitStatus(1_200, 1, 37), '"default";r=1199;t=37'),
+        (RateLimitStatus(1_200, 1_200, 1), '"default";r=0;t=1'),
+        (RateLimitStatus(1_200, 5_000, 60), '"default";r=0;t=60'),
     ],
 )
-def test_the_headers_are_those_of_the_draft(standing: Standing, told: str) -> None:
+def test_the_headers_are_those_of_the_draft(status: RateLimitStatus, told: str) -> None:
     """The policy, and what is left of it."""
-    assert standing.headers() == [(b"ratelimit-policy", b'"default";q=1200;w=60'), (b"ratelimit", told.encode())]
+    assert status.headers() == [(b"ratelimit-policy", b'"default";q=1200;w=60'), (b"ratelimit", told.encode())]
 
 
 async def test_an_instances_own_count_forgets_the_minute_before() -> None:

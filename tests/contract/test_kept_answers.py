@@ -160,8 +160,8 @@ def test_a_kept_answer_is_the_same_in_every_byte(kept: Service) -> None:
 
 def test_a_window_that_ends_at_the_horizon_is_over(engine: Engine, service: Service) -> None:
     """Its tag is the one that it keeps, so nothing in it says that there may be more."""
-    standing = _Standing(service.store.runner)
-    at_once = Service(engine, service.store, runner=standing).client().get("/v1/records", params=WINDOW)
+    health = _Standing(service.store.runner)
+    at_once = Service(engine, service.store, runner=health).client().get("/v1/records", params=WINDOW)
     later = Service(engine, service.store).client().get("/v1/records", params=WINDOW)
     assert at_once.headers["etag"] == later.headers["etag"]
     assert at_once.content == later.content

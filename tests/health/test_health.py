@@ -17,7 +17,7 @@ from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.openapi.document import document_route, openapi_config
-from app.query.standing import ReadStanding
+from app.query.source_health import SourceHealth
 from app.record import Record
 from app.runtime.clock import FakeClock
 from app.schema.table import records_table
@@ -40,7 +40,7 @@ async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
 def client_of(
     keys: KeySet | None,
     sinks: dict[str, Writer] | None = None,
-    reads: ReadStanding | None = None,
+    reads: SourceHealth | None = None,
     clock: FakeClock | None = None,
     **headers: str,
 ) -> httpx.AsyncClient:
@@ -91,7 +91,7 @@ async def test_strict_readiness_answers_503_where_a_table_does_not_take_rows() -
             assert (await client.get("/health/ready?strict=0")).status_code == 200
             strict = await client.get("/health/ready?strict=1")
             assert strict.status_code == expected
-            assert strict.json()["sinks"]["records"]["state"] == writer.standing.state.value
+            assert strict.json()["sinks"]["records"]["state"] == writer.health.state.value
             assert (await client.get("/health/ready?strict=maybe")).status_code == 400
 
 
@@ -106,7 +106,7 @@ async def test_strict_readiness_answers_503_where_a_table_does_not_take_rows() -
 async def test_reads_that_get_no_answer_show_and_leave_the_instance_ready(error: Exception, state: str) -> None:
     """With where to read on; strictly it is a fault."""
     clock = FakeClock()
-    reads = ReadStanding(clock.now_us)
+    reads = SourceHealth(clock.now_us)
     async with client_of(None, reads=reads, authorization="Bearer x") as client:
         well = (await client.get("/health/ready?strict=1")).json()["store"]
         assert well["kind"] == "embedded"
@@ -127,7 +127,7 @@ async def test_a_stranger_is_told_the_states_and_not_what_the_store_said() -> No
     """Its words may name projects and tables; who would be let in to /v1 gets them."""
     bench = Bench()
     bench.writer.found(SetupError(SinkState.NOT_FOUND, f"there is no table {SECRET}"))
-    reads = ReadStanding(bench.clock.now_us)
+    reads = SourceHealth(bench.clock.now_us)
     reads.note(StoreUnavailableError(f"cannot read {SECRET}"))
     async with client_of(None, {"records": bench.writer}, reads) as client:
         told = await client.get("/health/ready")

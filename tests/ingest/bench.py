@@ -62,4 +62,4 @@ class Bench:
 
     def state(self) -> SinkState:
         """Return how the table stands now."""
-        return self.writer.standing.state
+        return self.writer.health.state

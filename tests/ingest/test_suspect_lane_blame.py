@@ -41,7 +41,7 @@ async def test_a_lone_suspect_is_not_rejected_where_the_table_is_wrong() -> None
     for _ in range(ALONE_REFUSALS):
         assert isinstance(await made.deliver("poison", *bad(2)), Unavailable)
     assert made.rejected == []
-    assert (made.state(), made.writer.standing.detail) == (SinkState.SCHEMA_MISMATCH, "column x is missing")
+    assert (made.state(), made.writer.health.detail) == (SinkState.SCHEMA_MISMATCH, "column x is missing")
 
 
 async def test_a_lone_suspect_waits_for_a_look_that_can_be_made() -> None:
@@ -64,7 +64,7 @@ async def test_the_table_is_blamed_only_when_different_messages_agree(messages: 
     assert made.rejected == []
     assert made.state() is (SinkState.SCHEMA_MISMATCH if is_blamed else SinkState.ACTIVE)
     if is_blamed:
-        assert "cannot append to this kind of table" in made.writer.standing.detail
+        assert "cannot append to this kind of table" in made.writer.health.detail
         made.appender.decide = every(Stored())
         await made.clock.advance(31)
         assert await made.deliver("m0", b"x", b"y") == Durable()

@@ -19,7 +19,7 @@ async def test_a_jump_that_passes_holds_messages_up_and_costs_none() -> None:
     waiting = [bench.submit(b"a"), bench.submit(b"b")]
     await bench.clock.advance(BELIEVED_S)
     assert bench.appender.batches == []
-    assert (bench.state(), bench.writer.standing.detail) == (SinkState.CLOCK_WRONG, "it jumped by +3600.0 s")
+    assert (bench.state(), bench.writer.health.detail) == (SinkState.CLOCK_WRONG, "it jumped by +3600.0 s")
     bench.clock.doubt = ""
     await bench.clock.advance(0.3)
     assert await asyncio.gather(*waiting) == [Durable()] * 2

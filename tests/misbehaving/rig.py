@@ -76,7 +76,7 @@ class Rig:
 
     def stands(self) -> SinkState:
         """How the writer says that the table stands."""
-        return self.writer.standing.state
+        return self.writer.health.state
 
     @property
     def stored(self) -> Counter[str]:

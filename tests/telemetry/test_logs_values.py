@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from app.http.problems import EXCEPTION_HANDLERS
-from app.ingest.standing import Standing
+from app.ingest.sink_health import SinkHealth
 from app.runtime.clock import FakeClock
 from app.stores.sink import SinkState
 from app.telemetry.logs import configure_logging
@@ -69,9 +69,9 @@ async def test_an_unexpected_failure_names_the_route_and_not_the_path(log: io.St
 
 def test_trouble_with_the_set_up_is_told_by_its_names_and_other_trouble_without_values(log: io.StringIO) -> None:
     """What is said of tables and permissions quotes their names; what is said of appends may quote a row."""
-    standing = Standing("records", FakeClock())
-    standing.trouble(SinkState.PERMISSION_DENIED, "Permission 'TABLES_UPDATE_DATA' denied on 'projects/p'")
-    standing.trouble(SinkState.UNREACHABLE, f"INTERNAL: cannot convert '{NAME}'")
+    health = SinkHealth("records", FakeClock())
+    health.trouble(SinkState.PERMISSION_DENIED, "Permission 'TABLES_UPDATE_DATA' denied on 'projects/p'")
+    health.trouble(SinkState.UNREACHABLE, f"INTERNAL: cannot convert '{NAME}'")
     assert [line["message"] for line in read(log)] == [
         "table records: PERMISSION_DENIED: Permission 'TABLES_UPDATE_DATA' denied on 'projects/p'",
         "table records: UNREACHABLE: INTERNAL: cannot convert '…'",

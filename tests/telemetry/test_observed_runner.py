@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.query.observed import ObservedRunner, QueryWatch, cache_state, outcome_of
-from app.query.standing import ReadStanding
+from app.query.source_health import SourceHealth
 from app.runtime.clock import FakeClock
 from app.stores.source import (
     LookUpTooExpensiveError,
@@ -38,8 +38,8 @@ class Stage:
         provider.add_span_processor(SimpleSpanProcessor(self.spans))
         self.tracing = Tracing(provider.get_tracer("test"), Sampler(1.0, 1e9, self.clock.elapsed_us))
         self.scripted = ScriptedRunner(**told)
-        self.standing = ReadStanding(self.clock.now_us)
-        watch = QueryWatch(self.metrics, self.tracing, self.standing, self.clock, system="duckdb")
+        self.health = SourceHealth(self.clock.now_us)
+        watch = QueryWatch(self.metrics, self.tracing, self.health, self.clock, system="duckdb")
         self.runner = ObservedRunner(self.scripted, watch)
 
     def outcomes(self) -> list[tuple[str, str]]:
@@ -101,7 +101,7 @@ async def test_each_end_has_a_word(error: BaseException, outcome: str, state: st
             await anext(pieces)
     assert stage.outcomes() == [("page", outcome)]
     assert outcome_of(error) == outcome
-    assert stage.standing.state == state
+    assert stage.health.state == state
 
 
 async def test_an_export_is_measured_from_its_first_piece_to_its_last() -> None:
@@ -145,24 +145,24 @@ async def test_a_query_knows_how_the_cache_was_used() -> None:
 def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog: pytest.LogCaptureFixture) -> None:
     """Each turn is logged once, with since when."""
     clock = FakeClock()
-    standing = ReadStanding(clock.now_us)
-    begun_us = standing.since_us
+    health = SourceHealth(clock.now_us)
+    begun_us = health.since_us
     for _ in range(2):
-        standing.note(QueryTimeoutError(1.0))
-    assert (standing.state, standing.since_us) == ("ACTIVE", begun_us)
+        health.note(QueryTimeoutError(1.0))
+    assert (health.state, health.since_us) == ("ACTIVE", begun_us)
     for _ in range(3):
-        standing.note(QueryTimeoutError(1.0))
-    assert (standing.state, standing.detail) == ("SLOW", "the query took longer than 1 s")
-    assert standing.since_us > begun_us
-    turned_us = standing.since_us
-    standing.note(asyncio.CancelledError())
-    standing.note(ZeroDivisionError())
-    assert (standing.state, standing.since_us) == ("SLOW", turned_us)
-    standing.note(StoreUnavailableError("away"))
-    standing.note(StoreUnavailableError("still away"))
-    assert (standing.state, standing.detail) == ("UNREACHABLE", "still away")
-    standing.note(None)
-    assert (standing.state, standing.detail) == ("ACTIVE", "")
+        health.note(QueryTimeoutError(1.0))
+    assert (health.state, health.detail) == ("SLOW", "the query took longer than 1 s")
+    assert health.since_us > begun_us
+    turned_us = health.since_us
+    health.note(asyncio.CancelledError())
+    health.note(ZeroDivisionError())
+    assert (health.state, health.since_us) == ("SLOW", turned_us)
+    health.note(StoreUnavailableError("away"))
+    health.note(StoreUnavailableError("still away"))
+    assert (health.state, health.detail) == ("UNREACHABLE", "still away")
+    health.note(None)
+    assert (health.state, health.detail) == ("ACTIVE", "")
     assert [record.getMessage() for record in caplog.records] == [
         "reads: SLOW: the query took longer than 1 s",
         "reads: UNREACHABLE: away",
@@ -173,20 +173,20 @@ def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog:
 @pytest.mark.parametrize("between", [None, QueryTooExpensiveError(1, 2)])
 def test_timeouts_count_in_a_row_only(between: QueryError | None) -> None:
     """An answer in between says that the store is well; so does a refusal."""
-    standing = ReadStanding(FakeClock().now_us)
+    health = SourceHealth(FakeClock().now_us)
     for _ in range(3):
-        standing.note(QueryTimeoutError(1.0))
-        standing.note(QueryTimeoutError(1.0))
-        standing.note(between)
-    assert standing.state == "ACTIVE"
+        health.note(QueryTimeoutError(1.0))
+        health.note(QueryTimeoutError(1.0))
+        health.note(between)
+    assert health.state == "ACTIVE"
 
 
 def test_trouble_that_nobody_met_again_is_forgotten() -> None:
     """Nobody reads any more, so nobody knows; the next query will tell."""
     now = [0]
-    standing = ReadStanding(lambda: now[0])
-    standing.note(StoreUnavailableError("down"))
+    health = SourceHealth(lambda: now[0])
+    health.note(StoreUnavailableError("down"))
     now[0] += 599_000_000
-    assert (standing.state, standing.detail) == ("UNREACHABLE", "down")
+    assert (health.state, health.detail) == ("UNREACHABLE", "down")
     now[0] += 2_000_000
-    assert (standing.state, standing.detail) == ("ACTIVE", "")
+    assert (health.state, health.detail) == ("ACTIVE", "")

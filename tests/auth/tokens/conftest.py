@@ -11,5 +11,5 @@ from tests.auth.tokens import forge
 def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the issuer and the library that verifies read the time at which the tokens were made."""
     monkeypatch.setattr("time.time", lambda: float(forge.NOW))
-    standing = datetime.fromtimestamp(forge.NOW, UTC).replace(tzinfo=None)
-    monkeypatch.setattr("google.auth._helpers.utcnow", lambda: standing)
+    status = datetime.fromtimestamp(forge.NOW, UTC).replace(tzinfo=None)
+    monkeypatch.setattr("google.auth._helpers.utcnow", lambda: status)

@@ -114,7 +114,7 @@ async def test_a_table_that_refuses_every_row_without_naming_one_costs_no_row() 
         assert {each.retry_after_s for each in told if isinstance(each, Unavailable)} == {30}
         assert len(rig.server.arrivals) < 100
         assert rig.stands() is SinkState.SCHEMA_MISMATCH
-        assert WHOLE_TABLE in rig.writer.standing.detail
+        assert WHOLE_TABLE in rig.writer.health.detail
         await rig.clock.advance(30)
         assert isinstance((await rig.told(rig.send("odd-again")))[0], Unavailable)
         assert rig.rejected == []

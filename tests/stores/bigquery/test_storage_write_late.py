@@ -200,7 +200,7 @@ async def test_nothing_is_sent_while_the_clock_is_in_question() -> None:
         await rig.clock.advance(10)
         assert rig.server.arrivals == []
         assert rig.stands() is SinkState.CLOCK_WRONG
-        assert "+3600.0 s" in rig.writer.standing.detail
+        assert "+3600.0 s" in rig.writer.health.detail
         rig.clock.doubt = ""
         assert await rig.told_later(message) == [Durable()]
         assert rig.stands() is SinkState.ACTIVE

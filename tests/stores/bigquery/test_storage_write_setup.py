@@ -94,7 +94,7 @@ async def test_a_table_that_is_not_there_is_named_and_heals_without_a_restart(an
         rig.table = None
         rig.server.decide = lambda _: Fault()
         rig.writer.found(await rig.appender.check())
-        assert rig.writer.standing.pause() is None
+        assert rig.writer.health.pause() is None
         assert await rig.told(rig.send("a")) == [Durable()]
         assert rig.stands() is SinkState.ACTIVE
         assert rig.stored == {"a": 1}

@@ -39,7 +39,7 @@ class Sender:
             lambda: clock.elapsed_us() >= until_us or all(message.is_told for message in self.in_flight),
             step_s=0.1,
         )
-        pause = self._rig.writer.standing.pause()
+        pause = self._rig.writer.health.pause()
         if pause is not None:
             await clock.advance(pause.retry_after_s)
         told = [message for message in self.in_flight if message.is_told]

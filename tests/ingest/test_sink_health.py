@@ -21,7 +21,7 @@ async def test_what_stands_in_the_way_shows_before_the_first_message_and_goes_wh
     bench.appender.obstacle = SetupError(state, "see the run-book")
     watching = asyncio.create_task(watch(bench.writer, bench.appender, bench.clock))
     await turns()
-    assert (bench.state(), bench.writer.standing.detail) == (state, "see the run-book")
+    assert (bench.state(), bench.writer.health.detail) == (state, "see the run-book")
     told = await bench.submit(b"a")
     assert isinstance(told, Unavailable)
     assert bench.appender.batches == [], "nothing is appended to a table that does not fit"
@@ -76,7 +76,7 @@ async def test_what_an_append_met_is_over_when_one_succeeds_or_nobody_tries_any_
     bench = Bench(MISSING, MISSING)
     await bench.submit(b"a")
     bench.writer.found(None)
-    assert bench.writer.standing.pause() is None
+    assert bench.writer.health.pause() is None
     assert bench.state() is SinkState.NOT_FOUND, "not before an append says so"
     assert isinstance(await bench.submit(b"b"), Unavailable), "a table may be there and not be found, for a while"
     bench.writer.found(None)
@@ -117,10 +117,10 @@ async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None
         answer.set_result(QuotaExceeded("rows"))
     told = await asyncio.gather(*waiting)
     assert {round(each.retry_after_s) for each in told if isinstance(each, Throttled)} == {10}
-    pause = bench.writer.standing.pause()
+    pause = bench.writer.health.pause()
     assert pause is not None
     assert pause.retry_after_s == 10.0
-    assert bench.writer.standing.stops == 1
+    assert bench.writer.health.stops == 1
 
 
 async def test_an_unreachable_look_does_not_hide_what_is_known() -> None:
@@ -157,11 +157,11 @@ async def test_a_check_that_fails_unexpectedly_does_not_end_the_watch(caplog: py
 async def test_pauses_grow_and_the_time_left_is_told() -> None:
     """The second look in a row that finds the same doubles the pause."""
     bench = Bench()
-    standing = bench.writer.standing
+    health = bench.writer.health
     for expected_s in (30.0, 60.0, 120.0):
         bench.writer.found(MISSING)
         bench.writer.found(MISSING)  # during a pause it changes nothing
-        pause = standing.pause()
+        pause = health.pause()
         assert pause is not None
         assert pause.retry_after_s == expected_s
         await bench.clock.advance(expected_s)

@@ -17,7 +17,7 @@ _MAX_ACCUSERS = 100
 _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
 
 
-class Standing:
+class SinkHealth:
     """How a table stands, by its appends and by looks at it.
 
     `state` and `detail` are for health and metrics, `since_us` is when the state began (microseconds, wall clock);

@@ -13,7 +13,7 @@ _TIMEOUTS = 3  # one that is too slow says something about the query, several in
 _log = logging.getLogger("sluice.query")
 
 
-class ReadStanding:
+class SourceHealth:
     """The state of reads by the last outcome, what the store said, and `since_us` when (microseconds, wall)."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
