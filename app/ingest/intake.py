@@ -12,7 +12,7 @@ from litestar.types import Receive
 
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission, Refusal
-from app.ingest.verdict import Throttled, Unavailable
+from app.ingest.retry_policy import Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
 from app.runtime.ledger import Holding

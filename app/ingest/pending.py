@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.ingest.verdict import DURABLE, Throttled, Unavailable, Verdict
+from app.ingest.retry_policy import DURABLE, Throttled, Unavailable, Verdict
 from app.stores.sink import RowError
 
 LATE = Unavailable("not durable within the request's budget", 1.0)

@@ -18,8 +18,8 @@ from app.ingest.pending import Refused
 from app.ingest.pieces import is_ndjson
 from app.ingest.records import Limits, RecordReader
 from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
+from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
-from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.watch import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock

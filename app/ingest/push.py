@@ -21,7 +21,7 @@ from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding
 from app.telemetry import attributes as names

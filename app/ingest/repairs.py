@@ -20,19 +20,19 @@ import logging
 from collections.abc import Callable, Sequence
 
 from app.ingest.appends import Appends
-from app.ingest.sink_health import MAX_FAILURES
-from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of
-from app.ingest.verdict import (
+from app.ingest.retry_policy import (
     RETRY_MAX_S,
-    Again,
     Bisect,
+    Complete,
     Isolate,
     Refuse,
     Repair,
-    Settle,
-    Stop,
-    next_step,
+    Retry,
+    Trip,
+    decide,
 )
+from app.ingest.sink_health import MAX_FAILURES
+from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of
 from app.stores.sink import Outcome, Stored, Uncertain
 
 _log = logging.getLogger("sluice.writer")
@@ -112,15 +112,15 @@ class Repairs:
         """Return the rows that this repair still has to append, after its `failures`-th attempt."""
         health = self._standing
         counted = health.stops if not isinstance(outcome, Uncertain) else failures
-        match next_step(outcome, len(slots), 1, min(counted, MAX_FAILURES)):
-            case Settle():
+        match decide(outcome, len(slots), 1, min(counted, MAX_FAILURES)):
+            case Complete():
                 health.stored()
                 for pending, _ in slots:
                     pending.settle(1)
                 return ()
             case Repair():
                 pass
-            case Again(detail, max_delay_s):
+            case Retry(detail, max_delay_s):
                 health.uncertain(detail, failures)
                 await self._appends.clock.sleep(max_delay_s)
             case Refuse(errors):
@@ -132,7 +132,7 @@ class Repairs:
                         self._spawn(half, lateness)
                     return ()
                 await self._appends.clock.sleep(RETRY_MAX_S)  # sent before, so the row is not at fault
-            case Stop() as stop:
+            case Trip() as stop:
                 health.stop(stop)
         return slots
 

@@ -5,7 +5,7 @@ import logging
 
 import msgspec
 
-from app.ingest.verdict import Stop, Throttled, Unavailable, stop_for
+from app.ingest.retry_policy import Throttled, Trip, Unavailable, stop_for
 from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.sink import SetupError, SinkState, Stored
 from app.telemetry.redaction import NamesOnly
@@ -49,7 +49,7 @@ class SinkHealth:
             return None
         return msgspec.structs.replace(self._pause, retry_after_s=left_s)
 
-    def stop(self, stop: Stop) -> Unavailable | Throttled:
+    def stop(self, stop: Trip) -> Unavailable | Throttled:
         """Begin a pause, as long as the verdict says; return what everybody is told.
 
         During a pause another stop changes nothing: of several appends under way each hears of the same trouble.
@@ -102,7 +102,7 @@ class SinkHealth:
         if len(self.accusers) < _MAX_ACCUSERS:
             self.accusers.add(key)
 
-    def found(self, obstacle: SetupError | Stored | None, *, idle: bool) -> Stop | None:
+    def found(self, obstacle: SetupError | Stored | None, *, idle: bool) -> Trip | None:
         """Take note of what a look at the table found; return the Stop that follows. `idle`: nothing is under way.
 
         What an earlier look had found is over when this one does not. Of what an append had met, a look that finds

@@ -16,7 +16,7 @@ from app.ingest.envelope import Message
 from app.ingest.hints import is_followed_by_another, is_ndjson_type
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.schema.ids import read_id
 from app.schema.table import Table
 from app.telemetry.traceparent import parse_traceparent

@@ -11,6 +11,19 @@ from collections.abc import Callable, Sequence
 from app.ingest.appends import GIVEN_UP, Appends
 from app.ingest.pending import Pending
 from app.ingest.repairs import Repairs
+from app.ingest.retry_policy import (
+    Bisect,
+    Complete,
+    Durable,
+    Isolate,
+    Refuse,
+    Repair,
+    Retry,
+    Trip,
+    Unavailable,
+    Verdict,
+    stop_for,
+)
 from app.ingest.sink_health import MAX_FAILURES
 from app.ingest.slots import Slot, halves, refused_of, rows_of, slots_of
 from app.ingest.suspects import (
@@ -27,19 +40,6 @@ from app.ingest.suspects import (
     Suspects,
     is_spent,
     suspect_step,
-)
-from app.ingest.verdict import (
-    Again,
-    Bisect,
-    Durable,
-    Isolate,
-    Refuse,
-    Repair,
-    Settle,
-    Stop,
-    Unavailable,
-    Verdict,
-    stop_for,
 )
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Uncertain
 
@@ -79,7 +79,7 @@ class SuspectLane:
     """The suspects of one table. `others` says whether batches are in flight; `stop` stops the table."""
 
     def __init__(
-        self, appends: Appends, repairs: Repairs, others: Callable[[], bool], stop: Callable[[Stop], Verdict]
+        self, appends: Appends, repairs: Repairs, others: Callable[[], bool], stop: Callable[[Trip], Verdict]
     ) -> None:
         self._appends, self._repairs, self._others, self._stop = appends, repairs, others, stop
         self._standing, self._clock = appends.health, appends.clock
@@ -171,7 +171,7 @@ class SuspectLane:
             Evidence(self._table_stores(suspect), suspect.has_stored),
         )
         match step:
-            case Settle():
+            case Complete():
                 self._settle(suspect, slots)
             case Repair():
                 self._repairs.begin(slots)
@@ -187,9 +187,9 @@ class SuspectLane:
                 return await self._compare(suspect, slots, outcome, detail)
             case RejectRest(detail):
                 return self._reject_rest(suspect, slots, detail)
-            case Again(detail, max_delay_s):
+            case Retry(detail, max_delay_s):
                 return await self._again(suspect, slots, detail, max_delay_s)
-            case Stop() as stop:
+            case Trip() as stop:
                 return self._give_up(suspect, stop)
         return suspect.next_group()
 
@@ -214,7 +214,7 @@ class SuspectLane:
             return suspect.next_group()
         return slots, None
 
-    def _give_up(self, suspect: _Suspect, stop: Stop) -> tuple[Sequence[Slot], Outcome | None]:
+    def _give_up(self, suspect: _Suspect, stop: Trip) -> tuple[Sequence[Slot], Outcome | None]:
         verdict = self._stop(stop)
         if not isinstance(verdict, Durable):
             suspect.pending.fail(verdict)

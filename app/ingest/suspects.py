@@ -12,7 +12,7 @@ message or the table may be at fault:
 
 import msgspec
 
-from app.ingest.verdict import Bisect, Refuse, Step, next_step
+from app.ingest.retry_policy import Bisect, Disposition, Refuse, decide
 from app.stores.sink import Outcome, RowError, RowsRefused
 
 ALONE_REFUSALS = 3
@@ -43,7 +43,7 @@ class Compare(msgspec.Struct, frozen=True):
     detail: str
 
 
-SuspectStep = Step | RejectRest | Repeat | Compare
+SuspectStep = Disposition | RejectRest | Repeat | Compare
 
 
 class Case(msgspec.Struct):
@@ -111,7 +111,7 @@ def suspect_step(  # noqa: PLR0911, PLR0913, PLR0917 - one return for each outco
     outcome: Outcome, rows: int, of: int, failures: int, case: Case, evidence: Evidence
 ) -> SuspectStep:
     """Decide what follows an append that held only `rows` of the `of` rows of one message."""
-    step = next_step(outcome, rows, 1, failures)
+    step = decide(outcome, rows, 1, failures)
     if not isinstance(outcome, RowsRefused):
         return step
     spent = is_spent(case, of)

@@ -1,7 +1,7 @@
 """Append rows in groups, and let each message wait for its own.
 
 When they go out is the dispatcher's business. The flow of a batch is in `_store`, and in `_go_on` once not all of
-it was stored; what follows each outcome is decided in `verdict.next_step`. Messages that are refused leave the batch
+it was stored; what follows each outcome is decided in `verdict.decide`. Messages that are refused leave the batch
 (`suspect_lane`), rows that are late are appended once more (`repairs`). A message's deadline ends its wait and nothing
 else: an attempt is never cut short for one message of a batch, or a slow store would see each batch again and again.
 """
@@ -22,22 +22,22 @@ from app.ingest.dispatcher import Dispatcher
 from app.ingest.pending import LATE, Pending, RejectRows, verdict_of
 from app.ingest.progress import Progress
 from app.ingest.repairs import Repairs
-from app.ingest.sink_health import MAX_FAILURES, SinkHealth
-from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of, slots_of
-from app.ingest.suspect_lane import SuspectLane
-from app.ingest.verdict import (
-    Again,
+from app.ingest.retry_policy import (
     Bisect,
+    Complete,
     Isolate,
     Refuse,
     Repair,
-    Settle,
-    Stop,
+    Retry,
     Throttled,
+    Trip,
     Unavailable,
     Verdict,
-    next_step,
+    decide,
 )
+from app.ingest.sink_health import MAX_FAILURES, SinkHealth
+from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of, slots_of
+from app.ingest.suspect_lane import SuspectLane
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
 from app.stores.sink import Appender, Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
@@ -201,7 +201,7 @@ class Writer:
         """Whether batches wait or are on their way."""
         return bool(self._flows or len(self._dispatcher))
 
-    def _stop(self, stop: Stop) -> Unavailable | Throttled:
+    def _stop(self, stop: Trip) -> Unavailable | Throttled:
         """Give up on what waits, and begin a pause; return what those are told."""
         verdict = self.health.stop(stop)
         fail(self._dispatcher.take_all(), verdict)
@@ -242,8 +242,8 @@ class Writer:
         groups, failures = deque[Sequence[Slot]](), 0
         while slots:
             counted = failures if isinstance(outcome, Uncertain) else self.health.stops
-            match next_step(outcome, len(slots), len(messages_of(slots)), min(counted, MAX_FAILURES)):
-                case Settle():
+            match decide(outcome, len(slots), len(messages_of(slots)), min(counted, MAX_FAILURES)):
+                case Complete():
                     self.health.stored()
                     self._lane.wake()
                     for pending, _ in slots:
@@ -259,14 +259,14 @@ class Writer:
                     groups.rotate(-1 if self.health.appends_stored == stored_before else 0)
                 case Bisect():
                     groups += halves(slots)  # the smaller part goes first
-                case Again(detail, max_delay_s):
+                case Retry(detail, max_delay_s):
                     failures += 1
                     self.health.uncertain(detail, failures)
                     if await self._appends.back_off(self._jitter() * max_delay_s):
                         self._repairs.begin(slots)
                     else:
                         groups.append(slots)
-                case Stop() as stop:
+                case Trip() as stop:
                     verdict = self._stop(stop)
                     fail(messages_of(slot for group in (slots, *groups) for slot in group), verdict)
                     return

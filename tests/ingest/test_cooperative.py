@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from app.ingest.cooperative import HEAVY_BYTES, CooperativeRunner
+from app.ingest.retry_policy import Throttled, Unavailable
 from app.ingest.structure import Steps
-from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import FakeClock
 from app.runtime.ledger import Ledger
 from tests.ingest.scripted import turns

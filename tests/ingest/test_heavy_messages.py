@@ -10,7 +10,7 @@ import pytest
 
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt, Rejection
-from app.ingest.verdict import DURABLE, Throttled, Unavailable
+from app.ingest.retry_policy import DURABLE, Throttled, Unavailable
 from app.record import Record
 from app.runtime.clock import FakeClock
 from app.runtime.ledger import Ledger

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.ingest.progress import Progress
-from app.ingest.verdict import Unavailable
+from app.ingest.retry_policy import Unavailable
 from app.runtime.clock import FakeClock
 from app.stores.sink import (
     Outcome,

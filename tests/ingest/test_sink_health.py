@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.ingest.watch import LOOK_AGAIN_S, watch
 from app.stores.sink import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from tests.ingest.bench import Bench

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.ingest.retry_policy import Bisect, Complete, Refuse, Repair, Retry, Trip
 from app.ingest.suspects import (
     ALONE_REFUSALS,
     SPARE_REFUSALS,
@@ -15,7 +16,6 @@ from app.ingest.suspects import (
     Suspects,
     suspect_step,
 )
-from app.ingest.verdict import Again, Bisect, Refuse, Repair, Settle, Stop
 from app.runtime.clock import MICROSECONDS
 from app.stores.sink import (
     Outcome,
@@ -41,7 +41,7 @@ HOUR_US = 3_600 * MICROSECONDS
 @pytest.mark.parametrize(
     ("outcome", "rows", "refusals", "evidence", "expected"),
     [
-        (Stored(), 4, 0, NOTHING, Settle()),
+        (Stored(), 4, 0, NOTHING, Complete()),
         (Stored(late=True), 4, 0, NOTHING, Repair()),
         (NAMED, 4, 1, NOTHING, Refuse({1: RowError("bad")})),
         (UNNAMED, 4, 1, NOTHING, Bisect()),
@@ -55,7 +55,7 @@ HOUR_US = 3_600 * MICROSECONDS
         (UNNAMED, 1, 1, SIBLINGS, Refuse({0: RowError("invalid")})),
         (RowsRefused({}), 1, 1, SIBLINGS, Refuse({0: RowError("the store refused the row without a reason")})),
         (TooLarge("11 MB"), 4, 0, NOTHING, Bisect()),
-        (Uncertain("gone"), 4, 0, NOTHING, Again("gone", 0.1)),
+        (Uncertain("gone"), 4, 0, NOTHING, Retry("gone", 0.1)),
     ],
 )
 def test_suspect_step(outcome: Outcome, rows: int, refusals: int, evidence: Evidence, expected: object) -> None:
@@ -66,7 +66,7 @@ def test_suspect_step(outcome: Outcome, rows: int, refusals: int, evidence: Evid
 @pytest.mark.parametrize("outcome", [QuotaExceeded("rows"), SetupError(SinkState.NOT_FOUND, "no table")])
 def test_what_is_no_refusal_of_rows_stops_as_for_any_other_append(outcome: Outcome) -> None:
     """It says nothing about the message."""
-    assert isinstance(suspect_step(outcome, 4, 4, 0, Case(), NOTHING), Stop)
+    assert isinstance(suspect_step(outcome, 4, 4, 0, Case(), NOTHING), Trip)
 
 
 @given(

@@ -7,7 +7,7 @@ import pytest
 
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import Refused
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
 from app.stores.sink import (
     Outcome,
     RowError,

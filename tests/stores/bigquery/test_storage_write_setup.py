@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.stores.sink import SetupError, SinkState
 from tests.misbehaving import faults
 from tests.misbehaving.faults import Acknowledge, Answer, EndStream, Fault, Refuse, by_connection, in_turn, not_stored

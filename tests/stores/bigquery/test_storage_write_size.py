@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.ingest.verdict import Durable
+from app.ingest.retry_policy import Durable
 from app.stores.sink import SinkState
 from tests.ingest.scripted import turns
 from tests.misbehaving.faults import Fault, by_connection

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.ingest.watch import LOOK_AGAIN_S, watch
 from app.stores.sink import SetupError, SinkState
 from tests.misbehaving import faults

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.stores.sink import SinkState
 from tests.misbehaving.faults import Fault, at_random
 from tests.misbehaving.rig import Message, Rig, rigged

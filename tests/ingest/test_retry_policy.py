@@ -2,18 +2,18 @@
 
 import pytest
 
-from app.ingest.verdict import (
-    Again,
+from app.ingest.retry_policy import (
     Bisect,
+    Complete,
+    Disposition,
     Isolate,
     Refuse,
     Repair,
-    Settle,
-    Step,
-    Stop,
+    Retry,
     Throttled,
+    Trip,
     Unavailable,
-    next_step,
+    decide,
 )
 from app.stores.sink import (
     Outcome,
@@ -34,7 +34,7 @@ BAD = RowError("bad", "total")
 @pytest.mark.parametrize(
     ("outcome", "rows", "failures", "expected"),
     [
-        (Stored(), 3, 0, Settle()),
+        (Stored(), 3, 0, Complete()),
         (RowsRefused({1: BAD}), 3, 0, Refuse({1: BAD})),
         (RowsRefused({1: BAD, 3: BAD, -1: BAD}), 3, 0, Refuse({1: BAD})),
         (RowsRefused({7: BAD}), 3, 0, Bisect()),
@@ -42,43 +42,43 @@ BAD = RowError("bad", "total")
         (Stored(late=True), 3, 0, Repair()),
         (TooLarge("11 MB"), 3, 0, Bisect()),
         (TooLarge("11 MB"), 1, 0, Refuse({0: RowError("too large for the store: 11 MB")})),
-        (Uncertain("gone"), 3, 0, Again("gone", 0.1)),
-        (Uncertain("gone"), 3, 3, Again("gone", 0.8)),
-        (Uncertain("gone"), 3, 10, Again("gone", 5.0)),
+        (Uncertain("gone"), 3, 0, Retry("gone", 0.1)),
+        (Uncertain("gone"), 3, 3, Retry("gone", 0.8)),
+        (Uncertain("gone"), 3, 10, Retry("gone", 5.0)),
         (Uncertain("gone", late=True), 3, 0, Repair()),
         (
             QuotaExceeded("rows"),
             3,
             0,
-            Stop(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is used up", 10.0)),
+            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is used up", 10.0)),
         ),
         (
             SetupError(SinkState.NOT_FOUND, "no table"),
             3,
             0,
-            Stop(SinkState.NOT_FOUND, "no table", Unavailable(f"{NOT_SET_UP}: NOT_FOUND", 30.0)),
+            Trip(SinkState.NOT_FOUND, "no table", Unavailable(f"{NOT_SET_UP}: NOT_FOUND", 30.0)),
         ),
         (
             SetupError(SinkState.SCHEMA_MISMATCH, "x"),
             3,
             10,
-            Stop(SinkState.SCHEMA_MISMATCH, "x", Unavailable(f"{NOT_SET_UP}: SCHEMA_MISMATCH", 300.0)),
+            Trip(SinkState.SCHEMA_MISMATCH, "x", Unavailable(f"{NOT_SET_UP}: SCHEMA_MISMATCH", 300.0)),
         ),
         (
             SetupError(SinkState.CLOCK_WRONG, "x"),
             3,
             10,
-            Stop(SinkState.CLOCK_WRONG, "x", Unavailable("this instance cannot stamp records: CLOCK_WRONG", 10.0)),
+            Trip(SinkState.CLOCK_WRONG, "x", Unavailable("this instance cannot stamp records: CLOCK_WRONG", 10.0)),
         ),
     ],
 )
-def test_next_step(outcome: Outcome, rows: int, failures: int, expected: Step) -> None:
+def test_next_step(outcome: Outcome, rows: int, failures: int, expected: Disposition) -> None:
     """Each outcome has one consequence, which depends on nothing but the values given."""
-    assert next_step(outcome, rows, 2, failures) == expected
+    assert decide(outcome, rows, 2, failures) == expected
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_message_that_is_refused_alone_without_a_row_being_named_is_isolated(rows: int) -> None:
     """What becomes of it is decided there (app.ingest.suspects)."""
-    assert next_step(RowsRefused({}, "INVALID_ARGUMENT"), rows, 1, 0) == Isolate()
-    assert next_step(RowsRefused({7: BAD}), rows, 1, 0) == Isolate()
+    assert decide(RowsRefused({}, "INVALID_ARGUMENT"), rows, 1, 0) == Isolate()
+    assert decide(RowsRefused({7: BAD}), rows, 1, 0) == Isolate()

@@ -52,7 +52,7 @@ DURABLE = Durable()
 # --- what the writer does next
 
 
-class Settle(msgspec.Struct, frozen=True):
+class Complete(msgspec.Struct, frozen=True):
     """The rows are durable."""
 
 
@@ -74,14 +74,14 @@ class Repair(msgspec.Struct, frozen=True):
     """The rows are late: append them once more, under another key, whoever still waits (app.stores.fence)."""
 
 
-class Again(msgspec.Struct, frozen=True):
+class Retry(msgspec.Struct, frozen=True):
     """Send the same rows again, after at most this long; `detail` says what happened."""
 
     detail: str
     max_delay_s: float
 
 
-class Stop(msgspec.Struct, frozen=True):
+class Trip(msgspec.Struct, frozen=True):
     """Give up on these rows and whatever waits, and ask nothing of the store for a while.
 
     `detail` is for the operator; `verdict` is what those who wait are told, who may be strangers.
@@ -92,27 +92,27 @@ class Stop(msgspec.Struct, frozen=True):
     verdict: Unavailable | Throttled
 
 
-Step = Settle | Refuse | Bisect | Isolate | Repair | Again | Stop
+Disposition = Complete | Refuse | Bisect | Isolate | Repair | Retry | Trip
 
 
-def stop_for(error: SetupError, failures: int) -> Stop:
+def stop_for(error: SetupError, failures: int) -> Trip:
     """Return the stop that follows `error`, met by an append or seen on the table, after `failures` before it."""
     if error.state is SinkState.CLOCK_WRONG:
         wrong_clock = Unavailable(f"this instance cannot stamp records: {error.state.value}", CLOCK_PAUSE_S)
-        return Stop(error.state, error.detail, wrong_clock)
+        return Trip(error.state, error.detail, wrong_clock)
     if error.state is SinkState.DISK_FULL:
         full = Unavailable("the store's disk is full: records are refused until there is room", DISK_PAUSE_S)
-        return Stop(error.state, error.detail, full)
+        return Trip(error.state, error.detail, full)
     pause_s = min(SETUP_PAUSE_S * 2**failures, PAUSE_MAX_S)
     told = Unavailable(f"the store is not set up to take records: {error.state.value}", pause_s)
-    return Stop(error.state, error.detail, told)
+    return Trip(error.state, error.detail, told)
 
 
-def next_step(outcome: Outcome, rows: int, messages: int, failures: int) -> Step:  # noqa: PLR0911 - one for each outcome
+def decide(outcome: Outcome, rows: int, messages: int, failures: int) -> Disposition:  # noqa: PLR0911 - one for each outcome
     """Decide what follows `outcome` of an append of `rows` rows of `messages`, after `failures` failures in a row."""
     match outcome:
         case Stored(late):
-            return Repair() if late else Settle()
+            return Repair() if late else Complete()
         case RowsRefused(errors):
             known = {position: error for position, error in errors.items() if 0 <= position < rows}
             if known:
@@ -121,10 +121,10 @@ def next_step(outcome: Outcome, rows: int, messages: int, failures: int) -> Step
         case TooLarge(detail):
             return Bisect() if rows > 1 else Refuse({0: RowError(f"too large for the store: {detail}")})
         case Uncertain(detail, late):
-            return Repair() if late else Again(detail, min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
+            return Repair() if late else Retry(detail, min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
         case QuotaExceeded(detail):
             pause_s = min(QUOTA_PAUSE_S * 2**failures, PAUSE_MAX_S)
-            return Stop(SinkState.QUOTA_EXHAUSTED, detail, Throttled("the store's quota is used up", pause_s))
+            return Trip(SinkState.QUOTA_EXHAUSTED, detail, Throttled("the store's quota is used up", pause_s))
         case SetupError():
             return stop_for(outcome, failures)
         case _:
