@@ -28,7 +28,7 @@ from app.query.params.filters import parse_filters
 from app.query.setup import QueryService
 from app.record import load_record_type
 from app.runtime.clock import Clock, SystemClock
-from app.runtime.memory import give_back_when_quiet, trimmer
+from app.runtime.memory import trim_when_idle, trimmer
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings
@@ -107,7 +107,7 @@ def create_app(
         if not ingests:
             return upkeep
         admission = ingest_service.admission
-        quiet = give_back_when_quiet(lambda: admission.messages, lambda: admission.admitted, clock, trimmer())
+        quiet = trim_when_idle(lambda: admission.messages, lambda: admission.admitted, clock, trimmer())
         return [*ingest_service.background(), quiet, *upkeep, *([heartbeats.run()] if queries else [])]
 
     guarded: list[Any] = telemetry.routes()

@@ -17,7 +17,7 @@ from app.http.connection_watch import ConnectionWatch
 from app.http.outgoing import MAX_HEAD_BYTES
 from app.runtime.clock import SystemClock
 from app.runtime.memory import search_seldom_for_cycles
-from app.runtime.threads import hand_over_soon, started_in_the_background
+from app.runtime.threads import shorten_switch_interval, started_in_the_background
 from app.settings.load import Settings
 from app.telemetry.redaction import first_line
 
@@ -94,7 +94,7 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
         listened = await _accepts_connections(settings, serving)
     stop = asyncio.ensure_future(told_to_stop.wait())
     watching = asyncio.ensure_future(watch.run())
-    hand_over_soon()
+    shorten_switch_interval()
     search_seldom_for_cycles()
     if listened:
         _log.info("listening on %s", address)

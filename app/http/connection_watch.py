@@ -11,7 +11,7 @@ from collections.abc import Collection, MutableMapping
 from app.http import sockets
 from app.http.shedding import Connection, Peer, Shedder
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.daemon import in_daemon_thread
+from app.runtime.daemon import run_in_daemon_thread
 
 _LOOK_EVERY_S, _LOOK_AT_ALL_EVERY_S = 0.25, 5.0
 _SHARE = 20  # of the time; one look in so many
@@ -66,7 +66,7 @@ class ConnectionWatch:
 
     async def look(self) -> None:
         """Look at every connection, and close what is to be closed."""
-        found, self._took_s = await in_daemon_thread(self._found, "connections")
+        found, self._took_s = await run_in_daemon_thread(self._found, "connections")
         # Whatever was read before has reached the loop by now, so who is in `clients` is known up to here.
         condemned, self._condemned = self._condemned, set()
         for each in found:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from app.ingest.memory import Memory
+from app.ingest.expiring_map import Memory
 from app.runtime.clock import MICROSECONDS
 
 Result = TypeVar("Result")
@@ -18,7 +18,7 @@ _TOGETHER_US = 10_000  # what is stored within it is remembered from its begin, 
 _TIDIED = 64  # times, within the age at which something is forgotten: to look each time costs more than to remember
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class New(msgspec.Struct, frozen=True):
     """Nobody has this key: the caller stores the message and calls `settle`."""
 
 
@@ -28,7 +28,7 @@ class InFlight(msgspec.Struct, Generic[Result], frozen=True):
     result: asyncio.Future[Result]
 
 
-class Remembered(msgspec.Struct, Generic[Result], frozen=True):
+class Seen(msgspec.Struct, Generic[Result], frozen=True):
     """The first copy was stored, with this result."""
 
     result: Result
@@ -55,14 +55,14 @@ class Dedupe(Generic[Result]):
         known = self._known(key)
         return None if known is None else known[0]
 
-    def claim(self, key: str, digest: str = "") -> Claimed | InFlight[Result] | Remembered[Result]:
+    def claim(self, key: str, digest: str = "") -> New | InFlight[Result] | Seen[Result]:
         """Say what is known of `key`, and take it when nothing is."""
         if (flying := self._in_flight.get(key)) is not None:
             result = flying[1] or asyncio.get_running_loop().create_future()  # made for the first copy that waits
             self._in_flight[key] = (flying[0], result)
             return InFlight(result)
         if (known := self._known(key)) is not None:
-            return Remembered(known[1])
+            return Seen(known[1])
         self._in_flight[key] = (digest, None)
         return _CLAIMED
 
@@ -88,4 +88,4 @@ class Dedupe(Generic[Result]):
         return found.value
 
 
-_CLAIMED = Claimed()
+_CLAIMED = New()

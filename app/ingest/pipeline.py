@@ -11,16 +11,16 @@ import msgspec
 from app.ingest.append_watch import AppendWatch
 from app.ingest.batcher import BatchLimits
 from app.ingest.cooperative import CooperativeRunner
-from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
+from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.ingest.dropped import DroppedMembers
 from app.ingest.envelope import Message
 from app.ingest.pending import Refused
-from app.ingest.pieces import is_ndjson
+from app.ingest.record_splitter import is_ndjson
 from app.ingest.records import Limits, RecordReader
 from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
-from app.ingest.watch import watch
+from app.ingest.sink_monitor import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding
@@ -134,12 +134,12 @@ class Pipeline:
         is not charged: its rows are of the order of its body, and the writer limits the bytes of all rows.
         """
         match self._dedupe.claim(message.key, digest):
-            case Claimed():
+            case New():
                 pass
             case InFlight(result):
                 self._metrics.duplicate_messages += 1
                 return await asyncio.shield(result)
-            case Remembered(receipt):
+            case Seen(receipt):
                 self._metrics.duplicate_messages += 1
                 return receipt
         receipt = Receipt(_GIVEN_UP)

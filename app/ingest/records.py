@@ -14,7 +14,7 @@ import msgspec
 
 from app.ingest.envelope import Message
 from app.ingest.hints import malformed_detail
-from app.ingest.pieces import ArrayPieces, Pieces, Unreadable, is_ndjson, pieces_of, text_of
+from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, is_ndjson, pieces_of, text_of
 from app.ingest.rejects import Reject, RejectBudget, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.ingest.structure import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight

@@ -20,6 +20,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from app.ingest.appends import Appends
+from app.ingest.pending_rows import PendingRow, halves, messages_of, refused_of, rows_of
 from app.ingest.retry_policy import (
     RETRY_MAX_S,
     Bisect,
@@ -32,7 +33,6 @@ from app.ingest.retry_policy import (
     decide,
 )
 from app.ingest.sink_health import MAX_FAILURES
-from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of
 from app.stores.sink import Outcome, Stored, Uncertain
 
 _log = logging.getLogger("sluice.writer")
@@ -48,7 +48,7 @@ class Repairs:
         self._open = 0
         self._idle = asyncio.Event()
 
-    def begin(self, slots: Sequence[Slot]) -> None:
+    def begin(self, slots: Sequence[PendingRow]) -> None:
         """Append these late rows under another key, even if their messages were abandoned."""
         self._note(slots)
         self._spawn(slots, 1)
@@ -62,7 +62,7 @@ class Repairs:
             timer.cancel()
             idle.cancel()
 
-    def _note(self, slots: Sequence[Slot]) -> None:
+    def _note(self, slots: Sequence[PendingRow]) -> None:
         self._appends.watch.late(self._appends.table, len(slots))
         _log.warning(
             "table %s: %d rows of %d messages ended so long after their stamp that readers may have passed them; "
@@ -72,12 +72,12 @@ class Repairs:
             len(messages_of(slots)),
         )
 
-    def _spawn(self, slots: Sequence[Slot], lateness: int) -> None:
+    def _spawn(self, slots: Sequence[PendingRow], lateness: int) -> None:
         self._open += 1
         self._idle.clear()
         self._appends.spawn(self._repair(slots, lateness))
 
-    async def _repair(self, slots: Sequence[Slot], lateness: int) -> None:
+    async def _repair(self, slots: Sequence[PendingRow], lateness: int) -> None:
         size = sum(map(len, rows_of(slots)))
         self._hold(size)
         is_done = False
@@ -96,7 +96,7 @@ class Repairs:
                     len(slots),
                 )
 
-    async def _append(self, slots: Sequence[Slot], lateness: int) -> None:
+    async def _append(self, slots: Sequence[PendingRow], lateness: int) -> None:
         failures, rekeyed = 0, self._appends.appender.rekeyed
         while slots:
             await self._pause_over()
@@ -108,7 +108,9 @@ class Repairs:
             failures += 1
             slots = await self._after(outcome, slots, lateness, failures)
 
-    async def _after(self, outcome: Outcome, slots: Sequence[Slot], lateness: int, failures: int) -> Sequence[Slot]:
+    async def _after(
+        self, outcome: Outcome, slots: Sequence[PendingRow], lateness: int, failures: int
+    ) -> Sequence[PendingRow]:
         """Return the rows that this repair still has to append, after its `failures`-th attempt."""
         health = self._standing
         counted = health.stops if not isinstance(outcome, Uncertain) else failures

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from app.ingest.appends import GIVEN_UP, Appends
 from app.ingest.pending import Pending
+from app.ingest.pending_rows import PendingRow, halves, refused_of, rows_of, slots_of
 from app.ingest.repairs import Repairs
 from app.ingest.retry_policy import (
     Bisect,
@@ -25,7 +26,6 @@ from app.ingest.retry_policy import (
     stop_for,
 )
 from app.ingest.sink_health import MAX_FAILURES
-from app.ingest.slots import Slot, halves, refused_of, rows_of, slots_of
 from app.ingest.suspects import (
     AGREEING,
     AGREEING_AT_ONCE,
@@ -53,9 +53,9 @@ _CANNOT_LOOK = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}
 class _Suspect:
     """One part of a message in the lane. `stored_before`: the table's count of stored appends when it was refused."""
 
-    def __init__(self, pending: Pending, slots: Sequence[Slot], case: Case, stored_before: int) -> None:
+    def __init__(self, pending: Pending, slots: Sequence[PendingRow], case: Case, stored_before: int) -> None:
         self.pending, self.case, self.stored_before = pending, case, stored_before
-        self.groups: list[tuple[Sequence[Slot], Outcome | None]] = [(slots, None)]
+        self.groups: list[tuple[Sequence[PendingRow], Outcome | None]] = [(slots, None)]
         """Rows to append, next group last. A group with an outcome was refused, and is to be judged again."""
         self.row_count, self.failures = len(slots), 0
         self.has_stored = False
@@ -70,7 +70,7 @@ class _Suspect:
         """Whether some of its rows were not appended yet, and still may be."""
         return not is_spent(self.case, self.row_count) and any(outcome is None for _, outcome in self.groups)
 
-    def next_group(self) -> tuple[Sequence[Slot], Outcome | None]:
+    def next_group(self) -> tuple[Sequence[PendingRow], Outcome | None]:
         """Return the rows to append or judge next; none at the end."""
         return self.groups.pop() if self.groups else ((), None)
 
@@ -101,7 +101,7 @@ class SuspectLane:
     def add(
         self,
         pending: Pending,
-        slots: Sequence[Slot] = (),
+        slots: Sequence[PendingRow] = (),
         refusal: RowsRefused | None = None,
         stored_before: int | None = None,
     ) -> None:
@@ -146,7 +146,7 @@ class SuspectLane:
             self._size -= 1
             self.wake()
 
-    async def _append(self, suspect: _Suspect, slots: Sequence[Slot]) -> Outcome | None:
+    async def _append(self, suspect: _Suspect, slots: Sequence[PendingRow]) -> Outcome | None:
         """Append rows when it is their turn; return None if their message was abandoned by then."""
         async with self._turn:
             if not self._appends.still_wanted([suspect.pending]):
@@ -158,8 +158,8 @@ class SuspectLane:
         self.cases.remember(suspect.pending.key, suspect.case, self._clock.elapsed_us())
 
     async def _after(  # noqa: PLR0911 - one return for each step
-        self, suspect: _Suspect, slots: Sequence[Slot], outcome: Outcome
-    ) -> tuple[Sequence[Slot], Outcome | None]:
+        self, suspect: _Suspect, slots: Sequence[PendingRow], outcome: Outcome
+    ) -> tuple[Sequence[PendingRow], Outcome | None]:
         """Return the rows to append next, with the outcome if it is already known."""
         counted = suspect.failures if isinstance(outcome, Uncertain) else self._standing.stops
         step = suspect_step(
@@ -196,7 +196,7 @@ class SuspectLane:
     def _table_stores(self, suspect: _Suspect) -> bool:
         return self._standing.appends_stored > suspect.stored_before
 
-    def _settle(self, suspect: _Suspect, slots: Sequence[Slot]) -> None:
+    def _settle(self, suspect: _Suspect, slots: Sequence[PendingRow]) -> None:
         suspect.has_stored = True
         if len(slots) == suspect.pending.row_count:
             self.cases.forget(suspect.pending.key)
@@ -205,8 +205,8 @@ class SuspectLane:
         self.wake()
 
     async def _again(
-        self, suspect: _Suspect, slots: Sequence[Slot], detail: str, max_delay_s: float
-    ) -> tuple[Sequence[Slot], Outcome | None]:
+        self, suspect: _Suspect, slots: Sequence[PendingRow], detail: str, max_delay_s: float
+    ) -> tuple[Sequence[PendingRow], Outcome | None]:
         suspect.failures += 1
         self._standing.uncertain(detail, suspect.failures)
         if await self._appends.back_off(max_delay_s):
@@ -214,22 +214,22 @@ class SuspectLane:
             return suspect.next_group()
         return slots, None
 
-    def _give_up(self, suspect: _Suspect, stop: Trip) -> tuple[Sequence[Slot], Outcome | None]:
+    def _give_up(self, suspect: _Suspect, stop: Trip) -> tuple[Sequence[PendingRow], Outcome | None]:
         verdict = self._stop(stop)
         if not isinstance(verdict, Durable):
             suspect.pending.fail(verdict)
         return (), None
 
     def _reject_rest(
-        self, suspect: _Suspect, slots: Sequence[Slot], detail: str
-    ) -> tuple[Sequence[Slot], Outcome | None]:
+        self, suspect: _Suspect, slots: Sequence[PendingRow], detail: str
+    ) -> tuple[Sequence[PendingRow], Outcome | None]:
         rest = [*slots, *(slot for group, _ in suspect.groups for slot in group)]
         self._appends.reject(refused_of(rest, dict.fromkeys(range(len(rest)), RowError(detail))))
         return (), None
 
     async def _compare(
-        self, suspect: _Suspect, slots: Sequence[Slot], outcome: Outcome, detail: str
-    ) -> tuple[Sequence[Slot], Outcome | None]:
+        self, suspect: _Suspect, slots: Sequence[PendingRow], outcome: Outcome, detail: str
+    ) -> tuple[Sequence[PendingRow], Outcome | None]:
         """Wait until something is stored, which clears the table, or nothing is in flight any more."""
         if suspect.is_untried:  # its own rows come first, beginning with those furthest from these
             suspect.groups.insert(0, (slots, outcome))
@@ -246,8 +246,8 @@ class SuspectLane:
         return await self._without_others(suspect, slots, detail)
 
     async def _without_others(
-        self, suspect: _Suspect, slots: Sequence[Slot], detail: str
-    ) -> tuple[Sequence[Slot], Outcome | None]:
+        self, suspect: _Suspect, slots: Sequence[PendingRow], detail: str
+    ) -> tuple[Sequence[PendingRow], Outcome | None]:
         """Have it redelivered a few times; then reject it, if a check of the table finds nothing wrong."""
         suspect.case.deliveries += 1
         if suspect.case.deliveries >= ALONE_REFUSALS:
@@ -264,7 +264,7 @@ class SuspectLane:
         for_us = self._clock.elapsed_us() - self._standing.accused_since_us
         return len(self._standing.accusers) >= AGREEING_AT_ONCE and for_us >= AGREEING_FOR_US
 
-    def _blame(self, suspect: _Suspect, state: SinkState, detail: str) -> tuple[Sequence[Slot], Outcome | None]:
+    def _blame(self, suspect: _Suspect, state: SinkState, detail: str) -> tuple[Sequence[PendingRow], Outcome | None]:
         return self._give_up(suspect, stop_for(SetupError(state, detail), min(self._standing.stops, MAX_FAILURES)))
 
     async def _compared(self, suspect: _Suspect) -> None:

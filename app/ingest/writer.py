@@ -20,7 +20,7 @@ from app.ingest.appends import GIVEN_UP, Appends, fail
 from app.ingest.batcher import BatchLimits, parts_of
 from app.ingest.dispatcher import Dispatcher
 from app.ingest.pending import LATE, Pending, RejectRows, verdict_of
-from app.ingest.progress import Progress
+from app.ingest.pending_rows import PendingRow, halves, messages_of, refused_of, rows_of, slots_of
 from app.ingest.repairs import Repairs
 from app.ingest.retry_policy import (
     Bisect,
@@ -36,7 +36,7 @@ from app.ingest.retry_policy import (
     decide,
 )
 from app.ingest.sink_health import MAX_FAILURES, SinkHealth
-from app.ingest.slots import Slot, halves, messages_of, refused_of, rows_of, slots_of
+from app.ingest.stall_watchdog import StallWatchdog
 from app.ingest.suspect_lane import SuspectLane
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
@@ -50,7 +50,7 @@ _CLOSED = Unavailable("the instance is shutting down", 1.0)
 class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The caps of one append, how long an attempt may take, and how many bytes may wait for the store.
 
-    `stuck_s` is how long messages may wait without any answer of the store (app.ingest.progress).
+    `stuck_s` is how long messages may wait without any answer of the store (app.ingest.stall_watchdog).
     """
 
     batch: BatchLimits
@@ -81,7 +81,7 @@ class Writer:
             self._take, clock, limits.batch, eager=appender.eager, concurrency=self._concurrency
         )
         self.health = SinkHealth(table, clock)
-        self.progress = Progress(clock.elapsed_us, limits.stuck_s)
+        self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
         self._appends = Appends(
             appender,
             clock,
@@ -236,10 +236,10 @@ class Writer:
             await self._go_on(slots_of(batch), outcome, stored_before)
 
     async def _go_on(  # noqa: C901 - one branch for each step
-        self, slots: Sequence[Slot], outcome: Outcome, stored_before: int
+        self, slots: Sequence[PendingRow], outcome: Outcome, stored_before: int
     ) -> None:
         """After `outcome`, append the rows of `slots` until each is durable, refused, or nobody waits for it."""
-        groups, failures = deque[Sequence[Slot]](), 0
+        groups, failures = deque[Sequence[PendingRow]](), 0
         while slots:
             counted = failures if isinstance(outcome, Uncertain) else self.health.stops
             match decide(outcome, len(slots), len(messages_of(slots)), min(counted, MAX_FAILURES)):
@@ -274,7 +274,9 @@ class Writer:
             if slots:
                 outcome = await self._appends.attempt(rows_of(slots), messages_of(slots))
 
-    def _refuse(self, slots: Sequence[Slot], errors: Mapping[int, RowError], stored_before: int) -> Sequence[Slot]:
+    def _refuse(
+        self, slots: Sequence[PendingRow], errors: Mapping[int, RowError], stored_before: int
+    ) -> Sequence[PendingRow]:
         """Reject rows; return the others, but for those of the same messages, which go on alone."""
         self.health.recover()  # it says which rows, so it works as it should
         refused = refused_of(slots, errors)
@@ -286,7 +288,7 @@ class Writer:
                 self._lane.add(pending, own, None, stored_before)
         return [slot for slot in rest if slot[0] not in refused]
 
-    def _next(self, groups: deque[Sequence[Slot]]) -> Sequence[Slot]:
+    def _next(self, groups: deque[Sequence[PendingRow]]) -> Sequence[PendingRow]:
         """Remove groups up to one with rows that somebody still waits for, and return those; none when none has."""
         while groups:
             slots = groups.pop()

@@ -9,7 +9,7 @@ from typing import TypeVar
 _Result = TypeVar("_Result")
 
 
-async def in_daemon_thread(work: Callable[[], _Result], name: str) -> _Result:
+async def run_in_daemon_thread(work: Callable[[], _Result], name: str) -> _Result:
     """Return what `work` returns, or raise what it raises; when cancelled, the thread is left to itself.
 
     The threads of an executor would be waited for when the loop or the process ends, however long a server does not

@@ -2,7 +2,7 @@
 
 Three allocators have a share in it. Python's own gives back what is empty. The C library's keeps freed memory for the
 next burst: large blocks are exempt from that (`return_large_blocks`), and the rest is given back when an instance has
-fallen quiet (`give_back_when_quiet`). The HTTP server's (jemalloc) is told when it is loaded (app/__main__.py) to keep
+fallen quiet (`trim_when_idle`). The HTTP server's (jemalloc) is told when it is loaded (app/__main__.py) to keep
 nothing for longer than a second.
 """
 
@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import in_daemon_thread
+from app.runtime.daemon import run_in_daemon_thread
 
 # Python looks for cycles whenever some hundreds more objects exist than before (700 in 3.11), which under load is all
 # the time, and finds none: it took a fifth of a push (bench/README.md). Young cycles wait a few megabytes longer.
@@ -64,7 +64,7 @@ def trimmer() -> Callable[[], object] | None:
     return lambda: trim(0)
 
 
-async def give_back_when_quiet(
+async def trim_when_idle(
     open_messages: Callable[[], int], taken: Callable[[], int], clock: Clock, trim: Callable[[], object] | None
 ) -> None:
     """Call `trim` in a thread whenever messages were `taken` and none is open any more; until cancelled."""
@@ -73,4 +73,4 @@ async def give_back_when_quiet(
         await clock.sleep(_LOOK_EVERY_S)
         if not open_messages() and taken() - trimmed_at >= _WORTH_IT:
             trimmed_at = taken()
-            await in_daemon_thread(trim, "trim")
+            await run_in_daemon_thread(trim, "trim")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 _SWITCH_S = 0.0005
 
 
-def hand_over_soon() -> None:
+def shorten_switch_interval() -> None:
     """Have Python interrupt a thread soon when another one waits for the interpreter."""
     sys.setswitchinterval(_SWITCH_S)
 

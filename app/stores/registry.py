@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import in_daemon_thread
+from app.runtime.daemon import run_in_daemon_thread
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.eraser import Eraser
@@ -66,7 +66,7 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     store = EmbeddedStore.open(settings.data_path, tables, clock, min_free_bytes=settings.min_free_disk_bytes)
 
     async def close() -> None:
-        await in_daemon_thread(store.close, "duckdb-close")
+        await run_in_daemon_thread(store.close, "duckdb-close")
 
     return Backend(
         name=f"embedded:{settings.data_path}",

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import in_daemon_thread
+from app.runtime.daemon import run_in_daemon_thread
 from app.settings.load import Settings
 from app.telemetry.collection import Collection, Completing, observe
 from app.telemetry.exporters import metric_exporters, span_exporter
@@ -89,7 +89,7 @@ class Telemetry:
             flushes.append(self._tracer_provider.shutdown)
         try:
             async with asyncio.timeout(_FLUSH_S):
-                work = (in_daemon_thread(flush, "telemetry") for flush in flushes)
+                work = (run_in_daemon_thread(flush, "telemetry") for flush in flushes)
                 ends = await asyncio.gather(*work, return_exceptions=True)
         except TimeoutError:
             _log.warning("the last traces or metrics were not taken within %g s, and are lost", _FLUSH_S)

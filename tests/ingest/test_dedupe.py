@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.ingest.dedupe import Claimed, Dedupe, InFlight, Remembered
+from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.runtime.clock import FakeClock
 
 
@@ -14,12 +14,12 @@ def memory(clock: FakeClock, max_weight: int = 3) -> Dedupe[str]:
 async def test_a_key_is_claimed_once_and_then_remembered() -> None:
     """The first to ask stores it; later ones get its result."""
     dedupe = memory(FakeClock())
-    assert dedupe.claim("a") == Claimed()
+    assert dedupe.claim("a") == New()
     flying = dedupe.claim("a")
     assert isinstance(flying, InFlight)
     dedupe.settle("a", "stored", stored=True)
     assert await flying.result == "stored"
-    assert dedupe.claim("a") == Remembered("stored")
+    assert dedupe.claim("a") == Seen("stored")
 
 
 async def test_a_key_whose_message_was_not_stored_is_free_again() -> None:
@@ -30,7 +30,7 @@ async def test_a_key_whose_message_was_not_stored_is_free_again() -> None:
     dedupe.settle("a", "failed", stored=False)
     assert isinstance(flying, InFlight)
     assert await flying.result == "failed"
-    assert dedupe.claim("a") == Claimed()
+    assert dedupe.claim("a") == New()
 
 
 async def test_memory_ends_with_age() -> None:
@@ -40,9 +40,9 @@ async def test_memory_ends_with_age() -> None:
     dedupe.claim("a")
     dedupe.settle("a", "stored", stored=True)
     await clock.advance(99)
-    assert dedupe.claim("a") == Remembered("stored")
+    assert dedupe.claim("a") == Seen("stored")
     await clock.advance(2)
-    assert dedupe.claim("a") == Claimed()
+    assert dedupe.claim("a") == New()
 
 
 async def test_memory_is_bounded_and_forgets_the_oldest() -> None:
@@ -51,7 +51,7 @@ async def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     for key in "abc":
         dedupe.claim(key)
         dedupe.settle(key, key, stored=True)
-    assert [type(dedupe.claim(key)) for key in "abc"] == [Claimed, Remembered, Remembered]
+    assert [type(dedupe.claim(key)) for key in "abc"] == [New, Seen, Seen]
 
 
 async def test_heavy_results_take_more_of_the_memory() -> None:
@@ -60,7 +60,7 @@ async def test_heavy_results_take_more_of_the_memory() -> None:
     for key, weight in (("a", 4), ("b", 4), ("c", 4)):
         dedupe.claim(key)
         dedupe.settle(key, key, stored=True, weight=weight)
-    assert [type(dedupe.claim(key)) for key in "abc"] == [Claimed, Remembered, Remembered]
+    assert [type(dedupe.claim(key)) for key in "abc"] == [New, Seen, Seen]
 
 
 async def test_what_is_too_old_is_let_go_without_being_asked_for() -> None:
@@ -87,7 +87,7 @@ async def test_what_is_too_old_is_let_go_in_time_though_not_at_every_turn() -> N
         await clock.advance(1)
     assert 101 <= most <= 104
     assert dedupe._stored.weight == len(dedupe._stored)
-    assert dedupe.claim("198") == Claimed()
+    assert dedupe.claim("198") == New()
 
 
 async def test_a_key_whose_memory_has_expired_is_stored_anew_and_counted_once() -> None:
@@ -101,11 +101,11 @@ async def test_a_key_whose_memory_has_expired_is_stored_anew_and_counted_once() 
     dedupe.claim("c")  # which looks for what has expired, before anything has
     dedupe.settle("c", "c", stored=True)
     await clock.advance(1)
-    assert dedupe.claim("a") == Claimed()
+    assert dedupe.claim("a") == New()
     dedupe.settle("a", "failed", stored=False)
-    assert dedupe.claim("a") == Claimed()
+    assert dedupe.claim("a") == New()
     dedupe.settle("a", "new", stored=True, weight=3)
-    assert dedupe.claim("a") == Remembered("new")
+    assert dedupe.claim("a") == Seen("new")
     assert len(dedupe._stored) == 3
     assert dedupe._stored.weight == 5 + 1 + 3
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.ingest.envelope import Message
 from app.ingest.hints import malformed_detail
-from app.ingest.pieces import Pieces, Unreadable, pieces_of
+from app.ingest.record_splitter import Pieces, Unreadable, pieces_of
 from app.ingest.records import Reading, RecordReader
 from app.ingest.rejects import Reject
 from app.record import Record

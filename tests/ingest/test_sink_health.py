@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
-from app.ingest.watch import LOOK_AGAIN_S, watch
+from app.ingest.sink_monitor import LOOK_AGAIN_S, watch
 from app.stores.sink import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns

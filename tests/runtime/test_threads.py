@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runtime.threads import hand_over_soon, started_in_the_background
+from app.runtime.threads import shorten_switch_interval, started_in_the_background
 from tests.process import serving
 
 linux = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="NOT tested here: only Linux knows SCHED_BATCH")
@@ -58,7 +58,7 @@ def test_a_thread_that_waits_for_the_interpreter_gets_it_soon() -> None:
     """Sooner than by default."""
     before = sys.getswitchinterval()
     try:
-        hand_over_soon()
+        shorten_switch_interval()
         assert sys.getswitchinterval() < 0.001
     finally:
         sys.setswitchinterval(before)

@@ -16,7 +16,8 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from app.stores.bigquery.answers import (
+from app.stores.bigquery.append_request import AppendRequests
+from app.stores.bigquery.append_responses import (
     StreamEnd,
     answers_a_request,
     outcome_of_error,
@@ -24,7 +25,6 @@ from app.stores.bigquery.answers import (
     outcomes_of_end,
     speaks_of_one,
 )
-from app.stores.bigquery.append_request import AppendRequests
 from app.stores.sink import Outcome, Uncertain
 from app.stores.stamping import ClockTroubleError, Stamp
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import in_daemon_thread
+from app.runtime.daemon import run_in_daemon_thread
 from app.stores.bigquery.client import Access
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.eraser import HeldBackError
@@ -60,7 +60,7 @@ class BigQueryEraser:
         generation = max(self._clock.now_us(), self._generation + 1)
         self._generation = generation
         try:
-            await in_daemon_thread(lambda: self._label(generation), "erasure-label")
+            await run_in_daemon_thread(lambda: self._label(generation), "erasure-label")
         except Exception as error:  # whatever the client raises
             told = f"the erasure could not be noted at {self._table}: {first_line(error)}"
             raise StoreUnavailableError(told) from error
@@ -70,7 +70,7 @@ class BigQueryEraser:
         while True:
             try:
                 async with asyncio.timeout(3 * _TIMEOUT_S):
-                    found = await in_daemon_thread(self._labelled, "erasure-label")
+                    found = await run_in_daemon_thread(self._labelled, "erasure-label")
                 self._generation = max(found, self._generation)
             except Exception as error:  # the next look may succeed; the states of the sinks say what is wrong
                 _log.debug("the label of %s could not be read: %s", self._table, first_line(error))

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.daemon import in_daemon_thread
+from app.runtime.daemon import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import Access, AccessError
 from app.stores.bigquery.connection import Connection, channel_options
@@ -74,7 +74,7 @@ class StorageWriteAppender:
         stamp = AttemptStamp(self._clock, self.fence, self._rows.stamp)
         try:
             if not self._access.is_loaded:
-                await in_daemon_thread(self._access.load, "credentials")
+                await run_in_daemon_thread(self._access.load, "credentials")
             async with self._connections.lend(sum(map(len, rows))) as connection:
                 outcome = await connection.append(rows, stamp)
             outcome = stamp.judge(outcome)

@@ -11,7 +11,7 @@ from typing import Literal
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 
-from app.runtime.daemon import in_daemon_thread
+from app.runtime.daemon import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import Access, AccessError, Place
 from app.stores.bigquery.live import LiveTable, describe, differences, live_table
@@ -31,7 +31,7 @@ async def check_table(access: Access, table: Table, timeout_s: float = TIMEOUT_S
     """
     try:
         async with asyncio.timeout(3 * timeout_s):
-            live = await in_daemon_thread(lambda: read_table(access, table.name, timeout_s), "table-check")
+            live = await run_in_daemon_thread(lambda: read_table(access, table.name, timeout_s), "table-check")
         breaking = [difference for difference in differences(table, live) if difference.breaks]
     except Exception as error:  # the last line of defence: whatever the look meets becomes a state
         found = setup_error(error, access.place, table.name)

@@ -5,26 +5,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from app.ingest.pending import Pending, Refused
 from app.stores.sink import RowError
 
-Slot = tuple[Pending, int]
+PendingRow = tuple[Pending, int]
 """One row: whose, and its position there."""
 
 
-def slots_of(batch: Iterable[Pending]) -> list[Slot]:
+def slots_of(batch: Iterable[Pending]) -> list[PendingRow]:
     """Return every row of `batch`."""
     return [(pending, index) for pending in batch for index in range(pending.row_count)]
 
 
-def messages_of(slots: Iterable[Slot]) -> list[Pending]:
+def messages_of(slots: Iterable[PendingRow]) -> list[Pending]:
     """Return whose rows these are, each once, in their order."""
     return list(dict.fromkeys(pending for pending, _ in slots))
 
 
-def rows_of(slots: Iterable[Slot]) -> list[bytes]:
+def rows_of(slots: Iterable[PendingRow]) -> list[bytes]:
     """Return the rows themselves."""
     return [pending.rows[index] for pending, index in slots]
 
 
-def halves(slots: Sequence[Slot]) -> tuple[Sequence[Slot], Sequence[Slot]]:
+def halves(slots: Sequence[PendingRow]) -> tuple[Sequence[PendingRow], Sequence[PendingRow]]:
     """Halve `slots`, between two messages if there are several: neighbours part first. The larger part comes first."""
     middle = len(slots) // 2
     between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
@@ -33,7 +33,7 @@ def halves(slots: Sequence[Slot]) -> tuple[Sequence[Slot], Sequence[Slot]]:
     return larger, smaller
 
 
-def refused_of(slots: Sequence[Slot], errors: Mapping[int, RowError]) -> dict[Pending, list[Refused]]:
+def refused_of(slots: Sequence[PendingRow], errors: Mapping[int, RowError]) -> dict[Pending, list[Refused]]:
     """Return the refused rows by message; `errors` are by position in `slots`."""
     found: dict[Pending, list[Refused]] = {}
     for position, error in errors.items():

@@ -7,7 +7,7 @@ from app.runtime.clock import MICROSECONDS
 _SILENCE = 0.5  # of the limit: a longer time without a message ends what was before it
 
 
-class Progress:
+class StallWatchdog:
     """Notices when a writer is stuck: messages wait, and no append gets a definite answer.
 
     Stuck is when both have held for `limit_s` seconds: messages have waited for the store, one after the other or all

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.ingest.progress import Progress
 from app.ingest.retry_policy import Unavailable
+from app.ingest.stall_watchdog import StallWatchdog
 from app.runtime.clock import FakeClock
 from app.stores.sink import (
     Outcome,
@@ -29,7 +29,7 @@ class Story:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.progress = Progress(self.clock.elapsed_us, LIMIT_S)
+        self.progress = StallWatchdog(self.clock.elapsed_us, LIMIT_S)
 
     async def wait(self, seconds: float) -> float | None:
         """Let a message wait for so long, in vain; return what there is to say while it still does."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.pending import Pending, Refused
-from app.ingest.slots import halves, messages_of, refused_of, rows_of, slots_of
+from app.ingest.pending_rows import halves, messages_of, refused_of, rows_of, slots_of
 from app.stores.sink import RowError
 
 

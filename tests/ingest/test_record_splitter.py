@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from app.ingest.envelope import Message
-from app.ingest.pieces import ArrayPieces
+from app.ingest.record_splitter import ArrayPieces
 from app.ingest.records import RecordReader
 from app.record import Record
 from app.schema.table import records_table
