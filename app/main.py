@@ -72,7 +72,7 @@ def create_app(
         clock=clock,
         metrics=metrics,
         tracing=telemetry.tracing,
-        realm=backend.name,
+        cache_namespace=backend.name,
         system=backend.system,
         ledger=outgoing.answers,
     )

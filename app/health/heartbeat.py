@@ -17,7 +17,7 @@ from app.query.feed import Feed
 from app.query.params.filters import Condition
 from app.query.params.page import Window
 from app.query.retrieval import View
-from app.query.walk import Walk
+from app.query.scan import Scan
 from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.columns import Kind
 from app.settings.load import Settings
@@ -102,7 +102,7 @@ class Heartbeats:
             max_page_bytes=self._settings.max_page_bytes,
         )
         view = View(self._columns, (Condition("delivery_key", (), "in", Kind.STRING, keys),))
-        walk = Walk(table=self._feed.table.name, window=Window(since_us, until_us), descending=False)
+        walk = Scan(table=self._feed.table.name, window=Window(since_us, until_us), descending=False)
         return {row["delivery_key"] for row in (await self._feed.page(walk, view, len(keys), budget)).rows}
 
     def _give_up(self) -> None:

@@ -18,6 +18,7 @@ from litestar import Request
 from litestar.enums import HttpMethod
 
 from app.http.conditional import VARY
+from app.query.concurrency_limit import ConcurrencyLimiter
 from app.query.export_body import ExportBody
 from app.query.export_plan import Pace, Stretches
 from app.query.formats.arrow_batches import END_OF_STREAM
@@ -25,7 +26,6 @@ from app.query.formats.encoders import StreamFormat
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import COUNT_CAP
 from app.query.params.page import Window
-from app.query.places import Places
 from app.query.reads import Reads
 from app.query.retrieval import Retrieval
 from app.query.slices import Slice
@@ -47,7 +47,7 @@ class Exports:
     def __init__(self, runner: QueryRunner, settings: Settings, clock: Clock, reads: Reads) -> None:
         self._runner, self._reads = runner, reads
         self._lookback_us = round(settings.dedupe_lookback_s * MICROSECONDS)
-        self._places = Places("exports", "max_exports", settings.max_exports)
+        self._places = ConcurrencyLimiter("exports", "max_exports", settings.max_exports)
         self._turn = asyncio.Lock()
 
     async def answer(self, request: Request[Any, Any, Any], wanted: Retrieval) -> StreamedResponse:

@@ -13,13 +13,13 @@ from app.query.params.filters import Condition, fingerprint
 from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Window
 from app.query.retrieval import View
+from app.query.scan import Scan, position_of
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
 from app.query.sql.conditions import condition_parameters
 from app.query.sql.exports import count_sql
 from app.query.sql.originals import look_up_sql
 from app.query.sql.pages import CANDIDATES, IS_COPY, page_sql
 from app.query.sql.parameters import bounds, place
-from app.query.walk import Walk, position_of
 from app.record import HEARTBEAT_PREFIX
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table
@@ -57,7 +57,7 @@ class Feed:
         """Return the settled horizon: nothing stamped earlier will still appear."""
         return self.runner.horizon_us(self.table.name)
 
-    async def page(self, walk: Walk, view: View, limit: int, budget: Budget) -> Reading:
+    async def page(self, walk: Scan, view: View, limit: int, budget: Budget) -> Reading:
         """Read the next `limit` rows of a way through a window.
 
         There are fewer where the window ends, and where the budget is used up or a slice cannot be read: then
@@ -77,13 +77,13 @@ class Feed:
             self._density.note(fingerprint(view.conditions), covered_us, len(reading.rows))
         return reading
 
-    def _slices(self, walk: Walk, view: View, limit: int) -> Iterator[Slice]:
+    def _slices(self, walk: Scan, view: View, limit: int) -> Iterator[Slice]:
         runner, ahead = self.runner, walk.ahead
         first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, runner.first_slice_us)
         whole = Slice(ahead.since_us, ahead.until_us)
         return feed_slices(whole, descending=walk.descending, first_us=first_us, partition_us=runner.partition_us)
 
-    async def _read(self, walk: Walk, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
+    async def _read(self, walk: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
         waiting = deque[Slice]()  # what is left of a slice that was not read at once
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
@@ -128,7 +128,7 @@ class Feed:
                 break
         return rows
 
-    async def count(self, walk: Walk, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
+    async def count(self, walk: Scan, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
         """Return how many rows of a window meet `conditions`; at least `cap`, where there are that many.
 
         The window of a way that goes on where another one ended begins behind the last row of that.
@@ -157,7 +157,7 @@ class Feed:
                 break
         return total
 
-    def explained(self, walk: Walk, view: View, limit: int) -> tuple[Query, list[Slice]]:
+    def explained(self, walk: Scan, view: View, limit: int) -> tuple[Query, list[Slice]]:
         """Return the first query of a page, and the slices that would be read until it is full."""
         slices, ahead = [*self._slices(walk, view, limit)], walk.ahead
         part = slices[0] if slices else Slice(ahead.since_us, ahead.until_us)
@@ -182,7 +182,7 @@ class Feed:
 class _Search:
     """A page that is being filled."""
 
-    def __init__(self, walk: Walk, view: View, wanted: int) -> None:
+    def __init__(self, walk: Scan, view: View, wanted: int) -> None:
         self.walk, self.view, self._wanted = walk, view, wanted
         # Heartbeats are few, so those that are found are dropped: a store would try on every row of a slice whether it
         # is one, and a page of few rows among many took half as long again.

@@ -12,7 +12,7 @@ from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
 from app.query.retrieval import View
-from app.query.walk import Walk, start_walk
+from app.query.scan import Scan, start_walk
 from app.runtime.clock import MICROSECONDS, Clock
 from app.settings.load import Settings
 from app.stores.source import Row
@@ -60,7 +60,7 @@ class Pages:
             max_page_bytes=self._settings.max_page_bytes,
         )
 
-    def start(self, request: PageRequest, now: Now) -> Walk:
+    def start(self, request: PageRequest, now: Now) -> Scan:
         """Return the way through the table that `request` asks for.
 
         Raises:
@@ -109,7 +109,7 @@ class Pages:
     def _version(self) -> int | None:
         return self.feed.runner.version(self.feed.table.name)
 
-    def _finished(self, request: PageRequest, walk: Walk, reading: Reading, now: Now, count: Count | None) -> Page:
+    def _finished(self, request: PageRequest, walk: Scan, reading: Reading, now: Now, count: Count | None) -> Page:
         stopped_at = reading.stopped_at
         is_closed = stopped_at is None and (walk.is_fixed or walk.window.until_us < now.horizon_us)
         return Page(
@@ -122,7 +122,7 @@ class Pages:
             is_short=stopped_at is not None and len(reading.rows) < (request.limit or MAX_LIMIT),
         )
 
-    async def _count(self, request: PageRequest, walk: Walk, view: View, budget: Budget) -> Count | None:
+    async def _count(self, request: PageRequest, walk: Scan, view: View, budget: Budget) -> Count | None:
         if request.count == "none":
             return None
         cap = COUNT_CAP if request.count == "capped" else None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from litestar import Request, Response
 
 from app.http.problems import ProblemError
-from app.query.departure import unless_departed
+from app.query.cancel_on_disconnect import unless_departed
 from app.query.problems import answered
 from app.runtime.clock import Clock
 

@@ -5,7 +5,7 @@ import msgspec
 from app.query.formats.negotiation import Format
 from app.query.params.filters import Condition
 from app.query.params.page import Now, PageRequest
-from app.query.walk import Walk
+from app.query.scan import Scan
 from app.schema.columns import Column
 
 
@@ -20,7 +20,7 @@ class Retrieval(msgspec.Struct, frozen=True, kw_only=True):
     """A request for rows: its parameters, the way through the table, what is seen of it, and how it is written."""
 
     asked: PageRequest
-    walk: Walk
+    walk: Scan
     view: View
     format: Format
     now: Now

@@ -6,7 +6,7 @@ from litestar.stores.base import Store
 from app.query.cache import Cache
 from app.query.endpoints.routes import query_routes
 from app.query.feed import Feed
-from app.query.observed import ObservedRunner, QueryWatch
+from app.query.instrumented_source import InstrumentedSource, QueryWatch
 from app.query.reads import Reads
 from app.query.source_health import SourceHealth
 from app.runtime.clock import Clock
@@ -35,16 +35,16 @@ class QueryService:
         clock: Clock,
         metrics: Metrics,
         tracing: Tracing,
-        realm: str,
+        cache_namespace: str,
         system: str,
         ledger: Ledger,
     ) -> None:
         self._records, self._rejects, self._settings = records, rejects, settings
-        self._clock, self._metrics, self._realm = clock, metrics, realm
+        self._clock, self._metrics, self._realm = clock, metrics, cache_namespace
         self._ledger, self._eraser = ledger, eraser
         self.health = SourceHealth(clock.now_us)
         """How reading from the store stands."""
-        self.runner = ObservedRunner(runner, QueryWatch(metrics, tracing, self.health, clock, system=system))
+        self.runner = InstrumentedSource(runner, QueryWatch(metrics, tracing, self.health, clock, system=system))
         self.reads = Reads(clock)
 
     def feed(self) -> Feed:
@@ -61,7 +61,7 @@ class QueryService:
             runner=self.runner,
             cache=Cache(answers, self._clock, max_entry_bytes=self._settings.cache_max_bytes // 8),
             metrics=self._metrics,
-            realm=self._realm,
+            cache_namespace=self._realm,
             reads=self.reads,
             ledger=self._ledger,
             erasures=lambda: self._eraser.generation,

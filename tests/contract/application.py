@@ -68,7 +68,7 @@ def query_application(
         runner=runner,
         cache=cache_of(clock),
         metrics=Metrics(),
-        realm="test",
+        cache_namespace="test",
         reads=reads,
         ledger=Ledger(max_bytes=2**27, max_places=1_000),
         erasures=lambda: eraser.generation if eraser else 0,

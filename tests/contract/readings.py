@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Meta
 
 from app.auth.principal import ALL_SCOPES, Principal
-from app.query.endpoints.answering import Answering
+from app.query.endpoints.answering import CachedResponder
 from app.query.endpoints.stats import StatsEndpoint, stats_route
 from app.query.feed import Feed
 from app.query.pages import Pages
 from app.query.params.filters import Condition, parse_filters
-from app.query.params.page import Now, Subject
+from app.query.params.page import Now, QueryableTable
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
 from app.query.stats import Stats
@@ -54,7 +54,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 READINGS = records_table(Reading)
-SUBJECT = Subject(READINGS.columns, filter_table(READINGS), max_window_days=31)
+SUBJECT = QueryableTable(READINGS.columns, filter_table(READINGS), max_window_days=31)
 
 
 class Row(NamedTuple):
@@ -83,7 +83,9 @@ class Readings:
     def _application(self) -> Any:
         settings, reads = Settings(), Reads(self.clock)
         pages = Pages(Feed(self.store.runner, READINGS, lookback_s=LOOKBACK_S), settings, self.clock, reads)
-        answering = Answering(cache_of(self.clock), reads, self.clock, metrics=Metrics(), realm=lambda: "test")
+        answering = CachedResponder(
+            cache_of(self.clock), reads, self.clock, metrics=Metrics(), cache_namespace=lambda: "test"
+        )
         self._principals: dict[str, Principal] = {}
         endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings)
         route = stats_route(endpoint, name="readStats", scope="read", summary="Read statistics", text="Of readings.")

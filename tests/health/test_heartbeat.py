@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from app.health.heartbeat import GIVE_UP_S, MAX_WAITING, Heartbeats
 from app.query.feed import Feed, Reading
-from app.query.walk import Walk
+from app.query.scan import Scan
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
@@ -34,7 +34,7 @@ class Stage:
         """Return how far the feed is settled."""
         return self.clock.now_us() - round(self.settle_s * MICROSECONDS)
 
-    async def page(self, walk: Walk, view: Any, limit: int, _: object) -> Reading:
+    async def page(self, walk: Scan, view: Any, limit: int, _: object) -> Reading:
         """Return those of the wanted rows that are shown."""
         (condition,) = view.conditions
         assert limit == len(condition.values)

@@ -10,9 +10,9 @@ from app.query.feed import Reading
 from app.query.params.fields import parse_fields
 from app.query.params.filters import Condition
 from app.query.retrieval import View
-from app.query.tail.events import Form
+from app.query.scan import Scan, position_of
+from app.query.tail.events import EventFormat
 from app.query.tail.hub import Hub
-from app.query.walk import Walk, position_of
 from app.runtime.clock import FakeClock
 from app.runtime.epoch import from_epoch_us
 from app.runtime.ledger import Ledger
@@ -58,7 +58,7 @@ class Sheet:
             self.settled_us = max(self.settled_us, T0_US + max(stamps_us) + 1)
         return [position_of(row) for row in rows]
 
-    async def page(self, walk: Walk, view: View, limit: int, budget: Budget) -> Reading:
+    async def page(self, walk: Scan, view: View, limit: int, budget: Budget) -> Reading:
         """Return the next rows, as a feed does."""
         begins = walk.after or Position(walk.window.since_us, "")
         self.asked.append((begins, view.conditions))
@@ -167,7 +167,7 @@ class Stage:
 
     def connect(self, listener: Listener, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> None:
         """Let a client go on where it was."""
-        form = Form(RECORDS.name, parse_fields(RECORDS.columns, fields))
+        form = EventFormat(RECORDS.name, parse_fields(RECORDS.columns, fields))
         subscriber = self.hub.admit("a", listener.place, form, conditions)
         listener.task = asyncio.create_task(self.hub.run(subscriber, listener.send))
         listener.task.add_done_callback(lambda _: self.hub.dismiss(subscriber))

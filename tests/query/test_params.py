@@ -13,13 +13,13 @@ from app.query.params.collector import parse_nothing
 from app.query.params.page import (
     Now,
     PageRequest,
+    QueryableTable,
     RecordRequest,
-    Subject,
     Window,
     parse_page_request,
     parse_record_request,
 )
-from app.query.walk import start_walk
+from app.query.scan import start_walk
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.schema.filters import filter_table
 from tests.contract.stores import RECORDS
@@ -28,7 +28,7 @@ NOW_US = 1_700_000_000 * SECOND_US
 HORIZON_US = NOW_US - 30 * SECOND_US
 LATEST_US = NOW_US + 2 * SECOND_US
 NOW = Now(NOW_US, HORIZON_US, LATEST_US)
-SUBJECT = Subject(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
+SUBJECT = QueryableTable(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
 
 
 def _parse(query: str) -> PageRequest:

@@ -19,7 +19,7 @@ from app.query.params.buckets import (
     parse_length,
     shortest_round_us,
 )
-from app.query.params.page import Now, Subject, Window
+from app.query.params.page import Now, QueryableTable, Window
 from app.query.params.stats import (
     COUNT,
     DELAY,
@@ -218,7 +218,7 @@ def test_a_number_that_is_computed_needs_no_field() -> None:
         table = records_table(
             msgspec.defstruct("Late", [("delay", Annotated[int, Meta(extra=roles)])], forbid_unknown_fields=True)
         )
-        subject = Subject(table.columns, filter_table(table), max_window_days=31)
+        subject = QueryableTable(table.columns, filter_table(table), max_window_days=31)
         if aggregates:
             (metric,) = parse_stats_request("metric=p95:delay", subject, Now(NOW_US, HORIZON_US, NOW_US)).metrics
             assert metric == Metric("p95:delay", "p95", DELAY, Kind.INT64)
@@ -229,7 +229,7 @@ def test_a_number_that_is_computed_needs_no_field() -> None:
 
 def test_where_there_are_no_numbers_only_the_computed_one_is_known() -> None:
     """The default record has none."""
-    subject = Subject(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
+    subject = QueryableTable(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
     with pytest.raises(ProblemError, match="there is delay"):
         parse_stats_request("metric=avg:data.n", subject, Now(NOW_US, HORIZON_US, NOW_US))
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.query.scan import position_of
 from app.query.tail.subscriber import PING_S
-from app.query.walk import position_of
 from app.stores.source import StoreBusyError
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Listener, Stage

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.query.observed import ObservedRunner, QueryWatch, cache_state, outcome_of
+from app.query.instrumented_source import InstrumentedSource, QueryWatch, cache_state, outcome_of
 from app.query.source_health import SourceHealth
 from app.runtime.clock import FakeClock
 from app.stores.source import (
@@ -40,7 +40,7 @@ class Stage:
         self.scripted = ScriptedRunner(**told)
         self.health = SourceHealth(self.clock.now_us)
         watch = QueryWatch(self.metrics, self.tracing, self.health, self.clock, system="duckdb")
-        self.runner = ObservedRunner(self.scripted, watch)
+        self.runner = InstrumentedSource(self.scripted, watch)
 
     def outcomes(self) -> list[tuple[str, str]]:
         """Return purpose and outcome of each query that was measured."""

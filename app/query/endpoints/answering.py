@@ -10,7 +10,7 @@ from app.auth.principal import Principal
 from app.http.conditional import keeping_headers
 from app.http.reading import has_current, read_response
 from app.query.cache import Cache, CachedAnswer
-from app.query.observed import cache_state
+from app.query.instrumented_source import cache_state
 from app.query.params.filters import Condition, parse_filters
 from app.query.reads import Reads
 from app.query.timing import Timing
@@ -25,7 +25,7 @@ REVISION = "2"
 """To be raised when the bytes of an answer change: copies that callers and caches keep are then no longer valid."""
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class CacheKey(msgspec.Struct, frozen=True, kw_only=True):
     """What decides an answer, and so whether one that was given before is the answer.
 
     `etag` is known before the store is asked, where the window is over and the answer can never be another one; else
@@ -40,23 +40,25 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     is_fresh: bool = False
 
 
-class Answering:
+class CachedResponder:
     """Answers questions: once for equal ones, with 304 where the caller has the answer.
 
     `realm` returns what else decides every answer: the data, the settings of reading them, and what was erased of them.
     """
 
-    def __init__(self, cache: Cache, reads: Reads, clock: Clock, *, metrics: Metrics, realm: Callable[[], str]) -> None:
-        self.reads, self.clock, self._realm = reads, clock, realm
+    def __init__(
+        self, cache: Cache, reads: Reads, clock: Clock, *, metrics: Metrics, cache_namespace: Callable[[], str]
+    ) -> None:
+        self.reads, self.clock, self._realm = reads, clock, cache_namespace
         self._cache, self._answers = cache, metrics.cache_answers
 
     @property
-    def realm(self) -> str:
+    def cache_namespace(self) -> str:
         """What decides every answer, now."""
         return self._realm()
 
     async def answer(
-        self, request: Ask, question: Question, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]
+        self, request: Ask, question: CacheKey, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]
     ) -> Response[bytes]:
         """Return the answer to `question`, from the caller's own copy, an earlier one, or as `make` makes it."""
         etag = question.etag

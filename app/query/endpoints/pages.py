@@ -13,7 +13,7 @@ from app.http.problems import problem_responses
 from app.http.reading import METHODS, operation_ids, read_response
 from app.query.budget import Budget
 from app.query.cache import CachedAnswer
-from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, as_key, cost_headers
+from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, as_key, cost_headers
 from app.query.endpoints.filter_parameters import filter_parameters
 from app.query.endpoints.openapi import (
     NOT_MODIFIED,
@@ -28,7 +28,7 @@ from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
 from app.query.pages import Pages
 from app.query.params.catalogue import PAGE_PARAMETERS
-from app.query.params.page import Subject, parse_page_request
+from app.query.params.page import QueryableTable, parse_page_request
 from app.query.retrieval import Retrieval, View
 from app.query.timing import Timing
 from app.schema.columns import Column
@@ -53,12 +53,14 @@ PROBLEMS = {
 class PageEndpoint:
     """Answers with the pages of one table."""
 
-    def __init__(self, path: str, pages: Pages, exports: Exports, answering: Answering, settings: Settings) -> None:
+    def __init__(
+        self, path: str, pages: Pages, exports: Exports, answering: CachedResponder, settings: Settings
+    ) -> None:
         self.table = pages.feed.table
         self.path, self._pages, self._exports, self.answering = path, pages, exports, answering
         self._settings = settings
         fields = filter_table(self.table)
-        self.subject = Subject(self.table.columns, fields, settings.max_window_days, self.table.name != REJECTS)
+        self.subject = QueryableTable(self.table.columns, fields, settings.max_window_days, self.table.name != REJECTS)
         self._fixed = FixedFilters(fields)
         self._version = schema_version(self.table)
 
@@ -93,10 +95,10 @@ class PageEndpoint:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own words; another's answer may serve
         return response
 
-    def _question(self, request: Ask, wanted: Retrieval) -> Question:
+    def _question(self, request: Ask, wanted: Retrieval) -> CacheKey:
         asked, walk, view = wanted.asked, wanted.walk, wanted.view
         decided_by = (
-            *(self.answering.realm, self.path, self._version),
+            *(self.answering.cache_namespace, self.path, self._version),
             *(wanted.format, repr(asked.csv_guard), repr(asked.limit), asked.count),
             *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
         )
@@ -104,10 +106,10 @@ class PageEndpoint:
             # The cursors in the answer carry the fingerprint of the caller's own filters, and how far all is settled.
             way = (repr(walk.window), repr(walk.descending), repr(walk.after), repr(walk.settled), walk.fingerprint)
             etag = strong_etag(REVISION, *decided_by, *way)
-            return Question(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
+            return CacheKey(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner = self._pages.feed.runner
         words = request.scope["query_string"].decode("latin-1")
-        return Question(
+        return CacheKey(
             key=as_key(*decided_by, words, repr(runner.version(self.table.name))),
             etag=None,
             ttl_s=0.0 if asked.wait_s else runner.open_ttl_s,

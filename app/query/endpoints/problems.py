@@ -9,8 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 from app.http import paths
 from app.http.problems import CATALOGUE, problem_responses
 from app.http.reading import METHODS, operation_ids
-from app.query.endpoints.constant import ConstantAnswer
 from app.query.endpoints.openapi import NOT_MODIFIED, ProblemEntry, ProblemList, operation_type
+from app.query.endpoints.static_response import ConstantAnswer
 
 _PROBLEMS = {
     400: "There are no parameters here.",

@@ -7,7 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
 from app.query.cache import Cache
-from app.query.endpoints.answering import Answering
+from app.query.endpoints.answering import CachedResponder
 from app.query.endpoints.pages import PageEndpoint, page_route
 from app.query.endpoints.problems import problems_route
 from app.query.endpoints.record import RecordEndpoint, record_routes
@@ -37,7 +37,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
     runner: QueryRunner,
     cache: Cache,
     metrics: Metrics,
-    realm: str,
+    cache_namespace: str,
     reads: Reads,
     ledger: Ledger,
     erasures: Callable[[], int],
@@ -47,12 +47,12 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
     `reads` is what a stop drains; `ledger` counts what answers hold; `erasures` returns another number once a record
     was erased.
     """
-    answering = Answering(
+    answering = CachedResponder(
         cache,
         reads,
         clock,
         metrics=metrics,
-        realm=lambda: f"{realm} {settings.dedupe_lookback_s:g} {erasures()}",
+        cache_namespace=lambda: f"{cache_namespace} {settings.dedupe_lookback_s:g} {erasures()}",
     )
     feeds = {table.name: Feed(runner, table, lookback_s=settings.dedupe_lookback_s) for table in (records, rejects)}
     exports = Exports(runner, settings, clock, reads)

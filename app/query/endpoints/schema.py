@@ -9,8 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 from app.http import paths
 from app.http.problems import problem_responses
 from app.http.reading import METHODS, operation_ids
-from app.query.endpoints.constant import ConstantAnswer
 from app.query.endpoints.openapi import NOT_MODIFIED, operation_type
+from app.query.endpoints.static_response import ConstantAnswer
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS, Table

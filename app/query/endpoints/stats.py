@@ -10,13 +10,13 @@ from app.http.conditional import weak_etag
 from app.http.problems import problem_responses
 from app.http.reading import METHODS, operation_ids
 from app.query.cache import CachedAnswer
-from app.query.endpoints.answering import REVISION, Answering, Ask, FixedFilters, Question, as_key
+from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, as_key
 from app.query.endpoints.filter_parameters import filter_parameters
 from app.query.endpoints.openapi import NOT_MODIFIED, answer, operation_type
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.pages import Pages
 from app.query.params.filters import Condition
-from app.query.params.page import Subject
+from app.query.params.page import QueryableTable
 from app.query.params.stats import MAX_GROUPS, StatsRequest, parse_stats_request, stats_parameters
 from app.query.stats import Stats
 from app.query.timing import Timing
@@ -50,12 +50,12 @@ _EXAMPLE: dict[str, Any] = {
 class StatsEndpoint:
     """Answers with statistics of one table."""
 
-    def __init__(self, path: str, stats: Stats, pages: Pages, answering: Answering, settings: Settings) -> None:
+    def __init__(self, path: str, stats: Stats, pages: Pages, answering: CachedResponder, settings: Settings) -> None:
         table = pages.feed.table
         self.path = path
         self.answering, self._stats, self._pages, self._settings = answering, stats, pages, settings
         fields = filter_table(table)
-        self.subject = Subject(table.columns, fields, settings.max_window_days, table.name != REJECTS)
+        self.subject = QueryableTable(table.columns, fields, settings.max_window_days, table.name != REJECTS)
         self._fixed, self._version = FixedFilters(fields), schema_version(table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
@@ -78,14 +78,14 @@ class StatsEndpoint:
 
         return await self.answering.answer(request, self._question(asked, fixed, query), timing, make)
 
-    def _question(self, asked: StatsRequest, fixed: tuple[Condition, ...], query: str) -> Question:
-        seen = (self.answering.realm, self.path, self._version, repr(fixed))
+    def _question(self, asked: StatsRequest, fixed: tuple[Condition, ...], query: str) -> CacheKey:
+        seen = (self.answering.cache_namespace, self.path, self._version, repr(fixed))
         if asked.is_fixed and not asked.is_open:
             # Weak: percentiles and averages of floats are the same each time in meaning only.
             etag = weak_etag(REVISION, *seen, repr(asked))
-            return Question(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
+            return CacheKey(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner, table = self._pages.feed.runner, self._pages.feed.table
-        return Question(key=as_key(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
+        return CacheKey(key=as_key(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
 
 
 def stats_route(endpoint: StatsEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:

@@ -22,10 +22,10 @@ from app.query.endpoints.answering import Ask, FixedFilters
 from app.query.endpoints.filter_parameters import filter_parameters
 from app.query.endpoints.openapi import EVENTS, answer, operation_type
 from app.query.pages import Pages
-from app.query.params.page import Subject
+from app.query.params.page import QueryableTable
 from app.query.params.tail import LAST_EVENT_ID, LAST_EVENT_ID_TEXT, TAIL_PARAMETERS, parse_tail_request
 from app.query.reads import Reads
-from app.query.tail.events import Form, ending, opening, record_event
+from app.query.tail.events import EventFormat, ending, opening, record_event
 from app.query.tail.hub import Hub
 from app.query.tail.subscriber import PING_S, Subscriber
 from app.runtime.epoch import epoch_us
@@ -70,7 +70,7 @@ class TailEndpoint:
     def __init__(self, pages: Pages, reads: Reads, settings: Settings, hub: Hub) -> None:
         self.table = pages.feed.table
         fields = filter_table(self.table)
-        self.subject = Subject(self.table.columns, fields, settings.max_window_days)
+        self.subject = QueryableTable(self.table.columns, fields, settings.max_window_days)
         self.max_s = settings.tail_max_s
         self._fixed = FixedFilters(fields)
         self._pages, self._reads, self._hub = pages, reads, hub
@@ -87,7 +87,7 @@ class TailEndpoint:
         self._reads.check_open()
         if request.method == "HEAD":
             return _EventStream(None)
-        form = Form(self.table.name, asked.columns, asked.fingerprint)
+        form = EventFormat(self.table.name, asked.columns, asked.fingerprint)
         subscriber = self._hub.admit(
             request.state.principal.name, asked.start, form, (*asked.conditions, *self._fixed.of(request))
         )
@@ -197,7 +197,7 @@ def _operation(endpoint: TailEndpoint) -> type[Operation]:
 def _example_stream(table: Table) -> str:
     row = example_row(table.columns, example_record(table))
     place = Position(epoch_us(datetime.fromisoformat(row["ingest_time"])), row["delivery_key"])
-    form = Form(table.name, table.columns)
+    form = EventFormat(table.name, table.columns)
     begins = Position(place.ingest_us - SECOND_US, "")
     event = record_event(form, place, row)
     return (opening(form, begins) + event + ending(form, place, "time")).decode()

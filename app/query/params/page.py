@@ -47,7 +47,7 @@ class Now(msgspec.Struct, frozen=True):
     latest_us: int
 
 
-class Subject(msgspec.Struct, frozen=True):
+class QueryableTable(msgspec.Struct, frozen=True):
     """What is read: a table's columns, which of its fields may be filtered by, and the longest window.
 
     `has_heartbeats`: heartbeats are left out unless they are asked for.
@@ -101,7 +101,7 @@ class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
     heartbeats: Heartbeats = EXCLUDED
 
 
-def parse_page_request(query: str, subject: Subject, now: Now) -> PageRequest:
+def parse_page_request(query: str, subject: QueryableTable, now: Now) -> PageRequest:
     """Read the parameters of a page from the query string.
 
     Raises:

@@ -18,7 +18,7 @@ from app.query.params.catalogue import WINDOW_PARAMETERS
 from app.query.params.collector import Parameter, Parameters
 from app.query.params.filters import Condition, in_order
 from app.query.params.heartbeats import EXCLUDED, HEARTBEAT, HEARTBEAT_PARAMETER, Heartbeats
-from app.query.params.page import Now, Subject, Window, is_instant, read_window
+from app.query.params.page import Now, QueryableTable, Window, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
@@ -110,7 +110,7 @@ def stats_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
     return known
 
 
-def parse_stats_request(query: str, subject: Subject, now: Now) -> StatsRequest:
+def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsRequest:
     """Read the parameters of statistics from the query string.
 
     Raises:
@@ -163,7 +163,7 @@ def _group_field(fields: Mapping[str, FilterField], text: str) -> FilterField:
     return field
 
 
-def _metrics(subject: Subject, text: str) -> tuple[Metric, ...]:
+def _metrics(subject: QueryableTable, text: str) -> tuple[Metric, ...]:
     names = [name.strip() for name in text.split(",")]
     if len(names) > MAX_METRICS:
         raise ValueError(f"expected at most {MAX_METRICS} metrics")
@@ -173,7 +173,7 @@ def _metrics(subject: Subject, text: str) -> tuple[Metric, ...]:
     return tuple(_metric(subject, name) for name in names)
 
 
-def _metric(subject: Subject, text: str) -> Metric:
+def _metric(subject: QueryableTable, text: str) -> Metric:
     if text == COUNT.text:
         return COUNT
     function, colon, path = text.partition(":")

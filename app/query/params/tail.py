@@ -9,7 +9,7 @@ from app.query.params.collector import Parameter, Parameters
 from app.query.params.fields import parse_fields
 from app.query.params.filters import Condition, fingerprint, in_order
 from app.query.params.heartbeats import HEARTBEAT, read_heartbeats
-from app.query.params.page import Now, Subject
+from app.query.params.page import Now, QueryableTable
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
 
@@ -48,7 +48,9 @@ class TailRequest(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
 
 
-def parse_tail_request(query: str, last_event_id: str | None, subject: Subject, table: str, now: Now) -> TailRequest:
+def parse_tail_request(
+    query: str, last_event_id: str | None, subject: QueryableTable, table: str, now: Now
+) -> TailRequest:
     """Read the parameters of a tail of `table` from the query string, and the header.
 
     Raises:

@@ -13,7 +13,7 @@ from app.http.problems import ProblemError
 from app.query.cursor import Position
 from app.query.formats.served import ServedRows
 from app.query.params.page import Window
-from app.query.walk import Walk, position_of
+from app.query.scan import Scan, position_of
 from app.schema.columns import Column
 from app.stores.source import Row
 
@@ -24,7 +24,7 @@ _json = msgspec.json.Encoder()
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
-class Form(msgspec.Struct, frozen=True):
+class EventFormat(msgspec.Struct, frozen=True):
     """How a subscriber has its events: these columns of `table`, and cursors of its own filters' `fingerprint`."""
 
     table: str
@@ -33,7 +33,7 @@ class Form(msgspec.Struct, frozen=True):
 
     def cursor(self, position: Position) -> str:
         """Return the resume cursor behind `position`, before which everything is settled."""
-        walk = Walk(
+        walk = Scan(
             table=self.table,
             window=Window(position.ingest_us, position.ingest_us),
             descending=False,
@@ -44,18 +44,18 @@ class Form(msgspec.Struct, frozen=True):
         return walk.resume_cursor(position, position.ingest_us)
 
 
-def record_events(form: Form, rows: Sequence[Row]) -> list[bytes]:
+def record_events(form: EventFormat, rows: Sequence[Row]) -> list[bytes]:
     """Return the event of each row."""
     served = ServedRows(form.columns).of([*rows])
     return [record_event(form, position_of(row), shown) for row, shown in zip(rows, served, strict=True)]
 
 
-def record_event(form: Form, place: Position, shown: Row) -> bytes:
+def record_event(form: EventFormat, place: Position, shown: Row) -> bytes:
     """Return the event of the row at `place`, which is served as `shown`."""
     return _event("record", form.cursor(place), _json.encode(shown).translate(_ONE_LINE))
 
 
-def opening(form: Form, position: Position) -> bytes:
+def opening(form: EventFormat, position: Position) -> bytes:
     """Return what a stream begins with: when to connect again, and where it begins.
 
     Without the latter, a client of `since=now` that lost its connection before the first record would begin anew.
@@ -63,17 +63,17 @@ def opening(form: Form, position: Position) -> bytes:
     return f"retry: {RETRY_MS}\nid: {form.cursor(position)}\n\n".encode()
 
 
-def ping(form: Form, moved_to: Position | None) -> bytes:
+def ping(form: EventFormat, moved_to: Position | None) -> bytes:
     """Return a comment, which keeps proxies from closing the connection, and where the stream stands if it moved on."""
     return b": ping\n\n" if moved_to is None else f": ping\nid: {form.cursor(moved_to)}\n\n".encode()
 
 
-def ending(form: Form, position: Position, reason: Reason) -> bytes:
+def ending(form: EventFormat, position: Position, reason: Reason) -> bytes:
     """Return the last event of a stream that ends by itself."""
     return _event("end", form.cursor(position), _json.encode({"reason": reason}))
 
 
-def failure(form: Form, position: Position, problem: ProblemError) -> bytes:
+def failure(form: EventFormat, position: Position, problem: ProblemError) -> bytes:
     """Return the last event of a stream that cannot go on; the client is told to wait as long as the problem says."""
     retry_s = int(problem.headers.get("Retry-After", "0"))
     retry = f"retry: {retry_s * 1000}\n".encode() if retry_s else b""

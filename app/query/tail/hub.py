@@ -5,11 +5,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from app.query.concurrency_limit import ConcurrencyLimiter
 from app.query.cursor import Position
 from app.query.feed import Feed
 from app.query.params.filters import Condition, in_order
-from app.query.places import Places
-from app.query.tail.events import Form
+from app.query.tail.events import EventFormat
 from app.query.tail.poller import Poller
 from app.query.tail.reading import Reader
 from app.query.tail.subscriber import Send, Subscriber
@@ -33,13 +33,13 @@ class Hub:
     ) -> None:
         self._erasures = erasures
         self._feed, self._settings, self._clock = feed, settings, clock
-        self._places = Places("tails", "max_tails", settings.max_tails)
+        self._places = ConcurrencyLimiter("tails", "max_tails", settings.max_tails)
         self._admitted: dict[Subscriber, _Admitted] = {}
         self._pollers: dict[str, Poller] = {}
         self._turn = asyncio.Semaphore(_CATCHING_UP)
         self._ledger = ledger
 
-    def admit(self, caller: str, start: Position, form: Form, conditions: tuple[Condition, ...]) -> Subscriber:
+    def admit(self, caller: str, start: Position, form: EventFormat, conditions: tuple[Condition, ...]) -> Subscriber:
         """Return a new subscriber of the rows behind `start` that meet `conditions`; it counts until it is dismissed.
 
         Raises:

@@ -83,7 +83,7 @@ class Poller:
                 if version is not None and version == seen:
                     batch = Batch([], begins, max(begins, horizon))
                 else:
-                    batch = await self._reader.batch_patiently(begins)
+                    batch = await self._reader.next_batch_with_retry(begins)
                 seen = None if batch.more else version
                 self.recent.add(batch)
                 if erasures != self._erasures():  # while it was read

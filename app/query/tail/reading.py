@@ -12,8 +12,8 @@ from app.query.params.filters import Condition
 from app.query.params.page import Window
 from app.query.problems import problem_of
 from app.query.retrieval import View
+from app.query.scan import Scan
 from app.query.tail.recent import Batch
-from app.query.walk import Walk
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, clamp
 from app.settings.load import MIB, Settings
@@ -53,7 +53,7 @@ class Reader:
         horizon_us = self.horizon_us()
         # The horizon may lie behind `begins`, by another instance's clock, or as the caller wants what is yet to come.
         until_us = max(begins.ingest_us, min(horizon_us, clamp(begins.ingest_us + self._max_window_us)))
-        walk = Walk(
+        walk = Scan(
             table=self._feed.table.name,
             window=Window(begins.ingest_us, until_us),
             descending=False,
@@ -75,7 +75,9 @@ class Reader:
             more=reading.stopped_at is not None or until_us < horizon_us,
         )
 
-    async def batch_patiently(self, begins: Position, turn: AbstractAsyncContextManager[object] | None = None) -> Batch:
+    async def next_batch_with_retry(
+        self, begins: Position, turn: AbstractAsyncContextManager[object] | None = None
+    ) -> Batch:
         """Return the next rows behind `begins`, after growing pauses where the store fails; each attempt in a `turn`.
 
         Raises:

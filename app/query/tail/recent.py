@@ -12,8 +12,8 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from app.query.cursor import Position
-from app.query.tail.events import Form, record_events
-from app.query.walk import position_of
+from app.query.scan import position_of
+from app.query.tail.events import EventFormat, record_events
 from app.runtime.ledger import Holding
 from app.stores.source import Row
 
@@ -52,10 +52,10 @@ class Batch:
         self.rows, self.begins, self.reaches = rows, begins, reaches
         self.size_bytes, self.more = size_bytes, more
         self.places = [position_of(row) for row in rows]
-        self._texts: dict[Form, Text] = {}
+        self._texts: dict[EventFormat, Text] = {}
         self.is_kept = False
 
-    def events(self, form: Form, after: Position, room: Room) -> bytes | memoryview | None:
+    def events(self, form: EventFormat, after: Position, room: Room) -> bytes | memoryview | None:
         """Return the events of the rows behind `after`, to be given back by `sent`; None where there is no room.
 
         They are written once for all who want this form, as long as the batch is kept.
@@ -69,7 +69,7 @@ class Batch:
         text.users += 1
         return text.behind(bisect_right(self.places, after))
 
-    def sent(self, form: Form) -> None:
+    def sent(self, form: EventFormat) -> None:
         """Note that somebody needs the events in this form no longer."""
         self._texts[form].users -= 1
         if not self.is_kept:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from app.http.problems import ProblemError
 from app.query.cursor import Position
 from app.query.tail import events
-from app.query.tail.events import Form, Reason
+from app.query.tail.events import EventFormat, Reason
 from app.query.tail.poller import Poller
 from app.query.tail.reading import BATCH_BYTES, PATIENCE_S, Reader, unexpected
 from app.query.tail.recent import Batch, Room
@@ -29,7 +29,7 @@ class Subscriber:
     def __init__(  # noqa: PLR0913 - what a stream is made of
         self,
         start: Position,
-        form: Form,
+        form: EventFormat,
         reader: Reader,
         *,
         clock: Clock,
@@ -180,7 +180,7 @@ class Subscriber:
         if self._own is None:
             self._wait_for_room()
             return None
-        self._reading = asyncio.create_task(self.reader.batch_patiently(self.position, self._turn))
+        self._reading = asyncio.create_task(self.reader.next_batch_with_retry(self.position, self._turn))
         self._reading.add_done_callback(lambda _: self.wake())
         return None
 

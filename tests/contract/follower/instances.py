@@ -75,7 +75,7 @@ class Instances:
             runner=runner,
             cache=Cache(self._kept, clock, max_entry_bytes=MIB),
             metrics=Metrics(),
-            realm="test",
+            cache_namespace="test",
             reads=Reads(clock),
             ledger=Ledger(max_bytes=2**27, max_places=1_000),
             erasures=lambda: 0,

@@ -3,10 +3,10 @@
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.places import Places
+from app.query.concurrency_limit import ConcurrencyLimiter
 
 
-def taken(places: Places, caller: str, count: int) -> None:
+def taken(places: ConcurrencyLimiter, caller: str, count: int) -> None:
     """Take places."""
     for _ in range(count):
         places.take(caller)
@@ -15,7 +15,7 @@ def taken(places: Places, caller: str, count: int) -> None:
 @pytest.mark.parametrize(("most", "share"), [(1, 1), (2, 2), (3, 3), (4, 3), (100, 75)])
 def test_one_caller_has_three_quarters_at_most(most: int, share: int) -> None:
     """Of few places it may have all: there is nothing to keep for others."""
-    places = Places("exports", "max_exports", most)
+    places = ConcurrencyLimiter("exports", "max_exports", most)
     taken(places, "a", share)
     with pytest.raises(ProblemError) as refused:
         places.take("a")
@@ -29,7 +29,7 @@ def test_one_caller_has_three_quarters_at_most(most: int, share: int) -> None:
 
 def test_a_place_that_is_given_back_is_free() -> None:
     """For whoever asks next, and also when a block fails."""
-    places = Places("tails", "max_tails", 4)
+    places = ConcurrencyLimiter("tails", "max_tails", 4)
     taken(places, "a", 3)
     places.give_back("a")
     with pytest.raises(ZeroDivisionError), places.held("a"):

@@ -12,7 +12,7 @@ from granian.server.embed import Server
 from litestar import Litestar, Request, Response, get
 
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.departure import unless_departed
+from app.query.cancel_on_disconnect import unless_departed
 from tests.process import free_port
 
 

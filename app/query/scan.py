@@ -14,7 +14,7 @@ from app.runtime.epoch import epoch_us
 from app.stores.source import Row
 
 
-class Walk(msgspec.Struct, frozen=True, kw_only=True):
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """A way through a window of `table`, and how far it was gone.
 
     `follows` says that it goes on where a `resume_cursor` ended: then `after` is settled, whatever this instance's
@@ -94,7 +94,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int) -> Walk:
+def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int) -> Scan:
     """Return the way that `request` asks for.
 
     Raises:
@@ -102,7 +102,7 @@ def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int
     """
     mark = fingerprint(request.conditions, request.heartbeats.mark)
     if request.cursor is None:
-        return Walk(
+        return Scan(
             table=table,
             window=_window(request, now, max_window_us),
             descending=bool(request.descending),
@@ -122,7 +122,7 @@ def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int
         until_us = max(cursor.since_us, min(edge_us, cursor.since_us + max_window_us))
     elif until_us - cursor.since_us > max_window_us:
         raise ProblemError("invalid_cursor", "the cursor's window is longer than a window may be")
-    return Walk(
+    return Scan(
         table=table,
         window=Window(cursor.since_us, until_us),
         descending=cursor.descending,

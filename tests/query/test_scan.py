@@ -6,7 +6,7 @@ from app.http.problems import ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint, parse_filters
 from app.query.params.page import Now, PageRequest, Window
-from app.query.walk import Walk, start_walk
+from app.query.scan import Scan, start_walk
 from app.runtime.instants import DAY_US, HOUR_US
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
@@ -15,7 +15,7 @@ NOW = Now(T0_US + 30, T0_US, T0_US + 40)
 BY_ID = parse_filters(FIELDS, [("id", "x")])
 
 
-def start(request: PageRequest, now: Now = NOW) -> Walk:
+def start(request: PageRequest, now: Now = NOW) -> Scan:
     """Start a walk of at most a day."""
     return start_walk(request, "records", now, max_window_us=DAY_US)
 

@@ -10,7 +10,7 @@ _RETRY_S = 10
 _KEPT = 4  # one place in so many is kept from whoever has all the others
 
 
-class Places:
+class ConcurrencyLimiter:
     """Counts who holds how many places of one kind.
 
     `noun` is what a place is for, in the plural, and `member` what the problem calls the limit.

@@ -61,7 +61,7 @@ class _Begun(NamedTuple):
     span: Span | None
 
 
-class ObservedRunner:
+class InstrumentedSource:
     """Runs queries through another runner, watched."""
 
     def __init__(self, runner: QueryRunner, watch: QueryWatch) -> None:
