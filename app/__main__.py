@@ -21,7 +21,7 @@ from app.server import ListenError, serve
 from app.settings.load import SettingsError, load_settings
 from app.stores.sink import StoreError
 from app.telemetry.logs import configure_logging, end_logging
-from app.telemetry.redaction import NamesOnly
+from app.telemetry.redaction import TrustedText
 from app.version import VERSION
 
 _log = logging.getLogger("sluice")
@@ -67,7 +67,7 @@ def main(environ: Mapping[str, str]) -> int:
         configure_logging(project=settings.project, labels={"system": settings.system, "instance": app.instance})
         uvloop.run(serve(app, settings))
     except (SettingsError, RecordTypeError, StoreError, ListenError) as error:
-        _log.critical("cannot start: %s", NamesOnly(error))  # about settings and declarations: no record is there yet
+        _log.critical("cannot start: %s", TrustedText(error))  # about settings and declarations: no record is there yet
         return 2
     except Exception:
         _log.critical("ended by an unexpected failure", exc_info=True)

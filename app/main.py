@@ -7,9 +7,9 @@ from typing import Any
 from litestar import Router
 
 from app.asgi import Sluice, lifespan
-from app.auth.gate import Gate
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
+from app.auth.setup import AuthService
 from app.erase.endpoint import erasure_routes
 from app.health.gauges import watch_gauges
 from app.health.heartbeat import Heartbeats
@@ -55,7 +55,7 @@ def create_app(
     """
     records, rejects = checked_table(load_record_type(settings.record)), rejects_table()
     clock = clock or SystemClock()
-    gate = Gate(settings, partial(parse_filters, filter_table(records)), clock, fetch_keys)
+    gate = AuthService(settings, partial(parse_filters, filter_table(records)), clock, fetch_keys)
     answers = open_store(settings.cache_url, settings.cache_max_bytes, clock)
     metrics = Metrics()
     telemetry = Telemetry(settings, metrics, clock)

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 import aiohttp
 import msgspec
 
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from dev.child import Child, ChildCommand, ChildError, Leash
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
@@ -72,7 +72,7 @@ class LocalStack:
         self.exit_statuses: dict[str, int] = {}
         """After the exit: how each process ended, by name; negative is the signal that killed it."""
         self.pubsub: Ready
-        self.place: Place | None = None
+        self.place: TableAddress | None = None
         """Where the records are in BigQuery, if they are."""
         self.url: str
         self.children: list[Child] = []
@@ -128,7 +128,7 @@ class LocalStack:
         except msgspec.DecodeError as error:
             raise ChildError(f"pubsub announced itself by {line!r}: {error}") from error
 
-    async def _start_bigquery(self, leash: Leash, installation: Installation) -> Place:
+    async def _start_bigquery(self, leash: Leash, installation: Installation) -> TableAddress:
         tables = tables_of(self.options.record)
         running = await LocalBigQuery.start(installation, leash, self.options.store_path)
         self.children.append(running.child)
@@ -151,7 +151,7 @@ class LocalStack:
 
 
 def service_environ(
-    options: StackOptions, pubsub: Ready, port: int, place: Place | None, secret: str
+    options: StackOptions, pubsub: Ready, port: int, place: TableAddress | None, secret: str
 ) -> dict[str, str]:
     """Return this process's environment, with what ties the service to the local Pub/Sub and the store set.
 

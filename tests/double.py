@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from app.schema.table import Table
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from dev.local_bigquery.errors import LocalBigQueryError, NoPythonError
 from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import provision
@@ -33,9 +33,9 @@ STOP_WITHIN_S = patience_s(60.0)
 class Double(msgspec.Struct, frozen=True):
     """The running local-bigquery; `place` is where it is, and a dataset that has the default record's tables."""
 
-    place: Place
+    place: TableAddress
 
-    def fresh(self, *tables: Table) -> Place:
+    def fresh(self, *tables: Table) -> TableAddress:
         """Make a dataset with these tables and return its place; blocking, a few tenths of a second."""
         place = msgspec.structs.replace(self.place, dataset=f"test_{uuid.uuid4().hex}")
         provision(place, tables)
@@ -102,7 +102,7 @@ def running(folder: Path) -> Iterator[Double]:
             if not line:
                 process.terminate()
                 raise AssertionError(f"local-bigquery did not start: {log_of(folder)}")
-            yield Double(msgspec.json.decode(line, type=Place))
+            yield Double(msgspec.json.decode(line, type=TableAddress))
         finally:
             assert process.stdin is not None
             process.stdin.close()

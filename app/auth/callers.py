@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from app.auth.api_keys import is_key, key_hash
 from app.auth.grants import Granted
-from app.auth.grants_file import GrantsInForce
+from app.auth.grants_file import GrantsReloader
 from app.auth.principal import Principal
 from app.auth.tokens import TokenVerifier, bearer_token
 from app.http.problems import ProblemError
@@ -20,7 +20,7 @@ class Callers:
     `verifier` is one whose list of principals are these grants.
     """
 
-    def __init__(self, verifier: TokenVerifier, grants: GrantsInForce, clock: Clock) -> None:
+    def __init__(self, verifier: TokenVerifier, grants: GrantsReloader, clock: Clock) -> None:
         self._verifier, self._grants, self._clock = verifier, grants, clock
 
     async def principal(self, headers: _Headers) -> Principal:

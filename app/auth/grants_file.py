@@ -8,14 +8,14 @@ from pathlib import Path
 from app.auth.api_keys import redacted
 from app.auth.grants import GrantRules, GrantsError, make_grants, read_grants
 from app.runtime.clock import Clock
-from app.telemetry.redaction import NamesOnly
+from app.telemetry.redaction import TrustedText
 
 LOOK_EVERY_S = 10.0
 """How long a grant that was taken out of the file may still count."""
 _log = logging.getLogger("sluice.access")
 
 
-class GrantsInForce:
+class GrantsReloader:
     """Who may do what, now; for a TokenVerifier, the e-mails that there is a grant for, expired or not."""
 
     def __init__(self, path: str, rules: GrantRules) -> None:
@@ -74,7 +74,7 @@ class GrantsInForce:
     def _say(self, seen: str, trouble: str) -> None:
         if seen != self._seen:
             self._seen = seen
-            _log.error("%s changed, and the grants stay as they were: %s", self._where(), NamesOnly(trouble))
+            _log.error("%s changed, and the grants stay as they were: %s", self._where(), TrustedText(trouble))
 
     def _where(self) -> str:
         return f"SLUICE_GRANTS_FILE ({redacted(self._path)})"

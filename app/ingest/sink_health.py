@@ -8,7 +8,7 @@ import msgspec
 from app.ingest.retry_policy import Throttled, Trip, Unavailable, stop_for
 from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.sink import SetupError, SinkState, Stored
-from app.telemetry.redaction import NamesOnly
+from app.telemetry.redaction import TrustedText
 
 _log = logging.getLogger("sluice.writer")
 MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
@@ -66,7 +66,9 @@ class SinkHealth:
     def trouble(self, state: SinkState, detail: str) -> None:
         """Note a state that is not ACTIVE."""
         if self.state is not state:
-            told = NamesOnly(detail) if state in _SEEN_ON_THE_TABLE or state is SinkState.PERMISSION_DENIED else detail
+            told = (
+                TrustedText(detail) if state in _SEEN_ON_THE_TABLE or state is SinkState.PERMISSION_DENIED else detail
+            )
             _log.warning("table %s: %s: %s", self._table, state.value, told)
             self.since_us = self._clock.now_us()
         self.state, self.detail = state, detail

@@ -22,7 +22,7 @@ from app.stores.bigquery.schema import bigquery_schema
 from app.stores.duckdb.layout import duckdb_ddl
 
 if TYPE_CHECKING:
-    from app.stores.bigquery.client import Access
+    from app.stores.bigquery.client import BigQueryClients
 
 DEFAULT_RECORD = "app.record:Record"
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
@@ -131,13 +131,13 @@ def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str |
 
 
 def _diff(tables: list[Table], settings: Settings) -> int:
-    from app.stores.bigquery.client import Access, Place  # noqa: PLC0415 - needs extras that the derivations do without
+    from app.stores.bigquery.client import BigQueryClients, TableAddress  # noqa: PLC0415 - needs extras that the derivations do without
 
     # The libraries' advice about credentials would only bury the one line that says what is wrong.
     logging.getLogger("google").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        access = Access(Place.of(settings))
+        access = BigQueryClients(TableAddress.of(settings))
         try:
             return max(_diff_one(access, table) for table in tables)
         except _CannotLookError as error:
@@ -151,7 +151,7 @@ class _CannotLookError(Exception):
     """A table cannot be looked at; the message says why."""
 
 
-def _diff_one(access: "Access", table: Table) -> int:
+def _diff_one(access: "BigQueryClients", table: Table) -> int:
     from app.stores.bigquery.table_check import missing_part, read_table, setup_error  # noqa: PLC0415 - as above
 
     name = access.place.table_id(table.name)

@@ -81,14 +81,14 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
 
 
 def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
-    from app.stores.bigquery.client import Access, Place  # noqa: PLC0415 - see open_backend
+    from app.stores.bigquery.client import BigQueryClients, TableAddress  # noqa: PLC0415 - see open_backend
     from app.stores.bigquery.eraser import BigQueryEraser  # noqa: PLC0415 - likewise
     from app.stores.bigquery.runner import BigQueryRunner  # noqa: PLC0415 - likewise
     from app.stores.bigquery.storage_write import StorageWriteAppender  # noqa: PLC0415 - likewise
     from app.stores.bigquery.table_check import check_table  # noqa: PLC0415 - likewise
     from app.stores.fence import fence  # noqa: PLC0415 - likewise
 
-    access = Access(Place.of(settings))
+    access = BigQueryClients(TableAddress.of(settings))
     trace_id = f"sluice:{secrets.token_hex(4)}"
     appenders = {
         table.name: StorageWriteAppender(

@@ -10,7 +10,7 @@ import msgspec
 
 from app.telemetry.redaction import (
     MAX_MESSAGE_CHARS,
-    NamesOnly,
+    TrustedText,
     cut,
     error_text,
     without_secrets,
@@ -137,7 +137,7 @@ def _arguments(given: Any) -> Any:
 
 
 def _argument(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float | NamesOnly):
+    if value is None or isinstance(value, bool | int | float | TrustedText):
         return value
     return error_text(value) if isinstance(value, BaseException) else without_values(str(value))
 

@@ -17,7 +17,7 @@ import msgspec
 
 from app.telemetry.lines import OURS, Line, Span, json_line, line_of, terminal_line
 from app.telemetry.redaction import cut
-from app.telemetry.repetition import Repetition, Untold
+from app.telemetry.repetition import LogDeduplicator, Repetition
 
 _LIBRARIES = ("asyncio", "google", "grpc", "litestar", "opentelemetry", "py.warnings")
 _MAX_TEMPLATE_CHARS, _MAX_SAMPLE_CHARS = 200, 1_000
@@ -56,7 +56,7 @@ class _Lines(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Say nothing of a line that cannot be written: logging would print its values to stderr."""
 
-    def _tell(self, untold: list[Untold[Line]]) -> None:
+    def _tell(self, untold: list[LogDeduplicator[Line]]) -> None:
         for each in untold:
             again = {"time_s": time.time(), "repeated": each.lines - 1, "span_s": each.span_s}
             self._put(msgspec.structs.replace(each.sample, **again))

@@ -46,7 +46,7 @@ _USER_INFO = re.compile(r"(://)[^\s/]+(?=@)")
 _OPENING_QUOTE = re.compile(r"\"|(?:(?<!\w)|(?<=\b[bBrRuU]))'")
 
 
-class NamesOnly(str):
+class TrustedText(str):
     """A text for the log whose quotes are around names, and never around values of records: they stay."""
 
     __slots__ = ()

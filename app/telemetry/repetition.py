@@ -14,7 +14,7 @@ MAX_TEMPLATES = 1_000
 _Sample = TypeVar("_Sample")
 
 
-class Untold(msgspec.Struct, Generic[_Sample], frozen=True):
+class LogDeduplicator(msgspec.Struct, Generic[_Sample], frozen=True):
     """What was kept back: how many lines, over how many seconds, and the first of them."""
 
     lines: int
@@ -47,10 +47,10 @@ class Repetition(Generic[_Sample]):
         self._elapsed_us, self._max_lines, self._max_templates = elapsed_us, max_lines, max_templates
         self._window_us = round(window_s * MICROSECONDS)
         self._windows: dict[Hashable, _Window[_Sample]] = {}
-        self._others: list[Untold[_Sample]] = []
+        self._others: list[LogDeduplicator[_Sample]] = []
         self._look_again_us = self._full_until_us = 0
 
-    def passes(self, template: Hashable, sample: Callable[[], _Sample]) -> tuple[bool, Untold[_Sample] | None]:
+    def passes(self, template: Hashable, sample: Callable[[], _Sample]) -> tuple[bool, LogDeduplicator[_Sample] | None]:
         """Say whether a line may be written, and what of its template was kept back in the window that has ended.
 
         `sample` makes what stands for the lines that are kept back; it is called for the first of them.
@@ -71,7 +71,7 @@ class Repetition(Generic[_Sample]):
         window.silenced += 1
         return False, None
 
-    def over(self) -> list[Untold[_Sample]]:
+    def over(self) -> list[LogDeduplicator[_Sample]]:
         """Return what was kept back in windows that have ended, and forget them; looks once in a window's time."""
         now_us = self._elapsed_us()
         if now_us >= self._look_again_us:
@@ -79,7 +79,7 @@ class Repetition(Generic[_Sample]):
             self._forget(now_us)
         return self._taken()
 
-    def rest(self) -> list[Untold[_Sample]]:
+    def rest(self) -> list[LogDeduplicator[_Sample]]:
         """Return all that is kept back, and forget everything: nothing more is to come."""
         self._forget(self._elapsed_us(), all_of_them=True)
         return self._taken()
@@ -99,12 +99,12 @@ class Repetition(Generic[_Sample]):
                 if untold is not None:
                     self._others.append(untold)
 
-    def _taken(self) -> list[Untold[_Sample]]:
+    def _taken(self) -> list[LogDeduplicator[_Sample]]:
         taken, self._others = self._others, []
         return taken
 
 
-def _untold(window: _Window[_Sample], now_us: int) -> Untold[_Sample] | None:
+def _untold(window: _Window[_Sample], now_us: int) -> LogDeduplicator[_Sample] | None:
     if not window.silenced or window.sample is None:
         return None
-    return Untold(window.silenced, -(-(now_us - window.begun_us) // MICROSECONDS), window.sample)
+    return LogDeduplicator(window.silenced, -(-(now_us - window.begun_us) // MICROSECONDS), window.sample)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from dev.child import ChildError, Leash
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import Installation, install
@@ -104,7 +104,7 @@ async def _until(stop: asyncio.Event, running: LocalBigQuery) -> int:
         ended.cancel()
 
 
-def describe_place(place: Place) -> str:
+def describe_place(place: TableAddress) -> str:
     """Return where it is and how to look into it."""
     return f"""
   BigQuery     REST {place.rest_url}, gRPC {place.storage_url}, dataset {place.project}.{place.dataset}
@@ -112,13 +112,13 @@ def describe_place(place: Place) -> str:
 """
 
 
-def describe_settings(place: Place) -> str:
+def describe_settings(place: TableAddress) -> str:
     """Return the settings of a service that stores there, for a shell."""
     exports = [f"    export {name}={value}" for name, value in service_settings(place).items()]
     return "\n".join(["  A service of your own stores there with", *exports, "    .venv/bin/python -m app", ""])
 
 
-def bq_command(place: Place) -> str:
+def bq_command(place: TableAddress) -> str:
     """Return how Google's `bq` is told to look there; the token keeps it from asking for one or sending a real one."""
     return f"bq --api={place.rest_url} --project_id={place.project} --oauth_access_token=none"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from dev.child import Child, ChildCommand, Leash
 from dev.local_bigquery.errors import InUseError
 from dev.local_bigquery.install import Installation
@@ -22,7 +22,7 @@ _ASK_WITHIN_S = 5.0
 class LocalBigQuery:
     """One that is running; `LocalBigQuery.start` makes it."""
 
-    def __init__(self, child: Child, place: Place) -> None:
+    def __init__(self, child: Child, place: TableAddress) -> None:
         self.child, self.place = child, place
 
     @classmethod
@@ -58,7 +58,7 @@ class LocalBigQuery:
             # Its HTTP server sends itself the signal again once it has shut down in good order.
             dies_of_sigterm=True,
         )
-        place = Place(
+        place = TableAddress(
             project=PROJECT,
             dataset=dataset,
             location=None,
@@ -76,7 +76,7 @@ class LocalBigQuery:
         await self.child.require(_answering(self.place), READY_WITHIN_S)
 
 
-def service_settings(place: Place) -> dict[str, str]:
+def service_settings(place: TableAddress) -> dict[str, str]:
     """Return the settings of a service that stores in `place`, by variable.
 
     The clocks are those of one machine: its processes share one clock, and the store is a millisecond away. So
@@ -123,7 +123,7 @@ def _environ(home: Path) -> dict[str, str]:
     }
 
 
-async def _answering(place: Place) -> None:
+async def _answering(place: TableAddress) -> None:
     """Return once both APIs answer."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_ASK_WITHIN_S)) as session:
         while True:

@@ -9,7 +9,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from app.record import RecordTypeError, load_record_type
 from app.schema.filters import checked_table
 from app.schema.table import Table, rejects_table
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.layout import layout_of
 from app.stores.bigquery.live import describe, differences, live_table
 from app.stores.bigquery.schema import bigquery_schema
@@ -31,7 +31,7 @@ def tables_of(record: str) -> list[Table]:
         raise ProvisionError(f"record type {record}: {error}") from error
 
 
-def provision(place: Place, tables: Iterable[Table], within_s: float = WITHIN_S) -> None:
+def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WITHIN_S) -> None:
     """Make the dataset and the tables that are not there yet; a table that is there and fits is kept.
 
     Each step may take `within_s`: the client's own default would try for ten minutes.
@@ -39,7 +39,7 @@ def provision(place: Place, tables: Iterable[Table], within_s: float = WITHIN_S)
     Raises:
         ProvisionError: a table is there that does not fit its declaration, or BigQuery refused something.
     """
-    access, retry = Access(place), DEFAULT_RETRY.with_timeout(within_s)
+    access, retry = BigQueryClients(place), DEFAULT_RETRY.with_timeout(within_s)
     try:
         client = access.client()
         client.create_dataset(f"{place.project}.{place.dataset}", exists_ok=True, retry=retry, timeout=within_s)
@@ -56,7 +56,7 @@ def provision(place: Place, tables: Iterable[Table], within_s: float = WITHIN_S)
         access.close()
 
 
-def _require_fit(place: Place, table: Table, found: bigquery.Table) -> None:
+def _require_fit(place: TableAddress, table: Table, found: bigquery.Table) -> None:
     breaking = [each for each in differences(table, live_table(found.to_api_repr())) if each.breaks]
     if breaking:
         raise ProvisionError(
@@ -66,7 +66,7 @@ def _require_fit(place: Place, table: Table, found: bigquery.Table) -> None:
         )
 
 
-def _declared(place: Place, table: Table) -> bigquery.Table:
+def _declared(place: TableAddress, table: Table) -> bigquery.Table:
     reference = {"projectId": place.project, "datasetId": place.dataset, "tableId": table.name}
     schema = {"fields": bigquery_schema(table)}
     resource = {"tableReference": reference, "schema": schema, **layout_of(table).resource()}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.auth.grants import GrantsError
-from app.auth.grants_file import LOOK_EVERY_S, GrantsInForce
+from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
 from app.runtime.clock import FakeClock
 from tests.auth.callers import KEY, OWNER, READER, RULES, document, email_grant, key_grant, remove, write
 
@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
 
 async def test_a_changed_file_takes_effect(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Grants come and go; the log says who may call now, without a key or a hash."""
-    grants = GrantsInForce(str(file), RULES)
+    grants = GrantsReloader(str(file), RULES)
     assert READER in grants
     assert OWNER in grants
     write(file, document(key_grant()))
@@ -40,7 +40,7 @@ async def test_the_content_counts_and_not_the_time_of_the_file(
     """A mounted secret changes by a link that is put elsewhere; and what is the same is not read anew."""
     link = tmp_path / "latest"
     link.symlink_to(file)
-    grants = GrantsInForce(str(link), RULES)
+    grants = GrantsReloader(str(link), RULES)
     write(file, document(email_grant()))
     with caplog.at_level(logging.INFO):
         await grants.look()
@@ -57,7 +57,7 @@ async def test_a_file_that_is_no_good_changes_nothing_and_is_told_once(
 ) -> None:
     """Each content is told of once; when the file is as it was, that is good again."""
     good = document(email_grant())
-    grants = GrantsInForce(str(file), RULES)
+    grants = GrantsReloader(str(file), RULES)
     for wrong, told in (
         (document(email_grant(scopes=["raed"])), "there is no scope 'raed'"),
         (document(key_grant(key_sha256=KEY)), "`key_sha256` must be"),
@@ -82,7 +82,7 @@ async def test_a_file_that_is_no_good_changes_nothing_and_is_told_once(
 
 async def test_a_file_that_goes_away_changes_nothing(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is told once that it cannot be read; when it is back, it counts again."""
-    grants = GrantsInForce(str(file), RULES)
+    grants = GrantsReloader(str(file), RULES)
     remove(file)
     for _ in range(3):
         await grants.look()
@@ -105,14 +105,14 @@ def test_at_the_start_a_file_must_be_good(file: Path, content: bytes | None, tol
     if content is not None:
         write(file, content)
     with pytest.raises(GrantsError) as refused:
-        GrantsInForce(str(file), RULES)
+        GrantsReloader(str(file), RULES)
     assert str(refused.value).startswith(f"SLUICE_GRANTS_FILE ({file})")
     assert told in str(refused.value)
 
 
 async def test_without_a_file_nothing_is_looked_at() -> None:
     """Then only those of the settings may call, and watching ends at once."""
-    grants = GrantsInForce("", RULES)
+    grants = GrantsReloader("", RULES)
     await grants.watch(FakeClock())
     assert OWNER in grants
     assert READER not in grants

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import tables_of
@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _holds(seed: int, args: argparse.Namespace, place: Place) -> bool:
+def _holds(seed: int, args: argparse.Namespace, place: TableAddress) -> bool:
     _say(f"seed {seed}: {args.messages} messages")
     plan = make_plan(seed, args.messages, instances=INSTANCES, kills=args.kills, outages=OUTAGES, cuts=CUTS)
     conditions = Conditions(

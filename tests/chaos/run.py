@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from app.runtime.clock import SystemClock
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from tests import tokens
 from tests.chaos.driver import Driver
 from tests.chaos.fleet import Fleet, fleet
@@ -60,7 +60,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
 class Run:
     """One run over the tables of `place`, which are empty; it is awaited once, by calling it."""
 
-    def __init__(self, plan: Plan, place: Place, conditions: Conditions, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, place: TableAddress, conditions: Conditions, say: Callable[[str], None]) -> None:
         self._plan, self._place, self._conditions, self._say = plan, place, conditions, say
         self._weather = Weather(
             plan.seed,
@@ -194,7 +194,7 @@ class Run:
 
     def _counted(self) -> tuple[dict[str, int], dict[str, int]]:
         """Count the rows of each delivery key in both tables, asking the real store itself."""
-        access = Access(self._place)
+        access = BigQueryClients(self._place)
         counts = []
         for table in ("records", "records_rejected"):
             sql = (

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from app.runtime.clock import SystemClock
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from dev.local_bigquery.provision import tables_of
 from tests.chaos.fleet import Fleet, Instance
 from tests.chaos.reader import Follower
@@ -39,7 +39,7 @@ SUFFIX = "~late1"
 class Stage:
     """An instance that ingests and may be stopped, one that is read meanwhile, and the store behind both."""
 
-    def __init__(self, store: ForwardingServer, writes: Instance, reads: Instance, place: Place) -> None:
+    def __init__(self, store: ForwardingServer, writes: Instance, reads: Instance, place: TableAddress) -> None:
         self.store, self.writes, self._reads, self._place = store, writes, reads, place
         self.follower = Follower(cast("Fleet", self), "/v1/records", datetime.now(UTC) - timedelta(minutes=1), 0)
         self.acknowledged: list[str] = []
@@ -72,7 +72,7 @@ class Stage:
 
     def keys(self) -> set[str]:
         """Return the delivery keys of all rows there are; blocking."""
-        access = Access(self._place)
+        access = BigQueryClients(self._place)
         try:
             table = self._place.table_id("records")
             sql = f"SELECT delivery_key FROM `{table}` WHERE ingest_time > TIMESTAMP '2000-01-01'"  # noqa: S608 - a name

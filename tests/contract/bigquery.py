@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from app.runtime.clock import Clock, FakeClock
 from app.schema.table import Table
 from app.settings.load import Settings
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.storage_write import StorageWriteAppender
 from app.stores.eraser import Eraser
 from app.stores.registry import Backend, open_backend
@@ -33,7 +33,7 @@ class BigQueryEngine:
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "BigQueryUnderTest":
         """Make a dataset with `tables` and open it."""
         settings, clock = await self.settings(tables), clock or FakeClock(T0_US)
-        return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, Place.of(settings))
+        return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, TableAddress.of(settings))
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a dataset of its own."""
@@ -50,9 +50,9 @@ class BigQueryEngine:
 class BigQueryUnderTest:
     """A dataset."""
 
-    def __init__(self, backend: Backend, tables: Sequence[Table], clock: Clock, place: Place) -> None:
+    def __init__(self, backend: Backend, tables: Sequence[Table], clock: Clock, place: TableAddress) -> None:
         self.clock, self._tables, self._backend, self._place = clock, tables, backend, place
-        self._access = Access(place)
+        self._access = BigQueryClients(place)
         self._changed = set(tables)
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from dev.child import Child, ChildCommand, ChildError, Leash
 from dev.local import LocalStack, StackOptions, service_environ, unless_stopped
 from dev.local_bigquery.command import describe_place
@@ -33,7 +33,7 @@ READY = Ready(
     project="p",
 )
 
-PLACE = Place(
+PLACE = TableAddress(
     project="local",
     dataset="sluice",
     location=None,

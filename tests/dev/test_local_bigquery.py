@@ -17,7 +17,7 @@ from google.cloud import bigquery
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.settings.load import load_settings
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.layout import layout_of
 from app.stores.bigquery.live import differences, live_table
 from dev.child import Leash
@@ -36,20 +36,20 @@ BQ = shutil.which("bq")
 
 
 @pytest.fixture
-def place(local_bigquery: Double) -> Place:
+def place(local_bigquery: Double) -> TableAddress:
     """Return a dataset with both tables."""
     return local_bigquery.fresh(RECORDS, REJECTS)
 
 
 @pytest.fixture
-def client(place: Place) -> Iterator[bigquery.Client]:
+def client(place: TableAddress) -> Iterator[bigquery.Client]:
     """Return Google's client."""
-    access = Access(place)
+    access = BigQueryClients(place)
     yield access.client()
     access.close()
 
 
-def test_the_tables_are_as_declared(place: Place, client: bigquery.Client) -> None:
+def test_the_tables_are_as_declared(place: TableAddress, client: bigquery.Client) -> None:
     """Google's client finds both tables, with the columns and the layout of the declaration."""
     assert {table.table_id for table in client.list_tables(place.dataset)} == {"records", "records_rejected"}
     for table in (RECORDS, REJECTS):
@@ -58,7 +58,7 @@ def test_the_tables_are_as_declared(place: Place, client: bigquery.Client) -> No
         assert made.to_api_repr().items() >= layout_of(table).resource().items()
 
 
-def test_a_query_needs_its_partition_filter(place: Place, client: bigquery.Client) -> None:
+def test_a_query_needs_its_partition_filter(place: TableAddress, client: bigquery.Client) -> None:
     """A query that would read the whole table is refused; one that names a stretch of time is not."""
     sql = f"SELECT id FROM `{place.table_id('records')}`"  # noqa: S608 - the name is ours
     with pytest.raises(GoogleAPICallError, match=r"filter over column.*ingest_time"):
@@ -66,7 +66,7 @@ def test_a_query_needs_its_partition_filter(place: Place, client: bigquery.Clien
     assert list(client.query_and_wait(f"{sql} WHERE ingest_time > TIMESTAMP '2026-01-01'")) == []
 
 
-def test_tables_that_fit_are_kept(place: Place, client: bigquery.Client) -> None:
+def test_tables_that_fit_are_kept(place: TableAddress, client: bigquery.Client) -> None:
     """Making the tables again changes nothing, and keeps the rows."""
     values = {
         **dict.fromkeys(("id", "delivery_key"), "a"),
@@ -80,7 +80,7 @@ def test_tables_that_fit_are_kept(place: Place, client: bigquery.Client) -> None
     assert [row["id"] for row in client.query_and_wait(sql)] == ["a"]
 
 
-def test_a_table_that_does_not_fit_is_named(place: Place) -> None:
+def test_a_table_that_does_not_fit_is_named(place: TableAddress) -> None:
     """Another record type's table is not changed: the message says what differs, and what to do."""
     with pytest.raises(
         ProvisionError, match=r"records is there and does not fit Flight: .*flight_date.* another folder"
@@ -88,7 +88,7 @@ def test_a_table_that_does_not_fit_is_named(place: Place) -> None:
         provision(place, [FLIGHTS])
 
 
-def test_each_test_has_a_dataset_of_its_own(local_bigquery: Double, place: Place) -> None:
+def test_each_test_has_a_dataset_of_its_own(local_bigquery: Double, place: TableAddress) -> None:
     """Tables of the same name in two datasets do not meet."""
     other = local_bigquery.fresh(FLIGHTS)
     assert other.dataset != place.dataset
@@ -104,7 +104,7 @@ def test_an_unknown_record_type_is_one_message() -> None:
 
 def test_a_bigquery_that_is_not_there_is_one_message() -> None:
     """Nobody waits for minutes, and the address is in the message."""
-    nowhere = Place(
+    nowhere = TableAddress(
         project="local",
         dataset="d",
         location=None,
@@ -136,11 +136,11 @@ def test_the_settings_that_are_shown_are_valid(local_bigquery: Double) -> None:
     assert environ == service_settings(local_bigquery.place)
     settings = load_settings(environ)
     assert settings.backend == "bigquery"
-    assert Place.of(settings) == local_bigquery.place
+    assert TableAddress.of(settings) == local_bigquery.place
 
 
 @pytest.mark.skipif(BQ is None, reason="NOT tested here: Google's bq command over local-bigquery; bq is not installed")
-def test_googles_command_line_sees_the_tables(place: Place, tmp_path: Path) -> None:
+def test_googles_command_line_sees_the_tables(place: TableAddress, tmp_path: Path) -> None:
     """The `bq` that `make local-bigquery` prints lists both tables."""
     command = [*bq_command(place).split(), "--format=json", "ls", place.dataset]
     environ = os.environ | {"HOME": str(tmp_path)}  # whoever runs the tests has an account and settings of their own
@@ -160,7 +160,7 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
             try:
                 await running.wait_until_ready()
                 await asyncio.to_thread(provision, running.place, tables)
-                access = Access(running.place)
+                access = BigQueryClients(running.place)
                 names = [table.table_id for table in access.client().list_tables(running.place.dataset)]
                 access.close()
                 assert names == ["records"]

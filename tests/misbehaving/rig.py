@@ -16,7 +16,7 @@ from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, FakeClock
 from app.schema.table import records_table
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.storage_write import StorageWriteAppender
 from app.stores.fence import fence
 from app.stores.sink import SetupError, SinkState
@@ -60,9 +60,11 @@ class Rig:
         self.messages: list[Message] = []
         self.sent_apart: set[str] = set()
         """Rows that a test gave the appender by itself; each is named as its message."""
-        place = Place(project="p", dataset="d", location=None, rest_url="http://127.0.0.1:1", storage_url=server.url)
+        place = TableAddress(
+            project="p", dataset="d", location=None, rest_url="http://127.0.0.1:1", storage_url=server.url
+        )
         self.appender = StorageWriteAppender(
-            Access(place),
+            BigQueryClients(place),
             records_table(Record),
             clock,
             max_connections=max_connections,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.runtime.clock import MICROSECONDS
-from app.telemetry.repetition import Repetition, Untold
+from app.telemetry.repetition import LogDeduplicator, Repetition
 
 
 class Time:
@@ -44,7 +44,7 @@ def test_the_next_line_after_the_minute_says_how_many_there_were(time: Time) -> 
     for number in range(1_239):
         repetition.passes("a", lambda number=number: f"line {number}")  # type: ignore[misc] # mypy sees no default
     time.elapsed_s = 74.2
-    assert repetition.passes("a", lambda: "") == (True, Untold(1_234, 75, "line 5"))
+    assert repetition.passes("a", lambda: "") == (True, LogDeduplicator(1_234, 75, "line 5"))
     assert repetition.passes("a", lambda: "") == (True, None)
     assert repetition.over() == []
     assert repetition.rest() == []
@@ -59,7 +59,7 @@ def test_what_is_never_said_again_is_told_when_its_window_is_over(time: Time) ->
     time.elapsed_s = 30
     assert repetition.over() == []
     time.elapsed_s = 60
-    assert repetition.over() == [Untold(3, 60, "a")]
+    assert repetition.over() == [LogDeduplicator(3, 60, "a")]
     assert repetition.over() == []
 
 
@@ -69,7 +69,7 @@ def test_the_end_tells_what_is_left(time: Time) -> None:
     for _ in range(6):
         _passes(repetition, "a")
     time.elapsed_s = 2
-    assert repetition.rest() == [Untold(1, 2, "a")]
+    assert repetition.rest() == [LogDeduplicator(1, 2, "a")]
     assert repetition.rest() == []
 
 

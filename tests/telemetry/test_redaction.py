@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.auth.api_keys import new_key
 from app.telemetry.lines import json_line, line_of, terminal_line
-from app.telemetry.redaction import NamesOnly, safe_attributes, without_secrets, without_values
+from app.telemetry.redaction import TrustedText, safe_attributes, without_secrets, without_values
 from tests.telemetry.raised import LibraryError, chained
 
 BASE64URL = st.characters(codec="ascii", categories=["L", "N"], include_characters="-_")
@@ -62,7 +62,7 @@ def test_a_secret_is_masked_wherever_it_stands(secret: tuple[str, str], before: 
     for record in (
         _record("sluice.test", text.replace("%", "%%")),
         _record("sluice.test", "it said: %s", text),
-        _record("sluice.test", "it said: %s", NamesOnly(text)),
+        _record("sluice.test", "it said: %s", TrustedText(text)),
         _record("sluice.test", "it said: %r", text.encode("utf-8", "backslashreplace")),
         _record("sluice.test", "it said: %(what)s", {"what": text}),
         _record("library", "it said: %s", text),

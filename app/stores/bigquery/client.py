@@ -31,7 +31,7 @@ class AccessError(Exception):
     """There are no usable credentials; the message says what to do."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class TableAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Where the tables are, and at which addresses BigQuery answers for them."""
 
     project: str
@@ -41,7 +41,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     storage_url: str
 
     @classmethod
-    def of(cls, settings: Settings) -> "Place":
+    def of(cls, settings: Settings) -> "TableAddress":
         """Return the place that `settings` name."""
         return cls(
             project=settings.bigquery_project,
@@ -60,13 +60,13 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return f"projects/{self.project}/datasets/{self.dataset}/tables/{table}"
 
 
-class Access:
+class BigQueryClients:
     """Makes clients of one place; credentials are looked for when the first one is needed, and kept until forgotten.
 
     A search that failed counts for a few seconds: those who waited for it do not repeat it one after the other.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: TableAddress) -> None:
         self.place = place
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None

@@ -10,7 +10,7 @@ import logging
 
 from app.runtime.clock import Clock
 from app.runtime.daemon import run_in_daemon_thread
-from app.stores.bigquery.client import Access
+from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.eraser import HeldBackError
 from app.stores.source import Query, StoreUnavailableError
@@ -28,7 +28,7 @@ class BigQueryEraser:
 
     learns_within_s = LEARN_EVERY_S + _TIMEOUT_S
 
-    def __init__(self, runner: BigQueryRunner, access: Access, table: str, clock: Clock) -> None:
+    def __init__(self, runner: BigQueryRunner, access: BigQueryClients, table: str, clock: Clock) -> None:
         self._runner, self._access, self._table, self._clock = runner, access, table, clock
         self._generation = 0
 

@@ -15,7 +15,7 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from requests.exceptions import RequestException
 
-from app.stores.bigquery.client import AccessError, Place
+from app.stores.bigquery.client import AccessError, TableAddress
 from app.stores.source import (
     QueryError,
     QueryTimeoutError,
@@ -47,7 +47,7 @@ _UNAVAILABLE = {
 }
 
 
-def query_error(failure: Exception, place: Place, *, limit_bytes: int, timeout_s: float) -> QueryError | None:
+def query_error(failure: Exception, place: TableAddress, *, limit_bytes: int, timeout_s: float) -> QueryError | None:
     """Return the QueryError that `failure` means, or None where it is a defect of the query."""
     if isinstance(failure, RetryError) and isinstance(failure.cause, Exception):
         failure = failure.cause
@@ -73,7 +73,9 @@ def reason_of(failure: Exception) -> str:
     return str(errors[0].get("reason", "")) if isinstance(errors[0], dict) else ""
 
 
-def _answered(failure: GoogleAPICallError, place: Place, *, limit_bytes: int, timeout_s: float) -> QueryError | None:
+def _answered(
+    failure: GoogleAPICallError, place: TableAddress, *, limit_bytes: int, timeout_s: float
+) -> QueryError | None:
     reason, status = reason_of(failure), int(failure.code or 0)
     message = f"BigQuery answered {status} {reason} for {place.project}.{place.dataset}: {_quoted(failure)}"
     needed = _NEEDED.search(str(failure.message))

@@ -7,7 +7,7 @@ from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryP
 
 from app.runtime.epoch import from_epoch_us
 from app.settings.load import Settings
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from app.stores.source import Purpose, Query, Scalar
 
 # An export makes the table of its result before its first byte, and the client who waits for it knows. An erasure
@@ -26,7 +26,7 @@ def timeout_s(purpose: Purpose, settings: Settings) -> float:
     return settings.query_timeout_s * (_LONG_TIMEOUT_FACTOR if purpose in _LONG else 1)
 
 
-def job_config(query: Query, place: Place, settings: Settings) -> QueryJobConfig:
+def job_config(query: Query, place: TableAddress, settings: Settings) -> QueryJobConfig:
     """Return the configuration of the job of `query`, with all its guards."""
     config = QueryJobConfig(
         default_dataset=DatasetReference(place.project, place.dataset),

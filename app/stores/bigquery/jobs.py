@@ -20,7 +20,7 @@ from requests.exceptions import ChunkedEncodingError, ConnectionError  # noqa: A
 
 from app.settings.load import Settings
 from app.stores.bigquery.cells import row_decoder
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.failures import reason_of
 from app.stores.bigquery.guards import job_config, timeout_s
 from app.stores.source import Answer, Query, Row
@@ -78,7 +78,7 @@ class Run:
         return job
 
 
-def run_for_rows(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> Answer:
+def run_for_rows(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> Answer:
     """Run `query` in short-query mode and return its rows. Blocks; raises what the client library raises.
 
     Raises:
@@ -126,7 +126,7 @@ def _fetched(
     return rows, total_bytes, False
 
 
-def dry_run(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> int | None:
+def dry_run(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> int | None:
     """Return how many bytes `query` would read, at most. Blocks, raises as above."""
     config = job_config(query, place, settings)
     config.dry_run = True
@@ -143,13 +143,13 @@ def dry_run(client: Client, query: Query, place: Place, settings: Settings, run:
     return found
 
 
-def run_for_table(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> str:
+def run_for_table(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> str:
     """Run `query` as a job and return the path of the temporary table of its result. Blocks, raises as above."""
     table = _run_job(client, query, place, settings, run).destination
     return f"projects/{table.project}/datasets/{table.dataset_id}/tables/{table.table_id}"
 
 
-def _run_job(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> QueryJob:
+def _run_job(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> QueryJob:
     """Run `query` as a job of a name of ours, to its end."""
     reference = Reference(place.project, f"sluice_{query.purpose}_{uuid.uuid4()}", place.location)
     run.note(reference)  # so it can be cancelled from the first moment, and is never begun twice
@@ -174,7 +174,7 @@ def _run_job(client: Client, query: Query, place: Place, settings: Settings, run
     return job
 
 
-def run_for_changes(client: Client, query: Query, place: Place, settings: Settings, run: Run) -> int:
+def run_for_changes(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> int:
     """Run a DELETE as a job and return how many rows it removed. Blocks, raises as above.
 
     Raises:

@@ -18,7 +18,7 @@ from app.runtime.clock import Clock
 from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
 from app.settings.load import Settings
 from app.stores.bigquery import guards, jobs
-from app.stores.bigquery.client import Access
+from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
 from app.stores.bigquery.storage_read import read_table
@@ -38,7 +38,7 @@ class BigQueryRunner:
     export_rows = None  # a job's result is a table, which is read as a stream
     open_ttl_s = 1.0
 
-    def __init__(self, access: Access, settings: Settings, clock: Clock) -> None:
+    def __init__(self, access: BigQueryClients, settings: Settings, clock: Clock) -> None:
         self._access, self._settings, self._clock = access, settings, clock
         self.poll_s = settings.poll_s
         self._settle_us = round(settings.settle_s * SECOND_US)

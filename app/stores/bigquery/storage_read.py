@@ -16,7 +16,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadAsyncClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcAsyncIOTransport
 
-from app.stores.bigquery.client import Access
+from app.stores.bigquery.client import BigQueryClients
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
@@ -25,7 +25,7 @@ _ATTEMPTS = 3  # in a row without a single batch
 _PAUSE_S = 0.1
 
 
-async def read_table(access: Access, table_path: str) -> AsyncGenerator[bytes, None]:
+async def read_table(access: BigQueryClients, table_path: str) -> AsyncGenerator[bytes, None]:
     """Yield the pieces of the Arrow IPC stream of all rows of a table, in its order. `access.load` came before.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.daemon import run_in_daemon_thread
 from app.schema.table import Table
-from app.stores.bigquery.client import Access, AccessError
+from app.stores.bigquery.client import AccessError, BigQueryClients
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.bigquery.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
 from app.stores.bigquery.proto_rows import RowEncoder
@@ -38,7 +38,7 @@ class StorageWriteAppender:
 
     def __init__(  # noqa: PLR0913 - what one table's appender needs
         self,
-        access: Access,
+        access: BigQueryClients,
         table: Table,
         clock: Clock,
         *,

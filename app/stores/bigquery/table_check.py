@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 
 from app.runtime.daemon import run_in_daemon_thread
 from app.schema.table import Table
-from app.stores.bigquery.client import Access, AccessError, Place
+from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 from app.stores.bigquery.live import LiveTable, describe, differences, live_table
 from app.stores.sink import SetupError, SinkState
 
@@ -23,7 +23,7 @@ _MAX_QUOTED = 400
 _QUOTA_REASONS = {"quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded"}
 
 
-async def check_table(access: Access, table: Table, timeout_s: float = TIMEOUT_S) -> SetupError | None:
+async def check_table(access: BigQueryClients, table: Table, timeout_s: float = TIMEOUT_S) -> SetupError | None:
     """Return what stands in the way of appending to the live table, None when it fits.
 
     One request may take `timeout_s`; with the search for credentials before it, the whole thrice that. The thread it
@@ -47,7 +47,7 @@ async def check_table(access: Access, table: Table, timeout_s: float = TIMEOUT_S
     )
 
 
-def read_table(access: Access, table: str, timeout_s: float = TIMEOUT_S) -> LiveTable:
+def read_table(access: BigQueryClients, table: str, timeout_s: float = TIMEOUT_S) -> LiveTable:
     """Return the live table. It blocks: not for the event loop.
 
     Raises:
@@ -61,7 +61,7 @@ def read_table(access: Access, table: str, timeout_s: float = TIMEOUT_S) -> Live
     return live_table(found.to_api_repr())
 
 
-def setup_error(error: Exception, place: Place, table: str) -> SetupError:
+def setup_error(error: Exception, place: TableAddress, table: str) -> SetupError:
     """Return what an exception of `read_table` means for appending to `table`, in one line."""
     match error:
         case AccessError():
@@ -83,7 +83,7 @@ def _without_token(error: GoogleAuthError, name: str) -> SetupError:
     return SetupError(SinkState.PERMISSION_DENIED, text)
 
 
-def _answered(error: exceptions.GoogleAPICallError, place: Place, table: str) -> SetupError:
+def _answered(error: exceptions.GoogleAPICallError, place: TableAddress, table: str) -> SetupError:
     name, said = place.table_id(table), _said(error)
     if isinstance(error, exceptions.TooManyRequests) or _reason(error) in _QUOTA_REASONS:
         return SetupError(SinkState.QUOTA_EXHAUSTED, f"the quota for looking at {name} is used up: {said}")
@@ -109,7 +109,7 @@ def missing_part(error: Exception) -> Literal["project", "dataset", "table"] | N
     return None
 
 
-def _not_found(part: Literal["project", "dataset", "table"], place: Place, table: str) -> str:
+def _not_found(part: Literal["project", "dataset", "table"], place: TableAddress, table: str) -> str:
     name = place.table_id(table)
     match part:
         case "project":

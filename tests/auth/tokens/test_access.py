@@ -7,7 +7,7 @@ from litestar import Litestar, Request, get
 
 from app.auth.callers import Callers
 from app.auth.grants import GrantRules
-from app.auth.grants_file import GrantsInForce
+from app.auth.grants_file import GrantsReloader
 from app.auth.guard import api_guard, identification
 from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit
@@ -22,7 +22,7 @@ SHOP = "https://shop.example"
 
 def client_of(checking: TokenVerifier | None) -> httpx.AsyncClient:
     """Return a client of an application that answers with the caller's name behind the guard."""
-    grants = GrantsInForce("", GrantRules(api_principals=(tokens.PUSHER,), check_filters=len))
+    grants = GrantsReloader("", GrantRules(api_principals=(tokens.PUSHER,), check_filters=len))
     callers = Callers(checking, grants, FakeClock()) if checking else None
     guard = api_guard(identification(callers, (SHOP,)), RateLimit(OwnCount(), FakeClock()))
 

@@ -18,7 +18,7 @@ from app.query.reads import Reads
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.settings.load import MIB, Settings
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import Answer, Query, QueryRunner
 from app.telemetry.metrics import Metrics
@@ -31,7 +31,7 @@ class _OverDuckDB(BigQueryRunner):
     """What BigQuery's runner says about time, over rows that lie in DuckDB: fast enough for many examples."""
 
     def __init__(self, rows: QueryRunner, clock: Clock) -> None:
-        super().__init__(Access(Place.of(SETTINGS)), SETTINGS, clock)
+        super().__init__(BigQueryClients(TableAddress.of(SETTINGS)), SETTINGS, clock)
         self._rows = rows
 
     async def rows(self, query: Query) -> Answer:

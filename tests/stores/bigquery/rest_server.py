@@ -12,7 +12,7 @@ import msgspec
 
 from app.runtime.clock import FakeClock
 from app.settings.load import Settings
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
 from tests.pace import patience_s
 
@@ -82,7 +82,7 @@ class RestServer:
     def runner(self, **changed: Any) -> BigQueryRunner:
         """Return a runner over this API."""
         settings = self.settings(**changed)
-        return BigQueryRunner(Access(Place.of(settings)), settings, FakeClock())
+        return BigQueryRunner(BigQueryClients(TableAddress.of(settings)), settings, FakeClock())
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Table:
         self.labels = labels
 
 
-class Access:
+class BigQueryClients:
     """A way to one table, which may be closed."""
 
     def __init__(self, labels: dict[str, str]) -> None:
@@ -46,7 +46,7 @@ class Access:
         """Return its name."""
         return table
 
-    def client(self) -> "Access":
+    def client(self) -> "BigQueryClients":
         """Return a client."""
         if self.is_closed:
             raise ConnectionError("no way")
@@ -62,7 +62,7 @@ class Access:
         self.labels = table.labels
 
 
-def eraser(access: Access, failure: Exception | None = None, clock: FakeClock | None = None) -> BigQueryEraser:
+def eraser(access: BigQueryClients, failure: Exception | None = None, clock: FakeClock | None = None) -> BigQueryEraser:
     """Return an eraser over `access`."""
     runner: Any = Runner(failure or ValueError())
     way: Any = access
@@ -74,14 +74,14 @@ async def test_rows_in_the_buffer_are_held_back() -> None:
     refused: Exception = BadRequest(BUFFERED)  # type: ignore[no-untyped-call]
     for failure in (refused, StoreUnavailableError(BUFFERED)):
         with pytest.raises(HeldBackError, match="streaming buffer"):
-            await eraser(Access({}), failure).delete(DELETE)
+            await eraser(BigQueryClients({}), failure).delete(DELETE)
     with pytest.raises(StoreUnavailableError):
-        await eraser(Access({}), StoreUnavailableError("away")).delete(DELETE)
+        await eraser(BigQueryClients({}), StoreUnavailableError("away")).delete(DELETE)
 
 
 async def test_another_instance_learns_of_an_erasure() -> None:
     """From a label of the table, within a minute, and keeps the labels that others have set."""
-    access, clock = Access({"team": "data"}), FakeClock(now_us=1_700_000_000_000_000)
+    access, clock = BigQueryClients({"team": "data"}), FakeClock(now_us=1_700_000_000_000_000)
     one, other = eraser(access), eraser(access, clock=clock)
     learning = asyncio.create_task(other.learn())
     await one.advance()
@@ -97,7 +97,7 @@ async def test_another_instance_learns_of_an_erasure() -> None:
 
 async def test_an_erasure_that_could_not_be_noted_is_an_error() -> None:
     """Else other instances would go on giving what was erased, and nobody would know; here it counts at once."""
-    access = Access({})
+    access = BigQueryClients({})
     access.is_closed = True
     found = eraser(access)
     with pytest.raises(StoreUnavailableError, match="could not be noted"):
@@ -107,7 +107,7 @@ async def test_an_erasure_that_could_not_be_noted_is_an_error() -> None:
 
 async def test_a_label_that_cannot_be_read_is_looked_at_again() -> None:
     """And one that is no number counts as none."""
-    access, clock = Access({LABEL: "yes"}), FakeClock(now_us=1_700_000_000_000_000)
+    access, clock = BigQueryClients({LABEL: "yes"}), FakeClock(now_us=1_700_000_000_000_000)
     access.is_closed = True
     found = eraser(access, clock=clock)
     learning = asyncio.create_task(found.learn())

@@ -9,16 +9,16 @@ from google.auth.credentials import AnonymousCredentials, CredentialsWithQuotaPr
 from google.auth.exceptions import DefaultCredentialsError
 
 from app.settings.load import load_settings
-from app.stores.bigquery.client import Access, AccessError, Place
+from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 
-GOOGLE = Place(
+GOOGLE = TableAddress(
     project="p",
     dataset="d",
     location="EU",
     rest_url="https://bigquery.googleapis.com",
     storage_url="https://bigquerystorage.googleapis.com",
 )
-EMULATOR = Place(
+EMULATOR = TableAddress(
     project="p", dataset="d", location=None, rest_url="http://127.0.0.1:1", storage_url="http://127.0.0.1:2"
 )
 
@@ -64,7 +64,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> Searches:
 def test_the_place_is_what_the_settings_say() -> None:
     """An empty location means that BigQuery finds it."""
     names = {"SLUICE_BACKEND": "bigquery", "SLUICE_BIGQUERY_PROJECT": "p", "SLUICE_BIGQUERY_DATASET": "d"}
-    place = Place.of(load_settings(names))
+    place = TableAddress.of(load_settings(names))
     assert (place.project, place.dataset, place.location) == ("p", "d", None)
     assert place.table_id("records") == "p.d.records"
     assert place.table_path("records") == "projects/p/datasets/d/tables/records"
@@ -72,7 +72,7 @@ def test_the_place_is_what_the_settings_say() -> None:
 
 def test_credentials_are_found_once_and_without_their_quota_project(searches: Searches) -> None:
     """The project is the one that was set; a quota project would need a permission of its own."""
-    access = Access(GOOGLE)
+    access = BigQueryClients(GOOGLE)
     loaded_before = access.is_loaded
     access.load()
     assert (loaded_before, access.is_loaded) == (False, True)
@@ -86,7 +86,7 @@ def test_credentials_are_found_once_and_without_their_quota_project(searches: Se
 
 def test_credentials_that_are_not_accepted_are_looked_for_anew(searches: Searches) -> None:
     """Somebody may have logged in again."""
-    access = Access(GOOGLE)
+    access = BigQueryClients(GOOGLE)
     first = access.client()
     access.forget()
     assert not access.is_loaded
@@ -101,7 +101,7 @@ def test_a_failed_search_counts_for_a_while(searches: Searches, monkeypatch: pyt
     now_s = 1_000.0
     monkeypatch.setattr("app.stores.bigquery.client.time.monotonic", lambda: now_s)
     searches.failure = DefaultCredentialsError("Your default credentials were not found.\nSee the documentation.")
-    access = Access(GOOGLE)
+    access = BigQueryClients(GOOGLE)
     for _ in range(3):
         with pytest.raises(AccessError, match=r"credentials were not found\. On Cloud Run") as failed:
             access.client()
@@ -116,7 +116,7 @@ def test_a_failed_search_counts_for_a_while(searches: Searches, monkeypatch: pyt
 @pytest.mark.usefixtures("searches")
 def test_while_somebody_looks_for_credentials_closing_and_forgetting_do_not_wait() -> None:
     """A search may take longer than the process has."""
-    access = Access(GOOGLE)
+    access = BigQueryClients(GOOGLE)
     client = access.client()
     with access._lock:
         access.close()
@@ -127,7 +127,7 @@ def test_while_somebody_looks_for_credentials_closing_and_forgetting_do_not_wait
 
 async def test_an_emulator_is_reached_without_credentials(searches: Searches) -> None:
     """Nothing secret travels over http."""
-    access = Access(EMULATOR)
+    access = BigQueryClients(EMULATOR)
     assert access.is_loaded
     access.load()
     client = access.client()
@@ -141,7 +141,7 @@ async def test_an_emulator_is_reached_without_credentials(searches: Searches) ->
 
 async def test_google_is_reached_over_tls_with_credentials(searches: Searches) -> None:
     """The port is the usual one unless the address names another."""
-    access = Access(GOOGLE)
+    access = BigQueryClients(GOOGLE)
     access.load()
     channel = access.channel([("grpc.keepalive_time_ms", 60_000)])
     assert isinstance(channel, grpc.aio.Channel)

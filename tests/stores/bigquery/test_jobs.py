@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.runtime.instants import MAX_US, MIN_US
-from app.stores.bigquery.client import Place
+from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.guards import job_config
 from app.stores.source import Purpose, Query, Scalar
 from tests.stores.bigquery.rest_server import DATASET, PROJECT, SETTINGS
@@ -22,7 +22,7 @@ _MAKES_JOBS = re.compile(
 def resource(purpose: Purpose = "page", **parameters: Scalar) -> dict[str, Any]:
     """Return the job's configuration as it is sent."""
     query = Query(sql="SELECT 1", parameters=parameters, purpose=purpose)
-    found: dict[str, Any] = job_config(query, Place.of(SETTINGS), SETTINGS).to_api_repr()
+    found: dict[str, Any] = job_config(query, TableAddress.of(SETTINGS), SETTINGS).to_api_repr()
     return found
 
 

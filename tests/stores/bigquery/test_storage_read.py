@@ -13,7 +13,7 @@ from google.cloud.bigquery_storage_v1 import types
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
 from app.runtime.clock import FakeClock
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.bigquery.storage_read import END_OF_STREAM, read_table
 from app.stores.source import Query, StoreUnavailableError
@@ -105,12 +105,12 @@ async def serve() -> AsyncIterator[Any]:
         await server.stop(None)
 
 
-def access_to(storage_url: str) -> Access:
+def access_to(storage_url: str) -> BigQueryClients:
     """Return access to a Storage API at `storage_url`."""
-    place = Place(
+    place = TableAddress(
         project=PROJECT, dataset=DATASET, location=None, rest_url="http://127.0.0.1:1", storage_url=storage_url
     )
-    return Access(place)
+    return BigQueryClients(place)
 
 
 async def numbers(api: ReadServer) -> list[int]:
@@ -205,7 +205,7 @@ async def test_a_storage_api_that_is_not_there_is_named(bigquery: RestServer) ->
 async def test_credentials_that_cannot_be_found_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to do, and no traceback of the library's is needed."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
-    runner = BigQueryRunner(Access(Place.of(SETTINGS)), SETTINGS, FakeClock())
+    runner = BigQueryRunner(BigQueryClients(TableAddress.of(SETTINGS)), SETTINGS, FakeClock())
     with pytest.raises(StoreUnavailableError, match="no usable Google credentials"):
         await runner.rows(Query(sql="SELECT 1", parameters={}))
     runner.close()

@@ -10,7 +10,7 @@ from google.auth.exceptions import DefaultCredentialsError, RefreshError, Transp
 
 from app.record import Record
 from app.schema.table import records_table
-from app.stores.bigquery.client import Access, AccessError, Place
+from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 from app.stores.bigquery.table_check import check_table, missing_part, setup_error
 from app.stores.sink import SetupError, SinkState
 from tests.pace import patience_s
@@ -21,12 +21,14 @@ TABLE = records_table(Record)
 NAME = "my-project.events.records"
 
 
-def _place(url: str) -> Place:
-    return Place(project="my-project", dataset="events", location=None, rest_url=url, storage_url="http://127.0.0.1:1")
+def _place(url: str) -> TableAddress:
+    return TableAddress(
+        project="my-project", dataset="events", location=None, rest_url=url, storage_url="http://127.0.0.1:1"
+    )
 
 
 async def _checked(server: TableServer, timeout_s: float = 10.0) -> SetupError | None:
-    access = Access(_place(server.url))
+    access = BigQueryClients(_place(server.url))
     try:
         return await check_table(access, TABLE, timeout_s)
     finally:
@@ -92,7 +94,7 @@ async def test_an_address_where_nobody_listens_is_unreachable() -> None:
     """A refused connection is told in three words, with the address and its setting."""
     with serving_tables({}) as server:
         url = server.url
-    access = Access(_place(url))
+    access = BigQueryClients(_place(url))
     obstacle = await check_table(access, TABLE)
     access.close()
     detail = f"{url} (SLUICE_BIGQUERY_REST_URL) cannot be reached: Connection refused"
@@ -120,7 +122,7 @@ async def test_the_loop_goes_on_while_the_table_is_looked_at() -> None:
 async def test_credentials_that_take_too_long_are_given_up_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the request something may hang as well: the whole has a limit of its own."""
     with serving_tables({}) as server:
-        access = Access(_place(server.url))
+        access = BigQueryClients(_place(server.url))
         monkeypatch.setattr(access, "client", server.release.wait)
         obstacle = await check_table(access, TABLE, timeout_s=0.05)
         assert obstacle is not None
@@ -137,8 +139,8 @@ from app.stores.bigquery.table_check import check_table
 from app.record import Record
 from app.schema.table import records_table
 async def main():
-    place = Place(project="p", dataset="d", location=None, rest_url=sys.argv[1], storage_url=sys.argv[1])
-    check = asyncio.create_task(check_table(Access(place), records_table(Record), 600))
+    place = TableAddress(project="p", dataset="d", location=None, rest_url=sys.argv[1], storage_url=sys.argv[1])
+    check = asyncio.create_task(check_table(BigQueryClients(place), records_table(Record), 600))
     await asyncio.to_thread(sys.stdin.readline)
     check.cancel()
     await asyncio.wait([check])

@@ -9,7 +9,7 @@ from litestar import Litestar
 
 from app.auth.callers import Callers
 from app.auth.grants import CheckFilters, GrantRules
-from app.auth.grants_file import LOOK_EVERY_S, GrantsInForce
+from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
 from app.auth.guard import Guard, Identify, api_guard, identification
 from app.auth.key_set import Fetch, KeySet, key_fetcher
 from app.auth.rate_limit import RateLimit
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from valkey.asyncio import Valkey
 
 
-class Gate:
+class AuthService:
     """Lets callers in, each by its own door: `push` verifies those who push, `guard` is the one of `/v1`.
 
     `identify` says who would be let in there, where everybody gets an answer and some get more of it.
@@ -82,7 +82,7 @@ class Gate:
         await keys.run()
 
 
-def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsInForce | None:
+def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsReloader | None:
     """Return who may use `/v1`; None where whoever shares the loopback interface may."""
     if not settings.api_principals and not settings.grants_file:
         return None
@@ -92,7 +92,7 @@ def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsInForce | 
         requests_per_minute=settings.requests_per_minute,
         check_filters=check_filters,
     )
-    return GrantsInForce(settings.grants_file, rules)
+    return GrantsReloader(settings.grants_file, rules)
 
 
 def _verifier(keys: KeySet, settings: Settings, audience: str, principals: Container[str]) -> TokenVerifier:
