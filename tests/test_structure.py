@@ -30,11 +30,21 @@ PURE = [
     *(
         f"app.ingest.{name}"
         for name in (
-            *("envelope", "proof", "hints", "records", "pieces", "rows", "rejects", "compression", "structure"),
-            *("batcher", "verdict", "suspects"),
+            *(
+                "envelope",
+                "proof",
+                "hints",
+                "records",
+                "record_splitter",
+                "rows",
+                "rejects",
+                "compression",
+                "structure",
+            ),
+            *("batcher", "retry_policy", "suspects"),
         )
     ),
-    *(f"app.query.{name}" for name in ("cursor", "slices", "density", "walk", "arrow_rows")),
+    *(f"app.query.{name}" for name in ("cursor", "slices", "density", "scan", "arrow_rows")),
     *(f"app.query.{name}" for name in ("explain", "retrieval")),
 ]
 # What a module needs to reach outside of its process, or to wait.

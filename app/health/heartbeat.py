@@ -102,8 +102,8 @@ class Heartbeats:
             max_page_bytes=self._settings.max_page_bytes,
         )
         view = View(self._columns, (Condition("delivery_key", (), "in", Kind.STRING, keys),))
-        walk = Scan(table=self._feed.table.name, window=Window(since_us, until_us), descending=False)
-        return {row["delivery_key"] for row in (await self._feed.page(walk, view, len(keys), budget)).rows}
+        scan = Scan(table=self._feed.table.name, window=Window(since_us, until_us), descending=False)
+        return {row["delivery_key"] for row in (await self._feed.page(scan, view, len(keys), budget)).rows}
 
     def _give_up(self) -> None:
         now_us = self._clock.elapsed_us()

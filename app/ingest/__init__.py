@@ -4,24 +4,24 @@
     take the body in      intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
                           proof               attributes with power over what is read, and their signatures
-    drop known copies     dedupe, memory      by message, as that is what is acknowledged
+    drop known copies     dedupe, expiring_map by message, as that is what is acknowledged
     decode and validate   records, rows       Message -> rows and rejects
-                          pieces              the bytes of each record (compression: gzip, with a limit)
+                          record_splitter     the bytes of each record (compression: gzip, with a limit)
                           structure           what JSON costs to decode, estimated before it is decoded
                           cooperative         long reads in short stretches of the event loop, one at a time
                           hints               what a payload that is not JSON probably is
     append                writer, pending     over the Appender seam; wait until durable
-                          dispatcher          group commit: batcher (how much at once), pace (how soon)
-                          verdict, slots      what follows each outcome: the decisions; row by row where it must be
+                          dispatcher          group commit: batcher (how much at once), append_spacing
+                          retry_policy        what follows each outcome; pending_rows: row by row where it must be
                           appends             one append: its time limit, the clock it needs, rejects that follow it
                           suspect_lane        messages that were refused go on alone (suspects: the decisions)
                           repairs             rows that were late are appended once more (stores.fence: when)
-                          standing, watch     how each table stands, by its appends and by looks at it
-                          progress            whether the store answers at all while messages wait
+                          sink_health         the state of each table, by its appends and by checks (sink_monitor)
+                          stall_watchdog      whether the store answers at all while messages wait
                           append_watch        metrics and spans of appends
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
-`way_in` puts it together; `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what
+`setup` puts it together; `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what
 could not be stored; `dropped` counts the undeclared members that a record type drops.
 
 The store is behind the Appender seam (app.stores.sink).

@@ -1,7 +1,7 @@
 """Send what waits in batches: when, how much at once, and how many at a time.
 
 Group commit: while appends are under way the next batch fills. A batch that is not full goes out when fewer than
-`eager` are under way, at a distance that `pace` keeps; a full one as long as there are fewer than `concurrency`.
+`eager` are under way, at a distance that `spacing` keeps; a full one as long as there are fewer than `concurrency`.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any
 
+from app.ingest.append_spacing import AppendSpacing
 from app.ingest.batcher import Batcher, BatchLimits
-from app.ingest.pace import Pace
 from app.ingest.pending import Pending
 from app.runtime.clock import MICROSECONDS, Clock, Timer
 
@@ -34,7 +34,7 @@ class Dispatcher:
         self._is_due_soon = self._closed = False
         self.under_way = 0
         """How many batches are with `send`."""
-        self.pace = Pace(clock.elapsed_us, eager)
+        self.spacing = AppendSpacing(clock.elapsed_us, eager)
 
     def __len__(self) -> int:
         """Return how many parts of messages wait."""
@@ -90,7 +90,7 @@ class Dispatcher:
         """Return how long what waits is to wait still, None where that is not for time to say."""
         if self._batcher.is_full and self.under_way < self._concurrency:
             return 0
-        return self.pace.wait_us(self.under_way) if self.under_way < self._eager else None
+        return self.spacing.wait_us(self.under_way) if self.under_way < self._eager else None
 
     def _dispatch(self) -> None:
         self._unplan()
@@ -99,7 +99,7 @@ class Dispatcher:
                 self._plan()
                 return
             self.under_way += 1
-            self.pace.begun()
+            self.spacing.begun()
             self.spawn(self._run(self._batcher.take()))
 
     async def _run(self, batch: list[Pending]) -> None:

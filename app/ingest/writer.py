@@ -195,7 +195,7 @@ class Writer:
 
     def _answered(self, took_us: int) -> None:
         self.progress.answered()
-        self._dispatcher.pace.acknowledged(took_us)
+        self._dispatcher.spacing.acknowledged(took_us)
 
     def _is_appending(self) -> bool:
         """Whether batches wait or are on their way."""

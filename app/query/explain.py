@@ -63,11 +63,11 @@ def explanation(  # noqa: PLR0913 - what is told
     max_bytes: int | None,
 ) -> Explanation:
     """Return what is told of a retrieval, and of the first query that it takes."""
-    walk = wanted.walk
+    scan = wanted.scan
     return Explanation(
-        table=walk.table,
-        window=_span(walk.window.since_us, walk.window.until_us),
-        order="desc" if walk.descending else "asc",
+        table=scan.table,
+        window=_span(scan.window.since_us, scan.window.until_us),
+        order="desc" if scan.descending else "asc",
         fields=[column.name for column in wanted.view.columns],
         filters=[_filter(each) for each in wanted.asked.conditions],
         fixed_filters=[_filter(each) for each in fixed],

@@ -20,7 +20,7 @@ from litestar.enums import HttpMethod
 from app.http.conditional import VARY
 from app.query.concurrency_limit import ConcurrencyLimiter
 from app.query.export_body import ExportBody
-from app.query.export_plan import Pace, Stretches
+from app.query.export_plan import ChunkSizer, Stretches
 from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import StreamFormat
 from app.query.formats.negotiation import MEDIA_TYPES
@@ -59,7 +59,7 @@ class Exports:
             QueryError: the store gave no answer.
         """
         chosen: StreamFormat = "ndjson" if wanted.format == "json" else wanted.format
-        resume_cursor = wanted.walk.resume_cursor(None, wanted.now.horizon_us)
+        resume_cursor = wanted.scan.resume_cursor(None, wanted.now.horizon_us)
         headers = {
             "Sluice-Resume-Cursor": resume_cursor,
             "Cache-Control": "private, no-store",
@@ -86,7 +86,7 @@ class Exports:
 
     def explained(self, wanted: Retrieval) -> tuple[Query, list[Slice]]:
         """Return the query of the whole export, and what it reads; the embedded store is asked part by part instead."""
-        ahead = wanted.walk.ahead
+        ahead = wanted.scan.remaining
         return self._query(wanted, ahead), [Slice(ahead.since_us, ahead.until_us)]
 
     async def _pieces(self, caller: str, wanted: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
@@ -99,7 +99,7 @@ class Exports:
 
     async def _batches(self, wanted: Retrieval) -> AsyncGenerator[bytes, None]:
         """Yield the schema and the batches of all rows; nothing, or the schema alone, where there are none."""
-        ahead, max_rows = wanted.walk.ahead, self._runner.export_rows
+        ahead, max_rows = wanted.scan.remaining, self._runner.export_rows
         if max_rows is None:
             async with aclosing(self._runner.arrow(self._query(wanted, ahead))) as whole:
                 async for piece in whole:
@@ -110,10 +110,10 @@ class Exports:
         async def count(part: Slice, width_us: int) -> list[tuple[int, int]]:
             return await self._counted(wanted, part, width_us)
 
-        pace, is_begun = Pace(max_rows), False
-        descending, first_us = wanted.walk.descending, self._runner.first_slice_us
+        sizer, is_begun = ChunkSizer(max_rows), False
+        descending, first_us = wanted.scan.descending, self._runner.first_slice_us
         stretches = Stretches(count, ahead, descending=descending, first_us=first_us)
-        while (stretch := await stretches.next(pace.rows)) is not None:
+        while (stretch := await stretches.next(sizer.rows)) is not None:
             query, size_bytes = self._query(wanted, Window(stretch.from_us, stretch.to_us)), 0
             async with aclosing(self._runner.arrow(query)) as found:
                 schema = await anext(found)
@@ -124,11 +124,11 @@ class Exports:
                     if piece != END_OF_STREAM:
                         size_bytes += len(piece)
                         yield piece
-            pace.note(stretch.rows, size_bytes)
+            sizer.note(stretch.rows, size_bytes)
 
     async def _counted(self, wanted: Retrieval, part: Slice, width_us: int) -> list[tuple[int, int]]:
-        walk, conditions = wanted.walk, wanted.view.conditions
-        sql = buckets_sql(walk.table, descending=walk.descending, after=walk.after is not None, conditions=conditions)
+        scan, conditions = wanted.scan, wanted.view.conditions
+        sql = buckets_sql(scan.table, descending=scan.descending, after=scan.after is not None, conditions=conditions)
         parameters = {"from_us": part.from_us, "to_us": part.to_us, **self._asked(wanted)}
         parameters |= {"start_micros": part.from_us, "width_micros": width_us}
         answer = await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="export"))
@@ -136,28 +136,28 @@ class Exports:
 
     async def _count(self, wanted: Retrieval) -> str:
         """Return the `Sluice-Count` of the rows that follow."""
-        walk, is_capped = wanted.walk, wanted.asked.count == "capped"
+        scan, is_capped = wanted.scan, wanted.asked.count == "capped"
         sql = count_sql(
-            walk.table,
-            descending=walk.descending,
-            after=walk.after is not None,
+            scan.table,
+            descending=scan.descending,
+            after=scan.after is not None,
             capped=is_capped,
             conditions=wanted.view.conditions,
         )
         parameters = (
-            bounds(walk.ahead, self._lookback_us) | self._asked(wanted) | ({"cap": COUNT_CAP} if is_capped else {})
+            bounds(scan.remaining, self._lookback_us) | self._asked(wanted) | ({"cap": COUNT_CAP} if is_capped else {})
         )
         answer = await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="export"))
         count = answer.rows[0]["records"]
         return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
 
     def _query(self, wanted: Retrieval, window: Window) -> Query:
-        walk, view = wanted.walk, wanted.view
+        scan, view = wanted.scan, wanted.view
         sql = export_sql(
-            walk.table,
+            scan.table,
             [column.name for column in view.columns],
-            descending=walk.descending,
-            after=walk.after is not None,
+            descending=scan.descending,
+            after=scan.after is not None,
             conditions=view.conditions,
         )
         return Query(sql=sql, parameters=bounds(window, self._lookback_us) | self._asked(wanted), purpose="export")
@@ -165,7 +165,7 @@ class Exports:
     @staticmethod
     def _asked(wanted: Retrieval) -> dict[str, Scalar]:
         """Return the parameters of the filters and of the place behind which the rows lie."""
-        return condition_parameters(wanted.view.conditions) | place(wanted.walk.after)
+        return condition_parameters(wanted.view.conditions) | place(wanted.scan.after)
 
 
 async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
@@ -187,9 +187,9 @@ async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[byte
 
 def _file_name(wanted: Retrieval, chosen: StreamFormat) -> str:
     """Return what a browser calls the file: the table and its window, in ISO 8601's basic format."""
-    window = wanted.walk.window
+    window = wanted.scan.window
     since, until = (
         from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")
         for us in (window.since_us, window.until_us)
     )
-    return f"{wanted.walk.table}-{since}-{until}.{_EXTENSIONS[chosen]}"
+    return f"{wanted.scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"

@@ -73,7 +73,7 @@ class Stretches:
         self._counted.extendleft(parts if self._descending else reversed(parts))
 
 
-class Pace:
+class ChunkSizer:
     """How many rows the next query should give, so that they come to some megabytes and no more than allowed.
 
     It begins with few, so that the first byte comes soon, and goes by what the last rows came to.

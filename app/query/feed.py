@@ -57,7 +57,7 @@ class Feed:
         """Return the settled horizon: nothing stamped earlier will still appear."""
         return self.runner.horizon_us(self.table.name)
 
-    async def page(self, walk: Scan, view: View, limit: int, budget: Budget) -> Reading:
+    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> Reading:
         """Read the next `limit` rows of a way through a window.
 
         There are fewer where the window ends, and where the budget is used up or a slice cannot be read: then
@@ -66,44 +66,44 @@ class Feed:
         Raises:
             QueryError: the store gave no answer, not even to the first query.
         """
-        planned = self._slices(walk, view, limit)
-        reading = await self._read(walk, planned, _Search(walk, view, limit + 1), budget)  # one more: are there more?
-        stopped_at, ahead = reading.stopped_at, walk.ahead
+        planned = self._slices(scan, view, limit)
+        reading = await self._read(scan, planned, _Search(scan, view, limit + 1), budget)  # one more: are there more?
+        stopped_at, ahead = reading.stopped_at, scan.remaining
         edge_us = (
-            (ahead.since_us if walk.descending else ahead.until_us) if stopped_at is None else stopped_at.ingest_us
+            (ahead.since_us if scan.descending else ahead.until_us) if stopped_at is None else stopped_at.ingest_us
         )
-        covered_us = ahead.until_us - edge_us if walk.descending else edge_us - ahead.since_us
+        covered_us = ahead.until_us - edge_us if scan.descending else edge_us - ahead.since_us
         if covered_us > 0:
             self._density.note(fingerprint(view.conditions), covered_us, len(reading.rows))
         return reading
 
-    def _slices(self, walk: Scan, view: View, limit: int) -> Iterator[Slice]:
-        runner, ahead = self.runner, walk.ahead
+    def _slices(self, scan: Scan, view: View, limit: int) -> Iterator[Slice]:
+        runner, ahead = self.runner, scan.remaining
         first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, runner.first_slice_us)
         whole = Slice(ahead.since_us, ahead.until_us)
-        return feed_slices(whole, descending=walk.descending, first_us=first_us, partition_us=runner.partition_us)
+        return feed_slices(whole, descending=scan.descending, first_us=first_us, partition_us=runner.partition_us)
 
-    async def _read(self, walk: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
+    async def _read(self, scan: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
         waiting = deque[Slice]()  # what is left of a slice that was not read at once
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
-                return search.so_far(_edge(part, descending=walk.descending))
+                return search.so_far(_edge(part, descending=scan.descending))
             query = self._page_query(search, part, budget)
             try:
                 answer = await self.runner.rows(query)
             except QueryTooExpensiveError:
-                pieces = cut(part, descending=walk.descending, unit_us=self._unit_us)
+                pieces = cut(part, descending=scan.descending, unit_us=self._unit_us)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:
-                    return search.so_far(_edge(part, descending=walk.descending))
+                    return search.so_far(_edge(part, descending=scan.descending))
                 waiting.extendleft(reversed(pieces))
                 continue
             budget.spend(answer)
             if search.take(answer.rows, cut=answer.cut):
                 return search.full()
             if search.left_off is not None:  # the query looked at so many rows and no further
-                waiting.appendleft(_remainder(part, search.left_off, descending=walk.descending))
+                waiting.appendleft(_remainder(part, search.left_off, descending=scan.descending))
         return Reading(search.rows, None)
 
     async def versions(self, record_id: str | int, window: Window, view: View, limit: int) -> list[Row]:
@@ -128,7 +128,7 @@ class Feed:
                 break
         return rows
 
-    async def count(self, walk: Scan, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
+    async def count(self, scan: Scan, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
         """Return how many rows of a window meet `conditions`; at least `cap`, where there are that many.
 
         The window of a way that goes on where another one ended begins behind the last row of that.
@@ -136,7 +136,7 @@ class Feed:
         Raises:
             QueryError: the store gave no answer.
         """
-        window, after, total = walk.window, walk.after if walk.follows else None, 0
+        window, after, total = scan.window, scan.after if scan.is_resumed else None, 0
         sql = count_sql(self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions)
         asked = condition_parameters(conditions) | place(after)
         # It reads next to nothing, so less than a partition is not worth a query.
@@ -157,11 +157,11 @@ class Feed:
                 break
         return total
 
-    def explained(self, walk: Scan, view: View, limit: int) -> tuple[Query, list[Slice]]:
+    def explained(self, scan: Scan, view: View, limit: int) -> tuple[Query, list[Slice]]:
         """Return the first query of a page, and the slices that would be read until it is full."""
-        slices, ahead = [*self._slices(walk, view, limit)], walk.ahead
+        slices, ahead = [*self._slices(scan, view, limit)], scan.remaining
         part = slices[0] if slices else Slice(ahead.since_us, ahead.until_us)
-        return self._page_query(_Search(walk, view, limit + 1), part, None), slices
+        return self._page_query(_Search(scan, view, limit + 1), part, None), slices
 
     def _page_query(self, search: "_Search", part: Slice, budget: Budget | None) -> Query:
         after, conditions = search.after, search.conditions
@@ -170,7 +170,7 @@ class Feed:
         served = {column.name for column in search.view.columns} | {"ingest_time", "delivery_key"}
         sql = page_sql(
             self.table,
-            descending=search.walk.descending,
+            descending=search.scan.descending,
             after=after is not None,
             columns=[name for name in self._names if name in served],
             conditions=conditions,
@@ -182,14 +182,14 @@ class Feed:
 class _Search:
     """A page that is being filled."""
 
-    def __init__(self, walk: Scan, view: View, wanted: int) -> None:
-        self.walk, self.view, self._wanted = walk, view, wanted
+    def __init__(self, scan: Scan, view: View, wanted: int) -> None:
+        self.scan, self.view, self._wanted = scan, view, wanted
         # Heartbeats are few, so those that are found are dropped: a store would try on every row of a slice whether it
         # is one, and a page of few rows among many took half as long again.
         self._drops_heartbeats = WITHOUT_HEARTBEATS in view.conditions
         self.conditions = tuple(each for each in view.conditions if each != WITHOUT_HEARTBEATS)
         self.rows: list[Row] = []
-        self.after = walk.after
+        self.after = scan.after
         self.candidates = wanted + wanted // 8 + 8  # a few copies among them do not call for a second query
         self.left_off: Position | None = None
         self.begun = False

@@ -81,15 +81,15 @@ class Pages:
             version = self._version()
             if request.wait_s:
                 now = self.now()  # after the version: what lies between them makes it another one, or is read now
-            walk, budget = self.start(request, now), self.budget()
-            reading = await self.feed.page(walk, view, request.limit or MAX_LIMIT, budget)
-            may_grow = not reading.rows and reading.stopped_at is None and walk.window.until_us >= now.horizon_us
+            scan, budget = self.start(request, now), self.budget()
+            reading = await self.feed.page(scan, view, request.limit or MAX_LIMIT, budget)
+            may_grow = not reading.rows and reading.stopped_at is None and scan.window.until_us >= now.horizon_us
             if not may_grow or not await self._is_worth_another_look(version, ends_us):
                 break
             spent(budget)
-        count = await self._count(request, walk, view, budget)
+        count = await self._count(request, scan, view, budget)
         spent(budget)
-        return self._finished(request, walk, reading, now, count)
+        return self._finished(request, scan, reading, now, count)
 
     async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
         """Wait until there may be rows, by `version` or at the next look; False when the time is over before that."""
@@ -109,22 +109,22 @@ class Pages:
     def _version(self) -> int | None:
         return self.feed.runner.version(self.feed.table.name)
 
-    def _finished(self, request: PageRequest, walk: Scan, reading: Reading, now: Now, count: Count | None) -> Page:
+    def _finished(self, request: PageRequest, scan: Scan, reading: Reading, now: Now, count: Count | None) -> Page:
         stopped_at = reading.stopped_at
-        is_closed = stopped_at is None and (walk.is_fixed or walk.window.until_us < now.horizon_us)
+        is_closed = stopped_at is None and (scan.is_fixed or scan.window.until_us < now.horizon_us)
         return Page(
             rows=reading.rows,
-            next_cursor=None if stopped_at is None else walk.next_cursor(stopped_at, now.horizon_us),
-            resume_cursor=walk.resume_cursor(stopped_at, now.horizon_us),
-            window=walk.window,
+            next_cursor=None if stopped_at is None else scan.next_cursor(stopped_at, now.horizon_us),
+            resume_cursor=scan.resume_cursor(stopped_at, now.horizon_us),
+            window=scan.window,
             poll_after_s=0 if stopped_at is not None or is_closed else math.ceil(self.feed.runner.poll_s),
             count=count,
             is_short=stopped_at is not None and len(reading.rows) < (request.limit or MAX_LIMIT),
         )
 
-    async def _count(self, request: PageRequest, walk: Scan, view: View, budget: Budget) -> Count | None:
+    async def _count(self, request: PageRequest, scan: Scan, view: View, budget: Budget) -> Count | None:
         if request.count == "none":
             return None
         cap = COUNT_CAP if request.count == "capped" else None
-        found = await self.feed.count(walk, view.conditions, cap, budget)
+        found = await self.feed.count(scan, view.conditions, cap, budget)
         return Count(found, "eq") if cap is None or found < cap else Count(cap, "gte")

@@ -20,7 +20,7 @@ class Retrieval(msgspec.Struct, frozen=True, kw_only=True):
     """A request for rows: its parameters, the way through the table, what is seen of it, and how it is written."""
 
     asked: PageRequest
-    walk: Scan
+    scan: Scan
     view: View
     format: Format
     now: Now

@@ -17,7 +17,7 @@ from app.stores.source import Row
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """A way through a window of `table`, and how far it was gone.
 
-    `follows` says that it goes on where a `resume_cursor` ended: then `after` is settled, whatever this instance's
+    `is_resumed` says that it goes on where a `resume_cursor` ended: then `after` is settled, whatever this instance's
     clock says. `is_fixed`: the same request will always mean the same window. `settled` is how far all
     that was read on the way here was final, by whichever instance's clock.
     """
@@ -27,12 +27,12 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool
     after: Position | None = None
     fingerprint: str = ""
-    follows: bool = False
+    is_resumed: bool = False
     is_fixed: bool = False
     settled: Position | None = None
 
     @property
-    def ahead(self) -> Window:
+    def remaining(self) -> Window:
         """The part of the window that is still to be read."""
         window, after = self.window, self.after
         if after is None:
@@ -67,7 +67,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         beyond it (freshness=latest) may have missed rows which have come since: there it stays.
         """
         begin = Position(self.window.since_us, "")
-        known = self.settled or (self.after if self.follows and self.after else begin)
+        known = self.settled or (self.after if self.is_resumed and self.after else begin)
         end = Position(self.window.until_us, "")
         has_read_beyond = self.settled is not None and (end if self.descending else self.after or begin) > known
         return known if has_read_beyond else max(known, Position(min(horizon_us, self.window.until_us), ""))
@@ -128,7 +128,7 @@ def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int
         descending=cursor.descending,
         after=cursor.after,
         fingerprint=mark,
-        follows=cursor.until_us is None,
+        is_resumed=cursor.until_us is None,
         settled=cursor.settled,
         is_fixed=cursor.until_us is not None and until_us <= now.horizon_us,
     )

@@ -112,7 +112,7 @@ class Shelf:
         view = View(request.columns or RECORDS.columns, (*request.conditions, *parse_filters(FIELDS, fixed)))
         return self.run((pages or self.pages).page(request, view, now or self.now(horizon_us), lambda _: None))
 
-    def walk(self, page: Page, limit: int, **asked: Any) -> list[Page]:
+    def scan(self, page: Page, limit: int, **asked: Any) -> list[Page]:
         """Follow `next_cursor` from `page` to the end of the window."""
         pages = [page]
         while pages[-1].next_cursor is not None:

@@ -66,7 +66,7 @@ def test_short_pages_hold_the_window_all_the_same(shelf: Shelf) -> None:
         assert isinstance(shelf.clock, FakeClock)
         sparing, now = shelf.make_pages(_Costly(shelf.store.runner, shelf.clock), **budget), shelf.now()
         page = shelf.page(window=window, now=now, descending=descending, limit=limit, pages=sparing)
-        pages = shelf.walk(page, limit, now=now, pages=sparing)
+        pages = shelf.scan(page, limit, now=now, pages=sparing)
         expected = in_window(puts, window.since_us, window.until_us)
         assert places(*pages) == (expected[::-1] if descending else expected)
         for each in pages[:-1]:
@@ -75,7 +75,7 @@ def test_short_pages_hold_the_window_all_the_same(shelf: Shelf) -> None:
         short += sum(each.is_short for each in pages)
         if not descending:  # a resume cursor of a short page misses nothing either
             rest = shelf.page(cursor=pages[0].resume_cursor, now=Now(*[window.until_us] * 3))
-            assert places(pages[0], *shelf.walk(rest, 100, now=now)) == expected
+            assert places(pages[0], *shelf.scan(rest, 100, now=now)) == expected
 
     holds()
     assert short

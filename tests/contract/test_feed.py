@@ -21,7 +21,7 @@ def test_rows_with_one_stamp_are_told_apart_by_their_keys(shelf: Shelf) -> None:
     """Pages of one row lose none of the rows that share a stamp."""
     shelf.put(Put(T0_US, key) for key in "cab")
     shelf.clock.advance_to(T0_US + 1)
-    pages = shelf.walk(shelf.page(window=Window(T0_US, T0_US + 1), limit=1), 1)
+    pages = shelf.scan(shelf.page(window=Window(T0_US, T0_US + 1), limit=1), 1)
     assert places(*pages) == [(T0_US, "a"), (T0_US, "b"), (T0_US, "c")]
 
 
@@ -33,7 +33,7 @@ def test_copies_with_one_stamp_count_once_even_at_the_edge_of_a_page(shelf: Shel
     expected = [(T0_US, "a"), (T0_US, "b"), (T0_US, "c")]
     for limit in (1, 2, 3):
         first = shelf.page(window=Window(T0_US, T0_US + 1), limit=limit, descending=descending)
-        assert places(*shelf.walk(first, limit)) == (expected[::-1] if descending else expected)
+        assert places(*shelf.scan(first, limit)) == (expected[::-1] if descending else expected)
 
 
 def test_copies_with_one_stamp_in_a_later_slice_hide_nothing(shelf: Shelf) -> None:
@@ -43,7 +43,7 @@ def test_copies_with_one_stamp_in_a_later_slice_hide_nothing(shelf: Shelf) -> No
     shelf.put([Put(later_us, "x"), Put(later_us, "x"), Put(later_us + 1, "y")])
     shelf.clock.advance_to(later_us + 2)
     page = shelf.page(window=Window(T0_US, later_us + 2), limit=4)
-    assert [key for _, key in places(*shelf.walk(page, 4))] == ["k0", "k1", "k2", "x", "y"]
+    assert [key for _, key in places(*shelf.scan(page, 4))] == ["k0", "k1", "k2", "x", "y"]
 
 
 def test_the_resume_cursor_in_the_middle_of_a_walk_stands_at_the_last_row(shelf: Shelf) -> None:

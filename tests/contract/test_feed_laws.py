@@ -100,8 +100,8 @@ def test_slices_that_are_refused_change_nothing(shelf: Shelf) -> None:
         window = Window(T0_US, shelf.clock.now_us() + HOUR_US)
         page = shelf.page(window=window, now=now, descending=descending, limit=limit)
         first = shelf.page(window=window, now=now, descending=descending, limit=limit, pages=sparing)
-        found = shelf.walk(first, limit, now=now, pages=sparing)
-        assert found == shelf.walk(page, limit, now=now)
+        found = shelf.scan(first, limit, now=now, pages=sparing)
+        assert found == shelf.scan(page, limit, now=now)
         refused += runner.refused
 
     holds()
@@ -109,7 +109,7 @@ def test_slices_that_are_refused_change_nothing(shelf: Shelf) -> None:
 
 
 def test_rows_that_arrive_during_a_walk_do_not_disturb_it_and_come_with_resume(shelf: Shelf) -> None:
-    """A walk shows its window as it was settled; the last resume cursor shows what arrived since, and only that."""
+    """A scan shows its window as it was settled; the last resume cursor shows what arrived since, and only that."""
 
     @law(shelf.engine)
     @given(puts=_rows(), late=_rows(), limit=_LIMITS, descending=st.booleans())
@@ -121,7 +121,7 @@ def test_rows_that_arrive_during_a_walk_do_not_disturb_it_and_come_with_resume(s
         shelf.put(late)
         shelf.clock.advance_to(max((put.ingest_us for put in late), default=0) + 1)
 
-        walked = shelf.walk(page, limit)
+        walked = shelf.scan(page, limit)
         expected = in_window(puts, start_us, end_us)
         assert places(*walked) == (expected[::-1] if descending else expected)
 

@@ -54,7 +54,7 @@ def test_a_resume_cursor_never_passes_what_is_settled(shelf: Shelf) -> None:
         now = _now(T0_US + horizon * _SLOT_US + 1)
         window = Window(T0_US, T0_US + 20 * _SLOT_US)
         page = shelf.page(window=window, now=now, latest=True, limit=limit, descending=descending)
-        for each in shelf.walk(page, limit, now=now, latest=True):
+        for each in shelf.scan(page, limit, now=now, latest=True):
             cursor = decode_cursor(each.resume_cursor, table="records")
             assert cursor.since_us <= now.horizon_us
             assert cursor.until_us is None

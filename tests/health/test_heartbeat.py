@@ -34,11 +34,11 @@ class Stage:
         """Return how far the feed is settled."""
         return self.clock.now_us() - round(self.settle_s * MICROSECONDS)
 
-    async def page(self, walk: Scan, view: Any, limit: int, _: object) -> Reading:
+    async def page(self, scan: Scan, view: Any, limit: int, _: object) -> Reading:
         """Return those of the wanted rows that are shown."""
         (condition,) = view.conditions
         assert limit == len(condition.values)
-        assert walk.window.since_us < walk.window.until_us <= self.horizon_us()
+        assert scan.window.since_us < scan.window.until_us <= self.horizon_us()
         assert [column.name for column in view.columns] == ["delivery_key", "ingest_time"]
         self.asked.append(condition.values)
         if self.fault is not None:

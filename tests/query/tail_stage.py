@@ -58,9 +58,9 @@ class Sheet:
             self.settled_us = max(self.settled_us, T0_US + max(stamps_us) + 1)
         return [position_of(row) for row in rows]
 
-    async def page(self, walk: Scan, view: View, limit: int, budget: Budget) -> Reading:
+    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> Reading:
         """Return the next rows, as a feed does."""
-        begins = walk.after or Position(walk.window.since_us, "")
+        begins = scan.after or Position(scan.window.since_us, "")
         self.asked.append((begins, view.conditions))
         try:
             await self.answers.wait()
@@ -69,7 +69,7 @@ class Sheet:
             raise
         if self.failure is not None:
             raise self.failure
-        until = Position(walk.window.until_us, "")
+        until = Position(scan.window.until_us, "")
         found = [row for row in self.rows if begins < position_of(row) < until]
         budget.spend(Answer([], fetched_bytes=ROW_BYTES * len(found[:limit])))
         stopped_at = position_of(found[limit - 1]) if len(found) > limit else None

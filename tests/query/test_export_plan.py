@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.export_plan import Pace, Stretches
+from app.query.export_plan import ChunkSizer, Stretches
 from app.query.params.page import Window
 from app.query.slices import Slice
 
@@ -83,7 +83,7 @@ def test_rows_that_lie_far_apart_are_read_together() -> None:
 
 def test_the_pace_goes_by_what_the_rows_came_to() -> None:
     """It begins slowly, grows as long as there is room, and gives way at once."""
-    pace, seen = Pace(50_000), list[int]()
+    pace, seen = ChunkSizer(50_000), list[int]()
     for row_bytes in (100, 100, 100, 100, 100, 100, 100_000, 100):
         seen.append(pace.rows)
         pace.note(pace.rows, pace.rows * row_bytes)
@@ -92,7 +92,7 @@ def test_the_pace_goes_by_what_the_rows_came_to() -> None:
 
 def test_a_pace_never_stands_still_or_exceeds_what_is_allowed() -> None:
     """Whatever the rows come to: nothing at all, or more than there is room for."""
-    pace = Pace(50)
+    pace = ChunkSizer(50)
     assert pace.rows == 50
     pace.note(50, 0)
     assert pace.rows == 50

@@ -16,7 +16,7 @@ BY_ID = parse_filters(FIELDS, [("id", "x")])
 
 
 def start(request: PageRequest, now: Now = NOW) -> Scan:
-    """Start a walk of at most a day."""
+    """Start a scan of at most a day."""
     return start_walk(request, "records", now, max_window_us=DAY_US)
 
 
@@ -33,8 +33,8 @@ def start(request: PageRequest, now: Now = NOW) -> Scan:
 )
 def test_a_window_ends_where_the_request_may_look(until_us: int | None, end_us: int, *, latest: bool) -> None:
     """At what is settled, or at the latest row there can be."""
-    walk = start(PageRequest(since_us=T0_US - HOUR_US, until_us=until_us, latest=latest))
-    assert walk.window == Window(T0_US - HOUR_US, end_us)
+    scan = start(PageRequest(since_us=T0_US - HOUR_US, until_us=until_us, latest=latest))
+    assert scan.window == Window(T0_US - HOUR_US, end_us)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_only_a_named_window_that_is_settled_is_fixed(until_us: int | None, *, i
 
 def test_a_next_cursor_goes_on_in_its_own_window() -> None:
     """However much has settled since; it is fixed as soon as that window is settled."""
-    walk = start(PageRequest(since_us=T0_US - HOUR_US, latest=True, conditions=BY_ID))
-    text = walk.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
+    scan = start(PageRequest(since_us=T0_US - HOUR_US, latest=True, conditions=BY_ID))
+    text = scan.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
     again = start(PageRequest(since_us=0, cursor=text, conditions=BY_ID))
-    assert (again.window, again.after, again.is_fixed) == (walk.window, Position(T0_US - 7, "k"), False)
+    assert (again.window, again.after, again.is_fixed) == (scan.window, Position(T0_US - 7, "k"), False)
     later = Now(T0_US + DAY_US, T0_US + DAY_US, T0_US + DAY_US)
     assert start(PageRequest(since_us=0, cursor=text, conditions=BY_ID), later).is_fixed
     assert again.fingerprint == fingerprint(BY_ID)
@@ -79,8 +79,8 @@ def test_a_resume_cursor_stands_behind_what_is_settled(
     stopped_at: Position | None, since_us: int, after: Position | None, *, descending: bool
 ) -> None:
     """And behind what was read; newest first, behind the whole window."""
-    walk = start(PageRequest(since_us=T0_US - HOUR_US, latest=True, descending=descending))
-    cursor = decode_cursor(walk.resume_cursor(stopped_at, NOW.horizon_us), table="records")
+    scan = start(PageRequest(since_us=T0_US - HOUR_US, latest=True, descending=descending))
+    cursor = decode_cursor(scan.resume_cursor(stopped_at, NOW.horizon_us), table="records")
     assert cursor == Cursor(table="records", descending=False, since_us=since_us, until_us=None, after=after)
 
 
@@ -88,16 +88,16 @@ def test_whoever_follows_is_never_taken_back() -> None:
     """Not by an instance whose clock is behind: what a resume cursor was given after was settled."""
     place = Position(T0_US + 9, "k")
     text = encode_cursor(Cursor(table="records", descending=False, since_us=T0_US + 9, until_us=None, after=place))
-    walk = start(PageRequest(since_us=0, cursor=text))
-    assert walk.follows
-    assert walk.window == Window(T0_US + 9, T0_US + 9)
-    assert walk.resume_cursor(None, NOW.horizon_us) == text
+    scan = start(PageRequest(since_us=0, cursor=text))
+    assert scan.is_resumed
+    assert scan.window == Window(T0_US + 9, T0_US + 9)
+    assert scan.resume_cursor(None, NOW.horizon_us) == text
 
 
 @pytest.mark.parametrize(("descending", "ahead"), [(False, (T0_US - 7, T0_US)), (True, (T0_US - HOUR_US, T0_US - 6))])
 def test_what_lies_ahead_holds_the_last_instant_still(ahead: tuple[int, int], *, descending: bool) -> None:
     """Other rows may have the same stamp."""
-    walk = start(PageRequest(since_us=T0_US - HOUR_US, descending=descending))
-    assert walk.ahead == walk.window
-    text = walk.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
-    assert start(PageRequest(since_us=0, cursor=text)).ahead == Window(*ahead)
+    scan = start(PageRequest(since_us=T0_US - HOUR_US, descending=descending))
+    assert scan.remaining == scan.window
+    text = scan.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
+    assert start(PageRequest(since_us=0, cursor=text)).remaining == Window(*ahead)

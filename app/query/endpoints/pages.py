@@ -77,7 +77,7 @@ class PageEndpoint:
         request.scope["state"][paths.WAITS] = bool(asked.wait_s)
         wanted = Retrieval(
             asked=asked,
-            walk=self._pages.start(asked, now),
+            scan=self._pages.start(asked, now),
             view=View(asked.columns, (*asked.conditions, *asked.heartbeats.conditions, *self._fixed.of(request))),
             format=choose_format(asked.format, ",".join(request.headers.getall("accept", []))),
             now=now,
@@ -96,15 +96,15 @@ class PageEndpoint:
         return response
 
     def _question(self, request: Ask, wanted: Retrieval) -> CacheKey:
-        asked, walk, view = wanted.asked, wanted.walk, wanted.view
+        asked, scan, view = wanted.asked, wanted.scan, wanted.view
         decided_by = (
             *(self.answering.cache_namespace, self.path, self._version),
             *(wanted.format, repr(asked.csv_guard), repr(asked.limit), asked.count),
             *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
         )
-        if walk.is_fixed:
+        if scan.is_fixed:
             # The cursors in the answer carry the fingerprint of the caller's own filters, and how far all is settled.
-            way = (repr(walk.window), repr(walk.descending), repr(walk.after), repr(walk.settled), walk.fingerprint)
+            way = (repr(scan.window), repr(scan.descending), repr(scan.after), repr(scan.settled), scan.fingerprint)
             etag = strong_etag(REVISION, *decided_by, *way)
             return CacheKey(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner = self._pages.feed.runner
@@ -147,7 +147,7 @@ class PageEndpoint:
         if wanted.asked.limit is None:
             query, slices = self._exports.explained(wanted)
         else:
-            query, slices = feed.explained(wanted.walk, wanted.view, wanted.asked.limit)
+            query, slices = feed.explained(wanted.scan, wanted.view, wanted.asked.limit)
         with timing.stage("store"):
             estimated_bytes = await feed.runner.estimate_bytes(query)
         told = explanation(

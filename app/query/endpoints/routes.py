@@ -66,7 +66,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
             name="listRecords",
             scope="read",
             summary="Read records",
-            text="The records of a time window, each once, in the order they were stored: walk it with `next_cursor`, "
+            text="The records of a time window, each once, in the order they were stored: scan it with `next_cursor`, "
             "then follow what is new with `resume_cursor`.",
         ),
         page_route(

@@ -33,15 +33,15 @@ class EventFormat(msgspec.Struct, frozen=True):
 
     def cursor(self, position: Position) -> str:
         """Return the resume cursor behind `position`, before which everything is settled."""
-        walk = Scan(
+        scan = Scan(
             table=self.table,
             window=Window(position.ingest_us, position.ingest_us),
             descending=False,
             after=position if position.delivery_key else None,
             fingerprint=self.fingerprint,
-            follows=True,
+            is_resumed=True,
         )
-        return walk.resume_cursor(position, position.ingest_us)
+        return scan.resume_cursor(position, position.ingest_us)
 
 
 def record_events(form: EventFormat, rows: Sequence[Row]) -> list[bytes]:

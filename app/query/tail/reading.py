@@ -53,12 +53,12 @@ class Reader:
         horizon_us = self.horizon_us()
         # The horizon may lie behind `begins`, by another instance's clock, or as the caller wants what is yet to come.
         until_us = max(begins.ingest_us, min(horizon_us, clamp(begins.ingest_us + self._max_window_us)))
-        walk = Scan(
+        scan = Scan(
             table=self._feed.table.name,
             window=Window(begins.ingest_us, until_us),
             descending=False,
             after=begins if begins.delivery_key else None,
-            follows=True,
+            is_resumed=True,
         )
         budget = Budget(
             self._clock,
@@ -66,7 +66,7 @@ class Reader:
             max_bytes_processed=self._settings.query_max_bytes_billed,
             max_page_bytes=BATCH_BYTES,
         )
-        reading = await self._feed.page(walk, self._view, MAX_LIMIT, budget)
+        reading = await self._feed.page(scan, self._view, MAX_LIMIT, budget)
         return Batch(
             reading.rows,
             begins,

@@ -6,7 +6,7 @@ one append       storage_write       encode, choose a connection, stamp, send, u
 rows             proto_rows          a record -> a protobuf row (struct_values: its values; protobuf: the row's schema)
 requests         append_request      rows -> an AppendRows request, as bytes (varint: its integers)
 connections      connections         one to N by load, closed when idle; connection: one AppendRows stream
-answers          answers             what a response, or the end of a stream, means
+answers          append_responses    what a response, or the end of a stream, means
 
 reading          runner              the source: threads, and who waits for whom
                  jobs, guards        query jobs, and what each carries: limits, labels, typed parameters

@@ -26,7 +26,7 @@ class Poll(msgspec.Struct, frozen=True):
     """How a follower asks, and what becomes of the answer.
 
     `fate`: an answer that is lost makes the follower ask again from where it was; `latest` shows what is not settled
-    yet, too. `walks`: it goes on with `next_cursor` while there is one; else it jumps over the rest of the walk with
+    yet, too. `walks`: it goes on with `next_cursor` while there is one; else it jumps over the rest of the scan with
     `resume_cursor`.
     """
 
@@ -46,7 +46,7 @@ class Follower:
         self._next: str | None = None
         self._resume: str | None = None
         self._begins = True
-        # Of a walk that freshness=latest began: what was shown, which counts as far as the resume cursor has come.
+        # Of a scan that freshness=latest began: what was shown, which counts as far as the resume cursor has come.
         self._shown: list[Position] | None = None
 
     def question(self, poll: Poll) -> dict[str, str]:

@@ -97,7 +97,7 @@ def test_a_walk_may_go_on_at_an_instance_whose_clock_is_behind(stage: Stage, lim
 
 @pytest.mark.parametrize("pause_us", [0, SETTLE_US + 5 * SECOND_US])
 def test_a_walk_through_the_latest_rows_may_be_left_for_what_is_settled(stage: Stage, pause_us: int) -> None:
-    """However long the walk takes, resume_cursor stands before a row that was committed behind its back."""
+    """However long the scan takes, resume_cursor stands before a row that was committed behind its back."""
     put(stage, "late", delay_us=SECOND_US)
     stage.advance(stage.world.now_us + 1_000)
     put(stage, "b")

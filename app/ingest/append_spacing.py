@@ -11,7 +11,7 @@ from collections.abc import Callable
 _NEW = 1 / 8  # of what one more acknowledgement says, against all before it
 
 
-class Pace:
+class AppendSpacing:
     """Keeps the distance between appends. `elapsed_us` is a monotone clock; `eager`, how many are to be under way."""
 
     def __init__(self, elapsed_us: Callable[[], int], eager: int) -> None:

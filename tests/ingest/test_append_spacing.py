@@ -4,7 +4,7 @@ import heapq
 
 import pytest
 
-from app.ingest.pace import Pace
+from app.ingest.append_spacing import AppendSpacing
 
 ACK_US = 20_000
 
@@ -20,10 +20,10 @@ class Hand:
         return self.now_us
 
 
-def paced(eager: int = 4, ack_us: int = ACK_US) -> tuple[Hand, Pace]:
+def paced(eager: int = 4, ack_us: int = ACK_US) -> tuple[Hand, AppendSpacing]:
     """Return a pace that knows how long an acknowledgement takes, of an append that has just begun."""
     hand = Hand()
-    pace = Pace(hand.elapsed_us, eager)
+    pace = AppendSpacing(hand.elapsed_us, eager)
     if ack_us:
         pace.acknowledged(ack_us)
     pace.begun()
