@@ -11,6 +11,9 @@ from app.runtime.deadlines import Deadlines
 from app.runtime.ledger import Holding
 
 _STRETCH_US = MICROSECONDS // 100
+_PAUSE = 0.25
+"""How long the pause after a stretch is, as a share of it. With a quarter, 28 MiB of GeoJSON take 2.1 s instead of 1.7,
+and a neighbour's push beside them 0.2 s (p99) instead of 0.6."""
 HEAVY_BYTES = 1024**2
 """Work that holds more runs one at a time, so that the memory of ten such messages is not needed at once."""
 _NO_ROOM = Throttled("this instance holds as much as it can for this caller", 1.0)
@@ -44,8 +47,10 @@ class CooperativeRunner:
                     if refusal is not None:
                         return refusal
                     has_turn = True
-                if clock.elapsed_us() >= pause_us:
-                    await asyncio.sleep(0)
+                now_us = clock.elapsed_us()
+                if now_us >= pause_us:
+                    # A request takes several turns of the loop; with one turn here it would wait for a stretch at each.
+                    await asyncio.sleep((now_us - pause_us + _STRETCH_US) * _PAUSE / MICROSECONDS)
                     if self._turn.closed:
                         return _CLOSED
                     now_us = clock.elapsed_us()

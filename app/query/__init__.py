@@ -9,7 +9,7 @@ what it comes to     retrieval               the request, understood; `explain` 
 plan                 slices, density         window -> the stretches that are read one by one; how long the first one is
                      budget                  what one request may cost
 SQL                  sql/                    BigQuery's dialect: keyset, copies found and left out, filters, statistics
-run                  instrumented_source     metrics and spans of queries; source_health: how reading from the store works
+run                  instrumented_source     metrics and spans of queries; source_health: whether the store can be read
 read                 feed, pages             slices until the page is full; next and resume cursors, counts, waiting
                      stats                   numbers by bucket and group
                      export                  the rest of a window: `export_plan`, `export_body`; `streaming` sends it

@@ -92,7 +92,8 @@ class Appender(Protocol):
     `encoder` gives what turns the records of one message into the bytes of rows, once, when they arrive;
     `ingest_time` is not among them, as every attempt is stamped anew. `append` returns when the outcome is
     known; it raises nothing that a store can cause, and when cancelled the rows may still be stored. Up to
-    `concurrency` appends may be under way, of batches that are not full up to `eager`, at a distance (app.ingest.append_spacing).
+    `concurrency` appends may be under way, of batches that are not full up to `eager`, spaced out
+    (app.ingest.append_spacing).
 
     `fence` says when rows are late (app.stores.fence); `late` is told with the outcome. It is None where that cannot
     be: the embedded store's horizon waits for its oldest stamp in flight.

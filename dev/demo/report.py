@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, StallWatchdog, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dev.demo.checks import Check, Row
@@ -33,9 +33,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
 
 
-def progress_bars(console: Console) -> StallWatchdog:
+def progress_bars(console: Console) -> Progress:
     """Return bars with a description, a count and the time."""
-    return StallWatchdog(
+    return Progress(
         TextColumn("  {task.description:<22}"),
         BarColumn(bar_width=40),
         MofNCompleteColumn(),

@@ -10,7 +10,7 @@ from typing import Any, Self
 import aiohttp
 import msgspec
 from rich.console import Console
-from rich.progress import StallWatchdog
+from rich.progress import Progress
 
 from dev.demo.checks import Check, Observed, Row, check_all, of_run
 from dev.demo.figures import percentiles, queryable_after_s, rate, stored_rate
@@ -179,7 +179,7 @@ async def _publish(
 
 
 @contextmanager
-def _shown(bars: StallWatchdog, plan: Plan, followers: Followers, published: Callable[[], int]) -> Iterator[None]:
+def _shown(bars: Progress, plan: Plan, followers: Followers, published: Callable[[], int]) -> Iterator[None]:
     """Keep the bars up to date while the body runs."""
     publishing = bars.add_task("messages published", total=len(plan.messages))
     stored = bars.add_task("records readable", total=plan.good_count)

@@ -34,7 +34,7 @@ class Desk:
         limits = BatchLimits(max_rows=3, max_bytes=1_000)
         self.dispatcher = Dispatcher(self._send, self.clock, limits, eager=eager, concurrency=concurrency)
         if acknowledged:
-            self.dispatcher.pace.acknowledged(round(ACK_S * MICROSECONDS))
+            self.dispatcher.spacing.acknowledged(round(ACK_S * MICROSECONDS))
 
     async def _send(self, batch: list[Pending]) -> None:
         self.sent.append([row for each in batch for row in each.rows])
@@ -43,7 +43,7 @@ class Desk:
         if self._takes_s is not None:
             took_s = next(self._takes_s)
             await self.clock.sleep(took_s)
-            self.dispatcher.pace.acknowledged(round(took_s * MICROSECONDS))
+            self.dispatcher.spacing.acknowledged(round(took_s * MICROSECONDS))
             return
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.answers.append(answer)
