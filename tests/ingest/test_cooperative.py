@@ -9,7 +9,7 @@ import pytest
 from app.ingest.cooperative import HEAVY_BYTES, CooperativeRunner
 from app.ingest.retry_policy import Throttled, Unavailable
 from app.ingest.structure import Steps
-from app.runtime.clock import FakeClock
+from app.runtime.clock import FakeClock, SystemClock
 from app.runtime.ledger import Ledger
 from tests.ingest.scripted import turns
 
@@ -149,3 +149,28 @@ async def test_the_end_gives_up_what_waits_and_what_runs() -> None:
     runner.close()
     assert [type(told) for told in await asyncio.gather(running, waiting)] == [Unavailable, Unavailable]
     assert isinstance(await runner.run(work(1, HEAVY_BYTES + 1), 10**12), Unavailable)
+
+
+async def test_neighbours_have_many_turns_between_two_stretches() -> None:
+    """A request takes several turns of the loop, and is not to wait for a stretch at each of them."""
+    stretches, clock = 5, SystemClock()
+
+    def busy() -> Steps[None]:
+        for _ in range(stretches):
+            until_us = clock.elapsed_us() + 11_000
+            while clock.elapsed_us() < until_us:
+                pass
+            yield 0
+
+    turns_taken = 0
+
+    async def neighbour() -> None:
+        nonlocal turns_taken
+        while True:
+            turns_taken += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.ensure_future(neighbour())
+    await CooperativeRunner(clock).run(busy(), clock.elapsed_us() + 60_000_000)
+    beside.cancel()
+    assert turns_taken > 5 * stretches

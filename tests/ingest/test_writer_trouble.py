@@ -150,7 +150,7 @@ async def test_a_defect_of_the_writer_leaves_nobody_waiting(monkeypatch: pytest.
     """Whatever breaks, the message is answered and the next batch goes out."""
     bench = Bench()
     with monkeypatch.context() as broken:
-        broken.setattr("app.ingest.sink_health.Standing.stored", lambda _: 1 / 0)
+        broken.setattr("app.ingest.sink_health.SinkHealth.stored", lambda _: 1 / 0)
         assert isinstance(await bench.submit(b"a"), Unavailable)
     assert await bench.submit(b"b") == Durable()
 
