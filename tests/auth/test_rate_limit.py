@@ -73,7 +73,7 @@ async def test_principals_are_counted_apart_and_some_not_at_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "told"),
+    ("status", "told"),
     [
         (RateLimitStatus(1_200, 1, 37), '"default";r=1199;t=37'),
         (RateLimitStatus(1_200, 1_200, 1), '"default";r=0;t=1'),
