@@ -18,7 +18,7 @@ from dev.demo.plan import NUMBER, RUN, Plan, Planned
 from examples.flights.record import Flight
 
 Row = dict[str, Any]
-TableAddress = tuple[int, int]
+Place = tuple[int, int]
 """Number of the message in the plan, position of the record in the message."""
 
 ENVELOPE = frozenset(Envelope.__struct_fields__)
@@ -81,15 +81,15 @@ def check_all(plan: Plan, seen: Observed) -> list[Check]:
     ]
 
 
-def by_place(rows: Iterable[Row]) -> dict[TableAddress, list[Row]]:
+def by_place(rows: Iterable[Row]) -> dict[Place, list[Row]]:
     """Group rows by the record of the plan that they are about."""
-    groups: dict[TableAddress, list[Row]] = defaultdict(list)
+    groups: dict[Place, list[Row]] = defaultdict(list)
     for row in rows:
         groups[(int(row["attributes"][NUMBER]), row["message_index"])].append(row)
     return groups
 
 
-def each_once(expected: set[TableAddress], found: Mapping[TableAddress, Sequence[Row]]) -> Iterator[str]:
+def each_once(expected: set[Place], found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
     """Name every record that is missing, came more than once, or was not expected."""
     for place in sorted(expected - found.keys()):
         yield f"{_named(place)}: expected once, found nowhere"
@@ -100,7 +100,7 @@ def each_once(expected: set[TableAddress], found: Mapping[TableAddress, Sequence
             yield f"{_named(place)}: expected once, found {len(rows)} times"
 
 
-def contents(plan: Plan, found: Mapping[TableAddress, Sequence[Row]]) -> Iterator[str]:
+def contents(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
     """Name every field whose value is not the one that was published."""
     messages = plan.messages
     for (number, position), rows in found.items():
@@ -154,7 +154,7 @@ def order(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{after[1]} of {after[0]} follows {before[1]} of {before[0]}"
 
 
-def rejections(plan: Plan, found: Mapping[TableAddress, Sequence[Row]]) -> Iterator[str]:
+def rejections(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
     """Name every reject whose reason, field or bytes are not the expected ones."""
     messages = plan.messages
     for (number, position), rows in found.items():
@@ -192,5 +192,5 @@ def _good(messages: Sequence[Planned], number: int, position: int) -> Flight | N
     return messages[number].good.get(position) if number < len(messages) else None
 
 
-def _named(place: TableAddress) -> str:
+def _named(place: Place) -> str:
     return f"message {place[0]}, record {place[1]}"

@@ -195,7 +195,7 @@ def _trouble(health: dict[str, Any]) -> str:
     return "; ".join(said) or "the service says so without a reason"
 
 
-def _fault(what: str, health: dict[str, Any]) -> str:
-    detail, help_text = health.get("detail"), health.get("help")
-    said = f"{what}: {health['state']}" + (f", {detail}" if detail else "")
+def _fault(what: str, standing: dict[str, Any]) -> str:
+    detail, help_text = standing.get("detail"), standing.get("help")
+    said = f"{what}: {standing['state']}" + (f", {detail}" if detail else "")
     return said + (f" (see {help_text})" if help_text else "")

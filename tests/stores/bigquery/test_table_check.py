@@ -134,7 +134,7 @@ def test_a_process_does_not_wait_for_a_check_that_hangs() -> None:
     """The service can end while BigQuery does not answer, whoever was waiting for the check."""
     script = """
 import asyncio, sys
-from app.stores.bigquery.client import Access, Place
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_check import check_table
 from app.record import Record
 from app.schema.table import records_table
