@@ -122,7 +122,7 @@ def _count(payload: bytes, byte: bytes, most: int) -> int:
 
 
 def list_weight(columns: tuple[Column, ...], record: Any) -> int:
-    """Return what the items of a record's typed lists weigh beyond their JSON, without examining any of them."""
+    """Return the extra weight of the items in a record's typed lists beyond their JSON, without examining any."""
     total = 0
     for column in columns:
         value = getattr(record, column.attribute)
