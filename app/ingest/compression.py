@@ -25,8 +25,8 @@ def inflated(data: bytes, max_bytes: int, text: bytearray) -> Steps[None]:
     On an error, `text` keeps the steps before it.
 
     Raises:
-        GzipError: `data` is truncated, not gzip at all, or has more than MAX_MEMBERS members.
-        GzipTooLargeError: the text would be more than `max_bytes`.
+        GzipError: `data` is cut short, not gzip at all, or of more than MAX_MEMBERS members.
+        GzipTooLargeError: they would be more than `max_bytes`.
     """
     position, members = 0, 0
     while not members or position < len(data):

@@ -64,7 +64,7 @@ class Submission:
         """Store the records of `request`; with `record_id`, the one record of that id.
 
         Raises:
-            ProblemError: nothing was stored, or it is unknown whether anything was.
+            ProblemError: nothing was stored, or it is not known whether.
         """
         caller = request.state.principal.name
         body, holding = await self._intake.read(dict(request.scope["headers"]), request.receive, caller)
