@@ -9,7 +9,7 @@
                           record_splitter     the bytes of each record (compression: gzip, with a limit)
                           structure           the cost of decoding JSON, estimated before decoding
                           cooperative         long reads in short stretches of the event loop, heavy ones one at a time
-                          hints               what a payload that is not JSON probably is
+                          hints               a guess at what a payload that is not JSON is
     append                writer, pending     over the Appender seam; wait until durable
                           dispatcher          group commit: batcher (how much at once), append_spacing
                           retry_policy        what follows each outcome; pending_rows: row by row if needed

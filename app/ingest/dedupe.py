@@ -56,7 +56,7 @@ class Dedupe(Generic[Result]):
         return None if known is None else known[0]
 
     def claim(self, key: str, digest: str = "") -> New | InFlight[Result] | Seen[Result]:
-        """Return what is known of `key`; claim it if that is nothing."""
+        """Return the state of `key`; claim the key if it is new."""
         if (flying := self._in_flight.get(key)) is not None:
             result = flying[1] or asyncio.get_running_loop().create_future()  # created only once a copy waits
             self._in_flight[key] = (flying[0], result)

@@ -57,7 +57,7 @@ class Dispatcher:
         return self._batcher.take_all()
 
     async def close(self) -> None:
-        """Cancel the appends in flight, and drop all waiting parts."""
+        """Cancel all work in flight, and drop all waiting parts."""
         self._closed = True
         self._unplan()
         for task in self._tasks:

@@ -1,8 +1,8 @@
 """Recently stored results by key; the oldest are forgotten when they are too old or too heavy together. Pure.
 
 The map consists of small shards, since resizing a dictionary of hundreds of thousands of entries blocks everything for
-many milliseconds. Each key takes little memory, which is in no processor cache when it is written. Keys with the same
-time and value share one entry.
+many milliseconds. Each key takes little memory, because writing to memory outside the processor's cache is slow. Keys
+with the same time and value share one entry.
 """
 
 from collections import deque

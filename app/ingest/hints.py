@@ -1,4 +1,4 @@
-"""What a payload that is not JSON probably is, and what to do about it. Pure.
+"""Guess what a payload that is not JSON probably is, and suggest a fix. Pure.
 
 The reader of records calls `malformed_detail` wherever it reports invalid JSON. A hint examines only a few bytes around
 the position that msgspec names, so its cost does not depend on the payload.

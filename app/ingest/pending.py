@@ -1,4 +1,4 @@
-"""Some rows of one message on their way to the store, and the future that its sender awaits."""
+"""Some rows of one message on their way to the store, and the future of their verdict."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +24,7 @@ RejectRows = Callable[[Sequence[Refused]], Awaitable[Verdict]]
 
 
 class Pending:
-    """Some rows of one message, and the future that its sender awaits.
+    """Some rows of one message, and the future of their verdict.
 
     `first` is the position of the first one among the message's rows. `begun_us` is when it began to wait (the clock's
     `elapsed_us`). `span` is the message's span if it is traced. `key` identifies the message in every delivery.

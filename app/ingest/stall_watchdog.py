@@ -39,7 +39,7 @@ class StallWatchdog:
         if not self._waiting:
             self._quiet_since_us = self._elapsed_us()
             if self._is_answered:
-                self._since_us = None  # every wait since then has ended with that answer
+                self._since_us = None  # no message has waited in vain since that answer
 
     def answered(self) -> None:
         """Record that an append got a definite answer."""

@@ -1,6 +1,6 @@
 """Estimate what JSON costs to decode, before decoding it. Pure.
 
-Size says little about that cost: 4 MiB of text decode in a millisecond, 4 MiB of `[],` take a hundred times as long,
+Size says little about that cost. 4 MiB of text decode in a millisecond, 4 MiB of `[],` take a hundred times as long,
 and 4 MiB of `1e308,` six thousand times. So a payload is weighed first, with a few counts at the speed of C. One unit
 is roughly one value: 50 to 100 ns to decode, check and encode, and at most 80 bytes of memory while decoded
 (bench/ingest/heavy_messages.py). Everything here is linear in the length of its input.

@@ -29,7 +29,7 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     uncertain_us: int
     """For rows that the store may still commit, within the late-commit margin from now."""
     margin_us: int
-    """How long after we give up on rows they may become readable."""
+    """How long after we abandon rows they may still become readable."""
 
 
 def fence(*, settle_s: float, clock_skew_s: float, late_commit_margin_s: float, append_deadline_s: float) -> Fence:

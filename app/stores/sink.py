@@ -1,4 +1,4 @@
-"""The ingest seam: appends rows durably, with every possible outcome."""
+"""The ingest seam: append rows durably, and the possible outcomes of an append."""
 
 import enum
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The query seam: runs queries over the store."""
+"""The query seam: run queries over the store."""
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import date, time

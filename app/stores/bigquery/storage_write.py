@@ -64,7 +64,7 @@ class StorageWriteAppender:
         return len(self._connections)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return the encoder of a message's records to protobuf messages without `ingest_time`."""
+        """Return the encoder that turns the records of a message into protobuf rows without `ingest_time`."""
         return self._rows.encoder(envelope)
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
