@@ -1,18 +1,18 @@
-"""The way in: a message becomes durable rows, or durable rejects, before it is acknowledged.
+"""Ingest: a message becomes durable rows, or durable rejects, before it is acknowledged.
 
-    authenticate          app.auth.tokens            who pushes
-    take the body in      intake, admission   within limits on number, bytes and time
+    authenticate          app.auth.tokens     who pushes
+    read the body         intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
-                          proof               attributes with power over what is read, and their signatures
-    drop known copies     dedupe, expiring_map by message, as that is what is acknowledged
+                          proof               attributes that affect what readers see, and their signatures
+    drop known copies     dedupe, expiring_map by message, since messages are acknowledged
     decode and validate   records, rows       Message -> rows and rejects
                           record_splitter     the bytes of each record (compression: gzip, with a limit)
-                          structure           what JSON costs to decode, estimated before it is decoded
-                          cooperative         long reads in short stretches of the event loop, one at a time
-                          hints               what a payload that is not JSON probably is
+                          structure           the cost of decoding JSON, estimated before decoding
+                          cooperative         long reads in short stretches of the event loop, heavy ones one at a time
+                          hints               a guess at what a payload that is not JSON is
     append                writer, pending     over the Appender seam; wait until durable
                           dispatcher          group commit: batcher (how much at once), append_spacing
-                          retry_policy        what follows each outcome; pending_rows: row by row where it must be
+                          retry_policy        what follows each outcome; pending_rows: row by row if needed
                           appends             one append: its time limit, the clock it needs, rejects that follow it
                           suspect_lane        messages that were refused go on alone (suspects: the decisions)
                           repairs             rows that were late are appended once more (stores.fence: when)
@@ -21,8 +21,8 @@
                           append_watch        metrics and spans of appends
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
-`setup` puts it together; `pipeline` joins the stages from the copies to the append; `rejects` makes the rows of what
-could not be stored; `dropped` counts the undeclared members that a record type drops.
+`setup` assembles it. `pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that
+could not be stored. `dropped` counts the undeclared members that a record type drops.
 
 The store is behind the Appender seam (app.stores.sink).
 """

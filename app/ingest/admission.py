@@ -1,4 +1,4 @@
-"""How much may be worked on at once; what is beyond is refused at once, which Pub/Sub takes as a sign to slow down."""
+"""Limit the work in flight; requests beyond the limit are refused at once, which makes Pub/Sub slow down."""
 
 import enum
 
@@ -13,7 +13,7 @@ class Refusal(enum.Enum):
 
 
 class Admission:
-    """Admits requests that write, within the limits of one ledger: what arrives, and all that is made of it."""
+    """Admits requests that write, within the limits of one ledger: their bodies, and everything made from them."""
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self.ledger = Ledger(max_bytes=max_bytes, max_places=max_messages)
@@ -22,7 +22,7 @@ class Admission:
 
     @property
     def messages(self) -> int:
-        """How many requests are being worked on."""
+        """How many requests are in flight."""
         return self.ledger.places
 
     @property
@@ -31,7 +31,7 @@ class Admission:
         return self.ledger.bytes
 
     def enter(self, caller: str, expected: int) -> Holding | Refusal:
-        """Admit a request of `caller` that announces `expected` bytes, or say why not. Its holding must be released."""
+        """Admit a request of `caller` that announces `expected` bytes, or say why not. The holding must be released."""
         if self.draining:
             return Refusal.DRAINING
         holding = self.ledger.open(caller, expected)

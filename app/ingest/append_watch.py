@@ -1,4 +1,4 @@
-"""Take note of appends: how long they take, of how much, how they end; and a span for those of traced messages."""
+"""Measure appends: their duration, size and outcome; appends of traced messages also get a span."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from app.telemetry.tracing import Tracing, end_span
 
 
 class Begun(NamedTuple):
-    """An append under way."""
+    """An append in flight."""
 
     table: str
     at_us: int
@@ -21,13 +21,13 @@ class Begun(NamedTuple):
 
 
 class AppendWatch:
-    """Takes note of the appends of all writers. `system` is the store's name in traces."""
+    """Measures the appends of all writers. `system` is the store's name in traces."""
 
     def __init__(self, metrics: Metrics, tracing: Tracing, clock: Clock, *, system: str) -> None:
         self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
 
     def begin(self, table: str, rows: int, size: int, messages: Sequence[Span]) -> Begun:
-        """Take note that an append of `rows` rows and `size` bytes begins; `messages` are those that are traced."""
+        """Record that an append of `rows` rows and `size` bytes begins; `messages` are the spans of traced ones."""
         self._metrics.append_rows.record(rows, table)
         self._metrics.append_size.record(size, table)
         span = None
@@ -42,11 +42,11 @@ class AppendWatch:
         return Begun(table, self._clock.elapsed_us(), span)
 
     def late(self, table: str, rows: int) -> None:
-        """Take note of rows that were late, and are appended once more."""
+        """Count late rows, which are appended once more."""
         self._metrics.late_rows[table] += rows
 
     def end(self, begun: Begun, outcome: Outcome | None) -> None:
-        """Take note of how an append ended; None: it was given up."""
+        """Record how an append ended; None means that it was abandoned."""
         word = outcome_word(outcome)
         took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
         self._metrics.append_duration.record(took_s, begun.table, word)

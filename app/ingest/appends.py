@@ -1,4 +1,4 @@
-"""One append, whoever asks for it: its time limit, what is measured, the clock it needs, and rejects that follow it."""
+"""Run one append: its time limit, its measurements, the clock it needs, and the rejects that follow it."""
 
 import asyncio
 import logging
@@ -18,14 +18,14 @@ from app.stores.stamping import LateCancellationError
 _log = logging.getLogger("sluice.writer")
 GIVEN_UP = Unavailable("the append was given up", 1.0)
 _CLOCK_LOOK_S = 0.25
-_CLOCK_WAIT_US = BELIEVED_AFTER_US + MICROSECONDS  # by then a jump is believed; what lasts longer is no jump
+_CLOCK_WAIT_US = BELIEVED_AFTER_US + MICROSECONDS  # by then a jump is believed; trouble that lasts longer is not a jump
 
 
 class Appends:
     """The appends of one table.
 
-    `answered` is told, in microseconds, after how long the store gave a definite answer; `spawn` runs something beside,
-    until the writer is closed.
+    `answered` receives the time to each definite answer from the store, in microseconds. `spawn` runs a coroutine in
+    the background until the writer is closed.
     """
 
     def __init__(  # noqa: PLR0913 - what appends of one table need
@@ -47,7 +47,7 @@ class Appends:
         self._limits: Deadlines[TimeLimit] = Deadlines(clock)
 
     async def attempt(self, rows: list[bytes], batch: Iterable[Pending]) -> Outcome:
-        """Append `rows`, which are of `batch`, once, within the append deadline and when the clock can be trusted."""
+        """Append the `rows` of `batch` once, within the append deadline, and only while the clock can be trusted."""
         if self.clock.trouble() and (obstacle := await self._clock_obstacle()) is not None:
             return obstacle
         begun_us, limit, outcome = self.clock.elapsed_us(), TimeLimit(), None
@@ -61,19 +61,19 @@ class Appends:
                 raise
             late = isinstance(cancelled, LateCancellationError)
             outcome = Uncertain(f"no answer within {self._limit_us / MICROSECONDS:g} s", late)
-        except Exception as error:  # an Appender raises nothing a store can cause: this is a defect, told as such
+        except Exception as error:  # an Appender raises nothing that a store can cause, so this is a defect
             _log.exception("the append failed unexpectedly")
             outcome = Uncertain(f"{type(error).__name__}: {error}")
         finally:
             self._limits.end(limit)
-            limit.exceeded()  # although there may be an outcome: the appender made nothing of the cancellation
+            limit.exceeded()  # even with an outcome: the appender may have swallowed the cancellation
             self.watch.end(begun, outcome)
         if not isinstance(outcome, Uncertain):
             self._answered(self.clock.elapsed_us() - begun_us)
         return outcome
 
     async def _clock_obstacle(self) -> SetupError | None:
-        """Wait while a jump of the clock is in question; return what stands in the way if it lasts longer."""
+        """Wait while the clock may have jumped; return the obstacle if the trouble lasts longer than a jump."""
         begun_us = self.clock.elapsed_us()
         while trouble := self.clock.trouble():
             was_known = self.health.state is SinkState.CLOCK_WRONG and self.health.stops
@@ -84,9 +84,9 @@ class Appends:
         return None
 
     async def back_off(self, delay_s: float) -> bool:
-        """Wait before rows are sent again; return whether the process was held up so long that they are late.
+        """Wait before rows are sent again; return whether the process was held up for so long that they are late.
 
-        What we gave up on may still lie in this process, if others wait for the same connection.
+        An abandoned request may still be queued in this process, if others wait for the same connection.
         """
         begun, fence = self.clock.moment(), self.appender.fence
         await self.clock.sleep(delay_s)
@@ -95,14 +95,14 @@ class Appends:
         return begun.until_us(self.clock.moment()) > delay_s * MICROSECONDS + fence.margin_us
 
     def still_wanted(self, batch: Iterable[Pending]) -> list[Pending]:
-        """Return those that somebody waits for; none during a pause, which began while this batch waited."""
+        """Return the parts that are still waiting; fail all of them if a pause began while this batch waited."""
         pause = self.health.pause()
         if pause is not None:
             fail(batch, pause)
         return [pending for pending in batch if not pending.verdict.done()]
 
     def reject(self, refused: Mapping[Pending, list[Refused]]) -> None:
-        """Have the rejection of rows made durable, beside."""
+        """Make the rejection of rows durable, in the background."""
         for pending, rows in refused.items():
             if pending.reject is None:
                 pending.fail(Unavailable(f"the store refused it: {rows[0].error.detail}", 30.0))

@@ -1,4 +1,4 @@
-"""Decide what the next append takes: first in, first out, within caps on rows and bytes."""
+"""Decide what the next append contains: first in, first out, within limits on rows and bytes."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ import msgspec
 
 
 class Sized(Protocol):
-    """What can wait for an append: some rows that go together."""
+    """An item that can wait for an append: rows that go together."""
 
     @property
     def row_count(self) -> int:
-        """How many rows it is."""
+        """How many rows it has."""
         ...
 
     @property
     def byte_count(self) -> int:
-        """How many bytes they are."""
+        """How many bytes its rows have."""
         ...
 
 
@@ -25,14 +25,14 @@ Item = TypeVar("Item", bound=Sized)
 
 
 class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The caps of one append."""
+    """The limits of one append."""
 
     max_rows: int
     max_bytes: int
 
 
 class Batcher(Generic[Item]):
-    """A queue of items that hands out batches. An item over the caps goes alone."""
+    """A queue of items that hands out batches. An item over the limits goes alone."""
 
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
@@ -50,7 +50,7 @@ class Batcher(Generic[Item]):
 
     @property
     def is_full(self) -> bool:
-        """Whether what waits would fill an append."""
+        """Whether the waiting items would fill an append."""
         return self._rows >= self._limits.max_rows or self._bytes >= self._limits.max_bytes
 
     def add(self, item: Item) -> None:
@@ -99,9 +99,9 @@ def chunks(sizes: list[int], limits: BatchLimits) -> list[range]:
 
 
 def parts_of(rows: Sequence[bytes], size: int, limits: BatchLimits) -> list[tuple[Sequence[bytes], int, int]]:
-    """Cut the rows of a message, of `size` bytes, into parts that each fit one append: nearly always it is one.
+    """Cut the rows of a message, of `size` bytes, into parts that each fit one append; nearly always there is one.
 
-    Each part comes with the position of its first row, and with its bytes.
+    Each part comes with the position of its first row, and with its size in bytes.
     """
     if rows and size <= limits.max_bytes and len(rows) <= limits.max_rows:
         return [(rows, 0, size)]

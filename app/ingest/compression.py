@@ -1,11 +1,11 @@
-"""Decompress gzip with a ceiling, so that a small message cannot fill the memory. Pure."""
+"""Decompress gzip up to a limit, so that a small message cannot fill the memory. Pure."""
 
 import zlib
 
 from app.ingest.structure import Steps
 
 _GZIP = 16 + zlib.MAX_WBITS
-# Each member costs an inflater and a copy of the rest of its chunk: both bounded, or tiny members take for ever.
+# Each member costs an inflater and a copy of the rest of its chunk. Without a limit, tiny members would take forever.
 MAX_MEMBERS = 1_000
 _CHUNK_BYTES = 64 * 1024
 _STEP_BYTES = 1024**2
@@ -54,7 +54,7 @@ def inflated(data: bytes, max_bytes: int, text: bytearray) -> Steps[None]:
 
 
 def gunzip(data: bytes, max_bytes: int) -> bytes:
-    """Return the decompressed bytes of one or several gzip members, in one go; it raises what `inflated` raises."""
+    """Return the decompressed bytes of one or several gzip members, in one go; raise the errors of `inflated`."""
     text = bytearray()
     for _ in inflated(data, max_bytes, text):
         pass

@@ -13,7 +13,7 @@ from app.runtime.ledger import Holding
 _STRETCH_US = MICROSECONDS // 100
 _PAUSE = 0.25
 """How long the pause after a stretch is, as a share of it. With a quarter, 28 MiB of GeoJSON take 2.1 s instead of 1.7,
-and a neighbour's push beside them 0.2 s (p99) instead of 0.6."""
+and a concurrent push takes 0.2 s (p99) instead of 0.6."""
 HEAVY_BYTES = 1024**2
 """Work that holds more runs one at a time, so that the memory of ten such messages is not needed at once."""
 _NO_ROOM = Throttled("this instance holds as much as it can for this caller", 1.0)
@@ -49,7 +49,7 @@ class CooperativeRunner:
                     has_turn = True
                 now_us = clock.elapsed_us()
                 if now_us >= pause_us:
-                    # A request takes several turns of the loop; with one turn here it would wait for a stretch at each.
+                    # A request needs several iterations of the loop; pauses of just one would add a stretch to each.
                     await asyncio.sleep((now_us - pause_us + _STRETCH_US) * _PAUSE / MICROSECONDS)
                     if self._turn.closed:
                         return _CLOSED
@@ -97,7 +97,7 @@ class _Turn:
         self._taken = self.closed = False
 
     async def take(self, deadline_us: int) -> Unavailable | None:
-        """Wait for the turn; return None once the caller has it, who must give it back."""
+        """Wait for the turn; return None once the caller has it. The caller must give it back."""
         if self.closed:
             return _CLOSED
         if not self._taken:

@@ -1,7 +1,7 @@
 """Remember what this instance has stored, so that most copies never reach the store.
 
-The memory is an optimisation with an end (a count and an age); whatever slips by is removed when reading.
-It goes by message: a message is acknowledged as a whole, so its copies are too.
+The memory is an optimisation with limits (a weight and an age); reads remove any copy that it misses.
+Its unit is the message: a message is acknowledged as a whole, so its copies are too.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from app.ingest.expiring_map import Memory
 from app.runtime.clock import MICROSECONDS
 
 Result = TypeVar("Result")
-_TOGETHER_US = 10_000  # what is stored within it is remembered from its begin, as one
-_TIDIED = 64  # times, within the age at which something is forgotten: to look each time costs more than to remember
+_TOGETHER_US = 10_000  # messages stored within it are remembered from its start, as one entry
+_TIDIED = 64  # times within the maximum age; to tidy up at every message would cost more than to remember it
 
 
 class New(msgspec.Struct, frozen=True):
-    """Nobody has this key: the caller stores the message and calls `settle`."""
+    """The key is new: the caller stores the message and calls `settle`."""
 
 
 class InFlight(msgspec.Struct, Generic[Result], frozen=True):
@@ -35,10 +35,10 @@ class Seen(msgspec.Struct, Generic[Result], frozen=True):
 
 
 class Dedupe(Generic[Result]):
-    """What is being stored and what was, by message key.
+    """The messages in flight and those already stored, by message key.
 
-    A `digest` is remembered with its key, for callers whose keys may be used twice by mistake. Results weigh:
-    `max_weight` bounds the sum over all that is remembered.
+    A `digest` is remembered with its key, for callers that may reuse a key by mistake. Each result has a weight, and
+    `max_weight` bounds their sum.
     """
 
     def __init__(self, *, max_weight: int, max_age_s: float, elapsed_us: Callable[[], int]) -> None:
@@ -46,19 +46,19 @@ class Dedupe(Generic[Result]):
         self._in_flight: dict[str, tuple[str, asyncio.Future[Result] | None]] = {}
         self._stored: Memory[tuple[str, Result]] = Memory(max_weight)
         self._usual: tuple[str, Result] | None = None
-        """What is remembered of nearly every key: that all is stored."""
+        """The value that nearly all keys share: everything is stored."""
 
     def digest(self, key: str) -> str | None:
-        """Return the digest that came with `key`, or None when the key is not known."""
+        """Return the digest that came with `key`, or None if the key is unknown."""
         if key in self._in_flight:
             return self._in_flight[key][0]
         known = self._known(key)
         return None if known is None else known[0]
 
     def claim(self, key: str, digest: str = "") -> New | InFlight[Result] | Seen[Result]:
-        """Say what is known of `key`, and take it when nothing is."""
+        """Return the state of `key`; claim the key if it is new."""
         if (flying := self._in_flight.get(key)) is not None:
-            result = flying[1] or asyncio.get_running_loop().create_future()  # made for the first copy that waits
+            result = flying[1] or asyncio.get_running_loop().create_future()  # created only once a copy waits
             self._in_flight[key] = (flying[0], result)
             return InFlight(result)
         if (known := self._known(key)) is not None:
@@ -67,7 +67,7 @@ class Dedupe(Generic[Result]):
         return _CLAIMED
 
     def settle(self, key: str, result: Result, *, stored: bool, weight: int = 1) -> None:
-        """Give `result` to every waiting copy; remember it when it is durable, forget the key when not."""
+        """Give `result` to every waiting copy; remember it if it was stored, else forget the key."""
         digest, waiting = self._in_flight.pop(key)
         if waiting is not None:
             waiting.set_result(result)

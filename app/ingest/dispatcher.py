@@ -1,7 +1,7 @@
-"""Send what waits in batches: when, how much at once, and how many at a time.
+"""Send waiting messages in batches: when, how much at once, and how many at a time.
 
-Group commit: while appends are under way the next batch fills. A batch that is not full goes out when fewer than
-`eager` are under way, at a distance that `spacing` keeps; a full one as long as there are fewer than `concurrency`.
+This is group commit: while appends are in flight, the next batch fills. A full batch goes out while fewer than
+`concurrency` are in flight. Any other goes out while fewer than `eager` are, as `spacing` allows.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from app.runtime.clock import MICROSECONDS, Clock, Timer
 
 
 class Dispatcher:
-    """Hands batches to `send`, which returns when nobody waits for any row of the batch any more."""
+    """Hands batches to `send`, which returns when no row of the batch is waited for any more."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Dispatcher:
         self._due: asyncio.Handle | Timer | None = None
         self._is_due_soon = self._closed = False
         self.under_way = 0
-        """How many batches are with `send`."""
+        """How many batches are in flight with `send`."""
         self.spacing = AppendSpacing(clock.elapsed_us, eager)
 
     def __len__(self) -> int:
@@ -46,18 +46,18 @@ class Dispatcher:
         return self._batcher.oldest
 
     def add(self, parts: Sequence[Pending]) -> None:
-        """Send these in their turn; not at once, as the messages that arrive in this turn of the loop share a batch."""
+        """Queue these parts; messages that arrive in the same iteration of the event loop share a batch."""
         for part in parts:
             self._batcher.add(part)
         if self._due is None or (self._batcher.is_full and not self._is_due_soon):
             self._plan()
 
     def take_all(self) -> list[Pending]:
-        """Remove and return what waits."""
+        """Remove and return all waiting parts."""
         return self._batcher.take_all()
 
     async def close(self) -> None:
-        """End what is under way, and drop what waits."""
+        """Cancel all work in flight, and drop all waiting parts."""
         self._closed = True
         self._unplan()
         for task in self._tasks:
@@ -66,14 +66,14 @@ class Dispatcher:
         self._batcher.take_all()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` beside, until `close`."""
-        # In a context of its own: the trace of the message that began it is not that of all the others.
+        """Run `work` in the background, until `close`."""
+        # In a context of its own: the other messages do not belong to the trace of the one that started it.
         task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _plan(self) -> None:
-        """Have the next batch sent when it may go; where it may not yet, the end of an append plans anew."""
+        """Schedule the next batch; if none may go yet, the end of an append schedules it."""
         wait_us = self._wait_us()
         if wait_us == 0:
             self._unplan()
@@ -87,7 +87,7 @@ class Dispatcher:
         self._due, self._is_due_soon = None, False
 
     def _wait_us(self) -> int | None:
-        """Return how long what waits is to wait still, None where that is not for time to say."""
+        """Return how long the next batch must still wait; None if it waits for an append to end."""
         if self._batcher.is_full and self.under_way < self._concurrency:
             return 0
         return self.spacing.wait_us(self.under_way) if self.under_way < self._eager else None

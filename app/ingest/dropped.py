@@ -15,7 +15,7 @@ _YIELD_BYTES = 64 * 1024  # a fraction of a millisecond between two turns of the
 
 
 class DroppedMembers:
-    """Counts what is dropped, for a type that drops members; for any other, `counts` is False and nothing is read."""
+    """Counts dropped members if the record type drops any; for any other, `counts` is False and nothing is read."""
 
     def __init__(self, table: Table, metrics: Metrics) -> None:
         self._count_of, self._metrics = count_dropped(table.record_type), metrics
@@ -24,7 +24,7 @@ class DroppedMembers:
     async def count(self, message: Message, rows: Rows, refused: Container[int]) -> None:
         """Count the members dropped from `rows`, except those at the indexes `refused`, yielding between records.
 
-        The log line names the message and how many, never a member: undeclared names come out of the record.
+        The log line names the message and how many, never a member: undeclared names are content of the record.
         """
         if self._count_of is None:
             return

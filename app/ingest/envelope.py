@@ -1,7 +1,7 @@
-"""Open what Pub/Sub pushes: a request's headers and body become a Message.
+"""Open a Pub/Sub push: a request's headers and body become a Message.
 
-Both forms of a push subscription (https://cloud.google.com/pubsub/docs/push): wrapped, a JSON envelope with
-the data in base64; and unwrapped, the data as the body with the metadata in `x-goog-pubsub-*` headers.
+A push subscription has two forms (https://cloud.google.com/pubsub/docs/push). Wrapped is a JSON envelope with the data
+in base64. Unwrapped is the data as the body, with the metadata in `x-goog-pubsub-*` headers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from app.schema.checks import instant_problem
 from app.telemetry.traceparent import Parent, parse_traceparent
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span  # nothing here makes one
+    from opentelemetry.trace import Span  # for annotations only
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 MAX_MESSAGE_ID_LENGTH = 128  # Pub/Sub's are 16 digits or so; cursors carry them
 # 100 attributes of 256 + 1,024 bytes: https://cloud.google.com/pubsub/quotas#resource_limits
 MAX_ATTRIBUTES_LENGTH = 128_000
-# The data is base64, so that only the attributes, limited as they are, have any of these; a million of them would take
+# The data is base64, so only the attributes, whose length is limited, can contain these. A million of them would take
 # half a second to decode, on the event loop.
 _STRUCTURE, _MAX_STRUCTURE, _SMALL_BYTES = (b'"', b",", b"[", b"{"), 4 * MAX_ATTRIBUTES_LENGTH, 128 * 1024
 _METADATA = b"x-goog-pubsub-"
@@ -40,12 +40,12 @@ _TRANSPORT = frozenset(
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles, and there are many
-    """One message as it was delivered, whoever delivered it.
+    """One message as it was delivered, by Pub/Sub or over HTTP.
 
-    `key` is the same for every copy of one message: its id and publish time for Pub/Sub (ids are unique within a
-    topic only), the caller and its Idempotency-Key over HTTP. `delivery` is what its records' delivery keys begin
-    with, the key itself when empty; `replay_of` is the delivery key of the rejected record that the message
-    replays. `unproved` names an attribute that has no power, as its signature is missing or wrong (app.ingest.proof).
+    `key` is the same for every copy of one message. For Pub/Sub it is the id and publish time, as ids are unique only
+    within a topic; over HTTP, the caller and its Idempotency-Key. `delivery` is the prefix of its records' delivery
+    keys, `key` itself if empty. `replay_of` is the delivery key of the rejected record that the message replays.
+    `unproved` names an attribute without power, as its signature is missing or wrong (app.ingest.proof).
     """
 
     key: str
@@ -64,19 +64,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     published_us: int | None = None
     """The publish time, as microseconds since the epoch."""
     delivery_attempt: int = 0
-    """How often it was delivered, this time included; 0 where Pub/Sub does not say (without a dead-letter topic)."""
+    """The number of deliveries, including this one; 0 if Pub/Sub does not say (without a dead-letter topic)."""
     parent: Parent | None = None
-    """The span that published it, where the publisher says."""
+    """The span that published it, if the publisher says."""
     span: "Span | None" = None
-    """The span of working on it, where its trace is recorded."""
+    """The span of its processing, if its trace is recorded."""
 
     @property
     def is_heartbeat(self) -> bool:
-        """Whether its records only measure: their delivery keys say so, and reads leave them out."""
+        """Whether its records only measure: their delivery keys say so, and reads omit them."""
         return bool(self.delivery) and self.delivery.startswith(HEARTBEAT_PREFIX)
 
     def delivery_key(self, index: int) -> str:
-        """Return what makes two rows the same delivery of the record at `index`."""
+        """Return the delivery key of the record at `index`: rows that share it are copies of one delivery."""
         if self.replay_of and not index:
             return self.replay_of
         return f"{self.delivery or self.key}:{index}"
@@ -118,7 +118,7 @@ class _SnakeMessage(msgspec.Struct):
 
 
 class _SnakeWrapped(msgspec.Struct):
-    """What Pub/Sub says twice, by its other names: read only where the first are missing."""
+    """The members that Pub/Sub sends twice, by their other names: read only if the first are missing."""
 
     message: _SnakeMessage
 
@@ -240,4 +240,4 @@ def _text(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return value.decode("latin-1")  # what HTTP/1 headers are by default
+        return value.decode("latin-1")  # the default of HTTP/1 headers

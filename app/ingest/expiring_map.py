@@ -1,8 +1,8 @@
-"""What was stored lately, by key: the oldest go first, when they are too old or when it becomes too much. Pure.
+"""Recently stored results by key; the oldest are forgotten when they are too old or too heavy together. Pure.
 
-In shards, each small: a dictionary of hundreds of thousands of entries holds up everything for many milliseconds
-whenever it is laid out anew. And small for each key, as it is in no processor's cache when it is written: what came at
-one moment with one value is one entry for all of these keys.
+The map consists of small shards, since resizing a dictionary of hundreds of thousands of entries blocks everything for
+many milliseconds. Each key takes little memory, because writing to memory outside the processor's cache is slow. Keys
+with the same time and value share one entry.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ _WEIGHT_OF_A_SHARD, _MOST_SHARDS = 25_000, 256  # the longest result of a reques
 
 
 class Entry(msgspec.Struct, Generic[Value], frozen=True, gc=False):
-    """What is remembered with some keys, since when (microseconds), and how much it weighs for each."""
+    """The value of some keys, when it was stored (microseconds), and its weight for each key."""
 
     at_us: int
     weight: int
@@ -23,16 +23,16 @@ class Entry(msgspec.Struct, Generic[Value], frozen=True, gc=False):
 
 
 class Memory(Generic[Value]):
-    """Remembers values by key, of at most `max_weight` together; each shard has its part of that.
+    """Remembers values by key, up to `max_weight` in total, of which each shard has an equal part.
 
-    The newest of a shard stays whatever it weighs.
+    The newest entry of a shard stays, whatever its weight.
     """
 
     def __init__(self, max_weight: int) -> None:
         self._count = min(max(max_weight // _WEIGHT_OF_A_SHARD, 1), _MOST_SHARDS)
         self._max_weight = max_weight // self._count
         self._shards: list[dict[str, Entry[Value]]] = [{} for _ in range(self._count)]
-        # A dictionary knows this order too, but takes the longer to find its first key the more were deleted there.
+        # A dictionary keeps this order too, but each deletion makes it slower to find its first key.
         self._oldest_first: list[deque[str]] = [deque() for _ in range(self._count)]
         self._weights = [0] * self._count
         self._latest: Entry[Value] | None = None
@@ -43,22 +43,22 @@ class Memory(Generic[Value]):
 
     @property
     def weight(self) -> int:
-        """How much all of it weighs."""
+        """The total weight of all keys."""
         return sum(self._weights)
 
     def get(self, key: str) -> Entry[Value] | None:
-        """Return what is remembered of `key`."""
+        """Return the entry of `key`, or None."""
         return self._shards[hash(key) % self._count].get(key)
 
     def put(self, key: str, value: Value, at_us: int, weight: int) -> None:
-        """Remember `value`, in the place of what was remembered of `key`; forget the oldest where it is too much."""
+        """Remember `value` in place of the previous value of `key`; forget the oldest if the weight is too much."""
         entry = self._latest
         if entry is None or entry.value is not value or entry.at_us != at_us or entry.weight != weight:
             entry = self._latest = Entry(at_us, weight, value)
         place = hash(key) % self._count
         shard, order, weights = self._shards[place], self._oldest_first[place], self._weights
         if key in shard:
-            order.remove(key)  # which takes a while, and is rare: what is remembered is not stored again
+            order.remove(key)  # slow but rare: a remembered key is not stored again
             weights[place] -= shard[key].weight
         shard[key] = entry
         order.append(key)
@@ -67,7 +67,7 @@ class Memory(Generic[Value]):
             self._forget_oldest(place)
 
     def forget_before(self, at_us: int) -> None:
-        """Forget what was remembered before `at_us`."""
+        """Forget everything remembered before `at_us`."""
         for place, (shard, order) in enumerate(zip(self._shards, self._oldest_first, strict=True)):
             while order and shard[order[0]].at_us < at_us:
                 self._forget_oldest(place)

@@ -1,7 +1,7 @@
-"""What a payload that is not JSON probably is, and what to do about it. Pure.
+"""Guess what a payload that is not JSON probably is, and suggest a fix. Pure.
 
-The reader of records calls `malformed_detail` wherever it says that a payload is not valid JSON. Only a few bytes
-around the place that msgspec names are looked at, so that a hint costs the same whatever the payload.
+The reader of records calls `malformed_detail` wherever it reports invalid JSON. A hint examines only a few bytes around
+the position that msgspec names, so its cost does not depend on the payload.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 NDJSON_HINT = "looks like NDJSON: set content-type application/x-ndjson"
 _AT = re.compile(r"\(byte (\d{1,12})\)$")
-# What pandas, Python and JavaScript write where there is no value. msgspec names a byte in it, or the one behind.
+# What pandas, Python and JavaScript write for a missing value. msgspec names a byte in it, or the next one.
 _NO_VALUE = re.compile(rb"-?\b(?:NaN|nan|Infinity|inf|None|undefined)\b")
 _NEXT_OBJECT = re.compile(rb"\n[ \t\r\n]*\{")
 _AROUND = 12
@@ -21,14 +21,14 @@ def is_ndjson_type(content_type: str) -> bool:
 
 
 def malformed_detail(payload: bytes | bytearray, error: Exception, content_type: str = "") -> str:
-    """Return why `payload`, read as one JSON value, is none: the reader's `error`, and what would probably be right."""
+    """Return why `payload` is not one JSON value: the reader's `error`, and a hint at what would be right."""
     text = str(error)
     hint = _hint(payload, text, content_type)
     return f"not valid JSON: {text}" + (f" ({hint})" if hint else "")
 
 
 def is_followed_by_another(payload: bytes | bytearray, error: str) -> bool:
-    """Return whether `error` is about an object on a line of its own behind the first value: NDJSON, most likely."""
+    """Return whether `error` is about an object on the line after the first value: most likely NDJSON."""
     at = _AT.search(error)
     if at is None or "trailing characters" not in error:
         return False

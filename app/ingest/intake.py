@@ -1,7 +1,7 @@
-"""Read a request's body within limits: how much may be in flight, how large it may be, how slowly it may come.
+"""Read a request's body within limits: how much may be in flight, how large it may be, how slowly it may arrive.
 
-A request takes a place before its body is read, and is charged for each byte when it arrives: chunked bodies count like
-any other, and a Content-Length that is followed by nothing holds nothing but its place.
+A request takes a place before its body is read, and is charged for each byte on arrival. So chunked bodies count like
+any other, and a Content-Length without a body holds only its place.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
 from app.runtime.ledger import Holding
 
-# While places are short, a body that stalls gives its own back sooner.
+# While places are scarce, a stalled body gives its place back sooner.
 _CROWDED_READ_DEADLINE_S = 5.0
 _LOOK_AGAIN_S = 0.02
 
 
 class Intake:
-    """Reads bodies. Whoever gets one releases its holding."""
+    """Reads bodies. The caller releases the holding of each."""
 
     def __init__(self, admission: Admission, clock: Clock, *, max_body_bytes: int, read_deadline_s: float) -> None:
         self._admission, self._clock, self._max_body_bytes = admission, clock, max_body_bytes
@@ -35,9 +35,9 @@ class Intake:
     async def read(
         self, headers: Mapping[bytes, bytes], receive: Receive, caller: str, begun_us: int | None = None
     ) -> tuple[bytes, Holding]:
-        """Return the body of a request of `caller`, and what it holds until that is released.
+        """Return the body of a request of `caller`, and its holding, which the caller releases.
 
-        `headers` are by name; `begun_us` (the clock's `elapsed_us`) is when the request began, now by default.
+        `headers` are by name. `begun_us` (the clock's `elapsed_us`) is when the request began, by default now.
 
         Raises:
             ProblemError: busy, draining, too_large, slow_body or incomplete_body; then nothing is held.
@@ -56,11 +56,11 @@ class Intake:
         try:
             event: Any = await receive()
             body: bytes = event.get("body", b"")
-            # Nearly always all is there, although the server says it only with the next event: that is not waited for.
+            # The first event nearly always has the whole body. The server says so only in the next: do not wait for it.
             if not declared or len(body) != declared:
                 body = await self._rest(event, receive, holding)
             elif not holding.grow(declared):
-                raise _not_admitted(Refusal.BUSY)  # noqa: TRY301 - this is where every push comes by
+                raise _not_admitted(Refusal.BUSY)  # noqa: TRY301 - every push passes here
         except BaseException as error:
             holding.release()
             self._deadlines.end(limit)
@@ -68,11 +68,11 @@ class Intake:
                 raise self._out_of_time(deadline_us) from None
             raise
         self._deadlines.end(limit)
-        limit.exceeded()  # although it came: the server made nothing of the cancellation
+        limit.exceeded()  # even with a body: the server may have swallowed the cancellation
         return body, holding
 
     async def drain(self, wait_s: float) -> None:
-        """Wait for the bodies that are arriving, at most `wait_s` seconds; then refuse what has not arrived."""
+        """Wait for arriving bodies, at most `wait_s` seconds; then refuse those that are incomplete."""
         until_us = self._clock.elapsed_us() + round(wait_s * MICROSECONDS)
         while len(self._deadlines) and self._clock.elapsed_us() < until_us:
             await self._clock.sleep(_LOOK_AGAIN_S)
@@ -80,7 +80,7 @@ class Intake:
             limit.overdue()
 
     async def _rest(self, event: Any, receive: Receive, holding: Holding) -> bytes:
-        """Return the body that begins with `event`."""
+        """Return the whole body; `event` holds its beginning."""
         chunks = list[bytes]()
         while True:
             if event["type"] != "http.request":
@@ -118,7 +118,7 @@ def _not_admitted(refusal: Refusal) -> ProblemError:
 
 
 def not_durable(verdict: Unavailable | Throttled) -> ProblemError:
-    """Return the problem of a message that did not become durable."""
+    """Return the problem for a message that did not become durable."""
     code = "busy" if isinstance(verdict, Throttled) else "unavailable"
     wait_s = max(1, round(verdict.retry_after_s))
     headers, members = {"Retry-After": str(wait_s)}, {"retry_after_s": wait_s}

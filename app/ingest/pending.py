@@ -1,4 +1,4 @@
-"""Some rows of one message on their way to the store, and the future its waiter holds."""
+"""Some rows of one message on their way to the store, and the future of their verdict."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,14 +20,14 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 RejectRows = Callable[[Sequence[Refused]], Awaitable[Verdict]]
-"""Makes the refusal of rows durable; the writer waits for it before the message is told."""
+"""Makes the refusal of rows durable; the writer waits for that before it answers the message."""
 
 
 class Pending:
-    """Some rows of one message, and the future its waiter holds.
+    """Some rows of one message, and the future of their verdict.
 
-    `first` is the position of the first one among the message's rows; `begun_us` is when it began to wait (the clock's
-    `elapsed_us`); `span` is the message's, where it is traced; `key` is what it is known by when it is delivered again.
+    `first` is the position of the first one among the message's rows. `begun_us` is when it began to wait (the clock's
+    `elapsed_us`). `span` is the message's span if it is traced. `key` identifies the message in every delivery.
     """
 
     __slots__ = (
@@ -65,21 +65,21 @@ class Pending:
             self.verdict.set_result(DURABLE)
 
     def fail(self, verdict: Unavailable | Throttled) -> None:
-        """Answer the waiter that the rows are not durable, unless it was answered."""
+        """Answer the waiter that the rows are not durable, unless it has its answer."""
         if not self.verdict.done():
             self.verdict.set_result(verdict)
 
     def overdue(self) -> None:
-        """Answer the waiter that its time is up; the rows may be stored all the same."""
+        """Answer the waiter that its deadline has passed; the rows may still be stored."""
         self.fail(LATE)
 
 
 async def verdict_of(parts: Sequence[Pending], begun: int, begin: Callable[[Sequence[Pending]], None]) -> Verdict:
-    """Return the verdict of a message in several parts: that of the first one, by position, that is not durable.
+    """Return the verdict on a message in several parts: that of the first part, by position, that is not durable.
 
-    The first `begun` parts wait for the store already. Whenever a part is durable, `begin` adds the next one, behind
-    what has arrived meanwhile, so that a large message does not hold up small ones. After a failure no more are added,
-    since the message will be delivered again as a whole.
+    The first `begun` parts wait for the store already. Whenever a part is durable, `begin` adds the next one behind the
+    messages that have arrived meanwhile, so that a large message does not hold up small ones. After a failure no more
+    parts are added, since the whole message will be delivered again.
     """
     verdict: Verdict = DURABLE
     for number, part in enumerate(parts):

@@ -1,4 +1,4 @@
-"""The rows of a batch one by one, which matters only once the store did not take all of them. Pure."""
+"""The rows of a batch one by one, for when the store did not accept all of them. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,7 +6,7 @@ from app.ingest.pending import Pending, Refused
 from app.stores.sink import RowError
 
 PendingRow = tuple[Pending, int]
-"""One row: whose, and its position there."""
+"""One row: the part of a message that holds it, and its position there."""
 
 
 def slots_of(batch: Iterable[Pending]) -> list[PendingRow]:
@@ -15,7 +15,7 @@ def slots_of(batch: Iterable[Pending]) -> list[PendingRow]:
 
 
 def messages_of(slots: Iterable[PendingRow]) -> list[Pending]:
-    """Return whose rows these are, each once, in their order."""
+    """Return the parts that these rows belong to, each once, in order."""
     return list(dict.fromkeys(pending for pending, _ in slots))
 
 
@@ -25,7 +25,7 @@ def rows_of(slots: Iterable[PendingRow]) -> list[bytes]:
 
 
 def halves(slots: Sequence[PendingRow]) -> tuple[Sequence[PendingRow], Sequence[PendingRow]]:
-    """Halve `slots`, between two messages if there are several: neighbours part first. The larger part comes first."""
+    """Halve `slots`, between two messages if there are several. The larger half comes first."""
     middle = len(slots) // 2
     between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
     cut = min(between, key=lambda index: abs(index - middle), default=middle)

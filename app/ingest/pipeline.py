@@ -1,4 +1,4 @@
-"""The stages every message goes through, whoever sent it, and what became of it."""
+"""The stages that every message goes through, whatever its sender, and its receipt."""
 
 import asyncio
 import logging
@@ -42,8 +42,8 @@ class Rejection(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Receipt(msgspec.Struct, frozen=True, gc=False):  # it is remembered, and the collector need not look at it
-    """What became of a message: the verdict on the whole and, for those who ask, of each record."""
+class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large numbers, and free of cycles
+    """The result of a message: the verdict on the whole and, on request, the result for each record."""
 
     verdict: Verdict
     stored: tuple[tuple[int, RecordId], ...] = ()
@@ -52,7 +52,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):  # it is remembered, and t
 
     @property
     def weight(self) -> int:
-        """How much it holds, in units of some 300 bytes: texts of a record may be long."""
+        """Its size in memory, in units of about 300 bytes: a record's texts may be long."""
         if not self.stored and not self.rejected:
             return 1
         ids = sum(1 + _length(record_id) // _TEXT_OF_A_UNIT for _, record_id in self.stored)
@@ -68,13 +68,13 @@ def _length(text: RecordId) -> int:
 
 
 class Pipeline:
-    """Takes messages until they are durable.
+    """Makes messages durable.
 
-    `on_heartbeat` is told of each heartbeat that was stored: its first record's delivery key, and when it was published
+    `on_heartbeat` is called for each stored heartbeat, with its first record's delivery key and its publish time
     (microseconds since the epoch).
     """
 
-    def __init__(  # noqa: PLR0913 - the dependencies of the whole way in
+    def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
         self,
         *,
         table: Table,
@@ -106,7 +106,7 @@ class Pipeline:
         self._reader = RecordReader(table, records.encoder, limits)
         self._cooperative = CooperativeRunner(clock)
         self._reject_encoder, self._dropped = rejects.encoder, DroppedMembers(table, metrics)
-        # In base64 the bytes grow by a third, and the row has an envelope.
+        # Base64 makes the bytes a third longer, and the row has an envelope.
         self._max_part_bytes = max((settings.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
         self._clock, self._metrics, self._on_heartbeat = clock, metrics, on_heartbeat
         self._budget_us = round(settings.request_budget_s * MICROSECONDS)
@@ -122,16 +122,16 @@ class Pipeline:
         self._appenders = ((self.records, records), (self.rejects, rejects))
 
     def digest(self, key: str) -> str | None:
-        """Return the digest of the message that came under `key`, None when this instance knows of none."""
+        """Return the digest of the message with this `key`; None if this instance knows of none."""
         return self._dedupe.digest(key)
 
     async def process(
         self, message: Message, *, digest: str = "", detailed: bool = False, holding: Holding | None = None
     ) -> Receipt:
-        """Make `message` durable and say what became of it; `detailed` for each of its records.
+        """Make `message` durable and return its receipt; `detailed` adds the result for each record.
 
-        What the message turns into is charged to `holding`, which the caller releases. A message that was read at once
-        is not charged: its rows are of the order of its body, and the writer limits the bytes of all rows.
+        Everything made from the message is charged to `holding`, which the caller releases. A message that was read at
+        once is not charged: its rows are about as large as its body, and the writer limits the bytes of all rows.
         """
         match self._dedupe.claim(message.key, digest):
             case New():
@@ -155,11 +155,11 @@ class Pipeline:
         return receipt
 
     def watches(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what is to run beside the pipeline: a watch over each table."""
+        """Return the background work of the pipeline: a monitor for each table."""
         return [watch(writer, appender, self._clock) for writer, appender in self._appenders]
 
     async def drain(self, grace_s: float) -> None:
-        """Wait until every message is answered; what is not within `grace_s` seconds is told Unavailable."""
+        """Wait until every message is answered; those still open after `grace_s` seconds get Unavailable."""
         timer = asyncio.ensure_future(self._clock.sleep(grace_s))
         while self._open and not timer.done():
             self._idle.clear()
@@ -175,7 +175,7 @@ class Pipeline:
         """Decode, append, and wait: first for the rejects, then for the records."""
         deadline_us = self._clock.elapsed_us() + self._budget_us
         refusal = self.records.refusal()
-        if refusal is not None:  # before the payload is inflated and decoded for nothing
+        if refusal is not None:  # do not decompress and decode the payload for nothing
             return Receipt(refusal)
         reading = self._reader.read_at_once(message)
         if reading is None:
@@ -190,7 +190,7 @@ class Pipeline:
         if rejects:
             verdict = await self._store_rejects(rejects, deadline_us, holding)
         if rows and isinstance(verdict, Durable):
-            # Made for every push, called for hardly any: what it needs besides is made when it is.
+            # Bound for every push but rarely called, so the call itself makes whatever else it needs.
             reject_refused = partial(self._reject_refused, message, rows, refused, deadline_us, holding)
             verdict = await self.records.submit(
                 rows.encoded,
@@ -215,10 +215,10 @@ class Pipeline:
         )
 
     def _note_stored(self, message: Message, rows: Rows, refused: Sequence[Rejection]) -> None:
-        """Count what became durable, and how long after its publication."""
+        """Count the records that became durable, and measure the delay since publication."""
         self._metrics.stored_records += len(rows) - len(refused)
         if message.published_us is not None:
-            delay_us = max(self._clock.now_us() - message.published_us, 0)  # another machine's clock
+            delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead
             self._metrics.message_delay.record(delay_us / MICROSECONDS)
             if self._on_heartbeat is not None and message.is_heartbeat and rows and not refused:
                 self._on_heartbeat(message.delivery_key(rows[0].index), message.published_us)
@@ -232,9 +232,9 @@ class Pipeline:
         holding: Holding | None,
         found: Sequence[Refused],
     ) -> Verdict:
-        """Store the rejects of those of `rows` that the store has refused, and add them to `refused`.
+        """Store the rejects of the rows in `found`, which the store has refused, and add them to `refused`.
 
-        Where they are more than the message may have, one reject holds the bytes of all that were found together.
+        If they exceed the limits of the message, one reject holds the bytes of all of `found`.
         """
         limits = self._limits
         most = limits.max_rejects - len(refused)
@@ -253,13 +253,13 @@ class Pipeline:
         if isinstance(encoded, Unavailable | Throttled):
             return encoded
         verdict = await self.rejects.submit(encoded, deadline_us, span=rejects[0].message.span)
-        if isinstance(verdict, Throttled):  # the store takes records, so the caller is not to slow down for this
+        if isinstance(verdict, Throttled):  # the store accepts records, so the caller need not slow down
             verdict = Unavailable(verdict.detail, verdict.retry_after_s)
         if isinstance(verdict, Durable):
             for each in rejects:
                 self._metrics.rejected_records[each.reason] += 1
             first = rejects[0]
-            # The name of a field that is not declared comes out of the record.
+            # The name of an undeclared field is content of the record, so it is not logged.
             field = "an unknown field" if "unknown field" in first.detail else first.field or "no field named"
             message = first.message.message_id or first.message.key
             _log.warning("rejected %d of message %s, first: %s (%s)", len(rejects), message, first.reason, field)

@@ -1,12 +1,12 @@
-"""Attributes that have power over what readers see, and the proof that they need. Pure.
+"""Attributes that affect what readers see, and the proof that they require. Pure.
 
-    sluice-heartbeat       the records only measure, and reads leave them out
+    sluice-heartbeat       the records only measure, and reads omit them
     sluice-delivery-key    the record replays the rejected one of that delivery key; a second replay is a copy
 
-Anyone who may publish can set an attribute, and either of these hides records from the feed. They count only with a
-`sluice-signature` made with the secret of the deployment (`SLUICE_SIGNING_SECRET`); a heartbeat's may also be
-`SLUICE_HEARTBEAT_SIGNATURE`, which proves nothing else. It is taken off before attributes are stored, so readers never
-see one.
+Any publisher can set an attribute, and either of these hides records from the feed. So they count only with a
+`sluice-signature` made with the deployment's secret (`SLUICE_SIGNING_SECRET`). A heartbeat may carry
+`SLUICE_HEARTBEAT_SIGNATURE` instead, which proves nothing else. Signatures are removed before attributes are stored, so
+readers never see one.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from app.record import HEARTBEAT_PREFIX
 HEARTBEAT, DELIVERY_KEY, SIGNATURE = "sluice-heartbeat", "sluice-delivery-key", "sluice-signature"
 MAX_KEY_LENGTH = 200
 POWERFUL = frozenset({HEARTBEAT, DELIVERY_KEY, SIGNATURE})
-"""A message with none of these is an ordinary one."""
+"""A message without any of these is an ordinary one."""
 
 
 class Powers(msgspec.Struct, frozen=True):
-    """What a message may do, and its attributes without the signature.
+    """The powers of a message, and its attributes without the signature.
 
-    `unproved` names the attribute that has no power for want of a valid signature, for the log and a metric.
+    `unproved` names the attribute that has no power without a valid signature, for the log and a metric.
     """
 
     attributes: Mapping[str, str]
@@ -36,23 +36,23 @@ class Powers(msgspec.Struct, frozen=True):
 
 
 def heartbeat_signature(secret: str) -> str:
-    """Return the signature of every heartbeat: fixed, as schedulers publish a fixed message."""
+    """Return the signature of every heartbeat; it is fixed because schedulers publish a fixed message."""
     return hashlib.sha256(f"heartbeat:{secret}".encode()).hexdigest()
 
 
 def replay_signature(secret: str, delivery_key: str, data: bytes) -> str:
     """Return the signature of the replay of a rejected record.
 
-    It covers the payload, so that whoever sees a replay on the topic can repeat it, which is a copy, and nothing else.
+    It covers the payload, so anyone who sees a replay on the topic can only repeat it, which makes a copy.
     """
     signed = f"delivery-key:{hashlib.sha256(data).hexdigest()}:{delivery_key}"
     return hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
 
 
 class Proofs:
-    """Checks signatures against one secret, and against one more signature of heartbeats.
+    """Checks signatures against one secret, and against one extra signature for heartbeats.
 
-    With both empty no attribute has any power.
+    If both are empty, no attribute has any power.
     """
 
     def __init__(self, secret: str, heartbeat: str = "") -> None:
@@ -60,7 +60,7 @@ class Proofs:
         self._heartbeats = tuple(filter(None, (heartbeat_signature(secret) if secret else "", heartbeat)))
 
     def can_prove(self, attribute: str) -> bool:
-        """Return whether a signature of `attribute` could be valid at all."""
+        """Return whether any signature of `attribute` could be valid."""
         return bool(self._heartbeats if attribute == HEARTBEAT else self._secret)
 
     def powers(self, attributes: Mapping[str, str], data: bytes) -> Powers:
@@ -81,7 +81,7 @@ class Proofs:
 
 
 def _same(given: str, right: str) -> bool:
-    """Compare in a time that does not tell how much of it is right."""
+    """Compare in a time that does not depend on how much matches."""
     return hmac.compare_digest(given.encode(errors="surrogatepass"), right.encode())
 
 

@@ -1,8 +1,8 @@
-"""`POST /pubsub/push`: what Pub/Sub is told about a message.
+"""`POST /pubsub/push`: the answer to Pub/Sub for each message.
 
-A plain ASGI application: a route handler of the framework costs several times as much, which
-bench/ingest/push_handlers.py measures. It is a route of the Litestar application all the same (`push_route`), in its
-OpenAPI document like any other and serving where the application is mounted; `app.asgi` takes the short way.
+This is a plain ASGI application, since a route handler of the framework costs several times as much
+(bench/ingest/push_handlers.py). It is also a route of the Litestar application (`push_route`), which puts it into the
+OpenAPI document and serves it where the application is mounted; `app.asgi` bypasses that route.
 """
 
 import logging
@@ -34,7 +34,7 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 
 
 class PushEndpoint:
-    """What answers `POST /pubsub/push`, by ASGI's `receive` and `send`."""
+    """Answers `POST /pubsub/push`, through ASGI's `receive` and `send`."""
 
     def __init__(  # noqa: PLR0913 - the dependencies of the endpoint
         self,
@@ -66,28 +66,28 @@ class PushEndpoint:
             status, answer_headers, body = encoded(ProblemError("internal", "the push failed unexpectedly"))
         took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
         self._answered.record(took_s, paths.PUSH, "POST", status, "push")
-        if body:  # a 204 has no content to guess at
+        if body:  # a 204 has no content whose type could be sniffed
             answer_headers = [*answer_headers, NOSNIFF]
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return status
 
     def now_us(self) -> int:
-        """Return the time by which the stages go."""
+        """Return the time on the clock that the stages use."""
         return self._clock.elapsed_us()
 
     async def take(self, headers: Headers, receive: Receive, begun_us: int) -> None:
-        """Go through the stages of a push that arrived at `begun_us` (`now_us`); return when the message is durable.
+        """Run the stages of a push that arrived at `begun_us` (`now_us`); return when the message is durable.
 
-        While it waits for the store it holds the message and nothing else of the request: what is let go at once is
-        used again at once, out of the processor's cache, and hundreds wait.
+        While it waits for the store, it keeps the message and nothing else of the request. Hundreds of pushes wait, and
+        memory that is released early is reused while it is still in the processor's cache.
 
         Raises:
             ProblemError: why the message is not acknowledged.
         """
         named = dict(headers)
         caller = self._verifier.remembered(headers, named)
-        if caller is None:  # of a header that is there twice, too
+        if caller is None:  # also if a header occurs twice
             check_host(headers)
             caller = await self._verifier.principal(headers)
         body, holding = await self._intake.read(named, receive, caller, begun_us)
@@ -114,7 +114,7 @@ class PushEndpoint:
                 assert_never(receipt.verdict)
 
     def _note_unproved(self, message: Message) -> None:
-        """Count and log a message whose attribute has no power; what is in the attribute is not logged."""
+        """Count and log a message whose attribute has no power; the attribute's value is not logged."""
         self._metrics.unproved_messages += 1
         can_prove = self._proofs.can_prove(message.unproved)
         why = "its signature does not match" if can_prove else "SLUICE_SIGNING_SECRET is not set"
@@ -126,10 +126,10 @@ class PushEndpoint:
         )
 
     async def _traced(self, message: Message, headers: Headers, begun_us: int, holding: Holding) -> Receipt:
-        """Have a message processed in a span."""
+        """Process a message in a span."""
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
         span = self._tracing.push(message.parent, headers, arrived_us, _told(message))
-        # A record of a message that nobody traced before leads to this trace.
+        # The records of a message without a trace of its own refer to this one.
         message = msgspec.structs.replace(message, span=span, trace_id=message.trace_id or trace_id_of(span))
         outcome = "failed"
         try:
@@ -142,7 +142,7 @@ class PushEndpoint:
 
 
 def _told(message: Message) -> dict[str, str | int]:
-    """Return what the span of a push says of its message."""
+    """Return the span attributes that describe the message of a push."""
     return {
         names.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
         names.MESSAGING_MESSAGE_ID: message.message_id or "",
@@ -151,7 +151,7 @@ def _told(message: Message) -> dict[str, str | int]:
 
 
 def push_route(endpoint: PushEndpoint) -> Any:
-    """Return the Litestar route of `endpoint`: the way of its OpenAPI entry, and of a mounted application."""
+    """Return the Litestar route of `endpoint`, for the OpenAPI document and for mounted applications."""
 
     @post(
         paths.PUSH,

@@ -1,6 +1,6 @@
-"""Cut the data of a message into the bytes of its records: decompress, then one, an array, or NDJSON. Pure.
+"""Split the data of a message into the bytes of its records: decompress, then one, an array, or NDJSON. Pure.
 
-Nothing is decoded here, and no record is copied before its turn: a message becomes one text and the place of each
+Nothing is decoded here, and no record is copied before it is read. A message becomes one text and the position of each
 record in it.
 """
 
@@ -25,27 +25,27 @@ _BYTE = re.compile(r"\(byte (?P<byte>[0-9]+)\)$")
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """Why a message has no records, as its reject tells."""
+    """Why a message has no readable records, for its reject."""
 
     reason: RejectReason
     detail: str
 
 
 class ArrayPieces:
-    """The bytes of each record of an array, told apart when somebody asks for one, which is when a store refused it."""
+    """The bytes of each record of an array, split only on demand, when the store has refused a record."""
 
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
         self._told_apart: list[msgspec.Raw] = []
 
     def __getitem__(self, index: int) -> bytes:
-        """Return those of the record at `index`."""
+        """Return the bytes of the record at `index`."""
         self._told_apart = self._told_apart or _array.decode(self._payload)
         return bytes(self._told_apart[index])
 
 
 class Pieces:
-    """The records of a text, by where each begins and ends."""
+    """The records of a text, each by its start and end."""
 
     def __init__(self, text: bytes | bytearray, spans: Sequence[tuple[int, int]]) -> None:
         self.text, self._spans = text, spans
@@ -63,7 +63,7 @@ class Pieces:
 
 
 def text_of(message: Message, max_decompressed_bytes: int) -> Steps[bytes | bytearray | Unreadable]:
-    """Return the data of a message, decompressed; the bytes that this adds are yielded."""
+    """Return the data of a message, decompressed; each step yields the bytes that it adds."""
     encoding = message.content_encoding.strip().lower()
     if encoding in {"", "identity"}:
         return message.data
@@ -80,7 +80,7 @@ def text_of(message: Message, max_decompressed_bytes: int) -> Steps[bytes | byte
 
 
 def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[Pieces | Unreadable]:
-    """Return where the records of a message are in its decompressed text, of at most `most`."""
+    """Return the positions of a message's records in its decompressed text; there may be at most `most`."""
     first = text.lstrip()[:1]
     try:
         if is_ndjson(message):
@@ -112,7 +112,7 @@ class _MalformedError(Exception):
 
 
 def _lines(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
-    """Return the lines that are not blank. A lone carriage return is white space to JSON and ends no line."""
+    """Return the positions of the lines that are not blank. A lone carriage return is white space and ends no line."""
     if text.count(b"\n") > most:
         raise _TooManyError
     spans, start = list[tuple[int, int]](), 0
@@ -130,7 +130,7 @@ def _lines(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
 
 
 def _elements(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
-    """Return the elements of a JSON array, having looked at no more than `most` of them."""
+    """Return the positions of the elements of a JSON array, at most `most`."""
     view, spans = memoryview(text), list[tuple[int, int]]()
     position = text.index(b"[") + 1
     if text[: position - 1].strip(_SPACE):
@@ -153,7 +153,7 @@ def _elements(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]
 
 
 def _after_value(view: memoryview, start: int) -> int:
-    """Return where the comma or the closing bracket is that follows the value at `start`."""
+    """Return the position of the comma or closing bracket after the value at `start`."""
     try:
         _any_value.decode(view[start:])
     except RecursionError:

@@ -1,9 +1,9 @@
 """Turn a message into rows: decode, validate, encode; each failure is a reject of its own. Pure.
 
-Most messages are small, and are read at once (`read_at_once`). Any other is read in steps (`read`), so that the event
-loop can serve others in between: its text is decompressed, weighed and cut into records, and each record is decoded
-exactly once. The cost of the whole is bounded by limits on the number of records, their weight (app.ingest.structure),
-the bytes of the rows, and the rejects.
+Most messages are small, and are read at once (`read_at_once`). All others are read in steps (`read`), so that the event
+loop can serve other requests in between. `read` decompresses the text, weighs it and splits it into records, and
+decodes each record exactly once. Limits bound the total cost: on the number of records, their weight
+(app.ingest.structure), the bytes of the rows, and the rejects.
 """
 
 import re
@@ -27,16 +27,16 @@ from app.stores.sink import RowEncode
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
-_SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level takes two
+_SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
 _COUNTED_SEVERAL_TIMES = "of which those in typed lists count several times"
 _FIRST: Sequence[int] = (0,)
 Reading = tuple[Rows, Sequence[Reject]]
-"""What a message turned into; a plain tuple, as there is one for each message."""
+"""The rows and rejects of a message; a plain tuple, as there is one for every message."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one message may hold."""
+    """The limits of one message."""
 
     max_decompressed_bytes: int
     max_records_per_message: int
@@ -49,7 +49,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
-    """A record that can be stored, and what the items of its typed lists weigh."""
+    """A record that can be stored, and the weight of the items in its typed lists."""
 
     id: RecordId
     encoded: bytes
@@ -57,7 +57,7 @@ class _Good(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Fault(NamedTuple):
-    """What is wrong with a record."""
+    """The fault of a record."""
 
     reason: RejectReason
     field: str | None
@@ -76,15 +76,15 @@ class RecordReader:
         self._id = table.id.attribute if table.id else None
         required = [field.encode_name for field in msgspec.structs.fields(table.record_type) if field.required]
         self._least_bytes = len("{},") + sum(len(f'"{name}":1,') for name in required)
-        # Then no record is deeper than its row: what is not declared is neither in the row nor accepted.
+        # If so, no record is deeper than its row, since undeclared members are not accepted.
         declared = all(column.kind is not Kind.STRUCT for column in table.record)
         self._stores_all = declared and table.record_type.__struct_config__.forbid_unknown_fields
         self._encoder, self._limits = encoder, limits
 
     def read_at_once(self, message: Message) -> Reading | None:
-        """Read what nearly every message is, one record or an array of good ones; None for any other.
+        """Read the common message, one record or an array of good ones; return None for any other.
 
-        What it reads is small, so that it takes no longer than one step of `read`.
+        It reads only small messages, so it takes no longer than one step of `read`.
         """
         data = message.data
         if message.content_encoding or len(data) > SMALL_BYTES:
@@ -100,9 +100,9 @@ class RecordReader:
         return Rows((read.encoded,), (read.id,), _FIRST, (data,)), ()
 
     def read(self, message: Message) -> Steps[Reading]:
-        """Return the rows of the message's good records and the rejects of its bad ones; one for all if it is too much.
+        """Return the rows of the good records and the rejects of the bad ones, or one reject if limits are exceeded.
 
-        Each step yields the bytes that it has added to what the message holds.
+        Each step yields the bytes that it has added to the memory of the message.
         """
         limits = self._limits
         text = yield from text_of(message, limits.max_decompressed_bytes)
@@ -119,9 +119,9 @@ class RecordReader:
         return (yield from self._read_each(message, pieces, weighed))
 
     def _read_array(self, message: Message) -> Rows | None:
-        """Return the rows of an array in which nothing is wrong; None where that is not plain, so one by one will tell.
+        """Return the rows of an array without any fault; None if in doubt, so that its records are read one by one.
 
-        Nearly every array is such a one, and to decode it at once spares every record its turn.
+        Nearly every array is faultless, and decoding it at once is cheaper than record by record.
         """
         payload, limits = message.data, self._limits
         if len(payload) > limits.max_record_bytes or is_ndjson(message) or self._may_be_too_many(payload):
@@ -131,19 +131,19 @@ class RecordReader:
             if any(self._check(record) is not None for record in records):
                 return None
             encoded = self._encode_all(message, records)
-        except Exception:  # whatever it is, it is one record's, and is told when that has its turn
+        except Exception:  # one record's fault; reading one by one finds and reports it
             return None
         if encoded is None or len(encoded) > limits.max_records_per_message:
             return None
         is_shallow = self._stores_all and max(map(len, encoded), default=0) <= _SHALLOW
-        if not is_shallow and is_deeper(payload, MAX_JSON_DEPTH):  # which counts the array itself too: one by one then
+        if not is_shallow and is_deeper(payload, MAX_JSON_DEPTH):  # counts the array too: one by one
             return None
         name = self._id
         ids: list[RecordId] = [getattr(record, name) for record in records] if name else [None] * len(records)
         return Rows(encoded, ids, range(len(records)), ArrayPieces(payload))
 
     def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
-        """Return the rows; None as soon as they are too much: each has the whole envelope, however small its record."""
+        """Return the rows; None as soon as they are too large, since each row repeats the whole envelope."""
         encode, key_of = self._encoder(message.envelope()), message.delivery_key
         encoded, left = list[bytes](), min(self._limits.max_row_bytes, self._limits.max_message_bytes)
         for index, record in enumerate(records):
@@ -155,12 +155,12 @@ class RecordReader:
         return encoded
 
     def _may_be_too_many(self, payload: bytes) -> bool:
-        """Return whether an array may hold more records than a message may, before any is made of it."""
+        """Return whether an array may hold more records than a message may, without decoding it."""
         most = self._limits.max_records_per_message
         return len(payload) > most * self._least_bytes and payload.count(b"{") > most
 
     def _read_each(self, message: Message, pieces: Pieces, weighed: int) -> Steps[Reading]:
-        """Return the rows and the rejects of the records of a message, which weighs `weighed` (0 where it is small)."""
+        """Return the rows and the rejects of the records of a message that weighs `weighed` (0 if it is small)."""
         limits = self._limits
         good, indexes, rejects = list[_Good](), list[int](), list[Reject]()
         left, total = limits.max_message_bytes, weighed
@@ -174,7 +174,7 @@ class RecordReader:
                 read = self._read_one(message, index, piece, encode)
             if isinstance(read, Reject):
                 if read.reason == "too_complex" and len(pieces) == 1:
-                    return _whole(message, read.reason, read.detail)  # the bytes as they came may be far fewer
+                    return _whole(message, read.reason, read.detail)  # keep the original bytes, which may be far fewer
                 rejects.append(read)
                 if not budget.allows(read):
                     return NO_ROWS, (budget.exceeded(index + 1, len(pieces)),)
@@ -187,14 +187,14 @@ class RecordReader:
                 detail = f"the message has more than {limits.max_message_values} values, {_COUNTED_SEVERAL_TIMES}"
                 return _whole(message, "too_complex", detail)
             left -= len(read.encoded)
-            if left < 0:  # each row has the whole envelope: a small message of many records may become large
+            if left < 0:  # each row repeats the envelope, so a small message of many records may become large
                 detail = f"more than {limits.max_message_bytes} bytes as rows, each with its envelope"
                 return _whole(message, "too_large", detail)
             yield len(read.encoded)
         return Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects
 
     def _read_large(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Steps[_Good | Reject]:
-        """Read a record that may take long: weigh it first, in steps of their own."""
+        """Read a record that may take long: weigh it first, in separate steps."""
         most = self._limits.max_record_values
         if len(piece) > self._limits.max_record_bytes:
             return self._read_one(message, index, piece, encode)
@@ -209,7 +209,7 @@ class RecordReader:
     def _read_one(
         self, message: Message, index: int, piece: bytes, encode: RowEncode, *, weighed: int = 0
     ) -> _Good | Reject:
-        """Read one record; `weighed` is its weight where it is a large one, which is known not to be too deep."""
+        """Read one record; `weighed` is the weight of a large one, whose depth was already checked."""
         field: str | None = None
         try:
             read = self._read_good(piece, index, message.delivery_key(index), encode, weighed)
@@ -222,12 +222,12 @@ class RecordReader:
             reason, detail = "malformed", malformed_detail(piece, error, message.content_type)
         except RecursionError:
             reason, detail = "malformed", _TOO_DEEP
-        except Exception as error:  # whatever a declared type's own code raises is the record's fault
+        except Exception as error:  # any error in a declared type's own code is the record's fault
             reason, detail = "invalid", f"the record type refused it: {type(error).__name__}: {error}"
         return reject(message, index, reason, detail, raw=piece, field=field)
 
     def _read_good(self, piece: bytes, index: int, key: str, encode: RowEncode, weighed: int) -> _Good | _Fault:
-        """Return the row of a record, or what is wrong with it where no exception says so."""
+        """Return the row of a record, or its fault; decoding errors are raised instead."""
         limits, in_lists = self._limits, 0
         if len(piece) > limits.max_record_bytes:
             return _Fault("too_large", None, f"{len(piece)} bytes: expected at most {limits.max_record_bytes}")
@@ -250,7 +250,7 @@ class RecordReader:
 
 
 def _whole(message: Message, reason: RejectReason, detail: str) -> Reading:
-    """Return the one reject of a message none of whose records is stored."""
+    """Return a single reject for the whole message; none of its records is stored."""
     return NO_ROWS, (reject(message, 0, reason, detail, raw=message.data),)
 
 

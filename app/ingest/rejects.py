@@ -1,4 +1,4 @@
-"""What could not be stored, as rows of the rejects table: the reason, the field, and the bytes as they came. Pure."""
+"""Rejected records as rows of the rejects table: the reason, the field, and the original bytes. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from app.stores.sink import RowEncode
 
 _MAX_FIELD, _MAX_DETAIL, _MAX_ENCODING = 300, 1_000, 40
 _COLUMN_BYTES = 1_000
-"""What the columns of a reject's row take at most, but for its payload, attributes, detail and field."""
+"""The most that the columns of a reject's row take, without its payload, attributes, detail and field."""
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
 def reject(  # noqa: PLR0913 - the parts of one reject
     message: Message, index: int, reason: RejectReason, detail: str, *, raw: bytes, field: str | None = None
 ) -> Reject:
-    """Return the reject of a record; what it quotes of the record is cut, so that the reject's row stays small."""
+    """Return the reject of a record; quotes from the record are truncated, so that the row stays small."""
     return Reject(
         message=message,
         index=index,
@@ -43,9 +43,9 @@ def reject(  # noqa: PLR0913 - the parts of one reject
 
 
 def _envelope(message: Message) -> dict[str, Any]:
-    """Return the envelope of a message, with what a replay needs to read the bytes as they were read.
+    """Return the envelope of a message, with everything that a replay needs to read the bytes in the same way.
 
-    Over HTTP the type and the encoding are headers; as attributes they are what a pushed message has.
+    Over HTTP, the type and the encoding are headers. Here they become attributes, as in a pushed message.
     """
     envelope = message.envelope()
     if message.message_id is not None or not (message.content_type or message.content_encoding):
@@ -61,7 +61,7 @@ def _envelope(message: Message) -> dict[str, Any]:
 class RejectBudget:
     """Counts the rejects of one message, and the bytes that their rows will take, before any row is made.
 
-    Every row repeats the message's attributes, so that a small message can ask for gigabytes.
+    Every row repeats the message's attributes, so a small message could produce gigabytes.
     """
 
     def __init__(self, message: Message, *, max_rejects: int, max_bytes: int) -> None:
@@ -70,7 +70,7 @@ class RejectBudget:
         self._first: Reject | None = None
 
     def allows(self, rejected: Reject) -> bool:
-        """Count one more; return whether all of them are still within the limits."""
+        """Count one more reject; return whether all of them are still within the limits."""
         if self._first is None:
             self._first = rejected
             self._envelope_bytes = _COLUMN_BYTES + len(msgspec.json.encode(self._message.attributes))
@@ -78,11 +78,11 @@ class RejectBudget:
         quoted = len(rejected.detail) + len(rejected.field or "")
         self._bytes += self._envelope_bytes + quoted + (len(rejected.raw) + 2) // 3 * 4  # base64
         if self._count == 1:
-            return True  # to reject the whole message instead would make no less
+            return True  # rejecting the whole message would be no smaller
         return self._count <= self._max_rejects and self._bytes <= self._max_bytes
 
     def exceeded(self, read: int, of: int) -> Reject:
-        """Return the one reject of the whole message, of which `read` records of `of` were looked at."""
+        """Return a single reject for the whole message, of which `read` of `of` records were read."""
         first = self._first
         if first is None:
             raise ValueError("nothing was rejected")
@@ -96,9 +96,9 @@ class RejectBudget:
 
 
 def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
-    """Return one reject for several of a message, whose bytes are those of all, as an array or as lines.
+    """Return one reject in place of several; its bytes are those of all of them, as an array or as lines.
 
-    Replayed, it is a message of these records and no others.
+    A replay of it is a message of exactly these records.
     """
     first, raws = rejects[0], [each.raw for each in rejects]
     indexes = ", ".join(str(each.index) for each in rejects[:50]) + (", …" if len(rejects) > 50 else "")
@@ -110,14 +110,14 @@ def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
 def part_key(delivery_key: str, part: int) -> str:
     """Return the delivery key of the row that holds this part of a reject.
 
-    The first part keeps the record's key, so that a replay can keep it too. The others append their number: two rows of
-    one key would pass for copies.
+    The first part keeps the record's key, so that a replay can keep it too. The others append their number, since two
+    rows with the same key would count as copies.
     """
     return f"{delivery_key}#{part}" if part else delivery_key
 
 
 def whole_key(row_key: str, part: int) -> str:
-    """Return the delivery key of the record that a row of the rejects belongs to: what `part_key` was given.
+    """Return the delivery key of the record that a row of the rejects belongs to: the inverse of `part_key`.
 
     A row that was stored again because it was late belongs to the same record.
     """
@@ -126,9 +126,9 @@ def whole_key(row_key: str, part: int) -> str:
 
 
 def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> Steps[list[bytes]]:
-    """Return the rows of a reject: one, or several when its bytes are more than `max_part_bytes`.
+    """Return the rows of a reject: one, or several if its bytes are more than `max_part_bytes`.
 
-    `encode` is what encodes the rows of its message; the bytes of each row are yielded.
+    `encode` encodes the rows of its message. Each step yields the size of a row.
     """
     cuts = range(0, max(len(rejected.raw), 1), max_part_bytes)
     delivery_key = rejected.message.delivery_key(rejected.index)
@@ -150,7 +150,7 @@ def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> S
 def encode_rejects(
     rejects: Sequence[Reject], encoder: Callable[[Mapping[str, Any]], RowEncode], max_part_bytes: int
 ) -> Steps[list[bytes]]:
-    """Return the rows of the rejects of one message, which share the bytes of its envelope while they are made."""
+    """Return the rows of the rejects of one message; the rows share the encoded envelope."""
     encode, rows = encoder(_envelope(rejects[0].message)), list[bytes]()
     for each in rejects:
         rows += yield from encode_reject(each, encode, max_part_bytes)

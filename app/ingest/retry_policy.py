@@ -1,4 +1,4 @@
-"""What becomes of a message, and what the writer does after each outcome of an append. Pure decisions."""
+"""The verdict on a message, and what the writer does after each outcome of an append. Pure decisions."""
 
 from collections.abc import Mapping
 from typing import assert_never
@@ -20,11 +20,11 @@ from app.stores.sink import (
 RETRY_BASE_S, RETRY_MAX_S = 0.1, 5.0
 QUOTA_PAUSE_S = 10.0  # the shortest time an empty quota bucket stays empty
 SETUP_PAUSE_S, PAUSE_MAX_S = 30.0, 300.0
-CLOCK_PAUSE_S = 10.0  # a clock heals by itself
-DISK_PAUSE_S = 5.0  # the watch looks every two seconds, and ends it sooner
+CLOCK_PAUSE_S = 10.0  # a wrong clock usually corrects itself
+DISK_PAUSE_S = 5.0  # the disk check ends it sooner, as it runs every 2 s
 
 
-# --- what a waiting message is told
+# --- the verdict for a waiting message
 
 
 class Durable(msgspec.Struct, frozen=True):
@@ -32,14 +32,14 @@ class Durable(msgspec.Struct, frozen=True):
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """Not durable within the budget, though some rows may be stored: to be delivered again."""
+    """Not durable within the budget, though some rows may be stored; the sender should deliver it again."""
 
     detail: str
     retry_after_s: float
 
 
 class Throttled(msgspec.Struct, frozen=True):
-    """The store asks for less: to be delivered again, later."""
+    """The store asks for less load; the sender should deliver the message again, later."""
 
     detail: str
     retry_after_s: float
@@ -57,21 +57,21 @@ class Complete(msgspec.Struct, frozen=True):
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """The rows at these positions go to the rejects, the others are appended again."""
+    """The rows at these positions go to the rejects; the others are appended again."""
 
     errors: Mapping[int, RowError]
 
 
 class Bisect(msgspec.Struct, frozen=True):
-    """Some row was refused and nobody says which, or they are too many bytes: append each half by itself."""
+    """An unnamed row was refused, or the rows are too many bytes: append each half separately."""
 
 
 class Isolate(msgspec.Struct, frozen=True):
-    """The only message of an append was refused, and no row named: it goes on alone (app.ingest.suspects)."""
+    """The only message of an append was refused without naming a row: it goes on alone (app.ingest.suspects)."""
 
 
 class Repair(msgspec.Struct, frozen=True):
-    """The rows are late: append them once more, under another key, whoever still waits (app.stores.fence)."""
+    """The rows are late: append them again under another key, even if no message waits (app.stores.fence)."""
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -82,9 +82,9 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Trip(msgspec.Struct, frozen=True):
-    """Give up on these rows and whatever waits, and ask nothing of the store for a while.
+    """Fail these rows and all waiting messages, and open the circuit for a while.
 
-    `detail` is for the operator; `verdict` is what those who wait are told, who may be strangers.
+    `detail` is for the operator. `verdict` answers the waiting messages, whose senders may be untrusted.
     """
 
     state: SinkState
@@ -96,7 +96,7 @@ Disposition = Complete | Refuse | Bisect | Isolate | Repair | Retry | Trip
 
 
 def stop_for(error: SetupError, failures: int) -> Trip:
-    """Return the stop that follows `error`, met by an append or seen on the table, after `failures` before it."""
+    """Return the trip that follows `error`, from an append or a table check, after `failures` earlier ones."""
     if error.state is SinkState.CLOCK_WRONG:
         wrong_clock = Unavailable(f"this instance cannot stamp records: {error.state.value}", CLOCK_PAUSE_S)
         return Trip(error.state, error.detail, wrong_clock)

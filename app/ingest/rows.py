@@ -1,4 +1,4 @@
-"""The rows of one message, of which the store needs the bytes; the rest is put together when somebody asks. Pure."""
+"""The rows of one message: their bytes, for the store; everything else is assembled on demand. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -6,19 +6,19 @@ from typing import Protocol
 import msgspec
 
 RecordId = str | int | None
-"""None where the declaration names no id."""
+"""None if the record type names no id."""
 
 
 class Pieces(Protocol):
-    """The bytes of each record of a message, by its position there."""
+    """The bytes of each record of a message, by its position in the message."""
 
     def __getitem__(self, index: int) -> bytes:
-        """Return those of one."""
+        """Return the bytes of the record at `index`."""
         ...
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A validated record: its position in the message, its id, the row without `ingest_time`, and as it came."""
+    """A validated record: position in the message, id, row without `ingest_time`, and original bytes."""
 
     index: int
     id: RecordId
@@ -27,9 +27,9 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Rows:
-    """The rows of one message, in its order; those of records that were rejected are not among them.
+    """The rows of one message, in order, without those of rejected records.
 
-    `encoded` are the rows for the store, each without the `ingest_time` that every attempt is stamped with.
+    `encoded` are the rows for the store, without `ingest_time`, which every attempt stamps.
     """
 
     __slots__ = ("_ids", "_indexes", "_pieces", "encoded")
@@ -44,7 +44,7 @@ class Rows:
         return len(self.encoded)
 
     def __getitem__(self, position: int) -> Row:
-        """Return the row at `position` among these."""
+        """Return the row at `position`, counting only these rows."""
         index = self._indexes[position]
         return Row(index, self._ids[position], self.encoded[position], self._pieces[index])
 

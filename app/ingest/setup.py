@@ -1,4 +1,4 @@
-"""The way in, put together: what pushes and submissions go through, over the appenders of one store."""
+"""Assemble ingest: the path of pushes and submissions, over the appenders of one store."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -20,16 +20,16 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
 
 _FOR_BODIES = 0.25
-"""The part of the grace in which bodies that are arriving may arrive; the rest is for making them durable."""
+"""The share of the grace period in which bodies may still arrive; the rest is for making them durable."""
 
 
 class IngestService:
-    """Takes messages and records until they are durable.
+    """Makes pushed messages and submitted records durable.
 
-    `appenders` are by the table's name; `system` is the store's name in traces. `on_heartbeat` is as of Pipeline.
+    `appenders` are keyed by the table's name. `system` is the store's name in traces. `on_heartbeat` is Pipeline's.
     """
 
-    def __init__(  # noqa: PLR0913 - the dependencies of the whole way in
+    def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
         self,
         *,
         records: Table,
@@ -71,10 +71,10 @@ class IngestService:
             clock=clock,
         )
         self.sinks: dict[str, Writer] = {records.name: self.pipeline.records, rejects.name: self.pipeline.rejects}
-        """What writes each table, by its name."""
+        """The writer of each table, by the table's name."""
 
     def routes(self) -> list[Any]:
-        """Return the routes of submissions; the one by id only where the record type names an id."""
+        """Return the routes of submissions; the route by id only if the record type names an id."""
         submission = Submission(
             table=self._records,
             intake=self._intake,
@@ -84,11 +84,11 @@ class IngestService:
         return submit_routes(submission, by_id=self._records.id is not None)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what is to run beside it."""
+        """Return the background work."""
         return self.pipeline.watches()
 
     async def drain(self, grace_s: float) -> None:
-        """Admit nothing more, and wait until what was admitted is answered: at most `grace_s` seconds."""
+        """Admit no more requests, and wait at most `grace_s` seconds until the admitted ones are answered."""
         self.admission.draining = True
         begun_us = self._clock.elapsed_us()
         await self._intake.drain(grace_s * _FOR_BODIES)

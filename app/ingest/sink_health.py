@@ -1,4 +1,4 @@
-"""How one table of the store stands: its named state, and the pause in which nothing is asked of it."""
+"""The health of one table of the store: its named state, and the pause during which no appends are sent."""
 
 import asyncio
 import logging
@@ -11,18 +11,18 @@ from app.stores.sink import SetupError, SinkState, Stored
 from app.telemetry.redaction import TrustedText
 
 _log = logging.getLogger("sluice.writer")
-MAX_FAILURES = 10  # beyond it the back-offs have long reached their ceilings
+MAX_FAILURES = 10  # by then every back-off has long reached its ceiling
 _MAX_ACCUSERS = 100
-# What a look at the table can tell is over. That rows may not be written, or not so many, only an append can tell.
+# States that a table check can clear. Only an append shows that writing is forbidden or over quota.
 _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
 
 
 class SinkHealth:
-    """How a table stands, by its appends and by looks at it.
+    """The health of a table, from its appends and from checks of it.
 
-    `state` and `detail` are for health and metrics, `since_us` is when the state began (microseconds, wall clock);
-    `stops` counts the stops in a row, by which pauses grow; `appends_stored`, the appends that were stored; `accusers`
-    are the messages that were refused alone, without a row being named, since then (`accused_since_us`: the first one).
+    `state` and `detail` are for health and metrics; `since_us` is when the state began (microseconds, wall clock).
+    `stops` counts consecutive trips, which make pauses longer. `appends_stored` counts stored appends. `accusers` are
+    the messages refused alone, without naming a row, since the last stored append (`accused_since_us`: the first one).
     """
 
     def __init__(self, table: str, clock: Clock) -> None:
@@ -40,7 +40,7 @@ class SinkHealth:
         self._paused_until_us = 0
 
     def pause(self) -> Unavailable | Throttled | None:
-        """Return what everybody is told while nothing is asked of the store, with the time left; None otherwise."""
+        """Return the verdict for all messages during a pause, with the time left; None if there is no pause."""
         if self._pause is None:
             return None
         left_s = (self._paused_until_us - self._clock.elapsed_us()) / MICROSECONDS
@@ -50,9 +50,9 @@ class SinkHealth:
         return msgspec.structs.replace(self._pause, retry_after_s=left_s)
 
     def stop(self, stop: Trip) -> Unavailable | Throttled:
-        """Begin a pause, as long as the verdict says; return what everybody is told.
+        """Begin a pause, as long as the verdict says; return the verdict for all messages.
 
-        During a pause another stop changes nothing: of several appends under way each hears of the same trouble.
+        During a pause another trip changes nothing, since all appends in flight run into the same trouble.
         """
         running = self.pause()
         if running is not None:
@@ -64,7 +64,7 @@ class SinkHealth:
         return stop.verdict
 
     def trouble(self, state: SinkState, detail: str) -> None:
-        """Note a state that is not ACTIVE."""
+        """Record a state that is not ACTIVE."""
         if self.state is not state:
             told = (
                 TrustedText(detail) if state in _SEEN_ON_THE_TABLE or state is SinkState.PERMISSION_DENIED else detail
@@ -76,15 +76,15 @@ class SinkHealth:
         self.troubled.set()
 
     def uncertain(self, detail: str, failures: int) -> None:
-        """Note an append without an answer, the `failures`-th in a row of the same rows.
+        """Record an append without an answer, the `failures`-th in a row for the same rows.
 
-        Stores close connections as a matter of course, and the rows are sent again: the second time it is news.
+        Only the second failure counts: stores close connections as a matter of course, and the rows are sent again.
         """
         if failures > 1:
             self.trouble(SinkState.UNREACHABLE, detail)
 
     def recover(self) -> None:
-        """Note that the store has answered as it should, unless it said otherwise elsewhere since."""
+        """Return to ACTIVE after a good answer from the store, unless a pause has begun since."""
         if self._pause is None and self.state is not SinkState.ACTIVE:
             _log.warning("table %s: ACTIVE, after %s", self._table, self.state.value)
             self.state, self.detail, self.stops = SinkState.ACTIVE, "", 0
@@ -92,24 +92,24 @@ class SinkHealth:
             self.troubled.clear()
 
     def stored(self) -> None:
-        """Note that rows were stored: whatever was refused, it is not the table."""
+        """Record that rows were stored, which clears the table of any refusal."""
         self.appends_stored += 1
         self.accusers.clear()
         self.recover()
 
     def accuse(self, key: str) -> None:
-        """Note that a message was refused alone, and nobody knows why."""
+        """Record that a message was refused alone, for an unknown reason."""
         if not self.accusers:
             self.accused_since_us = self._clock.elapsed_us()
         if len(self.accusers) < _MAX_ACCUSERS:
             self.accusers.add(key)
 
     def found(self, obstacle: SetupError | Stored | None, *, idle: bool) -> Trip | None:
-        """Take note of what a look at the table found; return the Stop that follows. `idle`: nothing is under way.
+        """Record the result of a table check; return the trip that follows. `idle`: nothing waits or is in flight.
 
-        What an earlier look had found is over when this one does not. Of what an append had met, a look that finds
-        nothing ends the pause, if it is a thing that looks can see; the state stays until an append succeeds, or
-        until two looks in a row have found that nobody tries any more. A look that has written (Stored) ends both.
+        A clean check clears a state that an earlier check set. If an append set it, a clean check lifts only the pause,
+        and only for a state that checks can see. The state clears with the next stored row, or after two clean checks
+        without traffic. A check that has written a row (Stored) clears both.
         """
         if isinstance(obstacle, Stored):
             self._pause = None
@@ -126,7 +126,7 @@ class SinkHealth:
             elif self.state in _SEEN_ON_THE_TABLE:
                 self._pause = None
             return None
-        if obstacle.state in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:  # of looks, not of appends
+        if obstacle.state in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:  # of the check, not of appends
             if self.state is SinkState.ACTIVE:
                 self.trouble(obstacle.state, obstacle.detail)
                 self._by_look = True

@@ -1,7 +1,7 @@
-"""Look at a writer's table when the service starts, and every half minute while something is wrong with it.
+"""Check a writer's table when the service starts, and every half minute while something is wrong with it.
 
-So trouble with the set-up shows in `/health/ready` before the first message, and ends when the table is put right,
-without a restart and without waiting for a message to try.
+So `/health/ready` shows a set-up problem before the first message. It clears when the table is fixed, without a restart
+and without waiting for a message to try.
 """
 
 import logging
@@ -11,13 +11,13 @@ from app.runtime.clock import Clock
 from app.stores.sink import Appender, SinkState
 
 LOOK_AGAIN_S = 30.0
-DISK_AGAIN_S = 2.0  # a look at the disk costs next to nothing, and room comes at a moment
+DISK_AGAIN_S = 2.0  # a disk check costs almost nothing, and space may be freed at any moment
 
 _log = logging.getLogger("sluice.writer")
 
 
 async def watch(writer: Writer, appender: Appender, clock: Clock) -> None:
-    """Keep `writer` told of how its table stands, until cancelled."""
+    """Keep `writer` informed of the health of its table, until cancelled."""
     while True:
         try:
             writer.found(await appender.check())

@@ -1,31 +1,31 @@
-"""Whether the store still answers those who wait for it. Pure but for its clock."""
+"""Detect a store that no longer answers while messages wait for it. Pure but for its clock."""
 
 from collections.abc import Callable
 
 from app.runtime.clock import MICROSECONDS
 
-_SILENCE = 0.5  # of the limit: a longer time without a message ends what was before it
+_SILENCE = 0.5  # of the limit: a longer gap without a message ends the stall
 
 
 class StallWatchdog:
-    """Notices when a writer is stuck: messages wait, and no append gets a definite answer.
+    """Detects a stalled writer: messages wait, and no append gets a definite answer.
 
-    Stuck is when both have held for `limit_s` seconds: messages have waited for the store, one after the other or all
-    the time, with no more than half of `limit_s` between the end of one wait and the beginning of the next; and no
-    append has got an answer that is definite: stored, refused, too large, quota or set-up, but not uncertain. So a
-    message a minute, each given up after half of it, shows an outage as well as a thousand a second do; a message that
-    failed and the silence after it do not; and a pause, in which messages are refused at once, is no wait.
+    A writer is stalled when both have held for `limit_s` seconds. Messages have been waiting for the store; gaps of up
+    to half of `limit_s` between two waits do not count. No append has had a definite answer: stored, refused, too
+    large, quota or set-up, but not uncertain. So one message a minute, abandoned after half of it, shows an outage as
+    well as a thousand a second do. One failed message and the silence after it do not. A pause is no stall either,
+    since it refuses messages at once.
     """
 
     def __init__(self, elapsed_us: Callable[[], int], limit_s: float) -> None:
         self._elapsed_us, self._limit_us = elapsed_us, round(limit_s * MICROSECONDS)
         self._waiting = 0
-        self._since_us: int | None = None  # when the first wait began that no definite answer followed
+        self._since_us: int | None = None  # start of the first wait without a definite answer since
         self._quiet_since_us = 0  # when the last wait ended
         self._is_answered = False  # since the last wait began
 
     def begin(self) -> None:
-        """Take note that a message begins to wait."""
+        """Record that a message begins to wait."""
         self._is_answered = False
         if not self._waiting:
             now_us = self._elapsed_us()
@@ -34,21 +34,21 @@ class StallWatchdog:
         self._waiting += 1
 
     def end(self) -> None:
-        """Take note that a message waits no longer, whatever became of it."""
+        """Record that a message no longer waits, whatever its verdict."""
         self._waiting -= 1
         if not self._waiting:
             self._quiet_since_us = self._elapsed_us()
             if self._is_answered:
-                self._since_us = None  # nobody has waited in vain since that answer
+                self._since_us = None  # no message has waited in vain since that answer
 
     def answered(self) -> None:
-        """Take note that an append got a definite answer."""
+        """Record that an append got a definite answer."""
         self._is_answered = True
         self._since_us = self._elapsed_us() if self._waiting else None
 
     @property
     def stuck_s(self) -> float | None:
-        """For how long messages have waited without an answer, in seconds, where that is too long; else None."""
+        """How long messages have waited without an answer, in seconds, if that is too long; else None."""
         now_us = self._elapsed_us()
         if self._since_us is None or now_us - self._since_us < self._limit_us:
             return None
@@ -57,5 +57,5 @@ class StallWatchdog:
         return (now_us - self._since_us) / MICROSECONDS
 
     def _is_over(self, now_us: int) -> bool:
-        """Whether nobody has waited for so long that the next wait is another story."""
+        """Whether the last wait ended so long ago that the next one starts a new period."""
         return now_us - self._quiet_since_us > self._limit_us * _SILENCE

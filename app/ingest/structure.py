@@ -1,6 +1,6 @@
 """Estimate what JSON costs to decode, before decoding it. Pure.
 
-Size says little about that cost: 4 MiB of text decode in a millisecond, 4 MiB of `[],` take a hundred times as long,
+Size says little about that cost. 4 MiB of text decode in a millisecond, 4 MiB of `[],` take a hundred times as long,
 and 4 MiB of `1e308,` six thousand times. So a payload is weighed first, with a few counts at the speed of C. One unit
 is roughly one value: 50 to 100 ns to decode, check and encode, and at most 80 bytes of memory while decoded
 (bench/ingest/heavy_messages.py). Everything here is linear in the length of its input.
@@ -122,7 +122,7 @@ def _count(payload: bytes, byte: bytes, most: int) -> int:
 
 
 def list_weight(columns: tuple[Column, ...], record: Any) -> int:
-    """Return what the items of a record's typed lists weigh beyond their JSON, without examining any of them."""
+    """Return the extra weight of the items in a record's typed lists beyond their JSON, without examining any."""
     total = 0
     for column in columns:
         value = getattr(record, column.attribute)

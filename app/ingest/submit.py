@@ -24,13 +24,13 @@ from app.telemetry.tracing import current_span, trace_id_of
 
 _MAX_KEY_LENGTH = 255
 _MAX_ERRORS = 100
-_MAX_ID_BYTES = 1_024  # of JSON: no id in a path has more
-_WRITE = {"scope": "write"}  # what the guard (app/auth) asks of the caller
+_MAX_ID_BYTES = 1_024  # of JSON; no id in a path is longer
+_WRITE = {"scope": "write"}  # the scope that the guard (app/auth) requires
 _Request = Request[Any, Any, Any]
 
 
 class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one record: its position in the request, and its keys or what was wrong with it."""
+    """The result for one record: its position in the request, and its keys or its fault."""
 
     index: int
     status: Literal["stored", "rejected"]
@@ -54,7 +54,7 @@ class MixedAnswer(msgspec.Struct, frozen=True):
 
 
 class Submission:
-    """Takes records over HTTP and says what became of each."""
+    """Stores records sent over HTTP, and reports the result for each."""
 
     def __init__(self, *, table: Table, intake: Intake, pipeline: Pipeline, max_record_bytes: int) -> None:
         self._id, self._intake, self._pipeline = table.id, intake, pipeline
@@ -87,7 +87,7 @@ class Submission:
         assert_never(receipt.verdict)
 
     def _check_id(self, message: Message, record_id: str) -> None:
-        """Check that a body is one record and that its id is the path's; what is not JSON at all goes its way.
+        """Check that a body is one record and that its id is the one in the path; let invalid JSON pass.
 
         Raises:
             ProblemError: id_mismatch, naming the id field or the header, or too_large; nothing is stored.
@@ -101,7 +101,7 @@ class Submission:
         try:
             if message.content_encoding.strip().lower() == "gzip":
                 data = gunzip(data, self._max_record_bytes)
-            if len(data) > self._max_record_bytes:  # looked at here, it would hold up everybody else
+            if len(data) > self._max_record_bytes:  # parsing it here would hold up all other requests
                 raise self._too_large()
             found = _members.decode(data).get(name)
             text = str(msgspec.json.decode(found)) if found is not None and len(found) <= _MAX_ID_BYTES else ""
@@ -115,7 +115,7 @@ class Submission:
                     f"several records are for POST {paths.RECORDS}: expected one, whose `{name}` is the id in the path"
                 )
                 raise _not_that_record(detail, wrong) from None
-            return  # the pipeline will say why, and keep it
+            return  # the pipeline rejects it with the reason, and keeps it
         wanted = read_id(self._id, record_id) if self._id else None
         if self._id is None or found is None or wanted is None or read_id(self._id, text) != wanted:
             raise _not_that_record(f"expected one record whose `{name}` is the id in the path", wrong)
@@ -126,7 +126,7 @@ class Submission:
 
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-"""Reads no value: whether the id is right must not depend on a number elsewhere that only its type could read."""
+"""Decodes no values: the id check must not fail on a number elsewhere that only its declared type can read."""
 
 
 def _not_that_record(detail: str, wrong: FieldError) -> ProblemError:
@@ -134,7 +134,7 @@ def _not_that_record(detail: str, wrong: FieldError) -> ProblemError:
 
 
 def _message(request: _Request, body: bytes) -> tuple[Message, str]:
-    """Return the message of a request, and the digest that tells it from another under the same key."""
+    """Return the message of a request, and the digest that distinguishes it from others with the same key."""
     headers = request.headers
     key, delivery, digest = f"http:{uuid.uuid4().hex}", "", ""
     keys = headers.getall("idempotency-key", [])
@@ -144,8 +144,8 @@ def _message(request: _Request, body: bytes) -> tuple[Message, str]:
             wrong = FieldError(name="Idempotency-Key", message=expected, example="order-1042-attempt")
             raise ProblemError("invalid_parameter", "the Idempotency-Key header is not usable", errors=(wrong,))
         key = "http:" + _hash(request.state.principal.name, keys[0])
-        # The whole request is in the delivery key: under the same key by mistake, another body is another delivery
-        # even where nobody remembers the first one.
+        # The delivery key covers the whole request. If a key is reused by mistake, another body is another delivery,
+        # even if no instance remembers the first one.
         how = (request.method, request.scope["path"], headers.get("content-type"), headers.get("content-encoding"))
         digest = _hash(*map(str, how), hashlib.sha256(body).hexdigest())
         delivery = "http:" + _hash(key, digest)
@@ -199,7 +199,7 @@ def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:
 
 
 def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
-    """Return the routes of `submission`; the one by id only where the record type names an id."""
+    """Return the routes of `submission`; the route by id only if the record type names an id."""
 
     @post(
         paths.RECORDS,
@@ -236,7 +236,7 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
     ) -> Response[bytes]:
         return await submission.take(request, paths.id_in_path(request.scope))
 
-    # An id may hold slashes; the route above ends at the first.
+    # An id may contain slashes; the route above stops at the first.
     @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_WRITE, status_code=200, include_in_schema=False)
     async def put_record_with_slashes(request: _Request) -> Response[bytes]:
         return await submission.take(request, paths.id_in_path(request.scope))

@@ -56,18 +56,18 @@ class _Suspect:
     def __init__(self, pending: Pending, slots: Sequence[PendingRow], case: Case, stored_before: int) -> None:
         self.pending, self.case, self.stored_before = pending, case, stored_before
         self.groups: list[tuple[Sequence[PendingRow], Outcome | None]] = [(slots, None)]
-        """Rows to append, next group last. A group with an outcome was refused, and is to be judged again."""
+        """Rows to append, next group last. A group with an outcome was refused, and must be judged again."""
         self.row_count, self.failures = len(slots), 0
         self.has_stored = False
 
     @property
     def key(self) -> str:
-        """The message's key, or a unique substitute where it has none."""
+        """The message's key, or a unique substitute if it has none."""
         return self.pending.key or f"part {id(self.pending)}"
 
     @property
     def is_untried(self) -> bool:
-        """Whether some of its rows were not appended yet, and still may be."""
+        """Whether some of its rows have not been appended yet, and still may be."""
         return not is_spent(self.case, self.row_count) and any(outcome is None for _, outcome in self.groups)
 
     def next_group(self) -> tuple[Sequence[PendingRow], Outcome | None]:
@@ -119,7 +119,7 @@ class SuspectLane:
         self._appends.spawn(self._run(suspect, refusal))
 
     def wake(self) -> None:
-        """Have the suspects that wait for other messages look again: something was stored, or has ended."""
+        """Wake the suspects that wait for other messages: something was stored, or an append has ended."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():

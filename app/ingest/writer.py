@@ -1,9 +1,9 @@
-"""Append rows in groups, and let each message wait for its own.
+"""Append rows in batches, and let each message wait for its own rows.
 
-When they go out is the dispatcher's business. The flow of a batch is in `_store`, and in `_go_on` once not all of
-it was stored; what follows each outcome is decided in `verdict.decide`. Messages that are refused leave the batch
-(`suspect_lane`), rows that are late are appended once more (`repairs`). A message's deadline ends its wait and nothing
-else: an attempt is never cut short for one message of a batch, or a slow store would see each batch again and again.
+The dispatcher decides when a batch goes out. `_store` appends a batch, and `_go_on` continues if not all of it was
+stored; `retry_policy.decide` says what follows each outcome. Refused messages leave the batch (`suspect_lane`), and
+late rows are appended once more (`repairs`). A message's deadline ends only its wait, never the attempt. If it cut the
+attempt short, a slow store would receive the same batch again and again.
 """
 
 import asyncio
@@ -48,9 +48,9 @@ _CLOSED = Unavailable("the instance is shutting down", 1.0)
 
 
 class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The caps of one append, how long an attempt may take, and how many bytes may wait for the store.
+    """The limits of one append, how long an attempt may take, and how many bytes may wait for the store.
 
-    `stuck_s` is how long messages may wait without any answer of the store (app.ingest.stall_watchdog).
+    `stuck_s` is how long messages may wait without any answer from the store (app.ingest.stall_watchdog).
     """
 
     batch: BatchLimits
@@ -94,7 +94,7 @@ class Writer:
         )
         self._repairs = Repairs(self._appends, self._hold)
         self._lane = SuspectLane(self._appends, self._repairs, self._is_appending, self._stop)
-        self._suspects = self._lane.cases.by_key  # nearly always empty, which is all that an ordinary message asks
+        self._suspects = self._lane.cases.by_key  # nearly always empty; an ordinary message checks only that
 
     @property
     def waiting(self) -> int:
@@ -103,7 +103,7 @@ class Writer:
 
     @property
     def oldest_wait_s(self) -> float:
-        """How long the message that waits longest for an append has done so, in seconds."""
+        """How long the oldest waiting message has waited for an append, in seconds."""
         oldest = self._dispatcher.oldest
         return 0.0 if oldest is None else (self._clock.elapsed_us() - oldest.begun_us) / MICROSECONDS
 
@@ -114,7 +114,7 @@ class Writer:
         pause = self.health.pause()
         if pause is not None:
             return pause
-        # The bytes of a request are limited where it is admitted; here it is what they have become.
+        # Admission limits the bytes of requests; this limits the bytes of the rows made from them.
         return _FULL if self._open_bytes and self._open_bytes + byte_count > self._limits.max_open_bytes else None
 
     async def submit(  # noqa: PLR0913 - what is known of a message here
@@ -129,9 +129,9 @@ class Writer:
     ) -> Verdict:
         """Wait until `rows` are durable, or until it is clear that they will not be by `deadline_us`.
 
-        The deadline is in the clock's `elapsed_us`. `reject` makes the refusal of a row durable; without it a
-        refused row makes the message Unavailable. `span` is the message's, where it is traced; `key` is the same each
-        time that it is delivered, and `delivery_attempt` counts these deliveries where the sender does.
+        The deadline is in the clock's `elapsed_us`. `reject` makes the refusal of a row durable; without it, a
+        refused row makes the message Unavailable. `span` is the message's span if it is traced. `key` is the same for
+        every delivery of the message, and `delivery_attempt` counts the deliveries if the sender does.
         """
         now_us, size = self._clock.elapsed_us(), sum(map(len, rows))
         refusal = self.refusal(size)
@@ -165,16 +165,16 @@ class Writer:
         return verdict
 
     async def close(self) -> None:
-        """Give up what is not durable yet: its waiters are told so, and nothing more is taken."""
+        """Abandon what is not durable yet, answer its waiters, and accept no more messages."""
         self._closed = True
         await self._repairs.close()
         await self._dispatcher.close()
         fail(self._deadlines.close(), _CLOSED)
 
     def found(self, obstacle: SetupError | Stored | None) -> None:
-        """Take note of what a look at the table found, beside any append; an obstacle stops the writer at once.
+        """Record the result of a table check, made independently of appends; an obstacle stops the writer at once.
 
-        A table without fault does not end CLOCK_WRONG while the clock is still wrong.
+        A clean check does not clear CLOCK_WRONG while the clock is still wrong.
         """
         if not isinstance(obstacle, SetupError) and self._clock.trouble():
             self.notice_clock()
@@ -198,11 +198,11 @@ class Writer:
         self._dispatcher.spacing.acknowledged(took_us)
 
     def _is_appending(self) -> bool:
-        """Whether batches wait or are on their way."""
+        """Whether batches are waiting or in flight."""
         return bool(self._flows or len(self._dispatcher))
 
     def _stop(self, stop: Trip) -> Unavailable | Throttled:
-        """Give up on what waits, and begin a pause; return what those are told."""
+        """Fail all waiting messages and begin a pause; return their verdict."""
         verdict = self.health.stop(stop)
         fail(self._dispatcher.take_all(), verdict)
         return verdict
@@ -211,7 +211,7 @@ class Writer:
         self._flows += 1
         try:
             await self._store(batch)
-        except asyncio.CancelledError:  # whoever cancelled it: nobody is to wait for a batch that is gone
+        except asyncio.CancelledError:  # no message may go on waiting for a cancelled batch
             fail(batch, _CLOSED if self._closed else GIVEN_UP)
             raise
         except Exception:
@@ -222,7 +222,7 @@ class Writer:
             self._lane.wake()
 
     async def _store(self, batch: list[Pending]) -> None:
-        """Append the rows of `batch`: nearly always that is all. Only then are rows looked at one by one."""
+        """Append the rows of `batch`; handle rows one by one only if not all of them were stored in time."""
         batch = self._appends.still_wanted(batch)
         if not batch:
             return
@@ -238,7 +238,7 @@ class Writer:
     async def _go_on(  # noqa: C901 - one branch for each step
         self, slots: Sequence[PendingRow], outcome: Outcome, stored_before: int
     ) -> None:
-        """After `outcome`, append the rows of `slots` until each is durable, refused, or nobody waits for it."""
+        """After `outcome`, append the rows of `slots` until each is durable, rejected, or abandoned by its message."""
         groups, failures = deque[Sequence[PendingRow]](), 0
         while slots:
             counted = failures if isinstance(outcome, Uncertain) else self.health.stops
@@ -255,7 +255,7 @@ class Writer:
                 case Isolate():
                     refusal = outcome if isinstance(outcome, RowsRefused) else None
                     self._lane.add(slots[0][0], slots, refusal, stored_before)
-                    # Whether it is the table, those will show first who have least to do with the message.
+                    # The rows least related to this message show soonest whether the table is at fault.
                     groups.rotate(-1 if self.health.appends_stored == stored_before else 0)
                 case Bisect():
                     groups += halves(slots)  # the smaller part goes first
@@ -277,8 +277,8 @@ class Writer:
     def _refuse(
         self, slots: Sequence[PendingRow], errors: Mapping[int, RowError], stored_before: int
     ) -> Sequence[PendingRow]:
-        """Reject rows; return the others, but for those of the same messages, which go on alone."""
-        self.health.recover()  # it says which rows, so it works as it should
+        """Reject rows; return the rows of all other messages. The remaining rows of these messages go on alone."""
+        self.health.recover()  # the store names the rows, so it works
         refused = refused_of(slots, errors)
         self._appends.reject(refused)
         rest = [slot for position, slot in enumerate(slots) if position not in errors]
@@ -289,7 +289,7 @@ class Writer:
         return [slot for slot in rest if slot[0] not in refused]
 
     def _next(self, groups: deque[Sequence[PendingRow]]) -> Sequence[PendingRow]:
-        """Remove groups up to one with rows that somebody still waits for, and return those; none when none has."""
+        """Remove groups until one has rows whose messages still wait, and return those rows; none if none has."""
         while groups:
             slots = groups.pop()
             wanted = set(self._appends.still_wanted(messages_of(slots)))

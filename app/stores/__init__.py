@@ -1,8 +1,8 @@
 """Where rows live: one package for each store, behind three seams.
 
-sink         what appends rows, and the outcomes of an append
-source       what runs queries, and their errors
-eraser       what deletes rows
+sink         the ingest seam: appends, and their outcomes
+source       the query seam: queries, and their errors
+eraser       the seam of erasure
 fence        when a row is acknowledged too late for its readers; stamping: the stamps of an append
 registry     which store a deployment uses, and how it is opened
 duckdb/      the embedded store: one file

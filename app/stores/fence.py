@@ -3,7 +3,7 @@
 A reader stops at its settled horizon, `settle` behind its clock, which may be `skew` ahead of ours. So a row that
 becomes readable within `settle - skew` of its stamp is ahead of every reader; one that may become readable later is
 *late*. This cannot be ruled out: the process may be stopped, or the machine suspended, between stamp and
-acknowledgement. A late row is appended again under a new key, so that it does not pass for a copy of the first.
+acknowledgement. A late row is appended again under a new key, so that it does not count as a copy of the first.
 
 By default an attempt ends after 10 s. This allows 28 s for a row that was stored, and 18 s for one that may still be
 stored within the late-commit margin of 10 s.
@@ -29,7 +29,7 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     uncertain_us: int
     """For rows that the store may still commit, within the late-commit margin from now."""
     margin_us: int
-    """How long after we give up on rows they may become readable."""
+    """How long after we abandon rows they may still become readable."""
 
 
 def fence(*, settle_s: float, clock_skew_s: float, late_commit_margin_s: float, append_deadline_s: float) -> Fence:
@@ -47,7 +47,7 @@ def fence(*, settle_s: float, clock_skew_s: float, late_commit_margin_s: float, 
 def late_key(delivery_key: str, lateness: int) -> str:
     """Return the delivery key of a row that is appended again because it was late, for the `lateness`-th time.
 
-    With a key of its own it is no copy of the row that readers may have passed. They see it; later readers see both.
+    With its own key it is not a copy of the row that readers may have passed. They see it; later readers see both.
     """
     return f"{delivery_key}~late{lateness}"
 

@@ -1,4 +1,4 @@
-"""The seam on the way in: what appends rows durably, and everything that can come of it."""
+"""The ingest seam: append rows durably, and the possible outcomes of an append."""
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ class StoreError(Exception):
 
 
 class SinkState(enum.Enum):
-    """How the store stands, by the names that health, metrics and run-books use."""
+    """The state of a store, by the names that health, metrics and run-books use."""
 
     ACTIVE = "ACTIVE"
     NOT_FOUND = "NOT_FOUND"
@@ -24,7 +24,7 @@ class SinkState(enum.Enum):
     DISK_FULL = "DISK_FULL"
     UNREACHABLE = "UNREACHABLE"
     CLOCK_WRONG = "CLOCK_WRONG"
-    """Nothing is stamped, as this instance's time of day cannot be trusted (app.runtime.time_of_day)."""
+    """Nothing is stamped, because this instance's time of day cannot be trusted (app.runtime.time_of_day)."""
 
 
 class RowError(msgspec.Struct, frozen=True):
@@ -35,15 +35,15 @@ class RowError(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Every row of the batch is durable; `late`: so long after its stamp that readers may have passed it."""
+    """Every row of the batch is durable; `late`: so long after the stamp that readers may have passed the rows."""
 
     late: bool = False
 
 
 class RowsRefused(msgspec.Struct, frozen=True):
-    """No row was stored, because of those at these positions; the list may be incomplete or empty.
+    """No row was stored, because of the rows at these positions; the list may be incomplete or empty.
 
-    `detail` is what the store said of the whole.
+    `detail` is the store's message about the whole append.
     """
 
     errors: Mapping[int, RowError]
@@ -51,9 +51,9 @@ class RowsRefused(msgspec.Struct, frozen=True):
 
 
 class Uncertain(msgspec.Struct, frozen=True):
-    """The rows may or may not be stored: the same rows are to be sent again.
+    """The rows may or may not be stored; the same rows must be sent again.
 
-    `late`: if they are stored, it may be behind readers.
+    `late`: if they are stored, readers may have passed them.
     """
 
     detail: str
@@ -61,19 +61,19 @@ class Uncertain(msgspec.Struct, frozen=True):
 
 
 class TooLarge(msgspec.Struct, frozen=True):
-    """No row was stored: the rows are more than one append may carry."""
+    """No row was stored: the rows exceed the limits of one append."""
 
     detail: str
 
 
 class QuotaExceeded(msgspec.Struct, frozen=True):
-    """The store asks for less; no row was stored, as far as it says."""
+    """The store asks for less load; as far as it says, no row was stored."""
 
     detail: str
 
 
 class SetupError(msgspec.Struct, frozen=True):
-    """No row will be stored until somebody changes the set-up."""
+    """No row will be stored until the set-up is fixed."""
 
     state: SinkState
     detail: str
@@ -83,20 +83,19 @@ Outcome = Stored | RowsRefused | TooLarge | Uncertain | QuotaExceeded | SetupErr
 
 
 RowEncode = Callable[[msgspec.Struct, int, str], bytes]
-"""Returns a row without its `ingest_time`, of a record, its `message_index` and its `delivery_key`."""
+"""Encodes a record, its `message_index` and its `delivery_key` as a row without `ingest_time`."""
 
 
 class Appender(Protocol):
     """Appends rows to one table.
 
-    `encoder` gives what turns the records of one message into the bytes of rows, once, when they arrive;
-    `ingest_time` is not among them, as every attempt is stamped anew. `append` returns when the outcome is
-    known; it raises nothing that a store can cause, and when cancelled the rows may still be stored. Up to
-    `concurrency` appends may be under way, of batches that are not full up to `eager`, spaced out
-    (app.ingest.append_spacing).
+    `encoder` returns the function that turns the records of one message into rows, once, on arrival. Rows have no
+    `ingest_time`, since every attempt gets a new stamp. `append` returns when the outcome is known, and raises nothing
+    that a store can cause; if it is cancelled, the rows may still be stored. Up to `concurrency` appends may be in
+    flight. Batches that are not full go out up to `eager` in flight, spaced out (app.ingest.append_spacing).
 
-    `fence` says when rows are late (app.stores.fence); `late` is told with the outcome. It is None where that cannot
-    be: the embedded store's horizon waits for its oldest stamp in flight.
+    `fence` says when rows are late (app.stores.fence), which the outcome reports as `late`. It is None if rows cannot
+    be late: the embedded store's horizon waits for its oldest stamp in flight.
     """
 
     concurrency: int
@@ -108,24 +107,24 @@ class Appender(Protocol):
         ...
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return what encodes the records of a message; `envelope` holds the envelope columns they share."""
+        """Return the encoder for the records of a message; `envelope` holds the envelope columns that they share."""
         ...
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Stamp `rows`, append them as one, and say what became of them."""
+        """Stamp `rows`, append them as one batch, and return the outcome."""
         ...
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
-        """Return `row` under the key that it gets when it was late (app.stores.fence). Only asked where `fence` is."""
+        """Return `row` under the key of a late row (app.stores.fence). Called only if there is a `fence`."""
         ...
 
     async def check(self) -> SetupError | Stored | None:
-        """Look at the table, appending nothing; return what stands in the way, None when nothing can be seen to.
+        """Check the table without appending; return the obstacle, or None if the check is clean.
 
-        Stored is more than None: a write was tried and removed again, so rows can be stored.
+        Stored says more than None: a row was written and removed again, so rows can be stored.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of what was opened; nothing is appended afterwards."""
+        """Release all resources; nothing is appended afterwards."""
         ...

@@ -1,4 +1,4 @@
-"""The seam on the way out: what runs a query over the store."""
+"""The query seam: run queries over the store."""
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import date, time
@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-# Not None, which has no type: the text says IS NULL instead.
+# Not None, which has no type: the query's text says IS NULL instead.
 Scalar = str | int | float | bool | bytes | Decimal | date | time
 Row = dict[str, Any]
 Purpose = Literal["page", "look_up", "export", "erase"]
@@ -17,8 +17,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A query in BigQuery's dialect; it names tables without their dataset.
 
     `parameters` are named (`@name` in the text). An instant is passed as integer microseconds under a name
-    that ends in `_us` and is a TIMESTAMP in the text. `purpose` says which limits it runs under. Of its rows no more
-    are fetched than come to `max_bytes`, about, but always the first.
+    that ends in `_us`, and is a TIMESTAMP in the text. `purpose` selects the limits of the query. Rows are fetched up
+    to about `max_bytes`, but always the first one.
     """
 
     sql: str
@@ -28,10 +28,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a query gave: its rows in order, and how many bytes the store read for them, where it says so.
+    """The result of a query: its rows in order, and the bytes that the store read for them, if it says.
 
-    `fetched_bytes` is what the rows come to, about, where the query has `max_bytes`. `cut`: there are more rows, which
-    would have come to more than that.
+    `fetched_bytes` is the approximate size of the rows, if the query has `max_bytes`. `cut`: there are more rows, which
+    would have exceeded that.
     """
 
     rows: list[Row]
@@ -41,11 +41,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class QueryError(Exception):
-    """A query gave no answer; its subclasses say why. Its text is for the log: it may name projects and tables."""
+    """A query failed; its subclasses say why. Its text is for the log: it may name projects and tables."""
 
 
 class QueryTooExpensiveError(QueryError):
-    """The query would need more than it may; nothing was billed. `needed_bytes` is None where nobody says."""
+    """The query would read more than allowed; nothing was billed. `needed_bytes` is None if unknown."""
 
     def __init__(self, limit_bytes: int, needed_bytes: int | None) -> None:
         needed = "more" if needed_bytes is None else f"{needed_bytes} bytes"
@@ -54,9 +54,9 @@ class QueryTooExpensiveError(QueryError):
 
 
 class LookUpTooExpensiveError(QueryTooExpensiveError):
-    """What was read of the time so far did not answer a look-up by id, and the next stretch is too much to read.
+    """A look-up by id did not complete within the time range read so far, and the next stretch is too large to read.
 
-    `found` is how many rows had been found.
+    `found` is how many rows it had found.
     """
 
     def __init__(self, limit_bytes: int, needed_bytes: int | None, found: int) -> None:
@@ -65,7 +65,7 @@ class LookUpTooExpensiveError(QueryTooExpensiveError):
 
 
 class QueryTimeoutError(QueryError):
-    """The query took longer than it may and was given up."""
+    """The query took longer than allowed and was cancelled."""
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__(f"the query took longer than {timeout_s:g} s")
@@ -73,7 +73,7 @@ class QueryTimeoutError(QueryError):
 
 
 class StoreBusyError(QueryError):
-    """The store asks for fewer queries, or too many are waiting here already."""
+    """The store asks for fewer queries, or too many are already waiting in this instance."""
 
 
 class StoreUnavailableError(QueryError):
@@ -86,15 +86,15 @@ class QueryRunner(Protocol):
     A row is a dict by column name: bool, int, float, Decimal, str, bytes, date, time, aware datetime in UTC,
     msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL.
 
-    partition_us      what the store reads whole, whatever part of that time is asked for; 1 where it reads no more
-    first_slice_us    the stretch of time that is worth a query of its own: where a query is cheap, a short one
-    first_look_up_us  the same for a look-up by id, for which much time may be read at little cost
-    export_rows       how many rows one query of an export may give, so that memory stays flat; None: any number
-    poll_s            how often it is worth while to look for new rows
-    open_ttl_s        for how long the answer about a window that is still open may be served again
+    partition_us      the unit of time that the store always reads whole; 1 if it reads only the requested range
+    first_slice_us    the time range that is worth a query of its own: short where a query is cheap
+    first_look_up_us  the same for a look-up by id, which may read a long range at little cost
+    export_rows       how many rows one query of an export may return, so that memory stays flat; None: any number
+    poll_s            how often to look for new rows
+    open_ttl_s        how long the answer for a window that is still open may be cached
 
-    `rows` and `arrow` raise a QueryError; cancelling `rows`, or closing what `arrow` returned, gives the query up
-    in the store too. Anything else they raise is a defect of the query's text.
+    `rows` and `arrow` raise a QueryError. Cancelling `rows`, or closing the generator of `arrow`, cancels the query in
+    the store too. Any other exception is a defect of the query's text.
     """
 
     partition_us: int
@@ -105,7 +105,7 @@ class QueryRunner(Protocol):
 
     @property
     def export_rows(self) -> int | None:
-        """How many rows one query of an export may give."""
+        """How many rows one query of an export may return."""
         ...
 
     async def rows(self, query: Query) -> Answer:
@@ -117,24 +117,24 @@ class QueryRunner(Protocol):
         ...
 
     def version(self, table: str) -> int | None:
-        """Return a number that is another one as soon as there are new rows of `table`; None where nobody can know.
+        """Return a number that changes as soon as `table` has new rows; None if the store cannot know.
 
-        It also changes before the horizon passes a row that was there already. So what was read up to a horizon asked
-        for after the first of two equal numbers is all there is up to one asked for before the second.
+        It also changes before the horizon passes a row that already exists. So if two calls return the same number, a
+        read up to a horizon taken after the first holds every row up to a horizon taken before the second.
         """
         ...
 
     async def estimate_bytes(self, query: Query) -> int | None:
-        """Return how many bytes `query` would read, at most; None where nobody can say beforehand."""
+        """Return how many bytes `query` would read, at most; None if the store cannot estimate it."""
         ...
 
     def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream.
 
-        The first piece is the schema, the last one the mark of the end, and each between them a batch of rows, so the
-        batches of two equal queries make one stream. Columns are Arrow's counterparts: a TIMESTAMP is
-        timestamp[us, UTC], NUMERIC decimal128(38, 9), JSON a string. Where a NUMERIC column of BigQuery was widened in
-        place to BIGNUMERIC, it is decimal256(76, 38).
+        The first piece is the schema, the last is the end-of-stream marker, and each between them is a batch of rows.
+        So the batches of two equal queries can form one stream. Columns are Arrow's counterparts: a TIMESTAMP is
+        timestamp[us, UTC], NUMERIC decimal128(38, 9), JSON a string. A NUMERIC column of BigQuery that was widened in
+        place to BIGNUMERIC is decimal256(76, 38).
         The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format.
         """
         ...

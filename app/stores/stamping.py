@@ -12,7 +12,7 @@ from app.stores.sink import Outcome, Stored, Uncertain
 
 
 class LateCancellationError(asyncio.CancelledError):
-    """An append was cancelled so long after its stamp that its rows, if they are stored, may lie behind readers."""
+    """An append was cancelled so long after its stamp that readers may have passed its rows, if they are stored."""
 
 
 class ClockTroubleError(Exception):
@@ -20,10 +20,10 @@ class ClockTroubleError(Exception):
 
 
 class Stamp(Protocol):
-    """What a connection needs of a stamp."""
+    """The interface of a stamp for a connection."""
 
     def take(self) -> bytes:
-        """Return what each row ends with, for this moment."""
+        """Return the bytes that end each row, stamped with the current time."""
         ...
 
     def is_stale(self) -> bool:
@@ -41,7 +41,7 @@ class AttemptStamp:
         self._taken_at: Moment | None = None
 
     def take(self) -> bytes:
-        """Return what each row ends with, for this moment.
+        """Return the bytes that end each row, stamped with the current time.
 
         Raises:
             ClockTroubleError: the time of day cannot be trusted.
@@ -57,7 +57,7 @@ class AttemptStamp:
         return self._age_us() > STALE_US
 
     def judge(self, outcome: Outcome) -> Outcome:
-        """Return `outcome`, marked where it has come too late after the stamp."""
+        """Return `outcome`, marked as late if it came too long after the stamp."""
         if isinstance(outcome, Stored):
             return _STORED_LATE if self._age_us() > self._fence.stored_us else outcome
         if isinstance(outcome, Uncertain) and self._age_us() > self._fence.uncertain_us:
@@ -65,11 +65,11 @@ class AttemptStamp:
         return outcome
 
     def cancelled(self, error: asyncio.CancelledError) -> asyncio.CancelledError:
-        """Return what to raise when the attempt is cancelled now."""
+        """Return the exception to raise if the attempt is cancelled now."""
         return LateCancellationError() if self._age_us() > self._fence.uncertain_us else error
 
     def _age_us(self) -> int:
-        """Return how old the stamp is; 0 where none was taken, as then nothing was sent."""
+        """Return the age of the stamp; 0 if none was taken, since nothing was sent then."""
         return 0 if self._taken_at is None else self._taken_at.until_us(self._clock.moment())
 
 

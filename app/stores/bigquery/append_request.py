@@ -1,8 +1,8 @@
 """Write AppendRows requests as bytes, so that each row is copied once on its way to the wire. Pure.
 
-Made of the client's message types, a request would copy each row five times (bench/README.md). On the wire a
-message is a row of fields, each a tag, a length and its content
-(https://protobuf.dev/programming-guides/encoding/#structure); the numbers of the fields are the client's own.
+With the client's message types, a request would copy each row five times (bench/README.md). On the wire, a message
+is a sequence of fields, each a tag, a length and its content
+(https://protobuf.dev/programming-guides/encoding/#structure). The field numbers are those of the client.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from app.stores.bigquery.varint import varint
 
 _REQUEST: Any = types.AppendRowsRequest.pb()
 _DATA: Any = types.AppendRowsRequest.ProtoData.pb()
-_LENGTHS = 16_384  # of rows, whose beginnings are remembered: a table's rows are much alike
+_LENGTHS = 16_384  # cached row headers, by row length: the rows of a table have similar lengths
 
 
 def _tag(message: Any, field: str) -> bytes:
-    return varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2)  # 2: a length follows, then so many bytes
+    return varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2)  # 2: a length follows, then that many bytes
 
 
 _PROTO_ROWS, _ROWS = _tag(_REQUEST, "proto_rows"), _tag(_DATA, "rows")
@@ -28,7 +28,7 @@ _ROW = _tag(types.ProtoRows.pb(), "serialized_rows")
 
 
 class AppendRequests:
-    """Writes the requests of one stream; `first` are the ones that carry what counts for all that follow."""
+    """Writes the requests of one stream; a `first` request also carries what applies to all that follow."""
 
     def __init__(self, stream: str, trace_id: str, descriptor: DescriptorProto) -> None:
         same = {"write_stream": stream, "trace_id": trace_id}
@@ -38,7 +38,7 @@ class AppendRequests:
         self._schema: bytes = _DATA(writer_schema={"proto_descriptor": descriptor}).SerializeToString()
 
     def write(self, rows: Sequence[bytes], end: bytes, *, first: bool) -> bytes:
-        """Return the request that appends `rows`, each with `end` at its end (what it is stamped with)."""
+        """Return the request that appends `rows`, each followed by `end`, its stamp."""
         parts = [b""]
         for row in rows:
             parts += (_before(len(row) + len(end)), row, end)

@@ -1,6 +1,6 @@
-"""What the Storage Write API's answers mean: one response, or the end of a stream, as Outcomes. Pure.
+"""Turn the Storage Write API's answers into Outcomes: one response, or the end of a stream. Pure.
 
-Codes are those of google.rpc.Code; what each means for AppendRows is described at
+Codes are those of google.rpc.Code; their meaning for AppendRows is described at
 https://cloud.google.com/bigquery/docs/write-api-best-practices and in the StorageError message.
 """
 
@@ -33,13 +33,13 @@ _KEY_PROBLEMS = {
 }
 # "AppendRows request too large: 11854265 limit 10485760" from the service; the other from gRPC's own limits.
 _TOO_LARGE = re.compile(r"^AppendRows request too large|\b(Received|Sent) message larger than max \(", re.IGNORECASE)
-# Said of the request's schema, not of a row's value.
+# About the request's schema, not a row's value.
 _SCHEMA = re.compile(r"^(Input schema has more fields|Invalid proto schema)", re.IGNORECASE)
 _MAX_DETAIL = 500
 
 
 class StreamEnd(msgspec.Struct, frozen=True):
-    """How a stream ended: the status, OK too when the server just closed it."""
+    """How a stream ended: the status, which is also OK if the server just closed it."""
 
     code: int
     detail: str
@@ -47,7 +47,7 @@ class StreamEnd(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_status(cls, status: Status) -> "StreamEnd":
-        """Return what a google.rpc.Status says, with the StorageErrors among its details."""
+        """Return the end that a google.rpc.Status describes, with the StorageErrors among its details."""
         found = set()
         for detail in status.details:
             error = _StorageError()
@@ -57,7 +57,7 @@ class StreamEnd(msgspec.Struct, frozen=True):
 
 
 def outcome_of_response(response: Any) -> Outcome:
-    """Say what an AppendRowsResponse (the protobuf message) means for its request."""
+    """Return the outcome of a request from its AppendRowsResponse (the protobuf message)."""
     if response.row_errors:
         listed = {error.index: RowError(error.message[:_MAX_DETAIL]) for error in response.row_errors}
         return RowsRefused(listed, response.error.message[:_MAX_DETAIL])
@@ -67,7 +67,7 @@ def outcome_of_response(response: Any) -> Outcome:
 
 
 def answers_a_request(response: Any) -> bool:
-    """Return whether a response says what became of a request: stored, or an error."""
+    """Return whether a response gives the outcome of a request: stored, or an error."""
     return bool(response.row_errors) or response.HasField("append_result") or response.HasField("error")
 
 
@@ -77,10 +77,10 @@ def speaks_of_one(outcome: Outcome) -> bool:
 
 
 def outcomes_of_end(end: StreamEnd, in_flight: int) -> list[Outcome]:
-    """Say what the end of a stream means for each of the requests in flight.
+    """Return the outcome of each request in flight at the end of a stream.
 
-    A status that speaks of one request is believed only where there is just one: with several it may be any of
-    them, and each of the others may have been stored.
+    A status about one request is believed only if just one is in flight. With several, it may be about any of them,
+    and each of the others may have been stored.
     """
     outcome = outcome_of_error(end)
     if speaks_of_one(outcome) and in_flight > 1:
@@ -89,7 +89,7 @@ def outcomes_of_end(end: StreamEnd, in_flight: int) -> list[Outcome]:
 
 
 def outcome_of_error(end: StreamEnd) -> Outcome:
-    """Say what a status means for the request it answers."""
+    """Return the outcome of the request that a status answers."""
     detail = f"{Code.Name(end.code)}: {end.detail}" if end.code in Code.values() else end.detail
     if end.code in {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED} and _TOO_LARGE.search(end.detail):
         return TooLarge(detail)
@@ -100,7 +100,7 @@ def outcome_of_error(end: StreamEnd) -> Outcome:
     if end.code == Code.RESOURCE_EXHAUSTED:
         return QuotaExceeded(detail)
     if end.code == Code.INVALID_ARGUMENT:
-        # A schema that does not fit is no row's fault: without this every row would end among the rejects.
+        # A schema mismatch is no row's fault; without this check, every row would be rejected.
         about_schema = _StorageError.SCHEMA_MISMATCH_EXTRA_FIELDS in end.storage_errors or _SCHEMA.search(end.detail)
         return SetupError(SinkState.SCHEMA_MISMATCH, detail) if about_schema else RowsRefused({}, detail)
     return Uncertain(detail)

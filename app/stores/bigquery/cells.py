@@ -1,8 +1,8 @@
 """Turn the cells of BigQuery's REST answers into values.
 
-Every cell travels as text: https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/getQueryResults, with
-timestamps as integer microseconds (`useInt64Timestamp`), which is exact. The client library's own conversion parses
-JSON columns, and so loses how their numbers were written; here they stay the text they are.
+Every cell travels as text: https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/getQueryResults. Timestamps
+are integer microseconds (`useInt64Timestamp`), which is exact. The client library's own conversion parses JSON columns,
+and so changes the notation of their numbers; here they stay text.
 """
 
 from base64 import b64decode
@@ -19,7 +19,7 @@ _Decode = Callable[[Any], Any]
 
 
 class Field(Protocol):
-    """A column of a result, as the client library describes it; `field_type` has standard or legacy SQL's name."""
+    """A column of a result, as the client library describes it; `field_type` is a standard or legacy SQL name."""
 
     name: str
     field_type: str
@@ -28,7 +28,7 @@ class Field(Protocol):
 
 
 def row_decoder(fields: Sequence[Field]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what turns a row of an answer into values by column name.
+    """Return the function that turns a row of an answer into values by column name.
 
     Raises:
         ValueError: a column's type has no value that a QueryRunner could promise.
@@ -61,7 +61,7 @@ def _nullable_decoder(item: _Decode) -> _Decode:
 
 def _list_decoder(item: _Decode) -> _Decode:
     def decode(values: list[dict[str, Any]] | None) -> list[Any]:
-        return [item(value["v"]) for value in values or ()]  # a list that is NULL was stored as an empty one
+        return [item(value["v"]) for value in values or ()]  # a NULL list was stored as an empty one
 
     return decode
 
@@ -77,7 +77,7 @@ def _json(text: str) -> msgspec.Raw:
 _SCALARS: dict[str, _Decode] = {
     "BOOL": lambda text: text.lower() == "true",
     "INT64": int,
-    "FLOAT64": float,  # knows NaN, Infinity and -Infinity by these names
+    "FLOAT64": float,  # parses NaN, Infinity and -Infinity too
     "NUMERIC": Decimal,
     "BIGNUMERIC": Decimal,  # BigQuery widens a NUMERIC column to it in place
     "STRING": str,

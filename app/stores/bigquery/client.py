@@ -1,8 +1,8 @@
-"""How BigQuery is reached: where the tables are, and the connections that both sides of the service use.
+"""Reach BigQuery: the address of the tables, and the connections that ingest and query share.
 
-With `https` an address is called with the application-default credentials. With `http` it is an emulator, called
-without any: nothing secret ever travels unencrypted. The project is the one that was set; it is never taken from
-the credentials, and no quota project of theirs is sent along, which would need a permission of its own.
+An `https` address is called with the application-default credentials. An `http` address is an emulator, and is called
+without credentials, so no secret ever travels unencrypted. The project always comes from the settings, never from the
+credentials. No quota project of the credentials is sent, since that would need a permission of its own.
 """
 
 import threading
@@ -32,7 +32,7 @@ class AccessError(Exception):
 
 
 class TableAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the tables are, and at which addresses BigQuery answers for them."""
+    """The names that identify the tables, and the addresses of BigQuery's APIs."""
 
     project: str
     dataset: str
@@ -42,7 +42,7 @@ class TableAddress(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, settings: Settings) -> "TableAddress":
-        """Return the place that `settings` name."""
+        """Return the address that `settings` name."""
         return cls(
             project=settings.bigquery_project,
             dataset=settings.bigquery_dataset,
@@ -52,18 +52,18 @@ class TableAddress(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def table_id(self, table: str) -> str:
-        """Return the name by which SQL and people know the table."""
+        """Return the table's name for SQL and for people."""
         return f"{self.project}.{self.dataset}.{table}"
 
     def table_path(self, table: str) -> str:
-        """Return the name by which the Storage API knows the table."""
+        """Return the table's name for the Storage API."""
         return f"projects/{self.project}/datasets/{self.dataset}/tables/{table}"
 
 
 class BigQueryClients:
-    """Makes clients of one place; credentials are looked for when the first one is needed, and kept until forgotten.
+    """Makes clients for one address; credentials are loaded when first needed, and kept until forgotten.
 
-    A search that failed counts for a few seconds: those who waited for it do not repeat it one after the other.
+    A failed search counts for a few seconds, so that waiting callers do not repeat it one after the other.
     """
 
     def __init__(self, place: TableAddress) -> None:
@@ -75,12 +75,12 @@ class BigQueryClients:
         self._failed_at_s = 0.0
 
     def client(self) -> "bigquery.Client":
-        """Return the REST client, for all threads. Looking for credentials may take seconds: not on the event loop.
+        """Return the REST client, for all threads. Loading credentials may take seconds: not on the event loop.
 
         Raises:
             AccessError: there are no usable credentials.
         """
-        from google.cloud import bigquery  # noqa: PLC0415 - a quarter of a second that other backends do without
+        from google.cloud import bigquery  # noqa: PLC0415 - a quarter of a second that other backends need not spend
 
         with self._lock:
             if self._client is None:
@@ -89,13 +89,13 @@ class BigQueryClients:
                     credentials=self._credentials_for(self.place.rest_url),
                     location=self.place.location,
                     client_options={"api_endpoint": self.place.rest_url},
-                    # A short query is answered without a job: sooner, and without the quota of jobs.
+                    # A short query is answered without a job: sooner, and without using the quota for jobs.
                     default_job_creation_mode="JOB_CREATION_OPTIONAL",
                 )
             return self._client
 
     def channel(self, options: Sequence[tuple[str, Any]]) -> "grpc.aio.Channel":
-        """Return a new gRPC channel to the Storage API, for the running loop. `load` must have returned before.
+        """Return a new gRPC channel to the Storage API, for the running loop. Call `load` first.
 
         Raises:
             AccessError: there are no usable credentials.
@@ -105,7 +105,7 @@ class BigQueryClients:
 
         address = urlsplit(self.place.storage_url)
         if address.scheme == "http":
-            # An emulator is on this machine or near it: no proxy, whatever the environment says.
+            # An emulator is on this machine or nearby: use no proxy, whatever the environment says.
             direct = [*options, ("grpc.enable_http_proxy", 0)]
             channel: grpc.aio.Channel = grpc.aio.insecure_channel(address.netloc, options=direct)
             return channel
@@ -119,11 +119,11 @@ class BigQueryClients:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether `channel` needs to look for nothing."""
+        """Whether `channel` has the credentials that it needs."""
         return self._credentials is not None or urlsplit(self.place.storage_url).scheme == "http"
 
     def load(self) -> None:
-        """Look for the credentials, which may take seconds: not on the event loop.
+        """Load the credentials, which may take seconds: not on the event loop.
 
         Raises:
             AccessError: there are none, or they cannot be used.
@@ -145,7 +145,7 @@ class BigQueryClients:
         return self._credentials
 
     def close(self) -> None:
-        """Close the REST client, unless somebody looks for credentials just now: that may take longer than we have."""
+        """Close the REST client, unless another thread is loading credentials, which may take too long to wait for."""
         if self._lock.acquire(blocking=False):
             if self._client is not None:
                 self._client.close()  # type: ignore[no-untyped-call]
@@ -153,8 +153,8 @@ class BigQueryClients:
             self._lock.release()
 
     def forget(self) -> None:
-        """Let go of credentials that are not accepted: the next client looks for them anew."""
-        if self._lock.acquire(blocking=False):  # else somebody is looking just now
+        """Forget credentials that are not accepted; the next client loads them again."""
+        if self._lock.acquire(blocking=False):  # else another thread is loading them
             self._credentials = self._client = None
             self._lock.release()
 

@@ -40,9 +40,8 @@ def channel_options(late_commit_margin_s: float) -> list[tuple[str, Any]]:
     """Return the options of a channel for appends.
 
     The default back-off of a channel keeps failing long after the server is back, and channels that share a TCP
-    connection share its limit. Keep-alives find a connection that died without a word; on Linux their timeout is
-    also how long the kernel keeps trying to deliver bytes (TCP_USER_TIMEOUT), so it may not exceed the margin
-    that a late commit is given.
+    connection share its limit. Keep-alives detect a connection that died silently. On Linux, their timeout is also how
+    long the kernel tries to deliver bytes (TCP_USER_TIMEOUT), so it must not exceed the late-commit margin.
     """
     timeout_s = min(max(late_commit_margin_s, _MIN_KEEPALIVE_TIMEOUT_S), _MAX_KEEPALIVE_TIMEOUT_S)
     return [
@@ -57,37 +56,36 @@ def channel_options(late_commit_margin_s: float) -> list[tuple[str, Any]]:
 
 
 class _Request:
-    """A request in flight, and the future of what becomes of it."""
+    """A request in flight, and the future of its outcome."""
 
     def __init__(self, size: int) -> None:
         self.size, self.is_sent = size, False
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def settle(self, outcome: Outcome) -> None:
-        if not self.outcome.done():  # else nobody waits any more
+        if not self.outcome.done():  # else its caller has stopped waiting
             self.outcome.set_result(outcome)
 
 
 class Connection:
     """One stream to the default stream of one table, on a channel of its own.
 
-    `retired` says that it takes no new requests: it ended, or did not answer in time. `updated_schema` says that
-    an answer told of a change of the table; `blames_one`, that it ended for one of several requests in flight and
-    nobody knows which.
+    `retired`: it accepts no new requests, as it ended or did not answer in time. `updated_schema`: an answer reported
+    a change of the table. `blames_one`: it ended because of one of several requests in flight, and it is unknown which.
     """
 
     def __init__(self, channel: grpc.aio.Channel, stream: str, descriptor: DescriptorProto, trace_id: str) -> None:
         self.retired = self.updated_schema = self.blames_one = False
         self.bytes_in_flight = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the stream has ended, whoever ended it."""
+        """Done when the stream has ended, for any reason."""
         self._channel = channel
         self._in_flight: deque[_Request] = deque()
         self._turn = asyncio.Lock()
         self._has_sent = False
         self._opening: asyncio.Task[None] | None = None
         self._requests = AppendRequests(stream, trace_id, descriptor)
-        # Not the client's append_rows: its retry would run the call again with requests that were sent already.
+        # Not the client's append_rows, whose retry would repeat the call with requests that were already sent.
         append_rows: Any = channel.stream_stream(_METHOD, response_deserializer=_RESPONSE.FromString)
         self._call = append_rows(metadata=(("x-goog-request-params", f"write_stream={stream}"),))
         self._receiving = asyncio.ensure_future(self._receive())
@@ -99,29 +97,29 @@ class Connection:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether anybody still waits for an answer."""
+        """Whether any caller still waits for an answer."""
         return any(not request.outcome.done() for request in self._in_flight)
 
     async def append(self, rows: Sequence[bytes], stamp: Stamp) -> Outcome:
         """Send `rows` as one request and wait for its answer.
 
-        `stamp` is taken when the stream is open and the request's turn has come, and each row ends with it.
+        `stamp` is taken once the stream is open and it is the request's turn; each row ends with it.
 
-        Being cancelled retires the connection: whoever gives up cannot take back what was sent, and what is behind it
-        waits as well. What was not sent yet never is; if it is on its way just now, the stream is ended, as nobody
-        could say when it would arrive.
+        Cancelling retires the connection: a sent request cannot be taken back, and those behind it wait as well. An
+        unsent request is never sent. If it is just being written, the stream is ended, as its time of arrival would be
+        unknown.
         """
         request = _Request(sum(map(len, rows)) + len(rows) * _STAMP_BYTES)
         self._in_flight.append(request)
         self.bytes_in_flight += request.size
         try:
-            async with self._turn:  # first come, first served: so requests go out in the order they are answered in
+            async with self._turn:  # first come, first served: answers come in the order of the requests
                 if not request.outcome.done():  # else the stream has ended meanwhile
                     await self._write(request, rows, stamp)
             return await request.outcome
         except asyncio.CancelledError:
             self.retired = True
-            if not request.is_sent and request in self._in_flight:  # its stamp will be too old to be sent at all
+            if not request.is_sent and request in self._in_flight:  # by its turn, its stamp would be too old to send
                 self._in_flight.remove(request)
                 self.bytes_in_flight -= request.size
             raise
@@ -132,17 +130,17 @@ class Connection:
         self._settle_all([Uncertain("the connection was closed")] * len(self._in_flight))
         self._receiving.cancel()
         self._call.cancel()
-        if self._opening is not None:  # a client that still connects does not hear of the call's end
+        if self._opening is not None:  # the end of the call does not stop a client that is still connecting
             self._opening.cancel()
         await asyncio.gather(self._receiving, return_exceptions=True)
         await self._channel.close()
-        del self._receiving  # its traceback leads back here, and would hold the socket until collected
+        del self._receiving  # its traceback refers back here, and would keep the socket open until collected
 
     async def _write(self, request: _Request, rows: Sequence[bytes], stamp: Stamp) -> None:
-        """Send a request; a stream that has ended is told by `_receive`, once it has read what was answered."""
+        """Send a request; if the stream has ended, `_receive` reports that once it has read the remaining answers."""
         try:
             await self._open()
-            # The first has the schema, which the server remembers for the life of the stream.
+            # The first request has the schema, which the server remembers for the life of the stream.
             message = self._requests.write(rows, stamp.take(), first=not self._has_sent)
             while stamp.is_stale():  # the process was stopped just now
                 message = self._requests.write(rows, stamp.take(), first=not self._has_sent)
@@ -159,18 +157,18 @@ class Connection:
             self._call.cancel()
             if _is_cancelled(asyncio.current_task()):
                 raise
-            # else the stream was, and this is how its client tells whoever was writing
+            # else the stream was cancelled, which the client reports to its writer in this way
         except Exception:
             _log.exception("a request could not be sent; the connection is closed")
             self.retired = True
             self._call.cancel()
 
     async def _open(self) -> None:
-        """Wait until the stream is open: what is sent earlier waits in the client, and its stamp grows old."""
+        """Wait until the stream is open: a request sent earlier would wait in the client while its stamp ages."""
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._call.wait_for_connection())
             self._opening.add_done_callback(lambda opening: opening.cancelled() or opening.exception())
-        await self._opening  # one at a time, and who gives up ends it: the stream is ended as well
+        await self._opening  # one caller at a time; cancelling it ends the stream as well
 
     async def _receive(self) -> None:
         end = StreamEnd(Code.INTERNAL, "the connection failed")
@@ -194,7 +192,7 @@ class Connection:
         if response.HasField("updated_schema"):
             self.updated_schema = True
         if not answers_a_request(response) or not self._in_flight or not self._in_flight[0].is_sent:
-            # Answers belong to requests by their order alone, and that cannot be trusted any more.
+            # Answers match requests only by order, which can no longer be trusted.
             _log.warning("BigQuery sent an answer to no request; the connection is closed")
             self._call.cancel()
             return
@@ -214,7 +212,7 @@ def _is_cancelled(task: "asyncio.Task[Any] | None") -> bool:
 
 
 def _ended(code: grpc.StatusCode, detail: str | None, trailing: Any) -> StreamEnd:
-    """Return how a call ended; the rich status, where there is one, travels among the trailing metadata."""
+    """Return how a call ended; the rich status, if there is one, is in the trailing metadata."""
     for key, value in trailing or ():
         if key == _STATUS_KEY:
             status = Status()

@@ -1,4 +1,4 @@
-"""The connections to one table: one as long as it keeps up, more under load, none after a long silence."""
+"""The connections to one table: one while it keeps up, more under load, none after a long idle time."""
 
 import asyncio
 import heapq
@@ -11,19 +11,19 @@ from app.runtime.clock import MICROSECONDS, Clock, Timer
 from app.stores.bigquery.connection import Connection
 
 # One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
-# bytes in flight on it only wait; requests in flight hide the time that each takes.
+# bytes in flight on it only wait. Several requests in flight hide the latency of each.
 MAX_REQUESTS, MAX_BYTES = 8, 10_000_000
-# The service closes a connection after 600 s without a request. One that load had called for goes sooner.
+# The service closes a connection after 600 s without a request. One that was opened for load is closed sooner.
 IDLE_S, EXTRA_IDLE_S = 540.0, 60.0
-# A stream that ended for one of several requests, nobody knows which, would end so again: for a while each
-# connection carries one at a time, and the next end has only one to blame.
+# A stream that ended because of one of several requests, unknown which, would end like that again. For a while, each
+# connection carries one request at a time, so that the next end has only one to blame.
 ALONE_US = 60 * MICROSECONDS
 
 _log = logging.getLogger("sluice.storage_write")
 
 
 class ConnectionsClosedError(Exception):
-    """No connection is lent any more."""
+    """The connections are closed, so none can be lent."""
 
 
 class Connections:
@@ -35,7 +35,7 @@ class Connections:
         self._idle: dict[Connection, Timer] = {}
         self._tickets = itertools.count()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        """A heap by ticket: who came first is called first, though it was called in vain before."""
+        """A heap by ticket: the first to come is called first, even if an earlier call found no room."""
         self._closing: set[asyncio.Task[None]] = set()
         self._alone_until_us = 0
         self._closed = False
@@ -46,7 +46,7 @@ class Connections:
 
     @asynccontextmanager
     async def lend(self, size: int) -> AsyncIterator[Connection]:
-        """Lend a connection with room for a request of `size` bytes, waiting for one where all are busy.
+        """Lend a connection with room for a request of `size` bytes, waiting for one if all are busy.
 
         Raises:
             ConnectionsClosedError: they were closed.
@@ -63,13 +63,13 @@ class Connections:
             self._give_back(connection)
 
     def retire(self) -> None:
-        """Use none of the open connections for a new request: the next one goes on a fresh one."""
+        """Use no open connection for a new request; the next request opens a fresh one."""
         for connection in list(self._open):
             connection.retired = True
             self._give_back(connection)
 
     async def close(self) -> None:
-        """Close every connection; who waits for one is told."""
+        """Close every connection; callers that wait for one get ConnectionsClosedError."""
         self._closed = True
         for connection in list(self._open):
             self._drop(connection)
@@ -82,14 +82,14 @@ class Connections:
             raise ConnectionsClosedError
         most = 1 if self._clock.elapsed_us() < self._alone_until_us else MAX_REQUESTS
         usable = [connection for connection in self._open if not connection.retired]
-        for connection in usable:  # the first ones first, so that the last ones can fall idle
+        for connection in usable:  # in order of opening, so that the last ones can fall idle
             busy = connection.requests_in_flight
             if not busy or (busy < most and connection.bytes_in_flight + size <= MAX_BYTES):
                 return connection
         if len(usable) >= self._max:
             return None
         opened = self._open_connection()
-        # One that is idle may be closed by the server.
+        # The server may close an idle connection.
         opened.ended.add_done_callback(lambda _: self._give_back(opened))
         self._open.append(opened)
         _log.info("connection %d opened", len(self._open))
@@ -114,13 +114,13 @@ class Connections:
         try:
             await room
         except asyncio.CancelledError:
-            self._wake_next()  # it was called, or it needed more room than those behind it
+            self._wake_next()  # it may have been called, or needed more room than those behind it
             raise
 
     def _wake_next(self) -> None:
         while self._waiting:
             _, room = heapq.heappop(self._waiting)
-            if not room.done():  # else whoever waited has given up
+            if not room.done():  # else its caller has stopped waiting
                 room.set_result(None)
                 return
 

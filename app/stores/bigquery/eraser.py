@@ -1,8 +1,8 @@
-"""Erasure on BigQuery: DML, and a label of the records' table by which every instance learns of it.
+"""Erasure on BigQuery: DML, and a label on the records' table by which every instance learns of it.
 
-Rows that came in over the Storage Write API a moment ago are in a buffer that DML may not touch: for 30 minutes, as a
-rule (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations), and a statement that would touch
-one fails as a whole. Where tables let such rows be deleted, nothing of this is seen.
+Rows written recently through the Storage Write API are in a buffer that DML cannot modify, usually for 30 minutes
+(https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations). A statement that would modify one fails
+as a whole. Tables that allow such rows to be deleted never show this error.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _log = logging.getLogger("sluice.query")
 
 
 class BigQueryEraser:
-    """The Eraser of one dataset; its generation is when something was erased last, in microseconds."""
+    """The Eraser of one dataset; its generation is the time of the last erasure, in microseconds."""
 
     learns_within_s = LEARN_EVERY_S + _TIMEOUT_S
 
@@ -34,7 +34,7 @@ class BigQueryEraser:
 
     @property
     def generation(self) -> int:
-        """When something was erased last, as far as this instance knows; 0: never."""
+        """The time of the last erasure, as far as this instance knows; 0: never."""
         return self._generation
 
     async def delete(self, query: Query) -> int:
@@ -46,13 +46,13 @@ class BigQueryEraser:
         """
         try:
             return await self._runner.change(query)
-        except Exception as error:  # an invalid query, for the client: only its text tells it from a defect
+        except Exception as error:  # the client calls it an invalid query; only the text distinguishes it from a defect
             if _BUFFERED in str(error):
                 raise HeldBackError(first_line(error)) from error
             raise
 
     async def advance(self) -> None:
-        """Note in the label of the table that something was erased.
+        """Record the erasure in the label of the table.
 
         Raises:
             StoreUnavailableError: that failed; other instances may give kept answers until it is repeated.
@@ -61,18 +61,18 @@ class BigQueryEraser:
         self._generation = generation
         try:
             await run_in_daemon_thread(lambda: self._label(generation), "erasure-label")
-        except Exception as error:  # whatever the client raises
+        except Exception as error:  # anything that the client raises
             told = f"the erasure could not be noted at {self._table}: {first_line(error)}"
             raise StoreUnavailableError(told) from error
 
     async def learn(self) -> None:
-        """Look at the label, which is free, every minute until cancelled: what other instances have erased."""
+        """Read the label every minute, until cancelled, to learn of erasures by other instances. Reading it is free."""
         while True:
             try:
                 async with asyncio.timeout(3 * _TIMEOUT_S):
                     found = await run_in_daemon_thread(self._labelled, "erasure-label")
                 self._generation = max(found, self._generation)
-            except Exception as error:  # the next look may succeed; the states of the sinks say what is wrong
+            except Exception as error:  # the next read may succeed; the sink states show the fault
                 _log.debug("the label of %s could not be read: %s", self._table, first_line(error))
             await self._clock.sleep(LEARN_EVERY_S)
 

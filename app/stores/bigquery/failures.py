@@ -1,12 +1,12 @@
-"""Say what a failure of BigQuery's client means for the caller of a query.
+"""Map the failures of BigQuery's client to QueryErrors.
 
 google.api_core.GoogleAPICallError   BigQuery answered with an error: by its reason, else by its status
     RetryError                       it kept failing: by the last failure
 requests, google.auth                no answer at all: StoreUnavailableError
 TimeoutError                         the client gave up waiting: QueryTimeoutError
 
-Reasons and statuses: https://cloud.google.com/bigquery/docs/error-messages. What is left, above all `invalidQuery`,
-is a defect of ours and no QueryError; unless the query is right and the table lacks a column of the record type.
+Reasons and statuses: https://cloud.google.com/bigquery/docs/error-messages. Any other failure, above
+all `invalidQuery`, is a defect of ours and no QueryError, unless the table lacks a column of the record type.
 """
 
 import re
@@ -27,7 +27,7 @@ from app.telemetry.redaction import first_line
 
 _MAX_QUOTED_CHARS = 500
 _NEEDED = re.compile(r"bytes billed: \d+\. (\d+) or higher required")
-# BigQuery's words where a table, or a STRUCT in it, lacks what the query names.
+# BigQuery's words if a table, or a STRUCT in it, lacks a column that the query names.
 _NO_SUCH_COLUMN = re.compile(
     r"unrecognized name: |name \S+ not found inside |no such (struct )?field|field name \S+ does not exist in struct",
     re.IGNORECASE,
@@ -48,7 +48,7 @@ _UNAVAILABLE = {
 
 
 def query_error(failure: Exception, place: TableAddress, *, limit_bytes: int, timeout_s: float) -> QueryError | None:
-    """Return the QueryError that `failure` means, or None where it is a defect of the query."""
+    """Return the QueryError for `failure`, or None if it is a defect of the query."""
     if isinstance(failure, RetryError) and isinstance(failure.cause, Exception):
         failure = failure.cause
     match failure:
@@ -68,7 +68,7 @@ def query_error(failure: Exception, place: TableAddress, *, limit_bytes: int, ti
 
 
 def reason_of(failure: Exception) -> str:
-    """Return BigQuery's word for why a call failed; "" where it gave none."""
+    """Return BigQuery's reason for a failed call; "" if it gave none."""
     errors = getattr(failure, "errors", None) or [{}]
     return str(errors[0].get("reason", "")) if isinstance(errors[0], dict) else ""
 

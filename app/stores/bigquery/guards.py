@@ -1,4 +1,4 @@
-"""What every job carries: its limits, labels and typed parameters."""
+"""The guards of every job: its limits, labels and typed parameters."""
 
 from datetime import date, time
 from decimal import Decimal
@@ -10,14 +10,14 @@ from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
 from app.stores.source import Purpose, Query, Scalar
 
-# An export makes the table of its result before its first byte, and the client who waits for it knows. An erasure
-# rewrites what it touches.
+# An export makes the table of its result before its first byte, and its client expects to wait. An erasure rewrites
+# all data that it touches.
 _LONG: set[Purpose] = {"export", "erase"}
 _LONG_TIMEOUT_FACTOR = 10
 
 
 def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
-    """Return what a query may read; an export is held to the same as a page, an erasure to that of a look-up by id."""
+    """Return how much a query may read; an export has the limit of a page, an erasure that of a look-up by id."""
     return settings.look_up_max_bytes_billed if purpose in {"look_up", "erase"} else settings.query_max_bytes_billed
 
 
@@ -34,14 +34,14 @@ def job_config(query: Query, place: TableAddress, settings: Settings) -> QueryJo
         maximum_bytes_billed=max_bytes_billed(query.purpose, settings),
         query_parameters=[_parameter(name, value) for name, value in query.parameters.items()],
         use_legacy_sql=False,
-        # Free, and never stale: BigQuery keeps no result of a table that changed or is being streamed to.
+        # Free, and never stale: BigQuery caches no result of a table that changed or is being streamed to.
         use_query_cache=True,
     )
     config.job_timeout_ms = round(timeout_s(query.purpose, settings) * 1000)
     return config
 
 
-def _parameter(name: str, value: Scalar) -> ScalarQueryParameter:  # noqa: PLR0911 - one a type
+def _parameter(name: str, value: Scalar) -> ScalarQueryParameter:  # noqa: PLR0911 - one for each type
     match value:
         case bool():
             return ScalarQueryParameter(name, "BOOL", value)

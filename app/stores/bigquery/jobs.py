@@ -1,8 +1,8 @@
-"""The one place that makes BigQuery jobs, so that each carries its guards, and that runs them.
+"""Make and run BigQuery jobs; this is the only place that does, so that each job has its guards.
 
-A short query may be answered without any job ("short-query mode"): jobs.query waits _FIRST_ANSWER_MS for it. One that
-takes longer becomes a job, whose name the first answer tells; from then on it can be cancelled. Before that nothing
-can be: a query that is given up within its first two seconds is cancelled when they are over, or is done by then.
+A short query may be answered without any job ("short-query mode"): jobs.query waits _FIRST_ANSWER_MS for it. A longer
+one becomes a job, whose name is in the first answer; from then on it can be cancelled. A query that is abandoned
+within its first two seconds is cancelled when they are over, unless it is done by then.
 """
 
 import logging
@@ -34,7 +34,7 @@ _log = logging.getLogger("sluice.query")
 
 
 class GivenUpError(Exception):
-    """Nobody waits for the query any more."""
+    """The query was abandoned by its caller."""
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -46,17 +46,17 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class Run:
-    """One query's way through BigQuery, seen from the thread that runs it and from the one that may give it up."""
+    """One query in BigQuery, shared by the thread that runs it and the one that may abandon it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._given_up = self._stopped = False
         self._job: Reference | None = None
-        self.begun = False  # whether a thread has taken it up
-        self.client: Client | None = None  # what begins its job, and may cancel it
+        self.begun = False  # whether a thread has started it
+        self.client: Client | None = None  # starts its job, and may cancel it
 
     def give_up(self) -> Reference | None:
-        """Let no further call begin; return the job that is to be cancelled now, if there is one."""
+        """Prevent any further call; return the job that must be cancelled now, if there is one."""
         with self._lock:
             self._given_up = True
             return self._to_be_stopped()
@@ -67,7 +67,7 @@ class Run:
             raise GivenUpError
 
     def note(self, job: Reference | None) -> Reference | None:
-        """Remember the job that runs now, None for none; return it if it is to be cancelled, which is said once."""
+        """Record the job that runs now, or None; return it if it must be cancelled, but only once."""
         with self._lock:
             self._job = job
             return self._to_be_stopped() if self._given_up else None
@@ -85,8 +85,8 @@ def run_for_rows(client: Client, query: Query, place: TableAddress, settings: Se
         GivenUpError: the run was given up; its job, if it had become one, was told to stop.
     """
     resource = job_config(query, place, settings).to_api_repr()
-    # How long jobs.query waits. By its own argument the library would allow the HTTP call 0.25 s more, which a
-    # busy network exceeds.
+    # How long jobs.query waits. With its own argument for this, the library would allow the HTTP call only 0.25 s more,
+    # which a busy network exceeds.
     resource["query"]["timeoutMs"] = _FIRST_ANSWER_MS
     config: Any = QueryJobConfig.from_api_repr(resource)
 
@@ -101,9 +101,9 @@ def run_for_rows(client: Client, query: Query, place: TableAddress, settings: Se
             job_retry=None,  # type: ignore[arg-type] # documented: no restart of a failed job
         )
 
-    # Where jobs.query itself broke off it is asked anew, under another request id: what became of the first one is not
-    # known, and a query that has begun twice is a query read twice. What asks for its job and its pages is repeated by
-    # _Watch, and where that is in vain it is a RetryError, after which nothing begins anew.
+    # If jobs.query itself breaks off, it is called again under another request id. The outcome of the first call is
+    # unknown; at worst, the query is read twice. _Watch repeats the calls for its job and its pages. If they keep
+    # failing, that is a RetryError, after which nothing is started again.
     found = _briefly(_is_broken_connection)(ask)()
     rows, size_bytes, cut = _fetched(found, row_decoder(found.schema), query.max_bytes)
     return Answer(rows, found.total_bytes_processed, size_bytes, cut)
@@ -112,10 +112,10 @@ def run_for_rows(client: Client, query: Query, place: TableAddress, settings: Se
 def _fetched(
     found: Any, decode: Callable[[dict[str, Any]], dict[str, Any]], max_bytes: int | None
 ) -> tuple[list[Row], int, bool]:
-    """Return the rows of an answer, as far as their text comes to `max_bytes`; its bytes; whether there are more."""
+    """Return the rows of an answer up to `max_bytes` of text, their size in bytes, and whether there are more."""
     rows: list[Row] = []
     total_bytes = 0
-    for page in found.pages:  # each of them 10 MB at most, and fetched when it is its turn
+    for page in found.pages:  # each of 10 MB at most, fetched when it is reached
         for row in page.raw_page.get("rows", ()):
             if max_bytes is not None:
                 row_bytes = len(str(row))
@@ -150,9 +150,9 @@ def run_for_table(client: Client, query: Query, place: TableAddress, settings: S
 
 
 def _run_job(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> QueryJob:
-    """Run `query` as a job of a name of ours, to its end."""
+    """Run `query` to its end, as a job named by us."""
     reference = Reference(place.project, f"sluice_{query.purpose}_{uuid.uuid4()}", place.location)
-    run.note(reference)  # so it can be cancelled from the first moment, and is never begun twice
+    run.note(reference)  # so it can be cancelled from the start, and never runs twice
     watch = _Watch(client, run, _is_transient)
     try:
         job = client.query(
@@ -165,7 +165,7 @@ def _run_job(client: Client, query: Query, place: TableAddress, settings: Settin
             job_retry=None,
             timeout=_HTTP_TIMEOUT_S,
         )
-    except Conflict:  # an attempt whose answer was lost had begun it
+    except Conflict:  # an attempt whose answer was lost has started it
         job = cast(
             "QueryJob", client.get_job(reference.job_id, project=place.project, location=place.location, retry=watch)
         )
@@ -194,12 +194,12 @@ def cancel(client: Client, job: Reference) -> None:
             retry=None,  # type: ignore[arg-type] # documented: no retry
             timeout=_CANCEL_TIMEOUT_S,
         )
-    except Exception as error:  # whatever it is: see above
+    except Exception as error:  # any failure: see above
         _log.warning("could not cancel the job %s: %s", job.job_id, first_line(error))
 
 
 def bound_connections(client: Client, threads: int) -> None:
-    """Let no HTTP call of `client` take longer than _HTTP_TIMEOUT_S, and keep a connection for each thread."""
+    """Limit every HTTP call of `client` to _HTTP_TIMEOUT_S, and keep a connection for each thread."""
     adapter = _BoundedAdapter(pool_connections=threads, pool_maxsize=threads)
     for scheme in ("https://", "http://"):
         client._http.mount(scheme, adapter)  # noqa: SLF001 - the library has no setting for either
@@ -207,13 +207,13 @@ def bound_connections(client: Client, threads: int) -> None:
 
 class _BoundedAdapter(HTTPAdapter):
     def send(self, request: Any, **options: Any) -> Any:  # type: ignore[override] # requests names all of them
-        """Send `request` with a timeout, which the library leaves out or raises to two minutes."""
+        """Send `request` with a timeout, which the library omits or raises to two minutes."""
         options["timeout"] = min(options.get("timeout") or _HTTP_TIMEOUT_S, _HTTP_TIMEOUT_S)
         return super().send(request, **options)
 
 
 class _Watch(Retry):
-    """Retries a call of the library's briefly, and sees each go out and come back: before and after, it may stop."""
+    """Retries a library call briefly, and checks before and after each attempt whether the run was abandoned."""
 
     def __init__(self, client: Client, run: Run, predicate: Callable[[BaseException], bool]) -> None:
         super().__init__(predicate=predicate, initial=0.1, maximum=1.0, multiplier=2.0, timeout=_RETRY_S)
@@ -242,9 +242,9 @@ class _Watch(Retry):
 
 
 def _running_job(answer: dict[str, Any]) -> Reference | None:
-    """Return the job that an answer of jobs.query, jobs.getQueryResults, jobs.get or jobs.insert says is running.
+    """Return the running job that an answer of jobs.query, jobs.getQueryResults, jobs.get or jobs.insert names.
 
-    A later page of a result says neither: the library asks for some members only, and the job is done.
+    A later page of a result names none: the library requests only some members, and the job is done.
     """
     reference = answer.get("jobReference") or {}
     state = (answer.get("status") or {}).get("state")

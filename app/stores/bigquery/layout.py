@@ -1,7 +1,7 @@
-"""How a table lies in BigQuery: its partitions, their filter, and its clustering.
+"""The layout of a table in BigQuery: its partitions, their filter, and its clustering.
 
-Every query of the service names a stretch of `ingest_time`, so partitions are by that column, and by the hour, as a
-poll reads minutes. What is looked up by its value is clustered: a record by its id, a reject by its reason.
+Every query of the service names a range of `ingest_time`, so tables are partitioned by that column. Partitions are
+hours, since a poll reads minutes. Tables are clustered by the column of look-ups: a record's id, a reject's reason.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def layout_of(table: Table) -> Layout:
-    """Return how `table` is to lie in BigQuery."""
+    """Return the layout that `table` should have in BigQuery."""
     if table.name == REJECTS:
         return Layout(clustering=_REJECTS_CLUSTERING)
     return Layout(clustering=() if table.id is None else (table.id.name,))

@@ -1,8 +1,8 @@
-"""What differs between a declaration and the table that BigQuery has, and which differences matter.
+"""Compare a declaration with the table in BigQuery, and decide which differences matter.
 
-A difference *breaks* when rows would be refused, changed, or not found again; the service then says SCHEMA_MISMATCH
-and appends nothing. All others are *noted* only, above all columns that the declaration does not know yet: a new
-column is added to the table first, and the image that fills it is deployed afterwards.
+A difference *breaks* if rows would be refused, changed, or not found again. The service then reports SCHEMA_MISMATCH
+and appends nothing. All others are only *noted*, above all columns that the declaration lacks: a new column is added
+to the table first, and the image that fills it is deployed afterwards.
 
 Limits in the type (`STRING(10)`, `NUMERIC(10, 2)`) break, as they refuse or round values that the declaration allows.
 BIGNUMERIC for a declared NUMERIC is noted: the Storage Write API takes the same text for both, and the wider type
@@ -19,14 +19,14 @@ from app.schema.table import Table
 from app.stores.bigquery.layout import Layout, layout_of
 
 MAX_DESCRIPTION = 1_000
-# Legacy SQL's names, which the REST API still uses; it takes and may return either.
+# Legacy SQL's names, which the REST API still uses; it accepts and may return either.
 _STANDARD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 _KEEP = "declare it as the table has it, or under another name"
 _ANEW = "make the table anew"
 
 
 class LiveColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of the table: `kind` is its type's name in GoogleSQL, `limits` what stands in brackets after it."""
+    """A column of the table: `kind` is its type's name in GoogleSQL, `limits` the text in brackets after it."""
 
     name: str
     kind: str
@@ -41,7 +41,7 @@ class LiveTable(msgspec.Struct, frozen=True, kw_only=True):
     """A table as BigQuery has it.
 
     `kind` is TABLE, VIEW, EXTERNAL, ...; `partition_type` is HOUR, DAY, MONTH, YEAR or RANGE, None without
-    partitions; `partition_column` is None where partitions go by the time of arrival.
+    partitions; `partition_column` is None if partitions are by time of arrival.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class LiveTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One difference, where (a column's dotted path, or table, partitioning, clustering) and in a sentence."""
+    """One difference: its place (a column's dotted path, or table, partitioning, clustering), and a sentence."""
 
     path: str
     sentence: str
@@ -75,7 +75,7 @@ def live_table(resource: Mapping[str, Any]) -> LiveTable:
         partition_type=by_time.get("type", "DAY") if by_time else ("RANGE" if by_range else None),
         partition_column=partitions.get("field"),
         clustering=tuple((resource.get("clustering") or {}).get("fields") or ()),
-        # The member of `timePartitioning` is the older place of the same.
+        # The member of `timePartitioning` is the older form of the same setting.
         requires_partition_filter=bool(
             resource.get("requirePartitionFilter") or partitions.get("requirePartitionFilter")
         ),
@@ -98,7 +98,7 @@ def _columns(fields: Iterable[Mapping[str, Any]]) -> tuple[LiveColumn, ...]:
 
 
 def differences(table: Table, live: LiveTable) -> list[Difference]:
-    """Return how `live` differs from what `table` declares, in the declaration's order; empty when it does not."""
+    """Return how `live` differs from what `table` declares, in the declaration's order; empty if it does not."""
     if live.kind != "TABLE":
         text = f"It is of the type {live.kind}, to which nothing can be appended: {_ANEW}."
         return [Difference("table", text, breaks=True)]
@@ -108,7 +108,7 @@ def differences(table: Table, live: LiveTable) -> list[Difference]:
 def _column_differences(
     declared: tuple[Column, ...], live: tuple[LiveColumn, ...], prefix: str
 ) -> Iterator[Difference]:
-    remaining = {column.name.lower(): column for column in live}  # BigQuery's names do not differ in case alone
+    remaining = {column.name.lower(): column for column in live}  # BigQuery's names are case-insensitive
     for column in declared:
         path, there = prefix + column.name, remaining.pop(column.name.lower(), None)
         if there is None:

@@ -28,7 +28,7 @@ from app.stores.sink import RowEncode
 
 INGEST_TIME = "ingest_time"
 _DELIVERY_KEY = "delivery_key"
-_OF_A_ROW = ("message_index", _DELIVERY_KEY)  # columns of the envelope that rows of a message do not share
+_OF_A_ROW = ("message_index", _DELIVERY_KEY)  # envelope columns that the rows of a message do not share
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _PACKAGE = "sluice"
 
@@ -46,13 +46,13 @@ class RowEncoder:
         self._stamp_tag, self._key_tag = varint(numbers[INGEST_TIME] << 3), varint(numbers[_DELIVERY_KEY] << 3 | 2)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return what encodes the records of a message; `envelope` holds the envelope columns that they share."""
+        """Return the encoder for the records of a message; `envelope` holds the envelope columns that they share."""
         new, make, encoded_shared = self._message, self._make, b""
 
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
             nonlocal encoded_shared
             encoded: bytes
-            if not index:  # nearly always the only one, and made at once
+            if not index:  # nearly always the only record, so encode it in one go
                 encoded = make.whole(new, record, index, delivery_key, envelope).SerializePartialToString()
                 return encoded
             encoded_shared = encoded_shared or make.envelope(new, envelope).SerializePartialToString()
@@ -62,11 +62,11 @@ class RowEncoder:
         return encode
 
     def stamp(self, ingest_us: int) -> bytes:
-        """Return what a row ends with: its `ingest_time`, in microseconds since the Unix epoch."""
+        """Return the bytes that end a row: its `ingest_time`, in microseconds since the Unix epoch."""
         return self._stamp_tag + varint(ingest_us)
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
-        """Return `row`, not stamped yet, under the key of a late row: of a field that comes twice, the last counts."""
+        """Return the unstamped `row` under the key of a late row: of a repeated field, the last value counts."""
         key: str = self._message.FromString(row).delivery_key
         encoded = late_key(key, lateness).encode()
         return row + self._key_tag + varint(len(encoded)) + encoded
@@ -117,5 +117,5 @@ _CONVERTERS: dict[Kind, Convert] = {
     Kind.DATE: _days,
     Kind.TIME: time.isoformat,
     Kind.NUMERIC: plain_decimal,
-    Kind.JSON: msgspec.json.Encoder().encode,  # UTF-8 already, which is what a string is on the wire
+    Kind.JSON: msgspec.json.Encoder().encode,  # already UTF-8, as strings are on the wire
 }

@@ -1,4 +1,4 @@
-"""The protobuf descriptor of a row, as the Storage Write API takes it for a writer schema.
+"""The protobuf descriptor of a row, which the Storage Write API accepts as the writer schema.
 
 Field types follow https://cloud.google.com/bigquery/docs/supported-data-types: TIMESTAMP
 is int64 microseconds, DATE int32 days since 1970-01-01, and NUMERIC, TIME and JSON are text.
@@ -30,7 +30,7 @@ _LABELS = {
 
 
 def protobuf_descriptor(table: Table) -> DescriptorProto:
-    """Return a self-contained proto2 message with one field a column, numbered in the table's order."""
+    """Return a self-contained proto2 message with one field for each column, numbered in the table's order."""
     return _message("Row", table.columns)
 
 
@@ -42,7 +42,7 @@ def _message(name: str, columns: tuple[Column, ...]) -> DescriptorProto:
             number=number,
             type=_TYPES[column.kind],
             label=_LABELS[column.mode],
-            json_name=column.name,  # said, because those derived of user_id and userId would clash
+            json_name=column.name,  # explicit, because the names derived from user_id and userId would clash
         )
         if column.kind is Kind.STRUCT:
             nested = _message(_type_name(number, columns), column.fields)

@@ -1,8 +1,7 @@
 """BigQuery behind the QueryRunner.
 
-Google's client library blocks, so its calls run in threads of their own, never on the event loop. What limits a
-query (bytes, time) is in `jobs`; here is who waits for it: whoever stops waiting, or has waited too long, has the job
-cancelled, too.
+Google's client library blocks, so its calls run in threads of their own, never on the event loop. `jobs` limits a
+query's bytes and time. This module waits for it, and cancels the job if its caller stops waiting or the time is over.
 """
 
 import asyncio
@@ -32,8 +31,8 @@ _log = logging.getLogger("sluice.query")
 class BigQueryRunner:
     """Runs queries over the tables of one dataset."""
 
-    partition_us = HOUR_US  # as the tables are declared: a query bills whole columns of each that it touches
-    first_slice_us = MINUTE_US  # with the rest of its hour; what is left of an hour then is read with the next one
+    partition_us = HOUR_US  # as the tables are declared: a query bills whole columns of each partition that it touches
+    first_slice_us = MINUTE_US  # billed with its whole hour; the rest of that hour is read with the next one
     first_look_up_us = HOUR_US  # the table is clustered by id, so the next ones may be long
     export_rows = None  # a job's result is a table, which is read as a stream
     open_ttl_s = 1.0
@@ -43,7 +42,7 @@ class BigQueryRunner:
         self.poll_s = settings.poll_s
         self._settle_us = round(settings.settle_s * SECOND_US)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bigquery-query")
-        # Apart from the queries: when all of those wait, one that is given up must still reach BigQuery.
+        # Apart from the queries: a cancellation must reach BigQuery even if all query threads are waiting.
         self._cancelling = ThreadPoolExecutor(2, thread_name_prefix="bigquery-cancel")
         self._bounded: Client | None = None
 
@@ -52,11 +51,11 @@ class BigQueryRunner:
         return await self._run(query, jobs.run_for_rows)
 
     async def estimate_bytes(self, query: Query) -> int | None:
-        """Return what BigQuery says the query would read, at most: a dry run, which is free."""
+        """Return how many bytes the query would read, at most, by a dry run, which is free."""
         return await self._run(query, jobs.dry_run)
 
     def version(self, table: str) -> int | None:
-        """Return None: other instances store rows, too, and nobody hears of those."""
+        """Return None: this instance does not learn of rows that others store."""
         return None
 
     def horizon_us(self, table: str) -> int:
@@ -84,12 +83,12 @@ class BigQueryRunner:
             raise
 
     def close(self) -> None:
-        """Begin nothing more. What still runs has nobody who waits for it, and ends by its own timeouts."""
+        """Start no more queries. No caller waits for those still running; they end by their own timeouts."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._cancelling.shutdown(wait=False)
 
     async def _run(self, query: Query, how: Callable[..., _Result]) -> _Result:
-        """Run `how` in a thread; when its caller gives up or the time is over, its job is cancelled."""
+        """Run `how` in a thread; cancel its job if the caller is cancelled or the time is over."""
         run, timeout_s = Run(), guards.timeout_s(query.purpose, self._settings)
         work = self._threads.submit(self._in_thread, how, query, run)
         try:
@@ -100,20 +99,20 @@ class BigQueryRunner:
                 raise StoreBusyError(f"all {_THREADS} threads for queries were busy for {timeout_s:g} s") from None
             raise QueryTimeoutError(timeout_s) from None
         finally:
-            self._give_up(run)  # without an effect on one that is done
+            self._give_up(run)  # has no effect on a run that is done
 
     def _give_up(self, run: Run) -> None:
-        """Have the job of `run` cancelled: by the client that began it, since a new one may take seconds to make."""
+        """Cancel the job of `run` with the client that started it, since a new client may take seconds to make."""
         job = run.give_up()
         if job is None or run.client is None:
             return
         try:
             self._cancelling.submit(jobs.cancel, run.client, job)
-        except RuntimeError as error:  # closed meanwhile; who waits is to be told how the query ended, and not this
+        except RuntimeError as error:  # closed meanwhile; the caller must see how the query ended instead
             _log.warning("could not cancel the job %s: %s", job.job_id, error)
 
     def _in_thread(self, how: Callable[..., _Result], query: Query, run: Run) -> _Result:
-        run.begun = True  # before the search for credentials, which may take longer than the query has
+        run.begun = True  # before loading credentials, which may take longer than the query's timeout
         try:
             run.client = self._client()
             return how(run.client, query, self._access.place, self._settings, run)
@@ -129,7 +128,7 @@ class BigQueryRunner:
         return client
 
     def _raise_named(self, failure: Exception, query: Query) -> None:
-        """Raise the QueryError that `failure` means, if it means one."""
+        """Raise the QueryError for `failure`, if there is one."""
         named: QueryError | None = query_error(
             failure,
             self._access.place,

@@ -1,4 +1,4 @@
-"""The BigQuery schema of a table, in the JSON that `bq` and Terraform take."""
+"""The BigQuery schema of a table, in the JSON that `bq` and Terraform accept."""
 
 from typing import Any
 

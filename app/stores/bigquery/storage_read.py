@@ -1,8 +1,8 @@
 """Read a table of BigQuery as one Arrow IPC stream, through the Storage Read API.
 
-The API sends exactly the messages of which such a stream consists: the schema, then batch after batch; only the mark
-of its end is added here, so nothing needs to understand them. A column that BigQuery has as BIGNUMERIC arrives as
-decimal256(76, 38), where NUMERIC is decimal128(38, 9). The order of an ORDER BY holds within one stream:
+The API sends exactly the messages of such a stream: the schema, then one batch after another. Only the end-of-stream
+marker is added here, so nothing needs to be parsed. A BIGNUMERIC column arrives as decimal256(76, 38), a NUMERIC one as
+decimal128(38, 9). The order of an ORDER BY holds within one stream:
 https://cloud.google.com/bigquery/docs/reference/storage#read_from_session_streams.
 """
 
@@ -26,7 +26,7 @@ _PAUSE_S = 0.1
 
 
 async def read_table(access: BigQueryClients, table_path: str) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces of the Arrow IPC stream of all rows of a table, in its order. `access.load` came before.
+    """Yield the pieces of the Arrow IPC stream of all rows of a table, in its order. Call `access.load` first.
 
     Raises:
         GoogleAPICallError: the table cannot be read, or not any further.
@@ -43,7 +43,7 @@ async def read_table(access: BigQueryClients, table_path: str) -> AsyncGenerator
             timeout=_SESSION_TIMEOUT_S,
         )
         yield session.arrow_schema.serialized_schema
-        for stream in session.streams:  # one, or none where the table is empty
+        for stream in session.streams:  # one, or none if the table is empty
             async with aclosing(_batches(client, stream.name)) as batches:
                 async for batch in batches:
                     yield batch
@@ -53,12 +53,12 @@ async def read_table(access: BigQueryClients, table_path: str) -> AsyncGenerator
 
 
 async def _batches(client: BigQueryReadAsyncClient, stream: str) -> AsyncGenerator[bytes, None]:
-    """Yield the batches of a stream; one that breaks off is taken up where it broke."""
+    """Yield the batches of a stream; if it breaks off, resume at that offset."""
     offset, failures = 0, 0
     while True:
         call: Any = None
         try:
-            # The call waits for the first answer, so it may fail as the others do.
+            # The call waits for the first answer, so it may fail like the later ones.
             call = await client.read_rows(read_stream=stream, offset=offset, retry=None, timeout=None)
             async for answer in call:
                 offset, failures = offset + answer.row_count, 0

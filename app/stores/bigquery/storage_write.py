@@ -1,9 +1,9 @@
 """BigQuery behind the Appender seam: the default stream of a table, through the Storage Write API.
 
 Rows are durable and readable once acknowledged, at least once
-(https://cloud.google.com/bigquery/docs/write-api#default_stream). In a request with any bad row nothing is stored.
-The parts: `proto_rows` encodes, `connections` chooses a connection, `connection` is one stream, `answers` says what
-an answer means; here is what they do together. What the Writer does about each outcome is in `verdict`.
+(https://cloud.google.com/bigquery/docs/write-api#default_stream). If any row of a request is bad, nothing is stored.
+This module combines the parts: `proto_rows` encodes, `connections` chooses a connection, `connection` is one stream,
+and `append_responses` interprets an answer. `retry_policy` says what the Writer does after each outcome.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from app.stores.stamping import AttemptStamp
 
 Check = Callable[[], Awaitable[SetupError | None]]
 _LOOKING_FAILED = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}
-_LOOK_WAIT_S = 3.0  # by then BigQuery has nearly always said, and the append has time left
-_CHECK_HOLDS_US = 10 * MICROSECONDS  # while rows are bisected the table is not asked about each half
+_LOOK_WAIT_S = 3.0  # by then BigQuery has nearly always answered, and the append has time left
+_CHECK_HOLDS_US = 10 * MICROSECONDS  # while rows are bisected, the table is not checked for each half
 
 
 class StorageWriteAppender:
     """The Appender of one table in BigQuery.
 
-    `check` looks at the live table, `fence` says when rows are late, `trace_id` names this service and instance to
-    BigQuery's support.
+    `check` checks the live table, `fence` says when rows are late, and `trace_id` identifies this service and instance
+    to BigQuery's support.
     """
 
     eager = MAX_REQUESTS
@@ -64,11 +64,11 @@ class StorageWriteAppender:
         return len(self._connections)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return what makes protobuf messages of the records of a message, but for their `ingest_time`."""
+        """Return the encoder that turns the records of a message into protobuf rows without `ingest_time`."""
         return self._rows.encoder(envelope)
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Stamp `rows`, append them as one, and say what became of them."""
+        """Stamp `rows`, append them as one request, and return the outcome."""
         if _stands_in_the_way(self._found) and (obstacle := await self._obstacle()) is not None:
             return obstacle
         stamp = AttemptStamp(self._clock, self.fence, self._rows.stamp)
@@ -86,15 +86,15 @@ class StorageWriteAppender:
             return Uncertain("the service is stopping")
         if connection.updated_schema:
             connection.updated_schema = False
-            self._begin_to_look()  # the next append will know whether the table still fits; these rows are stored
+            self._begin_to_look()  # so the next append knows whether the table still fits; these rows are stored
         return await self._second_thought(outcome) if isinstance(outcome, RowsRefused | SetupError) else outcome
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
-        """Return `row` under the key that it gets when it was late."""
+        """Return `row` under the key of a late row."""
         return self._rows.rekeyed(row, lateness)
 
     async def check(self) -> SetupError | None:
-        """Look at the live table; return what stands in the way of appending to it, None when nothing does."""
+        """Check the live table; return the obstacle to appending, or None."""
         return await asyncio.shield(self._begin_to_look())
 
     async def close(self) -> None:
@@ -104,7 +104,7 @@ class StorageWriteAppender:
         await self._connections.close()
 
     def _begin_to_look(self) -> "asyncio.Task[SetupError | None]":
-        """Return the look that is under way, beginning one if there is none: all who ask at once share it."""
+        """Return the running check, or start one; concurrent callers share it."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_once())
         return self._looking
@@ -115,9 +115,9 @@ class StorageWriteAppender:
         return self._found
 
     async def _obstacle(self) -> SetupError | None:
-        """Return what stands in the way by a look at the table that is not older than a few seconds.
+        """Return the obstacle from a check of the table that is at most a few seconds old, or None.
 
-        That the table cannot be looked at (in time, or so often) is no obstacle: its rows go to another address.
+        A check that fails (by timeout or quota) is no obstacle: rows go to another address.
         """
         now_us = self._clock.elapsed_us()
         if self._found_at_us is None or now_us - self._found_at_us > _CHECK_HOLDS_US:
@@ -127,11 +127,11 @@ class StorageWriteAppender:
         return self._found if _stands_in_the_way(self._found) else None
 
     async def _second_thought(self, outcome: RowsRefused | SetupError) -> Outcome:
-        """Before rows or the set-up are blamed, look at the table."""
+        """Check the table before blaming the rows or the set-up."""
         obstacle = await self._obstacle()
         if obstacle is not None or isinstance(outcome, SetupError):
-            # A table that was dropped and made again can be unknown to an old connection long after, and one that
-            # was changed look as before; a fresh connection knows better.
+            # To an old connection, a recreated table can be missing for a long time, and a changed table can look
+            # unchanged. A fresh connection sees the current one.
             self._connections.retire()
         if obstacle is not None:
             return obstacle

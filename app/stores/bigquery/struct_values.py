@@ -1,7 +1,7 @@
-"""Take the values of a record and its envelope, by the columns' names: as a dictionary, or as a call's arguments. Pure.
+"""Read the values of a record and its envelope by column name: as a dictionary, or as call arguments. Pure.
 
-Written out as an expression, one item for each column, and compiled once for a table: a loop over the columns costs
-twice as much, and there is one of these for every record.
+Each reader is an expression with one item for each column, compiled once for a table. It runs for every record, and a
+loop over the columns would cost twice as much.
 """
 
 import keyword
@@ -13,13 +13,13 @@ import msgspec
 from app.schema.columns import Column
 
 Convert = Callable[[Any], Any]
-"""Makes the row's value of the Struct's."""
+"""Converts a Struct's value to the row's."""
 Converters = Mapping[str, Convert]
-"""By the column's name; a column without one is taken as it is. None stays None."""
+"""By column name; the value of a column without a converter stays as it is. None stays None."""
 
 
 def values_reader(columns: tuple[Column, ...], converters: Converters) -> Callable[[msgspec.Struct], dict[str, Any]]:
-    """Return what reads the values of `columns` of a Struct."""
+    """Return the function that reads the values of `columns` from a Struct."""
     written = _Written()
     items = [f"{name!r}: {value}" for name, value in written.of_struct("record", columns, converters).items()]
     return written.compiled(f"lambda record: {{{', '.join(items)}}}")
@@ -28,28 +28,28 @@ def values_reader(columns: tuple[Column, ...], converters: Converters) -> Callab
 class RowMakers:
     """Calls the class of a row's message with the values of a record, of an envelope (a mapping by name), or of both.
 
-    One call with all of its arguments named, so that no dictionaries are made of parts of them on the way.
+    Each is a single call with named arguments, so that no intermediate dictionaries are made.
     """
 
     def __init__(
         self, record: tuple[Column, ...], envelope: Iterable[str], own: Iterable[str], converters: Converters
     ) -> None:
-        """Write them for the columns of a record, those of the envelope, and those that are a row's `own`."""
+        """Compile them for the columns of a record, those of the envelope, and those that are a row's `own`."""
         written = _Written()
         of_record = written.of_struct("record", record, converters)
         of_envelope = written.of_items("envelope", envelope, converters)
         row = {name: name for name in own}
         known = ", ".join(["new", "record", *row])
         self.whole: Callable[..., Any] = written.call(f"{known}, envelope", {**of_record, **of_envelope, **row})
-        """Of the message class, the record, the row's own values in their order, and the envelope."""
+        """Takes the message class, the record, the row's own values in order, and the envelope."""
         self.without_envelope: Callable[..., Any] = written.call(known, {**of_record, **row})
-        """Of the same, but the envelope."""
+        """Takes the same, without the envelope."""
         self.envelope: Callable[..., Any] = written.call("new, envelope", of_envelope)
-        """Of the message class and the envelope."""
+        """Takes the message class and the envelope."""
 
 
 class _Written:
-    """Expressions, and what they call."""
+    """Builds expressions, and holds the converters that they call."""
 
     def __init__(self) -> None:
         self._known: dict[str, Any] = {"__builtins__": {"getattr": getattr}}
@@ -60,18 +60,18 @@ class _Written:
         return {name: self._converted(access, converters.get(name)) for name, access in accesses.items()}
 
     def of_items(self, source: str, names: Iterable[str], converters: Converters) -> dict[str, str]:
-        """Return the expression of each of these names of a mapping that has them all."""
+        """Return the expression of each of these names, in a mapping that has them all."""
         return {name: self._converted(f"{source}[{name!r}]", converters.get(name)) for name in names}
 
     def call(self, parameters: str, values: Mapping[str, str]) -> Callable[..., Any]:
-        """Return what calls its first parameter, `new`, with these values by name."""
+        """Return a function that calls its first parameter, `new`, with these values by name."""
         named = [f"{name}={value}" for name, value in values.items() if _is_plain(name)]
         others = [f"{name!r}: {value}" for name, value in values.items() if not _is_plain(name)]
         arguments = [*named, *([f"**{{{', '.join(others)}}}"] if others else [])]
         return self.compiled(f"lambda {parameters}: new({', '.join(arguments)})")
 
     def compiled(self, expression: str) -> Callable[..., Any]:
-        """Return what an expression is."""
+        """Return the value of an expression."""
         made: Callable[..., Any] = eval(expression, self._known)  # noqa: S307 - of a declaration's names, quoted or identifiers
         return made
 

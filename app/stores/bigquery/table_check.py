@@ -1,7 +1,7 @@
-"""Look at a live table before anything is appended to it, and say what stands in the way.
+"""Check a live table before anything is appended to it, and report the obstacle.
 
-The outcome is a state that health and metrics show, and one line that says what to do; nothing is raised. The look is
-one request without retries: whoever asked will ask again.
+The result is a state for health and metrics, and one line that says what to do; nothing is raised. The check is one
+request without retries, since its callers repeat it.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ _QUOTA_REASONS = {"quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded"}
 
 
 async def check_table(access: BigQueryClients, table: Table, timeout_s: float = TIMEOUT_S) -> SetupError | None:
-    """Return what stands in the way of appending to the live table, None when it fits.
+    """Return the obstacle to appending to the live table, or None if the table fits.
 
-    One request may take `timeout_s`; with the search for credentials before it, the whole thrice that. The thread it
-    runs in is a daemon: neither cancelling nor the end of the process waits for a server that does not answer.
+    One request may take `timeout_s`; with loading credentials before it, the whole check may take three times as long.
+    It runs in a daemon thread, so neither cancelling nor the end of the process waits for an unresponsive server.
     """
     try:
         async with asyncio.timeout(3 * timeout_s):
             live = await run_in_daemon_thread(lambda: read_table(access, table.name, timeout_s), "table-check")
         breaking = [difference for difference in differences(table, live) if difference.breaks]
-    except Exception as error:  # the last line of defence: whatever the look meets becomes a state
+    except Exception as error:  # the last line of defence: any failure of the check becomes a state
         found = setup_error(error, access.place, table.name)
         if found.state is SinkState.PERMISSION_DENIED:
-            access.forget()  # by the next look somebody may have put the credentials right
+            access.forget()  # by the next check the credentials may have been fixed
         return found
     if not breaking:
         return None
@@ -48,12 +48,12 @@ async def check_table(access: BigQueryClients, table: Table, timeout_s: float = 
 
 
 def read_table(access: BigQueryClients, table: str, timeout_s: float = TIMEOUT_S) -> LiveTable:
-    """Return the live table. It blocks: not for the event loop.
+    """Return the live table. It blocks, so do not call it on the event loop.
 
     Raises:
         Exception: whatever the client, the credentials or the network raise; `setup_error` says what it means.
     """
-    from google.cloud import bigquery  # noqa: PLC0415 - a quarter of a second that start-up need not wait for
+    from google.cloud import bigquery  # noqa: PLC0415 - a quarter of a second that start-up need not spend
 
     client = access.client()
     reference = bigquery.DatasetReference(access.place.project, access.place.dataset).table(table)
@@ -62,7 +62,7 @@ def read_table(access: BigQueryClients, table: str, timeout_s: float = TIMEOUT_S
 
 
 def setup_error(error: Exception, place: TableAddress, table: str) -> SetupError:
-    """Return what an exception of `read_table` means for appending to `table`, in one line."""
+    """Return the set-up error for an exception of `read_table`, with a detail of one line."""
     match error:
         case AccessError():
             return SetupError(SinkState.PERMISSION_DENIED, _line(str(error), 2 * _MAX_QUOTED))
@@ -98,7 +98,7 @@ def _answered(error: exceptions.GoogleAPICallError, place: TableAddress, table: 
 
 
 def missing_part(error: Exception) -> Literal["project", "dataset", "table"] | None:
-    """Return which part of the table's name BigQuery does not know, by the words of its answer."""
+    """Return which part of the table's name BigQuery does not know, according to its answer."""
     if not isinstance(error, exceptions.NotFound | exceptions.BadRequest):
         return None
     said = _said(error).lower()
@@ -131,13 +131,13 @@ def _reason(error: exceptions.GoogleAPICallError) -> str:
 
 
 def _said(error: exceptions.GoogleAPICallError) -> str:
-    """Return the server's own words; the client puts method and address before them."""
+    """Return the server's own message, without the method and address that the client prefixes."""
     words = next((each["message"] for each in error.errors if isinstance(each, dict) and each.get("message")), None)
     return _line(str(words or error.message.partition("prettyPrint=false: ")[2] or error.message))
 
 
 def _root(error: Exception) -> str:
-    """Say what a chain of exceptions began with: libraries wrap a refused connection three times."""
+    """Describe the root of a chain of exceptions: libraries wrap a refused connection three times."""
     *_, deepest = _chain(error)
     if isinstance(deepest, TimeoutError):
         return "gives no answer in time"
@@ -147,7 +147,7 @@ def _root(error: Exception) -> str:
 
 
 def _chain(error: Exception) -> Iterator[Exception]:
-    """Yield `error`, then what it was raised for, and so on."""
+    """Yield `error`, then its cause or context, and so on."""
     link: BaseException | None = error
     while isinstance(link, Exception):
         yield link

@@ -1,8 +1,8 @@
-"""Integers as protobuf writes them: https://protobuf.dev/programming-guides/encoding/#varints. Pure."""
+"""Encode integers as protobuf does: https://protobuf.dev/programming-guides/encoding/#varints. Pure."""
 
 
 def varint(number: int) -> bytes:
-    """Return a non-negative integer: seven bits a byte, the lowest first."""
+    """Encode a non-negative integer: seven bits a byte, the lowest first."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

@@ -6,5 +6,5 @@ layout       a table -> DDL, and the INSERT that reads rows from JSON
 appender     the sink of one table
 queries      the source: `attempt` is one query that can be interrupted; `values` converts what DuckDB returns
 eraser       erasure and retention
-probe, disk  whether it can write, and how much room there is
+probe, disk  whether it can write, and how much space is free
 """

@@ -25,7 +25,7 @@ _TYPES = {
     Kind.TIME: "TIME",
     Kind.JSON: "JSON",
 }
-# How the value stands in the JSON row, where that differs from the column.
+# The type of the value in the JSON row, where it differs from the column.
 _WIRE_TYPES = {Kind.BYTES: "VARCHAR", Kind.TIMESTAMP: "TIMESTAMPTZ"}
 
 
@@ -58,7 +58,7 @@ def duckdb_insert(table: Table) -> str:
     structure = json.dumps([{column.name: _wire_structure(column) for column in columns}]).replace("'", "''")
     names = ", ".join(quote(column.name) for column in columns)
     values = ", ".join(_from_wire(column, f"r.{quote(column.name)}") for column in columns)
-    return (  # names are quoted, and no value stands in the text
+    return (  # names are quoted, and the text contains no values
         f"INSERT INTO {quote(table.name)} ({names}, ingest_time) "  # noqa: S608 - see above
         f"SELECT {values}, make_timestamp($ingest_us::BIGINT) "
         f"FROM (SELECT unnest(from_json_strict($rows::JSON, '{structure}')) AS r)"

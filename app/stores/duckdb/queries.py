@@ -23,9 +23,9 @@ from app.stores.source import Answer, Query, QueryError, Scalar, StoreBusyError,
 from app.telemetry.redaction import first_line
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
-_EXPORTERS = 2  # besides those, so that a page never waits for an export
+_EXPORTERS = 2  # in addition, so that a page never waits for an export
 _RELEASE_S = 2.0
-_FETCHED_ROWS = 256  # at a time, where a query's bytes are limited
+_FETCHED_ROWS = 256  # at a time, if a query's bytes are limited
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are in UTC, without a time zone
 _Result = TypeVar("_Result")
 

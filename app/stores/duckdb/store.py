@@ -1,7 +1,7 @@
 """DuckDB behind both seams, on one file: the store for laptops and tests.
 
 An append is one transaction, so a batch is stored wholly or not at all, and durable (write-ahead log,
-fsync) when `append` returns. Appends of one table go one at a time; queries run beside them, each on a
+fsync) when `append` returns. Appends of one table run one at a time; queries run concurrently, each on a
 connection of its own. DuckDB blocks the thread that calls it, so calls run in threads, never on the loop.
 """
 
@@ -37,12 +37,12 @@ class EmbeddedStore:
     """The tables of one DuckDB file. It is an Appender per table (`appender`) and a QueryRunner."""
 
     partition_us = 1
-    # Where rows are dense, a longer slice would sort rows that the page never shows; and one more query is cheap.
+    # With dense rows, a longer slice would sort rows that the page never shows; one more query is cheap.
     first_slice_us = 10 * SECOND_US
     first_look_up_us = 7 * DAY_US  # a scan of one column, hardly slower than one of an hour
     export_rows = 50_000
     poll_s = 0.25
-    open_ttl_s = 1.0  # as long as nothing is stored: see `version`
+    open_ttl_s = 1.0  # until something is stored: see `version`
 
     def __init__(
         self,
