@@ -29,7 +29,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """The position of a reader of `table`.
 
     The window is [since_us, until_us). A resume cursor has no `until_us`: its window reaches as far as the table is
-    settled. `after` is the last row read, None before the first. `fingerprint` identifies the filters: under other
+    settled. `after` is the last row read, None before the first. `fingerprint` identifies the filters: with other
     filters the same cursor would skip rows. In a cursor within a window, `settled` is how far the earlier pages were
     settled; it is recorded because another instance's clock may be behind.
     """

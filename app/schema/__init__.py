@@ -7,6 +7,7 @@
     checks     values that a store cannot hold although the type allows them (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds
     decimals   the text of a NUMERIC value
+    version    -> a short version of a table's row shape
     filters    -> which fields may be filtered and aggregated, and by which operators
     example    -> an example record and row, verified by the type's own decoder
       plain_values, pattern: the simplest value of a type; a text that a regular expression matches

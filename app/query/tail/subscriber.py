@@ -22,8 +22,8 @@ _ROOM_AGAIN_S = 0.25
 class Subscriber:
     """Follows a feed from a position on: everything up to `position` was sent, and nothing after it.
 
-    It sends the rows of its poller. If those do not reach back to its position, at first or because it was too slow, it
-    reads for itself, each attempt in a `turn`, until the poller's rows continue its own without a gap.
+    It sends the rows of its poller. At first, or after it was too slow, those may not reach back to its position. Then
+    it reads for itself, each attempt in a `turn`, until the poller's rows continue its own without a gap.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a stream
