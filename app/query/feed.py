@@ -102,7 +102,7 @@ class Feed:
             budget.spend(answer)
             if search.take(answer.rows, cut=answer.cut):
                 return search.full()
-            if search.left_off is not None:  # the query stopped at its limit of candidates
+            if search.left_off is not None:  # the query stopped before the end of the slice
                 waiting.appendleft(_remainder(part, search.left_off, descending=scan.descending))
         return Reading(search.rows, None)
 

@@ -62,7 +62,7 @@ class Subscriber:
     async def run(self, poller: Poller, send: Send) -> None:
         """Send the stream, each piece as soon as there is one, until it ends.
 
-        The stream ends when its time is over, or when the store has failed for too long.
+        Nothing more is sent once its time is over, or the store has failed for too long.
         """
         timers = [self._clock.call_later(self._max_s, lambda: self.end("time")), self._cut_later()]
         try:
