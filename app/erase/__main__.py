@@ -26,7 +26,7 @@ _EPILOG = (
 
 
 def main(arguments: list[str], environ: Mapping[str, str], confirm: Callable[[str], str] = input) -> int:
-    """Do what the arguments say; return the exit status."""
+    """Run the command; return its exit status."""
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(environ)

@@ -1,4 +1,4 @@
-"""The route `DELETE /v1/records/{id}`: erase a record, for those whose grant has the scope `erase`."""
+"""The route `DELETE /v1/records/{id}`: erase a record. It requires a grant with the scope `erase`."""
 
 import asyncio
 import hashlib
@@ -51,7 +51,7 @@ class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EraseEndpoint:
-    """Erases records; other instances learn of an erasure within `others_s` seconds."""
+    """Erases records. Other instances see an erasure within `others_s` seconds."""
 
     def __init__(self, erasure: Erasure, id_column: Column, others_s: float) -> None:
         self._erasure, self._id, self._others_s = erasure, id_column, others_s
@@ -105,7 +105,7 @@ class EraseEndpoint:
 
 
 def digest_of(record_id: str | int) -> str:
-    """Return the digest that stands for the id in the log, where only someone who knows the id can find it."""
+    """Return the digest that replaces the id in the log: only someone who knows the id can find the entry."""
     return hashlib.sha256(str(record_id).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -117,10 +117,10 @@ def line_of(found: Erased, digest: str, caller: str) -> str:
     )
 
 
-def erasure_routes(  # noqa: PLR0913 - what an erasure works with
+def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
     *, runner: QueryRunner, eraser: Eraser, records: Table, rejects: Table, clock: Clock, reads: Reads
 ) -> list[Any]:
-    """Return the routes of erasure; none for records without an id."""
+    """Return the erasure routes; none for records without an id."""
     if records.id is None:
         return []
     erasure = Erasure(runner, eraser, records, rejects, clock)

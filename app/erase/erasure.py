@@ -1,4 +1,4 @@
-"""Erase one record: find its rows and its rejects, delete them, and count what remains. The same for every store."""
+"""Erase one record: find its rows and rejects, delete them, and count what remains. The same for every store."""
 
 import asyncio
 from collections import defaultdict
@@ -17,10 +17,10 @@ from app.schema.table import Table
 from app.stores.eraser import Eraser, HeldBackError
 from app.stores.source import Query, QueryRunner, Row, Scalar
 
-# A DELETE may write to 4,000 partitions of an hour (https://cloud.google.com/bigquery/quotas#partitioned_tables).
+# One DELETE may modify 4,000 hourly partitions (https://cloud.google.com/bigquery/quotas#partitioned_tables).
 _LONGEST_US = 100 * DAY_US
 _KEYS_AT_ONCE = 500
-# Rows younger than half an hour may not be deleted, on some tables younger than an hour and a half
+# Rows younger than 30 minutes cannot be deleted; on some tables the limit is 90 minutes
 # (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
 HELD_BACK_US = (30 * MINUTE_US, 90 * MINUTE_US)
 _COLUMNS = ("ingest_time", "delivery_key", "message_id", "part", "parts", "payload")
@@ -51,7 +51,7 @@ class _Reject(msgspec.Struct, frozen=True):
 
 
 class _CutReject(msgspec.Struct):
-    """A reject whose bytes are cut over several rows: all its rows, and the parts that are not searched yet.
+    """A reject whose bytes span several rows: all its rows, and the parts not searched yet.
 
     A part may have several rows: the message was delivered twice, or a late row was stored again under another key.
     The rows of one reject are erased together or not at all.
@@ -62,12 +62,12 @@ class _CutReject(msgspec.Struct):
     hashes: dict[int, int] = {}
     """The hash of each part seen so far, which outlives its bytes."""
     is_match: bool = False
-    """Whether it holds the record to erase."""
+    """Whether the reject holds the record to erase."""
 
     def add(self, part: int, parts: int, payload: bytes) -> bytes | None:
-        """Add the bytes of one row; return what can be searched now: the whole payload, once no part is missing.
+        """Add the bytes of one row; return the bytes that can be searched now: the payload, once no part is missing.
 
-        A copy adds nothing. A row of the same part with other bytes is no copy, and is searched on its own.
+        A copy adds nothing. A row of the same part with different bytes is not a copy and is searched on its own.
         """
         if part in self.hashes:
             return None if self.hashes[part] == hash(payload) else payload
@@ -93,7 +93,7 @@ class Erasure:
         self._records, self._rejects, self._id = records, rejects, records.id
 
     async def count(self, record_id: str | int) -> Counts:
-        """Return what an erasure would delete.
+        """Return how many rows an erasure would delete.
 
         Raises:
             QueryError: the store gave no answer.
@@ -104,7 +104,7 @@ class Erasure:
     async def erase(self, record_id: str | int) -> Erased:
         """Delete every row of the record, and every reject that holds it.
 
-        A message that is acknowledged or delivered again after that stores a new record: erase again after a replay.
+        A message that is acknowledged or redelivered later stores a new record: erase again after a replay.
 
         Raises:
             QueryError: the store gave no answer; rows deleted by then are gone, and the call may be repeated.
@@ -118,14 +118,14 @@ class Erasure:
         rejects = await self._found_rejects(record_id)
         erased_rejects = await self._delete_rejects(rejects) if rejects else 0
         remaining_rejects = max(len(rejects) - erased_rejects, 0)
-        await self._eraser.advance()  # always: an earlier attempt may have failed just before it
+        await self._eraser.advance()  # always: an earlier attempt may have failed just before this call
         return Erased(
             erased=Counts(records=erased, rejects=erased_rejects),
             remaining=Counts(records=remaining, rejects=remaining_rejects),
         )
 
     async def _span(self, record_id: str | int) -> tuple[int, int, int]:
-        """Return the number of rows, and the stamps of the first and the last."""
+        """Return the number of rows, and the timestamps of the first and the last."""
         sql = f"""\
 SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
 FROM `{self._records.name}`
@@ -150,7 +150,7 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
     async def _delete(
         self, table: Table, condition: str, values: dict[str, Scalar], first_us: int, last_us: int
     ) -> int:
-        """Delete the rows that meet `condition`, except those that the store holds back; return how many."""
+        """Delete the rows that match `condition`, except those the store holds back; return how many."""
         sql = f"DELETE FROM `{table.name}` WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND {condition}"  # noqa: S608 - as above
         erased = 0
         for from_us, to_us in _stretches(first_us, last_us):
@@ -176,12 +176,12 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
                     if await self._holds(payload, record_id):
                         found.append(reject)
                     continue
-                # A replay that is rejected again keeps the key, not the message's id.
+                # A replay that is rejected again keeps the key but not the message id.
                 whole = cut[whole_key(reject.key, part), row["message_id"], parts]
                 whole.rows.append(reject)
                 if not whole.is_match and (readable := whole.add(part, parts, payload)) is not None:
                     whole.is_match = await self._holds(readable, record_id)
-        for whole in cut.values():  # payloads are left where a part is lost: search what there is
+        for whole in cut.values():  # payloads remain where a part was lost: search the parts that exist
             if whole.is_match or (whole.payloads and await self._holds(whole.joined(), record_id)):
                 found += whole.rows
         return found
@@ -192,7 +192,7 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
     async def _suspects(self, record_id: str | int) -> AsyncIterator[list[Row]]:
         """Yield the reject rows that may hold the id: those with the id itself, a backslash, a NUL or a gzip header.
 
-        The parts of a cut reject are all included: the id may lie across two of them.
+        All parts of a split reject are included, because the id may span two of them.
         """
         needles = {
             f"id_{at}_hex": form.encode("utf-8", "surrogatepass").hex()

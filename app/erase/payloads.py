@@ -1,6 +1,6 @@
 """Decide whether the payload of a reject holds a record with a given id. Pure.
 
-A reject is one record or a whole message of records. It may be unreadable, which can be why it was rejected.
+A reject is one record or a whole message of records. It may be unreadable; that may be why it was rejected.
 
     JSON or NDJSON    a record at the top level, or in a list there, has this id in its id member
     anything else     the id occurs as a whole word, plain or in JSON's escapes
@@ -27,7 +27,7 @@ _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 
 
 def forms_of(column: Column, record_id: str | int) -> tuple[str, ...]:
-    """Return the ways in which producers write an id: a UUID in either case, with hyphens or without."""
+    """Return the spellings of an id that producers use: a UUID in either case, with or without hyphens."""
     text = str(record_id)
     if not column.is_uuid:
         return (text,)
@@ -49,7 +49,7 @@ def _holds(raw: bytes | bytearray, column: Column, record_id: str | int) -> bool
 def _records(raw: bytes | bytearray) -> Iterator[Any]:
     try:
         found = [msgspec.json.decode(raw)]
-    except msgspec.DecodeError:  # NDJSON, or no JSON at all
+    except msgspec.DecodeError:  # NDJSON, or not JSON at all
         found = [msgspec.json.decode(line) for line in raw.splitlines() if line.strip()]
     for value in found:
         if isinstance(value, list):
@@ -59,7 +59,7 @@ def _records(raw: bytes | bytearray) -> Iterator[Any]:
 
 
 def _is_record(value: Any, column: Column, record_id: str | int) -> bool:
-    # Compared as text: a number where the type needs a string is still a reject of that id.
+    # Compared as text: a number where the type requires a string is still a reject of that id.
     return isinstance(value, dict) and column.name in value and read_id(column, str(value[column.name])) == record_id
 
 
@@ -70,7 +70,7 @@ def _mentions(raw: bytes | bytearray, text: str) -> bool:
 
 
 def _texts_of(payload: bytes) -> Iterator[bytes | bytearray]:
-    """Yield the texts to search; of a broken or very large gzip, what can be read of it and its bytes as they are."""
+    """Yield the texts to search; for a broken or very large gzip, the readable part and the raw bytes."""
     if not payload.startswith(_GZIP):
         yield payload
         return

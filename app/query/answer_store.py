@@ -1,4 +1,4 @@
-"""Where answers are kept: in this process within bounds, or in a Valkey that all instances share."""
+"""The store of cached responses: bounded memory in this process, or a Valkey that all instances share."""
 
 import heapq
 import itertools
@@ -10,8 +10,8 @@ from litestar.stores.base import Store
 
 from app.runtime.clock import MICROSECONDS, Clock, SystemClock
 
-# What an entry costs beside its key and value on CPython 3.11: 400 (measured) for objects, tables and a place in the
-# heap, and up to 250 for a place there that outlives its entry.
+# The overhead of an entry beyond its key and value on CPython 3.11: 400 (measured) for objects, tables and a heap item,
+# and up to 250 for a heap item that outlives its entry.
 ENTRY_BYTES = 650
 _NAMESPACE = "sluice"
 _SPARE_DUES = 64
@@ -20,26 +20,27 @@ _SPARE_DUES = 64
 class _Kept(msgspec.Struct, frozen=True, gc=False):
     value: bytes
     due_us: int | None
-    """When it expires, by the clock's `elapsed_us`; None is never."""
+    """When the entry expires, by the clock's `elapsed_us`; None: never."""
     serial: int
 
 
 class BoundedMemoryStore(Store):
-    """Keeps at most `max_bytes` in this process: what has expired goes first, then what was used least recently.
+    """Holds at most `max_bytes` in this process: expired entries are evicted first, then the least recently used.
 
-    Litestar's own MemoryStore has no bound, and forgets what has expired only when it is asked for again: a client that
-    asks for ever new windows would fill the memory. Counted are keys, values and ENTRY_BYTES each. For one event loop.
+    Litestar's own MemoryStore is unbounded and drops an expired entry only when it is requested again. A client that
+    keeps requesting new windows would fill the memory. The size counts keys, values and ENTRY_BYTES per entry. It is
+    for one event loop.
     """
 
     def __init__(self, max_bytes: int, clock: Clock) -> None:
         self._max_bytes, self._clock = max_bytes, clock
         self._entries: OrderedDict[str, _Kept] = OrderedDict()  # the least recently used first
-        self._dues: list[tuple[int, int, str]] = []  # a heap; items of entries that are gone stay until they come up
+        self._dues: list[tuple[int, int, str]] = []  # a heap; items of removed entries stay until they are popped
         self._serials = itertools.count()
         self.held_bytes = 0
 
     async def set(self, key: str, value: str | bytes, expires_in: int | timedelta | None = None) -> None:
-        """Keep `value` (seconds or a timedelta; None: until there is no room); what is too large is not kept."""
+        """Store `value` (seconds or a timedelta; None: until evicted). A value that is too large is not stored."""
         self._remove(key)
         raw = value.encode() if isinstance(value, str) else value
         size = _size(key, raw)
@@ -52,7 +53,7 @@ class BoundedMemoryStore(Store):
         self._put(key, raw, due_us)
 
     async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:
-        """Return the value, which makes it the most recently used; `renew_for` moves its expiry, if it has one."""
+        """Return the value and mark it as the most recently used; `renew_for` moves its expiry, if it has one."""
         kept = self._alive(key)
         if kept is None:
             return None
@@ -63,11 +64,11 @@ class BoundedMemoryStore(Store):
         return kept.value
 
     async def delete(self, key: str) -> None:
-        """Forget a value; one that is not there is no error."""
+        """Remove a value; a missing one is not an error."""
         self._remove(key)
 
     async def delete_all(self) -> None:
-        """Forget all values."""
+        """Remove all values."""
         self._entries.clear()
         self._dues.clear()
         self.held_bytes = 0
@@ -77,7 +78,7 @@ class BoundedMemoryStore(Store):
         return self._alive(key) is not None
 
     async def expires_in(self, key: str) -> int | None:
-        """Return the whole seconds until the value expires; None without a value, or where it does not expire."""
+        """Return the whole seconds until the value expires; None if there is no value or it does not expire."""
         kept = self._alive(key)
         if kept is None or kept.due_us is None:
             return None
@@ -102,7 +103,7 @@ class BoundedMemoryStore(Store):
         self.held_bytes += _size(key, value)
         if due_us is not None:
             heapq.heappush(self._dues, (due_us, kept.serial, key))
-        if len(self._dues) > 2 * len(self._entries) + _SPARE_DUES:  # mostly of entries that are gone
+        if len(self._dues) > 2 * len(self._entries) + _SPARE_DUES:  # mostly items of removed entries
             self._dues = [(it.due_us, it.serial, key) for key, it in self._entries.items() if it.due_us is not None]
             heapq.heapify(self._dues)
 
@@ -121,18 +122,18 @@ class BoundedMemoryStore(Store):
 
 
 def open_store(url: str, max_bytes: int, clock: Clock | None = None) -> Store:
-    """Return the store at `url`, a Valkey's; without one, a memory of `max_bytes` in this process.
+    """Return the Valkey store at `url`; without a URL, a memory store of `max_bytes` in this process.
 
-    `async with` the store closes its connections at the end. A Valkey's bound is its own: its `maxmemory`, with a
-    policy that evicts (https://valkey.io/topics/lru-cache/).
+    `async with` the store closes its connections at the end. Valkey enforces its own limit: `maxmemory` with an
+    eviction policy (https://valkey.io/topics/lru-cache/).
 
     Raises:
         SettingsError: the package of the client is missing, or `url` is no address.
     """
     if not url:
         return BoundedMemoryStore(max_bytes, clock or SystemClock())
-    # An extra that the default does without, and start-up is waited for.
-    from litestar.stores.valkey import ValkeyStore  # noqa: PLC0415 - as said above
+    # Imported late: this extra is not needed by default, and start-up time matters.
+    from litestar.stores.valkey import ValkeyStore  # noqa: PLC0415 - as above
 
     from app.runtime.valkey import connect  # noqa: PLC0415 - likewise
 

@@ -1,8 +1,8 @@
-"""Read an Arrow IPC stream as rows: what an export yields, in the form that a QueryRunner's rows have.
+"""Read an Arrow IPC stream, such as an export yields, as rows in the form that a QueryRunner returns.
 
-Values are taken column by column from the buffers that Arrow lays them out in
+Values are decoded column by column from Arrow's buffers
 (https://arrow.apache.org/docs/format/Columnar.html#physical-memory-layout), a thousand rows at a time, so that
-memory stays flat however large a batch is. nanoarrow is imported when the first batch comes.
+memory stays flat for any batch size. nanoarrow is imported when the first batch arrives.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Sequence
@@ -19,19 +19,19 @@ from app.runtime.instants import SECOND_US, clamp
 from app.schema.columns import Column, Kind
 from app.stores.source import Row
 
-MAX_ROWS = 1_000  # some 5 ms of work, read and written: an event loop may wait for it
+MAX_ROWS = 1_000  # about 5 ms of work, read and written: short enough to block an event loop
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _exact = Context(prec=80)  # BIGNUMERIC has 77 digits at most
-# The values of a stretch of a column: from an array's view, where in it the stretch begins, how long it is, and which
-# of its values are present (None: all). What lies in the buffers of an absent value is undefined: it is never decoded.
-# Arrays that were read from a stream begin where their buffers do (their `offset` is 0).
+# Decodes a range of a column, given an array's view, the start and length of the range, and which of its values are
+# present (None: all). The buffer content of an absent value is undefined, so it is never decoded. Arrays read from a
+# stream begin where their buffers do (their `offset` is 0).
 _Present = Sequence[bool] | None
 _Decode = Callable[[Any, int, int, _Present], list[Any]]
 
 
 class ArrowRows:
-    """Reads one stream; `columns` says which texts are JSON. Columns that it does not name are read all the same."""
+    """Reads one stream; `columns` says which texts are JSON. Columns that it does not name are read, too."""
 
     def __init__(self, columns: tuple[Column, ...], *, max_rows: int = MAX_ROWS) -> None:
         self._columns, self._max_rows = columns, max_rows
@@ -40,8 +40,8 @@ class ArrowRows:
     def read(self, piece: bytes) -> Generator[list[Row], None, None]:
         """Yield the rows of the next piece, at most `max_rows` at once.
 
-        A piece is one or more whole messages of the stream; the first begins with the schema's. What is not read to
-        its end is lost.
+        A piece is one or more whole messages of the stream; the first piece begins with the schema message. Rows of a
+        piece that is not read to its end are lost.
 
         Raises:
             ValueError: a column has a type that no record type has.
@@ -51,7 +51,7 @@ class ArrowRows:
         from nanoarrow.ipc import InputStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
 
         if not self._schema:
-            # The mark of a message, and how long the rest of it is; a schema's has nothing behind that.
+            # A message has a marker and the length of the rest; a schema message has no body after that.
             length = 8 + int.from_bytes(piece[4:8], "little")
             self._schema, piece = piece[:length], piece[length:]
         # nanoarrow reads whole streams only: each piece becomes one of its own.
@@ -64,7 +64,7 @@ class ArrowRows:
 
 
 async def rows_of_arrow(columns: tuple[Column, ...], pieces: AsyncIterable[bytes]) -> AsyncGenerator[list[Row], None]:
-    """Yield the rows of the Arrow IPC stream that `pieces` make up, at most MAX_ROWS at once; see `ArrowRows.read`."""
+    """Yield the rows of the Arrow IPC stream in `pieces`, at most MAX_ROWS at once; see `ArrowRows.read`."""
     reader = ArrowRows(columns)
     async for piece in pieces:
         for rows in reader.read(piece):
@@ -86,7 +86,7 @@ def _row_decoder(schema: Any, columns: tuple[Column, ...]) -> _Decode:
 
 
 def _decoder(schema: Any, column: Column | None) -> _Decode:
-    """Return what decodes a column of an Arrow type, written as the C data interface does.
+    """Return the decoder of a column, by its Arrow type in the notation of the C data interface.
 
     https://arrow.apache.org/docs/format/CDataInterface.html#data-type-description-format-strings
     """
@@ -110,7 +110,7 @@ def _nullable(decode: _Decode) -> _Decode:
     """Return `decode` with None where the array, or the struct or list around it, is null; [] where it is empty."""
 
     def decode_nullable(view: Any, start: int, length: int, present: _Present) -> list[Any]:
-        if length == 0:  # then an array may have no buffers, not even one of offsets
+        if length == 0:  # an empty array may have no buffers, not even offsets
             return []
         if view.null_count != 0:
             own = [bool(is_valid) for is_valid in view.buffer(0).elements(start, length)]
@@ -125,7 +125,7 @@ def _masked(values: Sequence[Any], present: Sequence[bool]) -> list[Any]:
 
 
 def _list_decoder(decode_items: _Decode) -> _Decode:
-    # A list that is NULL was stored as an empty one; what its offsets enclose is undefined as well.
+    # A list that is NULL was stored as an empty one; the items between its offsets are undefined as well.
     def decode(view: Any, start: int, length: int, present: _Present) -> list[Any]:
         ends = _ends(view, start, length)
         first = ends[0]
@@ -151,7 +151,7 @@ def _ends(view: Any, start: int, length: int) -> list[int]:
 def _texts(view: Any, start: int, length: int, present: _Present) -> list[Any]:
     ends = _ends(view, start, length)
     whole = bytes(memoryview(view.buffer(2))[ends[0] : ends[-1]])
-    if not whole.isascii():  # by each value: the bytes of an absent one need not be UTF-8
+    if not whole.isascii():  # value by value: the bytes of an absent one need not be UTF-8
         return _slices(bytes.decode)(view, start, length, present)
     text, first = whole.decode(), ends[0]
     values = [text[low - first : high - first] for low, high in pairwise(ends)]
@@ -168,7 +168,7 @@ def _slices(make: Callable[[bytes], Any]) -> _Decode:
 
 
 def _converted(convert: Callable[[Any], Any], values: Sequence[Any], present: _Present) -> list[Any]:
-    """Return the values converted, with None for those that are absent."""
+    """Return the converted values, with None for absent ones."""
     if present is None:
         return list(map(convert, values))
     return [convert(value) if is_present else None for value, is_present in zip(values, present, strict=True)]
@@ -191,7 +191,7 @@ def _decimals(scale: int) -> _Decode:
         return Decimal(int.from_bytes(raw, "little", signed=True)).scaleb(-scale, _exact)
 
     def decode(view: Any, start: int, length: int, present: _Present) -> list[Any]:
-        items = memoryview(view.buffer(1))  # nanoarrow's own `elements` has all of them, whatever the stretch
+        items = memoryview(view.buffer(1))  # nanoarrow's own `elements` returns all of them, whatever the range
         width, whole = items.itemsize, bytes(items[start : start + length])
         return _converted(decimal, [whole[at : at + width] for at in range(0, len(whole), width)], present)
 
@@ -201,7 +201,7 @@ def _decimals(scale: int) -> _Decode:
 def _instant(instant_us: int) -> datetime:
     try:
         return _EPOCH + timedelta(0, 0, instant_us)
-    except OverflowError:  # beyond Python's years: the nearest instant it has
+    except OverflowError:  # beyond Python's years: the nearest representable instant
         return from_epoch_us(clamp(instant_us))
 
 
@@ -221,7 +221,7 @@ _SCALARS: dict[str, _Decode] = {
     "U": _texts,
     "z": _slices(bytes),
     "Z": _slices(bytes),
-    "tsu": _each(_instant),  # in whatever zone: the value counts from the epoch in UTC
+    "tsu": _each(_instant),  # in any zone: the value counts from the epoch in UTC
     "b": _each(bool),
     "l": _primitives,
     "g": _primitives,

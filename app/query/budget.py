@@ -1,14 +1,14 @@
-"""What one request may cost, however many queries it makes: time, bytes read and bytes answered."""
+"""The cost limit of one request over all its queries: time, bytes read and bytes returned."""
 
 from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.source import Answer
 
 
 class Budget:
-    """Counts what the queries of one request took.
+    """Counts the cost of the queries of one request.
 
-    `max_s` and `max_bytes_processed` end a page early, with a cursor to go on from, once they are used up; a query that
-    has begun is not stopped by them. `page_bytes_left` is what the next query's rows may come to.
+    Once `max_s` or `max_bytes_processed` is used up, the page ends early, with a cursor to continue from. They do not
+    stop a query that has begun. `page_bytes_left` is the size limit for the rows of the next query.
     """
 
     def __init__(self, clock: Clock, *, max_s: float, max_bytes_processed: int, max_page_bytes: int) -> None:
@@ -18,7 +18,7 @@ class Budget:
         self.bytes_processed: int | None = None
 
     def spend(self, answer: Answer) -> None:
-        """Take off what a query took."""
+        """Deduct the cost of a query."""
         self.page_bytes_left -= answer.fetched_bytes
         if answer.bytes_processed is not None:
             self.bytes_processed = (self.bytes_processed or 0) + answer.bytes_processed

@@ -1,4 +1,4 @@
-"""Answers that are made once: equal requests under way share one, and one that is fresh enough is given again."""
+"""The response cache: concurrent equal requests share one response, and a fresh cached response is reused."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ from app.runtime.clock import MICROSECONDS, Clock
 
 CacheState = Literal["hit", "miss", "joined"]
 STORE_DEADLINE_S = 0.25
-# After a failure the store is left alone, so that one that hangs delays one request a second and not all of them.
+# After a failure the store is skipped for a while, so that a hanging store delays one request a second, not all.
 COOL_DOWN_S = 1.0
 LOG_EVERY_S = 60.0
 _Result = TypeVar("_Result")
@@ -22,7 +22,7 @@ _log = logging.getLogger("sluice.query")
 
 
 class CachedAnswer(msgspec.Struct, frozen=True):
-    """An answer as it goes out; `is_final` where the same question will be answered the same for as long as asked."""
+    """A response as it is sent; `is_final`: an equal request will always get the same response."""
 
     status: int
     media_type: str
@@ -32,11 +32,11 @@ class CachedAnswer(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
-    """What is kept of an answer.
+    """A stored response.
 
-    `digest` repeats the key: an answer that a store or a connection gave for another key is not believed, as it may be
-    another caller's. `expires_us` is by wall clock, as instances share entries; the store's own expiry, in whole
-    seconds, is no earlier, and bounds what an instance whose clock is behind serves.
+    `digest` repeats the key: an entry that a store or a connection returned for another key is discarded, because it
+    may be another caller's. `expires_us` uses the wall clock, because instances share entries. The store's own expiry,
+    in whole seconds, is no earlier; it limits how long an instance whose clock is behind serves the entry.
     """
 
     digest: str
@@ -49,7 +49,7 @@ _Task = asyncio.Task[tuple[CachedAnswer, CacheState]]
 
 
 class _Flight:
-    """An answer being made, and how many wait for it."""
+    """A response being made, and how many callers wait for it."""
 
     def __init__(self, task: _Task) -> None:
         self.task = task
@@ -59,14 +59,14 @@ class _Flight:
 
 
 def digest_of(key: str) -> str:
-    """Return what a store knows an answer by: nothing of the request can be read from it."""
+    """Return the store's key for a response; it reveals nothing about the request."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Cache:
-    """Brings equal requests together, in this process while under way and through `store` for some time after.
+    """Deduplicates equal requests: in this process while one is in flight, and through `store` for some time after.
 
-    A store that fails or is slow is done without. Entries above `max_entry_bytes`, as kept, are not kept.
+    If the store fails or is slow, the cache does without it. Encoded entries above `max_entry_bytes` are not stored.
     """
 
     def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int) -> None:
@@ -77,12 +77,13 @@ class Cache:
     async def answer(
         self, key: str, ttl_s: float, make: Callable[[], Awaitable[CachedAnswer]]
     ) -> tuple[CachedAnswer, CacheState]:
-        """Return the answer for `key`: one that was kept, one under way for an equal key, or what `make` makes.
+        """Return the response for `key`: a cached one, one in flight for an equal key, or the result of `make`.
 
-        Whatever decides the answer belongs into `key`, the caller's fixed filters above all. A kept answer serves
-        `ttl_s` seconds from when it was made; with 0 nothing is kept or looked up. An answer that is joined may have
-        been begun before this call: a read that must see a write just acknowledged needs a key of its own. `make` runs
-        in a task of its own, with the first caller's context, and is cancelled when the last caller has gone.
+        Everything that determines the response belongs in `key`, above all the caller's fixed filters. A cached
+        response is valid for `ttl_s` seconds after it was made; with 0 nothing is stored or looked up. A joined
+        response may have been started before this call: a read that must see a write just acknowledged needs a key of
+        its own. `make` runs in its own task, with the first caller's context. It is cancelled when the last caller
+        leaves.
 
         Raises:
             Exception: what `make` raised, and each caller an exception of its own; nothing is kept.
@@ -103,10 +104,10 @@ class Cache:
         return answer, "joined" if joins and state == "miss" else state
 
     async def _leave(self, digest: str, flight: _Flight) -> None:
-        """Wait for a flight no longer; end it when nobody does."""
+        """Stop waiting for a flight; cancel it when no caller is left."""
         flight.waiting -= 1
         ended = flight.task.done()
-        # From now on an equal key makes a flight of its own, also while an abandoned one is still ending.
+        # From now on an equal key starts a new flight, even while an abandoned one is still ending.
         if (ended or not flight.waiting) and self._flights.get(digest) is flight:
             del self._flights[digest]
         if not ended and not flight.waiting:
@@ -132,7 +133,7 @@ class Cache:
             return None
         try:
             entry = _ENTRY.decode(raw)
-        except Exception:  # whatever another release, or something else, has put there: it is replaced
+        except Exception:  # written by another release or another program: it is replaced
             return None
         fresh = entry.digest == digest and self._clock.now_us() < entry.expires_us
         return entry.answer if fresh else None
@@ -141,17 +142,17 @@ class Cache:
         expires_us = self._clock.now_us() + round(ttl_s * MICROSECONDS)
         entry = msgspec.msgpack.encode(_Entry(digest, expires_us, answer))
         if len(entry) <= self._max_entry_bytes:
-            # Whole seconds and at least one: Litestar's ValkeyStore makes `EX 0`, an error, of half a second.
+            # Whole seconds and at least one: Litestar's ValkeyStore turns half a second into `EX 0`, an error.
             await self._reach(lambda: self._store.set(digest, entry, expires_in=math.ceil(ttl_s)))
 
     async def _reach(self, ask: Callable[[], Awaitable[_Result]]) -> _Result | None:
-        """Return what the store says; None where it fails, takes too long, or did so a moment ago."""
+        """Return the store's reply; None if it fails or is too slow, or did so a moment ago."""
         if self._clock.elapsed_us() < self._avoid_store_until_us:
             return None
         try:
             async with asyncio.timeout(STORE_DEADLINE_S):
                 return await ask()
-        except Exception as error:  # of whatever kind: requests are served without a cache, too
+        except Exception as error:  # of any kind: requests are served without a cache, too
             self._avoid(error)
             return None
 
@@ -166,13 +167,13 @@ class Cache:
 
 
 def _retrieve(task: _Task) -> None:
-    """Take note of a failure that nobody waited for: its callers have hung up."""
+    """Retrieve the exception of a flight whose callers have all hung up, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()
 
 
 def _outcome(flight: _Flight) -> tuple[CachedAnswer, CacheState]:
-    """Return what a flight that has ended came to.
+    """Return the result of a completed flight.
 
     Raises:
         Exception: what the flight raised, or where several wait, a copy of it each. One exception that is raised in
@@ -188,15 +189,15 @@ def _outcome(flight: _Flight) -> tuple[CachedAnswer, CacheState]:
 
 
 def _copy(error: BaseException) -> BaseException | None:
-    """Return an exception like `error`; None where its class does not let itself be made.
+    """Return an exception like `error`; None if its class cannot be instantiated this way.
 
-    Not by copy.copy, which calls the class with `args`: those are what the class gave to Exception, and often not
-    what it is called with.
+    copy.copy does not work here: it calls the class with `args`, which are the arguments that the class passed to
+    Exception, and often not those of its own constructor.
     """
     kind = type(error)
     try:
         copied = kind.__new__(kind, *error.args)
-    except Exception:  # a class may do what it likes here
+    except Exception:  # a class may raise anything here
         return None
     copied.args = error.args
     copied.__dict__.update(error.__dict__)

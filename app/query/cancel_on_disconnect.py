@@ -1,7 +1,7 @@
-"""Stop working for a client that has hung up.
+"""Cancel the work for a client that has disconnected.
 
-The server says so through ASGI's `receive`: after the request's body, which is empty here, the next message is
-`http.disconnect`, and it comes while the handler works (https://asgi.readthedocs.io/en/stable/specs/www.html).
+The server signals this through ASGI's `receive`: after the request's body, which is empty here, the next message is
+`http.disconnect`. It arrives while the handler works (https://asgi.readthedocs.io/en/stable/specs/www.html).
 """
 
 import asyncio
@@ -10,15 +10,15 @@ from typing import Any
 
 from litestar import Request, Response
 
-_CLIENT_CLOSED_REQUEST = 499  # nobody reads it; access logs know the number
+_CLIENT_CLOSED_REQUEST = 499  # no client reads it; it is a known status in access logs
 
 
 async def unless_departed(
     request: Request[Any, Any, Any], work: Coroutine[Any, Any, Response[bytes]]
 ) -> Response[bytes]:
-    """Return what `work` returns; cancel it, and return an answer for nobody, once the client has gone.
+    """Return the result of `work`; if the client disconnects, cancel `work` and return an empty response.
 
-    Cancelled itself, it cancels `work`, too, and has waited for its end when it returns.
+    If this call is cancelled, it cancels `work`, too, and waits until it has ended.
     """
     working = asyncio.create_task(work)
     departing = asyncio.create_task(_departure(request))
@@ -26,7 +26,7 @@ async def unless_departed(
         await asyncio.wait([working, departing], return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        departing.result()  # that one cannot listen is a defect, and no departure
+        departing.result()  # a failing `receive` is a defect, not a disconnect
         return Response(b"", status_code=_CLIENT_CLOSED_REQUEST)
     finally:
         for task in (working, departing):

@@ -1,4 +1,4 @@
-"""Places: what an instance serves so many callers at once, and never all of them to one."""
+"""Limit how many operations of one kind an instance runs at once, and never give all slots to one caller."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from app.http.problems import ProblemError
 
 _RETRY_S = 10
-_KEPT = 4  # one place in so many is kept from whoever has all the others
+_KEPT = 4  # one slot in so many is reserved for callers other than the one that holds the rest
 
 
 class ConcurrencyLimiter:
-    """Counts who holds how many places of one kind.
+    """Counts the slots of one kind that each caller holds.
 
-    `noun` is what a place is for, in the plural, and `member` what the problem calls the limit.
+    `noun` names the limited operations, in the plural; `member` is the limit's name in the problem document.
     """
 
     def __init__(self, noun: str, member: str, most: int) -> None:
@@ -22,10 +22,10 @@ class ConcurrencyLimiter:
         self._held: Counter[str] = Counter()
 
     def check(self, caller: str) -> None:
-        """Refuse a caller for whom there is no place.
+        """Reject a caller for whom no slot is free.
 
         Raises:
-            ProblemError: `busy`: all places are held, or the caller holds as many as one may.
+            ProblemError: `busy`: all slots are held, or the caller holds as many as one may.
         """
         if self._held.total() >= self._most:
             raise self._busy(f"{self._most} {self._noun} are under way, which is all that this instance serves")
@@ -35,7 +35,7 @@ class ConcurrencyLimiter:
             )
 
     def take(self, caller: str) -> None:
-        """Hold a place until it is given back.
+        """Take a slot until it is given back.
 
         Raises:
             ProblemError: as `check`.
@@ -44,14 +44,14 @@ class ConcurrencyLimiter:
         self._held[caller] += 1
 
     def give_back(self, caller: str) -> None:
-        """Hold one place less."""
+        """Release a slot."""
         self._held[caller] -= 1
         if self._held[caller] <= 0:
             del self._held[caller]
 
     @contextmanager
     def held(self, caller: str) -> Iterator[None]:
-        """Hold a place for the length of a block.
+        """Hold a slot for the duration of a block.
 
         Raises:
             ProblemError: as `check`.

@@ -1,7 +1,7 @@
-"""Cursors: where a reader stands, as opaque text.
+"""Cursors: a reader's position, as opaque text.
 
-A cursor is a position, not a permission: it holds nothing that the caller may not ask for anyway, so it is not
-signed. It carries a checksum, so that one which was cut or altered on its way is told from a valid one.
+A cursor is a position, not a permission: it holds nothing that the caller may not request anyway, so it is not
+signed. A checksum detects a cursor that was truncated or altered in transit.
 """
 
 import binascii
@@ -19,19 +19,19 @@ _CHECKSUM_BYTES = 4
 
 
 class Position(msgspec.Struct, frozen=True, order=True, array_like=True, forbid_unknown_fields=True):
-    """A place in the order of the feed: that of one row, or before every row of an instant where the key is ""."""
+    """A position in the order of the feed: that of one row, or, if the key is "", before every row of an instant."""
 
     ingest_us: int
     delivery_key: str
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a reader of `table` stands.
+    """The position of a reader of `table`.
 
-    The window is [since_us, until_us); without `until_us` it reaches as far as the table is settled, which is
-    what a resume cursor is. `after` is the last row that was read, None before the first. `fingerprint` stands
-    for the filters: the same cursor under others would skip rows. `settled`, in a cursor within a window, is how far
-    the pages before it were settled: another instance's clock may be behind the one that said so.
+    The window is [since_us, until_us). A resume cursor has no `until_us`: its window reaches as far as the table is
+    settled. `after` is the last row read, None before the first. `fingerprint` identifies the filters: with other
+    filters the same cursor would skip rows. In a cursor within a window, `settled` is how far the earlier pages were
+    settled; it is recorded because another instance's clock may be behind.
     """
 
     table: str
@@ -44,7 +44,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What the text holds; a change of its fields is a new _VERSION."""
+    """The content of the text; a change of its fields requires a new _VERSION."""
 
     version: int
     table: str
@@ -61,7 +61,7 @@ _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
 def encode_cursor(cursor: Cursor) -> str:
-    """Return the one text of `cursor`."""
+    """Return the canonical text of `cursor`."""
     wire = _Wire(
         _VERSION,
         cursor.table,
@@ -113,7 +113,7 @@ def _open(text: str) -> _Wire:
     except binascii.Error:
         raise damaged from None
     checksum, payload = sealed[:_CHECKSUM_BYTES], sealed[_CHECKSUM_BYTES:]
-    # Only the one canonical text is taken: the decoder above passes over letters it does not know.
+    # Only the canonical text is accepted: the decoder above skips characters it does not know.
     if _checksum(payload) != checksum or urlsafe_b64encode(sealed).rstrip(b"=").decode() != text:
         raise damaged
     try:
@@ -128,10 +128,10 @@ def _open(text: str) -> _Wire:
 
 
 def _is_possible(wire: _Wire) -> bool:
-    """Say whether a window and a position like these can come of reading."""
+    """Return whether reading can produce such a window and position."""
     end_us = MAX_US if wire.until_us is None else wire.until_us
-    if not MIN_US <= wire.since_us <= end_us <= MAX_US:  # as every instant that a store is asked for
+    if not MIN_US <= wire.since_us <= end_us <= MAX_US:  # as for every instant in a query
         return False
     if wire.until_us is None and wire.descending:
-        return False  # there is no newest row to begin with
+        return False  # an open window has no newest row to start from
     return wire.after is None or wire.since_us <= wire.after.ingest_us < end_us

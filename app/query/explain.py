@@ -1,4 +1,4 @@
-"""What a page would ask of the store, told instead of asked. Pure."""
+"""Describe the store queries of a page instead of running them. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -53,7 +53,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int | None
 
 
-def explanation(  # noqa: PLR0913 - what is told
+def explanation(  # noqa: PLR0913 - the parts of an explanation
     wanted: Retrieval,
     *,
     fixed: Sequence[Condition],
@@ -62,7 +62,7 @@ def explanation(  # noqa: PLR0913 - what is told
     estimated_bytes: int | None,
     max_bytes: int | None,
 ) -> Explanation:
-    """Return what is told of a retrieval, and of the first query that it takes."""
+    """Return the explanation of a retrieval and of its first query."""
     scan = wanted.scan
     return Explanation(
         table=scan.table,

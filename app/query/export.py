@@ -1,12 +1,12 @@
 """Exports: the rest of a window as one stream, `limit=all`.
 
-    plan     stretches of time that one query may read (export_plan); the whole window where the store makes a table
-             of the result (BigQuery)
-    read     the rows of each, as Arrow, one piece ahead of what is being sent
-    write    in the format that is asked for (export_body)
+    plan     time ranges that one query may read (export_plan); the whole window if the store materializes the result
+             as a table (BigQuery)
+    read     the rows of each range, as Arrow, one piece ahead of the one being sent
+    write    in the requested format (export_body)
     send     as fast as the client reads (streaming)
 
-Memory stays flat whatever the window: a piece that is read, one that is written, and one that is sent.
+Memory stays flat for any window: one piece being read, one being written, and one being sent.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow
 
 
 class Exports:
-    """Answers requests for everything, so many at once."""
+    """Answers requests with `limit=all`, a limited number at once."""
 
     def __init__(self, runner: QueryRunner, settings: Settings, clock: Clock, reads: Reads) -> None:
         self._runner, self._reads = runner, reads
@@ -51,7 +51,7 @@ class Exports:
         self._turn = asyncio.Lock()
 
     async def answer(self, request: Request[Any, Any, Any], wanted: Retrieval) -> StreamedResponse:
-        """Return the export; its first piece was made by then, so that what is wrong at once is a problem as any other.
+        """Return the export; its first piece is made already, so that an immediate failure is an ordinary problem.
 
         Raises:
             ProblemError: as many exports as there may be, or as many of this caller, are under way; or the service is
@@ -85,12 +85,12 @@ class Exports:
         return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], (await anext(pieces), pieces))
 
     def explained(self, wanted: Retrieval) -> tuple[Query, list[Slice]]:
-        """Return the query of the whole export, and what it reads; the embedded store is asked part by part instead."""
+        """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
         ahead = wanted.scan.remaining
         return self._query(wanted, ahead), [Slice(ahead.since_us, ahead.until_us)]
 
     async def _pieces(self, caller: str, wanted: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
-        """Yield the body. The place among the exports is kept until this ends, or is closed."""
+        """Yield the body. The export's slot is held until this ends or is closed."""
         with self._places.held(caller):
             found = _one_ahead(self._batches(wanted))
             async with aclosing(found), aclosing(body.pieces(found)) as pieces:
@@ -98,7 +98,7 @@ class Exports:
                     yield piece
 
     async def _batches(self, wanted: Retrieval) -> AsyncGenerator[bytes, None]:
-        """Yield the schema and the batches of all rows; nothing, or the schema alone, where there are none."""
+        """Yield the schema and the batches of all rows; nothing, or the schema alone, if there are no rows."""
         ahead, max_rows = wanted.scan.remaining, self._runner.export_rows
         if max_rows is None:
             async with aclosing(self._runner.arrow(self._query(wanted, ahead))) as whole:
@@ -164,12 +164,12 @@ class Exports:
 
     @staticmethod
     def _asked(wanted: Retrieval) -> dict[str, Scalar]:
-        """Return the parameters of the filters and of the place behind which the rows lie."""
+        """Return the parameters of the filters and of the position after which to read."""
         return condition_parameters(wanted.view.conditions) | place(wanted.scan.after)
 
 
 async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield what `pieces` yields, and have the next one made while the last one is used."""
+    """Yield the items of `pieces`; make the next one while the last one is in use."""
 
     async def following() -> bytes | None:
         return await anext(pieces, None)
@@ -186,7 +186,7 @@ async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[byte
 
 
 def _file_name(wanted: Retrieval, chosen: StreamFormat) -> str:
-    """Return what a browser calls the file: the table and its window, in ISO 8601's basic format."""
+    """Return the name for the downloaded file: the table and its window, in ISO 8601's basic format."""
     window = wanted.scan.window
     since, until = (
         from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")

@@ -1,7 +1,7 @@
-"""The rows of an export, as a store gives them (Arrow), in the format that is asked for.
+"""Convert the rows of an export from the store's Arrow to the requested format.
 
-Where Arrow is asked for, and the store's batches are what a page would hold, they are passed through as they are.
-Everything else is read and written anew: in a thread, one export at a time, since that holds Python's one lock, and
+If the caller requests Arrow and the store's batches have the schema of a page, they are passed through unchanged.
+Everything else is decoded and re-encoded in a thread, one export at a time: the work holds Python's global lock, and
 the event loop has other requests to answer.
 """
 
@@ -18,19 +18,19 @@ from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
 from app.schema.columns import Column, Kind, Mode
 from app.stores.source import Row
 
-_LISTS_AT_ONCE = 2  # of a thousand rows each: some 20 ms of work
+_LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work
 _json = msgspec.json.Encoder()
 
 
 class ExportBody:
     """Writes one export.
 
-    `turn` is held while rows are written; `closing_cursor` is None, or the resume cursor of the closing line that says
-    that nothing is missing (Arrow has a mark of its own). `may_pass` is False where the caller may not see all rows:
-    in a store's own batches, bytes of other rows may be left under a NULL.
+    `turn` is held while rows are written. `closing_cursor` is None, or the resume cursor for the closing line, which
+    says that nothing is missing (Arrow has its own end marker). `may_pass` is False if the caller may not see all rows:
+    a store's own batches may hold bytes of other rows under a NULL.
     """
 
-    def __init__(  # noqa: PLR0913 - what an export is made of
+    def __init__(  # noqa: PLR0913 - the parts of an export
         self,
         chosen: StreamFormat,
         columns: tuple[Column, ...],
@@ -45,13 +45,13 @@ class ExportBody:
         self._columns, self._turn, self._guard = columns, turn, guard
         self._closing_cursor = closing_cursor
         self.rows = 0
-        """How many rows were written; those that were passed through are not counted."""
+        """The number of rows written; rows passed through are not counted."""
 
     async def pieces(self, found: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield the body; `found` is a stream's schema and its batches, or nothing at all where there are no rows."""
+        """Yield the body; `found` is a stream's schema and its batches, or empty if there are no rows."""
         schema = await anext(found, None)
         encoder, passes = await asyncio.to_thread(self._begin, schema)
-        begun = encoder.begin()  # goes with the first rows: until then, an error can still be an answer of its own
+        begun = encoder.begin()  # sent with the first rows: until then, an error can still be a problem response
         if schema is not None:
             async with aclosing(found if passes else self._rows_of(schema, found, encoder)) as parts:
                 async for part in parts:
@@ -64,7 +64,7 @@ class ExportBody:
     ) -> AsyncGenerator[bytes, None]:
         reader = ArrowRows(self._columns)
         async for batch in found:
-            piece, schema = schema + batch, b""  # a reader takes the schema from the first piece it gets
+            piece, schema = schema + batch, b""  # the reader gets the schema from the first piece
             with closing(reader.read(piece)) as lists:
                 while part := await self._written(encoder, lists):
                     yield part
@@ -91,14 +91,14 @@ class ExportBody:
         if self._chosen == "ndjson":
             told = {"end": True, "records": self.rows, "resume_cursor": self._closing_cursor}
             return _json.encode(told) + b"\n"
-        # As many cells as the header has, since readers of CSV expect that of every line; names have no commas.
+        # As many cells as the header, because CSV readers expect that of every line; names have no commas.
         width = encoder.begin().count(b",") + 1
         cells = ["#end", str(self.rows), self._closing_cursor][:width]
         return ",".join(cells + [""] * (width - len(cells))).encode() + b"\r\n"
 
 
 def _written(encoder: RowEncoder, lists: Generator[list[Row], None, None]) -> tuple[bytes, int]:
-    """Return the next rows as bytes, and how many they are; nothing at the end."""
+    """Return the next rows as bytes, and their number; empty at the end."""
     written, count = [], 0
     for rows in islice(lists, _LISTS_AT_ONCE):
         written.append(encoder.rows(rows))
@@ -107,10 +107,10 @@ def _written(encoder: RowEncoder, lists: Generator[list[Row], None, None]) -> tu
 
 
 def _is_same(found: bytes, expected: bytes, columns: tuple[Column, ...]) -> bool:
-    """Say whether batches of the schema `found` may stand in a stream of the schema `expected`.
+    """Return whether batches with the schema `found` are valid in a stream with the schema `expected`.
 
-    Of flat columns only: below a STRUCT that is NULL, and for a list that is NULL, a store may have what the declared
-    schema does not allow.
+    This holds for flat columns only: below a NULL STRUCT, and for a NULL list, a store may emit values that the
+    declared schema does not allow.
     """
     if any(column.kind is Kind.STRUCT or column.mode is Mode.REPEATED for column in columns):
         return False

@@ -1,8 +1,8 @@
-"""Cut what an export reads into stretches of time that hold no more rows than one query may give.
+"""Cut an export's window into time ranges that hold no more rows than one query may return.
 
-Where the rows lie nobody knows, so they are counted, part by part of a slice, which costs next to nothing; neighbours
-are put together as long as there is room, and a part that holds too many is counted again, in finer parts. Rows with
-one and the same stamp stay together: they were stored as one batch, which is not large.
+The distribution of rows is unknown, so the rows of a slice are counted part by part, which costs next to nothing.
+Adjacent parts are merged while they fit; a part with too many rows is counted again, in finer parts. Rows with the
+same timestamp stay together: they were stored as one batch, which is not large.
 """
 
 from collections import deque
@@ -16,14 +16,14 @@ from app.query.sql.exports import BUCKETS
 
 _FIRST_ROWS = 100
 _GROWTH = 4
-_STRETCH_BYTES = 2_000_000  # several times as much is held at once: read, written, sent
-# Returns how many rows lie in each part of a slice that has some, by the part's number, in ascending order; the
-# second argument is how long a part is.
+_STRETCH_BYTES = 2_000_000  # several times as much is in memory at once: read, written, sent
+# Returns the number of rows in each non-empty part of a slice, by the part's number, in ascending order. The second
+# argument is the length of a part.
 CountParts = Callable[[Slice, int], Awaitable[list[tuple[int, int]]]]
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """A part of a window, [from_us, to_us), and how many rows were counted in it."""
+    """A part of a window, [from_us, to_us), and the number of rows counted in it."""
 
     from_us: int
     to_us: int
@@ -31,7 +31,7 @@ class Stretch(msgspec.Struct, frozen=True):
 
 
 class Stretches:
-    """Hands out the stretches of a window, the ones to be read first first."""
+    """Yields the stretches of a window in reading order."""
 
     def __init__(self, count: CountParts, ahead: Window, *, descending: bool, first_us: int) -> None:
         self._count, self._descending = count, descending
@@ -40,7 +40,7 @@ class Stretches:
         self._counted = deque[Stretch]()
 
     async def next(self, max_rows: int) -> Stretch | None:
-        """Return the next stretch that has rows, `max_rows` at most unless they share a stamp; None at the end.
+        """Return the next non-empty stretch, with at most `max_rows` unless they share a timestamp; None at the end.
 
         Raises:
             QueryError: the rows could not be counted.
@@ -74,9 +74,9 @@ class Stretches:
 
 
 class ChunkSizer:
-    """How many rows the next query should give, so that they come to some megabytes and no more than allowed.
+    """Decides how many rows the next query should return: a few megabytes, and no more than allowed.
 
-    It begins with few, so that the first byte comes soon, and goes by what the last rows came to.
+    It begins with few rows, so that the first byte arrives soon, and adapts to the size of the last ones.
     """
 
     def __init__(self, max_rows: int) -> None:
@@ -84,6 +84,6 @@ class ChunkSizer:
         self.rows = min(_FIRST_ROWS, max_rows)
 
     def note(self, rows: int, size_bytes: int) -> None:
-        """Take into account what a query of `rows` rows gave."""
+        """Record the size of the result of a query of `rows` rows."""
         fitting = _STRETCH_BYTES * max(rows, 1) // max(size_bytes, 1)
         self.rows = max(min(fitting, self.rows * _GROWTH, self._max_rows), 1)

@@ -31,43 +31,43 @@ from app.stores.source import (
     Row,
 )
 
-# Where most rows turn out to be copies (a redelivery after an outage), the next query looks at more of them.
+# If most rows turn out to be copies (a redelivery after an outage), the next query examines more candidates.
 _CANDIDATES_GROWTH = 8
 _MAX_CANDIDATES = 65_536
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What was read: rows, and where it stopped before the window's end (None: the window is read)."""
+    """The rows read, and where reading stopped before the window's end (None: the window is read)."""
 
     rows: list[Row]
     stopped_at: Position | None
 
 
 class Feed:
-    """Reads one table. Between requests it keeps only how dense the rows lie, which saves queries."""
+    """Reads one table. Between requests it keeps only the row density, which saves queries."""
 
     def __init__(self, runner: QueryRunner, table: Table, *, lookback_s: float) -> None:
         self.runner, self.table = runner, table
         self._lookback_us = round(lookback_s * SECOND_US)
         self._names = [column.name for column in table.columns]
         self._density = Density(runner.partition_us)
-        self._unit_us = max(runner.partition_us, runner.first_slice_us)  # of time, that is worth a query of its own
+        self._unit_us = max(runner.partition_us, runner.first_slice_us)  # the shortest range worth its own query
 
     def horizon_us(self) -> int:
-        """Return the settled horizon: nothing stamped earlier will still appear."""
+        """Return the settled horizon: no row with an earlier timestamp can still appear."""
         return self.runner.horizon_us(self.table.name)
 
     async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> Reading:
-        """Read the next `limit` rows of a way through a window.
+        """Read the next `limit` rows of a scan.
 
-        There are fewer where the window ends, and where the budget is used up or a slice cannot be read: then
-        `stopped_at` tells how far it came, which may be further than the last row.
+        It returns fewer at the end of the window, if the budget is used up, or if a slice cannot be read. In the last
+        two cases `stopped_at` is the position reached, which may lie beyond the last row.
 
         Raises:
             QueryError: the store gave no answer, not even to the first query.
         """
         planned = self._slices(scan, view, limit)
-        reading = await self._read(scan, planned, _Search(scan, view, limit + 1), budget)  # one more: are there more?
+        reading = await self._read(scan, planned, _Search(scan, view, limit + 1), budget)  # one extra: are there more?
         stopped_at, ahead = reading.stopped_at, scan.remaining
         edge_us = (
             (ahead.since_us if scan.descending else ahead.until_us) if stopped_at is None else stopped_at.ingest_us
@@ -84,7 +84,7 @@ class Feed:
         return feed_slices(whole, descending=scan.descending, first_us=first_us, partition_us=runner.partition_us)
 
     async def _read(self, scan: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
-        waiting = deque[Slice]()  # what is left of a slice that was not read at once
+        waiting = deque[Slice]()  # the rest of a slice that one query did not finish
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
                 return search.so_far(_edge(part, descending=scan.descending))
@@ -102,15 +102,15 @@ class Feed:
             budget.spend(answer)
             if search.take(answer.rows, cut=answer.cut):
                 return search.full()
-            if search.left_off is not None:  # the query looked at so many rows and no further
+            if search.left_off is not None:  # the query stopped before the end of the slice
                 waiting.appendleft(_remainder(part, search.left_off, descending=scan.descending))
         return Reading(search.rows, None)
 
     async def versions(self, record_id: str | int, window: Window, view: View, limit: int) -> list[Row]:
         """Return the newest `limit` versions of a record in `window`, newest first.
 
-        The latest version is the greatest (`ingest_time`, `delivery_key`) of the rows that are no copies: a
-        redelivery of an old version does not come back over a newer one.
+        The latest version is the greatest (`ingest_time`, `delivery_key`) of the rows that are not copies: a
+        redelivery of an old version does not replace a newer one.
 
         Raises:
             LookUpTooExpensiveError: there are too few versions in as much of the window as can be read.
@@ -129,9 +129,9 @@ class Feed:
         return rows
 
     async def count(self, scan: Scan, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
-        """Return how many rows of a window meet `conditions`; at least `cap`, where there are that many.
+        """Return how many rows of a window match `conditions`; at least `cap` if there are that many.
 
-        The window of a way that goes on where another one ended begins behind the last row of that.
+        The window of a resumed scan begins after the last row of the scan before it.
 
         Raises:
             QueryError: the store gave no answer.
@@ -139,7 +139,7 @@ class Feed:
         window, after, total = scan.window, scan.after if scan.is_resumed else None, 0
         sql = count_sql(self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions)
         asked = condition_parameters(conditions) | place(after)
-        # It reads next to nothing, so less than a partition is not worth a query.
+        # A count reads next to nothing, so less than a partition is not worth a query.
         first_us = self._unit_us if cap is not None else max(window.until_us - window.since_us, 1)
         slices = feed_slices(
             Slice(window.since_us, window.until_us),
@@ -158,7 +158,7 @@ class Feed:
         return total
 
     def explained(self, scan: Scan, view: View, limit: int) -> tuple[Query, list[Slice]]:
-        """Return the first query of a page, and the slices that would be read until it is full."""
+        """Return the first query of a page, and the slices to read until it is full."""
         slices, ahead = [*self._slices(scan, view, limit)], scan.remaining
         part = slices[0] if slices else Slice(ahead.since_us, ahead.until_us)
         return self._page_query(_Search(scan, view, limit + 1), part, None), slices
@@ -184,23 +184,23 @@ class _Search:
 
     def __init__(self, scan: Scan, view: View, wanted: int) -> None:
         self.scan, self.view, self._wanted = scan, view, wanted
-        # Heartbeats are few, so those that are found are dropped: a store would try on every row of a slice whether it
-        # is one, and a page of few rows among many took half as long again.
+        # Heartbeats are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
+        # and a page of few rows among many took half as long again.
         self._drops_heartbeats = WITHOUT_HEARTBEATS in view.conditions
         self.conditions = tuple(each for each in view.conditions if each != WITHOUT_HEARTBEATS)
         self.rows: list[Row] = []
         self.after = scan.after
-        self.candidates = wanted + wanted // 8 + 8  # a few copies among them do not call for a second query
+        self.candidates = wanted + wanted // 8 + 8  # a few copies among them need no second query
         self.left_off: Position | None = None
         self.begun = False
 
     @property
     def missing(self) -> int:
-        """How many rows are wanted still."""
+        """How many rows are still missing."""
         return self._wanted - len(self.rows)
 
     def take(self, found: list[Row], *, cut: bool) -> bool:
-        """Take what a query found; return whether the page is full. `left_off` is where the query ended too early."""
+        """Add the rows of a query; return whether the page is full. Sets `left_off` if the query ended too early."""
         self.begun = True
         self.left_off = None
         whole = not cut and (not found or (found[-1][CANDIDATES] < self.candidates and len(found) < self.missing))
@@ -216,14 +216,14 @@ class _Search:
         return self._drops_heartbeats and key.startswith(HEARTBEAT_PREFIX)
 
     def full(self) -> Reading:
-        """Return the page, without the row that only said that there are more."""
+        """Return the page, without the extra row that only shows that there are more."""
         if not self.missing:
             del self.rows[-1]
             return Reading(self.rows, position_of(self.rows[-1]))
         return Reading(self.rows, self.after)
 
     def so_far(self, edge: Position) -> Reading:
-        """Return what was found before `edge`, where the next slice would begin, or before the place reached in it."""
+        """Return the rows before `edge`, where the next slice would begin, or before the position reached in it."""
         return Reading(self.rows, self.left_off or edge)
 
 
@@ -236,9 +236,9 @@ def _remainder(part: Slice, after: Position, *, descending: bool) -> Slice:
 
 
 def _originals(found: list[Row]) -> Iterator[Row]:
-    """Yield the rows that are no copies, without the columns that say so.
+    """Yield the rows that are not copies, without the marker columns.
 
-    Two rows of one delivery with the same stamp are each other's copies: they lie side by side, and one counts.
+    Two rows of one delivery with the same timestamp are copies of each other. They are adjacent, and one counts.
     """
     previous: tuple[Any, str] | None = None
     for row in found:

@@ -1,4 +1,4 @@
-"""A QueryRunner that is watched: how long queries take, what they read, how they end; a span for those of traces."""
+"""An instrumented QueryRunner: the duration, bytes read and outcome of queries, and a span for traced ones."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,23 +24,23 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span
 
 cache_state: ContextVar[str] = ContextVar("cache_state", default="bypass")
-"""How the cache was used by the request that a query is for."""
+"""How the request of a query used the cache."""
 
 
 class QueryWatch:
-    """Takes note of queries, in metrics, traces and the standing of reads. `system` is the store's name in traces."""
+    """Records queries in metrics, traces and the source's health. `system` is the store's name in traces."""
 
     def __init__(self, metrics: Metrics, tracing: Tracing, health: SourceHealth, clock: Clock, *, system: str) -> None:
         self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
         self.health = health
 
     def begin(self, query: Query) -> "_Begun":
-        """Take note that a query begins."""
+        """Record that a query begins."""
         told = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
         return _Begun(query.purpose, self._clock.elapsed_us(), self._tracing.query(told))
 
     def end(self, begun: "_Begun", error: BaseException | None, answer: Answer | None = None) -> None:
-        """Take note of how a query ended."""
+        """Record the outcome of a query."""
         outcome = outcome_of(error)
         took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
         self._metrics.query_duration.record(took_s, begun.purpose, outcome)
@@ -62,7 +62,7 @@ class _Begun(NamedTuple):
 
 
 class InstrumentedSource:
-    """Runs queries through another runner, watched."""
+    """Runs queries through another runner and records them."""
 
     def __init__(self, runner: QueryRunner, watch: QueryWatch) -> None:
         self._runner, self._watch = runner, watch
@@ -72,7 +72,7 @@ class InstrumentedSource:
 
     @property
     def export_rows(self) -> int | None:
-        """How many rows one query of an export may give."""
+        """How many rows one query of an export may return."""
         return self._runner.export_rows
 
     async def rows(self, query: Query) -> Answer:
@@ -103,7 +103,7 @@ class InstrumentedSource:
         return self._runner.horizon_us(table)
 
     def version(self, table: str) -> int | None:
-        """Return a number that is another one as soon as there are new rows of `table`."""
+        """Return a number that changes as soon as `table` has new rows."""
         return self._runner.version(table)
 
     async def estimate_bytes(self, query: Query) -> int | None:
@@ -112,7 +112,7 @@ class InstrumentedSource:
 
 
 def outcome_of(error: BaseException | None) -> str:
-    """Return what metrics and spans call the end of a query."""
+    """Return the name of a query's outcome in metrics and spans."""
     if error is None:
         return "ok"
     return next((word for kind, word in _WORDS if isinstance(error, kind)), "defect")
@@ -124,5 +124,5 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (StoreBusyError, "busy"),
     (QueryError, "unavailable"),
     (asyncio.CancelledError, "cancelled"),
-    (GeneratorExit, "cancelled"),  # a stream that was not read to its end
+    (GeneratorExit, "cancelled"),  # a stream that was not read to the end
 )

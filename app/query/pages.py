@@ -1,4 +1,4 @@
-"""A page as a caller gets it: rows, cursors, the window, a count; and what to wait for where it is empty."""
+"""A page as a caller gets it: rows, cursors, the window and a count; and long polling for an empty page."""
 
 import math
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from app.stores.source import Row
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page: its rows, the window it belongs to, and how to go on.
+    """A page: its rows, the window it belongs to, and the cursors to continue.
 
-    `next_cursor` is None at the end of the window; `resume_cursor` continues with whatever is newer than what
-    was read; `poll_after_s` is how long to wait before that is worth while. `is_short`: there is more, and the page
-    ended all the same before it was full, by what it took or would have taken.
+    `next_cursor` is None at the end of the window. `resume_cursor` continues with rows newer than those read;
+    `poll_after_s` is how long to wait before using it. `is_short`: there are more rows, but the page ended before it
+    was full, because of what it cost or would have cost.
     """
 
     rows: list[Row]
@@ -45,14 +45,14 @@ class Pages:
         self.max_window_us = settings.max_window_days * 86_400 * MICROSECONDS
 
     def now(self) -> Now:
-        """Return the moment from which a request is answered."""
+        """Return the instant at which a request is evaluated."""
         now_us = self._clock.now_us()
-        # The clock has moved on since: from the same `now`, so that the longest window is not a microsecond too long.
+        # The clock has advanced since: use the same `now`, so that the longest window is not a microsecond too long.
         horizon_us = min(self.feed.horizon_us(), now_us)
         return Now(now_us, horizon_us, now_us + round(self._settings.clock_skew_s * MICROSECONDS) + 1)
 
     def budget(self) -> Budget:
-        """Return what one request may cost."""
+        """Return the budget of one request."""
         return Budget(
             self._clock,
             max_s=self._settings.page_budget_s,
@@ -61,7 +61,7 @@ class Pages:
         )
 
     def start(self, request: PageRequest, now: Now) -> Scan:
-        """Return the way through the table that `request` asks for.
+        """Return the scan that `request` asks for.
 
         Raises:
             ProblemError: the cursor is not one of this query.
@@ -69,9 +69,9 @@ class Pages:
         return start_walk(request, self.feed.table.name, now, max_window_us=self.max_window_us)
 
     async def page(self, request: PageRequest, view: View, now: Now, spent: Callable[[Budget], None]) -> Page:
-        """Read the page that `request` asks for; where it is empty and may not stay so, wait as long as that says.
+        """Read the page that `request` asks for; if it is empty and may still grow, wait as long as `request` says.
 
-        `spent` is told what it took, query after query.
+        `spent` is called with the budget after each attempt.
 
         Raises:
             QueryError: the store gave no answer.
@@ -80,7 +80,7 @@ class Pages:
         while True:
             version = self._version()
             if request.wait_s:
-                now = self.now()  # after the version: what lies between them makes it another one, or is read now
+                now = self.now()  # after the version: a row in between changes the version, or is read now
             scan, budget = self.start(request, now), self.budget()
             reading = await self.feed.page(scan, view, request.limit or MAX_LIMIT, budget)
             may_grow = not reading.rows and reading.stopped_at is None and scan.window.until_us >= now.horizon_us
@@ -92,7 +92,7 @@ class Pages:
         return self._finished(request, scan, reading, now, count)
 
     async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
-        """Wait until there may be rows, by `version` or at the next look; False when the time is over before that."""
+        """Wait until there may be rows, by `version` or at the next poll; False if the time is over before that."""
         if self._clock.elapsed_us() >= ends_us or self._waiting >= self._settings.max_waits:
             return False
         self._waiting += 1

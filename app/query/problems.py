@@ -1,6 +1,6 @@
-"""Say to a caller why a query gave no answer.
+"""Turn a failed query into a problem for the caller.
 
-Neither SQL nor the store's own words, which name projects, tables and accounts: those are in the log.
+A problem contains neither SQL nor the store's own messages, which name projects, tables and accounts. Those are logged.
 """
 
 import logging
@@ -16,7 +16,7 @@ from app.stores.source import (
     StoreBusyError,
 )
 
-# BigQuery's own advice after a quota error is to wait seconds; an outage, or a missing table, lasts longer.
+# After a quota error BigQuery advises to wait a few seconds; an outage, or a missing table, lasts longer.
 _BUSY_RETRY_S = 5
 _UNAVAILABLE_RETRY_S = 30
 _Result = TypeVar("_Result")
@@ -24,7 +24,7 @@ _log = logging.getLogger("sluice.query")
 
 
 async def answered(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Return what `work` returns.
+    """Return the result of `work`.
 
     Raises:
         ProblemError: `work` raised a QueryError, which is logged.
@@ -37,7 +37,7 @@ async def answered(work: Coroutine[Any, Any, _Result]) -> _Result:
 
 
 def problem_of(error: QueryError) -> ProblemError:
-    """Return the problem that a query without an answer is to its caller."""
+    """Return the problem for a failed query."""
     match error:
         case LookUpTooExpensiveError(limit_bytes=limit_bytes, found=found):
             missed = "not every version of the record was found" if found else "the record was not found"

@@ -1,4 +1,4 @@
-"""The reads that are being answered: each ends when its client has gone, and all of them when the service stops."""
+"""The lifecycle of reads: each one ends when its client disconnects, and all of them when the service stops."""
 
 import asyncio
 import inspect
@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 
 class Reads:
-    """Answers reads, and lets a stopping service wait for them and then end them."""
+    """Runs reads; at shutdown the service waits for them and then cancels the rest."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,12 +25,12 @@ class Reads:
         self._stops: set[Callable[[], None]] = set()
         self._closed = False
         self.stopping = asyncio.Event()
-        """Set as soon as the service is told to stop: whoever only waits for something to happen waits no longer."""
+        """Set as soon as shutdown begins; reads that only wait for new rows then stop waiting."""
 
     async def answer(
         self, request: Request[Any, Any, Any], work: Coroutine[Any, Any, Response[bytes]]
     ) -> Response[bytes]:
-        """Return what `work` returns, unless the client goes or the service stops first: then `work` is cancelled.
+        """Return the result of `work`; cancel it if the client disconnects or the service stops first.
 
         Raises:
             ProblemError: the store gave no answer, or the service is stopping.
@@ -51,7 +51,7 @@ class Reads:
             _close_unstarted(answering, work)
 
     def check_open(self) -> None:
-        """Refuse what would only begin to wait.
+        """Reject a read that would only start to wait.
 
         Raises:
             ProblemError: the service is stopping.
@@ -65,10 +65,10 @@ class Reads:
         sending: Coroutine[Any, Any, None],
         stop: Callable[[], None] | None = None,
     ) -> None:
-        """Await `sending`, which sends an answer piece by piece; cancel it once the client goes or the service stops.
+        """Await `sending`, which streams a response; cancel it if the client disconnects or the service stops.
 
-        What was sent by then stays without its end, which is for the client to see. `stop` is called as soon as the
-        service is told to stop: it lets what waits for something to happen end by itself.
+        A cancelled stream stays without its end, so that the client can detect it. `stop` is called as soon as shutdown
+        begins: it lets a stream that waits for new rows end by itself.
 
         Raises:
             ProblemError: the service is stopping, and nothing was sent.
@@ -100,7 +100,7 @@ class Reads:
             _close_unstarted(working, sending)
 
     async def pause(self, seconds: float) -> bool:
-        """Wait for `seconds`; return False, at once, when the service is told to stop."""
+        """Wait for `seconds`; return False at once when shutdown begins."""
         timer = asyncio.ensure_future(self._clock.sleep(seconds))
         stop = asyncio.ensure_future(self.stopping.wait())
         try:
@@ -111,7 +111,7 @@ class Reads:
         return not self.stopping.is_set()
 
     async def drain(self, grace_s: float) -> None:
-        """Wait until every read is answered, at most `grace_s` seconds; then end them, and begin no others."""
+        """Wait up to `grace_s` seconds for all reads to finish; then cancel the rest and accept no more."""
         self.stopping.set()
         for stop in [*self._stops]:
             stop()
@@ -123,7 +123,7 @@ class Reads:
         ending = [*self._running]
         for task in ending:
             task.cancel()
-        if ending:  # until the store was told to stop, too, which is a matter of turns of the loop
+        if ending:  # until the store has been told to stop, too, which takes a few turns of the loop
             await asyncio.wait(ending, timeout=_ENDING_S)
 
     def _run(self, work: Coroutine[Any, Any, _Result]) -> "asyncio.Task[_Result]":
@@ -134,7 +134,7 @@ class Reads:
 
 
 def _close_unstarted(*coroutines: Coroutine[Any, Any, Any]) -> None:
-    """Close what was cancelled before its first step, and so is awaited by nobody."""
+    """Close coroutines that were cancelled before their first step, and so were never awaited."""
     for coroutine in coroutines:
         if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
             coroutine.close()

@@ -1,4 +1,4 @@
-"""What a request for rows comes to, once its words are understood. Pure."""
+"""A parsed request for rows. Pure."""
 
 import msgspec
 
@@ -10,14 +10,14 @@ from app.schema.columns import Column
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is seen of a table: these of its columns, and the rows that meet these conditions."""
+    """A view of a table: some of its columns, and the rows that match the conditions."""
 
     columns: tuple[Column, ...]
     conditions: tuple[Condition, ...] = ()
 
 
 class Retrieval(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for rows: its parameters, the way through the table, what is seen of it, and how it is written."""
+    """A request for rows: its parameters, the scan, the view of the table, and the format."""
 
     asked: PageRequest
     scan: Scan

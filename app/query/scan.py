@@ -1,7 +1,7 @@
-"""Where a reader stands in a window, and the cursors that take it on. Pure.
+"""A reader's position in a window, and the cursors that continue from it. Pure.
 
-The order is (`ingest_time`, `delivery_key`), and a page begins after the last row of the one before (never at
-an offset), so rows that arrive meanwhile neither shift nor repeat it.
+The order is (`ingest_time`, `delivery_key`). A page begins after the last row of the page before, never at an offset,
+so rows that arrive in the meantime neither shift nor repeat it.
 """
 
 import msgspec
@@ -15,11 +15,11 @@ from app.stores.source import Row
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """A way through a window of `table`, and how far it was gone.
+    """A scan of a window of `table`, and its position.
 
-    `is_resumed` says that it goes on where a `resume_cursor` ended: then `after` is settled, whatever this instance's
-    clock says. `is_fixed`: the same request will always mean the same window. `settled` is how far all
-    that was read on the way here was final, by whichever instance's clock.
+    `is_resumed` says that it continues from a `resume_cursor`: then `after` is settled, whatever this instance's clock
+    says. `is_fixed`: the same request will always mean the same window. `settled` is how far the rows read by this scan
+    so far were final, by the clock of the instance that read them.
     """
 
     table: str
@@ -33,25 +33,26 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remaining(self) -> Window:
-        """The part of the window that is still to be read."""
+        """The part of the window still to be read."""
         window, after = self.window, self.after
         if after is None:
             return window
         if self.descending:
-            # Of its own instant something is left only where the place is a row's; the next partition may begin there.
+            # The instant of the position has rows left only if the position is a row's. Otherwise a partition may
+            # begin there.
             return Window(window.since_us, after.ingest_us + bool(after.delivery_key))
         return Window(after.ingest_us, window.until_us)
 
     def next_cursor(self, stopped_at: Position, horizon_us: int) -> str:
-        """Return the cursor that reads the window on from `stopped_at`."""
+        """Return the cursor that continues the window from `stopped_at`."""
         since_us, until_us = msgspec.structs.astuple(self.window)
         settled = self._settled(horizon_us)
         return self._cursor(since_us, until_us, stopped_at, descending=self.descending, settled=settled)
 
     def resume_cursor(self, stopped_at: Position | None, horizon_us: int) -> str:
-        """Return the cursor behind `stopped_at`, or behind the whole window when it was read (or read backwards).
+        """Return the cursor after `stopped_at`, or after the whole window if it was read (or read backwards).
 
-        It never passes what is settled: beyond it, rows may still come before those that are there.
+        It never passes the settled horizon: beyond it, new rows may still appear before existing ones.
         """
         end = Position(self.window.until_us, "")
         if self.after is not None:  # by this instance's clock, the window may end before it
@@ -61,10 +62,10 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         return self._cursor(place.ingest_us, None, place if place.delivery_key else None, descending=False)
 
     def _settled(self, horizon_us: int) -> Position:
-        """Return how far all is final that was read on this way so far.
+        """Return how far the rows read by this scan so far are final.
 
-        What an earlier page knew to be final stays so, though this instance's clock may be behind. A page that read
-        beyond it (freshness=latest) may have missed rows which have come since: there it stays.
+        Rows that an earlier page knew to be final stay final, even if this instance's clock is behind. A page that read
+        beyond them (freshness=latest) may have missed rows that have appeared since, so `settled` does not advance.
         """
         begin = Position(self.window.since_us, "")
         known = self.settled or (self.after if self.is_resumed and self.after else begin)
@@ -95,7 +96,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int) -> Scan:
-    """Return the way that `request` asks for.
+    """Return the scan that `request` asks for.
 
     Raises:
         ProblemError: `invalid_cursor`, or `invalid_parameter` for an order that is not the cursor's.
@@ -117,7 +118,7 @@ def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int
         raise ProblemError("invalid_parameter", f"order: {message}", errors=(wrong,))
     until_us = cursor.until_us
     if until_us is None:
-        # The horizon may lie behind the cursor, by another instance's clock: then there is nothing to read.
+        # The horizon may be before the cursor, by another instance's clock: then there is nothing to read.
         edge_us = now.latest_us if request.latest else now.horizon_us
         until_us = max(cursor.since_us, min(edge_us, cursor.since_us + max_window_us))
     elif until_us - cursor.since_us > max_window_us:
@@ -141,5 +142,5 @@ def _window(request: PageRequest, now: Now, max_window_us: int) -> Window:
 
 
 def position_of(row: Row) -> Position:
-    """Return the place of a row in the order."""
+    """Return the position of a row in the order."""
     return Position(epoch_us(row["ingest_time"]), row["delivery_key"])

@@ -1,4 +1,4 @@
-"""The way out, put together: what reads go through, over the runner of one store."""
+"""Wire the query side together, over the runner of one store."""
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
@@ -22,9 +22,13 @@ _ENDING_S = 1.5
 
 
 class QueryService:
-    """Answers reads. `realm` names the data, and `system` the store in traces; `ledger` counts what answers hold."""
+    """Serves reads.
 
-    def __init__(  # noqa: PLR0913 - the dependencies of the whole way out
+    `cache_namespace` names the data, and `system` the store in traces. `ledger` accounts for the memory that responses
+    hold.
+    """
+
+    def __init__(  # noqa: PLR0913 - the dependencies of the whole query side
         self,
         *,
         records: Table,
@@ -43,7 +47,7 @@ class QueryService:
         self._clock, self._metrics, self._realm = clock, metrics, cache_namespace
         self._ledger, self._eraser = ledger, eraser
         self.health = SourceHealth(clock.now_us)
-        """How reading from the store stands."""
+        """The health of reads from the store."""
         self.runner = InstrumentedSource(runner, QueryWatch(metrics, tracing, self.health, clock, system=system))
         self.reads = Reads(clock)
 
@@ -52,7 +56,7 @@ class QueryService:
         return Feed(self.runner, self._records, lookback_s=self._settings.dedupe_lookback_s)
 
     def routes(self, answers: Store) -> list[HTTPRouteHandler]:
-        """Return the routes of reads; `answers` is where answers are kept."""
+        """Return the query routes; `answers` is the store of cached responses."""
         return query_routes(
             settings=self._settings,
             clock=self._clock,
@@ -68,13 +72,13 @@ class QueryService:
         )
 
     async def drain(self, grace_s: float) -> None:
-        """Wait until what is being read is answered, at most `grace_s` seconds, and less by what ending a read takes.
+        """Wait for reads in progress, at most `grace_s` seconds minus the time to cancel a read.
 
-        Nobody loses a record by a read that is ended, and the way in needs its time.
+        A cancelled read loses no record, and ingest needs its share of the grace.
         """
         await self.reads.drain(self.grace_s(grace_s))
 
     @staticmethod
     def grace_s(grace_s: float) -> float:
-        """Return the part of the grace in which reads may go on."""
+        """Return the part of the grace in which reads may continue."""
         return max(grace_s - _ENDING_S, 0.0)

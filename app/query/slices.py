@@ -1,13 +1,13 @@
 """Cut a window into slices, so that a page reads no more of the table than it needs.
 
-Nobody knows how dense the rows lie, so the first slice is short and each next one is several times as long, up
-to a limit. The store is asked slice by slice until the page is full: where rows are plenty the first slice has
-them all, and an idle month is over after three dozen queries. Where rows are so plenty that the store refuses to read
-a long slice, that one is cut, and the next ones are tried as they were planned.
+The row density is unknown, so the first slice is short and each next one is several times as long, up to a limit. The
+store is queried slice by slice until the page is full. If rows are dense, the first slice has them all; an idle month
+takes three dozen queries. If rows are so dense that the store refuses to read a long slice, that slice is cut, and the
+next ones are tried as planned.
 
-What a store reads whole, whatever part of it is asked for, is a partition: BigQuery's tables have one an hour. So
-slices end where partitions do, and no two of them pay for the rows of one. (What copies are found by is read of a
-quarter of an hour before it, too.)
+A partition is the unit that a store reads as a whole, whatever part of it a query needs: BigQuery's tables have one per
+hour. So slices end at partition boundaries, and no two of them pay for the same partition. (To find copies, a query
+also reads the quarter of an hour before its slice.)
 """
 
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ class Slice(msgspec.Struct, frozen=True):
 def feed_slices(
     whole: Slice, *, descending: bool, first_us: int, partition_us: int = 1, longest_us: int | None = DAY_US
 ) -> Iterator[Slice]:
-    """Yield the slices of `whole`, the ones to be read first first.
+    """Yield the slices of `whole` in reading order.
 
-    The first is as long as `first_us`, what is thought to be worth a query (`QueryRunner.first_slice_us`), and goes on
-    to the end of its last partition; from there on they grow up to `longest_us`, each of whole partitions.
+    The first is as long as `first_us`, the length considered worth a query (`QueryRunner.first_slice_us`), extended to
+    the end of its last partition. The next ones grow up to `longest_us`, each of whole partitions.
     """
     since_us, until_us, length_us = whole.from_us, whole.to_us, first_us
     while since_us < until_us:
@@ -44,17 +44,17 @@ def feed_slices(
             edge_us = min(-(-(since_us + length_us) // partition_us) * partition_us, until_us)
             part, since_us = Slice(since_us, edge_us), edge_us
         yield part
-        # By what was covered: behind the last minute of a partition comes the next one, and not six.
+        # Grow by the length covered: after the last minute of a partition comes one partition, not six.
         length_us = max((part.to_us - part.from_us) * _GROWTH, partition_us)
         if longest_us is not None:
             length_us = min(length_us, longest_us)
 
 
 def cut(part: Slice, *, descending: bool, unit_us: int) -> list[Slice]:
-    """Return the pieces of a slice that is too much for one query, the ones to be read first first.
+    """Return the pieces of a slice that is too large for one query, in reading order.
 
-    Time is cut at multiples of `unit_us` only, a partition or what is worth a query. There are up to six pieces, of as
-    many units each but for the last; and none where the slice lies within one.
+    Cuts are at multiples of `unit_us` only: a partition, or the length worth a query. There are up to six pieces, all
+    of the same number of units except the last. A slice within one unit has none.
     """
     first, beyond = part.from_us // unit_us, -(-part.to_us // unit_us)
     count = max(-(-(beyond - first) // _GROWTH), 1)
@@ -72,7 +72,7 @@ def cut(part: Slice, *, descending: bool, unit_us: int) -> list[Slice]:
 def look_up_slices(since_us: int, until_us: int, *, first_us: int) -> Iterator[Slice]:
     """Yield the slices of a search for one id, newest first.
 
-    They begin at `first_us` (`QueryRunner.first_look_up_us`) and grow without a limit. A look-up is billed by what its
-    id's rows lie among, so they end anywhere.
+    Their length begins at `first_us` (`QueryRunner.first_look_up_us`) and grows without a limit. A look-up is billed
+    for the data stored around the id's rows, so slices may end anywhere.
     """
     return feed_slices(Slice(since_us, until_us), descending=True, first_us=first_us, longest_us=None)

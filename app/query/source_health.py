@@ -1,4 +1,4 @@
-"""How reading from the store stands, by how the last queries ended. Pure but for its clock."""
+"""The health of reads from the store, by the outcome of the last queries. Pure except for its clock."""
 
 import logging
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from app.runtime.clock import MICROSECONDS
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 
 ReadState = Literal["ACTIVE", "UNREACHABLE", "BUSY", "SLOW"]
-_FORGOTTEN_US = 600 * MICROSECONDS  # what the store said so long ago, and nobody has asked since, is no news
-_TIMEOUTS = 3  # one that is too slow says something about the query, several in a row about the store
+_FORGOTTEN_US = 600 * MICROSECONDS  # without queries, an outcome this old says nothing about the store now
+_TIMEOUTS = 3  # one timeout says something about the query, several in a row about the store
 _log = logging.getLogger("sluice.query")
 
 
 class SourceHealth:
-    """The state of reads by the last outcome, what the store said, and `since_us` when (microseconds, wall)."""
+    """The state of reads by the last outcome, the store's message, and `since_us`, its start (microseconds, wall)."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         self._now_us = now_us
@@ -25,12 +25,12 @@ class SourceHealth:
 
     @property
     def state(self) -> ReadState:
-        """How reading stands; ACTIVE as well where nobody has read for so long that nobody knows."""
+        """The state of reads; also ACTIVE if the last query is too long ago to tell."""
         return "ACTIVE" if self._is_forgotten else self._state
 
     @property
     def detail(self) -> str:
-        """What the store said; nothing while reading is ACTIVE."""
+        """The store's message; empty while the state is ACTIVE."""
         return "" if self._is_forgotten else self._detail
 
     @property
@@ -38,7 +38,7 @@ class SourceHealth:
         return self._now_us() - self._seen_us > _FORGOTTEN_US
 
     def note(self, error: BaseException | None) -> None:
-        """Take note of how a query ended; None: with an answer."""
+        """Record the outcome of a query; None: success."""
         match error:
             case None | QueryTooExpensiveError():
                 self._timeouts = 0
@@ -51,7 +51,7 @@ class SourceHealth:
                 self._timeouts += 1
                 if self._timeouts >= _TIMEOUTS:
                     self._turn("SLOW", str(error))
-            case _:  # a client that went, or a defect: neither is the store's
+            case _:  # a client that disconnected, or a defect: neither is the store's fault
                 pass
 
     def _turn(self, state: ReadState, detail: str) -> None:

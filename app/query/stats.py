@@ -1,6 +1,6 @@
-"""Statistics of a table: how many records each bucket of a window has, and numbers of their fields, as columns.
+"""Statistics of a table: the number of records in each bucket of a window, and metrics of their fields, as columns.
 
-One query a request, whose rows are the buckets that have records; the others are filled in here.
+Each request is one query. Its rows are the non-empty buckets; the others are filled in here.
 """
 
 import asyncio
@@ -22,23 +22,23 @@ from app.schema.decimals import plain_decimal
 from app.schema.table import Table
 from app.stores.source import Query, QueryRunner, Scalar
 
-# Above so many, making the document takes longer than others should wait for the loop: 4 ms; of 50,000 rows, 0.2 s.
+# Above this, encoding the document would block the loop for too long: it takes 4 ms, and 0.2 s for 50,000 rows.
 _ROWS_AT_ONCE = 1_000
 _encoder = msgspec.json.Encoder()
 
 
 class StatsAnswer(msgspec.Struct, frozen=True):
-    """Statistics as JSON, and how many bytes the store read for them, where it says so."""
+    """Statistics as JSON, and how many bytes the store read for them, if it reports that."""
 
     body: bytes
     bytes_processed: int | None = None
 
 
 class Series(msgspec.Struct):
-    """The numbers of one group: `values` holds, for each metric, one for each bucket.
+    """The metrics of one group: `values` holds one number per bucket for each metric.
 
-    `key` is the group's value of the field, as the API serves it; None for records without one, and where there are
-    no groups. A count is 0 in a bucket without records, another number None in one without values.
+    `key` is the group's value of the field, as the API serves it; None for records without one, and if there are no
+    groups. In a bucket without records a count is 0; in a bucket without values any other metric is None.
     """
 
     key: Any
@@ -54,7 +54,7 @@ class Stats:
         self._lookback_us = round(lookback_s * SECOND_US)
 
     async def answer(self, request: StatsRequest, fixed: tuple[Condition, ...]) -> StatsAnswer:
-        """Return what `request` asks for, of the records that meet the caller's `fixed` conditions, too.
+        """Return the statistics that `request` asks for, of the records that also match the `fixed` conditions.
 
         Raises:
             QueryError: the store gives no answer.
@@ -127,7 +127,7 @@ def _empty(request: StatsRequest, key: Any) -> Series:
 
 
 def _served(value: Any) -> Any:
-    """Return a value as rows show it; JSON has no number for what is not finite."""
+    """Return a value as rows show it; JSON has no number for NaN and the infinities."""
     match value:
         case Decimal():
             return plain_decimal(value)

@@ -1,8 +1,8 @@
-"""An answer that is sent while it is made: piece by piece, as fast as its client reads.
+"""A streamed response: sent piece by piece while it is made, as fast as its client reads.
 
-What breaks off must not look complete. The body is sent without a length (HTTP/1.1: chunked), and one that fails is
-left without its last, empty piece: the server then closes the connection instead of ending the body, and clients
-raise (curl: 18, httpx: RemoteProtocolError).
+A truncated body must not look complete. The body is sent without a length (HTTP/1.1: chunked). If it fails, the last,
+empty piece is not sent: the server then closes the connection instead of ending the body, and clients raise an error
+(curl: 18, httpx: RemoteProtocolError).
 """
 
 import itertools
@@ -23,7 +23,10 @@ _log = logging.getLogger("sluice.query")
 
 
 class StreamedResponse(Response[bytes]):
-    """Sends `first`, then `rest`; without a body to a HEAD. It ends when its client goes, or the service stops."""
+    """Sends the first of `pieces`, then the rest; a HEAD gets no body.
+
+    It ends when its client disconnects or the service stops.
+    """
 
     def __init__(
         self,
@@ -36,7 +39,7 @@ class StreamedResponse(Response[bytes]):
         self._reads, self._pieces = reads, pieces
 
     def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **options: Any) -> ASGIResponse:
-        """Return what sends it."""
+        """Return the ASGI response that sends the pieces."""
         headers = {**(options.get("headers") or {}), **self.headers}
         cookies = itertools.chain(self.cookies, options.get("cookies") or ())
         started = _Started(headers=headers, cookies=cookies, media_type=self.media_type, status_code=200)
@@ -84,7 +87,7 @@ class _Sending:
         except QueryError as error:
             _log.warning("%s broke off after %d bytes: %s", path, self._sent_bytes, error)
         except ClientStalledError:
-            pass  # it is logged, and the connection is closed
+            pass  # already logged, and the connection is closed
         except Exception as error:  # a defect; its text may hold SQL from the second line on
             reason = first_line(error)
             _log.error("%s broke off after %d bytes: %s: %s", path, self._sent_bytes, type(error).__name__, reason)

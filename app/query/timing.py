@@ -1,6 +1,6 @@
-"""How long the stages of an answer took, told in the `Server-Timing` header (https://www.w3.org/TR/server-timing/).
+"""The durations of a response's stages, for the `Server-Timing` header (https://www.w3.org/TR/server-timing/).
 
-Browsers show it beside the request, and scripts read it through the Performance API.
+Browsers show it with the request, and scripts read it through the Performance API.
 """
 
 import re
@@ -13,20 +13,20 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 
 
 class Timing:
-    """Collects the stages of one request, which begins when this is made."""
+    """Collects the stages of one request, which begins when this is created."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._begun_us = clock.elapsed_us()
         self._stages_us: dict[str, int] = {}
         self.bytes_processed: int | None = None
-        """What the store read for the request; None where it does not say."""
+        """The bytes that the store read for the request; None if it does not report them."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block, however it ends, towards the stage `name`: a token, such as `store`.
+        """Add the duration of the block, however it ends, to the stage `name`: a token, such as `store`.
 
-        Stages that run at the same time are counted each for itself, so their sum may exceed the total.
+        Concurrent stages are counted separately, so their sum may exceed the total.
 
         Raises:
             ValueError: `name` cannot stand in the header.
@@ -40,12 +40,12 @@ class Timing:
             self._stages_us[name] = self._stages_us.get(name, 0) + took_us
 
     def add_bytes(self, count: int | None) -> None:
-        """Add what one query read; None where the store does not say."""
+        """Add the bytes that one query read; None if the store does not report them."""
         if count is not None:
             self.bytes_processed = (self.bytes_processed or 0) + count
 
     def header(self, cache: str) -> str:
-        """Return the header's value: how the cache was used, the stages in the order they first ended, and the total.
+        """Return the header's value: the cache state, the stages in the order they first ended, and the total.
 
         Durations are in milliseconds, as browsers read them.
 

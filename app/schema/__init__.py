@@ -1,15 +1,16 @@
-"""One declaration, everything derived; what one store makes of it is in that store's package (app.stores).
+"""Derive everything from one declaration; store-specific schemas are in the store's package (app.stores).
 
     columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
     refusals   why a declaration is refused, and what to declare instead
-    undeclared what becomes of members that a type does not declare: rejected, or dropped and counted
+    undeclared the policy for members that a type does not declare: rejected, or dropped and counted
     table      a table: the record's columns and the envelope's; the two tables of the service
-    checks     what a store cannot hold although the type allows it (an integer beyond 64 bits, ...)
+    checks     values that a store cannot hold although the type allows them (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds
     decimals   the text of a NUMERIC value
+    version    -> a short version of a table's row shape
     filters    -> which fields may be filtered and aggregated, and by which operators
-    example    -> a record and a row to show, proved by the type's own decoder
-      plain_values, pattern: the plainest value of a type; a text that a regular expression matches
+    example    -> an example record and row, verified by the type's own decoder
+      plain_values, pattern: the simplest value of a type; a text that a regular expression matches
 
 `python -m app.schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences.
 """

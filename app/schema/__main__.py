@@ -1,4 +1,4 @@
-"""Print what is derived from the record type, or how the live tables differ: `python -m app.schema diff`."""
+"""Print a derivation of the record type, or how the live tables differ: `python -m app.schema diff`."""
 
 import argparse
 import json
@@ -108,7 +108,7 @@ def _parser(record: str) -> argparse.ArgumentParser:
         epilog=_AFTER_DIFF,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    # Suppressed: without a value here, the one before `diff` stays.
+    # Suppressed: without a value here, the one given before `diff` stays.
     about_record = f"package.module:Type (default: $SLUICE_RECORD, else {record})"
     diff.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
     diff.add_argument(
@@ -120,7 +120,7 @@ def _parser(record: str) -> argparse.ArgumentParser:
 
 
 def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str | None) -> Settings:
-    """Return the settings of BigQuery, whatever the others are: a laptop or a CI has only these."""
+    """Return the BigQuery settings and ignore all others: a laptop or a CI job has only these."""
     variables = {name: value for name, value in environ.items() if name.startswith(_BIGQUERY)}
     for name, value in (("PROJECT", project), ("DATASET", dataset)):
         if value is not None:
@@ -133,7 +133,7 @@ def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str |
 def _diff(tables: list[Table], settings: Settings) -> int:
     from app.stores.bigquery.client import BigQueryClients, TableAddress  # noqa: PLC0415 - needs extras that the derivations do without
 
-    # The libraries' advice about credentials would only bury the one line that says what is wrong.
+    # The libraries' advice about credentials would only bury the one line that names the error.
     logging.getLogger("google").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -148,7 +148,7 @@ def _diff(tables: list[Table], settings: Settings) -> int:
 
 
 class _CannotLookError(Exception):
-    """A table cannot be looked at; the message says why."""
+    """A table cannot be inspected; the message says why."""
 
 
 def _diff_one(access: "BigQueryClients", table: Table) -> int:
@@ -157,7 +157,7 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
     name = access.place.table_id(table.name)
     try:
         found = differences(table, read_table(access, table.name))
-    except Exception as error:  # the last line of defence: a command ends in a line, not in a traceback
+    except Exception as error:  # the last line of defence: a command ends with a line, not a traceback
         obstacle = setup_error(error, access.place, table.name)
         if missing_part(error) != "table":
             raise _CannotLookError(f"{obstacle.state.value}: {obstacle.detail}") from error
@@ -173,5 +173,5 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a word
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it silently
     sys.exit(main(sys.argv[1:], os.environ.get("SLUICE_RECORD", DEFAULT_RECORD), os.environ))

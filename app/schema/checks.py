@@ -1,8 +1,8 @@
-"""Find what a store cannot hold although the record type allows it.
+"""Find values that a store cannot hold although the record type allows them.
 
-msgspec has validated the record when this runs. What is left are the limits of BigQuery's types
-(https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types), which the embedded store is held
-to as well, so that a laptop refuses what production would.
+msgspec has already validated the record. The remaining limits are those of BigQuery's types
+(https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types). They apply to the embedded store, too, so
+that a laptop rejects the same values as production.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ NUMERIC_INTEGER_DIGITS, NUMERIC_SCALE = 29, 9
 
 
 class Unstorable(NamedTuple):
-    """A value that no column can hold: its path below the record and why."""
+    """A value that its column cannot hold: the path below the record, and the reason."""
 
     path: str
     reason: str
@@ -79,14 +79,14 @@ def _check_int(value: int) -> str | None:
 
 
 def numeric_problem(value: Decimal) -> str | None:
-    """Say why a NUMERIC column cannot hold `value`, or None."""
+    """Return why a NUMERIC column cannot hold `value`, or None."""
     if not value.is_finite():
         return "is not a finite number"
     _, digits, exponent = value.as_tuple()  # not normalize(): it rounds to the context's 28 digits
     zeros = len(digits) - len(bytes(digits).rstrip(b"\0"))
     if zeros == len(digits):
         return None
-    scale = -int(exponent) - zeros  # is_finite() has ruled out the letters an exponent may be
+    scale = -int(exponent) - zeros  # is_finite() has ruled out letters as exponents
     if scale > NUMERIC_SCALE:
         return f"has {scale} decimal places: expected at most {NUMERIC_SCALE}"
     integer_digits = len(digits) - zeros - scale
@@ -96,7 +96,7 @@ def numeric_problem(value: Decimal) -> str | None:
 
 
 def instant_problem(value: datetime) -> str | None:
-    """Say why a TIMESTAMP column cannot hold `value`, or None."""
+    """Return why a TIMESTAMP column cannot hold `value`, or None."""
     if value.tzinfo is None:
         return "has no UTC offset: expected RFC 3339 such as 2026-01-31T12:00:00Z"
     if MINYEAR < value.year < MAXYEAR:

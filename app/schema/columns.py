@@ -1,7 +1,7 @@
-"""Walk a msgspec.Struct and say which column holds each field, or why none can.
+"""Walk a msgspec.Struct and map each field to a column, or refuse it with a reason.
 
-The columns are BigQuery's types (https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types);
-every other derivation starts from them.
+The columns have BigQuery's types (https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types).
+Every other derivation starts from them.
 """
 
 import enum
@@ -16,7 +16,7 @@ from app.schema.refusals import mentions_unset, reason_for, refuse, refuse_unjso
 from app.schema.undeclared import refuse_silent_loss
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-MAX_DEPTH = 15  # BigQuery's limit of nested RECORDs
+MAX_DEPTH = 15  # BigQuery's limit for nested RECORDs
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 # https://cloud.google.com/bigquery/docs/schemas#column_names
 _RESERVED_PREFIXES = (
@@ -66,9 +66,9 @@ class Role(enum.Enum):
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One field of the record as every store sees it.
 
-    `name` is the column's and JSON's name, `attribute` the Struct's; `fields` is empty unless `kind` is
-    STRUCT; `closed` says that the type allows a fixed set of values only (Enum, Literal); `is_uuid`, that the
-    text is a UUID, which is stored in lower case with hyphens.
+    `name` is the name of the column and in JSON, `attribute` the name in the Struct. `fields` is empty unless `kind` is
+    STRUCT. `closed` says that the type allows only a fixed set of values (Enum, Literal). `is_uuid` says that the text
+    is a UUID, which is stored in lower case with hyphens.
     """
 
     name: str
@@ -93,7 +93,7 @@ def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
         info = inspect.type_info(record_type)
     except (TypeError, ValueError, NameError, NotImplementedError) as error:
         raise refuse(_path_of_failure(record_type), f"msgspec cannot use this declaration: {error}") from error
-    if not isinstance(info, inspect.StructType):  # pragma: no branch - load_record_type saw to it
+    if not isinstance(info, inspect.StructType):  # pragma: no branch - load_record_type checks it
         raise RecordTypeError(f"{record_type.__name__} is not a msgspec.Struct")
     columns = _struct_columns(info, record_type.__name__, ())
     refuse_silent_loss(info, record_type.__name__)
@@ -101,7 +101,7 @@ def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
 
 
 def _path_of_failure(record_type: type[msgspec.Struct]) -> str:
-    """Return the path of the first field that msgspec cannot use, which its message does not name."""
+    """Return the path of the first field that msgspec cannot use; its message does not name the field."""
     path = record_type.__name__
     try:
         for name, hint in get_type_hints(record_type, include_extras=True).items():
@@ -109,12 +109,12 @@ def _path_of_failure(record_type: type[msgspec.Struct]) -> str:
             inspect.type_info(hint)
     except (TypeError, ValueError, NameError, NotImplementedError):
         return path
-    return record_type.__name__  # pragma: no cover - what fails as a whole fails by a field
+    return record_type.__name__  # pragma: no cover - a type fails only because of a field
 
 
 def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]) -> tuple[Column, ...]:
     cls = info.cls
-    declared = get_origin(cls) or cls  # of a generic Struct, `cls` is the alias with its arguments
+    declared = get_origin(cls) or cls  # for a generic Struct, `cls` is the alias with its arguments
     if cls in outer:
         raise refuse(path, f"{cls.__name__} contains itself; a table cannot. Use dict[str, Any] for a JSON column")
     if len(outer) >= MAX_DEPTH:
@@ -129,7 +129,7 @@ def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]
             raise refuse(path, reason)
     hints = get_type_hints(declared, include_extras=True)
     for field in info.fields:
-        if mentions_unset(hints[field.name]):  # msgspec.inspect leaves it out
+        if mentions_unset(hints[field.name]):  # msgspec.inspect omits it
             raise refuse(f"{path}.{field.encode_name}", "UNSET has no column value; use None")
     columns = tuple(_column(field, f"{path}.{field.encode_name}", (*outer, cls)) for field in info.fields)
     seen: dict[str, str] = {}

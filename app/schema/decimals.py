@@ -1,10 +1,10 @@
-"""The text of a NUMERIC value, as rows and answers carry it."""
+"""The text of a NUMERIC value, as in rows and responses."""
 
 from decimal import Decimal
 
 
 def plain_decimal(value: Decimal) -> str:
-    """Return `value` in plain notation, without zeros that say nothing: 1.5, 100, 0."""
+    """Return `value` in plain notation, without trailing zeros after the point: 1.5, 100, 0."""
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

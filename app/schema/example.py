@@ -1,7 +1,7 @@
-"""An example of a record: the examples that its type declares, else the plainest values that satisfy it.
+"""An example of a record: the examples that its type declares, else the simplest values that satisfy it.
 
-An example is shown to people as a thing to send, so it is proved before it is shown: it goes through the type's own
-decoder and through the checks of what a store can hold, as a record that arrives does.
+People may send an example as it is shown, so it is verified first: like an incoming record, it passes through the
+type's own decoder and the storability checks.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from app.schema.columns import Column, Kind, Mode
 from app.schema.plain_values import NoValueError, plain_value, template_value
 from app.schema.table import REJECTS, Table
 
-# Of a record that came by Pub/Sub; `_BY_KIND` serves what is not named here.
+# For a record that arrived by Pub/Sub; `_BY_KIND` covers columns not named here.
 _ENVELOPE: dict[str, Any] = {
     "subscription_name": "projects/example/subscriptions/records",
     "message_id": "9172635445566778",
@@ -37,10 +37,10 @@ _REJECT: dict[str, Any] = {
 
 
 def example_record(table: Table) -> dict[str, Any] | None:
-    """Return a record that the service stores, as JSON; None where none could be derived from the declaration."""
+    """Return a record that the service would store, as JSON; None if none can be derived from the declaration."""
     if table.name == REJECTS:
         return _REJECT
-    for is_declared in (True, False):  # without the declared examples and defaults, where those are not valid
+    for is_declared in (True, False):  # False: without the declared examples and defaults, if those are invalid
         try:
             example = plain_value(msgspec.inspect.type_info(table.record_type), is_declared=is_declared)
         except NoValueError:
@@ -51,12 +51,12 @@ def example_record(table: Table) -> dict[str, Any] | None:
 
 
 def template_record(table: Table) -> dict[str, Any]:
-    """Return the shape of a record, where `example_record` has none: `<...>` is a value to fill in."""
+    """Return a template of a record, for when `example_record` has none: `<...>` is a value to fill in."""
     return dict(template_value(msgspec.inspect.type_info(table.record_type)))
 
 
 def _is_storable(example: Any, table: Table) -> bool:
-    """Return whether the record would be stored; code of the type's own may raise anything."""
+    """Return whether the record would be stored; the type's own code may raise anything."""
     try:
         record = msgspec.json.decode(msgspec.json.encode(example), type=table.record_type)
         return compile_checks(table.record)(record) is None
@@ -65,7 +65,7 @@ def _is_storable(example: Any, table: Table) -> bool:
 
 
 def example_row(columns: tuple[Column, ...], record: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a row of `columns` as it is served, with the values of `record` where it has them."""
+    """Return a row of `columns` as it is served, with the values of `record` if it has them."""
     known = _ENVELOPE | (record or {})
     return {
         column.name: known[column.name] if column.name in known else _plain(column, missing=record is not None)
@@ -88,7 +88,7 @@ _BY_KIND: dict[Kind, Any] = {
 
 
 def _plain(column: Column, *, missing: bool) -> Any:
-    """Return a value of the column's type; null where the record left it out and it may be null."""
+    """Return a value of the column's type; null if the record omits it and it may be null."""
     if column.mode is Mode.REPEATED:
         return []
     if missing and column.mode is Mode.NULLABLE:

@@ -1,4 +1,4 @@
-"""Which fields a query may filter and aggregate, and by which operators."""
+"""The fields that a query may filter and aggregate, and their operators."""
 
 import msgspec
 
@@ -18,11 +18,11 @@ _OPERATORS: dict[Kind, tuple[str, ...]] = {
     Kind.TIMESTAMP: _ORDERED,
     Kind.DATE: _ORDERED,
     Kind.TIME: _ORDERED,
-    Kind.JSON: (*_ORDERED, "prefix"),  # of the scalar at a path below it: as text, but compared as a number
+    Kind.JSON: (*_ORDERED, "prefix"),  # for the scalar at a path below it: as text, but lt to gte as a number
 }
 OPERATORS = frozenset(operator for operators in _OPERATORS.values() for operator in operators)
 _AGGREGABLE = {Kind.INT64, Kind.FLOAT64, Kind.NUMERIC}
-# The feed's own parameters; a filter of such a name could not be told from them.
+# The feed's own parameters; a filter with such a name would be ambiguous.
 PARAMETERS = frozenset(
     {
         "since",
@@ -53,7 +53,7 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checked_table(record_type: type[msgspec.Struct]) -> Table:
-    """Return the table of `record_type`, held to everything that the service asks of a type when it starts.
+    """Return the table of `record_type`, with all the checks that the service makes at start-up.
 
     Raises:
         RecordTypeError: the type cannot be stored, or a field cannot play its role.

@@ -1,4 +1,4 @@
-"""The text of an id, as it stands in a path, and the value its column holds."""
+"""Convert the text of an id in a path to the value that its column holds."""
 
 from uuid import UUID
 
@@ -8,9 +8,9 @@ from app.schema.columns import INT64_MAX, INT64_MIN, Column, Kind
 
 
 def read_id(column: Column, text: str) -> str | int | None:
-    """Return the value of the id that `text` names; None where it names none.
+    """Return the id that `text` represents; None if it represents none.
 
-    A number has one text. A UUID has every one that a record may hold (capitals, no hyphens), and one value.
+    A number has one spelling. A UUID has every spelling that a record may hold (capitals, no hyphens), but one value.
     """
     if column.is_uuid:
         try:

@@ -1,8 +1,8 @@
-"""A text that a regular expression matches, for examples: the plainest one, the same every time. Pure.
+"""Generate a text that a regular expression matches, for examples: a simple one, the same every time. Pure.
 
-It walks the expression as Python's own parser reads it. What the walk cannot know (a look-ahead, a back-reference, a
-word boundary) it ignores, and every text is tried against the expression before it is returned. So a wrong guess means
-no text, never a wrong one.
+It walks the expression as parsed by Python's own parser. It ignores constructs that the walk cannot evaluate (a
+look-ahead, a back-reference, a word boundary), and tests every text against the expression before returning it. So a
+wrong guess yields no text, never a wrong one.
 """
 
 import re
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-# Nothing public parses, and the type stubs leave these out.
+# Python has no public parser, and the type stubs omit these modules.
 _constants: Any = import_module("re._constants")
 _parser: Any = import_module("re._parser")
 
 _PLAIN = string.ascii_uppercase[:1] + "a1" + string.ascii_letters + string.digits + "-_ ." + string.punctuation
-_MOST_REPEATS = 128  # of what may repeat; an id has no more characters
+_MOST_REPEATS = 128  # extra repetitions; an id has no more characters
 _MOST_CHARACTERS = 10_000
-_ALTERNATIVES = 4  # of each `|`, that are tried
+_ALTERNATIVES = 4  # of each `|` to try
 _CATEGORIES = {
     _constants.CATEGORY_DIGIT: r"\d",
     _constants.CATEGORY_NOT_DIGIT: r"\D",
@@ -30,9 +30,9 @@ _CATEGORIES = {
 
 
 def matching_text(pattern: str, min_length: int = 0, max_length: int | None = None) -> str | None:
-    """Return a text in which `pattern` is found, of so many characters; None where none is found easily.
+    """Return a text that contains a match of `pattern`, within the lengths; None if none is easily found.
 
-    As in `msgspec`, the pattern is searched for: without anchors it may stand anywhere in the text.
+    As in `msgspec`, the pattern is searched for: without anchors it may match anywhere in the text.
     """
     compiled, parsed = re.compile(pattern), _parser.parse(pattern)
     for alternative in range(_ALTERNATIVES):
@@ -56,11 +56,14 @@ def _padded(text: str, length: int) -> Iterator[str]:
 
 
 class _TooLongError(Exception):
-    """The text would be longer than anybody reads."""
+    """The text would be too long for an example."""
 
 
 class _Walk:
-    """Makes a text of a parsed expression: `alternative` is which branch it takes, `more` how often more it repeats."""
+    """Generates a text from a parsed expression.
+
+    `alternative` selects the branch, and `more` is the number of repetitions above the minimum.
+    """
 
     def __init__(self, alternative: int, more: int) -> None:
         self._alternative, self._more = alternative, more
@@ -72,7 +75,7 @@ class _Walk:
         return "".join(self._item(*item) for item in items)
 
     def _item(self, operator: Any, argument: Any) -> str:
-        text = ""  # of an anchor, a look around, a condition: it has no text of its own
+        text = ""  # an anchor, a look-around or a condition has no text of its own
         match operator:
             case _constants.LITERAL:
                 text = chr(argument)
@@ -106,7 +109,7 @@ class _Walk:
 
 
 def _member(members: Any) -> str:
-    """Return a character of a set, a plain one where it holds one."""
+    """Return a character of a set, a plain one if possible."""
     is_negated = members[0][0] is _constants.NEGATE
     for each in _PLAIN:
         if any(_holds(member, each) for member in members) is not is_negated:

@@ -1,7 +1,7 @@
-"""The plainest JSON value of a declared type: what it declares as an example, else one within its constraints. Pure.
+"""The simplest JSON value of a declared type: its declared example, else one within its constraints. Pure.
 
-The walk knows every type that a record may have (`columns`, `refusals`). It does not promise that the value is valid: a
-type may have rules in code. Whoever uses one decodes it first.
+The walk knows every type that a record may have (`columns`, `refusals`). It does not guarantee that the value is valid:
+a type may have rules in code. The caller must decode the value first.
 """
 
 import base64
@@ -29,11 +29,11 @@ _Plain = TypeVar("_Plain", str, bytes)
 
 
 class NoValueError(Exception):
-    """The declaration says too little to make a value of."""
+    """The declaration says too little to derive a value."""
 
 
 def plain_value(info: inspect.Type, *, is_declared: bool = True) -> Any:
-    """Return a value of a type, as JSON; with `is_declared`, examples and defaults that are declared go first.
+    """Return a value of a type, as JSON; with `is_declared`, prefer declared examples and defaults.
 
     Raises:
         NoValueError: none can be derived.
@@ -42,7 +42,7 @@ def plain_value(info: inspect.Type, *, is_declared: bool = True) -> Any:
 
 
 def template_value(info: inspect.Type) -> Any:
-    """Return a value of a type, as JSON, in which `<...>` names what stands where none can be derived."""
+    """Return a value of a type, as JSON, with a description `<...>` for each part that cannot be derived."""
     return _Template(is_declared=True).of(info)
 
 
@@ -51,8 +51,8 @@ class _Values:
         self._is_declared = is_declared
 
     def of(self, info: inspect.Type, depth: int = 0, *, is_id: bool = False) -> Any:
-        """Return a value of a type, `depth` types down."""
-        if depth > 4 * MAX_DEPTH:  # a class that holds itself, in a JSON column
+        """Return a value of a type at nesting depth `depth`."""
+        if depth > 4 * MAX_DEPTH:  # a recursive class in a JSON column
             raise NoValueError
         match info:
             case inspect.Metadata():
@@ -77,7 +77,7 @@ class _Values:
         return value
 
     def of_scalar(self, info: inspect.Type, *, is_id: bool) -> Any:
-        """Return a value of a type that holds no other."""
+        """Return a value of a type that contains no other types."""
         match info:
             case inspect.StrType():
                 return _text(info, _ID if is_id else _TEXT)
@@ -121,7 +121,7 @@ class _Values:
 
 class _Template(_Values):
     def of_scalar(self, info: inspect.Type, *, is_id: bool) -> Any:
-        """Return a value, or in words what stands there."""
+        """Return a value, or a description of it."""
         try:
             return super().of_scalar(info, is_id=is_id)
         except NoValueError:
@@ -136,7 +136,7 @@ def _is_optional(info: inspect.Type) -> bool:
 
 
 def _declared_example(info: inspect.Type) -> Any:
-    """Return the first value that the declaration itself names, or None."""
+    """Return the first value named in the declaration itself, or None."""
     while isinstance(info, inspect.Metadata):
         if examples := (info.extra_json_schema or {}).get("examples"):
             return examples[0]
@@ -155,7 +155,7 @@ def _text(info: inspect.StrType, plain: str) -> str:
         from app.schema.pattern import matching_text  # noqa: PLC0415 - most types have examples, or no pattern
 
         text = matching_text(info.pattern, info.min_length or 0, info.max_length)
-    except Exception as error:  # it leans on a private part of `re`: an example is no reason not to start
+    except Exception as error:  # it uses private parts of `re`: an example must not prevent a start
         raise NoValueError from error
     if text is None:
         raise NoValueError
@@ -163,7 +163,7 @@ def _text(info: inspect.StrType, plain: str) -> str:
 
 
 def _length(info: inspect.StrType | inspect.BytesType, plain: _Plain) -> _Plain:
-    """Return `plain`, repeated or cut to the length that is allowed."""
+    """Return `plain`, repeated or cut to the allowed length."""
     least = info.min_length or 0
     repeated = plain * max(1, math.ceil(least / len(plain)))
     most = max(least, len(plain))
@@ -171,7 +171,7 @@ def _length(info: inspect.StrType | inspect.BytesType, plain: _Plain) -> _Plain:
 
 
 def _number(info: inspect.IntType | inspect.FloatType) -> float:
-    """Return 1 (of floats 1.5), or what is nearest to it within the bounds, on the side that has room."""
+    """Return 1 (1.5 for floats), or the nearest value within the bounds, on the side with room."""
     is_whole = isinstance(info, inspect.IntType)
     step = info.multiple_of or (1 if is_whole else 0)
     low = max((each for each in (info.ge, info.gt) if each is not None), default=-math.inf)

@@ -1,4 +1,4 @@
-"""Why a declaration is refused: what no column can hold, and what to declare instead."""
+"""The reasons for refusing a declaration: the types that no column can hold, and what to declare instead."""
 
 from typing import get_args
 
@@ -33,17 +33,17 @@ def refuse(path: str, reason: str) -> RecordTypeError:
 
 
 def reason_for(info: inspect.Type) -> str:
-    """Return why a field of type `info` has no column."""
+    """Return the reason why a field of type `info` has no column."""
     return _REASONS.get(type(info), f"{type(info).__name__} has no column type; {_USE_ANY}")
 
 
 def mentions_unset(hint: object) -> bool:
-    """Whether UNSET may be a value of `hint`; msgspec.inspect does not show it."""
+    """Return whether UNSET may be a value of `hint`; msgspec.inspect does not show it."""
     return hint is msgspec.UnsetType or any(map(mentions_unset, get_args(hint)))
 
 
 def refuse_unjsonable(info: inspect.Type, path: str, outer: tuple[type, ...] = ()) -> None:
-    """Check that a JSON column can carry `info`; `outer` are the classes that `path` leads through.
+    """Check that a JSON column can hold `info`; `outer` are the classes on `path`.
 
     Raises:
         RecordTypeError: there is a type that is not msgspec's, or a key that is not text.
@@ -68,7 +68,7 @@ CLASSES = (inspect.StructType, inspect.DataclassType, inspect.TypedDictType, ins
 
 
 def members(info: inspect.Type) -> list[tuple[str, inspect.Type]]:
-    """Return the types that `info` is made of, each with what it adds to the path."""
+    """Return the types inside `info`, each with its suffix to the path."""
     match info:
         case inspect.UnionType():
             return [("", member) for member in info.types]

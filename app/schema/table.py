@@ -12,8 +12,8 @@ REJECTS = "records_rejected"
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of the store.
 
-    `record` holds the columns of the declaration, `envelope` those the service adds; `id` is the column
-    that `/v1/records/{id}` looks in, None when the declaration names none.
+    `record` holds the declared columns, `envelope` those the service adds. `id` is the column that `/v1/records/{id}`
+    searches, None if the declaration names none.
     """
 
     name: str

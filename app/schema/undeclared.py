@@ -1,8 +1,8 @@
-"""What becomes of members that a type does not declare: never lost in silence. Pure.
+"""The policy for members that a type does not declare: they are never lost silently. Pure.
 
 msgspec ignores such members unless `forbid_unknown_fields=True`, so a type that says nothing is refused at start-up.
-The other cure is to drop them by an explicit word, `undeclared: ClassVar = "drop"`, on each Struct or inherited; what
-is dropped is then counted.
+The alternative is to drop them explicitly: `undeclared: ClassVar = "drop"`, on each Struct or inherited. Dropped
+members are counted.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +21,11 @@ CURES = (
 )
 _MAX_NAMED = 5
 CountDropped = Callable[[bytes], int]
-"""Returns how many members of a record, as JSON, its type drops."""
+"""Returns how many members of a record, given as JSON, its type drops."""
 
 
 def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
-    """Check that each Struct of a record type says what becomes of members that it does not declare.
+    """Check that each Struct of a record type declares its policy for undeclared members.
 
     Raises:
         RecordTypeError: one says nothing, or something that cannot be done; the message names every path and the cures.
@@ -47,17 +47,17 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
 
 
 def count_dropped(record_type: type[msgspec.Struct]) -> CountDropped | None:
-    """Return what counts the members that `record_type` drops from a record; None for a type that drops none.
+    """Return a function that counts the members that `record_type` drops; None for a type that drops none.
 
-    The bytes are those of a record that the type has accepted. Members are counted once each at the level where they
-    are dropped, whatever is inside of them.
+    It takes the bytes of a record that the type has accepted. A dropped member counts once, at the level where it is
+    dropped, whatever it contains.
     """
     info = inspect.type_info(record_type)
     return _counter(info) if isinstance(info, inspect.StructType) else None
 
 
 def _problem(info: inspect.Type, *, in_json: bool) -> str | None:
-    """Return why the word of a class cannot be kept."""
+    """Return why the policy of a class cannot be applied, or None."""
     if isinstance(info, inspect.DataclassType | inspect.TypedDictType):  # only ever inside a JSON column
         kind = "a dataclass" if isinstance(info, inspect.DataclassType) else "a TypedDict"
         return (
@@ -81,7 +81,7 @@ _NOT_IN_JSON = (
 
 
 def _word(info: inspect.StructType) -> object:
-    """Return what the class or one that it extends says; None when nothing, or when a field only has that name."""
+    """Return the policy of the class or a base class; None if there is none, or if a field has that name."""
     cls = get_origin(info.cls) or info.cls
     return None if WORD in cls.__struct_fields__ else getattr(cls, WORD, None)
 
@@ -93,7 +93,7 @@ def _drops(info: inspect.StructType) -> bool:
 def _classes(
     info: inspect.Type, path: str, outer: tuple[type, ...], *, in_json: bool = False
 ) -> Iterator[tuple[str, inspect.Type, bool]]:
-    """Yield every class that a type is made of, its path, and whether it lies in a JSON column; outer ones first."""
+    """Yield every class inside a type, its path, and whether it is in a JSON column; outer classes first."""
     while isinstance(info, inspect.Metadata):
         info = info.type
     if isinstance(info, CLASSES):
@@ -111,10 +111,10 @@ _NULL = b"null"
 
 
 def _counter(info: inspect.Type) -> CountDropped | None:
-    """Return what counts in a value of type `info`; None where nothing is dropped.
+    """Return a function that counts the dropped members in a value of type `info`; None if nothing is dropped.
 
-    Values stay undecoded (msgspec.Raw): each level costs one scan, and a number that only its type could read is none
-    of ours.
+    Values stay undecoded (msgspec.Raw): each level costs one scan, and a number that only its type could parse causes
+    no error here.
     """
     while isinstance(info, inspect.Metadata):
         info = info.type

@@ -1,4 +1,4 @@
-"""A short name for the shape of a table's rows: it changes when, and only when, rows would look different."""
+"""A short version of a table's row shape: it changes if and only if rows would look different."""
 
 import hashlib
 from typing import Any
@@ -14,7 +14,7 @@ _LENGTH = 12  # hexadecimal digits
 def schema_version(table: Table) -> str:
     """Return the hash of the table's name and columns: their names, types, modes and order.
 
-    Descriptions and roles do not count. They change nothing in a row.
+    Descriptions and roles are excluded, because they do not change a row.
     """
     shape = [table.name, _shape(table.columns)]
     return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:_LENGTH]

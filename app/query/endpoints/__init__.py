@@ -1,1 +1,1 @@
-"""The routes of the way out: one file an endpoint, and what the OpenAPI document says of them."""
+"""The routes of the query side: one file per endpoint, and their description in the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""What the answers of the way out have in common: who asks, what may be kept, and the headers that say so."""
+"""What all responses of the query side share: the caller's fixed filters, caching, and the headers for both."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -22,16 +22,16 @@ from app.telemetry.tracing import current_span
 
 Ask = Request[Any, Any, Any]
 REVISION = "2"
-"""To be raised when the bytes of an answer change: copies that callers and caches keep are then no longer valid."""
+"""Raise this when the bytes of a response change: it invalidates the copies that callers and caches hold."""
 
 
 class CacheKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides an answer, and so whether one that was given before is the answer.
+    """Everything that determines a response, and so whether a cached response may be reused.
 
-    `etag` is known before the store is asked, where the window is over and the answer can never be another one; else
-    None. `key` stands for everything else that decides it: the caller's own words, what the caller may see, and what
-    this instance knows to have changed. `ttl_s` is how long an answer may be given again; with `is_fresh` it is made
-    for this request alone.
+    `etag` is known before the store is queried if the window is closed and the response can never change; else it is
+    None. `key` covers everything else that determines the response: the caller's own query string, what the caller may
+    see, and the changes that this instance knows of. `ttl_s` is how long a response may be reused; with `is_fresh` it
+    is made for this request alone.
     """
 
     key: str
@@ -41,9 +41,10 @@ class CacheKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CachedResponder:
-    """Answers questions: once for equal ones, with 304 where the caller has the answer.
+    """Answers requests: once for equal ones, and with 304 if the caller already has the response.
 
-    `realm` returns what else decides every answer: the data, the settings of reading them, and what was erased of them.
+    `cache_namespace` returns what else determines every response: the data, the settings for reading it, and the
+    erasures.
     """
 
     def __init__(
@@ -54,13 +55,13 @@ class CachedResponder:
 
     @property
     def cache_namespace(self) -> str:
-        """What decides every answer, now."""
+        """The current value of what determines every response."""
         return self._realm()
 
     async def answer(
         self, request: Ask, question: CacheKey, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]
     ) -> Response[bytes]:
-        """Return the answer to `question`, from the caller's own copy, an earlier one, or as `make` makes it."""
+        """Return the response to `question`: from the caller's own copy, from the cache, or from `make`."""
         etag = question.etag
         if etag is not None and has_current(request, etag):
             self._count("revalidated")
@@ -89,7 +90,7 @@ class CachedResponder:
 
 
 def cost_headers(timing: Timing, state: str) -> dict[str, str]:
-    """Return the headers that say what an answer took."""
+    """Return the headers that report the cost of a response."""
     headers = {"Sluice-Cache": state, "Server-Timing": timing.header(state)}
     if timing.bytes_processed is not None:
         headers["Sluice-Bytes-Processed"] = str(timing.bytes_processed)
@@ -97,22 +98,22 @@ def cost_headers(timing: Timing, state: str) -> dict[str, str]:
 
 
 class FixedFilters:
-    """Knows the conditions that hold for a caller, whatever it asks for: those of its grant."""
+    """Knows the conditions that apply to every request of a caller: those of its grant."""
 
     def __init__(self, fields: Mapping[str, FilterField]) -> None:
         self._fields = fields
         self._known: dict[tuple[tuple[str, str], ...], tuple[Condition, ...]] = {(): ()}
 
     def of(self, request: Ask) -> tuple[Condition, ...]:
-        """Return the conditions; they were checked when the grants were read."""
+        """Return the conditions; they were validated when the grants were read."""
         principal: Principal = request.state.principal
         if principal.filters not in self._known:
-            if len(self._known) > 1_000:  # of grants that are no longer in force, too
+            if len(self._known) > 1_000:  # including those of grants no longer in force
                 self._known = {(): ()}
             self._known[principal.filters] = parse_filters(self._fields, principal.filters)
         return self._known[principal.filters]
 
 
 def as_key(*parts: str) -> str:
-    """Return a key in which the parts cannot run together."""
+    """Return a key in which adjacent parts cannot be confused."""
     return repr((REVISION, *parts))

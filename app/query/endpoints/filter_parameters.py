@@ -1,4 +1,4 @@
-"""The filters of a record type as documented parameters: one for each field and operator."""
+"""The filters of a record type as documented parameters: one per field and operator."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _MEANINGS: dict[str, str] = {
     "isnull": "`{path}` has no value (`true`) or has one (`false`)",
 }
 _TEXT: dict[str, Any] = {"type": "string", "maxLength": _MAX_LENGTH}
-# By kind: what a value looks like, and an example.
+# By kind: the JSON Schema of a value, and an example.
 _VALUES: dict[Kind, tuple[dict[str, Any], str]] = {
     Kind.BOOL: ({"type": "boolean"}, "true"),
     Kind.INT64: ({"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX}, "42"),
@@ -36,13 +36,13 @@ _VALUES: dict[Kind, tuple[dict[str, Any], str]] = {
 }
 _UUID: tuple[dict[str, Any], str] = ({"type": "string", "format": "uuid"}, "3f2504e0-4f89-11d3-9a0c-0305e82c3301")
 _UUID_START: tuple[dict[str, Any], str] = ({"type": "string", "pattern": "^[0-9A-Fa-f-]{1,36}$"}, "3f2504e0")
-_NUMBERS = {"lt", "lte", "gt", "gte"}  # of a JSON column these compare numbers, the others text
+_NUMBERS = {"lt", "lte", "gt", "gte"}  # on a JSON column these compare numbers, the others text
 
 
 def filter_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
     """Return the parameters that filter by `fields`, `<path>` for equality and `<path>.<operator>` for the others.
 
-    Those below a JSON column (`data.total.gt`) are named in its description: there is no end of them.
+    Those below a JSON column (`data.total.gt`) are only mentioned in its description: they are unbounded.
     """
     found = {}
     for path, field in fields.items():

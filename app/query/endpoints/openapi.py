@@ -1,8 +1,8 @@
-"""What the OpenAPI document says about the routes of the query side; their parameters are read by `params`.
+"""The OpenAPI description of the query routes; `params` parses their parameters.
 
-A route hands `operation_type(parameters, response)` to the framework as its operation class. The answers are made
-by `page_response` and `versions_response`, or by `answer` for anything else (several media types, binary ones, an
-event stream). What all routes have in common (tokens, problems and their examples) is added by app.openapi.
+A route passes `operation_type(parameters, response)` to the framework as its operation class. `page_response` and
+`versions_response` describe responses; `answer` describes all others (several media types, binary ones, an event
+stream). app.openapi adds what all routes share (tokens, problems and their examples).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +38,7 @@ _SCHEMAS: dict[Kind, Callable[[], Schema]] = {
     Kind.JSON: Schema,
 }
 
-# What an answer may carry beside its body; a route names those that it sends.
+# The headers that a response may have; a route names those it sends.
 HEADERS: dict[str, str] = {
     "Link": 'The next page as a URL relative to this one: `<…>; rel="next"`. Missing at the window\'s end.',
     "Sluice-Next-Cursor": "As `next_cursor`. Missing at the window's end.",
@@ -62,19 +62,19 @@ _BODIES: dict[str, str] = {
 
 
 class Literally(Schema):
-    """A JSON Schema or an example, put into the document as it stands: the framework leaves out what is null."""
+    """A JSON Schema or an example, inserted into the document unchanged: the framework would drop nulls."""
 
     def __init__(self, data: Any) -> None:
         super().__init__()
         self._data = data
 
     def to_schema(self) -> Any:
-        """Return what it stands for."""
+        """Return the wrapped data."""
         return self._data
 
 
 def inlined_schema(type_: type[msgspec.Struct]) -> Literally:
-    """Return the JSON Schema of a Struct, with the ones inside it in their places."""
+    """Return the JSON Schema of a Struct, with nested ones inlined."""
     (schema,), definitions = msgspec.json.schema_components([type_], ref_template="{name}")
 
     def inlined(part: Any) -> Any:
@@ -98,9 +98,9 @@ def answer(
     headers: Iterable[str] = (),
     examples: Mapping[str, Any] | None = None,
 ) -> OpenAPIResponse:
-    """Describe an answer in the media types that are the keys of `contents`, with an example of each in `examples`.
+    """Describe a response in the media types that are the keys of `contents`, with an example of each in `examples`.
 
-    None in place of a schema is a body that JSON Schema cannot describe: binary, CSV, an event stream.
+    A schema of None means a body that JSON Schema cannot describe: binary, CSV, an event stream.
     """
     examples = examples or {}
     return OpenAPIResponse(
@@ -122,20 +122,20 @@ def _literal(example: Any) -> Literally | None:
 
 
 def _bare(media_type: str) -> str:
-    """Return a media type without its parameters: those of an answer may be others."""
+    """Return a media type without its parameters: those of a response may differ."""
     return media_type.partition(";")[0]
 
 
 def _body_schema(media_type: str) -> Schema:
     text = _BODIES.get(media_type)
-    # What a reader makes of events is up to it: text, or one object an event.
+    # The reader chooses how to represent events: as text, or as one object per event.
     return Schema(type=OpenAPIType.STRING if media_type == CSV else None, description=text)
 
 
 def row_schema(columns: tuple[Column, ...]) -> Schema:
     """Return the JSON Schema of a row as it is served.
 
-    Every column is there, null where it has no value; but none is required, as `fields` may have named fewer.
+    Every column is present, null if it has no value. None is required, because `fields` may select fewer.
     """
     return Schema(
         type=OpenAPIType.OBJECT,
@@ -156,9 +156,9 @@ def _column_schema(column: Column) -> Schema:
 def page_response(
     row: Schema, example_row: dict[str, Any] | None = None, *, instead: Iterable[Schema] = ()
 ) -> OpenAPIResponse:
-    """Describe a page of rows: a document of its own as JSON, the rows alone in every other format.
+    """Describe a page of rows: a document of its own as JSON, only the rows in every other format.
 
-    `instead` are JSON documents that a parameter may ask for in place of a page, such as an explanation.
+    `instead` lists the JSON documents that a parameter may request in place of a page, such as an explanation.
     """
     instant = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME)
     page = Schema(
@@ -204,7 +204,7 @@ def page_response(
 
 
 def versions_response(row: Schema, example_row: dict[str, Any] | None = None) -> OpenAPIResponse:
-    """Describe the answer of a look-up by id."""
+    """Describe the response to a look-up by id."""
     versions = Schema(
         type=OpenAPIType.OBJECT,
         properties={
@@ -229,10 +229,10 @@ def operation_type(
     responses: Mapping[int, OpenAPIResponse] | None = None,
     example: Any = None,
 ) -> type[Operation]:
-    """Return the class of an operation with these query parameters and, maybe, a path parameter.
+    """Return the class of an operation with these query parameters and, optionally, a path parameter.
 
-    `response` is its answer of status 200; `responses` are further ones by status, such as `{304: NOT_MODIFIED}`.
-    Without a `response` the framework describes it by the handler's annotation, and `example` is one of it.
+    `response` is the response with status 200; `responses` are further ones by status, such as `{304: NOT_MODIFIED}`.
+    Without a `response` the framework derives it from the handler's annotation, and `example` is an example of it.
     """
     documented = [
         OpenAPIParameter(
@@ -264,7 +264,7 @@ def operation_type(
 
 
 def _example(parameter: Parameter) -> Any:
-    """Return the example as the parameter's own type, not as the text that stands in a URL."""
+    """Return the example in the parameter's own type, not as the text in a URL."""
     if parameter.schema.get("type") in {"integer", "number", "boolean"}:
         return msgspec.json.decode(parameter.example)
     return parameter.example

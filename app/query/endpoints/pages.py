@@ -1,4 +1,4 @@
-"""The routes that answer with pages: `/v1/records` and `/v1/rejects`."""
+"""The routes that return pages: `/v1/records` and `/v1/rejects`."""
 
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -51,7 +51,7 @@ PROBLEMS = {
 
 
 class PageEndpoint:
-    """Answers with the pages of one table."""
+    """Returns the pages of one table."""
 
     def __init__(
         self, path: str, pages: Pages, exports: Exports, answering: CachedResponder, settings: Settings
@@ -65,7 +65,7 @@ class PageEndpoint:
         self._version = schema_version(self.table)
 
     async def answer(self, request: Ask) -> Response[Any]:
-        """Answer with the page, the export or the explanation that `request` asks for.
+        """Return the page, the export or the explanation that `request` asks for.
 
         Raises:
             ProblemError: a parameter or the cursor is not valid.
@@ -92,7 +92,7 @@ class PageEndpoint:
 
         response = await self.answering.answer(request, self._question(request, wanted), timing, make)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
-            response.headers["Link"] = self._next_link(request, cursor)  # of its own words; another's answer may serve
+            response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
         return response
 
     def _question(self, request: Ask, wanted: Retrieval) -> CacheKey:
@@ -103,7 +103,7 @@ class PageEndpoint:
             *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
         )
         if scan.is_fixed:
-            # The cursors in the answer carry the fingerprint of the caller's own filters, and how far all is settled.
+            # The cursors in the response carry the fingerprint of the caller's own filters, and how far it is settled.
             way = (repr(scan.window), repr(scan.descending), repr(scan.after), repr(scan.settled), scan.fingerprint)
             etag = strong_etag(REVISION, *decided_by, *way)
             return CacheKey(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
@@ -163,13 +163,13 @@ class PageEndpoint:
 
 
 def _names(column: Column) -> str:
-    """Return what is served of a column, by name."""
+    """Return the name of a served column with those of its served fields."""
     below = ",".join(map(_names, column.fields))
     return f"{column.name}({below})" if below else column.name
 
 
 def page_route(endpoint: PageEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
-    """Return the route of `endpoint`, whose operation is called `name`; `text` describes it."""
+    """Return the route of `endpoint`, with the operation name `name` and the description `text`."""
     table = endpoint.table
     parameters = {**endpoint.subject.known(PAGE_PARAMETERS), **filter_parameters(endpoint.subject.fields)}
     example = example_row(table.columns, example_record(table))

@@ -1,4 +1,4 @@
-"""The route `/v1/problems`: the catalogue of what a request may be answered with instead of what it asks for."""
+"""The route `/v1/problems`: the catalogue of problems that a request may be answered with."""
 
 from typing import Any, cast
 

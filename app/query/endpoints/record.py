@@ -36,18 +36,18 @@ _PROBLEMS = {
 
 
 class RecordEndpoint:
-    """Answers with one record."""
+    """Returns one record."""
 
     def __init__(self, feed: Feed, id_column: Column, settings: Settings, clock: Clock) -> None:
         self.table = feed.table
         self._feed, self._id, self._clock = feed, id_column, clock
         self._retention_us = settings.retention_days * DAY_US
-        # Instances' clocks differ: a row may be stamped a little later than it is here.
+        # Instances' clocks differ: a row's timestamp may be slightly ahead of this instance's clock.
         self._ahead_us = round(settings.clock_skew_s * SECOND_US) + 1
         self._fixed = FixedFilters(filter_table(self.table))
 
     async def answer(self, request: Ask) -> Response[bytes]:
-        """Answer with the record whose id stands in the path: freshly read, not only as far as it is settled.
+        """Return the record whose id is in the path: freshly read, including rows that are not settled yet.
 
         Raises:
             ProblemError: there is no such record, or a parameter is not valid.
@@ -80,7 +80,7 @@ def _no_record(text: str) -> ProblemError:
 
 
 def record_routes(endpoint: RecordEndpoint, reads: Reads) -> list[HTTPRouteHandler]:
-    """Return the routes of `endpoint`: an id may hold slashes."""
+    """Return the routes of `endpoint`: two, because an id may hold slashes."""
     columns = endpoint.table.columns
     described = versions_response(row_schema(columns), example_row(columns, example_record(endpoint.table)))
 

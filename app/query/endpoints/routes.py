@@ -1,4 +1,4 @@
-"""All routes of the way out, over one store."""
+"""All query routes, over one store."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +28,7 @@ from app.stores.source import QueryRunner
 from app.telemetry.metrics import Metrics
 
 
-def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
+def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
     *,
     settings: Settings,
     clock: Clock,
@@ -42,10 +42,10 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole way out
     ledger: Ledger,
     erasures: Callable[[], int],
 ) -> list[HTTPRouteHandler]:
-    """Return the routes; the ones by id only where the record type names an id.
+    """Return the routes; those by id only if the record type names an id.
 
-    `reads` is what a stop drains; `ledger` counts what answers hold; `erasures` returns another number once a record
-    was erased.
+    `reads` is drained at shutdown. `ledger` accounts for the memory that responses hold. `erasures` returns a different
+    number after each erasure.
     """
     answering = CachedResponder(
         cache,

@@ -1,4 +1,4 @@
-"""The route `/v1/schema`: what the records are, column by column and as a JSON Schema."""
+"""The route `/v1/schema`: the records' columns and their JSON Schema."""
 
 from typing import Any, cast
 
@@ -92,7 +92,7 @@ def schema_route(*tables: Table) -> HTTPRouteHandler:
 def table_entry(table: Table) -> TableEntry:
     """Return the description of `table`.
 
-    Columns are in the table's order, the fields of a STRUCT after it; types and modes are BigQuery's
+    Columns are in the table's order; the fields of a STRUCT follow it. Types and modes are BigQuery's
     (https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#TableFieldSchema).
     """
     return TableEntry(

@@ -1,4 +1,4 @@
-"""Answers that stay the same while the process lives: encoded once, and sent again only to who has them not."""
+"""Responses that never change while the process lives: encoded once, and sent only to clients without a copy."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from app.http.conditional import VARY, strong_etag
 from app.http.reading import has_current, read_response
 from app.query.params.collector import parse_nothing
 
-# A release may change them: a client asks after five minutes whether it has, which costs no body.
+# A release may change them: a client revalidates after five minutes, which costs no body.
 _KEPT = "private, max-age=300"
 
 
@@ -20,7 +20,7 @@ class ConstantAnswer:
         self._headers = {"ETag": strong_etag(body), "Cache-Control": _KEPT, "Vary": VARY}
 
     def to(self, request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Answer a GET or a HEAD: with the document, or with 304 where the caller has it.
+        """Answer a GET or a HEAD with the document, or with 304 if the caller has it.
 
         Raises:
             ProblemError: `invalid_parameter`: there are none.

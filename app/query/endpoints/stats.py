@@ -1,4 +1,4 @@
-"""The routes `/v1/records/stats` and `/v1/rejects/stats`: how many rows each stretch of time has."""
+"""The routes `/v1/records/stats` and `/v1/rejects/stats`: statistics of rows by time bucket."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class StatsEndpoint:
-    """Answers with statistics of one table."""
+    """Returns statistics of one table."""
 
     def __init__(self, path: str, stats: Stats, pages: Pages, answering: CachedResponder, settings: Settings) -> None:
         table = pages.feed.table
@@ -59,7 +59,7 @@ class StatsEndpoint:
         self._fixed, self._version = FixedFilters(fields), schema_version(table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
-        """Answer with the statistics that `request` asks for.
+        """Return the statistics that `request` asks for.
 
         Raises:
             ProblemError: a parameter is not valid.
@@ -81,7 +81,7 @@ class StatsEndpoint:
     def _question(self, asked: StatsRequest, fixed: tuple[Condition, ...], query: str) -> CacheKey:
         seen = (self.answering.cache_namespace, self.path, self._version, repr(fixed))
         if asked.is_fixed and not asked.is_open:
-            # Weak: percentiles and averages of floats are the same each time in meaning only.
+            # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
             etag = weak_etag(REVISION, *seen, repr(asked))
             return CacheKey(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner, table = self._pages.feed.runner, self._pages.feed.table
@@ -89,7 +89,7 @@ class StatsEndpoint:
 
 
 def stats_route(endpoint: StatsEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
-    """Return the route of `endpoint`, whose operation is called `name`; `text` describes it."""
+    """Return the route of `endpoint`, with the operation name `name` and the description `text`."""
     fields = endpoint.subject.fields
     parameters = {**endpoint.subject.known(stats_parameters(fields)), **filter_parameters(fields)}
 
@@ -111,7 +111,7 @@ def stats_route(endpoint: StatsEndpoint, *, name: str, scope: str, summary: str,
 
 
 def stats_response() -> OpenAPIResponse:
-    """Describe the answer."""
+    """Describe the response."""
     description = (
         "Statistics by column: the starts of the buckets, then for each series and metric one number per bucket, in "
         "the same order."

@@ -35,7 +35,7 @@ from app.schema.filters import filter_table
 from app.schema.table import Table
 from app.settings.load import Settings
 
-# Some proxies hold an answer back until there is more of it, unless this is said
+# Without X-Accel-Buffering some proxies buffer a response
 # (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
 _HEADERS = {"Content-Type": EVENTS, "Cache-Control": "no-store", "Vary": VARY, "X-Accel-Buffering": "no"}
 _END: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -61,10 +61,10 @@ record comes as soon as its place in the order is final."""
 
 
 class TailEndpoint:
-    """Answers with the tail of one table.
+    """Streams the tail of one table.
 
-    Who may read is asked once, when the stream begins: a grant that is withdrawn holds until the stream ends, which is
-    `tail_max_s` at the latest (and PING_S more for a client that reads nothing, and so gets nothing).
+    Permission is checked once, when the stream begins. A revoked grant holds until the stream ends, at most
+    `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
     """
 
     def __init__(self, pages: Pages, reads: Reads, settings: Settings, hub: Hub) -> None:
@@ -76,7 +76,7 @@ class TailEndpoint:
         self._pages, self._reads, self._hub = pages, reads, hub
 
     def answer(self, request: Ask) -> Response[bytes]:
-        """Answer with the stream that `request` asks for.
+        """Return the stream that `request` asks for.
 
         Raises:
             ProblemError: a parameter or a cursor is not valid, or there are too many streams.
@@ -95,13 +95,13 @@ class TailEndpoint:
 
 
 class _Stream:
-    """The stream of a subscriber, who is dismissed when it is over."""
+    """The stream of a subscriber, which is dismissed when the stream ends."""
 
     def __init__(self, hub: Hub, subscriber: Subscriber, reads: Reads) -> None:
         self._hub, self._subscriber, self._reads = hub, subscriber, reads
 
     async def send(self, request: Ask, response: ASGIResponse, send: ASGISend) -> None:
-        """Send `response` and the stream as its body, until that ends, the client goes, or the service stops."""
+        """Send `response` with the stream as its body, until it ends, the client leaves, or the service stops."""
         try:
             sending = self._send_all(response, send)
             await self._reads.stream(request, sending, partial(self._subscriber.end, "stopping"))
@@ -110,7 +110,7 @@ class _Stream:
 
     async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
         async def send_piece(piece: bytes | memoryview) -> None:
-            # A view is made bytes piece by piece (app.http.outgoing).
+            # app.http.outgoing converts a view to bytes piece by piece.
             await send({"type": "http.response.body", "body": cast("bytes", piece), "more_body": True})
 
         await response.start_response(send)
@@ -119,14 +119,14 @@ class _Stream:
 
 
 class _EventStream(Response[bytes]):
-    """An answer whose body is `stream`; None: a HEAD's."""
+    """A response with the body `stream`; None: the response to a HEAD."""
 
     def __init__(self, stream: _Stream | None) -> None:
         super().__init__(b"", headers=_HEADERS, media_type=EVENTS)
         self._stream = stream
 
     def to_asgi_response(self, app: Any, request: Ask, **_: Any) -> ASGIResponse:
-        """Return what sends it."""
+        """Return the ASGI response that sends the stream."""
         return _Sending(request, self._stream)
 
 
@@ -146,7 +146,7 @@ class _Sending(ASGIResponse):
 
 
 def tail_route(endpoint: TailEndpoint) -> HTTPRouteHandler:
-    """Return the route of `endpoint`; it stands before the one by id, for which `tail` would be an id."""
+    """Return the route of `endpoint`; it takes precedence over the one by id, which would read `tail` as an id."""
 
     @route(
         paths.RECORDS + "/tail",
@@ -184,7 +184,7 @@ def _operation(endpoint: TailEndpoint) -> type[Operation]:
     made: Any = operation_type(parameters, described)
 
     @dataclass
-    class Documented(made):  # type: ignore[misc]  # a class that is made for the route
+    class Documented(made):  # type: ignore[misc]  # a class created for the route
         def __post_init__(self) -> None:
             super().__post_init__()
             parameters: list[OpenAPIParameter] = vars(self)["parameters"]

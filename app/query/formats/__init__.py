@@ -1,1 +1,1 @@
-"""Rows as bytes: JSON, NDJSON, CSV, Arrow, and which of them a caller wants. Pure."""
+"""Rows as bytes: JSON, NDJSON, CSV and Arrow, and content negotiation between them. Pure."""

@@ -1,8 +1,8 @@
-"""Rows as an Arrow IPC stream: the schema's message, one record batch for each list of rows, the mark of the end.
+"""Rows as an Arrow IPC stream: the schema message, one record batch for each list of rows, the end marker.
 
 The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format, and the types are those that
-QueryRunner.arrow promises. Where a type has no such value, the nearest one it has is written, so that one odd row does
-not cost its page: an instant beyond the years 0001 to 9999, or a decimal of a column that was widened to BIGNUMERIC.
+QueryRunner.arrow promises. A value that a type cannot hold is replaced by the nearest one, so that one odd row does
+not fail its page: an instant beyond the years 0001 to 9999, or a decimal of a column that was widened to BIGNUMERIC.
 """
 
 import io
@@ -28,16 +28,16 @@ _exact = Context(prec=160)  # more digits than a BIGNUMERIC has
 
 
 class ArrowEncoder:
-    """Writes one record batch for each list of rows; nanoarrow is imported when one is made."""
+    """Writes one record batch for each list of rows; creating an encoder imports nanoarrow."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
-        import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only those who ask for Arrow need it
+        import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only Arrow responses need it
 
         self._columns = columns
         self._schema = nanoarrow.c_schema(nanoarrow.struct(_fields(columns), nullable=False))
 
     def begin(self) -> bytes:
-        """Return the schema's message."""
+        """Return the schema message."""
         from nanoarrow.c_array_stream import CArrayStream  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
 
         return _message(CArrayStream.from_c_arrays([], self._schema), write_schema=True)
@@ -51,7 +51,7 @@ class ArrowEncoder:
         return _message(_assembled(self._schema, len(rows), [None], arrays), write_schema=False)
 
     def end(self) -> bytes:
-        """Return the mark of the end."""
+        """Return the end marker."""
         return END_OF_STREAM
 
 
@@ -61,7 +61,7 @@ def _message(found: Any, *, write_schema: bool) -> bytes:
     sink = io.BytesIO()
     writer = StreamWriter.from_writable(sink)
     writer.write_stream(found, write_schema=write_schema)
-    writer.release()  # `close` would add the mark of the end
+    writer.release()  # `close` would add the end marker
     return sink.getvalue()
 
 
@@ -99,7 +99,7 @@ def _array(column: Column, schema: Any, values: list[Any]) -> Any:
     """Return the Arrow array of a column's values."""
     if column.mode is not Mode.REPEATED:
         return _item_array(column, schema, values)
-    lists = [value or () for value in values]  # BigQuery knows no list that is NULL: it reads as an empty one
+    lists = [value or () for value in values]  # BigQuery has no NULL lists: they read as empty ones
     offsets = array("i", accumulate(map(len, lists), initial=0))
     items = _item_array(column, schema.child(0), [item for found in lists for item in found])
     return _assembled(schema, len(values), [None, offsets], [items])
@@ -124,7 +124,7 @@ def _item_array(column: Column, schema: Any, values: list[Any]) -> Any:
 
 
 def _without_nulls(column: Column, values: list[Any]) -> tuple[bytes | None, list[Any]]:
-    """Return the validity bitmap (None: all are valid), and the values with something in the place of each null."""
+    """Return the validity bitmap (None: all are valid), and the values with a placeholder for each null."""
     if None not in values:
         return None, values
     placeholder = _placeholder(column)
@@ -134,14 +134,14 @@ def _without_nulls(column: Column, values: list[Any]) -> tuple[bytes | None, lis
 
 
 def _placeholder(column: Column) -> Any:
-    """Return what stands where a column is null: readers hold it to the declaration even there."""
+    """Return the placeholder for a null: readers check it against the declaration, too."""
     if column.kind is not Kind.STRUCT:
         return _PLACEHOLDERS[column.kind]
     return {field.name: _placeholder(field) for field in column.fields if field.mode is Mode.REQUIRED}
 
 
 def _bitmap(flags: list[bool]) -> bytes:
-    """Return flags as bits, the first one lowest."""
+    """Return flags as a bitmap, least significant bit first."""
     digits = "".join(["1" if flag else "0" for flag in reversed(flags)])
     return int(digits, 2).to_bytes((len(flags) + 7) // 8, "little") if flags else b""
 

@@ -1,8 +1,9 @@
-"""Rows as CSV (https://www.rfc-editor.org/rfc/rfc4180): a header, then a line a row, each ended by CR LF.
+"""Rows as CSV (https://www.rfc-editor.org/rfc/rfc4180): a header, then one line per row, each ended by CR LF.
 
 A cell is quoted only where it must be, so that NULL, an empty cell, differs from an empty text, which is `""`. The
 fields of a STRUCT are columns with dotted names; JSON columns and lists hold JSON text; everything else is written as
-in JSON, without the quotes. Written column by column: most checks then cost one search a column, not one a cell.
+in JSON, without the quotes. Rows are written column by column: most checks then cost one search per column, not one
+per cell.
 """
 
 from base64 import b64encode
@@ -17,17 +18,17 @@ from app.schema.decimals import plain_decimal
 from app.stores.source import Row
 
 _MUST_QUOTE = '",\r\n'
-# What makes a spreadsheet take a cell for a formula: https://owasp.org/www-community/attacks/CSV_Injection, and NUL by
-# OWASP's ASVS 5.0, requirement 1.2.10.
+# The characters that make a spreadsheet treat a cell as a formula: https://owasp.org/www-community/attacks/CSV_Injection,
+# and NUL by OWASP's ASVS 5.0, requirement 1.2.10.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")
 _json = msgspec.json.Encoder()
 _ToCells = Callable[[list[Any]], list[str]]
 
 
 class CsvEncoder:
-    """Writes CSV; with `guard`, text that a spreadsheet could take for a formula begins with an apostrophe.
+    """Writes CSV; with `guard`, text that a spreadsheet could treat as a formula begins with an apostrophe.
 
-    The guard changes what is read back, so it is the caller's choice. Numbers and instants are left alone.
+    The guard changes the data that is read back, so it is the caller's choice. Numbers and instants are left alone.
     """
 
     def __init__(self, columns: tuple[Column, ...], *, guard: bool = False) -> None:
@@ -37,7 +38,7 @@ class CsvEncoder:
             (path, () if column.mode is Mode.REPEATED else None, _to_cells(column, guard=guard))
             for path, column in leaves
         ]
-        # Alone in its line, an empty cell is an empty line, which most readers skip.
+        # With a single column, an empty cell is an empty line, which most readers skip.
         self._alone = len(leaves) == 1
 
     def begin(self) -> bytes:
@@ -59,7 +60,7 @@ class CsvEncoder:
 
 
 def _leaves(columns: tuple[Column, ...], path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Column]]:
-    """Return the columns of the file, each with its path; a list of STRUCTs is one of them."""
+    """Return the columns of the file, each with its path; a list of STRUCTs is one column."""
     found: list[tuple[tuple[str, ...], Column]] = []
     for column in columns:
         if column.kind is Kind.STRUCT and column.mode is not Mode.REPEATED:
@@ -70,7 +71,7 @@ def _leaves(columns: tuple[Column, ...], path: tuple[str, ...]) -> list[tuple[tu
 
 
 def _values(rows: list[Row], path: tuple[str, ...], absent: tuple[()] | None) -> list[Any]:
-    """Return the values at `path`: None within a STRUCT that is NULL, `absent` in one that has no such field yet."""
+    """Return the values at `path`: None in a NULL STRUCT, `absent` in one that does not have the field yet."""
     first, *more = path
     values = [row[first] for row in rows]
     for name in more:
@@ -97,7 +98,7 @@ def _to_cells(column: Column, *, guard: bool) -> _ToCells:
 def _plain(values: list[Any]) -> list[str]:
     """Return numbers, booleans, instants, dates and times as JSON writes them, all at once.
 
-    None of them has a comma or a quote in it; NaN and the infinities are null in JSON, and so empty here.
+    None of them contains a comma or a quote. NaN and the infinities are null in JSON, and so empty here.
     """
     return _json.encode(values)[1:-1].decode().replace('"', "").replace("null", "").split(",")
 

@@ -1,4 +1,4 @@
-"""The bodies of answers: a page in any format, one record, and a record's versions."""
+"""Response bodies: a page in any format, one record, and a record's versions."""
 
 from typing import Literal, Protocol
 
@@ -36,21 +36,21 @@ class Span(Protocol):
 
 
 class Page(Protocol):
-    """A page as it is read: its rows, the window it belongs to, and how to go on."""
+    """A page as read: its rows, the window it belongs to, and the cursors to continue."""
 
     @property
     def rows(self) -> list[Row]:
-        """The rows as the store gives them."""
+        """The rows as the store returns them."""
         ...
 
     @property
     def next_cursor(self) -> str | None:
-        """Where the window goes on; None at its end."""
+        """The cursor of the next page in the window; None at its end."""
         ...
 
     @property
     def resume_cursor(self) -> str:
-        """Where whatever is new goes on."""
+        """The cursor that continues with newer rows."""
         ...
 
     @property
@@ -60,14 +60,14 @@ class Page(Protocol):
 
     @property
     def poll_after_s(self) -> int:
-        """How long to wait before going on is worth while."""
+        """How long to wait before polling again."""
         ...
 
 
 class RowFormat:
-    """Writes rows of one table: these `columns` of them, in this order, whatever else a row holds.
+    """Writes rows of one table: only these `columns`, in this order.
 
-    Cheap to make; rows are left as they are, so the same ones may be written more than once.
+    It is cheap to create. It does not modify rows, so the same ones may be written more than once.
     """
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
@@ -76,7 +76,7 @@ class RowFormat:
         self._encoders: dict[tuple[StreamFormat, bool], RowEncoder] = {}
 
     def page(self, page: Page, chosen: Format, *, count: Count | None = None, guard: bool = False) -> bytes:
-        """Return the body of a page; `count` is told in JSON only, `guard` is for CSV."""
+        """Return the body of a page; `count` applies to JSON only, `guard` to CSV."""
         if chosen != "json":
             encoder = self.encoder(chosen, guard=guard)
             return b"".join((encoder.begin(), encoder.rows(page.rows), encoder.end()))

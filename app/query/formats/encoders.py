@@ -15,27 +15,27 @@ _json = msgspec.json.Encoder()
 
 
 class RowEncoder(Protocol):
-    """Writes rows in one format: `begin`, then `rows` as often as there are some, then `end`.
+    """Writes rows in one format: `begin`, then `rows` any number of times, then `end`.
 
-    The pieces, put together in this order, are the whole; each is complete in itself (whole lines, whole messages).
-    An encoder keeps nothing between calls, so one may serve many answers and threads at once.
+    The pieces, joined in this order, are the whole body; each is complete in itself (whole lines, whole messages).
+    An encoder keeps no state between calls, so one may serve many responses and threads at once.
     """
 
     def begin(self) -> bytes:
-        """Return what stands before the rows."""
+        """Return the bytes before the rows."""
         ...
 
     def rows(self, rows: list[Row]) -> bytes:
-        """Return `rows` as bytes; they are left as they are."""
+        """Return `rows` as bytes, without modifying them."""
         ...
 
     def end(self) -> bytes:
-        """Return what stands after the rows."""
+        """Return the bytes after the rows."""
         ...
 
 
 def row_encoder(chosen: StreamFormat, columns: tuple[Column, ...], *, guard: bool = False) -> RowEncoder:
-    """Return what writes `columns` of rows; `guard` keeps CSV cells from being run as formulas by a spreadsheet."""
+    """Return the encoder of `columns`; `guard` keeps a spreadsheet from running CSV cells as formulas."""
     match chosen:
         case "ndjson":
             return NdjsonEncoder(columns)
@@ -47,7 +47,7 @@ def row_encoder(chosen: StreamFormat, columns: tuple[Column, ...], *, guard: boo
 
 
 class NdjsonEncoder:
-    """Writes one JSON object a line (https://github.com/ndjson/ndjson-spec)."""
+    """Writes one JSON object per line (https://github.com/ndjson/ndjson-spec)."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         self._served = ServedRows(columns)
@@ -62,7 +62,7 @@ class NdjsonEncoder:
         lines = _json.encode_lines(served)
         if lines.count(b"\n") == len(served):
             return lines
-        # A JSON column keeps the white space it was stored with; outside of strings JSON has no other line feeds.
+        # A JSON column keeps the white space it was stored with; there are no other line feeds outside JSON strings.
         return b"".join(_json.encode(row).replace(b"\n", b" ") + b"\n" for row in served)
 
     def end(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Which format an answer has: what the caller asks for, or what its `Accept` prefers."""
+"""Choose the format of a response: the one the caller requests, or the one its `Accept` prefers."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ MEDIA_TYPES: dict[Format, str] = {
     "csv": "text/csv; charset=utf-8; header=present",  # https://www.rfc-editor.org/rfc/rfc4180#section-3
     "arrow": "application/vnd.apache.arrow.stream",  # https://arrow.apache.org/docs/format/IANA.html
 }
-# What callers write in Accept. A range takes the first of its formats that is not refused by name.
+# The media ranges in Accept. A range selects the first of its formats that is not refused by name.
 _ACCEPTED: dict[str, tuple[Format, ...]] = {
     "application/json": ("json",),
     "application/x-ndjson": ("ndjson",),
@@ -23,15 +23,16 @@ _ACCEPTED: dict[str, tuple[Format, ...]] = {
 
 
 def choose_format(asked: Format | None, accept: str) -> Format:
-    """Return the format of the answer: the parameter's, or else the one `Accept` prefers, or else JSON.
+    """Return the format of the response: the parameter's, or else the one `Accept` prefers, or else JSON.
 
-    Of the ranges that hold a format, the most specific one says how welcome it is
-    (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1). Of two that are equally welcome, the one that is named in
-    full goes first, then the one of `_ACCEPTED`'s order. JSON where nothing fits: an answer helps more than a 406.
+    The most specific range that matches a format determines its quality
+    (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1). Of two formats with the same quality, the one named in
+    full takes precedence, then the order of `_ACCEPTED`. If nothing matches, the format is JSON: a response helps more
+    than a 406.
     """
     if asked is not None:
         return asked
-    # By format: how specific the range is that speaks for it, and the quality that it gives.
+    # By format: the specificity of the range that matches it, and the quality in that range.
     welcome: dict[Format, tuple[int, float]] = {}
     for item in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in item.split(";"))

@@ -1,7 +1,7 @@
-"""What is served of a row: the columns that were asked for, and their values as JSON shows them.
+"""Convert rows to their served form: the requested columns, with values as JSON represents them.
 
-Instants are RFC 3339 in UTC, exact decimals are strings in plain notation, bytes are base64, and JSON columns stand as
-the JSON they hold. An instant beyond Python's years comes from the store as text, and is shown as that.
+Instants are RFC 3339 in UTC, exact decimals are strings in plain notation, bytes are base64, and JSON columns appear
+as the JSON they hold. The store returns an instant beyond Python's years as text, and it is served as that text.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,16 @@ Convert = Callable[[Any], Any]
 
 
 class ServedRows:
-    """Makes of a store's rows those that are served, whatever else the store's rows hold; they stay as they are."""
+    """Converts a store's rows to the served ones, without modifying them; other columns are ignored."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         self._names = [column.name for column in columns]
         self._conversions = _conversions(columns)
 
     def of(self, rows: list[Row]) -> list[Row]:
-        """Return what is served of `rows`, ready for a JSON encoder."""
+        """Return the served form of `rows`, ready for a JSON encoder."""
         names = self._names
-        # The usual page: nothing to convert and all columns asked for. Copying it would take thrice its encoding.
+        # The usual page: nothing to convert and all columns requested. Copying takes three times as long as encoding.
         if not self._conversions and all(map(names.__eq__, map(list, rows))):
             return rows
         found = [{name: row[name] for name in names} for row in rows]
@@ -36,10 +36,10 @@ class ServedRows:
 
 
 def converter(column: Column) -> Convert | None:
-    """Return what makes of a column's value (not None) the one that is encoded as JSON; None: it is that already.
+    """Return the function that converts a column's value (not None) for JSON; None: no conversion is needed.
 
-    Exact decimals become text, at any depth; of a STRUCT only the declared fields are served, although others may
-    have added some to the table.
+    Exact decimals become text, at any depth. Only the declared fields of a STRUCT are served, although others may
+    have added fields to the table.
     """
     item: Convert | None = plain_decimal if column.kind is Kind.NUMERIC else None
     if column.kind is Kind.STRUCT:
@@ -54,7 +54,7 @@ def _conversions(columns: tuple[Column, ...]) -> list[tuple[str, Convert]]:
 
 
 def _struct_converter(fields: tuple[Column, ...]) -> Convert:
-    # A field that the table has not got yet reads as BigQuery will read it once it was added.
+    # A field that the table does not have yet reads as it will in BigQuery once it is added.
     absent = {field.name: () if field.mode is Mode.REPEATED else None for field in fields}
     inner = _conversions(fields)
 

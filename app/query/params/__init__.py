@@ -1,1 +1,1 @@
-"""The query string, as values or as a 400 that helps. Pure."""
+"""Parse the query string into values, or a helpful 400. Pure."""

@@ -1,6 +1,6 @@
-"""The equal pieces of time that statistics are given for. Pure.
+"""The time buckets of statistics, all of the same length. Pure.
 
-Buckets begin at whole multiples of their length since 1970-01-01T00:00:00Z, so those of two windows fit together:
+Buckets begin at whole multiples of their length since 1970-01-01T00:00:00Z, so those of two windows line up:
 hours begin on the hour, days at midnight in UTC, and weeks on Thursdays.
 """
 
@@ -11,7 +11,7 @@ import msgspec
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, InstantError, clamp, parse_instant
 
 MAX_BUCKETS = 1_000
-AUTO_BUCKETS = 121  # 120 that fit the window, and one more where they do not begin with it
+AUTO_BUCKETS = 121  # 120 that fit the window, and one more if they are not aligned with it
 _SHORTEST_US, _LONGEST_US = SECOND_US, 366 * DAY_US
 _ROUND_US = (
     *(count * SECOND_US for count in (1, 2, 5, 10, 15, 30)),
@@ -30,11 +30,11 @@ class Buckets(msgspec.Struct, frozen=True):
 
     @property
     def end_us(self) -> int:
-        """Where the last one ends."""
+        """The end of the last bucket."""
         return self.first_us + self.count * self.length_us
 
     def starts_us(self) -> Iterator[int]:
-        """Yield where each begins; before the year 0001 there is nothing."""
+        """Yield the start of each bucket, clamped to the year 0001."""
         return (clamp(self.first_us + number * self.length_us) for number in range(self.count))
 
 
@@ -46,7 +46,7 @@ def cut_in_buckets(since_us: int, until_us: int, length_us: int) -> Buckets:
 
 
 def shortest_round_us(since_us: int, until_us: int, most: int) -> int:
-    """Return the shortest round length of which at most `most` buckets hold the window."""
+    """Return the shortest round length with which at most `most` buckets cover the window."""
     for length_us in _ROUND_US:
         if cut_in_buckets(since_us, until_us, length_us).count <= most:
             return length_us
@@ -72,7 +72,7 @@ def parse_length(text: str) -> int:
 
 
 def length_text(length_us: int) -> str:
-    """Return the duration in its one form: without weeks, and with no part that is zero."""
+    """Return the duration in its canonical form: without weeks and without zero parts."""
     days, rest_us = divmod(length_us, DAY_US)
     hours, rest_us = divmod(rest_us, HOUR_US)
     minutes, rest_us = divmod(rest_us, MINUTE_US)

@@ -1,4 +1,4 @@
-"""Collect the parameters of a request, and everything that is wrong with any of them, before saying so."""
+"""Collect the parameters of a request and all their errors, to report them together."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ class Parameters:
         self._texts: dict[str, str] = {}
         for name, text in parse_qsl(query, keep_blank_values=True):
             if len(self.errors) >= _MAX_ERRORS:
-                break  # it is refused anyhow
+                break  # the request is rejected anyway
             if name in self._texts:
                 example = known[name].example if name in known else None
                 self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message="is given more than once", example=example))
@@ -49,11 +49,11 @@ class Parameters:
                 self._add_filter(name, text)
 
     def text(self, name: str) -> str | None:
-        """Return the text of a parameter, None where it is not given."""
+        """Return the text of a parameter; None if it is not given."""
         return self._texts.get(name)
 
     def value(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
-        """Return the parameter's value; `default` when it is missing or wrong."""
+        """Return the parameter's value; `default` if it is missing or invalid."""
         text = self._texts.get(name)
         if text is None:
             return default
@@ -64,11 +64,11 @@ class Parameters:
             return default
 
     def refuse(self, name: str, message: str, example: str | None = None) -> None:
-        """Note what is wrong with a known parameter."""
+        """Record an error of a known parameter."""
         self._refuse(FieldError(name=name, message=message, example=example or self._known[name].example))
 
     def check(self) -> None:
-        """Raise the errors that were collected, all at once.
+        """Raise all collected errors at once.
 
         Raises:
             ProblemError: `invalid_parameter`, with an entry for each.

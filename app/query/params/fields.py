@@ -10,7 +10,7 @@ _MAX_FIELDS = 200
 
 
 def parse_fields(columns: Sequence[Column], text: str) -> tuple[Column, ...]:
-    """Return the columns that `text` lists, in its order; a STRUCT of which fields are listed has those only.
+    """Return the columns that `text` lists, in its order; a STRUCT has only the fields listed for it, if any are.
 
     Raises:
         ValueError: a field is not there, or is listed twice.
@@ -22,7 +22,7 @@ def parse_fields(columns: Sequence[Column], text: str) -> tuple[Column, ...]:
 
 
 def _chosen(columns: Sequence[Column], paths: list[list[str]], outer: str) -> tuple[Column, ...]:
-    """Return the columns that `paths` name; they stand below the field `outer`."""
+    """Return the columns that `paths` name, below the field `outer`."""
     known = {column.name: column for column in columns}
     below: dict[str, list[list[str]]] = {}
     for name, *rest in paths:

@@ -1,4 +1,4 @@
-"""Filters: `<field>=v` and `<field>.<operator>=v`, as conditions on columns, or as errors that help."""
+"""Parse filters, `<field>=v` and `<field>.<operator>=v`, into conditions on columns or helpful errors."""
 
 import csv
 import hashlib
@@ -16,17 +16,17 @@ MAX_VALUES = 100
 _MAX_TEXT_LENGTH = 4_096
 _MAX_DEPTH = 10  # of a path into JSON
 _MAX_PLACE_DIGITS = 9
-# A member of a JSON object, or digits for a place in a list. What else a member may be called cannot be asked for.
+# A member of a JSON object, or digits for a list index. Members with other names cannot be filtered by.
 _KEY = re.compile(r"[\w@:/ -]{1,100}")
 _UUID_START = re.compile("[0-9A-Fa-f-]{1,36}")
 _NUMBERS = {"lt", "lte", "gt", "gte"}  # on JSON these compare numbers, the others text
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """What a row must meet: the column at the dotted `path`, below it `json_path`, an operator and its values.
+    """A condition on a row: the column at the dotted `path`, below it `json_path`, an operator and its values.
 
-    `isnull` has one value, a bool; `in` has several; the others have one, of the column's type. Besides a field's
-    operators there is `outside`: less than the first of two values, or not less than the second.
+    `isnull` has one value, a bool; `in` has several; the others have one, of the column's type. There is one operator
+    that fields do not offer, `outside`: less than the first of two values, or not less than the second.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class FilterError(ValueError):
-    """A filter cannot be used; the message says why, `example` what would be right."""
+    """A filter is invalid; the message says why, and `example` is a valid one."""
 
     def __init__(self, message: str, example: str | None = None) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class FilterError(ValueError):
 
 
 def parse_filters(fields: Mapping[str, FilterField], pairs: Iterable[tuple[str, str]]) -> tuple[Condition, ...]:
-    """Return the conditions that `pairs` of a parameter's name and its text stand for.
+    """Return the conditions for `pairs` of parameter names and texts.
 
     Raises:
         FilterError: one of them is none, or has no such value.
@@ -60,7 +60,7 @@ def parse_filters(fields: Mapping[str, FilterField], pairs: Iterable[tuple[str, 
 
 
 def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Condition | None:
-    """Return the condition of one parameter; None where its name begins with no field's.
+    """Return the condition of one parameter; None if its name does not begin with a field's path.
 
     Raises:
         FilterError: the field has no such operator, or no such value.
@@ -86,7 +86,7 @@ def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Con
 
 
 def fingerprint(conditions: Iterable[Condition], mark: str = "") -> str:
-    """Return a short text that stands for conditions in whatever order, and for a `mark`; "" for none."""
+    """Return a short text that identifies conditions, in any order, and a `mark`; "" for none."""
     ordered = in_order(conditions)
     if not ordered and not mark:
         return ""
@@ -95,7 +95,7 @@ def fingerprint(conditions: Iterable[Condition], mark: str = "") -> str:
 
 
 def in_order(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
-    """Return conditions in the one order that equal sets of them have."""
+    """Return conditions in canonical order, so that equal sets are equal tuples."""
     return tuple(sorted(conditions, key=lambda each: (each.path, each.json_path, each.operator, repr(each.values))))
 
 
@@ -105,8 +105,8 @@ def filterable(fields: Mapping[str, FilterField]) -> list[str]:
 
 
 def _field_of(fields: Mapping[str, FilterField], name: str) -> str | None:
-    """Return the longest path of a field that `name` begins with."""
-    # Over the fields and not over the name's parts, of which a caller may send ten thousands.
+    """Return the longest field path that is a prefix of `name`."""
+    # Iterate over the fields, not over the parts of the name: a caller may send tens of thousands of parts.
     return max((path for path in fields if name == path or name.startswith(f"{path}.")), key=len, default=None)
 
 
@@ -142,16 +142,16 @@ def _value(field: FilterField, operator: str, text: str) -> Scalar:
 
 
 def _uuid_start(text: str) -> str:
-    """Return the beginning of a UUID as it is stored: in small letters."""
+    """Return the beginning of a UUID as it is stored: in lower case."""
     if not _UUID_START.fullmatch(text):
         raise FilterError("expected the beginning of a UUID: hexadecimal digits, and its hyphens", "3f2504e0")
     return text.lower()
 
 
 def _listed(text: str) -> list[str]:
-    """Return the values of a list; one with a comma stands in double quotes, as in CSV."""
+    """Return the values of a list; one with a comma is double-quoted, as in CSV."""
     wrong = FilterError('expected values with commas between them, "quoted" where they hold one', "a,b")
-    if text.endswith(("\r", "\n")):  # would be the end of a line, and nobody's value
+    if text.endswith(("\r", "\n")):  # CSV would read it as a line end, not as part of a value
         raise wrong
     try:
         (values,) = csv.reader([text], strict=True)

@@ -1,4 +1,4 @@
-"""The parameter `heartbeat`: whether the records that only measure are among those that are read."""
+"""The parameter `heartbeat`: whether a read includes heartbeats, the records that only measure."""
 
 from collections.abc import Mapping
 
@@ -13,14 +13,14 @@ HEARTBEAT = "heartbeat"
 
 
 class Heartbeats(msgspec.Struct, frozen=True):
-    """Which records are read: those that meet `conditions`, by the `choice` of the parameter."""
+    """The parameter's `choice`, and the `conditions` that implement it."""
 
     choice: str
     conditions: tuple[Condition, ...]
 
     @property
     def mark(self) -> str:
-        """What stands for the choice in cursors; "" by default."""
+        """The mark of the choice in cursors; "" for the default."""
         return "" if self.choice == "exclude" else self.choice
 
 
@@ -28,13 +28,14 @@ def _condition(operator: str, *values: str) -> Condition:
     return Condition("delivery_key", (), operator, Kind.STRING, values)
 
 
-# Less than the prefix, or not less than the next text that does not begin with it. NOT STARTS_WITH would say the same,
-# and made a page of the embedded store take a third longer: it is tried on every row, before those of other times go.
+# Less than the prefix, or not less than the next text that does not begin with it. NOT STARTS_WITH is equivalent, but
+# made a page of the embedded store a third slower: it is evaluated on every row, before rows of other times are
+# discarded.
 _BEYOND_PREFIX = HEARTBEAT_PREFIX[:-1] + chr(ord(HEARTBEAT_PREFIX[-1]) + 1)
 WITHOUT_HEARTBEATS = _condition("outside", HEARTBEAT_PREFIX, _BEYOND_PREFIX)
 EXCLUDED = Heartbeats("exclude", (WITHOUT_HEARTBEATS,))
 NONE_THERE = Heartbeats("exclude", ())
-"""Of a table that has none, or in which they are nothing special."""
+"""For a table without heartbeats, or one that does not treat them specially."""
 _CHOICES = {
     "exclude": EXCLUDED,
     "include": Heartbeats("include", ()),
@@ -50,10 +51,10 @@ HEARTBEAT_PARAMETER = Parameter(
 
 
 def read_heartbeats(given: Parameters) -> Heartbeats:
-    """Return what the parameter says."""
+    """Return the choice of the parameter."""
     return _CHOICES[given.value(HEARTBEAT, one_of(*_CHOICES), "exclude")]
 
 
 def without_heartbeats(known: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """Return the parameters of a table in which heartbeats are nothing special."""
+    """Return the parameters of a table that does not treat heartbeats specially."""
     return {name: parameter for name, parameter in known.items() if name != HEARTBEAT}

@@ -1,4 +1,4 @@
-"""What a request for a page, or for one record, asks for."""
+"""Parse the request for a page or for one record."""
 
 import math
 import re
@@ -36,10 +36,10 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Now(msgspec.Struct, frozen=True):
-    """When a request is answered.
+    """The instant at which a request is evaluated.
 
-    `now_us` is what relative times count from, `horizon_us` how far the table is settled, and `latest_us` what lies
-    beyond every row there is: instances' clocks differ.
+    Relative times count from `now_us`; `horizon_us` is how far the table is settled. `latest_us` lies beyond every
+    existing row, because instances' clocks differ.
     """
 
     now_us: int
@@ -48,9 +48,9 @@ class Now(msgspec.Struct, frozen=True):
 
 
 class QueryableTable(msgspec.Struct, frozen=True):
-    """What is read: a table's columns, which of its fields may be filtered by, and the longest window.
+    """A table as queries see it: its columns, the fields to filter by, and the longest window.
 
-    `has_heartbeats`: heartbeats are left out unless they are asked for.
+    `has_heartbeats`: heartbeats are excluded unless they are requested.
     """
 
     columns: tuple[Column, ...]
@@ -59,20 +59,20 @@ class QueryableTable(msgspec.Struct, frozen=True):
     has_heartbeats: bool = True
 
     def known(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
-        """Return those of `parameters` that have a meaning here."""
+        """Return those of `parameters` that apply to this table."""
         return dict(parameters) if self.has_heartbeats else without_heartbeats(parameters)
 
     def heartbeats(self, given: Parameters) -> Heartbeats:
-        """Return what the parameters say of heartbeats."""
+        """Return the choice about heartbeats."""
         return read_heartbeats(given) if self.has_heartbeats else NONE_THERE
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The page that is asked for.
+    """The requested page.
 
-    Its window, which counts when there is no `cursor`, begins at `since_us` and ends at `until_us`, or else, and at the
-    latest, where the table is settled. `is_fixed` says that both ends were named as instants. `descending` and
-    `format` are None where nothing was said; `limit` is None for everything.
+    Its window applies if there is no `cursor`. It begins at `since_us` and ends at `until_us`, or at the settled
+    horizon if that is earlier or `until_us` is None. `is_fixed` says that both ends were given as instants.
+    `descending` and `format` are None if not given; a `limit` of None means everything.
     """
 
     since_us: int
@@ -94,7 +94,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for of one record: all its versions or the latest, and these of its columns."""
+    """The request for one record: all its versions or the latest, with these columns."""
 
     all_versions: bool
     columns: tuple[Column, ...]
@@ -156,7 +156,7 @@ def read_window(given: Parameters, now: Now, *, edge_us: int, max_window_days: i
 
 
 def _ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> tuple[int, int | None]:
-    """Return where the window begins and, if that was said, ends, which may be later than what can be read yet."""
+    """Return the start of the window and, if given, its end, which may lie beyond what can be read yet."""
     nothing = now.now_us, None
     if given.text("cursor") is not None:
         for name in ("since", "until"):
@@ -181,7 +181,7 @@ def _ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) ->
 
 
 def _check_together(given: Parameters, page: PageRequest) -> None:
-    """Refuse what has no meaning together, rather than pass over it."""
+    """Reject parameters that make no sense together, rather than ignore them."""
     if page.limit is None and page.format == "json" and not page.explain:
         given.refuse("format", "limit=all is a stream, and one JSON document is none", "ndjson")
     if page.limit is None and page.wait_s:
@@ -195,7 +195,7 @@ def _check_together(given: Parameters, page: PageRequest) -> None:
 
 
 def is_instant(text: str | None) -> bool:
-    """Say whether an end of a window was given, and as an instant: one that does not move with the clock."""
+    """Return whether a window bound was given as an instant, which does not move with the clock."""
     return text is not None and not _RELATIVE.fullmatch(text)
 
 

@@ -1,4 +1,4 @@
-"""What a request for statistics asks for: a window cut in buckets, the groups, and the numbers of each."""
+"""Parse the request for statistics: a window cut into buckets, the groups, and the metrics of each."""
 
 from collections.abc import Mapping
 from typing import Literal, cast
@@ -26,7 +26,7 @@ from app.schema.filters import FilterField
 MAX_GROUPS = 50
 MAX_METRICS = 8
 DELAY = "delay"
-"""The number that is computed and not stored: seconds from `publish_time` to `ingest_time`."""
+"""The field that is computed, not stored: seconds from `publish_time` to `ingest_time`."""
 Function = Literal["count", "avg", "min", "max", "p50", "p95"]
 _OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
@@ -64,10 +64,10 @@ STATS_PARAMETERS: dict[str, Parameter] = {
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A number for each bucket; `text` is how it was asked for, such as `avg:price`.
+    """A number for each bucket; `text` is its name in the request, such as `avg:price`.
 
-    `path` and `kind` are the field's and its type; a count has no path. `is_computed` says that `path` names no field
-    but DELAY.
+    `path` and `kind` are the field's path and type; a count has no path. `is_computed` says that `path` is DELAY and
+    not a stored field.
     """
 
     text: str
@@ -82,10 +82,10 @@ _COUNT_ALONE: tuple[Metric, ...] = (COUNT,)
 
 
 class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The statistics that are asked for.
+    """The requested statistics.
 
-    `is_fixed` says that both ends of the window were named as instants; `is_open`, that it ends only where the table
-    is settled no further, so that its last bucket is still filling.
+    `is_fixed` says that both ends of the window were given as instants. `is_open` says that the window ends only at
+    the settled horizon, so that its last bucket is still filling.
     """
 
     window: Window
@@ -99,7 +99,7 @@ class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stats_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
-    """Return STATS_PARAMETERS with the names of a table's `fields` to choose from, and as examples."""
+    """Return STATS_PARAMETERS with the names of a table's `fields` as choices and examples."""
     known = dict(STATS_PARAMETERS)
     groupable, aggregable = _groupable(fields), _aggregable(fields)
     if groupable:
@@ -151,7 +151,7 @@ def _buckets(given: Parameters, window: Window) -> Buckets:
 
 
 def _is_beyond(until: str, now: Now) -> bool:
-    """Return whether a window up to `until` is still filling; one that is fixed is not, once it is settled."""
+    """Return whether a window up to `until` is still filling; a fixed one is not, once it is settled."""
     until_us = parse_instant(until, now.now_us)
     return until_us > now.horizon_us or (until_us == now.horizon_us and not is_instant(until))
 

@@ -1,4 +1,4 @@
-"""What a request for a tail asks for."""
+"""Parse the request for a tail."""
 
 import msgspec
 
@@ -37,9 +37,9 @@ TAIL_PARAMETERS: dict[str, Parameter] = {
 
 
 class TailRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The tail that is asked for: the rows behind `start` that meet `conditions`; `columns` of them.
+    """The requested tail: the `columns` of the rows after `start` that match `conditions`.
 
-    `fingerprint` stands for those conditions in cursors.
+    `fingerprint` identifies those conditions in cursors.
     """
 
     start: Position
@@ -62,7 +62,7 @@ def parse_tail_request(
         given.refuse("since", "the cursor says where to begin; leave this out, or the cursor")
     since_us = given.value("since", lambda text: parse_instant(text, now.now_us), now.now_us)
     earliest_us = clamp(now.horizon_us - subject.max_window_days * DAY_US)
-    if since_us < earliest_us and not last_event_id:  # a URL that is kept grows old, and the header goes before it
+    if since_us < earliest_us and not last_event_id:  # a stored URL gets old; the header takes precedence
         given.members["max_window_days"] = subject.max_window_days
         message = f"a tail begins at most {subject.max_window_days} days ago; read what is older in pages"
         given.refuse("since", message, to_text(earliest_us))
@@ -79,7 +79,7 @@ def parse_tail_request(
 
 
 def _place_of(text: str, table: str, mark: str, of: str = "") -> Position:
-    """Return where a resume cursor stands."""
+    """Return the position of a resume cursor."""
     try:
         cursor = decode_cursor(text, table=table, fingerprint=mark)
     except ProblemError as error:

@@ -1,4 +1,4 @@
-"""The text of a filter's value, as the value of a column's type."""
+"""Parse the text of a filter's value into the column's type."""
 
 import binascii
 import re
@@ -27,7 +27,7 @@ _EXAMPLES = {
 }
 
 
-# Python's own readers take other spellings, too: white space, `_` between digits, 20260131, digits of other scripts.
+# Python's own parsers accept more spellings: white space, `_` between digits, 20260131, digits of other scripts.
 TIME_PATTERN = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
 _TIME = re.compile(TIME_PATTERN)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -35,15 +35,15 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 class ValueTextError(ValueError):
-    """A text is no value of the type; the message says what would be right, `example` shows one."""
+    """A text is not a value of the type; the message says what is expected, and `example` shows one."""
 
     def __init__(self, message: str, kind: Kind) -> None:
         super().__init__(message)
         self.example = _EXAMPLES.get(kind)
 
 
-def read_value(kind: Kind, text: str, *, is_uuid: bool = False) -> Scalar:  # noqa: PLR0911 - one a type
-    """Return the value that `text` names; an instant as microseconds, what is compared as text as it is.
+def read_value(kind: Kind, text: str, *, is_uuid: bool = False) -> Scalar:  # noqa: PLR0911 - one per type
+    """Return the value of `text`: an instant as microseconds; text stays as it is.
 
     Raises:
         ValueTextError: it names none.
@@ -101,7 +101,7 @@ def _integer(text: str) -> int:
 
 
 def read_number(text: str) -> float:
-    """Return the number that `text` is, written as JSON writes it.
+    """Return the number in `text`, in JSON's notation.
 
     Raises:
         ValueError: it is none, or too large.
@@ -148,6 +148,6 @@ def _time(text: str) -> time:
 
 def _uuid(text: str) -> str:
     try:
-        return str(msgspec.convert(text, UUID))  # as strictly as a record's own
+        return str(msgspec.convert(text, UUID))  # as strictly as in a record
     except msgspec.ValidationError as error:
         raise ValueError from error

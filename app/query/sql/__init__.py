@@ -1,1 +1,1 @@
-"""The texts of the queries, in BigQuery's dialect. Pure; each shape has a golden copy among the tests."""
+"""The SQL of the queries, in BigQuery's dialect. Pure; each query shape has a golden copy in the tests."""

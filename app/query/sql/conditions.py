@@ -1,10 +1,10 @@
-"""Conditions as SQL: what they say stands in the text, what they compare with are parameters.
+"""Conditions as SQL: the comparisons are in the text, the values are parameters.
 
-`ne` is true where there is no value, so that `eq` and `ne` part the rows in two. The keys of a path into JSON stand in
-the text, since BigQuery takes no other; `params.filters` lets only harmless ones through.
+`ne` is true if there is no value, so that `eq` and `ne` partition the rows. The keys of a JSON path are in the text,
+because BigQuery accepts only literals; `params.filters` lets only harmless ones through.
 
-In a JSON column `lt`, `lte`, `gt` and `gte` compare numbers, `prefix` texts, and each leaves out values of any other
-type; `eq`, `ne` and `in` compare the text of a scalar, whatever its type.
+In a JSON column `lt`, `lte`, `gt` and `gte` compare numbers, `prefix` compares texts, and each excludes values of any
+other type; `eq`, `ne` and `in` compare the text of a scalar, whatever its type.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _COMPARED = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
 
 def where_clause(conditions: Sequence[Condition], prefix: str = "") -> str:
-    """Return the lines `AND …` that keep the rows which meet all `conditions`; the columns are named with `prefix`."""
+    """Return the lines `AND …` that keep the rows matching all `conditions`; column names begin with `prefix`."""
     return "".join(f"\n    AND {_test(index, each, prefix)}" for index, each in enumerate(conditions))
 
 
@@ -55,7 +55,7 @@ def _begins(condition: Condition, prefix: str, name: str) -> str:
     if condition.kind is not Kind.JSON:
         return begins
     is_text = f"""STARTS_WITH({_json_text(_column(condition, prefix), condition)}, '"')"""
-    return f"({begins} AND {is_text})"  # a number has no beginning
+    return f"({begins} AND {is_text})"  # a number has no prefix
 
 
 def _column(condition: Condition, prefix: str) -> str:
@@ -69,7 +69,8 @@ def _compared(condition: Condition, prefix: str) -> str:
     if not condition.json_path and condition.operator == "isnull":
         return column
     if isinstance(condition.values[0], float):
-        # Of the JSON, in which a text has its quotes: "7" is no number, and must not pass for one in a fixed filter.
+        # Cast the JSON, in which a text keeps its quotes: "7" is not a number, and must not pass for one in a fixed
+        # filter.
         return f"SAFE_CAST({_json_text(column, condition)} AS FLOAT64)"
     return f"JSON_VALUE({column}, '{_json_path(condition.json_path)}')"
 
@@ -80,7 +81,7 @@ def _json_text(column: str, condition: Condition) -> str:
 
 
 def _json_path(keys: Sequence[str]) -> str:
-    """Return the JSONPath; digits are a place in a list, since no path is both that and a member's name."""
+    """Return the JSONPath; digits are a list index, because no path is both an index and a member's name."""
     return "$" + "".join(f"[{int(key)}]" if key.isascii() and key.isdecimal() else f'."{key}"' for key in keys)
 
 
@@ -92,7 +93,7 @@ def _names(index: int, condition: Condition) -> list[str]:
 
 
 def shown_value(value: Scalar) -> str | int | float | bool:
-    """Return a parameter's value as JSON can hold it."""
+    """Return a parameter's value in a form that JSON can hold."""
     match value:
         case bool() | int() | float() | str():
             return value

@@ -1,7 +1,7 @@
-"""The SQL of an export: every row of a stretch of time that is no copy, and how many rows lie where.
+"""The SQL of an export: every row of a time range that is not a copy, and the number of rows in each part.
 
-Unlike a page (sql.pages) an export knows its candidates beforehand: they are the stretch. So it asks of each whether
-an earlier row of its delivery exists, which costs half of finding the copies first and a fifth of numbering the
+Unlike a page (sql.pages), an export knows its candidates in advance: all rows of the range. So it checks for each row
+whether its delivery has an earlier one. That costs half of finding the copies first, and a fifth of numbering the
 look-back's rows where those are many (measured over a million rows in ten minutes).
 """
 
@@ -12,16 +12,16 @@ from app.query.sql.conditions import where_clause
 from app.query.sql.originals import columns_text
 
 BUCKETS = 1_000
-"""Into how many parts, about, a stretch of time is cut to be counted."""
+"""The approximate number of parts into which a time range is cut for counting."""
 
 
 def export_sql(
     table: str, columns: Sequence[str], *, descending: bool, after: bool, conditions: Sequence[Condition] = ()
 ) -> str:
-    """Return the query of all rows of a stretch that meet `conditions`, without copies, in the order of the feed.
+    """Return the query of all rows of a range that match `conditions`, without copies, in the order of the feed.
 
     Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; with `after`, @after_us and
-    @after_key, the last row that was read before; and those of the conditions.
+    @after_key, the last row read before; and those of the conditions.
     """
     direction = " DESC" if descending else ""
     return f"""\
@@ -32,9 +32,9 @@ ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}
 
 
 def count_sql(table: str, *, descending: bool, after: bool, capped: bool, conditions: Sequence[Condition] = ()) -> str:
-    """Return the query of how many rows `export_sql` gives, or a page would, under its parameters: `records`.
+    """Return the query that counts the rows of `export_sql`, or of a page, under its parameters: `records`.
 
-    Where it is `capped` it counts up to @cap.
+    If `capped`, it counts up to @cap.
     """
     return f"""\
 SELECT COUNT(*) AS `records`
@@ -46,10 +46,10 @@ SELECT original.`ingest_time`
 
 
 def buckets_sql(table: str, *, descending: bool, after: bool, conditions: Sequence[Condition] = ()) -> str:
-    """Return the query of how many rows of a stretch, copies and all, lie in each of its parts that has some.
+    """Return the query that counts the rows in each non-empty part of a range, copies included.
 
-    The columns are `bucket`, a part's number, and `records`, in ascending order. Parameters: as of `export_sql`, but
-    for the look-back; @start_micros is @from_us as a number, and @width_micros how long a part is.
+    The columns are `bucket`, a part's number, and `records`, in ascending order. Parameters: those of `export_sql`
+    except the look-back; @start_micros is @from_us as a number, and @width_micros is the length of a part.
     """
     beyond = _beyond("original", descending=descending) if after else ""
     # The inner parentheses are for SQLGlot, as in sql.stats.
@@ -64,7 +64,7 @@ ORDER BY `bucket`
 
 
 def _originals(table: str, *, descending: bool, after: bool, conditions: Sequence[Condition]) -> str:
-    """Return FROM, WHERE and QUALIFY: of two rows of one delivery with one stamp, one counts, as on a page."""
+    """Return FROM, WHERE and QUALIFY: of two rows of one delivery with the same timestamp one counts, as on a page."""
     beyond = _beyond("original", descending=descending) if after else ""
     return f"""\
 FROM `{table}` AS original

@@ -1,7 +1,7 @@
-"""The SQL that reads a stretch of time in one scan, without its copies: by id, whole, or to be counted.
+"""The SQL that reads a time range in one scan, without copies: by id, as a whole, or to count it.
 
-Every row is numbered among those with its `delivery_key`, which takes longer than what a page does (sql.pages) and
-needs no limit.
+Each row is compared with the previous one of its `delivery_key`. This takes longer than the query of a page
+(sql.pages), but needs no limit.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from app.schema.table import Table
 
 
 def originals_sql(table: Table, columns: Sequence[str], *, inside: str = "") -> str:
-    """Return a query of the rows that are no copies, from the look-back before a stretch to the stretch's end.
+    """Return a query of the rows that are not copies, from the look-back before a range to the end of the range.
 
-    `columns` must have `ingest_time`. `inside` is a condition that a row and its copies meet alike, to read less. The
-    rows of the look-back are among the result: who asks leaves them out by `ingest_time` >= @from_us.
+    `columns` must include `ingest_time`. `inside` is a condition that a row and its copies share, to read less. The
+    result includes the rows of the look-back: the caller excludes them by `ingest_time` >= @from_us.
 
     Parameters: @lookback_from_us, @to_us and @lookback_micros, as in `page_sql`.
     """
@@ -32,8 +32,8 @@ def originals_sql(table: Table, columns: Sequence[str], *, inside: str = "") -> 
 def look_up_sql(table: Table, id_name: str, conditions: Sequence[Condition] = ()) -> str:
     """Return the query of the rows of a slice with one id, newest first and without copies.
 
-    There are few such rows, and a copy has its original's id, by which the table is clustered. Parameters: @id, and
-    @from_us, @to_us, @lookback_from_us, @lookback_micros and @row_limit as in `page_sql`; and the conditions'.
+    There are few such rows. A copy has the id of its original, and the table is clustered by id. Parameters: @id;
+    @from_us, @to_us, @lookback_from_us, @lookback_micros and @row_limit as in `page_sql`; and those of the conditions.
     """
     names = [column.name for column in table.columns]
     return f"""\
@@ -49,13 +49,13 @@ LIMIT @row_limit
 
 
 def compared_columns(conditions: Sequence[Condition], *others: str) -> list[str]:
-    """Return the columns that a query needs: `ingest_time`, the others, and those that conditions are on."""
+    """Return the columns that a query needs: `ingest_time`, the others, and those of the conditions."""
     top = [condition.path.partition(".")[0] for condition in conditions]
     return list(dict.fromkeys(["ingest_time", *others, *top]))
 
 
 def columns_text(names: Sequence[str], prefix: str = "") -> str:
-    """Return the list of columns of a SELECT."""
+    """Return the column list of a SELECT."""
     return ", ".join(f"{prefix}`{name}`" for name in names)
 
 

@@ -1,10 +1,10 @@
 """The SQL of a page, in BigQuery's dialect.
 
-A row is a *copy* when a row with its `delivery_key` was stored within the look-back before it; copies are not
-returned. Whether a row is one depends on the table alone, not on where a page or a slice begins, so pages of
-any length show the same rows. The text finds the page's candidates first and looks for earlier rows of those
-only: numbering every row of the look-back instead took five to eight times as long where a million rows lay in
-ten minutes, though less where they were sparse (docs/decisions/0004-what-a-copy-is.md).
+A row is a *copy* if a row with its `delivery_key` was stored within the look-back before it; copies are not returned.
+Whether a row is a copy depends on the table alone, not on where a page or a slice begins, so pages of any length show
+the same rows. The query finds the page's candidates first and looks for earlier rows of those only. Numbering every
+row of the look-back instead took five to eight times as long with a million rows in ten minutes, though less with
+sparse rows (docs/decisions/0004-what-a-copy-is.md).
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ def page_sql(
     columns: Sequence[str] | None = None,
     conditions: Sequence[Condition] = (),
 ) -> str:
-    """Return the query of the next rows of a slice that meet `conditions`, in the order of the feed.
+    """Return the query of the next rows of a slice that match `conditions`, in the order of the feed.
 
     The columns are those named (`ingest_time` and `delivery_key` must be among them), or the table's; then IS_COPY
-    and CANDIDATES, the number of rows that were looked at. The last of those is returned even when it is a copy, so
-    that the reader knows how far they reached.
+    and CANDIDATES, the number of candidate rows. The last candidate is returned even if it is a copy, so that the
+    reader knows how far they reached.
 
-    Parameters: @from_us and @to_us bound the slice, @lookback_from_us is the look-back before it and
-    @lookback_micros its length, @candidates is how many rows to look at and @row_limit how many to return; with
+    Parameters: @from_us and @to_us bound the slice; @lookback_from_us is the start of the look-back before it and
+    @lookback_micros its length; @candidates is how many rows to examine and @row_limit how many to return; with
     `after`, @after_us and @after_key are the last row read; and those of the conditions.
     """
     names = columns or [column.name for column in table.columns]

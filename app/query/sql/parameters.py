@@ -8,7 +8,7 @@ from app.stores.source import Scalar
 
 
 def bounds(part: Slice | Window, lookback_us: int) -> dict[str, Scalar]:
-    """Return what bounds a query to a stretch of time, microseconds since the epoch, and the look-back before it."""
+    """Return the bounds of a query, in microseconds since the epoch: the time range and the look-back before it."""
     from_us, to_us = (part.from_us, part.to_us) if isinstance(part, Slice) else (part.since_us, part.until_us)
     return {
         "from_us": from_us,
@@ -19,5 +19,5 @@ def bounds(part: Slice | Window, lookback_us: int) -> dict[str, Scalar]:
 
 
 def place(after: Position | None) -> dict[str, Scalar]:
-    """Return the place in the order behind which the rows lie; nothing where they lie anywhere."""
+    """Return the position after which to read; empty without one."""
     return {} if after is None else {"after_us": after.ingest_us, "after_key": after.delivery_key}

@@ -1,7 +1,7 @@
-"""The SQL of statistics, in BigQuery's dialect: one row for each bucket of each group that has a record.
+"""The SQL of statistics, in BigQuery's dialect: one row for each non-empty bucket of each group.
 
-Which groups are the largest is found out first, and the numbers are computed for those alone: a field with a million
-values costs a count of each, and neither a million medians nor a million rows.
+The query first finds the largest groups and computes the metrics for those alone. So a field with a million values
+costs a count of each, but neither a million medians nor a million rows.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ _PERCENTILES = {"p50": 50, "p95": 95}
 def stats_sql(
     table: Table, *, by: str | None = None, metrics: Sequence[Metric] = (), conditions: Sequence[Condition] = ()
 ) -> str:
-    """Return the query of the numbers of rows that meet `conditions`, copies left out, in no order.
+    """Return the query of the statistics of rows that match `conditions`, without copies, in no particular order.
 
-    Columns: `bucket`, counted from 0; `records`; and `metric_0` and so on, by its place among `metrics`, for each
-    that is no count. With `by`, the dotted path of a field, also `place` of the group, from 1 for the one with the
-    most records, `group_key`, which may be NULL, and `group_count`, of all groups; there are rows of the MAX_GROUPS
-    largest.
+    Columns: `bucket`, counted from 0; `records`; and `metric_0` and so on, by position in `metrics`, for each metric
+    that is not a count. With `by`, the dotted path of a field, there are three more: `place`, the rank of the group,
+    1 for the one with the most records; `group_key`, which may be NULL; and `group_count`, the number of all groups.
+    Only the MAX_GROUPS largest groups have rows.
 
     Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; @first_micros, where bucket
     0 begins, at or before @from_us, and @bucket_micros, its length; and those of the conditions.
@@ -61,7 +61,7 @@ def _column(path: str) -> str:
 def _value(path: str, is_computed: bool) -> str:  # noqa: FBT001 - a pair of the values above
     if not is_computed:
         return _column(path)
-    # `/` is never a whole-number division, in either store; NULL where there is no publish_time.
+    # `/` is never an integer division, in either store; the result is NULL if there is no publish_time.
     return f"(UNIX_MICROS({_column('ingest_time')}) - UNIX_MICROS({_column('publish_time')})) / 1000000"
 
 
@@ -70,10 +70,10 @@ def _number(metric: Metric, value: str) -> str:
         case "min" | "max":
             return f"{metric.function.upper()}({value})"
         case "avg":
-            # DuckDB's sum of exact decimals may exceed what it can hold, a sum of floating-point numbers cannot fail.
+            # DuckDB's sum of exact decimals may overflow; a sum of floating-point numbers cannot fail.
             return f"AVG({_as_float(value)})" if metric.kind is Kind.NUMERIC else f"AVG({value})"
         case percentile:
-            # DuckDB 2.0's goes beyond the largest value where all are negative and few.
+            # DuckDB 2.0's percentile exceeds the largest value if the values are few and all negative.
             value = _as_float(value)
             return f"LEAST(APPROX_QUANTILES({value}, 100)[OFFSET({_PERCENTILES[percentile]})], MAX({value}))"
 

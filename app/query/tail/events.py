@@ -1,7 +1,7 @@
 """The text of a tail: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Pure.
 
-`id` is a resume cursor, which a client sends back as `Last-Event-ID` when it connects again. An event without `data`
-sets it and reaches nobody: so the client knows where it stands even where there are no records.
+`id` is a resume cursor, which a client sends back as `Last-Event-ID` when it reconnects. An event without `data` only
+sets the id and is not dispatched: so the client knows its position even without records.
 """
 
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ from app.stores.source import Row
 Reason = Literal["time", "stopping"]
 RETRY_MS = 2_000
 _json = msgspec.json.Encoder()
-# A JSON column keeps the white space it was stored with; outside of strings JSON has no other line ends.
+# A JSON column keeps the white space it was stored with; there are no other line ends outside JSON strings.
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class EventFormat(msgspec.Struct, frozen=True):
-    """How a subscriber has its events: these columns of `table`, and cursors of its own filters' `fingerprint`."""
+    """The format of a subscriber's events: these columns of `table`, and cursors with its filters' `fingerprint`."""
 
     table: str
     columns: tuple[Column, ...]
     fingerprint: str = ""
 
     def cursor(self, position: Position) -> str:
-        """Return the resume cursor behind `position`, before which everything is settled."""
+        """Return the resume cursor after `position`, up to which everything is settled."""
         scan = Scan(
             table=self.table,
             window=Window(position.ingest_us, position.ingest_us),
@@ -56,15 +56,16 @@ def record_event(form: EventFormat, place: Position, shown: Row) -> bytes:
 
 
 def opening(form: EventFormat, position: Position) -> bytes:
-    """Return what a stream begins with: when to connect again, and where it begins.
+    """Return the start of a stream: the reconnection time, and the position where the stream begins.
 
-    Without the latter, a client of `since=now` that lost its connection before the first record would begin anew.
+    Without the position, a client of `since=now` that lost its connection before the first record would start over
+    from a later instant.
     """
     return f"retry: {RETRY_MS}\nid: {form.cursor(position)}\n\n".encode()
 
 
 def ping(form: EventFormat, moved_to: Position | None) -> bytes:
-    """Return a comment, which keeps proxies from closing the connection, and where the stream stands if it moved on."""
+    """Return a comment, which keeps proxies from closing the connection, with the new position if it has moved."""
     return b": ping\n\n" if moved_to is None else f": ping\nid: {form.cursor(moved_to)}\n\n".encode()
 
 
@@ -74,7 +75,7 @@ def ending(form: EventFormat, position: Position, reason: Reason) -> bytes:
 
 
 def failure(form: EventFormat, position: Position, problem: ProblemError) -> bytes:
-    """Return the last event of a stream that cannot go on; the client is told to wait as long as the problem says."""
+    """Return the last event of a stream that cannot continue, with the reconnection time of the problem."""
     retry_s = int(problem.headers.get("Retry-After", "0"))
     retry = f"retry: {retry_s * 1000}\n".encode() if retry_s else b""
     return retry + _event("error", form.cursor(position), problem.body())

@@ -1,4 +1,4 @@
-"""Who reads the tails of one table, and what they share."""
+"""The subscribers to the tail of one table, and the pollers they share."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from app.runtime.clock import Clock
 from app.runtime.ledger import Holding, Ledger
 from app.settings.load import Settings
 
-_CATCHING_UP = 4  # subscribers at once: after a restart all of them want to, and others want pages
+_CATCHING_UP = 4  # subscribers at once: after a restart all of them catch up, while other callers read pages
 
 
 class _Admitted(NamedTuple):
@@ -26,7 +26,7 @@ class _Admitted(NamedTuple):
 
 
 class Hub:
-    """Lets subscribers in, as many as settings allow, and gives those with the same filters the same poller."""
+    """Admits as many subscribers as settings allow; those with the same filters share a poller."""
 
     def __init__(
         self, feed: Feed, settings: Settings, clock: Clock, ledger: Ledger, erasures: Callable[[], int]
@@ -40,7 +40,7 @@ class Hub:
         self._ledger = ledger
 
     def admit(self, caller: str, start: Position, form: EventFormat, conditions: tuple[Condition, ...]) -> Subscriber:
-        """Return a new subscriber of the rows behind `start` that meet `conditions`; it counts until it is dismissed.
+        """Return a new subscriber to the rows after `start` that match `conditions`; it counts until it is dismissed.
 
         Raises:
             ProblemError: `busy`: there are as many as there may be, or as many of `caller`.
@@ -61,7 +61,7 @@ class Hub:
         return subscriber
 
     async def run(self, subscriber: Subscriber, send: Send) -> None:
-        """Send `subscriber` its stream; the first with its filters begins their poller, and the last one ends it."""
+        """Send `subscriber` its stream; the first with its filters starts their poller, and the last one stops it."""
         caller, filters = self._admitted[subscriber]
         poller = self._pollers.get(filters)
         if poller is None or poller.problem is not None:
@@ -80,13 +80,13 @@ class Hub:
                 await poller.stop()
 
     def dismiss(self, subscriber: Subscriber) -> None:
-        """Count `subscriber` no more."""
+        """Stop counting `subscriber`."""
         admitted = self._admitted.pop(subscriber, None)
         if admitted is not None:
             self._places.give_back(admitted.caller)
 
     def _room(self, caller: str, size_bytes: int) -> Holding | None:
-        """Return a holding of so many bytes, at the expense of what is kept and being sent to nobody; else None."""
+        """Return a holding of so many bytes, after dropping unused encoded batches if necessary; None if it fails."""
         holding = self._ledger.hold(caller, size_bytes)
         if holding is None:
             for poller in self._pollers.values():

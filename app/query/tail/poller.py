@@ -1,4 +1,4 @@
-"""Look for new rows, for everybody who wants the same ones."""
+"""Poll for new rows, on behalf of all subscribers with the same filters."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from app.runtime.clock import Clock
 from app.runtime.instants import MINUTE_US
 from app.runtime.ledger import Holding
 
-_KEPT_BATCHES = 2  # for those who are a little late; there may be as many pollers as subscribers
+_KEPT_BATCHES = 2  # for subscribers that are slightly behind; there may be as many pollers as subscribers
 _NEAR_US = MINUTE_US
 
 
 class Poller:
-    """Reads a feed on and on; what it found last is in `recent`. It ends where it cannot go on, with a `problem`.
+    """Reads a feed continuously; the latest rows are in `recent`. If it cannot continue, it ends with a `problem`.
 
-    `holding` is charged with what it keeps.
+    `holding` is charged with the rows it keeps.
 
-    It begins at the horizon, or where its first subscriber stands, if that is little before: then that one need not
-    read by itself what everybody else is about to want, too, such as after a restart. What it found is forgotten when
-    `erasures` returns another number: an erased record may be among it.
+    It begins at the horizon, or at its first subscriber's position if that is shortly before the horizon. Then that
+    subscriber need not read for itself the rows that all others are about to need, for example after a restart. The
+    kept rows are dropped when `erasures` returns a different number: an erased record may be among them.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Poller:
 
     @property
     def recent(self) -> Recent:
-        """The newest rows, as far as nothing was erased since they were read."""
+        """The newest rows, cleared if a record was erased since they were read."""
         if self._erasures() != self._seen_erasures:
             self._seen_erasures = self._erasures()
             self._recent.clear()
@@ -52,22 +52,22 @@ class Poller:
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody is interested."""
+        """Whether there are subscribers."""
         return bool(self._watchers)
 
     def watch(self, wake: Callable[[], None]) -> None:
-        """Call `wake` whenever there are rows, or a problem; begin reading for the first who asks."""
+        """Call `wake` whenever there are rows or a problem; the first call starts the poller."""
         self._watchers.add(wake)
         if self._task is None:
-            # In a context of its own: it reads for all, and outlives the request of the first, and that one's trace.
+            # In a context of its own: it reads for all subscribers, and outlives the first one's request and trace.
             self._task = asyncio.create_task(self._run(), context=Context())
 
     def leave(self, wake: Callable[[], None]) -> None:
-        """Call `wake` no more."""
+        """Stop calling `wake`."""
         self._watchers.discard(wake)
 
     async def stop(self) -> None:
-        """End it, and its query, and wait for that."""
+        """Cancel the poller and its query, and wait until both have ended."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -79,7 +79,7 @@ class Poller:
             while True:
                 begins, horizon = self.recent.reaches, Position(self._reader.horizon_us(), "")
                 erasures = self._erasures()
-                version = self._reader.version()  # after the horizon: between two equal ones nothing is new up to it
+                version = self._reader.version()  # after the horizon: equal versions mean no new rows up to it
                 if version is not None and version == seen:
                     batch = Batch([], begins, max(begins, horizon))
                 else:
@@ -92,7 +92,7 @@ class Poller:
                     self._wake()
                 if not batch.more:
                     await self._clock.sleep(self._reader.poll_s)
-        except Exception as error:  # whatever it is, nobody is to wait for this poller any longer
+        except Exception as error:  # of any kind: no subscriber may keep waiting for this poller
             self.problem = unexpected(error)
             self._wake()
 

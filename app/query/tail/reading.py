@@ -1,4 +1,4 @@
-"""Read the rows behind a position, and read again when the store fails."""
+"""Read the rows after a position, and retry if the store fails."""
 
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -20,38 +20,38 @@ from app.settings.load import MIB, Settings
 from app.stores.source import QueryError
 
 BATCH_BYTES = MIB
-"""About what the rows of one batch may come to; a record alone may be larger."""
+"""The approximate size limit for the rows of one batch; a single record may be larger."""
 PATIENCE_S = 30.0
-"""How long a store may fail before the streams that need it end."""
+"""How long the store may fail before the streams that depend on it end."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 8.0
 _log = logging.getLogger("sluice.query")
 
 
 class Reader:
-    """Reads a feed forward, as far as it is settled: the rows that meet `conditions`, with all their columns."""
+    """Reads a feed forward, as far as it is settled: the rows that match `conditions`, with all their columns."""
 
     def __init__(self, feed: Feed, conditions: tuple[Condition, ...], settings: Settings, clock: Clock) -> None:
         self.poll_s = feed.runner.poll_s
         self._feed, self._settings, self._clock = feed, settings, clock
-        self._view = View(feed.table.columns, conditions)  # subscribers choose different ones of the columns
+        self._view = View(feed.table.columns, conditions)  # subscribers select different columns
         self._max_window_us = settings.max_window_days * DAY_US
 
     def version(self) -> int | None:
-        """Return what changes as soon as there are new rows; None where nobody can know."""
+        """Return a number that changes as soon as there are new rows; None if the store cannot tell."""
         return self._feed.runner.version(self._feed.table.name)
 
     def horizon_us(self) -> int:
-        """Return the settled horizon: nothing stamped earlier will still appear."""
+        """Return the settled horizon: no row with an earlier timestamp can still appear."""
         return self._feed.horizon_us()
 
     async def batch(self, begins: Position) -> Batch:
-        """Return the next rows behind `begins`.
+        """Return the next rows after `begins`.
 
         Raises:
             QueryError: the store gave no answer.
         """
         horizon_us = self.horizon_us()
-        # The horizon may lie behind `begins`, by another instance's clock, or as the caller wants what is yet to come.
+        # The horizon may be before `begins`: by another instance's clock, or because the caller requested future rows.
         until_us = max(begins.ingest_us, min(horizon_us, clamp(begins.ingest_us + self._max_window_us)))
         scan = Scan(
             table=self._feed.table.name,
@@ -78,7 +78,7 @@ class Reader:
     async def next_batch_with_retry(
         self, begins: Position, turn: AbstractAsyncContextManager[object] | None = None
     ) -> Batch:
-        """Return the next rows behind `begins`, after growing pauses where the store fails; each attempt in a `turn`.
+        """Return the next rows after `begins`, with exponential backoff if the store fails; each attempt in a `turn`.
 
         Raises:
             ProblemError: it has failed for PATIENCE_S.
@@ -106,7 +106,7 @@ class Reader:
 
 
 def unexpected(failure: Exception) -> ProblemError:
-    """Return the problem that stands for a defect, which is logged."""
+    """Return the problem for an unexpected failure, which is logged."""
     if isinstance(failure, ProblemError):
         return failure
     _log.error("unexpected failure of a tail", exc_info=failure)

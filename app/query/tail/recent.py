@@ -1,9 +1,9 @@
-"""The newest rows of a feed, kept for whoever follows it. Pure.
+"""The newest rows of a feed, buffered for its subscribers. Pure.
 
-Subscribers share them: each has a position and no queue of its own, so that a hundred of them take the memory of one,
-and one that is slow takes none. Where it falls behind what is kept, it reads by itself until it is back.
+Subscribers share the buffer: each has a position and no queue of its own, so that a hundred of them need the memory of
+one, and a slow one needs none. A subscriber that falls behind the buffer reads for itself until it has caught up.
 
-What is kept is charged to a ledger. Where it does not fit, nothing is kept, and every subscriber reads by itself.
+The buffer is charged to a ledger. If it does not fit, nothing is kept, and every subscriber reads for itself.
 """
 
 from bisect import bisect_right
@@ -18,11 +18,11 @@ from app.runtime.ledger import Holding
 from app.stores.source import Row
 
 Room = Callable[[int], Holding | None]
-"""Returns a holding of so many bytes, None where they do not fit."""
+"""Returns a holding of so many bytes; None if they do not fit."""
 
 
 class Text:
-    """The events of a batch in one form, as they are sent, and what they hold."""
+    """The encoded events of a batch in one format, and the memory they hold."""
 
     __slots__ = ("_holding", "_starts", "_whole", "users")
 
@@ -32,18 +32,18 @@ class Text:
         holding.shrink(holding.size - len(self._whole))  # it was an estimate
 
     def behind(self, rows: int) -> bytes | memoryview:
-        """Return the events behind the first so many, without a copy."""
+        """Return the events after the first `rows`, without a copy."""
         return memoryview(self._whole)[self._starts[rows] :] if rows else self._whole
 
     def release(self) -> None:
-        """Give back what it holds: nobody needs it any more."""
+        """Release the memory: no subscriber needs it any more."""
         self._holding.release()
 
 
 class Batch:
-    """All rows of a feed behind `begins` and up to `reaches`.
+    """All rows of a feed after `begins` and up to `reaches`.
 
-    `size_bytes` is what they come to, about; `more` says that there are more already.
+    `size_bytes` is their approximate size; `more` says that there are more rows already.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Batch:
         self.is_kept = False
 
     def events(self, form: EventFormat, after: Position, room: Room) -> bytes | memoryview | None:
-        """Return the events of the rows behind `after`, to be given back by `sent`; None where there is no room.
+        """Return the events of the rows after `after`, to be released by `sent`; None if there is no room.
 
-        They are written once for all who want this form, as long as the batch is kept.
+        They are encoded once for all subscribers with this format, as long as the batch is kept.
         """
         text = self._texts.get(form)
         if text is None:
@@ -70,13 +70,13 @@ class Batch:
         return text.behind(bisect_right(self.places, after))
 
     def sent(self, form: EventFormat) -> None:
-        """Note that somebody needs the events in this form no longer."""
+        """Release one use of the events in this format."""
         self._texts[form].users -= 1
         if not self.is_kept:
             self.forget_unused()
 
     def forget_unused(self) -> None:
-        """Drop the texts that nobody is being sent."""
+        """Drop the encoded events that are not being sent."""
         for form, text in [*self._texts.items()]:
             if not text.users:
                 del self._texts[form]
@@ -84,7 +84,7 @@ class Batch:
 
 
 class Recent:
-    """The newest batches of a feed: everything behind `begins` and up to `reaches`, where the next one is to begin."""
+    """The newest batches of a feed: all rows after `begins` and up to `reaches`, where the next batch begins."""
 
     def __init__(self, begins: Position, holding: Holding | None, *, max_rows: int, max_bytes: int) -> None:
         self.begins = self.reaches = begins
@@ -94,7 +94,7 @@ class Recent:
         self._rows = self._bytes = 0
 
     def add(self, batch: Batch) -> None:
-        """Take the next batch; the oldest ones go where there is no room, and all of them where the ledger has none."""
+        """Add the next batch; drop the oldest ones above the limits, and all of them if the ledger has no room."""
         self.reaches = batch.reaches
         if not batch.rows:
             return
@@ -108,18 +108,18 @@ class Recent:
             self._drop_oldest()
 
     def clear(self) -> None:
-        """Keep nothing of what was added so far."""
+        """Drop all batches added so far."""
         while self._batches:
             self._drop_oldest()
         self.begins = self.reaches
 
     def forget_unused(self) -> None:
-        """Keep the rows only, and what is being sent."""
+        """Drop the encoded events that are not being sent; keep the rows."""
         for batch in self._batches:
             batch.forget_unused()
 
     def close(self) -> None:
-        """Keep nothing any more."""
+        """Drop everything and release the holding."""
         self.clear()
         if self._holding is not None:
             self._holding.release()
@@ -134,9 +134,9 @@ class Recent:
             self._holding.shrink(oldest.size_bytes)
 
     def holds(self, position: Position) -> bool:
-        """Whether what lies behind `position` is here, as far as there is any."""
+        """Whether the buffer has every row read after `position`."""
         return position >= self.begins
 
     def behind(self, position: Position) -> Batch | None:
-        """Return the first batch that reaches beyond `position`; None: there are no rows behind it."""
+        """Return the first batch that reaches beyond `position`; None: there are no rows after it."""
         return next((batch for batch in self._batches if batch.reaches > position), None)

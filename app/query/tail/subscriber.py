@@ -1,4 +1,4 @@
-"""One reader of a tail: what it is sent, and when."""
+"""One subscriber to a tail: the events it is sent, and when."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,19 +14,19 @@ from app.runtime.clock import MICROSECONDS, Clock, Timer
 from app.runtime.ledger import Holding
 
 PING_S = 15.0
-"""How long a stream says nothing, at most; also how long past its end one is waited for that does not read."""
+"""The maximum silence of a stream; also the grace past its end for a client that does not read."""
 Send = Callable[[bytes | memoryview], Awaitable[None]]
 _ROOM_AGAIN_S = 0.25
 
 
 class Subscriber:
-    """Follows a feed from a position on: everything up to `position` was sent, and nothing behind it.
+    """Follows a feed from a position on: everything up to `position` was sent, and nothing after it.
 
-    It takes what its poller has found. Where that does not reach back to its position, at first or because it was too
-    slow, it reads by itself, each attempt in a `turn`, until the poller's rows follow on its own without a gap.
+    It sends the rows of its poller. At first, or after it was too slow, those may not reach back to its position. Then
+    it reads for itself, each attempt in a `turn`, until the poller's rows continue its own without a gap.
     """
 
-    def __init__(  # noqa: PLR0913 - what a stream is made of
+    def __init__(  # noqa: PLR0913 - the parts of a stream
         self,
         start: Position,
         form: EventFormat,
@@ -39,28 +39,28 @@ class Subscriber:
     ) -> None:
         self.position, self.form, self.reader = start, form, reader
         self._clock, self._max_s, self._turn, self._room = clock, max_s, turn, room
-        self._told: Position | None = None  # where the last event without data left the client
+        self._told: Position | None = None  # the position in the last event without data
         self._woken = asyncio.Event()
         self._reason: Reason | None = None
         self._ping_is_due = False
         self._reading: asyncio.Task[Batch] | None = None
-        self._own: Holding | None = None  # what its own reading holds
-        self._next: Batch | None = None  # what is to be sent as soon as there is room
+        self._own: Holding | None = None  # the memory of its own read
+        self._next: Batch | None = None  # to be sent as soon as there is room
         self._sending: Batch | None = None
         self._short_since_us: int | None = None
         self._again: Timer | None = None
 
     def wake(self) -> None:
-        """Look again whether there is something to send."""
+        """Check again whether there is something to send."""
         self._woken.set()
 
     def end(self, reason: Reason) -> None:
-        """End the stream as soon as what is being sent is sent."""
+        """End the stream after the piece that is being sent."""
         self._reason = self._reason or reason
         self.wake()
 
     async def run(self, poller: Poller, send: Send) -> None:
-        """Send everything, each piece when there is something to tell, until the stream ends.
+        """Send the stream, each piece as soon as there is one, until it ends.
 
         Nothing more is sent once its time is over, or the store has failed for too long.
         """
@@ -79,7 +79,7 @@ class Subscriber:
             self._pass()
 
     def _cut_later(self) -> Timer:
-        """Cancel the whole when its client reads nothing, so that even the end cannot be sent."""
+        """Cancel the task if its client reads nothing, so that not even the last event can be sent."""
         task = asyncio.current_task()
 
         def cut() -> None:
@@ -89,7 +89,7 @@ class Subscriber:
         return self._clock.call_later(self._max_s + PING_S, cut)
 
     async def _follow(self, poller: Poller, send: Send) -> bytes:
-        """Send what there is, and pings; return the last event."""
+        """Send available rows and pings; return the last event."""
         ping = self._ping_later()
         try:
             while self._reason is None:
@@ -99,7 +99,7 @@ class Subscriber:
                     piece = self._ping()
                 if piece:
                     await send(piece)
-                    del piece  # a view of what others wait for room for
+                    del piece  # a view of memory that other subscribers wait for
                     self._pass()
                     ping.cancel()
                     ping = self._ping_later()
@@ -115,7 +115,7 @@ class Subscriber:
                 self._again.cancel()
 
     def _take(self, poller: Poller) -> bytes | memoryview | None:
-        """Return the events of the next rows, b"" where a stretch without rows was passed; None: nothing is there yet.
+        """Return the events of the next rows; b"" after a range without rows; None if there is nothing yet.
 
         Raises:
             ProblemError: there will be nothing more.
@@ -137,7 +137,7 @@ class Subscriber:
         return piece
 
     def _pass(self) -> None:
-        """Give back what it held for what is now sent."""
+        """Release the memory of the piece that is now sent."""
         if self._sending is not None:
             self._sending.sent(self.form)
             self._sending = None
@@ -146,7 +146,7 @@ class Subscriber:
             self._own = None
 
     def _wait_for_room(self) -> None:
-        """Look again in a moment: what others are being sent makes room.
+        """Check again in a moment: other streams release memory as they are sent.
 
         Raises:
             ProblemError: `busy`: it has waited long.
@@ -185,7 +185,7 @@ class Subscriber:
         return None
 
     def _move_on(self, poller: Poller) -> None:
-        """Pass what the poller has read, where there are no rows in it."""
+        """Advance past the range that the poller has read, if it has no rows."""
         recent = poller.recent
         if recent.holds(self.position) and recent.behind(self.position) is None:
             self.position = max(self.position, recent.reaches)
