@@ -1,10 +1,10 @@
-"""Run the service: `python -m app`. Settings come from the environment (docs/settings.md); `--help` says more."""
+"""Run the service: `python -m app`. Settings come from the environment (docs/settings.md); see also `--help`."""
 
 import gc
 import os
 
-gc.disable()  # a search for cycles among objects that stay took an eighth of the start; see app.runtime.memory
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:0")  # before the server is loaded
+gc.disable()  # collecting among objects that all survive took an eighth of the start-up; see app.runtime.memory
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:0")  # before the server loads
 
 import argparse
 import logging
@@ -44,7 +44,7 @@ exit status:
 
 
 def read_command_line(arguments: Sequence[str]) -> None:
-    """Answer `--help` and `--version`; end with status 2 for anything else, since settings are not arguments."""
+    """Handle `--help` and `--version`; exit with status 2 for anything else, since settings are not arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m app",
         description=_ABOUT,
@@ -57,7 +57,7 @@ def read_command_line(arguments: Sequence[str]) -> None:
 
 
 def main(environ: Mapping[str, str]) -> int:
-    """Run the service until it is told to stop; return the exit status: 2 when it cannot start, 1 when it failed."""
+    """Run the service until it is stopped; return the exit status: 2 if it cannot start, 1 if it failed."""
     return_large_blocks()
     configure_logging()
     try:
@@ -67,7 +67,7 @@ def main(environ: Mapping[str, str]) -> int:
         configure_logging(project=settings.project, labels={"system": settings.system, "instance": app.instance})
         uvloop.run(serve(app, settings))
     except (SettingsError, RecordTypeError, StoreError, ListenError) as error:
-        _log.critical("cannot start: %s", TrustedText(error))  # about settings and declarations: no record is there yet
+        _log.critical("cannot start: %s", TrustedText(error))  # settings and declarations: no records yet
         return 2
     except Exception:
         _log.critical("ended by an unexpected failure", exc_info=True)
@@ -76,7 +76,7 @@ def main(environ: Mapping[str, str]) -> int:
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process, whatever threads there are: one may wait for a store, and nobody waits for it any more."""
+    """Exit without joining threads: one may be blocked on a store, and nothing depends on it any more."""
     end_logging()
     logging.shutdown()
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The ASGI application: which requests take which way, and what happens before the first and after the last one."""
+"""The ASGI application: how requests are dispatched, and what happens before the first and after the last one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -21,11 +21,11 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 
 Background = Callable[[], list[Coroutine[Any, Any, None]]]
-"""Returns what is to run as long as the application does."""
+"""Returns the coroutines to run for as long as the application does."""
 
 
 class Sluice(Litestar):
-    """The application. Pushes take the short way past the framework's layers to the same endpoint."""
+    """The application. Pushes bypass the framework's layers and reach the same endpoint directly."""
 
     instance: str
     ingests: bool
@@ -36,10 +36,10 @@ class Sluice(Litestar):
     outgoing: Outgoing
     unread: UnreadBodies
     clients: set[Peer]
-    """Who has a request in progress. A connection has one at a time (HTTP/1.1), which is what `app.server` speaks."""
+    """Clients with a request in progress: one per connection, as `app.server` speaks HTTP/1.1."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request."""
+        """Serve a request."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
@@ -55,7 +55,7 @@ class Sluice(Litestar):
             self.clients.discard(client)
 
     async def drain(self, grace_s: float) -> None:
-        """Admit nothing more, and wait until messages and reads are answered: at most `grace_s` seconds."""
+        """Admit nothing more, and wait at most `grace_s` seconds until messages and reads are answered."""
         self.unread.close()
         await asyncio.gather(
             self.ingest_service.drain(grace_s),
@@ -64,7 +64,7 @@ class Sluice(Litestar):
         )
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer whatever is no push."""
+        """Serve any request that is not a push."""
         if not has_body(scope["headers"]):
             await self.requests.answer(self._in_pieces, scope, receive, send)
             return
@@ -92,7 +92,7 @@ class Sluice(Litestar):
 def lifespan(
     background: Background, backend: Backend, grace_s: float
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Return the part of an application's life that ends first: answer what was admitted, then close the store."""
+    """Return the life span that ends first: it answers admitted requests, then closes the store."""
 
     @asynccontextmanager
     async def lived(app: Litestar) -> AsyncIterator[None]:

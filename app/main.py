@@ -46,7 +46,7 @@ def create_app(
     fetch_keys: Fetch | None = None,
     wrap_appender: Callable[[Table, Appender], Appender] = lambda _, appender: appender,
 ) -> Sluice:
-    """Build the application over the store that `settings` name; the keywords let a test stand in for the outside.
+    """Build the application over the store that `settings` name; tests replace the outside world by keyword.
 
     Raises:
         RecordTypeError: the record type cannot be stored.
@@ -134,14 +134,14 @@ def create_app(
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[add_rate_limit_headers, *([keep_vary] if settings.cors_origins else [])],
         cors_config=cors_config(settings.cors_origins),
-        # The first to begin is the last to end.
+        # The first to start is the last to stop.
         lifespan=[
             answers,
             telemetry.lifespan,
             gate.lifespan,
             lifespan(background, backend, settings.shutdown_grace_s),
         ],
-        logging_config=None,  # the service's own (telemetry.configure_logging), and none at all in tests
+        logging_config=None,  # the service configures its own (telemetry.configure_logging); tests have none
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
     )

@@ -105,7 +105,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 HEARTBEAT_PREFIX = "heartbeat:"
-"""What the delivery keys of heartbeats begin with: records that only measure, and which reads leave out."""
+"""Prefix of the delivery keys of heartbeats: records that only measure, and that reads leave out."""
 
 
 class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

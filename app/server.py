@@ -1,4 +1,4 @@
-"""The process around the application: listen, wait to be told to stop, drain, stop."""
+"""The process around the application: listen, wait for a stop signal, drain, stop."""
 
 import asyncio
 import logging
@@ -23,35 +23,35 @@ from app.telemetry.redaction import first_line
 
 _log = logging.getLogger("sluice")
 _LOOK_AGAIN_S = 0.01
-_LINGER_S = 0.25  # requests that had arrived by then are answered (503) rather than cut off
-# The server waits for ever for clients that leave unread what was sent to them. With the grace and what else is waited
-# for, less than the 10 s that Cloud Run gives.
+_LINGER_S = 0.25  # requests that have arrived by then are answered (503) rather than cut off
+# The server waits forever for clients that do not read their responses. This limit, the grace period and the other
+# waits add up to less than the 10 s that Cloud Run allows.
 _UNREAD_S = 0.5
 _BACKLOG = 4096  # pushes come in bursts of new connections
-# The server stops accepting at `max_connections`, idle ones too, so it must not be what limits the load: what is worked
-# on at once is limited by admission, which answers 429. Some files are for the store.
+# The server stops accepting at `max_connections`, which includes idle connections. So this limit must not bound the
+# load: admission does, and answers 429. Some files are reserved for the store.
 _FILES_FOR_OTHERS = 128
-_MAX_FILES = 65_536  # more are of no use, and a child process takes longer to start with each
-# Time for a request's head, and for the next request of a connection that is kept alive; in milliseconds.
+_MAX_FILES = 65_536  # more are useless, and each one slows the start of a child process
+# Milliseconds to receive a request's head, and for a keep-alive connection to wait for its next request.
 _HTTP1 = HTTP1Settings(header_read_timeout=30_000, max_buffer_size=MAX_HEAD_BYTES)
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the message names it and says why."""
+    """The service cannot listen on the address; the message names it and says why."""
 
 
 async def serve(app: Sluice, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; then admit nothing more, answer what was admitted, and return.
+    """Serve until SIGTERM or SIGINT; then admit nothing more, answer the admitted requests, and return.
 
     Raises:
-        ListenError: the address is taken, or not this machine's.
+        ListenError: the address is in use, or not this machine's.
     """
     address = f"http://{settings.host}:{settings.port}"
     taken = _taken(settings)
     if taken is not None:
         raise _refused(address, taken)
     _raise_file_limit()
-    async with app.lifespan():  # not the server's: it may be left waiting for its clients
+    async with app.lifespan():  # not the server's: it may still be waiting for its clients
         refusal = await _serve(app, settings, address)
     if refusal is not None:
         raise refusal
@@ -59,7 +59,7 @@ async def serve(app: Sluice, settings: Settings) -> None:
 
 
 async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError | None:
-    """Serve until told to stop; return why that could not begin."""
+    """Serve until stopped; return the error if listening failed."""
     max_connections = _max_connections(settings.max_connections)
     watch = ConnectionWatch(
         settings.port,
@@ -77,13 +77,13 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
         interface=Interfaces.ASGINL,
         backlog=_BACKLOG,
         backpressure=max_connections,
-        # HTTP/2 multiplies what one client can leave unread by its streams, and Cloud Run speaks HTTP/1.1 to containers
-        # unless asked otherwise (docs/decisions/0012).
+        # With HTTP/2, every stream of a client could leave a response unread. Cloud Run speaks HTTP/1.1 to containers
+        # unless configured otherwise (docs/decisions/0012).
         http=HTTPModes.http1,
         http1_settings=_HTTP1,
         websockets=False,
         log_level=LogLevels.error,
-        log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {}},  # where everything else goes (telemetry.logs)
+        log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {}},  # use the root handler (telemetry.logs)
     )
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -113,15 +113,15 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
     except RuntimeError as error:
         if listened:
             raise
-        return _refused(address, first_line(error))  # the server appends a trace of its own
+        return _refused(address, first_line(error))  # the server appends its own traceback
     return None
 
 
 def _taken(settings: Settings) -> str | None:
-    """Return why the address cannot be had, None where it can.
+    """Return why the address cannot be bound, or None if it can.
 
-    The server lets several processes listen on one address (SO_REUSEPORT): a second service by mistake would take a
-    part of the first one's requests, and nobody would be told. Without that option an address has one owner.
+    The server lets several processes listen on one address (SO_REUSEPORT), so a second service started by mistake
+    would silently receive part of the first one's requests. Without that option an address has one owner.
     """
     try:
         for family, kind, protocol, _, place in socket.getaddrinfo(
@@ -130,7 +130,7 @@ def _taken(settings: Settings) -> str | None:
             with socket.socket(family, kind, protocol) as trial:
                 trial.setsockopt(
                     socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-                )  # else an earlier run's end stands in the way
+                )  # otherwise connections left by an earlier run block the port
                 trial.bind(place)
     except OSError as error:
         return str(error.strerror or error)
@@ -142,7 +142,7 @@ def _refused(address: str, reason: str) -> ListenError:
 
 
 def _raise_file_limit() -> None:
-    """Allow as many open files as may be: the usual limit, 1,024, is for programs that select(2)."""
+    """Raise the limit on open files as far as allowed: the usual 1,024 is meant for programs that use select(2)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -158,7 +158,7 @@ def _max_connections(wanted: int) -> int:
 
 
 async def _accepts_connections(settings: Settings, serving: asyncio.Future[None]) -> bool:
-    """Wait until the server can be reached, which it does not say by itself; False when it failed."""
+    """Wait until the server accepts connections, which it does not signal itself; return False if it failed."""
     probe = asyncio.ensure_future(_reach(settings))
     await asyncio.wait([serving, probe], return_when=asyncio.FIRST_COMPLETED)
     probe.cancel()

@@ -1,3 +1,3 @@
-"""Which version of the service this is: pyproject.toml's, which an installation need not have beside it."""
+"""The version of the service, as in pyproject.toml, which an installation need not include."""
 
 VERSION = "0.1.0"

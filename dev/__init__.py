@@ -6,12 +6,12 @@ The flow, from a publisher to the service under test:
                                      │  Source    (dev.source; or dev.emulator: the official emulator)
                                      ▼
                                  dev.pusher       POSTs as the real service does: token, window, back-off
-                                     │            (dev.flow decides how many, dev.push_request what)
+                                     │            (dev.flow limits the rate, dev.push_request builds requests)
                                      ▼
                               /pubsub/push        the service, which checks tokens against dev.issuer
 
 Commands (`python -m dev <command> --help`): `pubsub` starts all of the above (`dev.stack` wires it);
-`publish`, `heartbeat`, `redrive`, `replay` and `token` talk to what runs; `demo` and `up` start the service too.
-`smoke` sends a record through any running service, and `rollout` gives a revision on Cloud Run its traffic.
-`dev.signing` has the secret that heartbeats and replays are signed with. Nothing here is imported by `app`.
+`publish`, `heartbeat`, `redrive`, `replay` and `token` use the running stack; `demo` and `up` start the service too.
+`smoke` sends a record through any running service, and `rollout` shifts traffic to a Cloud Run revision.
+`dev.signing` provides the secret that signs heartbeats and replays. `app` imports nothing from here.
 """

@@ -24,7 +24,7 @@ _NEGATIVE_DURATION = re.compile(r"-P[T\d]")
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command and return its exit status; 2 when the command line is wrong."""
+    """Run one command and return its exit status; 2 if the command line is wrong."""
     parser = argparse.ArgumentParser(prog="python -m dev", description="Tools for a laptop.")
     subparsers = parser.add_subparsers(dest="command", metavar="command", required=True)
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _join_durations(arguments: list[str]) -> list[str]:
-    """Write `--since -PT15M` as `--since=-PT15M`: argparse takes the value for another option."""
+    """Write `--since -PT15M` as `--since=-PT15M`: argparse mistakes the value for another option."""
     joined: list[str] = []
     for argument in arguments:
         if _NEGATIVE_DURATION.match(argument) and joined and joined[-1].startswith("--"):
@@ -54,6 +54,6 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # `| head` has closed the pipe
         sys.stderr.close()
         sys.exit(1)

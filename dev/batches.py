@@ -14,9 +14,9 @@ def publish_batches(
     max_messages: int = MAX_REQUEST_MESSAGES,
     max_bytes: int = MAX_REQUEST_BYTES,
 ) -> Iterator[list[Draft]]:
-    """Yield lists of messages, in order, each of one ordering key.
+    """Yield lists of messages, in order, with one ordering key per list.
 
-    A request mixes no ordering keys, as the service asks; a message above `max_bytes` goes alone.
+    A request must not mix ordering keys, as the service requires; a message above `max_bytes` goes alone.
     """
     batch: list[Draft] = []
     size = 0

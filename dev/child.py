@@ -13,9 +13,9 @@ from typing import IO, Any, Self, TypeVar
 import msgspec
 
 GATE = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
-"""Becomes the program after it once its input has a line; ends if the parent does before it has sent one.
+"""Replaces itself by the given program once it reads a line; exits if the parent ends before sending one.
 
-So no program runs that is not on the leash, even if the parent is killed while it starts one.
+So every running program is on the leash, even if the parent is killed while it starts one.
 """
 
 TAIL_LINES = 20
@@ -25,14 +25,14 @@ _Result = TypeVar("_Result")
 
 
 class ChildError(Exception):
-    """A child process ended or was late; the message says which, and what it wrote last."""
+    """A child process ended or was late; the message names it and quotes its last output."""
 
 
 class ChildCommand(msgspec.Struct, frozen=True, kw_only=True):
     """What to start: `executable` (None: this Python) with `arguments`, in `environ` (None: the parent's).
 
-    With `reads_output` the standard output is read by the parent (`Child.first_line`). For a program that ends
-    well by dying of SIGTERM, `dies_of_sigterm` makes that a status of 0.
+    With `reads_output` the parent reads the standard output (`Child.first_line`). If a program normally dies of
+    SIGTERM, `dies_of_sigterm` turns that into status 0.
     """
 
     name: str
@@ -44,24 +44,24 @@ class ChildCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leash:
-    """The process that ends the others when this one is gone (dev/leash.py); an asynchronous context manager."""
+    """The process that ends the others when this one has died (dev/leash.py); an asynchronous context manager."""
 
     async def __aenter__(self) -> Self:
         """Start it."""
-        # A session of its own: Ctrl-C goes to the foreground processes, and this must outlive them.
+        # In its own session: Ctrl-C reaches the foreground processes, and this one must outlive them.
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "dev.leash", stdin=subprocess.PIPE, start_new_session=True
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End it, and with it whatever is still held."""
+        """End it, and every process that is still held."""
         assert self._process.stdin is not None  # noqa: S101 - it was opened as a pipe
         self._process.stdin.close()
         await self._process.wait()
 
     def hold(self, pid: int) -> None:
-        """End this process when the parent is gone."""
+        """End the process `pid` when the parent has died."""
         self._tell(f"+{pid}")
 
     def release(self, pid: int) -> None:
@@ -74,7 +74,7 @@ class Leash:
 
 
 class Child:
-    """One running child process; `Child.start` makes it."""
+    """One running child process, created by `Child.start`."""
 
     def __init__(
         self, command: ChildCommand, process: asyncio.subprocess.Process, leash: Leash, log: IO[bytes] | None
@@ -85,9 +85,9 @@ class Child:
 
     @classmethod
     async def start(cls, command: ChildCommand, leash: Leash, log_dir: Path | None) -> "Child":
-        """Start `command` in a session of its own, so that Ctrl-C reaches only the parent.
+        """Start `command` in its own session, so that Ctrl-C reaches only the parent.
 
-        Its output goes to the file `log_dir`/`name`.log, or without a `log_dir` where the parent's goes.
+        Its output goes to the file `log_dir`/`name`.log, or without a `log_dir` to the parent's output.
         """
         log = None if log_dir is None else open_log(log_dir, command.name)
         try:
@@ -113,7 +113,7 @@ class Child:
         return cls(command, process, leash, log)
 
     async def first_line(self, within_s: float) -> bytes:
-        """Return the first line of its standard output; later ones are read and dropped."""
+        """Return the first line of its standard output; read and drop the others."""
         assert self.process.stdout is not None  # noqa: S101 - the caller asked for it to be read
         line = await self.require(self.process.stdout.readline(), within_s)
         if not line:
@@ -143,14 +143,14 @@ class Child:
             await asyncio.gather(wanted, ended, return_exceptions=True)
 
     async def stop(self, within_s: float) -> int:
-        """Ask it to end, kill its process group when it does not, and return its exit status."""
+        """Ask it to end, kill its process group if it does not, and return its exit status."""
         if self.process.returncode is None:
             self.process.terminate()
         try:
             async with asyncio.timeout(within_s):
                 await self.process.wait()
         except TimeoutError:
-            with suppress(ProcessLookupError, PermissionError):  # ended just now; macOS says the latter
+            with suppress(ProcessLookupError, PermissionError):  # already ended; macOS raises the latter
                 os.killpg(self.process.pid, signal.SIGKILL)
         status = await self.process.wait()
         self._leash.release(self.process.pid)
@@ -161,7 +161,7 @@ class Child:
         return 0 if self._dies_of_sigterm and status == -signal.SIGTERM else status
 
     def tail(self) -> str:
-        """Return the end of its log, to be appended to a message; nothing when it writes to the terminal."""
+        """Return the end of its log, to append to a message; "" if it writes to the terminal."""
         if self._log is None:
             return ""
         lines = Path(self._log.name).read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
@@ -177,6 +177,6 @@ class Child:
 
 
 def open_log(log_dir: Path, name: str) -> IO[bytes]:
-    """Open an empty log file, making its folder when missing."""
+    """Open an empty log file, creating its folder if missing."""
     log_dir.mkdir(parents=True, exist_ok=True)
     return (log_dir / f"{name}.log").open("wb")

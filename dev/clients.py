@@ -1,8 +1,8 @@
 """Clients of google-cloud-pubsub, for the real service or for the one PUBSUB_EMULATOR_HOST names.
 
-The plain generated clients rather than the batching ones: `publish` there takes attributes as keyword
-arguments, so an attribute called `data` or `topic` could not be sent; here a request is a request, and
-what was accepted is known when it returns.
+They are the plain generated clients, not the batching ones: the batching `publish` takes attributes as keyword
+arguments, so it cannot send an attribute called `data` or `topic`. With these, one call is one request, and when it
+returns, the messages are accepted.
 """
 
 import argparse
@@ -33,7 +33,7 @@ LOCAL_ADDRESS = "127.0.0.1:8085"
 LOCAL_PROJECT = "sluice-local"
 
 RETRY = Retry(predicate=if_exception_type(ServiceUnavailable), initial=0.1, maximum=1.0, timeout=CALL_TIMEOUT_S / 2)
-"""For a Pub/Sub that is starting just now; the clients' own retries go on for ten minutes."""
+"""For a Pub/Sub that is still starting; the clients' own retries last ten minutes."""
 CallError = GoogleAPICallError | RetryError | DefaultCredentialsError
 CALL_ERRORS = (GoogleAPICallError, RetryError, DefaultCredentialsError)
 
@@ -72,7 +72,7 @@ def subscriber(pubsub_host: str) -> SubscriberClient:
 
 
 def complain(pubsub_host: str, error: CallError) -> int:
-    """Print what went wrong with a call and what to do about it; return the exit status, 1."""
+    """Print why a call failed and what to do about it; return the exit status, 1."""
     match error:
         case ServiceUnavailable() | RetryError() | DeadlineExceeded():
             where = "Google" if pubsub_host == "google" else pubsub_host
@@ -95,7 +95,7 @@ def _channel(address: str) -> grpc.Channel:
 def publish(client: PublisherClient, topic: str, drafts: Sequence[Draft]) -> None:
     """Publish in one request; when it returns, all of `drafts` are accepted.
 
-    Raises google.api_core.exceptions.GoogleAPICallError when none is.
+    Raises google.api_core.exceptions.GoogleAPICallError if none is.
     """
     messages = [
         PubsubMessage(data=draft.data, attributes=draft.attributes, ordering_key=draft.ordering_key) for draft in drafts

@@ -23,7 +23,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `POST /token`; empty members take the values the pusher uses."""
+    """The body of `POST /token`; empty members default to the pusher's values."""
 
     audience: str = ""
     email: str = ""
@@ -80,7 +80,7 @@ async def _this_machine_only(request: web.Request, handler: _Handler) -> web.Str
         if remote is None or not ipaddress.ip_address(remote).is_loopback:
             raise web.HTTPForbidden(text=f"{request.path} is served to this machine only\n")
         if request.content_type != "application/json":
-            # A web page in a browser can POST anything else here without asking first.
+            # A web page in a browser can POST anything else here without a CORS preflight.
             raise web.HTTPUnsupportedMediaType(text="send Content-Type: application/json\n")
     return await handler(request)
 

@@ -1,7 +1,7 @@
-"""The official Pub/Sub emulator: find it, run it, and be sure that its JVM ends.
+"""The official Pub/Sub emulator: find it, run it, and make sure that its JVM ends.
 
-Its own push sends no token and only two requests at a time, so `dev.emulator_source` pulls from it and the
-same pusher as ever pushes.
+Its own push sends no token and only two requests at a time. So `dev.emulator_source` pulls from it, and the usual
+pusher pushes.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ _HOW_TO_INSTALL = (
     "install it with `gcloud components install pubsub-emulator` "
     "(or the package google-cloud-cli-pubsub-emulator) and a Java runtime, or use --pubsub local"
 )
-# The JVM must not outlive this process, however it ends: when it is killed, its end of the pipe closes,
+# The JVM must not outlive this process, however it ends. If this process is killed, its end of the pipe closes,
 # `cat` returns and the JVM is killed. (gcloud's own wrapper leaves the JVM behind.)
 _WATCHED = 'exec 3<&0; "$@" </dev/null & child=$!; (cat <&3 >/dev/null; kill -9 $child) & wait $child'
 
 
 class EmulatorError(Exception):
-    """The emulator cannot be found or started; the text says what to do."""
+    """The emulator cannot be found or started; the message says what to do."""
 
 
 def find_java() -> str:
-    """Return the Java to run. Raises EmulatorError when there is none."""
+    """Return the Java to run. Raises EmulatorError if there is none."""
     home = os.environ.get("JAVA_HOME")
     candidates = [str(Path(home, "bin", "java"))] if home else []
     for candidate in [*candidates, "java"]:
@@ -41,7 +41,7 @@ def find_java() -> str:
 
 
 def find_jar() -> Path:
-    """Return the emulator's jar inside the Cloud SDK. Raises EmulatorError when there is none."""
+    """Return the emulator's jar inside the Cloud SDK. Raises EmulatorError if there is none."""
     for root in _sdk_roots():
         jars = sorted(root.glob("platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"))
         if jars:
@@ -65,7 +65,7 @@ def _sdk_roots() -> Iterator[Path]:
 
 
 def free_port(host: str) -> int:
-    """Return a port nobody listens on just now."""
+    """Return a port that is currently free."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -74,9 +74,9 @@ def free_port(host: str) -> int:
 
 @contextlib.asynccontextmanager
 async def running_emulator(host: str, port: int) -> AsyncIterator[str]:
-    """Start the emulator, yield its `host:port` once it answers, and end it.
+    """Start the emulator, yield its `host:port` once it responds, and end it.
 
-    Raises EmulatorError when it is not installed or does not start.
+    Raises EmulatorError if it is not installed or does not start.
     """
     java, jar = find_java(), find_jar()
     address = f"{host}:{port or free_port(host)}"
@@ -88,7 +88,7 @@ async def running_emulator(host: str, port: int) -> AsyncIterator[str]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for us: we end the JVM in our own time
+            start_new_session=True,  # only this process gets Ctrl-C; it then ends the JVM itself
         )
         try:
             await _wait_until_up(process, bound_host, int(bound_port), log)

@@ -1,4 +1,4 @@
-"""Make the topics and subscriptions in the emulator that the relay pulls from."""
+"""Create the topics and subscriptions in the emulator that the relay pulls from."""
 
 import logging
 
@@ -20,7 +20,7 @@ def create_for_relay(settings: StackSettings, address: str) -> None:
     """
     with_policy = bool(settings.dead_letter_topic) and not settings.ordering
     if settings.ordering and settings.dead_letter_topic:
-        # Seen with 0.8.20: after the last attempt an ordered subscription's message is just gone.
+        # Observed with 0.8.20: after the last attempt, an ordered subscription's message disappears.
         _log.warning("the official emulator loses the dead letters of ordered subscriptions: retrying for ever instead")
     with publisher(address) as topics, subscriber(address) as subscriptions:
         topic, dead_topic = settings.topic_name(settings.topic), ""
@@ -35,7 +35,7 @@ def create_for_relay(settings: StackSettings, address: str) -> None:
         relayed = Subscription(
             name=settings.subscription_name(settings.subscription),
             topic=topic,
-            # A message waits for those before it in its key.
+            # A message waits for the earlier ones of its key.
             ack_deadline_seconds=MAX_LEASE_S if settings.ordering else min(MAX_LEASE_S, lease_s),
             enable_message_ordering=settings.ordering,
             dead_letter_policy=policy if with_policy else None,

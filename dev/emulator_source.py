@@ -26,9 +26,9 @@ _log = logging.getLogger(__name__)
 
 
 class EmulatorSource:
-    """Prefetches from one subscription; acknowledgements go out in batches.
+    """Prefetches from one subscription; sends acknowledgements in batches.
 
-    While one batch of acknowledgements is on its way the next one gathers, so nothing waits on a timer.
+    While one batch of acknowledgements is being sent, the next one accumulates, so nothing waits on a timer.
     """
 
     def __init__(self, channel: grpc.aio.Channel, subscription: str) -> None:
@@ -38,7 +38,7 @@ class EmulatorSource:
         self._acknowledge = _call(channel, "Acknowledge", None)
         self._modify = _call(channel, "ModifyAckDeadline", None)
         self._buffer: deque[Delivery] = deque()
-        # Ordering key -> what waits behind the one that was handed out.
+        # Ordering key -> messages that wait behind the one that was handed out.
         self._held: dict[str, deque[Delivery]] = {}
         self._filled = asyncio.Event()
         self._taken = asyncio.Event()
@@ -60,7 +60,7 @@ class EmulatorSource:
             await self._filled.wait()
 
     def take(self, max_messages: int) -> Sequence[Delivery]:
-        """Return up to `max_messages` that were prefetched, without waiting."""
+        """Return up to `max_messages` prefetched ones, without waiting."""
         self._taken.set()
         return [self._buffer.popleft() for _ in range(min(max_messages, len(self._buffer)))]
 
@@ -75,10 +75,10 @@ class EmulatorSource:
             self._held.pop(key, None)
 
     def nack(self, delivery: Delivery) -> None:
-        """Give a delivery back; one of an ordering key comes again before those that wait behind it.
+        """Give a delivery back; with an ordering key, it is redelivered before those that wait behind it.
 
-        That one is kept and handed out again from here: a pulling client that returns it while others of
-        its key are under way cannot tell which will arrive first.
+        Such a delivery is kept and handed out again from here. If it went back to the server while others of its key
+        are in flight, the order of arrival would be undefined.
         """
         key = delivery.message.ordering_key
         if key:
@@ -139,7 +139,7 @@ class EmulatorSource:
                     await self._set_lease(nacks, 0)
                     await self._set_lease(extensions, MAX_LEASE_S)
                 except grpc.aio.AioRpcError as error:
-                    # What is not settled is delivered again when its lease runs out.
+                    # Messages that are not settled are redelivered when their leases expire.
                     _log.warning("settling on %s: %s", self._subscription, error.details())
 
     async def _set_lease(self, ack_ids: list[str], lease_s: int) -> None:

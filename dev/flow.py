@@ -1,17 +1,16 @@
-"""How many pushes may be in flight, and for how long a subscription pauses: decisions only, no I/O.
+"""Flow control: how many pushes may be in flight, and how long a subscription pauses. No I/O.
 
-After https://cloud.google.com/pubsub/docs/push#push-backoff and "Quotas and limits" there: the push
-window starts at a few requests, opens exponentially while more than 99 % are acknowledged with a mean
-latency below one second (linearly past 3,000), and closes on failures; a nack pauses the **whole
-subscription**, from 100 ms to 60 s, doubling while the nacks go on. The documentation gives no formula;
-the steps here are ours.
+The rules follow https://cloud.google.com/pubsub/docs/push#push-backoff and "Quotas and limits" there. The push window
+starts at a few requests. It opens exponentially while more than 99 % are acknowledged with a mean latency below one
+second (linearly past 3,000), and closes on failures. A nack pauses the **whole subscription**, from 100 ms to 60 s,
+doubling while nacks continue. The documentation gives no formula; the steps here are ours.
 """
 
 INITIAL_WINDOW = 3
 LINEAR_ABOVE = 3_000
 HEALTHY_ACK_RATIO = 0.99
 SLOW_LATENCY_S = 1.0
-_SMOOTHING = 0.01  # the averages remember about the last hundred requests
+_SMOOTHING = 0.01  # the averages cover about the last hundred requests
 
 
 class PushFlow:
@@ -41,7 +40,7 @@ class PushFlow:
 
     @property
     def epoch(self) -> int:
-        """Which stretch between two pauses this is; remember it when a request starts."""
+        """The number of the current stretch between two pauses; record it when a request starts."""
         return self._epoch
 
     def room(self, in_flight: int, now_s: float) -> int:
@@ -49,11 +48,11 @@ class PushFlow:
         return 0 if now_s < self._resume_s else max(0, self.window - in_flight)
 
     def pause_s(self, now_s: float) -> float:
-        """Return how long the pause still lasts, 0 when there is none."""
+        """Return the remaining pause, 0 if there is none."""
         return max(0.0, self._resume_s - now_s)
 
     def acked(self, epoch: int, latency_s: float, in_flight: int) -> None:
-        """Take note of an acknowledged request: its epoch, its latency and how many were in flight."""
+        """Record an acknowledged request: its epoch, its latency and how many were in flight."""
         self._ack_ratio += _SMOOTHING * (1.0 - self._ack_ratio)
         self._latency_s += _SMOOTHING * (latency_s - self._latency_s)
         if epoch == self._epoch:
@@ -62,16 +61,15 @@ class PushFlow:
         if self._latency_s >= SLOW_LATENCY_S:
             self._window = max(float(self._floor), self._window - 1)
         elif self._ack_ratio > HEALTHY_ACK_RATIO and 2 * in_flight >= self.window:
-            # One per acknowledgement doubles the window each round trip. A window that is not used does
-            # not grow: nothing has shown that the endpoint could take more.
+            # Adding one per acknowledgement doubles the window each round trip. A window that is not full does
+            # not grow: there is no evidence that the endpoint can handle more.
             step = 1.0 if self._window < LINEAR_ABOVE else LINEAR_ABOVE / 10 / self._window
             self._window = min(float(self._max_window), self._window + step)
 
     def nacked(self, epoch: int, now_s: float) -> None:
-        """Take note of a failed request; only the first of an epoch pauses the subscription.
+        """Record a failed request; only the first of an epoch pauses the subscription.
 
-        The others were under way already when it failed, and say nothing new: a full window of failures
-        is one event, not a thousand.
+        The others were already in flight when it failed: a full window of failures is one event, not a thousand.
         """
         self._ack_ratio -= _SMOOTHING * self._ack_ratio
         if epoch != self._epoch:

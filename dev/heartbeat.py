@@ -1,7 +1,7 @@
 """`python -m dev heartbeat`: publish a sample record that only measures how long it takes until the feed shows it.
 
-The record is the record type's example, or a file's; the attribute `sluice-heartbeat`, signed with the
-secret of the service, keeps it out of what is read. In the cloud, Cloud Scheduler publishes the same message.
+The record is the record type's example, or comes from a file. The attribute `sluice-heartbeat`, signed with the
+service's secret, keeps it out of reads. In the cloud, Cloud Scheduler publishes the same message.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Publish once, or again and again; 0 when Pub/Sub took it."""
+    """Publish once or repeatedly; return 0 if Pub/Sub accepted it."""
     try:
         if args.every is not None and not args.every > 0:
             raise SampleError(f"--every {args.every:g}: need more than 0 seconds")  # noqa: TRY301 - one place reports
@@ -68,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def sample(spec: str, file: str | None) -> bytes:
-    """Return the record to publish: the one of `file`, or the example of the record type that `spec` names.
+    """Return the record to publish: from `file`, or the example of the record type that `spec` names.
 
     Raises:
-        SampleError: it is not a valid record, or the type's constraints allow no guess at one.
+        SampleError: it is not a valid record, or no example can be derived from the type's constraints.
         RecordTypeError: the record type cannot be used.
         OSError: the file cannot be read.
     """

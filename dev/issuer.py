@@ -1,7 +1,7 @@
 """A local stand-in for Google's token issuer: push tokens in Google's exact shape, and their public key.
 
-The claims: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions#jwt-format. Only `iss` is
-the local issuer's own address, which is what a service under test sets as its SLUICE_TOKEN_ISSUER.
+The claims: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions#jwt-format. Only `iss` differs: it is
+the local issuer's own address, which a service under test sets as its SLUICE_TOKEN_ISSUER.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ REUSE_MARGIN_S = 300
 
 
 class Issuer:
-    """One RSA key, made at start, and the tokens signed with it."""
+    """One RSA key, generated at start, and the tokens signed with it."""
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
-        """Make the key; it lives as long as the process."""
+        """Generate the key; it lives as long as the process."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         private_pem = key.private_bytes(
             serialization.Encoding.PEM,

@@ -1,8 +1,8 @@
-"""Ends the processes of a parent that is gone, however it went.
+"""End the processes of a parent that has died, for whatever reason.
 
-A parent that is killed cannot stop its children, and only Linux can tell a child that its parent died. So the
-parent starts this as one more child and holds the other end of its standard input: `+PID` puts a process on
-the leash, `-PID` takes it off, and the end of input means that the parent is no more.
+A parent that is killed cannot stop its children, and only Linux can notify a child that its parent died. So the
+parent starts this as one more child and holds the other end of its standard input. `+PID` puts a process on the
+leash, `-PID` takes it off, and the end of input means that the parent has died.
 """
 
 import os
@@ -28,7 +28,7 @@ def read_leash(lines: Iterable[str]) -> list[int]:
 
 
 def end_processes(pids: Iterable[int], grace_s: float = GRACE_S) -> None:
-    """End each process, which leads a group of its own: SIGTERM, and SIGKILL to the group after `grace_s`."""
+    """End each process, the leader of its own group: SIGTERM, then SIGKILL to the group after `grace_s`."""
     for pid in pids:
         try:
             os.kill(pid, signal.SIGTERM)
@@ -39,7 +39,7 @@ def end_processes(pids: Iterable[int], grace_s: float = GRACE_S) -> None:
             time.sleep(_POLL_S)
         try:
             os.killpg(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+        except (ProcessLookupError, PermissionError):  # macOS raises the latter for a group of zombies
             continue
 
 

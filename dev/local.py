@@ -1,4 +1,4 @@
-"""The whole system on a laptop: local Pub/Sub, pusher, token issuer and the service, each a process of its own.
+"""The whole system on a laptop: local Pub/Sub, pusher, token issuer and the service, each in its own process.
 
 `LocalStack` runs it, for `python -m dev up` (dev/up.py) and for the demonstration.
 """
@@ -26,9 +26,9 @@ from dev.signing import VARIABLE, local_secret
 from dev.stack_settings import Ready
 
 SERVICE_PORT, PUBSUB_PORT, ISSUER_PORT = 8080, 8085, 8086
-"""Where things are when nothing else is there; the other `python -m dev` commands look there first."""
+"""The preferred ports, if they are free; the other `python -m dev` commands try them first."""
 BIGQUERY_OUTSTANDING = 1_000
-"""Pushes in flight at most, as long as the answers come within a second."""
+"""The most pushes in flight while responses come within a second."""
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 NEWS_WITHIN_S = 1.0
@@ -39,9 +39,9 @@ PubsubKind = Literal["local", "emulator"]
 
 
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start. Without `log_dir` the processes write to this one's own output.
+    """What to start. Without `log_dir` the processes write to this process's output.
 
-    With `bigquery` records are stored in a local-bigquery, in a folder beside `data_path`, else in that file.
+    With `bigquery`, records are stored in a local-bigquery, in a folder next to `data_path`; otherwise in that file.
     """
 
     record: str = "app.record:Record"
@@ -63,17 +63,17 @@ class LocalStack:
 
     Raises on entry:
         ChildError: a process ended or was not ready in time; the message carries the end of its log.
-        OSError: the port asked for is taken.
-        LocalBigQueryError: its tables could not be made.
+        OSError: the requested port is in use.
+        LocalBigQueryError: its tables could not be created.
     """
 
     def __init__(self, options: StackOptions) -> None:
         self.options = options
         self.exit_statuses: dict[str, int] = {}
-        """After the exit: how each process ended, by name; negative is the signal that killed it."""
+        """After the exit: the status of each process, by name; a negative one is the signal that killed it."""
         self.pubsub: Ready
         self.place: TableAddress | None = None
-        """Where the records are in BigQuery, if they are."""
+        """The location of the records in BigQuery, if they are stored there."""
         self.url: str
         self.children: list[Child] = []
 
@@ -96,7 +96,7 @@ class LocalStack:
         await self._undo.aclose()
 
     async def first_exit(self) -> Child:
-        """Wait until a process ends by itself and return it."""
+        """Wait until a process ends unexpectedly and return it."""
         waits = {asyncio.create_task(child.process.wait()): child for child in self.children}
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -114,7 +114,7 @@ class LocalStack:
             "--issuer-port": str(choose_port(None, preferred=ISSUER_PORT)),
         }
         if options.bigquery is not None:
-            # An append costs a local-bigquery nearly the same whether it has ten rows or a thousand.
+            # For a local-bigquery, an append costs nearly the same with ten rows as with a thousand.
             named["--max-outstanding"] = str(BIGQUERY_OUTSTANDING)
         arguments = ["-m", "dev", "pubsub", *chain.from_iterable(named.items())]
         if options.unwrapped:
@@ -145,7 +145,7 @@ class LocalStack:
         await child.require(wait_until_ready(self.url), READY_WITHIN_S)
 
     async def _stop(self) -> None:
-        # The service first: it answers the pushes it has admitted while there is still a pusher to hear it.
+        # The service first: it answers its admitted pushes while the pusher is still running.
         for child in reversed(self.children):
             self.exit_statuses[child.name] = await child.stop(STOP_WITHIN_S)
 
@@ -153,9 +153,9 @@ class LocalStack:
 def service_environ(
     options: StackOptions, pubsub: Ready, port: int, place: TableAddress | None, secret: str
 ) -> dict[str, str]:
-    """Return this process's environment, with what ties the service to the local Pub/Sub and the store set.
+    """Return this process's environment plus the settings that connect the service to Pub/Sub and the store.
 
-    `secret` is what heartbeats and replays are signed with.
+    `secret` signs heartbeats and replays.
     """
     kept = {name: value for name, value in os.environ.items() if name != "PORT"}
     embedded = {"SLUICE_BACKEND": "embedded", "SLUICE_DATA_PATH": str(options.data_path)}
@@ -177,7 +177,7 @@ def service_environ(
 
 
 async def wait_until_ready(url: str) -> None:
-    """Return once the service says that it can serve."""
+    """Return once the service reports that it is ready."""
     async with aiohttp.ClientSession() as session:
         while True:
             try:
@@ -208,7 +208,7 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def serve_until(stack: LocalStack, stop: asyncio.Event) -> int:
-    """Wait until `stop` is set; 1 (and say which) when a process ends by itself, else 0."""
+    """Wait until `stop` is set and return 0; if a process ends unexpectedly, name it and return 1."""
     try:
         await unless_stopped(asyncio.Event().wait(), stack, stop)
     except ChildError as error:
@@ -218,10 +218,10 @@ async def serve_until(stack: LocalStack, stop: asyncio.Event) -> int:
 
 
 async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, stop: asyncio.Event) -> _Result | None:
-    """Return what `work` returns, or None when `stop` is set first.
+    """Return what `work` returns, or None if `stop` is set first.
 
     Raises:
-        ChildError: a process of the stack ended by itself.
+        ChildError: a process of the stack ended unexpectedly.
     """
     working, asked = asyncio.create_task(work), asyncio.create_task(stop.wait())
     ended = asyncio.create_task(stack.first_exit())
@@ -229,7 +229,7 @@ async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, 
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if working.done() and working.exception() is not None:
-            # Its cause may be a process that ended, of which the news is only just on its way.
+            # The cause may be a process that has ended, and whose end has not been reported yet.
             await asyncio.wait({ended}, timeout=NEWS_WITHIN_S)
         if ended.done():
             child = ended.result()
@@ -242,7 +242,7 @@ async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, 
 
 
 def installed(backend: str, say: Callable[[str], None]) -> Installation | None:
-    """Return the local-bigquery for this backend, installing it when needed; None for the embedded store.
+    """Return the local-bigquery for this backend, installing it if needed; None for the embedded store.
 
     Raises:
         InstallError: it cannot be installed.

@@ -4,12 +4,12 @@ import random
 import socket
 
 HOST = "127.0.0.1"
-# Below the ports that systems give to outgoing connections, one of which could take a port before its listener does.
+# Below the ephemeral ports: an outgoing connection could occupy one of those before the listener does.
 _QUIET_PORTS = range(20_000, 32_000)
 
 
 def choose_port(wanted: int | None, preferred: int) -> int:
-    """Return `wanted` if it can be listened on (else OSError); without a wish, `preferred` or a free one."""
+    """Return `wanted` if it is available (else OSError); if it is None, `preferred` or a free port."""
     for port in [preferred, 0] if wanted is None else [wanted]:
         if found := _listenable(port):
             return found
@@ -17,14 +17,14 @@ def choose_port(wanted: int | None, preferred: int) -> int:
 
 
 def quiet_ports(count: int) -> list[int]:
-    """Return free ports for a process that is slow to take them."""
+    """Return free ports for a process that is slow to bind them."""
     candidates = random.sample(_QUIET_PORTS, len(_QUIET_PORTS))
     free = (port for port in candidates if _listenable(port))
     return [next(free) for _ in range(count)]
 
 
 def _listenable(port: int) -> int | None:
-    """Return the port if it can be listened on (of 0: which one it would be), else None."""
+    """Return the port if it is available (for 0: the port assigned by the system), else None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

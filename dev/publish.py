@@ -1,7 +1,7 @@
 """`python -m dev publish`: publish the records of a file or of standard input.
 
-Reads a JSON array, NDJSON, or one JSON value; checks that all of it is JSON first, so that a bad line
-leaves nothing half published.
+Reads a JSON array, NDJSON, or one JSON value. It first checks that all of it is JSON, so that a bad line does not
+leave the input half published.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class InputError(Exception):
-    """The input cannot be published; one line a problem."""
+    """The input cannot be published; the message has one line per problem."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Publish; 0 when every record was accepted by Pub/Sub."""
+    """Publish; return 0 if Pub/Sub accepted every record."""
     try:
         if args.batch < 1:
             raise InputError(f"--batch {args.batch}: need at least 1")  # noqa: TRY301 - one place reports

@@ -55,7 +55,7 @@ def wrapped(subscription: str, *, with_attempt: bool) -> RequestBuilder:
 def unwrapped(subscription: str) -> RequestBuilder:
     """Return a builder of raw payloads, attributes and metadata as headers.
 
-    An attribute that is no valid header, or would replace one of the request's own, is left out.
+    An attribute that is not a valid header, or would replace one of the request's own, is left out.
     """
 
     def build(delivery: Delivery) -> tuple[bytes, dict[str, str]]:

@@ -1,7 +1,7 @@
 """Push deliveries to an HTTP endpoint as the real service does.
 
 source.ready ──> room in the window? ──> take ──> POST ──> 102 200 201 202 204 = ack
-                 (dev.flow)                          └──> anything else, or no answer
+                 (dev.flow)                          └──> anything else, or no response
                                                           within the ack deadline = nack
 """
 
@@ -29,14 +29,14 @@ _log = logging.getLogger(__name__)
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """A push that got no HTTP answer: `reason` is `connection` or `timeout`."""
+    """A push without an HTTP response: `reason` is `connection` or `timeout`."""
 
     reason: str
     detail: str
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """A push that was answered; `detail` is the start of an error's body."""
+    """A push with a response; `detail` is the start of an error's body."""
 
     status: int
     detail: str = ""
@@ -59,12 +59,12 @@ class Pusher:
         """Push what `source` delivers to `endpoint`, with `token()` as the bearer token.
 
         Args:
-            source: Where deliveries come from and are settled.
+            source: Provides deliveries and settles them.
             endpoint: URL of the service's push route; may be down or changed later.
-            build: Makes body and headers (`dev.push_request`).
+            build: Builds body and headers (`dev.push_request`).
             token: Returns the current token; called for every push, so it must be quick.
             flow: Window and back-off.
-            ack_deadline_s: A push without an answer for so long is a nack.
+            ack_deadline_s: A push without a response for this long is a nack.
             now_us: The clock that stamped the publish times.
         """
         self.stats = PushStats()
@@ -102,7 +102,7 @@ class Pusher:
         }
 
     async def run(self) -> None:
-        """Push until cancelled; what is in flight then is abandoned, not acknowledged."""
+        """Push until cancelled; pushes in flight then are abandoned, not acknowledged."""
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -123,13 +123,13 @@ class Pusher:
         while True:
             await self._wait_for_room()
             await self._source.ready()
-            # Asked again: a nack may have begun a pause while there was nothing to take.
+            # Check again: a nack may have started a pause while there was nothing to take.
             room = self._flow.room(len(self._in_flight), time.monotonic())
             for delivery in self._source.take(min(room, _TAKE_AT_ONCE)) if room else ():
                 task = loop.create_task(self._push(session, delivery, self._flow.epoch))
                 self._in_flight.add(task)
                 task.add_done_callback(self._finished)
-            # The pushes just made write their requests before more are taken.
+            # Let the pushes just started write their requests before taking more.
             await asyncio.sleep(0)
 
     async def _wait_for_room(self) -> None:
@@ -194,7 +194,7 @@ class Pusher:
             ) as response:
                 if response.status == 204:
                     return Answered(204)
-                text = await response.read()  # read to the end, so that the connection can be used again
+                text = await response.read()  # read to the end, so that the connection can be reused
                 if response.status in ACK_STATUSES:
                     return Answered(response.status)
                 return Answered(response.status, text[:200].decode(errors="replace"))

@@ -1,7 +1,7 @@
 """`python -m dev redrive`: move dead-lettered messages back to the topic they came from.
 
-Works through the public API alone, so against the local Pub/Sub, the emulator and the real service. A
-message is acknowledged only after its copy was accepted: an interruption may repeat some, and loses none.
+It uses only the public API, so it works with the local Pub/Sub, the emulator and the real service. A message is
+acknowledged only after its copy was accepted: an interruption may repeat some messages, but loses none.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Move the messages and print how many; 1 when Pub/Sub refused something."""
+    """Move the messages and print how many; return 1 if Pub/Sub refused something."""
     source = args.subscription
     if not source.startswith("projects/"):
         source = f"projects/{args.project}/subscriptions/{source}"
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def without_dead_letter_marks(attributes: dict[str, str]) -> dict[str, str]:
-    """Return the attributes the publisher set, without those the dead-letter forwarding added."""
+    """Return the publisher's attributes, without those that dead-letter forwarding added."""
     return {key: value for key, value in attributes.items() if not key.startswith(DEAD_LETTER_PREFIX)}
 
 

@@ -12,7 +12,7 @@ _TIMEOUT_S = 60
 
 
 class RejectRow(msgspec.Struct, frozen=True):
-    """One row of the rejects table, as far as a replay needs it; JSON carries the payload in base64."""
+    """The columns of the rejects table that a replay needs; JSON carries the payload in base64."""
 
     reason: str
     delivery_key: str
@@ -32,8 +32,8 @@ def read_rejects(service: str, token: str, since: str, until: str) -> Iterator[R
     """Yield every row of the window, oldest first.
 
     Raises:
-        urllib.error.URLError: the service does not answer, or not with 200 (with its own explanation).
-        ValueError: `service` is no HTTP address, or the answer is not a page of rejects.
+        urllib.error.URLError: the service does not respond, or not with 200 (with its own explanation).
+        ValueError: `service` is not an HTTP address, or the response is not a page of rejects.
     """
     if not service.startswith(("http://", "https://")):
         raise ValueError(f"{service!r} is not an http:// or https:// address")

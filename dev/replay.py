@@ -1,8 +1,8 @@
 """`python -m dev replay`: publish rejected records again, after the record type or the producer was fixed.
 
-Reads `GET /v1/rejects` page by page, puts payloads that were cut over several rows together again, and
-publishes each with its original attributes. The attribute `sluice-delivery-key` carries the original
-delivery key, signed with the secret of the service, so that a record replayed twice is still one record.
+Reads `GET /v1/rejects` page by page, reassembles payloads that were split over several rows, and publishes each with
+its original attributes. The attribute `sluice-delivery-key` carries the original delivery key, signed with the
+service's secret, so that a record replayed twice is still one record.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A rejected record, whole again."""
+    """A reassembled rejected record."""
 
     delivery_key: str
     reason: str
@@ -53,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay and print what was done; 1 when a record could not be replayed."""
+    """Replay and print a summary; return 1 if a record could not be replayed."""
     incomplete: list[str] = []
     try:
-        # Before anything is read: without it the rest would be for nothing.
+        # Checked before anything is read: without it the rest would be pointless.
         secret = "" if args.dry_run else secret_of(args.secret_file, is_local=args.pubsub_host != "google")
         rows = read_rejects(args.service, args.token, args.since, args.until)
         wanted = (row for row in rows if not args.reason or row.reason in args.reason)
@@ -74,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejected]:
-    """Yield each rejected record once all its parts are there; name the others in `incomplete`.
+    """Yield each rejected record once all its parts have been read; name the others in `incomplete`.
 
-    A part may come again after that, if the service stored it a second time because it was late (docs/error-matrix.md).
+    A part may repeat afterwards, if the service stored it a second time because it was late (docs/error-matrix.md).
     """
     waiting: dict[str, dict[int, RejectRow]] = {}
     assembled = set[str]()
@@ -93,7 +93,7 @@ def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejec
 
 
 def _attributes(original: dict[str, str], payload: bytes) -> dict[str, str]:
-    """Drop a gzip mark when the payload is one record out of a compressed message, kept decompressed."""
+    """Drop a gzip attribute if the payload is a single record of a compressed message, stored decompressed."""
     if original.get("content-encoding", "").lower() == "gzip" and not payload.startswith(_GZIP):
         return {key: value for key, value in original.items() if key != "content-encoding"}
     return original

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_requested() -> Iterator[asyncio.Event]:
-    """Yield an event that SIGINT or SIGTERM sets, in place of what they do otherwise. Needs a running loop."""
+    """Yield an event that SIGINT and SIGTERM set, instead of their default actions. Needs a running loop."""
     loop, event = asyncio.get_running_loop(), asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:

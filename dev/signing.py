@@ -1,4 +1,4 @@
-"""The secret that heartbeats and replays are signed with: where it comes from, and the one of a local run.
+"""The secret that signs heartbeats and replays: its sources, and the one of a local run.
 
 The service has the same one in SLUICE_SIGNING_SECRET (app/ingest/proof.py).
 """
@@ -13,15 +13,15 @@ from app.ingest.proof import HEARTBEAT, SIGNATURE, heartbeat_signature
 VARIABLE, SIGNATURE_VARIABLE = "SLUICE_SIGNING_SECRET", "SLUICE_HEARTBEAT_SIGNATURE"
 LOCAL_NAME = "signing-secret"
 LOCAL_FILE = Path("data") / LOCAL_NAME
-"""Where `python -m dev up` puts its own, beside its records."""
+"""Where `python -m dev up` stores its secret, next to its records."""
 
 
 class SecretError(Exception):
-    """There is no secret to sign with; the message says where one could come from."""
+    """There is no secret to sign with; the message names the possible sources."""
 
 
 def add_secret_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --secret-file. The secret itself is no argument: others on the machine can see those."""
+    """Add --secret-file. The secret itself is not an argument: other users of the machine can see arguments."""
     parser.add_argument(
         "--secret-file",
         type=Path,
@@ -32,7 +32,7 @@ def add_secret_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def secret_of(file: Path | None, *, is_local: bool) -> str:
-    """Return the secret: of `file`, of the environment or, where `is_local`, of a local run.
+    """Return the secret from `file`, from the environment or, if `is_local`, from a local run.
 
     Raises:
         SecretError: there is none.
@@ -53,7 +53,7 @@ def secret_of(file: Path | None, *, is_local: bool) -> str:
 
 
 def local_secret(folder: Path) -> str:
-    """Return the secret of local runs over the records in `folder`, made when it is not there yet.
+    """Return the secret of local runs over the records in `folder`, creating it if missing.
 
     Raises:
         OSError: it can be neither read nor written.
@@ -71,7 +71,7 @@ def local_secret(folder: Path) -> str:
 
 
 def heartbeat_attributes(file: Path | None, *, is_local: bool) -> dict[str, str]:
-    """Return the attributes of every heartbeat, signed with the secret or with the signature of the environment.
+    """Return the attributes of a heartbeat, signed with the secret or with the signature from the environment.
 
     Raises:
         SecretError: there is neither.

@@ -1,4 +1,4 @@
-"""Where the pusher takes its deliveries from."""
+"""The sources of the pusher's deliveries."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from dev.pubsub.message import Delivery
 from dev.pubsub.waiting import wait_ready
 
 LEASE_MARGIN_S = 10.0
-"""A push ends at the ack deadline; its lease a little later, so that the pusher is the one who decides."""
+"""A push ends at the ack deadline, and its lease a little later, so that the pusher decides the outcome."""
 
 
 class Source(Protocol):
@@ -31,11 +31,11 @@ class Source(Protocol):
         ...
 
     def backlog(self) -> int | None:
-        """Return how many messages are not acknowledged, None when that cannot be known."""
+        """Return the number of unacknowledged messages, or None if unknown."""
         ...
 
     def dead_lettered(self) -> int | None:
-        """Return how many messages went to the dead-letter topic, None when that cannot be known."""
+        """Return the number of messages sent to the dead-letter topic, or None if unknown."""
         ...
 
 

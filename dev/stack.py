@@ -1,4 +1,4 @@
-"""Wire the local Pub/Sub, the issuer and the pusher together, and take them down again."""
+"""Wire the local Pub/Sub, the issuer and the pusher together, and shut them down again."""
 
 import asyncio
 import contextlib
@@ -30,16 +30,16 @@ _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_mes
 
 @contextlib.asynccontextmanager
 async def running(settings: StackSettings) -> AsyncIterator[Ready]:
-    """Start everything, yield where it is, and stop it.
+    """Start everything, yield its addresses, and stop it.
 
     Raises:
-        OSError: a port is taken.
+        OSError: a port is in use.
         PubsubError: a name breaks the naming rules.
-        EmulatorError: the official emulator was asked for and is not installed, or does not start.
+        EmulatorError: the official emulator was requested, but is not installed or does not start.
     """
     clock, issuer = SystemClock(), Issuer()
     async with contextlib.AsyncExitStack() as stack:
-        # Bound first: the address is in the tokens, and a port that is taken is known before all else.
+        # Bound first: the address is in the tokens, and a port conflict shows before anything else starts.
         listener = stack.enter_context(socket.create_server((settings.host, settings.issuer_port)))
         issuer_url = f"http://{settings.host}:{listener.getsockname()[1]}"
         start = _emulator(settings) if settings.backend == "emulator" else _local(settings, clock)
@@ -84,7 +84,7 @@ def _request_builder(settings: StackSettings) -> RequestBuilder:
 
 @contextlib.asynccontextmanager
 async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run `work` beside the body; the body's end cancels it."""
+    """Run `work` concurrently with the body; the end of the body cancels it."""
     task = asyncio.create_task(work)
     task.add_done_callback(_report_failure)
     try:

@@ -1,4 +1,4 @@
-"""What the local stack is told, and what it says once it runs."""
+"""The settings of the local stack, and what it reports once it runs."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `python -m dev pubsub` is told; resource ids, not full names."""
+    """The settings of `python -m dev pubsub`; resource ids, not full names."""
 
     host: str = "127.0.0.1"
     port: int = 8085

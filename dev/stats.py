@@ -23,7 +23,7 @@ class Latencies:
         self.max_s = max(self.max_s, latency_s)
 
     def percentile_s(self, fraction: float) -> float:
-        """Return the latency that `fraction` (0..1) of all stay at or below; 0 when there are none."""
+        """Return the latency that `fraction` (0..1) of all do not exceed; 0 if there are none."""
         wanted, seen = fraction * self.count, 0
         for bucket in sorted(self._buckets):
             seen += self._buckets[bucket]
@@ -39,7 +39,7 @@ class Latencies:
 
 
 class PushStats:
-    """What the pusher has done so far."""
+    """The pusher's counters and latencies so far."""
 
     def __init__(self) -> None:
         """Start at zero."""

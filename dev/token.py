@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the token; 1 when no issuer answers."""
+    """Print the token; return 1 if no issuer responds."""
     issuer: str = args.issuer.rstrip("/")
     if not issuer.startswith(("http://", "https://")):
         print(f"error: --issuer {issuer!r} is not an http:// URL", file=sys.stderr)

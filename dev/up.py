@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Start the system, say where it is, and serve until Ctrl-C or SIGTERM."""
+    """Start the system, print its addresses, and serve until Ctrl-C or SIGTERM."""
     try:
         options = StackOptions(
             record=args.record,
@@ -48,7 +48,7 @@ def _say(text: str) -> None:
 
 
 async def serve(options: StackOptions) -> int:
-    """Serve until asked to stop; 1 when a process ended by itself."""
+    """Serve until stopped; return 1 if a process ended unexpectedly."""
     with stop_requested() as stop:
         async with LocalStack(options) as stack:
             print(describe(stack), flush=True)
@@ -56,7 +56,7 @@ async def serve(options: StackOptions) -> int:
 
 
 def describe(stack: LocalStack) -> str:
-    """Return where everything is and how to send a first record."""
+    """Describe where everything is and how to send a first record."""
     pubsub, options = stack.pubsub, stack.options
     broker = pubsub.pubsub
     publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"

@@ -1,10 +1,10 @@
 """Who may use `/v1`, for what, and how often.
 
     Authorization header → callers.py: a Google-signed token (app/auth/tokens.py) or an API key (api_keys.py)
-                         → grants.py: the Principal it stands for; grants_file.py keeps the grants fresh
-                         → guard.py: may it do this (opt["scope"]), and is it not too often (rate_limit.py)
-                         → `connection.state.principal`, which handlers go by
+                         → grants.py: the Principal of that token or key; grants_file.py reloads the grants
+                         → guard.py: checks the scope (opt["scope"]) and the rate limit (rate_limit.py)
+                         → `connection.state.principal`, for the handlers
 
-Without principals and grants there is nobody to tell apart: whoever shares the loopback interface is let in.
-docs/access.md says all of it to those who deploy and those who call.
+Without principals and grants, every caller on the loopback interface is admitted. docs/access.md is the guide for
+operators and callers.
 """

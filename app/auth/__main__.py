@@ -70,7 +70,7 @@ def _new_key(options: argparse.Namespace, rules: GrantRules) -> int:
 
 
 def _add(entry: Grant, path: Path, rules: GrantRules) -> None:
-    """Write the file anew with one more entry; a service that looks at it meanwhile sees the old one or the new one."""
+    """Replace the file by one with the entry added; a service reading it meanwhile sees either the old or the new."""
     try:
         try:
             old = path.read_bytes()
@@ -79,7 +79,7 @@ def _add(entry: Grant, path: Path, rules: GrantRules) -> None:
         content = with_entry(old, entry, rules)
         with TemporaryDirectory(dir=path.parent, prefix=".grants-") as folder:
             new = Path(folder, path.name)
-            new.touch(0o600)  # for its owner's eyes only, where there was none to follow
+            new.touch(0o600)  # readable by its owner only, unless an existing file says otherwise
             new.write_bytes(content)
             if path.exists():
                 shutil.copymode(path, new)
@@ -116,7 +116,7 @@ def _line(granted: Granted, now_us: float) -> str:
 
 
 def _rules(environ: Mapping[str, str]) -> GrantRules:
-    """Return what grants must agree with, from the settings that say so, whatever the others are."""
+    """Return the rules for grants, reading only the settings they depend on; the others may be invalid."""
     names = {PREFIX + name for name in _READ}
     settings = load_settings({name: value for name, value in environ.items() if name in names})
     fields = filter_table(records_table(load_record_type(settings.record)))
@@ -160,5 +160,5 @@ def _filter(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a word
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it silently
     sys.exit(main(sys.argv[1:], os.environ))

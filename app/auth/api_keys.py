@@ -1,8 +1,8 @@
-"""API keys: what one looks like, how one is made, and what is kept of it. Pure, but for the randomness.
+"""API keys: their format, how to create one, and the hash that is stored. Pure except for the randomness.
 
-A key is 256 random bits, so one pass of SHA-256 is enough to keep it by: slow hashes are for passwords, which can
-be guessed. Keys are looked up by that hash, and never compared themselves. How long a look-up takes may depend on
-hashes only; and who learnt a whole hash would still have no key, as SHA-256 cannot be inverted.
+A key is 256 random bits, so one pass of SHA-256 is enough to store it safely: slow hashes are for passwords, which
+can be guessed. Keys are looked up by that hash and never compared directly, so timing can leak at most a hash. A
+leaked hash does not reveal the key, as SHA-256 cannot be inverted.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ def new_key() -> str:
 
 
 def is_key(token: str) -> bool:
-    """Return whether a bearer token means to be an API key; a JWT begins with the base64url of `{`, so never so."""
+    """Return whether a bearer token is meant as an API key; a JWT never is, as it begins with the base64url of `{`."""
     return token.startswith(PREFIX)
 
 
 def key_hash(key: str) -> str:
-    """Return what is kept of a key: 64 hexadecimal digits."""
+    """Return the hash under which a key is stored: 64 hexadecimal digits."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def redacted(text: str) -> str:
-    """Return `text` without anything in it that looks like a key, for a message somebody may paste elsewhere."""
+    """Return `text` with anything that looks like a key masked, for messages that may be pasted elsewhere."""
     return _LIKE_A_KEY.sub(f"{PREFIX}…", text)

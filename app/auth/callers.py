@@ -1,4 +1,4 @@
-"""From the headers of a request to its Principal: by a Google-signed token, or by an API key."""
+"""Resolve the headers of a request to its Principal, by a Google-signed token or an API key."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,9 +15,9 @@ _Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Callers:
-    """Knows who calls. Grants are looked at on every request, so that one that is gone is gone for open tokens, too.
+    """Identifies callers. Grants are checked on every request, so a removed grant also stops tokens that are valid.
 
-    `verifier` is one whose list of principals are these grants.
+    The principals of `verifier` must be these `grants`.
     """
 
     def __init__(self, verifier: TokenVerifier, grants: GrantsReloader, clock: Clock) -> None:
@@ -38,7 +38,7 @@ class Callers:
                 raise ProblemError("invalid_token", f"the API key of {_ended(granted)}")
             return granted.principal
         email = await self._verifier.principal(headers)
-        granted = self._grants.current.by_email[email]  # it was there a moment ago, and nothing ran since
+        granted = self._grants.current.by_email[email]  # just checked, and nothing has run since
         if self._is_over(granted):
             raise ProblemError("forbidden", f"the grant of {_ended(granted)}")
         return granted.principal

@@ -1,4 +1,4 @@
-"""Grants: who may do what, read from a JSON document, strictly; docs/access.md shows one. Pure."""
+"""Grants: who may do what, parsed strictly from a JSON document (docs/access.md shows one). Pure."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from app.runtime.epoch import epoch_us
 from app.settings.load import SettingsError
 
 CheckFilters = Callable[[Sequence[tuple[str, str]]], object]
-"""Raises ValueError, saying why, where the record type has no such filter; what it returns is not looked at."""
+"""Raises ValueError with the reason if the record type has no such filter; its return value is ignored."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -24,7 +24,7 @@ _MAX_ERRORS = 20
 
 
 class GrantsError(SettingsError):
-    """The grants are not valid; the message names each entry and what would be right, and holds no key."""
+    """The grants are not valid; the message names each wrong entry and the correct form, and contains no key."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -46,7 +46,7 @@ class GrantsDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """A grant in force: who it makes of the caller, and until when (microseconds since the Unix epoch)."""
+    """A grant in force: the caller's Principal, and when it expires (microseconds since the Unix epoch)."""
 
     principal: Principal
     expires_us: int | None = None
@@ -64,7 +64,7 @@ class Grants(msgspec.Struct, frozen=True):
 
 
 class GrantRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What grants must agree with. `requests_per_minute` is for those that do not say; 0 is no limit."""
+    """What grants are checked against. `requests_per_minute` is the default of grants without one; 0 is no limit."""
 
     api_principals: tuple[str, ...] = ()
     push_principals: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class GrantRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_grants(content: bytes, rules: GrantRules) -> Grants:
-    """Read a document of grants; those who stand in SLUICE_API_PRINCIPALS are added, with every scope but `erase`.
+    """Read a document of grants; add those in SLUICE_API_PRINCIPALS, with every scope except `erase`.
 
     Raises:
         GrantsError: naming every entry that is wrong.
@@ -85,7 +85,7 @@ def with_entry(content: bytes, entry: Grant, rules: GrantRules) -> bytes:
     """Return a document with one more entry, formatted.
 
     Raises:
-        GrantsError: naming every entry that is wrong, in the document or now that there is one more.
+        GrantsError: naming every entry that is wrong, in the document or because of the added one.
     """
     entries = (*_decoded(content).grants, entry)
     make_grants(entries, rules)
@@ -93,7 +93,7 @@ def with_entry(content: bytes, entry: Grant, rules: GrantRules) -> bytes:
 
 
 def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
-    """Check the entries, against `rules` and each other, and put them in force.
+    """Check the entries against `rules` and each other; return the grants in force.
 
     Raises:
         GrantsError: naming every entry that is wrong.
@@ -123,7 +123,7 @@ def _granted(grant: Grant, default_limit: int) -> Granted:
     principal = Principal(
         name=grant.email or grant.name or "",
         scopes=frozenset(cast("tuple[Scope, ...]", grant.scopes)),
-        filters=tuple(sorted(grant.filters.items())),  # equal filters, however written, share what is cached for them
+        filters=tuple(sorted(grant.filters.items())),  # equal filters, however written, share cache entries
         requests_per_minute=limit or None,
     )
     return Granted(principal, None if grant.expires is None else epoch_us(grant.expires))
@@ -188,7 +188,7 @@ def _decoded(content: bytes) -> GrantsDocument:
     if len(content) > _MAX_BYTES:
         raise GrantsError(f"it is larger than {_MAX_BYTES} bytes")
     try:
-        # Not msgspec's own decoder: of a member that stands twice it would silently take the last.
+        # Not msgspec's own decoder: it would silently use the last of two members of the same name.
         return msgspec.convert(json.loads(content.decode(), object_pairs_hook=_members), GrantsDocument)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")

@@ -1,4 +1,4 @@
-"""The grants in force: read from the settings and SLUICE_GRANTS_FILE, and read anew when the file changes."""
+"""The grants in force: read from the settings and SLUICE_GRANTS_FILE, and reloaded when the file changes."""
 
 import asyncio
 import hashlib
@@ -11,15 +11,15 @@ from app.runtime.clock import Clock
 from app.telemetry.redaction import TrustedText
 
 LOOK_EVERY_S = 10.0
-"""How long a grant that was taken out of the file may still count."""
+"""How long a grant that was removed from the file may stay in force."""
 _log = logging.getLogger("sluice.access")
 
 
 class GrantsReloader:
-    """Who may do what, now; for a TokenVerifier, the e-mails that there is a grant for, expired or not."""
+    """The current grants; for a TokenVerifier, the container of e-mails that have a grant, expired or not."""
 
     def __init__(self, path: str, rules: GrantRules) -> None:
-        """Read the grants; an empty `path` means that there is no file.
+        """Read the grants; an empty `path` means no file.
 
         Raises:
             GrantsError: the file cannot be read, or is wrong.
@@ -39,20 +39,20 @@ class GrantsReloader:
             raise GrantsError(f"{self._where()}: {error}") from None
 
     def __contains__(self, email: object) -> bool:
-        """Say whether there is a grant for an e-mail."""
+        """Return whether there is a grant for an e-mail."""
         return email in self.current.by_email
 
     async def watch(self, clock: Clock) -> None:
-        """Look at the file again, for ever."""
+        """Check the file periodically, forever."""
         while self._path:
             await clock.sleep(LOOK_EVERY_S)
             await self.look()
 
     async def look(self) -> None:
-        """Take over what the file holds now; keep the grants as they are, and log why once, where it is no good.
+        """Load the grants of a changed file; if it is invalid, keep the current ones and log the reason once.
 
-        It goes by the content: a secret that is mounted changes by a link that is put elsewhere, and reading it may
-        be a request over the network (https://cloud.google.com/run/docs/configuring/services/secrets).
+        Changes are detected by content: a mounted secret changes by a symbolic link. Reading it may be a network
+        request (https://cloud.google.com/run/docs/configuring/services/secrets).
         """
         try:
             content = await asyncio.to_thread(Path(self._path).read_bytes)

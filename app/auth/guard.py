@@ -1,4 +1,4 @@
-"""The guard of `/v1`: who calls, may it do this, and is it not too often."""
+"""The guard of `/v1`: it identifies the caller, and checks its scopes and its rate limit."""
 
 from collections.abc import Awaitable, Callable, Collection
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -13,18 +13,18 @@ from app.auth.rate_limit import RateLimit
 from app.http.problems import ProblemError
 
 LIMITED: frozenset[Scope] = frozenset({"read", "rejects"})
-"""What is counted. Writing is not: admission (app/ingest) says how much of it there may be."""
+"""Scopes whose requests are counted. Writes are not: admission (app/ingest) limits them."""
 _Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[_Connection, BaseRouteHandler], Awaitable[None]]
 Identify = Callable[[_Connection], Awaitable[Principal]]
-"""Returns who calls, or raises the ProblemError that says why nobody does who may."""
+"""Returns the caller, or raises a ProblemError that says why the caller is not admitted."""
 
 
 def identification(callers: Callers | None, origins: Collection[str] = ()) -> Identify:
-    """Return what says who calls.
+    """Return the function that identifies callers.
 
-    Without `callers` everybody is let in who names this machine by a loopback name: settings allow that on a loopback
-    address only. `origins` are those whose pages may call all the same.
+    Without `callers`, every request that addresses this machine by a loopback name is admitted; settings allow that
+    on a loopback address only. `origins` are further origins whose pages may call.
     """
 
     async def identify(connection: _Connection) -> Principal:
@@ -38,7 +38,7 @@ def identification(callers: Callers | None, origins: Collection[str] = ()) -> Id
 def api_guard(identify: Identify, rate_limit: RateLimit) -> Guard:
     """Return the guard; it leaves the caller's Principal in `state.principal`.
 
-    A route names the scope it wants in `opt["scope"]`; one that names none wants any principal.
+    A route names the scope it requires in `opt["scope"]`; a route without one accepts any principal.
     """
 
     async def guard(connection: _Connection, handler: BaseRouteHandler) -> None:
@@ -65,10 +65,10 @@ def _insufficient(principal: Principal, needed: Scope) -> ProblemError:
 
 
 def _local(connection: _Connection, origins: Collection[str]) -> Principal:
-    """Let in who shares this machine, if it is no web page from elsewhere that makes the browser call.
+    """Admit callers on this machine, but not foreign web pages that make the browser call.
 
-    The name keeps out pages that point a name of their own at 127.0.0.1, and the Origin, which browsers send with
-    every write, keeps out the forms of pages from elsewhere.
+    The Host check keeps out pages that point a name of their own at 127.0.0.1 (DNS rebinding). Browsers send Origin
+    with every write, so the Origin check keeps out forms of foreign pages.
     """
     hosts, origin = connection.headers.getall("host", [""]), connection.headers.get("origin")
     if not all(map(_is_local, hosts)):
@@ -84,7 +84,7 @@ def _local(connection: _Connection, origins: Collection[str]) -> Principal:
 
 
 def _is_local(authority: str) -> bool:
-    """Whether `authority` (a name or address, with or without a port) is this machine's own."""
+    """Return whether `authority` (a name or address, with or without a port) is this machine's own."""
     name = authority if authority.endswith("]") else authority.rpartition(":")[0] or authority
     if name.lower() == "localhost":
         return True

@@ -16,9 +16,9 @@ _log = logging.getLogger("sluice.auth")
 _MAX_BYTES = 1024 * 1024
 _TIMEOUT_S = 5.0
 DEFAULT_MAX_AGE_S = 3_600.0
-MIN_MAX_AGE_S, MAX_MAX_AGE_S = 60.0, 86_400.0  # a key that was withdrawn is gone within a day
-STALE_S = 86_400.0  # how long beyond their age keys serve while no newer ones can be had
-COOL_DOWN_S = 30.0  # between two refreshes that unknown key ids ask for
+MIN_MAX_AGE_S, MAX_MAX_AGE_S = 60.0, 86_400.0  # a withdrawn key is gone within a day
+STALE_S = 86_400.0  # how long expired keys stay usable while newer ones cannot be fetched
+COOL_DOWN_S = 30.0  # between two refreshes caused by unknown key ids
 RETRY_BASE_S, RETRY_MAX_S = 1.0, 60.0
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
 
@@ -28,7 +28,7 @@ class KeySetError(Exception):
 
 
 class FetchedKeys(msgspec.Struct, frozen=True):
-    """A key set as served: PEM by key id, and for how long it may be kept."""
+    """A key set as served: PEM by key id, and its maximum age."""
 
     keys: Mapping[str, str]
     max_age_s: float
@@ -36,13 +36,13 @@ class FetchedKeys(msgspec.Struct, frozen=True):
 
 Fetch = Callable[[], Awaitable[FetchedKeys]]
 Key = tuple[str, str]
-"""A key id and its PEM: an id that is given to another key stands for another."""
+"""A key id and its PEM: an id that is reused for another PEM is another key."""
 
 
 def key_fetcher(url: str) -> Fetch:
     """Return a function that fetches the key set at `url` in a thread.
 
-    The form is that of https://www.googleapis.com/oauth2/v1/certs: a JSON object of key id to PEM.
+    The format is that of https://www.googleapis.com/oauth2/v1/certs: a JSON object of key id to PEM.
     """
 
     def fetch() -> FetchedKeys:
@@ -67,7 +67,7 @@ def read_key_set(body: bytes, cache_control: str) -> FetchedKeys:
         keys = msgspec.json.decode(body, type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise KeySetError(f"the key set is not a JSON object of key id to PEM: {error}") from None
-    # Another kind of key in the set is passed over; an error page in the form of JSON must not replace good keys.
+    # Keys of other types are skipped. An error page that happens to be JSON must not replace good keys.
     usable = {key_id: pem for key_id, pem in keys.items() if _is_rsa(pem)}
     if not usable:
         raise KeySetError(f"the key set has no RSA public key or certificate among its {len(keys)} members")
@@ -79,13 +79,13 @@ def read_key_set(body: bytes, cache_control: str) -> FetchedKeys:
 def _is_rsa(pem: str) -> bool:
     try:
         crypt.RSAVerifier.from_string(pem).verify(b"", b"")
-    except Exception:  # not PEM, or the key of another algorithm: the libraries raise what they like
+    except Exception:  # not PEM, or the key of another algorithm: the libraries raise various exceptions
         return False
     return True
 
 
 class KeySet:
-    """The newest keys that could be had. `run` keeps them fresh; `find` asks for newer ones when it must."""
+    """The newest keys that could be fetched. `run` keeps them fresh; `find` refreshes them when it must."""
 
     def __init__(self, fetch: Fetch, clock: Clock) -> None:
         self._fetch, self._clock = fetch, clock
@@ -97,16 +97,16 @@ class KeySet:
         self._replaced: list[Callable[[Collection[Key]], None]] = []
 
     def on_replaced(self, forget: Callable[[Collection[Key]], None]) -> None:
-        """Call `forget` with the keys of each set that takes the place of another: what others signed is void."""
+        """Call `forget` with the keys of every new set: tokens signed by any other key are void."""
         self._replaced.append(forget)
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are keys to verify with: some were fetched, and not too long ago."""
+        """Whether there are usable keys: some were fetched, and not too long ago."""
         return bool(self._usable())
 
     async def run(self) -> None:
-        """Fetch the keys now and again before they expire, for ever; a failure is retried with a growing delay."""
+        """Fetch the keys now, and again each time before they expire; retry failures with a growing delay."""
         failures = 0
         while True:
             try:
@@ -121,13 +121,13 @@ class KeySet:
             await self._clock.sleep(delay_s)
 
     async def find(self, key_id: str) -> str | None:
-        """Return the PEM of `key_id`; None when the issuer does not know it.
+        """Return the PEM of `key_id`; None if the issuer does not have it.
 
-        An unknown id refreshes the keys once per cool-down, as the issuer may have rotated them; whoever asks
-        meanwhile waits for the refresh that is under way, rather than be told that a new key is unknown.
+        An unknown id refreshes the keys, as the issuer may have rotated them, at most once per cool-down. Concurrent
+        calls wait for the refresh in progress, so a new key is not taken for an unknown one.
 
         Raises:
-            KeySetError: no keys could be had so far, or not for so long that the last ones are not trusted any more.
+            KeySetError: no keys could be fetched yet, or not for so long that the last ones are no longer trusted.
         """
         key = self._usable().get(key_id)
         if key is not None:
@@ -146,11 +146,11 @@ class KeySet:
         return usable.get(key_id)
 
     def _usable(self) -> Mapping[str, str]:
-        """Return the keys; none where their refresh has failed for STALE_S beyond their age."""
+        """Return the keys; none once they have been expired for STALE_S without a successful refresh."""
         return self._keys if self._clock.elapsed_us() < self._expire_us else {}
 
     async def _refreshed(self) -> None:
-        """Fetch the keys, sharing the fetch that is under way."""
+        """Fetch the keys, joining a fetch that is already in progress."""
         if self._refresh is None or self._refresh.done():
             self._refresh = asyncio.ensure_future(self._fetch_once())
         await asyncio.shield(self._refresh)
@@ -160,7 +160,7 @@ class KeySet:
             fetched = await self._fetch()
         except KeySetError:
             raise
-        except Exception as error:  # whatever it is, the next try may succeed, and the keys at hand still serve
+        except Exception as error:  # whatever it is, the next try may succeed, and the current keys stay usable
             raise KeySetError(f"{type(error).__name__}: {error}") from error
         self._keys, self._max_age_s = fetched.keys, fetched.max_age_s
         self._expire_us = self._clock.elapsed_us() + round((fetched.max_age_s + STALE_S) * MICROSECONDS)

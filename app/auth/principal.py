@@ -1,4 +1,4 @@
-"""Who a request comes from, and what it may do. Pure."""
+"""The caller of a request, and what it may do. Pure."""
 
 from typing import Literal, get_args
 
@@ -8,15 +8,15 @@ Scope = Literal["read", "write", "rejects", "metrics", "erase"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ALL_SCOPES = frozenset(SCOPES)
 DEFAULT_SCOPES = ALL_SCOPES - {"erase"}
-"""What SLUICE_API_PRINCIPALS may do. What cannot be undone, somebody has to grant by its name."""
+"""The scopes of SLUICE_API_PRINCIPALS. A scope whose effects cannot be undone must be granted explicitly."""
 
 
 class Principal(msgspec.Struct, frozen=True):
     """A caller, as the guard leaves it in `connection.state.principal`.
 
     `filters` are its fixed filters, as raw query parameters such as ("source", "a") or ("country.in", "NO,SE"):
-    records that do not meet them all do not exist for it. They govern reading, not writing.
-    `requests_per_minute` limits what it reads; None is no limit.
+    records that do not match all of them do not exist for it. They apply to reads, not to writes.
+    `requests_per_minute` limits its reads; None means no limit.
     """
 
     name: str
@@ -26,4 +26,4 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 LOCAL_PRINCIPAL = Principal("local", ALL_SCOPES)
-"""Whoever shares the loopback interface, where nobody else can call."""
+"""Any caller on the loopback interface, if the service is reachable from nowhere else."""

@@ -1,8 +1,8 @@
-"""How often a principal may read: so many requests in each minute, counted in windows that are fixed.
+"""Limit how often a principal may read, per minute, counted in fixed windows.
 
 The headers are those of https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (version 10). A window
-begins with the minute of the clock, so that instances which share a count agree on it without asking. A caller may so
-have twice its limit in a short time, at the turn of the minute: it is a limit for fairness and not for safety.
+is a minute of the clock, so instances that share a count agree on it without coordination. At the turn of the minute
+a caller may briefly use twice its limit: the limit is for fairness, not for safety.
 """
 
 from collections import Counter
@@ -24,12 +24,12 @@ class RequestCount(Protocol):
     """Counts the requests of principals in windows."""
 
     async def add(self, name: str, window: int) -> int:
-        """Count one more request of `name` in `window`, a number that grows, and return how many there are now."""
+        """Count one more request of `name` in `window`, a growing number, and return the new total."""
         ...
 
 
 class OwnCount:
-    """This instance's own count. It holds the principals of one window, who are all named in the configuration."""
+    """This instance's own count. It holds one window; the configuration bounds the number of principals."""
 
     def __init__(self) -> None:
         self._window = 0
@@ -45,14 +45,14 @@ class OwnCount:
 
 
 class RateLimitStatus(msgspec.Struct, frozen=True):
-    """Where a principal stands: its limit, how many requests it has made, and when the count begins anew (seconds)."""
+    """A principal's limit, the requests it has made in this window, and the seconds until the count resets."""
 
     limit: int
     requests: int
     reset_s: int
 
     def check(self) -> None:
-        """Refuse the request that is one too many.
+        """Refuse a request over the limit.
 
         Raises:
             ProblemError: rate_limited.
@@ -66,7 +66,7 @@ class RateLimitStatus(msgspec.Struct, frozen=True):
             )
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers that say so."""
+        """Return the rate limit headers."""
         left = max(self.limit - self.requests, 0)
         return [
             (b"ratelimit-policy", f'"default";q={self.limit};w={WINDOW_S}'.encode()),
@@ -75,13 +75,13 @@ class RateLimitStatus(msgspec.Struct, frozen=True):
 
 
 class RateLimit:
-    """Counts the requests of principals that have a limit."""
+    """Counts and limits the requests of principals that have a limit."""
 
     def __init__(self, count: RequestCount, clock: Clock) -> None:
         self._count, self._clock = count, clock
 
     async def admit(self, principal: Principal, state: dict[str, Any]) -> None:
-        """Count a request; where the caller stands is left in the request's `state`, for the headers of the answer.
+        """Count a request; leave the caller's RateLimitStatus in the request's `state`, for the response headers.
 
         Raises:
             ProblemError: rate_limited.
@@ -90,13 +90,13 @@ class RateLimit:
             return
         window, into_us = divmod(self._clock.now_us(), _WINDOW_US)
         requests = await self._count.add(principal.name, window)
-        reset_s = -(-(_WINDOW_US - into_us) // MICROSECONDS)  # rounded up: earlier would be in vain
+        reset_s = -(-(_WINDOW_US - into_us) // MICROSECONDS)  # rounded up: an earlier retry would fail
         status = state[_STATE] = RateLimitStatus(principal.requests_per_minute, requests, reset_s)
         status.check()
 
 
 async def add_rate_limit_headers(message: Message, scope: Scope) -> None:
-    """Add the headers to any answer to a principal that was counted, problems included: Litestar's `before_send`."""
+    """Add the headers to every response whose request was counted, problems included (Litestar's `before_send`)."""
     if message["type"] == "http.response.start":
         status = scope["state"].get(_STATE)
         if status is not None:

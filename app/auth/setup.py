@@ -1,4 +1,4 @@
-"""Who gets in: the keys of tokens, the grants, the count of requests, and what of them runs in the background."""
+"""Set up authentication: token keys, grants, request counts, and the tasks that keep them fresh."""
 
 import asyncio
 from collections.abc import AsyncIterator, Container
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class AuthService:
-    """Lets callers in, each by its own door: `push` verifies those who push, `guard` is the one of `/v1`.
+    """Authenticates callers: `push` verifies the tokens of pushes, `guard` protects `/v1`.
 
-    `identify` says who would be let in there, where everybody gets an answer and some get more of it.
+    `identify` returns the caller that `/v1` would admit; public routes use it to show such callers more.
     """
 
     def __init__(self, settings: Settings, check_filters: CheckFilters, clock: Clock, fetch_keys: Fetch | None) -> None:
-        """Read the grants, and set up the rest; nothing is fetched yet.
+        """Read the grants, and set up the rest without fetching anything.
 
         Raises:
             SettingsError: the grants are wrong, or a package that a setting needs is missing.
@@ -41,7 +41,7 @@ class AuthService:
         keys = KeySet(fetch_keys or key_fetcher(settings.token_keys_url), clock)
         self._pushes = "ingest" in settings.roles and bool(settings.push_principals)
         self.keys = keys if self._pushes or self._grants is not None else None
-        """The keys that tokens are verified with; None where nobody can be let in by a token."""
+        """The keys that tokens are verified with; None if no token can be accepted."""
         self.push = _verifier(keys, settings, settings.push_audience, frozenset(settings.push_principals))
         callers = None
         if self._grants is not None:
@@ -52,7 +52,7 @@ class AuthService:
 
     @property
     def is_ready(self) -> bool:
-        """Whether whoever is let in by a token can be; who comes with an API key needs nothing of the issuer."""
+        """Whether tokens can be verified, if any are accepted; API keys do not depend on the issuer."""
         return self.keys is None or self.keys.is_ready or not self._wants_tokens
 
     @property
@@ -61,7 +61,7 @@ class AuthService:
 
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
-        """Keep keys and grants fresh until the end; then let go of the shared count."""
+        """Keep keys and grants fresh until shutdown; then close the connection to the shared count."""
         background: list[Any] = [] if self.keys is None else [self._keep_keys(self.keys)]
         if self._grants is not None:
             background.append(self._grants.watch(self._clock))
@@ -76,14 +76,14 @@ class AuthService:
                 await self._shared.aclose()
 
     async def _keep_keys(self, keys: KeySet) -> None:
-        """Keep the keys fresh from when the first grant is for an e-mail, which may come with a change of the file."""
+        """Keep the keys fresh once tokens are accepted; a change of the file may add the first grant for an e-mail."""
         while not self._wants_tokens:
             await self._clock.sleep(LOOK_EVERY_S)
         await keys.run()
 
 
 def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsReloader | None:
-    """Return who may use `/v1`; None where whoever shares the loopback interface may."""
+    """Return the grants for `/v1`; None if every caller on the loopback interface may use it."""
     if not settings.api_principals and not settings.grants_file:
         return None
     rules = GrantRules(

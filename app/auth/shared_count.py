@@ -1,4 +1,4 @@
-"""One count of requests for all instances, in Valkey; each instance's own count while Valkey does not answer."""
+"""One request count for all instances, in Valkey; each instance counts alone while Valkey does not respond."""
 
 import asyncio
 import logging
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from valkey.asyncio import Valkey
 
 ANSWER_WITHIN_S = 0.2
-PAUSE_S = 5.0  # after a failure nobody waits for Valkey, but for one request in so many seconds
+PAUSE_S = 5.0  # after a failure, only one request in this period tries Valkey
 SAY_EVERY_S = 60.0
 _log = logging.getLogger("sluice.access")
 
 
 def request_count(client: "Valkey | None", clock: Clock) -> RequestCount:
-    """Return the count in Valkey, or this instance's own where there is no Valkey."""
+    """Return the count in Valkey, or this instance's own if there is no Valkey."""
     return OwnCount() if client is None else FailSafeCount(ValkeyCount(client), clock)
 
 
 class ValkeyCount:
-    """Counts in Valkey: one key for each principal and window, which is gone when the window is."""
+    """Counts in Valkey: one key per principal and window, which expires soon after the window."""
 
     def __init__(self, client: "Valkey") -> None:
         self._client = client
@@ -38,14 +38,14 @@ class ValkeyCount:
 
 
 class FailSafeCount:
-    """Asks the shared count, and counts here alone while it fails: counting must never keep the service from answering.
+    """Uses the shared count, and falls back to this instance's own while it fails: counting must not block requests.
 
-    Meanwhile a caller may have its limit from every instance.
+    During the fallback a caller may use its full limit on every instance.
     """
 
     def __init__(self, shared: RequestCount, clock: Clock) -> None:
         self._shared, self._own, self._clock = shared, OwnCount(), clock
-        self._ask_again_us: int | None = None  # None while it answers
+        self._ask_again_us: int | None = None  # None while the shared count works
         self._say_again_us = 0
 
     async def add(self, name: str, window: int) -> int:
@@ -54,11 +54,11 @@ class FailSafeCount:
         if self._ask_again_us is not None:
             if now_us < self._ask_again_us:
                 return await self._own.add(name, window)
-            self._ask_again_us = now_us + round(PAUSE_S * MICROSECONDS)  # others do not wait with this one
+            self._ask_again_us = now_us + round(PAUSE_S * MICROSECONDS)  # concurrent requests do not wait too
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 requests = await self._shared.add(name, window)
-        except Exception as error:  # whatever the client raises: the request is answered all the same
+        except Exception as error:  # whatever the client raises, the request is served
             self._ask_again_us = now_us + round(PAUSE_S * MICROSECONDS)
             self._say(error, now_us)
             return await self._own.add(name, window)
@@ -70,5 +70,5 @@ class FailSafeCount:
             self._say_again_us = now_us + round(SAY_EVERY_S * MICROSECONDS)
             _log.warning(
                 "requests are counted by this instance alone: Valkey (SLUICE_CACHE_URL) does not answer: %s",
-                type(error).__name__,  # its text may hold the address with its password
+                type(error).__name__,  # its text may contain the address with its password
             )

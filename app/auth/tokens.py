@@ -1,8 +1,8 @@
-"""Who is calling: Google-signed OIDC tokens, verified here and remembered for a while.
+"""Identify the caller by a Google-signed OIDC token, verified here and remembered for a while.
 
 A verified token is remembered until it expires or its key is withdrawn, and for an hour at most.
 
-    missing, doubled or unusable Authorization header   401 missing_token
+    missing, repeated or unusable Authorization header  401 missing_token
     bad signature, issuer, audience or times            401 invalid_token
     genuine, but not on the list, or e-mail unverified  403 forbidden
     no keys to verify it with yet                       503 unavailable
@@ -21,17 +21,17 @@ from app.auth.key_set import Key, KeySet, KeySetError
 from app.http.problems import ProblemError
 
 PLATFORM_MARKER = "SIGNATURE_REMOVED_BY_GOOGLE"
-"""What Cloud Run puts in a signature's place once it has checked the token itself."""
+"""What Cloud Run replaces a signature with once it has checked the token itself."""
 _MAX_TOKEN_BYTES = 8_192
-# google-auth skips what is not base64; a token has one spelling here, or the memory would hold many of each.
+# google-auth skips characters outside base64. Here a token has one spelling, or it could be remembered many times.
 _COMPACT_JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _PLATFORM_HEADER = b"x-serverless-authorization"
 _MAX_REMEMBERED, MAX_REMEMBERED_S = 1_024, 3_600.0
-_NO_KEY: Key = ("", "")  # of a token whose signature the platform has checked
+_NO_KEY: Key = ("", "")  # for a token whose signature the platform has checked
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """The claims that are checked; a claim of another type makes the token invalid."""
+    """The claims that are checked; a claim of the wrong type makes the token invalid."""
 
     iss: str
     aud: str
@@ -48,9 +48,9 @@ class _Header(msgspec.Struct):
 
 
 class TokenPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Which tokens are accepted. `trust_platform` believes claims whose signature is exactly the platform's marker.
+    """Which tokens are accepted. `trust_platform` trusts claims whose signature is exactly the platform's marker.
 
-    `principals` may change: who stands there is looked up for every request.
+    `principals` may change: it is consulted for every request.
     """
 
     issuer: str
@@ -61,12 +61,12 @@ class TokenPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenVerifier:
-    """Verifies bearer tokens against one policy. A verified token is remembered, so the next look is a dict's."""
+    """Verifies bearer tokens against one policy. It remembers verified tokens: the next check is a dict look-up."""
 
     def __init__(self, keys: KeySet, policy: TokenPolicy, now: Callable[[], float] = time.time) -> None:
         self._keys, self._policy, self._now = keys, policy, now
         self._remembered: dict[bytes, tuple[float, str, Key]] = {}
-        """Until when a header counts, whose it is, and the key that verified it."""
+        """By header: when it expires, the caller's e-mail, and the key that verified it."""
         keys.on_replaced(self._forget_all_but)
 
     async def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -77,7 +77,7 @@ class TokenVerifier:
         """
         token = bearer_token(headers)
         if self._policy.trust_platform and any(name == _PLATFORM_HEADER for name, _ in headers):
-            # Cloud Run checks that header instead when it is there, and passes Authorization on as it came.
+            # If that header is present, Cloud Run checks it instead and passes Authorization on unchecked.
             raise _invalid("X-Serverless-Authorization came with it, so the platform has not checked it")
         usual = b"Bearer " + token.encode()
         caller = self._recall(usual) or await self._learn(token, usual)
@@ -85,9 +85,9 @@ class TokenVerifier:
         return caller
 
     def remembered(self, headers: Sequence[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> str | None:
-        """Return the e-mail of a caller whose token is remembered, as it nearly always is; None: ask `principal`.
+        """Return the e-mail of a caller whose token is remembered, the usual case; on None, call `principal`.
 
-        `named` holds the same headers by name; fewer of them mean that one is there twice, which is not for here.
+        `named` holds the same headers by name; if it has fewer, one is repeated, and the result is None.
 
         Raises:
             ProblemError: forbidden.
@@ -112,12 +112,12 @@ class TokenVerifier:
         return claims.email
 
     async def _verified(self, token: str) -> tuple[Claims, Key]:
-        """Return the claims of a token and the key that verified it."""
+        """Verify a token; return its claims and the key that verified it."""
         if not _COMPACT_JWT.fullmatch(token):
             raise _invalid(_MALFORMED)
         try:
             if self._policy.trust_platform and token.rpartition(".")[2] == PLATFORM_MARKER:
-                # google-auth wants a signature that is base64; it is not looked at.
+                # google-auth requires a base64 signature, though it does not check it here.
                 payload, key = jwt.decode(token.removesuffix(PLATFORM_MARKER), verify=False), _NO_KEY
             else:
                 header = msgspec.convert(jwt.decode_header(token), _Header)
@@ -194,7 +194,7 @@ def _invalid(reason: str) -> ProblemError:
 
 
 def _reason(error: Exception) -> str:
-    """Say why, without a byte of the token: google-auth's messages quote what they could not read."""
+    """Return the reason without a byte of the token: google-auth's messages quote what they could not parse."""
     text = str(error)
     known: Collection[tuple[str, str]] = (
         ("Could not verify", "its signature does not match"),

@@ -1,4 +1,4 @@
-"""How the service is: `probes` for liveness and readiness, `gauges` for metrics, and `heartbeat`.
+"""The health of the service: `probes` for liveness and readiness, `gauges` for metrics, and `heartbeat`.
 
 The heartbeat measures how long it takes from publication until the feed shows a record.
 """

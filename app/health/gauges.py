@@ -1,4 +1,4 @@
-"""What there is now, told to whoever collects metrics: what is in flight, how each table stands, open connections."""
+"""Gauges for the metrics: messages in flight, the state of each table, and open connections."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,7 +15,7 @@ def watch_gauges(
     sinks: Mapping[str, Writer],
     connections: Callable[[], Mapping[str, int]],
 ) -> None:
-    """Let metrics ask for them; `sinks` are by their table's name, and so is what `connections` returns."""
+    """Register the gauges; `sinks` and the result of `connections` are keyed by table name."""
 
     def states() -> Values:
         return [

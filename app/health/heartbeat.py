@@ -1,9 +1,9 @@
-"""How long it takes from a heartbeat's publication until the feed shows it: the whole way, measured by who stored it.
+"""Measure the end-to-end delay from a heartbeat's publication until the feed shows it.
 
-A heartbeat is a message with the signed attribute `sluice-heartbeat` (app.ingest.proof), whose record is stored as any
-other and left out of what is read. The instance that stored it looks for it in the feed, as a consumer would who asks
-for heartbeats, from the moment on from which its place is settled. Only instances that both ingest and query do so: one
-that only ingests may have no right to read.
+A heartbeat is a message with the signed attribute `sluice-heartbeat` (app.ingest.proof). Its record is stored like any
+other, and left out of reads. The instance that stored it polls the feed for it, as a consumer of heartbeats would, once
+its place is settled. Only instances that both ingest and query do so: one that only ingests may lack the permission to
+read.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from app.stores.source import QueryError
 from app.telemetry.metrics import Metrics
 
 GIVE_UP_S = 300.0
-# One a minute is plenty. Of a flood the first ones are measured: were they dropped for newer ones, none would be.
+# One a minute is plenty. In a flood, the first ones are measured: if newer ones replaced them, none would be.
 MAX_WAITING = 16
 _COLUMNS = ("delivery_key", "ingest_time")
 _log = logging.getLogger("sluice.heartbeat")
 
 
 class _Heartbeat(msgspec.Struct, frozen=True):
-    """One that was stored: when it was published, the window it lies in, and when to stop looking (`elapsed_us`)."""
+    """A stored heartbeat: its publication time, the window it lies in, and when to stop looking (`elapsed_us`)."""
 
     delivery_key: str
     published_us: int
@@ -41,7 +41,7 @@ class _Heartbeat(msgspec.Struct, frozen=True):
 
 
 class Heartbeats:
-    """Looks for the heartbeats that were stored here until the feed shows them; keeps a few in mind."""
+    """Polls the feed for the heartbeats that this instance stored, a few at a time, until it shows them."""
 
     def __init__(self, feed: Feed, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._feed, self._settings, self._clock, self._metrics = feed, settings, clock, metrics
@@ -50,10 +50,10 @@ class Heartbeats:
         self._told = asyncio.Event()
 
     def stored(self, delivery_key: str, published_us: int) -> None:
-        """Look for the row with this key, published at `published_us` (microseconds since the epoch).
+        """Start looking for the row with this key, published at `published_us` (microseconds since the epoch).
 
-        It lies where it was stamped: within the request's budget before now. An earlier copy of it, which another
-        instance has stored and which the feed then shows instead, lies between its publication and now.
+        The row was stamped within the request's budget before now. If another instance stored an earlier copy, the
+        feed shows that copy instead, which lies between the publication and now.
         """
         if len(self._waiting) >= MAX_WAITING:
             return
@@ -67,7 +67,7 @@ class Heartbeats:
         self._told.set()
 
     async def run(self) -> None:
-        """Look as often as it is worth while, as long as there is something to look for; until cancelled."""
+        """Poll the feed while heartbeats are waiting, until cancelled."""
         while True:
             await self._told.wait()
             while self._waiting:
@@ -75,7 +75,7 @@ class Heartbeats:
                     await self._look()
                 except QueryError as error:
                     _log.info("heartbeats cannot be looked for now: %s", type(error).__name__)
-                except Exception:  # a defect here must not end the measuring
+                except Exception:  # a bug here must not end the measurement
                     _log.exception("heartbeats could not be looked for")
                 self._give_up()
                 await self._clock.sleep(self._feed.runner.poll_s)
@@ -87,11 +87,11 @@ class Heartbeats:
         found = await self._read(settled) if settled else set()
         for each in settled:
             if each.delivery_key in found and self._waiting.pop(each.delivery_key, None) is not None:
-                delay_us = max(self._clock.now_us() - each.published_us, 0)  # published by another machine's clock
+                delay_us = max(self._clock.now_us() - each.published_us, 0)  # stamped by another machine's clock
                 self._metrics.heartbeat_delay.record(delay_us / MICROSECONDS)
 
     async def _read(self, wanted: Sequence[_Heartbeat]) -> set[str]:
-        """Return the delivery keys of those that the feed shows, by one page of it."""
+        """Read one page of the feed; return the delivery keys of the `wanted` heartbeats that it shows."""
         keys = tuple(each.delivery_key for each in wanted)
         since_us = min(each.window.since_us for each in wanted)
         until_us = max(each.window.until_us for each in wanted)

@@ -1,7 +1,7 @@
-"""`GET /health/live` and `GET /health/ready` (Cloud Run keeps paths that end in z for itself).
+"""`GET /health/live` and `GET /health/ready` (Cloud Run reserves paths that end in z).
 
-Both are public, as the platform's probes send no token. What the store said of a fault may name projects and tables: it
-is told only to who would be let in to `/v1`.
+Both are public, as the platform's probes send no token. The store's error messages may name projects and tables, so
+they are shown only to callers that `/v1` would admit.
 """
 
 from collections.abc import Callable, Mapping
@@ -92,28 +92,28 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_trouble(self) -> bool:
-        """Whether a table does not take rows, or the store gives no answers."""
+        """Whether a table does not accept rows, or queries fail."""
         states = [sink.state for sink in self.sinks.values()] + ([self.store.reads.state] if self.store.reads else [])
         return any(state != _ACTIVE for state in states) or any(sink.stuck for sink in self.sinks.values())
 
 
 class Keys(Protocol):
-    """Whatever knows whether the tokens of those who are let in by one can be verified."""
+    """Knows whether the tokens of callers can be verified."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether they can."""
+        """Whether tokens can be verified."""
         ...
 
 
 class Health:
-    """Knows what liveness and readiness depend on.
+    """Derives liveness and readiness from the parts of the instance.
 
-    `keys` is None where no token is ever verified, `sinks` is empty where the instance does not ingest, and `reads` is
-    None where it does not query. `connections` are by table, as `sinks` are.
+    `keys` is None if no token is ever verified, `sinks` is empty if the instance does not ingest, and `reads` is None
+    if it does not query. `connections` are keyed by table, like `sinks`.
     """
 
-    def __init__(  # noqa: PLR0913 - what there is to know of an instance
+    def __init__(  # noqa: PLR0913 - the parts of an instance
         self,
         *,
         about: About,
@@ -130,7 +130,7 @@ class Health:
         self._clock, self._begun_us = clock, clock.elapsed_us()
 
     def stuck(self) -> str:
-        """Return why the process should be replaced; "" as long as it should not."""
+        """Return why the process should be replaced, or "" if it should not."""
         return "; ".join(
             f"table {table}: messages have waited for {stuck_s:.0f} s, and no append got a definite answer"
             for table, writer in self._sinks.items()
@@ -138,7 +138,7 @@ class Health:
         )
 
     def readiness(self, *, detailed: bool) -> Readiness:
-        """Return how the instance is doing now; `detailed`: with what the store said, and what was counted."""
+        """Return the current readiness; `detailed` adds the store's messages and the counters."""
         about, connections = self._about, self._connections()
         return Readiness(
             status=self._status(),
@@ -194,12 +194,12 @@ def _instant(at_us: int) -> str:
 
 
 def _help(heading: str) -> str:
-    """Return the path of a heading, as it becomes an anchor where Markdown is shown."""
+    """Return the link to a heading of the run book, with its anchor as Markdown renderers make it."""
     return f"{_RUN_BOOK}#{heading.lower()}"
 
 
 def health_routes(health: Health, identify: Identify) -> list[Any]:
-    """Return the routes of `health`; `identify` is who would be let in to `/v1`."""
+    """Return the routes of `health`; `identify` recognizes callers that `/v1` would admit."""
 
     @route(
         "/health/live",

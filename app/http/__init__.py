@@ -1,11 +1,11 @@
-"""What all HTTP routes share: problem documents, headers, answers at the pace of their clients, and connections.
+"""What all HTTP routes share: problem documents, headers, responses paced by their clients, and connections.
 
 problems                     errors as problem documents (RFC 9457), and the catalogue of their codes
-paths, reading               the paths that several rooms know; GET and HEAD
-conditional                  entity tags, and for how long a copy of an answer is good
-assets, response_headers     files of pages; what every answer carries
+paths, reading               paths that several packages use; GET and HEAD
+conditional                  entity tags, and how long a client may reuse a response
+assets, response_headers     static files of the pages; a header that every response carries
 cors                         which pages of other origins may call
-framing, unread              what a request's headers say of its form; the rest of bodies that were answered early
-outgoing                     answers in pieces, charged to a ledger
-connection_watch             room for new connections: `sockets` (what the system knows), `shedding` (which to close)
+framing, unread              body and Host headers of a request; unread bodies of requests answered early
+outgoing                     responses in pieces, charged to a ledger
+connection_watch             room for new connections: `sockets` (the kernel's view), `shedding` (which to close)
 """

@@ -1,4 +1,4 @@
-"""Files of the pages that people see: how they are named, kept and locked in."""
+"""Static files of the human-readable pages: their versioned names, caching and security headers."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ MEDIA_TYPES = {
 }
 REVALIDATED, FOREVER = "no-cache", "public, max-age=31536000, immutable"
 SECURITY = {
-    # Images may be `data:`, as icons in style sheets are; all else comes from the service itself, and no script or
-    # style stands in a page. What a page asks for goes to the service, too.
+    # Images may be `data:` URLs, as icons in style sheets are. Everything else comes from the service itself, and
+    # scripts and styles are never inline. Pages send requests to the service only.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -28,7 +28,7 @@ SECURITY = {
 
 
 class Asset(msgspec.Struct, frozen=True):
-    """A file as it is sent."""
+    """A file as it is served."""
 
     body: bytes
     media_type: str
@@ -36,19 +36,19 @@ class Asset(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """What a page names the file by, so that it can be kept for ever."""
+        """The version that pages put into the file's URL, so that it can be cached forever."""
         return self.etag.strip('"')[:16]
 
 
 def asset(body: bytes, media_type: str) -> Asset:
-    """Return the file with these bytes."""
+    """Return the asset with these bytes."""
     return Asset(body, media_type, strong_etag(body))
 
 
 def asset_response(
     request: Request[Any, Any, Any], found: Asset, cache_control: str, headers: dict[str, str] | None = None
 ) -> Response[bytes]:
-    """Return the answer with a file, or that the caller has it; `headers` are further ones, or other ones."""
+    """Return the response with a file, or 304 if the caller has it; `headers` add to or override the usual ones."""
     stated = {**SECURITY, "ETag": found.etag, "Cache-Control": cache_control, **(headers or {})}
     if has_current(request, found.etag):
         return Response(b"", status_code=304, headers=stated)

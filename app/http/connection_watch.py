@@ -1,7 +1,7 @@
-"""Keep room for new connections: close those that take a place and give nothing.
+"""Keep room for new connections: close those that occupy a place without using it.
 
-The server stops accepting at `max_connections`, and it waits: up to half a minute for a request, and for ever for a
-client that reads nothing. A thousand sockets that say nothing were enough for no service at all.
+The server stops accepting at `max_connections`. It waits up to half a minute for a request, and forever for a client
+that reads nothing. Without this watch, a thousand silent sockets were enough to deny service completely.
 """
 
 import logging
@@ -14,7 +14,7 @@ from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.daemon import run_in_daemon_thread
 
 _LOOK_EVERY_S, _LOOK_AT_ALL_EVERY_S = 0.25, 5.0
-_SHARE = 20  # of the time; one look in so many
+_SHARE = 20  # checks may use one part in this many of the time
 _TELL_EVERY_S = 60.0
 _log = logging.getLogger("sluice.connections")
 
@@ -22,7 +22,7 @@ _log = logging.getLogger("sluice.connections")
 class ConnectionWatch:
     """Watches the connections of `port`; `clients` are those with a request in progress."""
 
-    def __init__(  # noqa: PLR0913 - what it goes by
+    def __init__(  # noqa: PLR0913 - all it depends on
         self,
         port: int,
         clients: Collection[Peer],
@@ -41,11 +41,11 @@ class ConnectionWatch:
         self._told_us: int | None = None
 
     def cut(self, peer: Peer) -> None:
-        """Close the connection of `peer` at the next look."""
+        """Close the connection of `peer` at the next check."""
         self._condemned.add(peer)
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check the connections periodically, until cancelled."""
         if not sockets.IS_SUPPORTED:
             return
         sockets.limit_unsent(self._port)
@@ -59,15 +59,15 @@ class ConnectionWatch:
                 seen_us = begun_us
                 try:
                     await self.look()
-                except Exception:  # the next look may do better, and without any the service could be shut out
+                except Exception:  # the next check may succeed; without checks the service could be locked out
                     _log.exception("unexpected failure of a look at the connections")
                 if is_short:
                     pause_s = max(_LOOK_EVERY_S, _SHARE * self._took_s)
 
     async def look(self) -> None:
-        """Look at every connection, and close what is to be closed."""
+        """Check every connection, and close those that should be closed."""
         found, self._took_s = await run_in_daemon_thread(self._found, "connections")
-        # Whatever was read before has reached the loop by now, so who is in `clients` is known up to here.
+        # All requests read before the check have reached the loop by now, so `clients` is up to date with it.
         condemned, self._condemned = self._condemned, set()
         for each in found:
             if each.peer in condemned and sockets.close(each):
@@ -79,7 +79,7 @@ class ConnectionWatch:
         self._tell(found)
 
     def _found(self) -> tuple[list[Connection], float]:
-        """Return the connections, and the processor time of the look, which is not longer on a busy machine."""
+        """Return the connections, and the CPU time of the check: wall time would grow on a busy machine."""
         begun_s = time.thread_time()
         return sockets.connections(self._port), time.thread_time() - begun_s
 

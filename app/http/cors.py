@@ -1,8 +1,8 @@
 """Which web pages may call the service from a browser: Cross-Origin Resource Sharing.
 
-`*` is safe where tokens are wanted: a token is put into a request by the page that has it, and never by the browser
-on its own as a cookie is, so a page without a token is as well off as any stranger. Credentials in the sense of
-browsers (cookies) are never allowed.
+`*` is safe if tokens are required: the page itself adds its token to a request, whereas the browser sends a cookie on
+its own. So a page without a token can do no more than any stranger. Credentials in the CORS sense (cookies) are never
+allowed.
 """
 
 from litestar.config.cors import CORSConfig
@@ -14,7 +14,7 @@ EXPOSED = (
     *("Sluice-Resume-Cursor", "Sluice-Next-Cursor", "Sluice-Count", "Sluice-Cache"),
     "Sluice-Bytes-Processed",
 )
-"""The headers of answers that a page may read; without this a browser keeps them to itself."""
+"""The response headers that a page may read; browsers hide any others."""
 _ACCEPTED = (
     *("Accept", "Authorization", "Content-Type", "Content-Encoding", "Idempotency-Key"),
     *("If-None-Match", "Last-Event-ID", "Traceparent"),
@@ -23,7 +23,7 @@ _VARY = "Accept, Accept-Encoding, Authorization, Origin"
 
 
 def cors_config(origins: tuple[str, ...]) -> CORSConfig | None:
-    """Return Litestar's configuration; None without origins, which leaves browsers to their own rule."""
+    """Return Litestar's configuration; None without origins, so that the same-origin policy applies."""
     if not origins:
         return None
     return CORSConfig(
@@ -35,12 +35,11 @@ def cors_config(origins: tuple[str, ...]) -> CORSConfig | None:
 
 
 async def keep_vary(message: Message, _: Scope) -> None:
-    """Say all that answers vary by: Litestar's `before_send`.
+    """Set the complete Vary header on every response (Litestar's `before_send`).
 
-    The framework's middleware puts `Origin` in the place of what the answer said, after which a browser might give
-    what it has kept for one token, or in one format, to another; and it says nothing of `Origin` to a request without
-    one, whose answer a page could then be given without the header that lets it read it. Naming too much only costs
-    a hit.
+    The framework's middleware replaces the response's Vary by `Origin`. A browser might then reuse a response cached
+    for one token or format for another. For a request without an Origin the middleware does not name `Origin`, and a
+    page could later be served that response without the CORS header it needs. Naming too much only costs a cache hit.
     """
     if message["type"] == "http.response.start":
         MutableScopeHeaders.from_message(message)["Vary"] = _VARY

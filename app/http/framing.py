@@ -1,4 +1,4 @@
-"""What the headers of a request say of its form. Pure."""
+"""Check the headers that frame a request: body and Host. Pure."""
 
 from collections.abc import Iterable
 
@@ -15,8 +15,8 @@ def has_body(headers: Headers) -> bool:
 def check_host(headers: Headers, http_version: str = "1.1") -> None:
     """Check that a request names one host (https://www.rfc-editor.org/rfc/rfc9112#section-3.2).
 
-    Two of them mean different things to different servers on the way, and so does none. The server puts an empty one in
-    the place of one that is missing.
+    Proxies and servers on the path disagree about which of two Host headers counts, or what a missing one means. The
+    server replaces a missing header by an empty one.
 
     Raises:
         ProblemError: `invalid_host`.

@@ -1,8 +1,8 @@
 """Send answers as fast as their clients read, and hold no more of them than a ledger allows.
 
 The server (Granian) copies whatever it is given. An answer that is passed on whole stays in memory until its client has
-read it or disconnects, so clients that read nothing could use unlimited memory with small requests. Passed on in
-pieces, an answer waits in Python, where its bytes are shared with the cache or the file they come from.
+read it or disconnects, so clients that read nothing could use unlimited memory with small requests. An answer that is
+passed on in pieces waits in Python, where it shares its bytes with the cache or the file they come from.
 
 There are two ledgers (`app.runtime.ledger`): `answers` has a share for each known caller, and `documents` one for each
 address that requests something public. A flood of the latter does not affect the former.

@@ -1,4 +1,4 @@
-"""The paths that more than one part of the service knows, and how an id stands in one."""
+"""The paths that more than one part of the service uses, and how to read an id from one."""
 
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -11,13 +11,13 @@ PROBLEMS = "/v1/problems"
 PUSH = "/pubsub/push"
 METRICS = "/metrics"
 WAITS = "waits"
-"""In the state of a request: whether it asked to wait, so that how long it took is its own choice."""
+"""Key in a request's state: whether the client asked to wait, so that the duration is the client's own choice."""
 UNMEASURED = ("/health/", METRICS)
-"""Where whoever watches the service asks: not counted among its requests."""
+"""Paths for monitoring, whose requests are not measured."""
 
 
 def id_in_path(scope: Any) -> str:
-    """Return the id after `/v1/records/`, exactly: the framework's own drops empty segments and the last slash.
+    """Return the id after `/v1/records/` exactly; the framework drops empty segments and the trailing slash.
 
     Raises:
         ProblemError: `invalid_parameter`: the path is not UTF-8, so it names no id.

@@ -1,7 +1,7 @@
-"""Every problem the service can answer with, as data, and the RFC 9457 documents made of them.
+"""Every problem the service can respond with, as data, and the RFC 9457 documents built from it.
 
 ProblemError            raised by handlers and parsers; carries a `code` of the catalogue
-HTTPException           Litestar's own (404, 405, 413, ...), told in the same form
+HTTPException           Litestar's own (404, 405, 413, ...), rendered in the same format
 anything else           500 `internal`; logged with its traceback, which no caller ever sees
 """
 
@@ -20,7 +20,7 @@ _log = logging.getLogger("sluice.errors")
 
 
 class ProblemKind(NamedTuple):
-    """An entry of the catalogue: the HTTP status, a title that never varies, and what to do about it."""
+    """An entry of the catalogue: the HTTP status, a fixed title, and advice to the caller."""
 
     status: int
     title: str
@@ -134,8 +134,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ProblemError(Exception):
     """A request cannot be served; `code` is a key of CATALOGUE.
 
-    `members` are further members of the document (every number of the text also stands there); `headers` go
-    out with the answer.
+    `members` are further members of the document, including every number in the text; `headers` are sent with the
+    response.
     """
 
     def __init__(
@@ -153,11 +153,11 @@ class ProblemError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status of the answer."""
+        """The HTTP status of the response."""
         return CATALOGUE[self.code].status
 
     def response_headers(self) -> dict[str, str]:
-        """Return the headers of the answer, all but its content type."""
+        """Return the headers of the response, except its content type."""
         return {"WWW-Authenticate": 'Bearer realm="sluice"', **self.headers} if self.status == 401 else self.headers
 
     def body(self) -> bytes:
@@ -174,14 +174,14 @@ class ProblemError(Exception):
 
 
 def encoded(problem: ProblemError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Return the status, the headers and the body of the answer with `problem`, as ASGI has them."""
+    """Return the status, headers and body of the response with `problem`, as ASGI expects them."""
     body = problem.body()
     headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **problem.response_headers()}
     return problem.status, [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
 
 
 async def send_problem(problem: ProblemError, send: Send) -> None:
-    """Answer with `problem`, outside of the framework."""
+    """Respond with `problem`, bypassing the framework."""
     status, headers, body = encoded(problem)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -219,14 +219,14 @@ _CODES = {
 
 
 def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    if error.status_code >= 500:  # Litestar puts the text of what went wrong inside into the detail
+    if error.status_code >= 500:  # Litestar puts the text of the internal error into the detail
         return _on_exception(request, error)
     code = _CODES.get(error.status_code, "invalid_parameter")
     return _response(ProblemError(code, error.detail or CATALOGUE[code].advice, headers=error.headers))
 
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    # The route, as a path may hold a record's id.
+    # The route rather than the path, which may contain a record's id.
     _log.error("unexpected failure at %s", request.scope.get("path_template") or "an unknown path", exc_info=error)
     return _response(ProblemError("internal", CATALOGUE["internal"].advice))
 

@@ -1,4 +1,4 @@
-"""A header that every answer has: browsers take its content for what Content-Type says, whatever it looks like."""
+"""The nosniff header of every response: browsers trust Content-Type, whatever the content looks like."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 def with_nosniff(send: Send) -> Send:
-    """Return ASGI's `send` with the header added to the answer that it begins."""
+    """Wrap ASGI's `send` to add the header to the start of the response."""
 
     async def sent(event: Any) -> None:
         if event["type"] == "http.response.start":

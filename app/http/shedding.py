@@ -1,4 +1,4 @@
-"""Which connections to close: those whose clients read nothing, and idle ones while there is little room. Pure."""
+"""Choose the connections to close: those whose clients read nothing, and idle ones if room is short. Pure."""
 
 from collections.abc import Collection, Iterable
 from typing import Literal
@@ -6,20 +6,20 @@ from typing import Literal
 import msgspec
 
 Peer = tuple[str, str]
-"""Address and port of a client, as the server has them in the scope of a request: both are text."""
+"""Address and port of a client, both as text, as in the scope of a request."""
 _MICROSECONDS = 1_000_000
 Reason = Literal["idle", "unread"]
 _SETTLED_S = 0.15
-"""How long a connection must have been idle: a request that was just read is not in progress yet. Unless nothing ever
-came on it, it must be so from one look to the next."""
+"""How long a connection must have been idle, as a request that was just read is not in progress yet. A connection that
+has ever received data must stay idle from one check to the next."""
 _HEADS_BYTES = 64 * 1024**2
-"""What requests may come to whose heads are not complete; the server holds them, and nobody counts them."""
+"""Total bytes allowed for incomplete request heads, which the server buffers and does not account for."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection as the system sees it: its file, its peer, and what has passed.
+    """A connection as the kernel reports it: its file descriptor, its peer, and its traffic.
 
-    `quiet_s` is how long ago its client sent something, `has_unread` whether something waits for the client.
+    `quiet_s` is the time since its client last sent data, `has_unread` whether data is waiting for the client.
     """
 
     file: int
@@ -32,12 +32,12 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_silent(self) -> bool:
-        """Whether the system says that nothing ever came."""
+        """Whether the kernel reports that no data ever arrived."""
         return not self.received_bytes and self.quiet_s != float("inf")
 
 
 class _Track(msgspec.Struct):
-    """What was seen of a connection: since when it is idle, and since when its client has acknowledged nothing."""
+    """The history of a connection: since when it has been idle, and when its client last acknowledged data."""
 
     idle_since_us: int
     acked_bytes: int
@@ -45,12 +45,13 @@ class _Track(msgspec.Struct):
 
 
 class Shedder:
-    """Looks at all connections now and then, and says which ones to close.
+    """Checks all connections from time to time, and chooses the ones to close.
 
-    `max_connections` is where the server stops accepting. From three quarters of it on, connections without a request
-    in progress are closed: all that never sent a byte, then those that never completed a request, until half is left;
-    then those that are kept alive between requests, until three quarters are. In each class the one that is quiet
-    longest goes first. Below that, a burst of connections is left alone, however long it says nothing.
+    The server stops accepting at `max_connections`. From three quarters of that on, connections without a request in
+    progress are closed. First go all that never sent a byte; then those that never completed a request, until half of
+    `max_connections` is left; then keep-alive connections between requests, until three quarters are left. In each
+    class the longest quiet goes first. Below three quarters, a burst of connections is left alone, however long it is
+    silent.
     """
 
     def __init__(self, *, max_connections: int, stall_s: float) -> None:
@@ -59,13 +60,13 @@ class Shedder:
         self._tracks: dict[tuple[int, Peer], _Track] = {}
 
     def is_short(self, connections: int) -> bool:
-        """Whether so many connections leave little room."""
+        """Return whether this many connections leave little room."""
         return connections >= self._three_quarters
 
     def to_close(
         self, connections: Iterable[Connection], busy: Collection[Peer], now_us: int
     ) -> list[tuple[Connection, Reason]]:
-        """Return what to close, and why; `busy` have a request in progress."""
+        """Return the connections to close and the reasons; `busy` peers have a request in progress."""
         all_of_them = [*connections]
         self._track(all_of_them, busy, now_us)
         unread = [each for each in all_of_them if self._is_stalled(each, now_us)]
@@ -78,7 +79,7 @@ class Shedder:
     def _shed(self, idle: list[Connection], count: int) -> list[Connection]:
         fresh = sorted((each for each in idle if not each.has_answered), key=_rank)
         kept_alive = sorted((each for each in idle if each.has_answered), key=_rank)
-        # Silent ones rank first. All of them go: half, reopened at once, would leave no more room than before.
+        # Silent ones rank first. All of them go: if only half went and reopened at once, no room would be gained.
         silent = sum(each.is_silent for each in fresh)
         shed = fresh[: max(count - self._half, silent)] if self.is_short(count) else []
         shed += kept_alive[: max(count - len(shed) - self._three_quarters, 0)]

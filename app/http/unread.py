@@ -27,7 +27,7 @@ class UnreadBodies:
         self._is_closed = False
 
     async def discard(self, receive: Receive) -> None:
-        """Read a body to its end and drop it; one call of `receive` if there is none, or nothing is left of it."""
+        """Read the rest of a body and drop it; call `receive` once if nothing is left of it."""
         if self._is_closed or len(self._deadlines) >= _MOST_AT_ONCE:
             return
         limit, left = TimeLimit(), self._max_bytes

@@ -1,4 +1,4 @@
-"""The words of the OpenAPI document's front page, and what its tags and its ways to sign in mean."""
+"""The texts of the OpenAPI document's front page, its tags and its security schemes."""
 
 from typing import Any
 

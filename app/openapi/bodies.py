@@ -1,4 +1,4 @@
-"""What is sent to the service: the record's JSON Schema, and a Pub/Sub push message, as request bodies."""
+"""Request bodies: the record's JSON Schema, and a Pub/Sub push message."""
 
 import base64
 from typing import Any
@@ -8,7 +8,7 @@ import msgspec
 from app.schema.example import example_record
 from app.schema.table import Table
 
-_SENT = "sent."  # before the names of the record's own types, which could be those of an answer
+_SENT = "sent."  # prefix for the names of the record's types, which could collide with those of responses
 _SCHEMAS = "#/components/schemas/"
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "IdempotencyKey": {
@@ -30,18 +30,18 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 
 
 def record_schemas(table: Table) -> dict[str, Any]:
-    """Return the JSON Schemas of the record's types, by their names in the document."""
+    """Return the JSON Schemas of the record's types, keyed by their names in the document."""
     _, definitions = _components(table)
     return {_SENT + name: schema for name, schema in definitions.items()}
 
 
 def sent_parameters() -> dict[str, Any]:
-    """Return the header parameters of a write, as `components.parameters` hold them."""
+    """Return the header parameters of a write, for `components.parameters`."""
     return _PARAMETERS
 
 
 def request_body(operation_id: str, table: Table) -> dict[str, Any] | None:
-    """Return the body of an operation; None where it has none."""
+    """Return the body of an operation, or None if it has none."""
     (record,), _ = _components(table)
     example = example_record(table)
     match operation_id:

@@ -1,6 +1,6 @@
-"""Complete the framework's OpenAPI document with what all operations have in common. Pure: a document in, one out.
+"""Complete the framework's OpenAPI document with what all operations share. Pure: it returns a new document.
 
-It goes by what an operation is (its path, method and tags), so a route that is added later is covered too.
+It depends only on an operation's path, method and tags, so it covers routes that are added later, too.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ _READY = {
     },
     "counters": {"push_answers": {"204": 12}},
 }
-# Answers of routes that say nothing of their own, by the schema they have.
+# Example responses of routes without their own examples, by schema.
 _EXAMPLES: dict[str, Any] = {
     "StoredAnswer": {"records": [_STORED]},
     "MixedAnswer": {"results": [_STORED, _REJECTED]},
@@ -73,7 +73,7 @@ _EXAMPLES: dict[str, Any] = {
 def complete(document: Mapping[str, Any], records: Table, *, root_path: str = "") -> _Document:
     """Return `document` with tokens, problems, request bodies, headers, examples and links.
 
-    `root_path` is the prefix that the service is reached under; `records` is the table of the record type.
+    `root_path` is the path prefix of the service; `records` is the table of the record type.
     """
     found = _Document(document)
     found["servers"] = [{"url": root_path or "/", "description": "This instance."}]
@@ -125,7 +125,7 @@ def _operation(path: str, method: str, described: Mapping[str, Any], records: Ta
 
 
 def _without_noise(described: Mapping[str, Any]) -> _Document:
-    """Return an operation without what says nothing: false flags."""
+    """Return an operation without noise: flags that are false."""
     operation = {name: value for name, value in described.items() if value is not False}
     if "parameters" in operation:
         operation["parameters"] = [_parameter(parameter) for parameter in operation["parameters"]]

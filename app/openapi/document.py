@@ -1,4 +1,4 @@
-"""The OpenAPI document at `/openapi/openapi.json`: the framework's, of the routes there are, completed."""
+"""The OpenAPI document at `/openapi/openapi.json`: the framework's document of the routes, completed."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _MEDIA_TYPE = "application/vnd.oai.openapi+json"
 
 
 class _NoRouter(Router):
-    """Takes none of the framework's own routes: they answer GET only, and HTML where there is nothing."""
+    """Ignores the framework's own routes: they support GET only, and respond with HTML for unknown paths."""
 
     def register(self, value: Any) -> list[Any]:
         """Register nothing."""
@@ -28,7 +28,7 @@ class _NoRouter(Router):
 
 
 def openapi_config() -> OpenAPIConfig:
-    """Return what the framework makes the document of; `document_route` serves it."""
+    """Return the configuration for the framework's document; `document_route` serves it."""
     return OpenAPIConfig(
         title=TITLE,
         version=VERSION,
@@ -53,16 +53,16 @@ def document_route(records: Table) -> HTTPRouteHandler:
 
 
 class _Document:
-    """The document, made when it is first asked for: not every instance is, and start-up is waited for."""
+    """The document, built on first request to keep start-up fast: not every instance is asked for it."""
 
     def __init__(self, records: Table) -> None:
         self._records = records
         self._documents: dict[str, Asset] = {}
 
     def to(self, request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Answer with the document, or with 304 where the caller has it."""
+        """Respond with the document, or with 304 if the caller already has it."""
         root_path = str(request.scope.get("root_path", ""))
-        if root_path not in self._documents:  # the server's own setting: one, or none
+        if root_path not in self._documents:  # the server's setting: there is at most one
             schema = complete(request.app.openapi_schema.to_schema(), self._records, root_path=root_path)
             self._documents[root_path] = asset(msgspec.json.encode(schema), _MEDIA_TYPE)
         document = self._documents[root_path]

@@ -1,7 +1,7 @@
-"""The reference page at `/docs`: Swagger UI, from the files of an installed package, with nothing from elsewhere.
+"""The reference page at `/docs`: Swagger UI from the files of an installed package, without third-party requests.
 
-The files are those of drf-spectacular-sidecar (the extra `reference`), of which no code is imported: only their
-folder is looked up.
+The files come from drf-spectacular-sidecar (the extra `reference`). None of its code is imported: only its folder is
+looked up.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _Request = Request[Any, Any, Any]
 
 
 class _Page:
-    """The page and its files, read when they are first asked for."""
+    """The page and its files, read on first request."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -48,7 +48,7 @@ class _Page:
         return self._files[name]
 
     async def html(self, prefix: str) -> Asset:
-        """Return the page; its files are found at `prefix`, relative to the page's own address.
+        """Return the page; `prefix` is the location of its files, relative to the page's own URL.
 
         Raises:
             ProblemError: `not_found`: the page is not installed.
@@ -65,7 +65,7 @@ def reference_routes() -> list[HTTPRouteHandler]:
 
     @route(PATH, http_method=METHODS, include_in_schema=False)
     async def read_page(request: _Request) -> Response[bytes]:
-        # With a slash at the end, the browser looks for what is relative one level further down.
+        # With a trailing slash, the browser resolves relative URLs one level further down.
         is_folder = bytes(request.scope.get("raw_path") or b"").partition(b"?")[0].endswith(b"/")
         return asset_response(request, await page.html("" if is_folder else "docs/"), REVALIDATED)
 
@@ -79,7 +79,7 @@ def reference_routes() -> list[HTTPRouteHandler]:
 
 
 def _installed_folder() -> Path | None:
-    """Return the folder of Swagger UI's files; None where the package is not installed."""
+    """Return the folder of Swagger UI's files; None if the package is not installed."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None

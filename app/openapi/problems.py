@@ -1,4 +1,4 @@
-"""Which problem belongs to which operation, and an example of each."""
+"""The problems of each operation, with an example of each problem."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,9 +7,9 @@ import msgspec
 
 from app.http.problems import CATALOGUE, MEDIA_TYPE, FieldError, ProblemError
 
-# Where a code can come from: an operation's id (GET's, for HEAD), a tag, `/v1` for all that the access guard stands
-# before, or `?name` for operations with this parameter. A code that is not listed can come from wherever its status
-# is documented.
+# The sources of a code: an operation's id (GET's, for HEAD), a tag, `/v1` for all routes behind the access guard, or
+# `?name` for operations with this parameter. A code that is not listed may come from any operation that documents its
+# status.
 _SOURCES: dict[str, frozenset[str]] = {
     code: frozenset(sources.split())
     for code, sources in {
@@ -30,7 +30,7 @@ _SOURCES: dict[str, frozenset[str]] = {
         "store_unavailable": "query erase",
     }.items()
 }
-# What every operation may be answered with, whether its route says so or not.
+# Responses that every operation may give, whether or not its route declares them.
 _EVERYWHERE = {500: "The service failed; the cause is in its log only."}
 _GUARDED = {
     401: "No token, or not a valid one.",
@@ -61,7 +61,7 @@ _MEMBERS: dict[str, dict[str, Any]] = {
 
 
 def example_problems() -> dict[str, dict[str, Any]]:
-    """Return an example of each problem of the catalogue, as OpenAPI's `components.examples` hold them."""
+    """Return an example of each problem of the catalogue, for OpenAPI's `components.examples`."""
     return {code: {"summary": kind.title, "value": _document(code)} for code, kind in CATALOGUE.items()}
 
 
@@ -73,14 +73,14 @@ def _document(code: str) -> dict[str, Any]:
 
 
 def sources_of(path: str, operation: Mapping[str, Any]) -> set[str]:
-    """Return what an operation is called in the table of where codes come from."""
+    """Return the names under which an operation may appear in the table of sources."""
     asked = {f"?{parameter['name']}" for parameter in operation.get("parameters", []) if parameter.get("in") == "query"}
     guarded = {"/v1"} if path.startswith("/v1/") else set()
     return {operation["operationId"].removesuffix("Head"), *operation.get("tags", []), *asked, *guarded}
 
 
 def codes_for(status: int, sources: set[str]) -> list[str]:
-    """Return the codes that an operation of these `sources` may be answered with under `status`."""
+    """Return the codes that an operation with these `sources` may return with `status`."""
     return [
         code
         for code, kind in CATALOGUE.items()
@@ -89,7 +89,7 @@ def codes_for(status: int, sources: set[str]) -> list[str]:
 
 
 def with_problems(path: str, operation: Mapping[str, Any], responses: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `responses` in the order of their status, with the problems that all have, each with its examples."""
+    """Return `responses` ordered by status, with the common problems added and examples for each."""
     sources = sources_of(path, operation)
     common = {**_EVERYWHERE, **(_GUARDED if "/v1" in sources else {})}
     found = dict(responses)

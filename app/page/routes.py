@@ -1,7 +1,7 @@
 """The page at `/`, and its files at `/page/<version>/<name>`.
 
-The version is of all files together, and scripts name each other relatively: so all that a page loads fits together,
-also while instances of two releases answer, and can be kept for ever.
+The version covers all files together, and scripts import each other by relative paths. So everything that a page loads
+belongs to one release, even while instances of two releases are running, and can be cached forever.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from app.settings.load import Settings
 PATH = "/page"
 _HERE = Path(__file__).parent
 _FOLDERS = ("assets", "vendor")
-# Besides what holds for every page: no text may become markup, so that a record cannot bring a script along.
+# In addition to the headers of every page: no text may become markup, so a record cannot inject a script.
 _HEADERS = {
     "Content-Security-Policy": f"{SECURITY['Content-Security-Policy']}; require-trusted-types-for 'script'",
     "Vary": "Accept",
@@ -34,7 +34,7 @@ _Request = Request[Any, Any, Any]
 
 
 class _Page:
-    """The page and its files, read when they are first asked for."""
+    """The page and its files, read on first request."""
 
     def __init__(self) -> None:
         self._files: dict[str, Asset] = {}
@@ -53,7 +53,7 @@ class _Page:
         """Return a file of the page.
 
         Raises:
-            ProblemError: `not_found`: there is none of this name.
+            ProblemError: `not_found`: there is no file of this name.
         """
         await self.html()
         if name not in self._files:
@@ -62,13 +62,13 @@ class _Page:
 
 
 def page_routes(settings: Settings, table: Table) -> list[HTTPRouteHandler]:
-    """Return the routes of the page; `table` is that of the record type."""
+    """Return the routes of the page; `table` is the table of the record type."""
     page = _Page()
     links = asset(msgspec.json.encode(welcome(settings, table)) + b"\n", "application/json")
 
     @route("/", http_method=METHODS, include_in_schema=False)
     async def read_root(request: _Request) -> Response[bytes]:
-        # Browsers name HTML; `*/*` alone, as curl sends it, is served the JSON.
+        # Browsers name HTML in Accept; `*/*` alone, as curl sends it, gets the JSON.
         accepted = Accept(",".join(request.headers.getall("accept", [])))
         wants_html = accepted.best_match(["application/json", "text/html"]) == "text/html"
         return asset_response(request, await page.html() if wants_html else links, REVALIDATED, _HEADERS)

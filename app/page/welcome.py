@@ -1,4 +1,4 @@
-"""What `/` says as JSON: where everything is, and what the page must know before it asks the API. Pure."""
+"""The JSON at `/`: links to everything, and what the page must know before it calls the API. Pure."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.version import VERSION
 
-# How often the page asks: the embedded store costs nothing to ask; BigQuery bills each query, 10 MB at least.
+# How often the page polls: queries of the embedded store are free; BigQuery bills at least 10 MB for each query.
 _REFRESH_S = {"embedded": 2, "bigquery": 30}
 _FREE_LINKS = {
     "docs": "docs",
@@ -28,11 +28,11 @@ _QUERY_LINKS = {
 
 
 def welcome(settings: Settings, table: Table) -> dict[str, Any]:
-    """Return the document; links are relative to `/`, so that they hold behind a prefix, too.
+    """Return the document; links are relative to `/`, so they also work behind a prefix.
 
-    It holds nothing of the data and no secret: everyone may see it, as with the OpenAPI document. `example` is a record
-    that the service stores as it stands, for a newcomer's first request. Where none could be derived it is null, and
-    `template` is the shape of a record, with `<...>` for each value that is to be filled in.
+    It contains no data and no secret: like the OpenAPI document, it is public. `example` is a record that the service
+    stores as it is, for a newcomer's first request. If none could be derived it is null, and `template` is the shape of
+    a record, with `<...>` for each value to fill in.
     """
     example = example_record(table)
     return {

@@ -16,8 +16,8 @@ MICROSECONDS = 1_000_000
 class Moment(NamedTuple):
     """One instant by two clocks, to measure how long something took even if the process or the machine was stopped.
 
-    `steady_us` counts while the machine is suspended, where the platform can tell; `wall_us` is the time of day as the
-    machine says it, jumps included.
+    `steady_us` also counts while the machine is suspended, if the platform supports it; `wall_us` is the machine's time
+    of day, jumps included.
     """
 
     steady_us: int
@@ -29,18 +29,18 @@ class Moment(NamedTuple):
 
 
 class Timer(Protocol):
-    """A call that is due later and can be called off."""
+    """A scheduled call that can be cancelled."""
 
     def cancel(self) -> None:
-        """Call it off."""
+        """Cancel the call."""
         ...
 
 
 class Clock(Protocol):
-    """What the service needs of time.
+    """The time interface of the service.
 
-    Stamps and windows go by `now_us`, which is the machine's time of day made monotone; how long something
-    takes goes by `elapsed_us`, which keeps its pace when the time of day is set back.
+    Stamps and windows use `now_us`, the machine's time of day made monotonic. Durations use `elapsed_us`, which keeps
+    its pace when the time of day is set back.
     """
 
     def now_us(self) -> int:
@@ -125,7 +125,7 @@ class _FakeTimer:
 
 
 class FakeClock:
-    """A clock that moves only when told to; what waits for it wakes in the order of its time."""
+    """A clock that moves only when a test advances it; sleepers wake in the order of their times."""
 
     def __init__(self, now_us: int = 1_700_000_000 * MICROSECONDS) -> None:
         self._now_us = now_us
@@ -141,7 +141,7 @@ class FakeClock:
         return self._now_us
 
     def elapsed_us(self) -> int:
-        """Return how far the clock was advanced."""
+        """Return by how much the clock was advanced."""
         return self._elapsed_us
 
     def moment(self) -> Moment:
@@ -149,7 +149,7 @@ class FakeClock:
         return Moment(self._elapsed_us, self._now_us)
 
     def trouble(self) -> str:
-        """Return what the test has set."""
+        """Return the reason that the test has set."""
         return self.doubt
 
     def advance_to(self, not_before_us: int) -> None:
@@ -189,5 +189,5 @@ class FakeClock:
 
     @staticmethod
     async def _settle() -> None:
-        for _ in range(50):  # enough turns of the loop for a chain of awaits to run dry
+        for _ in range(50):  # enough iterations of the loop for a chain of awaits to complete
             await asyncio.sleep(0)

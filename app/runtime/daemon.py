@@ -1,4 +1,4 @@
-"""Run what blocks in a thread that nobody waits for at the end of the process."""
+"""Run blocking work in a thread that does not delay the end of the process."""
 
 import asyncio
 import threading
@@ -10,16 +10,16 @@ _Result = TypeVar("_Result")
 
 
 async def run_in_daemon_thread(work: Callable[[], _Result], name: str) -> _Result:
-    """Return what `work` returns, or raise what it raises; when cancelled, the thread is left to itself.
+    """Return what `work` returns, or raise what it raises; if cancelled, leave the thread running.
 
-    The threads of an executor would be waited for when the loop or the process ends, however long a server does not
-    answer; these are not.
+    An executor's threads are joined when the loop or the process ends, however long a server takes to respond; these
+    are not.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[_Result] = loop.create_future()
 
     def settle(found: _Result | None, error: Exception | None) -> None:
-        if answer.done():  # nobody waits any more
+        if answer.done():  # the caller was cancelled
             return
         if error is not None:
             answer.set_exception(error)
@@ -30,7 +30,7 @@ async def run_in_daemon_thread(work: Callable[[], _Result], name: str) -> _Resul
         found, failure = None, None
         try:
             found = work()
-        except Exception as error:  # it is raised again where it is awaited
+        except Exception as error:  # raised again where the result is awaited
             failure = error
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, found, failure)

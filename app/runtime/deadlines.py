@@ -1,8 +1,8 @@
-"""Many deadlines on one timer: for waits that nearly always end long before.
+"""Many deadlines on one timer: for waits that nearly always end long before their deadline.
 
-A timer of the event loop costs more than the rest of such a wait, and a push would need two (bench/README.md). Here
-beginning and ending a wait is an entry in a dictionary, and the loop has one timer, for the earliest deadline there was
-when it was set; that entry is gone as a rule when it rings, and it is set again for the earliest one there is then.
+A timer of the event loop costs more than the rest of such a wait, and a push would need two (bench/README.md). Here,
+beginning and ending a wait is a dictionary entry, and the loop has one timer. It is set for the earliest deadline known
+at that time. When it fires, that wait has usually ended, and the timer is set for the earliest remaining deadline.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from app.runtime.clock import MICROSECONDS, Clock
 
 
 class Overdue(Protocol):
-    """What waits until a deadline."""
+    """Something that waits until a deadline."""
 
     def overdue(self) -> None:
-        """Take note that the deadline has come."""
+        """React to the deadline, which has passed."""
         ...
 
 
-_APART_US = 20_000  # rings, each of which looks at all that wait: so much later may some be told
+_APART_US = 20_000  # between two timer events, each of which checks all waits: `overdue` may come this much late
 Waiting = TypeVar("Waiting", bound=Overdue)
 
 
 class Deadlines(Generic[Waiting]):
-    """Tells what is still waiting at its deadline, or up to 20 ms after. For the waits of one event loop.
+    """Calls `overdue` on whatever still waits at its deadline, or up to 20 ms later, within one event loop.
 
-    Where the loop was held up beyond a deadline, it is told 20 ms after that, and only then.
+    If the loop was blocked beyond a deadline, the call comes 20 ms after the loop resumes.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -38,21 +38,21 @@ class Deadlines(Generic[Waiting]):
         self._cancel: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
-        """Return how many wait."""
+        """Return the number of waits."""
         return len(self._due_us)
 
     def begin(self, waiting: Waiting, due_us: int) -> None:
-        """Tell `waiting` at `due_us` (the clock's `elapsed_us`), unless it ends before."""
+        """Call `waiting.overdue` at `due_us` (the clock's `elapsed_us`), unless the wait ends first."""
         self._due_us[waiting] = due_us
         if self._rings_us is None or due_us < self._rings_us:
             self._ring_at(due_us)
 
     def end(self, waiting: Waiting) -> None:
-        """Tell `waiting` nothing any more; nor anything where it was told."""
+        """End the wait, so that `overdue` is not called; do nothing if it was."""
         self._due_us.pop(waiting, None)
 
     def close(self) -> list[Waiting]:
-        """Tell nobody any more; return those that still wait."""
+        """Stop all calls; return whatever still waits."""
         self._cancel()
         waiting, self._due_us, self._rings_us = [*self._due_us], {}, None
         return waiting
@@ -67,14 +67,14 @@ class Deadlines(Generic[Waiting]):
     def _ring(self) -> None:
         now_us, rang_us = self._clock.elapsed_us(), self._rings_us
         if rang_us is not None and now_us - rang_us > _APART_US and not self._was_late:
-            # The loop was held up, and what has come meanwhile is still to be heard: it was in time.
+            # The loop was blocked. Handle the events that arrived meanwhile first: they were in time.
             self._was_late = True
             self._ring_at(now_us + _APART_US)
             return
         self._was_late, self._rings_us = False, None
         try:
             for waiting in [waiting for waiting, due_us in self._due_us.items() if due_us <= now_us]:
-                if self._due_us.pop(waiting, None) is not None:  # else another one's `overdue` has ended it
+                if self._due_us.pop(waiting, None) is not None:  # else another wait's `overdue` has ended it
                     waiting.overdue()
         finally:
             if self._due_us:
@@ -82,13 +82,13 @@ class Deadlines(Generic[Waiting]):
 
 
 class TimeLimit:
-    """Cancels the task that made it when its deadline has come: what `asyncio.timeout` does, on a timer for many.
+    """Cancels the task that created it at its deadline: an `asyncio.timeout` on a shared timer.
 
     deadlines.begin(limit := TimeLimit(), due_us)
     try:
         …
     except asyncio.CancelledError:
-        if not limit.exceeded(): raise      # somebody else has cancelled the task
+        if not limit.exceeded(): raise      # the task was cancelled for another reason
     finally:
         deadlines.end(limit)
     """
@@ -109,9 +109,10 @@ class TimeLimit:
             self._task.cancel()
 
     def exceeded(self) -> bool:
-        """Return whether the cancellation that the task has met is this one, and nobody else's; it is taken back.
+        """Return whether this limit alone cancelled the task, and undo its cancellation.
 
-        To be asked at the end: the task is let go, as its traceback may lead here, and asked again it is False.
+        Call it at the end: it drops the reference to the task, whose traceback may lead here, so a second call returns
+        False.
         """
         task, self._task = self._task, None
         return self._is_overdue and task is not None and task.uncancel() <= self._cancelled_before

@@ -9,7 +9,7 @@ SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
-# The years 0001 to 9999: what Python, DuckDB and BigQuery all can hold.
+# The years 0001 to 9999: the range that Python, DuckDB and BigQuery share.
 MIN_US = -62_135_596_800 * SECOND_US
 MAX_US = 253_402_300_800 * SECOND_US - 1
 
@@ -25,7 +25,7 @@ _DURATION = re.compile(
 
 
 class InstantError(ValueError):
-    """The text names no instant; the message says what would be right."""
+    """The text is not an instant; the message describes the correct form."""
 
 
 def clamp(instant_us: int) -> int:
@@ -61,7 +61,7 @@ def parse_instant(text: str, now_us: int) -> int:
 
 def _instant_us(match: re.Match[str]) -> int:
     year, month, day, hour, minute, second = (int(match[group]) for group in range(1, 7))
-    leap_second = second == 60  # RFC 3339 has it; clocks do not, so it is the second that follows
+    leap_second = second == 60  # allowed by RFC 3339 but unknown to clocks, so it counts as the following second
     try:
         local = datetime(year, month, day, hour, minute, 59 if leap_second else second, tzinfo=UTC)
     except ValueError as error:

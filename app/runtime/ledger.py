@@ -1,6 +1,6 @@
-"""Account for what each caller holds: places and bytes, within one limit and a share for each caller. Pure.
+"""Account for what each caller holds: places and bytes, within a total limit and a share per caller. Pure.
 
-Bytes are charged when they come into being: a body while it arrives, then its decompressed text, its rows and rejects;
+Bytes are charged when they are allocated: a body while it arrives, then its decompressed text, its rows and rejects;
 an answer until its client has read it. A declared length is not charged: it costs nothing until the bytes arrive.
 
 bodies      app.ingest.admission: requests being written, from the first byte of the body to the answer
@@ -9,7 +9,7 @@ documents   app.http.outgoing: answers that need no token, by the address of the
 """
 
 KEPT_FOR_OTHERS = 4
-"""One part in this many of a ledger, a quarter, is out of reach for any single caller."""
+"""One part in this many of a ledger, a quarter, is unavailable to any single caller."""
 
 
 class _Account:

@@ -1,9 +1,9 @@
 """The memory of the process: garbage collection, and what the allocators keep after a burst.
 
-Three allocators have a share in it. Python's own gives back what is empty. The C library's keeps freed memory for the
-next burst: large blocks are exempt from that (`return_large_blocks`), and the rest is given back when an instance has
-fallen quiet (`trim_when_idle`). The HTTP server's (jemalloc) is told when it is loaded (app/__main__.py) to keep
-nothing for longer than a second.
+Three allocators are involved. Python's own returns empty arenas. The C library's keeps freed memory for the next burst:
+large blocks are exempt from that (`return_large_blocks`), and the rest is returned when an instance becomes idle
+(`trim_when_idle`). The HTTP server's (jemalloc) is configured before it loads (app/__main__.py), to keep nothing for
+longer than a second.
 """
 
 import ctypes
@@ -14,24 +14,24 @@ from collections.abc import Callable
 from app.runtime.clock import Clock
 from app.runtime.daemon import run_in_daemon_thread
 
-# Python looks for cycles whenever some hundreds more objects exist than before (700 in 3.11), which under load is all
-# the time, and finds none: it took a fifth of a push (bench/README.md). Young cycles wait a few megabytes longer.
-# Old cycles must not wait for days: rows of a tail whose readers have left become garbage when they are young no more.
-# At 50 young searches before a middle one, and 100 of those before a full one, memory grew for hours (docs/soak.md).
+# By default, Python collects whenever a few hundred more objects exist than before (700 in 3.11). Under load it does so
+# all the time, and finds nothing: it took a fifth of a push (bench/README.md). Young cycles now wait a few megabytes
+# longer. Old cycles must not wait for days: the rows of an abandoned tail become garbage when they are no longer young.
+# With 50 young collections per middle one, and 100 of those per full one, memory grew for hours (docs/soak.md).
 _OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 5, 5
-# glibc raises this threshold whenever a larger block is freed, up to 32 MiB, and takes later blocks from its arenas. A
-# text of 28 MiB then leaves a hole there that the next one rarely fits: under messages of that size the process came to
-# 520-720 MiB, and to 390-460 with the threshold fixed (docs/attacks.md, gzip-of-geojson).
+# glibc raises this threshold whenever a larger block is freed, up to 32 MiB, and allocates later blocks from its
+# arenas. A text of 28 MiB then leaves a hole there that the next one rarely fits. Under messages of that size the
+# process used 520-720 MiB, and 390-460 with the threshold fixed (docs/attacks.md, gzip-of-geojson).
 _LARGE_BLOCK_BYTES = 1024 * 1024
-# One for each of twenty threads kept 35-50 MiB, two keep 12-15 (docs/soak.md); the event loop does most of the work.
+# One for each of twenty threads kept 35-50 MiB; two keep 12-15 (docs/soak.md). The event loop does most of the work.
 _ARENAS = 2
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 _LOOK_EVERY_S = 1.0
-_WORTH_IT = 1_000  # messages since the last time: a trickle leaves nothing worth giving back
+_WORTH_IT = 1_000  # messages since the last trim: a trickle leaves nothing worth returning
 
 
 def search_seldom_for_cycles() -> None:
-    """Clean up after the start, and let the garbage collector look rarely, and never at what stays of the start."""
+    """Collect after start-up, then let the garbage collector run rarely, and never on objects from the start-up."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES)
@@ -39,9 +39,9 @@ def search_seldom_for_cycles() -> None:
 
 
 def return_large_blocks() -> bool:
-    """Have the C library return large blocks to the system when they are freed; False where it is not glibc.
+    """Have the C library return large blocks to the system when they are freed; return False if it is not glibc.
 
-    Call it before there are threads. The environment has precedence (MALLOC_ARENA_MAX, MALLOC_MMAP_THRESHOLD_).
+    Call it before any thread starts. The environment takes precedence (MALLOC_ARENA_MAX, MALLOC_MMAP_THRESHOLD_).
     """
     try:
         set_option = ctypes.CDLL(None).mallopt  # https://man7.org/linux/man-pages/man3/mallopt.3.html
@@ -56,7 +56,7 @@ def return_large_blocks() -> bool:
 
 
 def trimmer() -> Callable[[], object] | None:
-    """Return what gives freed memory back to the system, None where the C library has no such function."""
+    """Return the function that returns freed memory to the system; None if the C library has none."""
     try:
         trim = ctypes.CDLL(None).malloc_trim  # https://man7.org/linux/man-pages/man3/malloc_trim.3.html
     except (AttributeError, OSError):  # not glibc
@@ -67,7 +67,7 @@ def trimmer() -> Callable[[], object] | None:
 async def trim_when_idle(
     open_messages: Callable[[], int], taken: Callable[[], int], clock: Clock, trim: Callable[[], object] | None
 ) -> None:
-    """Call `trim` in a thread whenever messages were `taken` and none is open any more; until cancelled."""
+    """Call `trim` in a thread whenever messages were `taken` since the last time and none is open, until cancelled."""
     trimmed_at = taken()
     while trim is not None:
         await clock.sleep(_LOOK_EVERY_S)

@@ -1,10 +1,10 @@
-"""How the threads of one processor take turns: the event loop's goes on, the server's wait until it rests.
+"""Schedule the threads of one processor: the event loop keeps running, and the server's threads wait until it idles.
 
-The server reads and writes its sockets in threads of its own. On Linux a thread that wakes takes the processor from the
-one that runs, so on an instance with one processor each request and each answer would cost two changes of thread, for a
-few microseconds of work. SCHED_BATCH is for threads that need not (https://man7.org/linux/man-pages/man7/sched.7.html):
-they find more to do at once. And Python lets a thread wait 5 ms for the interpreter before the one that has it is
-interrupted, by which requests come in lumps; what is told in bench/README.md is with a tenth of that.
+The server reads and writes its sockets in its own threads. On Linux, a waking thread preempts the running one. On an
+instance with one processor, every request and every response would cost two context switches for a few microseconds of
+work. Threads under SCHED_BATCH do not preempt (https://man7.org/linux/man-pages/man7/sched.7.html), so they find more
+work at once. By default, Python also makes a thread wait 5 ms for the interpreter before it interrupts the holder, so
+requests arrive in lumps. The figures in bench/README.md are with a tenth of that.
 """
 
 import os
@@ -16,15 +16,15 @@ _SWITCH_S = 0.0005
 
 
 def shorten_switch_interval() -> None:
-    """Have Python interrupt a thread soon when another one waits for the interpreter."""
+    """Have Python interrupt a thread sooner when another one waits for the interpreter."""
     sys.setswitchinterval(_SWITCH_S)
 
 
 @contextmanager
 def started_in_the_background() -> Iterator[None]:
-    """Let threads that this one starts within the block interrupt no other when they wake.
+    """Keep threads that are started within the block from preempting others when they wake.
 
-    Where the system knows no such thing (macOS, some sandboxes), they are threads like any other.
+    If the system does not support it (macOS, some sandboxes), they are ordinary threads.
     """
     try:
         usual, parameters = os.sched_getscheduler(0), os.sched_getparam(0)

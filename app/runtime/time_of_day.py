@@ -1,10 +1,10 @@
-"""The time of day, guarded against jumps of the machine's clock. Pure but for the two clocks that it is given.
+"""The time of day, guarded against jumps of the machine's clock. Pure except for its two clocks.
 
 Stamps order the feed and readers stop at a horizon, so a jump of the clock hides records. After a jump ahead, readers
-wait for stamps in the future, or pass records that are stamped correctly later; after a jump back, rows land where
-readers have already been. A steady clock tells a jump from elapsed time. Neither clock is always right: the time of day
-may be wrong for a moment, and the steady clock may stop while a virtual machine is suspended. So while they disagree
-nothing is stamped, and the time of day advances with the steady clock. A difference that lasts is believed.
+wait for stamps in the future, or pass records that are stamped correctly later. After a jump back, rows land where
+readers have already been. A steady clock distinguishes a jump from elapsed time. Neither clock is always right: the
+time of day may be wrong for a moment, and the steady clock may stop while a virtual machine is suspended. So while they
+disagree, nothing is stamped, and the time of day advances with the steady clock. A difference that lasts is believed.
 """
 
 import logging
@@ -18,7 +18,7 @@ BELIEVED_AFTER_US = 15 * _SECOND_US
 _LOOK_US = 50_000
 _SAME_US = 100_000  # two checks that are this close see the same step
 _CREDIT_US = 5 * _SECOND_US  # the most that one check adds: what the clock did in a longer gap is unknown
-_TORN_US = 10_000  # a longer pause between two readings of the steady clock voids the check
+_TORN_US = 10_000  # a longer pause between two readings of the steady clock invalidates the check
 
 _log = logging.getLogger("sluice.clock")
 
@@ -26,8 +26,8 @@ _log = logging.getLogger("sluice.clock")
 class TimeOfDay:
     """Microseconds since the Unix epoch, by `wall_us` as long as `steady_us` confirms it.
 
-    Times only grow, with one exception: a time of day that is set back for good, by more than `FOLLOWED_US`, is
-    followed, unless `advance_to` has promised an order; then `trouble` lasts until the time of day has caught up.
+    Times only grow, with one exception: if the time of day is set back permanently by more than `FOLLOWED_US`, it is
+    followed. After `advance_to` has promised an order, `trouble` lasts instead until the time of day has caught up.
     """
 
     def __init__(self, wall_us: Callable[[], int], steady_us: Callable[[], int], not_before_us: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""The one place where a client of Valkey is made, for what instances share: cached answers, counts of requests."""
+"""Create the Valkey client for state that instances share: cached answers and request counts."""
 
 from typing import TYPE_CHECKING
 
@@ -7,22 +7,23 @@ from app.settings.load import SettingsError
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey
 
-TIMEOUT_S = 0.2  # of each step (a connection, sending, receiving): one can always do without what is shared
+TIMEOUT_S = 0.2  # per step (connect, send, receive): the service works without the shared state
 MAX_CONNECTIONS = 64
 
 
 def connect(url: str) -> "Valkey":
-    """Return a client of the server at `url`; it connects when it is first used, and must be closed (`aclose`).
+    """Return a client of the server at `url`; it connects on first use, and must be closed (`aclose`).
 
-    `valkey://` and `redis://` are plain, `valkeys://` and `rediss://` are TLS, checked by the system's certificates.
-    What it raises in use (valkey.exceptions.ValkeyError, OSError) means that there is nothing shared just now.
+    `valkey://` and `redis://` are plain text; `valkeys://` and `rediss://` are TLS, verified by the system's
+    certificates. An exception in use (valkey.exceptions.ValkeyError, OSError) means that the shared state is
+    unavailable for now.
 
     Raises:
-        SettingsError: the package is missing, or the address is none. Nothing of the address is told, as it may hold
-            a password.
+        SettingsError: the package is missing, or the address is invalid. The message does not quote the address, which
+            may contain a password.
     """
     try:
-        from valkey.asyncio import BlockingConnectionPool, Valkey  # noqa: PLC0415 - an extra that most do without
+        from valkey.asyncio import BlockingConnectionPool, Valkey  # noqa: PLC0415 - an extra that most installations lack
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"SLUICE_CACHE_URL needs the package {error.name}, which is not installed: "

@@ -2,6 +2,6 @@
 
 load                                                 Settings, and how they are read
 connections, messages, secrets, store, telemetry     parts of Settings, by subject
-rules                                                what must agree between them
-__main__                                             all of them as a table, for docs/settings.md
+rules                                                consistency checks between settings
+__main__                                             all settings as a table, for docs/settings.md
 """

@@ -1,7 +1,7 @@
 """Every setting of the service: one frozen Struct, read once from the environment.
 
-A name that begins with SLUICE_ and is not listed here is an error, so that a misspelt setting cannot be
-silently without effect. `python -m app.settings` prints them as a table (docs/settings.md is that output).
+A name that begins with SLUICE_ and is not listed here is an error, so that a misspelt setting is not silently ignored.
+`python -m app.settings` prints them as a table (docs/settings.md is that output).
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ Count = Annotated[int, Meta(gt=0)]
 
 
 class SettingsError(Exception):
-    """The environment does not make valid settings; the message names each variable and what would be right."""
+    """The environment does not contain valid settings; the message names each variable and the correct form."""
 
 
 class Settings(StoreSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What can be set, with the default for a laptop. Names are the variable's, without SLUICE_, in lower case."""
+    """The settings, with defaults for a laptop. Names are those of the variables, without SLUICE_, in lower case."""
 
     host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API wants principals.")] = (
         "127.0.0.1"
@@ -224,7 +224,7 @@ class Settings(StoreSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def project(self) -> str:
-        """The project that gets traces and metrics."""
+        """The project that receives traces and metrics."""
         return self.telemetry_project or self.bigquery_project
 
     @property

@@ -1,4 +1,4 @@
-"""The settings of what one message may contain."""
+"""Settings that limit the content of a message."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ _Count = Annotated[int, Meta(gt=0)]
 
 
 class MessageSettings(TelemetrySettings, frozen=True, kw_only=True):
-    """What one message may contain; beyond it the message, or the record, is rejected."""
+    """Limits on the content of a message; beyond them the message, or the record, is rejected."""
 
     max_decompressed_bytes: Annotated[
         _Count, Meta(description="A gzip payload that grows beyond this is rejected.")

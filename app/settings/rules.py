@@ -1,4 +1,4 @@
-"""Which settings must agree with each other: each rule says what is wrong, by the variables' names, and why. Pure."""
+"""Check that settings agree with each other: each rule names the variables, the problem and the reason. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from app.settings.secrets import secret_problems
 if TYPE_CHECKING:
     from app.settings.load import Settings
 
-# Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaped in JSON a byte may become six.
+# Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaping in JSON may turn a byte into six.
 ENVELOPE_BYTES = 1_000_000
 # https://cloud.google.com/bigquery/quotas#write-api-limits; a row is stamped and framed when it is sent.
 MAX_APPEND_BYTES, ROW_OVERHEAD_BYTES = 10_000_000, 16
@@ -24,7 +24,7 @@ _ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-
 
 
 def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]:
-    """Return what is wrong with `settings`, read from `environ`; nothing when they agree."""
+    """Return the problems of `settings`, read from `environ`; none if they agree."""
     return [
         *_clock_problems(settings),
         *_size_problems(settings),
@@ -36,7 +36,7 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
 
 
 def _clock_problems(s: "Settings") -> list[str]:
-    """Check the clocks that must agree, each against the ones it leans on."""
+    """Check each duration against those it depends on."""
     settled_s = s.append_deadline_s + s.late_commit_margin_s + s.clock_skew_s
     inequalities = [
         (
@@ -108,8 +108,8 @@ def _access_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
 
 def _origin_problems(s: "Settings") -> list[str]:
     if s.cors_origins == ("*",):
-        # A token is sent by a page that has it, never by the browser itself as a cookie is: any page may ask, and
-        # learns nothing without one. Where no token is needed every web page would read and write.
+        # A page must add its token itself, whereas the browser sends cookies on its own. So any page may call, and
+        # learns nothing without a token. If no token is required, every web page could read and write.
         if s.api_principals or s.grants_file:
             return []
         return [
@@ -158,7 +158,7 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
 
 
 def _telemetry_problems(s: "Settings") -> list[str]:
-    """Check that whoever is to get traces and metrics can be told whose they are."""
+    """Check that a project is set if traces or metrics go to Google Cloud."""
     if s.project or ("cloud" not in s.metrics and s.traces != "cloud"):
         return []
     return [

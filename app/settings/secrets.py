@@ -1,4 +1,4 @@
-"""The settings that nobody may read: they are shown neither in logs nor in tracebacks."""
+"""The secret settings: they appear neither in logs nor in tracebacks."""
 
 from typing import Annotated
 
@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Meta
 
 MIN_SECRET_LENGTH = 16
-_HIDDEN = frozenset({"signing_secret", "heartbeat_signature", "cache_url"})  # a URL may hold a password
+_HIDDEN = frozenset({"signing_secret", "heartbeat_signature", "cache_url"})  # a URL may contain a password
 
 
 class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The secrets, and a representation of all settings that does not show them."""
+    """The secrets, and a representation of all settings that hides them."""
 
     signing_secret: Annotated[
         str,
@@ -29,12 +29,12 @@ class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
 
     def __repr__(self) -> str:
-        """Return the settings as Python shows them, without what is secret."""
+        """Return the settings as Python shows them, with secrets masked."""
         shown = ", ".join(f"{name}={value!r}" for name, value in self._shown())
         return f"{type(self).__name__}({shown})"
 
     def __rich_repr__(self) -> "list[tuple[str, object]]":
-        """Return what rich shows of the settings."""
+        """Return the settings as rich shows them, with secrets masked."""
         return self._shown()
 
     def _shown(self) -> list[tuple[str, object]]:
@@ -45,7 +45,7 @@ class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def secret_problems(settings: SecretSettings) -> list[str]:
-    """Return what is wrong with the secrets, without quoting one."""
+    """Return the problems of the secrets, without quoting any secret."""
     problems = []
     for name in ("signing_secret", "heartbeat_signature"):
         variable, secret = f"SLUICE_{name.upper()}", getattr(settings, name)

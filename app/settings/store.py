@@ -1,4 +1,4 @@
-"""The part of the settings that says where the embedded store keeps records, and for how long every store does."""
+"""Settings of storage: the embedded store's location, and the retention of every store."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from app.settings.connections import ConnectionSettings
 
 
 class StoreSettings(ConnectionSettings, frozen=True, kw_only=True):
-    """What can be set about storage; see Settings."""
+    """Where the embedded store keeps its file, and how long every store keeps records; see Settings."""
 
     data_path: Annotated[str, Meta(description="The embedded store's file; its folder is made when missing.")] = (
         "data/sluice.duckdb"

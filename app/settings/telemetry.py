@@ -1,4 +1,4 @@
-"""The settings of what can be seen of a running service."""
+"""Settings of telemetry: traces, metrics and liveness."""
 
 from typing import Annotated, Literal
 

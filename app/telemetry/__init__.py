@@ -1,20 +1,20 @@
-"""What is seen from outside of what happens inside: metrics, traces, logs.
+"""Observability of the service: metrics, traces, logs.
 
-what there is to see     instruments          every metric: name, unit, meaning, attributes, buckets
+declared                 instruments          every metric: name, unit, meaning, attributes, buckets
                          attributes           the names that spans and metrics use
-measured                 metrics, histogram   what has happened in this process, as plain numbers
-                         requests             how long requests take, by route; a span for those that are sampled
-traced                   traceparent          which trace something belongs to
+measured                 metrics, histogram   the counts of this process, as plain numbers
+                         requests             the duration of requests, by route; a span for sampled ones
+traced                   traceparent          the trace that a message or request belongs to
                          sampling             whether it is recorded
-                         tracing              the spans: one a push, an append, a request, a query
+                         tracing              the spans: one per push, append, request, query
 logged                   logs, lines, stacks  JSON lines or readable ones
                          redaction            without payloads and tokens
-                         repetition           a fault that repeats is told a few times, and counted
-handed over              collection           the numbers, as OpenTelemetry's data
-                         exporters            who gets them: Cloud Trace, Cloud Monitoring, OTLP
+                         repetition           a repeating fault is logged a few times, then counted
+exported                 collection           the numbers, as OpenTelemetry's data
+                         exporters            the receivers: Cloud Trace, Cloud Monitoring, OTLP
                          prometheus           `GET /metrics`
-                         providers            begun with the process, flushed at its end
+                         providers            started with the process, flushed at its end
 
-Measuring is additions to plain numbers, which are read when somebody collects; a span is made only where the trace
-is recorded (docs/decisions/0010-what-looking-costs.md).
+Measuring only adds to plain numbers, which are read on collection. Spans are created only for recorded traces
+(docs/decisions/0010-what-looking-costs.md).
 """

@@ -1,4 +1,4 @@
-"""`python -m app.telemetry` prints every metric: as a Markdown table, as docs/operations.md has it, or as JSON.
+"""`python -m app.telemetry` prints every metric as the Markdown table of docs/operations.md.
 
 With `--json` it prints infra/terraform/monitoring/metrics.json.
 """

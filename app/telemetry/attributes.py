@@ -1,6 +1,6 @@
-"""The names that spans carry: what is not listed here is on none, so that no payload can slip into one.
+"""The attribute names that spans may carry: any other is dropped, so that no payload can slip into a span.
 
-Names are OpenTelemetry's where it has one
+Names are OpenTelemetry's where it defines one
 (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/,
 https://opentelemetry.io/docs/specs/semconv/database/database-spans/,
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/).

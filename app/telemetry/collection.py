@@ -1,7 +1,7 @@
-"""The numbers of the process as OpenTelemetry's data: counters and gauges through its instruments, histograms beside.
+"""The metrics as OpenTelemetry data: counters and gauges through its instruments, histograms added afterwards.
 
-OpenTelemetry's SDK collects instruments that are asked (observable ones) for counters and gauges, not for histograms;
-ours are put among what it has collected, as its own data (https://opentelemetry.io/docs/specs/otel/metrics/data-model/).
+OpenTelemetry's SDK has observable counters and gauges, but no observable histograms. Ours are added to what it has
+collected, in its data model (https://opentelemetry.io/docs/specs/otel/metrics/data-model/).
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ from app.telemetry.metrics import Metrics, Values
 
 
 def observe(metrics: Metrics, meter: Meter) -> None:
-    """Make an instrument of every counter of `metrics`, and of every gauge that is watched by now."""
+    """Create an instrument for every counter of `metrics`, and for every gauge registered by now."""
     for instrument, values in metrics.counts().items():
         meter.create_observable_counter(instrument.name, [_callback(values)], instrument.unit, instrument.description)
     for instrument, values in metrics.gauges().items():
@@ -37,13 +37,13 @@ def _callback(values: Callable[[], Values]) -> Callable[[CallbackOptions], Itera
 
 
 class Collection:
-    """Puts the histograms of `metrics` among what the SDK has collected."""
+    """Adds the histograms of `metrics` to the data that the SDK has collected."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics, self._started_ns = metrics, time_ns()
 
     def complete(self, data: MetricsData) -> MetricsData:
-        """Return `data` with the histograms that have a value; there is always some data, as counters begin at 0."""
+        """Return `data` with all histograms that have values; it is never empty, as counters begin at 0."""
         now_ns = time_ns()
         found = [self._metric(histogram, now_ns) for histogram in self._metrics.histograms]
         histograms = [metric for metric in found if metric.data.data_points]
@@ -77,20 +77,20 @@ class Collection:
 
 
 class Completing(MetricExporter):
-    """Hands complete collections to another exporter."""
+    """Passes complete collections to another exporter."""
 
     def __init__(self, exporter: MetricExporter, collection: Collection) -> None:
         super().__init__()
         self._exporter, self._collection = exporter, collection
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Export a collection, with the histograms."""
+        """Export a collection, including the histograms."""
         return self._exporter.export(self._collection.complete(metrics_data), timeout_millis=timeout_millis, **kwargs)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Export what the exporter holds back."""
+        """Flush the exporter."""
         return self._exporter.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Let go of what the exporter has opened."""
+        """Shut down the exporter."""
         self._exporter.shutdown(timeout_millis=timeout_millis, **kwargs)

@@ -1,4 +1,4 @@
-"""Who gets traces and metrics. What one of them needs is imported for that one only."""
+"""The exporters of traces and metrics. Their packages are imported only if the exporter is used."""
 
 import warnings
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from app.settings.load import Settings, SettingsError
 _TIMEOUT_S = 10
 _Exporter = TypeVar("_Exporter")
 _EXTRAS = {"cloud": "cloud", "otlp": "otlp"}  # in pyproject.toml
-# Resource attributes that become labels of a span: which system, which instance.
+# Resource attributes that become labels of a span: the system and the instance.
 _LABELS = r"service\..+"
 
 
 def span_exporter(settings: Settings) -> SpanExporter | None:
-    """Return what sends spans where `settings.traces` says; None where that is nowhere.
+    """Return the span exporter that `settings.traces` names; None if traces are off.
 
     Raises:
         SettingsError: a package is missing, or there are no credentials.
@@ -35,7 +35,7 @@ def span_exporter(settings: Settings) -> SpanExporter | None:
 
 
 def metric_exporters(settings: Settings) -> list[MetricExporter]:
-    """Return what sends metrics where `settings.metrics` says; `prometheus` asks for them itself.
+    """Return the metric exporters that `settings.metrics` names; `prometheus` needs none, as it scrapes.
 
     Raises:
         SettingsError: as `span_exporter`.
@@ -57,7 +57,7 @@ def metric_exporters(settings: Settings) -> list[MetricExporter]:
 def _made(variable: str, receiver: str, make: Callable[[], _Exporter]) -> _Exporter:
     try:
         with warnings.catch_warnings():
-            # The exporters of Google say that OTLP is to replace them (docs/decisions/0010).
+            # Google's exporters warn that OTLP will replace them (docs/decisions/0010).
             warnings.simplefilter("ignore", DeprecationWarning)
             return make()
     except ModuleNotFoundError as error:
@@ -66,7 +66,7 @@ def _made(variable: str, receiver: str, make: Callable[[], _Exporter]) -> _Expor
             f"`uv sync --extra {_EXTRAS[receiver]}` installs it"
         ) from error
     except Exception as error:
-        if type(error).__module__ != "google.auth.exceptions":  # not imported where it is not needed
+        if type(error).__module__ != "google.auth.exceptions":  # by name: not imported unless needed
             raise
         raise SettingsError(f"{variable}={receiver}: there are no usable credentials: {error}") from error
 
@@ -95,7 +95,7 @@ def _cloud_monitoring(settings: Settings) -> MetricExporter:
 
 
 def _transport(transport: Any, url: str) -> Any:
-    """Return a transport of Google's clients; to an `http` address without encryption and credentials."""
+    """Return a transport for Google's clients; an `http` address has no encryption and no credentials."""
     parts = urlsplit(url)
     if parts.scheme == "https":
         return transport(host=parts.netloc)

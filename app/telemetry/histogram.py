@@ -1,7 +1,7 @@
 """A histogram that costs an addition to record.
 
-OpenTelemetry's own takes 4 to 7 microseconds a value (bench/telemetry), which a push would pay twice; this takes a
-tenth, and is OpenTelemetry's data when somebody collects (app/telemetry/collection.py).
+OpenTelemetry's own takes 4 to 7 microseconds a value (bench/telemetry), which a push would pay twice. This one takes a
+tenth, and becomes OpenTelemetry's data on collection (app/telemetry/collection.py).
 """
 
 from bisect import bisect_left
@@ -13,7 +13,7 @@ from app.telemetry.instruments import Instrument
 
 
 class Point(msgspec.Struct):
-    """What was recorded under one set of attribute values; `counts` has one place more than there are bounds."""
+    """The values recorded for one set of attributes; `counts` has one more entry than there are bounds."""
 
     counts: list[int]
     total: float = 0.0
@@ -34,7 +34,7 @@ class Histogram:
         point = self._points.get(attributes)
         if point is None:
             point = self._points[attributes] = Point([0] * (len(self._bounds) + 1))
-        point.counts[bisect_left(self._bounds, value)] += 1  # a bound belongs to the bucket that it ends
+        point.counts[bisect_left(self._bounds, value)] += 1  # a bound belongs to the bucket below it
         point.total += value
         if value < point.least:  # noqa: PLR1730 - min() and max() cost as much as all the rest
             point.least = value
@@ -44,7 +44,7 @@ class Histogram:
     def points(self) -> Iterator[tuple[dict[str, str | int], Point]]:
         """Yield the attributes of each point that has values, and a copy of the point.
 
-        Exporters ask from threads of their own while values are recorded: what adds up is to be copied at once.
+        Exporters call this from their own threads while values are recorded, so consistent data must be copied at once.
         """
         for values, point in [*self._points.items()]:
             counts = [*point.counts]

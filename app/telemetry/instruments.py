@@ -1,6 +1,6 @@
 """Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
 
-`python -m app.telemetry` prints them as the table of docs/operations.md. Names are OpenTelemetry's where it has one
+`python -m app.telemetry` prints them as the table of docs/operations.md. Names are OpenTelemetry's where it defines one
 (https://opentelemetry.io/docs/specs/semconv/http/http-metrics/); units are UCUM's.
 """
 
@@ -12,9 +12,9 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric. `attributes` are all that a point of it may have; `bounds` a histogram's buckets, upper ends included.
+    """A metric. `attributes` are all that its points may have; `bounds` are a histogram's inclusive upper bounds.
 
-    `description` is shown by whatever collects it; `meaning` says more to people, in docs/operations.md.
+    Collectors show `description`; `meaning` adds an explanation for people, in docs/operations.md.
     """
 
     name: str
@@ -27,15 +27,15 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def value(self) -> str:
-        """What a value of it is: `int`, `double` or `distribution`. A gauge of seconds is no whole number."""
+        """The type of its values: `int`, `double` or `distribution`. A gauge of seconds is not an integer."""
         if self.kind == "histogram":
             return "distribution"
         return "double" if self.unit == "s" else "int"
 
 
-# 5 s is the objective of what is stored, 60 s of what is visible; the ack deadline is 60 s, a retry comes within 600 s.
+# The objective is 5 s until stored and 60 s until visible; the ack deadline is 60 s, and a retry comes within 600 s.
 _DELAYS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3_600.0)
-# 300 ms is the objective of requests and 500 ms their alert; 2 s those of queries.
+# For requests, the objective is 300 ms and the alert 500 ms; for queries, both are 2 s.
 _ANSWERS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _ROWS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0)
 _BYTES = (256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 9_000_000.0)
@@ -267,7 +267,7 @@ def instruments_table() -> str:
 
 
 def instruments_json() -> str:
-    """Return the metrics as JSON, by which Terraform makes their descriptors before alerts name them."""
+    """Return the metrics as JSON, from which Terraform creates their descriptors before alerts refer to them."""
     told = [
         {
             "name": each.name,

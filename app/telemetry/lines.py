@@ -1,4 +1,4 @@
-"""A line of the log: what is taken over from a call, and how it is written for Cloud Logging or for a terminal."""
+"""A log line: how it is built from a logging call, and formatted for Cloud Logging or a terminal."""
 
 import logging
 import re
@@ -22,13 +22,13 @@ OURS = "sluice"
 _SEVERITIES = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"))
 _COLOURS = {"CRITICAL": "1;31", "ERROR": "31", "WARNING": "33", "INFO": "32", "DEBUG": "2"}
 _NAME_WIDTH = 10
-# What would end a line, or do things to a terminal; a line break of a stack is its own.
+# Characters that would end a line or control a terminal, except the line breaks of a stack.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _MEMBER = "logging.googleapis.com/"
 
 
 class Span(msgspec.Struct, frozen=True):
-    """The span that a line was written in; the ids are hexadecimal."""
+    """The current span when a line was logged; the ids are hexadecimal."""
 
     trace_id: str
     span_id: str
@@ -36,7 +36,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A line without secrets and values. `repeated` is how many more like it were kept back over `span_s` seconds."""
+    """A line without secrets and values. `repeated` counts similar lines suppressed over `span_s` seconds."""
 
     severity: str
     time_s: float
@@ -52,14 +52,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def told(self) -> str:
-        """The message, with how often it was repeated."""
+        """The message, with the number of repetitions."""
         if not self.repeated:
             return self.message
         return f"{self.message} (and {self.repeated:,} more like it in the last {self.span_s} s)"
 
 
 def line_of(record: logging.LogRecord, span: Span | None) -> Line:
-    """Return the line for a call of the logging module. It never fails, whatever the call was given."""
+    """Return the line for a call of the logging module. It never fails, whatever the arguments of the call."""
     error = record.exc_info[1] if record.exc_info else None
     stack = "" if error is None else stack_of(error)
     if not stack and record.stack_info:
@@ -88,7 +88,7 @@ def json_line(line: Line, project: str, labels: Mapping[str, str]) -> str:
         "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:06d}Z",
         "message": line.told,
         "logger": line.logger,
-        # The line is an int64, which JSON has as a string.
+        # The line number is an int64, which Cloud Logging's JSON represents as a string.
         _MEMBER + "sourceLocation": {"file": line.file, "line": str(line.line), "function": line.function},
     }
     if labels:
@@ -106,7 +106,7 @@ def json_line(line: Line, project: str, labels: Mapping[str, str]) -> str:
 
 
 def terminal_line(line: Line, *, coloured: bool) -> str:
-    """Return a line for people: time of day, severity, part of the service, message; a stack below it."""
+    """Return a human-readable line: time of day, severity, part of the service, message; a stack below it."""
     severity = f"{line.severity:<8}"
     if coloured:
         severity = f"\x1b[{_COLOURS[line.severity]}m{severity}\x1b[0m"
@@ -120,11 +120,11 @@ def _message(record: logging.LogRecord) -> str:
     if is_ours and isinstance(record.msg, str):
         try:
             return without_secrets(record.msg % _arguments(record.args) if record.args else record.msg)
-        except Exception:  # arguments that do not fit, or whose own methods fail: the words alone
+        except Exception:  # arguments that do not match, or whose own methods fail: the template alone
             return without_secrets(record.msg)
     if isinstance(record.msg, BaseException):
         return error_text(record.msg)
-    try:  # a library's words may have been put together with values already
+    try:  # a library's message may already contain formatted values
         return without_values(record.getMessage())
     except Exception:  # likewise
         return without_values(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
@@ -143,6 +143,6 @@ def _argument(value: object) -> object:
 
 
 def _printable(text: str) -> str:
-    """Return `text` without control characters and what UTF-8 cannot hold, which are shown by their numbers."""
+    """Return `text` with control characters, and those that UTF-8 cannot encode, as escape sequences."""
     shown = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
     return shown.encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,7 @@
-"""How a process logs: JSON lines as Cloud Logging reads them, or readable lines on a terminal.
+"""Configure logging: JSON lines for Cloud Logging, or readable lines on a terminal.
 
-Whatever is logged, by the service or a library, goes through one handler, which takes secrets and values of records
-out (redaction) and keeps back what repeats (repetition).
+Everything that the service or a library logs goes through one handler. It redacts secrets and values of records
+(redaction), and suppresses repetitions (repetition).
 """
 
 import logging
@@ -25,7 +25,7 @@ _log = logging.getLogger(OURS)
 
 
 class _Lines(logging.StreamHandler[TextIO]):
-    """Writes each record as a line without secrets and values, and not more often than is of use."""
+    """Writes each record as a line without secrets and values, and suppresses repetitions."""
 
     def __init__(self, stream: TextIO, write: Callable[[Line], str], elapsed_us: Callable[[], int]) -> None:
         super().__init__(stream)
@@ -46,7 +46,7 @@ class _Lines(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def finish(self) -> None:
-        """Say what was kept back; nothing is to come after it."""
+        """Report the suppressed lines; nothing may be logged afterwards."""
         with self.lock or threading.RLock():
             try:
                 self._tell(self._repetition.rest())
@@ -54,7 +54,7 @@ class _Lines(logging.StreamHandler[TextIO]):
                 return
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say nothing of a line that cannot be written: logging would print its values to stderr."""
+        """Ignore a line that cannot be written: logging would print its values to stderr."""
 
     def _tell(self, untold: list[LogDeduplicator[Line]]) -> None:
         for each in untold:
@@ -77,8 +77,8 @@ def configure_logging(
 ) -> None:
     """Make this process log to `stream`, or stdout: readable lines on a terminal, JSON lines elsewhere.
 
-    What libraries, warnings and failures that nobody catches have to say comes the same way. `project` is where the
-    traces are that lines refer to; `labels` are on every line. To be called again when they are known.
+    Libraries' logs, warnings and uncaught exceptions are logged the same way. `project` holds the traces that lines
+    refer to; `labels` are on every line. Call it again once these are known.
     """
     stream = sys.stdout if stream is None else stream
     stated = dict(labels or {})
@@ -94,7 +94,7 @@ def configure_logging(
     for name in _LIBRARIES:
         _bring_in(logging.getLogger(name), logging.WARNING)
     _bring_in(_log, logging.INFO)
-    # google.api_core ends the way to the root when it is imported, unless it finds that somebody was here before.
+    # On import, google.api_core stops propagation to the root, unless it finds the logger already configured.
     google = logging.getLogger("google")
     google.handlers, google.propagate = [handler], False
     logging.captureWarnings(capture=True)
@@ -102,7 +102,7 @@ def configure_logging(
 
 
 def end_logging() -> None:
-    """Say what was kept back so far: for the end of the process, as nothing would say it later."""
+    """Report the lines suppressed so far: at the end of the process, nothing else would."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _Lines):
             handler.finish()
@@ -114,7 +114,7 @@ def _bring_in(logger: logging.Logger, level: int) -> None:
 
 
 def _current_span() -> Span | None:
-    api: Any = sys.modules.get("opentelemetry.trace")  # nobody can be in a span before it is imported
+    api: Any = sys.modules.get("opentelemetry.trace")  # there is no span before it is imported
     if api is None:
         return None
     context = api.get_current_span().get_span_context()
@@ -124,7 +124,7 @@ def _current_span() -> Span | None:
 
 
 def _template(record: logging.LogRecord) -> Hashable:
-    """Return what lines have in common that say the same: of an exception its class, but not its words."""
+    """Return the key that similar lines share: it includes the class of an exception, but not its message."""
     words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
     if words == "%s" and isinstance(record.args, tuple) and isinstance(record.args[0], str):  # how warnings are logged
         words = record.args[0]

@@ -1,4 +1,4 @@
-"""What has happened in this process, as plain numbers: counting costs an addition, and whoever collects reads them."""
+"""The counts of this process, as plain numbers: counting costs an addition, and collectors read them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -9,13 +9,13 @@ from app.telemetry.histogram import Histogram
 from app.telemetry.instruments import Instrument
 
 Values = Iterable[tuple[float, Mapping[str, str | int]]]
-"""A metric's values and the attributes of each."""
+"""A metric's values with their attributes."""
 
 
 class Metrics:
     """The numbers of one process since it started.
 
-    `gauges` are asked when somebody collects: what there is now, in flight or open.
+    `gauges` are evaluated on collection: current values, such as what is in flight or open.
     """
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class Metrics:
         self._gauges: dict[Instrument, Callable[[], Values]] = {}
 
     def watch(self, gauge: Instrument, values: Callable[[], Values]) -> None:
-        """Ask `values` for a gauge's values whenever somebody collects."""
+        """Register `values`, which returns a gauge's values on every collection."""
         self._gauges[gauge] = values
 
     def expired(self, table: str, rows: int) -> None:
-        """Count rows of `table` that were deleted, as they were older than the retention."""
+        """Count rows of `table` that were deleted because they were older than the retention."""
         self.expired_rows[table] += rows
 
     @property
@@ -67,7 +67,7 @@ class Metrics:
         )
 
     def counts(self) -> dict[Instrument, Callable[[], Values]]:
-        """Return what gives the values of each counter."""
+        """Return the functions that return the values of each counter."""
         return {
             instruments.RECORDS_STORED: lambda: _one(self.stored_records),
             instruments.RECORDS_REJECTED: lambda: _each(self.rejected_records, "reason"),
@@ -83,11 +83,11 @@ class Metrics:
         }
 
     def gauges(self) -> dict[Instrument, Callable[[], Values]]:
-        """Return what gives the values of each gauge that is watched."""
+        """Return the functions that return the values of each registered gauge."""
         return dict(self._gauges)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the counts of the way in, as plain data."""
+        """Return the counts of ingest, as plain data."""
         return {
             "stored_records": self.stored_records,
             "duplicate_messages": self.duplicate_messages,
@@ -96,7 +96,7 @@ class Metrics:
         }
 
     def push_answers(self) -> Counter[int | str]:
-        """Return how many pushes were answered with each status."""
+        """Return the number of pushes by response status."""
         answers: Counter[int | str] = Counter()
         for attributes, point in self.request_duration.points():
             if attributes["sluice.request.kind"] == "push":

@@ -1,4 +1,4 @@
-"""`GET /metrics`: the numbers of this instance, as Prometheus reads them."""
+"""`GET /metrics`: the metrics of this instance, in Prometheus format."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.telemetry.collection import Collection
 
 
 class Scraped(PrometheusMetricReader):
-    """Collects whenever it is scraped; `registry` is its own, so that several can live in one process."""
+    """Collects whenever it is scraped; `registry` is private, so several instances can live in one process."""
 
     def __init__(self, collection: Collection) -> None:
         self.registry = CollectorRegistry()
@@ -28,7 +28,7 @@ class Scraped(PrometheusMetricReader):
 
 
 def metrics_route(reader: Scraped) -> HTTPRouteHandler:
-    """Return the route that `reader` is scraped at."""
+    """Return the route where `reader` is scraped."""
 
     @route(
         paths.METRICS,
@@ -49,7 +49,7 @@ def metrics_route(reader: Scraped) -> HTTPRouteHandler:
     async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         try:
             encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        except (TypeError, ValueError):  # it asks for a version that is none
+        except (TypeError, ValueError):  # it asks for an invalid version
             encode, media_type = choose_encoder("")
         return read_response(request, encode(reader.registry), media_type)
 

@@ -1,4 +1,4 @@
-"""Telemetry of a process: set up before the first request, flushed after the last one."""
+"""The telemetry of a process: set up before the first request, flushed after the last one."""
 
 import asyncio
 import logging
@@ -26,16 +26,16 @@ from app.telemetry.prometheus import Scraped, metrics_route
 from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing
 
-_FLUSH_S = 1.0  # of what Cloud Run gives after SIGTERM, when everything else is done
+_FLUSH_S = 1.0  # the part of Cloud Run's time after SIGTERM that is left when everything else is done
 _SCOPE = "sluice"
 _SPANS_EVERY_MS, _SPANS_AT_ONCE, _SPANS_WAITING = 2_000, 512, 4_096
 _log = logging.getLogger("sluice.telemetry")
 
 
 class Telemetry:
-    """Makes the spans and hands over spans and metrics; exporting happens in threads that no request waits for.
+    """Creates spans, and exports spans and metrics in threads that no request waits for.
 
-    A receiver that fails costs what was meant for it: beyond a few thousand spans the oldest are dropped.
+    A failing receiver loses only its own data: beyond a few thousand spans the oldest are dropped.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, clock: Clock) -> None:
@@ -61,12 +61,12 @@ class Telemetry:
         self.tracing = Tracing(tracer, Sampler(settings.trace_ratio, settings.max_traces_per_s, clock.elapsed_us))
 
     def routes(self) -> list[HTTPRouteHandler]:
-        """Return the route of `/metrics`, where Prometheus gets them."""
+        """Return the route of `/metrics`, if Prometheus is enabled."""
         return [] if self._scraped is None else [metrics_route(self._scraped)]
 
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
-        """Hand over metrics regularly, and what there is at the end."""
+        """Export metrics periodically, and flush everything at the end."""
         interval_ms = self._settings.metrics_interval_s * 1_000
         readers: list[MetricReader] = [
             PeriodicExportingMetricReader(Completing(exporter, self._collection), interval_ms)
@@ -74,7 +74,7 @@ class Telemetry:
         ]
         if self._scraped is not None:
             readers.append(self._scraped)
-        # Not OpenTelemetry's global ones: several applications can live in one process.
+        # Not OpenTelemetry's global provider: several applications can live in one process.
         meter_provider = MeterProvider(readers, resource=self._resource, shutdown_on_exit=False)
         observe(self._metrics, meter_provider.get_meter(_SCOPE))
         try:
@@ -83,7 +83,7 @@ class Telemetry:
             await self._flush(meter_provider)
 
     async def _flush(self, meter_provider: MeterProvider) -> None:
-        """Hand over what there is, side by side: a receiver that does not answer is not to cost the others' part."""
+        """Flush all receivers concurrently: one that does not respond must not cost the others their data."""
         flushes: list[Callable[[], None]] = [partial(meter_provider.shutdown, timeout_millis=_FLUSH_S * 1_000)]
         if self._tracer_provider is not None:
             flushes.append(self._tracer_provider.shutdown)
@@ -94,7 +94,7 @@ class Telemetry:
         except TimeoutError:
             _log.warning("the last traces or metrics were not taken within %g s, and are lost", _FLUSH_S)
             return
-        for error in filter(None, ends):  # of a receiver's library; the service ends all the same
+        for error in filter(None, ends):  # from a receiver's library; the service stops regardless
             _log.warning("the last traces or metrics were not taken: %s", type(error).__name__)
 
     def _traced(self) -> TracerProvider | None:
@@ -102,7 +102,7 @@ class Telemetry:
         if exporter is None:
             return None
         provider = TracerProvider(
-            sampler=ALWAYS_ON,  # whoever makes a span has decided already (sampling)
+            sampler=ALWAYS_ON,  # the decision is made before a span is created (sampling)
             resource=self._resource,
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_span_attribute_length=256),

@@ -1,13 +1,13 @@
-r"""Take out of a text what nobody may read in a log or a span: tokens, keys, passwords, values of records. Pure.
+r"""Redact texts for logs and spans: tokens, keys, passwords, values of records. Pure.
 
-`without_secrets`   what looks like a secret, wherever it stands
-`without_values`    that, and whatever stands in quotes: stores quote the value that they refuse
+`without_secrets`   removes whatever looks like a secret, anywhere in the text
+`without_values`    also removes quoted text: stores quote the value that they reject
 
     Could not convert string 'O''Hara' to INT32   ->   Could not convert string '…' to INT32
 
-A value can hold quotes itself, so everything goes from the first quote to the last one; names in backticks outside
-of them stay. Each pattern looks at a character a bounded number of times, whatever the text: a repetition without
-a bound is not given up again (`++`), or ends before the next place where the pattern could begin.
+A value can contain quotes itself, so everything from the first quote to the last one is removed; names in backticks
+outside the quotes stay. Each pattern visits a character a bounded number of times, whatever the text: an unbounded
+repetition is possessive (`++`), or ends before the next place where the pattern could begin.
 """
 
 import re
@@ -15,15 +15,15 @@ from collections.abc import Collection, Mapping
 
 MAX_MESSAGE_CHARS = 8_000
 MAX_ATTRIBUTE_CHARS = 256
-_MAX_FOREIGN_CHARS = 200_000  # what is longer is no message, and looking through it would take milliseconds
+_MAX_FOREIGN_CHARS = 200_000  # a longer text is not a message, and searching it would take milliseconds
 _MAX_TYPE_CHARS = 128
 _KEY_PEM = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY-----).*?(?:-----END [A-Z0-9 ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL
 )
-# `eyJ` is the base64url of `{"`: a JWT's beginning, a signed or an encoded JSON document's too.
+# `eyJ` is the base64url of `{"`: the start of a JWT, and of any other encoded JSON document.
 _TOKENS = re.compile(
     r"(eyJ)[\w.~+/=-]{16,}+|(ya29\.)[\w.~+/=-]{8,}+|(AIza)[\w-]{30,}+|(GOCSPX-)[\w-]{16,}+|(1//0)[\w-]{24,}+"
-    # An API key (app/auth/api_keys.py). Metrics are called `sluice_…` as well, in small letters.
+    # An API key (app/auth/api_keys.py). Metrics are also called `sluice_…`, in lower case.
     r"|(sluice_)(?=[a-z_-]{0,39}[A-Z0-9]|[\w-]{40})[\w-]{16,}+",
     re.ASCII,
 )
@@ -42,21 +42,21 @@ _PARAMETERS = re.compile(
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"(://)[^\s/]+(?=@)")
-# An apostrophe begins no quotation; b'…' does, which is how Python shows bytes.
+# An apostrophe does not begin a quotation; b'…' does, which is how Python shows bytes.
 _OPENING_QUOTE = re.compile(r"\"|(?:(?<!\w)|(?<=\b[bBrRuU]))'")
 
 
 class TrustedText(str):
-    """A text for the log whose quotes are around names, and never around values of records: they stay."""
+    """A text for the log that quotes only names, never values of records: its quotations are not redacted."""
 
     __slots__ = ()
 
 
 def without_secrets(text: str) -> str:
-    """Return `text` with `…` for what looks like a secret.
+    """Return `text` with `…` for whatever looks like a secret.
 
-    Private keys (PEM), JWTs, Google's tokens and keys, our API keys, the values of headers that hold such, of
-    parameters that are called so, and users and passwords in URLs.
+    Secrets are private keys (PEM), JWTs, Google's tokens and keys, our API keys, the values of headers and parameters
+    that usually hold such, and users and passwords in URLs.
     """
     for pattern in (_KEY_PEM, _TOKENS, _SCHEMES, _HEADERS, _PARAMETERS, _USER_INFO):
         text = pattern.sub(_masked, text)
@@ -66,7 +66,7 @@ def without_secrets(text: str) -> str:
 def without_values(text: str) -> str:
     """Return `text` without secrets, and with `…` for everything from its first quotation to the end of its last.
 
-    Of a text that is too long for anybody to read, only its length is left.
+    A text that is too long to read is replaced by its length.
     """
     if len(text) > _MAX_FOREIGN_CHARS:
         return f"({len(text):,} characters)"
@@ -74,18 +74,18 @@ def without_values(text: str) -> str:
     if opening is None:
         return without_secrets(text)
     begin = opening.end()
-    end = _last_closing_quote(text, begin)  # a quotation that was cut off ends with the text
+    end = _last_closing_quote(text, begin)  # a truncated quotation ends with the text
     return without_secrets(text[:begin]) + "…" + without_secrets(text[end:])
 
 
 def error_text(error: BaseException) -> str:
-    """Return what an exception says of itself, without secrets and values.
+    """Return the message of an exception, without secrets and values.
 
-    Python's own exceptions about missing modules, names, attributes and files quote just those.
+    Python's own exceptions about missing modules, names, attributes and files quote only those, so quotes stay.
     """
     try:
         text = str(error)
-    except Exception:  # a class may do what it likes there
+    except Exception:  # a class's `__str__` may raise anything
         return "(what it says cannot be had)"
     return cut(without_secrets(text) if _quotes_names(type(error)) else without_values(text), MAX_MESSAGE_CHARS)
 
@@ -96,7 +96,7 @@ def first_line(error: BaseException | str) -> str:
 
 
 def safe_error_type(error: BaseException) -> str:
-    """Return the class of an exception by its full name, for a span or a metric: what it says stays out of it."""
+    """Return the full class name of an exception, for a span or a metric, without its message."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return re.sub(r"[^\w.]", "_", name, flags=re.ASCII)[:_MAX_TYPE_CHARS]
@@ -105,8 +105,8 @@ def safe_error_type(error: BaseException) -> str:
 def safe_attributes(attributes: Mapping[str, object], allowed: Collection[str]) -> dict[str, str | int | float | bool]:
     """Return the attributes that a span may have.
 
-    Those whose names are `allowed`, and whose values are numbers, booleans or texts; texts without secrets and
-    values, and cut at 256 characters. Whatever else there is, None too, is left out.
+    These have an `allowed` name, and a number, boolean or text as value. Texts are without secrets and values, and
+    truncated to 256 characters. Anything else, including None, is dropped.
     """
     safe: dict[str, str | int | float | bool] = {}
     for name, value in attributes.items():
@@ -120,12 +120,12 @@ def safe_attributes(attributes: Mapping[str, object], allowed: Collection[str]) 
 
 
 def cut(text: str, max_chars: int) -> str:
-    """Return `text`, without its end where it is longer than `max_chars`."""
+    """Return `text`, truncated at its end if it is longer than `max_chars`."""
     return text if len(text) <= max_chars else text[: max_chars - 1] + "…"
 
 
 def cut_inside(text: str, max_chars: int) -> str:
-    """Return `text`, without a part of its first half where it is longer than `max_chars`: a stack's end says most."""
+    """Return `text`, shortened in its first half if it is longer than `max_chars`: a stack's end matters most."""
     if len(text) <= max_chars:
         return text
     told = f"\n… {len(text) - max_chars:,} characters are left out …\n"

@@ -1,4 +1,4 @@
-"""Say what repeats a few times, then that it does: a fault must not fill the log, nor hide in it."""
+"""Log a repeated line a few times, then how often it repeats: a fault must not fill the log, nor hide in it."""
 
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -15,7 +15,7 @@ _Sample = TypeVar("_Sample")
 
 
 class LogDeduplicator(msgspec.Struct, Generic[_Sample], frozen=True):
-    """What was kept back: how many lines, over how many seconds, and the first of them."""
+    """A summary of suppressed lines: how many, over how many seconds, and the first of them."""
 
     lines: int
     span_s: int
@@ -32,8 +32,8 @@ class _Window(msgspec.Struct, Generic[_Sample]):
 class Repetition(Generic[_Sample]):
     """Lets `max_lines` lines of a template pass in a window of `window_s` seconds, and counts the others.
 
-    It remembers `max_templates` templates; while there are more within one window, all the others count as one.
-    Whatever was kept back is told exactly once: by the template's next line that passes, or by `over` or `rest`.
+    It remembers `max_templates` templates; if there are more within one window, all the others count as one. Suppressed
+    lines are reported exactly once: with the template's next line that passes, or by `over` or `rest`.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Repetition(Generic[_Sample]):
         self._look_again_us = self._full_until_us = 0
 
     def passes(self, template: Hashable, sample: Callable[[], _Sample]) -> tuple[bool, LogDeduplicator[_Sample] | None]:
-        """Say whether a line may be written, and what of its template was kept back in the window that has ended.
+        """Return whether a line may be written, and the lines of its template suppressed in the previous window.
 
-        `sample` makes what stands for the lines that are kept back; it is called for the first of them.
+        `sample` makes the line that represents the suppressed ones; it is called for the first of them.
         """
         now_us = self._elapsed_us()
         if template not in self._windows and not self._has_room(now_us):
-            template = None  # stands for all the others, and is the one above the limit
+            template = None  # represents all the others, one above the limit
         window, untold = self._windows.get(template), None
         if window is not None and now_us >= window.begun_us + self._window_us:
             untold, window = _untold(window, now_us), None
@@ -72,7 +72,7 @@ class Repetition(Generic[_Sample]):
         return False, None
 
     def over(self) -> list[LogDeduplicator[_Sample]]:
-        """Return what was kept back in windows that have ended, and forget them; looks once in a window's time."""
+        """Return the suppressed lines of ended windows, and forget these; checks once per window."""
         now_us = self._elapsed_us()
         if now_us >= self._look_again_us:
             self._look_again_us = now_us + self._window_us
@@ -80,7 +80,7 @@ class Repetition(Generic[_Sample]):
         return self._taken()
 
     def rest(self) -> list[LogDeduplicator[_Sample]]:
-        """Return all that is kept back, and forget everything: nothing more is to come."""
+        """Return all suppressed lines, and forget everything: no more lines will follow."""
         self._forget(self._elapsed_us(), all_of_them=True)
         return self._taken()
 

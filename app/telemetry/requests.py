@@ -1,4 +1,4 @@
-"""How long requests of the API take, by route; and a span for those that are traced."""
+"""Measure the duration of API requests by route, and create spans for traced ones."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -11,19 +11,19 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside
 
 _ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
-_UNKNOWN = "unknown"  # the route of a path that has none: the path itself would make a series of each
-_GONE = 499  # what nginx logs where the client went before there was an answer
+_UNKNOWN = "unknown"  # for paths without a route: each path as a label would be its own time series
+_GONE = 499  # as nginx logs it when the client disconnects before the response
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Requests:
-    """Measures what an ASGI application answers, streams until their end."""
+    """Measures the responses of an ASGI application, streams until their end."""
 
     def __init__(self, metrics: Metrics, tracing: Tracing, clock: Clock) -> None:
         self._durations, self._tracing, self._clock = metrics.request_duration, tracing, clock
 
     async def answer(self, app: _ASGIApp, scope: Any, receive: Any, send: Any) -> None:
-        """Have `app` answer a request; `http` requests only."""
+        """Have `app` handle a request; `http` requests only."""
         if scope["path"].startswith(paths.UNMEASURED):
             await app(scope, receive, send)
             return
@@ -54,7 +54,7 @@ class Requests:
 
 
 def _kind(method: str, *, waits: bool, streams: bool) -> str:
-    """Return what objectives are about: how long a read waits or streams is the caller's choice."""
+    """Return the kind that service objectives refer to: how long a read waits or streams is the caller's choice."""
     if method in {"POST", "PUT"}:
         return "write"
     if streams:

@@ -1,7 +1,7 @@
-"""The stack of an exception as Python prints it and Error Reporting groups it, without values and secrets.
+"""Format the stack of an exception as Python prints it and Error Reporting groups it, without values and secrets.
 
-Python's tracebacks show lines of code and no values; the exceptions' own texts may hold them, those of causes and of
-notes too. https://cloud.google.com/error-reporting/docs/formatting-error-messages
+Python's tracebacks show lines of code and no values. The messages of exceptions, causes and notes may contain values.
+https://cloud.google.com/error-reporting/docs/formatting-error-messages
 """
 
 import traceback
@@ -16,7 +16,7 @@ _MEANWHILE = "\nDuring handling of the above exception, another exception occurr
 
 
 def stack_of(error: BaseException) -> str:
-    """Return the traceback of an exception after those of its causes; of a group, its members' before its own."""
+    """Return the traceback of an exception, after those of its causes and, for a group, those of its members."""
     return cut_inside(without_secrets("".join(_parts(error))).rstrip("\n"), MAX_STACK_CHARS)
 
 
@@ -32,7 +32,7 @@ def _parts(error: BaseException) -> Iterator[str]:
 
 
 def _chain(error: BaseException) -> list[tuple[BaseException, str]]:
-    """Return the exceptions that led to `error` and itself, each with the words that lead to the next one."""
+    """Return the exceptions that led to `error`, then itself, each with the text that introduces the next one."""
     found: list[tuple[BaseException, str]] = []
     waiting: list[tuple[BaseException, str]] = [(error, "")]
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""Which trace something belongs to, as W3C writes it. Pure.
+"""Parse the trace context of a message or request, in W3C format. Pure.
 
 https://www.w3.org/TR/trace-context/#traceparent-header
 """
@@ -12,7 +12,7 @@ _SAMPLED = 0x01
 
 
 class Parent(msgspec.Struct, frozen=True):
-    """The span that something follows from, elsewhere, and whether its trace is recorded there."""
+    """A remote parent span, and whether its trace is recorded there."""
 
     trace_id: str
     span_id: str
@@ -20,6 +20,6 @@ class Parent(msgspec.Struct, frozen=True):
 
 
 def parse_traceparent(text: str) -> Parent | None:
-    """Return what a W3C traceparent says; None where it is not one."""
+    """Parse a W3C traceparent; return None if it is not valid."""
     found = _TRACEPARENT.fullmatch(text)
     return Parent(found[1], found[2], bool(int(found[3], 16) & _SAMPLED)) if found else None

@@ -1,11 +1,11 @@
-"""The spans: one a push, an append, a request of the API, a query; made only where the trace is recorded.
+"""The spans: one per push, append, API request and query; created only if the trace is recorded.
 
     publisher ──> process (push) ──> append          the publisher's context comes as a message attribute
     caller    ──> GET /v1/records ──> query          the caller's, or the platform's, as a header
 
-An append carries rows of many messages: it is the child of the first that is traced, linked to all of them, and each
-other one links to it. A span tells what happened, by the names in `attributes`; never what was in it, nor a text that
-a store or a library made of that.
+An append carries rows of many messages. Its span is the child of the first traced message and links to all of them; the
+other messages link to it. Spans carry the attributes named in `attributes`: never payloads, nor texts that a store or a
+library derived from payloads.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,19 +25,19 @@ _NANOSECONDS = 1_000  # in a microsecond
 
 
 class Tracing:
-    """Makes spans, or None where nothing is recorded. Without a `tracer` nothing ever is."""
+    """Creates spans, or returns None if nothing is recorded. Without a `tracer`, nothing ever is."""
 
     def __init__(self, tracer: Tracer | None, sampler: Sampler) -> None:
         self._tracer, self._sampler = tracer, sampler
 
     def follows(self, parent: Parent | None) -> bool:
-        """Return whether the message of a push is traced that `parent` published; if so, `push` is to be called."""
+        """Return whether to trace the push of a message published under `parent`; if so, call `push`."""
         return self._tracer is not None and self._sampler.follows(parent)
 
     def push(self, parent: Parent | None, headers: Headers, begun_us: int, attributes: Mapping[str, str | int]) -> Span:
-        """Return the span of a push that arrived at `begun_us`, a wall clock's; it follows the message's publication.
+        """Return the span of a push that arrived at `begun_us` (wall clock), a child of the message's publication.
 
-        The trace of the HTTP request, the platform's, is another one: it becomes a link.
+        The HTTP request belongs to another trace, the platform's, which becomes a link.
         """
         platform = _header(headers)
         subscription = str(_safe(attributes).get(names.MESSAGING_SUBSCRIPTION) or "push").rpartition("/")[2]
@@ -64,7 +64,7 @@ class Tracing:
         return self._tracer
 
     def append(self, messages: Sequence[Span], attributes: Mapping[str, str | int]) -> Span | None:
-        """Return the span of an append of rows of `messages`, those that are traced; None where none is."""
+        """Return the span of an append of rows of `messages`, the traced ones; None if there are none."""
         if self._tracer is None or not messages:
             return None
         first, *others = messages
@@ -77,12 +77,12 @@ class Tracing:
             record_exception=False,
         )
         for other in others:
-            if other.is_recording():  # else its message was given up meanwhile
+            if other.is_recording():  # otherwise its message has been abandoned meanwhile
                 other.add_link(span.get_span_context())
         return span
 
     def request(self, method: str, headers: Headers) -> Span | None:
-        """Return the span of a request of the API; it follows the caller's, or the platform's, where it names one."""
+        """Return the span of an API request; its parent is the caller's or the platform's span, if any."""
         if self._tracer is None:
             return None
         parent = _header(headers)
@@ -97,7 +97,7 @@ class Tracing:
         )
 
     def query(self, attributes: Mapping[str, str | int]) -> Span | None:
-        """Return the span of a query of the request that is being answered; None where that is not traced."""
+        """Return the span of a query of the current request; None if the request is not traced."""
         if self._tracer is None or not trace.get_current_span().is_recording():
             return None
         return self._tracer.start_span(
@@ -110,7 +110,7 @@ class Tracing:
 
 @contextmanager
 def inside(span: Span) -> Iterator[None]:
-    """Make `span` the current one for the length of a block: what is logged there names it."""
+    """Make `span` the current one within a block, so that log lines refer to it."""
     token = context.attach(trace.set_span_in_context(span))
     try:
         yield
@@ -119,7 +119,7 @@ def inside(span: Span) -> Iterator[None]:
 
 
 def end_span(span: Span, attributes: Mapping[str, str | int], error_type: str | None = None) -> None:
-    """End `span`; `error_type` names what went wrong, as one word that is the same each time."""
+    """End `span`; `error_type` names the error by one fixed word."""
     span.set_attributes(_safe(attributes))
     if error_type is not None:
         span.set_attribute(names.ERROR_TYPE, error_type)
@@ -128,13 +128,13 @@ def end_span(span: Span, attributes: Mapping[str, str | int], error_type: str | 
 
 
 def current_span() -> Span | None:
-    """Return the span of the request that is being answered, where it is recorded."""
+    """Return the span of the current request; None if it is not recorded."""
     span = trace.get_current_span()
     return span if span.is_recording() else None
 
 
 def trace_id_of(span: Span | None) -> str | None:
-    """Return the id of a span's trace, as W3C writes it; None where there is no span."""
+    """Return the trace id of a span in W3C format; None without a span."""
     return None if span is None else trace.format_trace_id(span.get_span_context().trace_id)
 
 
@@ -154,6 +154,6 @@ def _span_context(parent: Parent) -> SpanContext:
 
 
 def _context(parent: Parent | None) -> Context:
-    """Return the context of a span whose parent is elsewhere; of one that begins a trace, where there is none."""
+    """Return the context for a span with a remote parent; without one, the context for the root of a trace."""
     span = trace.INVALID_SPAN if parent is None else trace.NonRecordingSpan(_span_context(parent))
     return trace.set_span_in_context(span, Context())

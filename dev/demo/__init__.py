@@ -1,10 +1,10 @@
 """The demonstration: real data through the whole system, and a check that all of it arrived.
 
-plan      what to publish, and what must come of each message          (pure)
+plan      the messages to publish, and their expected results          (pure)
 publish   the plan through google-cloud-pubsub's client; redeliveries by hand
 readback  follow the feed while records arrive; read it all again
-checks    what was read against the plan                               (pure)
+checks    compare the rows read with the plan                          (pure)
 figures   rates and percentiles                                        (pure)
-report    what the terminal shows
+report    the output on the terminal
 command   `python -m dev demo`: the above in order, on a `dev.local.LocalStack`
 """

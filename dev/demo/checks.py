@@ -1,7 +1,7 @@
-"""Compare what was read back with what was planned. Pure.
+"""Compare the rows read back with the plan. Pure.
 
-Every check returns what is wrong in words, expected and found; no words mean that it holds. Rows are the
-service's JSON objects: the record's fields and the envelope's columns side by side.
+Every check returns its problems in words, expected and found; no problems mean that it holds. Rows are the service's
+JSON objects: the record's fields and the envelope's columns side by side.
 """
 
 import base64
@@ -26,32 +26,32 @@ ACKNOWLEDGED = 204
 
 
 class Check(msgspec.Struct, frozen=True):
-    """What was checked, and what is wrong (nothing: it holds)."""
+    """A check and its problems (none: it holds)."""
 
     title: str
     problems: tuple[str, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run saw. Row lists hold this run's rows only (`of_run`)."""
+    """The observations of a run. Row lists hold this run's rows only (`of_run`)."""
 
     message_ids: Mapping[int, str]
-    """What Pub/Sub called each message, by its number in the plan."""
+    """Pub/Sub's id of each message, by its number in the plan."""
     subscription: str
     feed: Sequence[Row]
     """All of `/v1/records`, read from beginning to end when everything had arrived."""
     followed: Sequence[Row]
     """The same feed, followed while the records arrived."""
     resumed: Sequence[Row]
-    """What the feed's last resume cursor led to, when nothing new had come."""
+    """The rows after the feed's last resume cursor, when nothing new had arrived."""
     rejects: Sequence[Row]
     redelivered: Mapping[int, int]
-    """Status the service answered to each second delivery, by message number."""
+    """The service's response status for each second delivery, by message number."""
     backlog: int | None
     dead_lettered: int | None
 
@@ -82,7 +82,7 @@ def check_all(plan: Plan, seen: Observed) -> list[Check]:
 
 
 def by_place(rows: Iterable[Row]) -> dict[Place, list[Row]]:
-    """Group rows by the record of the plan that they are about."""
+    """Group rows by the record of the plan that they belong to."""
     groups: dict[Place, list[Row]] = defaultdict(list)
     for row in rows:
         groups[(int(row["attributes"][NUMBER]), row["message_index"])].append(row)
@@ -90,7 +90,7 @@ def by_place(rows: Iterable[Row]) -> dict[Place, list[Row]]:
 
 
 def each_once(expected: set[Place], found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
-    """Name every record that is missing, came more than once, or was not expected."""
+    """Name every record that is missing, duplicated, or unexpected."""
     for place in sorted(expected - found.keys()):
         yield f"{_named(place)}: expected once, found nowhere"
     for place, rows in found.items():
@@ -101,7 +101,7 @@ def each_once(expected: set[Place], found: Mapping[Place, Sequence[Row]]) -> Ite
 
 
 def contents(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
-    """Name every field whose value is not the one that was published."""
+    """Name every field whose value differs from the published one."""
     messages = plan.messages
     for (number, position), rows in found.items():
         expected = _good(messages, number, position)
@@ -125,7 +125,7 @@ def _differences(name: str, expected: Flight, row: Row) -> Iterator[str]:
 
 
 def envelopes(plan: Plan, seen: Observed) -> Iterator[str]:
-    """Name every envelope column that does not say what Pub/Sub said of the message, in records and rejects."""
+    """Name every envelope column, in records and rejects, that does not match Pub/Sub's metadata of the message."""
     messages = plan.messages
     for row in (*seen.feed, *seen.rejects):
         number = int(row["attributes"][NUMBER])
@@ -181,7 +181,7 @@ def redeliveries(plan: Plan, statuses: Mapping[int, int]) -> Iterator[str]:
 
 
 def left_over(seen: Observed) -> Iterator[str]:
-    """Say what Pub/Sub still holds; what it cannot count is not held against it."""
+    """Report the messages that Pub/Sub still holds; an unknown count is no problem."""
     if seen.backlog:
         yield f"expected an empty backlog, found {seen.backlog} messages"
     if seen.dead_lettered:

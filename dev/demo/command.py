@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, ends: bool) -> int:
-    """Start the system, run the plan, show what came of it; then serve, or end."""
+    """Start the system, run the plan, show the result; then serve, or end."""
     with stop_requested() as stop:
         bigquery = "" if options.bigquery is None else ", local-bigquery"
         console.print(f"Starting the local Pub/Sub{bigquery} and the service …")
@@ -86,7 +86,7 @@ async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, en
 
 
 def show_result(console: Console, stack: LocalStack, plan: Plan, result: Result) -> int:
-    """Show everything that came of the run; 0 if every check held, else 1."""
+    """Show all results of the run; return 0 if every check held, else 1."""
     show_rejects(console, result.rejected)
     show_figures(console, result.figures)
     show_checks(console, result.checks)

@@ -10,7 +10,7 @@ from dev.demo.checks import Row
 
 
 class Percentiles(msgspec.Struct, frozen=True):
-    """Of a list of durations, in seconds."""
+    """Percentiles of a list of durations, in seconds."""
 
     p50_s: float
     p95_s: float
@@ -19,7 +19,7 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 def percentiles(durations_s: Sequence[float]) -> Percentiles | None:
-    """Return the nearest-rank percentiles; None of nothing."""
+    """Return the nearest-rank percentiles; None for an empty list."""
     if not durations_s:
         return None
     ranked = sorted(durations_s)
@@ -31,7 +31,7 @@ def percentiles(durations_s: Sequence[float]) -> Percentiles | None:
 
 
 def rate(count: int, seconds: float) -> float:
-    """Return how many a second; 0 of an instant."""
+    """Return the count per second; 0 if no time passed."""
     return count / seconds if seconds > 0 else 0.0
 
 
@@ -44,5 +44,5 @@ def stored_rate(rows: Sequence[Row]) -> float:
 
 
 def queryable_after_s(row: Row, received_time: datetime) -> float:
-    """Return the seconds from publication to the moment the record had been read from the API."""
+    """Return the seconds from the record's publication until it was read from the API."""
     return (received_time - datetime.fromisoformat(row["publish_time"])).total_seconds()

@@ -1,4 +1,4 @@
-"""Messages that cannot be stored, and what the service must say about each. Pure."""
+"""Messages that cannot be stored, and the reject that the service must report for each. Pure."""
 
 import gzip
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class BadRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mistake(msgspec.Struct, frozen=True, kw_only=True):
-    """A message with at least one bad record; the good ones in it must be stored all the same."""
+    """A message with at least one bad record; its good ones must still be stored."""
 
     title: str
     data: bytes

@@ -1,7 +1,7 @@
-"""Decide what the demonstration publishes, and what must come of every message. Pure.
+"""Decide what the demonstration publishes, and the expected result of every message. Pure.
 
-Most flights travel alone; some in JSON arrays, in lines (NDJSON) or compressed. Between them stand messages
-that cannot be stored, each with the reason that the service must give (dev/demo/mistakes.py).
+Most flights travel alone; some in JSON arrays, in lines (NDJSON) or compressed. Between them are messages that cannot
+be stored, with the reason that the service must give (dev/demo/mistakes.py).
 """
 
 import gzip
@@ -14,19 +14,19 @@ from dev.demo.mistakes import BadRecord, Mistake, mistakes
 from examples.flights.record import Flight
 
 RUN, NUMBER = "run", "message"
-"""Message attributes that say which run of the demonstration a message belongs to, and which message it is."""
+"""Message attributes that identify the run of the demonstration and the message."""
 
 CYCLE = 100
-"""The shapes repeat every so many flights, so that a short run has all of them too."""
+"""The shapes repeat after this many flights, so that a short run also has all of them."""
 ALONE, COMPRESSED, ORDERED, ARRAY, LINES = 80, 4, 4, 6, 4
-"""Of each cycle: so many flights alone, alone and compressed, alone with an ordering key, in one array, in one
-message of lines; what is left goes into a compressed array."""
+"""The number of flights per cycle: alone, alone and compressed, alone with an ordering key, in one array, in one
+message of lines; the rest goes into a compressed array."""
 REDELIVER_EVERY = 500
 STEADY_SHARE, STEADY_MOST = 10, 300
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to publish and what must come of it: the good records and the bad ones, by position."""
+    """A message to publish and its expected result: the good records and the bad ones, by position."""
 
     number: int
     data: bytes
@@ -35,7 +35,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     good: dict[int, Flight] = {}
     bad: dict[int, BadRecord] = {}
     title: str = ""
-    """What is wrong with the message, for the report; empty when nothing is."""
+    """The defect of the message, for the report; empty if there is none."""
     redeliver: bool = False
 
 
@@ -63,7 +63,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_plan(rows: Sequence[dict[str, Any]], run: str) -> Plan:
-    """Return what to publish of these flights; there must be at least CYCLE of them."""
+    """Return the plan for these flights; there must be at least CYCLE of them."""
     if len(rows) < CYCLE:
         raise ValueError(f"{len(rows)} flights: the demonstration needs at least {CYCLE}")
     steady_count = min(STEADY_MOST, len(rows) // STEADY_SHARE)
@@ -105,7 +105,7 @@ def _wrong(mistake: Mistake) -> _Shape:
 
 
 def _spread(few: Sequence[_Shape], many: Sequence[_Shape]) -> list[_Shape]:
-    """Return both, the few evenly among the many."""
+    """Return both, with the few spread evenly among the many."""
     gap = len(many) / len(few)
     spread: list[_Shape] = []
     taken = 0

@@ -25,7 +25,7 @@ class Publisher:
     """A publisher of one topic. `on_published` is called, in a thread of the client, for every message accepted."""
 
     def __init__(self, pubsub: Ready, on_published: Callable[[], None]) -> None:
-        # The client library's own switch: it then asks for no credentials.
+        # The client library's own switch, which makes it use no credentials.
         os.environ["PUBSUB_EMULATOR_HOST"] = pubsub.pubsub
         self._client = PublisherClient(publisher_options=PublisherOptions(enable_message_ordering=True))
         self._topic = self._client.topic_path(pubsub.project, pubsub.topic)
@@ -34,7 +34,7 @@ class Publisher:
         self._lock, self._closed = threading.Lock(), False
 
     def publish(self, message: Planned) -> None:
-        """Hand a message to the client, which sends it in a batch; nothing more once closed."""
+        """Pass a message to the client, which sends it in a batch; do nothing once closed."""
         with self._lock:
             if not self._closed:
                 future = self._client.publish(
@@ -56,12 +56,12 @@ class Publisher:
             self.publish(message)
 
     async def message_ids(self) -> dict[int, str]:
-        """Return what Pub/Sub called each message, by its number; raise what the client raised."""
+        """Return Pub/Sub's id of each message, by its number; raise what the client raised."""
         return await asyncio.to_thread(self._results)
 
     async def close(self) -> None:
-        """Send what was handed over and stop the client's threads."""
-        with self._lock:  # a flood that was interrupted is still in its thread
+        """Send all pending messages and stop the client's threads."""
+        with self._lock:  # an interrupted flood is still running in its thread
             self._closed = True
         await asyncio.to_thread(self._finish)
         self._client.transport.close()
@@ -90,10 +90,10 @@ async def redeliver(
     messages: Sequence[Planned],
     rows: Mapping[int, Row],
 ) -> dict[int, int]:
-    """Push these messages once more, as Pub/Sub does when an acknowledgement got lost; return the statuses.
+    """Push these messages once more, as Pub/Sub does after a lost acknowledgement; return the statuses.
 
-    A second delivery has the id and the publish time of the first, which are taken from what was stored
-    (`rows`, by message number); a message that was not stored cannot be delivered again and is left out.
+    A second delivery has the id and the publish time of the first, taken from the stored rows (`rows`, by message
+    number). A message that was not stored cannot be redelivered and is left out.
     """
     async with session.post(f"{pubsub.issuer}/token", data=b"{}", headers=_JSON) as response:
         response.raise_for_status()

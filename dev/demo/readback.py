@@ -14,11 +14,11 @@ PAGE_LIMIT = 1000
 
 
 class FeedError(Exception):
-    """The service answered something else than a page; the message carries its explanation."""
+    """The service did not respond with a page; the message carries its explanation."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """One page, as far as a reader needs it."""
+    """The members of a page that a reader needs."""
 
     records: list[dict[str, Any]]
     next_cursor: str | None
@@ -44,7 +44,7 @@ class Feed:
         """Return one page of at most PAGE_LIMIT records.
 
         Raises:
-            FeedError: the answer is not a page.
+            FeedError: the response is not a page.
         """
         asked = parameters | {"limit": str(PAGE_LIMIT)}
         async with self._session.get(self._url, params=asked) as response:
@@ -69,7 +69,7 @@ class Feed:
         return Reading(rows=rows, pages=pages, seconds=loop.time() - begun_s, resume_cursor=page.resume_cursor)
 
     async def follow(self, since: str, poll_s: float, on_rows: Callable[[list[Row], datetime], None]) -> None:
-        """Give every page and the time it had arrived to `on_rows`, for ever, polling at the end of the feed."""
+        """Call `on_rows` with every page and its arrival time, forever, polling at the end of the feed."""
         page = await self.page(since=since)
         while True:
             if page.records:

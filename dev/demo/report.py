@@ -1,4 +1,4 @@
-"""What the demonstration shows in the terminal."""
+"""The output of the demonstration on the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ SHOWN_PROBLEMS = 5
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The measurements of a run; rates are a second."""
+    """The measurements of a run; rates are per second."""
 
     messages: int
     records: int
     published_rate: float
     stored_rate: float
     queryable_s: float
-    """From the first publication of the flood to the moment all of it had been read from the API."""
+    """From the first publication of the flood until all of it was read from the API."""
     read_rate: float
     pages: int
     flood_acknowledged_ms: dict[str, float]
@@ -66,7 +66,7 @@ def show_figures(console: Console, figures: Figures) -> None:
 
 
 def show_rejects(console: Console, titled: Sequence[tuple[str, Row]]) -> None:
-    """Show what was rejected and why: (what is wrong with it, the row of the rejects)."""
+    """Show the rejects and the reasons: (the defect, the row of the rejects)."""
     console.print("\n[italic]What was rejected, and why (GET /v1/rejects)[/]")
     for title, row in titled:
         console.print(f"  {title}", markup=False, highlight=False)
@@ -76,7 +76,7 @@ def show_rejects(console: Console, titled: Sequence[tuple[str, Row]]) -> None:
 
 
 def show_checks(console: Console, checks: Sequence[Check]) -> None:
-    """Show every check, and of those that failed what was expected and found."""
+    """Show every check; for failed ones, what was expected and found."""
     console.print("\n[italic]What was checked[/]")
     for check in checks:
         mark = "[green]holds[/]" if check.holds else "[bold red]FAILS[/]"

@@ -23,12 +23,12 @@ from dev.local import LocalStack
 STEADY_PER_SECOND = 100.0
 STALLED_AFTER_S = 20.0
 POLL_S, BIGQUERY_POLL_S = 0.05, 2.0
-"""How often the end of a feed is asked for more. A local-bigquery would do nothing else than answer."""
+"""How often the end of a feed is polled. Polling a local-bigquery faster would leave it no time for anything else."""
 _REFRESH_S = 0.1
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a run: the checks, the measurements, and each reject with what was wrong with it."""
+    """The result of a run: the checks, the measurements, and each reject with its defect."""
 
     checks: Sequence[Check]
     figures: Figures
@@ -36,16 +36,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrivals:
-    """What has been read from one feed so far, of one run."""
+    """The rows of one run that have been read from one feed so far."""
 
     def __init__(self, run: str) -> None:
         self._run = run
         self.rows: list[Row] = []
         self.queryable_s: list[float] = []
-        """Of each row, the seconds from publication to the moment it had been read."""
+        """For each row, the seconds from its publication until it was read."""
 
     def add(self, rows: list[Row], received_time: datetime) -> None:
-        """Take a page."""
+        """Add the rows of a page."""
         own = of_run(rows, self._run)
         self.rows += own
         self.queryable_s += [queryable_after_s(row, received_time) for row in own]
@@ -65,7 +65,7 @@ class Followers:
         self.records, self.rejects = Arrivals(plan.run), Arrivals(plan.run)
 
     async def __aenter__(self) -> Self:
-        """Begin to follow."""
+        """Start following."""
         self._tasks = [
             asyncio.create_task(self._feeds["records"].follow(self._since, self._poll_s, self.records.add)),
             asyncio.create_task(self._feeds["rejects"].follow(self._since, self._poll_s, self.rejects.add)),
@@ -79,7 +79,7 @@ class Followers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def wait_for(self, records: int, rejects: int) -> None:
-        """Return when so much has arrived, or nothing more for STALLED_AFTER_S; raise what following raised."""
+        """Return when these counts have arrived, or nothing for STALLED_AFTER_S; raise what following raised."""
         loop = asyncio.get_running_loop()
         seen, changed_s = -1, loop.time()
         while len(self.records.rows) < records or len(self.rejects.rows) < rejects:
@@ -98,12 +98,12 @@ class Followers:
         return await self._feeds[path].read_all(since=self._since)
 
     async def resume(self, reading: Reading) -> list[Row]:
-        """Return what `reading` of the records had not returned yet."""
+        """Return the records that `reading` has not returned yet."""
         return (await self._feeds["records"].read_all(cursor=reading.resume_cursor)).rows
 
 
 class Timings(msgspec.Struct):
-    """When the parts of a run ended, in seconds from its beginning, and what the pusher said then."""
+    """When the parts of a run ended, in seconds from its start, with the pusher's statistics at that time."""
 
     published_s: float = 0.0
     queryable_s: float = 0.0
@@ -112,7 +112,7 @@ class Timings(msgspec.Struct):
 
 
 def new_run_id() -> str:
-    """Return a fresh name for a run: what tells its records from those of others on the same store."""
+    """Return a new name for a run, which distinguishes its records from those of other runs on the same store."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
@@ -120,7 +120,7 @@ async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
     """Publish the plan, read everything back and compare.
 
     Raises:
-        FeedError: the service answered a read with an error.
+        FeedError: the service responded to a read with an error.
         google.api_core.exceptions.GoogleAPICallError: Pub/Sub refused a message.
     """
     published = 0
@@ -180,7 +180,7 @@ async def _publish(
 
 @contextmanager
 def _shown(bars: Progress, plan: Plan, followers: Followers, published: Callable[[], int]) -> Iterator[None]:
-    """Keep the bars up to date while the body runs."""
+    """Update the bars while the body runs."""
     publishing = bars.add_task("messages published", total=len(plan.messages))
     stored = bars.add_task("records readable", total=plan.good_count)
 

@@ -1,4 +1,4 @@
-"""`python -m dev bigquery`: install local-bigquery, run it with the service's tables made, and say where it is."""
+"""`python -m dev bigquery`: install local-bigquery, run it, create the service's tables, and print its address."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ from dev.ports import choose_port
 from dev.shutdown import stop_requested
 
 REST_PORT, STORAGE_PORT = 9050, 9060
-"""Where it is when nothing else is there."""
+"""The preferred ports, if they are free."""
 STOP_WITHIN_S = 15.0
 
 
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Install it, run it, and serve until Ctrl-C; 3 when there is no Python that it runs on."""
+    """Install it, run it, and serve until Ctrl-C; return 3 if there is no Python that it runs on."""
     try:
         installation = install(_say)
         if args.install_only:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def serve(installation: Installation, args: argparse.Namespace) -> int:
-    """Run it until asked to stop; 1 when it ended by itself or not as asked."""
+    """Run it until stopped; return 1 if it ended unexpectedly or did not stop cleanly."""
     tables = tables_of(args.record)
     ports = None if args.json else (choose_port(args.port, REST_PORT), choose_port(args.storage_port, STORAGE_PORT))
     with stop_requested() as stop:
@@ -76,7 +76,7 @@ async def serve(installation: Installation, args: argparse.Namespace) -> int:
 
 @contextmanager
 def _ends_with_input(stop: asyncio.Event) -> Iterator[None]:
-    """Set `stop` when standard input, a pipe, ends: whoever holds the other end is gone."""
+    """Set `stop` when standard input, a pipe, ends: the process at the other end has died."""
     loop = asyncio.get_running_loop()
 
     def ended() -> None:
@@ -91,7 +91,7 @@ def _ends_with_input(stop: asyncio.Event) -> Iterator[None]:
 
 
 async def _until(stop: asyncio.Event, running: LocalBigQuery) -> int:
-    """Wait for the request to stop; 1, and say so, when the process ends first."""
+    """Wait for `stop`; if the process ends first, report it and return 1."""
     asked, ended = asyncio.create_task(stop.wait()), asyncio.create_task(running.child.process.wait())
     try:
         await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,7 +105,7 @@ async def _until(stop: asyncio.Event, running: LocalBigQuery) -> int:
 
 
 def describe_place(place: TableAddress) -> str:
-    """Return where it is and how to look into it."""
+    """Describe where it is and how to inspect it."""
     return f"""
   BigQuery     REST {place.rest_url}, gRPC {place.storage_url}, dataset {place.project}.{place.dataset}
                {bq_command(place)} ls {place.dataset}
@@ -113,13 +113,13 @@ def describe_place(place: TableAddress) -> str:
 
 
 def describe_settings(place: TableAddress) -> str:
-    """Return the settings of a service that stores there, for a shell."""
+    """Return the settings for a service that stores there, in shell syntax."""
     exports = [f"    export {name}={value}" for name, value in service_settings(place).items()]
     return "\n".join(["  A service of your own stores there with", *exports, "    .venv/bin/python -m app", ""])
 
 
 def bq_command(place: TableAddress) -> str:
-    """Return how Google's `bq` is told to look there; the token keeps it from asking for one or sending a real one."""
+    """Return the `bq` command for it; the given token keeps `bq` from asking for one or sending a real one."""
     return f"bq --api={place.rest_url} --project_id={place.project} --oauth_access_token=none"
 
 

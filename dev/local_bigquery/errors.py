@@ -1,17 +1,17 @@
-"""What can stand in the way of a BigQuery on this machine; `status` is what a command then exits with.
+"""The errors of a local BigQuery; `status` is the exit status of a command that fails with the error.
 
 LocalBigQueryError
 ├── InstallError        it could not be installed
 │   └── NoPythonError   there is no Python that it runs on
-├── InUseError          another one keeps its data in the same folder
-└── ProvisionError      its tables could not be made
+├── InUseError          another instance uses the same data folder
+└── ProvisionError      its tables could not be created
 """
 
 from typing import ClassVar
 
 
 class LocalBigQueryError(Exception):
-    """The message says what is wrong and what to do, for whoever typed the command."""
+    """The message tells the user what is wrong and what to do."""
 
     status: ClassVar[int] = 1
 
@@ -27,8 +27,8 @@ class NoPythonError(InstallError):
 
 
 class InUseError(LocalBigQueryError):
-    """Another local BigQuery keeps its data there."""
+    """Another local BigQuery uses the same data folder."""
 
 
 class ProvisionError(LocalBigQueryError):
-    """The tables could not be made, or one is there that does not fit."""
+    """The tables could not be created, or an existing one does not match its declaration."""

@@ -1,4 +1,4 @@
-"""A running local-bigquery: a child process with a folder for its data, and nothing of the caller's environment."""
+"""A running local-bigquery: a child process with its own data folder, isolated from the caller's environment."""
 
 import asyncio
 import fcntl
@@ -20,7 +20,7 @@ _ASK_WITHIN_S = 5.0
 
 
 class LocalBigQuery:
-    """One that is running; `LocalBigQuery.start` makes it."""
+    """A running local-bigquery, created by `LocalBigQuery.start`."""
 
     def __init__(self, child: Child, place: TableAddress) -> None:
         self.child, self.place = child, place
@@ -37,7 +37,7 @@ class LocalBigQuery:
         """Start it on two ports (REST, gRPC; None: free ones); data and log go into `folder`. It is not ready yet.
 
         Raises:
-            InUseError: another one keeps its data there.
+            InUseError: another instance uses the same data folder.
         """
         rest, storage = ports or quiet_ports(2)
         store = (folder / "store").absolute()
@@ -55,7 +55,7 @@ class LocalBigQuery:
             executable=str(installation.python),
             arguments=[str(installation.program), *(word for pair in named.items() for word in pair)],
             environ=_environ(installation.home),
-            # Its HTTP server sends itself the signal again once it has shut down in good order.
+            # Its HTTP server sends itself the signal again after a clean shutdown.
             dies_of_sigterm=True,
         )
         place = TableAddress(
@@ -68,7 +68,7 @@ class LocalBigQuery:
         return cls(await Child.start(command, leash, folder), place)
 
     async def wait_until_ready(self) -> None:
-        """Wait until both APIs answer.
+        """Wait until both APIs respond.
 
         Raises:
             ChildError: it ended, or was not ready in time; the message has the end of its log.
@@ -77,10 +77,10 @@ class LocalBigQuery:
 
 
 def service_settings(place: TableAddress) -> dict[str, str]:
-    """Return the settings of a service that stores in `place`, by variable.
+    """Return the settings for a service that stores in `place`, by variable.
 
-    The clocks are those of one machine: its processes share one clock, and the store is a millisecond away. So
-    records are final, and in the feed, 6 s after they are stored rather than 30 s.
+    The durations suit a single machine: its processes share one clock, and the store is a millisecond away. So records
+    are final, and in the feed, 6 s after they are stored rather than 30 s.
     """
     return {
         "SLUICE_BACKEND": "bigquery",
@@ -88,7 +88,7 @@ def service_settings(place: TableAddress) -> dict[str, str]:
         "SLUICE_BIGQUERY_DATASET": place.dataset,
         "SLUICE_BIGQUERY_REST_URL": place.rest_url,
         "SLUICE_BIGQUERY_STORAGE_URL": place.storage_url,
-        # Its gRPC server takes 4 MiB at once, the schema and the message's own bytes included.
+        # Its gRPC server accepts messages of up to 4 MiB, including the schema and the framing.
         "SLUICE_MAX_BATCH_BYTES": "4000000",
         "SLUICE_MAX_RECORD_BYTES": "3000000",
         "SLUICE_APPEND_DEADLINE_S": "4",
@@ -99,7 +99,7 @@ def service_settings(place: TableAddress) -> dict[str, str]:
 
 
 def _require_unused(store: Path) -> None:
-    """Raise InUseError where another one has a file of `store` open: DuckDB locks those that it writes."""
+    """Raise InUseError if another instance has a file of `store` open: DuckDB locks the files it writes."""
     for path in store.rglob("*"):
         if path.is_file():
             with path.open("r+b") as file:
@@ -113,7 +113,7 @@ def _require_unused(store: Path) -> None:
 
 
 def _environ(home: Path) -> dict[str, str]:
-    """Return all that it gets to see: it reads plain names such as GROUPS and CALLER as settings of its own."""
+    """Return its whole environment: it reads plain names such as GROUPS and CALLER as its own settings."""
     return {
         "HOME": str(home),
         "PATH": os.defpath,
@@ -124,7 +124,7 @@ def _environ(home: Path) -> dict[str, str]:
 
 
 async def _answering(place: TableAddress) -> None:
-    """Return once both APIs answer."""
+    """Return once both APIs respond."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_ASK_WITHIN_S)) as session:
         while True:
             try:
@@ -134,7 +134,7 @@ async def _answering(place: TableAddress) -> None:
             except (aiohttp.ClientError, TimeoutError):
                 pass
             await asyncio.sleep(_POLL_S)
-    # Imported late: the commands that need none of this are not to wait for it.
+    # Imported late, so that commands that do not need it start quickly.
     import grpc.aio  # noqa: PLC0415
 
     async with grpc.aio.insecure_channel(place.storage_url.removeprefix("http://")) as channel:

@@ -1,4 +1,4 @@
-"""Make the dataset and its tables from the declaration, as Terraform does in the cloud. For this machine only."""
+"""Create the dataset and its tables from the declaration, as Terraform does in the cloud. For this machine only."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,7 @@ def tables_of(record: str) -> list[Table]:
     """Return the two tables that the service needs for a record type, named as `package.module:Type`.
 
     Raises:
-        ProvisionError: it names no record type, or one that no table can be made of.
+        ProvisionError: it does not name a record type, or the type cannot be stored in a table.
     """
     try:
         return [checked_table(load_record_type(record)), rejects_table()]
@@ -32,12 +32,12 @@ def tables_of(record: str) -> list[Table]:
 
 
 def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WITHIN_S) -> None:
-    """Make the dataset and the tables that are not there yet; a table that is there and fits is kept.
+    """Create the missing dataset and tables; keep an existing table that matches its declaration.
 
-    Each step may take `within_s`: the client's own default would try for ten minutes.
+    Each step may take `within_s`: by default, the client would retry for ten minutes.
 
     Raises:
-        ProvisionError: a table is there that does not fit its declaration, or BigQuery refused something.
+        ProvisionError: an existing table does not match its declaration, or BigQuery refused something.
     """
     access, retry = BigQueryClients(place), DEFAULT_RETRY.with_timeout(within_s)
     try:

@@ -35,14 +35,14 @@ class Broker:
         self._topics[name] = {}
 
     def require_topic(self, name: str) -> str:
-        """Return `name` if there is such a topic. Raises InvalidArgumentError or NotFoundError."""
+        """Return `name` if the topic exists. Raises InvalidArgumentError or NotFoundError."""
         if name not in self._topics:
             check_name(name, "topics")
             raise NotFoundError(f"topic {name} does not exist; topics: {', '.join(sorted(self._topics)) or 'none'}")
         return name
 
     def delete_topic(self, name: str) -> None:
-        """Remove a topic; its subscriptions keep what they hold. Raises as `require_topic`."""
+        """Remove a topic; its subscriptions keep their messages. Raises as `require_topic`."""
         for subscription in self._topics.pop(self.require_topic(name)).values():
             subscription.settings = msgspec.structs.replace(subscription.settings, topic=DELETED_TOPIC)
 
@@ -51,9 +51,9 @@ class Broker:
         return sorted(name for name in self._topics if project_of(name) == project)
 
     def create_subscription(self, settings: SubscriptionSettings) -> None:
-        """Add a subscription, which receives what is published from now on.
+        """Add a subscription, which receives the messages published from now on.
 
-        Raises InvalidArgumentError, AlreadyExistsError, or NotFoundError when a topic does not exist.
+        Raises InvalidArgumentError, AlreadyExistsError, or NotFoundError if a topic does not exist.
         """
         if check_name(settings.name, "subscriptions") in self._subscriptions:
             raise AlreadyExistsError(f"subscription {settings.name} already exists")
@@ -82,7 +82,7 @@ class Broker:
         return found
 
     def delete_subscription(self, name: str) -> None:
-        """Remove a subscription and all it holds. Raises as `subscription`."""
+        """Remove a subscription and all its messages. Raises as `subscription`."""
         subscription = self.subscription(name)
         del self._subscriptions[name]
         if subscription.settings.topic in self._topics:
@@ -100,9 +100,9 @@ class Broker:
         return sorted(self._topics[self.require_topic(topic)])
 
     def publish(self, topic: str, drafts: Sequence[Draft]) -> list[str]:
-        """Hand messages to every subscription of the topic and return their ids, in order.
+        """Deliver messages to every subscription of the topic and return their ids, in order.
 
-        Raises InvalidArgumentError or NotFoundError, and then nothing was published.
+        Raises InvalidArgumentError or NotFoundError; then nothing was published.
         """
         subscriptions = self._topics[self.require_topic(topic)].values()
         check_publish(drafts)
@@ -120,11 +120,11 @@ class Broker:
     def pull(
         self, name: str, max_messages: int, lease_s: float | None = None, max_bytes: float = math.inf
     ) -> list[Delivery]:
-        """Lease what is ready, without waiting. Raises as `subscription`."""
+        """Lease ready messages, without waiting. Raises as `subscription`."""
         return self.subscription(name).pull(max_messages, self.now_us(), lease_s, max_bytes)
 
     def acknowledge(self, name: str, ack_ids: Sequence[str]) -> None:
-        """Settle leases for good; those that ran out are ignored. Raises as `subscription`."""
+        """Settle leases for good; expired ones are ignored. Raises as `subscription`."""
         subscription, now_us = self.subscription(name), self.now_us()
         for ack_id in ack_ids:
             subscription.ack(ack_id, now_us)
@@ -140,7 +140,7 @@ class Broker:
 
     def _forward_dead(self, settings: SubscriptionSettings, message: Message, attempts: int) -> bool:
         if settings.dead_letter_topic not in self._topics:
-            return False  # the topic was deleted: the real service goes on retrying, too
+            return False  # the topic was deleted: the real service keeps retrying, too
         project, _, name = settings.name.removeprefix("projects/").split("/")
         source = {
             "CloudPubSubDeadLetterSourceDeliveryCount": str(attempts),

@@ -1,6 +1,6 @@
 """`python -m dev pubsub`: the local Pub/Sub with its pusher and its token issuer.
 
-Prints one JSON line on standard output when all is up; SIGTERM or Ctrl-C ends it with status 0.
+Prints one JSON line on standard output when everything is up; SIGTERM or Ctrl-C ends it with status 0.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop; 1 when it cannot start."""
+    """Serve until stopped; return 1 if it cannot start."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     _allow_many_connections()
     try:
@@ -109,7 +109,7 @@ async def _serve(settings: StackSettings) -> None:
 
 
 def _allow_many_connections() -> None:
-    """Raise the limit on open files where it is low: macOS starts at 256."""
+    """Raise the limit on open files if it is low: macOS starts at 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _WANTED_OPEN_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

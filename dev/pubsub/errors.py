@@ -1,4 +1,4 @@
-"""What the local Pub/Sub refuses, with the status each protocol gives it.
+"""The refusals of the local Pub/Sub, with their status in each protocol.
 
 PubsubError
  ├── InvalidArgumentError      INVALID_ARGUMENT     400
@@ -12,35 +12,35 @@ from typing import ClassVar
 
 
 class PubsubError(Exception):
-    """A request the service refuses; the text is for the person who made it."""
+    """A request that the service refuses; the message is for the person who made it."""
 
     status: ClassVar[str] = "INTERNAL"
     http_status: ClassVar[int] = 500
 
 
 class InvalidArgumentError(PubsubError):
-    """The request can never work as it is."""
+    """The request can never succeed as it is."""
 
     status = "INVALID_ARGUMENT"
     http_status = 400
 
 
 class FailedPreconditionError(PubsubError):
-    """The request does not fit the state of what it names."""
+    """The request does not fit the state of the resource it names."""
 
     status = "FAILED_PRECONDITION"
     http_status = 400
 
 
 class NotFoundError(PubsubError):
-    """What the request names does not exist."""
+    """The resource that the request names does not exist."""
 
     status = "NOT_FOUND"
     http_status = 404
 
 
 class AlreadyExistsError(PubsubError):
-    """What the request would create exists."""
+    """The resource that the request would create already exists."""
 
     status = "ALREADY_EXISTS"
     http_status = 409

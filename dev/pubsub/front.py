@@ -1,7 +1,7 @@
-"""One port for two protocols: tells a connection's from its first bytes, and relays those that are gRPC's.
+"""One port for two protocols: detect a connection's protocol from its first bytes, and relay gRPC.
 
-HTTP/2 starts with a fixed preface (RFC 9113 section 3.4) and is copied to the gRPC server on a port of its own,
-and back; anything else is HTTP/1.1 and handed to the HTTP server in place.
+HTTP/2 starts with a fixed preface (RFC 9113 section 3.4); its bytes are copied to the gRPC server on a separate port,
+and back. Anything else is HTTP/1.1 and is passed to the HTTP server in place.
 """
 
 import asyncio
@@ -12,34 +12,34 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class Connections:
-    """The transports of connections that are not the HTTP server's, of both sides of a relay.
+    """The transports of connections that do not belong to the HTTP server, on both sides of a relay.
 
-    The gRPC server ends its own side only, some turns of the loop later; a loop that is closed before has leaked
-    the others.
+    The gRPC server closes only its own side, some iterations of the loop later. A loop that is closed before that leaks
+    the other transports.
     """
 
     def __init__(self) -> None:
-        """Hold none yet."""
+        """Start empty."""
         self._open: set[asyncio.Transport] = set()
         self._none_left = asyncio.Event()
         self._none_left.set()
         self._closing = False
 
     def opened(self, transport: asyncio.Transport) -> None:
-        """Hold `transport` until `ended`; one that comes after `close` is ended at once."""
+        """Hold `transport` until `ended`; after `close`, end it at once."""
         self._open.add(transport)
         self._none_left.clear()
         if self._closing:
             transport.abort()
 
     def ended(self, transport: asyncio.Transport) -> None:
-        """Let go of `transport`, which has ended or is another's now."""
+        """Release `transport`, which has ended or has a new owner."""
         self._open.discard(transport)
         if not self._open:
             self._none_left.set()
 
     async def close(self) -> None:
-        """End them all, and return when they have ended."""
+        """End all transports, and return when they have ended."""
         self._closing = True
         for transport in self._open:
             transport.abort()
@@ -47,10 +47,10 @@ class Connections:
 
 
 class Sniffer(asyncio.Protocol):
-    """Reads just enough of a new connection to know its protocol, then steps aside."""
+    """Reads just enough of a new connection to detect its protocol, then steps aside."""
 
     def __init__(self, grpc_port: int, make_http: Callable[[], asyncio.Protocol], connections: Connections) -> None:
-        """Relay gRPC to `grpc_port`; hand anything else to a protocol of `make_http`."""
+        """Relay gRPC to `grpc_port`; pass anything else to a protocol of `make_http`."""
         self._grpc_port = grpc_port
         self._make_http = make_http
         self._connections = connections
@@ -79,7 +79,7 @@ class Sniffer(asyncio.Protocol):
             http.data_received(self._head)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give up: the client has gone before it could be served."""
+        """Clean up: the client disconnected before it could be served."""
         if self._dialling is not None:
             self._dialling.cancel()
         if self._transport is not None:
@@ -100,7 +100,7 @@ class Sniffer(asyncio.Protocol):
 
 
 class _Pipe(asyncio.Protocol):
-    """Copies what one transport receives to the other, and passes back-pressure on."""
+    """Copies data from one transport to the other, and propagates back-pressure."""
 
     def __init__(self, target: asyncio.Transport, connections: Connections) -> None:
         self._target = target
@@ -123,7 +123,7 @@ class _Pipe(asyncio.Protocol):
             self._connections.ended(self._transport)
 
     def pause_writing(self) -> None:
-        # What fills this side's transport is read from the other one.
+        # The data that fills this side's transport is read from the other one.
         if not self._target.is_closing():
             self._target.pause_reading()
 

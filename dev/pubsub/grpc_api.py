@@ -32,7 +32,7 @@ SUBSCRIBER_METHODS: dict[str, tuple[Any, str]] = {
 
 _STREAMING_REQUEST: Any = types.StreamingPullRequest.pb()
 _OPTIONS = (
-    # Above the 10 MB limit, so that too large a publish is refused with our text, not gRPC's.
+    # Above the 10 MB limit, so that an oversized publish is refused with our message, not gRPC's.
     ("grpc.max_receive_message_length", 2 * MAX_PUBLISH_BYTES),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
@@ -106,7 +106,7 @@ def _streaming_pull(service: PubsubService) -> Callable[[AsyncIterator[Proto], A
                 )
                 if response.received_messages:
                     yield response
-                else:  # flow control: as much is out as the client asked for
+                else:  # flow control: the client's limit of outstanding messages is reached
                     await settled.wait()
         except PubsubError as refusal:
             await _abort(context, refusal)

@@ -24,7 +24,7 @@ _RESOURCE_ID = re.compile(r"[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """What a publisher hands over."""
+    """A message as the publisher sends it."""
 
     data: bytes
     attributes: dict[str, str] = {}
@@ -56,10 +56,10 @@ def format_time(time_us: int) -> str:
 
 
 def check_name(name: str, collection: str) -> str:
-    """Return `name` if it is `projects/P/{collection}/R` within the naming rules.
+    """Return `name` if it is `projects/P/{collection}/R` and follows the naming rules.
 
-    The rules: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names. Raises
-    InvalidArgumentError with the rule that is broken.
+    The rules: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names. Raises InvalidArgumentError with the
+    violated rule.
     """
     found = _RESOURCE.fullmatch(name)
     if not found or found[2] != collection:
@@ -82,7 +82,7 @@ def project_of(name: str) -> str:
 
 
 def check_publish(drafts: Sequence[Draft]) -> None:
-    """Raise InvalidArgumentError when a publish request breaks a limit of the service."""
+    """Raise InvalidArgumentError if a publish request exceeds a limit of the service."""
     if not drafts:
         raise InvalidArgumentError("a publish request needs at least one message")
     if len(drafts) > MAX_PUBLISH_MESSAGES:

@@ -1,6 +1,6 @@
 """Pub/Sub's REST v1 API: what `gcloud pubsub`, curl and REST clients call.
 
-Google's JSON mapping of the same protobuf types as gRPC, and Google's JSON shape for errors.
+It uses Google's JSON mapping of the same protobuf types as gRPC, and Google's JSON format for errors.
 """
 
 from collections.abc import Awaitable, Callable
@@ -111,7 +111,7 @@ def _resource_name(request: web.Request, field: str) -> str:
 
 async def _unknown(request: web.Request) -> web.Response:
     if request.path == "/":
-        return web.Response(text="Ok\n")  # what the official emulator answers: scripts wait for it
+        return web.Response(text="Ok\n")  # as the official emulator responds: scripts wait for it
     return _error(UnsupportedError(f"the local Pub/Sub does not implement {request.method} {request.path}"))
 
 

@@ -1,7 +1,7 @@
 """gRPC and REST behind one address, as the official emulator and PUBSUB_EMULATOR_HOST expect.
 
-The first bytes of a connection tell (`dev.pubsub.front`): HTTP/2 is relayed to the gRPC server on a port of its own,
-anything else is handed to aiohttp in place.
+The first bytes of a connection decide (`dev.pubsub.front`): HTTP/2 is relayed to the gRPC server on a separate port,
+anything else is passed to aiohttp in place.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class PubsubServer:
         self._listener: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen on `host`:`port` (0: a free one) and return the port. Raises OSError when it is taken."""
+        """Listen on `host`:`port` (0: a free one) and return the port. Raises OSError if it is in use."""
         grpc_port = self._grpc.add_insecure_port("127.0.0.1:0")
         await self._grpc.start()
         await self._rest.setup()

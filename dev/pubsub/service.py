@@ -1,7 +1,7 @@
 """The public Pub/Sub methods over the broker, in the protobuf types of google-cloud-pubsub.
 
 Requests and responses are the raw protobuf classes (`types.X.pb()`), which cost a tenth of the proto-plus
-wrappers. What the real service offers and this one does not is refused by name, never ignored.
+wrappers. Features of the real service that are missing here are refused by name, never ignored.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ ListTopicSubscriptionsResponse: Any = types.ListTopicSubscriptionsResponse.pb()
 
 MAX_PULL_MESSAGES = 1_000
 STREAM_BATCH = 500
-# google-cloud-pubsub's clients of an emulator keep gRPC's default limit of 4 MiB on what they receive.
+# With an emulator, google-cloud-pubsub's clients keep gRPC's default limit of 4 MiB for received messages.
 MAX_PULL_BYTES = 3_500_000
 _SUPPORTED_FIELDS = {
     "name",
@@ -107,7 +107,7 @@ class PubsubService:
         return Empty()
 
     async def pull(self, request: Proto) -> Proto:
-        """PullRequest -> PullResponse, empty when nothing came in time."""
+        """PullRequest -> PullResponse, empty if nothing arrived in time."""
         name = request.subscription
         self.broker.pulled_subscription(name)
         if request.max_messages < 1:
@@ -132,7 +132,7 @@ class PubsubService:
         return Empty()
 
     def stream_settle(self, name: str, request: Proto) -> None:
-        """Apply the acknowledgements and deadlines one StreamingPullRequest carries."""
+        """Apply the acknowledgements and deadlines of one StreamingPullRequest."""
         self.broker.acknowledge(name, request.ack_ids)
         for ack_id, lease_s in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=False):
             self.broker.modify_ack_deadline(name, [ack_id], lease_s)
@@ -185,7 +185,7 @@ def _settings(request: Proto) -> SubscriptionSettings:
         ordering=request.enable_message_ordering,
         dead_letter_topic=request.dead_letter_policy.dead_letter_topic,
         max_attempts=max_attempts,
-        # 10 s and 600 s are the service's defaults of a retry policy.
+        # 10 s and 600 s are the service's defaults for a retry policy.
         min_backoff_s=_seconds(retry, "minimum_backoff", 10.0) if with_retry else 0.0,
         max_backoff_s=_seconds(retry, "maximum_backoff", 600.0) if with_retry else 0.0,
     )

@@ -1,4 +1,4 @@
-"""One subscription's messages: what is ready, what is leased, what waits its turn.
+"""One subscription's messages: ready, leased, delayed or held.
 
 Every undelivered message is in exactly one place:
 
@@ -7,8 +7,8 @@ Every undelivered message is in exactly one place:
       │               ├──> dead-lettered (attempts used up)
       └── delayed <───┘ (retry policy)          held: behind another message of its ordering key
 
-A key's messages circulate one at a time, so a message is never delivered before the one ahead of it is
-settled. No I/O; time comes in as microseconds.
+A key's messages circulate one at a time, so a message is never delivered before the one ahead of it is settled.
+No I/O; times are parameters, in microseconds.
 """
 
 import heapq
@@ -31,13 +31,13 @@ class SubscriptionSettings(msgspec.Struct, frozen=True, kw_only=True):
     dead_letter_topic: str = ""
     max_attempts: int = 5
     min_backoff_s: float = 0.0
-    """Per-message retry delay; 0 = at once (a push subscription is slowed by its pusher instead)."""
+    """Per-message retry delay; 0: at once (for a push subscription, the pusher backs off instead)."""
     max_backoff_s: float = 0.0
     push_endpoint: str = ""
 
 
 class _Entry:
-    """A message and how often it was handed out."""
+    """A message and the number of its deliveries."""
 
     __slots__ = ("attempts", "message")
 
@@ -57,8 +57,8 @@ class Subscription:
     ) -> None:
         """Start empty.
 
-        `forward_dead(settings, message, attempts)` publishes to the dead-letter topic and returns
-        whether it could.
+        `forward_dead(settings, message, attempts)` publishes to the dead-letter topic and returns whether it
+        succeeded.
         """
         self.settings = settings
         self.watchers: set[Callable[[], None]] = set()
@@ -94,7 +94,7 @@ class Subscription:
     ) -> list[Delivery]:
         """Lease up to `max_messages` for `lease_s` (default: the ack deadline).
 
-        At least one when one is ready; no more than fit into `max_bytes` of data.
+        It leases at least one if one is ready, and no more than fit into `max_bytes` of data.
         """
         self.advance(now_us)
         lease_us = round((self.settings.ack_deadline_s if lease_s is None else lease_s) * MICROSECONDS)
@@ -112,7 +112,7 @@ class Subscription:
         return deliveries
 
     def ack(self, ack_id: str, now_us: int) -> bool:
-        """Remove a leased message; False when the lease is unknown or has run out."""
+        """Remove a leased message; return False if the lease is unknown or has expired."""
         self.advance(now_us)
         lease = self._leases.pop(ack_id, None)
         if lease is None:
@@ -121,7 +121,7 @@ class Subscription:
         return True
 
     def nack(self, ack_id: str, now_us: int) -> bool:
-        """Give a leased message back; False when the lease is unknown or has run out."""
+        """Give a leased message back; return False if the lease is unknown or has expired."""
         self.advance(now_us)
         lease = self._leases.pop(ack_id, None)
         if lease is None:
@@ -130,7 +130,7 @@ class Subscription:
         return True
 
     def extend(self, ack_id: str, lease_s: float, now_us: int) -> bool:
-        """Move a lease's end to `lease_s` from now; False when it is unknown or has run out."""
+        """Extend a lease to `lease_s` from now; return False if it is unknown or has expired."""
         self.advance(now_us)
         lease = self._leases.get(ack_id)
         if lease is None:
@@ -144,14 +144,14 @@ class Subscription:
         return bool(self._ready)
 
     def next_change_us(self) -> int | None:
-        """Return when a lease runs out or a delayed message is due, if nothing else happens."""
+        """Return when the next lease expires or the next delayed message is due."""
         times = [self._delayed[0][0]] if self._delayed else []
         if self._expiries:
-            times.append(self._expiries[0][0])  # may be a lease that is gone: then an early look, no harm
+            times.append(self._expiries[0][0])  # may be a settled lease: an early wake-up is harmless
         return min(times, default=None)
 
     def advance(self, now_us: int) -> None:
-        """Let everything happen that time alone brings up to `now_us`."""
+        """Process the lease expiries and delays that are due by `now_us`."""
         while self._expiries and self._expiries[0][0] <= now_us:
             deadline_us, ack_id = heapq.heappop(self._expiries)
             lease = self._leases.get(ack_id)
@@ -162,7 +162,7 @@ class Subscription:
             self._make_ready(heapq.heappop(self._delayed)[2])
 
     def notify(self) -> None:
-        """Wake everyone who waits for this subscription."""
+        """Wake all waiters of this subscription."""
         for watcher in tuple(self.watchers):
             watcher()
 

@@ -9,7 +9,7 @@ from dev.pubsub.message import MICROSECONDS
 async def wait_ready(broker: Broker, name: str, timeout_s: float | None = None) -> bool:
     """Return True once a pull would return something, False after `timeout_s`.
 
-    Raises NotFoundError when the subscription does not exist, or no longer.
+    Raises NotFoundError if the subscription does not exist, or no longer exists.
     """
     give_up_us = None if timeout_s is None else broker.now_us() + round(timeout_s * MICROSECONDS)
     changed = asyncio.Event()

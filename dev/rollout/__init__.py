@@ -1,6 +1,6 @@
-"""`python -m dev rollout`: give a new revision its traffic in steps, and take it back when it does badly.
+"""`python -m dev rollout`: shift traffic to a new revision in steps, and roll back if it performs badly.
 
-- command.py: the steps, and what ends them
+- command.py: the steps, and when to abort
 - cloud_run.py: a service's traffic, by gcloud
-- watch.py: is the revision ready, and how many of its answers are errors
+- watch.py: the revision's readiness and error rate
 """

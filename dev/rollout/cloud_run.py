@@ -1,4 +1,4 @@
-"""A Cloud Run service's traffic, read and changed with gcloud, whose credentials are used."""
+"""Read and change a Cloud Run service's traffic with gcloud and its credentials."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ class RolloutError(Exception):
 
 
 class Target(msgspec.Struct, frozen=True, rename="camel"):
-    """One line of a service's traffic: a revision, its percentage, and the tag that gives it a URL of its own."""
+    """One line of a service's traffic: a revision, its percentage, and the tag that gives it its own URL."""
 
     revision_name: str = ""
     percent: int = 0
@@ -30,7 +30,7 @@ class _Service(msgspec.Struct, frozen=True):
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """Who gets what, by revision; what `--save` writes and `--restore` reads."""
+    """The shares of traffic by revision, as `--save` writes and `--restore` reads them."""
 
     shares: dict[str, int]
 
@@ -39,7 +39,7 @@ class CloudRun:
     """One service."""
 
     def __init__(self, project: str, region: str, service: str) -> None:
-        """Take its place. Raises RolloutError when there is no gcloud."""
+        """Locate the service. Raises RolloutError if there is no gcloud."""
         self._gcloud = shutil.which("gcloud") or ""
         if not self._gcloud:
             raise RolloutError("gcloud is not on PATH: https://cloud.google.com/sdk/docs/install")
@@ -47,7 +47,7 @@ class CloudRun:
         self._place = (f"--project={project}", f"--region={region}", "--quiet")
 
     def traffic(self) -> Traffic:
-        """Return how the traffic is divided now."""
+        """Return the current division of the traffic."""
         shares: dict[str, int] = {}
         for target in self._status().traffic:
             if target.percent:
@@ -55,7 +55,7 @@ class CloudRun:
         return Traffic(shares)
 
     def tagged(self, tag: str) -> Target:
-        """Return the revision that carries a tag, and its URL. Raises RolloutError when none does."""
+        """Return the revision that carries a tag, and its URL. Raises RolloutError if none does."""
         for target in self._status().traffic:
             if target.tag == tag:
                 return target
@@ -67,7 +67,7 @@ class CloudRun:
         self._run("run", "services", "update-traffic", self.service, f"--to-revisions={wanted}", *self._place)
 
     def untag(self, tag: str) -> None:
-        """Take a tag away, and with it the instances that are kept for its URL."""
+        """Remove a tag, and with it the instances that are kept for its URL."""
         if any(target.tag == tag for target in self._status().traffic):
             self._run("run", "services", "update-traffic", self.service, f"--remove-tags={tag}", *self._place)
 

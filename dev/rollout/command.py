@@ -1,6 +1,6 @@
-"""`python -m dev rollout`: shift traffic to a new revision in steps, and look between them whether it does well.
+"""`python -m dev rollout`: shift traffic to a new revision in steps, and check its health between them.
 
-Whatever goes wrong, the traffic is put back as it was before, and the status is 1.
+On any failure, the previous traffic is restored and the status is 1.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from dev.smoke.token import VARIABLE
 
 _LOOK_EVERY_S = 15.0
 _FEW = 20
-"""Of fewer answers an error rate says nothing."""
+"""With fewer responses, an error rate is meaningless."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the three; 0 when it succeeded."""
+    """Run one of the three modes; return 0 if it succeeded."""
     try:
         place = CloudRun(args.project, args.region, args.service)
         if args.save:
@@ -77,7 +77,7 @@ def _roll_out(place: CloudRun, args: argparse.Namespace) -> int:
     try:
         for percent in args.steps:
             _step(place, client, revision, percent, args)
-    except BaseException as error:  # Ctrl-C too: half a rollout is not to be left behind
+    except BaseException as error:  # Ctrl-C too: never leave a rollout half done
         reason = str(error) or type(error).__name__
         print(f"error: {reason}; the traffic goes back", file=sys.stderr, flush=True)
         _restore(place, before)
@@ -89,7 +89,7 @@ def _roll_out(place: CloudRun, args: argparse.Namespace) -> int:
 
 
 def _step(place: CloudRun, client: Client, revision: str, percent: int, args: argparse.Namespace) -> None:
-    """Give a revision its percentage, and watch it for a while. Raises RolloutError when it does badly."""
+    """Give a revision its percentage, and watch it for a while. Raises RolloutError if it performs badly."""
     if why := why_not_ready(client):
         raise RolloutError(f"{revision} is not ready: {why}")
     place.give({revision: percent})

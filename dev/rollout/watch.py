@@ -1,4 +1,4 @@
-"""How a revision does: does it say that it is ready, and how many of its answers are errors of its own."""
+"""Watch a revision: its readiness, and the share of its responses that are server errors."""
 
 import urllib.parse
 from datetime import datetime
@@ -13,19 +13,19 @@ MONITORING_URL = "https://monitoring.googleapis.com"
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """How many requests a revision answered, and how many of them with a 5xx."""
+    """The number of a revision's responses, and how many of them are 5xx."""
 
     total: int
     errors: int
 
     @property
     def rate(self) -> float:
-        """The part that were errors."""
+        """The error rate."""
         return self.errors / self.total if self.total else 0.0
 
 
 def why_not_ready(client: Client) -> str:
-    """Return why a revision is not ready, by its own URL; "" when it is."""
+    """Return why a revision is not ready, as reported at its own URL; "" if it is ready."""
     try:
         answer = client.get("/health/ready", {"strict": "1"}, timeout_s=10)
         if answer.status == 200 and answer.json().get("status") == "ready":
@@ -45,13 +45,13 @@ def answers_between(  # noqa: PLR0913 - where, whose, and when
     begun: datetime,
     ended: datetime,
 ) -> Answers:
-    """Return what Cloud Run counted of a revision's answers.
+    """Return Cloud Run's counts of a revision's responses.
 
     It counts once a minute and shows a count up to three minutes later
     (https://cloud.google.com/monitoring/api/metrics_gcp_p_z, run.googleapis.com/request_count).
 
     Raises:
-        RolloutError: Cloud Monitoring does not answer, or not to this caller.
+        RolloutError: Cloud Monitoring does not respond, or refuses this caller.
     """
     wanted = (
         'metric.type = "run.googleapis.com/request_count" AND resource.type = "cloud_run_revision" '

@@ -1,9 +1,9 @@
-"""`python -m dev smoke`: one record through a running service, and what it says on the way.
+"""`python -m dev smoke`: send one record through a running service and check every step.
 
-- command.py: what it is told, and the report
-- check.py: the steps, each of which ends the run when it fails
-- record.py: the record, of the service's own example, with an id that is nobody else's
-- senders.py: the two ways in
-- client.py: HTTP, and what each failure means
-- token.py: who calls
+- command.py: the options, and the report
+- check.py: the steps; the first failure ends the run
+- record.py: the record, from the service's own example, with a unique id
+- senders.py: the two ways to ingest
+- client.py: HTTP, and the meaning of each failure
+- token.py: the caller's credentials
 """

@@ -1,6 +1,6 @@
-"""The steps: is it ready, what is a record, send one, read it by its id, see it in the feed, count it.
+"""The steps: check readiness, read the schema, send a record, read it by id, find it in the feed, count it.
 
-Each step returns a line that says what was found, or raises SmokeError, which ends the run.
+Each step returns a line that describes its result, or raises SmokeError, which ends the run.
 """
 
 import time
@@ -15,12 +15,12 @@ from dev.smoke.record import differences
 
 _LONGEST_WAIT_S = 30
 _PAUSE_S = 0.5
-_SINCE = "-PT5M"  # when the first look is, the record was sent a moment ago
+_SINCE = "-PT5M"  # ample: the first poll comes moments after the record was sent
 _AGAIN = (429, 503)
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What was sent: its way, and the parameter by which exactly its row is found."""
+    """How the record was sent, and the query parameter that finds exactly its row."""
 
     said: str
     parameter: str
@@ -28,14 +28,14 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Sender(Protocol):
-    """Sends one record, again and again until `deadline` (time.monotonic) where that is safe."""
+    """Sends one record, with retries until `deadline` (time.monotonic) if these are safe."""
 
     def __call__(self, record: dict[str, Any], deadline: float) -> Sent:
-        """Return once the record was taken. Raises SmokeError when it was not."""
+        """Return once the record was accepted. Raises SmokeError if it was not."""
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step that was taken."""
+    """One completed step."""
 
     name: str
     passed: bool
@@ -44,7 +44,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Check:
-    """One run; what it learns on the way is in its attributes."""
+    """One run; its attributes hold what it learns on the way."""
 
     def __init__(self, client: Client, *, has_token: bool, within_s: float) -> None:
         self._client, self._has_token, self._within_s = client, has_token, within_s
@@ -57,7 +57,7 @@ class Check:
         self.visible_s: float | None = None
 
     def run(self, make_record: Callable[[dict[str, Any], str | None], dict[str, Any]], send: Sender) -> list[Step]:
-        """Take the steps in turn, up to one that fails."""
+        """Run the steps in order, up to the first that fails."""
         taken: list[Step] = []
         steps: tuple[tuple[str, Callable[[], str]], ...] = (
             ("ready", self._ready),
@@ -133,7 +133,7 @@ class Check:
         self.row = rows[0]
         if wrong := differences(self.record, self.row):
             raise SmokeError(f"what the feed shows is not what was sent: {', '.join(wrong)}")
-        if self.visible_s > self._within_s:  # the last look took long
+        if self.visible_s > self._within_s:  # the last poll took long
             raise SmokeError(f"visible {self.visible_s} s after it was sent; allowed are {self._within_s:g} s")
         return f"visible after {self.visible_s} s (allowed: {self._within_s:g} s), {looks} looks, every field as sent"
 
@@ -158,7 +158,7 @@ class Check:
         return {self.sent.parameter: self.sent.value, "heartbeat": "include"}
 
     def _rejection(self) -> str:
-        """Return why the service did not store it, where that can be learnt, or else where to look."""
+        """Return why the service did not store it, if that can be found out, or else where to look."""
         assert self.sent is not None  # noqa: S101 - the steps are in order
         parameters = {"since": _SINCE, self.sent.parameter: self.sent.value, "limit": "1"}
         answer = self._client.get("/v1/rejects", parameters)
@@ -182,7 +182,7 @@ class Check:
 
 
 def _trouble(health: dict[str, Any]) -> str:
-    """Return what a readiness answer complains of."""
+    """Return the problems that a readiness response reports."""
     said = [] if health.get("status") == "ready" else [f"the instance is {health.get('status')}"]
     if health.get("status") == "starting":
         said = ["the instance is starting: it has no keys yet to check tokens with (SLUICE_TOKEN_KEYS_URL)"]

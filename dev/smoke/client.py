@@ -1,6 +1,6 @@
-"""Ask a service over HTTP, and say in plain words what is wrong when it does not answer as it should.
+"""Call a service over HTTP, and explain in plain words any unexpected response.
 
-Nothing but the standard library: the check must work before anything is installed around it.
+It uses only the standard library: the check must work before anything else is installed.
 """
 
 import http.client
@@ -32,11 +32,11 @@ _PLATFORM = (
 
 
 class SmokeError(Exception):
-    """A step failed; the message says what was found and what to look at."""
+    """A step failed; the message says what was found and what to check."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back: any status, and the body as JSON where it is JSON."""
+    """A response with any status, and its body."""
 
     status: int
     headers: dict[str, str]
@@ -44,7 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
     took_s: float
 
     def json(self) -> Any:
-        """Return the body. Raises SmokeError when it is no JSON."""
+        """Return the body. Raises SmokeError if it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError as error:
@@ -54,14 +54,14 @@ class Answer(msgspec.Struct, frozen=True):
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow nothing: the token would go along."""
+        """Follow no redirect: the token would be sent along."""
 
 
 class Client:
-    """One service and who calls it."""
+    """A client of one service, with the caller's token."""
 
     def __init__(self, url: str, token: str = "") -> None:
-        """Take the service's base URL. Raises SmokeError when it is none, or would carry the token in the open."""
+        """Set the service's base URL. Raises SmokeError if it is invalid, or would send the token unencrypted."""
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise SmokeError(f"--url {url!r}: expected a base URL such as https://sluice-abc123-ew.a.run.app")
@@ -72,12 +72,12 @@ class Client:
         self._open = urllib.request.build_opener(_NoRedirect).open
 
     def get(self, path: str, parameters: dict[str, str] | None = None, *, timeout_s: float = 30.0) -> Answer:
-        """Return the answer to a GET, whatever its status. Raises SmokeError when there is none."""
+        """Return the response to a GET, whatever its status. Raises SmokeError if there is none."""
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
         return self._ask(urllib.request.Request(f"{self.url}{path}{query}"), timeout_s)  # noqa: S310 - checked above
 
     def post(self, path: str, record: Any, headers: dict[str, str], *, timeout_s: float = 35.0) -> Answer:
-        """Return the answer to a POST of JSON, likewise; the service itself gives up after 30 s."""
+        """Return the response to a POST of JSON, likewise; the service itself times out after 30 s."""
         request = urllib.request.Request(  # noqa: S310 - checked above
             f"{self.url}{path}",
             data=msgspec.json.encode(record),
@@ -102,7 +102,7 @@ class Client:
 
 
 def refusal(asked: str, answer: Answer, *, has_token: bool) -> SmokeError:
-    """Return what an unexpected answer to `asked` means."""
+    """Return an error that explains an unexpected response to `asked`."""
     said = f"{asked} was answered {answer.status}"
     if 300 <= answer.status < 400:
         return SmokeError(f"{said}: sent on to {answer.headers.get('location', 'nowhere')}; use that service's URL")

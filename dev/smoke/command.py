@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, print the report, and return the exit status: 0 when every step passed, 1 when one failed, 2 unasked."""
+    """Check, print the report, and return the exit status: 0 if every step passed, 1 if one failed, 2 if none ran."""
     mark = marker()
     try:
         if not 0 < args.within <= 3600:
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(report: Report, check: Check) -> str:
-    """Return the report for people."""
+    """Return the human-readable report."""
     lines = [f"smoke test of {report.url}, one record {report.way}"]
     lines += [f"  {'ok' if s.passed else 'FAILED':<6}  {s.name:<10}  {s.took_s:6.2f} s  {s.said}" for s in report.steps]
     if report.delivery_key is not None:
@@ -108,7 +108,7 @@ def describe(report: Report, check: Check) -> str:
 
 
 def _apart(report: Report, id_field: str | None) -> str:
-    """Return how to tell the record from real ones."""
+    """Explain how to distinguish the record from real ones."""
     if report.way != "posted":
         return "It is a heartbeat: reads leave it out unless they ask for heartbeat=include."
     value = str(report.record.get(id_field)) if id_field else ""

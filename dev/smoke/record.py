@@ -1,7 +1,7 @@
-"""The record that is sent: the service's own example, with an id that no other record has.
+"""The record that is sent: the service's own example, with a unique id.
 
-Which fields there are comes from the service's OpenAPI document, so that any record type works; the id begins with
-`smoke-`, so that such records can be told from real ones.
+The fields come from the service's OpenAPI document, so that any record type works. The id begins with `smoke-`, so that
+such records can be distinguished from real ones.
 """
 
 import re
@@ -17,7 +17,7 @@ from dev.smoke.client import SmokeError
 
 PREFIX = "smoke-"
 PLACEHOLDER = "{smoke}"
-"""What stands for the id in a file of one's own."""
+"""The placeholder for the id in a user's own file."""
 _OPERATION = ("paths", "/v1/records", "post", "requestBody", "content", "application/json", "examples", "one", "value")
 _OWN_FILE = (
     f"give a record of your own with --data FILE, in which {PLACEHOLDER} stands for the part that is new each time"
@@ -25,12 +25,12 @@ _OWN_FILE = (
 
 
 def marker(now: datetime | None = None) -> str:
-    """Return an id that is nobody else's, and says when it was made."""
+    """Return a unique id that contains its time of creation."""
     return f"{PREFIX}{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def record_of_file(content: bytes, mark: str) -> dict[str, Any]:
-    """Return the record of a file. Raises SmokeError when it is no JSON object."""
+    """Return the record of a file. Raises SmokeError if it is not a JSON object."""
     try:
         return msgspec.json.decode(content.replace(PLACEHOLDER.encode(), mark.encode()), type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -41,7 +41,7 @@ def record_of_example(document: dict[str, Any], id_field: str | None, mark: str)
     """Return the OpenAPI document's example of a record, with a new id.
 
     Raises:
-        SmokeError: there is no example, or no id can be made up for this type.
+        SmokeError: there is no example, or no id can be generated for this type.
     """
     example: Any = document
     for name in _OPERATION:
@@ -69,7 +69,7 @@ def _id_schema(document: dict[str, Any], id_field: str) -> dict[str, Any]:
 
 
 def _new_id(schema: dict[str, Any], mark: str, id_field: str) -> str:
-    """Return an id that the schema allows; one that could be a real record's is not made up."""
+    """Return an id that the schema allows; never generate one that could be a real record's."""
     if schema.get("format") == "uuid":
         return str(uuid.uuid4())
     is_text = schema.get("type") == "string" and "enum" not in schema and "format" not in schema
@@ -81,7 +81,7 @@ def _new_id(schema: dict[str, Any], mark: str, id_field: str) -> str:
 
 
 def differences(sent: Any, found: Any, path: str = "") -> list[str]:
-    """Return the paths at which what was read is not what was sent; members that were not sent do not count."""
+    """Return the paths at which the record read differs from the one sent; members that were not sent do not count."""
     match sent, found:
         case dict(), dict():
             return [
@@ -100,7 +100,7 @@ def differences(sent: Any, found: Any, path: str = "") -> list[str]:
 
 
 def _is_same_text(sent: Any, found: Any) -> bool:
-    """Whether two texts are one instant, or one number, written in two ways."""
+    """Return whether two texts are the same instant, or the same number, written differently."""
     if not (isinstance(sent, str) and isinstance(found, str)):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The two ways in: a POST to the service, or a message published to its topic."""
+"""The two ways to ingest: a POST to the service, or a message published to its topic."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _PAUSE_S = 1.0
 
 
 def posting(client: Client, mark: str, *, has_token: bool) -> Sender:
-    """Return what posts a record: the same key each time, so that a repetition stores nothing twice."""
+    """Return a sender that posts a record, always with the same key, so that a retry stores nothing twice."""
 
     def send(record: dict[str, Any], deadline: float) -> Sent:
         attempt = 1
@@ -33,7 +33,7 @@ def posting(client: Client, mark: str, *, has_token: bool) -> Sender:
 
 
 def publishing(publish: Callable[[bytes, dict[str, str]], str], attributes: dict[str, str]) -> Sender:
-    """Return what publishes a record once, with the `attributes` of a heartbeat.
+    """Return a sender that publishes a record once, with the `attributes` of a heartbeat.
 
     `publish(data, attributes)` returns Pub/Sub's id of the message.
     """
@@ -46,12 +46,12 @@ def publishing(publish: Callable[[bytes, dict[str, str]], str], attributes: dict
 
 
 def google_publisher(topic: str, pubsub_host: str) -> Callable[[bytes, dict[str, str]], str]:
-    """Return what publishes to a topic, with google-cloud-pubsub.
+    """Return a function that publishes to a topic, with google-cloud-pubsub.
 
     Raises:
-        SmokeError: `topic` is no topic's full name.
+        SmokeError: `topic` is not the full name of a topic.
     """
-    # Imported here: the client takes a second to load, which a check over HTTP does without.
+    # Imported here: the client takes a second to load, and a check over HTTP does not need it.
     from google.pubsub_v1.types import PubsubMessage  # noqa: PLC0415
 
     from dev import clients  # noqa: PLC0415

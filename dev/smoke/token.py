@@ -1,4 +1,4 @@
-"""Who calls: a token as it is, one that a command prints, or an API key of the environment. None is ever printed."""
+"""The caller's token: given directly, printed by a command, or an API key from the environment. Never printed."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ def add_token_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def token_of(args: argparse.Namespace) -> str:
-    """Return what to send as the bearer token; "" for a service that asks for none.
+    """Return the bearer token to send; "" for a service that requires none.
 
     Raises:
         SmokeError: the command fails or prints nothing, or the variable is not set.
