@@ -220,9 +220,11 @@ class Soak:
 
     async def _command(self, command: Mapping[str, Any]) -> Inside:
         reader, writer = await asyncio.open_unix_connection(self._socket)
-        writer.write(msgspec.json.encode(command) + b"\n")
-        line = await reader.readline()
-        writer.close()
+        try:
+            writer.write(msgspec.json.encode(command) + b"\n")
+            line = await reader.readline()
+        finally:
+            writer.close()
         return msgspec.json.decode(line, type=Inside)
 
     def _counted(self, table: str) -> dict[str, int]:

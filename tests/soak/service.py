@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,12 @@ class Bench:
             await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            self._do(msgspec.json.decode(line, type=Command))
-            inside = await asyncio.to_thread(self._look, len(asyncio.all_tasks()))
-            writer.write(msgspec.json.encode(inside) + b"\n")
-            await writer.drain()
+        with suppress(asyncio.CancelledError):  # the service ends; asyncio would log that as an error
+            while line := await reader.readline():
+                self._do(msgspec.json.decode(line, type=Command))
+                inside = await asyncio.to_thread(self._look, len(asyncio.all_tasks()))
+                writer.write(msgspec.json.encode(inside) + b"\n")
+                await writer.drain()
         writer.close()
 
     def _do(self, command: Command) -> None:
