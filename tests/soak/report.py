@@ -7,15 +7,12 @@ import msgspec
 from tests.soak.growth import MIB, TOLERANCES, Trend, after_warm_up, trend
 from tests.soak.run import Sample, Soaked
 
-WARM_UP = 2 / 3
-"""The share of a soak in which memories may fill: the service remembers 15 minutes, the default soak takes 30."""
 
-
-def trends(samples: Sequence[Sample], warm_up: float = WARM_UP) -> list[Trend]:
+def trends(samples: Sequence[Sample]) -> list[Trend]:
     """Return the trends of what must be flat; none for too few samples."""
     found = []
     for name, tolerance in TOLERANCES.items():
-        values = after_warm_up([(sample.at_s, value_of(sample, name)) for sample in samples], warm_up)
+        values = after_warm_up([(sample.at_s, value_of(sample, name)) for sample in samples], tolerance.warm_up)
         if len(values) >= 2:
             found.append(trend(name, values, tolerance))
     return found
@@ -45,9 +42,9 @@ def parts(sample: Sample) -> dict[str, float]:
     return {name: round(size / MIB, 1) for name, size in figures.items()}
 
 
-def summary(soaked: Soaked, warm_up: float = WARM_UP) -> str:
+def summary(soaked: Soaked) -> str:
     """Return a soak as text."""
-    lines = [_trend(each) for each in trends(soaked.samples, warm_up)]
+    lines = [_trend(each) for each in trends(soaked.samples)]
     last = len(soaked.samples) - 1
     marks = [soaked.samples[round(share * last)] for share in (0.0, 0.33, 0.66) if soaked.samples]
     for sample in [*marks, *soaked.tidied]:
@@ -66,9 +63,9 @@ def document(soaked: Soaked) -> bytes:
     return msgspec.json.format(msgspec.json.encode(soaked))
 
 
-def failures(soaked: Soaked, warm_up: float = WARM_UP) -> list[str]:
+def failures(soaked: Soaked) -> list[str]:
     """Return why a soak failed; nothing when it did not."""
-    grown = [f"{each.name} is not flat" for each in trends(soaked.samples, warm_up) if not each.is_flat]
+    grown = [f"{each.name} is not flat" for each in trends(soaked.samples) if not each.is_flat]
     return grown + ([f"{len(soaked.wrong)} things are wrong"] if soaked.wrong else [])
 
 
