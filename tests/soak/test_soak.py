@@ -23,5 +23,5 @@ async def test_a_short_soak_is_exact_and_sees_inside(tmp_path: Path) -> None:
     assert last.inside.tasks > 5
     assert last.inside.duckdb
     assert last.outside.threads > 5
-    assert "rss_bytes: " in report.summary(soaked, warm_up=0.5)
+    assert "rss_bytes: " in report.summary(soaked)
     assert msgspec.json.decode(report.document(soaked))["counts"]["rows"]["followed"] > 20
