@@ -27,7 +27,7 @@ class Dispatcher:
         eager: int,
         concurrency: int,
     ) -> None:
-        self._send, self._clock, self._eager, self._concurrency = send, clock, eager, concurrency
+        self._send, self._clock, self._eager, self.concurrency = send, clock, eager, concurrency
         self._batcher: Batcher[Pending] = Batcher(limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._due: asyncio.Handle | Timer | None = None
@@ -88,7 +88,7 @@ class Dispatcher:
 
     def _wait_us(self) -> int | None:
         """Return how long the next batch must still wait; None if it waits for an append to end."""
-        if self._batcher.is_full and self.under_way < self._concurrency:
+        if self._batcher.is_full and self.under_way < self.concurrency:
             return 0
         return self.spacing.wait_us(self.under_way) if self.under_way < self._eager else None
 

@@ -75,10 +75,9 @@ class Writer:
         self._clock, self._limits, self._jitter = clock, limits, jitter
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
         self._open_bytes = self._flows = 0
-        self._concurrency = appender.concurrency
         self._closed = False
         self._dispatcher = Dispatcher(
-            self._take, clock, limits.batch, eager=appender.eager, concurrency=self._concurrency
+            self._take, clock, limits.batch, eager=appender.eager, concurrency=appender.concurrency
         )
         self.health = SinkHealth(table, clock)
         self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
@@ -154,7 +153,7 @@ class Writer:
                 for part in parts:
                     self._lane.add(part)
             else:
-                begun = self._concurrency
+                begun = self._dispatcher.concurrency
                 self._dispatcher.add(parts[:begun])
             verdict = await (parts[0].verdict if len(parts) == 1 else verdict_of(parts, begun, self._dispatcher.add))
         finally:
