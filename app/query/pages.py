@@ -12,7 +12,7 @@ from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
 from app.query.retrieval import View
-from app.query.scan import Scan, start_walk
+from app.query.scan import Scan, start_scan
 from app.runtime.clock import MICROSECONDS, Clock
 from app.settings.load import Settings
 from app.stores.source import Row
@@ -66,7 +66,7 @@ class Pages:
         Raises:
             ProblemError: the cursor is not one of this query.
         """
-        return start_walk(request, self.feed.table.name, now, max_window_us=self.max_window_us)
+        return start_scan(request, self.feed.table.name, now, max_window_us=self.max_window_us)
 
     async def page(self, request: PageRequest, view: View, now: Now, spent: Callable[[Budget], None]) -> Page:
         """Read the page that `request` asks for; if it is empty and may still grow, wait as long as `request` says.

@@ -95,7 +95,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def start_walk(request: PageRequest, table: str, now: Now, *, max_window_us: int) -> Scan:
+def start_scan(request: PageRequest, table: str, now: Now, *, max_window_us: int) -> Scan:
     """Return the scan that `request` asks for.
 
     Raises:

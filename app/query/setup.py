@@ -44,7 +44,7 @@ class QueryService:
         ledger: Ledger,
     ) -> None:
         self._records, self._rejects, self._settings = records, rejects, settings
-        self._clock, self._metrics, self._realm = clock, metrics, cache_namespace
+        self._clock, self._metrics, self._cache_namespace = clock, metrics, cache_namespace
         self._ledger, self._eraser = ledger, eraser
         self.health = SourceHealth(clock.now_us)
         """The health of reads from the store."""
@@ -65,7 +65,7 @@ class QueryService:
             runner=self.runner,
             cache=Cache(answers, self._clock, max_entry_bytes=self._settings.cache_max_bytes // 8),
             metrics=self._metrics,
-            cache_namespace=self._realm,
+            cache_namespace=self._cache_namespace,
             reads=self.reads,
             ledger=self._ledger,
             erasures=lambda: self._eraser.generation,

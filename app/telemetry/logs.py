@@ -17,7 +17,7 @@ import msgspec
 
 from app.telemetry.lines import OURS, Line, Span, json_line, line_of, terminal_line
 from app.telemetry.redaction import cut
-from app.telemetry.repetition import LogDeduplicator, Repetition
+from app.telemetry.repetition import LogDeduplicator, SuppressedLines
 
 _LIBRARIES = ("asyncio", "google", "grpc", "litestar", "opentelemetry", "py.warnings")
 _MAX_TEMPLATE_CHARS, _MAX_SAMPLE_CHARS = 200, 1_000
@@ -29,7 +29,7 @@ class _Lines(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO, write: Callable[[Line], str], elapsed_us: Callable[[], int]) -> None:
         super().__init__(stream)
-        self._write, self._repetition = write, Repetition[Line](elapsed_us)
+        self._write, self._repetition = write, LogDeduplicator[Line](elapsed_us)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
@@ -56,7 +56,7 @@ class _Lines(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Ignore a line that cannot be written: logging would print its values to stderr."""
 
-    def _tell(self, untold: list[LogDeduplicator[Line]]) -> None:
+    def _tell(self, untold: list[SuppressedLines[Line]]) -> None:
         for each in untold:
             again = {"time_s": time.time(), "repeated": each.lines - 1, "span_s": each.span_s}
             self._put(msgspec.structs.replace(each.sample, **again))

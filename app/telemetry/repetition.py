@@ -14,7 +14,7 @@ MAX_TEMPLATES = 1_000
 _Sample = TypeVar("_Sample")
 
 
-class LogDeduplicator(msgspec.Struct, Generic[_Sample], frozen=True):
+class SuppressedLines(msgspec.Struct, Generic[_Sample], frozen=True):
     """A summary of suppressed lines: how many, over how many seconds, and the first of them."""
 
     lines: int
@@ -29,7 +29,7 @@ class _Window(msgspec.Struct, Generic[_Sample]):
     sample: _Sample | None = None
 
 
-class Repetition(Generic[_Sample]):
+class LogDeduplicator(Generic[_Sample]):
     """Lets `max_lines` lines of a template pass in a window of `window_s` seconds, and counts the others.
 
     It remembers `max_templates` templates; if there are more within one window, all the others count as one. Suppressed
@@ -47,10 +47,10 @@ class Repetition(Generic[_Sample]):
         self._elapsed_us, self._max_lines, self._max_templates = elapsed_us, max_lines, max_templates
         self._window_us = round(window_s * MICROSECONDS)
         self._windows: dict[Hashable, _Window[_Sample]] = {}
-        self._others: list[LogDeduplicator[_Sample]] = []
+        self._others: list[SuppressedLines[_Sample]] = []
         self._look_again_us = self._full_until_us = 0
 
-    def passes(self, template: Hashable, sample: Callable[[], _Sample]) -> tuple[bool, LogDeduplicator[_Sample] | None]:
+    def passes(self, template: Hashable, sample: Callable[[], _Sample]) -> tuple[bool, SuppressedLines[_Sample] | None]:
         """Return whether a line may be written, and the lines of its template suppressed in the previous window.
 
         `sample` makes the line that represents the suppressed ones; it is called for the first of them.
@@ -71,7 +71,7 @@ class Repetition(Generic[_Sample]):
         window.silenced += 1
         return False, None
 
-    def over(self) -> list[LogDeduplicator[_Sample]]:
+    def over(self) -> list[SuppressedLines[_Sample]]:
         """Return the suppressed lines of ended windows, and forget these; checks once per window."""
         now_us = self._elapsed_us()
         if now_us >= self._look_again_us:
@@ -79,7 +79,7 @@ class Repetition(Generic[_Sample]):
             self._forget(now_us)
         return self._taken()
 
-    def rest(self) -> list[LogDeduplicator[_Sample]]:
+    def rest(self) -> list[SuppressedLines[_Sample]]:
         """Return all suppressed lines, and forget everything: no more lines will follow."""
         self._forget(self._elapsed_us(), all_of_them=True)
         return self._taken()
@@ -99,12 +99,12 @@ class Repetition(Generic[_Sample]):
                 if untold is not None:
                     self._others.append(untold)
 
-    def _taken(self) -> list[LogDeduplicator[_Sample]]:
+    def _taken(self) -> list[SuppressedLines[_Sample]]:
         taken, self._others = self._others, []
         return taken
 
 
-def _untold(window: _Window[_Sample], now_us: int) -> LogDeduplicator[_Sample] | None:
+def _untold(window: _Window[_Sample], now_us: int) -> SuppressedLines[_Sample] | None:
     if not window.silenced or window.sample is None:
         return None
-    return LogDeduplicator(window.silenced, -(-(now_us - window.begun_us) // MICROSECONDS), window.sample)
+    return SuppressedLines(window.silenced, -(-(now_us - window.begun_us) // MICROSECONDS), window.sample)

@@ -19,7 +19,7 @@ from app.query.params.page import (
     parse_page_request,
     parse_record_request,
 )
-from app.query.scan import start_walk
+from app.query.scan import start_scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.schema.filters import filter_table
 from tests.contract.stores import RECORDS
@@ -39,7 +39,7 @@ _COLUMNS = {column.name: column for column in RECORDS.columns}
 
 
 def _window(query: str) -> Window:
-    return start_walk(_parse(query), "records", NOW, max_window_us=31 * DAY_US).window
+    return start_scan(_parse(query), "records", NOW, max_window_us=31 * DAY_US).window
 
 
 def test_without_parameters_the_last_hour_is_asked_for() -> None:
@@ -261,5 +261,5 @@ def test_no_query_string_breaks_the_reader(given_: dict[str, str]) -> None:
         assert page.until_us is None or page.since_us <= page.until_us
         assert page.limit is None or 1 <= page.limit <= 1000
         page = msgspec.structs.replace(page, cursor=None)
-        window = start_walk(page, "records", NOW, max_window_us=31 * DAY_US).window
+        window = start_scan(page, "records", NOW, max_window_us=31 * DAY_US).window
         assert window.since_us <= window.until_us

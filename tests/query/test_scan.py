@@ -6,7 +6,7 @@ from app.http.problems import ProblemError
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint, parse_filters
 from app.query.params.page import Now, PageRequest, Window
-from app.query.scan import Scan, start_walk
+from app.query.scan import Scan, start_scan
 from app.runtime.instants import DAY_US, HOUR_US
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
@@ -17,7 +17,7 @@ BY_ID = parse_filters(FIELDS, [("id", "x")])
 
 def start(request: PageRequest, now: Now = NOW) -> Scan:
     """Start a scan of at most a day."""
-    return start_walk(request, "records", now, max_window_us=DAY_US)
+    return start_scan(request, "records", now, max_window_us=DAY_US)
 
 
 @pytest.mark.parametrize(

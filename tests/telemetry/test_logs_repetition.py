@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.runtime.clock import MICROSECONDS
-from app.telemetry.repetition import LogDeduplicator, Repetition
+from app.telemetry.repetition import LogDeduplicator, SuppressedLines
 
 
 class Time:
@@ -25,13 +25,13 @@ def time() -> Time:
     return Time()
 
 
-def _passes(repetition: Repetition[str], template: str) -> bool:
+def _passes(repetition: LogDeduplicator[str], template: str) -> bool:
     return repetition.passes(template, lambda: template)[0]
 
 
 def test_five_lines_of_a_template_pass_in_a_minute(time: Time) -> None:
     """The others are kept back, and other templates are none of their business."""
-    repetition = Repetition[str](time.elapsed_us)
+    repetition = LogDeduplicator[str](time.elapsed_us)
     assert [_passes(repetition, "a") for _ in range(7)] == [True] * 5 + [False] * 2
     assert _passes(repetition, "b")
     time.elapsed_s = 59.9
@@ -40,11 +40,11 @@ def test_five_lines_of_a_template_pass_in_a_minute(time: Time) -> None:
 
 def test_the_next_line_after_the_minute_says_how_many_there_were(time: Time) -> None:
     """And over how many seconds; then they are forgotten, and five more pass."""
-    repetition = Repetition[str](time.elapsed_us)
+    repetition = LogDeduplicator[str](time.elapsed_us)
     for number in range(1_239):
         repetition.passes("a", lambda number=number: f"line {number}")  # type: ignore[misc] # mypy sees no default
     time.elapsed_s = 74.2
-    assert repetition.passes("a", lambda: "") == (True, LogDeduplicator(1_234, 75, "line 5"))
+    assert repetition.passes("a", lambda: "") == (True, SuppressedLines(1_234, 75, "line 5"))
     assert repetition.passes("a", lambda: "") == (True, None)
     assert repetition.over() == []
     assert repetition.rest() == []
@@ -52,31 +52,31 @@ def test_the_next_line_after_the_minute_says_how_many_there_were(time: Time) -> 
 
 def test_what_is_never_said_again_is_told_when_its_window_is_over(time: Time) -> None:
     """By whatever line comes next, once; and not before the window has ended."""
-    repetition = Repetition[str](time.elapsed_us)
+    repetition = LogDeduplicator[str](time.elapsed_us)
     assert repetition.over() == []
     for _ in range(8):
         _passes(repetition, "a")
     time.elapsed_s = 30
     assert repetition.over() == []
     time.elapsed_s = 60
-    assert repetition.over() == [LogDeduplicator(3, 60, "a")]
+    assert repetition.over() == [SuppressedLines(3, 60, "a")]
     assert repetition.over() == []
 
 
 def test_the_end_tells_what_is_left(time: Time) -> None:
     """Once."""
-    repetition = Repetition[str](time.elapsed_us)
+    repetition = LogDeduplicator[str](time.elapsed_us)
     for _ in range(6):
         _passes(repetition, "a")
     time.elapsed_s = 2
-    assert repetition.rest() == [LogDeduplicator(1, 2, "a")]
+    assert repetition.rest() == [SuppressedLines(1, 2, "a")]
     assert repetition.rest() == []
 
 
 def test_a_sample_is_made_once_a_window(time: Time) -> None:
     """A line that is kept back costs next to nothing."""
     made = []
-    repetition = Repetition[str](time.elapsed_us, max_lines=1)
+    repetition = LogDeduplicator[str](time.elapsed_us, max_lines=1)
     for _ in range(100):
         repetition.passes("a", lambda: made.append("a") or "a")  # type: ignore[func-returns-value] # counts the calls
     assert made == ["a"]
@@ -84,7 +84,7 @@ def test_a_sample_is_made_once_a_window(time: Time) -> None:
 
 def test_a_stream_of_ever_new_templates_takes_no_more_memory(time: Time) -> None:
     """Beyond a thousand all others count as one, and lines of those that are known pass as before."""
-    repetition = Repetition[str](time.elapsed_us)
+    repetition = LogDeduplicator[str](time.elapsed_us)
     passed = sum(_passes(repetition, f"template {number}") for number in range(10_000))
     assert passed == 1_000 + 5
     assert len(repetition._windows) == 1_001
@@ -104,7 +104,7 @@ def test_a_stream_of_ever_new_templates_takes_no_more_memory(time: Time) -> None
 def test_every_line_is_written_or_counted_once(lines: list[tuple[str, float, bool]]) -> None:
     """Whatever comes when, and however few templates are remembered."""
     time = Time()
-    repetition = Repetition[str](time.elapsed_us, max_lines=2, max_templates=3)
+    repetition = LogDeduplicator[str](time.elapsed_us, max_lines=2, max_templates=3)
     written = counted = 0
     for template, pause_s, looks in lines:
         time.elapsed_s += pause_s

@@ -50,13 +50,13 @@ class CachedResponder:
     def __init__(
         self, cache: Cache, reads: Reads, clock: Clock, *, metrics: Metrics, cache_namespace: Callable[[], str]
     ) -> None:
-        self.reads, self.clock, self._realm = reads, clock, cache_namespace
+        self.reads, self.clock, self._cache_namespace = reads, clock, cache_namespace
         self._cache, self._answers = cache, metrics.cache_answers
 
     @property
     def cache_namespace(self) -> str:
         """The current value of what determines every response."""
-        return self._realm()
+        return self._cache_namespace()
 
     async def answer(
         self, request: Ask, question: CacheKey, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]

@@ -10,7 +10,7 @@ from app.http import paths
 from app.http.problems import CATALOGUE, problem_responses
 from app.http.reading import METHODS, operation_ids
 from app.query.endpoints.openapi import NOT_MODIFIED, ProblemEntry, ProblemList, operation_type
-from app.query.endpoints.static_response import ConstantAnswer
+from app.query.endpoints.static_response import StaticResponse
 
 _PROBLEMS = {
     400: "There are no parameters here.",
@@ -31,7 +31,7 @@ def problems_route() -> HTTPRouteHandler:
         )
         for code, kind in CATALOGUE.items()
     ]
-    answer = ConstantAnswer(msgspec.json.encode(ProblemList(problems)))
+    answer = StaticResponse(msgspec.json.encode(ProblemList(problems)))
     example = msgspec.to_builtins(ProblemList(problems[:2]))
 
     @route(

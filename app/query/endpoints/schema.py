@@ -10,7 +10,7 @@ from app.http import paths
 from app.http.problems import problem_responses
 from app.http.reading import METHODS, operation_ids
 from app.query.endpoints.openapi import NOT_MODIFIED, operation_type
-from app.query.endpoints.static_response import ConstantAnswer
+from app.query.endpoints.static_response import StaticResponse
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS, Table
@@ -65,7 +65,7 @@ class SchemaAnswer(msgspec.Struct, frozen=True):
 def schema_route(*tables: Table) -> HTTPRouteHandler:
     """Return the route that describes `tables`."""
     entries = [table_entry(table) for table in tables]
-    answer = ConstantAnswer(msgspec.json.encode(SchemaAnswer(entries)))
+    answer = StaticResponse(msgspec.json.encode(SchemaAnswer(entries)))
     short = msgspec.structs.replace(entries[0], columns=entries[0].columns[:2], json_schema={"type": "object"})
     example = msgspec.to_builtins(SchemaAnswer([short]))
 

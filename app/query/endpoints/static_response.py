@@ -12,7 +12,7 @@ from app.query.params.collector import parse_nothing
 _KEPT = "private, max-age=300"
 
 
-class ConstantAnswer:
+class StaticResponse:
     """A JSON document and its entity tag."""
 
     def __init__(self, body: bytes) -> None:
