@@ -23,7 +23,7 @@ from app.telemetry.logs import configure_logging
 class Acknowledging:
     """An Appender whose store takes `ack_s` seconds for every append."""
 
-    concurrency = eager = 4
+    max_in_flight = target_in_flight = 4
     fence = None
 
     def __init__(self, appender: Appender, ack_s: float) -> None:
