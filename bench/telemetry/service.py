@@ -63,7 +63,7 @@ def main() -> None:
     def wrap(_: Table, appender: Appender) -> Appender:
         return Acknowledging(appender, options.ack_ms / 1_000)
 
-    uvloop.run(serve(create_app(settings, wrap_appender=wrap), settings))
+    uvloop.run(serve(create_app(settings, wrap_appender=wrap), settings.server))
 
 
 if __name__ == "__main__":
