@@ -76,13 +76,8 @@ class Writer:
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
         self._open_bytes = self._flows = 0
         self._closed = False
-        self._dispatcher = Dispatcher(
-            self._take,
-            clock,
-            limits.batch,
-            target_in_flight=appender.target_in_flight,
-            max_in_flight=appender.max_in_flight,
-        )
+        target, most = appender.target_in_flight, appender.max_in_flight
+        self._dispatcher = Dispatcher(self._take, clock, limits.batch, target_in_flight=target, max_in_flight=most)
         self.health = SinkHealth(table, clock)
         self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
         self._appends = Appends(
