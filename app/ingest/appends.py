@@ -76,7 +76,7 @@ class Appends:
         """Wait while the clock may have jumped; return the obstacle if the trouble lasts longer than a jump."""
         begun_us = self.clock.elapsed_us()
         while trouble := self.clock.trouble():
-            was_known = self.health.state is SinkState.CLOCK_WRONG and self.health.stops
+            was_known = self.health.state is SinkState.CLOCK_WRONG and self.health.circuit.trips
             if was_known or self.clock.elapsed_us() - begun_us >= _CLOCK_WAIT_US:
                 return SetupError(SinkState.CLOCK_WRONG, trouble)
             self.health.trouble(SinkState.CLOCK_WRONG, trouble)

@@ -32,7 +32,6 @@ from app.ingest.retry_policy import (
     Trip,
     decide,
 )
-from app.ingest.sink_health import MAX_FAILURES
 from app.stores.sink import Outcome, Stored, Uncertain
 
 _log = logging.getLogger("sluice.writer")
@@ -113,8 +112,8 @@ class Repairs:
     ) -> Sequence[PendingRow]:
         """Return the rows that this repair still has to append, after its `failures`-th attempt."""
         health = self._standing
-        counted = health.stops if not isinstance(outcome, Uncertain) else failures
-        match decide(outcome, len(slots), 1, min(counted, MAX_FAILURES)):
+        counted = health.circuit.trips if not isinstance(outcome, Uncertain) else failures
+        match decide(outcome, len(slots), 1, counted):
             case Complete():
                 health.stored()
                 for pending, _ in slots:
@@ -134,8 +133,8 @@ class Repairs:
                         self._spawn(half, lateness)
                     return ()
                 await self._appends.clock.sleep(RETRY_MAX_S)  # sent before, so the row is not at fault
-            case Trip() as stop:
-                health.stop(stop)
+            case Trip() as trip:
+                health.trip(trip)
         return slots
 
     async def _pause_over(self) -> None:
