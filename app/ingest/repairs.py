@@ -32,6 +32,7 @@ from app.ingest.retry_policy import (
     Trip,
     decide,
 )
+from app.runtime.deadlines import set_within
 from app.stores.sink import Outcome, Stored, Uncertain
 
 _log = logging.getLogger("sluice.writer")
@@ -55,11 +56,7 @@ class Repairs:
     async def close(self) -> None:
         """Give repairs in progress a moment to end, as nothing resumes them later."""
         if self._open:
-            timer = asyncio.ensure_future(self._appends.clock.sleep(_CLOSES_WITHIN_S))
-            idle = asyncio.ensure_future(self._idle.wait())
-            await asyncio.wait([timer, idle], return_when=asyncio.FIRST_COMPLETED)
-            timer.cancel()
-            idle.cancel()
+            await set_within(self._appends.clock, _CLOSES_WITHIN_S, self._idle)
 
     def _note(self, slots: Sequence[PendingRow]) -> None:
         self._appends.watch.late(self._appends.table, len(slots))
