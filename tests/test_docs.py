@@ -12,7 +12,7 @@ import pytest
 
 from app.schema.table import records_table
 from app.settings.load import Settings
-from tests.service import SETTINGS, running
+from testing.service import SETTINGS, running
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(

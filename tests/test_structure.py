@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MAX_LINES = 300
-SOURCES = sorted(path for top in ("app", "dev", "bench", "examples", "tests") for path in (ROOT / top).rglob("*.py"))
+SOURCES = sorted(
+    path for top in ("app", "bench", "dev", "examples", "testing", "tests") for path in (ROOT / top).rglob("*.py")
+)
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "app").rglob("*.py")

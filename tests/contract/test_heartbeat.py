@@ -8,16 +8,16 @@ import msgspec
 import pytest
 
 from app.health.heartbeat import GIVE_UP_S
-from app.runtime.clock import FakeClock
 from app.runtime.epoch import epoch_us
 from app.runtime.instants import SECOND_US, to_text
 from app.stores.sink import Appender, Outcome, Stored
+from testing.clock import FakeClock
+from testing.service import HEARTBEAT, SECRET
+from testing.service import Service as Running
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
 from tests.contract.test_service import GOOD, settings_of
 from tests.contract.test_service import run as run_service
-from tests.service import HEARTBEAT, SECRET
-from tests.service import Service as Running
 from tests.sse import reading, until
 
 BEAT = "heartbeat:9:0"

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar.routes import HTTPRoute
 
-from tests.service import GOOD, SETTINGS, Service, authorization, running
+from testing.service import GOOD, SETTINGS, Service, authorization, running
 
 _PARAMETERS = {"record_id": "a", "rest": "b", "path": "a", "name": "a", "file": "a"}
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from app.settings.load import Settings
+from testing.process import ROOT
+from testing.service import SETTINGS, running
 from tests.page import declared
-from tests.process import ROOT
-from tests.service import SETTINGS, running
 from tests.test_docs import code_blocks
 
 TYPES = [

@@ -5,7 +5,7 @@ import json
 import msgspec
 
 from app.http.outgoing import PIECE_BYTES
-from tests.service import GOOD, SETTINGS, running
+from testing.service import GOOD, SETTINGS, running
 
 LARGE = {"data": "x" * 200_000}
 

@@ -1,0 +1,42 @@
+"""An Appender that acknowledges and keeps nothing."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
+
+
+class NullAppender:
+    """An Appender whose store acknowledges each append after `ack_s` seconds; `rows` counts what it acknowledged.
+
+    Rows are encoded as the store of `behind` needs them.
+    """
+
+    concurrency = eager = 4
+    fence = None
+
+    def __init__(self, behind: Appender, ack_s: float = 0.0) -> None:
+        self._behind, self._ack_s = behind, ack_s
+        self.rows = 0
+
+    def encoder(self, envelope: Mapping[str, object]) -> RowEncode:
+        """Return the encoder of the store behind."""
+        return self._behind.encoder(envelope)
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Acknowledge `rows` after `ack_s`."""
+        await asyncio.sleep(self._ack_s)
+        self.rows += len(rows)
+        return Stored()
+
+    def rekeyed(self, row: bytes, lateness: int) -> bytes:
+        """Return `row`: none is late."""
+        return row
+
+    async def check(self) -> SetupError | None:
+        """Find no obstacle."""
+        return None
+
+    async def close(self) -> None:
+        """Close the store behind."""
+        await self._behind.close()
