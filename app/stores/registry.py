@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.eraser import Eraser

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 from app.settings.load import Settings
 from app.telemetry.collection import Collection, Completing, observe
 from app.telemetry.exporters import metric_exporters, span_exporter

@@ -58,7 +58,7 @@ class Cost(msgspec.Struct, frozen=True):
 class NullAppender:
     """Encodes rows for BigQuery, and acknowledges them at once."""
 
-    concurrency = eager = 4
+    max_in_flight = target_in_flight = 4
     fence = None
 
     def __init__(self, table: Table) -> None:

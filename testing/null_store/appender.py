@@ -12,7 +12,7 @@ class NullAppender:
     Rows are encoded as the store of `behind` needs them.
     """
 
-    concurrency = eager = 4
+    max_in_flight = target_in_flight = 4
     fence = None
 
     def __init__(self, behind: Appender, ack_s: float = 0.0) -> None:

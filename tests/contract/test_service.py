@@ -123,7 +123,7 @@ class Careless:
     """An Appender whose record was not looked at closely: where the id is "bad", the price is beyond every column."""
 
     def __init__(self, inner: Appender) -> None:
-        self._inner, self.concurrency, self.eager = inner, inner.concurrency, inner.eager
+        self._inner, self.max_in_flight, self.target_in_flight = inner, inner.max_in_flight, inner.target_in_flight
         self.append, self.check, self.close = inner.append, inner.check, inner.close
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
