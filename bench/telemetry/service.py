@@ -10,6 +10,7 @@ import os
 import uvloop
 
 from app.main import create_app
+from app.runtime.clock import SystemClock
 from app.schema.table import Table
 from app.server import serve
 from app.settings.load import load_settings
@@ -25,12 +26,13 @@ def main() -> None:
     parser.add_argument("--ack-ms", type=float, default=20.0)
     options = parser.parse_args()
     configure_logging()
+    clock = SystemClock()
     settings = load_settings({**os.environ, "SLUICE_PORT": options.port})
 
     def wrap(_: Table, appender: Appender) -> Appender:
-        return NullAppender(appender, options.ack_ms / 1_000)
+        return NullAppender(appender, clock, options.ack_ms / 1_000)
 
-    uvloop.run(serve(create_app(settings, wrap_appender=wrap), settings))
+    uvloop.run(serve(create_app(settings, clock=clock, wrap_appender=wrap), settings))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """An Appender that acknowledges and keeps nothing."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
+from app.runtime.clock import Clock
 from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
 
 
 class NullAppender:
-    """An Appender whose store acknowledges each append after `ack_s` seconds; `rows` counts what it acknowledged.
+    """An Appender that acknowledges each append `ack_s` seconds later by `clock`; `rows` counts what it acknowledged.
 
     Rows are encoded as the store of `behind` needs them.
     """
@@ -15,8 +15,8 @@ class NullAppender:
     max_in_flight = target_in_flight = 4
     fence = None
 
-    def __init__(self, behind: Appender, ack_s: float = 0.0) -> None:
-        self._behind, self._ack_s = behind, ack_s
+    def __init__(self, behind: Appender, clock: Clock, ack_s: float = 0.0) -> None:
+        self._behind, self._clock, self._ack_s = behind, clock, ack_s
         self.rows = 0
 
     def encoder(self, envelope: Mapping[str, object]) -> RowEncode:
@@ -25,7 +25,8 @@ class NullAppender:
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Acknowledge `rows` after `ack_s`."""
-        await asyncio.sleep(self._ack_s)
+        if self._ack_s:
+            await self._clock.sleep(self._ack_s)
         self.rows += len(rows)
         return Stored()
 

@@ -19,7 +19,7 @@ from app.settings.load import Settings
 from testing.process import ROOT
 from testing.service import running
 from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
-from tests.test_docs import code_blocks
+from tests.documents import code_blocks
 
 PAGE = ROOT / "docs/access.md"
 
