@@ -4,7 +4,7 @@
     from testing.service import SETTINGS, running
 
     async def test_an_order_is_served() -> None:
-        settings = msgspec.structs.replace(SETTINGS, record="orders:Order")
+        settings = SETTINGS.replace(record="orders:Order")
         async with running(settings, FakeClock()) as service:
             assert (await service.push({"id": "a", "timestamp": "2026-01-31T12:00:00Z"})).status_code == 204
             assert (await service.client.get("/v1/records")).json()["records"][0]["id"] == "a"

@@ -20,7 +20,7 @@ from testing import tokens
 from testing.clock import FakeClock
 
 SECRET = "what this deployment signs with"
-SETTINGS = Settings(
+SETTINGS = Settings().replace(
     data_path=":memory:",
     push_principals=(tokens.PUSHER,),
     push_audience=tokens.AUDIENCE,

@@ -9,12 +9,11 @@ import msgspec
 import pytest
 
 from app.schema.table import records_table
-from app.settings.load import Settings
+from app.settings.load import VARIABLES
 from testing.service import SETTINGS, running
 from tests.documents import readme_module
 from tests.rules import DOCUMENTS, ROOT, Rule, check, line_of
 
-SETTING_NAMES = {f"SLUICE_{name.upper()}" for name in Settings.__struct_fields__}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -36,7 +35,7 @@ def unknown_settings(document: Path) -> Iterator[tuple[int, str]]:
     """A variable of the service is one of its settings."""
     text = document.read_text()
     for name in re.finditer(r"SLUICE_[A-Z_]*[A-Z]", text):
-        if name[0] not in SETTING_NAMES:
+        if name[0] not in VARIABLES:
             yield line_of(text, name.start()), f"{name[0]} is no setting"
 
 
@@ -81,7 +80,7 @@ async def test_the_readmes_record_is_stored_as_its_curl_line_sends_it(orders: ty
     found = re.search(r"curl (\S+) -H '([^:]+): ([^']+)' \\\n  -d '([^']+)'", text)
     assert found is not None, "the README has no POST of an order"
     url, header, value, body = found.groups()
-    async with running(msgspec.structs.replace(SETTINGS, record="orders:Order")) as service:
+    async with running(SETTINGS.replace(record="orders:Order")) as service:
         answer = await service.client.post(httpx.URL(url).path, content=body, headers={header: value})
         assert answer.status_code == 201
         (record,) = (await service.client.get("/v1/records")).json()["records"]
@@ -93,7 +92,7 @@ async def test_the_readmes_api_lines_are_answered() -> None:
     text = (ROOT / "README.md").read_text()
     lines = re.findall(r"^curl '(http://127\.0\.0\.1:8080[^']*)'(.*)$", text, re.MULTILINE)
     assert len(lines) == 5
-    settings = msgspec.structs.replace(SETTINGS, record="examples.flights.record:Flight")
+    settings = SETTINGS.replace(record="examples.flights.record:Flight")
     statuses = []
     async with running(settings) as service:
         for url, rest in lines:

@@ -55,14 +55,14 @@ def welcome(settings: Settings, table: Table) -> dict[str, Any]:
         "name": TITLE,
         "version": VERSION,
         "summary": SUMMARY,
-        "backend": settings.backend,
-        "roles": list(settings.roles),
-        "refresh_s": _REFRESH_S[settings.backend],
-        "needs_key": bool(settings.api_principals or settings.grants_file),
+        "backend": settings.store.backend,
+        "roles": list(settings.server.roles),
+        "refresh_s": _REFRESH_S[settings.store.backend],
+        "needs_key": bool(settings.auth.api_principals or settings.auth.grants_file),
         "example": example,
         "template": template_record(table) if example is None else None,
-        "run_book": settings.run_book_url,
-        "links": _FREE_LINKS | (_QUERY_LINKS if "query" in settings.roles else {}),
+        "run_book": settings.server.run_book_url,
+        "links": _FREE_LINKS | (_QUERY_LINKS if "query" in settings.server.roles else {}),
     }
 
 

@@ -113,7 +113,7 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     tables = (records_table(Record), rejects_table())
     path = tempfile.mkdtemp() + "/bench.duckdb"
     embedded = EmbeddedStore.open(path, tables, clock) if store == "embedded" else None
-    ledger = Ledger(max_bytes=settings.max_in_flight_bytes, max_places=settings.max_in_flight_messages)
+    ledger = Ledger(max_bytes=settings.ingest.max_in_flight_bytes, max_places=settings.ingest.max_in_flight_messages)
     appenders: list[Appender] = [embedded.appender(table) if embedded else NullAppender(table) for table in tables]
     pipeline = Pipeline(
         table=tables[0],

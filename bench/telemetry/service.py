@@ -32,7 +32,7 @@ def main() -> None:
     def wrap(_: Table, appender: Appender) -> Appender:
         return NullAppender(appender, clock, options.ack_ms / 1_000)
 
-    uvloop.run(serve(create_app(settings, clock=clock, wrap_appender=wrap), settings))
+    uvloop.run(serve(create_app(settings, clock=clock, wrap_appender=wrap), settings.server))
 
 
 if __name__ == "__main__":
