@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pace import patience_s
-from tests.process import free_port
+from testing.pace import patience_s
+from testing.process import free_port
 
 PROGRAMS = ("valkey-server", "redis-server")
 STOP_WITHIN_S = patience_s(10.0)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.runtime.clock import Clock, FakeClock
+from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
@@ -12,9 +12,10 @@ from app.stores.eraser import Eraser
 from app.stores.registry import Backend, open_backend
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner
+from testing.clock import FakeClock
+from testing.local_bigquery import Double
+from testing.misbehaving.plain_client import Unstamped
 from tests.contract.stores import T0_US, set_back
-from tests.double import Double
-from tests.misbehaving.plain_client import Unstamped
 
 _DEFAULT = Settings()
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from hypothesis import HealthCheck, Phase, settings
 
 from app.record import Record
-from app.runtime.clock import Clock, FakeClock
+from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
@@ -19,6 +19,7 @@ from app.stores.eraser import Eraser
 from app.stores.registry import Backend, open_backend
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
+from testing.clock import FakeClock
 
 T0_US = 1_700_000_000 * SECOND_US
 RECORDS, REJECTS = records_table(Record), rejects_table()

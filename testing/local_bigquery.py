@@ -1,8 +1,7 @@
-"""A BigQuery for the tests that nobody here wrote: one local-bigquery a session, started when first asked for.
+"""An independent BigQuery, local-bigquery, as a process that ends with the caller.
 
-A test asks for the fixture `local_bigquery` and takes a dataset of its own with `local_bigquery.fresh(*tables)`.
-Where there is no Python that local-bigquery runs on, such tests are skipped and the summary says so; with
-REQUIRE_LOCAL_BIGQUERY set, as the CI does, they fail.
+`python -m dev bigquery` runs it, in an environment of its own that needs Python 3.13. Many tests share one, each with
+a dataset of its own: `double.fresh(*tables)`.
 """
 
 import os
@@ -15,17 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from app.schema.table import Table
 from app.stores.bigquery.client import TableAddress
-from dev.local_bigquery.errors import LocalBigQueryError, NoPythonError
-from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import provision
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 ROOT = Path(__file__).parent.parent
-REQUIRED = "REQUIRE_LOCAL_BIGQUERY"
 READY_WITHIN_S = patience_s(100.0)
 STOP_WITHIN_S = patience_s(60.0)
 
@@ -40,46 +35,6 @@ class Double(msgspec.Struct, frozen=True):
         place = msgspec.structs.replace(self.place, dataset=f"test_{uuid.uuid4().hex}")
         provision(place, tables)
         return place
-
-
-class Preparation:
-    """Installs local-bigquery before the first test runs: that may take longer than a test may."""
-
-    def __init__(self) -> None:
-        self.trouble: LocalBigQueryError | None = None
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Install it if a test that was collected asks for it."""
-        asking = any("local_bigquery" in getattr(item, "fixturenames", ()) for item in session.items)
-        if not asking or session.config.option.collectonly:
-            return
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        try:
-            install(lambda text: reporter.write_line(text) if reporter else None)
-        except LocalBigQueryError as error:
-            self.trouble = error
-
-
-PREPARATION = "local-bigquery-preparation"
-
-
-@pytest.fixture(scope="session")
-def local_bigquery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Double]:
-    """Run a local-bigquery until the session ends, however it ends."""
-    preparation = request.config.pluginmanager.get_plugin(PREPARATION)
-    assert isinstance(preparation, Preparation)
-    give_up_over(preparation.trouble, required=bool(os.environ.get(REQUIRED)))
-    with running(tmp_path_factory.mktemp("local-bigquery")) as double:
-        yield double
-
-
-def give_up_over(trouble: LocalBigQueryError | None, *, required: bool) -> None:
-    """Skip the test where there is no Python for it, unless it is required; fail it over any other trouble."""
-    if isinstance(trouble, NoPythonError) and not required:
-        pytest.skip(f"NOT tested here: what needs a BigQuery. {trouble}")
-    if trouble is not None:
-        pytest.fail(str(trouble), pytrace=False)
 
 
 @contextmanager
