@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from app.schema.table import Table
-from app.stores.bigquery.client import TableAddress
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from dev.local_bigquery.errors import LocalBigQueryError, NoPythonError
 from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import provision
@@ -40,6 +40,12 @@ class Double(msgspec.Struct, frozen=True):
         place = msgspec.structs.replace(self.place, dataset=f"test_{uuid.uuid4().hex}")
         provision(place, tables)
         return place
+
+    def drop(self, place: TableAddress) -> None:
+        """Remove a dataset that `fresh` made, with what it holds."""
+        access = BigQueryClients(place)
+        access.client().delete_dataset(place.dataset, delete_contents=True, not_found_ok=True)
+        access.close()
 
 
 class Preparation:
