@@ -16,10 +16,10 @@ from app.auth.grants import read_grants
 from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.principal import Principal
 from app.settings.load import Settings
+from testing.process import ROOT
+from testing.service import running
 from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
-from tests.process import ROOT
-from tests.service import running
-from tests.test_docs import code_blocks
+from tests.documents import code_blocks
 
 PAGE = ROOT / "docs/access.md"
 

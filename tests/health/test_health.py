@@ -19,12 +19,12 @@ from app.ingest.writer import Writer
 from app.openapi.document import document_route, openapi_config
 from app.query.source_health import SourceHealth
 from app.record import Record
-from app.runtime.clock import FakeClock
 from app.schema.table import records_table
 from app.stores.sink import SetupError, SinkState, Uncertain
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
+from testing.clock import FakeClock
 from tests.ingest.bench import Bench
 
 SECRET = "my-project.events.records"

@@ -11,9 +11,9 @@ from app.query.params.collector import Parameter
 from app.query.params.heartbeats import without_heartbeats
 from app.query.params.stats import STATS_PARAMETERS
 from app.schema.columns import columns_of
+from testing.service import running
 from tests.contract.stores import RECORDS
 from tests.query.sample_rows import Everything
-from tests.service import running
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from app.auth.principal import Principal
 from app.query.endpoints.openapi import EVENTS
 from app.query.params.tail import TAIL_PARAMETERS
 from app.query.reads import Reads
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_text
+from testing.clock import FakeClock
 from tests.contract.application import application, principal, query_application
 from tests.contract.service import default_record
 from tests.contract.shelf import envelope
