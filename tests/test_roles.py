@@ -15,7 +15,7 @@ from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.storage_write import StorageWriteAppender
 from app.stores.duckdb.appender import EmbeddedAppender
-from tests.service import SETTINGS, running
+from testing.service import SETTINGS, running
 from tests.table_server import found, resource_of, serving_tables
 
 TABLES = (records_table(Record), rejects_table())
