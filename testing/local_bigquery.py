@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from app.schema.table import Table
-from app.stores.bigquery.client import TableAddress
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from dev.local_bigquery.provision import provision
 from testing.pace import patience_s
 
@@ -35,6 +35,12 @@ class Double(msgspec.Struct, frozen=True):
         place = msgspec.structs.replace(self.place, dataset=f"test_{uuid.uuid4().hex}")
         provision(place, tables)
         return place
+
+    def drop(self, place: TableAddress) -> None:
+        """Remove a dataset that `fresh` made, with what it holds."""
+        access = BigQueryClients(place)
+        access.client().delete_dataset(place.dataset, delete_contents=True, not_found_ok=True)
+        access.close()
 
 
 @contextmanager

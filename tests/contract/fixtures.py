@@ -24,6 +24,15 @@ def shared_store(engine: "Engine") -> Iterator["Store"]:
     engine.loop.run(store.close())
 
 
+@pytest.fixture(autouse=True)
+def released(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Remove the stores that a test was given settings of."""
+    yield
+    if "engine" in request.fixturenames:
+        engine: Engine = request.getfixturevalue("engine")
+        engine.release()
+
+
 @pytest.fixture
 def store(engine: "Engine", shared_store: "Store") -> "Store":
     """Give an empty store of the default record."""

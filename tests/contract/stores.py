@@ -80,6 +80,10 @@ class Engine(Protocol):
         """Return settings of a service over a store of its own, with `tables` made and empty."""
         ...
 
+    def release(self) -> None:
+        """Remove the stores of `settings`."""
+        ...
+
 
 class EmbeddedEngine:
     """DuckDB, in memory where nothing is opened twice."""
@@ -100,6 +104,9 @@ class EmbeddedEngine:
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a file of its own."""
         return Settings().replace(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
+
+    def release(self) -> None:
+        """Keep the files: pytest removes them."""
 
 
 class EmbeddedUnderTest:

@@ -182,6 +182,7 @@ def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: 
         await beat(service)
         await beat(service)
         assert (await service.push(GOOD, message_id="8")).status_code == 204
+        await clock.advance(engine.settle_s)
         await until(lambda: seen(service) == 1, clock, step_s=0.1)
         metrics = (await service.client.get("/metrics")).text
         assert "sluice_heartbeat_delay_seconds_count 1" in metrics
@@ -207,12 +208,14 @@ def test_a_heartbeat_that_another_instance_had_stored_is_measured_too(engine: En
 
     async def use(service: Running, clock: FakeClock) -> None:
         await beat(service)
+        await clock.advance(engine.settle_s)
         await until(lambda: seen(service) == 1, clock)
         service.app.ingest_service.pipeline._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
             max_weight=1, max_age_s=1.0, elapsed_us=clock.elapsed_us
         )
         await clock.advance(120)
         await beat(service)
+        await clock.advance(engine.settle_s)
         await until(lambda: seen(service) == 2, clock)
 
     run(engine, use)
@@ -226,7 +229,7 @@ def test_a_heartbeat_that_the_feed_never_shows_is_missed(engine: Engine) -> None
         await clock.advance(GIVE_UP_S / 2)
         metrics = service.app.ingest_service.pipeline._metrics
         assert metrics.heartbeats_missed == 0
-        await until(lambda: metrics.heartbeats_missed == 1, clock)
+        await until(lambda: metrics.heartbeats_missed == 1, clock, step_s=5)
         await clock.advance(GIVE_UP_S)
         assert (metrics.heartbeats_missed, seen(service)) == (1, 0)
 
