@@ -20,7 +20,7 @@ from app.http.problems import EXCEPTION_HANDLERS
 from app.http.unread import UnreadBodies
 from app.ingest.push import push_route
 from app.ingest.setup import IngestService
-from app.openapi.document import document_route, openapi_config
+from app.openapi.document import document_route
 from app.openapi.page import reference_routes
 from app.page.routes import page_routes
 from app.query.answer_store import open_store
@@ -125,10 +125,10 @@ def create_app(
     app = Sluice(
         route_handlers=[
             *health_routes(health, gate.identify),
-            document_route(records),
+            document_route(),
             *reference_routes(),
             *page_routes(settings, records),
-            *([push_route(ingest_service.push)] if ingests else []),
+            *([push_route(ingest_service.push, records)] if ingests else []),
             Router("/", route_handlers=guarded, guards=[gate.guard]),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -142,7 +142,7 @@ def create_app(
             lifespan(background, backend, settings.shutdown_grace_s),
         ],
         logging_config=None,  # the service configures its own (telemetry.configure_logging); tests have none
-        openapi_config=openapi_config(),
+        openapi_config=None,  # app.openapi makes the document
         request_max_body_size=settings.max_body_bytes,
     )
     app.instance, app.ingests, app.ingest_service, app.query_service = (
