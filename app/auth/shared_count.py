@@ -1,18 +1,17 @@
 """One request count for all instances, in Valkey; each instance counts alone while Valkey does not respond."""
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 from app.auth.rate_limit import WINDOW_S, OwnCount, RequestCount
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.best_effort import BestEffort
+from app.runtime.clock import Clock
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey
 
 ANSWER_WITHIN_S = 0.2
 PAUSE_S = 5.0  # after a failure, only one request in this period tries Valkey
-SAY_EVERY_S = 60.0
 _log = logging.getLogger("sluice.access")
 
 
@@ -44,31 +43,17 @@ class FailSafeCount:
     """
 
     def __init__(self, shared: RequestCount, clock: Clock) -> None:
-        self._shared, self._own, self._clock = shared, OwnCount(), clock
-        self._ask_again_us: int | None = None  # None while the shared count works
-        self._say_again_us = 0
+        self._shared, self._own = shared, OwnCount()
+        self._service = BestEffort(clock, deadline_s=ANSWER_WITHIN_S, pause_s=PAUSE_S, warn=_warn)
 
     async def add(self, name: str, window: int) -> int:
         """Count one more request."""
-        now_us = self._clock.elapsed_us()
-        if self._ask_again_us is not None:
-            if now_us < self._ask_again_us:
-                return await self._own.add(name, window)
-            self._ask_again_us = now_us + round(PAUSE_S * MICROSECONDS)  # concurrent requests do not wait too
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                requests = await self._shared.add(name, window)
-        except Exception as error:  # whatever the client raises, the request is served
-            self._ask_again_us = now_us + round(PAUSE_S * MICROSECONDS)
-            self._say(error, now_us)
-            return await self._own.add(name, window)
-        self._ask_again_us = None
-        return requests
+        requests = await self._service.call(lambda: self._shared.add(name, window))
+        return await self._own.add(name, window) if requests is None else requests
 
-    def _say(self, error: Exception, now_us: int) -> None:
-        if now_us >= self._say_again_us:
-            self._say_again_us = now_us + round(SAY_EVERY_S * MICROSECONDS)
-            _log.warning(
-                "requests are counted by this instance alone: Valkey (SLUICE_CACHE_URL) does not answer: %s",
-                type(error).__name__,  # its text may contain the address with its password
-            )
+
+def _warn(error: Exception) -> None:
+    _log.warning(
+        "requests are counted by this instance alone: Valkey (SLUICE_CACHE_URL) does not answer: %s",
+        type(error).__name__,  # its text may contain the address with its password
+    )

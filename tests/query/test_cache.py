@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from litestar.stores.memory import MemoryStore
 
-from app.query.cache import _ENTRY, COOL_DOWN_S, LOG_EVERY_S, Cache, CachedAnswer, _Entry, digest_of
+from app.query.cache import _ENTRY, PAUSE_S, Cache, CachedAnswer, _Entry, digest_of
+from app.runtime.best_effort import WARN_EVERY_S
 from app.runtime.clock import FakeClock
 
 ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"', "Link": "</é>"}, b"\x00{}")
@@ -173,16 +174,16 @@ async def test_a_store_that_fails_fails_no_request(rig: Rig, caplog: pytest.LogC
     with caplog.at_level(logging.WARNING, "sluice.query"):
         assert [await rig.state() for _ in range(3)] == ["miss", "miss", "miss"]
         assert [step for step, *_ in rig.store.asked] == ["get"]
-        await rig.clock.advance(COOL_DOWN_S)
+        await rig.clock.advance(PAUSE_S)
         assert await rig.state() == "miss"
         assert [step for step, *_ in rig.store.asked] == ["get", "get"]
         assert [record.name for record in caplog.records] == ["sluice.query"]
         assert "connection refused" in caplog.text
-        await rig.clock.advance(LOG_EVERY_S)
+        await rig.clock.advance(WARN_EVERY_S)
         await rig.state()
         assert len(caplog.records) == 2
         rig.store.failure = None
-        await rig.clock.advance(COOL_DOWN_S)
+        await rig.clock.advance(PAUSE_S)
         assert [await rig.state(), await rig.state()] == ["miss", "hit"]
         assert len(caplog.records) == 2
 

@@ -20,7 +20,9 @@ PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}
 NO_ROWS = {"jobComplete": True, "totalRows": "0", "schema": {"fields": []}}
 RUNNING = {"jobComplete": False, "jobReference": JOB}
-SETTINGS = Settings(backend="bigquery", bigquery_project=PROJECT, bigquery_dataset=DATASET, bigquery_location=LOCATION)
+SETTINGS = Settings().replace(
+    backend="bigquery", bigquery_project=PROJECT, bigquery_dataset=DATASET, bigquery_location=LOCATION
+)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -77,12 +79,12 @@ class RestServer:
 
     def settings(self, **changed: Any) -> Settings:
         """Return settings of a service over this API."""
-        return msgspec.structs.replace(SETTINGS, bigquery_rest_url=self.url, **changed)
+        return SETTINGS.replace(bigquery_rest_url=self.url, **changed)
 
     def runner(self, **changed: Any) -> BigQueryRunner:
         """Return a runner over this API."""
         settings = self.settings(**changed)
-        return BigQueryRunner(BigQueryClients(TableAddress.of(settings)), settings, FakeClock())
+        return BigQueryRunner(BigQueryClients(TableAddress.of(settings.store)), settings, FakeClock())
 
 
 @contextmanager

@@ -42,7 +42,7 @@ async def test_one_trouble_met_by_many_appends_is_one_pause(
         rig.server.gate("go").set()
         told = await rig.told(*messages)
         assert [each.retry_after_s for each in told if isinstance(each, Throttled | Unavailable)] == [pause_s] * at_once
-        assert rig.writer.health.stops == 1
+        assert rig.writer.health.circuit.trips == 1
         rig.server.decide = lambda _: Fault()
         await rig.clock.advance(pause_s)
         assert await rig.told(rig.send("later")) == [Durable()]
