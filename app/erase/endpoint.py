@@ -161,7 +161,7 @@ def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
         return await reads.answer(request, endpoint.answer(request))
 
     # An id may hold slashes, and the route above ends at the first one.
-    @delete(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_ERASE, status_code=200, include_in_schema=False)
+    @delete(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_ERASE, status_code=200)
     async def erase_record_with_slashes(request: _Request) -> Response[bytes]:
         return await reads.answer(request, endpoint.answer(request))
 

@@ -208,7 +208,7 @@ def submit_routes(submission: Submission, table: Table) -> list[Any]:
         return await submission.take(request, paths.id_in_path(request.scope))
 
     # An id may contain slashes; the route above stops at the first.
-    @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_WRITE, status_code=200, include_in_schema=False)
+    @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_WRITE, status_code=200)
     async def put_record_with_slashes(request: _Request) -> Response[bytes]:
         return await submission.take(request, paths.id_in_path(request.scope))
 

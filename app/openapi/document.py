@@ -31,7 +31,7 @@ def document_route() -> HTTPRouteHandler:
     """Return the route of the document."""
     documents: dict[str, Asset] = {}
 
-    @route(PATH, http_method=METHODS, include_in_schema=False)
+    @route(PATH, http_method=METHODS)
     async def read_document(request: Request[Any, Any, Any]) -> Response[bytes]:
         root_path = str(request.scope.get("root_path", ""))
         if root_path not in documents:  # the server's setting: there is at most one
@@ -118,7 +118,7 @@ def _paths(routes: Iterable[BaseRoute], components: _Components) -> dict[str, An
         if not isinstance(each, HTTPRoute):
             continue
         for handler in each.route_handlers:
-            for method in sorted(handler.http_methods) if handler.include_in_schema is not False else ():
+            for method in sorted(handler.http_methods) if CONTRACT in handler.opt else ():
                 operation = _operation(each.path_format, str(method), handler, components)
                 found.setdefault(each.path_format, {})[method.lower()] = operation
     return found

@@ -118,7 +118,6 @@ def record_routes(endpoint: RecordEndpoint, reads: Reads) -> list[HTTPRouteHandl
         paths.RECORDS + "/{record_id:str}/{rest:path}",
         http_method=METHODS,
         opt={"scope": "read"},
-        include_in_schema=False,
     )
     async def read_record_with_slashes(request: Ask) -> Response[bytes]:
         return await reads.answer(request, endpoint.answer(request))
