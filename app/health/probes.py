@@ -226,6 +226,7 @@ _READY: dict[str, Any] = {
     },
     "counters": {"push_answers": {"204": 12}},
 }
+_READY_BODY = {JSON: media(Readiness, _READY)}
 _READY_CONTRACT = Contract(
     parameters={
         "strict": Parameter(
@@ -236,10 +237,8 @@ _READY_CONTRACT = Contract(
         )
     },
     answers={
-        200: Answer("The instance can serve.", {JSON: media(Readiness, _READY)}),
-        503: Answer(
-            "Starting or draining; with `strict=1`, or a fault of the store.", {JSON: media(Readiness, _READY)}
-        ),
+        200: Answer("The instance can serve.", _READY_BODY),
+        503: Answer("Starting or draining; with `strict=1`, or a fault of the store.", _READY_BODY),
     },
     problems={400: "`strict` is neither 0 nor 1."},
 )
