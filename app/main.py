@@ -21,7 +21,7 @@ from app.http.problems import EXCEPTION_HANDLERS
 from app.http.unread import UnreadBodies
 from app.ingest.push import push_route
 from app.ingest.setup import IngestService
-from app.openapi.document import document_route, openapi_config
+from app.openapi.document import document_route
 from app.openapi.page import reference_routes
 from app.page.routes import page_routes
 from app.query.answer_store import open_store
@@ -83,7 +83,7 @@ def create_app(
             lifespan(instance, base.backend, background, settings.server.shutdown_grace_s),
         ],
         logging_config=None,  # the service configures its own (telemetry.configure_logging); tests have none
-        openapi_config=openapi_config(),
+        openapi_config=None,  # app.openapi makes the document
         request_max_body_size=settings.server.max_body_bytes,
     )
     return Sluice(litestar, instance)
@@ -187,13 +187,13 @@ def _routes(base: _Base, instance: Instance) -> list[Any]:
     ingest, query = instance.ingest, instance.query
     routes = [
         *health_routes(instance.health, base.auth.identify),
-        document_route(base.records),
+        document_route(),
         *reference_routes(),
         *page_routes(base.settings, base.records),
     ]
     guarded: list[Any] = base.telemetry.routes()
     if ingest is not None:
-        routes.append(push_route(ingest.push))
+        routes.append(push_route(ingest.push, base.records))
         guarded += ingest.routes()
     if query is not None:
         guarded += query.routes()

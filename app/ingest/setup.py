@@ -84,7 +84,7 @@ class IngestService:
             pipeline=self.pipeline,
             max_record_bytes=self._max_record_bytes,
         )
-        return submit_routes(submission, by_id=self._records.id is not None)
+        return submit_routes(submission, self._records)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background work."""
