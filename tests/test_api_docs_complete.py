@@ -36,8 +36,8 @@ from app.record import RejectedRecord
 from app.schema import filters as schema_filters
 from app.schema.columns import Column, Kind, Mode
 from app.settings.load import Settings
+from testing.service import running
 from tests.documents import blocks
-from tests.service import running
 from tests.shop import DOCUMENT
 
 ROOT = Path(__file__).parent.parent

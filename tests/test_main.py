@@ -12,9 +12,9 @@ from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.key_set import FetchedKeys, KeySetError
 from app.main import create_app
 from app.record import RecordTypeError
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.auth.callers import document, email_grant, granting, key_grant, write
-from tests.service import GOOD, SETTINGS, authorization, envelope, running
 
 
 async def test_a_pushed_record_can_be_read_at_once() -> None:

@@ -8,7 +8,7 @@ half-open   the pause is over; the next outcomes close the circuit or trip it ag
 from collections.abc import Callable
 from enum import Enum
 
-from app.runtime.clock import MICROSECONDS
+from app.runtime.instants import SECOND_US
 
 _MAX_DOUBLINGS = 30  # by then every back-off has long reached its ceiling
 
@@ -51,7 +51,7 @@ class CircuitBreaker:
         """The seconds until the circuit is half-open; 0 if it is not open."""
         if self._half_open_us is None:
             return 0.0
-        return max(self._half_open_us - self._elapsed_us(), 0) / MICROSECONDS
+        return max(self._half_open_us - self._elapsed_us(), 0) / SECOND_US
 
     def allows(self) -> bool:
         """Return whether a call may pass.
@@ -68,7 +68,7 @@ class CircuitBreaker:
         """Open the circuit for `pause_s` seconds. An open circuit stays as it is: calls in flight fail together."""
         if self.state is not CircuitState.OPEN:
             self.trips += 1
-            self._pause_us = round(pause_s * MICROSECONDS)
+            self._pause_us = round(pause_s * SECOND_US)
             self._half_open_us = self._elapsed_us() + self._pause_us
 
     def half_open(self) -> None:

@@ -15,8 +15,10 @@ from app.auth.principal import SCOPES
 from app.http import paths
 from app.main import create_app
 from app.query.params.filters import FilterError
-from app.runtime.clock import FakeClock
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.pace import patience_s
+from testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.auth.callers import (
     KEY,
     OTHER_KEY,
@@ -31,8 +33,6 @@ from tests.auth.callers import (
     signed_in,
     write,
 )
-from tests.pace import patience_s
-from tests.service import GOOD, SETTINGS, authorization, envelope, running
 
 FREE = {paths.PROBLEMS, "/v1/schema"}
 """What any caller may read."""

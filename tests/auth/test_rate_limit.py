@@ -11,9 +11,10 @@ from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit, RateLimitStatus
 from app.auth.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
 from app.http.problems import ProblemError
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.valkey import connect
-from tests.pace import patience_s
+from testing.clock import FakeClock
+from testing.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]

@@ -18,11 +18,11 @@ from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.openapi.document import document_route
 from app.query.source_health import SourceHealth
-from app.runtime.clock import FakeClock
 from app.stores.sink import SetupError, SinkState, Uncertain
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
+from testing.clock import FakeClock
 from tests.ingest.bench import Bench
 
 SECRET = "my-project.events.records"

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import Stored
+from testing.clock import FakeClock
+from testing.service import GOOD
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted
-from tests.service import GOOD
 
 
 async def test_drain_waits_until_every_message_is_answered() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from app.ingest.envelope import Message, open_push
 from app.ingest.proof import HEARTBEAT, NO_PROOFS, SIGNATURE, Proofs, heartbeat_signature, replay_signature
-from tests.service import GOOD, SETTINGS, running
-from tests.service import HEARTBEAT as BEAT
+from testing.service import GOOD, SETTINGS, running
+from testing.service import HEARTBEAT as BEAT
 
 SECRET = "sixteen characters at least"
 PROOFS, DATA = Proofs(SECRET), b"{}"

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import (
     QuotaExceeded,
     RowError,
@@ -18,10 +17,11 @@ from app.stores.sink import (
     Stored,
     Uncertain,
 )
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, authorization, envelope
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted, status_and_code
-from tests.service import GOOD, SETTINGS, authorization, envelope
 
 
 async def test_uncertain_append_is_sent_again_and_503_when_the_budget_is_spent() -> None:

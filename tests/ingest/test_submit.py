@@ -10,11 +10,11 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
 from app.stores.sink import Appender, QuotaExceeded, SetupError, SinkState, Stored
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service, running
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
-from tests.service import GOOD, SETTINGS, Service, running
 
 OTHER = {**GOOD, "id": "b"}
 

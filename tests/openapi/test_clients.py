@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from tests.instance import Caller, Instance, instance
-from tests.pace import patience_s
+from testing.instance import Caller, Instance, instance
+from testing.pace import patience_s
 
 REQUIRED = "REQUIRE_CLIENT_GENERATORS"
 PACKAGE = "sluice_client_of_{}"

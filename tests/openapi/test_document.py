@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from app.http.problems import CATALOGUE, MEDIA_TYPE
 from app.main import create_app
 from app.openapi.document import make_document
-from tests.service import SETTINGS, running
+from testing.service import SETTINGS, running
 
 # Routes that are not in the document, and why.
 UNDOCUMENTED = {

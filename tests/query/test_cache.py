@@ -13,7 +13,7 @@ from litestar.stores.memory import MemoryStore
 
 from app.query.cache import _ENTRY, PAUSE_S, Cache, CachedAnswer, _Entry, digest_of
 from app.runtime.best_effort import WARN_EVERY_S
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
 
 ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"', "Link": "</é>"}, b"\x00{}")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from litestar.stores.base import Store
 
 from app.query.answer_store import ENTRY_BYTES, BoundedMemoryStore, open_store
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
 
 _ROOM = 5 * ENTRY_BYTES
 _STEPS = st.lists(

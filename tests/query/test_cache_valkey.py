@@ -8,9 +8,9 @@ import pytest
 
 from app.query.answer_store import open_store
 from app.query.cache import PAUSE_S, Cache, CachedAnswer
-from app.runtime.clock import FakeClock
 from app.settings.load import SettingsError
-from tests.pace import patience_s
+from testing.clock import FakeClock
+from testing.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]

@@ -11,9 +11,9 @@ from app.query.endpoints.openapi import row_schema
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import HEARTBEAT, PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS
 from app.schema.table import records_table
+from testing.service import running
 from tests.contract.stores import RECORDS
 from tests.query.sample_rows import Everything
-from tests.service import running
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.runtime.clock import MICROSECONDS, FakeClock, Timer
+from app.runtime.clock import MICROSECONDS, Timer
 from app.runtime.deadlines import Deadlines, set_within
+from testing.clock import FakeClock
 
 
 class CountingClock(FakeClock):

@@ -6,8 +6,9 @@ import weakref
 
 import pytest
 
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.deadlines import Deadlines, TimeLimit
+from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from app.record import Record
-from app.runtime.clock import FakeClock
 from app.schema.table import records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.registry import open_backend
 from app.stores.sink import StoreError
+from testing.clock import FakeClock
 
 TABLES = (records_table(Record), rejects_table())
 

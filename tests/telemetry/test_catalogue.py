@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
-from app.runtime.clock import FakeClock
 from app.stores.source import StoreUnavailableError
 from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
-from tests.pace import patience_s
-from tests.service import GOOD, HEARTBEAT, Service, running
+from testing.clock import FakeClock
+from testing.pace import patience_s
+from testing.service import GOOD, HEARTBEAT, Service, running
 from tests.telemetry.collected import collect, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
 

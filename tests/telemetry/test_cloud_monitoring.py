@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.telemetry.instruments import CATALOGUE
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
-from tests.service import GOOD, Service, running
+from testing.clock import FakeClock
+from testing.service import GOOD, Service, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.monitoring_rules import MetricDescriptor
 from tests.telemetry.scripted_runner import metered

@@ -12,7 +12,7 @@ import pytest
 
 from app.stores.duckdb.queries import _READERS, Queries
 from app.stores.source import Query, StoreBusyError, StoreUnavailableError
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 ENDLESS = """SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS x
 CROSS JOIN UNNEST(GENERATE_ARRAY(1, 1000000)) AS y WHERE MOD(x * y, 7) = 3"""

@@ -12,11 +12,12 @@ import msgspec
 from app.asgi import Sluice
 from app.ingest.proof import heartbeat_signature
 from app.main import create_app
-from app.runtime.clock import Clock, FakeClock
+from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
 
 SECRET = "what this deployment signs with"
 SETTINGS = Settings().replace(
