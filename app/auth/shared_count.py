@@ -17,39 +17,31 @@ _log = logging.getLogger("sluice.access")
 
 def request_count(client: "Valkey | None", clock: Clock) -> RequestCount:
     """Return the count in Valkey, or this instance's own if there is no Valkey."""
-    return OwnCount() if client is None else FailSafeCount(ValkeyCount(client), clock)
+    return OwnCount() if client is None else SharedCount(client, clock)
 
 
-class ValkeyCount:
-    """Counts in Valkey: one key per principal and window, which expires soon after the window."""
+class SharedCount:
+    """Counts in Valkey: one key per principal and window, which expires soon after the window.
 
-    def __init__(self, client: "Valkey") -> None:
-        self._client = client
+    While Valkey fails, this instance counts alone, as counting must not block requests. A caller may then use its full
+    limit on every instance.
+    """
+
+    def __init__(self, client: "Valkey", clock: Clock) -> None:
+        self._client, self._own = client, OwnCount()
+        self._service = BestEffort(clock, deadline_s=ANSWER_WITHIN_S, pause_s=PAUSE_S, warn=_warn)
 
     async def add(self, name: str, window: int) -> int:
         """Count one more request."""
-        key = f"sluice:requests:{window}:{name}"
+        requests = await self._service.call(lambda: self._count(f"sluice:requests:{window}:{name}"))
+        return await self._own.add(name, window) if requests is None else requests
+
+    async def _count(self, key: str) -> int:
         async with self._client.pipeline(transaction=True) as pipeline:
             pipeline.incr(key)
             pipeline.expire(key, 2 * WINDOW_S)  # clocks differ a little
             requests, _ = await pipeline.execute()
         return int(requests)
-
-
-class FailSafeCount:
-    """Uses the shared count, and falls back to this instance's own while it fails: counting must not block requests.
-
-    During the fallback a caller may use its full limit on every instance.
-    """
-
-    def __init__(self, shared: RequestCount, clock: Clock) -> None:
-        self._shared, self._own = shared, OwnCount()
-        self._service = BestEffort(clock, deadline_s=ANSWER_WITHIN_S, pause_s=PAUSE_S, warn=_warn)
-
-    async def add(self, name: str, window: int) -> int:
-        """Count one more request."""
-        requests = await self._service.call(lambda: self._shared.add(name, window))
-        return await self._own.add(name, window) if requests is None else requests
 
 
 def _warn(error: Exception) -> None:

@@ -105,15 +105,15 @@ class Keys(Protocol):
 class Health:
     """Derives liveness and readiness from the parts of the instance.
 
-    `keys` is None if no token is ever verified, `sinks` is empty if the instance does not ingest, and `reads` is None
-    if it does not query. `connections` are keyed by table, like `sinks`.
+    `keys` is None if no token is ever verified, `admission` is None and `sinks` is empty if the instance does not
+    ingest, and `reads` is None if it does not query. `connections` are keyed by table, like `sinks`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an instance
         self,
         *,
         about: About,
-        admission: Admission,
+        admission: Admission | None,
         keys: Keys | None,
         sinks: Mapping[str, Writer],
         reads: SourceHealth | None,
@@ -124,6 +124,7 @@ class Health:
         self._about, self._admission, self._keys, self._metrics = about, admission, keys, metrics
         self._sinks, self._reads, self._connections = sinks, reads, connections
         self._clock, self._begun_us = clock, clock.elapsed_us()
+        self.is_draining = False
 
     def stuck(self) -> str:
         """Return why the process should be replaced, or "" if it should not."""
@@ -135,15 +136,15 @@ class Health:
 
     def readiness(self, *, detailed: bool) -> Readiness:
         """Return the current readiness; `detailed` adds the store's messages and the counters."""
-        about, connections = self._about, self._connections()
+        about, admission, connections = self._about, self._admission, self._connections()
         return Readiness(
             status=self._status(),
             system=about.system,
             instance=about.instance,
             version=VERSION,
             uptime_s=round((self._clock.elapsed_us() - self._begun_us) / MICROSECONDS, 1),
-            in_flight_messages=self._admission.messages,
-            in_flight_bytes=self._admission.bytes,
+            in_flight_messages=0 if admission is None else admission.messages,
+            in_flight_bytes=0 if admission is None else admission.bytes,
             sinks={
                 table: _sink(writer, connections.get(table, 0), detailed=detailed)
                 for table, writer in self._sinks.items()
@@ -153,7 +154,7 @@ class Health:
         )
 
     def _status(self) -> Literal["ready", "starting", "draining"]:
-        if self._admission.draining:
+        if self.is_draining:
             return "draining"
         return "ready" if self._keys is None or self._keys.is_ready else "starting"
 

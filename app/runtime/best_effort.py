@@ -32,13 +32,9 @@ class BestEffort:
                 reply = await ask()
         except Exception as error:  # whatever the client raises, the request is served
             self._circuit.trip(self._pause_s)
-            self._warn_seldom(error)
+            if (now_us := self._clock.elapsed_us()) >= self._silent_until_us:
+                self._silent_until_us = now_us + round(WARN_EVERY_S * MICROSECONDS)
+                self._warn(error)
             return None
         self._circuit.close()
         return reply
-
-    def _warn_seldom(self, error: Exception) -> None:
-        now_us = self._clock.elapsed_us()
-        if now_us >= self._silent_until_us:
-            self._silent_until_us = now_us + round(WARN_EVERY_S * MICROSECONDS)
-            self._warn(error)

@@ -33,25 +33,21 @@ class CircuitBreaker:
     """
 
     def __init__(self, elapsed_us: Callable[[], int]) -> None:
-        self._elapsed_us = elapsed_us
-        self._pause_us = 0
+        self._elapsed_us, self._pause_us, self.trips = elapsed_us, 0, 0
         self._half_open_us: int | None = None
         """When an open circuit becomes half-open; None while it is closed."""
-        self.trips = 0
+
+    @property
+    def remaining_s(self) -> float:
+        """The seconds until the circuit is half-open; 0 if it is not open."""
+        return 0.0 if self._half_open_us is None else max(self._half_open_us - self._elapsed_us(), 0) / SECOND_US
 
     @property
     def state(self) -> CircuitState:
         """The state at this moment."""
         if self._half_open_us is None:
             return CircuitState.CLOSED
-        return CircuitState.OPEN if self._elapsed_us() < self._half_open_us else CircuitState.HALF_OPEN
-
-    @property
-    def remaining_s(self) -> float:
-        """The seconds until the circuit is half-open; 0 if it is not open."""
-        if self._half_open_us is None:
-            return 0.0
-        return max(self._half_open_us - self._elapsed_us(), 0) / SECOND_US
+        return CircuitState.OPEN if self.remaining_s else CircuitState.HALF_OPEN
 
     def allows(self) -> bool:
         """Return whether a call may pass.

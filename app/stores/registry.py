@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, assert_never
 
 import msgspec
@@ -20,7 +20,7 @@ _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less t
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
-    """A store, behind its two seams. `appenders` are keyed by the table's name; `close` is awaited last.
+    """A store, behind its two seams. `appender` opens the appender of a table, once; `close` is awaited last.
 
     `name` identifies the data: it is the same for all instances that share them. `system` is the kind of store, as
     traces name it. `connections` returns the number of open append connections by the table's name. `upkeep` returns
@@ -29,7 +29,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     system: str
-    appenders: Mapping[str, Appender]
+    appender: Callable[[Table], Appender]
     runner: QueryRunner
     eraser: Eraser
     upkeep: Callable[[Callable[[str, int], None]], list[Coroutine[Any, Any, None]]]
@@ -72,7 +72,7 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
 
     return Backend(
         name=f"embedded:{settings.store.data_path}",
-        appenders={table.name: store.appender(table) for table in tables},
+        appender=cache(store.appender),
         runner=store,
         eraser=EmbeddedEraser(store),
         upkeep=lambda deleted: [Retention(store, tables, clock, settings.store.retention_days, deleted).run()],
@@ -92,42 +92,44 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
 
     access = BigQueryClients(TableAddress.of(settings.store))
     trace_id = f"sluice:{secrets.token_hex(4)}"
-    appenders = {
-        table.name: StorageWriteAppender(
-            access,
-            table,
-            clock,
-            max_connections=settings.store.bigquery_max_connections,
-            check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
-            fence=fence(
-                settle_s=settings.store.settle_s,
-                clock_skew_s=settings.store.clock_skew_s,
-                late_commit_margin_s=settings.store.late_commit_margin_s,
-                append_deadline_s=settings.store.append_deadline_s,
-            ),
-            trace_id=trace_id,
-        )
-        for table in tables
-    }
+    appenders: dict[str, StorageWriteAppender] = {}
+
+    def appender(table: Table) -> StorageWriteAppender:
+        if table.name not in appenders:
+            appenders[table.name] = StorageWriteAppender(
+                access,
+                table,
+                clock,
+                max_connections=settings.store.bigquery_max_connections,
+                check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
+                fence=fence(
+                    settle_s=settings.store.settle_s,
+                    clock_skew_s=settings.store.clock_skew_s,
+                    late_commit_margin_s=settings.store.late_commit_margin_s,
+                    append_deadline_s=settings.store.append_deadline_s,
+                ),
+                trace_id=trace_id,
+            )
+        return appenders[table.name]
+
     runner = BigQueryRunner(access, settings, clock)
     eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
     async def close() -> None:
-        for appender in appenders.values():
-            await appender.close()
+        for opened in appenders.values():
+            await opened.close()
         runner.close()
         access.close()
 
     name = f"bigquery:{settings.store.bigquery_project}.{settings.store.bigquery_dataset}"
     return Backend(
         name=name,
-        appenders=appenders,
+        appender=appender,
         runner=runner,
         eraser=eraser,
-        upkeep=lambda _: (
-            [eraser.learn()] if "query" in settings.server.roles else []
-        ),  # partitions expire by themselves
+        # Partitions expire by themselves.
+        upkeep=lambda _: [eraser.learn()] if "query" in settings.server.roles else [],
         close=close,
         system="bigquery",
-        connections=lambda: {table: appender.open_connections for table, appender in appenders.items()},
+        connections=lambda: {table: opened.open_connections for table, opened in appenders.items()},
     )

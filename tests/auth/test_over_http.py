@@ -92,7 +92,7 @@ async def test_each_scope_opens_its_own(tmp_path: Path, scope: str, method: str,
 def routes() -> list[tuple[str, Any]]:
     """Return the path and handler of everything under /v1, and of the metrics."""
     found = []
-    for route in create_app(SETTINGS, fetch_keys=tokens.fetch_keys).routes:
+    for route in create_app(SETTINGS, fetch_keys=tokens.fetch_keys).litestar.routes:
         if isinstance(route, HTTPRoute) and route.path.startswith(("/v1", paths.METRICS)):
             methods = {method: entry[0] for method, entry in route.route_handler_map.items() if method != "OPTIONS"}
             found += [(f"{method} {route.path}", handler) for method, handler in methods.items()]

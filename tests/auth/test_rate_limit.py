@@ -4,12 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit, RateLimitStatus
-from app.auth.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
+from app.auth.shared_count import ANSWER_WITHIN_S, SharedCount, request_count
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS
 from app.runtime.valkey import connect
@@ -78,15 +79,15 @@ async def test_an_instances_own_count_forgets_the_minute_before() -> None:
 
 
 @pytest.fixture
-async def shared(valkey_server: ValkeyServer) -> AsyncIterator[tuple[ValkeyCount, ValkeyCount]]:
+async def shared(valkey_server: ValkeyServer) -> AsyncIterator[tuple[SharedCount, SharedCount]]:
     """Give the counts of two instances in one Valkey."""
     clients = connect(valkey_server.url), connect(valkey_server.url)
-    yield ValkeyCount(clients[0]), ValkeyCount(clients[1])
+    yield SharedCount(clients[0], FakeClock()), SharedCount(clients[1], FakeClock())
     for client in clients:
         await client.aclose()
 
 
-async def test_instances_share_one_count_in_valkey(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+async def test_instances_share_one_count_in_valkey(shared: tuple[SharedCount, SharedCount]) -> None:
     """Whichever instance a request comes to; a name may hold any character."""
     names = ["reader@example.com", "a:b", "é"]
     counts = [[await count.add(name, 7) for count in (*shared, *shared)] for name in names]
@@ -94,14 +95,14 @@ async def test_instances_share_one_count_in_valkey(shared: tuple[ValkeyCount, Va
     assert await shared[0].add(names[0], 8) == 1
 
 
-async def test_counts_in_valkey_end_by_themselves(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+async def test_counts_in_valkey_end_by_themselves(shared: tuple[SharedCount, SharedCount]) -> None:
     """Nothing is left of a minute soon after it."""
     await shared[0].add("a", 7)
     await shared[0].add("a", 7)
     assert 60 <= await shared[0]._client.ttl("sluice:requests:7:a") <= 120
 
 
-async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[SharedCount, SharedCount]) -> None:
     """Two requests never have the same number."""
     counts = await asyncio.gather(*(shared[number % 2].add("a", 7) for number in range(100)))
     assert sorted(counts) == list(range(1, 101))
@@ -133,12 +134,8 @@ async def test_a_valkey_that_hangs_holds_up_nobody_and_is_used_again_when_it_ans
 
 async def test_the_address_of_a_valkey_that_fails_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """It may hold a password. The requests are counted here."""
-
-    class Failing:
-        async def add(self, name: str, window: int) -> int:
-            raise ConnectionError("valkey://user:secret@10.0.0.3 refused")
-
-    count = FailSafeCount(Failing(), FakeClock())
+    client = Mock(pipeline=Mock(side_effect=ConnectionError("valkey://user:secret@10.0.0.3 refused")))
+    count = SharedCount(client, FakeClock())
     assert [await count.add("a", 7) for _ in range(3)] == [1, 2, 3]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "secret" not in caplog.text

@@ -79,7 +79,7 @@ class BigQueryUnderTest:
     def appender(self, table: Table) -> StorageWriteAppender:
         """Return the Appender of `table`."""
         self._changed.add(table)
-        found = self._backend.appenders[table.name]
+        found = self._backend.appender(table)
         assert isinstance(found, StorageWriteAppender)
         return found
 

@@ -123,7 +123,7 @@ class EmbeddedUnderTest:
 
     def appender(self, table: Table) -> EmbeddedAppender:
         """Return the Appender of `table`."""
-        found = self._backend.appenders[table.name]
+        found = self._backend.appender(table)
         assert isinstance(found, EmbeddedAppender)
         return found
 

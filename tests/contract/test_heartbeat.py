@@ -172,7 +172,7 @@ async def beat(service: Running, message_id: str = "7") -> None:
 
 def seen(service: Running) -> int:
     """Return how many heartbeats were seen in the feed."""
-    return sum(sum(point.counts) for _, point in service.app.ingest_service.pipeline._metrics.heartbeat_delay.points())
+    return sum(sum(point.counts) for _, point in service.app.instance.metrics.heartbeat_delay.points())
 
 
 def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: Engine) -> None:
@@ -187,7 +187,7 @@ def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: 
         metrics = (await service.client.get("/metrics")).text
         assert "sluice_heartbeat_delay_seconds_count 1" in metrics
         assert "sluice_heartbeat_missed_total 0" in metrics
-        (_, point), *_ = service.app.ingest_service.pipeline._metrics.heartbeat_delay.points()
+        (_, point), *_ = service.app.instance.metrics.heartbeat_delay.points()
         assert engine.settle_s + 3 <= point.total <= (clock.now_us() - PUBLISHED_US) / SECOND_US
         await clock.advance(engine.settle_s + 1)
         for query in ("", "?limit=all&format=ndjson"):
@@ -210,7 +210,7 @@ def test_a_heartbeat_that_another_instance_had_stored_is_measured_too(engine: En
         await beat(service)
         await clock.advance(engine.settle_s)
         await until(lambda: seen(service) == 1, clock)
-        service.app.ingest_service.pipeline._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
+        service.ingest.pipeline._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
             max_weight=1, max_age_s=1.0, elapsed_us=clock.elapsed_us
         )
         await clock.advance(120)
@@ -227,7 +227,7 @@ def test_a_heartbeat_that_the_feed_never_shows_is_missed(engine: Engine) -> None
     async def use(service: Running, clock: FakeClock) -> None:
         await beat(service)
         await clock.advance(GIVE_UP_S / 2)
-        metrics = service.app.ingest_service.pipeline._metrics
+        metrics = service.app.instance.metrics
         assert metrics.heartbeats_missed == 0
         await until(lambda: metrics.heartbeats_missed == 1, clock, step_s=5)
         await clock.advance(GIVE_UP_S)
@@ -245,7 +245,7 @@ def test_what_is_not_measured(engine: Engine, roles: tuple[str, ...]) -> None:
         if roles == ("ingest",):
             await beat(service)
         await clock.advance(2 * GIVE_UP_S)
-        assert (seen(service), service.app.ingest_service.pipeline._metrics.heartbeats_missed) == (0, 0)
+        assert (seen(service), service.app.instance.metrics.heartbeats_missed) == (0, 0)
 
     run(engine, use, roles=roles)
 
@@ -269,7 +269,7 @@ def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None
             {"sluice-heartbeat": "1"},
             {"sluice-delivery-key": "heartbeat:1:0:0"},
         ]
-        metrics = service.app.ingest_service.pipeline._metrics
+        metrics = service.app.instance.metrics
         assert (seen(service), metrics.heartbeats_missed, metrics.unproved_messages) == (0, 0, 3)
 
     run(engine, use, signing_secret=secret)

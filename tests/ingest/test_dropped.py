@@ -48,7 +48,7 @@ def of(record_type: type[msgspec.Struct]) -> Any:
 
 def dropped(service: Service) -> int:
     """Return the count as a collector sees it."""
-    return service.app.ingest_service.pipeline._metrics.dropped_members
+    return service.app.instance.metrics.dropped_members
 
 
 @pytest.mark.parametrize(

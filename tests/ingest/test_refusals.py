@@ -170,11 +170,11 @@ async def test_a_body_that_is_still_arriving_counts_as_in_flight() -> None:
         headers = {**authorization(), "Content-Length": "700"}
         first = asyncio.ensure_future(service.client.post("/pubsub/push", content=slow(), headers=headers))
         await turns(50)
-        assert service.app.ingest_service.admission.bytes == 601
+        assert service.ingest.admission.bytes == 601
         assert (await service.push(GOOD)).status_code == 429
         arriving.set()
         assert (await first).status_code == 400
-        assert service.app.ingest_service.admission.bytes == service.app.ingest_service.admission.messages == 0
+        assert service.ingest.admission.bytes == service.ingest.admission.messages == 0
         assert (await service.push(GOOD)).status_code == 204
 
 

@@ -141,7 +141,7 @@ async def test_every_body_has_an_example() -> None:
 @pytest.mark.parametrize("record", ["app.record:Record", "tests.contract.service:Nameless"])
 def test_every_route_is_documented(record: str) -> None:
     """With each of its methods, or named above with the reason why not."""
-    app = create_app(SETTINGS.replace(record=record))
+    app = create_app(SETTINGS.replace(record=record)).litestar
     paths = make_document(app.routes)["paths"]
     for route in app.routes:
         if not isinstance(route, HTTPRoute) or route.path_format in UNDOCUMENTED:

@@ -265,7 +265,7 @@ async def test_the_push_endpoint_refuses_a_remembered_token_that_ran_out_or_was_
     """Expired: 401; off the list: 403; nothing is stored."""
     async with running() as service:
         assert await push_with(service, bearer(_GOOD)) == 204
-        checking = service.app.ingest_service.push._verifier
+        checking = service.ingest.push._verifier
         checking._now = lambda: NOW + 7_200.0
         assert await push_with(service, bearer(_GOOD)) == 401
         checking._now = lambda: float(NOW)
