@@ -1,4 +1,4 @@
-"""PUT takes one record as JSON, and nothing that only looks like it."""
+"""PUT accepts one record as JSON, and nothing that only looks like it."""
 
 import gzip
 
@@ -10,7 +10,7 @@ from tests.ingest.test_submit import OTHER, stored
 
 _LINE = msgspec.json.encode(GOOD)
 _LINES = _LINE + b"\n" + msgspec.json.encode(OTHER)
-_TYPE = {"name": "Content-Type", "message": "PUT takes one record", "example": "application/json"}
+_TYPE = {"name": "Content-Type", "message": "PUT accepts one record", "example": "application/json"}
 _ID = {"name": "id", "message": "must be the id in the path", "example": "a"}
 
 

@@ -121,7 +121,7 @@ def order(**changed: Any) -> bytes:
         (order(lines=[{"amount": "1e40", "currency": "EUR"}]), "invalid", "lines[0].amount", "digits"),
         (order(colour="red"), "invalid", "colour", "unknown field"),
         (order(orderId=13), "invalid", None, "thirteen is not an order"),
-        (order(orderId=14), "invalid", None, "the record type refused it: KeyError"),
+        (order(orderId=14), "invalid", None, "the record type raised KeyError"),
         (b"3", "invalid", None, "Expected `object`"),
         (b"null", "invalid", None, "Expected `object`"),
         (b'{"orderId": 1,}', "malformed", None, "not valid JSON"),

@@ -50,7 +50,7 @@ BAD = RowError("bad", "total")
             QuotaExceeded("rows"),
             3,
             0,
-            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is used up", 10.0)),
+            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is exhausted", 10.0)),
         ),
         (
             SetupError(SinkState.NOT_FOUND, "no table"),

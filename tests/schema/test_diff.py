@@ -173,7 +173,7 @@ def test_only_a_missing_table_is_a_difference(
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({}, "which tables? Give --project, or set SLUICE_BIGQUERY_PROJECT"),
+        ({}, "PROJECT is missing: give --project, or set SLUICE_BIGQUERY_PROJECT"),
         ({"SLUICE_BIGQUERY_PROJECT": "p"}, "Give --dataset, or set SLUICE_BIGQUERY_DATASET"),
         (
             {
@@ -205,7 +205,7 @@ def test_without_the_extra_the_command_says_so(
     """Where the client libraries are not installed, a line says what is missing."""
     monkeypatch.setitem(sys.modules, "app.stores.bigquery.client", None)
     assert main(["diff", "--project", "p", "--dataset", "d"], DEFAULT_RECORD) == 2
-    assert capsys.readouterr().err.startswith("diff needs this package's extra `cloud`: ")
+    assert capsys.readouterr().err.startswith("diff needs the extra `cloud`: ")
 
 
 def test_the_help_says_what_the_status_means(capsys: pytest.CaptureFixture[str]) -> None:
