@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from app.runtime.clock import FakeClock
-from app.stores.source import Answer, Query, QueryRunner
+from app.stores.query import Query
+from app.stores.source import Answer, QueryRunner
 from tests.contract.service import SINCE, WINDOW, Service, lasting_headers
 from tests.contract.stores import T0_US, Engine
 from tests.contract.watched import Watched

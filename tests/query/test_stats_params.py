@@ -25,7 +25,6 @@ from app.query.params.stats import (
     DELAY,
     MAX_METRICS,
     STATS_PARAMETERS,
-    Metric,
     StatsRequest,
     parse_stats_request,
     stats_parameters,
@@ -34,6 +33,7 @@ from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SEC
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
 from app.schema.table import records_table
+from app.stores.query import Metric
 from tests.contract.readings import SUBJECT
 from tests.contract.stores import RECORDS
 

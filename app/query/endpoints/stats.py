@@ -15,7 +15,6 @@ from app.query.endpoints.filter_parameters import filter_parameters
 from app.query.endpoints.openapi import NOT_MODIFIED, answer, operation_type
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.pages import Pages
-from app.query.params.filters import Condition
 from app.query.params.page import QueryableTable
 from app.query.params.stats import MAX_GROUPS, StatsRequest, parse_stats_request, stats_parameters
 from app.query.stats import Stats
@@ -24,6 +23,7 @@ from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
 from app.settings.load import Settings
+from app.stores.query import Condition
 
 _PROBLEMS = {
     400: "A parameter is not valid; `errors` names each one.",

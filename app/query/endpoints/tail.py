@@ -17,7 +17,6 @@ from app.http import paths
 from app.http.conditional import VARY
 from app.http.problems import problem_responses
 from app.http.reading import METHODS, operation_ids
-from app.query.cursor import Position
 from app.query.endpoints.answering import Ask, FixedFilters
 from app.query.endpoints.filter_parameters import filter_parameters
 from app.query.endpoints.openapi import EVENTS, answer, operation_type
@@ -34,6 +33,7 @@ from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.query import Position
 
 # Without X-Accel-Buffering some proxies buffer a response
 # (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import msgspec
 
 from app.query.params.collector import Parameter, Parameters, one_of
-from app.query.params.filters import Condition
 from app.record import HEARTBEAT_PREFIX
 from app.schema.columns import Kind
+from app.stores.query import Condition
 
 HEARTBEAT = "heartbeat"
 

@@ -17,12 +17,13 @@ from app.query.params.catalogue import (
 )
 from app.query.params.collector import Parameter, Parameters, flag, one_of
 from app.query.params.fields import parse_fields
-from app.query.params.filters import Condition, in_order
+from app.query.params.filters import in_order
 from app.query.params.heartbeats import EXCLUDED, NONE_THERE, Heartbeats, read_heartbeats, without_heartbeats
 from app.query.params.values import read_number
 from app.runtime.instants import DAY_US, HOUR_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
 from app.schema.filters import FilterField
+from app.stores.query import Condition
 
 CountMode = Literal["none", "capped", "exact"]
 _RELATIVE = re.compile(r"now|[+-]?[Pp].*")

@@ -3,15 +3,16 @@
 import msgspec
 
 from app.http.problems import ProblemError
-from app.query.cursor import Position, decode_cursor
+from app.query.cursor import decode_cursor
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.collector import Parameter, Parameters
 from app.query.params.fields import parse_fields
-from app.query.params.filters import Condition, fingerprint, in_order
+from app.query.params.filters import fingerprint, in_order
 from app.query.params.heartbeats import HEARTBEAT, read_heartbeats
 from app.query.params.page import Now, QueryableTable
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
+from app.stores.query import Condition, Position
 
 LAST_EVENT_ID = "Last-Event-ID"
 LAST_EVENT_ID_TEXT = (

@@ -12,12 +12,21 @@ from sqlglot import exp
 
 from app.runtime.clock import FakeClock
 from app.runtime.instants import HOUR_US, SECOND_US
-from app.stores.source import Query, StoreUnavailableError
+from app.stores.source import StoreUnavailableError
 from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS
-from tests.stores.bigquery.rest_server import DATASET, JOB, LOCATION, PROJECT, Answer, Call, Refusal, RestServer
-
-QUERY = Query(sql="SELECT 1", parameters={})
+from tests.stores.bigquery.rest_server import (
+    DATASET,
+    EXPORT,
+    JOB,
+    LOCATION,
+    PROJECT,
+    QUERY,
+    Answer,
+    Call,
+    Refusal,
+    RestServer,
+)
 
 
 def field(name: str, type_: str, mode: str = "NULLABLE", fields: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
@@ -120,7 +129,7 @@ async def test_an_export_is_guarded_too(bigquery: RestServer) -> None:
     bigquery.script = lambda _: Refusal(403, "accessDenied")
     runner = bigquery.runner()
     with pytest.raises(StoreUnavailableError):
-        await anext(runner.arrow(Query(sql="SELECT 1", parameters={"from_us": 0}, purpose="export")))
+        await anext(runner.arrow(EXPORT))
     runner.close()
     call = bigquery.calls[0]
     assert call.what == "jobs.insert"
