@@ -53,16 +53,16 @@ def create_app(
         StoreError: the store cannot be opened, or does not fit the record type.
         SettingsError: the grants are wrong, or a package that a setting needs is missing.
     """
-    records, rejects = checked_table(load_record_type(settings.record)), rejects_table()
+    records, rejects = checked_table(load_record_type(settings.store.record)), rejects_table()
     clock = clock or SystemClock()
     gate = AuthService(settings, partial(parse_filters, filter_table(records)), clock, fetch_keys)
-    answers = open_store(settings.cache_url, settings.cache_max_bytes, clock)
+    answers = open_store(settings.query.cache_url, settings.query.cache_max_bytes, clock)
     metrics = Metrics()
     telemetry = Telemetry(settings, metrics, clock)
     backend = open_backend(settings, (records, rejects), clock)
-    ingests, queries = "ingest" in settings.roles, "query" in settings.roles
+    ingests, queries = "ingest" in settings.server.roles, "query" in settings.server.roles
 
-    outgoing = Outgoing(settings, clock)
+    outgoing = Outgoing(settings.server, clock)
     query_service = QueryService(
         records=records,
         rejects=rejects,
@@ -91,7 +91,7 @@ def create_app(
     )
     sinks = ingest_service.sinks if ingests else {}
     health = Health(
-        about=About(system=settings.system, instance=telemetry.instance, store=settings.backend),
+        about=About(system=settings.telemetry.system, instance=telemetry.instance, store=settings.store.backend),
         admission=ingest_service.admission,
         keys=gate,
         sinks=sinks,
@@ -132,18 +132,18 @@ def create_app(
             Router("/", route_handlers=guarded, guards=[gate.guard]),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
-        before_send=[add_rate_limit_headers, *([keep_vary] if settings.cors_origins else [])],
-        cors_config=cors_config(settings.cors_origins),
+        before_send=[add_rate_limit_headers, *([keep_vary] if settings.auth.cors_origins else [])],
+        cors_config=cors_config(settings.auth.cors_origins),
         # The first to start is the last to stop.
         lifespan=[
             answers,
             telemetry.lifespan,
             gate.lifespan,
-            lifespan(background, backend, settings.shutdown_grace_s),
+            lifespan(background, backend, settings.server.shutdown_grace_s),
         ],
         logging_config=None,  # the service configures its own (telemetry.configure_logging); tests have none
         openapi_config=openapi_config(),
-        request_max_body_size=settings.max_body_bytes,
+        request_max_body_size=settings.server.max_body_bytes,
     )
     app.instance, app.ingests, app.ingest_service, app.query_service = (
         telemetry.instance,
@@ -152,6 +152,6 @@ def create_app(
         query_service,
     )
     app.metrics, app.requests = metrics, Requests(metrics, telemetry.tracing, clock)
-    app.outgoing, app.unread = outgoing, UnreadBodies(clock, settings.max_body_bytes)
+    app.outgoing, app.unread = outgoing, UnreadBodies(clock, settings.server.max_body_bytes)
     app.clients = set()
     return app

@@ -19,7 +19,7 @@ from app.stores.sink import Appender
 from tests import tokens
 
 SECRET = "what this deployment signs with"
-SETTINGS = Settings(
+SETTINGS = Settings().replace(
     data_path=":memory:",
     push_principals=(tokens.PUSHER,),
     push_audience=tokens.AUDIENCE,

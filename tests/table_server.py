@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from app.schema.table import Table
-from app.stores.bigquery.layout import layout_of
-from app.stores.bigquery.schema import bigquery_schema
+from app.stores.bigquery.layout import bigquery_schema, layout_of
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,7 +128,7 @@ def test_defaults_of_settings_are_as_told() -> None:
     told = re.findall(r"`SLUICE_([A-Z_]+)` \((\d+)(?: (s|MiB|GiB))?\)", TEXT)
     assert len(told) > 15
     for name, number, unit in told:
-        assert getattr(Settings(), name.lower()) == int(number) * units[unit], name
+        assert Settings().flat()[name.lower()] == int(number) * units[unit], name
 
 
 def test_numbers_are_as_told() -> None:

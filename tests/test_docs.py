@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.schema.table import records_table
-from app.settings.load import Settings
+from app.settings.load import VARIABLES
 from tests.service import SETTINGS, running
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +46,7 @@ def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
 @each_document
 def test_settings_that_are_named_exist(document: Path) -> None:
     """A variable of the service in a document is one of its settings."""
-    known = {f"SLUICE_{name.upper()}" for name in Settings.__struct_fields__}
+    known = VARIABLES.keys()
     assert set(re.findall(r"SLUICE_[A-Z_]*[A-Z]", document.read_text())) <= known
 
 
@@ -75,7 +75,7 @@ async def test_the_readmes_record_is_stored_as_its_curl_line_sends_it(orders: ty
     found = re.search(r"curl (\S+) -H '([^:]+): ([^']+)' \\\n  -d '([^']+)'", text)
     assert found is not None, "the README has no POST of an order"
     url, header, value, body = found.groups()
-    async with running(msgspec.structs.replace(SETTINGS, record="orders:Order")) as service:
+    async with running(SETTINGS.replace(record="orders:Order")) as service:
         answer = await service.client.post(httpx.URL(url).path, content=body, headers={header: value})
         assert answer.status_code == 201
         (record,) = (await service.client.get("/v1/records")).json()["records"]
@@ -87,7 +87,7 @@ async def test_the_readmes_api_lines_are_answered() -> None:
     text = (ROOT / "README.md").read_text()
     lines = re.findall(r"^curl '(http://127\.0\.0\.1:8080[^']*)'(.*)$", text, re.MULTILINE)
     assert len(lines) == 5
-    settings = msgspec.structs.replace(SETTINGS, record="examples.flights.record:Flight")
+    settings = SETTINGS.replace(record="examples.flights.record:Flight")
     statuses = []
     async with running(settings) as service:
         for url, rest in lines:

@@ -21,10 +21,10 @@ MODULES = sorted(
 )
 _PURE_PACKAGES = ("app.schema", "app.query.formats", "app.query.params", "app.stores.sql")
 PURE = [
-    *("app.record", "app.settings.load", "app.settings.secrets", "app.http.shedding"),
+    *("app.record", "app.settings.load", "app.http.shedding"),
     *(f"app.runtime.{name}" for name in ("epoch", "instants", "ledger", "time_of_day")),
     *("app.stores.fence", "app.stores.sink", "app.stores.source", "app.stores.bigquery.layout"),
-    *("app.stores.bigquery.schema", "app.stores.bigquery.protobuf", "app.stores.duckdb.layout"),
+    *("app.stores.bigquery.layout", "app.stores.bigquery.protobuf", "app.stores.duckdb.layout"),
     *(module for module in MODULES if module.startswith(_PURE_PACKAGES)),
     *(f"app.auth.{name}" for name in ("principal", "grants", "api_keys")),
     *(

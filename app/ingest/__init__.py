@@ -11,7 +11,7 @@
                           cooperative         long reads in short stretches of the event loop, heavy ones one at a time
                           hints               a guess at what a payload that is not JSON is
     append                writer, pending     over the Appender seam; wait until durable
-                          dispatcher          group commit: batcher (how much at once), append_spacing
+                          dispatcher          group commit: when, and how much at once (batcher)
                           retry_policy        what follows each outcome; pending_rows: row by row if needed
                           appends             one append: its time limit, the clock it needs, rejects that follow it
                           suspect_lane        messages that were refused go on alone (suspects: the decisions)

@@ -43,8 +43,10 @@ class IngestService:
         system: str,
         on_heartbeat: Callable[[str, int], None] | None,
     ) -> None:
-        self._clock, self._records, self._max_record_bytes = clock, records, settings.max_record_bytes
-        self.admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
+        self._clock, self._records, self._max_record_bytes = clock, records, settings.ingest.max_record_bytes
+        self.admission = Admission(
+            max_messages=settings.ingest.max_in_flight_messages, max_bytes=settings.ingest.max_in_flight_bytes
+        )
         self.pipeline = Pipeline(
             table=records,
             records=appenders[records.name],
@@ -58,14 +60,14 @@ class IngestService:
         self._intake = Intake(
             self.admission,
             clock,
-            max_body_bytes=settings.max_body_bytes,
-            read_deadline_s=settings.request_budget_s,
+            max_body_bytes=settings.server.max_body_bytes,
+            read_deadline_s=settings.ingest.request_budget_s,
         )
         self.push = PushEndpoint(
             verifier=verifier,
             intake=self._intake,
             pipeline=self.pipeline,
-            proofs=Proofs(settings.signing_secret, settings.heartbeat_signature),
+            proofs=Proofs(settings.auth.signing_secret, settings.auth.heartbeat_signature),
             metrics=metrics,
             tracing=tracing,
             clock=clock,

@@ -77,7 +77,11 @@ class Writer:
         self._open_bytes = self._flows = 0
         self._closed = False
         self._dispatcher = Dispatcher(
-            self._take, clock, limits.batch, eager=appender.eager, concurrency=appender.concurrency
+            self._take,
+            clock,
+            limits.batch,
+            target_in_flight=appender.target_in_flight,
+            max_in_flight=appender.max_in_flight,
         )
         self.health = SinkHealth(table, clock)
         self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
@@ -153,7 +157,7 @@ class Writer:
                 for part in parts:
                     self._lane.add(part)
             else:
-                begun = self._dispatcher.concurrency
+                begun = self._dispatcher.max_in_flight
                 self._dispatcher.add(parts[:begun])
             verdict = await (parts[0].verdict if len(parts) == 1 else verdict_of(parts, begun, self._dispatcher.add))
         finally:
@@ -178,7 +182,7 @@ class Writer:
         if not isinstance(obstacle, SetupError) and self._clock.trouble():
             self.notice_clock()
             return
-        idle = not (self._dispatcher.under_way or len(self._dispatcher) or len(self._lane))
+        idle = not (self._dispatcher.in_flight or len(self._dispatcher) or len(self._lane))
         stop = self.health.found(obstacle, idle=idle)
         if stop is not None:
             fail(self._dispatcher.take_all(), stop.verdict)

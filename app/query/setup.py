@@ -53,7 +53,7 @@ class QueryService:
 
     def feed(self) -> Feed:
         """Return a feed of the records."""
-        return Feed(self.runner, self._records, lookback_s=self._settings.dedupe_lookback_s)
+        return Feed(self.runner, self._records, lookback_s=self._settings.query.dedupe_lookback_s)
 
     def routes(self, answers: Store) -> list[HTTPRouteHandler]:
         """Return the query routes; `answers` is the store of cached responses."""
@@ -63,7 +63,7 @@ class QueryService:
             records=self._records,
             rejects=self._rejects,
             runner=self.runner,
-            cache=Cache(answers, self._clock, max_entry_bytes=self._settings.cache_max_bytes // 8),
+            cache=Cache(answers, self._clock, max_entry_bytes=self._settings.query.cache_max_bytes // 8),
             metrics=self._metrics,
             cache_namespace=self._cache_namespace,
             reads=self.reads,

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.eraser import Eraser
@@ -45,17 +45,17 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             yet: a fault there shows as a sink state, and clears without a restart.
     """
     try:
-        match settings.backend:
+        match settings.store.backend:
             case "embedded":
                 return _embedded(settings, tables, clock)
             case "bigquery":
                 return _bigquery(settings, tables, clock)
             case _:
-                assert_never(settings.backend)
+                assert_never(settings.store.backend)
     except ModuleNotFoundError as error:
         raise StoreError(
-            f"SLUICE_BACKEND={settings.backend} needs the package {error.name}, which is not installed: "
-            f"`uv sync --extra {_EXTRAS[settings.backend]}` installs it"
+            f"SLUICE_BACKEND={settings.store.backend} needs the package {error.name}, which is not installed: "
+            f"`uv sync --extra {_EXTRAS[settings.store.backend]}` installs it"
         ) from error
 
 
@@ -63,17 +63,19 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     from app.stores.duckdb.eraser import EmbeddedEraser, Retention  # noqa: PLC0415 - likewise
     from app.stores.duckdb.store import EmbeddedStore  # noqa: PLC0415 - see open_backend
 
-    store = EmbeddedStore.open(settings.data_path, tables, clock, min_free_bytes=settings.min_free_disk_bytes)
+    store = EmbeddedStore.open(
+        settings.store.data_path, tables, clock, min_free_bytes=settings.store.min_free_disk_bytes
+    )
 
     async def close() -> None:
         await run_in_daemon_thread(store.close, "duckdb-close")
 
     return Backend(
-        name=f"embedded:{settings.data_path}",
+        name=f"embedded:{settings.store.data_path}",
         appenders={table.name: store.appender(table) for table in tables},
         runner=store,
         eraser=EmbeddedEraser(store),
-        upkeep=lambda deleted: [Retention(store, tables, clock, settings.retention_days, deleted).run()],
+        upkeep=lambda deleted: [Retention(store, tables, clock, settings.store.retention_days, deleted).run()],
         close=close,
         system="duckdb",
         connections=dict,  # none: the store is a part of this process
@@ -88,20 +90,20 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     from app.stores.bigquery.table_check import check_table  # noqa: PLC0415 - likewise
     from app.stores.fence import fence  # noqa: PLC0415 - likewise
 
-    access = BigQueryClients(TableAddress.of(settings))
+    access = BigQueryClients(TableAddress.of(settings.store))
     trace_id = f"sluice:{secrets.token_hex(4)}"
     appenders = {
         table.name: StorageWriteAppender(
             access,
             table,
             clock,
-            max_connections=settings.bigquery_max_connections,
+            max_connections=settings.store.bigquery_max_connections,
             check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
             fence=fence(
-                settle_s=settings.settle_s,
-                clock_skew_s=settings.clock_skew_s,
-                late_commit_margin_s=settings.late_commit_margin_s,
-                append_deadline_s=settings.append_deadline_s,
+                settle_s=settings.store.settle_s,
+                clock_skew_s=settings.store.clock_skew_s,
+                late_commit_margin_s=settings.store.late_commit_margin_s,
+                append_deadline_s=settings.store.append_deadline_s,
             ),
             trace_id=trace_id,
         )
@@ -116,13 +118,15 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
         runner.close()
         access.close()
 
-    name = f"bigquery:{settings.bigquery_project}.{settings.bigquery_dataset}"
+    name = f"bigquery:{settings.store.bigquery_project}.{settings.store.bigquery_dataset}"
     return Backend(
         name=name,
         appenders=appenders,
         runner=runner,
         eraser=eraser,
-        upkeep=lambda _: [eraser.learn()] if "query" in settings.roles else [],  # partitions expire by themselves
+        upkeep=lambda _: (
+            [eraser.learn()] if "query" in settings.server.roles else []
+        ),  # partitions expire by themselves
         close=close,
         system="bigquery",
         connections=lambda: {table: appender.open_connections for table, appender in appenders.items()},

@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--quiet-seconds", type=float, default=1.5, help="after each burst (default: %(default)s)")
     options = parser.parse_args()
     before = machine_before()
-    a_message, default = bytes_a_message(), Settings().dedupe_max_messages
+    a_message, default = bytes_a_message(), Settings().ingest.dedupe_max_messages
     result = {
         "machine": before,
         "unit": "MiB",

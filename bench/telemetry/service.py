@@ -23,7 +23,7 @@ from app.telemetry.logs import configure_logging
 class Acknowledging:
     """An Appender whose store takes `ack_s` seconds for every append."""
 
-    concurrency = eager = 4
+    max_in_flight = target_in_flight = 4
     fence = None
 
     def __init__(self, appender: Appender, ack_s: float) -> None:
@@ -63,7 +63,7 @@ def main() -> None:
     def wrap(_: Table, appender: Appender) -> Appender:
         return Acknowledging(appender, options.ack_ms / 1_000)
 
-    uvloop.run(serve(create_app(settings, wrap_appender=wrap), settings))
+    uvloop.run(serve(create_app(settings, wrap_appender=wrap), settings.server))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def granting(folder: Path, *entries: dict[str, Any], **changed: Any) -> Settings
     """Write a file of grants; return the settings that name it."""
     file = folder / "grants.json"
     write(file, document(*entries))
-    return msgspec.structs.replace(SETTINGS, grants_file=str(file), **changed)
+    return SETTINGS.replace(grants_file=str(file), **changed)
 
 
 def bearing(key: str = KEY) -> dict[str, str]:

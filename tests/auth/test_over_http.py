@@ -188,12 +188,12 @@ async def test_a_grant_that_is_taken_out_of_the_file_is_gone_without_a_restart(
     settings = granting(tmp_path, email_grant(), key_grant())
     async with running(settings, clock) as service:
         assert (await read(service, headers)).status_code == 200
-        write(Path(settings.grants_file), document())
+        write(Path(settings.auth.grants_file), document())
         async with asyncio.timeout(patience_s(60)):
             while (answer := await read(service, headers)).status_code == 200:
                 await clock.advance(LOOK_EVERY_S)
         assert answer.status_code in {401, 403}
-        write(Path(settings.grants_file), document(email_grant(), key_grant()))
+        write(Path(settings.auth.grants_file), document(email_grant(), key_grant()))
         async with asyncio.timeout(patience_s(60)):
             while (await read(service, headers)).status_code != 200:
                 await clock.advance(LOOK_EVERY_S)

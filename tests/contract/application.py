@@ -29,7 +29,11 @@ from tests.contract.stores import RECORDS, REJECTS
 def cache_of(clock: Clock) -> Cache:
     """Return a cache that has nothing in it."""
     settings = Settings()
-    return Cache(open_store("", settings.cache_max_bytes, clock), clock, max_entry_bytes=settings.cache_max_bytes // 8)
+    return Cache(
+        open_store("", settings.query.cache_max_bytes, clock),
+        clock,
+        max_entry_bytes=settings.query.cache_max_bytes // 8,
+    )
 
 
 def application(routes: Sequence[Any], principals: Mapping[str, Principal] | None = None) -> Litestar:

@@ -23,7 +23,7 @@ class BigQueryEngine:
     """The appender over gRPC and the runner over REST that production has, before a local server."""
 
     name = "bigquery"
-    settle_s = _DEFAULT.settle_s
+    settle_s = _DEFAULT.store.settle_s
     examples = 3  # a page takes a fifth of a second here
 
     def __init__(self, double: Double) -> None:
@@ -33,12 +33,12 @@ class BigQueryEngine:
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "BigQueryUnderTest":
         """Make a dataset with `tables` and open it."""
         settings, clock = await self.settings(tables), clock or FakeClock(T0_US)
-        return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, TableAddress.of(settings))
+        return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, TableAddress.of(settings.store))
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a dataset of its own."""
         place = self._double.fresh(*tables)
-        return Settings(
+        return Settings().replace(
             backend="bigquery",
             bigquery_project=place.project,
             bigquery_dataset=place.dataset,

@@ -95,11 +95,11 @@ class EmbeddedEngine:
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "EmbeddedUnderTest":
         """Open a new store in memory."""
         clock = clock or FakeClock(T0_US)
-        return EmbeddedUnderTest(open_backend(Settings(data_path=":memory:"), tables, clock), tables, clock)
+        return EmbeddedUnderTest(open_backend(Settings().replace(data_path=":memory:"), tables, clock), tables, clock)
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a file of its own."""
-        return Settings(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
+        return Settings().replace(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
 
 
 class EmbeddedUnderTest:

@@ -222,7 +222,12 @@ class Losing:
     """An Appender that says of rows that they were stored, and keeps none."""
 
     def __init__(self, inner: Appender) -> None:
-        self._inner, self.concurrency, self.eager, self.fence = inner, inner.concurrency, inner.eager, inner.fence
+        self._inner, self.max_in_flight, self.target_in_flight, self.fence = (
+            inner,
+            inner.max_in_flight,
+            inner.target_in_flight,
+            inner.fence,
+        )
         self.encoder, self.check, self.close, self.rekeyed = inner.encoder, inner.check, inner.close, inner.rekeyed
 
     async def append(self, _: Sequence[bytes]) -> Outcome:

@@ -135,8 +135,8 @@ def test_the_settings_that_are_shown_are_valid(local_bigquery: Double) -> None:
     environ = dict(line.split("export ")[1].split("=", 1) for line in shown.splitlines() if "export " in line)
     assert environ == service_settings(local_bigquery.place)
     settings = load_settings(environ)
-    assert settings.backend == "bigquery"
-    assert TableAddress.of(settings) == local_bigquery.place
+    assert settings.store.backend == "bigquery"
+    assert TableAddress.of(settings.store) == local_bigquery.place
 
 
 @pytest.mark.skipif(BQ is None, reason="NOT tested here: Google's bq command over local-bigquery; bq is not installed")

@@ -19,11 +19,14 @@ class Bench:
     """A writer over a scripted Appender, under a fake clock."""
 
     def __init__(
-        self, *replies: Reply, limits: BatchLimits = ROOMY, eager: int = 1, concurrency: int | None = None
+        self, *replies: Reply, limits: BatchLimits = ROOMY, target_in_flight: int = 1, max_in_flight: int | None = None
     ) -> None:
         self.clock = FakeClock()
         self.appender = ScriptedAppender(*replies)
-        self.appender.eager, self.appender.concurrency = eager, concurrency or eager
+        self.appender.target_in_flight, self.appender.max_in_flight = (
+            target_in_flight,
+            max_in_flight or target_in_flight,
+        )
         self.writer = self.over(self.appender, limits)
         self.rejected: list[bytes] = []
         """The rows of delivered messages that were rejected, in order."""

@@ -46,14 +46,14 @@ class Remote(ScriptedAppender):
 
     clock: FakeClock | None = None
     ack_s = 0.0
-    under_way = most = 0
+    in_flight = most = 0
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Do as the script says, later."""
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         await (self.clock.sleep(self.ack_s) if self.clock else turns(5))
-        self.under_way -= 1
+        self.in_flight -= 1
         return await super().append(rows)
 
 

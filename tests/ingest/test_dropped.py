@@ -43,7 +43,7 @@ class Order(msgspec.Struct, rename="camel"):
 
 def of(record_type: type[msgspec.Struct]) -> Any:
     """Return settings with a record type of this module."""
-    return msgspec.structs.replace(SETTINGS, record=f"{__name__}:{record_type.__name__}")
+    return SETTINGS.replace(record=f"{__name__}:{record_type.__name__}")
 
 
 def dropped(service: Service) -> int:

@@ -74,7 +74,7 @@ def ingest(**changed: Any) -> Ingest:
         table=records_table(Record),
         records=records,
         rejects=rejects,
-        settings=msgspec.structs.replace(Settings(), **changed),
+        settings=Settings().replace(**changed),
         clock=clock,
         metrics=metrics,
         watch_appends=unwatched(clock),

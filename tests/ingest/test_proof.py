@@ -107,7 +107,7 @@ def test_the_schedulers_signature_proves_heartbeats_and_nothing_else(secret: str
 )
 async def test_what_has_no_proof_is_counted_and_logged(secret: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
     """The line says why, and neither the key, nor the signature, nor the secret."""
-    settings: Any = msgspec.structs.replace(SETTINGS, signing_secret=secret)
+    settings: Any = SETTINGS.replace(signing_secret=secret)
     async with running(settings) as service:
         key = {"sluice_delivery_key": "some-key", "sluice_signature": "some-signature"}
         assert (await service.push(GOOD, message_id="9", **key)).status_code == 204

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
-import msgspec
 import pytest
 from litestar.routes import HTTPRoute
 from schemathesis.specs.openapi.definitions import OPENAPI_31
@@ -28,9 +27,9 @@ NOT_OF_AN_OPERATION = {"method_not_allowed"}
 NEVER_REFUSED = {"live", "liveHead"}
 
 
-async def document_of(record: str = SETTINGS.record) -> dict[str, Any]:
+async def document_of(record: str = SETTINGS.store.record) -> dict[str, Any]:
     """Return the document of a service with this record type."""
-    async with running(msgspec.structs.replace(SETTINGS, record=record)) as service:
+    async with running(SETTINGS.replace(record=record)) as service:
         answer = await service.client.get("/openapi/openapi.json")
     assert answer.status_code == 200
     found: dict[str, Any] = answer.json()
@@ -120,7 +119,7 @@ async def test_every_body_has_an_example() -> None:
 @pytest.mark.parametrize("record", ["app.record:Record", "tests.contract.service:Nameless"])
 def test_every_route_is_documented(record: str) -> None:
     """With each of its methods, or named above with the reason why not."""
-    app = create_app(msgspec.structs.replace(SETTINGS, record=record))
+    app = create_app(SETTINGS.replace(record=record))
     paths = app.openapi_schema.to_schema()["paths"]
     for route in app.routes:
         if not isinstance(route, HTTPRoute) or route.path_format in UNDOCUMENTED:

@@ -4,7 +4,6 @@ import sys
 import types
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 
 from app.settings.load import Settings
@@ -34,7 +33,7 @@ def orders() -> Iterator[None]:
 
 def settings_for(record: str) -> Settings:
     """Return the settings of a service that stores records of a type."""
-    return msgspec.structs.replace(SETTINGS, record=record)
+    return SETTINGS.replace(record=record)
 
 
 @pytest.mark.parametrize("record", TYPES)

@@ -2,7 +2,6 @@
 
 import re
 
-import msgspec
 import pytest
 
 from tests.openapi.test_page import parsed
@@ -30,7 +29,7 @@ async def test_programs_get_links(accept: str | None) -> None:
             right = {200, 503} if link == "health/ready" else {200}
             assert (await service.client.get(f"/{link}")).status_code in right, link
         assert (await service.client.post("/v1/records", json=told["example"])).status_code == 201
-    async with running(msgspec.structs.replace(SETTINGS, roles=("ingest",))) as service:
+    async with running(SETTINGS.replace(roles=("ingest",))) as service:
         assert not [link for link in (await service.client.get("/")).json()["links"].values() if "v1" in link]
 
 

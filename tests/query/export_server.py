@@ -99,7 +99,7 @@ class Exporting(msgspec.Struct, frozen=True):
 async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
     """Serve until the block ends."""
     clock = FakeClock(T0_US + HOUR_US)
-    query_service = query_application(runner, clock, Settings(**settings))
+    query_service = query_application(runner, clock, Settings().replace(**settings))
     port = free_port()
     server = Server(
         application(query_service.routes),

@@ -155,9 +155,9 @@ class Stage:
     def __init__(self, **settings: Any) -> None:
         self.clock, self.sheet = FakeClock(T0_US), Sheet()
         feed: Any = self.sheet
-        made = Settings(**settings)
-        self.ledger = Ledger(max_bytes=made.max_large_answer_bytes, max_places=1_000)
-        self.hub = Hub(feed, made, self.clock, self.ledger, lambda: 0)
+        made = Settings().replace(**settings)
+        self.ledger = Ledger(max_bytes=made.server.max_large_answer_bytes, max_places=1_000)
+        self.hub = Hub(feed, made.query, self.clock, self.ledger, lambda: 0)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""

@@ -66,7 +66,7 @@ async def running(engine: EmbeddedEngine) -> AsyncIterator[Running]:
     """Give an application of which two tails may be read."""
     clock = FakeClock(T0_US)
     store = await engine.open([RECORDS, REJECTS], clock)
-    settings = msgspec.structs.replace(await engine.settings([]), max_tails=2, tail_max_s=60)
+    settings = (await engine.settings([])).replace(max_tails=2, tail_max_s=60)
     principals = dict[str, Principal]()
     query_service = query_application(store.runner, clock, settings)
     yield Running(application(query_service.routes, principals), store, clock, query_service.reads, principals)

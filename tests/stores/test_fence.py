@@ -23,10 +23,10 @@ def test_the_limits_follow_from_the_settings() -> None:
     s = Settings()
     assert (
         fence(
-            settle_s=s.settle_s,
-            clock_skew_s=s.clock_skew_s,
-            late_commit_margin_s=s.late_commit_margin_s,
-            append_deadline_s=s.append_deadline_s,
+            settle_s=s.store.settle_s,
+            clock_skew_s=s.store.clock_skew_s,
+            late_commit_margin_s=s.store.late_commit_margin_s,
+            append_deadline_s=s.store.append_deadline_s,
         )
         == FENCE
     )

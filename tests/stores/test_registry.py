@@ -36,15 +36,15 @@ def _without_duckdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_store_whose_packages_are_missing_says_which_and_how_to_get_them() -> None:
     """The image for the cloud holds no DuckDB, and the other way round."""
     with pytest.raises(StoreError, match=r"SLUICE_BACKEND=embedded needs the package duckdb.*uv sync --extra embedded"):
-        open_backend(Settings(data_path=":memory:"), TABLES, FakeClock())
+        open_backend(Settings().replace(data_path=":memory:"), TABLES, FakeClock())
 
 
 async def test_each_store_has_an_appender_for_each_table() -> None:
     """By the table's name; BigQuery is not asked before there is something to ask."""
     nowhere = "http://127.0.0.1:1"
     for settings in (
-        Settings(data_path=":memory:"),
-        Settings(
+        Settings().replace(data_path=":memory:"),
+        Settings().replace(
             backend="bigquery",
             bigquery_project="p",
             bigquery_dataset="d",

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -86,7 +85,7 @@ async def test_scraping_wants_its_own_scope_where_there_are_grants(tmp_path: Pat
     """A reader's key does not show how the service does, and a scraper's shows no record."""
     file = tmp_path / "grants.json"
     file.write_bytes(document(key_grant(KEY, scopes=["metrics"]), key_grant(OTHER_KEY, name="reader")))
-    settings = msgspec.structs.replace(SETTINGS, grants_file=str(file))
+    settings = SETTINGS.replace(grants_file=str(file))
     async with running(settings) as service:
 
         async def status(path: str, headers: dict[str, Any]) -> int:
@@ -104,7 +103,7 @@ async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.M
     """With Cloud Monitoring alone there is no such route, in the document neither."""
     told: dict[str, Any] = {"metrics": ("cloud",), "telemetry_project": "p"}
     monkeypatch.setattr("app.telemetry.providers.metric_exporters", lambda _: [])
-    async with running(msgspec.structs.replace(SETTINGS, **told)) as service:
+    async with running(SETTINGS.replace(**told)) as service:
         assert (await service.client.get("/metrics")).status_code == 404
         assert "/metrics" not in (await service.client.get("/openapi/openapi.json")).json()["paths"]
 

@@ -36,7 +36,7 @@ from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
-from app.settings.load import Settings
+from app.settings.query import QuerySettings
 from app.stores.query import Export, RowQuery
 
 _FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
@@ -55,7 +55,7 @@ class PageEndpoint:
     """Returns the pages of one table."""
 
     def __init__(
-        self, path: str, pages: Pages, exports: Exports, answering: CachedResponder, settings: Settings
+        self, path: str, pages: Pages, exports: Exports, answering: CachedResponder, settings: QuerySettings
     ) -> None:
         self.table = pages.feed.table
         self.path, self._pages, self._exports, self.answering = path, pages, exports, answering

@@ -41,9 +41,9 @@ class RecordEndpoint:
     def __init__(self, feed: Feed, id_column: Column, settings: Settings, clock: Clock) -> None:
         self.table = feed.table
         self._feed, self._id, self._clock = feed, id_column, clock
-        self._retention_us = settings.retention_days * DAY_US
+        self._retention_us = settings.store.retention_days * DAY_US
         # Instances' clocks differ: a row's timestamp may be slightly ahead of this instance's clock.
-        self._ahead_us = round(settings.clock_skew_s * SECOND_US) + 1
+        self._ahead_us = round(settings.store.clock_skew_s * SECOND_US) + 1
         self._fixed = FixedFilters(filter_table(self.table))
 
     async def answer(self, request: Ask) -> Response[bytes]:

@@ -22,7 +22,7 @@ from app.query.timing import Timing
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
-from app.settings.load import Settings
+from app.settings.query import QuerySettings
 from app.stores.query import Condition
 
 _PROBLEMS = {
@@ -50,7 +50,9 @@ _EXAMPLE: dict[str, Any] = {
 class StatsEndpoint:
     """Returns statistics of one table."""
 
-    def __init__(self, path: str, stats: Stats, pages: Pages, answering: CachedResponder, settings: Settings) -> None:
+    def __init__(
+        self, path: str, stats: Stats, pages: Pages, answering: CachedResponder, settings: QuerySettings
+    ) -> None:
         table = pages.feed.table
         self.path = path
         self.answering, self._stats, self._pages, self._settings = answering, stats, pages, settings

@@ -32,7 +32,7 @@ from app.runtime.instants import SECOND_US
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import Table
-from app.settings.load import Settings
+from app.settings.query import QuerySettings
 from app.stores.query import Position
 
 # Without X-Accel-Buffering some proxies buffer a response
@@ -67,7 +67,7 @@ class TailEndpoint:
     `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
     """
 
-    def __init__(self, pages: Pages, reads: Reads, settings: Settings, hub: Hub) -> None:
+    def __init__(self, pages: Pages, reads: Reads, settings: QuerySettings, hub: Hub) -> None:
         self.table = pages.feed.table
         fields = filter_table(self.table)
         self.subject = QueryableTable(self.table.columns, fields, settings.max_window_days)

@@ -16,7 +16,7 @@ import msgspec
 from google.auth.credentials import AnonymousCredentials, Credentials, CredentialsWithQuotaProject
 from google.auth.exceptions import GoogleAuthError
 
-from app.settings.load import Settings
+from app.settings.store import StoreSettings
 from app.telemetry.redaction import first_line
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class TableAddress(msgspec.Struct, frozen=True, kw_only=True):
     storage_url: str
 
     @classmethod
-    def of(cls, settings: Settings) -> "TableAddress":
+    def of(cls, settings: StoreSettings) -> "TableAddress":
         """Return the address that `settings` name."""
         return cls(
             project=settings.bigquery_project,

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients
 from app.stores.bigquery.connection import Connection, channel_options
@@ -34,7 +34,7 @@ class StorageWriteAppender:
     to BigQuery's support.
     """
 
-    eager = MAX_REQUESTS
+    target_in_flight = MAX_REQUESTS
 
     def __init__(  # noqa: PLR0913 - what one table's appender needs
         self,
@@ -48,7 +48,7 @@ class StorageWriteAppender:
         trace_id: str = "sluice:local",
     ) -> None:
         self.fence = fence
-        self.concurrency = max_connections * MAX_REQUESTS
+        self.max_in_flight = max_connections * MAX_REQUESTS
         self._access, self._clock, self._look, self._trace_id = access, clock, check, trace_id
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
         self._rows = RowEncoder(table)

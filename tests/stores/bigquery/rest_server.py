@@ -25,7 +25,9 @@ QUERY = RowQuery(
 EXPORT = Export(table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",))
 NO_ROWS = {"jobComplete": True, "totalRows": "0", "schema": {"fields": []}}
 RUNNING = {"jobComplete": False, "jobReference": JOB}
-SETTINGS = Settings(backend="bigquery", bigquery_project=PROJECT, bigquery_dataset=DATASET, bigquery_location=LOCATION)
+SETTINGS = Settings().replace(
+    backend="bigquery", bigquery_project=PROJECT, bigquery_dataset=DATASET, bigquery_location=LOCATION
+)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -82,12 +84,12 @@ class RestServer:
 
     def settings(self, **changed: Any) -> Settings:
         """Return settings of a service over this API."""
-        return msgspec.structs.replace(SETTINGS, bigquery_rest_url=self.url, **changed)
+        return SETTINGS.replace(bigquery_rest_url=self.url, **changed)
 
     def runner(self, **changed: Any) -> BigQueryRunner:
         """Return a runner over this API."""
         settings = self.settings(**changed)
-        return BigQueryRunner(BigQueryClients(TableAddress.of(settings)), settings, FakeClock())
+        return BigQueryRunner(BigQueryClients(TableAddress.of(settings.store)), settings, FakeClock())
 
 
 @contextmanager

@@ -214,7 +214,7 @@ async def test_a_storage_api_that_is_not_there_is_named(bigquery: RestServer) ->
 async def test_credentials_that_cannot_be_found_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to do, and no traceback of the library's is needed."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
-    runner = BigQueryRunner(BigQueryClients(TableAddress.of(SETTINGS)), SETTINGS, FakeClock())
+    runner = BigQueryRunner(BigQueryClients(TableAddress.of(SETTINGS.store)), SETTINGS, FakeClock())
     with pytest.raises(StoreUnavailableError, match="no usable Google credentials"):
         await runner.rows(QUERY)
     runner.close()
