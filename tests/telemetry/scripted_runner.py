@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.stores.backend import Backend
 from app.stores.query import ArrowQuery, Query
-from app.stores.registry import Backend, open_backend
+from app.stores.registry import open_backend
 from app.stores.source import Answer, Plan, QueryRunner, Row
 
 
