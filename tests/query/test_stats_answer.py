@@ -130,7 +130,8 @@ async def test_one_query_is_asked_with_the_callers_own_filters_and_the_fixed_one
         to_us=T0_US,
         lookback_us=LOOKBACK_US,
         conditions=(
-            *parse_filters(SUBJECT.fields, [("source", "a"), ("number.gt", "3")]),
+            *parse_filters(SUBJECT.fields, [("source", "a")]),
+            *parse_filters(SUBJECT.fields, [("number.gt", "3")]),
             WITHOUT_HEARTBEATS,  # unless they are asked for
         ),
         metrics=(COUNT,),

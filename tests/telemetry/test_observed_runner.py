@@ -102,7 +102,7 @@ async def test_each_end_has_a_word(error: BaseException, outcome: str, state: st
         assert await anext(pieces) == b"schema"
         with pytest.raises(type(error)):
             await anext(pieces)
-    assert stage.outcomes() == [("look_up", outcome)]
+    assert stage.outcomes() == [("look_up", outcome), ("export", outcome)]
     assert outcome_of(error) == outcome
     assert stage.health.state == state
 
