@@ -65,7 +65,7 @@ def main(environ: Mapping[str, str]) -> int:
         configure_logging(project=settings.project, labels={"system": settings.telemetry.system})
         app = create_app(settings)
         configure_logging(
-            project=settings.project, labels={"system": settings.telemetry.system, "instance": app.instance}
+            project=settings.project, labels={"system": settings.telemetry.system, "instance": app.instance.name}
         )
         uvloop.run(serve(app, settings.server))
     except (SettingsError, RecordTypeError, StoreError, ListenError) as error:

@@ -65,11 +65,11 @@ async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenE
         settings.port,
         app.clients,
         SystemClock(),
-        app.metrics.closed_connections,
+        app.instance.metrics.closed_connections,
         max_connections=max_connections,
         stall_s=settings.client_stall_s,
     )
-    app.outgoing.cut = watch.cut
+    app.instance.outgoing.cut = watch.cut
     server = Server(
         app,
         address=settings.host,
@@ -100,7 +100,7 @@ async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenE
         _log.info("listening on %s", address)
         await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping: admitting nothing more, answering what was admitted")
-        await app.drain(settings.shutdown_grace_s)
+        await app.instance.drain(settings.shutdown_grace_s)
         await asyncio.sleep(_LINGER_S)
         server.stop()
     stop.cancel()

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.query.formats.arrow_batches import END_OF_STREAM
-from app.runtime.clock import FakeClock
 from app.runtime.instants import DAY_US
-from tests.service import GOOD, SETTINGS, running
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, running
 from tests.shop import DOCUMENT, shop
 
 TEXT = DOCUMENT.read_text()

@@ -11,8 +11,8 @@ import pytest
 
 from app.auth.grants import GrantRules, read_grants
 from app.settings.load import Settings, load_settings
+from testing.process import ROOT
 from tests.image.inside import ACCOUNT, FILES
-from tests.process import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = ("cloud", "full")

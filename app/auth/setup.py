@@ -38,7 +38,8 @@ class AuthService:
         """
         self._clock, auth = clock, settings.auth
         self._grants = _grants(auth, check_filters)
-        self._shared: Valkey | None = connect(settings.query.cache_url) if settings.query.cache_url else None
+        shared_url = settings.query.cache_url if "query" in settings.server.roles else ""  # only reads are counted
+        self._shared: Valkey | None = connect(shared_url) if shared_url else None
         keys = KeySet(fetch_keys or key_fetcher(auth.token_keys_url), clock)
         self._pushes = "ingest" in settings.server.roles and bool(auth.push_principals)
         self.keys = keys if self._pushes or self._grants is not None else None

@@ -23,6 +23,7 @@ from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.sink_monitor import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import set_within
 from app.runtime.ledger import Holding
 from app.schema.table import REJECTS, Table
 from app.settings.load import Settings
@@ -160,13 +161,10 @@ class Pipeline:
 
     async def drain(self, grace_s: float) -> None:
         """Wait until every message is answered; those still open after `grace_s` seconds get Unavailable."""
-        timer = asyncio.ensure_future(self._clock.sleep(grace_s))
-        while self._open and not timer.done():
+        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
+        while self._open and (left_us := until_us - self._clock.elapsed_us()) > 0:
             self._idle.clear()
-            idle = asyncio.ensure_future(self._idle.wait())
-            await asyncio.wait([timer, idle], return_when=asyncio.FIRST_COMPLETED)
-            idle.cancel()
-        timer.cancel()
+            await set_within(self._clock, left_us / MICROSECONDS, self._idle)
         self._cooperative.close()
         await self.records.close()
         await self.rejects.close()

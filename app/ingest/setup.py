@@ -13,6 +13,7 @@ from app.ingest.push import PushEndpoint
 from app.ingest.submit import Submission, submit_routes
 from app.ingest.writer import Writer
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.memory import trim_when_idle, trimmer
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
@@ -83,11 +84,13 @@ class IngestService:
             pipeline=self.pipeline,
             max_record_bytes=self._max_record_bytes,
         )
-        return submit_routes(submission, by_id=self._records.id is not None)
+        return submit_routes(submission, self._records)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background work."""
-        return self.pipeline.watches()
+        admission = self.admission
+        trim = trim_when_idle(lambda: admission.messages, lambda: admission.admitted, self._clock, trimmer())
+        return [*self.pipeline.watches(), trim]
 
     async def drain(self, grace_s: float) -> None:
         """Admit no more requests, and wait at most `grace_s` seconds until the admitted ones are answered."""

@@ -111,14 +111,14 @@ def page_routes(settings: Settings, table: Table) -> list[HTTPRouteHandler]:
     page = _Page()
     links = asset(msgspec.json.encode(welcome(settings, table)) + b"\n", "application/json")
 
-    @route("/", http_method=METHODS, include_in_schema=False)
+    @route("/", http_method=METHODS)
     async def read_root(request: _Request) -> Response[bytes]:
         # Browsers name HTML in Accept; `*/*` alone, as curl sends it, gets the JSON.
         accepted = Accept(",".join(request.headers.getall("accept", [])))
         wants_html = accepted.best_match(["application/json", "text/html"]) == "text/html"
         return asset_response(request, await page.html() if wants_html else links, REVALIDATED, _HEADERS)
 
-    @route(PATH + "/{version:str}/{name:str}", http_method=METHODS, include_in_schema=False)
+    @route(PATH + "/{version:str}/{name:str}", http_method=METHODS)
     async def read_file(request: _Request) -> Response[bytes]:
         found = await page.file(request.path_params["name"])
         is_current = request.path_params["version"] == page.version

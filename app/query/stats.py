@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from app.query.params.buckets import length_text
-from app.query.params.stats import MAX_GROUPS, StatsRequest
+from app.query.params.catalogue import MAX_GROUPS
+from app.query.params.stats import StatsRequest
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.decimals import plain_decimal
 from app.schema.table import Table

@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 
+from app.schema.table import Table
 from app.stores.eraser import Eraser
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
-    """An open store, behind its seams. `appenders` are keyed by the table's name; `close` is awaited last.
+    """An open store, behind its seams. `appender` opens the Appender of a table, once; `close` is awaited last.
 
     `name` identifies the data: it is the same for all instances that share them. `system` is the kind of store, as
     traces name it. `connections` returns the number of open append connections by the table's name. `upkeep` returns
@@ -20,7 +21,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     system: str
-    appenders: Mapping[str, Appender]
+    appender: Callable[[Table], Appender]
     runner: QueryRunner
     eraser: Eraser
     upkeep: Callable[[Callable[[str, int], None]], list[Coroutine[Any, Any, None]]]

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from tests import tokens
-from tests.pace import patience_s
-from tests.process import ROOT, free_port, served_keys
+from testing import tokens
+from testing.pace import patience_s
+from testing.process import ROOT, free_port, served_keys
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = "/openapi/openapi.json"

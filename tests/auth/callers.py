@@ -10,7 +10,7 @@ from app.auth.api_keys import key_hash
 from app.auth.grants import CheckFilters, GrantRules
 from app.http import paths
 from app.settings.load import Settings
-from tests.service import SETTINGS, Service, authorization
+from testing.service import SETTINGS, Service, authorization
 
 KEY = "sluice_" + "k" * 43
 OTHER_KEY = "sluice_" + "o" * 43

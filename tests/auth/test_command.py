@@ -16,10 +16,10 @@ from app.auth.grants import read_grants
 from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.principal import Principal
 from app.settings.load import Settings
+from testing.process import ROOT
+from testing.service import running
 from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
-from tests.process import ROOT
-from tests.service import running
-from tests.test_docs import code_blocks
+from tests.documents import code_blocks
 
 PAGE = ROOT / "docs/access.md"
 
@@ -197,9 +197,9 @@ def test_the_documents_example_is_valid() -> None:
 def test_the_documents_numbers_are_the_programs() -> None:
     """The defaults that are told, and how soon a key is revoked."""
     text = PAGE.read_text()
-    assert f"{Settings().auth.requests_per_minute:,} where nothing is set" in text
+    assert f"(default {Settings().auth.requests_per_minute:,};" in text
     assert f"every {LOOK_EVERY_S:g} seconds" in text
-    assert f"`{Settings().auth.api_audience}` where nothing is set" in text
+    assert f"(default `{Settings().auth.api_audience}`)" in text
 
 
 def test_the_documents_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:

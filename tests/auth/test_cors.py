@@ -8,8 +8,8 @@ import pytest
 from app.http import paths
 from app.http.cors import EXPOSED
 from app.settings.load import SettingsError, load_settings
+from testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import bearing, granting, key_grant
-from tests.service import GOOD, SETTINGS, running
 
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from app.http import paths
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
-from tests.service import GOOD, SETTINGS, running
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]

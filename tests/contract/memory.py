@@ -4,11 +4,12 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 
-from app.runtime.clock import Clock, FakeClock
+from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.registry import OPENERS, Opener
 from app.stores.sink import Appender
+from testing.clock import FakeClock
 from tests.contract.stores import T0_US, set_back
 from tests.stores.memory.store import MemoryAppender, MemoryStore
 
@@ -31,6 +32,10 @@ class MemoryEngine:
         """Return settings of a service over a store that outlives it, under a name of the registry."""
         OPENERS["memory"] = Opener("tests.stores.memory.store", "")
         return Settings().replace(backend="memory", data_path=f"{id(self)}-{next(self._numbers)}")
+
+    def release(self) -> None:
+        """Forget the store's name."""
+        OPENERS.pop("memory", None)
 
 
 class MemoryUnderTest:

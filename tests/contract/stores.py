@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from hypothesis import HealthCheck, Phase, settings
 
 from app.record import Record
-from app.runtime.clock import Clock, FakeClock
+from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
@@ -21,6 +21,7 @@ from app.stores.query import Condition, RowQuery
 from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
+from testing.clock import FakeClock
 
 T0_US = 1_700_000_000 * SECOND_US
 RECORDS, REJECTS = records_table(Record), rejects_table()
@@ -81,6 +82,10 @@ class Engine(Protocol):
         """Return settings of a service over a store of its own, with `tables` made and empty."""
         ...
 
+    def release(self) -> None:
+        """Remove the stores of `settings`."""
+        ...
+
 
 class EmbeddedEngine:
     """DuckDB, in memory where nothing is opened twice."""
@@ -102,6 +107,9 @@ class EmbeddedEngine:
         """Return settings of a service over a file of its own."""
         return Settings().replace(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
 
+    def release(self) -> None:
+        """Keep the files: pytest removes them."""
+
 
 class EmbeddedUnderTest:
     """A store in memory."""
@@ -117,7 +125,7 @@ class EmbeddedUnderTest:
 
     def appender(self, table: Table) -> EmbeddedAppender:
         """Return the Appender of `table`."""
-        found = self._backend.appenders[table.name]
+        found = self._backend.appender(table)
         assert isinstance(found, EmbeddedAppender)
         return found
 

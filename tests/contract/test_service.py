@@ -9,7 +9,6 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.schema.table import Table, records_table
 from app.settings.load import Settings
 from app.stores.sink import Appender, RowEncode
@@ -19,11 +18,12 @@ from dev.pubsub.broker import Broker
 from dev.pubsub.message import Message
 from dev.pubsub.server import PubsubServer
 from dev.pubsub.subscription import SubscriptionSettings
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.service import SECRET, Service, running
 from tests.contract.records import Brief, Wordy
 from tests.contract.stores import RECORDS, REJECTS, Engine
 from tests.contract.test_append import PRICED, TOO_MUCH
-from tests.service import SECRET, Service, running
 
 GOOD = {"id": "a", "timestamp": "2026-01-31T12:00:00Z"}
 

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service, running
 from tests.contract.test_service import read, replayed
-from tests.service import GOOD, SETTINGS, Service, running
 
 NDJSON = {"content-type": "application/x-ndjson; charset=utf-8"}
 GZIP = {"content-encoding": "gzip"}

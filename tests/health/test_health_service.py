@@ -6,12 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import SetupError, SinkState
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service
 from tests.auth.callers import bearing, granting, key_grant, signed_in
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import Sinks, scripted
-from tests.service import GOOD, SETTINGS, Service
 
 SECRET = "my-project.events.records"
 OBSTACLE = SetupError(SinkState.NOT_FOUND, f"there is no table {SECRET}")
@@ -64,7 +64,7 @@ async def find_obstacle(service: Service, sinks: Sinks) -> None:
     """Let a look at the table find that it is not there, once there are keys."""
     await turns()
     sinks.records.obstacle = OBSTACLE
-    service.app.ingest_service.pipeline.records.found(OBSTACLE)
+    service.ingest.pipeline.records.found(OBSTACLE)
 
 
 async def told(service: Service, **headers: str) -> str | None:

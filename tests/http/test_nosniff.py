@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar.routes import HTTPRoute
 
-from tests.service import GOOD, SETTINGS, Service, authorization, running
+from testing.service import GOOD, SETTINGS, Service, authorization, running
 
 _PARAMETERS = {"record_id": "a", "rest": "b", "path": "a", "name": "a", "file": "a"}
 
@@ -12,7 +12,7 @@ _PARAMETERS = {"record_id": "a", "rest": "b", "path": "a", "name": "a", "file": 
 def requests(service: Service) -> list[tuple[str, str]]:
     """Return each method and path of the application, parameters filled in."""
     found: list[tuple[str, str]] = []
-    for route in service.app.routes:
+    for route in service.app.litestar.routes:
         if isinstance(route, HTTPRoute):
             parts = [
                 part if isinstance(part, str) else _PARAMETERS.get(part.name, "a") for part in route.path_components

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.http.outgoing import IN_SERVER_BYTES, PIECE_BYTES, ClientStalledError, Outgoing
-from app.runtime.clock import FakeClock
 from app.settings.server import ServerSettings
+from testing.clock import FakeClock
 
 STALL_S = 0.02
 

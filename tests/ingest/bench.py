@@ -7,10 +7,11 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.pending import Refused, RejectRows
 from app.ingest.retry_policy import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.stores.sink import SinkState
+from testing.clock import FakeClock
+from testing.unwatched import unwatched
 from tests.ingest.scripted import Reply, ScriptedAppender, constant
-from tests.unwatched import unwatched
 
 ROOMY = BatchLimits(max_rows=100, max_bytes=10_000)
 

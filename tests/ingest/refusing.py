@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Unavailable
-from app.runtime.clock import FakeClock
 from app.stores.sink import (
     Outcome,
     RowError,
@@ -13,6 +12,7 @@ from app.stores.sink import (
     SinkState,
     Stored,
 )
+from testing.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, turns
 

@@ -18,9 +18,9 @@ from app.stores.sink import (
     SinkState,
     Stored,
 )
+from testing.service import GOOD, SETTINGS
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted
-from tests.service import GOOD, SETTINGS
 
 
 async def test_stored_is_204() -> None:

@@ -9,8 +9,9 @@ import pytest
 from app.ingest.cooperative import HEAVY_BYTES, CooperativeRunner
 from app.ingest.retry_policy import Throttled, Unavailable
 from app.ingest.structure import Steps
-from app.runtime.clock import FakeClock, SystemClock
+from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
+from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 _LATER_US = 10**9

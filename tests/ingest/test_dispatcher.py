@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from app.ingest.batcher import BatchLimits
 from app.ingest.dispatcher import Dispatcher
 from app.ingest.pending import Pending
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
+from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 ACK_S = 0.016

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import pytest
 
-from tests.service import SETTINGS, Service, running
+from testing.service import SETTINGS, Service, running
 
 _ID = msgspec.Meta(extra={"sluice": ["id"]})
 
@@ -48,7 +48,7 @@ def of(record_type: type[msgspec.Struct]) -> Any:
 
 def dropped(service: Service) -> int:
     """Return the count as a collector sees it."""
-    return service.app.ingest_service.pipeline._metrics.dropped_members
+    return service.app.instance.metrics.dropped_members
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 
 from app.ingest.envelope import Message, open_push
 from app.ingest.proof import HEARTBEAT, NO_PROOFS, SIGNATURE, Proofs, heartbeat_signature, replay_signature
-from tests.service import GOOD, SETTINGS, running
-from tests.service import HEARTBEAT as BEAT
+from testing.service import GOOD, SETTINGS, running
+from testing.service import HEARTBEAT as BEAT
 
 SECRET = "sixteen characters at least"
 PROOFS, DATA = Proofs(SECRET), b"{}"
@@ -112,7 +112,7 @@ async def test_what_has_no_proof_is_counted_and_logged(secret: str, why: str, ca
         key = {"sluice_delivery_key": "some-key", "sluice_signature": "some-signature"}
         assert (await service.push(GOOD, message_id="9", **key)).status_code == 204
         assert (await service.push(GOOD, message_id="10", colour="red")).status_code == 204
-        assert service.app.ingest_service.pipeline._metrics.unproved_messages == 1
+        assert service.app.instance.metrics.unproved_messages == 1
     (line,) = [record.getMessage() for record in caplog.records if "without proof" in record.getMessage()]
     assert line == (
         f"message 9 has the attribute sluice-delivery-key without proof, and is stored as an ordinary message: {why}"

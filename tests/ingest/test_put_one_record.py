@@ -5,8 +5,8 @@ import gzip
 import msgspec
 import pytest
 
+from testing.service import GOOD, SETTINGS, running
 from tests.ingest.test_submit import OTHER, stored
-from tests.service import GOOD, SETTINGS, running
 
 _LINE = msgspec.json.encode(GOOD)
 _LINES = _LINE + b"\n" + msgspec.json.encode(OTHER)

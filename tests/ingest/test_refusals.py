@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import (
     QuotaExceeded,
     RowError,
@@ -18,10 +17,11 @@ from app.stores.sink import (
     Stored,
     Uncertain,
 )
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, authorization, envelope
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted, status_and_code
-from tests.service import GOOD, SETTINGS, authorization, envelope
 
 
 async def test_uncertain_append_is_sent_again_and_503_when_the_budget_is_spent() -> None:
@@ -170,11 +170,11 @@ async def test_a_body_that_is_still_arriving_counts_as_in_flight() -> None:
         headers = {**authorization(), "Content-Length": "700"}
         first = asyncio.ensure_future(service.client.post("/pubsub/push", content=slow(), headers=headers))
         await turns(50)
-        assert service.app.ingest_service.admission.bytes == 601
+        assert service.ingest.admission.bytes == 601
         assert (await service.push(GOOD)).status_code == 429
         arriving.set()
         assert (await first).status_code == 400
-        assert service.app.ingest_service.admission.bytes == service.app.ingest_service.admission.messages == 0
+        assert service.ingest.admission.bytes == service.ingest.admission.messages == 0
         assert (await service.push(GOOD)).status_code == 204
 
 

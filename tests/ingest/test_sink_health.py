@@ -120,7 +120,7 @@ async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None
     pause = bench.writer.health.pause()
     assert pause is not None
     assert pause.retry_after_s == 10.0
-    assert bench.writer.health.stops == 1
+    assert bench.writer.health.circuit.trips == 1
 
 
 async def test_an_unreachable_look_does_not_hide_what_is_known() -> None:

@@ -10,11 +10,11 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
 from app.stores.sink import Appender, QuotaExceeded, SetupError, SinkState, Stored
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service, running
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
-from tests.service import GOOD, SETTINGS, Service, running
 
 OTHER = {**GOOD, "id": "b"}
 
@@ -141,7 +141,7 @@ async def test_what_is_remembered_of_a_request_holds_none_of_its_bytes() -> None
     """A large body under a key of its own does not stay in memory."""
     async with running() as service:
         await post(service, b"x" * 1_000_000, idempotency_key="k1")
-        memory = service.app.ingest_service.pipeline._dedupe._stored
+        memory = service.ingest.pipeline._dedupe._stored
         (entry,) = (entry for shard in memory._shards for entry in shard.values())
         assert entry.weight == 2
         assert len(msgspec.json.encode(entry)) < 1_000
@@ -290,7 +290,7 @@ async def test_requests_share_the_in_flight_limit_with_pushes() -> None:
 async def test_draining_is_503_and_closes_the_connection() -> None:
     """An instance that shuts down sends callers to another."""
     async with running() as service:
-        await service.app.drain(1.0)
+        await service.app.instance.drain(1.0)
         answer = await post(service, GOOD)
         assert (answer.status_code, answer.json()["code"]) == (503, "draining")
         assert answer.headers["Connection"] == "close"

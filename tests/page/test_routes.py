@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from testing.process import ROOT
+from testing.service import SETTINGS, running
 from tests.openapi.test_page import parsed
-from tests.process import ROOT
-from tests.service import SETTINGS, running
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 FILES = [file for folder in ("assets", "vendor") for file in (ROOT / "app" / "page" / folder).iterdir()]

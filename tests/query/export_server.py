@@ -13,16 +13,16 @@ from granian.server.embed import Server
 
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.reads import Reads
-from app.runtime.clock import FakeClock
 from app.runtime.instants import HOUR_US
 from app.settings.load import Settings
 from app.stores.query import ArrowQuery, Query
 from app.stores.source import Answer, Plan, Row
+from testing.clock import FakeClock
+from testing.pace import patience_s
+from testing.process import free_port
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US
-from tests.pace import patience_s
-from tests.process import free_port
 
 Step = int | Exception | asyncio.Event
 """What an export comes to next: a batch of so many rows, a failure, or nothing until the event."""

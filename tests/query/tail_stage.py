@@ -12,12 +12,12 @@ from app.query.retrieval import View
 from app.query.scan import Scan, position_of
 from app.query.tail.events import EventFormat
 from app.query.tail.hub import Hub
-from app.runtime.clock import FakeClock
 from app.runtime.epoch import from_epoch_us
 from app.runtime.ledger import Ledger
 from app.settings.load import Settings
 from app.stores.query import Condition, Position
 from app.stores.source import Answer, Row
+from testing.clock import FakeClock
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource
 

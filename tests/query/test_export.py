@@ -15,13 +15,13 @@ from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError
 from app.query.reads import Reads
 from app.query.streaming import StreamedResponse
-from app.runtime.clock import FakeClock
 from app.runtime.instants import to_text
 from app.settings.server import ServerSettings
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
+from testing.clock import FakeClock
+from testing.process import serving
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
-from tests.process import serving
 from tests.query.export_server import Exporting, ScriptedRunner, exporting
 
 SINCE = to_text(T0_US)

@@ -4,10 +4,11 @@ from typing import Any
 
 import msgspec
 
+from app.query.params.catalogue import MAX_GROUPS
 from app.query.params.filters import parse_filters
 from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Now
-from app.query.params.stats import COUNT, MAX_GROUPS, parse_stats_request
+from app.query.params.stats import COUNT, parse_stats_request
 from app.query.stats import Stats
 from app.runtime.instants import MINUTE_US
 from app.stores.query import Query, Statistics

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.fence import STALE_US, Fence, fence, late_key
 from app.stores.query import Position
 from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain
 from app.stores.stamping import AttemptStamp, ClockTroubleError, LateCancellationError
+from testing.clock import FakeClock
 
 FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
 

@@ -14,10 +14,10 @@ from msgspec import Meta
 
 from app.http.problems import EXCEPTION_HANDLERS
 from app.ingest.sink_health import SinkHealth
-from app.runtime.clock import FakeClock
 from app.stores.sink import SinkState
 from app.telemetry.logs import configure_logging
-from tests.service import SETTINGS, running
+from testing.clock import FakeClock
+from testing.service import SETTINGS, running
 from tests.telemetry.logged import logging_as_before, read
 
 NAME = "patient-4711"

@@ -10,8 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from app.telemetry.instruments import CATALOGUE, Instrument
+from testing.service import GOOD, SETTINGS, authorization, running
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant
-from tests.service import GOOD, SETTINGS, authorization, running
 from tests.telemetry.scripted_runner import metered
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
-from tests.service import GOOD, SETTINGS, Service, authorization, running
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service, authorization, running
+from testing.unwatched import untraced
 from tests.telemetry.collected import collect, points, values
-from tests.unwatched import untraced
 
 DURATION = "http.server.request.duration"
 BY = ("http.route", "http.request.method", "http.response.status_code", "sluice.request.kind")

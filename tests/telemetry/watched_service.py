@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.settings.load import Settings
-from tests.service import SETTINGS
+from testing.service import SETTINGS
 
 SUBSCRIPTION = "projects/p/subscriptions/s"
 EXPORTING = pytest.mark.filterwarnings(r"ignore:Deprecated since version 1\.4\.0:DeprecationWarning:opentelemetry")

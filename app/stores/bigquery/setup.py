@@ -22,41 +22,44 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     """Return the store of `tables`. BigQuery is not contacted yet: a fault there shows as a sink state."""
     access = BigQueryClients(TableAddress.of(settings.store))
     trace_id = f"sluice:{secrets.token_hex(4)}"
-    appenders = {
-        table.name: StorageWriteAppender(
-            access,
-            table,
-            clock,
-            max_connections=settings.store.bigquery_max_connections,
-            check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
-            fence=fence(
-                settle_s=settings.store.settle_s,
-                clock_skew_s=settings.store.clock_skew_s,
-                late_commit_margin_s=settings.store.late_commit_margin_s,
-                append_deadline_s=settings.store.append_deadline_s,
-            ),
-            trace_id=trace_id,
-        )
-        for table in tables
-    }
+    appenders: dict[str, StorageWriteAppender] = {}
+
+    def appender(table: Table) -> StorageWriteAppender:
+        if table.name not in appenders:
+            appenders[table.name] = StorageWriteAppender(
+                access,
+                table,
+                clock,
+                max_connections=settings.store.bigquery_max_connections,
+                check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
+                fence=fence(
+                    settle_s=settings.store.settle_s,
+                    clock_skew_s=settings.store.clock_skew_s,
+                    late_commit_margin_s=settings.store.late_commit_margin_s,
+                    append_deadline_s=settings.store.append_deadline_s,
+                ),
+                trace_id=trace_id,
+            )
+        return appenders[table.name]
+
     runner = BigQueryRunner(access, settings, clock)
     eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
     async def close() -> None:
-        for appender in appenders.values():
-            await appender.close()
+        for opened in appenders.values():
+            await opened.close()
         runner.close()
         access.close()
 
     name = f"bigquery:{settings.store.bigquery_project}.{settings.store.bigquery_dataset}"
     return Backend(
         name=name,
-        appenders=appenders,
+        appender=appender,
         runner=runner,
         eraser=eraser,
         # Partitions expire by themselves.
         upkeep=lambda _: [eraser.learn()] if "query" in settings.server.roles else [],
         close=close,
         system="bigquery",
-        connections=lambda: {table: appender.open_connections for table, appender in appenders.items()},
+        connections=lambda: {table: opened.open_connections for table, opened in appenders.items()},
     )

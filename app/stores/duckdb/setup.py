@@ -1,6 +1,7 @@
 """Open the embedded store."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from app.runtime.clock import Clock
 from app.runtime.threads import run_in_daemon_thread
@@ -26,7 +27,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
 
     return Backend(
         name=f"embedded:{settings.store.data_path}",
-        appenders={table.name: store.appender(table) for table in tables},
+        appender=cache(store.appender),
         runner=store,
         eraser=EmbeddedEraser(store),
         upkeep=lambda deleted: [Retention(store, tables, clock, settings.store.retention_days, deleted).run()],

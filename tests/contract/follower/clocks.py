@@ -1,8 +1,8 @@
 """Time as the test tells it, and the clocks of instances, which differ."""
 
-from app.runtime.clock import FakeClock
 from app.runtime.instants import SECOND_US
 from app.settings.load import Settings
+from testing.clock import FakeClock
 from tests.contract.stores import T0_US
 
 # As tight as the settings may be (app/settings/rules.py): with one second less, commits would be missed.

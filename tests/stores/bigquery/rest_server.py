@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from app.runtime.clock import FakeClock
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.query import Export, RowQuery
-from tests.pace import patience_s
+from testing.clock import FakeClock
+from testing.pace import patience_s
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}

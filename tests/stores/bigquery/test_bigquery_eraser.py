@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import BadRequest
 
-from app.runtime.clock import FakeClock
 from app.stores.bigquery.eraser import LABEL, LEARN_EVERY_S, BigQueryEraser
 from app.stores.eraser import HeldBackError
 from app.stores.query import Deletion
 from app.stores.source import StoreUnavailableError
+from testing.clock import FakeClock
 
 DELETE = Deletion(table="records", first_us=0, last_us=1, conditions=())
 BUFFERED = (

@@ -10,7 +10,6 @@ from google.api_core.exceptions import BadRequest
 
 from app.http.problems import CATALOGUE, ProblemError
 from app.query.problems import answered
-from app.runtime.clock import FakeClock
 from app.stores.bigquery import jobs
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import (
@@ -20,8 +19,9 @@ from app.stores.source import (
     StoreBusyError,
     StoreUnavailableError,
 )
+from testing.clock import FakeClock
+from testing.process import free_port
 from tests.contract.application import application, query_application
-from tests.process import free_port
 from tests.stores.bigquery.rest_server import (
     DATASET,
     JOB,

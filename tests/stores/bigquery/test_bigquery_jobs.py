@@ -10,9 +10,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.runtime.clock import FakeClock
 from app.runtime.instants import HOUR_US, SECOND_US
 from app.stores.source import StoreUnavailableError
+from testing.clock import FakeClock
 from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS
 from tests.stores.bigquery.rest_server import (

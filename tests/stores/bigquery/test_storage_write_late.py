@@ -12,10 +12,10 @@ from app.settings.load import Settings
 from app.stores.bigquery.append_request import AppendRequests
 from app.stores.bigquery.connection import Connection
 from app.stores.sink import SinkState
+from testing.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
+from testing.misbehaving.waiting import advance_until, until
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
-from tests.misbehaving.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
-from tests.misbehaving.waiting import advance_until, until
+from tests.stores.bigquery.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
 
 SETTINGS = Settings()
 BIG = BatchLimits(max_rows=500, max_bytes=9_000_000)

@@ -7,9 +7,9 @@ import pytest
 from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.stores.sink import SinkState
-from tests.misbehaving.faults import Fault, at_random
-from tests.misbehaving.rig import Message, Rig, rigged
-from tests.misbehaving.waiting import advance_until
+from testing.misbehaving.faults import Fault, at_random
+from testing.misbehaving.waiting import advance_until
+from tests.stores.bigquery.rig import Message, Rig, rigged
 
 MESSAGES, FAULT_RATE = 120, 0.3
 SMALL = BatchLimits(max_rows=6, max_bytes=1_000_000)

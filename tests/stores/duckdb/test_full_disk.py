@@ -17,10 +17,10 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.duckdb.disk import DiskSpace
-from tests.process import Process, serving
-from tests.service import GOOD, SETTINGS, Service, authorization, envelope, running
+from testing.clock import FakeClock
+from testing.process import Process, serving
+from testing.service import GOOD, SETTINGS, Service, authorization, envelope, running
 
 MIB = 1024**2
 RECORD_BYTES = 700_000

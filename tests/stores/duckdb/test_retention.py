@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.runtime.instants import DAY_US
 from app.stores.duckdb import eraser as embedded_eraser
 from app.stores.duckdb.eraser import Retention
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored
 from app.stores.sql.statement import Statement
-from tests.service import GOOD, SETTINGS, running
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, running
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
 
 NOW_US = 1_800_000_000_000_000

@@ -9,6 +9,7 @@ import pickle
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import UTC
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -44,6 +45,10 @@ class MemoryStore:
         for name in self.columns:
             stored.setdefault(name, [])
         self._versions = Counter[str]()
+
+    def appender(self, table: Table) -> "MemoryAppender":
+        """Return the Appender of `table`."""
+        return MemoryAppender(self, table)
 
     def insert(self, table: str, rows: Iterable[tuple[int, bytes]]) -> None:
         """Store all rows with their stamps, or raise ValueError if one does not fit the table."""
@@ -153,7 +158,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     return Backend(
         name=f"memory:{id(store)}",
         system="memory",
-        appenders={table.name: MemoryAppender(store, table) for table in tables},
+        appender=cache(store.appender),
         runner=store,
         eraser=store,
         upkeep=lambda _: [],

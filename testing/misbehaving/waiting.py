@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from app.runtime.clock import MICROSECONDS, FakeClock
-from tests.pace import patience_s
+from app.runtime.clock import MICROSECONDS
+from testing.clock import FakeClock
+from testing.pace import patience_s
 
 
 async def until(condition: Callable[[], Any], within_s: float = 10.0) -> None:

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
-from tests.misbehaving import answers
+from testing.misbehaving import answers
 
 STREAM = "projects/p/datasets/d/tables/records/streams/_default"
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"

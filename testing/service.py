@@ -11,12 +11,14 @@ import msgspec
 
 from app.asgi import Sluice
 from app.ingest.proof import heartbeat_signature
+from app.ingest.setup import IngestService
 from app.main import create_app
-from app.runtime.clock import Clock, FakeClock
+from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
 
 SECRET = "what this deployment signs with"
 SETTINGS = Settings().replace(
@@ -37,6 +39,12 @@ class Service(msgspec.Struct):
     app: Sluice
     client: httpx.AsyncClient
     clock: Clock
+
+    @property
+    def ingest(self) -> IngestService:
+        """The half that ingests."""
+        assert self.app.instance.ingest is not None
+        return self.app.instance.ingest
 
     async def push(self, *records: Any, message_id: str = "1", **attributes: str) -> httpx.Response:
         """Push one record, or several as an array, in one wrapped message."""

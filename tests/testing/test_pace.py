@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import pace
+from testing import pace
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from tests import tokens
-from tests.pace import patience_s
+from testing import tokens
+from testing.pace import patience_s
 
 ROOT = Path(__file__).parent.parent
 

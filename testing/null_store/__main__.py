@@ -23,8 +23,8 @@ import grpc.aio
 import msgspec
 from google.cloud.bigquery_storage_v1 import types
 
-from bench.ingest.null_rest import NullRest
-from bench.ingest.tally import Tally
+from testing.null_store.rest import NullRest
+from testing.null_store.tally import Tally
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryWrite"
 _Request: Any = types.AppendRowsRequest.pb()
@@ -123,7 +123,7 @@ def _say(answer: dict[str, Any]) -> None:
 def main() -> None:
     """Be the store."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.ingest.null_store",
+        prog="python -m testing.null_store",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

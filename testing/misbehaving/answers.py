@@ -8,7 +8,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, status_pb2
 
-from tests.misbehaving.faults import EndStream, Listing, Refuse
+from testing.misbehaving.faults import EndStream, Listing, Refuse
 
 Request = types.AppendRowsRequest.pb()
 Response = types.AppendRowsResponse.pb()

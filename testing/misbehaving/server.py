@@ -11,10 +11,10 @@ import grpc.aio
 from google.cloud.bigquery_storage_v1 import types
 
 from app.runtime.clock import Clock
-from tests.misbehaving.faults import NONE, Arrival, Decide, EndStream
-from tests.misbehaving.rows import Commit, Shelf
-from tests.misbehaving.stream import Stream
-from tests.misbehaving.wire import Wire
+from testing.misbehaving.faults import NONE, Arrival, Decide, EndStream
+from testing.misbehaving.rows import Commit, Shelf
+from testing.misbehaving.stream import Stream
+from testing.misbehaving.wire import Wire
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryWrite"
 MAX_REQUEST_BYTES = 10_485_760

@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from bench.ingest.tally import Tally
+from testing.null_store.tally import Tally
 
 _INSERT_ALL = re.compile(rb"POST /bigquery/v2/projects/[^/ ]+/datasets/[^/ ]+/tables/[^/ ]+/insertAll[? ]")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)

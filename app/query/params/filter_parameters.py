@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.query.params.collector import Parameter
+from app.http.contract import Parameter
 from app.query.params.values import TIME_PATTERN
 from app.schema.columns import INT64_MAX, INT64_MIN, Kind
 from app.schema.filters import FilterField

@@ -14,16 +14,17 @@ from app.ingest.pending import Refused
 from app.ingest.retry_policy import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.schema.table import records_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.storage_write import StorageWriteAppender
 from app.stores.fence import fence
 from app.stores.sink import SetupError, SinkState
+from testing.clock import FakeClock
+from testing.misbehaving.server import MisbehavingServer, misbehaving
+from testing.misbehaving.waiting import advance_until, until
+from testing.unwatched import unwatched
 from tests.encoding import encoded
-from tests.misbehaving.server import MisbehavingServer, misbehaving
-from tests.misbehaving.waiting import advance_until, until
-from tests.unwatched import unwatched
 
 BUDGET_S, APPEND_DEADLINE_S = 30.0, 10.0
 LIMITS = BatchLimits(max_rows=500, max_bytes=1_000_000)

@@ -9,8 +9,8 @@ import grpc.aio
 import msgspec
 
 from app.runtime.clock import MICROSECONDS
-from tests.misbehaving import answers
-from tests.misbehaving.faults import (
+from testing.misbehaving import answers
+from testing.misbehaving.faults import (
     INACTIVE,
     Acknowledge,
     Arrival,
@@ -22,10 +22,10 @@ from tests.misbehaving.faults import (
     Remark,
     Silence,
 )
-from tests.misbehaving.rows import Row, RowReader
+from testing.misbehaving.rows import Row, RowReader
 
 if TYPE_CHECKING:
-    from tests.misbehaving.server import MisbehavingServer
+    from testing.misbehaving.server import MisbehavingServer
 
 _DEFAULT_STREAM = re.compile(r"projects/[^/]+/datasets/[^/]+/tables/([^/]+)/streams/_default")
 

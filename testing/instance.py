@@ -1,6 +1,6 @@
 """The service as one real process with a log file, callers of its own, and what /proc tells about it.
 
-Beside tests/process.py, which reads the log as it comes: here the process may write any amount without a reader, runs
+Beside testing/process.py, which reads the log as it comes: here the process may write any amount without a reader, runs
 with a limit on open files if wanted, and has a caller for each role that long runs need.
 """
 
@@ -17,9 +17,9 @@ import httpx
 import msgspec
 
 from app.auth.api_keys import key_hash, new_key
-from tests import tokens
-from tests.pace import patience_s
-from tests.process import ROOT, free_port, served_keys
+from testing import tokens
+from testing.pace import patience_s
+from testing.process import ROOT, free_port, served_keys
 
 _DAY_S = 86_400
 _START_S, _STOP_S = 30.0, 30.0

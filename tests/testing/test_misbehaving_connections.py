@@ -6,9 +6,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from app.runtime.clock import FakeClock
-from tests.misbehaving import faults
-from tests.misbehaving.faults import (
+from testing.clock import FakeClock
+from testing.misbehaving import faults
+from testing.misbehaving.faults import (
     Cut,
     EndStream,
     Fault,
@@ -16,9 +16,9 @@ from tests.misbehaving.faults import (
     Silence,
     in_turn,
 )
-from tests.misbehaving.plain_client import calling
-from tests.misbehaving.server import misbehaving
-from tests.misbehaving.waiting import until
+from testing.misbehaving.plain_client import calling
+from testing.misbehaving.server import misbehaving
+from testing.misbehaving.waiting import until
 
 
 @pytest.mark.parametrize(
