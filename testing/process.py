@@ -7,15 +7,13 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import httpx
 import msgspec
 
 from testing import tokens
+from testing.http_server import Handler, serving_http
 from testing.pace import patience_s
 
 ROOT = Path(__file__).parent.parent
@@ -25,27 +23,12 @@ ROOT = Path(__file__).parent.parent
 def served_keys(certs: Callable[[], Mapping[str, str]] = tokens.certs, *, max_age_s: int = 3_600) -> Iterator[str]:
     """Serve the key set that `certs` returns at each request, by default the tests' own; the value is its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Keys(Handler):
         def do_GET(self) -> None:
-            body = msgspec.json.encode(certs())
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", f"public, max-age={max_age_s}")
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(msgspec.json.encode(certs()), Cache_Control=f"public, max-age={max_age_s}")
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/certs"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving_http(Keys) as url:
+        yield f"{url}/certs"
 
 
 def free_port() -> int:

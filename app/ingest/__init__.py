@@ -21,8 +21,9 @@
                           append_watch        metrics and spans of appends
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
-`setup` assembles it. `pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that
-could not be stored. `dropped` counts the undeclared members that a record type drops.
+`contracts` describes the endpoints for the OpenAPI document. `setup` assembles it.
+`pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that could not be stored.
+`dropped` counts the undeclared members that a record type drops.
 
 The store is behind the Appender seam (app.stores.sink).
 """

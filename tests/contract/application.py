@@ -7,7 +7,6 @@ import msgspec
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.openapi import OpenAPIConfig
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.erase.endpoint import erasure_routes
@@ -47,7 +46,7 @@ def application(routes: Sequence[Any], principals: Mapping[str, Principal] | Non
         [*routes],
         guards=[guard],
         exception_handlers=EXCEPTION_HANDLERS,
-        openapi_config=OpenAPIConfig("Sluice", "1", create_examples=False),
+        openapi_config=None,
         logging_config=None,
     )
 
