@@ -4,6 +4,7 @@ import pytest
 
 from tests.contract.bigquery import BigQueryEngine
 from tests.contract.fixtures import client, released, service, shared_store, shelf, store  # noqa: F401 - fixtures
+from tests.contract.memory import MemoryEngine
 from tests.contract.stores import EmbeddedEngine, Engine
 
 
@@ -18,13 +19,16 @@ def _parameters(item: pytest.Function) -> dict[str, object]:
     return item.callspec.params if hasattr(item, "callspec") else {}
 
 
-@pytest.fixture(scope="session", params=["embedded", "bigquery"])
+@pytest.fixture(scope="session", params=["embedded", "memory", "bigquery"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Give each kind of store in turn."""
     found: Engine
-    if request.param == "embedded":
-        found = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
-    else:
-        found = BigQueryEngine(request.getfixturevalue("local_bigquery"))
+    match request.param:
+        case "embedded":
+            found = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
+        case "memory":
+            found = MemoryEngine()
+        case _:
+            found = BigQueryEngine(request.getfixturevalue("local_bigquery"))
     yield found
     found.loop.close()

@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.http.problems import ProblemError
-from app.query.cursor import _MAX_TEXT_LENGTH, Cursor, Position, _checksum, decode_cursor, encode_cursor
+from app.query.cursor import _MAX_TEXT_LENGTH, Cursor, _checksum, decode_cursor, encode_cursor
 from app.runtime.instants import MAX_US, MIN_US
+from app.stores.query import Position
 
 _INSTANTS = st.integers(MIN_US, MAX_US)
 

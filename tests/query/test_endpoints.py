@@ -7,11 +7,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.http.problems import CATALOGUE
-from app.query.cursor import Cursor, Position, encode_cursor
+from app.query.cursor import Cursor, encode_cursor
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.runtime.clock import SystemClock
 from app.runtime.instants import DAY_US, MAX_US, MIN_US
 from app.schema.filters import filter_table
+from app.stores.query import Position
 from tests.contract.service import WINDOW, Client, Service, problem_of
 from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine
 
