@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.long_form import IS_LONG
 from tests.process import Process, serving
 from tests.raw_client import connected, many, peak_bytes, read_to_end, status
 
@@ -81,7 +82,7 @@ async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: 
         whole = len((await client.get("/docs/swagger-ui-bundle.js")).content)
         assert whole > MIB
         before = peak_bytes(running.process.pid)
-        with many(300, running.url, DOCUMENT, small_window=True) as unread:
+        with many(300 if IS_LONG else 150, running.url, DOCUMENT, small_window=True) as unread:
             await alive(client)
             await running.line_with("had read nothing for 1 s")
             assert peak_bytes(running.process.pid) - before < 120 * MIB

@@ -7,6 +7,7 @@ import pytest
 from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.stores.sink import SinkState
+from tests.long_form import IS_LONG
 from tests.misbehaving.faults import Fault, at_random
 from tests.misbehaving.rig import Message, Rig, rigged
 from tests.misbehaving.waiting import advance_until
@@ -54,7 +55,7 @@ class Sender:
 
 
 @pytest.mark.parametrize("connections", [1, 3])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if IS_LONG else 1))
 async def test_whatever_goes_wrong_nothing_is_lost_and_nobody_is_answered_for_another(
     seed: int, connections: int
 ) -> None:
