@@ -2,9 +2,9 @@
 
 import pytest
 
+from testing.pace import patience_s
 from tests import long_form
-from tests.double import PREPARATION, Preparation, local_bigquery
-from tests.pace import patience_s
+from tests.local_bigquery import PREPARATION, Preparation, local_bigquery
 
 __all__ = ["local_bigquery"]
 

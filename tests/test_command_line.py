@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from app.version import VERSION
+from testing.process import ROOT
 from tests.long_form import long
-from tests.process import ROOT
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

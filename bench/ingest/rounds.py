@@ -12,8 +12,8 @@ from bench.ingest.contenders import SLUICE, TODAY, Contender, Cores, Store, comm
 from bench.ingest.load import Loaded, Order
 from bench.ingest.messages import Case
 from bench.places import ROOT
-from tests.process import served_keys
-from tests.service import authorization
+from testing.process import served_keys
+from testing.service import authorization
 
 _WARM_UP_S = 0.5
 _LONGEST_S = 30.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.pace import patience_s
 from tests.long_form import long
-from tests.pace import patience_s
 
 WITHIN_S = patience_s(120.0)
 CHECKS = 10
