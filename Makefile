@@ -26,8 +26,12 @@ local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C 
 	@$(PYTHON) -m dev bigquery $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests, one process per core, with coverage (ARGS="-k cursor": some of them, without).
+test: setup ## Run the short form of the tests, a process per core, with coverage (ARGS="-k cursor": some of them, without).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
+
+.PHONY: test-long
+test-long: setup ## Run the long form of the tests: all cases over both stores, more examples (nightly; ARGS as for test).
+	@TEST_FORM=long $(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
 
 .PHONY: check
 check: lint format types ## Run the static checks: lint, format, types.
