@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -147,11 +148,11 @@ def set_back(clock: Clock) -> None:
 
 
 def law(engine: Engine, share: float = 1.0) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return settings for a law over `engine`: `share` of the examples that suit it.
+    """Return settings for a law over `engine`: `share` of the examples that suit it, and LAW_TIMES as many.
 
     Where an example takes a second, a failing one is shown as it was found: to make it small would take an hour.
     """
     phases = set(Phase) if engine.name == "embedded" else {Phase.explicit, Phase.reuse, Phase.generate}
     slow = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
-    examples = max(round(engine.examples * share), 1)
+    examples = max(round(engine.examples * share * float(os.environ.get("LAW_TIMES", "1"))), 1)
     return settings(max_examples=examples, deadline=None, suppress_health_check=slow, phases=phases)
