@@ -1,5 +1,6 @@
 """Read mutmut's results, and judge each module by them."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -59,10 +60,16 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.percent >= FLOOR_PERCENT and not self.stale
 
 
-def statuses(results: str) -> dict[str, str]:
-    """Return the status of each mutant by name, from the output of `mutmut results --all true`."""
+def statuses(results: str) -> list[Mutant]:
+    """Return the mutants in the output of `mutmut results --all true`, without their diffs."""
     pairs = (line.strip().rpartition(": ") for line in results.splitlines() if "__mutmut_" in line)
-    return {name: status for name, _, status in pairs}
+    return [Mutant(name, status) for name, _, status in pairs]
+
+
+def diffs(shown: str) -> dict[str, str]:
+    """Return the diffs in the output of `mutmut show` by the mutant's name; it may be that of many calls."""
+    _, *parts = re.split(r"^# (\S+__mutmut_\d+): .*\n", shown, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def judge(module: str, mutants: Iterable[Mutant], equivalent: Sequence[Equivalent]) -> Verdict:

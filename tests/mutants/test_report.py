@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.mutants.plan import EQUIVALENT, MODULES, Equivalent
-from tests.mutants.report import Mutant, details, judge, statuses, table
+from tests.mutants.report import Mutant, details, diffs, judge, statuses, table
 
 ROOT = Path(__file__).parents[2]
 RESULTS = """
@@ -27,7 +28,9 @@ SAME = Equivalent("encode", "return a + b", "return a - b", "b is 0")
 
 def mutants() -> list[Mutant]:
     """Return the mutants of RESULTS."""
-    return [Mutant(name, status, DIFF if status == "survived" else "") for name, status in statuses(RESULTS).items()]
+    shown = diffs(DIFF + DIFF.replace("x_encode__mutmut_2", "xǁCursorǁtext__mutmut_2"))
+    assert len(shown) == 2
+    return [msgspec.structs.replace(each, diff=shown.get(each.name, "")) for each in statuses(RESULTS)]
 
 
 def test_what_no_test_noticed_survived() -> None:
