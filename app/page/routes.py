@@ -55,14 +55,14 @@ def welcome(settings: Settings, table: Table) -> dict[str, Any]:
         "name": TITLE,
         "version": VERSION,
         "summary": SUMMARY,
-        "backend": settings.backend,
-        "roles": list(settings.roles),
-        "refresh_s": _REFRESH_S[settings.backend],
-        "needs_key": bool(settings.api_principals or settings.grants_file),
+        "backend": settings.store.backend,
+        "roles": list(settings.server.roles),
+        "refresh_s": _REFRESH_S[settings.store.backend],
+        "needs_key": bool(settings.auth.api_principals or settings.auth.grants_file),
         "example": example,
         "template": template_record(table) if example is None else None,
-        "run_book": settings.run_book_url,
-        "links": _FREE_LINKS | (_QUERY_LINKS if "query" in settings.roles else {}),
+        "run_book": settings.server.run_book_url,
+        "links": _FREE_LINKS | (_QUERY_LINKS if "query" in settings.server.roles else {}),
     }
 
 
@@ -110,14 +110,14 @@ def page_routes(settings: Settings, table: Table) -> list[HTTPRouteHandler]:
     page = _Page()
     links = asset(msgspec.json.encode(welcome(settings, table)) + b"\n", "application/json")
 
-    @route("/", http_method=METHODS, include_in_schema=False)
+    @route("/", http_method=METHODS)
     async def read_root(request: _Request) -> Response[bytes]:
         # Browsers name HTML in Accept; `*/*` alone, as curl sends it, gets the JSON.
         accepted = Accept(",".join(request.headers.getall("accept", [])))
         wants_html = accepted.best_match(["application/json", "text/html"]) == "text/html"
         return asset_response(request, await page.html() if wants_html else links, REVALIDATED, _HEADERS)
 
-    @route(PATH + "/{version:str}/{name:str}", http_method=METHODS, include_in_schema=False)
+    @route(PATH + "/{version:str}/{name:str}", http_method=METHODS)
     async def read_file(request: _Request) -> Response[bytes]:
         found = await page.file(request.path_params["name"])
         is_current = request.path_params["version"] == page.version

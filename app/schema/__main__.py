@@ -137,7 +137,7 @@ def _diff(tables: list[Table], settings: Settings) -> int:
     logging.getLogger("google").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        access = BigQueryClients(TableAddress.of(settings))
+        access = BigQueryClients(TableAddress.of(settings.store))
         try:
             return max(_diff_one(access, table) for table in tables)
         except _CannotLookError as error:

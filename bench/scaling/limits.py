@@ -1,4 +1,4 @@
-"""What bounds a system of any rate: our own settings, Google's quotas, and what nobody can raise. Pure data.
+"""The limits of a system at any rate: our own settings, Google's quotas, and fixed limits. Pure data.
 
 Each limit has where it stands, and from what it was taken: this was written where Google's pages cannot be reached, so
 from stored copies of them, and from texts that cite them. Quotas differ by project, and change: the console has yours.
@@ -16,7 +16,7 @@ _PUBSUB = "https://cloud.google.com/pubsub/quotas"
 _RUN = "https://cloud.google.com/run/docs/configuring/max-instances-limits"
 _TERRAFORM = "../infra/terraform/variables_service.tf"
 _SETTINGS = "settings.md"
-_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+_DEFAULTS = Settings().flat()
 
 DEPLOYED_INSTANCES, ALLOWED_INSTANCES, CONCURRENCY = 10, 100, 400  # infra/terraform/variables_service.tf
 MAX_CONNECTIONS: int = _DEFAULTS["bigquery_max_connections"]  # of an instance, to each table
@@ -36,7 +36,7 @@ class Whose(enum.Enum):
 
     OURS = "you, by a setting"
     QUOTA = "Google, on request"
-    FIXED = "nobody"
+    FIXED = "fixed"
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):

@@ -113,18 +113,18 @@ def assumed() -> list[str]:
     """Return what the tables rest on."""
     machine = measured("ingest")["machine"]
     return [
-        f"- Measured: a push of 1 KB under load takes {push_us() / 1_000:.3f} ms of one processor, token, checks and "
-        f"acknowledged append included ({machine['cpus']} processors, {machine['machine']}, "
-        f"Python {machine['python']}; `make bench-ingest`), BigQuery being played by a local server "
-        f"without encryption; and {cost_of_telemetry():.2f} times that with metrics, logs and 1 % of the traces on. "
+        f"- Measured: a push of 1 KB under load takes {push_us() / 1_000:.3f} ms of one processor, including token, "
+        f"checks and acknowledged append ({machine['cpus']} processors, {machine['machine']}, "
+        f"Python {machine['python']}; `make bench-ingest`). A local server without encryption replaced BigQuery. "
+        f"With metrics, logs and 1 % of the traces it takes {cost_of_telemetry():.2f} times that. "
         "A vCPU of Cloud Run may be slower: measure there before you rely on it.",
-        f"- A row of it comes to {row_bytes():,} bytes, its envelope included. An instance has {VCPUS} vCPU and "
-        f"{MEMORY_GIB} GiB, is billed by instance, and is used to {USED * 100:.0f} %; there is always one.",
-        f"- In flight: at {ACK_S * 1_000:.0f} ms an acknowledgement. A month has 30 days.",
-        f"- Prices are list prices of {prices.DATED}, nothing free and no discount taken off "
+        f"- The row of such a message has {row_bytes():,} bytes, its envelope included. An instance has {VCPUS} vCPU "
+        f"and {MEMORY_GIB} GiB, is billed by instance, and is used to {USED * 100:.0f} %; one always runs.",
+        f"- In flight: an acknowledgement takes {ACK_S * 1_000:.0f} ms. A month has 30 days.",
+        f"- Prices are list prices of {prices.DATED}, without free amounts or discounts "
         "([bench/scaling/prices.py](../bench/scaling/prices.py) has each with its source).",
-        f"- An instance's metrics are billed as {metric_bytes():,} bytes every {METRICS_EVERY_S} s. Of "
-        f"{TRACE_RATIO * 100:.0f} % of the messages {SPANS} spans are kept. A heartbeat every "
+        f"- An instance's metrics are billed as {metric_bytes():,} bytes every {METRICS_EVERY_S} s. For "
+        f"{TRACE_RATIO * 100:.0f} % of the messages {SPANS} spans are kept. A canary (the heartbeat record) every "
         f"{HEARTBEAT_EVERY_S} s costs a query of {QUERY_BYTES / 1e6:.0f} MB each. "
         f"The service writes some {LOG_LINES_A_DAY:,} lines a day.",
     ]

@@ -81,7 +81,7 @@ def reading_dollars(records_per_s: float, row_bytes: int) -> dict[str, float]:
     heartbeat = query_dollars((0.5 + _LOOKBACK_H) * hour_bytes(records_per_s, KEY_BYTES))
     month = capacity.MONTH_S
     return {
-        "a look every minute, $ a month": look * month / 60,
+        "a poll every minute, $ a month": look * month / 60,
         f"every {POLL_S:g} s, $ a month": look * month / POLL_S,
         BY_PAGES: look * month * max(records_per_s / MAX_PAGE_ROWS, 1 / POLL_S),
         BY_EXPORTS: export * month / HOUR_S,

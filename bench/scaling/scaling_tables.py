@@ -31,33 +31,33 @@ CASES = [(rate, records) for records in FORMS for rate in RATES_PER_S]
 
 
 def answer() -> list[str]:
-    """Return what somebody wants to know who reads nothing else."""
+    """Return the summary of the page."""
     low, _, high, highest = RATES_PER_S
     bare, batched = (needs(highest, records, costs()).instances for records in FORMS)
     cheap, dear = (sum(cost_per_million(rate, 1).values()) for rate in (highest, low))
     read = reads.reading_dollars(low, costs().row_bytes)
     return [
-        "**Taking records in scales with instances and quotas; reading them by pages is what gives first.**",
+        "**Ingest scales with instances and quotas; reading by pages reaches its limit first.**",
         "",
-        f"As Terraform deploys it, the service takes {rate_text(holds_up_to('instances'))} records of 1 KB a second, "
-        f"one in a message, and {rate_text(holds_up_to('instances', BATCH))} with {BATCH} in a message. "
-        f"{high:,} a second want {needs(high, 1, costs()).instances} instances and more vCPUs than a new project has; "
-        f"{highest:,} want {bare} instances, or {batched} with {BATCH} in a message, and several quotas that Google "
-        f"must raise. A million records cost ${cheap:.2f} to ${dear:.2f} to take, at any of these rates.",
+        f"As Terraform deploys it, the service ingests {rate_text(holds_up_to('instances'))} records of 1 KB a second, "
+        f"one per message, and {rate_text(holds_up_to('instances', BATCH))} with {BATCH} per message. {high:,} a "
+        f"second need {needs(high, 1, costs()).instances} instances and more vCPUs than a new project has. "
+        f"{highest:,} a second need {bare} instances, or {batched} with {BATCH} per message, and several quotas that "
+        f"Google must raise. To ingest a million records costs ${cheap:.2f} to ${dear:.2f}, at any of these rates.",
         "",
-        f"But a page of the feed may be refused from {rate_text(holds_up_to('page'))} records a second on until "
-        "`SLUICE_QUERY_MAX_BYTES_BILLED` is raised, as it reads an hour of the table whatever it shows; and "
-        f"following every record by pages costs ${read[reads.BY_PAGES]:,.0f} a month at {low:,} a second "
-        f"already, where exporting each hour costs ${read[reads.BY_EXPORTS]:,.0f}. Above that rate, have "
-        "consumers read by exports, or in BigQuery itself, and keep pages for people.",
+        "A page of the feed reads a whole hour of the table, however few records it shows. So from "
+        f"{rate_text(holds_up_to('page'))} records a second on pages may be refused, until you raise "
+        f"`SLUICE_QUERY_MAX_BYTES_BILLED`. Even at {low:,} a second, following every record by pages costs "
+        f"${read[reads.BY_PAGES]:,.0f} a month, and exporting each hour costs ${read[reads.BY_EXPORTS]:,.0f}. Above "
+        "that rate, let consumers use exports or query BigQuery directly, and keep pages for people.",
     ]
 
 
 def gives() -> list[str]:
-    """Return what gives first at each rate, before and after what can be raised is raised."""
+    """Return the first limit that each rate exceeds, before and after the settings and quotas are raised."""
     lines = head(
-        *("records/s", "in a message", "taking, as it comes", "settings raised", "the same, dataset in a region"),
-        *("reading, as it comes", "all raised: the bill, $ a month"),
+        *("records/s", "per message", "ingest, as deployed", "settings raised", "the same, dataset in a region"),
+        *("reads, as deployed", "all raised: the bill, $ a month"),
     )
     for rate, records in CASES:
         raised = {Whose.QUOTA}
@@ -70,15 +70,15 @@ def gives() -> list[str]:
         taking = sum(cost_per_million(rate, records).values()) * rate * capacity.MONTH_S / capacity.MILLION
         kept = reads.kept(rate, costs().row_bytes)[reads.KEPT_DOLLARS]
         read = reads.reading_dollars(rate, costs().row_bytes)[reads.BY_EXPORTS]
-        bill = f"{short(taking + kept + read)}: {short(taking)} taking, {short(kept)} keeping, {short(read)} exporting"
+        bill = f"{short(taking + kept + read)}: {short(taking)} ingest, {short(kept)} storage, {short(read)} exports"
         lines.append(row(f"{rate:,}", str(records), *(verdict(*each) for each in found), bill))
     return lines
 
 
 def limits() -> list[str]:
-    """Return which part of each limit each rate takes, and how far it goes."""
-    ends = (f"holds up to, {records} in a message" for records in FORMS)
-    lines = head("limit", "is", *(f"{rate:,}/s" for rate in RATES_PER_S), *ends, "raised by")
+    """Return the share of each limit that each rate uses, and the highest rate within it."""
+    ends = (f"holds up to, {records} per message" for records in FORMS)
+    lines = head("limit", "value", *(f"{rate:,}/s" for rate in RATES_PER_S), *ends, "raised by")
     for name, limit in LIMITS.items():
         parts = (marked(shares(rate)[name]) for rate in RATES_PER_S)
         bears = (rate_text(holds_up_to(name, records)) for records in FORMS)
@@ -89,7 +89,7 @@ def limits() -> list[str]:
 def remedies() -> list[str]:
     """Return what to do about each limit, first about those that give first."""
     by_end = sorted(LIMITS, key=lambda name: holds_up_to(name) or SEARCH_UP_TO)
-    lines = head("gives above, records/s", "what", "then")
+    lines = head("exceeded above, records/s", "limit", "remedy")
     lines += [
         row(rate_text(end), LIMITS[name].what, LIMITS[name].remedy) for name in by_end if (end := holds_up_to(name))
     ]
@@ -97,11 +97,11 @@ def remedies() -> list[str]:
 
 
 def ingest_service() -> list[str]:
-    """Return what each rate wants on its way in."""
+    """Return what each rate needs for ingest."""
     lines = head(
-        *("records/s", "in a message", "processors used", "instances", "because of", "in flight, each of them"),
-        *("outstanding pushes", "of the sure window", "MB/s appended", "each of them", "connections: wanted"),
-        *("at most", "copies known for, s"),
+        *("records/s", "per message", "processors used", "instances", "because of", "in flight, per instance"),
+        *("outstanding pushes", "share of the safe window", "MB/s appended", "per instance", "connections: needed"),
+        *("at most", "copies remembered for, s"),
     )
     for rate, records in CASES:
         load = needs(rate, records, costs())
@@ -118,8 +118,8 @@ def ingest_service() -> list[str]:
 
 
 def cost() -> list[str]:
-    """Return what a million records and a month cost."""
-    lines = head("records/s", "in a message", *cost_per_million(1, 1), "sum, $ per million", "$ a month")
+    """Return the cost of a million records and of a month."""
+    lines = head("records/s", "per message", *cost_per_million(1, 1), "sum, $ per million", "$ a month")
     for rate, records in CASES:
         parts = list(cost_per_million(rate, records).values())
         month = sum(parts) * rate * capacity.MONTH_S / capacity.MILLION
@@ -140,7 +140,7 @@ def reading() -> list[str]:
     """Return what reading costs, and how far back an id is found."""
     of_row = costs().row_bytes
     names = reads.reading_dollars(1, of_row)
-    lines = head("records/s", "a look reads, GB", *names, "an id is found back to, as it comes")
+    lines = head("records/s", "a poll reads, GB", *names, "an id is found back to, as it comes")
     for rate in RATES_PER_S:
         dollars = (short(value) for value in reads.reading_dollars(rate, of_row).values())
         hours = reads.look_up_hours(rate, of_row)
@@ -150,9 +150,9 @@ def reading() -> list[str]:
 
 
 def looking() -> list[str]:
-    """Return what looking at the service comes to."""
+    """Return the amount and cost of telemetry."""
     lines = head(
-        "records/s", "in a message", "time series", "requests to Cloud Monitoring a minute", "metrics, $ a month"
+        "records/s", "per message", "time series", "requests to Cloud Monitoring a minute", "metrics, $ a month"
     )
     for rate, records in CASES:
         count = needs(rate, records, costs()).instances
@@ -172,24 +172,25 @@ def assumed() -> list[str]:
     ]
     return [
         f"- **Measured** ([ingest.json](../bench/results/ingest.json), {machine['cpus']} processors, "
-        f"{machine['machine']}, Python {machine['python']}, against local doubles): of one processor a push takes "
-        f"{'; '.join(sizes)}. Telemetry adds {found.telemetry_us:.0f} µs to each.",
-        f"- **Asked of the code**: the row of a 1 KB record comes to {found.row_bytes:,} bytes, its envelope included; "
-        f"the columns by which copies are found, to {reads.KEY_BYTES}.",
-        f"- **Assumed**: instances of {capacity.VCPUS} vCPU and {capacity.MEMORY_GIB} GiB, used to "
-        f"{capacity.USED * 100:.0f} %, with processors as fast as the one above, and {CONCURRENCY} requests at once on "
-        f"each (Cloud Run decides by itself when to add one, and may do so earlier); a message is in hand for "
-        f"{found.latency_s * 1_000:.0f} ms, of which BigQuery's acknowledgement is {capacity.ACK_S * 1_000:.0f}, the "
-        f"slow end of what is reported; steady load, no bursts; records kept for {RETENTION_DAYS} days; months of 30.",
-        f"- **Quoted**: the limits, as found in {READ} (below), and the list prices of "
-        f"[bench/scaling/prices.py](../bench/scaling/prices.py), of {prices.DATED}, with nothing free, no discount, "
-        "and no lower price for what lies in the table for long.",
+        f"{machine['machine']}, Python {machine['python']}, against local doubles). Telemetry adds "
+        f"{found.telemetry_us:.0f} µs to the processor time of a push, which is:",
+        *(f"  - {size}" for size in sizes),
+        f"- **Derived from the code**: the row of a 1 KB record has {found.row_bytes:,} bytes, its envelope included; "
+        f"the columns that identify copies have {reads.KEY_BYTES}.",
+        f"- **Assumed**: instances of {capacity.VCPUS} vCPU and {capacity.MEMORY_GIB} GiB, with processors as fast as "
+        f"the one above, used to {capacity.USED * 100:.0f} %. Each serves {CONCURRENCY} concurrent requests; Cloud Run "
+        f"may add instances earlier. A message is in flight for {found.latency_s * 1_000:.0f} ms, of which BigQuery's "
+        f"acknowledgement takes {capacity.ACK_S * 1_000:.0f}, the slow end of the reported range. The load is steady, "
+        f"without bursts. Records are kept for {RETENTION_DAYS} days, and a month has 30.",
+        f"- **Quoted**: the limits, as published in {READ} (below), and the list prices of "
+        f"[bench/scaling/prices.py](../bench/scaling/prices.py), of {prices.DATED}, without free amounts, discounts, "
+        "or the lower price for long-term storage.",
     ]
 
 
 def sources() -> list[str]:
-    """Return where each limit stands, and what its value was taken from."""
-    lines = head("limit", "is", "stands in", "taken from")
+    """Return the page of each limit, and the source of its value."""
+    lines = head("limit", "value", "page", "source of the value")
     for limit in LIMITS.values():
         page = f"[{limit.source.removeprefix('https://').rpartition('../')[2]}]({limit.source})"
         lines.append(row(limit.what, amount(limit), page, limit.known))

@@ -13,7 +13,7 @@ from app.schema.__main__ import DEFAULT_RECORD, main
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.layout import bigquery_schema
 from examples.flights.record import Flight
-from tests.pace import patience_s
+from testing.pace import patience_s
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables
 
 ROOT = Path(__file__).resolve().parents[2]

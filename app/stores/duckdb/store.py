@@ -262,7 +262,8 @@ class EmbeddedStore:
         last = self._writer.submit(self._shut)
         self._writer.shutdown(wait=False)
         if not _ends(last, within_s):
-            self._connection.interrupt()
+            with suppress(duckdb.Error):  # it was closed just now
+                self._connection.interrupt()
             if not _ends(last, _INTERRUPTED_S):
                 _log.warning("the store is left while it writes; what was acknowledged is durable")
 
