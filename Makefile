@@ -33,9 +33,10 @@ test: setup ## Run the tests, one process per core, with coverage (ARGS="-k curs
 check: lint format types ## Run the static checks: lint, format, types.
 
 .PHONY: lint
-lint: setup ## Lint the code (ruff), and who imports whom (import-linter).
+lint: setup ## Lint the code (ruff), the imports (import-linter) and the language (proselint, dev/prose.toml).
 	@$(PYTHON) -m ruff check
 	@.venv/bin/lint-imports --no-cache --no-logo
+	@$(PYTHON) -m dev.prose
 
 .PHONY: format
 format: setup ## List files that are not formatted (`make fmt` formats them).

@@ -32,9 +32,9 @@ def page_sql(
     and CANDIDATES, the number of candidate rows. The last candidate is returned even if it is a copy, so that the
     reader knows how far they reached.
 
-    Parameters: @from_us and @to_us bound the slice; @lookback_from_us is the start of the look-back before it and
-    @lookback_micros its length; @candidates is how many rows to examine and @row_limit how many to return; with
-    `after`, @after_us and @after_key are the last row read; and those of the conditions.
+    Parameters: @from_us and @to_us bound the slice. @lookback_from_us is the start of the look-back before it, and
+    @lookback_micros its length. @candidates is the number of rows to examine, and @row_limit the number to return. With
+    `after`, @after_us and @after_key are the last row read. The parameters of the conditions follow.
     """
     names = columns or [column.name for column in table.columns]
     direction, beyond = (" DESC", "<") if descending else ("", ">")

@@ -22,9 +22,9 @@ def stats_sql(
     """Return the query of the statistics of rows that match `conditions`, without copies, in no particular order.
 
     Columns: `bucket`, counted from 0; `records`; and `metric_0` and so on, by position in `metrics`, for each metric
-    that is not a count. With `by`, the dotted path of a field, there are three more: `place`, the rank of the group,
-    1 for the one with the most records; `group_key`, which may be NULL; and `group_count`, the number of all groups.
-    Only the MAX_GROUPS largest groups have rows.
+    that is not a count. With `by`, the dotted path of a field, there are three more. `place` is the rank of the group,
+    1 for the one with the most records; `group_key` may be NULL; `group_count` is the number of all groups. Only the
+    MAX_GROUPS largest groups have rows.
 
     Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; @first_micros, where bucket
     0 begins, at or before @from_us, and @bucket_micros, its length; and those of the conditions.

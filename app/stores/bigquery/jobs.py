@@ -62,7 +62,7 @@ class Run:
             return self._to_be_stopped()
 
     def check(self) -> None:
-        """Raise GivenUpError once the run was given up."""
+        """Raise GivenUpError once the run was abandoned."""
         if self._given_up:
             raise GivenUpError
 
@@ -82,7 +82,7 @@ def run_for_rows(client: Client, query: Query, place: TableAddress, settings: Se
     """Run `query` in short-query mode and return its rows. Blocks; raises what the client library raises.
 
     Raises:
-        GivenUpError: the run was given up; its job, if it had become one, was told to stop.
+        GivenUpError: the run was abandoned; its job, if it had become one, was cancelled.
     """
     resource = job_config(query, place, settings).to_api_repr()
     # How long jobs.query waits. With its own argument for this, the library would allow the HTTP call only 0.25 s more,
