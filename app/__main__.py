@@ -62,10 +62,12 @@ def main(environ: Mapping[str, str]) -> int:
     configure_logging()
     try:
         settings = load_settings(environ)
-        configure_logging(project=settings.project, labels={"system": settings.system})
+        configure_logging(project=settings.project, labels={"system": settings.telemetry.system})
         app = create_app(settings)
-        configure_logging(project=settings.project, labels={"system": settings.system, "instance": app.instance})
-        uvloop.run(serve(app, settings))
+        configure_logging(
+            project=settings.project, labels={"system": settings.telemetry.system, "instance": app.instance.name}
+        )
+        uvloop.run(serve(app, settings.server))
     except (SettingsError, RecordTypeError, StoreError, ListenError) as error:
         _log.critical("cannot start: %s", TrustedText(error))  # settings and declarations: no records yet
         return 2

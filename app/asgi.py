@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import msgspec
 from litestar import Litestar
 
+from app.health.probes import Health
 from app.http import paths
 from app.http.framing import check_host, has_body
 from app.http.outgoing import Outgoing
@@ -24,49 +26,59 @@ Background = Callable[[], list[Coroutine[Any, Any, None]]]
 """Returns the coroutines to run for as long as the application does."""
 
 
-class Sluice(Litestar):
-    """The application. Pushes bypass the framework's layers and reach the same endpoint directly."""
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """The halves that an instance's roles need, and what every response passes; a half is None without its role."""
 
-    instance: str
-    ingests: bool
-    ingest_service: IngestService
-    query_service: QueryService
+    name: str
+    ingest: IngestService | None
+    query: QueryService | None
+    health: Health
     metrics: Metrics
     requests: Requests
     outgoing: Outgoing
     unread: UnreadBodies
-    clients: set[Peer]
-    """Clients with a request in progress: one per connection, as `app.server` speaks HTTP/1.1."""
+
+    async def drain(self, grace_s: float) -> None:
+        """Admit nothing more, and wait at most `grace_s` seconds until messages and reads are answered."""
+        self.health.is_draining = True
+        self.unread.close()
+        halves = [half.drain(grace_s) for half in (self.ingest, self.query) if half is not None]
+        await asyncio.gather(*halves, self.outgoing.drain(QueryService.grace_s(grace_s)))
+
+
+class Sluice:
+    """The application: Litestar behind what every response passes. Pushes reach their endpoint directly."""
+
+    def __init__(self, litestar: Litestar, instance: Instance) -> None:
+        self.litestar, self.instance = litestar, instance
+        self.clients: set[Peer] = set()
+        """Clients with a request in progress: one per connection, as `app.server` speaks HTTP/1.1."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request."""
         if scope["type"] != "http":
-            await super().__call__(scope, receive, send)
+            await self.litestar(scope, receive, send)
             return
-        client = scope.get("client")
+        client, ingest = scope.get("client"), self.instance.ingest
         self.clients.add(client)
         try:
-            if scope["path"] == paths.PUSH and scope["method"] == "POST" and self.ingests:
-                if await self.ingest_service.push(scope["headers"], receive, send) >= 400:
-                    await self.unread.discard(receive)
+            if ingest is not None and scope["path"] == paths.PUSH and scope["method"] == "POST":
+                if await ingest.push(scope["headers"], receive, send) >= 400:
+                    await self.instance.unread.discard(receive)
             else:
                 await self._answer(scope, receive, with_nosniff(send))
         finally:
             self.clients.discard(client)
 
-    async def drain(self, grace_s: float) -> None:
-        """Admit nothing more, and wait at most `grace_s` seconds until messages and reads are answered."""
-        self.unread.close()
-        await asyncio.gather(
-            self.ingest_service.drain(grace_s),
-            self.query_service.drain(grace_s),
-            self.outgoing.drain(self.query_service.grace_s(grace_s)),
-        )
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """Return the life span, for servers that do not run it themselves."""
+        return self.litestar.lifespan()
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve any request that is not a push."""
+        requests = self.instance.requests
         if not has_body(scope["headers"]):
-            await self.requests.answer(self._in_pieces, scope, receive, send)
+            await requests.answer(self._in_pieces, scope, receive, send)
             return
         has_ended = False
 
@@ -76,9 +88,9 @@ class Sluice(Litestar):
             has_ended = has_ended or not event.get("more_body", False)
             return event
 
-        await self.requests.answer(self._in_pieces, scope, watched, send)
+        await requests.answer(self._in_pieces, scope, watched, send)
         if not has_ended:
-            await self.unread.discard(receive)
+            await self.instance.unread.discard(receive)
 
     async def _in_pieces(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -86,22 +98,21 @@ class Sluice(Litestar):
         except ProblemError as problem:
             await send_problem(problem, send)
         else:
-            await self.outgoing.answer(super().__call__, scope, receive, send)
+            await self.instance.outgoing.answer(self.litestar, scope, receive, send)
 
 
 def lifespan(
-    background: Background, backend: Backend, grace_s: float
+    instance: Instance, backend: Backend, background: Background, grace_s: float
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     """Return the life span that ends first: it answers admitted requests, then closes the store."""
 
     @asynccontextmanager
-    async def lived(app: Litestar) -> AsyncIterator[None]:
+    async def lived(_: Litestar) -> AsyncIterator[None]:
         tasks = [asyncio.ensure_future(work) for work in background()]
         try:
             yield
         finally:
-            if isinstance(app, Sluice):
-                await app.drain(grace_s)
+            await instance.drain(grace_s)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

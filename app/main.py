@@ -4,9 +4,10 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from litestar import Router
+import msgspec
+from litestar import Litestar, Router
 
-from app.asgi import Sluice, lifespan
+from app.asgi import Instance, Sluice, lifespan
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
 from app.auth.setup import AuthService
@@ -20,7 +21,7 @@ from app.http.problems import EXCEPTION_HANDLERS
 from app.http.unread import UnreadBodies
 from app.ingest.push import push_route
 from app.ingest.setup import IngestService
-from app.openapi.document import document_route, openapi_config
+from app.openapi.document import document_route
 from app.openapi.page import reference_routes
 from app.page.routes import page_routes
 from app.query.answer_store import open_store
@@ -28,15 +29,16 @@ from app.query.params.filters import parse_filters
 from app.query.setup import QueryService
 from app.record import load_record_type
 from app.runtime.clock import Clock, SystemClock
-from app.runtime.memory import trim_when_idle, trimmer
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings
-from app.stores.registry import open_backend
+from app.stores.registry import Backend, open_backend
 from app.stores.sink import Appender
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
 from app.telemetry.requests import Requests
+
+WrapAppender = Callable[[Table, Appender], Appender]
 
 
 def create_app(
@@ -44,114 +46,163 @@ def create_app(
     *,
     clock: Clock | None = None,
     fetch_keys: Fetch | None = None,
-    wrap_appender: Callable[[Table, Appender], Appender] = lambda _, appender: appender,
+    wrap_appender: WrapAppender = lambda _, appender: appender,
 ) -> Sluice:
-    """Build the application over the store that `settings` name; tests replace the outside world by keyword.
+    """Build what the roles need over the store that `settings` name; tests replace the outside world by keyword.
 
     Raises:
         RecordTypeError: the record type cannot be stored.
         StoreError: the store cannot be opened, or does not fit the record type.
         SettingsError: the grants are wrong, or a package that a setting needs is missing.
     """
-    records, rejects = checked_table(load_record_type(settings.record)), rejects_table()
-    clock = clock or SystemClock()
-    gate = AuthService(settings, partial(parse_filters, filter_table(records)), clock, fetch_keys)
-    answers = open_store(settings.cache_url, settings.cache_max_bytes, clock)
-    metrics = Metrics()
-    telemetry = Telemetry(settings, metrics, clock)
-    backend = open_backend(settings, (records, rejects), clock)
-    ingests, queries = "ingest" in settings.roles, "query" in settings.roles
-
-    outgoing = Outgoing(settings, clock)
-    query_service = QueryService(
-        records=records,
-        rejects=rejects,
-        runner=backend.runner,
-        eraser=backend.eraser,
-        settings=settings,
-        clock=clock,
-        metrics=metrics,
-        tracing=telemetry.tracing,
-        cache_namespace=backend.name,
-        system=backend.system,
-        ledger=outgoing.answers,
+    base, roles = _base(settings, clock or SystemClock(), fetch_keys), settings.server.roles
+    query = _query(base) if "query" in roles else None
+    heartbeats = _heartbeats(base, query) if query is not None and "ingest" in roles else None
+    ingest = _ingest(base, wrap_appender, heartbeats) if "ingest" in roles else None
+    instance = Instance(
+        name=base.telemetry.instance,
+        ingest=ingest,
+        query=query,
+        health=_health(base, ingest, query),
+        metrics=base.metrics,
+        requests=Requests(base.metrics, base.telemetry.tracing, base.clock),
+        outgoing=base.outgoing,
+        unread=UnreadBodies(base.clock, settings.server.max_body_bytes),
     )
-    heartbeats = Heartbeats(query_service.feed(), settings, clock, metrics)
-    ingest_service = IngestService(
-        records=records,
-        rejects=rejects,
-        appenders={table.name: wrap_appender(table, backend.appenders[table.name]) for table in (records, rejects)},
-        verifier=gate.push,
-        settings=settings,
-        clock=clock,
-        metrics=metrics,
-        tracing=telemetry.tracing,
-        system=backend.system,
-        on_heartbeat=heartbeats.stored if queries else None,
-    )
-    sinks = ingest_service.sinks if ingests else {}
-    health = Health(
-        about=About(system=settings.system, instance=telemetry.instance, store=settings.backend),
-        admission=ingest_service.admission,
-        keys=gate,
-        sinks=sinks,
-        reads=query_service.health if queries else None,
-        connections=backend.connections,
-        metrics=metrics,
-        clock=clock,
-    )
-    watch_gauges(metrics, ingest_service.admission, sinks, backend.connections)
-
-    def background() -> list[Coroutine[Any, Any, None]]:
-        upkeep = backend.upkeep(metrics.expired)
-        if not ingests:
-            return upkeep
-        admission = ingest_service.admission
-        quiet = trim_when_idle(lambda: admission.messages, lambda: admission.admitted, clock, trimmer())
-        return [*ingest_service.background(), quiet, *upkeep, *([heartbeats.run()] if queries else [])]
-
-    guarded: list[Any] = telemetry.routes()
-    guarded += ingest_service.routes() if ingests else []
-    if queries:
-        guarded += query_service.routes(answers)
-        guarded += erasure_routes(
-            runner=query_service.runner,
-            eraser=backend.eraser,
-            records=records,
-            rejects=rejects,
-            clock=clock,
-            reads=query_service.reads,
-        )
-    app = Sluice(
-        route_handlers=[
-            *health_routes(health, gate.identify),
-            document_route(records),
-            *reference_routes(),
-            *page_routes(settings, records),
-            *([push_route(ingest_service.push)] if ingests else []),
-            Router("/", route_handlers=guarded, guards=[gate.guard]),
-        ],
+    background = partial(_background, base, ingest, heartbeats)
+    litestar = Litestar(
+        route_handlers=_routes(base, instance),
         exception_handlers=EXCEPTION_HANDLERS,
-        before_send=[add_rate_limit_headers, *([keep_vary] if settings.cors_origins else [])],
-        cors_config=cors_config(settings.cors_origins),
+        before_send=[add_rate_limit_headers, *([keep_vary] if settings.auth.cors_origins else [])],
+        cors_config=cors_config(settings.auth.cors_origins),
         # The first to start is the last to stop.
         lifespan=[
-            answers,
-            telemetry.lifespan,
-            gate.lifespan,
-            lifespan(background, backend, settings.shutdown_grace_s),
+            *([query.answers] if query is not None else []),
+            base.telemetry.lifespan,
+            base.auth.lifespan,
+            lifespan(instance, base.backend, background, settings.server.shutdown_grace_s),
         ],
         logging_config=None,  # the service configures its own (telemetry.configure_logging); tests have none
-        openapi_config=openapi_config(),
-        request_max_body_size=settings.max_body_bytes,
+        openapi_config=None,  # app.openapi makes the document
+        request_max_body_size=settings.server.max_body_bytes,
     )
-    app.instance, app.ingests, app.ingest_service, app.query_service = (
-        telemetry.instance,
-        ingests,
-        ingest_service,
-        query_service,
+    return Sluice(litestar, instance)
+
+
+class _Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What an instance has whatever its roles."""
+
+    settings: Settings
+    records: Table
+    rejects: Table
+    clock: Clock
+    auth: AuthService
+    metrics: Metrics
+    telemetry: Telemetry
+    backend: Backend
+    outgoing: Outgoing
+
+
+def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
+    records, rejects, metrics = checked_table(load_record_type(settings.store.record)), rejects_table(), Metrics()
+    return _Base(
+        settings=settings,
+        records=records,
+        rejects=rejects,
+        clock=clock,
+        auth=AuthService(settings, partial(parse_filters, filter_table(records)), clock, fetch_keys),
+        metrics=metrics,
+        telemetry=Telemetry(settings, metrics, clock),
+        backend=open_backend(settings, (records, rejects), clock),
+        outgoing=Outgoing(settings.server, clock),
     )
-    app.metrics, app.requests = metrics, Requests(metrics, telemetry.tracing, clock)
-    app.outgoing, app.unread = outgoing, UnreadBodies(clock, settings.max_body_bytes)
-    app.clients = set()
-    return app
+
+
+def _query(base: _Base) -> QueryService:
+    limits = base.settings.query
+    return QueryService(
+        records=base.records,
+        rejects=base.rejects,
+        runner=base.backend.runner,
+        eraser=base.backend.eraser,
+        answers=open_store(limits.cache_url, limits.cache_max_bytes, base.clock),
+        settings=base.settings,
+        clock=base.clock,
+        metrics=base.metrics,
+        tracing=base.telemetry.tracing,
+        cache_namespace=base.backend.name,
+        system=base.backend.system,
+        ledger=base.outgoing.answers,
+    )
+
+
+def _heartbeats(base: _Base, query: QueryService) -> Heartbeats:
+    return Heartbeats(query.feed(), base.settings, base.clock, base.metrics)
+
+
+def _ingest(base: _Base, wrap_appender: WrapAppender, heartbeats: Heartbeats | None) -> IngestService:
+    tables = (base.records, base.rejects)
+    service = IngestService(
+        records=base.records,
+        rejects=base.rejects,
+        appenders={table.name: wrap_appender(table, base.backend.appender(table)) for table in tables},
+        verifier=base.auth.push,
+        settings=base.settings,
+        clock=base.clock,
+        metrics=base.metrics,
+        tracing=base.telemetry.tracing,
+        system=base.backend.system,
+        on_heartbeat=heartbeats.stored if heartbeats is not None else None,
+    )
+    watch_gauges(base.metrics, service.admission, service.sinks, base.backend.connections)
+    return service
+
+
+def _background(
+    base: _Base, ingest: IngestService | None, heartbeats: Heartbeats | None
+) -> list[Coroutine[Any, Any, None]]:
+    return [
+        *base.backend.upkeep(base.metrics.expired),
+        *(ingest.background() if ingest is not None else []),
+        *([heartbeats.run()] if heartbeats is not None else []),
+    ]
+
+
+def _health(base: _Base, ingest: IngestService | None, query: QueryService | None) -> Health:
+    settings = base.settings
+    return Health(
+        about=About(system=settings.telemetry.system, instance=base.telemetry.instance, store=settings.store.backend),
+        admission=ingest.admission if ingest is not None else None,
+        keys=base.auth,
+        sinks=ingest.sinks if ingest is not None else {},
+        reads=query.health if query is not None else None,
+        connections=base.backend.connections,
+        metrics=base.metrics,
+        clock=base.clock,
+    )
+
+
+def _routes(base: _Base, instance: Instance) -> list[Any]:
+    """Return the routes of the instance's halves, and those that every instance has."""
+    ingest, query = instance.ingest, instance.query
+    routes = [
+        *health_routes(instance.health, base.auth.identify),
+        document_route(),
+        *reference_routes(),
+        *page_routes(base.settings, base.records),
+    ]
+    guarded: list[Any] = base.telemetry.routes()
+    if ingest is not None:
+        routes.append(push_route(ingest.push, base.records))
+        guarded += ingest.routes()
+    if query is not None:
+        guarded += query.routes()
+        guarded += erasure_routes(
+            runner=query.runner,
+            eraser=base.backend.eraser,
+            records=base.records,
+            rejects=base.rejects,
+            clock=base.clock,
+            reads=query.reads,
+        )
+    return [*routes, Router("/", route_handlers=guarded, guards=[base.auth.guard])]

@@ -18,7 +18,7 @@ from app.http.outgoing import MAX_HEAD_BYTES
 from app.runtime.clock import SystemClock
 from app.runtime.memory import search_seldom_for_cycles
 from app.runtime.threads import shorten_switch_interval, started_in_the_background
-from app.settings.load import Settings
+from app.settings.server import ServerSettings
 from app.telemetry.redaction import first_line
 
 _log = logging.getLogger("sluice")
@@ -40,7 +40,7 @@ class ListenError(Exception):
     """The service cannot listen on the address; the message names it and says why."""
 
 
-async def serve(app: Sluice, settings: Settings) -> None:
+async def serve(app: Sluice, settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT; then admit nothing more, answer the admitted requests, and return.
 
     Raises:
@@ -58,18 +58,18 @@ async def serve(app: Sluice, settings: Settings) -> None:
     _log.info("stopped")
 
 
-async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError | None:
+async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenError | None:
     """Serve until stopped; return the error if listening failed."""
     max_connections = _max_connections(settings.max_connections)
     watch = ConnectionWatch(
         settings.port,
         app.clients,
         SystemClock(),
-        app.metrics.closed_connections,
+        app.instance.metrics.closed_connections,
         max_connections=max_connections,
         stall_s=settings.client_stall_s,
     )
-    app.outgoing.cut = watch.cut
+    app.instance.outgoing.cut = watch.cut
     server = Server(
         app,
         address=settings.host,
@@ -100,7 +100,7 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
         _log.info("listening on %s", address)
         await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping: admitting nothing more, answering what was admitted")
-        await app.drain(settings.shutdown_grace_s)
+        await app.instance.drain(settings.shutdown_grace_s)
         await asyncio.sleep(_LINGER_S)
         server.stop()
     stop.cancel()
@@ -117,7 +117,7 @@ async def _serve(app: Sluice, settings: Settings, address: str) -> ListenError |
     return None
 
 
-def _taken(settings: Settings) -> str | None:
+def _taken(settings: ServerSettings) -> str | None:
     """Return why the address cannot be bound, or None if it can.
 
     The server lets several processes listen on one address (SO_REUSEPORT), so a second service started by mistake
@@ -157,7 +157,7 @@ def _max_connections(wanted: int) -> int:
     return min(wanted, max(files - _FILES_FOR_OTHERS, files // 2))
 
 
-async def _accepts_connections(settings: Settings, serving: asyncio.Future[None]) -> bool:
+async def _accepts_connections(settings: ServerSettings, serving: asyncio.Future[None]) -> bool:
     """Wait until the server accepts connections, which it does not signal itself; return False if it failed."""
     probe = asyncio.ensure_future(_reach(settings))
     await asyncio.wait([serving, probe], return_when=asyncio.FIRST_COMPLETED)
@@ -165,7 +165,7 @@ async def _accepts_connections(settings: Settings, serving: asyncio.Future[None]
     return not serving.done()
 
 
-async def _reach(settings: Settings) -> None:
+async def _reach(settings: ServerSettings) -> None:
     while True:
         try:
             _, connection = await asyncio.open_connection(settings.host, settings.port)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.double import PREPARATION, Preparation, local_bigquery
-from tests.pace import patience_s
+from testing.pace import patience_s
+from tests.local_bigquery import PREPARATION, Preparation, local_bigquery
 
 __all__ = ["local_bigquery"]
 

@@ -1,11 +1,17 @@
 """What a document shows: its blocks of code, and whether an answer is the one that it shows."""
 
 import re
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from tests.rules import ROOT
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CUT = "…"
@@ -26,6 +32,23 @@ def blocks(document: Path) -> list[Block]:
         found.append(Block(match[1], match[2], follows=not text[end : match.start()].strip()))
         end = match.end()
     return found
+
+
+def code_blocks(document: Path, language: str) -> list[str]:
+    """Return the texts of the fenced blocks of a language."""
+    return [block.text for block in blocks(document) if block.language == language]
+
+
+@contextmanager
+def readme_module() -> Iterator[types.ModuleType]:
+    """Make the README's own record type importable as `orders`, as its `orders.py` is."""
+    (code,) = code_blocks(ROOT / "README.md", "python")
+    module = sys.modules["orders"] = types.ModuleType("orders")
+    try:
+        exec(compile(code, "README.md", "exec"), module.__dict__)  # noqa: S102 - the document is ours
+        yield module
+    finally:
+        del sys.modules["orders"]
 
 
 class Shown:

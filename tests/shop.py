@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.runtime.clock import MICROSECONDS, FakeClock
-from tests.service import Service, running
+from app.runtime.clock import MICROSECONDS
+from testing.clock import FakeClock
+from testing.service import Service, running
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "api.md"
 NOON_US = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()) * MICROSECONDS

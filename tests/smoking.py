@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tests.process import ROOT
+from testing.process import ROOT
 
 OPEN = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
 """What there is in the environment."""

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from app.runtime.clock import FakeClock
-from tests.pace import patience_s
+from testing.clock import FakeClock
+from testing.pace import patience_s
 
 
 class Event(NamedTuple):

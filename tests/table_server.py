@@ -3,15 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import msgspec
 
 from app.schema.table import Table
-from app.stores.bigquery.layout import layout_of
-from app.stores.bigquery.schema import bigquery_schema
+from app.stores.bigquery.layout import bigquery_schema, layout_of
+from testing.http_server import Handler, serving_http
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +64,7 @@ def serving_tables(answers: dict[str, Answer]) -> Iterator[TableServer]:
     """Serve `answers` until the block ends; a table that is not among them is not found."""
     server = TableServer(url="", answers=answers, asked=[], reached=Event(), release=Event())
 
-    class Handler(BaseHTTPRequestHandler):
+    class Tables(Handler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             server.asked.append(path)
@@ -74,27 +73,10 @@ def serving_tables(answers: dict[str, Answer]) -> Iterator[TableServer]:
             answer = answers.get(name) or no_table(name)
             if answer.hangs:
                 server.release.wait()
-            self.send_response(answer.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
+            self.reply(answer.body, status=answer.status)
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            """Say nothing: who gave up waiting has hung up."""
-
-    listening = Server(("127.0.0.1", 0), Handler)
-    server.url = f"http://127.0.0.1:{listening.server_address[1]}"
-    thread = Thread(target=listening.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.release.set()
-        listening.shutdown()
-        listening.server_close()
-        thread.join()
+    with serving_http(Tables) as server.url:
+        try:
+            yield server
+        finally:
+            server.release.set()

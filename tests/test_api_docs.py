@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
+from testing.service import running
 from tests.auth.callers import KEY, OWNER, granting, key_grant, signed_in
 from tests.documents import Block, Shown, blocks
-from tests.service import running
 from tests.shop import DOCUMENT, shop
 
 BLOCKS = blocks(DOCUMENT)

@@ -3,13 +3,12 @@
 import re
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.query.formats.arrow_batches import END_OF_STREAM
-from app.runtime.clock import FakeClock
 from app.runtime.instants import DAY_US
-from tests.service import GOOD, SETTINGS, running
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, running
 from tests.shop import DOCUMENT, shop
 
 TEXT = DOCUMENT.read_text()
@@ -60,7 +59,7 @@ async def test_who_lost_the_cursor_begins_anew_and_drops_what_is_known() -> None
 
 async def test_who_fell_far_behind_catches_up_window_by_window() -> None:
     """A resume cursor is then read in windows of the greatest length, with nothing to wait for between them."""
-    async with running(msgspec.structs.replace(SETTINGS, max_window_days=1), clock=(clock := FakeClock())) as service:
+    async with running(SETTINGS.replace(max_window_days=1), clock=(clock := FakeClock())) as service:
         await service.push(GOOD, message_id="1")
         cursor = (await service.client.get("/v1/records?since=now")).json()["resume_cursor"]
         clock.advance_to(clock.now_us() + 5 * DAY_US // 2)
@@ -159,7 +158,7 @@ async def test_an_erasure_does_not_forget_idempotency_keys() -> None:
             return count
 
         assert [await are_stored_by(key) for key in ("old", "old", "new")] == [1, 0, 1]
-        await clock.advance(SETTINGS.dedupe_lookback_s + 1)
+        await clock.advance(SETTINGS.query.dedupe_lookback_s + 1)
         assert await are_stored_by("old") == 1
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from app.http import paths
+from app.http.contract import Parameter
 from app.http.problems import CATALOGUE
 from app.query.endpoints.openapi import HEADERS
 from app.query.endpoints.schema import ColumnEntry
@@ -20,21 +21,23 @@ from app.query.params.buckets import MAX_BUCKETS
 from app.query.params.catalogue import (
     COUNT_CAP,
     DEFAULT_LIMIT,
+    LAST_EVENT_ID,
+    MAX_GROUPS,
     MAX_LIMIT,
+    MAX_METRICS,
     MAX_WAIT_S,
     PAGE_PARAMETERS,
     RECORD_PARAMETERS,
+    STATS_PARAMETERS,
+    TAIL_PARAMETERS,
 )
-from app.query.params.collector import Parameter
-from app.query.params.stats import MAX_GROUPS, MAX_METRICS, STATS_PARAMETERS
-from app.query.params.tail import LAST_EVENT_ID, TAIL_PARAMETERS
 from app.query.tail.subscriber import PING_S
 from app.record import RejectedRecord
 from app.schema import filters as schema_filters
 from app.schema.columns import Column, Kind, Mode
 from app.settings.load import Settings
+from testing.service import running
 from tests.documents import blocks
-from tests.service import running
 from tests.shop import DOCUMENT
 
 ROOT = Path(__file__).parent.parent
@@ -128,7 +131,7 @@ def test_defaults_of_settings_are_as_told() -> None:
     told = re.findall(r"`SLUICE_([A-Z_]+)` \((\d+)(?: (s|MiB|GiB))?\)", TEXT)
     assert len(told) > 15
     for name, number, unit in told:
-        assert getattr(Settings(), name.lower()) == int(number) * units[unit], name
+        assert Settings().flat()[name.lower()] == int(number) * units[unit], name
 
 
 def test_numbers_are_as_told() -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from app.version import VERSION
-from tests.process import ROOT
+from testing.process import ROOT
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

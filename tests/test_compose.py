@@ -9,7 +9,7 @@ import msgspec
 
 from app.auth.grants import GrantRules, read_grants
 from app.settings.load import load_settings
-from tests.process import ROOT
+from testing.process import ROOT
 from tests.test_dockerfile import environment
 
 COMPOSE = msgspec.yaml.decode((ROOT / "compose.yaml").read_bytes())
@@ -38,8 +38,8 @@ def test_compose_sets_what_exists() -> None:
     service = COMPOSE["services"]["sluice"]
     given = {name: value for name, value in service["environment"].items() if value is not None}
     settings = load_settings({**environment("full"), **given})
-    assert settings.grants_file.startswith("/data/")
-    assert float(service["stop_grace_period"].removesuffix("s")) > settings.shutdown_grace_s + 2
+    assert settings.auth.grants_file.startswith("/data/")
+    assert float(service["stop_grace_period"].removesuffix("s")) > settings.server.shutdown_grace_s + 2
 
 
 def test_the_first_key_of_compose_opens_the_service(tmp_path: Path) -> None:

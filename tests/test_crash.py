@@ -11,9 +11,9 @@ import httpx
 import msgspec
 import pytest
 
-from tests.pace import patience_s
-from tests.process import serving, start
-from tests.service import authorization, envelope
+from testing.pace import patience_s
+from testing.process import serving, start
+from testing.service import authorization, envelope
 
 KILLS = 4
 PUSHERS = 20

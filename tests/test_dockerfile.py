@@ -11,8 +11,8 @@ import pytest
 
 from app.auth.grants import GrantRules, read_grants
 from app.settings.load import Settings, load_settings
+from testing.process import ROOT
 from tests.image.inside import ACCOUNT, FILES
-from tests.process import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = ("cloud", "full")
@@ -120,15 +120,15 @@ def test_the_image_starts_with_good_settings_and_lets_nobody_in(target: str) -> 
     environ = {name: value for name, value in environment(target).items() if name.startswith("SLUICE_")}
     needed = {"SLUICE_BIGQUERY_PROJECT": "p", "SLUICE_BIGQUERY_DATASET": "d"} if target == "cloud" else {}
     settings = load_settings({**environ, **needed, "PORT": "9000"})
-    assert (settings.host, settings.port) == ("0.0.0.0", 9000)  # noqa: S104 - what a container must listen on
-    assert settings.backend == ("embedded" if target == "full" else "bigquery")
-    assert not settings.push_principals
-    assert not settings.api_principals
-    made = re.search(rf"printf '(\{{.*\}})\\n' >{settings.grants_file}", DOCKERFILE)
+    assert (settings.server.host, settings.server.port) == ("0.0.0.0", 9000)  # noqa: S104 - what a container must listen on
+    assert settings.store.backend == ("embedded" if target == "full" else "bigquery")
+    assert not settings.auth.push_principals
+    assert not settings.auth.api_principals
+    made = re.search(rf"printf '(\{{.*\}})\\n' >{settings.auth.grants_file}", DOCKERFILE)
     assert made
     assert read_grants(made[1].encode(), GrantRules(check_filters=lambda _: None)).all() == []
     exposed = [rest for word, rest in stage(target) if word == "EXPOSE"]
-    assert exposed == [environment(target)["PORT"]] == [str(Settings().port)]
+    assert exposed == [environment(target)["PORT"]] == [str(Settings().server.port)]
 
 
 def test_the_volume_is_where_the_store_is() -> None:

@@ -1,8 +1,6 @@
 """What the documents say is so: links lead somewhere, settings and targets exist, examples run."""
 
 import re
-import sys
-import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,21 +9,12 @@ import msgspec
 import pytest
 
 from app.schema.table import records_table
-from app.settings.load import Settings
-from tests.service import SETTINGS, running
+from app.settings.load import VARIABLES
+from testing.service import SETTINGS, running
+from tests.documents import readme_module
+from tests.rules import DOCUMENTS, ROOT, Rule, check, line_of
 
-ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted(
-    path
-    for pattern in ("*.md", "docs/**/*.md", "bench/*.md", "examples/**/*.md", "infra/**/*.md")
-    for path in ROOT.glob(pattern)
-)
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-
-
-def code_blocks(document: Path, language: str) -> list[str]:
-    """Return the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_the_documents_are_found() -> None:
@@ -34,38 +23,54 @@ def test_the_documents_are_found() -> None:
     assert {"README.md", "CONTRIBUTING.md", "SECURITY.md", "settings.md"} <= names
 
 
-@each_document
-def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
-    """Every relative link names a file that is there."""
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
-    for link in links:
-        if not link.startswith(("http://", "https://", "mailto:")):
-            assert (document.parent / link).exists(), f"{document.name} links to {link}"
+def dead_links(document: Path) -> Iterator[tuple[int, str]]:
+    """A relative link leads to a file."""
+    text = document.read_text()
+    for link in re.finditer(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not link[1].startswith(("http://", "https://", "mailto:")) and not (document.parent / link[1]).exists():
+            yield line_of(text, link.start()), f"links to {link[1]}, which does not exist"
 
 
-@each_document
-def test_settings_that_are_named_exist(document: Path) -> None:
-    """A variable of the service in a document is one of its settings."""
-    known = {f"SLUICE_{name.upper()}" for name in Settings.__struct_fields__}
-    assert set(re.findall(r"SLUICE_[A-Z_]*[A-Z]", document.read_text())) <= known
+def unknown_settings(document: Path) -> Iterator[tuple[int, str]]:
+    """A variable of the service is one of its settings."""
+    text = document.read_text()
+    for name in re.finditer(r"SLUICE_[A-Z_]*[A-Z]", text):
+        if name[0] not in VARIABLES:
+            yield line_of(text, name.start()), f"{name[0]} is no setting"
 
 
-@each_document
-def test_make_targets_that_are_named_exist(document: Path) -> None:
-    """`make x` in a document is a target of the Makefile."""
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z-]+)", document.read_text())) <= targets
+def unknown_targets(document: Path) -> Iterator[tuple[int, str]]:
+    """`make x` is a target of the Makefile."""
+    text = document.read_text()
+    for target in re.finditer(r"`make ([a-z-]+)", text):
+        if target[1] not in TARGETS:
+            yield line_of(text, target.start()), f"make {target[1]} is no target"
+
+
+@pytest.mark.parametrize(
+    ("rule", "breaks", "keeps"),
+    [
+        (dead_links, "[x](nowhere.md#there)", "[x](document.md#there) [y](https://example.com)"),
+        (unknown_settings, "SLUICE_NO_SUCH_THING", "SLUICE_BACKEND"),
+        (unknown_targets, "`make nothing`", "`make test`"),
+    ],
+)
+def test_documents_name_what_exists(rule: Rule, breaks: str, keeps: str, tmp_path: Path) -> None:
+    """Links, settings and targets; and each rule finds the sample that breaks it."""
+    check(rule, DOCUMENTS)
+    sample = tmp_path / "document.md"
+    sample.write_text(keeps)
+    check(rule, [sample])
+    sample.write_text(f"\n{breaks}\n")
+    with pytest.raises(AssertionError, match=r"document\.md:2: "):
+        check(rule, [sample])
 
 
 @pytest.fixture
 def orders() -> Iterator[type[msgspec.Struct]]:
     """The README's record type, as a module that can be imported."""
-    (code,) = code_blocks(ROOT / "README.md", "python")
-    module = types.ModuleType("orders")
-    sys.modules["orders"] = module
-    exec(compile(code, "README.md", "exec"), module.__dict__)  # noqa: S102 - the document is ours
-    yield module.Order
-    del sys.modules["orders"]
+    with readme_module() as module:
+        yield module.Order
 
 
 async def test_the_readmes_record_is_stored_as_its_curl_line_sends_it(orders: type[msgspec.Struct]) -> None:
@@ -75,7 +80,7 @@ async def test_the_readmes_record_is_stored_as_its_curl_line_sends_it(orders: ty
     found = re.search(r"curl (\S+) -H '([^:]+): ([^']+)' \\\n  -d '([^']+)'", text)
     assert found is not None, "the README has no POST of an order"
     url, header, value, body = found.groups()
-    async with running(msgspec.structs.replace(SETTINGS, record="orders:Order")) as service:
+    async with running(SETTINGS.replace(record="orders:Order")) as service:
         answer = await service.client.post(httpx.URL(url).path, content=body, headers={header: value})
         assert answer.status_code == 201
         (record,) = (await service.client.get("/v1/records")).json()["records"]
@@ -87,7 +92,7 @@ async def test_the_readmes_api_lines_are_answered() -> None:
     text = (ROOT / "README.md").read_text()
     lines = re.findall(r"^curl '(http://127\.0\.0\.1:8080[^']*)'(.*)$", text, re.MULTILINE)
     assert len(lines) == 5
-    settings = msgspec.structs.replace(SETTINGS, record="examples.flights.record:Flight")
+    settings = SETTINGS.replace(record="examples.flights.record:Flight")
     statuses = []
     async with running(settings) as service:
         for url, rest in lines:

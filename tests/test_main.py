@@ -5,16 +5,15 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from litestar import Litestar
 from litestar.exceptions import LitestarException
 
 from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.key_set import FetchedKeys, KeySetError
 from app.main import create_app
 from app.record import RecordTypeError
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.auth.callers import document, email_grant, granting, key_grant, write
-from tests.service import GOOD, SETTINGS, authorization, envelope, running
 
 
 async def test_a_pushed_record_can_be_read_at_once() -> None:
@@ -34,7 +33,7 @@ async def test_the_route_of_the_framework_answers_as_the_short_way(headers: dict
     """Mounted in another application, pushes reach the same endpoint through Litestar's own routing."""
     async with running() as service:
         short = await service.client.post("/pubsub/push", content=body, headers=headers)
-        transport = httpx.ASGITransport(app=lambda *call: Litestar.__call__(service.app, *call))
+        transport = httpx.ASGITransport(app=service.app.litestar)  # type: ignore[arg-type] # Litestar's types are narrower than ASGI's
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             long = await client.post("/pubsub/push", content=body, headers=headers)
         assert long.status_code == short.status_code
@@ -58,7 +57,7 @@ async def test_other_methods_on_the_push_path_are_told_what_is_allowed() -> None
 )
 async def test_an_instance_serves_its_roles_only(roles: tuple[str, ...], served: dict[str, int]) -> None:
     """One image runs as one service or as two."""
-    settings = msgspec.structs.replace(SETTINGS, roles=roles)
+    settings = SETTINGS.replace(roles=roles)
     async with running(settings) as service:
         found = {
             "push": (await service.client.post("/pubsub/push")).status_code,
@@ -96,7 +95,7 @@ async def test_an_instance_that_verifies_no_tokens_needs_no_keys() -> None:
     async def no_keys() -> FetchedKeys:
         raise AssertionError("the issuer was asked")
 
-    app = create_app(msgspec.structs.replace(SETTINGS, roles=("query",)), fetch_keys=no_keys)
+    app = create_app(SETTINGS.replace(roles=("query",)), fetch_keys=no_keys)
     transport = httpx.ASGITransport(app=app)
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/health/ready")
@@ -112,14 +111,14 @@ async def test_an_instance_of_api_keys_only_is_ready_without_the_issuer(tmp_path
         asked += 1
         raise KeySetError("the issuer is away")
 
-    settings = msgspec.structs.replace(granting(tmp_path, key_grant()), push_principals=())
+    settings = granting(tmp_path, key_grant()).replace(push_principals=())
     clock = FakeClock()
     app = create_app(settings, clock=clock, fetch_keys=no_keys)
     transport = httpx.ASGITransport(app=app)
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         await clock.advance(3 * LOOK_EVERY_S)
         assert ((await client.get("/health/ready")).status_code, asked) == (200, 0)
-        write(Path(settings.grants_file), document(key_grant(), email_grant()))
+        write(Path(settings.auth.grants_file), document(key_grant(), email_grant()))
         while (await client.get("/health/ready")).status_code == 200:
             await clock.advance(LOOK_EVERY_S)
         await clock.advance(LOOK_EVERY_S)
@@ -176,7 +175,7 @@ async def test_an_open_api_answers_loopback_names_only(host: str) -> None:
 
 async def test_with_principals_the_api_wants_their_tokens_and_pushers_may_only_push() -> None:
     """The two lists are apart: each token is good for its own side."""
-    settings = msgspec.structs.replace(SETTINGS, api_principals=("reader@example.com",))
+    settings = SETTINGS.replace(api_principals=("reader@example.com",))
     async with running(settings) as service:
         assert (await service.client.get("/v1/records")).status_code == 401
         pusher = await service.client.get("/v1/records", headers=authorization())
@@ -196,7 +195,7 @@ class Unfit(msgspec.Struct, forbid_unknown_fields=True):
 
 def test_a_record_type_that_cannot_be_stored_is_refused_at_start() -> None:
     """The refusal names the field and what to use instead."""
-    settings = msgspec.structs.replace(SETTINGS, record="tests.test_main:Unfit")
+    settings = SETTINGS.replace(record="tests.test_main:Unfit")
     with pytest.raises(RecordTypeError, match=r"Unfit\.when: .*use a Struct"):
         create_app(settings)
     assert not issubclass(RecordTypeError, LitestarException)

@@ -80,7 +80,10 @@ def test_every_integration_test_says_why_it_is_there() -> None:
     """The table names all of the contract suite, and every test that starts processes or plays a server."""
     named = set(_PATH.findall(QUALITY.read_text()))
     whole = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "contract").rglob("test_*.py")}
-    whole |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "stores" / "bigquery").glob("test_storage_write_*.py")}
+    whole |= {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests" / "stores" / "bigquery").glob("test_storage_write_*.py")
+    }
     whole |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*_process.py")}
     assert whole - named == set()
 

@@ -2,10 +2,13 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.rules import check, line_of
 
 TESTS = Path(__file__).parent
 DOCUMENT = TESTS.parent / "docs" / "security.md"
@@ -29,12 +32,22 @@ def claims() -> list[str]:
     return [line for number, line in enumerate(lines) if line.startswith("|") and number not in heads]
 
 
-@pytest.mark.parametrize(("file", "name"), sorted(set(_NAMED.findall(DOCUMENT.read_text()))))
-def test_every_test_that_is_named_exists(file: str, name: str) -> None:
-    """By its file and its function."""
-    path = TESTS / file
-    assert path.is_file(), file
-    assert name in functions(path)
+def missing_tests(document: Path) -> Iterator[tuple[int, str]]:
+    """A test is named by its file and its function."""
+    text = document.read_text()
+    for named in _NAMED.finditer(text):
+        path = TESTS / named[1]
+        if not path.is_file() or named[2] not in functions(path):
+            yield line_of(text, named.start()), f"there is no test {named[0]}"
+
+
+def test_every_test_that_is_named_exists(tmp_path: Path) -> None:
+    """None was renamed or removed; and one that was would be found."""
+    check(missing_tests, [DOCUMENT])
+    sample = tmp_path / "security.md"
+    sample.write_text("`test_security_docs.py::test_of_nothing` `test_nowhere.py::test_x`")
+    with pytest.raises(AssertionError, match=r"test_of_nothing(?s:.*)test_x"):
+        check(missing_tests, [sample])
 
 
 def test_every_claim_names_a_test() -> None:

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import msgspec
-
-from tests.service import GOOD, SETTINGS, running
+from testing.service import GOOD, SETTINGS, running
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server  # noqa: F401 - fixtures
 
 WINDOW = "/v1/records?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z"
@@ -12,7 +10,7 @@ WINDOW = "/v1/records?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z"
 
 async def test_an_answer_that_never_changes_is_given_by_every_instance(valkey_server: ValkeyServer) -> None:  # noqa: F811 - the fixture
     """The second instance does not ask its store; what is still open is each one's own."""
-    settings = msgspec.structs.replace(SETTINGS, cache_url=valkey_server.url)
+    settings = SETTINGS.replace(cache_url=valkey_server.url)
     async with running(settings) as one, running(settings) as other:
         first, second = await one.client.get(WINDOW), await other.client.get(WINDOW)
         assert (first.headers["sluice-cache"], second.headers["sluice-cache"]) == ("miss", "hit")
@@ -24,7 +22,7 @@ async def test_an_answer_that_never_changes_is_given_by_every_instance(valkey_se
 
 async def test_without_valkey_the_service_goes_on(valkey_server: ValkeyServer) -> None:  # noqa: F811 - the fixture
     """A cache that is gone costs queries and no answers."""
-    settings = msgspec.structs.replace(SETTINGS, cache_url=valkey_server.url)
+    settings = SETTINGS.replace(cache_url=valkey_server.url)
     async with running(settings) as service:
         valkey_server.stop()
         answers = [await service.client.get(WINDOW) for _ in range(3)]
@@ -36,8 +34,8 @@ async def test_other_data_has_other_answers(
     tmp_path: Path,
 ) -> None:
     """Two deployments that were given one Valkey by mistake do not read each other's records."""
-    settings = msgspec.structs.replace(SETTINGS, cache_url=valkey_server.url)
-    elsewhere = msgspec.structs.replace(settings, data_path=str(tmp_path / "other.duckdb"))
+    settings = SETTINGS.replace(cache_url=valkey_server.url)
+    elsewhere = settings.replace(data_path=str(tmp_path / "other.duckdb"))
     async with running(settings) as one:
         assert (await one.client.get(WINDOW)).headers["sluice-cache"] == "miss"
     async with running(elsewhere) as other:

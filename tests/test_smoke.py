@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from tests import tokens
-from tests.pace import patience_s
-from tests.process import ROOT, serving
+from testing import tokens
+from testing.pace import patience_s
+from testing.process import ROOT, serving
 from tests.smoking import OPEN, smoke
 
 READER = "reader@project.iam.gserviceaccount.com"

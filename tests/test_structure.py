@@ -1,115 +1,152 @@
-"""The walls of the house: sizes, seams, purity, and nothing that happens at import."""
+"""Rules about the code: sizes, packages, and what a test may not do; and what importing the service costs.
+
+Who may import whom is a contract of import-linter (`make lint`).
+"""
 
 import ast
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.rules import ROOT, SOURCES, Rule, check
+
 MAX_LINES = 300
-SOURCES = sorted(path for top in ("app", "dev", "bench", "examples", "tests") for path in (ROOT / top).rglob("*.py"))
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "app").rglob("*.py")
     if path.name != "__main__.py"
 )
-_PURE_PACKAGES = ("app.schema", "app.query.formats", "app.query.params", "app.query.sql")
-PURE = [
-    *("app.record", "app.settings.load", "app.settings.secrets", "app.http.shedding"),
-    *(f"app.runtime.{name}" for name in ("epoch", "instants", "ledger", "time_of_day")),
-    *("app.stores.fence", "app.stores.sink", "app.stores.source", "app.stores.bigquery.layout"),
-    *("app.stores.bigquery.schema", "app.stores.bigquery.protobuf", "app.stores.duckdb.layout"),
-    *(module for module in MODULES if module.startswith(_PURE_PACKAGES)),
-    *(f"app.auth.{name}" for name in ("principal", "grants", "api_keys")),
-    *(
-        f"app.ingest.{name}"
-        for name in (
-            *(
-                "envelope",
-                "proof",
-                "hints",
-                "records",
-                "record_splitter",
-                "rows",
-                "rejects",
-                "compression",
-                "structure",
-            ),
-            *("batcher", "retry_policy", "suspects"),
-        )
-    ),
-    *(f"app.query.{name}" for name in ("cursor", "slices", "density", "scan", "arrow_rows")),
-    *(f"app.query.{name}" for name in ("explain", "retrieval")),
+PACKAGES = [path for path in SOURCES if path.name == "__init__.py"]
+MAPPED = [
+    *(ROOT / "app" / folder / "__init__.py" for folder in ("", "health", "http", "ingest", "query", "query/tail")),
+    *(ROOT / "app" / folder / "__init__.py" for folder in ("runtime", "settings", "stores", "telemetry")),
+    *(ROOT / "app/stores" / folder / "__init__.py" for folder in ("bigquery", "duckdb")),
+    *(path for path in PACKAGES if path.is_relative_to(ROOT / "bench") or path.is_relative_to(ROOT / "testing")),
 ]
-# What a module needs to reach outside of its process, or to wait.
-IMPURE = (
-    *("asyncio", "socket", "subprocess", "threading", "concurrent", "urllib.request", "http.client", "http.server"),
-    *("duckdb", "granian", "uvloop", "grpc"),
+_UNFINISHED = re.compile("TO" + "DO|FIX" + "ME|XX" + "X|raise Not" + "Implemented")
+_ODDS_AND_ENDS = {"utils", "helpers", "manager", "base", "common", "misc"}
+
+
+def too_long(path: Path) -> Iterator[tuple[int, str]]:
+    """A file of more than 300 lines has two subjects."""
+    lines = len(path.read_text().splitlines())
+    if lines > MAX_LINES:
+        yield MAX_LINES, f"{lines} lines, at most {MAX_LINES}"
+
+
+def code_in_package(path: Path) -> Iterator[tuple[int, str]]:
+    """An `__init__.py` holds a docstring only."""
+    for node in ast.parse(path.read_text()).body:
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            yield node.lineno, "code in a package's __init__.py"
+
+
+def unmapped(path: Path) -> Iterator[tuple[int, str]]:
+    """A package's docstring names each of its modules and packages."""
+    folder = path.parent
+    words = set(re.findall(r"\w+", ast.get_docstring(ast.parse(path.read_text())) or ""))
+    names = {found.stem for found in folder.glob("*.py")} | {
+        found.parent.name for found in folder.glob("*/__init__.py")
+    }
+    for name in sorted(names - words - {"__init__", "__main__"}):
+        yield 1, f"the docstring does not name {name}"
+
+
+def unfinished(path: Path) -> Iterator[tuple[int, str]]:
+    """A file has no mark of unfinished work, and a name that says what is in it."""
+    if path.stem in _ODDS_AND_ENDS:
+        yield 1, f"a module called {path.stem}"
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if _UNFINISHED.search(line):
+            yield number, line.strip()
+
+
+def sleeps_or_skips(path: Path) -> Iterator[tuple[int, str]]:
+    """A test waits for a condition (a poll may pause), and a skipped one says why."""
+    tree = ast.parse(path.read_text())
+    polls = {inner for node in ast.walk(tree) if isinstance(node, ast.While) for inner in ast.walk(node)}
+    calls = {node.func: node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute):
+            continue
+        name, call = ast.unparse(node), calls.get(node)
+        pauses = name == "asyncio.sleep" and node not in polls and call and ast.unparse(call.args[0]) != "0"
+        skips = name.endswith(("mark.skipif", "pytest.skip", "mark.skip")) and not (
+            call and (call.args or call.keywords)
+        )
+        if name == "time.sleep" or pauses or skips:
+            yield node.lineno, name
+
+
+def test_no_file_is_over_300_lines() -> None:
+    """In any tree."""
+    check(too_long, SOURCES)
+
+
+def test_packages_hold_a_docstring_only() -> None:
+    """Nothing is hidden in an `__init__.py`."""
+    check(code_in_package, PACKAGES)
+
+
+def test_packages_are_maps() -> None:
+    """The docstring of each names its modules."""
+    check(unmapped, MAPPED)
+
+
+def test_nothing_is_left_to_be_done_later() -> None:
+    """No mark of unfinished work, and no module for odds and ends."""
+    check(unfinished, SOURCES)
+
+
+def test_no_test_sleeps_or_is_skipped_without_a_reason() -> None:
+    """Doubles are held to it too."""
+    check(sleeps_or_skips, [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"testing", "tests"}])
+
+
+@pytest.mark.parametrize(
+    ("rule", "breaks", "keeps"),
+    [
+        (too_long, "x = 1\n" * 301, "x = 1\n" * 300),
+        (code_in_package, '"""A docstring."""\nimport os', '"""A docstring."""'),
+        (unmapped, '"""Names nothing."""', '"""sample  what is checked here"""'),
+        (unfinished, "# TO" + "DO: later", "# done"),
+        (sleeps_or_skips, "import time\ntime.sleep(1)", "async def f():\n    await asyncio.sleep(0)"),
+        (
+            sleeps_or_skips,
+            "async def f():\n    await asyncio.sleep(1)",
+            "async def f():\n    while x:\n        await asyncio.sleep(0.1)",
+        ),
+        (
+            sleeps_or_skips,
+            "@pytest.mark.skip\ndef test_x(): ...",
+            '@pytest.mark.skip("no java here")\ndef test_x(): ...',
+        ),
+        (sleeps_or_skips, "pytest.skip()", 'pytest.skip("no java here")'),
+    ],
 )
+def test_each_rule_finds_what_breaks_it(rule: Rule, breaks: str, keeps: str, tmp_path: Path) -> None:
+    """One sample breaks the rule, and the like of it keeps it."""
+    sample = tmp_path / "sample.py"
+    sample.write_text(keeps)
+    check(rule, [sample])
+    sample.write_text(breaks)
+    with pytest.raises(AssertionError, match=r"sample\.py:\d+: "):
+        check(rule, [sample])
 
 
-def imports(source: str) -> set[str]:
-    """Return the modules that a file imports, at its top or inside a function."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
-
-
-def path_of(module: str) -> Path:
-    """Return the file of a module."""
-    path = ROOT.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-def within(names: Iterable[str], package: str) -> set[str]:
-    """Return those of `names` that lie in `package`."""
-    return {name for name in names if name == package or name.startswith(package + ".")}
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_file_is_over_300_lines(path: Path) -> None:
-    """A room that is crowded is to be divided."""
-    assert len(path.read_text().splitlines()) <= MAX_LINES
-
-
-def test_the_contracts_of_imports_are_of_all_rooms() -> None:
-    """import-linter keeps them (`make lint`), and a new room must find its place there."""
+def test_the_contracts_of_imports_are_of_all_stores() -> None:
+    """A new store must find its place in them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    layers = {name for layer in contracts[0]["layers"] for name in re.split(" [|:] ", layer)}
-    rooms = {path.stem for path in (ROOT / "app").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert layers == rooms - {"__init__"}
     stores = {path.name for path in (ROOT / "app/stores").iterdir() if (path / "__init__.py").exists()}
-    assert {f"app.stores.{name}" for name in stores} == set(contracts[1]["forbidden_modules"]), "sql texts are no store"
-
-
-@pytest.mark.parametrize("module", PURE)
-def test_decisions_do_no_input_or_output(module: str) -> None:
-    """The pure modules import nothing that could, directly or through another module of the service."""
-    seen: set[str] = set()
-    waiting = {module}
-    while waiting:
-        current = waiting.pop()
-        seen.add(current)
-        found = imports(path_of(current).read_text())
-        assert not {name for package in IMPURE for name in within(found, package)}, current
-        waiting |= {name for name in within(found, "app") if name in MODULES} - seen
-
-
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.name == "__init__.py"], ids=str)
-def test_packages_hold_a_docstring_only(path: Path) -> None:
-    """Nothing is hidden in an __init__."""
-    body = ast.parse(path.read_text()).body
-    assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+    for contract in contracts[1:3]:
+        named = contract.get("forbidden_modules") or contract["modules"]
+        assert {f"app.stores.{name}" for name in stores} == set(named), "sql texts are no store"
 
 
 def test_a_store_that_is_not_used_is_not_imported() -> None:
@@ -155,49 +192,3 @@ print(json.dumps(seen))
         )
         seen = msgspec.json.decode(run.stdout.splitlines()[-1], type=list[str])
         assert [each.partition(" ")[0] for each in seen] == expected, seen
-
-
-@pytest.mark.parametrize("path", [path for path in SOURCES if "tests" in path.parts], ids=lambda path: path.name)
-def test_no_test_sleeps_or_is_skipped_without_a_reason(path: Path) -> None:
-    """Tests wait for conditions (a poll may pause), and what is skipped says loudly why."""
-    assert faults(path.read_text()) == []
-
-
-def faults(source: str) -> list[str]:
-    """Return where a test pauses for a fixed time, or is skipped without saying why."""
-    tree = ast.parse(source)
-    polls = {inner for node in ast.walk(tree) if isinstance(node, ast.While) for inner in ast.walk(node)}
-    calls = {node.func: node for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    found = []
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Attribute):
-            continue
-        name, call = ast.unparse(node), calls.get(node)
-        pauses = name == "asyncio.sleep" and node not in polls and call and ast.unparse(call.args[0]) != "0"
-        skips = name.endswith(("mark.skipif", "pytest.skip", "mark.skip")) and not (
-            call and (call.args or call.keywords)
-        )
-        if name == "time.sleep" or pauses or skips:
-            found.append(f"line {node.lineno}: {name}")
-    return found
-
-
-def test_these_checks_can_fail() -> None:
-    """Each finds its fault in a sample that has it."""
-    assert within(imports("import urllib.request"), "urllib.request")
-    assert within(imports("def f():\n    from app.query.feed import Page"), "app.query")
-    assert not within(imports("from urllib.parse import quote"), "urllib.request")
-    assert faults("import time\ntime.sleep(1)")
-    assert faults("async def f():\n    await asyncio.sleep(1)")
-    assert faults("@pytest.mark.skip\ndef test_x(): ...")
-    assert faults("pytest.skip()")
-    assert not faults("async def f():\n    while x:\n        await asyncio.sleep(0.1)\n    await asyncio.sleep(0)")
-    assert not faults('@pytest.mark.skipif(x, reason="no java here")\ndef test_x(): ...')
-
-
-def test_nothing_is_left_to_be_done_later() -> None:
-    """No mark of unfinished work, and no room for odds and ends."""
-    marks = re.compile("TO" + "DO|FIX" + "ME|XX" + "X|raise Not" + "Implemented")
-    for path in SOURCES:
-        assert not marks.search(path.read_text()), path
-        assert path.stem not in {"utils", "helpers", "manager", "base", "common", "misc"}, path

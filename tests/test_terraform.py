@@ -11,13 +11,13 @@ import sqlglot
 
 from app.record import HEARTBEAT_PREFIX, Record
 from app.schema.table import records_table, rejects_table
-from app.settings.load import Settings, load_settings
+from app.settings.load import VARIABLES, Settings, load_settings
 from app.stores.bigquery.layout import layout_of
 from tests.terraform.mutation import FOLDER
 from tests.terraform.mutations import MUTATIONS
 
 ROOT = FOLDER.parents[1]
-_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+_DEFAULTS = Settings().flat()
 _SAMPLES = {
     "SLUICE_RECORD": "app.record:Record",
     "SLUICE_BIGQUERY_PROJECT": "my-project",
@@ -67,7 +67,7 @@ def environment() -> dict[str, str]:
 
 def test_the_variables_of_the_container_are_settings() -> None:
     """Each SLUICE_ name in the configuration is one that the service knows."""
-    known = {f"SLUICE_{name.upper()}" for name in _DEFAULTS}
+    known = VARIABLES.keys()
     for path in FOLDER.rglob("*.tf"):
         assert set(re.findall(r"SLUICE_[A-Z_]*[A-Z]", path.read_text())) - {"SLUICE_TOKEN"} <= known, path
     assert len(environment()) > 20
@@ -78,10 +78,10 @@ def test_the_service_starts_with_what_terraform_tells_it(platform_iam: str) -> N
     """The container's environment makes valid settings, on Cloud Run, behind either gate."""
     environ = {**environment(), "SLUICE_PLATFORM_IAM": platform_iam, "K_SERVICE": "sluice", "PORT": "8080"}
     settings = load_settings(environ)
-    assert settings.platform_iam == platform_iam
-    assert settings.push_principals
-    assert settings.api_principals
-    assert not set(settings.push_principals) & set(settings.api_principals)
+    assert settings.auth.platform_iam == platform_iam
+    assert settings.auth.push_principals
+    assert settings.auth.api_principals
+    assert not set(settings.auth.push_principals) & set(settings.auth.api_principals)
 
 
 def test_the_clocks_are_the_services_defaults() -> None:

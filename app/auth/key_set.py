@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import msgspec
 from google.auth import crypt
 
+from app.runtime.circuit_breaker import backoff_s
 from app.runtime.clock import MICROSECONDS, Clock
 
 _log = logging.getLogger("sluice.auth")
@@ -112,7 +113,7 @@ class KeySet:
             try:
                 await self._refreshed()
             except KeySetError as error:
-                delay_s = min(RETRY_BASE_S * 2 ** min(failures, 10), RETRY_MAX_S)
+                delay_s = backoff_s(RETRY_BASE_S, RETRY_MAX_S, failures)
                 failures += 1
                 _log.warning("the key set cannot be fetched, next try in %g s: %s", delay_s, error)
             else:

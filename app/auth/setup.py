@@ -17,6 +17,7 @@ from app.auth.shared_count import request_count
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.runtime.clock import Clock
 from app.runtime.valkey import connect
+from app.settings.auth import AuthSettings
 from app.settings.load import Settings
 
 if TYPE_CHECKING:
@@ -35,19 +36,20 @@ class AuthService:
         Raises:
             SettingsError: the grants are wrong, or a package that a setting needs is missing.
         """
-        self._clock = clock
-        self._grants = _grants(settings, check_filters)
-        self._shared: Valkey | None = connect(settings.cache_url) if settings.cache_url else None
-        keys = KeySet(fetch_keys or key_fetcher(settings.token_keys_url), clock)
-        self._pushes = "ingest" in settings.roles and bool(settings.push_principals)
+        self._clock, auth = clock, settings.auth
+        self._grants = _grants(auth, check_filters)
+        shared_url = settings.query.cache_url if "query" in settings.server.roles else ""  # only reads are counted
+        self._shared: Valkey | None = connect(shared_url) if shared_url else None
+        keys = KeySet(fetch_keys or key_fetcher(auth.token_keys_url), clock)
+        self._pushes = "ingest" in settings.server.roles and bool(auth.push_principals)
         self.keys = keys if self._pushes or self._grants is not None else None
         """The keys that tokens are verified with; None if no token can be accepted."""
-        self.push = _verifier(keys, settings, settings.push_audience, frozenset(settings.push_principals))
+        self.push = _verifier(keys, auth, auth.push_audience, frozenset(auth.push_principals))
         callers = None
         if self._grants is not None:
-            callers = Callers(_verifier(keys, settings, settings.api_audience, self._grants), self._grants, clock)
+            callers = Callers(_verifier(keys, auth, auth.api_audience, self._grants), self._grants, clock)
         limit = RateLimit(request_count(self._shared, clock), clock)
-        self.identify: Identify = identification(callers, settings.cors_origins)
+        self.identify: Identify = identification(callers, auth.cors_origins)
         self.guard: Guard = api_guard(self.identify, limit)
 
     @property
@@ -82,7 +84,7 @@ class AuthService:
         await keys.run()
 
 
-def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsReloader | None:
+def _grants(settings: AuthSettings, check_filters: CheckFilters) -> GrantsReloader | None:
     """Return the grants for `/v1`; None if every caller on the loopback interface may use it."""
     if not settings.api_principals and not settings.grants_file:
         return None
@@ -95,7 +97,7 @@ def _grants(settings: Settings, check_filters: CheckFilters) -> GrantsReloader |
     return GrantsReloader(settings.grants_file, rules)
 
 
-def _verifier(keys: KeySet, settings: Settings, audience: str, principals: Container[str]) -> TokenVerifier:
+def _verifier(keys: KeySet, settings: AuthSettings, audience: str, principals: Container[str]) -> TokenVerifier:
     policy = TokenPolicy(
         issuer=settings.token_issuer,
         audience=audience,

@@ -37,7 +37,7 @@ def main(arguments: list[str], environ: Mapping[str, str], confirm: Callable[[st
 
 
 async def _run(settings: Settings, options: argparse.Namespace, confirm: Callable[[str], str]) -> int:
-    records, rejects = records_table(load_record_type(settings.record)), rejects_table()
+    records, rejects = records_table(load_record_type(settings.store.record)), rejects_table()
     record_id = read_id(records.id, options.id) if records.id else None
     if record_id is None:
         sys.stderr.write("no record can have this id: see the record type's id field\n")

@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, delete
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath
 from msgspec import Meta
 
 from app.auth.principal import Principal
 from app.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
 from app.http import paths
-from app.http.problems import ProblemError, problem_responses
+from app.http.contract import CONTRACT, JSON, Answer, Contract, media
+from app.http.problems import ProblemError
 from app.query.reads import Reads
 from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
@@ -27,6 +26,7 @@ from app.stores.source import QueryRunner
 AGAIN_S = HELD_BACK_US[0] // SECOND_US
 _ERASE = {"scope": "erase"}
 _PROBLEMS = {
+    400: "The id in the path is not percent-encoded UTF-8.",
     401: "No token, or not a valid one.",
     403: "The caller may not erase, or only reads a part of the records.",
     404: "No record can have this id.",
@@ -48,6 +48,23 @@ class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
     other_instances_s: Annotated[
         float, Meta(description="For how long other instances may give an answer that they kept from before.")
     ]
+
+
+_EXAMPLE = {
+    "erased": {"records": 3, "rejects": 1},
+    "remaining": {"records": 0, "rejects": 0},
+    "complete": True,
+    "retry_after_s": None,
+    "other_instances_s": 70.0,
+}
+_CONTRACT = Contract(
+    parameters=paths.RECORD_ID,
+    answers={
+        200: Answer("Nothing remains.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+        202: Answer("Some remain.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+    },
+    problems=_PROBLEMS,
+)
 
 
 class EraseEndpoint:
@@ -137,22 +154,14 @@ def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
             "again after `Retry-After`."
         ),
         tags=["erase"],
-        opt=_ERASE,
+        opt={**_ERASE, CONTRACT: _CONTRACT},
         status_code=200,
-        responses={
-            200: ResponseSpec(data_container=ErasureAnswer, description="Nothing remains.", generate_examples=False),
-            202: ResponseSpec(data_container=ErasureAnswer, description="Some remain.", generate_examples=False),
-            **problem_responses(_PROBLEMS),
-        },
     )
-    async def erase_record(
-        request: _Request,
-        record_id: FromPath[str],  # noqa: ARG001 - for the OpenAPI document; read exactly from the raw path
-    ) -> Response[bytes]:
+    async def erase_record(request: _Request) -> Response[bytes]:
         return await reads.answer(request, endpoint.answer(request))
 
     # An id may hold slashes, and the route above ends at the first one.
-    @delete(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_ERASE, status_code=200, include_in_schema=False)
+    @delete(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_ERASE, status_code=200)
     async def erase_record_with_slashes(request: _Request) -> Response[bytes]:
         return await reads.answer(request, endpoint.answer(request))
 

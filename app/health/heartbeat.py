@@ -58,9 +58,9 @@ class Heartbeats:
         if len(self._waiting) >= MAX_WAITING:
             return
         now_us, s = self._clock.now_us(), self._settings
-        earliest_us = now_us - round(s.dedupe_lookback_s * MICROSECONDS)
-        published_by_us = published_us - round(s.clock_skew_s * MICROSECONDS)
-        begun_us = now_us - round(s.request_budget_s * MICROSECONDS)
+        earliest_us = now_us - round(s.query.dedupe_lookback_s * MICROSECONDS)
+        published_by_us = published_us - round(s.store.clock_skew_s * MICROSECONDS)
+        begun_us = now_us - round(s.ingest.request_budget_s * MICROSECONDS)
         window = Window(max(min(published_by_us, begun_us), earliest_us), now_us)
         given_up_us = self._clock.elapsed_us() + round(GIVE_UP_S * MICROSECONDS)
         self._waiting[delivery_key] = _Heartbeat(delivery_key, published_us, window, given_up_us)
@@ -97,9 +97,9 @@ class Heartbeats:
         until_us = max(each.window.until_us for each in wanted)
         budget = Budget(
             self._clock,
-            max_s=self._settings.page_budget_s,
-            max_bytes_processed=self._settings.query_max_bytes_billed,
-            max_page_bytes=self._settings.max_page_bytes,
+            max_s=self._settings.query.page_budget_s,
+            max_bytes_processed=self._settings.query.query_max_bytes_billed,
+            max_page_bytes=self._settings.query.max_page_bytes,
         )
         view = View(self._columns, (Condition("delivery_key", (), "in", Kind.STRING, keys),))
         scan = Scan(table=self._feed.table.name, window=Window(since_us, until_us), descending=False)

@@ -5,17 +5,17 @@ they are shown only to callers that `/v1` would admit.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
-from litestar import MediaType, Request, Response, route
-from litestar.openapi.datastructures import ResponseSpec
+from litestar import Request, Response, route
 from litestar.params import QueryParameter
 from msgspec import Meta
 
 from app.auth.guard import Identify
+from app.http.contract import CONTRACT, JSON, TEXT, Answer, Contract, Parameter, media
 from app.http.problems import ProblemError
-from app.http.reading import METHODS, operation_ids, read_response
+from app.http.reading import METHODS, read_response
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.query.source_health import SourceHealth
@@ -25,10 +25,6 @@ from app.telemetry.metrics import Metrics
 from app.version import VERSION
 
 _Request = Request[Any, Any, Any]
-_STRICT = QueryParameter(
-    name="strict",
-    description="1: answer 503 as well when a sink or the reads are not ACTIVE, or a writer is stuck.",
-)
 _ACTIVE = "ACTIVE"
 _RUN_BOOK = "docs/operations.md"
 Since = Annotated[str, Meta(description="Since when it is so.", extra_json_schema={"format": "date-time"})]
@@ -109,15 +105,15 @@ class Keys(Protocol):
 class Health:
     """Derives liveness and readiness from the parts of the instance.
 
-    `keys` is None if no token is ever verified, `sinks` is empty if the instance does not ingest, and `reads` is None
-    if it does not query. `connections` are keyed by table, like `sinks`.
+    `keys` is None if no token is ever verified, `admission` is None and `sinks` is empty if the instance does not
+    ingest, and `reads` is None if it does not query. `connections` are keyed by table, like `sinks`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an instance
         self,
         *,
         about: About,
-        admission: Admission,
+        admission: Admission | None,
         keys: Keys | None,
         sinks: Mapping[str, Writer],
         reads: SourceHealth | None,
@@ -128,6 +124,7 @@ class Health:
         self._about, self._admission, self._keys, self._metrics = about, admission, keys, metrics
         self._sinks, self._reads, self._connections = sinks, reads, connections
         self._clock, self._begun_us = clock, clock.elapsed_us()
+        self.is_draining = False
 
     def stuck(self) -> str:
         """Return why the process should be replaced, or "" if it should not."""
@@ -139,15 +136,15 @@ class Health:
 
     def readiness(self, *, detailed: bool) -> Readiness:
         """Return the current readiness; `detailed` adds the store's messages and the counters."""
-        about, connections = self._about, self._connections()
+        about, admission, connections = self._about, self._admission, self._connections()
         return Readiness(
             status=self._status(),
             system=about.system,
             instance=about.instance,
             version=VERSION,
             uptime_s=round((self._clock.elapsed_us() - self._begun_us) / MICROSECONDS, 1),
-            in_flight_messages=self._admission.messages,
-            in_flight_bytes=self._admission.bytes,
+            in_flight_messages=0 if admission is None else admission.messages,
+            in_flight_bytes=0 if admission is None else admission.bytes,
             sinks={
                 table: _sink(writer, connections.get(table, 0), detailed=detailed)
                 for table, writer in self._sinks.items()
@@ -157,7 +154,7 @@ class Health:
         )
 
     def _status(self) -> Literal["ready", "starting", "draining"]:
-        if self._admission.draining:
+        if self.is_draining:
             return "draining"
         return "ready" if self._keys is None or self._keys.is_ready else "starting"
 
@@ -198,13 +195,63 @@ def _help(heading: str) -> str:
     return f"{_RUN_BOOK}#{heading.lower()}"
 
 
+_LIVE_CONTRACT = Contract(
+    answers={
+        200: Answer("The process goes on.", {"text/plain": media(TEXT)}),
+        503: Answer("A writer is stuck.", {"text/plain": media(TEXT)}),
+    }
+)
+_READY: dict[str, Any] = {
+    "status": "ready",
+    "system": "orders",
+    "instance": "3f9a1c07",
+    "version": "0.1.0",
+    "uptime_s": 86_400.5,
+    "in_flight_messages": 3,
+    "in_flight_bytes": 4_096,
+    "sinks": {
+        "records": {
+            "state": "NOT_FOUND",
+            "since": "2026-01-31T12:00:00.123Z",
+            "detail": None,
+            "help": _help("sink-state-not_found"),
+            "stuck": False,
+            "waiting": 0,
+            "oldest_wait_s": 0.0,
+            "connections": 1,
+        }
+    },
+    "store": {
+        "kind": "bigquery",
+        "reads": {"state": "ACTIVE", "since": "2026-01-30T12:00:00.456Z", "detail": None, "help": None},
+    },
+    "counters": {"push_answers": {"204": 12}},
+}
+_READY_BODY = {JSON: media(Readiness, _READY)}
+_READY_CONTRACT = Contract(
+    parameters={
+        "strict": Parameter(
+            "1: answer 503 as well when a sink or the reads are not ACTIVE, or a writer is stuck.",
+            None,
+            {"type": "integer", "enum": [0, 1]},
+            default="0",
+        )
+    },
+    answers={
+        200: Answer("The instance can serve.", _READY_BODY),
+        503: Answer("Starting or draining; with `strict=1`, or a fault of the store.", _READY_BODY),
+    },
+    problems={400: "`strict` is neither 0 nor 1."},
+)
+
+
 def health_routes(health: Health, identify: Identify) -> list[Any]:
     """Return the routes of `health`; `identify` recognizes callers that `/v1` would admit."""
 
     @route(
         "/health/live",
         http_method=METHODS,
-        operation_id=operation_ids("live"),
+        operation_id="live",
         summary="Whether the process should go on",
         description=(
             "For a liveness probe, which replaces the instance. 200 as long as the process answers; 503, with a line "
@@ -213,27 +260,17 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
             "answers that it cannot take rows is no reason."
         ),
         tags=["operations"],
-        media_type="text/plain",
-        responses={
-            503: ResponseSpec(
-                data_container=str,
-                description="A writer is stuck.",
-                media_type=MediaType.TEXT,
-                generate_examples=False,
-            )
-        },
+        opt={CONTRACT: _LIVE_CONTRACT},
     )
-    async def live(request: _Request) -> Response[str]:
-        # The annotations of both are for the OpenAPI document.
+    async def live(request: _Request) -> Response[bytes]:
         stuck = health.stuck()
         body = f"stuck: {stuck}\n".encode() if stuck else b"live\n"
-        answer = read_response(request, body, "text/plain; charset=utf-8", status=503 if stuck else 200)
-        return cast("Response[str]", answer)
+        return read_response(request, body, "text/plain; charset=utf-8", status=503 if stuck else 200)
 
     @route(
         "/health/ready",
         http_method=METHODS,
-        operation_id=operation_ids("ready"),
+        operation_id="ready",
         summary="Whether this instance can serve, and how its store stands",
         description=(
             "For a start-up probe, and for people. 503 only while the instance itself cannot serve: no key set yet, "
@@ -243,19 +280,14 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
             "`detail`, gets who would be let in to `/v1`, with the same token or key."
         ),
         tags=["operations"],
-        responses={
-            503: ResponseSpec(
-                data_container=Readiness,
-                description="Starting or draining; with `strict=1`, or a fault of the store.",
-                generate_examples=False,
-            )
-        },
+        opt={CONTRACT: _READY_CONTRACT},
     )
-    async def ready(request: _Request, strict: Annotated[Literal[0, 1], _STRICT] = 0) -> Response[Readiness]:
+    async def ready(
+        request: _Request, strict: Annotated[Literal[0, 1], QueryParameter(name="strict")] = 0
+    ) -> Response[bytes]:
         readiness = health.readiness(detailed=await _is_known(identify, request))
         status = 200 if readiness.status == "ready" and not (strict and readiness.has_trouble) else 503
-        body = msgspec.json.encode(readiness)
-        return cast("Response[Readiness]", read_response(request, body, "application/json", status=status))
+        return read_response(request, msgspec.json.encode(readiness), JSON, status=status)
 
     return [live, ready]
 

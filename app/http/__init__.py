@@ -1,6 +1,7 @@
 """What all HTTP routes share: problem documents, headers, responses paced by their clients, and connections.
 
 problems                     errors as problem documents (RFC 9457), and the catalogue of their codes
+contract                     what a documented route promises, as data; app.openapi makes the document from it
 paths, reading               paths that several packages use; GET and HEAD
 conditional                  entity tags, and how long a client may reuse a response
 assets, response_headers     static files of the pages; a header that every response carries

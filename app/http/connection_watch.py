@@ -11,7 +11,7 @@ from collections.abc import Collection, MutableMapping
 from app.http import sockets
 from app.http.shedding import Connection, Peer, Shedder
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 
 _LOOK_EVERY_S, _LOOK_AT_ALL_EVERY_S = 0.25, 5.0
 _SHARE = 20  # checks may use one part in this many of the time

@@ -18,7 +18,7 @@ from app.http.problems import ProblemError, send_problem
 from app.http.shedding import Peer
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding, Ledger
-from app.settings.load import Settings
+from app.settings.server import ServerSettings
 
 PIECE_BYTES = 32_768
 """The size of a piece, and of the largest answer that is passed on whole and not charged."""
@@ -44,7 +44,7 @@ class Outgoing:
     The server does not detect such clients itself.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, cut: Cut = lambda _: None) -> None:
+    def __init__(self, settings: ServerSettings, clock: Clock, cut: Cut = lambda _: None) -> None:
         max_bytes = settings.max_large_answer_bytes
         self.answers = _ledger(max_bytes)
         self.documents = _ledger(max_bytes // _DOCUMENTS)

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from app.http.contract import Parameter
 from app.http.problems import ProblemError
 
 RECORDS = "/v1/records"
@@ -14,6 +15,16 @@ WAITS = "waits"
 """Key in a request's state: whether the client asked to wait, so that the duration is the client's own choice."""
 UNMEASURED = ("/health/", METRICS)
 """Paths for monitoring, whose requests are not measured."""
+
+
+RECORD_ID = {
+    "record_id": Parameter(
+        "The record's id, percent-encoded; it may hold slashes.",
+        None,
+        {"type": "string", "minLength": 1},
+        location="path",
+    )
+}
 
 
 def id_in_path(scope: Any) -> str:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import Send
 
 MEDIA_TYPE = "application/problem+json"
@@ -190,19 +189,6 @@ async def send_problem(problem: ProblemError, send: Send) -> None:
 def _response(error: ProblemError) -> Response[bytes]:
     headers = error.response_headers()
     return Response(error.body(), status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
-
-
-def problem_responses(descriptions: Mapping[int, str]) -> dict[int, ResponseSpec]:
-    """Return the OpenAPI responses of problems, by status."""
-    return {
-        status: ResponseSpec(
-            data_container=Problem,
-            description=description,
-            media_type=MEDIA_TYPE,
-            generate_examples=False,
-        )
-        for status, description in descriptions.items()
-    }
 
 
 def _on_problem(_: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:

@@ -5,7 +5,7 @@ would then get a broken pipe instead of its 401 or 413. So the service reads on 
 bytes, time and clients.
 """
 
-import asyncio
+from contextlib import suppress
 from typing import Any
 
 from litestar.types import Receive
@@ -30,20 +30,13 @@ class UnreadBodies:
         """Read the rest of a body and drop it; call `receive` once if nothing is left of it."""
         if self._is_closed or len(self._deadlines) >= _MOST_AT_ONCE:
             return
-        limit, left = TimeLimit(), self._max_bytes
-        self._deadlines.begin(limit, self._clock.elapsed_us() + round(_LONGEST_S * MICROSECONDS))
-        try:
+        left, due_us = self._max_bytes, self._clock.elapsed_us() + round(_LONGEST_S * MICROSECONDS)
+        with suppress(TimeoutError), TimeLimit(self._deadlines, due_us):
             while left > 0:
                 event: Any = await receive()
                 if event["type"] != "http.request" or not event.get("more_body"):
                     break
                 left -= len(event.get("body", b""))
-        except asyncio.CancelledError:
-            if not limit.exceeded():
-                raise
-        finally:
-            self._deadlines.end(limit)
-            limit.exceeded()  # again, as the server may have swallowed the cancellation
 
     def close(self) -> None:
         """Stop reading: the service is shutting down."""

@@ -11,7 +11,7 @@
                           cooperative         long reads in short stretches of the event loop, heavy ones one at a time
                           hints               a guess at what a payload that is not JSON is
     append                writer, pending     over the Appender seam; wait until durable
-                          dispatcher          group commit: batcher (how much at once), append_spacing
+                          dispatcher          group commit: when, and how much at once (batcher)
                           retry_policy        what follows each outcome; pending_rows: row by row if needed
                           appends             one append: its time limit, the clock it needs, rejects that follow it
                           suspect_lane        messages that were refused go on alone (suspects: the decisions)
@@ -21,8 +21,9 @@
                           append_watch        metrics and spans of appends
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
-`setup` assembles it. `pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that
-could not be stored. `dropped` counts the undeclared members that a record type drops.
+`contracts` describes the endpoints for the OpenAPI document. `setup` assembles it.
+`pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that could not be stored.
+`dropped` counts the undeclared members that a record type drops.
 
 The store is behind the Appender seam (app.stores.sink).
 """

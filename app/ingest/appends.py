@@ -1,6 +1,5 @@
 """Run one append: its time limit, its measurements, the clock it needs, and the rejects that follow it."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
@@ -50,23 +49,19 @@ class Appends:
         """Append the `rows` of `batch` once, within the append deadline, and only while the clock can be trusted."""
         if self.clock.trouble() and (obstacle := await self._clock_obstacle()) is not None:
             return obstacle
-        begun_us, limit, outcome = self.clock.elapsed_us(), TimeLimit(), None
+        begun_us, outcome = self.clock.elapsed_us(), None
         spans = [pending.span for pending in batch if pending.span is not None]
         begun = self.watch.begin(self.table, len(rows), sum(map(len, rows)), spans)
-        self._limits.begin(limit, begun_us + self._limit_us)
         try:
-            outcome = await self.appender.append(rows)
-        except asyncio.CancelledError as cancelled:
-            if not limit.exceeded():
-                raise
-            late = isinstance(cancelled, LateCancellationError)
+            with TimeLimit(self._limits, begun_us + self._limit_us):
+                outcome = await self.appender.append(rows)
+        except TimeoutError as error:
+            late = isinstance(error.__cause__, LateCancellationError)
             outcome = Uncertain(f"no answer within {self._limit_us / MICROSECONDS:g} s", late)
         except Exception as error:  # an Appender raises nothing that a store can cause, so this is a defect
             _log.exception("the append failed unexpectedly")
             outcome = Uncertain(f"{type(error).__name__}: {error}")
         finally:
-            self._limits.end(limit)
-            limit.exceeded()  # even with an outcome: the appender may have swallowed the cancellation
             self.watch.end(begun, outcome)
         if not isinstance(outcome, Uncertain):
             self._answered(self.clock.elapsed_us() - begun_us)
@@ -76,7 +71,7 @@ class Appends:
         """Wait while the clock may have jumped; return the obstacle if the trouble lasts longer than a jump."""
         begun_us = self.clock.elapsed_us()
         while trouble := self.clock.trouble():
-            was_known = self.health.state is SinkState.CLOCK_WRONG and self.health.stops
+            was_known = self.health.state is SinkState.CLOCK_WRONG and self.health.circuit.trips
             if was_known or self.clock.elapsed_us() - begun_us >= _CLOCK_WAIT_US:
                 return SetupError(SinkState.CLOCK_WRONG, trouble)
             self.health.trouble(SinkState.CLOCK_WRONG, trouble)

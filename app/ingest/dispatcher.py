@@ -1,7 +1,7 @@
 """Send waiting messages in batches: when, how much at once, and how many at a time.
 
 This is group commit: while appends are in flight, the next batch fills. A full batch goes out while fewer than
-`concurrency` are in flight. Any other goes out while fewer than `eager` are, as `spacing` allows.
+`max_in_flight` are in flight. Any other goes out while fewer than `target_in_flight` are, as `spacing` allows.
 """
 
 import asyncio
@@ -9,10 +9,42 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any
 
-from app.ingest.append_spacing import AppendSpacing
 from app.ingest.batcher import Batcher, BatchLimits
 from app.ingest.pending import Pending
 from app.runtime.clock import MICROSECONDS, Clock, Timer
+
+_NEW = 1 / 8  # weight of the latest acknowledgement in the moving average
+
+
+class AppendSpacing:
+    """Returns how soon an append that is not full may follow the last one; `elapsed_us` is a monotonic clock.
+
+    An append costs the same however small, so few should be in flight at once; yet a message should wait little. If
+    appends left immediately, the first few messages of a burst would fill every in-flight slot with tiny batches, and
+    the rest would wait a full round trip. So appends are spread over the time that an acknowledgement takes. With n in
+    flight, the next one follows after n/N² of that time. This is no delay for a trickle, and settles at N in flight
+    (`target_in_flight`).
+    """
+
+    def __init__(self, elapsed_us: Callable[[], int], target_in_flight: int) -> None:
+        self._elapsed_us, self._target_in_flight = elapsed_us, target_in_flight
+        self._last_us = elapsed_us()
+        self._takes_us = 0.0
+
+    def begun(self) -> None:
+        """Record that an append begins."""
+        self._last_us = self._elapsed_us()
+
+    def acknowledged(self, took_us: int) -> None:
+        """Record how long the store took to acknowledge an append."""
+        self._takes_us = self._takes_us + (took_us - self._takes_us) * _NEW if self._takes_us else float(took_us)
+
+    def wait_us(self, in_flight: int) -> int:
+        """Return how long the next append must wait while `in_flight` are in flight; 0 means that it may go."""
+        if not in_flight:
+            return 0
+        distance_us = self._takes_us * in_flight / self._target_in_flight**2
+        return max(round(self._last_us + distance_us) - self._elapsed_us(), 0)
 
 
 class Dispatcher:
@@ -24,17 +56,22 @@ class Dispatcher:
         clock: Clock,
         limits: BatchLimits,
         *,
-        eager: int,
-        concurrency: int,
+        target_in_flight: int,
+        max_in_flight: int,
     ) -> None:
-        self._send, self._clock, self._eager, self.concurrency = send, clock, eager, concurrency
+        self._send, self._clock, self._target_in_flight, self.max_in_flight = (
+            send,
+            clock,
+            target_in_flight,
+            max_in_flight,
+        )
         self._batcher: Batcher[Pending] = Batcher(limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._due: asyncio.Handle | Timer | None = None
         self._is_due_soon = self._closed = False
-        self.under_way = 0
+        self.in_flight = 0
         """How many batches are in flight with `send`."""
-        self.spacing = AppendSpacing(clock.elapsed_us, eager)
+        self.spacing = AppendSpacing(clock.elapsed_us, target_in_flight)
 
     def __len__(self) -> int:
         """Return how many parts of messages wait."""
@@ -88,9 +125,9 @@ class Dispatcher:
 
     def _wait_us(self) -> int | None:
         """Return how long the next batch must still wait; None if it waits for an append to end."""
-        if self._batcher.is_full and self.under_way < self.concurrency:
+        if self._batcher.is_full and self.in_flight < self.max_in_flight:
             return 0
-        return self.spacing.wait_us(self.under_way) if self.under_way < self._eager else None
+        return self.spacing.wait_us(self.in_flight) if self.in_flight < self._target_in_flight else None
 
     def _dispatch(self) -> None:
         self._unplan()
@@ -98,7 +135,7 @@ class Dispatcher:
             if self._wait_us() != 0:
                 self._plan()
                 return
-            self.under_way += 1
+            self.in_flight += 1
             self.spacing.begun()
             self.spawn(self._run(self._batcher.take()))
 
@@ -106,5 +143,5 @@ class Dispatcher:
         try:
             await self._send(batch)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
             self._dispatch()

@@ -4,7 +4,6 @@ A request takes a place before its body is read, and is charged for each byte on
 any other, and a Content-Length without a body holds only its place.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, assert_never
 
@@ -46,29 +45,25 @@ class Intake:
         declared = int(length) if length.isdigit() else 0
         if declared > self._max_body_bytes:
             raise self._too_large()
-        limit = TimeLimit()
         crowded = self._ledger.places >= self._half_of_the_places
         deadline_us = self._crowded_deadline_us if crowded else self._read_deadline_us
         holding = self._admission.enter(caller, declared)
         if isinstance(holding, Refusal):
             raise _not_admitted(holding)
-        self._deadlines.begin(limit, (begun_us or self._clock.elapsed_us()) + deadline_us)
         try:
-            event: Any = await receive()
-            body: bytes = event.get("body", b"")
-            # The first event nearly always has the whole body. The server says so only in the next: do not wait for it.
-            if not declared or len(body) != declared:
-                body = await self._rest(event, receive, holding)
-            elif not holding.grow(declared):
-                raise _not_admitted(Refusal.BUSY)  # noqa: TRY301 - every push passes here
+            with TimeLimit(self._deadlines, (begun_us or self._clock.elapsed_us()) + deadline_us):
+                event: Any = await receive()
+                body: bytes = event.get("body", b"")
+                # The first event nearly always has the whole body, which the server says only in the next one.
+                if not declared or len(body) != declared:
+                    body = await self._rest(event, receive, holding)
+                elif not holding.grow(declared):
+                    raise _not_admitted(Refusal.BUSY)  # noqa: TRY301 - every push passes here
         except BaseException as error:
             holding.release()
-            self._deadlines.end(limit)
-            if limit.exceeded() and isinstance(error, asyncio.CancelledError):
+            if isinstance(error, TimeoutError):
                 raise self._out_of_time(deadline_us) from None
             raise
-        self._deadlines.end(limit)
-        limit.exceeded()  # even with a body: the server may have swallowed the cancellation
         return body, holding
 
     async def drain(self, wait_s: float) -> None:

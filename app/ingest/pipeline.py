@@ -23,6 +23,7 @@ from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.sink_monitor import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import set_within
 from app.runtime.ledger import Holding
 from app.schema.table import REJECTS, Table
 from app.settings.load import Settings
@@ -87,32 +88,32 @@ class Pipeline:
         on_heartbeat: Callable[[str, int], None] | None = None,
     ) -> None:
         limits = Limits(
-            max_decompressed_bytes=settings.max_decompressed_bytes,
-            max_records_per_message=settings.max_records_per_message,
-            max_message_bytes=settings.max_message_bytes,
-            max_record_bytes=settings.max_record_bytes,
-            max_row_bytes=settings.max_batch_bytes,
-            max_message_values=settings.max_message_values,
-            max_record_values=settings.max_record_values,
-            max_rejects=settings.max_rejects_per_message,
+            max_decompressed_bytes=settings.ingest.max_decompressed_bytes,
+            max_records_per_message=settings.ingest.max_records_per_message,
+            max_message_bytes=settings.ingest.max_message_bytes,
+            max_record_bytes=settings.ingest.max_record_bytes,
+            max_row_bytes=settings.ingest.max_batch_bytes,
+            max_message_values=settings.ingest.max_message_values,
+            max_record_values=settings.ingest.max_record_values,
+            max_rejects=settings.ingest.max_rejects_per_message,
         )
         writer_limits = WriterLimits(
-            batch=BatchLimits(max_rows=settings.max_batch_rows, max_bytes=settings.max_batch_bytes),
-            append_deadline_s=settings.append_deadline_s,
-            max_open_bytes=settings.max_in_flight_bytes,
-            stuck_s=settings.stuck_s,
+            batch=BatchLimits(max_rows=settings.ingest.max_batch_rows, max_bytes=settings.ingest.max_batch_bytes),
+            append_deadline_s=settings.store.append_deadline_s,
+            max_open_bytes=settings.ingest.max_in_flight_bytes,
+            stuck_s=settings.ingest.stuck_s,
         )
         self._limits = limits
         self._reader = RecordReader(table, records.encoder, limits)
         self._cooperative = CooperativeRunner(clock)
         self._reject_encoder, self._dropped = rejects.encoder, DroppedMembers(table, metrics)
         # Base64 makes the bytes a third longer, and the row has an envelope.
-        self._max_part_bytes = max((settings.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
+        self._max_part_bytes = max((settings.ingest.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
         self._clock, self._metrics, self._on_heartbeat = clock, metrics, on_heartbeat
-        self._budget_us = round(settings.request_budget_s * MICROSECONDS)
+        self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
         self._dedupe: Dedupe[Receipt] = Dedupe(
-            max_weight=settings.dedupe_max_messages,
-            max_age_s=settings.dedupe_lookback_s,
+            max_weight=settings.ingest.dedupe_max_messages,
+            max_age_s=settings.query.dedupe_lookback_s,
             elapsed_us=clock.elapsed_us,
         )
         self._open = 0
@@ -160,13 +161,10 @@ class Pipeline:
 
     async def drain(self, grace_s: float) -> None:
         """Wait until every message is answered; those still open after `grace_s` seconds get Unavailable."""
-        timer = asyncio.ensure_future(self._clock.sleep(grace_s))
-        while self._open and not timer.done():
+        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
+        while self._open and (left_us := until_us - self._clock.elapsed_us()) > 0:
             self._idle.clear()
-            idle = asyncio.ensure_future(self._idle.wait())
-            await asyncio.wait([timer, idle], return_when=asyncio.FIRST_COMPLETED)
-            idle.cancel()
-        timer.cancel()
+            await set_within(self._clock, left_us / MICROSECONDS, self._idle)
         self._cooperative.close()
         await self.records.close()
         await self.rejects.close()

@@ -14,9 +14,11 @@ from litestar.types import Receive, Send
 
 from app.auth.tokens import TokenVerifier
 from app.http import paths
+from app.http.contract import CONTRACT
 from app.http.framing import check_host
-from app.http.problems import ProblemError, encoded, problem_responses
+from app.http.problems import ProblemError, encoded
 from app.http.response_headers import NOSNIFF
+from app.ingest.contracts import push_contract
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
 from app.ingest.pipeline import Pipeline, Receipt
@@ -24,6 +26,7 @@ from app.ingest.proof import Proofs
 from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding
+from app.schema.table import Table
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
@@ -150,8 +153,11 @@ def _told(message: Message) -> dict[str, str | int]:
     }
 
 
-def push_route(endpoint: PushEndpoint) -> Any:
-    """Return the Litestar route of `endpoint`, for the OpenAPI document and for mounted applications."""
+def push_route(endpoint: PushEndpoint, table: Table) -> Any:
+    """Return the Litestar route of `endpoint`, for the OpenAPI document and for mounted applications.
+
+    `table` is that of the record type.
+    """
 
     @post(
         paths.PUSH,
@@ -164,21 +170,10 @@ def push_route(endpoint: PushEndpoint) -> Any:
         ),
         tags=["ingest"],
         status_code=204,
-        responses=problem_responses(_PROBLEMS),
+        opt={CONTRACT: push_contract(table)},
     )
     async def push(request: Request[Any, Any, Any]) -> None:
         headers = [(name, value) for name, value in request.scope["headers"]]
         await endpoint.take(headers, request.receive, endpoint.now_us())
 
     return push
-
-
-_PROBLEMS = {
-    400: "Not a push message.",
-    401: "No token, or not a valid one.",
-    403: "The caller may not push.",
-    408: "The body came too slowly.",
-    413: "Larger than any Pub/Sub message.",
-    429: "Too much is in flight, or the store's quota is used up.",
-    503: "Not durable in time, or the store is not set up; to be delivered again.",
-}

@@ -32,7 +32,7 @@ from app.ingest.retry_policy import (
     Trip,
     decide,
 )
-from app.ingest.sink_health import MAX_FAILURES
+from app.runtime.deadlines import set_within
 from app.stores.sink import Outcome, Stored, Uncertain
 
 _log = logging.getLogger("sluice.writer")
@@ -56,11 +56,7 @@ class Repairs:
     async def close(self) -> None:
         """Give repairs in progress a moment to end, as nothing resumes them later."""
         if self._open:
-            timer = asyncio.ensure_future(self._appends.clock.sleep(_CLOSES_WITHIN_S))
-            idle = asyncio.ensure_future(self._idle.wait())
-            await asyncio.wait([timer, idle], return_when=asyncio.FIRST_COMPLETED)
-            timer.cancel()
-            idle.cancel()
+            await set_within(self._appends.clock, _CLOSES_WITHIN_S, self._idle)
 
     def _note(self, slots: Sequence[PendingRow]) -> None:
         self._appends.watch.late(self._appends.table, len(slots))
@@ -113,8 +109,8 @@ class Repairs:
     ) -> Sequence[PendingRow]:
         """Return the rows that this repair still has to append, after its `failures`-th attempt."""
         health = self._standing
-        counted = health.stops if not isinstance(outcome, Uncertain) else failures
-        match decide(outcome, len(slots), 1, min(counted, MAX_FAILURES)):
+        counted = health.circuit.trips if not isinstance(outcome, Uncertain) else failures
+        match decide(outcome, len(slots), 1, counted):
             case Complete():
                 health.stored()
                 for pending, _ in slots:
@@ -134,8 +130,8 @@ class Repairs:
                         self._spawn(half, lateness)
                     return ()
                 await self._appends.clock.sleep(RETRY_MAX_S)  # sent before, so the row is not at fault
-            case Trip() as stop:
-                health.stop(stop)
+            case Trip() as trip:
+                health.trip(trip)
         return slots
 
     async def _pause_over(self) -> None:

@@ -5,6 +5,7 @@ from typing import assert_never
 
 import msgspec
 
+from app.runtime.circuit_breaker import backoff_s
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,
@@ -95,7 +96,7 @@ class Trip(msgspec.Struct, frozen=True):
 Disposition = Complete | Refuse | Bisect | Isolate | Repair | Retry | Trip
 
 
-def stop_for(error: SetupError, failures: int) -> Trip:
+def trip_for(error: SetupError, failures: int) -> Trip:
     """Return the trip that follows `error`, from an append or a table check, after `failures` earlier ones."""
     if error.state is SinkState.CLOCK_WRONG:
         wrong_clock = Unavailable(f"this instance cannot stamp records: {error.state.value}", CLOCK_PAUSE_S)
@@ -103,7 +104,7 @@ def stop_for(error: SetupError, failures: int) -> Trip:
     if error.state is SinkState.DISK_FULL:
         full = Unavailable("the store's disk is full: records are refused until there is room", DISK_PAUSE_S)
         return Trip(error.state, error.detail, full)
-    pause_s = min(SETUP_PAUSE_S * 2**failures, PAUSE_MAX_S)
+    pause_s = backoff_s(SETUP_PAUSE_S, PAUSE_MAX_S, failures)
     told = Unavailable(f"the store is not set up to take records: {error.state.value}", pause_s)
     return Trip(error.state, error.detail, told)
 
@@ -121,11 +122,11 @@ def decide(outcome: Outcome, rows: int, messages: int, failures: int) -> Disposi
         case TooLarge(detail):
             return Bisect() if rows > 1 else Refuse({0: RowError(f"too large for the store: {detail}")})
         case Uncertain(detail, late):
-            return Repair() if late else Retry(detail, min(RETRY_BASE_S * 2**failures, RETRY_MAX_S))
+            return Repair() if late else Retry(detail, backoff_s(RETRY_BASE_S, RETRY_MAX_S, failures))
         case QuotaExceeded(detail):
-            pause_s = min(QUOTA_PAUSE_S * 2**failures, PAUSE_MAX_S)
+            pause_s = backoff_s(QUOTA_PAUSE_S, PAUSE_MAX_S, failures)
             return Trip(SinkState.QUOTA_EXHAUSTED, detail, Throttled("the store's quota is used up", pause_s))
         case SetupError():
-            return stop_for(outcome, failures)
+            return trip_for(outcome, failures)
         case _:
             assert_never(outcome)

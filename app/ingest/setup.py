@@ -13,6 +13,7 @@ from app.ingest.push import PushEndpoint
 from app.ingest.submit import Submission, submit_routes
 from app.ingest.writer import Writer
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.memory import trim_when_idle, trimmer
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
@@ -43,8 +44,10 @@ class IngestService:
         system: str,
         on_heartbeat: Callable[[str, int], None] | None,
     ) -> None:
-        self._clock, self._records, self._max_record_bytes = clock, records, settings.max_record_bytes
-        self.admission = Admission(max_messages=settings.max_in_flight_messages, max_bytes=settings.max_in_flight_bytes)
+        self._clock, self._records, self._max_record_bytes = clock, records, settings.ingest.max_record_bytes
+        self.admission = Admission(
+            max_messages=settings.ingest.max_in_flight_messages, max_bytes=settings.ingest.max_in_flight_bytes
+        )
         self.pipeline = Pipeline(
             table=records,
             records=appenders[records.name],
@@ -58,14 +61,14 @@ class IngestService:
         self._intake = Intake(
             self.admission,
             clock,
-            max_body_bytes=settings.max_body_bytes,
-            read_deadline_s=settings.request_budget_s,
+            max_body_bytes=settings.server.max_body_bytes,
+            read_deadline_s=settings.ingest.request_budget_s,
         )
         self.push = PushEndpoint(
             verifier=verifier,
             intake=self._intake,
             pipeline=self.pipeline,
-            proofs=Proofs(settings.signing_secret, settings.heartbeat_signature),
+            proofs=Proofs(settings.auth.signing_secret, settings.auth.heartbeat_signature),
             metrics=metrics,
             tracing=tracing,
             clock=clock,
@@ -81,11 +84,13 @@ class IngestService:
             pipeline=self.pipeline,
             max_record_bytes=self._max_record_bytes,
         )
-        return submit_routes(submission, by_id=self._records.id is not None)
+        return submit_routes(submission, self._records)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background work."""
-        return self.pipeline.watches()
+        admission = self.admission
+        trim = trim_when_idle(lambda: admission.messages, lambda: admission.admitted, self._clock, trimmer())
+        return [*self.pipeline.watches(), trim]
 
     async def drain(self, grace_s: float) -> None:
         """Admit no more requests, and wait at most `grace_s` seconds until the admitted ones are answered."""

@@ -5,13 +5,13 @@ import logging
 
 import msgspec
 
-from app.ingest.retry_policy import Throttled, Trip, Unavailable, stop_for
-from app.runtime.clock import MICROSECONDS, Clock
+from app.ingest.retry_policy import Throttled, Trip, Unavailable, trip_for
+from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
+from app.runtime.clock import Clock
 from app.stores.sink import SetupError, SinkState, Stored
 from app.telemetry.redaction import TrustedText
 
 _log = logging.getLogger("sluice.writer")
-MAX_FAILURES = 10  # by then every back-off has long reached its ceiling
 _MAX_ACCUSERS = 100
 # States that a table check can clear. Only an append shows that writing is forbidden or over quota.
 _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
@@ -21,8 +21,9 @@ class SinkHealth:
     """The health of a table, from its appends and from checks of it.
 
     `state` and `detail` are for health and metrics; `since_us` is when the state began (microseconds, wall clock).
-    `stops` counts consecutive trips, which make pauses longer. `appends_stored` counts stored appends. `accusers` are
-    the messages refused alone, without naming a row, since the last stored append (`accused_since_us`: the first one).
+    `circuit` is open during a pause, and its trips make pauses longer. `appends_stored` counts stored appends.
+    `accusers` are the messages refused alone, without naming a row, since the last stored append (`accused_since_us`:
+    the first one).
     """
 
     def __init__(self, table: str, clock: Clock) -> None:
@@ -30,26 +31,24 @@ class SinkHealth:
         self.state = SinkState.ACTIVE
         self.detail = ""
         self.since_us = clock.now_us()
-        self.stops = self.appends_stored = 0
+        self.circuit = CircuitBreaker(clock.elapsed_us)
+        self.appends_stored = 0
         self.accusers: set[str] = set()
         self.accused_since_us = 0
         self.troubled = asyncio.Event()
         """Set while the state is not ACTIVE."""
         self._by_look = self._was_quiet = False
-        self._pause: Unavailable | Throttled | None = None
-        self._paused_until_us = 0
+        self._verdict: Unavailable | Throttled | None = None
+        """That of the last trip."""
 
     def pause(self) -> Unavailable | Throttled | None:
         """Return the verdict for all messages during a pause, with the time left; None if there is no pause."""
-        if self._pause is None:
+        left_s = self.circuit.remaining_s
+        if not left_s or self._verdict is None:
             return None
-        left_s = (self._paused_until_us - self._clock.elapsed_us()) / MICROSECONDS
-        if left_s <= 0:
-            self._pause = None
-            return None
-        return msgspec.structs.replace(self._pause, retry_after_s=left_s)
+        return msgspec.structs.replace(self._verdict, retry_after_s=left_s)
 
-    def stop(self, stop: Trip) -> Unavailable | Throttled:
+    def trip(self, trip: Trip) -> Unavailable | Throttled:
         """Begin a pause, as long as the verdict says; return the verdict for all messages.
 
         During a pause another trip changes nothing, since all appends in flight run into the same trouble.
@@ -57,11 +56,10 @@ class SinkHealth:
         running = self.pause()
         if running is not None:
             return running
-        self.trouble(stop.state, stop.detail)
-        self.stops += 1
-        self._pause = stop.verdict
-        self._paused_until_us = self._clock.elapsed_us() + round(stop.verdict.retry_after_s * MICROSECONDS)
-        return stop.verdict
+        self.trouble(trip.state, trip.detail)
+        self.circuit.trip(trip.verdict.retry_after_s)
+        self._verdict = trip.verdict
+        return trip.verdict
 
     def trouble(self, state: SinkState, detail: str) -> None:
         """Record a state that is not ACTIVE."""
@@ -85,9 +83,10 @@ class SinkHealth:
 
     def recover(self) -> None:
         """Return to ACTIVE after a good answer from the store, unless a pause has begun since."""
-        if self._pause is None and self.state is not SinkState.ACTIVE:
+        if self.circuit.state is not CircuitState.OPEN and self.state is not SinkState.ACTIVE:
             _log.warning("table %s: ACTIVE, after %s", self._table, self.state.value)
-            self.state, self.detail, self.stops = SinkState.ACTIVE, "", 0
+            self.state, self.detail = SinkState.ACTIVE, ""
+            self.circuit.close()
             self.since_us = self._clock.now_us()
             self.troubled.clear()
 
@@ -112,26 +111,26 @@ class SinkHealth:
         without traffic. A check that has written a row (Stored) clears both.
         """
         if isinstance(obstacle, Stored):
-            self._pause = None
+            self.circuit.half_open()
             self.recover()
             return None
         if obstacle is None:
             if self._by_look:
-                self._pause = None
+                self.circuit.half_open()
                 self.recover()
             elif self.pause() is None and idle:
                 if self._was_quiet:
                     self.recover()
                 self._was_quiet = True
             elif self.state in _SEEN_ON_THE_TABLE:
-                self._pause = None
+                self.circuit.half_open()
             return None
         if obstacle.state in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:  # of the check, not of appends
             if self.state is SinkState.ACTIVE:
                 self.trouble(obstacle.state, obstacle.detail)
                 self._by_look = True
             return None
-        stop = stop_for(obstacle, min(self.stops, MAX_FAILURES))
-        self.stop(stop)
+        trip = trip_for(obstacle, self.circuit.trips)
+        self.trip(trip)
         self._by_look = True
-        return stop
+        return trip

@@ -2,16 +2,16 @@
 
 import hashlib
 import uuid
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import msgspec
 from litestar import Request, Response, post, put
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath
 
 from app.http import paths
-from app.http.problems import FieldError, ProblemError, problem_responses
+from app.http.contract import CONTRACT
+from app.http.problems import FieldError, ProblemError
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
+from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
 from app.ingest.envelope import Message
 from app.ingest.hints import is_followed_by_another, is_ndjson_type
 from app.ingest.intake import Intake, not_durable
@@ -27,30 +27,6 @@ _MAX_ERRORS = 100
 _MAX_ID_BYTES = 1_024  # of JSON; no id in a path is longer
 _WRITE = {"scope": "write"}  # the scope that the guard (app/auth) requires
 _Request = Request[Any, Any, Any]
-
-
-class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The result for one record: its position in the request, and its keys or its fault."""
-
-    index: int
-    status: Literal["stored", "rejected"]
-    delivery_key: str
-    id: str | int | None = None
-    reason: str | None = None
-    field: str | None = None
-    detail: str | None = None
-
-
-class StoredAnswer(msgspec.Struct, frozen=True):
-    """Every record is stored."""
-
-    records: list[RecordResult]
-
-
-class MixedAnswer(msgspec.Struct, frozen=True):
-    """Some records are stored; the others were rejected, and can be read at `/v1/rejects`."""
-
-    results: list[RecordResult]
 
 
 class Submission:
@@ -198,8 +174,8 @@ def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:
     return Response(msgspec.json.encode(answer), status_code=status, media_type="application/json")
 
 
-def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
-    """Return the routes of `submission`; the route by id only if the record type names an id."""
+def submit_routes(submission: Submission, table: Table) -> list[Any]:
+    """Return the routes of `submission` to `table`; the route by id only if the record type names an id."""
 
     @post(
         paths.RECORDS,
@@ -210,9 +186,8 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
             "Answered when they are durable. With an `Idempotency-Key`, a repeated request stores nothing twice."
         ),
         tags=["ingest"],
-        opt=_WRITE,
+        opt={**_WRITE, CONTRACT: create_contract(table)},
         status_code=201,
-        responses={201: _STORED, 207: _MIXED, **problem_responses(_PROBLEMS)},
     )
     async def create_records(request: _Request) -> Response[bytes]:
         return await submission.take(request)
@@ -226,33 +201,15 @@ def submit_routes(submission: Submission, *, by_id: bool) -> list[Any]:
             "Earlier versions are kept."
         ),
         tags=["ingest"],
-        opt=_WRITE,
+        opt={**_WRITE, CONTRACT: put_contract(table)},
         status_code=200,
-        responses={200: _STORED, **problem_responses(_PROBLEMS)},
     )
-    async def put_record(
-        request: _Request,
-        record_id: FromPath[str],  # noqa: ARG001 - for the OpenAPI document; read exactly from the raw path
-    ) -> Response[bytes]:
+    async def put_record(request: _Request) -> Response[bytes]:
         return await submission.take(request, paths.id_in_path(request.scope))
 
     # An id may contain slashes; the route above stops at the first.
-    @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_WRITE, status_code=200, include_in_schema=False)
+    @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_WRITE, status_code=200)
     async def put_record_with_slashes(request: _Request) -> Response[bytes]:
         return await submission.take(request, paths.id_in_path(request.scope))
 
-    return [create_records, put_record, put_record_with_slashes] if by_id else [create_records]
-
-
-_STORED = ResponseSpec(data_container=StoredAnswer, description="Every record is stored.", generate_examples=False)
-_MIXED = ResponseSpec(data_container=MixedAnswer, description="Some were rejected.", generate_examples=False)
-_PROBLEMS = {
-    400: "A header is not valid, or the body broke off.",
-    401: "No token, or not a valid one.",
-    403: "The caller may not do that.",
-    408: "The body came too slowly.",
-    413: "The body is too large.",
-    422: "No record could be stored; `errors` says what is wrong with each.",
-    429: "Too much is in flight, or the store's quota is used up.",
-    503: "Not durable in time: to be sent again, best with the same Idempotency-Key.",
-}
+    return [create_records, put_record, put_record_with_slashes] if table.id is not None else [create_records]

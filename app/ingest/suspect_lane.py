@@ -23,9 +23,8 @@ from app.ingest.retry_policy import (
     Trip,
     Unavailable,
     Verdict,
-    stop_for,
+    trip_for,
 )
-from app.ingest.sink_health import MAX_FAILURES
 from app.ingest.suspects import (
     AGREEING,
     AGREEING_AT_ONCE,
@@ -76,12 +75,12 @@ class _Suspect:
 
 
 class SuspectLane:
-    """The suspects of one table. `others` says whether batches are in flight; `stop` stops the table."""
+    """The suspects of one table. `others` says whether batches are in flight; `trip` opens the circuit."""
 
     def __init__(
-        self, appends: Appends, repairs: Repairs, others: Callable[[], bool], stop: Callable[[Trip], Verdict]
+        self, appends: Appends, repairs: Repairs, others: Callable[[], bool], trip: Callable[[Trip], Verdict]
     ) -> None:
-        self._appends, self._repairs, self._others, self._stop = appends, repairs, others, stop
+        self._appends, self._repairs, self._others, self._trip = appends, repairs, others, trip
         self._standing, self._clock = appends.health, appends.clock
         self.cases = Suspects()
         self._turn = asyncio.Lock()  # first come, first served
@@ -161,12 +160,12 @@ class SuspectLane:
         self, suspect: _Suspect, slots: Sequence[PendingRow], outcome: Outcome
     ) -> tuple[Sequence[PendingRow], Outcome | None]:
         """Return the rows to append next, with the outcome if it is already known."""
-        counted = suspect.failures if isinstance(outcome, Uncertain) else self._standing.stops
+        counted = suspect.failures if isinstance(outcome, Uncertain) else self._standing.circuit.trips
         step = suspect_step(
             outcome,
             len(slots),
             suspect.row_count,
-            min(counted, MAX_FAILURES),
+            counted,
             suspect.case,
             Evidence(self._table_stores(suspect), suspect.has_stored),
         )
@@ -189,8 +188,8 @@ class SuspectLane:
                 return self._reject_rest(suspect, slots, detail)
             case Retry(detail, max_delay_s):
                 return await self._again(suspect, slots, detail, max_delay_s)
-            case Trip() as stop:
-                return self._give_up(suspect, stop)
+            case Trip() as trip:
+                return self._give_up(suspect, trip)
         return suspect.next_group()
 
     def _table_stores(self, suspect: _Suspect) -> bool:
@@ -214,8 +213,8 @@ class SuspectLane:
             return suspect.next_group()
         return slots, None
 
-    def _give_up(self, suspect: _Suspect, stop: Trip) -> tuple[Sequence[PendingRow], Outcome | None]:
-        verdict = self._stop(stop)
+    def _give_up(self, suspect: _Suspect, trip: Trip) -> tuple[Sequence[PendingRow], Outcome | None]:
+        verdict = self._trip(trip)
         if not isinstance(verdict, Durable):
             suspect.pending.fail(verdict)
         return (), None
@@ -265,7 +264,7 @@ class SuspectLane:
         return len(self._standing.accusers) >= AGREEING_AT_ONCE and for_us >= AGREEING_FOR_US
 
     def _blame(self, suspect: _Suspect, state: SinkState, detail: str) -> tuple[Sequence[PendingRow], Outcome | None]:
-        return self._give_up(suspect, stop_for(SetupError(state, detail), min(self._standing.stops, MAX_FAILURES)))
+        return self._give_up(suspect, trip_for(SetupError(state, detail), self._standing.circuit.trips))
 
     async def _compared(self, suspect: _Suspect) -> None:
         verdict = suspect.pending.verdict

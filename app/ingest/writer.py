@@ -35,7 +35,7 @@ from app.ingest.retry_policy import (
     Verdict,
     decide,
 )
-from app.ingest.sink_health import MAX_FAILURES, SinkHealth
+from app.ingest.sink_health import SinkHealth
 from app.ingest.stall_watchdog import StallWatchdog
 from app.ingest.suspect_lane import SuspectLane
 from app.runtime.clock import MICROSECONDS, Clock
@@ -76,9 +76,8 @@ class Writer:
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
         self._open_bytes = self._flows = 0
         self._closed = False
-        self._dispatcher = Dispatcher(
-            self._take, clock, limits.batch, eager=appender.eager, concurrency=appender.concurrency
-        )
+        target, most = appender.target_in_flight, appender.max_in_flight
+        self._dispatcher = Dispatcher(self._take, clock, limits.batch, target_in_flight=target, max_in_flight=most)
         self.health = SinkHealth(table, clock)
         self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
         self._appends = Appends(
@@ -92,7 +91,7 @@ class Writer:
             spawn=self._dispatcher.spawn,
         )
         self._repairs = Repairs(self._appends, self._hold)
-        self._lane = SuspectLane(self._appends, self._repairs, self._is_appending, self._stop)
+        self._lane = SuspectLane(self._appends, self._repairs, self._is_appending, self._trip)
         self._suspects = self._lane.cases.by_key  # nearly always empty; an ordinary message checks only that
 
     @property
@@ -153,7 +152,7 @@ class Writer:
                 for part in parts:
                     self._lane.add(part)
             else:
-                begun = self._dispatcher.concurrency
+                begun = self._dispatcher.max_in_flight
                 self._dispatcher.add(parts[:begun])
             verdict = await (parts[0].verdict if len(parts) == 1 else verdict_of(parts, begun, self._dispatcher.add))
         finally:
@@ -178,10 +177,10 @@ class Writer:
         if not isinstance(obstacle, SetupError) and self._clock.trouble():
             self.notice_clock()
             return
-        idle = not (self._dispatcher.under_way or len(self._dispatcher) or len(self._lane))
-        stop = self.health.found(obstacle, idle=idle)
-        if stop is not None:
-            fail(self._dispatcher.take_all(), stop.verdict)
+        idle = not (self._dispatcher.in_flight or len(self._dispatcher) or len(self._lane))
+        trip = self.health.found(obstacle, idle=idle)
+        if trip is not None:
+            fail(self._dispatcher.take_all(), trip.verdict)
 
     def notice_clock(self) -> None:
         """Note trouble with this instance's clock before any message meets it."""
@@ -200,9 +199,9 @@ class Writer:
         """Whether batches are waiting or in flight."""
         return bool(self._flows or len(self._dispatcher))
 
-    def _stop(self, stop: Trip) -> Unavailable | Throttled:
+    def _trip(self, trip: Trip) -> Unavailable | Throttled:
         """Fail all waiting messages and begin a pause; return their verdict."""
-        verdict = self.health.stop(stop)
+        verdict = self.health.trip(trip)
         fail(self._dispatcher.take_all(), verdict)
         return verdict
 
@@ -240,8 +239,8 @@ class Writer:
         """After `outcome`, append the rows of `slots` until each is durable, rejected, or abandoned by its message."""
         groups, failures = deque[Sequence[PendingRow]](), 0
         while slots:
-            counted = failures if isinstance(outcome, Uncertain) else self.health.stops
-            match decide(outcome, len(slots), len(messages_of(slots)), min(counted, MAX_FAILURES)):
+            counted = failures if isinstance(outcome, Uncertain) else self.health.circuit.trips
+            match decide(outcome, len(slots), len(messages_of(slots)), counted):
                 case Complete():
                     self.health.stored()
                     self._lane.wake()
@@ -265,8 +264,8 @@ class Writer:
                         self._repairs.begin(slots)
                     else:
                         groups.append(slots)
-                case Trip() as stop:
-                    verdict = self._stop(stop)
+                case Trip() as trip:
+                    verdict = self._trip(trip)
                     fail(messages_of(slot for group in (slots, *groups) for slot in group), verdict)
                     return
             slots = self._next(groups)

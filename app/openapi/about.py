@@ -22,6 +22,13 @@ any more; `freshness=latest` looks beyond it. A 2xx to a write means that the re
 them all, with what to do. An unknown parameter is an error, never without effect. Within `/v1`, parameters and members
 of JSON documents are added, but none is removed or changes its meaning. Every GET answers HEAD, too.\
 """
+INFO: dict[str, Any] = {
+    "title": TITLE,
+    "version": VERSION,
+    "summary": SUMMARY,
+    "description": DESCRIPTION,
+    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
 TAGS: list[dict[str, Any]] = [
     {"name": "query", "description": "Read what is stored: pages, single records, what was rejected, and the schema."},
     {"name": "ingest", "description": "Store records: pushed by Pub/Sub, or posted. A 2xx means durable."},

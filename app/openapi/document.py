@@ -1,72 +1,192 @@
-"""The OpenAPI document at `/openapi/openapi.json`: the framework's document of the routes, completed."""
+"""The OpenAPI document at `/openapi/openapi.json`, made from the contracts of the routes (app.http.contract)."""
 
+import inspect
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, Router, route
+from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import License
+from litestar.routes import BaseRoute, HTTPRoute
 
+from app.http import paths
 from app.http.assets import Asset, asset
+from app.http.contract import CONTRACT, Answer, Contract, Named, Parameter, Sent
+from app.http.problems import Problem
 from app.http.reading import METHODS, has_current, read_response
-from app.openapi.about import DESCRIPTION, SUMMARY, TITLE, VERSION
-from app.openapi.completion import complete
-from app.schema.table import Table
+from app.openapi.about import INFO, PUSH_TOKEN, SECURITY_SCHEMES, TAGS, TOKEN
+from app.openapi.problems import example_problems, problems_of
 
 PATH = "/openapi/openapi.json"
 _MEDIA_TYPE = "application/vnd.oai.openapi+json"
+_SCHEMAS = "#/components/schemas/"
+_SENT = "sent."  # prefix for the names of the record's types
+_RATE_HEADERS = {
+    "RateLimit": "What is left of the caller's requests, and for how long. Missing where there is no limit.",
+    "RateLimit-Policy": "The caller's limit. Missing where there is none.",
+}
 
 
-class _NoRouter(Router):
-    """Ignores the framework's own routes: they support GET only, and respond with HTML for unknown paths."""
+def document_route() -> HTTPRouteHandler:
+    """Return the route of the document."""
+    documents: dict[str, Asset] = {}
 
-    def register(self, value: Any) -> list[Any]:
-        """Register nothing."""
-        return []
-
-
-def openapi_config() -> OpenAPIConfig:
-    """Return the configuration for the framework's document; `document_route` serves it."""
-    return OpenAPIConfig(
-        title=TITLE,
-        version=VERSION,
-        summary=SUMMARY,
-        description=DESCRIPTION,
-        license=License(name="Apache-2.0", identifier="Apache-2.0"),
-        create_examples=False,
-        render_plugins=[JsonRenderPlugin()],
-        openapi_router=_NoRouter("/openapi", route_handlers=[], include_in_schema=False),
-    )
-
-
-def document_route(records: Table) -> HTTPRouteHandler:
-    """Return the route of the document; `records` is the table of the record type."""
-    document = _Document(records)
-
-    @route(PATH, http_method=METHODS, include_in_schema=False)
+    @route(PATH, http_method=METHODS)
     async def read_document(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return document.to(request)
-
-    return read_document
-
-
-class _Document:
-    """The document, built on first request to keep start-up fast: not every instance is asked for it."""
-
-    def __init__(self, records: Table) -> None:
-        self._records = records
-        self._documents: dict[str, Asset] = {}
-
-    def to(self, request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Respond with the document, or with 304 if the caller already has it."""
         root_path = str(request.scope.get("root_path", ""))
-        if root_path not in self._documents:  # the server's setting: there is at most one
-            schema = complete(request.app.openapi_schema.to_schema(), self._records, root_path=root_path)
-            self._documents[root_path] = asset(msgspec.json.encode(schema), _MEDIA_TYPE)
-        document = self._documents[root_path]
+        if root_path not in documents:  # the server's setting: there is at most one
+            # Made on first request to keep start-up fast: not every instance is asked for it.
+            body = msgspec.json.encode(make_document(request.app.routes, root_path))
+            documents[root_path] = asset(body, _MEDIA_TYPE)
+        document = documents[root_path]
         headers = {"ETag": document.etag, "Cache-Control": "no-cache"}
         if has_current(request, document.etag):
             return Response(b"", status_code=304, headers=headers)
         return read_response(request, document.body, document.media_type, headers)
+
+    return read_document
+
+
+def make_document(routes: Iterable[BaseRoute], root_path: str = "") -> dict[str, Any]:
+    """Return the document of those of `routes` that are documented; `root_path` is the service's path prefix."""
+    components = _Components()
+    components.refer(Problem)
+    return {
+        "openapi": "3.1.0",
+        "info": INFO,
+        "servers": [{"url": root_path or "/", "description": "This instance."}],
+        "security": [{TOKEN: []}],
+        "tags": TAGS,
+        "paths": _paths(routes, components),
+        "components": {
+            "schemas": dict(sorted(components.schemas.items())),
+            "examples": example_problems(),
+            "headers": {name: _header(text) for name, text in _RATE_HEADERS.items()},
+            "securitySchemes": SECURITY_SCHEMES,
+        },
+    }
+
+
+class _Components:
+    """The schemas that others refer to, by name."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[str, Any] = {}
+
+    def refer(self, schema: Any) -> Any:
+        """Return `schema` as plain JSON Schema, with types and named schemas replaced by references."""
+        match schema:
+            case Named(name, described):
+                if name not in self.schemas:
+                    self.schemas[name] = {}  # for those that refer to themselves
+                    self.schemas[name] = self.refer(described)
+                return {"$ref": _SCHEMAS + name}
+            case Sent(type_):
+                return self._type(type_, _SENT)
+            case type():
+                return self._type(schema, "")
+            case dict():
+                return {name: self.refer(value) for name, value in schema.items()}
+            case list() | tuple():
+                return [self.refer(value) for value in schema]
+            case _:
+                return schema
+
+    def _type(self, type_: type[Any], prefix: str) -> Any:
+        (schema,), found = msgspec.json.schema_components((type_,), ref_template=f"{_SCHEMAS}{prefix}{{name}}")
+        self.schemas |= {prefix + name: _tidy(each) for name, each in found.items()}
+        return schema
+
+
+def _tidy(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a Struct's schema as generators of clients need it: under one name, and with the types of its words."""
+    tidied = {name: value for name, value in schema.items() if name != "title"}
+    if "description" in tidied:
+        tidied["description"] = inspect.cleandoc(tidied["description"])
+    properties = tidied.get("properties", {})
+    return tidied | ({"properties": {name: _typed(each) for name, each in properties.items()}} if properties else {})
+
+
+def _typed(schema: dict[str, Any]) -> dict[str, Any]:
+    is_word = "type" not in schema and all(isinstance(each, str) for each in schema.get("enum", [None]))
+    return {"type": "string", **schema} if is_word else schema
+
+
+def _paths(routes: Iterable[BaseRoute], components: _Components) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for each in routes:
+        if not isinstance(each, HTTPRoute):
+            continue
+        for handler in each.route_handlers:
+            for method in sorted(handler.http_methods) if CONTRACT in handler.opt else ():
+                operation = _operation(each.path_format, str(method), handler, components)
+                found.setdefault(each.path_format, {})[method.lower()] = operation
+    return found
+
+
+def _operation(path: str, method: str, handler: HTTPRouteHandler, components: _Components) -> dict[str, Any]:
+    contract: Contract = handler.opt[CONTRACT]
+    operation: dict[str, Any] = {
+        "tags": list(handler.tags or ()),
+        "summary": handler.summary,
+        "description": handler.description,
+        "operationId": str(handler.operation_id) + ("Head" if method == "HEAD" else ""),
+    }
+    if contract.parameters:
+        operation["parameters"] = [described_parameter(name, each) for name, each in contract.parameters.items()]
+    if contract.body is not None:
+        operation["requestBody"] = {"required": True, "content": _content(contract.body, components)}
+    if not path.startswith("/v1/"):
+        operation["security"] = [{PUSH_TOKEN: []}] if path == paths.PUSH else []
+    responses = {status: _answer(each, components) for status, each in contract.answers.items()}
+    responses |= problems_of(path, operation, contract)
+    operation["responses"] = {str(status): _shared(path, method, responses[status]) for status in sorted(responses)}
+    return operation
+
+
+def _shared(path: str, method: str, response: dict[str, Any]) -> dict[str, Any]:
+    """Return a response with the headers of all of /v1; a HEAD's without content."""
+    if path.startswith("/v1/"):
+        references = {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE_HEADERS}
+        response = {**response, "headers": {**response.get("headers", {}), **references}}
+    return {name: value for name, value in response.items() if name != "content" or method != "HEAD"}
+
+
+def described_parameter(name: str, parameter: Parameter) -> dict[str, Any]:
+    """Return the description of a parameter, its example and default in its own type."""
+    told = f" By default `{parameter.default}`." if parameter.defers else ""
+    described: dict[str, Any] = {"name": name, "in": parameter.location, "description": parameter.description + told}
+    if parameter.location == "path":
+        described["required"] = True
+    schema = dict(parameter.schema)
+    if parameter.default is not None and not parameter.defers:
+        schema["default"] = _value(schema, parameter.default)
+    described["schema"] = schema
+    return described if parameter.example is None else {**described, "example": _value(schema, parameter.example)}
+
+
+def _value(schema: Mapping[str, Any], text: str) -> Any:
+    """Return the value of a text in the parameter's own type."""
+    return msgspec.json.decode(text) if schema.get("type") in {"integer", "number", "boolean"} else text
+
+
+def _answer(answer: Answer, components: _Components) -> dict[str, Any]:
+    response = {
+        "description": answer.description,
+        "headers": {name: _header(text) for name, text in answer.headers.items()},
+        "content": _content(answer.content, components),
+        "links": answer.links,
+    }
+    return {name: value for name, value in response.items() if value}
+
+
+def _content(content: Mapping[str, Mapping[str, Any]], components: _Components) -> dict[str, Any]:
+    return {
+        # Media types stand without their parameters: those of a response may differ.
+        media_type.partition(";")[0]: {**media, "schema": components.refer(media["schema"])}
+        for media_type, media in content.items()
+    }
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}

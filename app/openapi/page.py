@@ -63,13 +63,13 @@ def reference_routes() -> list[HTTPRouteHandler]:
     """Return the routes of the page."""
     page = _Page(_installed_folder())
 
-    @route(PATH, http_method=METHODS, include_in_schema=False)
+    @route(PATH, http_method=METHODS)
     async def read_page(request: _Request) -> Response[bytes]:
         # With a trailing slash, the browser resolves relative URLs one level further down.
         is_folder = bytes(request.scope.get("raw_path") or b"").partition(b"?")[0].endswith(b"/")
         return asset_response(request, await page.html("" if is_folder else "docs/"), REVALIDATED)
 
-    @route(PATH + "/{name:str}", http_method=METHODS, include_in_schema=False)
+    @route(PATH + "/{name:str}", http_method=METHODS)
     async def read_asset(request: _Request) -> Response[bytes]:
         found = await page.asset(request.path_params["name"])
         is_named_by_version = request.query_params.get("v") == found.version

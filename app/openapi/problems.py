@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from app.http.contract import Contract
 from app.http.problems import CATALOGUE, MEDIA_TYPE, FieldError, ProblemError
 
 # The sources of a code: an operation's id (GET's, for HEAD), a tag, `/v1` for all routes behind the access guard, or
@@ -74,9 +75,9 @@ def _document(code: str) -> dict[str, Any]:
 
 def sources_of(path: str, operation: Mapping[str, Any]) -> set[str]:
     """Return the names under which an operation may appear in the table of sources."""
-    asked = {f"?{parameter['name']}" for parameter in operation.get("parameters", []) if parameter.get("in") == "query"}
+    asked = {f"?{parameter['name']}" for parameter in operation.get("parameters", []) if parameter["in"] == "query"}
     guarded = {"/v1"} if path.startswith("/v1/") else set()
-    return {operation["operationId"].removesuffix("Head"), *operation.get("tags", []), *asked, *guarded}
+    return {operation["operationId"].removesuffix("Head"), *operation["tags"], *asked, *guarded}
 
 
 def codes_for(status: int, sources: set[str]) -> list[str]:
@@ -88,21 +89,14 @@ def codes_for(status: int, sources: set[str]) -> list[str]:
     ]
 
 
-def with_problems(path: str, operation: Mapping[str, Any], responses: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `responses` ordered by status, with the common problems added and examples for each."""
+def problems_of(path: str, operation: Mapping[str, Any], contract: Contract) -> dict[int, dict[str, Any]]:
+    """Return the problem responses of an operation by status: its own and the common ones, with examples."""
     sources = sources_of(path, operation)
-    common = {**_EVERYWHERE, **(_GUARDED if "/v1" in sources else {})}
-    found = dict(responses)
-    for number, description in common.items():
-        found.setdefault(str(number), {"description": description, "content": {MEDIA_TYPE: {}}})
-    for status, response in found.items():
-        content = response.get("content", {})
-        if MEDIA_TYPE in content or (int(status) == 400 and "application/json" in content):
-            found[status] = _problem_response(int(status), response["description"], codes_for(int(status), sources))
-    return dict(sorted(found.items()))
+    descriptions = {**_EVERYWHERE, **(_GUARDED if "/v1" in sources else {}), **contract.problems}
+    return {status: _response(status, text, codes_for(status, sources)) for status, text in descriptions.items()}
 
 
-def _problem_response(status: int, description: str, codes: Iterable[str]) -> dict[str, Any]:
+def _response(status: int, description: str, codes: Iterable[str]) -> dict[str, Any]:
     content = {
         "schema": {"$ref": "#/components/schemas/Problem"},
         "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},

@@ -5,19 +5,17 @@ import hashlib
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 from litestar.stores.base import Store
 
+from app.runtime.best_effort import BestEffort
 from app.runtime.clock import MICROSECONDS, Clock
 
 CacheState = Literal["hit", "miss", "joined"]
 STORE_DEADLINE_S = 0.25
-# After a failure the store is skipped for a while, so that a hanging store delays one request a second, not all.
-COOL_DOWN_S = 1.0
-LOG_EVERY_S = 60.0
-_Result = TypeVar("_Result")
+PAUSE_S = 1.0  # after a failure, only one request in this period tries the store
 _log = logging.getLogger("sluice.query")
 
 
@@ -72,7 +70,7 @@ class Cache:
     def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int) -> None:
         self._store, self._clock, self._max_entry_bytes = store, clock, max_entry_bytes
         self._flights: dict[str, _Flight] = {}
-        self._avoid_store_until_us = self._silent_until_us = clock.elapsed_us()
+        self._service = BestEffort(clock, deadline_s=STORE_DEADLINE_S, pause_s=PAUSE_S, warn=_warn)
 
     async def answer(
         self, key: str, ttl_s: float, make: Callable[[], Awaitable[CachedAnswer]]
@@ -128,7 +126,7 @@ class Cache:
         return answer, "miss"
 
     async def _kept(self, digest: str) -> CachedAnswer | None:
-        raw = await self._reach(lambda: self._store.get(digest))
+        raw = await self._service.call(lambda: self._store.get(digest))
         if raw is None:
             return None
         try:
@@ -143,27 +141,12 @@ class Cache:
         entry = msgspec.msgpack.encode(_Entry(digest, expires_us, answer))
         if len(entry) <= self._max_entry_bytes:
             # Whole seconds and at least one: Litestar's ValkeyStore turns half a second into `EX 0`, an error.
-            await self._reach(lambda: self._store.set(digest, entry, expires_in=math.ceil(ttl_s)))
+            await self._service.call(lambda: self._store.set(digest, entry, expires_in=math.ceil(ttl_s)))
 
-    async def _reach(self, ask: Callable[[], Awaitable[_Result]]) -> _Result | None:
-        """Return the store's reply; None if it fails or is too slow, or did so a moment ago."""
-        if self._clock.elapsed_us() < self._avoid_store_until_us:
-            return None
-        try:
-            async with asyncio.timeout(STORE_DEADLINE_S):
-                return await ask()
-        except Exception as error:  # of any kind: requests are served without a cache, too
-            self._avoid(error)
-            return None
 
-    def _avoid(self, error: Exception) -> None:
-        now_us = self._clock.elapsed_us()
-        self._avoid_store_until_us = now_us + round(COOL_DOWN_S * MICROSECONDS)
-        if now_us >= self._silent_until_us:
-            self._silent_until_us = now_us + round(LOG_EVERY_S * MICROSECONDS)
-            told = "answers are made without the cache's store for now: %s: %s"
-            what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else error
-            _log.warning(told, type(error).__name__, what)
+def _warn(error: Exception) -> None:
+    what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else error
+    _log.warning("answers are made without the cache's store for now: %s: %s", type(error).__name__, what)
 
 
 def _retrieve(task: _Task) -> None:

@@ -3,7 +3,7 @@
 It affects how many queries a page takes, never which rows it has. So it may be wrong, and may be discarded.
 """
 
-from collections import OrderedDict
+from cachetools import LRUCache
 
 from app.runtime.instants import HOUR_US
 
@@ -19,7 +19,7 @@ class Density:
     def __init__(self, empty_us: int = 0) -> None:
         """Read at least `empty_us` after an empty page, so that polling with filters no row matches is one query."""
         self._empty_us = empty_us
-        self._us_per_row: OrderedDict[str, float] = OrderedDict()
+        self._us_per_row: LRUCache[str, float] = LRUCache(_KEPT)
         """0 where the last page was empty."""
 
     def slice_us(self, filters: str, rows: int, shortest_us: int) -> int:
@@ -33,6 +33,3 @@ class Density:
     def note(self, filters: str, covered_us: int, rows: int) -> None:
         """Record that a page found `rows` in a time range; an empty page says almost nothing about density."""
         self._us_per_row[filters] = covered_us / rows if rows else 0.0
-        self._us_per_row.move_to_end(filters)
-        if len(self._us_per_row) > _KEPT:
-            self._us_per_row.popitem(last=False)

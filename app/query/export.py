@@ -35,7 +35,7 @@ from app.query.sql.parameters import bounds, place
 from app.query.streaming import StreamedResponse
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.epoch import from_epoch_us
-from app.settings.load import Settings
+from app.settings.query import QuerySettings
 from app.stores.source import Query, QueryRunner, Scalar
 
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
@@ -44,7 +44,7 @@ _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow
 class Exports:
     """Answers requests with `limit=all`, a limited number at once."""
 
-    def __init__(self, runner: QueryRunner, settings: Settings, clock: Clock, reads: Reads) -> None:
+    def __init__(self, runner: QueryRunner, settings: QuerySettings, clock: Clock, reads: Reads) -> None:
         self._runner, self._reads = runner, reads
         self._lookback_us = round(settings.dedupe_lookback_s * MICROSECONDS)
         self._places = ConcurrencyLimiter("exports", "max_exports", settings.max_exports)

@@ -42,22 +42,22 @@ class Pages:
         self.feed = feed
         self._settings, self._clock, self._reads = settings, clock, reads
         self._waiting = 0
-        self.max_window_us = settings.max_window_days * 86_400 * MICROSECONDS
+        self.max_window_us = settings.query.max_window_days * 86_400 * MICROSECONDS
 
     def now(self) -> Now:
         """Return the instant at which a request is evaluated."""
         now_us = self._clock.now_us()
         # The clock has advanced since: use the same `now`, so that the longest window is not a microsecond too long.
         horizon_us = min(self.feed.horizon_us(), now_us)
-        return Now(now_us, horizon_us, now_us + round(self._settings.clock_skew_s * MICROSECONDS) + 1)
+        return Now(now_us, horizon_us, now_us + round(self._settings.store.clock_skew_s * MICROSECONDS) + 1)
 
     def budget(self) -> Budget:
         """Return the budget of one request."""
         return Budget(
             self._clock,
-            max_s=self._settings.page_budget_s,
-            max_bytes_processed=self._settings.query_max_bytes_billed,
-            max_page_bytes=self._settings.max_page_bytes,
+            max_s=self._settings.query.page_budget_s,
+            max_bytes_processed=self._settings.query.query_max_bytes_billed,
+            max_page_bytes=self._settings.query.max_page_bytes,
         )
 
     def start(self, request: PageRequest, now: Now) -> Scan:
@@ -93,7 +93,7 @@ class Pages:
 
     async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
         """Wait until there may be rows, by `version` or at the next poll; False if the time is over before that."""
-        if self._clock.elapsed_us() >= ends_us or self._waiting >= self._settings.max_waits:
+        if self._clock.elapsed_us() >= ends_us or self._waiting >= self._settings.query.max_waits:
             return False
         self._waiting += 1
         try:

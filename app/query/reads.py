@@ -10,7 +10,8 @@ from litestar import Request, Response
 from app.http.problems import ProblemError
 from app.query.cancel_on_disconnect import unless_departed
 from app.query.problems import answered
-from app.runtime.clock import Clock
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import first_within, set_within
 
 _ENDING_S = 1.0
 _Result = TypeVar("_Result")
@@ -101,24 +102,16 @@ class Reads:
 
     async def pause(self, seconds: float) -> bool:
         """Wait for `seconds`; return False at once when shutdown begins."""
-        timer = asyncio.ensure_future(self._clock.sleep(seconds))
-        stop = asyncio.ensure_future(self.stopping.wait())
-        try:
-            await asyncio.wait([timer, stop], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            stop.cancel()
-        return not self.stopping.is_set()
+        return not await set_within(self._clock, seconds, self.stopping)
 
     async def drain(self, grace_s: float) -> None:
         """Wait up to `grace_s` seconds for all reads to finish; then cancel the rest and accept no more."""
         self.stopping.set()
         for stop in [*self._stops]:
             stop()
-        timer = asyncio.ensure_future(self._clock.sleep(grace_s))
-        while self._running and not timer.done():
-            await asyncio.wait([timer, *self._running], return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
+        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
+        while self._running and (left_us := until_us - self._clock.elapsed_us()) > 0:
+            await first_within(self._clock, left_us / MICROSECONDS, *self._running)
         self._closed = True
         ending = [*self._running]
         for task in ending:

@@ -24,8 +24,8 @@ _ENDING_S = 1.5
 class QueryService:
     """Serves reads.
 
-    `cache_namespace` names the data, and `system` the store in traces. `ledger` accounts for the memory that responses
-    hold.
+    `answers` is the store of cached responses, `cache_namespace` names the data, and `system` the store in traces.
+    `ledger` accounts for the memory that responses hold.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of the whole query side
@@ -35,6 +35,7 @@ class QueryService:
         rejects: Table,
         runner: QueryRunner,
         eraser: Eraser,
+        answers: Store,
         settings: Settings,
         clock: Clock,
         metrics: Metrics,
@@ -45,7 +46,7 @@ class QueryService:
     ) -> None:
         self._records, self._rejects, self._settings = records, rejects, settings
         self._clock, self._metrics, self._cache_namespace = clock, metrics, cache_namespace
-        self._ledger, self._eraser = ledger, eraser
+        self._ledger, self._eraser, self.answers = ledger, eraser, answers
         self.health = SourceHealth(clock.now_us)
         """The health of reads from the store."""
         self.runner = InstrumentedSource(runner, QueryWatch(metrics, tracing, self.health, clock, system=system))
@@ -53,17 +54,17 @@ class QueryService:
 
     def feed(self) -> Feed:
         """Return a feed of the records."""
-        return Feed(self.runner, self._records, lookback_s=self._settings.dedupe_lookback_s)
+        return Feed(self.runner, self._records, lookback_s=self._settings.query.dedupe_lookback_s)
 
-    def routes(self, answers: Store) -> list[HTTPRouteHandler]:
-        """Return the query routes; `answers` is the store of cached responses."""
+    def routes(self) -> list[HTTPRouteHandler]:
+        """Return the query routes."""
         return query_routes(
             settings=self._settings,
             clock=self._clock,
             records=self._records,
             rejects=self._rejects,
             runner=self.runner,
-            cache=Cache(answers, self._clock, max_entry_bytes=self._settings.cache_max_bytes // 8),
+            cache=Cache(self.answers, self._clock, max_entry_bytes=self._settings.query.cache_max_bytes // 8),
             metrics=self._metrics,
             cache_namespace=self._cache_namespace,
             reads=self.reads,

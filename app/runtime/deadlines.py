@@ -82,25 +82,34 @@ class Deadlines(Generic[Waiting]):
 
 
 class TimeLimit:
-    """Cancels the task that created it at its deadline: an `asyncio.timeout` on a shared timer.
+    """An `asyncio.timeout` on a shared timer: `with TimeLimit(deadlines, due_us):` raises TimeoutError at its deadline.
 
-    deadlines.begin(limit := TimeLimit(), due_us)
-    try:
-        …
-    except asyncio.CancelledError:
-        if not limit.exceeded(): raise      # the task was cancelled for another reason
-    finally:
-        deadlines.end(limit)
+    It cancels the task in the meantime; a cancellation for another reason passes on. It is used once.
     """
 
-    __slots__ = ("_cancelled_before", "_is_overdue", "_task")
+    __slots__ = ("_cancelled_before", "_deadlines", "_due_us", "_is_overdue", "_task")
 
-    def __init__(self) -> None:
+    def __init__(self, deadlines: "Deadlines[TimeLimit]", due_us: int) -> None:
+        self._deadlines, self._due_us = deadlines, due_us
+        self._is_overdue = False
+
+    def __enter__(self) -> None:
+        """Begin the wait of this task."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a time limit is a task's")
         self._task: asyncio.Task[Any] | None = task
-        self._is_overdue, self._cancelled_before = False, task.cancelling()
+        self._cancelled_before = task.cancelling()
+        self._deadlines.begin(self, self._due_us)
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """End the wait, and undo the limit's own cancellation, even if the work has swallowed it."""
+        self._deadlines.end(self)
+        task, self._task = self._task, None  # a traceback of the task may lead here: with the way back, a cycle
+        if self._is_overdue and task is not None:
+            is_alone = task.uncancel() <= self._cancelled_before
+            if is_alone and isinstance(error, asyncio.CancelledError):
+                raise TimeoutError from error
 
     def overdue(self) -> None:
         """Cancel the task."""
@@ -108,11 +117,21 @@ class TimeLimit:
             self._is_overdue = True
             self._task.cancel()
 
-    def exceeded(self) -> bool:
-        """Return whether this limit alone cancelled the task, and undo its cancellation.
 
-        Call it at the end: it drops the reference to the task, whose traceback may lead here, so a second call returns
-        False.
-        """
-        task, self._task = self._task, None
-        return self._is_overdue and task is not None and task.uncancel() <= self._cancelled_before
+async def first_within(clock: Clock, limit_s: float, *waiting: asyncio.Future[Any]) -> None:
+    """Wait until one of `waiting` is done, at most `limit_s` seconds of `clock`. Cancels none of them."""
+    timer = asyncio.ensure_future(clock.sleep(limit_s))
+    try:
+        await asyncio.wait([timer, *waiting], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
+
+
+async def set_within(clock: Clock, limit_s: float, event: asyncio.Event) -> bool:
+    """Wait for `event`, at most `limit_s` seconds of `clock`; return whether it is set."""
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await first_within(clock, limit_s, waiting)
+    finally:
+        waiting.cancel()
+    return event.is_set()

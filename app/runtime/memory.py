@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 
 # By default, Python collects whenever a few hundred more objects exist than before (700 in 3.11). Under load it does so
 # all the time, and finds nothing: it took a fifth of a push (bench/README.md). Young cycles now wait a few megabytes

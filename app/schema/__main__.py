@@ -17,8 +17,8 @@ from app.record import RecordTypeError, load_record_type
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
+from app.stores.bigquery.layout import bigquery_schema
 from app.stores.bigquery.live import differences, report
-from app.stores.bigquery.schema import bigquery_schema
 from app.stores.duckdb.layout import duckdb_ddl
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _diff(tables: list[Table], settings: Settings) -> int:
     logging.getLogger("google").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        access = BigQueryClients(TableAddress.of(settings))
+        access = BigQueryClients(TableAddress.of(settings.store))
         try:
             return max(_diff_one(access, table) for table in tables)
         except _CannotLookError as error:

@@ -1,7 +1,8 @@
 """Configuration, read once from the environment: `python -m app.settings` prints every setting.
 
-load                                                 Settings, and how they are read
-connections, messages, secrets, store, telemetry     parts of Settings, by subject
-rules                                                consistency checks between settings
-__main__                                             all settings as a table, for docs/settings.md
+load                                              Settings, by room, and how they are read
+store, ingest, query, auth, telemetry, server     the rooms
+room                                              their base, which masks secrets, and types of their values
+rules                                             consistency checks between settings
+__main__                                          all settings as tables, for docs/settings.md
 """

@@ -1,7 +1,9 @@
-"""The settings as a table: `python -m app.settings` prints it, and docs/settings.md is that output."""
+"""The settings by room: `python -m app.settings` prints them, and docs/settings.md is that output."""
 
 import argparse
+import inspect
 import sys
+from typing import Any
 
 import msgspec
 
@@ -9,25 +11,34 @@ from app.settings.load import PREFIX, Settings
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(
         prog="python -m app.settings",
-        description="Print every setting of the service, with its default and its meaning, as a Markdown table.",
+        description="Print every setting of the service, with its default and its meaning, as Markdown tables.",
     )
     parser.parse_args()
-    sys.stdout.write(settings_table())
+    sys.stdout.write(settings_tables())
 
 
-def settings_table() -> str:
-    """Return the settings as a Markdown table."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
-    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
-    for field in msgspec.structs.fields(Settings):
-        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-        text = f"{default:g}" if isinstance(default, float) else str(default)
-        shown = f"`{text}`" if text else ""
-        rows.append(f"| `{PREFIX}{field.name.upper()}` | {shown} | {schema[field.name]['description']} |")
-    return "\n".join(rows) + "\n"
+def settings_tables() -> str:
+    """Return the settings as Markdown: a heading and a table for each room."""
+    rooms = Settings()
+    return "\n".join(_table(name, getattr(rooms, name)) for name in rooms.__struct_fields__)
+
+
+def _table(name: str, room: msgspec.Struct) -> str:
+    kind = type(room)
+    described = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+    values = msgspec.structs.asdict(room).items()
+    rows = [f"| `{PREFIX}{key.upper()}` | {_shown(value)} | {described[key]['description']} |" for key, value in values]
+    head = f"## {name.capitalize()}\n\n{inspect.getdoc(kind)}\n\n| variable | default | meaning |\n|---|---|---|"
+    return "\n".join([head, *rows]) + "\n"
+
+
+def _shown(default: Any) -> str:
+    text = ",".join(default) if isinstance(default, tuple) else default
+    text = f"{text:g}" if isinstance(text, float) else str(text)
+    return f"`{text}`" if text else ""
 
 
 if __name__ == "__main__":

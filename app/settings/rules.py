@@ -4,7 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.settings.secrets import secret_problems
+from app.settings.auth import AuthSettings
+from app.settings.ingest import IngestSettings
+from app.settings.query import QuerySettings
+from app.settings.server import ServerSettings
+from app.settings.store import StoreSettings
 
 if TYPE_CHECKING:
     from app.settings.load import Settings
@@ -14,6 +18,7 @@ ENVELOPE_BYTES = 1_000_000
 # https://cloud.google.com/bigquery/quotas#write-api-limits; a row is stamped and framed when it is sent.
 MAX_APPEND_BYTES, ROW_OVERHEAD_BYTES = 10_000_000, 16
 CLOUD_RUN_GRACE_S = 9.0
+MIN_SECRET_LENGTH = 16
 MIN_MARGIN_S = 1.0  # the shortest keep-alive timeout of a connection
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects, with the domain in old ids;
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming
@@ -26,47 +31,48 @@ _ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-
 def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]:
     """Return the problems of `settings`, read from `environ`; none if they agree."""
     return [
-        *_clock_problems(settings),
+        *_clock_problems(settings.ingest, settings.store, settings.query),
         *_size_problems(settings),
-        *_access_problems(settings, environ),
+        *_access_problems(settings.auth, settings.server, environ),
         *_bigquery_problems(settings, environ),
         *_telemetry_problems(settings),
-        *secret_problems(settings),
+        *_secret_problems(settings.auth),
     ]
 
 
-def _clock_problems(s: "Settings") -> list[str]:
+def _clock_problems(ingest: IngestSettings, store: StoreSettings, query: QuerySettings) -> list[str]:
     """Check each duration against those it depends on."""
-    settled_s = s.append_deadline_s + s.late_commit_margin_s + s.clock_skew_s
+    settled_s = store.append_deadline_s + store.late_commit_margin_s + store.clock_skew_s
     inequalities = [
         (
-            s.append_deadline_s < s.request_budget_s,
-            f"SLUICE_APPEND_DEADLINE_S ({s.append_deadline_s:g}) must be below SLUICE_REQUEST_BUDGET_S "
-            f"({s.request_budget_s:g}): a message outlives at least one attempt",
+            store.append_deadline_s < ingest.request_budget_s,
+            f"SLUICE_APPEND_DEADLINE_S ({store.append_deadline_s:g}) must be below SLUICE_REQUEST_BUDGET_S "
+            f"({ingest.request_budget_s:g}): a message outlives at least one attempt",
         ),
         (
-            s.request_budget_s < s.ack_deadline_s,
-            f"SLUICE_REQUEST_BUDGET_S ({s.request_budget_s:g}) must be below SLUICE_ACK_DEADLINE_S "
-            f"({s.ack_deadline_s:g}): the answer must come before Pub/Sub gives up",
+            ingest.request_budget_s < ingest.ack_deadline_s,
+            f"SLUICE_REQUEST_BUDGET_S ({ingest.request_budget_s:g}) must be below SLUICE_ACK_DEADLINE_S "
+            f"({ingest.ack_deadline_s:g}): the answer must come before Pub/Sub gives up",
         ),
         (
-            s.settle_s >= settled_s,
-            f"SLUICE_SETTLE_S ({s.settle_s:g}) must be at least {settled_s:g}, the sum of SLUICE_APPEND_DEADLINE_S, "
-            "SLUICE_LATE_COMMIT_MARGIN_S and SLUICE_CLOCK_SKEW_S: a later commit would be missed by readers",
+            store.settle_s >= settled_s,
+            f"SLUICE_SETTLE_S ({store.settle_s:g}) must be at least {settled_s:g}, the sum of "
+            "SLUICE_APPEND_DEADLINE_S, SLUICE_LATE_COMMIT_MARGIN_S and SLUICE_CLOCK_SKEW_S: a later commit would be "
+            "missed by readers",
         ),
         (
-            s.settle_s < 60,
-            f"SLUICE_SETTLE_S ({s.settle_s:g}) must be below 60: records are to be visible within a minute",
+            store.settle_s < 60,
+            f"SLUICE_SETTLE_S ({store.settle_s:g}) must be below 60: records are to be visible within a minute",
         ),
         (
-            s.dedupe_lookback_s >= s.retry_backoff_max_s + s.ack_deadline_s,
-            f"SLUICE_DEDUPE_LOOKBACK_S ({s.dedupe_lookback_s:g}) must be at least "
-            f"{s.retry_backoff_max_s + s.ack_deadline_s:g}, the sum of SLUICE_RETRY_BACKOFF_MAX_S and "
+            query.dedupe_lookback_s >= ingest.retry_backoff_max_s + ingest.ack_deadline_s,
+            f"SLUICE_DEDUPE_LOOKBACK_S ({query.dedupe_lookback_s:g}) must be at least "
+            f"{ingest.retry_backoff_max_s + ingest.ack_deadline_s:g}, the sum of SLUICE_RETRY_BACKOFF_MAX_S and "
             "SLUICE_ACK_DEADLINE_S: a redelivery can come that late",
         ),
         (
-            s.stuck_s >= 2 * s.request_budget_s,
-            f"SLUICE_STUCK_S ({s.stuck_s:g}) must be at least {2 * s.request_budget_s:g}, twice "
+            ingest.stuck_s >= 2 * ingest.request_budget_s,
+            f"SLUICE_STUCK_S ({ingest.stuck_s:g}) must be at least {2 * ingest.request_budget_s:g}, twice "
             "SLUICE_REQUEST_BUDGET_S: a store that is only slow is not to have the instance replaced",
         ),
     ]
@@ -74,43 +80,45 @@ def _clock_problems(s: "Settings") -> list[str]:
 
 
 def _size_problems(s: "Settings") -> list[str]:
-    if s.max_large_answer_bytes < 2 * s.max_page_bytes:
+    server, query, ingest = s.server, s.query, s.ingest
+    if server.max_large_answer_bytes < 2 * query.max_page_bytes:
         return [
-            f"SLUICE_MAX_LARGE_ANSWER_BYTES ({s.max_large_answer_bytes}) must be at least twice SLUICE_MAX_PAGE_BYTES "
-            f"({s.max_page_bytes}): a page as JSON is larger than its rows, and it must be possible to send one"
+            f"SLUICE_MAX_LARGE_ANSWER_BYTES ({server.max_large_answer_bytes}) must be at least twice "
+            f"SLUICE_MAX_PAGE_BYTES ({query.max_page_bytes}): a page as JSON is larger than its rows, and it must be "
+            "possible to send one"
         ]
-    if s.max_record_bytes + ENVELOPE_BYTES > s.max_batch_bytes:
+    if ingest.max_record_bytes + ENVELOPE_BYTES > ingest.max_batch_bytes:
         return [
-            f"SLUICE_MAX_RECORD_BYTES ({s.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "
-            f"SLUICE_MAX_BATCH_BYTES ({s.max_batch_bytes}): a record and its envelope must fit in one append"
+            f"SLUICE_MAX_RECORD_BYTES ({ingest.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "
+            f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}): a record and its envelope must fit in one append"
         ]
     return []
 
 
-def _access_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
-    problems = _origin_problems(s)
-    is_open = not s.api_principals and not s.grants_file
-    if is_open and not s.is_loopback:  # whatever the roles: ingest has POST /v1/records
+def _access_problems(auth: AuthSettings, server: ServerSettings, environ: Mapping[str, str]) -> list[str]:
+    problems = _origin_problems(auth)
+    is_open = not auth.api_principals and not auth.grants_file
+    if is_open and not server.is_loopback:  # whatever the roles: ingest has POST /v1/records
         problems.append(
             f"SLUICE_API_PRINCIPALS is empty, which leaves /v1 open: name who may use it there or in "
-            f"SLUICE_GRANTS_FILE, or listen on 127.0.0.1 (SLUICE_HOST is {s.host})"
+            f"SLUICE_GRANTS_FILE, or listen on 127.0.0.1 (SLUICE_HOST is {server.host})"
         )
-    both = sorted(set(s.push_principals) & set(s.api_principals))
+    both = sorted(set(auth.push_principals) & set(auth.api_principals))
     if both:
         problems.append(
             f"{', '.join(both)} stands in both SLUICE_PUSH_PRINCIPALS and SLUICE_API_PRINCIPALS: those who push "
             "may only push"
         )
-    if s.platform_iam == "trust" and "K_SERVICE" not in environ:
+    if auth.platform_iam == "trust" and "K_SERVICE" not in environ:
         problems.append("SLUICE_PLATFORM_IAM=trust is for Cloud Run only, and this process does not run there")
     return problems
 
 
-def _origin_problems(s: "Settings") -> list[str]:
-    if s.cors_origins == ("*",):
+def _origin_problems(auth: AuthSettings) -> list[str]:
+    if auth.cors_origins == ("*",):
         # A page must add its token itself, whereas the browser sends cookies on its own. So any page may call, and
         # learns nothing without a token. If no token is required, every web page could read and write.
-        if s.api_principals or s.grants_file:
+        if auth.api_principals or auth.grants_file:
             return []
         return [
             "SLUICE_CORS_ORIGINS=* would open /v1 to every web page, as it is open to this machine: name the origins, "
@@ -119,17 +127,18 @@ def _origin_problems(s: "Settings") -> list[str]:
     return [
         f"SLUICE_CORS_ORIGINS: {origin!r} is not an origin as browsers send it, such as https://app.example.com or "
         "http://localhost:3000; `*` stands alone"
-        for origin in s.cors_origins
+        for origin in auth.cors_origins
         if not _ORIGIN.fullmatch(origin)
     ]
 
 
 def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
-    if s.backend != "bigquery":
+    store, ingest, server = s.store, s.ingest, s.server
+    if store.backend != "bigquery":
         return []
     names = (
-        ("SLUICE_BIGQUERY_PROJECT", s.bigquery_project, _PROJECT, "my-project"),
-        ("SLUICE_BIGQUERY_DATASET", s.bigquery_dataset, _DATASET, "events"),
+        ("SLUICE_BIGQUERY_PROJECT", store.bigquery_project, _PROJECT, "my-project"),
+        ("SLUICE_BIGQUERY_DATASET", store.bigquery_dataset, _DATASET, "events"),
     )
     problems = [
         f"{variable} must be set when SLUICE_BACKEND is bigquery, for example {example}"
@@ -138,29 +147,47 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
         for variable, value, pattern, example in names
         if not pattern.fullmatch(value)
     ]
-    append_bytes = s.max_batch_bytes + ROW_OVERHEAD_BYTES * s.max_batch_rows
+    append_bytes = ingest.max_batch_bytes + ROW_OVERHEAD_BYTES * ingest.max_batch_rows
     if append_bytes > MAX_APPEND_BYTES:
         problems.append(
-            f"SLUICE_MAX_BATCH_BYTES ({s.max_batch_bytes}) and {ROW_OVERHEAD_BYTES} for each of SLUICE_MAX_BATCH_ROWS "
-            f"({s.max_batch_rows}) come to {append_bytes}: BigQuery takes {MAX_APPEND_BYTES} in one append"
+            f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}) and {ROW_OVERHEAD_BYTES} for each of "
+            f"SLUICE_MAX_BATCH_ROWS ({ingest.max_batch_rows}) come to {append_bytes}: BigQuery takes "
+            f"{MAX_APPEND_BYTES} in one append"
         )
-    if s.late_commit_margin_s < MIN_MARGIN_S:
+    if store.late_commit_margin_s < MIN_MARGIN_S:
         problems.append(
-            f"SLUICE_LATE_COMMIT_MARGIN_S ({s.late_commit_margin_s:g}) must be at least {MIN_MARGIN_S:g} with "
+            f"SLUICE_LATE_COMMIT_MARGIN_S ({store.late_commit_margin_s:g}) must be at least {MIN_MARGIN_S:g} with "
             "BigQuery: a connection that died is noticed no sooner, and delivers nothing after that"
         )
-    if "K_SERVICE" in environ and s.shutdown_grace_s > CLOUD_RUN_GRACE_S:
+    if "K_SERVICE" in environ and server.shutdown_grace_s > CLOUD_RUN_GRACE_S:
         problems.append(
-            f"SLUICE_SHUTDOWN_GRACE_S ({s.shutdown_grace_s:g}) must be at most {CLOUD_RUN_GRACE_S:g} on Cloud Run, "
-            "which ends a process 10 s after SIGTERM"
+            f"SLUICE_SHUTDOWN_GRACE_S ({server.shutdown_grace_s:g}) must be at most {CLOUD_RUN_GRACE_S:g} on Cloud "
+            "Run, which ends a process 10 s after SIGTERM"
         )
     return problems
 
 
 def _telemetry_problems(s: "Settings") -> list[str]:
     """Check that a project is set if traces or metrics go to Google Cloud."""
-    if s.project or ("cloud" not in s.metrics and s.traces != "cloud"):
+    if s.project or ("cloud" not in s.telemetry.metrics and s.telemetry.traces != "cloud"):
         return []
     return [
         "SLUICE_TELEMETRY_PROJECT must name the project that gets traces and metrics (SLUICE_BIGQUERY_PROJECT would)"
     ]
+
+
+def _secret_problems(auth: AuthSettings) -> list[str]:
+    """Check the secrets, without quoting any."""
+    problems = []
+    for variable, secret in (
+        ("SLUICE_SIGNING_SECRET", auth.signing_secret),
+        ("SLUICE_HEARTBEAT_SIGNATURE", auth.heartbeat_signature),
+    ):
+        if secret != secret.strip():
+            problems.append(f"{variable} begins or ends with white space, which another holder of it may not have")
+        elif 0 < len(secret) < MIN_SECRET_LENGTH:
+            problems.append(
+                f"{variable} has {len(secret)} characters: at least {MIN_SECRET_LENGTH}, such as "
+                "`openssl rand -hex 32` prints"
+            )
+    return problems

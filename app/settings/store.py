@@ -1,15 +1,24 @@
-"""Settings of storage: the embedded store's location, and the retention of every store."""
+"""Settings of the store: what is stored, where, and when a row is final."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.connections import ConnectionSettings
+from app.settings.room import MIB, Count, Room, Seconds
+
+_BASE_URL = "^https?://[^/]+$"
 
 
-class StoreSettings(ConnectionSettings, frozen=True, kw_only=True):
-    """Where the embedded store keeps its file, and how long every store keeps records; see Settings."""
+class StoreSettings(Room, frozen=True, kw_only=True):
+    """What is stored and where, for how long, and when a row is final."""
 
+    record: Annotated[str, Meta(description="The record type: `package.module:Type`, a msgspec.Struct.")] = (
+        "app.record:Record"
+    )
+    backend: Annotated[
+        Literal["embedded", "bigquery"],
+        Meta(description="Where records are stored: `embedded`, a DuckDB file of this process, or `bigquery`."),
+    ] = "embedded"
     data_path: Annotated[str, Meta(description="The embedded store's file; its folder is made when missing.")] = (
         "data/sluice.duckdb"
     )
@@ -20,7 +29,7 @@ class StoreSettings(ConnectionSettings, frozen=True, kw_only=True):
             description="Below this much free space on the embedded store's disk, records are refused (503) while "
             "reads go on. 0: the disk is filled to its last byte.",
         ),
-    ] = 256 * 1024**2
+    ] = 256 * MIB
     retention_days: Annotated[
         int,
         Meta(
@@ -30,3 +39,37 @@ class StoreSettings(ConnectionSettings, frozen=True, kw_only=True):
             "sets it.",
         ),
     ] = 400
+    bigquery_project: Annotated[
+        str, Meta(description="The project of the tables, which also runs and pays for the queries. Never guessed.")
+    ] = ""
+    bigquery_dataset: Annotated[str, Meta(description="The dataset of the tables.")] = ""
+    bigquery_location: Annotated[
+        str, Meta(description="The dataset's location, such as `EU`. Empty: BigQuery finds it, a little slower.")
+    ] = ""
+    bigquery_rest_url: Annotated[
+        str,
+        Meta(
+            pattern=_BASE_URL,
+            description="Where BigQuery's REST API is. With `https` it is called with the application-default "
+            "credentials; `http` is an emulator, called without any.",
+        ),
+    ] = "https://bigquery.googleapis.com"
+    bigquery_storage_url: Annotated[
+        str,
+        Meta(
+            pattern=_BASE_URL,
+            description="Where BigQuery's Storage API (gRPC) is; `https` and `http` mean the same as for REST.",
+        ),
+    ] = "https://bigquerystorage.googleapis.com"
+    bigquery_max_connections: Annotated[
+        Count, Meta(le=100, description="Connections for appends to one table; more are opened only under load.")
+    ] = 4
+    append_deadline_s: Annotated[Seconds, Meta(description="One attempt to append may take this long.")] = 10.0
+    late_commit_margin_s: Annotated[
+        Seconds, Meta(description="How long after an attempt was given up the store may still commit it.")
+    ] = 10.0
+    clock_skew_s: Annotated[Seconds, Meta(description="How far instances' clocks may differ.")] = 2.0
+    settle_s: Annotated[
+        Seconds,
+        Meta(description="Age at which a record's place in the feed is final (the embedded store needs none)."),
+    ] = 30.0

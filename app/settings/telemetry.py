@@ -1,13 +1,13 @@
-"""Settings of telemetry: traces, metrics and liveness."""
+"""Settings of telemetry: traces and metrics."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.secrets import SecretSettings
+from app.settings.room import Room
 
 
-class TelemetrySettings(SecretSettings, frozen=True, kw_only=True):
+class TelemetrySettings(Room, frozen=True, kw_only=True):
     """Where traces and metrics go, and how many traces are recorded."""
 
     system: Annotated[
@@ -71,20 +71,3 @@ class TelemetrySettings(SecretSettings, frozen=True, kw_only=True):
         str,
         Meta(pattern="^https?://[^/]+$", description="Where Cloud Monitoring is (gRPC); `http` likewise."),
     ] = "https://monitoring.googleapis.com"
-    stuck_s: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=86_400,
-            description="When messages have waited this long and the store has answered nothing, `/health/live` fails, "
-            "so that the instance is replaced.",
-        ),
-    ] = 300.0
-    run_book_url: Annotated[
-        str,
-        Meta(
-            pattern=r"^(https?://[^\s#]+)?$",
-            description="Where people read docs/operations.md: the page at `/` links to its headings. Empty: the page "
-            "names the file only.",
-        ),
-    ] = ""

@@ -2,13 +2,13 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, assert_never
 
 import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.eraser import Eraser
@@ -20,7 +20,7 @@ _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less t
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
-    """A store, behind its two seams. `appenders` are keyed by the table's name; `close` is awaited last.
+    """A store, behind its two seams. `appender` opens the appender of a table, once; `close` is awaited last.
 
     `name` identifies the data: it is the same for all instances that share them. `system` is the kind of store, as
     traces name it. `connections` returns the number of open append connections by the table's name. `upkeep` returns
@@ -29,7 +29,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     system: str
-    appenders: Mapping[str, Appender]
+    appender: Callable[[Table], Appender]
     runner: QueryRunner
     eraser: Eraser
     upkeep: Callable[[Callable[[str, int], None]], list[Coroutine[Any, Any, None]]]
@@ -45,17 +45,17 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             yet: a fault there shows as a sink state, and clears without a restart.
     """
     try:
-        match settings.backend:
+        match settings.store.backend:
             case "embedded":
                 return _embedded(settings, tables, clock)
             case "bigquery":
                 return _bigquery(settings, tables, clock)
             case _:
-                assert_never(settings.backend)
+                assert_never(settings.store.backend)
     except ModuleNotFoundError as error:
         raise StoreError(
-            f"SLUICE_BACKEND={settings.backend} needs the package {error.name}, which is not installed: "
-            f"`uv sync --extra {_EXTRAS[settings.backend]}` installs it"
+            f"SLUICE_BACKEND={settings.store.backend} needs the package {error.name}, which is not installed: "
+            f"`uv sync --extra {_EXTRAS[settings.store.backend]}` installs it"
         ) from error
 
 
@@ -63,17 +63,19 @@ def _embedded(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     from app.stores.duckdb.eraser import EmbeddedEraser, Retention  # noqa: PLC0415 - likewise
     from app.stores.duckdb.store import EmbeddedStore  # noqa: PLC0415 - see open_backend
 
-    store = EmbeddedStore.open(settings.data_path, tables, clock, min_free_bytes=settings.min_free_disk_bytes)
+    store = EmbeddedStore.open(
+        settings.store.data_path, tables, clock, min_free_bytes=settings.store.min_free_disk_bytes
+    )
 
     async def close() -> None:
         await run_in_daemon_thread(store.close, "duckdb-close")
 
     return Backend(
-        name=f"embedded:{settings.data_path}",
-        appenders={table.name: store.appender(table) for table in tables},
+        name=f"embedded:{settings.store.data_path}",
+        appender=cache(store.appender),
         runner=store,
         eraser=EmbeddedEraser(store),
-        upkeep=lambda deleted: [Retention(store, tables, clock, settings.retention_days, deleted).run()],
+        upkeep=lambda deleted: [Retention(store, tables, clock, settings.store.retention_days, deleted).run()],
         close=close,
         system="duckdb",
         connections=dict,  # none: the store is a part of this process
@@ -88,42 +90,46 @@ def _bigquery(settings: Settings, tables: Sequence[Table], clock: Clock) -> Back
     from app.stores.bigquery.table_check import check_table  # noqa: PLC0415 - likewise
     from app.stores.fence import fence  # noqa: PLC0415 - likewise
 
-    access = BigQueryClients(TableAddress.of(settings))
+    access = BigQueryClients(TableAddress.of(settings.store))
     trace_id = f"sluice:{secrets.token_hex(4)}"
-    appenders = {
-        table.name: StorageWriteAppender(
-            access,
-            table,
-            clock,
-            max_connections=settings.bigquery_max_connections,
-            check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
-            fence=fence(
-                settle_s=settings.settle_s,
-                clock_skew_s=settings.clock_skew_s,
-                late_commit_margin_s=settings.late_commit_margin_s,
-                append_deadline_s=settings.append_deadline_s,
-            ),
-            trace_id=trace_id,
-        )
-        for table in tables
-    }
+    appenders: dict[str, StorageWriteAppender] = {}
+
+    def appender(table: Table) -> StorageWriteAppender:
+        if table.name not in appenders:
+            appenders[table.name] = StorageWriteAppender(
+                access,
+                table,
+                clock,
+                max_connections=settings.store.bigquery_max_connections,
+                check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
+                fence=fence(
+                    settle_s=settings.store.settle_s,
+                    clock_skew_s=settings.store.clock_skew_s,
+                    late_commit_margin_s=settings.store.late_commit_margin_s,
+                    append_deadline_s=settings.store.append_deadline_s,
+                ),
+                trace_id=trace_id,
+            )
+        return appenders[table.name]
+
     runner = BigQueryRunner(access, settings, clock)
     eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
     async def close() -> None:
-        for appender in appenders.values():
-            await appender.close()
+        for opened in appenders.values():
+            await opened.close()
         runner.close()
         access.close()
 
-    name = f"bigquery:{settings.bigquery_project}.{settings.bigquery_dataset}"
+    name = f"bigquery:{settings.store.bigquery_project}.{settings.store.bigquery_dataset}"
     return Backend(
         name=name,
-        appenders=appenders,
+        appender=appender,
         runner=runner,
         eraser=eraser,
-        upkeep=lambda _: [eraser.learn()] if "query" in settings.roles else [],  # partitions expire by themselves
+        # Partitions expire by themselves.
+        upkeep=lambda _: [eraser.learn()] if "query" in settings.server.roles else [],
         close=close,
         system="bigquery",
-        connections=lambda: {table: appender.open_connections for table, appender in appenders.items()},
+        connections=lambda: {table: opened.open_connections for table, opened in appenders.items()},
     )

@@ -18,12 +18,12 @@ _LABELS = r"service\..+"
 
 
 def span_exporter(settings: Settings) -> SpanExporter | None:
-    """Return the span exporter that `settings.traces` names; None if traces are off.
+    """Return the span exporter that `settings.telemetry.traces` names; None if traces are off.
 
     Raises:
         SettingsError: a package is missing, or there are no credentials.
     """
-    match settings.traces:
+    match settings.telemetry.traces:
         case "none":
             return None
         case "cloud":
@@ -31,17 +31,17 @@ def span_exporter(settings: Settings) -> SpanExporter | None:
         case "otlp":
             return _made("SLUICE_TRACES", "otlp", lambda: _otlp_traces(settings))
         case _:
-            assert_never(settings.traces)
+            assert_never(settings.telemetry.traces)
 
 
 def metric_exporters(settings: Settings) -> list[MetricExporter]:
-    """Return the metric exporters that `settings.metrics` names; `prometheus` needs none, as it scrapes.
+    """Return the metric exporters that `settings.telemetry.metrics` names; `prometheus` needs none, as it scrapes.
 
     Raises:
         SettingsError: as `span_exporter`.
     """
     made: list[MetricExporter] = []
-    for receiver in settings.metrics:
+    for receiver in settings.telemetry.metrics:
         match receiver:
             case "prometheus":
                 pass
@@ -78,7 +78,7 @@ def _cloud_trace(settings: Settings) -> SpanExporter:
     )
     from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter  # noqa: PLC0415 - likewise
 
-    client = TraceServiceClient(transport=_transport(TraceServiceGrpcTransport, settings.cloud_trace_url))
+    client = TraceServiceClient(transport=_transport(TraceServiceGrpcTransport, settings.telemetry.cloud_trace_url))
     made: SpanExporter = CloudTraceSpanExporter(settings.project, client=client, resource_regex=_LABELS)  # type: ignore[no-untyped-call] # theirs
     return made
 
@@ -90,7 +90,9 @@ def _cloud_monitoring(settings: Settings) -> MetricExporter:
     )
     from opentelemetry.exporter.cloud_monitoring import CloudMonitoringMetricsExporter  # noqa: PLC0415 - likewise
 
-    client = MetricServiceClient(transport=_transport(MetricServiceGrpcTransport, settings.cloud_monitoring_url))
+    client = MetricServiceClient(
+        transport=_transport(MetricServiceGrpcTransport, settings.telemetry.cloud_monitoring_url)
+    )
     return CloudMonitoringMetricsExporter(project_id=settings.project, client=client)
 
 
@@ -109,7 +111,7 @@ def _otlp_traces(settings: Settings) -> SpanExporter:
         OTLPSpanExporter,
     )
 
-    return OTLPSpanExporter(endpoint=f"{settings.otlp_url}/v1/traces", timeout=_TIMEOUT_S)
+    return OTLPSpanExporter(endpoint=f"{settings.telemetry.otlp_url}/v1/traces", timeout=_TIMEOUT_S)
 
 
 def _otlp_metrics(settings: Settings) -> MetricExporter:
@@ -117,4 +119,4 @@ def _otlp_metrics(settings: Settings) -> MetricExporter:
         OTLPMetricExporter,
     )
 
-    return OTLPMetricExporter(endpoint=f"{settings.otlp_url}/v1/metrics", timeout=_TIMEOUT_S)
+    return OTLPMetricExporter(endpoint=f"{settings.telemetry.otlp_url}/v1/metrics", timeout=_TIMEOUT_S)

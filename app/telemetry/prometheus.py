@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from app.http import paths
-from app.http.problems import problem_responses
-from app.http.reading import METHODS, operation_ids, read_response
+from app.http.contract import CONTRACT, TEXT, Answer, Contract, media
+from app.http.reading import METHODS, read_response
 from app.telemetry.collection import Collection
 
 
@@ -27,24 +27,26 @@ class Scraped(PrometheusMetricReader):
         super()._receive_metrics(self._collection.complete(metrics_data), timeout_millis, **kwargs)
 
 
+_CONTRACT = Contract(
+    answers={200: Answer("The metrics.", {"text/plain": media(TEXT)})},
+    problems={401: "No token or key, or not a valid one.", 403: "The scope `metrics` is missing."},
+)
+
+
 def metrics_route(reader: Scraped) -> HTTPRouteHandler:
     """Return the route where `reader` is scraped."""
 
     @route(
         paths.METRICS,
         http_method=METHODS,
-        operation_id=operation_ids("metrics"),
-        opt={"scope": "metrics"},
+        operation_id="metrics",
+        opt={"scope": "metrics", CONTRACT: _CONTRACT},
         summary="Read the metrics of this instance",
         description=(
             "What Prometheus scrapes, in its text format or OpenMetrics, by Accept. Each instance has its own numbers. "
             "What each means is in docs/operations.md."
         ),
         tags=["operations"],
-        media_type="text/plain",
-        responses=problem_responses(
-            {401: "No token or key, or not a valid one.", 403: "The scope `metrics` is missing."}
-        ),
     )
     async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         try:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 from app.settings.load import Settings
 from app.telemetry.collection import Collection, Completing, observe
 from app.telemetry.exporters import metric_exporters, span_exporter
@@ -49,16 +49,18 @@ class Telemetry:
         self._resource = Resource(
             {
                 "service.name": "sluice",
-                "service.namespace": settings.system,
+                "service.namespace": settings.telemetry.system,
                 "service.instance.id": self.instance,
             }
         )
         self._collection = Collection(metrics)
-        self._scraped = Scraped(self._collection) if "prometheus" in settings.metrics else None
+        self._scraped = Scraped(self._collection) if "prometheus" in settings.telemetry.metrics else None
         self._metric_exporters = metric_exporters(settings)
         self._tracer_provider = self._traced()
         tracer = None if self._tracer_provider is None else self._tracer_provider.get_tracer(_SCOPE)
-        self.tracing = Tracing(tracer, Sampler(settings.trace_ratio, settings.max_traces_per_s, clock.elapsed_us))
+        self.tracing = Tracing(
+            tracer, Sampler(settings.telemetry.trace_ratio, settings.telemetry.max_traces_per_s, clock.elapsed_us)
+        )
 
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the route of `/metrics`, if Prometheus is enabled."""
@@ -67,7 +69,7 @@ class Telemetry:
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
         """Export metrics periodically, and flush everything at the end."""
-        interval_ms = self._settings.metrics_interval_s * 1_000
+        interval_ms = self._settings.telemetry.metrics_interval_s * 1_000
         readers: list[MetricReader] = [
             PeriodicExportingMetricReader(Completing(exporter, self._collection), interval_ms)
             for exporter in self._metric_exporters

@@ -23,7 +23,7 @@ from app.stores.source import Query, Scalar
 from bench.embedded.feed_rows import RECORDS, ROWS, START_US, Layout
 
 SETTINGS = Settings()
-LOOKBACK_US = round(SETTINGS.dedupe_lookback_s * SECOND_US)
+LOOKBACK_US = round(SETTINGS.query.dedupe_lookback_s * SECOND_US)
 Read = Callable[[], Awaitable[list[Any]]]
 _VIEW = View(RECORDS.columns)
 _COLUMNS = ", ".join(f"`{column.name}`" for column in RECORDS.columns)
@@ -74,7 +74,7 @@ class Reader:
         self._connection = duckdb.connect(path)
         self._window = Window(START_US, START_US + layout.span_us)
         self._clock = SystemClock()
-        self._feed = Feed(self._store, RECORDS, lookback_s=SETTINGS.dedupe_lookback_s)
+        self._feed = Feed(self._store, RECORDS, lookback_s=SETTINGS.query.dedupe_lookback_s)
         self._pages = Pages(self._feed, SETTINGS, self._clock, Reads(self._clock))
 
     def places(self, shape: Shape, seed: str) -> list[Position]:
@@ -128,7 +128,7 @@ class Reader:
     async def look_up(self, record_id: str) -> list[Any]:
         """Read the latest version of a record, in the window that the service looks in."""
         until_us = self._window.until_us
-        window = Window(until_us - SETTINGS.retention_days * DAY_US, until_us)
+        window = Window(until_us - SETTINGS.store.retention_days * DAY_US, until_us)
         return await self._feed.versions(record_id, window, _VIEW, 1)
 
     async def scan(self, shape: Shape, after: Position) -> Read:

@@ -6,13 +6,10 @@ measured             compare         `make bench-ingest`: messages a second of e
                      append_latency  `make bench-append`: what is added for one message a second
                      push_handlers   `make bench-push`: the ways to answer a push, beside a bare function
                      heavy_messages  `make bench-heavy`: what one heavy message costs (heavy_cases: which)
-who is measured      contenders      each as a process of its own on one core, and the null store
+who is measured      contenders      each as a process of its own on one core, and the null store (testing.null_store)
                      ceilings        what no service can exceed
 what they are given  messages        the pushes: their size, how many records, how many at once
                      load            the load: plain sockets and epoll, closed or open
 in which order       rounds          contender after contender, in turn
 what came of it      cells           figures of rounds, their medians and ratios
-what stores it       null_store      BigQuery's ways in, over real sockets, and nothing behind them: gRPC,
-                     null_rest       … and REST
-                     tally           what it was given
 """

@@ -12,8 +12,8 @@ import msgspec
 
 from bench.ingest.ceilings import CEILINGS
 from bench.places import ROOT
-from tests import tokens
-from tests.process import free_port
+from testing import tokens
+from testing.process import free_port
 
 _READY_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.02
@@ -54,7 +54,7 @@ class Store:
     @asynccontextmanager
     async def open(cls, core: list[int]) -> AsyncIterator[Self]:
         """Run it until the block ends."""
-        process = await start([sys.executable, "-m", "bench.ingest.null_store"], core, talks=True)
+        process = await start([sys.executable, "-m", "testing.null_store"], core, talks=True)
         try:
             urls = await _line(process, dict[str, str])
             yield cls(process, urls["grpc"], urls["rest"])

@@ -39,7 +39,7 @@ from bench.ingest.contenders import Cores, running
 from bench.ingest.heavy_cases import CASES
 from bench.ingest.messages import Case
 from bench.ingest.rounds import load, order_of
-from tests.unwatched import unwatched
+from testing.unwatched import unwatched
 
 _AT_ONCE = 10
 
@@ -58,7 +58,7 @@ class Cost(msgspec.Struct, frozen=True):
 class NullAppender:
     """Encodes rows for BigQuery, and acknowledges them at once."""
 
-    concurrency = eager = 4
+    max_in_flight = target_in_flight = 4
     fence = None
 
     def __init__(self, table: Table) -> None:
@@ -113,7 +113,7 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     tables = (records_table(Record), rejects_table())
     path = tempfile.mkdtemp() + "/bench.duckdb"
     embedded = EmbeddedStore.open(path, tables, clock) if store == "embedded" else None
-    ledger = Ledger(max_bytes=settings.max_in_flight_bytes, max_places=settings.max_in_flight_messages)
+    ledger = Ledger(max_bytes=settings.ingest.max_in_flight_bytes, max_places=settings.ingest.max_in_flight_messages)
     appenders: list[Appender] = [embedded.appender(table) if embedded else NullAppender(table) for table in tables]
     pipeline = Pipeline(
         table=tables[0],

@@ -16,7 +16,7 @@ _PUBSUB = "https://cloud.google.com/pubsub/quotas"
 _RUN = "https://cloud.google.com/run/docs/configuring/max-instances-limits"
 _TERRAFORM = "../infra/terraform/variables_service.tf"
 _SETTINGS = "settings.md"
-_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+_DEFAULTS = Settings().flat()
 
 DEPLOYED_INSTANCES, ALLOWED_INSTANCES, CONCURRENCY = 10, 100, 400  # infra/terraform/variables_service.tf
 MAX_CONNECTIONS: int = _DEFAULTS["bigquery_max_connections"]  # of an instance, to each table

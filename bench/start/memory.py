@@ -35,8 +35,8 @@ from bench.ingest.rounds import load
 from bench.machine import machine_before
 from bench.places import RESULTS
 from bench.usage import Watch
-from tests.process import served_keys
-from tests.service import authorization
+from testing.process import served_keys
+from testing.service import authorization
 
 RESULT = RESULTS / "memory.json"
 LOAD, BURST = Case(), Case(record_bytes=10_000, in_flight=1_000)
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--quiet-seconds", type=float, default=1.5, help="after each burst (default: %(default)s)")
     options = parser.parse_args()
     before = machine_before()
-    a_message, default = bytes_a_message(), Settings().dedupe_max_messages
+    a_message, default = bytes_a_message(), Settings().ingest.dedupe_max_messages
     result = {
         "machine": before,
         "unit": "MiB",

@@ -10,9 +10,8 @@ from app.record import RecordTypeError, load_record_type
 from app.schema.filters import checked_table
 from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.layout import layout_of
+from app.stores.bigquery.layout import bigquery_schema, layout_of
 from app.stores.bigquery.live import describe, differences, live_table
-from app.stores.bigquery.schema import bigquery_schema
 from dev.local_bigquery.errors import ProvisionError
 
 WITHIN_S = 30.0

@@ -12,48 +12,30 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from tests import tokens
-from tests.pace import patience_s
-from tests.process import ROOT, free_port, served_keys
+from testing import tokens
+from testing.instance import instance
+from testing.pace import patience_s
+from testing.process import ROOT
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = "/openapi/openapi.json"
 READER = "reader@example.com"
 _DAY_S = 86_400
-_START_S = patience_s(30)
 _ANSWER_S = 20
 
 
 @contextmanager
 def service(folder: Path) -> Iterator[tuple[str, Path]]:
     """Run the service, with records in it and rejects, until the block ends; the values are its URL and its log."""
-    log = folder / "service.log"
-    url = f"http://127.0.0.1:{free_port()}"
-    with served_keys() as keys_url, log.open("wb") as output:
-        settings = {
-            "PORT": url.rpartition(":")[2],
-            "DATA_PATH": str(folder / "sluice.duckdb"),
-            "PUSH_PRINCIPALS": tokens.PUSHER,
-            "PUSH_AUDIENCE": tokens.AUDIENCE,
-            "API_PRINCIPALS": READER,
-            "API_AUDIENCE": tokens.AUDIENCE,
-            "TOKEN_ISSUER": tokens.ISSUER,
-            "TOKEN_KEYS_URL": keys_url,
-            "TAIL_MAX_S": "0.2",
-            "REQUESTS_PER_MINUTE": "0",  # else most answers are 429, which says little
-        }
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
-        environment |= {f"SLUICE_{name}": value for name, value in settings.items()}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_until_ready(url, process)
-            _fill(url)
-            yield url, log
-        finally:
-            process.terminate()
-            process.wait(_START_S)
+    with instance(
+        folder,
+        api_principals=READER,
+        api_audience=tokens.AUDIENCE,
+        tail_max_s="0.2",
+        requests_per_minute="0",  # else most answers are 429, which says little
+    ) as running:
+        _fill(running.url)
+        yield running.url, running.log
 
 
 def fuzz(
@@ -84,15 +66,6 @@ def fuzz(
 def unexpected(log: Path) -> list[str]:
     """Return the lines of a log that tell of a defect."""
     return [line for line in log.read_text().splitlines() if "unexpected failure" in line or "Traceback" in line]
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_S
-    with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:  # it does not listen at once
-        while time.monotonic() < deadline and process.poll() is None:
-            if client.get(f"{url}/health/ready").status_code == 200:
-                return
-    raise AssertionError("the service did not start; see its log")
 
 
 def _fill(url: str) -> None:

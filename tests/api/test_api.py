@@ -8,8 +8,8 @@ import httpx
 import msgspec
 import pytest
 
+from testing.pace import patience_s
 from tests.api.run import DOCUMENT, fuzz, service, unexpected
-from tests.pace import patience_s
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from testing.process import ROOT
 from tests.attack import report
 from tests.attack.plan import ATTACKS, Attack, UnknownAttackError, chosen
 from tests.attack.run import Outcome, Times, run
 from tests.attack.scene import NotHereError, found, started
 from tests.attack.verdict import broken
-from tests.process import ROOT
 
 
 def main() -> int:

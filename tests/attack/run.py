@@ -9,6 +9,8 @@ from typing import Self
 
 import msgspec
 
+from testing.pace import patience_s
+from testing.process import ROOT
 from tests.attack.client import READY, Job, Sent
 from tests.attack.memory import Memory
 from tests.attack.neighbours import Neighbours
@@ -16,8 +18,6 @@ from tests.attack.payloads import page_of_records
 from tests.attack.plan import Attack, Stop
 from tests.attack.scene import Scene, missing_from_store, stamp
 from tests.attack.verdict import MAX_RECOVERY_S, Evidence
-from tests.pace import patience_s
-from tests.process import ROOT
 
 _LOOK_EVERY_S, _QUIET_S = 0.25, 2.0
 _GIVE_UP_AFTER_S = 60.0

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import duckdb
 import msgspec
 
+from testing.instance import Caller, Instance, instance
 from tests.attack.plan import Attack
-from tests.instance import Caller, Instance, instance
 
 CALLERS = (
     Caller("reader", ("read",)),

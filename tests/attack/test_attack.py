@@ -4,11 +4,11 @@ from pathlib import Path
 
 import msgspec
 
+from testing.pace import patience_s
 from tests.attack import report
 from tests.attack.plan import Attack, Hold, Repeat
 from tests.attack.run import Times, run
 from tests.attack.scene import started
-from tests.pace import patience_s
 
 
 async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path) -> None:

@@ -38,11 +38,11 @@ def test_each_move_is_made_of_what_there_is() -> None:
 def test_a_payload_is_inside_the_documented_limits(name: str) -> None:
     """No attack is a request that is too large: each limit that is documented lets it pass."""
     request = PAYLOADS[name](1)
-    assert len(request.body) <= LIMITS.max_body_bytes
+    assert len(request.body) <= LIMITS.server.max_body_bytes
     if request.path != "/pubsub/push":
         return
     sent = data(request)
-    assert len(sent) <= LIMITS.max_decompressed_bytes
+    assert len(sent) <= LIMITS.ingest.max_decompressed_bytes
     attributes = msgspec.json.decode(request.body)["message"]["attributes"]
     assert sum(len(key) + len(value) for key, value in attributes.items()) <= 128_000
 

@@ -10,7 +10,7 @@ from app.auth.api_keys import key_hash
 from app.auth.grants import CheckFilters, GrantRules
 from app.http import paths
 from app.settings.load import Settings
-from tests.service import SETTINGS, Service, authorization
+from testing.service import SETTINGS, Service, authorization
 
 KEY = "sluice_" + "k" * 43
 OTHER_KEY = "sluice_" + "o" * 43
@@ -65,7 +65,7 @@ def granting(folder: Path, *entries: dict[str, Any], **changed: Any) -> Settings
     """Write a file of grants; return the settings that name it."""
     file = folder / "grants.json"
     write(file, document(*entries))
-    return msgspec.structs.replace(SETTINGS, grants_file=str(file), **changed)
+    return SETTINGS.replace(grants_file=str(file), **changed)
 
 
 def bearing(key: str = KEY) -> dict[str, str]:

@@ -16,10 +16,10 @@ from app.auth.grants import read_grants
 from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.principal import Principal
 from app.settings.load import Settings
+from testing.process import ROOT
+from testing.service import running
 from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
-from tests.process import ROOT
-from tests.service import running
-from tests.test_docs import code_blocks
+from tests.documents import code_blocks
 
 PAGE = ROOT / "docs/access.md"
 
@@ -129,7 +129,7 @@ def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFi
         key_grant("sluice_2", name="b", scopes=["write"], expires="2999-01-01T00:00:00Z"),
     )
     environ = {"SLUICE_API_PRINCIPALS": OWNER, "SLUICE_REQUESTS_PER_MINUTE": "7", "SLUICE_BACKEND": "bigquery"}
-    assert main(["check", settings.grants_file], environ) == 0
+    assert main(["check", settings.auth.grants_file], environ) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{OWNER}: read, write, rejects, metrics; 7 requests a minute",
         f"{READER}: read, rejects; no limit",
@@ -151,7 +151,7 @@ def test_a_file_that_is_wrong_is_told_with_status_2(
     tmp_path: Path, entry: dict[str, Any], environ: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By the record type and the settings of the environment."""
-    assert main(["check", granting(tmp_path, entry).grants_file], environ) == 2
+    assert main(["check", granting(tmp_path, entry).auth.grants_file], environ) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert told in said.err
@@ -161,14 +161,14 @@ def test_a_file_that_is_wrong_is_told_with_status_2(
 
 def test_filters_are_checked_against_the_record_type(tmp_path: Path) -> None:
     """What the default record has not, another may have."""
-    file = granting(tmp_path, key_grant(filters={"carrier": "UA"})).grants_file
+    file = granting(tmp_path, key_grant(filters={"carrier": "UA"})).auth.grants_file
     assert main(["check", file], {"SLUICE_RECORD": "examples.flights.record:Flight"}) == 0
 
 
 @pytest.mark.parametrize("module", ["app", "app.auth"])
 def test_a_mistake_ends_the_process_with_one_line(tmp_path: Path, module: str) -> None:
     """Status 2, no traceback, and not the key that stands where its hash should."""
-    file = granting(tmp_path, key_grant(key_sha256=KEY)).grants_file
+    file = granting(tmp_path, key_grant(key_sha256=KEY)).auth.grants_file
     arguments = ["check", file] if module == "app.auth" else []
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
     ran = subprocess.run(
@@ -197,9 +197,9 @@ def test_the_documents_example_is_valid() -> None:
 def test_the_documents_numbers_are_the_programs() -> None:
     """The defaults that are told, and how soon a key is revoked."""
     text = PAGE.read_text()
-    assert f"(default {Settings().requests_per_minute:,};" in text
+    assert f"(default {Settings().auth.requests_per_minute:,};" in text
     assert f"every {LOOK_EVERY_S:g} seconds" in text
-    assert f"(default `{Settings().api_audience}`)" in text
+    assert f"(default `{Settings().auth.api_audience}`)" in text
 
 
 def test_the_documents_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,4 +216,4 @@ def test_the_documents_python_sends_the_token(monkeypatch: pytest.MonkeyPatch) -
     (code,) = code_blocks(PAGE, "python")
     names: dict[str, Any] = {}
     exec(compile(code, "access.md", "exec"), names)  # noqa: S102 - the document is ours
-    assert names["headers"] == {"Authorization": f"Bearer token-for-{Settings().api_audience}"}
+    assert names["headers"] == {"Authorization": f"Bearer token-for-{Settings().auth.api_audience}"}

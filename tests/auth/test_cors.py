@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 
 from app.http import paths
 from app.http.cors import EXPOSED
 from app.settings.load import SettingsError, load_settings
+from testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import bearing, granting, key_grant
-from tests.service import GOOD, SETTINGS, running
 
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
 
@@ -79,7 +78,7 @@ async def test_any_page_may_ask_where_tokens_are_wanted(tmp_path: Path) -> None:
 
 async def test_on_loopback_a_listed_page_may_call_without_a_token() -> None:
     """The settings say so; others are refused as ever."""
-    async with running(msgspec.structs.replace(SETTINGS, cors_origins=(SHOP,))) as service:
+    async with running(SETTINGS.replace(cors_origins=(SHOP,))) as service:
         assert (await preflight(service.client, SHOP)).status_code == 204
         answer = await service.client.post(paths.RECORDS, json=GOOD, headers={"Origin": SHOP})
         assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (201, SHOP)
@@ -114,7 +113,7 @@ def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
 def test_origins_are_named_as_browsers_send_them(origin: str) -> None:
     """Scheme, host and a port that is not the usual one."""
     settings = load_settings({"SLUICE_CORS_ORIGINS": f"{origin}, {ELSEWHERE}"})
-    assert settings.cors_origins == (origin, ELSEWHERE)
+    assert settings.auth.cors_origins == (origin, ELSEWHERE)
 
 
 def test_any_origin_is_for_services_that_want_tokens() -> None:
@@ -122,4 +121,4 @@ def test_any_origin_is_for_services_that_want_tokens() -> None:
     with pytest.raises(SettingsError, match=r"SLUICE_CORS_ORIGINS=\* would open /v1 to every web page"):
         load_settings({"SLUICE_CORS_ORIGINS": "*"})
     for closed in ("SLUICE_API_PRINCIPALS", "SLUICE_GRANTS_FILE"):
-        assert load_settings({"SLUICE_CORS_ORIGINS": "*", closed: "a@example.com"}).cors_origins == ("*",)
+        assert load_settings({"SLUICE_CORS_ORIGINS": "*", closed: "a@example.com"}).auth.cors_origins == ("*",)

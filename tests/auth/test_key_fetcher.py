@@ -24,8 +24,8 @@ from app.auth.key_set import (
     read_key_set,
 )
 from app.auth.tokens import TokenVerifier
-from app.runtime.clock import FakeClock
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, bearer
 
 _PEM = tokens.key_pair()[1]

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import msgspec
-
 from app.http import paths
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
-from tests.service import GOOD, SETTINGS, running
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
@@ -65,7 +63,7 @@ async def test_the_setting_limits_those_who_have_no_limit_of_their_own(tmp_path:
 
 async def test_the_local_principal_has_no_limit() -> None:
     """Nobody is to be kept from anybody else there."""
-    async with running(msgspec.structs.replace(SETTINGS, requests_per_minute=1)) as service:
+    async with running(SETTINGS.replace(requests_per_minute=1)) as service:
         for _ in range(5):
             answer = await read(service)
             assert answer.status_code == 200

@@ -15,8 +15,10 @@ from app.auth.principal import SCOPES
 from app.http import paths
 from app.main import create_app
 from app.query.params.filters import FilterError
-from app.runtime.clock import FakeClock
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.pace import patience_s
+from testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.auth.callers import (
     KEY,
     OTHER_KEY,
@@ -31,8 +33,6 @@ from tests.auth.callers import (
     signed_in,
     write,
 )
-from tests.pace import patience_s
-from tests.service import GOOD, SETTINGS, authorization, envelope, running
 
 FREE = {paths.PROBLEMS, "/v1/schema"}
 """What any caller may read."""
@@ -92,7 +92,7 @@ async def test_each_scope_opens_its_own(tmp_path: Path, scope: str, method: str,
 def routes() -> list[tuple[str, Any]]:
     """Return the path and handler of everything under /v1, and of the metrics."""
     found = []
-    for route in create_app(SETTINGS, fetch_keys=tokens.fetch_keys).routes:
+    for route in create_app(SETTINGS, fetch_keys=tokens.fetch_keys).litestar.routes:
         if isinstance(route, HTTPRoute) and route.path.startswith(("/v1", paths.METRICS)):
             methods = {method: entry[0] for method, entry in route.route_handler_map.items() if method != "OPTIONS"}
             found += [(f"{method} {route.path}", handler) for method, handler in methods.items()]
@@ -188,12 +188,12 @@ async def test_a_grant_that_is_taken_out_of_the_file_is_gone_without_a_restart(
     settings = granting(tmp_path, email_grant(), key_grant())
     async with running(settings, clock) as service:
         assert (await read(service, headers)).status_code == 200
-        write(Path(settings.grants_file), document())
+        write(Path(settings.auth.grants_file), document())
         async with asyncio.timeout(patience_s(60)):
             while (answer := await read(service, headers)).status_code == 200:
                 await clock.advance(LOOK_EVERY_S)
         assert answer.status_code in {401, 403}
-        write(Path(settings.grants_file), document(email_grant(), key_grant()))
+        write(Path(settings.auth.grants_file), document(email_grant(), key_grant()))
         async with asyncio.timeout(patience_s(60)):
             while (await read(service, headers)).status_code != 200:
                 await clock.advance(LOOK_EVERY_S)

@@ -4,38 +4,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit, RateLimitStatus
-from app.auth.shared_count import ANSWER_WITHIN_S, FailSafeCount, ValkeyCount, request_count
+from app.auth.shared_count import ANSWER_WITHIN_S, SharedCount, request_count
 from app.http.problems import ProblemError
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.valkey import connect
-from tests.pace import patience_s
+from testing.clock import FakeClock
+from testing.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
 TWICE = Principal("twice", ALL_SCOPES, requests_per_minute=2)
-
-
-class Flaky:
-    """A shared count that fails, or hangs, while it is told to."""
-
-    def __init__(self) -> None:
-        self.own, self.asked = OwnCount(), 0
-        self.fails, self.hangs = False, False
-        self.waited_for = asyncio.Event()
-
-    async def add(self, name: str, window: int) -> int:
-        self.asked += 1
-        if self.fails:
-            raise ConnectionError("valkey://user:secret@10.0.0.3 refused")
-        if self.hangs:
-            self.waited_for.set()
-            await asyncio.Event().wait()
-        return await self.own.add(name, window)
 
 
 def at(second: int) -> FakeClock:
@@ -95,15 +79,15 @@ async def test_an_instances_own_count_forgets_the_minute_before() -> None:
 
 
 @pytest.fixture
-async def shared(valkey_server: ValkeyServer) -> AsyncIterator[tuple[ValkeyCount, ValkeyCount]]:
+async def shared(valkey_server: ValkeyServer) -> AsyncIterator[tuple[SharedCount, SharedCount]]:
     """Give the counts of two instances in one Valkey."""
     clients = connect(valkey_server.url), connect(valkey_server.url)
-    yield ValkeyCount(clients[0]), ValkeyCount(clients[1])
+    yield SharedCount(clients[0], FakeClock()), SharedCount(clients[1], FakeClock())
     for client in clients:
         await client.aclose()
 
 
-async def test_instances_share_one_count_in_valkey(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+async def test_instances_share_one_count_in_valkey(shared: tuple[SharedCount, SharedCount]) -> None:
     """Whichever instance a request comes to; a name may hold any character."""
     names = ["reader@example.com", "a:b", "é"]
     counts = [[await count.add(name, 7) for count in (*shared, *shared)] for name in names]
@@ -111,14 +95,14 @@ async def test_instances_share_one_count_in_valkey(shared: tuple[ValkeyCount, Va
     assert await shared[0].add(names[0], 8) == 1
 
 
-async def test_counts_in_valkey_end_by_themselves(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+async def test_counts_in_valkey_end_by_themselves(shared: tuple[SharedCount, SharedCount]) -> None:
     """Nothing is left of a minute soon after it."""
     await shared[0].add("a", 7)
     await shared[0].add("a", 7)
     assert 60 <= await shared[0]._client.ttl("sluice:requests:7:a") <= 120
 
 
-async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[ValkeyCount, ValkeyCount]) -> None:
+async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[SharedCount, SharedCount]) -> None:
     """Two requests never have the same number."""
     counts = await asyncio.gather(*(shared[number % 2].add("a", 7) for number in range(100)))
     assert sorted(counts) == list(range(1, 101))
@@ -148,44 +132,13 @@ async def test_a_valkey_that_hangs_holds_up_nobody_and_is_used_again_when_it_ans
     await client.aclose()
 
 
-async def test_while_the_shared_count_fails_one_request_in_five_seconds_tries_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """The others do not wait; it is told once a minute, without the address, which may hold a password."""
-    clock, shared = FakeClock(), Flaky()
-    count = FailSafeCount(shared, clock)
-    shared.fails = True
-    assert [await count.add("a", 7) for _ in range(10)] == list(range(1, 11))
-    assert shared.asked == 1
-    for _ in range(11):
-        await clock.advance(5)
-        await count.add("a", 7)
-        await count.add("a", 7)
-    assert shared.asked == 12
+async def test_the_address_of_a_valkey_that_fails_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It may hold a password. The requests are counted here."""
+    client = Mock(pipeline=Mock(side_effect=ConnectionError("valkey://user:secret@10.0.0.3 refused")))
+    count = SharedCount(client, FakeClock())
+    assert [await count.add("a", 7) for _ in range(3)] == [1, 2, 3]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    await clock.advance(5)
-    await count.add("a", 7)
-    assert len(caplog.records) == 2
     assert "secret" not in caplog.text
-    shared.fails = False
-    await clock.advance(5)
-    assert [await count.add("a", 8) for _ in range(3)] == [1, 2, 3]
-    assert shared.asked == 16
-
-
-async def test_those_who_come_while_one_tries_do_not_wait_with_it() -> None:
-    """After a failure only one request at a time finds out whether the shared count is back."""
-    clock, shared = FakeClock(), Flaky()
-    count = FailSafeCount(shared, clock)
-    shared.fails = True
-    await count.add("a", 7)
-    shared.fails, shared.hangs = False, True
-    await clock.advance(5)
-    trying = asyncio.create_task(count.add("a", 7))
-    await shared.waited_for.wait()
-    assert [await count.add("a", 7) for _ in range(5)] == [2, 3, 4, 5, 6]
-    assert not trying.done()
-    assert await trying == 7
 
 
 def test_without_a_valkey_each_instance_counts_for_itself() -> None:

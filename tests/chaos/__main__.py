@@ -11,10 +11,10 @@ from app.stores.bigquery.client import TableAddress
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import tables_of
+from testing.local_bigquery import running
 from tests.chaos.plan import make_plan
 from tests.chaos.report import complaint, summary
 from tests.chaos.run import INSTANCES, Conditions, Run
-from tests.double import running
 
 OUTAGES, CUTS, MAX_QUOTA = 2, 6, 2
 

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from testing.pace import patience_s
+from testing.process import Process, start
 from tests.chaos.ledger import Stop
-from tests.pace import patience_s
-from tests.process import Process, start
 
 _LISTENS_WITHIN_S = patience_s(60.0)
 _GIVEN_UP_AFTER_S = patience_s(60.0)

@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 
+from testing.pace import patience_s
 from tests.chaos.fleet import Fleet
-from tests.pace import patience_s
 
 _TRANSIENT = {429, 500, 502, 503, 504}
 _PAGE_WITHIN_S = patience_s(60.0)

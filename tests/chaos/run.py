@@ -11,7 +11,9 @@ import msgspec
 
 from app.runtime.clock import SystemClock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from tests import tokens
+from testing import tokens
+from testing.misbehaving.wire import Wire
+from testing.process import served_keys
 from tests.chaos.driver import Driver
 from tests.chaos.fleet import Fleet, fleet
 from tests.chaos.ledger import Evidence, Reading, violations
@@ -20,8 +22,6 @@ from tests.chaos.reader import Follower
 from tests.chaos.report import Report
 from tests.chaos.store import ForwardingServer
 from tests.chaos.weather import Weather
-from tests.misbehaving.wire import Wire
-from tests.process import served_keys
 
 INSTANCES = 2
 # Quick for a service, but long enough for a store that shares two cores with everything else. What the store is

@@ -1,10 +1,10 @@
 """The chaos run, short: `make chaos` is the long one."""
 
 from dev.local_bigquery.provision import tables_of
+from testing.local_bigquery import Double
+from testing.pace import patience_s
 from tests.chaos.plan import make_plan
 from tests.chaos.run import INSTANCES, Conditions, Run
-from tests.double import Double
-from tests.pace import patience_s
 
 
 async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Double) -> None:

@@ -5,9 +5,9 @@ import signal
 
 import msgspec
 
+from testing.misbehaving.faults import Arrival, Fault
 from tests.chaos.plan import AT_STORE, CutReads, Kill, Outage, Plan, make_plan
 from tests.chaos.weather import Weather
-from tests.misbehaving.faults import Arrival, Fault
 
 
 def plan(seed: int) -> Plan:

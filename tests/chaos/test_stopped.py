@@ -15,14 +15,14 @@ import msgspec
 from app.runtime.clock import SystemClock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from dev.local_bigquery.provision import tables_of
+from testing.local_bigquery import Double
+from testing.misbehaving.faults import Arrival, Fault
+from testing.misbehaving.waiting import until
+from testing.process import served_keys
+from testing.service import authorization, envelope
 from tests.chaos.fleet import Fleet, Instance
 from tests.chaos.reader import Follower
 from tests.chaos.store import ForwardingServer
-from tests.double import Double
-from tests.misbehaving.faults import Arrival, Fault
-from tests.misbehaving.waiting import until
-from tests.process import served_keys
-from tests.service import authorization, envelope
 
 SETTINGS = {
     "backend": "bigquery",

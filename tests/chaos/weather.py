@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tests.misbehaving.faults import (
+from testing.misbehaving.faults import (
     DRAINING,
     INTERNAL,
     NOT_FOUND,

@@ -7,7 +7,6 @@ import msgspec
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.openapi import OpenAPIConfig
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.erase.endpoint import erasure_routes
@@ -29,7 +28,11 @@ from tests.contract.stores import RECORDS, REJECTS
 def cache_of(clock: Clock) -> Cache:
     """Return a cache that has nothing in it."""
     settings = Settings()
-    return Cache(open_store("", settings.cache_max_bytes, clock), clock, max_entry_bytes=settings.cache_max_bytes // 8)
+    return Cache(
+        open_store("", settings.query.cache_max_bytes, clock),
+        clock,
+        max_entry_bytes=settings.query.cache_max_bytes // 8,
+    )
 
 
 def application(routes: Sequence[Any], principals: Mapping[str, Principal] | None = None) -> Litestar:
@@ -43,7 +46,7 @@ def application(routes: Sequence[Any], principals: Mapping[str, Principal] | Non
         [*routes],
         guards=[guard],
         exception_handlers=EXCEPTION_HANDLERS,
-        openapi_config=OpenAPIConfig("Sluice", "1", create_examples=False),
+        openapi_config=None,
         logging_config=None,
     )
 

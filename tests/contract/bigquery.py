@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.runtime.clock import Clock, FakeClock
+from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
@@ -12,9 +12,10 @@ from app.stores.eraser import Eraser
 from app.stores.registry import Backend, open_backend
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner
+from testing.clock import FakeClock
+from testing.local_bigquery import Double
+from testing.misbehaving.plain_client import Unstamped
 from tests.contract.stores import T0_US, set_back
-from tests.double import Double
-from tests.misbehaving.plain_client import Unstamped
 
 _DEFAULT = Settings()
 
@@ -23,28 +24,38 @@ class BigQueryEngine:
     """The appender over gRPC and the runner over REST that production has, before a local server."""
 
     name = "bigquery"
-    settle_s = _DEFAULT.settle_s
+    settle_s = _DEFAULT.store.settle_s
     examples = 3  # a page takes a fifth of a second here
 
     def __init__(self, double: Double) -> None:
         self.loop = asyncio.Runner()
         self._double = double
+        self._lent: list[TableAddress] = []
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "BigQueryUnderTest":
         """Make a dataset with `tables` and open it."""
-        settings, clock = await self.settings(tables), clock or FakeClock(T0_US)
-        return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, TableAddress.of(settings))
+        settings, clock = _settings(self._double.fresh(*tables)), clock or FakeClock(T0_US)
+        return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, TableAddress.of(settings.store))
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a dataset of its own."""
-        place = self._double.fresh(*tables)
-        return Settings(
-            backend="bigquery",
-            bigquery_project=place.project,
-            bigquery_dataset=place.dataset,
-            bigquery_rest_url=place.rest_url,
-            bigquery_storage_url=place.storage_url,
-        )
+        self._lent.append(self._double.fresh(*tables))
+        return _settings(self._lent[-1])
+
+    def release(self) -> None:
+        """Drop the datasets of `settings`: each table that is left makes every later query a tenth slower."""
+        while self._lent:
+            self._double.drop(self._lent.pop())
+
+
+def _settings(place: TableAddress) -> Settings:
+    return Settings().replace(
+        backend="bigquery",
+        bigquery_project=place.project,
+        bigquery_dataset=place.dataset,
+        bigquery_rest_url=place.rest_url,
+        bigquery_storage_url=place.storage_url,
+    )
 
 
 class BigQueryUnderTest:
@@ -68,7 +79,7 @@ class BigQueryUnderTest:
     def appender(self, table: Table) -> StorageWriteAppender:
         """Return the Appender of `table`."""
         self._changed.add(table)
-        found = self._backend.appenders[table.name]
+        found = self._backend.appender(table)
         assert isinstance(found, StorageWriteAppender)
         return found
 

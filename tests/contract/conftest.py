@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.bigquery import BigQueryEngine
-from tests.contract.fixtures import client, service, shared_store, shelf, store  # noqa: F401 - fixtures
+from tests.contract.fixtures import client, released, service, shared_store, shelf, store  # noqa: F401 - fixtures
 from tests.contract.stores import EmbeddedEngine, Engine
 
 

@@ -87,7 +87,7 @@ class Readings:
             cache_of(self.clock), reads, self.clock, metrics=Metrics(), cache_namespace=lambda: "test"
         )
         self._principals: dict[str, Principal] = {}
-        endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings)
+        endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings.query)
         route = stats_route(endpoint, name="readStats", scope="read", summary="Read statistics", text="Of readings.")
         return application([route], self._principals)
 

@@ -90,7 +90,9 @@ class Service:
         query_service = query_application(
             runner or store.runner,
             clock or store.clock,
-            Settings(**{"retention_days": 1} | settings),  # the search for an id that is not there ends sooner
+            Settings().replace(
+                **{"retention_days": 1} | settings
+            ),  # the search for an id that is not there ends sooner
             records=records,
             eraser=store.eraser,
         )

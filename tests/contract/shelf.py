@@ -66,7 +66,7 @@ class Shelf:
     def make_pages(self, runner: QueryRunner | None = None, **settings: Any) -> Pages:
         """Return what makes the store's pages, under settings of its own; `runner` may stand before the store's."""
         feed = Feed(runner or self.store.runner, RECORDS, lookback_s=LOOKBACK_S)
-        return Pages(feed, Settings(**settings), self.clock, Reads(self.clock))
+        return Pages(feed, Settings().replace(**settings), self.clock, Reads(self.clock))
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run `work` to its end."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from hypothesis import HealthCheck, Phase, settings
 
 from app.record import Record
-from app.runtime.clock import Clock, FakeClock
+from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
@@ -19,6 +19,7 @@ from app.stores.eraser import Eraser
 from app.stores.registry import Backend, open_backend
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
+from testing.clock import FakeClock
 
 T0_US = 1_700_000_000 * SECOND_US
 RECORDS, REJECTS = records_table(Record), rejects_table()
@@ -79,6 +80,10 @@ class Engine(Protocol):
         """Return settings of a service over a store of its own, with `tables` made and empty."""
         ...
 
+    def release(self) -> None:
+        """Remove the stores of `settings`."""
+        ...
+
 
 class EmbeddedEngine:
     """DuckDB, in memory where nothing is opened twice."""
@@ -94,11 +99,14 @@ class EmbeddedEngine:
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "EmbeddedUnderTest":
         """Open a new store in memory."""
         clock = clock or FakeClock(T0_US)
-        return EmbeddedUnderTest(open_backend(Settings(data_path=":memory:"), tables, clock), tables, clock)
+        return EmbeddedUnderTest(open_backend(Settings().replace(data_path=":memory:"), tables, clock), tables, clock)
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a file of its own."""
-        return Settings(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
+        return Settings().replace(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
+
+    def release(self) -> None:
+        """Keep the files: pytest removes them."""
 
 
 class EmbeddedUnderTest:
@@ -115,7 +123,7 @@ class EmbeddedUnderTest:
 
     def appender(self, table: Table) -> EmbeddedAppender:
         """Return the Appender of `table`."""
-        found = self._backend.appenders[table.name]
+        found = self._backend.appender(table)
         assert isinstance(found, EmbeddedAppender)
         return found
 

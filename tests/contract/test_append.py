@@ -20,9 +20,9 @@ from app.runtime.clock import MICROSECONDS
 from app.schema.table import Table, records_table
 from app.stores.sink import Outcome, RowsRefused, SetupError, SinkState, Stored
 from app.stores.source import Query, StoreUnavailableError
+from testing.unwatched import unwatched
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store
 from tests.encoding import encoded, whole_envelope
-from tests.unwatched import unwatched
 
 
 class Priced(msgspec.Struct, forbid_unknown_fields=True):

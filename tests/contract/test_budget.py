@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.params.page import Now, Window
-from app.runtime.clock import FakeClock
 from app.runtime.instants import HOUR_US
 from app.stores.source import Answer, Query, QueryRunner
+from testing.clock import FakeClock
 from tests.contract.service import WINDOW, Service
 from tests.contract.shelf import Put, Shelf, in_window, places
 from tests.contract.stores import T0_US, Engine, law

@@ -1,6 +1,6 @@
 """Heartbeats over both stores: measured from publication to the feed, and in no answer unless somebody asks."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,16 +8,16 @@ import msgspec
 import pytest
 
 from app.health.heartbeat import GIVE_UP_S
-from app.runtime.clock import FakeClock
 from app.runtime.epoch import epoch_us
 from app.runtime.instants import SECOND_US, to_text
-from app.stores.sink import Appender, Outcome, Stored
+from testing.clock import FakeClock
+from testing.null_store.appender import NullAppender
+from testing.service import HEARTBEAT, SECRET
+from testing.service import Service as Running
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
 from tests.contract.test_service import GOOD, settings_of
 from tests.contract.test_service import run as run_service
-from tests.service import HEARTBEAT, SECRET
-from tests.service import Service as Running
 from tests.sse import reading, until
 
 BEAT = "heartbeat:9:0"
@@ -172,7 +172,7 @@ async def beat(service: Running, message_id: str = "7") -> None:
 
 def seen(service: Running) -> int:
     """Return how many heartbeats were seen in the feed."""
-    return sum(sum(point.counts) for _, point in service.app.ingest_service.pipeline._metrics.heartbeat_delay.points())
+    return sum(sum(point.counts) for _, point in service.app.instance.metrics.heartbeat_delay.points())
 
 
 def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: Engine) -> None:
@@ -182,11 +182,12 @@ def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: 
         await beat(service)
         await beat(service)
         assert (await service.push(GOOD, message_id="8")).status_code == 204
+        await clock.advance(engine.settle_s)
         await until(lambda: seen(service) == 1, clock, step_s=0.1)
         metrics = (await service.client.get("/metrics")).text
         assert "sluice_heartbeat_delay_seconds_count 1" in metrics
         assert "sluice_heartbeat_missed_total 0" in metrics
-        (_, point), *_ = service.app.ingest_service.pipeline._metrics.heartbeat_delay.points()
+        (_, point), *_ = service.app.instance.metrics.heartbeat_delay.points()
         assert engine.settle_s + 3 <= point.total <= (clock.now_us() - PUBLISHED_US) / SECOND_US
         await clock.advance(engine.settle_s + 1)
         for query in ("", "?limit=all&format=ndjson"):
@@ -207,27 +208,17 @@ def test_a_heartbeat_that_another_instance_had_stored_is_measured_too(engine: En
 
     async def use(service: Running, clock: FakeClock) -> None:
         await beat(service)
+        await clock.advance(engine.settle_s)
         await until(lambda: seen(service) == 1, clock)
-        service.app.ingest_service.pipeline._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
+        service.ingest.pipeline._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
             max_weight=1, max_age_s=1.0, elapsed_us=clock.elapsed_us
         )
         await clock.advance(120)
         await beat(service)
+        await clock.advance(engine.settle_s)
         await until(lambda: seen(service) == 2, clock)
 
     run(engine, use)
-
-
-class Losing:
-    """An Appender that says of rows that they were stored, and keeps none."""
-
-    def __init__(self, inner: Appender) -> None:
-        self._inner, self.concurrency, self.eager, self.fence = inner, inner.concurrency, inner.eager, inner.fence
-        self.encoder, self.check, self.close, self.rekeyed = inner.encoder, inner.check, inner.close, inner.rekeyed
-
-    async def append(self, _: Sequence[bytes]) -> Outcome:
-        """Lose them."""
-        return Stored()
 
 
 def test_a_heartbeat_that_the_feed_never_shows_is_missed(engine: Engine) -> None:
@@ -236,13 +227,13 @@ def test_a_heartbeat_that_the_feed_never_shows_is_missed(engine: Engine) -> None
     async def use(service: Running, clock: FakeClock) -> None:
         await beat(service)
         await clock.advance(GIVE_UP_S / 2)
-        metrics = service.app.ingest_service.pipeline._metrics
+        metrics = service.app.instance.metrics
         assert metrics.heartbeats_missed == 0
-        await until(lambda: metrics.heartbeats_missed == 1, clock)
+        await until(lambda: metrics.heartbeats_missed == 1, clock, step_s=5)
         await clock.advance(GIVE_UP_S)
         assert (metrics.heartbeats_missed, seen(service)) == (1, 0)
 
-    run(engine, use, Losing)
+    run(engine, use, lambda appender: NullAppender(appender, FakeClock()))
 
 
 @pytest.mark.parametrize("roles", [("ingest",), ("ingest", "query")], ids="+".join)
@@ -254,7 +245,7 @@ def test_what_is_not_measured(engine: Engine, roles: tuple[str, ...]) -> None:
         if roles == ("ingest",):
             await beat(service)
         await clock.advance(2 * GIVE_UP_S)
-        assert (seen(service), service.app.ingest_service.pipeline._metrics.heartbeats_missed) == (0, 0)
+        assert (seen(service), service.app.instance.metrics.heartbeats_missed) == (0, 0)
 
     run(engine, use, roles=roles)
 
@@ -278,7 +269,7 @@ def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None
             {"sluice-heartbeat": "1"},
             {"sluice-delivery-key": "heartbeat:1:0:0"},
         ]
-        metrics = service.app.ingest_service.pipeline._metrics
+        metrics = service.app.instance.metrics
         assert (seen(service), metrics.heartbeats_missed, metrics.unproved_messages) == (0, 0, 3)
 
     run(engine, use, signing_secret=secret)

@@ -5,8 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.source import Answer, Query, QueryRunner
+from testing.clock import FakeClock
 from tests.contract.service import SINCE, WINDOW, Service, lasting_headers
 from tests.contract.stores import T0_US, Engine
 from tests.contract.watched import Watched

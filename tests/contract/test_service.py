@@ -9,7 +9,6 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.schema.table import Table, records_table
 from app.settings.load import Settings
 from app.stores.sink import Appender, RowEncode
@@ -19,11 +18,12 @@ from dev.pubsub.broker import Broker
 from dev.pubsub.message import Message
 from dev.pubsub.server import PubsubServer
 from dev.pubsub.subscription import SubscriptionSettings
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.service import SECRET, Service, running
 from tests.contract.records import Brief, Wordy
 from tests.contract.stores import RECORDS, REJECTS, Engine
 from tests.contract.test_append import PRICED, TOO_MUCH
-from tests.service import SECRET, Service, running
 
 GOOD = {"id": "a", "timestamp": "2026-01-31T12:00:00Z"}
 
@@ -39,7 +39,7 @@ def settings_of(engine: Engine, table: Table, **changed: Any) -> Settings:
         "token_issuer": tokens.ISSUER,
         "signing_secret": SECRET,
     }
-    return msgspec.structs.replace(settings, **named | access | changed)
+    return settings.replace(**named | access | changed)
 
 
 async def settled(engine: Engine, service: Service) -> None:
@@ -123,7 +123,7 @@ class Careless:
     """An Appender whose record was not looked at closely: where the id is "bad", the price is beyond every column."""
 
     def __init__(self, inner: Appender) -> None:
-        self._inner, self.concurrency, self.eager = inner, inner.concurrency, inner.eager
+        self._inner, self.max_in_flight, self.target_in_flight = inner, inner.max_in_flight, inner.target_in_flight
         self.append, self.check, self.close = inner.append, inner.check, inner.close
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
@@ -183,7 +183,7 @@ def test_a_replayed_reject_is_stored_after_the_fix_as_the_delivery_that_it_was(
 
     settings, clock = settings_of(engine, brief), FakeClock()
     run(engine, settings, clock, reject)
-    fixed = msgspec.structs.replace(settings, record=f"{Wordy.__module__}:Wordy")
+    fixed = settings.replace(record=f"{Wordy.__module__}:Wordy")
     assert [column.name for column in wordy.columns] == [column.name for column in brief.columns]
     run(engine, fixed, clock, replay)
 

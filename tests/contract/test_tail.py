@@ -1,7 +1,7 @@
 """The tail over HTTP: what settles is sent once and in order, whatever the store."""
 
-from app.runtime.clock import FakeClock
 from app.runtime.instants import SECOND_US, to_text
+from testing.clock import FakeClock
 from tests.contract.service import Service, default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US

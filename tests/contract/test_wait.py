@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.runtime.instants import SECOND_US
+from testing.clock import FakeClock
 from tests.contract.service import SINCE, WINDOW, Service, default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, Engine

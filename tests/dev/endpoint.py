@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 TIMEOUT_S = patience_s(60.0)
 

@@ -12,7 +12,7 @@ import pytest
 
 from dev.child import GATE, Child, ChildCommand, ChildError, Leash
 from dev.leash import end_processes, read_leash
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)
 
@@ -29,7 +29,7 @@ connection.recv(1)
 PARENT = f"""
 import asyncio, sys
 from dev.child import Child, ChildCommand, Leash
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 async def main():
     async with Leash() as leash:

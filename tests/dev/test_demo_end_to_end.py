@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 WITHIN_S = patience_s(120.0)
 CHECKS = 10

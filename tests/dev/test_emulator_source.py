@@ -15,9 +15,9 @@ from dev.pubsub.message import Draft
 from dev.pubsub.subscription import SubscriptionSettings
 from dev.push_request import wrapped
 from dev.pusher import Pusher
+from testing.pace import patience_s
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
 from tests.dev.endpoint import Endpoint, Push, eventually
-from tests.pace import patience_s
 
 DEAD = "projects/sluice-local/topics/events-dead"
 

@@ -18,7 +18,7 @@ from dev.local_bigquery.process import service_settings
 from dev.ports import choose_port, quiet_ports
 from dev.stack_settings import Ready
 from dev.up import describe
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)
 

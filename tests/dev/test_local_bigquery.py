@@ -27,8 +27,8 @@ from dev.local_bigquery.install import install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
 from dev.local_bigquery.provision import provision, tables_of
 from examples.flights.record import Flight
-from tests.double import ROOT, Double
-from tests.pace import patience_s
+from testing.local_bigquery import ROOT, Double
+from testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)
 RECORDS, REJECTS, FLIGHTS = records_table(Record), rejects_table(), records_table(Flight)
@@ -135,8 +135,8 @@ def test_the_settings_that_are_shown_are_valid(local_bigquery: Double) -> None:
     environ = dict(line.split("export ")[1].split("=", 1) for line in shown.splitlines() if "export " in line)
     assert environ == service_settings(local_bigquery.place)
     settings = load_settings(environ)
-    assert settings.backend == "bigquery"
-    assert TableAddress.of(settings) == local_bigquery.place
+    assert settings.store.backend == "bigquery"
+    assert TableAddress.of(settings.store) == local_bigquery.place
 
 
 @pytest.mark.skipif(BQ is None, reason="NOT tested here: Google's bq command over local-bigquery; bq is not installed")
@@ -172,7 +172,7 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
 async def test_it_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> None:
     """A killed pytest leaves no local-bigquery behind, as nothing holds its standard input open any more."""
     script = (
-        "import signal\nfrom pathlib import Path\nfrom tests.double import running\n"
+        "import signal\nfrom pathlib import Path\nfrom testing.local_bigquery import running\n"
         f"with running(Path({str(tmp_path)!r})) as double:\n"
         "    print(double.place.rest_url, flush=True)\n    signal.pause()\n"
     )

@@ -15,7 +15,7 @@ import dev.local_bigquery.install
 from dev.__main__ import main
 from dev.local_bigquery.errors import InstallError, NoPythonError
 from dev.local_bigquery.install import REQUIREMENTS, Installation, install
-from tests.double import give_up_over
+from tests.local_bigquery import give_up_over
 
 UV = """#!/bin/sh
 echo "$* [VIRTUAL_ENV=$VIRTUAL_ENV PYENV_VERSION=$PYENV_VERSION]" >>"$FAKE/calls"

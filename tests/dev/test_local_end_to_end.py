@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)
 

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service, running
 from tests.contract.test_service import read, replayed
-from tests.service import GOOD, SETTINGS, Service, running
 
 NDJSON = {"content-type": "application/x-ndjson; charset=utf-8"}
 GZIP = {"content-encoding": "gzip"}
@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {"max_records_per_message": 2}
 
 def tight(path: Path, **changed: Any) -> Any:
     """Return settings of a service over a file, which takes less than one with the defaults."""
-    return msgspec.structs.replace(SETTINGS, data_path=str(path), **changed)
+    return SETTINGS.replace(data_path=str(path), **changed)
 
 
 async def replay_all(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

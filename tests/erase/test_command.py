@@ -13,8 +13,8 @@ from app.erase.erasure import Counts, Erased, Erasure
 from app.runtime.clock import SystemClock
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.source import Query
+from testing.process import ROOT
 from tests.documents import blocks
-from tests.process import ROOT
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
 
 ID = "order-1042"

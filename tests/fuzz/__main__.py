@@ -7,11 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from testing.process import ROOT
 from tests.api.run import fuzz as ask_by_document
 from tests.fuzz.requests import AREAS
 from tests.fuzz.run import fuzz, keep
 from tests.fuzz.target import Target, target
-from tests.process import ROOT
 
 _DOCUMENT_CALLERS = ("everything", "narrow", "writer")
 _EXAMPLES = 100

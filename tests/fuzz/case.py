@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tests import tokens
+from testing import tokens
 
 MESSAGE_ID = "$message-id"
 """In a body: replaced by an id that no earlier message had."""

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from app.http.problems import MEDIA_TYPE
+from testing.pace import patience_s
 from tests.fuzz.case import Asked, Case, Kept, Raw, Token, request_bytes
 from tests.fuzz.oracle import NARROW, wrong
 from tests.fuzz.requests import AREAS
 from tests.fuzz.run import fuzz, keep, kept_cases
 from tests.fuzz.target import Target, WrongError, target
 from tests.fuzz.wire import Answer
-from tests.pace import patience_s
 
 EXAMPLES = 12
 ASKED = Asked(method="GET", path="/v1/records", caller="reader")

@@ -6,12 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import SetupError, SinkState
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service
 from tests.auth.callers import bearing, granting, key_grant, signed_in
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import Sinks, scripted
-from tests.service import GOOD, SETTINGS, Service
 
 SECRET = "my-project.events.records"
 OBSTACLE = SetupError(SinkState.NOT_FOUND, f"there is no table {SECRET}")
@@ -20,7 +20,7 @@ OBSTACLE = SetupError(SinkState.NOT_FOUND, f"there is no table {SECRET}")
 async def push_in_vain(service: Service, clock: FakeClock, number: int) -> httpx.Response:
     """Push a message and let its budget go by."""
     push = asyncio.create_task(service.push(GOOD, message_id=str(number)))
-    await clock.advance(SETTINGS.request_budget_s)
+    await clock.advance(SETTINGS.ingest.request_budget_s)
     return await push
 
 
@@ -32,7 +32,7 @@ async def test_a_store_that_never_answers_an_append_fails_liveness_in_time() -> 
         for number in range(5):
             assert (await push_in_vain(service, clock, number)).status_code == 503
             await clock.advance(30)
-            assert clock.elapsed_us() <= SETTINGS.stuck_s * 1_000_000
+            assert clock.elapsed_us() <= SETTINGS.ingest.stuck_s * 1_000_000
             assert (await service.client.get("/health/live")).status_code == (503 if number == 4 else 200)
         answer = await service.client.get("/health/live")
         assert answer.text.startswith("stuck: table records: messages have waited for 300 s")
@@ -64,7 +64,7 @@ async def find_obstacle(service: Service, sinks: Sinks) -> None:
     """Let a look at the table find that it is not there, once there are keys."""
     await turns()
     sinks.records.obstacle = OBSTACLE
-    service.app.ingest_service.pipeline.records.found(OBSTACLE)
+    service.ingest.pipeline.records.found(OBSTACLE)
 
 
 async def told(service: Service, **headers: str) -> str | None:

@@ -8,11 +8,12 @@ from app.health.heartbeat import GIVE_UP_S, MAX_WAITING, Heartbeats
 from app.query.feed import Feed, Reading
 from app.query.scan import Scan
 from app.record import Record
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.source import StoreUnavailableError
 from app.telemetry.metrics import Metrics
+from testing.clock import FakeClock
 
 POLL_S = 5.0
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.process import Process, serving
+from testing.process import Process, serving
 from tests.raw_client import connected, many, peak_bytes, read_to_end, status
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what the system knows of connections is read on Linux")

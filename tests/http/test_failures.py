@@ -10,7 +10,7 @@ from litestar import Litestar, get
 from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
 from litestar.params import FromQuery
 
-from app.http.problems import CATALOGUE, EXCEPTION_HANDLERS, MEDIA_TYPE, ProblemError, problem_responses
+from app.http.problems import CATALOGUE, EXCEPTION_HANDLERS, MEDIA_TYPE, ProblemError
 
 _SECRET = "password of the database"
 _RAISED: dict[str, Exception] = {
@@ -88,11 +88,3 @@ def test_every_problem_has_its_document(code: str) -> None:
     headers = error.response_headers()
     assert headers["Retry-After"] == "5"
     assert ("WWW-Authenticate" in headers) is (error.status == 401)
-
-
-def test_the_openapi_responses_name_the_media_type() -> None:
-    """A problem's response is documented as problem+json."""
-    assert {status: spec.media_type for status, spec in problem_responses({404: "x", 503: "y"}).items()} == {
-        404: MEDIA_TYPE,
-        503: MEDIA_TYPE,
-    }

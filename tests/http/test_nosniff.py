@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import msgspec
 from litestar.routes import HTTPRoute
 
-from tests.service import GOOD, SETTINGS, Service, authorization, running
+from testing.service import GOOD, SETTINGS, Service, authorization, running
 
 _PARAMETERS = {"record_id": "a", "rest": "b", "path": "a", "name": "a", "file": "a"}
 
@@ -13,7 +12,7 @@ _PARAMETERS = {"record_id": "a", "rest": "b", "path": "a", "name": "a", "file": 
 def requests(service: Service) -> list[tuple[str, str]]:
     """Return each method and path of the application, parameters filled in."""
     found: list[tuple[str, str]] = []
-    for route in service.app.routes:
+    for route in service.app.litestar.routes:
         if isinstance(route, HTTPRoute):
             parts = [
                 part if isinstance(part, str) else _PARAMETERS.get(part.name, "a") for part in route.path_components
@@ -29,7 +28,7 @@ def has_it_once(answer: Any) -> bool:
 
 async def test_every_route_says_nosniff_whatever_it_answers() -> None:
     """Found or not, allowed or not, by every method; a tail that ends, files of pages, problems."""
-    settings = msgspec.structs.replace(SETTINGS, tail_max_s=0.001, max_waits=1)
+    settings = SETTINGS.replace(tail_max_s=0.001, max_waits=1)
     async with running(settings) as service:
         assert (await service.client.post("/v1/records", json=GOOD)).status_code == 201
         asked = requests(service)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.http.outgoing import IN_SERVER_BYTES, PIECE_BYTES, ClientStalledError, Outgoing
-from app.runtime.clock import FakeClock
-from app.settings.load import Settings
+from app.settings.server import ServerSettings
+from testing.clock import FakeClock
 
 STALL_S = 0.02
 
@@ -54,7 +54,7 @@ class Client:
 
 def outgoing_of(max_bytes: int = 10 * IN_SERVER_BYTES, stall_s: float = STALL_S) -> Outgoing:
     """Return what sends answers that come to no more than `max_bytes`."""
-    return Outgoing(Settings(max_large_answer_bytes=max_bytes, client_stall_s=stall_s), FakeClock())
+    return Outgoing(ServerSettings(max_large_answer_bytes=max_bytes, client_stall_s=stall_s), FakeClock())
 
 
 async def test_a_small_answer_is_handed_over_whole_and_counted_by_nobody() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from app.http.unread import UnreadBodies
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
 
 
 class Sender:

@@ -13,7 +13,8 @@ from pathlib import Path
 ACCOUNT = 10_001
 SERVICE, PACKAGES = Path("/srv/sluice"), Path("/opt/venv")
 BUILD_TOOLS = ("uv", "uvx", "pip", "pip3", "cc", "gcc", "c++", "ld", "make", "git")
-NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", "django", "tests", "dev", "bench")
+OUR_TOOLS = ("bench", "dev", "testing", "tests")
+NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", "django", *OUR_TOOLS)
 EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "drf_spectacular_sidecar", "opentelemetry.exporter.otlp")
 ONLY_FULL = ("duckdb", "sqlglot")
 FILES = (

@@ -7,10 +7,11 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.pending import Refused, RejectRows
 from app.ingest.retry_policy import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.stores.sink import SinkState
+from testing.clock import FakeClock
+from testing.unwatched import unwatched
 from tests.ingest.scripted import Reply, ScriptedAppender, constant
-from tests.unwatched import unwatched
 
 ROOMY = BatchLimits(max_rows=100, max_bytes=10_000)
 
@@ -19,11 +20,14 @@ class Bench:
     """A writer over a scripted Appender, under a fake clock."""
 
     def __init__(
-        self, *replies: Reply, limits: BatchLimits = ROOMY, eager: int = 1, concurrency: int | None = None
+        self, *replies: Reply, limits: BatchLimits = ROOMY, target_in_flight: int = 1, max_in_flight: int | None = None
     ) -> None:
         self.clock = FakeClock()
         self.appender = ScriptedAppender(*replies)
-        self.appender.eager, self.appender.concurrency = eager, concurrency or eager
+        self.appender.target_in_flight, self.appender.max_in_flight = (
+            target_in_flight,
+            max_in_flight or target_in_flight,
+        )
         self.writer = self.over(self.appender, limits)
         self.rejected: list[bytes] = []
         """The rows of delivered messages that were rejected, in order."""

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 
 import grpc.aio
 
-from app.runtime.clock import FakeClock
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.sink import Outcome, Stored
+from testing.clock import FakeClock
+from testing.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
+from testing.misbehaving.server import MisbehavingServer, misbehaving
+from testing.misbehaving.waiting import until
+from testing.misbehaving.wire import Link
 from tests.ingest.scripted import turns
-from tests.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
-from tests.misbehaving.server import MisbehavingServer, misbehaving
-from tests.misbehaving.waiting import until
-from tests.misbehaving.wire import Link
 
 
 def megabytes() -> list[bytes]:

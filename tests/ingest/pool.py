@@ -4,9 +4,9 @@ import asyncio
 import weakref
 from typing import Any, cast
 
-from app.runtime.clock import FakeClock
 from app.stores.bigquery.connection import Connection
 from app.stores.bigquery.connections import Connections
+from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Unavailable
-from app.runtime.clock import FakeClock
 from app.stores.sink import (
     Outcome,
     RowError,
@@ -13,6 +12,7 @@ from app.stores.sink import (
     SinkState,
     Stored,
 )
+from testing.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, turns
 
@@ -46,14 +46,14 @@ class Remote(ScriptedAppender):
 
     clock: FakeClock | None = None
     ack_s = 0.0
-    under_way = most = 0
+    in_flight = most = 0
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Do as the script says, later."""
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         await (self.clock.sleep(self.ack_s) if self.clock else turns(5))
-        self.under_way -= 1
+        self.in_flight -= 1
         return await super().append(rows)
 
 

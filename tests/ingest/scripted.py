@@ -15,7 +15,7 @@ Reply = Outcome | asyncio.Future[Outcome] | Exception
 class ScriptedAppender:
     """Answers each append with the next reply of the script, then as `decide` says. A future makes it wait."""
 
-    concurrency = eager = 1
+    max_in_flight = target_in_flight = 1
     fence: Fence | None = None
 
     def __init__(self, *replies: Reply, name: str = "records", actions: list[str] | None = None) -> None:

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 import httpx
 import msgspec
 
-from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
+from testing.clock import FakeClock
+from testing.service import SETTINGS, Service, running
 from tests.ingest.scripted import ScriptedAppender
-from tests.service import SETTINGS, Service, running
 
 
 class Sinks(msgspec.Struct):

@@ -18,9 +18,9 @@ from app.stores.sink import (
     SinkState,
     Stored,
 )
+from testing.service import GOOD, SETTINGS
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted
-from tests.service import GOOD, SETTINGS
 
 
 async def test_stored_is_204() -> None:
@@ -110,9 +110,7 @@ async def test_bad_record_is_204_once_its_rejection_is_durable(
     data: bytes, attributes: dict[str, str], reason: str, field: str | None
 ) -> None:
     """What can never be stored is kept with the reason, the field and its bytes, and then acknowledged."""
-    small = msgspec.structs.replace(
-        SETTINGS, max_record_bytes=1000, max_decompressed_bytes=10_000, max_records_per_message=10
-    )
+    small = SETTINGS.replace(max_record_bytes=1000, max_decompressed_bytes=10_000, max_records_per_message=10)
     async with scripted(small) as (service, sinks):
         kept = reply_later()
         sinks.rejects.replies.append(kept)

@@ -4,7 +4,7 @@ import heapq
 
 import pytest
 
-from app.ingest.append_spacing import AppendSpacing
+from app.ingest.dispatcher import AppendSpacing
 
 ACK_US = 20_000
 
@@ -20,10 +20,10 @@ class Hand:
         return self.now_us
 
 
-def paced(eager: int = 4, ack_us: int = ACK_US) -> tuple[Hand, AppendSpacing]:
+def paced(target_in_flight: int = 4, ack_us: int = ACK_US) -> tuple[Hand, AppendSpacing]:
     """Return a pace that knows how long an acknowledgement takes, of an append that has just begun."""
     hand = Hand()
-    pace = AppendSpacing(hand.elapsed_us, eager)
+    pace = AppendSpacing(hand.elapsed_us, target_in_flight)
     if ack_us:
         pace.acknowledged(ack_us)
     pace.begun()
@@ -39,16 +39,16 @@ def test_with_nothing_under_way_the_next_goes_at_once() -> None:
 def test_before_the_first_acknowledgement_nothing_waits() -> None:
     """Nobody knows how long one takes."""
     _, pace = paced(ack_us=0)
-    assert [pace.wait_us(under_way) for under_way in range(4)] == [0, 0, 0, 0]
+    assert [pace.wait_us(in_flight) for in_flight in range(4)] == [0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("eager", [2, 4, 8])
-def test_the_distance_grows_with_what_is_under_way(eager: int) -> None:
+@pytest.mark.parametrize("target_in_flight", [2, 4, 8])
+def test_the_distance_grows_with_what_is_under_way(target_in_flight: int) -> None:
     """With n under way it is n/N² of an acknowledgement, counted from the beginning of the last append."""
-    _, pace = paced(eager)
-    expected = [round(ACK_US * under_way / eager**2) for under_way in range(eager + 1)]
-    assert [pace.wait_us(under_way) for under_way in range(eager + 1)] == expected
-    assert expected[-1] == ACK_US // eager
+    _, pace = paced(target_in_flight)
+    expected = [round(ACK_US * in_flight / target_in_flight**2) for in_flight in range(target_in_flight + 1)]
+    assert [pace.wait_us(in_flight) for in_flight in range(target_in_flight + 1)] == expected
+    assert expected[-1] == ACK_US // target_in_flight
 
 
 def test_the_time_that_has_passed_since_the_last_one_began_counts() -> None:
@@ -67,7 +67,7 @@ def test_the_time_that_has_passed_since_the_last_one_began_counts() -> None:
 
 def test_the_first_acknowledgement_counts_whole_and_later_ones_by_and_by() -> None:
     """One that is slow moves the distance by an eighth, and a store that has become quick is believed soon."""
-    _, pace = paced(eager=1)
+    _, pace = paced(target_in_flight=1)
     assert pace.wait_us(1) == ACK_US
     pace.acknowledged(ACK_US * 9)
     assert pace.wait_us(1) == ACK_US * 2
@@ -78,23 +78,23 @@ def test_the_first_acknowledgement_counts_whole_and_later_ones_by_and_by() -> No
 
 def test_a_store_that_took_a_minute_costs_a_message_less_than_a_second_once_it_is_quick() -> None:
     """A backlog of waits ends with the appends that are under way, not with the memory of slow ones."""
-    _, pace = paced(eager=8, ack_us=60_000_000)
+    _, pace = paced(target_in_flight=8, ack_us=60_000_000)
     for _ in range(32):
         pace.acknowledged(ACK_US)
     assert pace.wait_us(1) < 1_000_000
     assert pace.wait_us(0) == 0
 
 
-@pytest.mark.parametrize("eager", [2, 4, 8])
+@pytest.mark.parametrize("target_in_flight", [2, 4, 8])
 @pytest.mark.parametrize("ack_us", [500, 20_000, 10_000_000])
 def test_where_there_is_always_something_to_send_it_settles_at_as_many_as_are_to_be_under_way(
-    eager: int, ack_us: int
+    target_in_flight: int, ack_us: int
 ) -> None:
     """And they are spread over the time that an acknowledgement takes: whenever a message comes, one ends soon."""
-    hand, pace = paced(eager, ack_us)
+    hand, pace = paced(target_in_flight, ack_us)
     answers, begins = [hand.now_us + ack_us], [hand.now_us]
     for _ in range(3_000):
-        wait_us = pace.wait_us(len(answers)) if len(answers) < eager else ack_us
+        wait_us = pace.wait_us(len(answers)) if len(answers) < target_in_flight else ack_us
         if answers and answers[0] <= hand.now_us + wait_us:
             hand.now_us = max(hand.now_us, heapq.heappop(answers))
             pace.acknowledged(ack_us)
@@ -103,7 +103,7 @@ def test_where_there_is_always_something_to_send_it_settles_at_as_many_as_are_to
         pace.begun()
         begins.append(hand.now_us)
         heapq.heappush(answers, hand.now_us + ack_us)
-    assert len(answers) >= eager - 1
+    assert len(answers) >= target_in_flight - 1
     gaps = [later - earlier for earlier, later in zip(begins[-20:], begins[-19:], strict=False)]
-    assert max(gaps) < 2 * ack_us / eager
-    assert min(gaps) >= ack_us / eager / 2
+    assert max(gaps) < 2 * ack_us / target_in_flight
+    assert min(gaps) >= ack_us / target_in_flight / 2

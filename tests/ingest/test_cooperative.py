@@ -9,8 +9,9 @@ import pytest
 from app.ingest.cooperative import HEAVY_BYTES, CooperativeRunner
 from app.ingest.retry_policy import Throttled, Unavailable
 from app.ingest.structure import Steps
-from app.runtime.clock import FakeClock, SystemClock
+from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
+from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 _LATER_US = 10**9
@@ -89,15 +90,15 @@ async def test_what_does_not_fit_is_throttled_as_soon_as_it_does_not() -> None:
 
 async def test_one_heavy_message_at_a_time() -> None:
     """Light ones pass it by."""
-    runner, most, under_way = CooperativeRunner(TickingClock()), 0, 0
+    runner, most, in_flight = CooperativeRunner(TickingClock()), 0, 0
 
     def heavy() -> Steps[str]:
-        nonlocal most, under_way
+        nonlocal most, in_flight
         yield HEAVY_BYTES + 1
-        under_way += 1
-        most = max(most, under_way)
+        in_flight += 1
+        most = max(most, in_flight)
         yield from work(100)
-        under_way -= 1
+        in_flight -= 1
         return "heavy"
 
     running = [asyncio.ensure_future(runner.run(heavy(), _LATER_US)) for _ in range(5)]

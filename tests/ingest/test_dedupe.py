@@ -3,7 +3,7 @@
 import pytest
 
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
 
 
 def memory(clock: FakeClock, max_weight: int = 3) -> Dedupe[str]:

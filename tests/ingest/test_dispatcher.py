@@ -12,18 +12,24 @@ from hypothesis import strategies as st
 from app.ingest.batcher import BatchLimits
 from app.ingest.dispatcher import Dispatcher
 from app.ingest.pending import Pending
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
+from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 ACK_S = 0.016
-"""How long an append takes; with four eager ones, n of them are n milliseconds apart."""
+"""How long an append takes; with a target of four, n in flight are n milliseconds apart."""
 
 
 class Desk:
     """A dispatcher under a fake clock, over appends that end when the test says, or take `takes_s` by turns."""
 
     def __init__(
-        self, *, eager: int = 4, concurrency: int = 8, acknowledged: bool = True, takes_s: Sequence[float] = ()
+        self,
+        *,
+        target_in_flight: int = 4,
+        max_in_flight: int = 8,
+        acknowledged: bool = True,
+        takes_s: Sequence[float] = (),
     ) -> None:
         self.clock = FakeClock()
         self.sent: list[list[bytes]] = []
@@ -32,14 +38,16 @@ class Desk:
         self.most = 0
         self._takes_s = itertools.cycle(takes_s) if takes_s else None
         limits = BatchLimits(max_rows=3, max_bytes=1_000)
-        self.dispatcher = Dispatcher(self._send, self.clock, limits, eager=eager, concurrency=concurrency)
+        self.dispatcher = Dispatcher(
+            self._send, self.clock, limits, target_in_flight=target_in_flight, max_in_flight=max_in_flight
+        )
         if acknowledged:
             self.dispatcher.spacing.acknowledged(round(ACK_S * MICROSECONDS))
 
     async def _send(self, batch: list[Pending]) -> None:
         self.sent.append([row for each in batch for row in each.rows])
         self.sent_us.append(self.clock.elapsed_us())
-        self.most = max(self.most, self.dispatcher.under_way)
+        self.most = max(self.most, self.dispatcher.in_flight)
         if self._takes_s is not None:
             took_s = next(self._takes_s)
             await self.clock.sleep(took_s)
@@ -137,8 +145,8 @@ async def test_a_batch_that_waits_for_its_time_goes_when_the_last_append_ends() 
 
 
 async def test_full_batches_go_as_long_as_there_is_room() -> None:
-    """Beyond `eager` too, up to `concurrency`; then an end is waited for."""
-    desk = Desk(eager=2, concurrency=4)
+    """Beyond `target_in_flight` too, up to `max_in_flight`; then an end is waited for."""
+    desk = Desk(target_in_flight=2, max_in_flight=4)
     await desk.added(*(b"%d" % number for number in range(14)))
     assert [len(batch) for batch in desk.sent] == [3, 3, 3, 3]
     assert (len(desk.dispatcher), desk.timers) == (2, 0)
@@ -150,7 +158,7 @@ async def test_full_batches_go_as_long_as_there_is_room() -> None:
 
 async def test_an_end_begins_the_next_of_many_that_wait() -> None:
     """However many are full: one end, one beginning."""
-    desk = Desk(eager=1, concurrency=1)
+    desk = Desk(target_in_flight=1, max_in_flight=1)
     await desk.added(*(b"%d" % number for number in range(7)))
     for number in range(3):
         assert len(desk.sent) == number + 1
@@ -160,7 +168,7 @@ async def test_an_end_begins_the_next_of_many_that_wait() -> None:
 
 async def test_an_append_that_fails_makes_way_for_the_next() -> None:
     """Whatever `send` raises is its caller's defect, and stops nobody else."""
-    desk = Desk(eager=1, concurrency=1)
+    desk = Desk(target_in_flight=1, max_in_flight=1)
     await desk.added(b"a")
     await desk.added(b"b")
     (task,) = desk.dispatcher._tasks
@@ -221,7 +229,7 @@ async def test_close_waits_until_what_was_under_way_has_ended() -> None:
 @pytest.mark.parametrize("spare_turns", range(6))
 async def test_close_in_the_turn_in_which_a_batch_begins_leaves_nothing(spare_turns: int) -> None:
     """It may have been taken and not begun, or have just ended and called for the next."""
-    desk = Desk(eager=1, concurrency=1)
+    desk = Desk(target_in_flight=1, max_in_flight=1)
     await desk.added(b"a")
     desk.add(b"b")
     desk.answers[0].set_result(None)
@@ -256,12 +264,17 @@ _TAKES_S = st.lists(st.sampled_from([0.0, 0.001, 0.02, 60.0]), min_size=1, max_s
 @settings(max_examples=40, deadline=None)
 @given(_ARRIVALS, _TAKES_S, st.integers(1, 4), st.integers(0, 4))
 def test_every_row_is_sent_once_in_order_and_none_waits_for_ever(
-    arrivals: list[tuple[int, int]], takes_s: list[float], eager: int, more: int
+    arrivals: list[tuple[int, int]], takes_s: list[float], target_in_flight: int, more: int
 ) -> None:
     """However the rows come (so many after so many milliseconds), and however long the appends take by turns."""
 
     async def played() -> None:
-        desk = Desk(eager=eager, concurrency=eager + more, acknowledged=False, takes_s=takes_s)
+        desk = Desk(
+            target_in_flight=target_in_flight,
+            max_in_flight=target_in_flight + more,
+            acknowledged=False,
+            takes_s=takes_s,
+        )
         rows = 0
         for gap_ms, count in arrivals:
             await desk.clock.advance(gap_ms / 1_000)
@@ -270,7 +283,7 @@ def test_every_row_is_sent_once_in_order_and_none_waits_for_ever(
         await desk.clock.advance(60.0 * (rows + 1))
         assert [row for batch in desk.sent for row in batch] == [b"%d" % number for number in range(rows)]
         assert max(map(len, desk.sent)) <= 3
-        assert desk.most <= eager + more
-        assert (len(desk.dispatcher), desk.dispatcher.under_way, desk.timers) == (0, 0, 0)
+        assert desk.most <= target_in_flight + more
+        assert (len(desk.dispatcher), desk.dispatcher.in_flight, desk.timers) == (0, 0, 0)
 
     asyncio.run(played())

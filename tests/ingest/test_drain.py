@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import Stored
+from testing.clock import FakeClock
+from testing.service import GOOD
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted
-from tests.service import GOOD
 
 
 async def test_drain_waits_until_every_message_is_answered() -> None:
@@ -19,7 +19,7 @@ async def test_drain_waits_until_every_message_is_answered() -> None:
         sinks.records.replies.append(record_stored)
         pushing = asyncio.ensure_future(service.push(GOOD, {"id": 7}))
         await turns()
-        draining = asyncio.ensure_future(service.app.drain(8.0))
+        draining = asyncio.ensure_future(service.app.instance.drain(8.0))
         await turns()
         assert (await service.push(GOOD, message_id="2")).status_code == 503
         reject_stored.set_result(Stored())
@@ -38,7 +38,7 @@ async def test_drain_gives_up_after_its_grace(stage: str) -> None:
         getattr(sinks, stage).replies.append(reply_later())
         pushing = asyncio.ensure_future(service.push(GOOD, {"id": 7}))
         await turns()
-        draining = asyncio.ensure_future(service.app.drain(8.0))
+        draining = asyncio.ensure_future(service.app.instance.drain(8.0))
         await clock.advance(7.9)
         assert not draining.done()
         await clock.advance(0.2)
@@ -49,5 +49,5 @@ async def test_drain_gives_up_after_its_grace(stage: str) -> None:
 async def test_drain_of_an_idle_service_takes_no_time() -> None:
     """Nothing is waited for where nothing is in flight, and draining twice does no harm."""
     async with scripted() as (service, _):
-        await service.app.drain(8.0)
-        await service.app.drain(8.0)
+        await service.app.instance.drain(8.0)
+        await service.app.instance.drain(8.0)

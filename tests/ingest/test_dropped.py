@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import pytest
 
-from tests.service import SETTINGS, Service, running
+from testing.service import SETTINGS, Service, running
 
 _ID = msgspec.Meta(extra={"sluice": ["id"]})
 
@@ -43,12 +43,12 @@ class Order(msgspec.Struct, rename="camel"):
 
 def of(record_type: type[msgspec.Struct]) -> Any:
     """Return settings with a record type of this module."""
-    return msgspec.structs.replace(SETTINGS, record=f"{__name__}:{record_type.__name__}")
+    return SETTINGS.replace(record=f"{__name__}:{record_type.__name__}")
 
 
 def dropped(service: Service) -> int:
     """Return the count as a collector sees it."""
-    return service.app.ingest_service.pipeline._metrics.dropped_members
+    return service.app.instance.metrics.dropped_members
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt, Rejection
 from app.ingest.retry_policy import DURABLE, Throttled, Unavailable
 from app.record import Record
-from app.runtime.clock import FakeClock
 from app.runtime.ledger import Ledger
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, Stored
 from app.telemetry.metrics import Metrics
+from testing.clock import FakeClock
+from testing.unwatched import unwatched
 from tests.ingest.scripted import ScriptedAppender
-from tests.unwatched import unwatched
 
 MIB = 1024**2
 LARGE = {f"name{number}": "x" * 1_000 for number in range(100)}
@@ -74,7 +74,7 @@ def ingest(**changed: Any) -> Ingest:
         table=records_table(Record),
         records=records,
         rejects=rejects,
-        settings=msgspec.structs.replace(Settings(), **changed),
+        settings=Settings().replace(**changed),
         clock=clock,
         metrics=metrics,
         watch_appends=unwatched(clock),

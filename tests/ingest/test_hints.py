@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.hints import NDJSON_HINT, malformed_detail
+from testing.service import running
 from tests.ingest.reading import GOOD, read
-from tests.service import running
 
 _BEGIN = b'{"id":"a","timestamp":"2026-01-31T12:00:00Z","data":'
 

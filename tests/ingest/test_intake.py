@@ -10,8 +10,8 @@ import pytest
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.intake import Intake
-from app.runtime.clock import FakeClock
 from app.runtime.ledger import Holding
+from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 Receiving = Callable[[], Awaitable[Any]]

@@ -7,8 +7,8 @@ import pytest
 
 from app.ingest.envelope import Message, open_push
 from app.ingest.proof import HEARTBEAT, NO_PROOFS, SIGNATURE, Proofs, heartbeat_signature, replay_signature
-from tests.service import GOOD, SETTINGS, running
-from tests.service import HEARTBEAT as BEAT
+from testing.service import GOOD, SETTINGS, running
+from testing.service import HEARTBEAT as BEAT
 
 SECRET = "sixteen characters at least"
 PROOFS, DATA = Proofs(SECRET), b"{}"
@@ -107,12 +107,12 @@ def test_the_schedulers_signature_proves_heartbeats_and_nothing_else(secret: str
 )
 async def test_what_has_no_proof_is_counted_and_logged(secret: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
     """The line says why, and neither the key, nor the signature, nor the secret."""
-    settings: Any = msgspec.structs.replace(SETTINGS, signing_secret=secret)
+    settings: Any = SETTINGS.replace(signing_secret=secret)
     async with running(settings) as service:
         key = {"sluice_delivery_key": "some-key", "sluice_signature": "some-signature"}
         assert (await service.push(GOOD, message_id="9", **key)).status_code == 204
         assert (await service.push(GOOD, message_id="10", colour="red")).status_code == 204
-        assert service.app.ingest_service.pipeline._metrics.unproved_messages == 1
+        assert service.app.instance.metrics.unproved_messages == 1
     (line,) = [record.getMessage() for record in caplog.records if "without proof" in record.getMessage()]
     assert line == (
         f"message 9 has the attribute sluice-delivery-key without proof, and is stored as an ordinary message: {why}"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests import tokens
-from tests.service import GOOD, envelope, running
+from testing import tokens
+from testing.service import GOOD, envelope, running
 
 
 async def test_an_unexpected_failure_is_500_and_says_nothing_of_it(
@@ -45,7 +45,7 @@ async def test_a_request_that_breaks_off_stores_nothing() -> None:
         scope = {"type": "http", "method": "POST", "path": "/pubsub/push", "headers": headers}
         await service.app(scope, receive, send)
         assert sent[0]["status"] == 400
-        assert service.app.ingest_service.admission.messages == 0
+        assert service.ingest.admission.messages == 0
         assert (await service.client.get("/v1/rejects")).json()["records"] == []
 
 

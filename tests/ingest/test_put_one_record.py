@@ -5,8 +5,8 @@ import gzip
 import msgspec
 import pytest
 
+from testing.service import GOOD, SETTINGS, running
 from tests.ingest.test_submit import OTHER, stored
-from tests.service import GOOD, SETTINGS, running
 
 _LINE = msgspec.json.encode(GOOD)
 _LINES = _LINE + b"\n" + msgspec.json.encode(OTHER)
@@ -49,7 +49,7 @@ async def test_put_looks_into_no_body_larger_than_a_record(body: bytes, *, packe
     headers = {"content-type": "application/json"}
     if packed:
         body, headers = gzip.compress(body, mtime=0), headers | {"content-encoding": "gzip"}
-    async with running(msgspec.structs.replace(SETTINGS, max_record_bytes=1_000)) as service:
+    async with running(SETTINGS.replace(max_record_bytes=1_000)) as service:
         answer = await service.client.put("/v1/records/a", content=body, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
         assert answer.json()["max_record_bytes"] == 1_000

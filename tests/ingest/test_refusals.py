@@ -6,10 +6,8 @@ The other rows are in test_acknowledgements.py.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import (
     QuotaExceeded,
     RowError,
@@ -19,10 +17,11 @@ from app.stores.sink import (
     Stored,
     Uncertain,
 )
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, authorization, envelope
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted, status_and_code
-from tests.service import GOOD, SETTINGS, authorization, envelope
 
 
 async def test_uncertain_append_is_sent_again_and_503_when_the_budget_is_spent() -> None:
@@ -31,12 +30,12 @@ async def test_uncertain_append_is_sent_again_and_503_when_the_budget_is_spent()
     async with scripted(clock=clock) as (service, sinks):
         sinks.records.replies.extend([Uncertain("stream ended")] * 500)
         pushing = asyncio.ensure_future(service.push(GOOD))
-        await clock.advance(SETTINGS.request_budget_s - 1)
+        await clock.advance(SETTINGS.ingest.request_budget_s - 1)
         assert not pushing.done()
         assert len(sinks.records.batches) > 3
         await clock.advance(2)
         assert status_and_code(await pushing) == (503, "unavailable")
-        assert SETTINGS.request_budget_s < SETTINGS.ack_deadline_s
+        assert SETTINGS.ingest.request_budget_s < SETTINGS.ingest.ack_deadline_s
 
 
 async def test_uncertain_append_that_succeeds_later_is_204() -> None:
@@ -56,7 +55,7 @@ async def test_append_that_never_answers_is_given_up_at_its_deadline_and_sent_ag
     async with scripted(clock=clock) as (service, sinks):
         sinks.records.replies.append(reply_later())
         pushing = asyncio.ensure_future(service.push(GOOD))
-        await clock.advance(SETTINGS.append_deadline_s + 1)
+        await clock.advance(SETTINGS.store.append_deadline_s + 1)
         assert (await pushing).status_code == 204
         assert len(sinks.records.batches) == 2
 
@@ -121,7 +120,7 @@ async def test_rejects_of_refused_rows_that_cannot_be_stored_are_503(reply: Setu
 
 async def test_more_than_the_in_flight_limit_is_429_at_once() -> None:
     """What is beyond the limit is refused without waiting, and taken once there is room again."""
-    one = msgspec.structs.replace(SETTINGS, max_in_flight_messages=1)
+    one = SETTINGS.replace(max_in_flight_messages=1)
     async with scripted(one) as (service, sinks):
         answer_from_store = reply_later()
         sinks.records.replies.append(answer_from_store)
@@ -158,7 +157,7 @@ async def test_without_a_good_token_the_body_is_not_even_parsed(
 
 async def test_a_body_that_is_still_arriving_counts_as_in_flight() -> None:
     """Bytes count as they arrive: what is announced takes a place and no room, what has come leaves less for others."""
-    small = msgspec.structs.replace(SETTINGS, max_in_flight_bytes=1_000)
+    small = SETTINGS.replace(max_in_flight_bytes=1_000)
 
     async with scripted(small) as (service, _):
         arriving = asyncio.Event()
@@ -171,17 +170,17 @@ async def test_a_body_that_is_still_arriving_counts_as_in_flight() -> None:
         headers = {**authorization(), "Content-Length": "700"}
         first = asyncio.ensure_future(service.client.post("/pubsub/push", content=slow(), headers=headers))
         await turns(50)
-        assert service.app.ingest_service.admission.bytes == 601
+        assert service.ingest.admission.bytes == 601
         assert (await service.push(GOOD)).status_code == 429
         arriving.set()
         assert (await first).status_code == 400
-        assert service.app.ingest_service.admission.bytes == service.app.ingest_service.admission.messages == 0
+        assert service.ingest.admission.bytes == service.ingest.admission.messages == 0
         assert (await service.push(GOOD)).status_code == 204
 
 
 async def test_body_beyond_any_pubsub_message_is_413() -> None:
     """A body above the limit is refused, whether its length is declared or not."""
-    small = msgspec.structs.replace(SETTINGS, max_body_bytes=1000)
+    small = SETTINGS.replace(max_body_bytes=1000)
 
     async def undeclared() -> AsyncIterator[bytes]:
         for _ in range(11):
@@ -192,7 +191,7 @@ async def test_body_beyond_any_pubsub_message_is_413() -> None:
             answer = await service.client.post("/pubsub/push", content=content, headers=authorization())
             assert status_and_code(answer) == (413, "too_large")
             assert answer.json()["max_body_bytes"] == 1000
-    assert SETTINGS.max_body_bytes == 14 * 1024 * 1024
+    assert SETTINGS.server.max_body_bytes == 14 * 1024 * 1024
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"\xff", b'{"message":{}}', b'{"message":{"data":"%%"}}'])
@@ -206,4 +205,4 @@ async def test_what_is_not_a_push_envelope_is_400(body: bytes) -> None:
 
 def test_the_tokens_of_these_tests_are_good() -> None:
     """The helpers' defaults describe an accepted push, so that each refusal above has one cause."""
-    assert tokens.claims()["email"] in SETTINGS.push_principals
+    assert tokens.claims()["email"] in SETTINGS.auth.push_principals

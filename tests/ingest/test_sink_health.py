@@ -108,7 +108,7 @@ async def test_a_table_that_nobody_writes_to_does_not_stay_unreachable() -> None
 async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None:
     """A quota that is empty for ten seconds is not asked for in five minutes."""
     answers = [reply_later() for _ in range(at_once)]
-    bench = Bench(*answers, eager=at_once)
+    bench = Bench(*answers, target_in_flight=at_once)
     waiting = []
     for number in range(at_once):
         waiting.append(bench.submit(b"%d" % number))
@@ -120,7 +120,7 @@ async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None
     pause = bench.writer.health.pause()
     assert pause is not None
     assert pause.retry_after_s == 10.0
-    assert bench.writer.health.stops == 1
+    assert bench.writer.health.circuit.trips == 1
 
 
 async def test_an_unreachable_look_does_not_hide_what_is_known() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from app.ingest.retry_policy import Unavailable
 from app.ingest.stall_watchdog import StallWatchdog
-from app.runtime.clock import FakeClock
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,
@@ -18,6 +17,7 @@ from app.stores.sink import (
     TooLarge,
     Uncertain,
 )
+from testing.clock import FakeClock
 from tests.ingest.bench import Bench
 
 LIMIT_S = 300.0

@@ -10,11 +10,11 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.schema.table import RECORDS, Table
 from app.stores.sink import Appender, QuotaExceeded, SetupError, SinkState, Stored
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service, running
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
-from tests.service import GOOD, SETTINGS, Service, running
 
 OTHER = {**GOOD, "id": "b"}
 
@@ -101,7 +101,7 @@ async def test_a_repeated_request_with_its_key_stores_nothing_twice() -> None:
 
 async def test_the_key_outlives_the_instances_memory() -> None:
     """Another instance stores the copy again under the same delivery key, so readers see it once."""
-    forgetful = msgspec.structs.replace(SETTINGS, dedupe_max_messages=1)
+    forgetful = SETTINGS.replace(dedupe_max_messages=1)
     async with running(forgetful) as service:
         first = await post(service, GOOD, idempotency_key="k1")
         await post(service, OTHER, idempotency_key="k2")
@@ -120,7 +120,7 @@ async def test_the_key_with_another_body_is_422() -> None:
 
 async def test_another_body_under_a_forgotten_key_is_another_delivery() -> None:
     """Where nobody remembers the first request, the second is stored and seen: a 201 is never hidden as a copy."""
-    forgetful = msgspec.structs.replace(SETTINGS, dedupe_max_messages=1)
+    forgetful = SETTINGS.replace(dedupe_max_messages=1)
     async with running(forgetful) as service:
         assert (await post(service, GOOD, idempotency_key="k1")).status_code == 201
         await post(service, GOOD, idempotency_key="k2")
@@ -141,7 +141,7 @@ async def test_what_is_remembered_of_a_request_holds_none_of_its_bytes() -> None
     """A large body under a key of its own does not stay in memory."""
     async with running() as service:
         await post(service, b"x" * 1_000_000, idempotency_key="k1")
-        memory = service.app.ingest_service.pipeline._dedupe._stored
+        memory = service.ingest.pipeline._dedupe._stored
         (entry,) = (entry for shard in memory._shards for entry in shard.values())
         assert entry.weight == 2
         assert len(msgspec.json.encode(entry)) < 1_000
@@ -210,7 +210,7 @@ class Device(msgspec.Struct, forbid_unknown_fields=True):
 
 async def test_a_uuid_is_the_same_id_in_any_spelling() -> None:
     """Path and body may spell it differently, and it is found under either."""
-    settings = msgspec.structs.replace(SETTINGS, record="tests.ingest.test_submit:Device")
+    settings = SETTINGS.replace(record="tests.ingest.test_submit:Device")
     text = "0af76519-16cd-43dd-8448-eb211c80319c"
     async with running(settings) as service:
         for path in (text, text.upper()):
@@ -278,7 +278,7 @@ async def test_requests_share_the_in_flight_limit_with_pushes() -> None:
     def wrap(table: Table, appender: Appender) -> Appender:
         return ScriptedAppender(answer_from_store) if table.name == RECORDS else appender
 
-    one = msgspec.structs.replace(SETTINGS, max_in_flight_messages=1)
+    one = SETTINGS.replace(max_in_flight_messages=1)
     async with running(one, FakeClock(), wrap) as service:
         first = asyncio.ensure_future(service.push(GOOD))
         await turns()
@@ -290,7 +290,7 @@ async def test_requests_share_the_in_flight_limit_with_pushes() -> None:
 async def test_draining_is_503_and_closes_the_connection() -> None:
     """An instance that shuts down sends callers to another."""
     async with running() as service:
-        await service.app.drain(1.0)
+        await service.app.instance.drain(1.0)
         answer = await post(service, GOOD)
         assert (answer.status_code, answer.json()["code"]) == (503, "draining")
         assert answer.headers["Connection"] == "close"

@@ -192,7 +192,7 @@ async def test_the_oldest_wait_is_the_first_waiters() -> None:
 async def test_a_batch_that_is_not_full_waits_where_enough_appends_are_under_way() -> None:
     """Each append costs the same, however small: only full batches use all the store would take at once."""
     answers = [reply_later() for _ in range(4)]
-    bench = Bench(*answers, limits=BatchLimits(max_rows=3, max_bytes=10_000), eager=2, concurrency=4)
+    bench = Bench(*answers, limits=BatchLimits(max_rows=3, max_bytes=10_000), target_in_flight=2, max_in_flight=4)
     waiting = []
     for row in (b"a", b"b", b"c"):
         waiting.append(bench.submit(row))

@@ -33,7 +33,7 @@ async def test_the_first_part_that_is_not_durable_counts(
 ) -> None:
     """By its place in the message, in whichever order the answers come; the others make no difference."""
     answers = [reply_later() for _ in outcomes]
-    bench = Bench(*answers, limits=TWO_ROWS, eager=3)
+    bench = Bench(*answers, limits=TWO_ROWS, target_in_flight=3)
     waiting = bench.submit(b"a", b"b", b"c", b"d", b"e", b"f")
     await turns()
     assert len(bench.appender.batches) == 3
@@ -46,7 +46,7 @@ async def test_the_first_part_that_is_not_durable_counts(
 
 async def test_a_part_that_runs_out_of_time_counts_although_the_others_are_durable() -> None:
     """All of the message is delivered again."""
-    bench = Bench(Stored(), reply_later(), Stored(), limits=TWO_ROWS, eager=3)
+    bench = Bench(Stored(), reply_later(), Stored(), limits=TWO_ROWS, target_in_flight=3)
     waiting = bench.submit(b"a", b"b", b"c", b"d", b"e", b"f", budget_s=5.0)
     await bench.clock.advance(5.1)
     assert isinstance(await waiting, Unavailable)
@@ -56,7 +56,7 @@ async def test_a_part_that_runs_out_of_time_counts_although_the_others_are_durab
 async def test_a_message_is_not_told_before_its_last_part_is() -> None:
     """Nor is it told for a neighbour, whose append was stored first."""
     answers = [reply_later(), reply_later()]
-    bench = Bench(*answers, limits=TWO_ROWS, eager=2)
+    bench = Bench(*answers, limits=TWO_ROWS, target_in_flight=2)
     split, neighbour = bench.submit(b"a", b"b", b"c"), bench.submit(b"d")
     await turns()
     answers[1].set_result(Stored())

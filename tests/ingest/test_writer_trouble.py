@@ -107,7 +107,7 @@ async def test_a_pause_tells_how_long_it_still_lasts() -> None:
 async def test_with_several_connections_one_that_works_does_not_hide_one_that_was_told_to_stop() -> None:
     """The pause and its state stand until it is over, whatever else was in flight."""
     first, second = reply_later(), reply_later()
-    bench = Bench(first, second, eager=2)
+    bench = Bench(first, second, target_in_flight=2)
     one = bench.submit(b"a")
     await turns()
     two = bench.submit(b"b")
@@ -124,7 +124,7 @@ async def test_with_several_connections_one_that_works_does_not_hide_one_that_wa
 async def test_with_several_connections_a_retry_heeds_the_pause() -> None:
     """A batch that waits to be sent again does not ask a store that was told to be left alone."""
     later = reply_later()
-    bench = Bench(Uncertain("gone"), later, eager=2)
+    bench = Bench(Uncertain("gone"), later, target_in_flight=2)
     one = bench.submit(b"a")
     await turns()
     two = bench.submit(b"b")

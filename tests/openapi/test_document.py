@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
-import msgspec
 import pytest
 from litestar.routes import HTTPRoute
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from app.http.problems import CATALOGUE, MEDIA_TYPE
 from app.main import create_app
-from tests.service import SETTINGS, running
+from app.openapi.document import make_document
+from testing.service import SETTINGS, running
 
 # Routes that are not in the document, and why.
 UNDOCUMENTED = {
@@ -28,9 +28,9 @@ NOT_OF_AN_OPERATION = {"method_not_allowed"}
 NEVER_REFUSED = {"live", "liveHead"}
 
 
-async def document_of(record: str = SETTINGS.record) -> dict[str, Any]:
+async def document_of(record: str = SETTINGS.store.record) -> dict[str, Any]:
     """Return the document of a service with this record type."""
-    async with running(msgspec.structs.replace(SETTINGS, record=record)) as service:
+    async with running(SETTINGS.replace(record=record)) as service:
         answer = await service.client.get("/openapi/openapi.json")
     assert answer.status_code == 200
     found: dict[str, Any] = answer.json()
@@ -91,6 +91,27 @@ async def test_a_document_that_is_not_valid_is_found() -> None:
         jsonschema_rs.validator_for(OPENAPI_31).validate(document)
 
 
+def unnamed(schema: Any) -> Iterator[dict[str, Any]]:
+    """Return the objects with members of their own that stand below `schema`."""
+    children = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for child in children:
+        if isinstance(child, dict) and child.get("type") == "object" and "properties" in child:
+            yield child
+        yield from unnamed(child)
+
+
+@pytest.mark.parametrize("record", ["app.record:Record", "examples.flights.record:Flight"])
+async def test_every_object_has_one_name(record: str) -> None:
+    """A generated client's class is named after its component: none is inlined, and no title is another name."""
+    document = await document_of(record)
+    schemas = [described["schema"] for _, described in media_types(document)]
+    named = document["components"]["schemas"]
+    assert list(unnamed([{"schema": schema} for schema in schemas])) == []
+    assert [found for schema in named.values() for found in unnamed(list(schema.get("properties", {}).values()))] == []
+    assert [name for name, schema in named.items() if "title" in schema] == []
+    assert len({name.replace(".", "").lower() for name in named}) == len(named)
+
+
 @pytest.mark.parametrize("record", ["app.record:Record", "examples.flights.record:Flight"])
 async def test_every_example_fits_its_schema(record: str) -> None:
     """Of parameters, of what is sent and of what is answered."""
@@ -120,8 +141,8 @@ async def test_every_body_has_an_example() -> None:
 @pytest.mark.parametrize("record", ["app.record:Record", "tests.contract.service:Nameless"])
 def test_every_route_is_documented(record: str) -> None:
     """With each of its methods, or named above with the reason why not."""
-    app = create_app(msgspec.structs.replace(SETTINGS, record=record))
-    paths = app.openapi_schema.to_schema()["paths"]
+    app = create_app(SETTINGS.replace(record=record)).litestar
+    paths = make_document(app.routes)["paths"]
     for route in app.routes:
         if not isinstance(route, HTTPRoute) or route.path_format in UNDOCUMENTED:
             continue

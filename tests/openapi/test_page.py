@@ -11,8 +11,8 @@ import pytest
 
 from app.http.conditional import strong_etag
 from app.openapi import page
-from tests.process import ROOT
-from tests.service import running
+from testing.process import ROOT
+from testing.service import running
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "png": "image/png"}
 
@@ -145,7 +145,7 @@ def test_no_code_of_the_package_is_run() -> None:
     """Its files are read; neither its Python nor the framework it is made for is imported."""
     program = """
 import asyncio, sys
-from tests.service import running
+from testing.service import running
 async def main():
     async with running() as service:
         assert (await service.client.get("/docs/swagger-ui-bundle.js")).status_code == 200

@@ -18,7 +18,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = (

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from testing.process import serving
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant, write
 from tests.page.chromium import Page
 from tests.page.visits import SHOWN, check_quiet, post, push, visit
-from tests.process import serving
 
 ASKED = "!document.querySelector('#entry').hidden"
 

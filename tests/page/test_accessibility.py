@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from testing.process import ROOT, serving
 from tests.page.chromium import Page
 from tests.page.visits import fill, visit
-from tests.process import ROOT, serving
 
 PALETTE = (ROOT / "app" / "page" / "assets" / "palette.css").read_text()
 CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "radio", "checkbox", "dialog", "DisclosureTriangle"}

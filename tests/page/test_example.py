@@ -1,17 +1,13 @@
 """The example that a newcomer is shown is a record of the declared type, whatever is declared."""
 
-import sys
-import types
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 
 from app.settings.load import Settings
+from testing.service import SETTINGS, running
+from tests.documents import readme_module
 from tests.page import declared
-from tests.process import ROOT
-from tests.service import SETTINGS, running
-from tests.test_docs import code_blocks
 
 TYPES = [
     "app.record:Record",
@@ -23,18 +19,14 @@ TYPES = [
 
 @pytest.fixture(autouse=True)
 def orders() -> Iterator[None]:
-    """Make README's own record type importable, as its `orders.py` is."""
-    (code,) = code_blocks(ROOT / "README.md", "python")
-    module = types.ModuleType("orders")
-    sys.modules["orders"] = module
-    exec(compile(code, "README.md", "exec"), module.__dict__)  # noqa: S102 - the document is ours
-    yield
-    del sys.modules["orders"]
+    """Make the README's record type importable."""
+    with readme_module():
+        yield
 
 
 def settings_for(record: str) -> Settings:
     """Return the settings of a service that stores records of a type."""
-    return msgspec.structs.replace(SETTINGS, record=record)
+    return SETTINGS.replace(record=record)
 
 
 @pytest.mark.parametrize("record", TYPES)

@@ -4,9 +4,9 @@ import asyncio
 import json
 from pathlib import Path
 
+from testing.process import serving
 from tests.page.chromium import Page
 from tests.page.visits import check_quiet, fill, post, visit
-from tests.process import serving
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 

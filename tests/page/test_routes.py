@@ -2,12 +2,11 @@
 
 import re
 
-import msgspec
 import pytest
 
+from testing.process import ROOT
+from testing.service import SETTINGS, running
 from tests.openapi.test_page import parsed
-from tests.process import ROOT
-from tests.service import SETTINGS, running
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 FILES = [file for folder in ("assets", "vendor") for file in (ROOT / "app" / "page" / folder).iterdir()]
@@ -30,7 +29,7 @@ async def test_programs_get_links(accept: str | None) -> None:
             right = {200, 503} if link == "health/ready" else {200}
             assert (await service.client.get(f"/{link}")).status_code in right, link
         assert (await service.client.post("/v1/records", json=told["example"])).status_code == 201
-    async with running(msgspec.structs.replace(SETTINGS, roles=("ingest",))) as service:
+    async with running(SETTINGS.replace(roles=("ingest",))) as service:
         assert not [link for link in (await service.client.get("/")).json()["links"].values() if "v1" in link]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import ROOT
+from testing.process import ROOT
 
 PAGE = ROOT / "app" / "page"
 VENDOR = PAGE / "vendor"

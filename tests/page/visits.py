@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import msgspec
 
+from testing.process import Process
+from testing.service import authorization, envelope
 from tests.page.chromium import Page
-from tests.process import Process
-from tests.service import authorization, envelope
 
 SHOWN = (
     "!document.querySelector('#board').hidden && document.querySelectorAll('#plots canvas').length > 0"

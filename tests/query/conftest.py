@@ -1,10 +1,13 @@
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.contract.fixtures import client, service, shared_store, shelf, store  # noqa: F401 - fixtures
-from tests.contract.stores import EmbeddedEngine
+
+if TYPE_CHECKING:
+    from tests.contract.stores import EmbeddedEngine
 
 # The machine that runs the tests may be busy: a slow example is no failure.
 settings.register_profile("unhurried", deadline=None)
@@ -12,8 +15,10 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEngine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator["EmbeddedEngine"]:
     """Give the store that is always at hand: these tests are not about it."""
+    from tests.contract.stores import EmbeddedEngine  # noqa: PLC0415 - only for the tests that need it
+
     engine = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
     yield engine
     engine.loop.close()

@@ -13,15 +13,15 @@ from granian.server.embed import Server
 
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.reads import Reads
-from app.runtime.clock import FakeClock
 from app.runtime.instants import HOUR_US
 from app.settings.load import Settings
 from app.stores.source import Answer, Query, Row
+from testing.clock import FakeClock
+from testing.pace import patience_s
+from testing.process import free_port
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US
-from tests.pace import patience_s
-from tests.process import free_port
 
 Step = int | Exception | asyncio.Event
 """What an export comes to next: a batch of so many rows, a failure, or nothing until the event."""
@@ -98,7 +98,7 @@ class Exporting(msgspec.Struct, frozen=True):
 async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
     """Serve until the block ends."""
     clock = FakeClock(T0_US + HOUR_US)
-    query_service = query_application(runner, clock, Settings(**settings))
+    query_service = query_application(runner, clock, Settings().replace(**settings))
     port = free_port()
     server = Server(
         application(query_service.routes),

@@ -13,11 +13,11 @@ from app.query.retrieval import View
 from app.query.scan import Scan, position_of
 from app.query.tail.events import EventFormat
 from app.query.tail.hub import Hub
-from app.runtime.clock import FakeClock
 from app.runtime.epoch import from_epoch_us
 from app.runtime.ledger import Ledger
 from app.settings.load import Settings
 from app.stores.source import Answer, Row
+from testing.clock import FakeClock
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource
 
@@ -155,9 +155,9 @@ class Stage:
     def __init__(self, **settings: Any) -> None:
         self.clock, self.sheet = FakeClock(T0_US), Sheet()
         feed: Any = self.sheet
-        made = Settings(**settings)
-        self.ledger = Ledger(max_bytes=made.max_large_answer_bytes, max_places=1_000)
-        self.hub = Hub(feed, made, self.clock, self.ledger, lambda: 0)
+        made = Settings().replace(**settings)
+        self.ledger = Ledger(max_bytes=made.server.max_large_answer_bytes, max_places=1_000)
+        self.hub = Hub(feed, made.query, self.clock, self.ledger, lambda: 0)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""

@@ -3,8 +3,8 @@
 import pytest
 
 from app.query.budget import Budget
-from app.runtime.clock import FakeClock
 from app.stores.source import Answer
+from testing.clock import FakeClock
 
 
 def budget(clock: FakeClock | None = None) -> Budget:

@@ -11,8 +11,8 @@ import pytest
 from app.http.problems import ProblemError
 from app.query.answer_store import BoundedMemoryStore
 from app.query.cache import Cache, CachedAnswer, CacheState
-from app.runtime.clock import FakeClock
 from app.stores.source import QueryTimeoutError
+from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"'}, b"{}")

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.query.answer_store import open_store
-from app.query.cache import COOL_DOWN_S, Cache, CachedAnswer
-from app.runtime.clock import FakeClock
+from app.query.cache import PAUSE_S, Cache, CachedAnswer
 from app.settings.load import SettingsError
-from tests.pace import patience_s
+from testing.clock import FakeClock
+from testing.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
@@ -77,7 +77,7 @@ async def test_a_server_that_goes_is_done_without_until_it_is_back(
     valkey_server.stop()
     for _ in range(3):
         assert await one.state() == "miss"
-        await one.clock.advance(COOL_DOWN_S)
+        await one.clock.advance(PAUSE_S)
     assert len(caplog.records) == 1
     valkey_server.start()
     assert [await one.state(), await other.state()] == ["miss", "hit"]
@@ -94,7 +94,7 @@ async def test_a_server_that_hangs_is_not_waited_for(hurried_valkey: ValkeyServe
             states = await asyncio.gather(*(one.state(f"{number}") for number in range(100)))
             assert [*states, await one.state()] == 101 * ["miss"]
         hurried_valkey.resume()
-        await one.clock.advance(COOL_DOWN_S)
+        await one.clock.advance(PAUSE_S)
         assert await one.state() == "hit"
         assert await asyncio.gather(*(one.state(f"{number}") for number in range(10))) == 10 * ["miss"]
         assert await asyncio.gather(*(one.state(f"{number}") for number in range(10))) == 10 * ["hit"]

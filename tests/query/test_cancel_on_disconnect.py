@@ -13,7 +13,7 @@ from litestar import Litestar, Request, Response, get
 
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.cancel_on_disconnect import unless_departed
-from tests.process import free_port
+from testing.process import free_port
 
 
 class Work:

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.http.contract import Parameter
 from app.http.problems import ProblemError
-from app.query.params.collector import Parameter, Parameters, flag, one_of
+from app.query.params.collector import Parameters, flag, one_of
 from app.query.params.fields import parse_fields
 from app.query.params.filters import parse_filters
 from tests.contract.every import EVERY, FIELDS
 
 KNOWN = {
-    "limit": Parameter("How many.", "5", {"type": "integer"}),
-    "order": Parameter("Which way.", "asc", {"type": "string"}),
+    "limit": Parameter("How many.", "5", {"type": "integer"}, "1", int),
+    "order": one_of("Which way.", "asc", "desc", example="asc", default="asc"),
 }
 
 
@@ -29,16 +30,16 @@ def test_known_parameters_and_filters_are_told_apart() -> None:
     """A known one has its value, a missing one its default, and the others are conditions."""
     given_ = Parameters("limit=7&number.gt=1&text=a", KNOWN, FIELDS)
     given_.check()
-    assert given_.value("limit", int, 1) == 7
-    assert given_.value("order", one_of("asc", "desc"), "asc") == "asc"
+    assert given_.value("limit") == 7
+    assert given_.value("order") == "asc"
     assert given_.conditions == [*parse_filters(FIELDS, [("number.gt", "1"), ("text", "a")])]
 
 
 def test_what_is_wrong_is_told_at_once_with_an_example() -> None:
     """Known parameters, filters and unknown ones alike."""
     given_ = Parameters("limit=x&limit=7&number=x&colour=red&order=up", KNOWN, FIELDS)
-    assert given_.value("limit", int, 1) == 1
-    assert given_.value("order", one_of("asc", "desc"), "asc") == "asc"
+    assert given_.value("limit") == 1
+    assert given_.value("order") == "asc"
     told = problem(given_)
     assert {error.name: error.example for error in told.errors if error.name != "limit"} == {
         "number": "42",
@@ -69,9 +70,9 @@ def test_there_may_be_twenty_filters() -> None:
 @pytest.mark.parametrize(("text", "expected"), [("true", True), ("false", False)])
 def test_a_flag_is_a_word(text: str, *, expected: bool) -> None:
     """And nothing else."""
-    assert flag(text) is expected
+    assert flag("Whether.").read(text) is expected
     with pytest.raises(ValueError, match="expected true or false"):
-        flag(text.upper())
+        flag("Whether.").read(text.upper())
 
 
 _PATHS = ["id", "number", "site", "site.floor", "site.room", "tree", "ingest_time", "colour", "site.colour", "id.x", ""]

@@ -15,13 +15,13 @@ from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError
 from app.query.reads import Reads
 from app.query.streaming import StreamedResponse
-from app.runtime.clock import FakeClock
 from app.runtime.instants import to_text
-from app.settings.load import Settings
+from app.settings.server import ServerSettings
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
+from testing.clock import FakeClock
+from testing.process import serving
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
-from tests.process import serving
 from tests.query.export_server import Exporting, ScriptedRunner, exporting
 
 SINCE = to_text(T0_US)
@@ -204,7 +204,7 @@ async def test_a_client_that_reads_nothing_at_all_loses_its_place(caplog: pytest
     pieces = rest()
     reads = Reads(FakeClock())
     response = StreamedResponse(reads, {"X": "y"}, "text/plain", (await anext(pieces), pieces))
-    outgoing = Outgoing(Settings(client_stall_s=0.01), FakeClock())
+    outgoing = Outgoing(ServerSettings(client_stall_s=0.01), FakeClock())
     with caplog.at_level(logging.WARNING):
         await outgoing.answer(response.to_asgi_response(None, staying()), staying().scope, staying().receive, send)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]

@@ -2,10 +2,8 @@
 
 import json
 
-import msgspec
-
 from app.http.outgoing import PIECE_BYTES
-from tests.service import GOOD, SETTINGS, running
+from testing.service import GOOD, SETTINGS, running
 
 LARGE = {"data": "x" * 200_000}
 
@@ -24,7 +22,7 @@ async def test_a_large_page_is_whole_and_says_its_length() -> None:
 
 async def test_more_waits_than_there_may_be_are_answered_at_once() -> None:
     """Nobody is refused; the answer is the empty page."""
-    settings = msgspec.structs.replace(SETTINGS, max_waits=0)
+    settings = SETTINGS.replace(max_waits=0)
     async with running(settings) as service:
         page = await service.client.get("/v1/records?since=now&wait=30")
         assert (page.status_code, page.json()["records"]) == (200, [])

@@ -1,19 +1,19 @@
-"""What the OpenAPI document says about the query side, before it is completed."""
+"""What the OpenAPI document says about the query side."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from app.query.endpoints.openapi import ARROW, CSV, EVENTS, Literally, answer, operation_type, page_response, row_schema
-from app.query.params.catalogue import PAGE_PARAMETERS, RECORD_PARAMETERS
-from app.query.params.collector import Parameter
-from app.query.params.heartbeats import without_heartbeats
-from app.query.params.stats import STATS_PARAMETERS
-from app.schema.columns import columns_of
+from app.http.contract import Parameter
+from app.openapi.document import described_parameter
+from app.query.endpoints.openapi import row_schema
+from app.query.formats.negotiation import MEDIA_TYPES
+from app.query.params.catalogue import HEARTBEAT, PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS
+from app.schema.table import records_table
+from testing.service import running
 from tests.contract.stores import RECORDS
 from tests.query.sample_rows import Everything
-from tests.service import running
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,9 @@ def document() -> dict[str, Any]:
     ("path", "name", "parameters"),
     [
         ("/v1/records", "listRecords", list(PAGE_PARAMETERS)),
-        ("/v1/rejects", "listRejects", [*without_heartbeats(PAGE_PARAMETERS)]),
+        ("/v1/rejects", "listRejects", [name for name in PAGE_PARAMETERS if name != HEARTBEAT]),
         ("/v1/records/stats", "readStats", list(STATS_PARAMETERS)),
-        ("/v1/rejects/stats", "readRejectStats", [*without_heartbeats(STATS_PARAMETERS)]),
+        ("/v1/rejects/stats", "readRejectStats", [name for name in STATS_PARAMETERS if name != HEARTBEAT]),
         ("/v1/records/{record_id}", "getRecord", ["record_id", *RECORD_PARAMETERS]),
         ("/v1/problems", "listProblems", []),
         ("/v1/schema", "readSchema", []),
@@ -57,59 +57,39 @@ def test_the_openapi_document_describes_each_route(
 
 
 def test_the_openapi_document_has_the_columns_of_the_record(document: dict[str, Any]) -> None:
-    """Each with its type and description, and null only where the column may be null."""
-    content = document["paths"]["/v1/records"]["get"]["responses"]["200"]["content"]
-    row = content["application/x-ndjson"]["schema"]
+    """Each with its type and description, and null only where the column may be null; `fields` may leave any out."""
+    row = document["components"]["schemas"]["StoredRecord"]
     assert list(row["properties"]) == [column.name for column in RECORDS.columns]
     assert row["properties"]["id"]["type"] == "string"
     assert row["properties"]["source"]["type"] == ["string", "null"]
     assert row["properties"]["ingest_time"]["format"] == "date-time"
     assert "type" not in row["properties"]["data"]
+    assert "required" not in row
 
 
 def test_columns_of_every_kind_have_a_schema() -> None:
-    """Lists, nested structs and exact decimals are described as they are served."""
-    properties = row_schema(columns_of(Everything)).to_schema()["properties"]
+    """Lists, nested structs and exact decimals are described as they are served; structs by names of their own."""
+    row = row_schema(records_table(Everything)).schema
+    properties = row["properties"]
     assert properties["price"]["type"] == ["string", "null"]
     assert properties["raw"] == {"type": "string", "contentEncoding": "base64"}
     assert properties["prices"]["items"]["type"] == "string"
-    assert properties["inner"]["type"] == ["object", "null"]
-    assert list(properties["inners"]["items"]["properties"]) == ["amount", "label"]
+    inner, null = properties["inner"]["anyOf"]
+    assert (inner.name, null) == ("StoredRecord.inner", {"type": "null"})
+    assert list(properties["inners"]["items"].schema["properties"]) == ["amount", "label"]
+    assert "required" not in str(row)
 
 
-def test_a_row_may_have_fewer_columns() -> None:
-    """`fields` names those that are served, so none is required, at any depth."""
-    assert "required" not in str(row_schema(columns_of(Everything)).to_schema())
-
-
-def test_a_page_is_described_in_every_format() -> None:
-    """As a document, as rows, and as what JSON Schema cannot describe; media types stand without parameters."""
-    row = row_schema(RECORDS.columns)
-    content = page_response(row, {"id": "a", "source": None}).to_schema()["content"]
-    assert list(content) == ["application/json", "application/x-ndjson", CSV, ARROW]
-    assert content["application/json"]["schema"]["properties"]["records"]["items"] == row.to_schema()
-    assert content["application/x-ndjson"]["example"] == {"id": "a", "source": None}, "null is not left out"
-    assert content[CSV]["schema"]["type"] == "string"
-    assert "type" not in content[ARROW]["schema"]
-
-
-def test_a_document_that_may_come_instead_of_a_page_is_described_beside_it() -> None:
-    """An explanation has the same media type."""
-    explanation = Literally({"type": "object", "title": "Explanation"})
-    schema = page_response(row_schema(RECORDS.columns), instead=[explanation]).to_schema()["content"][
-        "application/json"
-    ]
-    assert schema["schema"]["anyOf"][1] == {"type": "object", "title": "Explanation"}
-
-
-def test_an_answer_has_its_headers_and_its_example() -> None:
-    """Of an event stream, too."""
-    example = "id: 1\n\n"
-    described = answer("Records as they come.", {EVENTS: None}, headers=["Cache-Control"], examples={EVENTS: example})
-    found = described.to_schema()
-    assert found["content"] == {EVENTS: {"schema": {"description": "Server-sent events."}, "example": example}}
-    assert list(found["headers"]) == ["Cache-Control"]
-    assert found["headers"]["Cache-Control"]["description"]
+def test_a_page_is_described_in_every_format(document: dict[str, Any]) -> None:
+    """As a document or its explanation, as rows, and as what JSON Schema cannot describe; without parameters."""
+    content = document["paths"]["/v1/records"]["get"]["responses"]["200"]["content"]
+    assert list(content) == [media_type.partition(";")[0] for media_type in MEDIA_TYPES.values()]
+    page, lines, csv, arrow = (each["schema"] for each in content.values())
+    names = [each["$ref"].rpartition("/")[2] for each in (*page["anyOf"], lines)]
+    assert names == ["RecordPage", "Explanation", "StoredRecord"]
+    assert content["application/json"]["example"]["next_cursor"] is None, "null is not left out"
+    assert csv["type"] == "string"
+    assert "type" not in arrow
 
 
 def test_the_example_of_a_number_is_a_number() -> None:
@@ -120,5 +100,5 @@ def test_the_example_of_a_number_is_a_number() -> None:
         "all": Parameter("Whether all.", "true", {"type": "boolean"}),
         "name": Parameter("Which.", "500", {"type": "string"}),
     }
-    documented = operation_type(parameters)(operation_id="x").parameters or []
-    assert [parameter.to_schema()["example"] for parameter in documented] == [500, 0.5, True, "500"]
+    documented = [described_parameter(name, parameter) for name, parameter in parameters.items()]
+    assert [parameter["example"] for parameter in documented] == [500, 0.5, True, "500"]

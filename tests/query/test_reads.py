@@ -10,9 +10,9 @@ from litestar import Response
 
 from app.http.problems import ProblemError
 from app.query.reads import Reads
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
+from testing.process import serving
 from tests.ingest.scripted import turns
-from tests.process import serving
 
 
 class Staying:

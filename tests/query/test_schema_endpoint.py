@@ -11,7 +11,7 @@ from app.record import load_record_type
 from app.schema.filters import filter_table
 from app.schema.table import records_table, rejects_table
 from app.schema.version import schema_version
-from tests.service import GOOD, running
+from testing.service import GOOD, running
 
 FLIGHTS = records_table(load_record_type("examples.flights.record:Flight"))
 

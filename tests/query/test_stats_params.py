@@ -19,12 +19,10 @@ from app.query.params.buckets import (
     parse_length,
     shortest_round_us,
 )
+from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS
 from app.query.params.page import Now, QueryableTable, Window
 from app.query.params.stats import (
     COUNT,
-    DELAY,
-    MAX_METRICS,
-    STATS_PARAMETERS,
     Metric,
     StatsRequest,
     parse_stats_request,

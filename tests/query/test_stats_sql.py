@@ -9,8 +9,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from app.query.params.catalogue import DELAY
 from app.query.params.filters import parse_filters
-from app.query.params.stats import COUNT, DELAY, Metric
+from app.query.params.stats import COUNT, Metric
 from app.query.sql.stats import stats_sql
 from app.schema.columns import Kind
 from tests.contract.readings import READINGS, SUBJECT

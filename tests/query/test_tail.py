@@ -9,7 +9,8 @@ from app.query.cursor import Position
 from app.query.params.filters import Condition, parse_filters
 from app.query.tail.reading import Reader
 from app.query.tail.recent import Batch, Recent
-from app.settings.load import MIB, Settings
+from app.settings.query import QuerySettings
+from app.settings.room import MIB
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
@@ -197,7 +198,7 @@ async def test_a_place_before_which_this_instance_is_not_settled_stays(begins: P
     """Instances' clocks differ, and a cursor may come from one that is ahead."""
     stage = Stage()
     feed: Any = stage.sheet
-    batch = await Reader(feed, (), Settings(), stage.clock).batch(begins)
+    batch = await Reader(feed, (), QuerySettings(), stage.clock).batch(begins)
     assert (batch.rows, batch.reaches, batch.more) == ([], begins, False)
     listener = stage.listen(begins)
     stage.sheet.put(9, 11, settle=False)

@@ -11,10 +11,10 @@ from app.query.cursor import Position
 from app.query.reads import Reads
 from app.query.tail.reading import PATIENCE_S
 from app.query.tail.subscriber import PING_S
-from app.runtime.clock import FakeClock
 from app.stores.source import StoreBusyError, StoreUnavailableError
+from testing.clock import FakeClock
+from testing.pace import patience_s
 from tests.contract.stores import T0_US
-from tests.pace import patience_s
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 from tests.query.test_tail import at
 

@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from app.auth.principal import Principal
-from app.query.endpoints.openapi import EVENTS
-from app.query.params.tail import TAIL_PARAMETERS
+from app.openapi.document import make_document
+from app.query.endpoints.tail import EVENTS
+from app.query.params.catalogue import TAIL_PARAMETERS
 from app.query.reads import Reads
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_text
+from testing.clock import FakeClock
 from tests.contract.application import application, principal, query_application
 from tests.contract.service import default_record
 from tests.contract.shelf import envelope
@@ -66,7 +68,7 @@ async def running(engine: EmbeddedEngine) -> AsyncIterator[Running]:
     """Give an application of which two tails may be read."""
     clock = FakeClock(T0_US)
     store = await engine.open([RECORDS, REJECTS], clock)
-    settings = msgspec.structs.replace(await engine.settings([]), max_tails=2, tail_max_s=60)
+    settings = (await engine.settings([])).replace(max_tails=2, tail_max_s=60)
     principals = dict[str, Principal]()
     query_service = query_application(store.runner, clock, settings)
     yield Running(application(query_service.routes, principals), store, clock, query_service.reads, principals)
@@ -244,8 +246,7 @@ async def test_a_json_value_with_line_ends_stays_one_event(running: Running) -> 
 
 async def test_the_document_describes_the_stream(running: Running) -> None:
     """Parameters, the header, the media type with an example that a client can read, and the problems."""
-    answer = await running.answer("/schema/openapi.json")
-    operations = msgspec.json.decode(answer.body)["paths"][PATH]
+    operations = make_document(running.app.routes)["paths"][PATH]
     assert {operation["operationId"] for operation in operations.values()} == {"tailRecords", "tailRecordsHead"}
     operation = operations["get"]
     named = [(parameter["in"], parameter["name"]) for parameter in operation["parameters"]]

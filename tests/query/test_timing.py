@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.timing import Timing
-from app.runtime.clock import FakeClock
+from testing.clock import FakeClock
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _METRIC = f"{_TOKEN}(?:;{_TOKEN}={_TOKEN})*"

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from app.runtime.clock import MICROSECONDS, FakeClock, Moment, SystemClock
+from app.runtime.clock import MICROSECONDS, Moment, SystemClock
+from testing.clock import FakeClock
 
 
 def test_stamps_only_grow() -> None:

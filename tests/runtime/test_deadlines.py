@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.runtime.clock import MICROSECONDS, FakeClock, Timer
-from app.runtime.deadlines import Deadlines
+from app.runtime.clock import MICROSECONDS, Timer
+from app.runtime.deadlines import Deadlines, set_within
+from testing.clock import FakeClock
 
 
 class CountingClock(FakeClock):
@@ -250,3 +251,19 @@ async def test_what_has_come_while_the_loop_was_held_up_is_heard_before_anybody_
     clock.held_up_s = 9.0
     await clock.advance(0.02)
     assert (answered.told_s, len(waiting.told_s)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("set_after_s", "returns_after_s", "is_set"), [(0, 0, True), (2, 2, True), (5, 5, True), (6, 5, False)]
+)
+async def test_an_event_is_waited_for_within_its_limit(set_after_s: int, returns_after_s: int, is_set: bool) -> None:  # noqa: FBT001 - a case
+    """And for no longer, by the clock that was given."""
+    clock, event = FakeClock(), asyncio.Event()
+    clock.call_later(set_after_s, event.set)
+    waiting = asyncio.create_task(set_within(clock, 5, event))
+    if returns_after_s:
+        await clock.advance(returns_after_s - 1)
+        assert not waiting.done()
+    await clock.advance(1)
+    assert waiting.done()
+    assert await waiting is is_set

@@ -45,8 +45,8 @@ def test_an_address_of_another_kind_is_no_setting(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^SLUICE_CACHE_URL: ") as refused:
         load_settings({"SLUICE_CACHE_URL": url})
     assert url not in str(refused.value)
-    assert load_settings({"SLUICE_CACHE_URL": ""}).cache_url == ""
-    assert load_settings({"SLUICE_CACHE_URL": "valkeys://:secret@10.0.0.3:6379/1"}).cache_url
+    assert load_settings({"SLUICE_CACHE_URL": ""}).query.cache_url == ""
+    assert load_settings({"SLUICE_CACHE_URL": "valkeys://:secret@10.0.0.3:6379/1"}).query.cache_url
 
 
 def test_an_impossible_port_is_told_without_the_address() -> None:

@@ -102,7 +102,7 @@ def test_the_command_refuses_what_the_service_refuses_in_the_same_words(
     """No schema is printed, and so no table is made, for a type with which the service would not start."""
     record = f"{__name__}:{declared if isinstance(declared, str) else declared.__name__}"
     with pytest.raises(RecordTypeError) as refused:
-        create_app(Settings(record=record, data_path=":memory:"))
+        create_app(Settings().replace(record=record, data_path=":memory:"))
     assert main([derivation], record) == 2
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"{refused.value}\n")

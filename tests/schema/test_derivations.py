@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from app.record import Record
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table, records_table, rejects_table
+from app.stores.bigquery.layout import bigquery_schema
 from app.stores.bigquery.protobuf import protobuf_descriptor
-from app.stores.bigquery.schema import bigquery_schema
 from app.stores.duckdb.layout import duckdb_ddl, duckdb_type, quote
 from examples.flights.record import Flight
 from tests.schema.values import Field, every_form, field_lists, struct_of

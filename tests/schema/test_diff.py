@@ -11,9 +11,9 @@ import pytest
 from app.record import Record
 from app.schema.__main__ import DEFAULT_RECORD, main
 from app.schema.table import records_table, rejects_table
-from app.stores.bigquery.schema import bigquery_schema
+from app.stores.bigquery.layout import bigquery_schema
 from examples.flights.record import Flight
-from tests.pace import patience_s
+from testing.pace import patience_s
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import pytest
 
 from app.record import Record
 from app.schema.table import records_table, rejects_table
-from tests.process import serving
+from testing.process import serving
 from tests.table_server import Answer, found, no_table, refused, resource_of, serving_tables
 
 RECORDS, REJECTS = records_table(Record), rejects_table()

@@ -18,13 +18,13 @@ import duckdb
 import httpx
 import msgspec
 
-from tests import tokens
+from testing import tokens
+from testing.instance import Resources, complaints, resources
+from testing.pace import patience_s
+from testing.process import ROOT, free_port, served_keys
 from tests.chaos.ledger import Evidence, Reading, violations
 from tests.chaos.plan import make_plan
 from tests.chaos.reader import Follower
-from tests.instance import Resources, complaints, resources
-from tests.pace import patience_s
-from tests.process import ROOT, free_port, served_keys
 from tests.soak.crowd import PUT_PREFIX, Crowd
 from tests.soak.faults import Inside
 from tests.soak.issuer import MAX_AGE_S, RotatingIssuer

@@ -148,7 +148,7 @@ async def _run(path: str, bench: Bench) -> None:
     service = create_app(settings, clock=bench.clock, wrap_appender=bench.wrap)
     listening = asyncio.create_task(bench.listen(path))
     try:
-        await serve(service, settings)
+        await serve(service, settings.server)
     finally:
         listening.cancel()
 

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
-from app.runtime.clock import MICROSECONDS, FakeClock
+from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.fence import STALE_US, Fence, fence, late_key
 from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain
 from app.stores.stamping import AttemptStamp, ClockTroubleError, LateCancellationError
+from testing.clock import FakeClock
 
 FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
 
@@ -22,10 +23,10 @@ def test_the_limits_follow_from_the_settings() -> None:
     s = Settings()
     assert (
         fence(
-            settle_s=s.settle_s,
-            clock_skew_s=s.clock_skew_s,
-            late_commit_margin_s=s.late_commit_margin_s,
-            append_deadline_s=s.append_deadline_s,
+            settle_s=s.store.settle_s,
+            clock_skew_s=s.store.clock_skew_s,
+            late_commit_margin_s=s.store.late_commit_margin_s,
+            append_deadline_s=s.store.append_deadline_s,
         )
         == FENCE
     )

@@ -11,7 +11,7 @@ from google.cloud.monitoring_v3 import types as monitoring
 from google.cloud.trace_v2 import types as trace
 from google.protobuf.empty_pb2 import Empty
 
-from tests.pace import patience_s
+from testing.pace import patience_s
 from tests.telemetry.monitoring_rules import RuleError, Rules
 from tests.telemetry.seen_spans import Seen, seen
 

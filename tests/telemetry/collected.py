@@ -9,7 +9,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
 
 from app.telemetry.collection import Collection, observe
 from app.telemetry.metrics import Metrics
-from tests.service import Service
+from testing.service import Service
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -21,7 +21,7 @@ class Point(msgspec.Struct, frozen=True):
 
 def collect(service: Service) -> dict[str, Metric]:
     """Return the metrics of a running service, by name, as OpenTelemetry's data."""
-    return collect_from(service.app.ingest_service.pipeline._metrics)
+    return collect_from(service.app.instance.metrics)
 
 
 def collect_from(metrics: Metrics) -> dict[str, Metric]:

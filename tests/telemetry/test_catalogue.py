@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
-from app.runtime.clock import FakeClock
 from app.stores.source import StoreUnavailableError
 from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
-from tests.pace import patience_s
-from tests.service import GOOD, HEARTBEAT, Service, running
+from testing.clock import FakeClock
+from testing.pace import patience_s
+from testing.service import GOOD, HEARTBEAT, Service, running
 from tests.telemetry.collected import collect, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
 
@@ -20,7 +20,7 @@ _KINDS: dict[str, type] = {"counter": Sum, "gauge": Gauge, "histogram": Histogra
 
 async def live_through_everything(service: Service, runner: MeteredRunner) -> None:
     """Do everything once that is measured."""
-    client, heard = service.client, service.app.ingest_service.pipeline._metrics.heartbeat_delay
+    client, heard = service.client, service.app.instance.metrics.heartbeat_delay
     assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **HEARTBEAT)).status_code == 204
     assert isinstance(service.clock, FakeClock)
     async with asyncio.timeout(patience_s(60)):
@@ -38,7 +38,7 @@ async def live_through_everything(service: Service, runner: MeteredRunner) -> No
     assert (await client.get("/v1/records", params=CLOSED, headers=has)).status_code == 304
     assert (await client.get("/v1/records/a")).status_code == 200
     assert (await client.get("/v1/records", params={"limit": "all", "format": "ndjson"})).status_code == 200
-    service.app.metrics.closed_connections["idle"] += 1  # what a server does: there is none here
+    service.app.instance.metrics.closed_connections["idle"] += 1  # what a server does: there is none here
     runner.error = StoreUnavailableError("away")
     assert (await client.get("/v1/rejects")).status_code == 503
     runner.error = None

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.telemetry.instruments import CATALOGUE
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
-from tests.service import GOOD, Service, running
+from testing.clock import FakeClock
+from testing.service import GOOD, Service, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.monitoring_rules import MetricDescriptor
 from tests.telemetry.scripted_runner import metered
@@ -104,7 +104,7 @@ async def test_many_series_are_sent_in_parts(cloud: CloudServer) -> None:
     """As many a request as the service takes."""
     async with running(measured(cloud.url)) as service:
         for number in range(450):
-            service.app.ingest_service.pipeline._metrics.query_duration.record(0.1, f"purpose-{number}", "ok")
+            service.app.instance.metrics.query_duration.record(0.1, f"purpose-{number}", "ok")
     assert cloud.rules.refused == []
     assert len(cloud.rules.points("sluice.query.duration")) == 450
 

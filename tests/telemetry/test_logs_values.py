@@ -14,10 +14,10 @@ from msgspec import Meta
 
 from app.http.problems import EXCEPTION_HANDLERS
 from app.ingest.sink_health import SinkHealth
-from app.runtime.clock import FakeClock
 from app.stores.sink import SinkState
 from app.telemetry.logs import configure_logging
-from tests.service import SETTINGS, running
+from testing.clock import FakeClock
+from testing.service import SETTINGS, running
 from tests.telemetry.logged import logging_as_before, read
 
 NAME = "patient-4711"
@@ -41,7 +41,7 @@ def log() -> Iterator[io.StringIO]:
 
 async def test_a_field_that_is_not_declared_is_not_named(log: io.StringIO) -> None:
     """Its name is a part of the record; that of a declared field is the service's."""
-    settings = msgspec.structs.replace(SETTINGS, record=f"{__name__}:Strict")
+    settings = SETTINGS.replace(record=f"{__name__}:Strict")
     async with running(settings) as service:
         assert (await service.push({"id": "a", NAME: 1}, message_id="1")).status_code == 204
         assert (await service.push({"id": NAME, "at": NAME}, message_id="2")).status_code == 204

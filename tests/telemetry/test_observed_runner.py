@@ -11,7 +11,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from app.query.instrumented_source import InstrumentedSource, QueryWatch, cache_state, outcome_of
 from app.query.source_health import SourceHealth
-from app.runtime.clock import FakeClock
 from app.stores.source import (
     LookUpTooExpensiveError,
     Query,
@@ -24,6 +23,7 @@ from app.stores.source import (
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing, inside
+from testing.clock import FakeClock
 from tests.telemetry.scripted_runner import ScriptedRunner
 
 QUERY = Query(sql="SELECT 'secret'", parameters={"p": "secret"})

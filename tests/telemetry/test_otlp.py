@@ -10,7 +10,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.service import GOOD, SETTINGS, authorization, envelope, running
+from testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.telemetry.watched_service import caller
 
 
@@ -47,8 +47,8 @@ async def collector() -> AsyncIterator[Collector]:
 
 async def test_any_collector_can_have_traces_and_metrics(collector: Collector) -> None:
     """Names, ids and parents arrive as they do in Cloud Trace, and the numbers with their units."""
-    settings = msgspec.structs.replace(
-        SETTINGS, traces="otlp", metrics=("otlp",), otlp_url=collector.url, system="orders", trace_ratio=0.0
+    settings = SETTINGS.replace(
+        traces="otlp", metrics=("otlp",), otlp_url=collector.url, system="orders", trace_ratio=0.0
     )
     sender = caller()
     async with running(settings) as service:

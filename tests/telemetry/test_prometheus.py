@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from app.telemetry.instruments import CATALOGUE, Instrument
+from testing.service import GOOD, SETTINGS, authorization, running
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant
-from tests.service import GOOD, SETTINGS, authorization, running
 from tests.telemetry.scripted_runner import metered
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -86,7 +85,7 @@ async def test_scraping_wants_its_own_scope_where_there_are_grants(tmp_path: Pat
     """A reader's key does not show how the service does, and a scraper's shows no record."""
     file = tmp_path / "grants.json"
     file.write_bytes(document(key_grant(KEY, scopes=["metrics"]), key_grant(OTHER_KEY, name="reader")))
-    settings = msgspec.structs.replace(SETTINGS, grants_file=str(file))
+    settings = SETTINGS.replace(grants_file=str(file))
     async with running(settings) as service:
 
         async def status(path: str, headers: dict[str, Any]) -> int:
@@ -104,7 +103,7 @@ async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.M
     """With Cloud Monitoring alone there is no such route, in the document neither."""
     told: dict[str, Any] = {"metrics": ("cloud",), "telemetry_project": "p"}
     monkeypatch.setattr("app.telemetry.providers.metric_exporters", lambda _: [])
-    async with running(msgspec.structs.replace(SETTINGS, **told)) as service:
+    async with running(SETTINGS.replace(**told)) as service:
         assert (await service.client.get("/metrics")).status_code == 404
         assert "/metrics" not in (await service.client.get("/openapi/openapi.json")).json()["paths"]
 

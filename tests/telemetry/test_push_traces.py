@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import Stored, Uncertain
 from app.telemetry import attributes as names
+from testing.clock import FakeClock
+from testing.service import GOOD, Service, authorization, envelope, running
 from tests.ingest.scripted import turns
 from tests.ingest.sinks import scripted
-from tests.service import GOOD, Service, authorization, envelope, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.watched_service import EXPORTING, SUBSCRIPTION, Publisher, caller, traced
 

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.auth.api_keys import new_key
+from app.telemetry.lines import MAX_STACK_CHARS, stack_of
 from app.telemetry.redaction import (
     MAX_ATTRIBUTE_CHARS,
     cut,
@@ -13,7 +14,6 @@ from app.telemetry.redaction import (
     safe_attributes,
     safe_error_type,
 )
-from app.telemetry.stacks import MAX_STACK_CHARS, stack_of
 from tests.telemetry.raised import LibraryError, chained
 
 

@@ -4,15 +4,14 @@ import asyncio
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
-from tests.service import GOOD, SETTINGS, Service, authorization, running
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, Service, authorization, running
+from testing.unwatched import untraced
 from tests.telemetry.collected import collect, points, values
-from tests.unwatched import untraced
 
 DURATION = "http.server.request.duration"
 BY = ("http.route", "http.request.method", "http.response.status_code", "sluice.request.kind")
@@ -120,7 +119,7 @@ async def test_a_request_that_is_given_up_is_counted_as_499() -> None:
 async def test_a_request_takes_until_its_last_byte() -> None:
     """By the clock that is never set back."""
     clock = FakeClock()
-    async with running(msgspec.structs.replace(SETTINGS), clock) as service:
+    async with running(SETTINGS.replace(), clock) as service:
         asked = asyncio.ensure_future(service.client.get("/v1/records", params={"wait": "5", "since": "now"}))
         await clock.advance(5)
         assert (await asked).status_code == 200

@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from dev.stack import running as running_pubsub
 from dev.stack_settings import StackSettings
-from tests.process import free_port, serving, start
-from tests.service import GOOD, authorization, envelope
+from testing.process import free_port, serving, start
+from testing.service import GOOD, authorization, envelope
 from tests.telemetry.cloud_servers import WITHIN_S, CloudServer
 from tests.telemetry.watched_service import EXPORTING, caller
 

@@ -3,12 +3,11 @@
 import builtins
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.main import create_app
 from app.settings.load import SettingsError, load_settings
-from tests.service import SETTINGS, running
+from testing.service import SETTINGS, running
 
 ENVIRON = {"SLUICE_PUSH_PRINCIPALS": "a@b.example", "SLUICE_PUSH_AUDIENCE": "sluice"}
 
@@ -25,8 +24,8 @@ def test_the_cloud_needs_a_project(variable: str) -> None:
 
 def test_metrics_may_go_nowhere_or_to_several() -> None:
     """A list, which may be empty."""
-    assert load_settings(ENVIRON | {"SLUICE_METRICS": ""}).metrics == ()
-    assert load_settings(ENVIRON | {"SLUICE_METRICS": "prometheus, otlp"}).metrics == ("prometheus", "otlp")
+    assert load_settings(ENVIRON | {"SLUICE_METRICS": ""}).telemetry.metrics == ()
+    assert load_settings(ENVIRON | {"SLUICE_METRICS": "prometheus, otlp"}).telemetry.metrics == ("prometheus", "otlp")
     with pytest.raises(SettingsError, match="SLUICE_METRICS"):
         load_settings(ENVIRON | {"SLUICE_METRICS": "statsd"})
 
@@ -60,7 +59,7 @@ def test_a_package_that_is_missing_is_named(
 
     monkeypatch.setattr(builtins, "__import__", without)
     local = {"cloud_trace_url": "http://127.0.0.1:1", "cloud_monitoring_url": "http://127.0.0.1:1"}
-    settings = msgspec.structs.replace(SETTINGS, **local, **changed, telemetry_project="p")
+    settings = SETTINGS.replace(**local, **changed, telemetry_project="p")
     with pytest.raises(SettingsError, match=f"{words}` installs it") as raised:
         create_app(settings)
     assert package in str(raised.value)
@@ -68,7 +67,7 @@ def test_a_package_that_is_missing_is_named(
 
 async def test_without_traces_and_metrics_everything_works() -> None:
     """And there is no page of metrics."""
-    settings = msgspec.structs.replace(SETTINGS, traces="none", metrics=())
+    settings = SETTINGS.replace(traces="none", metrics=())
     async with running(settings) as service:
         assert (await service.push({"id": "a", "timestamp": "2026-01-31T12:00:00Z"})).status_code == 204
         assert (await service.client.get("/v1/records")).status_code == 200

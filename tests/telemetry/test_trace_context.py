@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 from opentelemetry import trace
 
-from app.runtime.clock import FakeClock
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
 from app.telemetry.tracing import trace_id_of
+from testing.clock import FakeClock
+from testing.service import authorization, envelope
 from tests.ingest.scripted import ScriptedAppender
 from tests.ingest.sinks import scripted
-from tests.service import authorization, envelope
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.watched_service import EXPORTING, Publisher, caller, traced
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.settings.load import Settings
-from tests.service import SETTINGS
+from testing.service import SETTINGS
 
 SUBSCRIPTION = "projects/p/subscriptions/s"
 EXPORTING = pytest.mark.filterwarnings(r"ignore:Deprecated since version 1\.4\.0:DeprecationWarning:opentelemetry")
@@ -17,13 +17,13 @@ EXPORTING = pytest.mark.filterwarnings(r"ignore:Deprecated since version 1\.4\.0
 def traced(url: str, **changed: Any) -> Settings:
     """Return settings of a service whose traces go to the Cloud Trace at `url`; only others decide what is traced."""
     told = {"traces": "cloud", "cloud_trace_url": url, "telemetry_project": "p", "trace_ratio": 0.0} | changed
-    return msgspec.structs.replace(SETTINGS, **told)
+    return SETTINGS.replace(**told)
 
 
 def measured(url: str, **changed: Any) -> Settings:
     """Return settings of a service whose metrics go to the Cloud Monitoring at `url`, at its end."""
     told = {"metrics": ("cloud",), "cloud_monitoring_url": url, "telemetry_project": "p", "metrics_interval_s": 3600.0}
-    return msgspec.structs.replace(SETTINGS, **told | changed)
+    return SETTINGS.replace(**told | changed)
 
 
 class Publisher(msgspec.Struct, frozen=True):

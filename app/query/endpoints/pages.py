@@ -9,22 +9,15 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
 from app.http.conditional import VARY, strong_etag
-from app.http.problems import problem_responses
-from app.http.reading import METHODS, operation_ids, read_response
+from app.http.contract import CONTRACT, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
+from app.http.reading import METHODS, read_response
 from app.query.budget import Budget
 from app.query.cache import CachedAnswer
 from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, as_key, cost_headers
-from app.query.endpoints.filter_parameters import filter_parameters
-from app.query.endpoints.openapi import (
-    NOT_MODIFIED,
-    inlined_schema,
-    operation_type,
-    page_response,
-    row_schema,
-)
+from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
 from app.query.explain import Explanation, explanation
 from app.query.export import Exports
-from app.query.formats.documents import RowFormat
+from app.query.formats.documents import Count, RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
 from app.query.pages import Pages
 from app.query.params.catalogue import PAGE_PARAMETERS
@@ -36,7 +29,7 @@ from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
-from app.settings.load import Settings
+from app.settings.query import QuerySettings
 
 _FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 _NEXT_CURSOR = "Sluice-Next-Cursor"
@@ -54,7 +47,7 @@ class PageEndpoint:
     """Returns the pages of one table."""
 
     def __init__(
-        self, path: str, pages: Pages, exports: Exports, answering: CachedResponder, settings: Settings
+        self, path: str, pages: Pages, exports: Exports, answering: CachedResponder, settings: QuerySettings
     ) -> None:
         self.table = pages.feed.table
         self.path, self._pages, self._exports, self.answering = path, pages, exports, answering
@@ -170,23 +163,65 @@ def _names(column: Column) -> str:
 
 def page_route(endpoint: PageEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
     """Return the route of `endpoint`, with the operation name `name` and the description `text`."""
-    table = endpoint.table
-    parameters = {**endpoint.subject.known(PAGE_PARAMETERS), **filter_parameters(endpoint.subject.fields)}
-    example = example_row(table.columns, example_record(table))
-    described = page_response(row_schema(table.columns), example, instead=[inlined_schema(Explanation)])
 
     @route(
         endpoint.path,
         http_method=METHODS,
-        operation_id=operation_ids(name),
-        operation_class=operation_type(parameters, described, responses={304: NOT_MODIFIED}),
-        opt={"scope": scope},
+        operation_id=name,
+        opt={"scope": scope, CONTRACT: _contract(endpoint)},
         summary=summary,
         description=text,
         tags=["query"],
-        responses=problem_responses(PROBLEMS),
     )
     async def read_page(request: Ask) -> Response[bytes]:
         return await endpoint.answering.reads.answer(request, endpoint.answer(request))
 
     return read_page
+
+
+def _contract(endpoint: PageEndpoint) -> Contract:
+    """Describe a page: a document of its own as JSON, only the rows in every other format."""
+    table = endpoint.table
+    row, example = row_schema(table), example_row(table.columns, example_record(table))
+    page = object_schema(
+        None,
+        records={"type": "array", "items": row},
+        next_cursor={
+            **TEXT_OR_NULL,
+            "description": "The cursor of the next page; null when the window is read to its end.",
+        },
+        resume_cursor={
+            **TEXT,
+            "description": "The cursor that goes on, later, with whatever is newer than what was read.",
+        },
+        window=WINDOW,
+        poll_after={
+            "type": "integer",
+            "description": "Seconds to wait before reading on; 0 when there is more already.",
+        },
+        optional={"count": Count},
+    )
+    example_page = {
+        "records": [example] if example else [],
+        "next_cursor": None,
+        "resume_cursor": "q1nDpJcBp3JlY29yZHPC0wAGSVVhPUAAwMCg",
+        "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T12:00:00Z"},
+        "poll_after": 1,
+    }
+    name = "RejectPage" if table.name == REJECTS else "RecordPage"
+    contents = {
+        "json": media({"anyOf": [Named(name, page), Explanation]}, example_page),
+        "ndjson": media(row, example),
+        "csv": media({**TEXT, "description": "RFC 4180: a header line, then a line a record."}),
+        "arrow": media({"description": "An Arrow IPC stream."}),
+    }
+    described = Answer(
+        "A page of records, in the order of (`ingest_time`, `delivery_key`). As NDJSON, each line is one record.",
+        {media_type: contents[name] for name, media_type in MEDIA_TYPES.items()},
+        HEADERS,
+    )
+    return Contract(
+        parameters=endpoint.subject.documented(PAGE_PARAMETERS),
+        answers={200: described, 304: NOT_MODIFIED},
+        problems=PROBLEMS,
+    )

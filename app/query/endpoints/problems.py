@@ -1,15 +1,16 @@
 """The route `/v1/problems`: the catalogue of problems that a request may be answered with."""
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
-from app.http.problems import CATALOGUE, problem_responses
-from app.http.reading import METHODS, operation_ids
-from app.query.endpoints.openapi import NOT_MODIFIED, ProblemEntry, ProblemList, operation_type
+from app.http.contract import CONTRACT, JSON, Answer, Contract, media
+from app.http.problems import CATALOGUE
+from app.http.reading import METHODS
+from app.query.endpoints.openapi import NOT_MODIFIED
 from app.query.endpoints.static_response import StaticResponse
 
 _PROBLEMS = {
@@ -17,6 +18,22 @@ _PROBLEMS = {
     401: "No token, or not a valid one.",
     403: "The caller may not do that.",
 }
+
+
+class ProblemEntry(msgspec.Struct, frozen=True):
+    """A problem that the service may answer with."""
+
+    type: str
+    code: str
+    status: int
+    title: str
+    advice: str
+
+
+class ProblemList(msgspec.Struct, frozen=True):
+    """All of them."""
+
+    problems: list[ProblemEntry]
 
 
 def problems_route() -> HTTPRouteHandler:
@@ -33,19 +50,19 @@ def problems_route() -> HTTPRouteHandler:
     ]
     answer = StaticResponse(msgspec.json.encode(ProblemList(problems)))
     example = msgspec.to_builtins(ProblemList(problems[:2]))
+    described = Answer("The catalogue.", {JSON: media(ProblemList, example)})
+    contract = Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
 
     @route(
         paths.PROBLEMS,
         http_method=METHODS,
-        operation_id=operation_ids("listProblems"),
-        operation_class=operation_type({}, responses={304: NOT_MODIFIED}, example=example),
+        operation_id="listProblems",
+        opt={CONTRACT: contract},
         summary="Read the catalogue of problems",
         description="Every `code` of a problem document, with its status and what to do about it.",
         tags=["query"],
-        responses=problem_responses(_PROBLEMS),
     )
-    async def read_problems(request: Request[Any, Any, Any]) -> Response[ProblemList]:
-        # The annotation is for the OpenAPI document.
-        return cast("Response[ProblemList]", answer.to(request))
+    async def read_problems(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return answer.to(request)
 
     return read_problems

@@ -5,10 +5,11 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
 from app.http.conditional import VARY
-from app.http.problems import ProblemError, problem_responses
-from app.http.reading import METHODS, operation_ids, read_response
+from app.http.contract import CONTRACT, JSON, Answer, Contract, Named, media, object_schema
+from app.http.problems import ProblemError
+from app.http.reading import METHODS, read_response
 from app.query.endpoints.answering import Ask, FixedFilters, cost_headers
-from app.query.endpoints.openapi import operation_type, row_schema, versions_response
+from app.query.endpoints.openapi import headers_of, row_schema
 from app.query.feed import Feed
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES
@@ -23,6 +24,7 @@ from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.ids import read_id
+from app.schema.table import Table
 from app.settings.load import Settings
 
 _FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
@@ -41,9 +43,9 @@ class RecordEndpoint:
     def __init__(self, feed: Feed, id_column: Column, settings: Settings, clock: Clock) -> None:
         self.table = feed.table
         self._feed, self._id, self._clock = feed, id_column, clock
-        self._retention_us = settings.retention_days * DAY_US
+        self._retention_us = settings.store.retention_days * DAY_US
         # Instances' clocks differ: a row's timestamp may be slightly ahead of this instance's clock.
-        self._ahead_us = round(settings.clock_skew_s * SECOND_US) + 1
+        self._ahead_us = round(settings.store.clock_skew_s * SECOND_US) + 1
         self._fixed = FixedFilters(filter_table(self.table))
 
     async def answer(self, request: Ask) -> Response[bytes]:
@@ -79,21 +81,34 @@ def _no_record(text: str) -> ProblemError:
     return ProblemError("not_found", f"there is no record with the id {text[:128]!r}")
 
 
+def _contract(table: Table) -> Contract:
+    row, example = row_schema(table), example_row(table.columns, example_record(table))
+    versions = object_schema(
+        None,
+        records={"type": "array", "items": row, "description": "Newest first."},
+        complete={"type": "boolean", "description": "False when there are older ones, too."},
+    )
+    # Versions come first: a client that tries one after the other would read them as a record without any column.
+    body = {"anyOf": [Named("RecordVersions", versions), row]}
+    described = Answer(
+        "The latest version of the record; with `versions=all`, all of them.",
+        {JSON: media(body, example)},
+        headers_of("Cache-Control", "Server-Timing"),
+    )
+    return Contract(parameters={**paths.RECORD_ID, **RECORD_PARAMETERS}, answers={200: described}, problems=_PROBLEMS)
+
+
 def record_routes(endpoint: RecordEndpoint, reads: Reads) -> list[HTTPRouteHandler]:
     """Return the routes of `endpoint`: two, because an id may hold slashes."""
-    columns = endpoint.table.columns
-    described = versions_response(row_schema(columns), example_row(columns, example_record(endpoint.table)))
 
     @route(
         paths.RECORDS + "/{record_id:str}",
         http_method=METHODS,
-        operation_id=operation_ids("getRecord"),
-        operation_class=operation_type(RECORD_PARAMETERS, described, path="record_id"),
-        opt={"scope": "read"},
+        operation_id="getRecord",
+        opt={"scope": "read", CONTRACT: _contract(endpoint.table)},
         summary="Read one record",
         description="The latest version of the record with this id, as soon as it is stored; or all its versions.",
         tags=["query"],
-        responses=problem_responses(_PROBLEMS),
     )
     async def read_record(request: Ask) -> Response[bytes]:
         return await reads.answer(request, endpoint.answer(request))
@@ -103,7 +118,6 @@ def record_routes(endpoint: RecordEndpoint, reads: Reads) -> list[HTTPRouteHandl
         paths.RECORDS + "/{record_id:str}/{rest:path}",
         http_method=METHODS,
         opt={"scope": "read"},
-        include_in_schema=False,
     )
     async def read_record_with_slashes(request: Ask) -> Response[bytes]:
         return await reads.answer(request, endpoint.answer(request))

@@ -47,22 +47,23 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
     `reads` is drained at shutdown. `ledger` accounts for the memory that responses hold. `erasures` returns a different
     number after each erasure.
     """
+    limits, lookback_s = settings.query, settings.query.dedupe_lookback_s
     answering = CachedResponder(
         cache,
         reads,
         clock,
         metrics=metrics,
-        cache_namespace=lambda: f"{cache_namespace} {settings.dedupe_lookback_s:g} {erasures()}",
+        cache_namespace=lambda: f"{cache_namespace} {lookback_s:g} {erasures()}",
     )
-    feeds = {table.name: Feed(runner, table, lookback_s=settings.dedupe_lookback_s) for table in (records, rejects)}
-    exports = Exports(runner, settings, clock, reads)
+    feeds = {table.name: Feed(runner, table, lookback_s=lookback_s) for table in (records, rejects)}
+    exports = Exports(runner, limits, clock, reads)
     pages_of = partial(Pages, settings=settings, clock=clock, reads=reads)
     record_pages, reject_pages = (pages_of(feeds[table.name]) for table in (records, rejects))
-    stats_of = partial(Stats, runner, lookback_s=settings.dedupe_lookback_s)
-    tail = TailEndpoint(record_pages, reads, settings, Hub(feeds[records.name], settings, clock, ledger, erasures))
+    stats_of = partial(Stats, runner, lookback_s=lookback_s)
+    tail = TailEndpoint(record_pages, reads, limits, Hub(feeds[records.name], limits, clock, ledger, erasures))
     routes = [
         page_route(
-            PageEndpoint(paths.RECORDS, record_pages, exports, answering, settings),
+            PageEndpoint(paths.RECORDS, record_pages, exports, answering, limits),
             name="listRecords",
             scope="read",
             summary="Read records",
@@ -70,7 +71,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
             "then follow what is new with `resume_cursor`.",
         ),
         page_route(
-            PageEndpoint(paths.REJECTS, reject_pages, exports, answering, settings),
+            PageEndpoint(paths.REJECTS, reject_pages, exports, answering, limits),
             name="listRejects",
             scope="rejects",
             summary="Read rejected records",
@@ -78,7 +79,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
             "`/v1/records` is.",
         ),
         stats_route(
-            StatsEndpoint(f"{paths.RECORDS}/stats", stats_of(records), record_pages, answering, settings),
+            StatsEndpoint(f"{paths.RECORDS}/stats", stats_of(records), record_pages, answering, limits),
             name="readStats",
             scope="read",
             summary="Read statistics of records",
@@ -87,7 +88,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
             "leaves them out, and only what is settled counts. Any filter of `/v1/records` may be given.",
         ),
         stats_route(
-            StatsEndpoint(f"{paths.REJECTS}/stats", stats_of(rejects), reject_pages, answering, settings),
+            StatsEndpoint(f"{paths.REJECTS}/stats", stats_of(rejects), reject_pages, answering, limits),
             name="readRejectStats",
             scope="rejects",
             summary="Read statistics of rejected records",

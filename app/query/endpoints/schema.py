@@ -1,15 +1,15 @@
 """The route `/v1/schema`: the records' columns and their JSON Schema."""
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
-from app.http.problems import problem_responses
-from app.http.reading import METHODS, operation_ids
-from app.query.endpoints.openapi import NOT_MODIFIED, operation_type
+from app.http.contract import CONTRACT, JSON, Answer, Contract, media
+from app.http.reading import METHODS
+from app.query.endpoints.openapi import NOT_MODIFIED
 from app.query.endpoints.static_response import StaticResponse
 from app.schema.columns import flat
 from app.schema.filters import filter_table
@@ -68,23 +68,23 @@ def schema_route(*tables: Table) -> HTTPRouteHandler:
     answer = StaticResponse(msgspec.json.encode(SchemaAnswer(entries)))
     short = msgspec.structs.replace(entries[0], columns=entries[0].columns[:2], json_schema={"type": "object"})
     example = msgspec.to_builtins(SchemaAnswer([short]))
+    described = Answer("The tables.", {JSON: media(SchemaAnswer, example)})
+    contract = Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
 
     @route(
         SCHEMA,
         http_method=METHODS,
-        operation_id=operation_ids("readSchema"),
-        operation_class=operation_type({}, responses={304: NOT_MODIFIED}, example=example),
+        operation_id="readSchema",
+        opt={CONTRACT: contract},
         summary="Read what a record is",
         description=(
             "The columns of records and of rejected records (name, type, description, which filters they take), "
             "the JSON Schema of a record, and a version that changes with them."
         ),
         tags=["query"],
-        responses=problem_responses(_PROBLEMS),
     )
-    async def read_schema(request: Request[Any, Any, Any]) -> Response[SchemaAnswer]:
-        # The annotation is for the OpenAPI document.
-        return cast("Response[SchemaAnswer]", answer.to(request))
+    async def read_schema(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return answer.to(request)
 
     return read_schema
 

@@ -4,26 +4,24 @@ from typing import Any
 
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import OpenAPIFormat, OpenAPIResponse, OpenAPIType, Schema
 
 from app.http.conditional import weak_etag
-from app.http.problems import problem_responses
-from app.http.reading import METHODS, operation_ids
+from app.http.contract import CONTRACT, INSTANT, JSON, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
+from app.http.reading import METHODS
 from app.query.cache import CachedAnswer
 from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, as_key
-from app.query.endpoints.filter_parameters import filter_parameters
-from app.query.endpoints.openapi import NOT_MODIFIED, answer, operation_type
-from app.query.formats.negotiation import MEDIA_TYPES
+from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
 from app.query.pages import Pages
+from app.query.params.catalogue import MAX_GROUPS
 from app.query.params.filters import Condition
 from app.query.params.page import QueryableTable
-from app.query.params.stats import MAX_GROUPS, StatsRequest, parse_stats_request, stats_parameters
+from app.query.params.stats import StatsRequest, parse_stats_request, stats_parameters
 from app.query.stats import Stats
 from app.query.timing import Timing
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
-from app.settings.load import Settings
+from app.settings.query import QuerySettings
 
 _PROBLEMS = {
     400: "A parameter is not valid; `errors` names each one.",
@@ -31,7 +29,6 @@ _PROBLEMS = {
     503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
     504: "The query took too long.",
 }
-_HEADERS = ("ETag", "Cache-Control", "Vary", "Sluice-Cache", "Sluice-Bytes-Processed", "Server-Timing")
 _EXAMPLE: dict[str, Any] = {
     "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T11:50:00Z"},
     "bucket": "PT20M",
@@ -45,12 +42,56 @@ _EXAMPLE: dict[str, Any] = {
     "omitted_groups": 0,
     "partial": True,
 }
+_VALUES = {
+    "type": "object",
+    "additionalProperties": {"type": "array", "items": {"type": ["number", "string", "null"]}},
+    "description": "By metric, a number for each bucket. A count is 0 where there are no records, any other metric "
+    "null where there are no values. `min` and `max` of an exact decimal are strings, as records show it.",
+}
+_SERIES = object_schema(
+    "A group; without `by`, all records.",
+    key={"description": "The value of the field `by`, as records show it; null where a record has none."},
+    records={"type": "integer", "minimum": 0, "description": "Of the group."},
+    values=_VALUES,
+)
+_STATISTICS = object_schema(
+    None,
+    window=WINDOW,
+    bucket={**TEXT, "description": "How long a bucket is: an ISO 8601 duration."},
+    buckets={
+        "type": "array",
+        "items": INSTANT,
+        "description": "Where each bucket starts. The first may start before the window; only its records count.",
+    },
+    by={**TEXT_OR_NULL, "description": "As asked for."},
+    metrics={"type": "array", "items": TEXT, "description": "As asked for."},
+    series={
+        "type": "array",
+        "items": Named("StatisticsSeries", _SERIES),
+        "maxItems": MAX_GROUPS,
+        "description": "Those with the most records first.",
+    },
+    omitted_groups={
+        "type": "integer",
+        "minimum": 0,
+        "description": "How many groups have fewer records than those of `series`, and are not shown.",
+    },
+    partial={"type": "boolean", "description": "Whether the last bucket is still filling."},
+)
+_ANSWER = Answer(
+    "Statistics by column: the starts of the buckets, then for each series and metric one number per bucket, in the "
+    "same order.",
+    {JSON: media(Named("Statistics", _STATISTICS), _EXAMPLE)},
+    headers_of("ETag", "Cache-Control", "Vary", "Sluice-Cache", "Sluice-Bytes-Processed", "Server-Timing"),
+)
 
 
 class StatsEndpoint:
     """Returns statistics of one table."""
 
-    def __init__(self, path: str, stats: Stats, pages: Pages, answering: CachedResponder, settings: Settings) -> None:
+    def __init__(
+        self, path: str, stats: Stats, pages: Pages, answering: CachedResponder, settings: QuerySettings
+    ) -> None:
         table = pages.feed.table
         self.path = path
         self.answering, self._stats, self._pages, self._settings = answering, stats, pages, settings
@@ -74,7 +115,7 @@ class StatsEndpoint:
             with timing.stage("store"):
                 found = await self._stats.answer(asked, fixed)
             timing.add_bytes(found.bytes_processed)
-            return CachedAnswer(200, MEDIA_TYPES["json"], {}, found.body)
+            return CachedAnswer(200, JSON, {}, found.body)
 
         return await self.answering.answer(request, self._question(asked, fixed, query), timing, make)
 
@@ -90,91 +131,22 @@ class StatsEndpoint:
 
 def stats_route(endpoint: StatsEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
     """Return the route of `endpoint`, with the operation name `name` and the description `text`."""
-    fields = endpoint.subject.fields
-    parameters = {**endpoint.subject.known(stats_parameters(fields)), **filter_parameters(fields)}
+    contract = Contract(
+        parameters=endpoint.subject.documented(stats_parameters(endpoint.subject.fields)),
+        answers={200: _ANSWER, 304: NOT_MODIFIED},
+        problems=_PROBLEMS,
+    )
 
     @route(
         endpoint.path,
         http_method=METHODS,
-        operation_id=operation_ids(name),
-        operation_class=operation_type(parameters, stats_response(), responses={304: NOT_MODIFIED}),
-        opt={"scope": scope},
+        operation_id=name,
+        opt={"scope": scope, CONTRACT: contract},
         summary=summary,
         description=text,
         tags=["query"],
-        responses=problem_responses(_PROBLEMS),
     )
     async def read_stats(request: Ask) -> Response[bytes]:
         return await endpoint.answering.reads.answer(request, endpoint.answer(request))
 
     return read_stats
-
-
-def stats_response() -> OpenAPIResponse:
-    """Describe the response."""
-    description = (
-        "Statistics by column: the starts of the buckets, then for each series and metric one number per bucket, in "
-        "the same order."
-    )
-    return answer(
-        description,
-        {MEDIA_TYPES["json"]: _answer_schema()},
-        headers=_HEADERS,
-        examples={MEDIA_TYPES["json"]: _EXAMPLE},
-    )
-
-
-def _answer_schema() -> Schema:
-    window = _object("The window, as it was resolved.", since=_instant(), until=_instant())
-    key = Schema(description="The value of the field `by`, as records show it; null where a record has none.")
-    numbers = Schema(type=OpenAPIType.ARRAY, items=Schema(type=[*_NUMBERS]))
-    values = Schema(
-        type=OpenAPIType.OBJECT,
-        additional_properties=numbers,
-        description=(
-            "By metric, a number for each bucket. A count is 0 where there are no records, any other metric null where "
-            "there are no values. `min` and `max` of an exact decimal are strings, as records show it."
-        ),
-    )
-    series = _object("A group; without `by`, all records.", key=key, records=_count("Of the group."), values=values)
-    return _object(
-        None,
-        window=window,
-        bucket=_text("How long a bucket is: an ISO 8601 duration."),
-        buckets=Schema(
-            type=OpenAPIType.ARRAY,
-            items=_instant(),
-            description="Where each bucket starts. The first may start before the window; only its records count.",
-        ),
-        by=Schema(type=[OpenAPIType.STRING, OpenAPIType.NULL], description="As asked for."),
-        metrics=Schema(type=OpenAPIType.ARRAY, items=_text(None), description="As asked for."),
-        series=Schema(
-            type=OpenAPIType.ARRAY,
-            items=series,
-            max_items=MAX_GROUPS,
-            description="Those with the most records first.",
-        ),
-        omitted_groups=_count("How many groups have fewer records than those of `series`, and are not shown."),
-        partial=Schema(type=OpenAPIType.BOOLEAN, description="Whether the last bucket is still filling."),
-    )
-
-
-_NUMBERS = (OpenAPIType.NUMBER, OpenAPIType.STRING, OpenAPIType.NULL)
-
-
-def _object(description: str | None, **properties: Schema) -> Schema:
-    return Schema(
-        type=OpenAPIType.OBJECT, description=description, properties={**properties}, required=list(properties)
-    )
-
-
-def _instant() -> Schema:
-    return Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME)
-
-
-def _text(description: str | None) -> Schema:
-    return Schema(type=OpenAPIType.STRING, description=description)
-
-
-def _count(description: str) -> Schema:
-    return Schema(type=OpenAPIType.INTEGER, minimum=0, description=description)

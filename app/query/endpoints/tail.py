@@ -1,29 +1,26 @@
 """The route `/v1/records/tail`: new records, as they settle, over one connection."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import OpenAPIType, Operation, Schema
-from litestar.openapi.spec import Parameter as OpenAPIParameter
 from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope
 from litestar.types import Send as ASGISend
 
 from app.http import paths
 from app.http.conditional import VARY
-from app.http.problems import problem_responses
-from app.http.reading import METHODS, operation_ids
+from app.http.contract import CONTRACT, Answer, Contract, media
+from app.http.reading import METHODS
 from app.query.cursor import Position
 from app.query.endpoints.answering import Ask, FixedFilters
-from app.query.endpoints.filter_parameters import filter_parameters
-from app.query.endpoints.openapi import EVENTS, answer, operation_type
+from app.query.endpoints.openapi import headers_of
 from app.query.pages import Pages
+from app.query.params.catalogue import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
 from app.query.params.page import QueryableTable
-from app.query.params.tail import LAST_EVENT_ID, LAST_EVENT_ID_TEXT, TAIL_PARAMETERS, parse_tail_request
+from app.query.params.tail import parse_tail_request
 from app.query.reads import Reads
 from app.query.tail.events import EventFormat, ending, opening, record_event
 from app.query.tail.hub import Hub
@@ -33,8 +30,9 @@ from app.runtime.instants import SECOND_US
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import Table
-from app.settings.load import Settings
+from app.settings.query import QuerySettings
 
+EVENTS = "text/event-stream"
 # Without X-Accel-Buffering some proxies buffer a response
 # (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
 _HEADERS = {"Content-Type": EVENTS, "Cache-Control": "no-store", "Vary": VARY, "X-Accel-Buffering": "no"}
@@ -67,7 +65,7 @@ class TailEndpoint:
     `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
     """
 
-    def __init__(self, pages: Pages, reads: Reads, settings: Settings, hub: Hub) -> None:
+    def __init__(self, pages: Pages, reads: Reads, settings: QuerySettings, hub: Hub) -> None:
         self.table = pages.feed.table
         fields = filter_table(self.table)
         self.subject = QueryableTable(self.table.columns, fields, settings.max_window_days)
@@ -151,13 +149,11 @@ def tail_route(endpoint: TailEndpoint) -> HTTPRouteHandler:
     @route(
         paths.RECORDS + "/tail",
         http_method=METHODS,
-        operation_id=operation_ids("tailRecords"),
-        operation_class=_operation(endpoint),
-        opt={"scope": "read"},
+        operation_id="tailRecords",
+        opt={"scope": "read", CONTRACT: _contract(endpoint)},
         summary="Follow new records",
         description=_TEXT.format(max_s=endpoint.max_s, ping_s=PING_S),
         tags=["query"],
-        responses=problem_responses(_PROBLEMS),
     )
     async def tail(request: Ask) -> Response[bytes]:
         return endpoint.answer(request)
@@ -165,33 +161,15 @@ def tail_route(endpoint: TailEndpoint) -> HTTPRouteHandler:
     return tail
 
 
-def _operation(endpoint: TailEndpoint) -> type[Operation]:
-    parameters = {**TAIL_PARAMETERS, **filter_parameters(endpoint.subject.fields)}
-    described = answer(
-        "The events; see above.",
-        {EVENTS: None},
-        headers=("Cache-Control", "Vary"),
-        examples={EVENTS: _example_stream(endpoint.table)},
+def _contract(endpoint: TailEndpoint) -> Contract:
+    parameters = endpoint.subject.documented(TAIL_PARAMETERS)
+    # A schema without a type: the reader chooses how to represent events, as text or as one object per event.
+    events = media({"description": "Server-sent events."}, _example_stream(endpoint.table))
+    return Contract(
+        parameters={**parameters, LAST_EVENT_ID: LAST_EVENT_ID_PARAMETER},
+        answers={200: Answer("The events; see above.", {EVENTS: events}, headers_of("Cache-Control", "Vary"))},
+        problems=_PROBLEMS,
     )
-    header = OpenAPIParameter(
-        name=LAST_EVENT_ID,
-        param_in="header",
-        description=LAST_EVENT_ID_TEXT,
-        schema=Schema(type=OpenAPIType.STRING),
-        example="the id of an event",
-    )
-
-    made: Any = operation_type(parameters, described)
-
-    @dataclass
-    class Documented(made):  # type: ignore[misc]  # a class created for the route
-        def __post_init__(self) -> None:
-            super().__post_init__()
-            parameters: list[OpenAPIParameter] = vars(self)["parameters"]
-            parameters.append(header)
-
-    documented: type[Operation] = Documented
-    return documented
 
 
 def _example_stream(table: Table) -> str:

@@ -2,11 +2,10 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
-
+from app.http.contract import Parameter
 from app.http.problems import FieldError, ProblemError
 from app.query.params.filters import Condition, FilterError, parse_filter
 from app.schema.filters import FilterField
@@ -15,15 +14,6 @@ _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _MAX_ERRORS = 20  # in one answer
 _DETAILED = 3  # of them in `detail`
 _MAX_FILTERS = 20
-_Value = TypeVar("_Value")
-
-
-class Parameter(msgspec.Struct, frozen=True):
-    """A parameter as the documentation and the errors show it; `schema` is its JSON Schema."""
-
-    description: str
-    example: str
-    schema: dict[str, Any]
 
 
 class Parameters:
@@ -52,16 +42,19 @@ class Parameters:
         """Return the text of a parameter; None if it is not given."""
         return self._texts.get(name)
 
-    def value(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
-        """Return the parameter's value; `default` if it is missing or invalid."""
-        text = self._texts.get(name)
-        if text is None:
-            return default
-        try:
-            return parse(text)
-        except ValueError as error:
-            self.refuse(name, f"{_shown(text)}: {error}")
-            return default
+    def value(self, name: str, read: Callable[[str], Any] | None = None) -> Any:
+        """Return the parameter's value, or its default's where it is missing or invalid; None if it has no default.
+
+        `read` replaces the parameter's own way to read a text, where that depends on the request or the table.
+        """
+        parameter, text = self._known[name], self._texts.get(name)
+        read = read or parameter.read
+        if text is not None:
+            try:
+                return read(text)
+            except ValueError as error:
+                self.refuse(name, f"{_shown(text)}: {error}")
+        return None if parameter.default is None else read(parameter.default)
 
     def refuse(self, name: str, message: str, example: str | None = None) -> None:
         """Record an error of a known parameter."""
@@ -119,20 +112,21 @@ def parse_nothing(query: str) -> None:
         raise ProblemError("invalid_parameter", f"there are no parameters here, not {told}", errors=errors)
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """Return the parser of a parameter that is one of `words`."""
+def one_of(description: str, *words: str, example: str, default: str | None = None, defers: bool = False) -> Parameter:
+    """Return a parameter that is one of `words`."""
 
-    def parse(text: str) -> str:
+    def read(text: str) -> str:
         if text not in words:
             raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
         return text
 
-    return parse
+    return Parameter(description, example, {"type": "string", "enum": list(words)}, default, read, defers=defers)
 
 
-def flag(text: str) -> bool:
-    """Read `true` or `false`."""
-    return one_of("true", "false")(text) == "true"
+def flag(description: str) -> Parameter:
+    """Return a parameter that is `true` or `false`, by default the latter."""
+    words = one_of(description, "true", "false", example="true")
+    return Parameter(description, "true", {"type": "boolean"}, "false", lambda text: words.read(text) == "true")
 
 
 def _shown(text: str) -> str:

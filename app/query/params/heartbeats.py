@@ -1,15 +1,12 @@
 """The parameter `heartbeat`: whether a read includes heartbeats, the records that only measure."""
 
-from collections.abc import Mapping
-
 import msgspec
 
-from app.query.params.collector import Parameter, Parameters, one_of
+from app.query.params.catalogue import HEARTBEAT
+from app.query.params.collector import Parameters
 from app.query.params.filters import Condition
 from app.record import HEARTBEAT_PREFIX
 from app.schema.columns import Kind
-
-HEARTBEAT = "heartbeat"
 
 
 class Heartbeats(msgspec.Struct, frozen=True):
@@ -36,25 +33,13 @@ WITHOUT_HEARTBEATS = _condition("outside", HEARTBEAT_PREFIX, _BEYOND_PREFIX)
 EXCLUDED = Heartbeats("exclude", (WITHOUT_HEARTBEATS,))
 NONE_THERE = Heartbeats("exclude", ())
 """For a table without heartbeats, or one that does not treat them specially."""
-_CHOICES = {
+_CHOICES = {  # by the words of the parameter
     "exclude": EXCLUDED,
     "include": Heartbeats("include", ()),
     "only": Heartbeats("only", (_condition("prefix", HEARTBEAT_PREFIX),)),
 }
-HEARTBEAT_PARAMETER = Parameter(
-    "Whether heartbeats are among the records: those that an operator publishes to measure the way through the "
-    "service, marked by a signed message attribute, `sluice-heartbeat`. `exclude` leaves them out, `include` has "
-    "them, `only` has nothing else.",
-    "include",
-    {"type": "string", "enum": [*_CHOICES], "default": "exclude"},
-)
 
 
 def read_heartbeats(given: Parameters) -> Heartbeats:
     """Return the choice of the parameter."""
-    return _CHOICES[given.value(HEARTBEAT, one_of(*_CHOICES), "exclude")]
-
-
-def without_heartbeats(known: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """Return the parameters of a table that does not treat heartbeats specially."""
-    return {name: parameter for name, parameter in known.items() if name != HEARTBEAT}
+    return _CHOICES[given.value(HEARTBEAT)]

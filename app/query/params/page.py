@@ -1,26 +1,20 @@
 """Parse the request for a page or for one record."""
 
-import math
 import re
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 
+from app.http.contract import Parameter
 from app.query.formats.negotiation import Format
-from app.query.params.catalogue import (
-    DEFAULT_LIMIT,
-    MAX_LIMIT,
-    MAX_WAIT_S,
-    PAGE_PARAMETERS,
-    RECORD_PARAMETERS,
-)
-from app.query.params.collector import Parameter, Parameters, flag, one_of
+from app.query.params.catalogue import DEFAULT_LIMIT, HEARTBEAT, PAGE_PARAMETERS, RECORD_PARAMETERS
+from app.query.params.collector import Parameters
 from app.query.params.fields import parse_fields
+from app.query.params.filter_parameters import filter_parameters
 from app.query.params.filters import Condition, in_order
-from app.query.params.heartbeats import EXCLUDED, NONE_THERE, Heartbeats, read_heartbeats, without_heartbeats
-from app.query.params.values import read_number
-from app.runtime.instants import DAY_US, HOUR_US, clamp, parse_instant, to_text
+from app.query.params.heartbeats import EXCLUDED, NONE_THERE, Heartbeats, read_heartbeats
+from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
 from app.schema.filters import FilterField
 
@@ -60,7 +54,11 @@ class QueryableTable(msgspec.Struct, frozen=True):
 
     def known(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
         """Return those of `parameters` that apply to this table."""
-        return dict(parameters) if self.has_heartbeats else without_heartbeats(parameters)
+        return {name: each for name, each in parameters.items() if self.has_heartbeats or name != HEARTBEAT}
+
+    def documented(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        """Return those of `parameters` that apply to this table, and its filters."""
+        return {**self.known(parameters), **filter_parameters(self.fields)}
 
     def heartbeats(self, given: Parameters) -> Heartbeats:
         """Return the choice about heartbeats."""
@@ -108,8 +106,7 @@ def parse_page_request(query: str, subject: QueryableTable, now: Now) -> PageReq
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
     """
     given = Parameters(query, subject.known(PAGE_PARAMETERS), subject.fields)
-    order = given.value("order", one_of("asc", "desc"), "")
-    latest = given.value("freshness", one_of("settled", "latest"), "settled") == "latest"
+    latest = given.value("freshness") == "latest"
     edge_us = now.latest_us if latest else now.horizon_us
     since_us, until_us = _ends(given, now, edge_us=edge_us, max_window_days=subject.max_window_days)
     page = PageRequest(
@@ -117,18 +114,18 @@ def parse_page_request(query: str, subject: QueryableTable, now: Now) -> PageReq
         until_us=until_us,
         is_fixed=is_instant(given.text("since")) and is_instant(given.text("until")),
         cursor=given.text("cursor"),
-        descending=order == "desc" if order else None,
-        limit=given.value("limit", _limit, cast("int | None", DEFAULT_LIMIT)),
-        columns=given.value("fields", lambda text: parse_fields(subject.columns, text), subject.columns),
+        descending=None if given.text("order") is None else given.value("order") == "desc",
+        limit=given.value("limit"),
+        columns=read_fields(given, subject.columns),
         conditions=in_order(given.conditions),
         heartbeats=subject.heartbeats(given),
-        count=cast("CountMode", given.value("count", one_of("none", "capped", "exact"), "none")),
+        count=given.value("count"),
         latest=latest,
-        wait_s=given.value("wait", _wait, 0.0),
-        format=cast("Format | None", given.value("format", one_of("json", "ndjson", "csv", "arrow"), "") or None),
-        csv_guard=given.value("csv_guard", flag, default=False),
-        end=given.value("end", flag, default=False),
-        explain=given.value("explain", flag, default=False),
+        wait_s=given.value("wait"),
+        format=given.value("format"),
+        csv_guard=given.value("csv_guard"),
+        end=given.value("end"),
+        explain=given.value("explain"),
     )
     _check_together(given, page)
     given.check()
@@ -142,11 +139,17 @@ def parse_record_request(query: str, columns: tuple[Column, ...]) -> RecordReque
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
     """
     given = Parameters(query, RECORD_PARAMETERS)
-    versions = given.value("versions", one_of("latest", "all"), "latest")
-    served = given.value("fields", lambda text: parse_fields(columns, text), columns)
+    all_versions = given.value("versions") == "all"
+    served = read_fields(given, columns)
     heartbeats = read_heartbeats(given)
     given.check()
-    return RecordRequest(all_versions=versions == "all", columns=served, heartbeats=heartbeats)
+    return RecordRequest(all_versions=all_versions, columns=served, heartbeats=heartbeats)
+
+
+def read_fields(given: Parameters, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Return the requested columns: those that `fields` lists, or all of `columns`."""
+    served: tuple[Column, ...] | None = given.value("fields", lambda text: parse_fields(columns, text))
+    return columns if served is None else served
 
 
 def read_window(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> Window:
@@ -164,8 +167,8 @@ def _ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) ->
                 given.refuse(name, "the cursor carries the window; leave this out, or the cursor")
         return nothing
     seen = len(given.errors)
-    since_us = given.value("since", lambda text: parse_instant(text, now.now_us), clamp(now.now_us - HOUR_US))
-    asked_us = given.value("until", lambda text: parse_instant(text, now.now_us), None)
+    since_us = given.value("since", lambda text: parse_instant(text, now.now_us))
+    asked_us = given.value("until", lambda text: parse_instant(text, now.now_us))
     if len(given.errors) > seen:
         return nothing
     if asked_us is not None and since_us > asked_us:
@@ -197,24 +200,3 @@ def _check_together(given: Parameters, page: PageRequest) -> None:
 def is_instant(text: str | None) -> bool:
     """Return whether a window bound was given as an instant, which does not move with the clock."""
     return text is not None and not _RELATIVE.fullmatch(text)
-
-
-def _limit(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not re.fullmatch("-?[0-9]+", text):
-        raise ValueError(f"expected a whole number from 1 to {MAX_LIMIT}, or all")
-    if text.startswith("-") or not text.strip("0"):
-        raise ValueError("at least 1")
-    digits = text.lstrip("0")
-    return MAX_LIMIT if len(digits) > 9 else min(int(digits), MAX_LIMIT)
-
-
-def _wait(text: str) -> float:
-    try:
-        seconds = read_number(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= MAX_WAIT_S:
-        raise ValueError(f"expected seconds, from 0 to {MAX_WAIT_S}")
-    return seconds

@@ -5,62 +5,28 @@ from typing import Literal, cast
 
 import msgspec
 
+from app.http.contract import Parameter
 from app.query.params.buckets import (
     AUTO_BUCKETS,
     MAX_BUCKETS,
     Buckets,
     cut_in_buckets,
     length_text,
-    parse_length,
     shortest_round_us,
 )
-from app.query.params.catalogue import WINDOW_PARAMETERS
-from app.query.params.collector import Parameter, Parameters
+from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS
+from app.query.params.collector import Parameters
 from app.query.params.filters import Condition, in_order
-from app.query.params.heartbeats import EXCLUDED, HEARTBEAT, HEARTBEAT_PARAMETER, Heartbeats
+from app.query.params.heartbeats import EXCLUDED, Heartbeats
 from app.query.params.page import Now, QueryableTable, Window, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
 
-MAX_GROUPS = 50
-MAX_METRICS = 8
-DELAY = "delay"
-"""The field that is computed, not stored: seconds from `publish_time` to `ingest_time`."""
 Function = Literal["count", "avg", "min", "max", "p50", "p95"]
 _OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _FORMS = "expected count, or avg, min, max, p50 or p95 of a field, with a colon between them"
-
-STATS_PARAMETERS: dict[str, Parameter] = {
-    **WINDOW_PARAMETERS,
-    "bucket": Parameter(
-        "How long each bucket is: an ISO 8601 duration of a second or more, such as `PT5M`, `PT1H` or `P1D`; or "
-        f"`auto`, the shortest round one that makes about {AUTO_BUCKETS - 1} buckets at most. There may be "
-        f"{MAX_BUCKETS}. Buckets are aligned to 1970-01-01T00:00:00Z: hours begin on the hour, days at midnight in "
-        "UTC, weeks on Thursdays. The first may so begin before `since`; only records of the window count.",
-        "PT5M",
-        {"type": "string", "default": "auto"},
-    ),
-    "by": Parameter(
-        f"A field to group by: a series for each of its values, for the {MAX_GROUPS} with the most records; how many "
-        "more there are is said in `omitted_groups`. `a.b` is the field `b` of the object `a`. Without it: one series.",
-        "source",
-        {"type": "string"},
-    ),
-    "metric": Parameter(
-        f"What to compute for each bucket, with commas between them, at most {MAX_METRICS}: `count`, the number of "
-        "records; or of a numeric field `f`, where it has a value, `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
-        "`p95:f`. Besides the fields there is `delay`, the seconds from `publish_time` to `ingest_time`, which records "
-        "that came over HTTP do not have; where the record type has a field of this name, it means that. Percentiles "
-        "are approximate: in the embedded store they are out by two per cent of the records at most, or by one "
-        "record, so that `p95` lies between the exact 93rd and 97th percentile; BigQuery, which is usually nearer, "
-        "names no limit.",
-        f"count,p95:{DELAY}",
-        {"type": "string", "default": "count"},
-    ),
-    HEARTBEAT: HEARTBEAT_PARAMETER,
-}
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -120,8 +86,8 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
     window = read_window(given, now, edge_us=now.horizon_us, max_window_days=subject.max_window_days)
     has_window = not any(error.name in WINDOW_PARAMETERS for error in given.errors)
     buckets = _buckets(given, window if has_window else Window(window.since_us, window.since_us))
-    by = given.value("by", lambda text: _group_field(subject.fields, text), cast("FilterField | None", None))
-    metrics = given.value("metric", lambda text: _metrics(subject, text), _COUNT_ALONE)
+    by = given.value("by", lambda text: _group_field(subject.fields, text))
+    metrics = given.value("metric", lambda text: _metrics(subject, text))
     heartbeats = subject.heartbeats(given)
     given.check()
     since, until = given.text("since"), given.text("until")
@@ -139,7 +105,7 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
 
 def _buckets(given: Parameters, window: Window) -> Buckets:
     ends = (window.since_us, window.until_us)
-    asked_us = given.value("bucket", lambda text: None if text == "auto" else parse_length(text), None)
+    asked_us = given.value("bucket")
     if asked_us is None:
         return cut_in_buckets(*ends, shortest_round_us(*ends, AUTO_BUCKETS))
     buckets = cut_in_buckets(*ends, asked_us)

@@ -4,36 +4,13 @@ import msgspec
 
 from app.http.problems import ProblemError
 from app.query.cursor import Position, decode_cursor
-from app.query.params.catalogue import PAGE_PARAMETERS
-from app.query.params.collector import Parameter, Parameters
-from app.query.params.fields import parse_fields
+from app.query.params.catalogue import LAST_EVENT_ID, TAIL_PARAMETERS
+from app.query.params.collector import Parameters
 from app.query.params.filters import Condition, fingerprint, in_order
-from app.query.params.heartbeats import HEARTBEAT, read_heartbeats
-from app.query.params.page import Now, QueryableTable
+from app.query.params.heartbeats import read_heartbeats
+from app.query.params.page import Now, QueryableTable, read_fields
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
-
-LAST_EVENT_ID = "Last-Event-ID"
-LAST_EVENT_ID_TEXT = (
-    "The `id` of the last event that was received, which browsers send by themselves when they connect again: the "
-    "stream goes on behind it. Goes before `since` and `cursor`."
-)
-TAIL_PARAMETERS: dict[str, Parameter] = {
-    "since": Parameter(
-        "Where to begin, inclusive, on `ingest_time`: RFC 3339 with an offset, a negative ISO 8601 duration "
-        "(`-PT15M`), or `now`, which means what is stored from now on.",
-        "-PT15M",
-        {"type": "string", "default": "now"},
-    ),
-    "cursor": Parameter(
-        "A `resume_cursor`, or the `id` of an event, to go on behind it: then `since` is left out, and filters are "
-        "repeated as they were.",
-        "the resume_cursor of a page",
-        {"type": "string"},
-    ),
-    "fields": PAGE_PARAMETERS["fields"],
-    HEARTBEAT: PAGE_PARAMETERS[HEARTBEAT],
-}
 
 
 class TailRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,13 +37,13 @@ def parse_tail_request(
     cursor = given.text("cursor")
     if cursor is not None and given.text("since") is not None:
         given.refuse("since", "the cursor says where to begin; leave this out, or the cursor")
-    since_us = given.value("since", lambda text: parse_instant(text, now.now_us), now.now_us)
+    since_us = given.value("since", lambda text: parse_instant(text, now.now_us))
     earliest_us = clamp(now.horizon_us - subject.max_window_days * DAY_US)
     if since_us < earliest_us and not last_event_id:  # a stored URL gets old; the header takes precedence
         given.members["max_window_days"] = subject.max_window_days
         message = f"a tail begins at most {subject.max_window_days} days ago; read what is older in pages"
         given.refuse("since", message, to_text(earliest_us))
-    columns = given.value("fields", lambda text: parse_fields(subject.columns, text), subject.columns)
+    columns = read_fields(given, subject.columns)
     heartbeats = read_heartbeats(given)
     given.check()
     mark = fingerprint(given.conditions, heartbeats.mark)

@@ -6,8 +6,9 @@ costs a count of each, but neither a million medians nor a million rows.
 
 from collections.abc import Sequence
 
+from app.query.params.catalogue import MAX_GROUPS
 from app.query.params.filters import Condition
-from app.query.params.stats import MAX_GROUPS, Metric
+from app.query.params.stats import Metric
 from app.query.sql.conditions import where_clause
 from app.query.sql.originals import compared_columns, originals_sql
 from app.schema.columns import Kind

@@ -15,7 +15,7 @@ from app.query.tail.reading import Reader
 from app.query.tail.subscriber import Send, Subscriber
 from app.runtime.clock import Clock
 from app.runtime.ledger import Holding, Ledger
-from app.settings.load import Settings
+from app.settings.query import QuerySettings
 
 _CATCHING_UP = 4  # subscribers at once: after a restart all of them catch up, while other callers read pages
 
@@ -29,7 +29,7 @@ class Hub:
     """Admits as many subscribers as settings allow; those with the same filters share a poller."""
 
     def __init__(
-        self, feed: Feed, settings: Settings, clock: Clock, ledger: Ledger, erasures: Callable[[], int]
+        self, feed: Feed, settings: QuerySettings, clock: Clock, ledger: Ledger, erasures: Callable[[], int]
     ) -> None:
         self._erasures = erasures
         self._feed, self._settings, self._clock = feed, settings, clock

@@ -16,7 +16,8 @@ from app.query.scan import Scan
 from app.query.tail.recent import Batch
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, clamp
-from app.settings.load import MIB, Settings
+from app.settings.query import QuerySettings
+from app.settings.room import MIB
 from app.stores.source import QueryError
 
 BATCH_BYTES = MIB
@@ -30,7 +31,7 @@ _log = logging.getLogger("sluice.query")
 class Reader:
     """Reads a feed forward, as far as it is settled: the rows that match `conditions`, with all their columns."""
 
-    def __init__(self, feed: Feed, conditions: tuple[Condition, ...], settings: Settings, clock: Clock) -> None:
+    def __init__(self, feed: Feed, conditions: tuple[Condition, ...], settings: QuerySettings, clock: Clock) -> None:
         self.poll_s = feed.runner.poll_s
         self._feed, self._settings, self._clock = feed, settings, clock
         self._view = View(feed.table.columns, conditions)  # subscribers select different columns

@@ -16,7 +16,9 @@ import msgspec
 from google.auth.credentials import AnonymousCredentials, Credentials, CredentialsWithQuotaProject
 from google.auth.exceptions import GoogleAuthError
 
-from app.settings.load import Settings
+from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
+from app.runtime.clock import MICROSECONDS
+from app.settings.store import StoreSettings
 from app.telemetry.redaction import first_line
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class TableAddress(msgspec.Struct, frozen=True, kw_only=True):
     storage_url: str
 
     @classmethod
-    def of(cls, settings: Settings) -> "TableAddress":
+    def of(cls, settings: StoreSettings) -> "TableAddress":
         """Return the address that `settings` name."""
         return cls(
             project=settings.bigquery_project,
@@ -72,7 +74,7 @@ class BigQueryClients:
         self._credentials: Credentials | None = None
         self._client: bigquery.Client | None = None
         self._failure: AccessError | None = None
-        self._failed_at_s = 0.0
+        self._circuit = CircuitBreaker(lambda: round(time.monotonic() * MICROSECONDS))
 
     def client(self) -> "bigquery.Client":
         """Return the REST client, for all threads. Loading credentials may take seconds: not on the event loop.
@@ -135,12 +137,13 @@ class BigQueryClients:
         if urlsplit(url).scheme == "http":
             return AnonymousCredentials()
         if self._credentials is None:
-            if self._failure is not None and time.monotonic() - self._failed_at_s < _FAILURE_HOLDS_S:
+            if self._failure is not None and self._circuit.state is CircuitState.OPEN:
                 raise self._failure
             try:
                 self._credentials = _application_default()
             except AccessError as error:
-                self._failure, self._failed_at_s = error, time.monotonic()
+                self._failure = error
+                self._circuit.trip(_FAILURE_HOLDS_S)
                 raise
         return self._credentials
 

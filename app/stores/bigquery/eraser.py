@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from app.runtime.clock import Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.eraser import HeldBackError

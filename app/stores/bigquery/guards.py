@@ -18,12 +18,16 @@ _LONG_TIMEOUT_FACTOR = 10
 
 def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
     """Return how much a query may read; an export has the limit of a page, an erasure that of a look-up by id."""
-    return settings.look_up_max_bytes_billed if purpose in {"look_up", "erase"} else settings.query_max_bytes_billed
+    return (
+        settings.query.look_up_max_bytes_billed
+        if purpose in {"look_up", "erase"}
+        else settings.query.query_max_bytes_billed
+    )
 
 
 def timeout_s(purpose: Purpose, settings: Settings) -> float:
     """Return how long a query may take."""
-    return settings.query_timeout_s * (_LONG_TIMEOUT_FACTOR if purpose in _LONG else 1)
+    return settings.query.query_timeout_s * (_LONG_TIMEOUT_FACTOR if purpose in _LONG else 1)
 
 
 def job_config(query: Query, place: TableAddress, settings: Settings) -> QueryJobConfig:

@@ -1,4 +1,4 @@
-"""The layout of a table in BigQuery: its partitions, their filter, and its clustering.
+"""A table in BigQuery: its schema, its partitions, their filter, and its clustering.
 
 Every query of the service names a range of `ingest_time`, so tables are partitioned by that column. Partitions are
 hours, since a poll reads minutes. Tables are clustered by the column of look-ups: a record's id, a reject's reason.
@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from app.schema.columns import Column, Kind
 from app.schema.table import REJECTS, Table
 
 PARTITION_COLUMN = "ingest_time"
@@ -41,3 +42,26 @@ def layout_of(table: Table) -> Layout:
     if table.name == REJECTS:
         return Layout(clustering=_REJECTS_CLUSTERING)
     return Layout(clustering=() if table.id is None else (table.id.name,))
+
+
+# The JSON form keeps the names of legacy SQL for three of the types
+# (https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#TableFieldSchema).
+_LEGACY_NAMES = {Kind.INT64: "INTEGER", Kind.FLOAT64: "FLOAT", Kind.BOOL: "BOOLEAN", Kind.STRUCT: "RECORD"}
+
+
+def bigquery_schema(table: Table) -> list[dict[str, Any]]:
+    """Return the table's fields: name, type, mode, description, and `fields` of a RECORD."""
+    return [_field(column) for column in table.columns]
+
+
+def _field(column: Column) -> dict[str, Any]:
+    field: dict[str, Any] = {
+        "name": column.name,
+        "type": _LEGACY_NAMES.get(column.kind, column.kind.value),
+        "mode": column.mode.value,
+    }
+    if column.description:
+        field["description"] = column.description
+    if column.fields:
+        field["fields"] = [_field(inner) for inner in column.fields]
+    return field

@@ -39,8 +39,8 @@ class BigQueryRunner:
 
     def __init__(self, access: BigQueryClients, settings: Settings, clock: Clock) -> None:
         self._access, self._settings, self._clock = access, settings, clock
-        self.poll_s = settings.poll_s
-        self._settle_us = round(settings.settle_s * SECOND_US)
+        self.poll_s = settings.query.poll_s
+        self._settle_us = round(settings.store.settle_s * SECOND_US)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bigquery-query")
         # Apart from the queries: a cancellation must reach BigQuery even if all query threads are waiting.
         self._cancelling = ThreadPoolExecutor(2, thread_name_prefix="bigquery-cancel")

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.deadlines import first_within
+from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients
 from app.stores.bigquery.connection import Connection, channel_options
@@ -34,7 +35,7 @@ class StorageWriteAppender:
     to BigQuery's support.
     """
 
-    eager = MAX_REQUESTS
+    target_in_flight = MAX_REQUESTS
 
     def __init__(  # noqa: PLR0913 - what one table's appender needs
         self,
@@ -48,7 +49,7 @@ class StorageWriteAppender:
         trace_id: str = "sluice:local",
     ) -> None:
         self.fence = fence
-        self.concurrency = max_connections * MAX_REQUESTS
+        self.max_in_flight = max_connections * MAX_REQUESTS
         self._access, self._clock, self._look, self._trace_id = access, clock, check, trace_id
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
         self._rows = RowEncoder(table)
@@ -121,9 +122,7 @@ class StorageWriteAppender:
         """
         now_us = self._clock.elapsed_us()
         if self._found_at_us is None or now_us - self._found_at_us > _CHECK_HOLDS_US:
-            timer = asyncio.ensure_future(self._clock.sleep(_LOOK_WAIT_S))
-            await asyncio.wait([self._begin_to_look(), timer], return_when=asyncio.FIRST_COMPLETED)
-            timer.cancel()
+            await first_within(self._clock, _LOOK_WAIT_S, self._begin_to_look())
         return self._found if _stands_in_the_way(self._found) else None
 
     async def _second_thought(self, outcome: RowsRefused | SetupError) -> Outcome:

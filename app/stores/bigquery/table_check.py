@@ -11,7 +11,7 @@ from typing import Literal
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 
-from app.runtime.daemon import run_in_daemon_thread
+from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 from app.stores.bigquery.live import LiveTable, describe, differences, live_table

@@ -18,7 +18,7 @@ _json = msgspec.json.Encoder()
 class EmbeddedAppender:
     """The Appender of one table of an EmbeddedStore."""
 
-    concurrency = eager = 1  # a second batch would only wait for the same thread
+    max_in_flight = target_in_flight = 1  # a second batch would only wait for the same thread
     fence = None  # no row is late: the horizon waits for the oldest stamp in flight, and stops when the process does
 
     def __init__(self, store: "EmbeddedStore", table: Table) -> None:

@@ -1,7 +1,29 @@
-"""Free space on the embedded store's disk, checked so that writes stop before there is none."""
+"""The embedded store's disk: its free space, and the proof that it can be written to."""
 
 import os
 from pathlib import Path
+
+import duckdb
+
+from app.stores.duckdb.file import STATE
+
+MIN_PROBE_BYTES, _MAX_PROBE_BYTES = 64 * 1024, 16 * 1024**2
+_PROBE = "probe"
+
+
+def write_and_remove(connection: duckdb.DuckDBPyConnection, size_bytes: int) -> None:
+    """Commit a row of `size_bytes` (16 MiB at most), and commit its removal.
+
+    The bytes are random, so that they cannot be compressed. Each commit is written to the write-ahead log and synced;
+    the next checkpoint empties the log.
+
+    Raises:
+        duckdb.Error: the write failed.
+    """
+    padding = os.urandom(min(size_bytes, _MAX_PROBE_BYTES))
+    connection.execute(f"INSERT INTO {STATE} VALUES (?, 0, ?)", [_PROBE, padding])  # noqa: S608 - a constant
+    connection.execute(f"DELETE FROM {STATE} WHERE name = ?", [_PROBE])  # noqa: S608 - likewise
+
 
 # strerror's texts for ENOSPC, EDQUOT and EFBIG (a limit on the size of a file, such as that of `ulimit -f`).
 _NO_ROOM = ("no space left on device", "disk quota exceeded", "file too large")

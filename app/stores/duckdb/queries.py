@@ -24,6 +24,7 @@ from app.telemetry.redaction import first_line
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
 _EXPORTERS = 2  # in addition, so that a page never waits for an export
+_CLOSE_AGAIN_S = 0.01
 _RELEASE_S = 2.0
 _FETCHED_ROWS = 256  # at a time, if a query's bytes are limited
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are in UTC, without a time zone
@@ -81,15 +82,14 @@ class Queries:
             attempt.disconnect()
         released = [attempt.release(deadline_s) for attempt in tuple(self._attempts)]
         with self._idle_lock:
-            if self._idle is not None:
-                self._idle.close()
+            if self._idle is not None and _closes(self._idle, deadline_s):
                 self._idle = None
         cursors = list(self._taken_cursors(deadline_s))
         for cursor in cursors:
             if cursor is not None:
                 cursor.close()
             self._cursors.put(None)
-        return all(released) and len(cursors) == _READERS
+        return all(released) and len(cursors) == _READERS and self._idle is None
 
     def _taken_cursors(self, deadline_s: float) -> Iterator[duckdb.DuckDBPyConnection | None]:
         with suppress(queue.Empty):
@@ -170,6 +170,19 @@ class Queries:
             yield _taken(sink)  # the end-of-stream marker, which the writer adds when it is closed
         finally:
             cursor.close()
+
+
+def _closes(connection: duckdb.DuckDBPyConnection, deadline_s: float) -> bool:
+    """Close `connection`; return False if DuckDB refused until `deadline_s`, as it does while another call is in it."""
+    while True:
+        try:
+            connection.close()
+        except duckdb.Error:
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(_CLOSE_AGAIN_S)
+        else:
+            return True
 
 
 @contextmanager

@@ -18,10 +18,9 @@ from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import Table
 from app.stores.duckdb.appender import EmbeddedAppender
-from app.stores.duckdb.disk import DiskSpace, is_about_room
+from app.stores.duckdb.disk import MIN_PROBE_BYTES, DiskSpace, is_about_room, write_and_remove
 from app.stores.duckdb.file import open_file
 from app.stores.duckdb.layout import quote
-from app.stores.duckdb.probe import MIN_PROBE_BYTES, write_and_remove
 from app.stores.duckdb.queries import Queries, bound, to_duckdb
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.source import Answer, Query, StoreUnavailableError
@@ -263,7 +262,8 @@ class EmbeddedStore:
         last = self._writer.submit(self._shut)
         self._writer.shutdown(wait=False)
         if not _ends(last, within_s):
-            self._connection.interrupt()
+            with suppress(duckdb.Error):  # it was closed just now
+                self._connection.interrupt()
             if not _ends(last, _INTERRUPTED_S):
                 _log.warning("the store is left while it writes; what was acknowledged is durable")
 

@@ -7,10 +7,10 @@ from google.auth import jwt
 from app.auth.key_set import FetchedKeys, KeySet
 from app.auth.tokens import TokenVerifier, bearer_token
 from app.http.problems import ProblemError
-from app.runtime.clock import FakeClock
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.tokens import claims, token
 from tests.auth.tokens.forge import NOW, POLICY, bearer, ready_keys, signed, verifier
-from tests.tokens import claims, token
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit
 from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS
-from app.runtime.clock import FakeClock
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, ready_keys, verifier
 
 SHOP = "https://shop.example"

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from app.auth.tokens import PLATFORM_MARKER
-from tests import tokens
+from testing import tokens
+from testing.tokens import claims, token
 from tests.auth.tokens.forge import GOOD_HEADER, NOW, POLICY, bearer, part, refusal, signed, verifier
-from tests.tokens import claims, token
 
 TRUST = msgspec.structs.replace(POLICY, trust_platform=True)
 

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives import hashes
 from app.auth.key_set import FetchedKeys, KeySet, KeySetError
 from app.auth.tokens import PLATFORM_MARKER, TokenPolicy, TokenVerifier
 from app.http.problems import ProblemError
-from app.runtime.clock import FakeClock
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.tokens import claims, token
 from tests.auth.tokens.forge import GOOD_HEADER, NOW, POLICY, Headers, bearer, hmac_signed, part, refusal, signed
-from tests.tokens import claims, token
 
 _PUBLIC_PEM = tokens.key_pair()[1].encode()
 _OF_ANOTHER = "a key of somebody else"

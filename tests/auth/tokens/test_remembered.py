@@ -12,13 +12,13 @@ import pytest
 from app.auth.key_set import COOL_DOWN_S, FetchedKeys, KeySet
 from app.auth.tokens import MAX_REMEMBERED_S, TokenPolicy, TokenVerifier
 from app.http.problems import ProblemError
-from app.runtime.clock import FakeClock
-from tests import tokens
+from testing import tokens
+from testing.clock import FakeClock
+from testing.service import GOOD, Service, envelope, running
+from testing.tokens import claims, token
 from tests.auth.tokens.forge import NOW, POLICY, Headers, bearer, ready_keys, signed, verifier
 from tests.auth.tokens.test_platform import TRUST, marked
 from tests.auth.tokens.test_refused import INVALID, UNLISTED, UNUSABLE
-from tests.service import GOOD, Service, envelope, running
-from tests.tokens import claims, token
 
 _GOOD = token(iat=NOW, exp=NOW + 3_600)  # at collection, which may be long before the tests
 _VALUE = b"Bearer " + _GOOD.encode()
@@ -265,7 +265,7 @@ async def test_the_push_endpoint_refuses_a_remembered_token_that_ran_out_or_was_
     """Expired: 401; off the list: 403; nothing is stored."""
     async with running() as service:
         assert await push_with(service, bearer(_GOOD)) == 204
-        checking = service.app.ingest_service.push._verifier
+        checking = service.ingest.push._verifier
         checking._now = lambda: NOW + 7_200.0
         assert await push_with(service, bearer(_GOOD)) == 401
         checking._now = lambda: float(NOW)

@@ -1,15 +1,15 @@
 """Time as the test tells it, and the clocks of instances, which differ."""
 
-from app.runtime.clock import FakeClock
 from app.runtime.instants import SECOND_US
 from app.settings.load import Settings
+from testing.clock import FakeClock
 from tests.contract.stores import T0_US
 
 # As tight as the settings may be (app/settings/rules.py): with one second less, commits would be missed.
-SETTINGS = Settings(settle_s=22.0, append_deadline_s=10.0, late_commit_margin_s=10.0, clock_skew_s=2.0)
-SETTLE_US = round(SETTINGS.settle_s * SECOND_US)
-LATEST_COMMIT_US = round((SETTINGS.append_deadline_s + SETTINGS.late_commit_margin_s) * SECOND_US)
-LOOKBACK_US = round(SETTINGS.dedupe_lookback_s * SECOND_US)
+SETTINGS = Settings().replace(settle_s=22.0, append_deadline_s=10.0, late_commit_margin_s=10.0, clock_skew_s=2.0)
+SETTLE_US = round(SETTINGS.store.settle_s * SECOND_US)
+LATEST_COMMIT_US = round((SETTINGS.store.append_deadline_s + SETTINGS.store.late_commit_margin_s) * SECOND_US)
+LOOKBACK_US = round(SETTINGS.query.dedupe_lookback_s * SECOND_US)
 # No two clocks are further apart than SLUICE_CLOCK_SKEW_S, and some are exactly that.
 SLOW_US, FAST_US = -SECOND_US, SECOND_US
 

@@ -17,7 +17,8 @@ from app.query.endpoints.routes import query_routes
 from app.query.reads import Reads
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
-from app.settings.load import MIB, Settings
+from app.settings.load import Settings
+from app.settings.room import MIB
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import Answer, Query, QueryRunner
@@ -31,7 +32,7 @@ class _OverDuckDB(BigQueryRunner):
     """What BigQuery's runner says about time, over rows that lie in DuckDB: fast enough for many examples."""
 
     def __init__(self, rows: QueryRunner, clock: Clock) -> None:
-        super().__init__(BigQueryClients(TableAddress.of(SETTINGS)), SETTINGS, clock)
+        super().__init__(BigQueryClients(TableAddress.of(SETTINGS.store)), SETTINGS, clock)
         self._rows = rows
 
     async def rows(self, query: Query) -> Answer:

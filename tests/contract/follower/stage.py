@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-import msgspec
-
 from app.record import Record
 from app.runtime.instants import SECOND_US
 from tests.contract.follower.clocks import FAST_US, LATEST_COMMIT_US, SETTINGS, SETTLE_US, SLOW_US, InstanceClock, World
@@ -21,7 +19,7 @@ class Stage:
         self._engine, self._store = engine, store
         self.world = World()
         self.writers = Writers(self.world)
-        brief = msgspec.structs.replace(SETTINGS, max_page_bytes=150)  # its pages may end before they are full
+        brief = SETTINGS.replace(max_page_bytes=150)  # its pages may end before they are full
         clocks = [InstanceClock(self.world, skew_us) for skew_us in (SLOW_US, FAST_US)]
         self._runners = [settling_runner(store, clock) for clock in clocks]
         parts = [*zip(self._runners, clocks, (brief, SETTINGS), strict=True)]

@@ -16,11 +16,11 @@ from app.schema.table import Table
 from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.sink import Appender, Stored
 from app.stores.source import Query
+from testing.service import Service, running
 from tests.contract.follower.followers import Follower, Poll
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS
 from tests.encoding import encoded
-from tests.service import Service, running
 
 _MESSAGES = 120
 

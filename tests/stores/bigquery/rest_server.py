@@ -4,23 +4,25 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from app.runtime.clock import FakeClock
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
-from tests.pace import patience_s
+from testing.clock import FakeClock
+from testing.http_server import Handler, serving_http
+from testing.pace import patience_s
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}
 NO_ROWS = {"jobComplete": True, "totalRows": "0", "schema": {"fields": []}}
 RUNNING = {"jobComplete": False, "jobReference": JOB}
-SETTINGS = Settings(backend="bigquery", bigquery_project=PROJECT, bigquery_dataset=DATASET, bigquery_location=LOCATION)
+SETTINGS = Settings().replace(
+    backend="bigquery", bigquery_project=PROJECT, bigquery_dataset=DATASET, bigquery_location=LOCATION
+)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -77,33 +79,24 @@ class RestServer:
 
     def settings(self, **changed: Any) -> Settings:
         """Return settings of a service over this API."""
-        return msgspec.structs.replace(SETTINGS, bigquery_rest_url=self.url, **changed)
+        return SETTINGS.replace(bigquery_rest_url=self.url, **changed)
 
     def runner(self, **changed: Any) -> BigQueryRunner:
         """Return a runner over this API."""
         settings = self.settings(**changed)
-        return BigQueryRunner(BigQueryClients(TableAddress.of(settings)), settings, FakeClock())
+        return BigQueryRunner(BigQueryClients(TableAddress.of(settings.store)), settings, FakeClock())
 
 
 @contextmanager
 def serving() -> Iterator[RestServer]:
     """Serve on a free port until the block ends."""
     api = RestServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving_http(_handler(api)) as api.url:
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-def _handler(api: RestServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(api: RestServer) -> type[Handler]:
+    class Api(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -123,20 +116,9 @@ def _handler(api: RestServer) -> type[BaseHTTPRequestHandler]:
             if status == 200 and "fields" in call.parameters:  # the members that the caller wants, and no others
                 wanted = call.parameters["fields"][0].split(",")
                 content = {name: value for name, value in content.items() if name in wanted}
-            encoded = json.dumps(content).encode()
-            try:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(encoded)))
-                self.end_headers()
-                self.wfile.write(encoded)
-            except OSError:  # the caller did not wait
-                self.close_connection = True
+            self.reply(json.dumps(content).encode(), status=status)
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    return Handler
+    return Api
 
 
 def _method(verb: str, path: str) -> str:

@@ -13,7 +13,7 @@ from app.stores.bigquery import runner as module
 from app.stores.bigquery.client import AccessError
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import Query, QueryTimeoutError, StoreBusyError
-from tests.process import serving
+from testing.process import serving
 from tests.stores.bigquery.rest_server import (
     DATASET,
     JOB,

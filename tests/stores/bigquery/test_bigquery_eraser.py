@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import BadRequest
 
-from app.runtime.clock import FakeClock
 from app.stores.bigquery.eraser import LABEL, LEARN_EVERY_S, BigQueryEraser
 from app.stores.eraser import HeldBackError
 from app.stores.source import Query, StoreUnavailableError
+from testing.clock import FakeClock
 
 DELETE = Query(sql="DELETE FROM `records` WHERE TRUE", parameters={}, purpose="erase")
 BUFFERED = (

@@ -10,7 +10,6 @@ from google.api_core.exceptions import BadRequest
 
 from app.http.problems import CATALOGUE, ProblemError
 from app.query.problems import answered
-from app.runtime.clock import FakeClock
 from app.stores.bigquery import jobs
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import (
@@ -21,8 +20,9 @@ from app.stores.source import (
     StoreBusyError,
     StoreUnavailableError,
 )
+from testing.clock import FakeClock
+from testing.process import free_port
 from tests.contract.application import application, query_application
-from tests.process import free_port
 from tests.stores.bigquery.rest_server import (
     DATASET,
     JOB,
@@ -217,7 +217,7 @@ async def test_a_look_up_that_is_too_expensive_has_words_of_its_own(bigquery: Re
     found = await get(bigquery, "/v1/records/an-id")
     problem = found.json()
     assert (found.status_code, problem["code"]) == (422, "look_up_too_expensive")
-    limit = bigquery.settings().look_up_max_bytes_billed
+    limit = bigquery.settings().query.look_up_max_bytes_billed
     assert problem["detail"] == f"the record was not found within what one look-up may read, which is {limit} bytes"
     assert problem["limit_bytes"] == limit
     assert "window" not in found.text + CATALOGUE["look_up_too_expensive"].advice

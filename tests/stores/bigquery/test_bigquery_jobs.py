@@ -10,9 +10,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.runtime.clock import FakeClock
 from app.runtime.instants import HOUR_US, SECOND_US
 from app.stores.source import Query, StoreUnavailableError
+from testing.clock import FakeClock
 from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS
 from tests.stores.bigquery.rest_server import DATASET, JOB, LOCATION, PROJECT, Answer, Call, Refusal, RestServer
@@ -65,7 +65,9 @@ async def test_every_query_of_every_endpoint_is_guarded(
     assert bigquery.calls
     for call in bigquery.calls:
         settings = bigquery.settings()
-        limit = settings.look_up_max_bytes_billed if purpose == "look_up" else settings.query_max_bytes_billed
+        limit = (
+            settings.query.look_up_max_bytes_billed if purpose == "look_up" else settings.query.query_max_bytes_billed
+        )
         assert (call.what, call.path) == ("jobs.query", f"/bigquery/v2/projects/{PROJECT}/queries")
         assert call.body["maximumBytesBilled"] == str(limit)
         assert call.body["jobTimeoutMs"] == "30000"
@@ -127,7 +129,7 @@ async def test_an_export_is_guarded_too(bigquery: RestServer) -> None:
     configuration = call.body["configuration"]
     assert configuration["labels"] == {"service": "sluice", "purpose": "export"}
     assert configuration["jobTimeoutMs"] == "300000"
-    assert configuration["query"]["maximumBytesBilled"] == str(bigquery.settings().query_max_bytes_billed)
+    assert configuration["query"]["maximumBytesBilled"] == str(bigquery.settings().query.query_max_bytes_billed)
     assert configuration["query"]["defaultDataset"] == {"projectId": PROJECT, "datasetId": DATASET}
     assert "destinationTable" not in configuration["query"]
     assert call.body["jobReference"]["location"] == LOCATION

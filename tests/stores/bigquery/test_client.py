@@ -64,7 +64,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> Searches:
 def test_the_place_is_what_the_settings_say() -> None:
     """An empty location means that BigQuery finds it."""
     names = {"SLUICE_BACKEND": "bigquery", "SLUICE_BIGQUERY_PROJECT": "p", "SLUICE_BIGQUERY_DATASET": "d"}
-    place = TableAddress.of(load_settings(names))
+    place = TableAddress.of(load_settings(names).store)
     assert (place.project, place.dataset, place.location) == ("p", "d", None)
     assert place.table_id("records") == "p.d.records"
     assert place.table_path("records") == "projects/p/datasets/d/tables/records"

@@ -7,17 +7,17 @@ import grpc
 import grpc.aio
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.sink import SetupError, SinkState, Stored, Uncertain
 from app.stores.stamping import ClockTroubleError
+from testing.clock import FakeClock
+from testing.misbehaving import answers
+from testing.misbehaving.faults import EndStream, Fault, Remark, not_stored
+from testing.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
+from testing.misbehaving.server import misbehaving
+from testing.misbehaving.waiting import until
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
-from tests.misbehaving import answers
-from tests.misbehaving.faults import EndStream, Fault, Remark, not_stored
-from tests.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
-from tests.misbehaving.server import misbehaving
-from tests.misbehaving.waiting import until
 
 
 async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_at_once() -> None:

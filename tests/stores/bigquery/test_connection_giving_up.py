@@ -3,11 +3,11 @@
 import asyncio
 
 from app.stores.sink import Stored, Uncertain
+from testing.misbehaving.faults import Fault, Refuse, in_turn, not_stored
+from testing.misbehaving.plain_client import Unstamped, row
+from testing.misbehaving.waiting import until
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import Fault, Refuse, in_turn, not_stored
-from tests.misbehaving.plain_client import Unstamped, row
-from tests.misbehaving.waiting import until
 
 
 async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() -> None:

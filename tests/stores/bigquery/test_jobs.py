@@ -22,16 +22,16 @@ _MAKES_JOBS = re.compile(
 def resource(purpose: Purpose = "page", **parameters: Scalar) -> dict[str, Any]:
     """Return the job's configuration as it is sent."""
     query = Query(sql="SELECT 1", parameters=parameters, purpose=purpose)
-    found: dict[str, Any] = job_config(query, TableAddress.of(SETTINGS), SETTINGS).to_api_repr()
+    found: dict[str, Any] = job_config(query, TableAddress.of(SETTINGS.store), SETTINGS).to_api_repr()
     return found
 
 
 @pytest.mark.parametrize(
     ("purpose", "max_bytes", "timeout_ms"),
     [
-        ("page", SETTINGS.query_max_bytes_billed, 30_000),
-        ("look_up", SETTINGS.look_up_max_bytes_billed, 30_000),
-        ("export", SETTINGS.query_max_bytes_billed, 300_000),
+        ("page", SETTINGS.query.query_max_bytes_billed, 30_000),
+        ("look_up", SETTINGS.query.look_up_max_bytes_billed, 30_000),
+        ("export", SETTINGS.query.query_max_bytes_billed, 300_000),
     ],
 )
 def test_a_job_has_all_its_guards(purpose: Purpose, max_bytes: int, timeout_ms: int) -> None:

@@ -12,11 +12,11 @@ from google.api_core.exceptions import ServiceUnavailable
 from google.cloud.bigquery_storage_v1 import types
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
-from app.runtime.clock import FakeClock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.bigquery.storage_read import END_OF_STREAM, read_table
 from app.stores.source import Query, StoreUnavailableError
+from testing.clock import FakeClock
 from tests.stores.bigquery.rest_server import DATASET, PROJECT, SETTINGS, Answer, Call, Refusal, RestServer
 
 SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
@@ -205,7 +205,7 @@ async def test_a_storage_api_that_is_not_there_is_named(bigquery: RestServer) ->
 async def test_credentials_that_cannot_be_found_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to do, and no traceback of the library's is needed."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
-    runner = BigQueryRunner(BigQueryClients(TableAddress.of(SETTINGS)), SETTINGS, FakeClock())
+    runner = BigQueryRunner(BigQueryClients(TableAddress.of(SETTINGS.store)), SETTINGS, FakeClock())
     with pytest.raises(StoreUnavailableError, match="no usable Google credentials"):
         await runner.rows(Query(sql="SELECT 1", parameters={}))
     runner.close()

@@ -7,10 +7,10 @@ from app.ingest.retry_policy import Durable, Unavailable
 from app.ingest.suspects import SPARE_REFUSALS
 from app.stores.bigquery.connections import ALONE_US
 from app.stores.sink import SinkState
+from testing.misbehaving.faults import Arrival, EndStream, Fault, Listing, Refuse, Remark, in_turn, not_stored
+from testing.misbehaving.waiting import advance_until
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import Arrival, EndStream, Fault, Listing, Refuse, Remark, in_turn, not_stored
-from tests.misbehaving.rig import Rig, rigged
-from tests.misbehaving.waiting import advance_until
+from tests.stores.bigquery.rig import Rig, rigged
 
 INVALID = "Request contains an invalid argument."
 ENDS = [

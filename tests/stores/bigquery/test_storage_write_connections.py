@@ -8,10 +8,10 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Unavailable
 from app.stores.bigquery.connections import MAX_REQUESTS
 from app.stores.sink import SinkState, Stored, Uncertain
+from testing.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn
+from testing.misbehaving.waiting import until
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn
-from tests.misbehaving.rig import APPEND_DEADLINE_S, Rig, rigged
-from tests.misbehaving.waiting import until
+from tests.stores.bigquery.rig import APPEND_DEADLINE_S, Rig, rigged
 
 # A batch that is not full waits while four are under way, so more than one connection takes full ones.
 SINGLE = BatchLimits(max_rows=1, max_bytes=1_000_000)

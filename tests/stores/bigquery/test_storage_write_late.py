@@ -12,10 +12,10 @@ from app.settings.load import Settings
 from app.stores.bigquery.append_request import AppendRequests
 from app.stores.bigquery.connection import Connection
 from app.stores.sink import SinkState
+from testing.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
+from testing.misbehaving.waiting import advance_until, until
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
-from tests.misbehaving.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
-from tests.misbehaving.waiting import advance_until, until
+from tests.stores.bigquery.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
 
 SETTINGS = Settings()
 BIG = BatchLimits(max_rows=500, max_bytes=9_000_000)
@@ -40,9 +40,9 @@ def copies(rig: Rig, row_id: str) -> list[Copy]:
 
 async def test_a_commit_within_the_late_commit_margin_is_ahead_of_the_settled_horizon() -> None:
     """Given up at 10 s, committed at 19.9 s: no reader has passed its stamp, which is 30 s minus skew away."""
-    assert SETTINGS.append_deadline_s == APPEND_DEADLINE_S
+    assert SETTINGS.store.append_deadline_s == APPEND_DEADLINE_S
     async with rigged() as rig:
-        commit_s = APPEND_DEADLINE_S + SETTINGS.late_commit_margin_s - 0.1
+        commit_s = APPEND_DEADLINE_S + SETTINGS.store.late_commit_margin_s - 0.1
         late = Fault(commit_delay_s=commit_s, awaits_commit=False, answer=Silence())
         rig.server.decide = by_connection([late])
         message = await rig.sent("a")
@@ -54,7 +54,7 @@ async def test_a_commit_within_the_late_commit_margin_is_ahead_of_the_settled_ho
         second, first = copies(rig, "a")
         assert first.stamp_us < second.stamp_us
         assert round(first.age_s, 1) == 19.9
-        assert first.age_s < SETTINGS.settle_s - SETTINGS.clock_skew_s
+        assert first.age_s < SETTINGS.store.settle_s - SETTINGS.store.clock_skew_s
 
 
 async def test_a_commit_beyond_the_margin_appears_behind_the_settled_horizon() -> None:
@@ -67,8 +67,8 @@ async def test_a_commit_beyond_the_margin_appears_behind_the_settled_horizon() -
         assert await rig.told_later(message) == [Durable()]
         await rig.clock.advance(40)
         second, first = copies(rig, "a")
-        assert first.age_s > SETTINGS.settle_s
-        assert second.age_s < SETTINGS.settle_s
+        assert first.age_s > SETTINGS.store.settle_s
+        assert second.age_s < SETTINGS.store.settle_s
         assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
 
 

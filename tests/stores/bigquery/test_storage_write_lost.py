@@ -6,10 +6,10 @@ import pytest
 
 from app.ingest.retry_policy import Durable, Unavailable
 from app.stores.sink import SinkState
-from tests.misbehaving import faults
-from tests.misbehaving.faults import Answer, Cut, EndStream, Fault, Freeze, Silence, by_connection, in_turn
-from tests.misbehaving.rig import APPEND_DEADLINE_S, BUDGET_S, rigged
-from tests.misbehaving.waiting import advance_until, until
+from testing.misbehaving import faults
+from testing.misbehaving.faults import Answer, Cut, EndStream, Fault, Freeze, Silence, by_connection, in_turn
+from testing.misbehaving.waiting import advance_until, until
+from tests.stores.bigquery.rig import APPEND_DEADLINE_S, BUDGET_S, rigged
 
 INTERNAL = EndStream("INTERNAL", "Internal error encountered.")
 ENDINGS = [faults.DRAINING, faults.RESTARTED, faults.OVERLOADED, INTERNAL, EndStream("OK"), Cut()]

@@ -4,9 +4,9 @@ import pytest
 
 from app.ingest.retry_policy import Durable, Unavailable
 from app.stores.sink import SetupError, SinkState
-from tests.misbehaving import faults
-from tests.misbehaving.faults import Fault, Listing, Refuse, in_turn, not_stored
-from tests.misbehaving.rig import Rig, rigged
+from testing.misbehaving import faults
+from testing.misbehaving.faults import Fault, Listing, Refuse, in_turn, not_stored
+from tests.stores.bigquery.rig import Rig, rigged
 
 UNLISTED = not_stored(Refuse("INVALID_ARGUMENT", "Request contains an invalid argument."))
 

@@ -4,9 +4,9 @@ import pytest
 
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.stores.sink import SetupError, SinkState
-from tests.misbehaving import faults
-from tests.misbehaving.faults import Acknowledge, Answer, EndStream, Fault, Refuse, by_connection, in_turn, not_stored
-from tests.misbehaving.rig import rigged
+from testing.misbehaving import faults
+from testing.misbehaving.faults import Acknowledge, Answer, EndStream, Fault, Refuse, by_connection, in_turn, not_stored
+from tests.stores.bigquery.rig import rigged
 
 MISSING = SetupError(SinkState.NOT_FOUND, "there is no table p.d.records")
 MISMATCH = SetupError(SinkState.SCHEMA_MISMATCH, "column x is missing")

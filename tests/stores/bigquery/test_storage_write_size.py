@@ -4,9 +4,9 @@ import pytest
 
 from app.ingest.retry_policy import Durable
 from app.stores.sink import SinkState
+from testing.misbehaving.faults import Fault, by_connection
 from tests.ingest.scripted import turns
-from tests.misbehaving.faults import Fault, by_connection
-from tests.misbehaving.rig import Rig, rigged
+from tests.stores.bigquery.rig import Rig, rigged
 
 ROWS = [f"row{number}" for number in range(8)]
 

@@ -9,10 +9,10 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.ingest.sink_monitor import LOOK_AGAIN_S, watch
 from app.stores.sink import SetupError, SinkState
-from tests.misbehaving import faults
-from tests.misbehaving.faults import Answer, Fault, in_turn, not_stored
-from tests.misbehaving.rig import Rig, rigged
-from tests.misbehaving.waiting import until
+from testing.misbehaving import faults
+from testing.misbehaving.faults import Answer, Fault, in_turn, not_stored
+from testing.misbehaving.waiting import until
+from tests.stores.bigquery.rig import Rig, rigged
 
 SINGLE = BatchLimits(max_rows=1, max_bytes=1_000_000)
 AWAY = SetupError(SinkState.UNREACHABLE, "no answer from the REST API")
@@ -42,7 +42,7 @@ async def test_one_trouble_met_by_many_appends_is_one_pause(
         rig.server.gate("go").set()
         told = await rig.told(*messages)
         assert [each.retry_after_s for each in told if isinstance(each, Throttled | Unavailable)] == [pause_s] * at_once
-        assert rig.writer.health.stops == 1
+        assert rig.writer.health.circuit.trips == 1
         rig.server.decide = lambda _: Fault()
         await rig.clock.advance(pause_s)
         assert await rig.told(rig.send("later")) == [Durable()]

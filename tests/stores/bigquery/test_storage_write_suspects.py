@@ -5,8 +5,8 @@ import pytest
 from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Unavailable
 from app.stores.sink import SinkState
-from tests.misbehaving.faults import Fault, Refuse, not_stored
-from tests.misbehaving.rig import rigged
+from testing.misbehaving.faults import Fault, Refuse, not_stored
+from tests.stores.bigquery.rig import rigged
 
 BIG = BatchLimits(max_rows=5_000, max_bytes=9_000_000)
 UNNAMED = not_stored(Refuse("INVALID_ARGUMENT", "Request contains an invalid argument."))

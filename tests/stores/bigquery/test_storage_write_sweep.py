@@ -7,9 +7,9 @@ import pytest
 from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.stores.sink import SinkState
-from tests.misbehaving.faults import Fault, at_random
-from tests.misbehaving.rig import Message, Rig, rigged
-from tests.misbehaving.waiting import advance_until
+from testing.misbehaving.faults import Fault, at_random
+from testing.misbehaving.waiting import advance_until
+from tests.stores.bigquery.rig import Message, Rig, rigged
 
 MESSAGES, FAULT_RATE = 120, 0.3
 SMALL = BatchLimits(max_rows=6, max_bytes=1_000_000)
@@ -79,7 +79,7 @@ async def test_whatever_goes_wrong_nothing_is_lost_and_nobody_is_answered_for_an
         assert set(rig.stored) == {row_id for row_id in ids if not rig.server.is_bad(row_id)}
         assert set(rig.rejected) == {row_id for row_id in ids if rig.server.is_bad(row_id)}
         # What nobody waits for any more may have failed last; when that is over, the next message shows how it stands.
-        await advance_until(rig.clock, lambda: not rig.writer._dispatcher.under_way, step_s=0.1)
+        await advance_until(rig.clock, lambda: not rig.writer._dispatcher.in_flight, step_s=0.1)
         sender.in_flight.append(rig.send("last", "good-last"))
         while sender.in_flight:
             await sender.move(5.0)

@@ -47,7 +47,7 @@ def test_closing_interrupts_a_write_that_lasts() -> None:
 
 async def test_the_loop_goes_on_while_a_store_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other parts of the service have ends of their own to come to."""
-    backend = open_backend(Settings(data_path=":memory:"), (RECORDS, REJECTS), SystemClock())
+    backend = open_backend(Settings().replace(data_path=":memory:"), (RECORDS, REJECTS), SystemClock())
     gate = threading.Event()
     assert isinstance(backend.runner, EmbeddedStore)
     close = backend.runner.close

@@ -17,10 +17,10 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.stores.duckdb.disk import DiskSpace
-from tests.process import Process, serving
-from tests.service import GOOD, SETTINGS, Service, authorization, envelope, running
+from testing.clock import FakeClock
+from testing.process import Process, serving
+from testing.service import GOOD, SETTINGS, Service, authorization, envelope, running
 
 MIB = 1024**2
 RECORD_BYTES = 700_000
@@ -131,11 +131,11 @@ def free_bytes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 async def test_records_are_refused_before_the_disk_is_full(tmp_path: Path, free_bytes: dict[str, int]) -> None:
     """Below SLUICE_MIN_FREE_DISK_BYTES with 503, reads going on; and taken again within seconds of there being room."""
-    settings = msgspec.structs.replace(SETTINGS, data_path=str(tmp_path / "data.duckdb"))
+    settings = SETTINGS.replace(data_path=str(tmp_path / "data.duckdb"))
     clock = FakeClock()
     async with running(settings, clock) as service:
         assert (await service.push(GOOD, message_id="1")).status_code == 204
-        free_bytes["free"] = settings.min_free_disk_bytes - 4096
+        free_bytes["free"] = settings.store.min_free_disk_bytes - 4096
         refused = await service.push({**GOOD, "id": "b"}, message_id="2")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert (await service.client.get("/v1/records/a")).status_code == 200
@@ -153,7 +153,7 @@ async def test_records_are_refused_before_the_disk_is_full(tmp_path: Path, free_
 
 async def test_room_without_a_working_disk_is_not_active(tmp_path: Path, free_bytes: dict[str, int]) -> None:
     """The state ends with a write that worked, not with time: forty quiet seconds used to be enough."""
-    settings = msgspec.structs.replace(SETTINGS, data_path=str(tmp_path / "data.duckdb"))
+    settings = SETTINGS.replace(data_path=str(tmp_path / "data.duckdb"))
     clock = FakeClock()
     async with running(settings, clock) as service:
         free_bytes["free"] = 0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import nanoarrow  # type: ignore[import-untyped]
@@ -12,7 +12,7 @@ import pytest
 
 from app.stores.duckdb.queries import _READERS, Queries
 from app.stores.source import Query, StoreBusyError, StoreUnavailableError
-from tests.pace import patience_s
+from testing.pace import patience_s
 
 ENDLESS = """SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS x
 CROSS JOIN UNNEST(GENERATE_ARRAY(1, 1000000)) AS y WHERE MOD(x * y, 7) = 3"""
@@ -166,3 +166,31 @@ async def test_an_export_that_is_cancelled_is_interrupted(queries: Queries) -> N
     await asyncio.gather(*tasks, return_exceptions=True)
     async with asyncio.timeout(patience_s(60)):
         assert (await queries.rows(ONE)).rows == [{"n": 1}]
+
+
+class Busy:
+    """A connection that DuckDB refuses to close a number of times."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.is_open = refusals, True
+
+    def cursor(self) -> "Busy":
+        """Return itself: what is closed here is the connection that exports duplicate."""
+        return self
+
+    def close(self) -> None:
+        """Close it, or refuse to."""
+        if self.refusals:
+            self.refusals -= 1
+            raise duckdb.Error("connection is busy with another call")
+        self.is_open = False
+
+
+@pytest.mark.parametrize(("refusals", "closes"), [(0, True), (3, True), (1_000_000, False)])
+def test_a_connection_that_is_busy_is_closed_a_little_later(refusals: int, *, closes: bool) -> None:
+    """Another thread may be in a call just then; one that stays busy is left, and the store says so."""
+    queries = Queries(duckdb.connect())
+    busy = Busy(refusals)
+    queries._idle = cast("duckdb.DuckDBPyConnection", busy)
+    assert queries.disconnect(within_s=patience_s(20) if closes else 0.05) is closes
+    assert busy.is_open is not closes

@@ -3,17 +3,16 @@
 import asyncio
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from app.runtime.clock import FakeClock
 from app.runtime.instants import DAY_US
 from app.stores.duckdb import eraser as embedded_eraser
 from app.stores.duckdb.eraser import Retention
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored
 from app.stores.source import Query
-from tests.service import GOOD, SETTINGS, running
+from testing.clock import FakeClock
+from testing.service import GOOD, SETTINGS, running
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
 
 NOW_US = 1_800_000_000_000_000
@@ -62,7 +61,7 @@ async def test_old_rows_are_deleted_piece_by_piece(tmp_path: Path, monkeypatch: 
 
 async def test_a_cursor_before_the_oldest_record_goes_on(tmp_path: Path) -> None:
     """Of two pages the first is deleted before the second is read; the service sweeps every hour, and counts."""
-    settings = msgspec.structs.replace(SETTINGS, data_path=str(tmp_path / "data.duckdb"), retention_days=1)
+    settings = SETTINGS.replace(data_path=str(tmp_path / "data.duckdb"), retention_days=1)
     clock = FakeClock(NOW_US)
     async with running(settings, clock) as service:
         for number in range(2):

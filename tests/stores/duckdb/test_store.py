@@ -14,14 +14,15 @@ import pytest
 
 from app.ingest.envelope import Message
 from app.record import Record
-from app.runtime.clock import FakeClock, SystemClock
+from app.runtime.clock import SystemClock
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Outcome, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.source import Answer, Query
+from testing.clock import FakeClock
+from testing.pace import patience_s
 from tests.encoding import encoded, whole_envelope
-from tests.pace import patience_s
 
 RECORDS, REJECTS = records_table(Record), rejects_table()
 COUNT = Query(sql="SELECT COUNT(*) AS n FROM `records`", parameters={})

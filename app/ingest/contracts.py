@@ -1,0 +1,166 @@
+"""The contracts of the ingest endpoints, for the OpenAPI document, and the bodies that they answer with."""
+
+import base64
+from typing import Literal
+
+import msgspec
+
+from app.http import paths
+from app.http.contract import (
+    INSTANT,
+    JSON,
+    TEXT,
+    TEXT_OR_NULL,
+    Answer,
+    Contract,
+    Named,
+    Parameter,
+    Sent,
+    media,
+    object_schema,
+)
+from app.schema.example import example_record
+from app.schema.table import Table
+
+
+class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The result for one record: its position in the request, and its keys or its fault."""
+
+    index: int
+    status: Literal["stored", "rejected"]
+    delivery_key: str
+    id: str | int | None = None
+    reason: str | None = None
+    field: str | None = None
+    detail: str | None = None
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """Every record is stored."""
+
+    records: list[RecordResult]
+
+
+class MixedAnswer(msgspec.Struct, frozen=True):
+    """Some records are stored; the others were rejected, and can be read at `/v1/rejects`."""
+
+    results: list[RecordResult]
+
+
+_PUSH_PROBLEMS = {
+    400: "Not a push message.",
+    401: "No token, or not a valid one.",
+    403: "The caller may not push.",
+    408: "The body came too slowly.",
+    413: "Larger than any Pub/Sub message.",
+    429: "Too much is in flight, or the store's quota is used up.",
+    503: "Not durable in time, or the store is not set up; to be delivered again.",
+}
+_SUBMIT_PROBLEMS = {
+    400: "A header is not valid, or the body broke off.",
+    401: "No token, or not a valid one.",
+    403: "The caller may not do that.",
+    408: "The body came too slowly.",
+    413: "The body is too large.",
+    422: "No record could be stored; `errors` says what is wrong with each.",
+    429: "Too much is in flight, or the store's quota is used up.",
+    503: "Not durable in time: to be sent again, best with the same Idempotency-Key.",
+}
+_SUBMIT_PARAMETERS = {
+    "Idempotency-Key": Parameter(
+        "Names the request, so that sending it again stores nothing twice: 1 to 255 printable ASCII characters.",
+        "order-1042-attempt",
+        {"type": "string", "pattern": "^[ -~]{1,255}$"},
+        location="header",
+    ),
+    "Content-Encoding": Parameter(
+        "`gzip` where the body is compressed.",
+        None,
+        {"type": "string", "pattern": "^ *([Gg][Zz][Ii][Pp]|[Ii][Dd][Ee][Nn][Tt][Ii][Tt][Yy])? *$"},
+        location="header",
+    ),
+}
+_KEY = "http:5f0c1c7e4b6d4c1c9a1b2c3d4e5f6a7b"
+_STORED_RESULT = {"index": 0, "status": "stored", "delivery_key": f"{_KEY}:0", "id": "order-1042"}
+_REJECTED_RESULT = {
+    "index": 1,
+    "status": "rejected",
+    "delivery_key": f"{_KEY}:1",
+    "reason": "invalid",
+    "field": "source",
+    "detail": "Expected `str`, got `int` - at `$.source`",
+}
+_LINKS = {
+    "record": {
+        "operationId": "getRecord",
+        "parameters": {"record_id": "$response.body#/records/0/id"},
+        "description": "The first record that was stored, to be read at once.",
+    }
+}
+_STORED = Answer("Every record is stored.", {JSON: media(StoredAnswer, {"records": [_STORED_RESULT]})})
+
+
+def push_contract(table: Table) -> Contract:
+    """Return the contract of a push: a wrapped message (https://cloud.google.com/pubsub/docs/push#receive_push)."""
+    message = object_schema(
+        None,
+        messageId={**TEXT, "minLength": 1, "maxLength": 128},
+        publishTime=INSTANT,
+        optional={
+            "data": {**TEXT, "contentEncoding": "base64", "description": "The record, or several, in base64."},
+            "attributes": {"type": ["object", "null"], "additionalProperties": TEXT},
+            "orderingKey": TEXT_OR_NULL,
+        },
+    )
+    push = object_schema(
+        "A wrapped message. An unwrapped one has its data as the body, of any content type, and the rest in "
+        "`x-goog-pubsub-*` headers.",
+        message=Named("PushMessage", message),
+        optional={"subscription": TEXT_OR_NULL},
+    )
+    data = base64.b64encode(msgspec.json.encode(example_record(table) or {})).decode()
+    example = {
+        "message": {
+            "data": data,
+            "attributes": {"origin": "checkout"},
+            "messageId": "9172635445566778",
+            "publishTime": "2026-01-31T12:00:00.123Z",
+        },
+        "subscription": "projects/example/subscriptions/records",
+    }
+    return Contract(
+        body={JSON: media(Named("Push", push), example)},
+        answers={204: Answer("Every record of the message is stored, or its rejection is.")},
+        problems=_PUSH_PROBLEMS,
+    )
+
+
+def create_contract(table: Table) -> Contract:
+    """Return the contract of POST, for records of `table`."""
+    record, example = Sent(table.record_type), example_record(table)
+    document = media({"anyOf": [record, {"type": "array", "items": record, "minItems": 1}]})
+    lines = media({"type": "string", "description": "One record a line."})
+    if example is not None:
+        document["examples"] = {
+            "one": {"summary": "One record", "value": example},
+            "several": {"summary": "Several records", "value": [example]},
+        }
+        lines["example"] = msgspec.json.encode(example).decode() + "\n"
+    mixed = media(MixedAnswer, {"results": [_STORED_RESULT, _REJECTED_RESULT]})
+    stored = _STORED if table.id is None else msgspec.structs.replace(_STORED, links=_LINKS)
+    return Contract(
+        parameters=_SUBMIT_PARAMETERS,
+        body={JSON: document, "application/x-ndjson": lines},
+        answers={201: stored, 207: Answer("Some were rejected.", {JSON: mixed})},
+        problems=_SUBMIT_PROBLEMS,
+    )
+
+
+def put_contract(table: Table) -> Contract:
+    """Return the contract of PUT, for records of `table`."""
+    return Contract(
+        parameters={**paths.RECORD_ID, **_SUBMIT_PARAMETERS},
+        body={JSON: media(Sent(table.record_type), example_record(table))},
+        answers={200: _STORED},
+        problems=_SUBMIT_PROBLEMS,
+    )

@@ -1,0 +1,30 @@
+"""The base of the settings' rooms, and the types that their values share."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+MIB, GIB = 1024**2, 1024**3
+Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
+Count = Annotated[int, Meta(gt=0)]
+_SECRET = frozenset({"signing_secret", "heartbeat_signature", "cache_url"})  # a URL may contain a password
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one subject. Their names are unique over all rooms; secrets never show in logs or tracebacks."""
+
+    def __repr__(self) -> str:
+        """Return the settings as Python shows them, with secrets masked."""
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._shown())
+        return f"{type(self).__name__}({shown})"
+
+    def __rich_repr__(self) -> "list[tuple[str, object]]":
+        """Return the settings as rich shows them, with secrets masked."""
+        return self._shown()
+
+    def _shown(self) -> list[tuple[str, object]]:
+        return [
+            (name, "…" if name in _SECRET and getattr(self, name) else getattr(self, name))
+            for name in self.__struct_fields__
+        ]

@@ -1,0 +1,43 @@
+"""An Appender that acknowledges and keeps nothing."""
+
+from collections.abc import Mapping, Sequence
+
+from app.runtime.clock import Clock
+from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
+
+
+class NullAppender:
+    """An Appender that acknowledges each append `ack_s` seconds later by `clock`; `rows` counts what it acknowledged.
+
+    Rows are encoded as the store of `behind` needs them.
+    """
+
+    max_in_flight = target_in_flight = 4
+    fence = None
+
+    def __init__(self, behind: Appender, clock: Clock, ack_s: float = 0.0) -> None:
+        self._behind, self._clock, self._ack_s = behind, clock, ack_s
+        self.rows = 0
+
+    def encoder(self, envelope: Mapping[str, object]) -> RowEncode:
+        """Return the encoder of the store behind."""
+        return self._behind.encoder(envelope)
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Acknowledge `rows` after `ack_s`."""
+        if self._ack_s:
+            await self._clock.sleep(self._ack_s)
+        self.rows += len(rows)
+        return Stored()
+
+    def rekeyed(self, row: bytes, lateness: int) -> bytes:
+        """Return `row`: none is late."""
+        return row
+
+    async def check(self) -> SetupError | None:
+        """Find no obstacle."""
+        return None
+
+    async def close(self) -> None:
+        """Close the store behind."""
+        await self._behind.close()

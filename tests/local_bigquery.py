@@ -1,0 +1,62 @@
+"""The fixture `local_bigquery`: one local-bigquery a session, started when a test first asks for it.
+
+A test makes a dataset of its own with `local_bigquery.fresh(*tables)`. Where there is no Python that local-bigquery
+runs on, such tests are skipped and the summary says so; with REQUIRE_LOCAL_BIGQUERY set, as the CI does, they fail.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.local_bigquery.errors import LocalBigQueryError, NoPythonError
+
+if TYPE_CHECKING:
+    from testing.local_bigquery import Double
+
+REQUIRED = "REQUIRE_LOCAL_BIGQUERY"
+
+
+class Preparation:
+    """Installs local-bigquery before the first test runs: that may take longer than a test may."""
+
+    def __init__(self) -> None:
+        self.trouble: LocalBigQueryError | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Install it if a test that was collected asks for it."""
+        asking = any("local_bigquery" in getattr(item, "fixturenames", ()) for item in session.items)
+        if not asking or session.config.option.collectonly:
+            return
+        from dev.local_bigquery.install import install  # noqa: PLC0415 - only for the tests that need it
+
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        try:
+            install(lambda text: reporter.write_line(text) if reporter else None)
+        except LocalBigQueryError as error:
+            self.trouble = error
+
+
+PREPARATION = "local-bigquery-preparation"
+
+
+@pytest.fixture(scope="session")
+def local_bigquery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Double"]:
+    """Run a local-bigquery until the session ends, however it ends."""
+    preparation = request.config.pluginmanager.get_plugin(PREPARATION)
+    assert isinstance(preparation, Preparation)
+    give_up_over(preparation.trouble, required=bool(os.environ.get(REQUIRED)))
+    from testing.local_bigquery import running  # noqa: PLC0415 - only for the tests that need it
+
+    with running(tmp_path_factory.mktemp("local-bigquery")) as double:
+        yield double
+
+
+def give_up_over(trouble: LocalBigQueryError | None, *, required: bool) -> None:
+    """Skip the test where there is no Python for it, unless it is required; fail it over any other trouble."""
+    if isinstance(trouble, NoPythonError) and not required:
+        pytest.skip(f"NOT tested here: what needs a BigQuery. {trouble}")
+    if trouble is not None:
+        pytest.fail(str(trouble), pytrace=False)

@@ -1,0 +1,182 @@
+"""The service's own writer in front of the misbehaving server, and a ledger of what each message was told."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from app.ingest.batcher import BatchLimits
+from app.ingest.pending import Refused
+from app.ingest.retry_policy import Durable, Verdict
+from app.ingest.writer import Writer, WriterLimits
+from app.record import Record
+from app.runtime.clock import MICROSECONDS
+from app.schema.table import records_table
+from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.storage_write import StorageWriteAppender
+from app.stores.fence import fence
+from app.stores.sink import SetupError, SinkState
+from testing.clock import FakeClock
+from testing.misbehaving.server import MisbehavingServer, misbehaving
+from testing.misbehaving.waiting import advance_until, until
+from testing.unwatched import unwatched
+from tests.encoding import encoded
+
+BUDGET_S, APPEND_DEADLINE_S = 30.0, 10.0
+LIMITS = BatchLimits(max_rows=500, max_bytes=1_000_000)
+_ENVELOPE = dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key", "trace_id"))
+
+
+class Message(msgspec.Struct, eq=False):
+    """A message on its way: the ids of its rows, and its waiter."""
+
+    name: str
+    ids: tuple[str, ...]
+    waiter: "asyncio.Task[Verdict]"
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it was told what became of it."""
+        return self.waiter.done()
+
+
+class Rig:
+    """A Writer over a StorageWriteAppender over real sockets, under a fake clock."""
+
+    def __init__(self, server: MisbehavingServer, clock: FakeClock, max_connections: int, limits: BatchLimits) -> None:
+        self.server, self.clock = server, clock
+        self.table: SetupError | None = None
+        """What a look at the live table finds."""
+        self.looks = 0
+        self.look_takes_s = 0.0
+        self.rejects_verdict: Verdict = Durable()
+        """What becomes of the rejection of a row."""
+        self.rejected: list[str] = []
+        self.padding: Callable[[str], int] = lambda _: 0
+        """By its id, by how many bytes a row is longer."""
+        self.messages: list[Message] = []
+        self.sent_apart: set[str] = set()
+        """Rows that a test gave the appender by itself; each is named as its message."""
+        place = TableAddress(
+            project="p", dataset="d", location=None, rest_url="http://127.0.0.1:1", storage_url=server.url
+        )
+        self.appender = StorageWriteAppender(
+            BigQueryClients(place),
+            records_table(Record),
+            clock,
+            max_connections=max_connections,
+            check=self._look,
+            fence=fence(
+                settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=APPEND_DEADLINE_S
+            ),
+        )
+        limit = WriterLimits(batch=limits, append_deadline_s=APPEND_DEADLINE_S, max_open_bytes=100_000_000)
+        self.writer = Writer(self.appender, clock, limit, table="records", watch=unwatched(clock), jitter=lambda: 1.0)
+
+    def stands(self) -> SinkState:
+        """How the writer says that the table stands."""
+        return self.writer.health.state
+
+    @property
+    def stored(self) -> Counter[str]:
+        """How often each row is stored."""
+        return Counter(self.server.shelf.ids())
+
+    def send(self, name: str, *ids: str, budget_s: float = BUDGET_S, padding: int = 0) -> Message:
+        """Submit a message of rows with these ids; without any, of one that is named as the message."""
+        ids = ids or (name,)
+        rows = [self.row(name, index, row_id, padding) for index, row_id in enumerate(ids)]
+
+        async def reject(refused: Sequence[Refused]) -> Verdict:
+            if isinstance(self.rejects_verdict, Durable):
+                self.rejected += [ids[each.position] for each in refused]
+            return self.rejects_verdict
+
+        deadline_us = self.clock.elapsed_us() + round(budget_s * MICROSECONDS)
+        message = Message(name, ids, asyncio.create_task(self.writer.submit(rows, deadline_us, reject, key=name)))
+        self.messages.append(message)
+        return message
+
+    def row(self, name: str, index: int, row_id: str, padding: int) -> bytes:
+        """Return an encoded row of a message."""
+        record = Record(
+            id=row_id, timestamp=datetime(2026, 1, 31, tzinfo=UTC), data="x" * (padding or self.padding(row_id))
+        )
+        envelope: dict[str, Any] = {
+            **_ENVELOPE,
+            "attributes": {},
+            "message_index": index,
+            "delivery_key": f"{name}:{index}",
+        }
+        return encoded(self.appender, record, envelope)
+
+    async def sent(self, name: str, *ids: str, padding: int = 0) -> Message:
+        """Submit a message and wait until its request has arrived at the server."""
+        arrived = len(self.server.arrivals)
+        message = self.send(name, *ids, padding=padding)
+        await self.arrived(arrived + 1)
+        return message
+
+    async def arrived(self, requests: int) -> None:
+        """Wait, while the clock stands still, until so many requests have arrived in all."""
+        await until(lambda: len(self.server.arrivals) >= requests)
+
+    async def arrived_later(self, requests: int) -> float:
+        """Move the clock on until so many requests have arrived in all; return by how many seconds."""
+        return await advance_until(self.clock, lambda: len(self.server.arrivals) >= requests)
+
+    async def told(self, *messages: Message) -> list[Verdict]:
+        """Wait, while the clock stands still, and return what the messages were told."""
+        await until(lambda: all(message.is_told for message in messages))
+        return [message.waiter.result() for message in messages]
+
+    async def told_later(self, *messages: Message, step_s: float = 0.02) -> list[Verdict]:
+        """Move the clock on until the messages were told, and return what."""
+        await advance_until(self.clock, lambda: all(message.is_told for message in messages), step_s=step_s)
+        return [message.waiter.result() for message in messages]
+
+    def check_ledger(self) -> None:
+        """Fail unless what was told is so: nothing lost, nothing invented, nothing answered for another."""
+        sent = {row_id: message.name for message in self.messages for row_id in message.ids}
+        sent |= {row_id: row_id for row_id in self.sent_apart}
+        for row in self.server.shelf.rows():
+            assert row["delivery_key"].partition(":")[0] == sent[row["id"]], f"{row} is not as it was sent"
+        stored, rejected = self.stored, set(self.rejected)
+        for message in self.messages:
+            if message.is_told and message.waiter.result() == Durable():
+                lost = [each for each in message.ids if each not in stored and each not in rejected]
+                assert not lost, f"{message.name} was told that it is durable, and {lost} are not"
+        good = [each for each in rejected if not self.server.is_bad(each)]
+        assert not good, f"{good} were rejected for nothing"
+        assert not [each for each in stored if self.server.is_bad(each)]
+
+    async def close(self) -> None:
+        """Close the writer and its connections."""
+        await self.writer.close()
+        await self.appender.close()
+        await asyncio.gather(*(message.waiter for message in self.messages))
+
+    async def _look(self) -> SetupError | None:
+        self.looks += 1
+        if self.look_takes_s:
+            await self.clock.sleep(self.look_takes_s)
+        return self.table
+
+
+@asynccontextmanager
+async def rigged(
+    *, max_connections: int = 1, limits: BatchLimits = LIMITS, max_receive_bytes: int = -1
+) -> AsyncIterator[Rig]:
+    """Run a rig until the block ends; then the ledger must be right, and the client must have kept the rules."""
+    clock = FakeClock()
+    async with misbehaving(clock, max_receive_bytes=max_receive_bytes) as server:
+        rig = Rig(server, clock, max_connections, limits)
+        try:
+            yield rig
+        finally:
+            await rig.close()
+        rig.check_ledger()

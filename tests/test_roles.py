@@ -1,0 +1,84 @@
+"""An instance builds the half of the application that its roles need, over either store, and nothing of the other."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from valkey.asyncio import BlockingConnectionPool
+
+from app.ingest.writer import Writer
+from app.query.answer_store import BoundedMemoryStore
+from app.query.cache import Cache
+from app.query.tail.hub import Hub
+from app.record import Record
+from app.schema.table import records_table, rejects_table
+from app.stores.bigquery.storage_write import StorageWriteAppender
+from app.stores.duckdb.appender import EmbeddedAppender
+from testing.service import SETTINGS, running
+from tests.table_server import found, resource_of, serving_tables
+
+TABLES = (records_table(Record), rejects_table())
+APPENDERS = {"embedded": EmbeddedAppender, "bigquery": StorageWriteAppender}
+MEMORY, VALKEY = "", "valkey://127.0.0.1:1/0"
+CACHES = {MEMORY: BoundedMemoryStore, VALKEY: BlockingConnectionPool}
+KINDS: tuple[Any, ...] = (*APPENDERS.values(), Writer, *CACHES.values(), Cache, Hub)
+ROLES = [("ingest",), ("query",), ("ingest", "query")]
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> set[type]:
+    """The kinds of which there has been an object since the test began."""
+    kinds: set[type] = set()
+
+    def recorded(kind: Any, build: Callable[..., None]) -> Callable[..., None]:
+        def init(self: Any, *arguments: Any, **named: Any) -> None:
+            kinds.add(kind)
+            build(self, *arguments, **named)
+
+        return init
+
+    for kind in KINDS:
+        monkeypatch.setattr(kind, "__init__", recorded(kind, kind.__init__))
+    return kinds
+
+
+@contextlib.contextmanager
+def store(backend: str) -> Iterator[dict[str, str]]:
+    """Give the settings of a store that can be opened."""
+    if backend == "embedded":
+        yield {"data_path": ":memory:"}
+        return
+    with serving_tables({table.name: found(resource_of(table)) for table in TABLES}) as server:
+        yield {
+            "backend": "bigquery",
+            "bigquery_project": "my-project",
+            "bigquery_dataset": "events",
+            "bigquery_rest_url": server.url,
+            "bigquery_storage_url": "http://127.0.0.1:1",
+        }
+
+
+@pytest.mark.parametrize("cache_url", [MEMORY, VALKEY], ids=["memory", "valkey"])
+@pytest.mark.parametrize("backend", ["embedded", "bigquery"])
+@pytest.mark.parametrize("roles", ROLES, ids="+".join)
+async def test_an_instance_builds_the_halves_of_its_roles(
+    roles: tuple[str, ...], backend: str, cache_url: str, made: set[type]
+) -> None:
+    """A reader opens no appender and has no writer; an instance that only ingests has no cache and no Valkey."""
+    expected: set[type] = set()
+    if "ingest" in roles:
+        expected |= {APPENDERS[backend], Writer}
+    if "query" in roles:
+        expected |= {CACHES[cache_url], Cache, Hub}
+    with store(backend) as settings:
+        async with running(
+            SETTINGS.replace(**settings, roles=roles, cache_url=cache_url, push_principals=())
+        ) as service:
+            answer = await service.client.get("/health/ready")
+            assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+            assert set(answer.json()["sinks"]) == ({table.name for table in TABLES} if "ingest" in roles else set())
+            assert (answer.json()["store"]["reads"] is not None) == ("query" in roles)
+            await service.app.instance.drain(1.0)
+            assert (await service.client.get("/health/ready")).json()["status"] == "draining"
+    assert made == expected
