@@ -17,9 +17,9 @@ def page_sql(query: RowQuery) -> str:
 
     The columns are those of the query, then IS_COPY and CANDIDATES.
 
-    Parameters: @from_us and @to_us bound the slice; @lookback_from_us is the start of the look-back before it and
-    @lookback_micros its length; @candidates is how many rows to examine and @row_limit how many to return; with
-    `after`, @after_us and @after_key are the last row read; and those of the conditions.
+    Parameters: @from_us and @to_us bound the slice. @lookback_from_us is the start of the look-back before it, and
+    @lookback_micros its length. @candidates is the number of rows to examine, and @row_limit the number to return. With
+    `after`, @after_us and @after_key are the last row read. The parameters of the conditions follow.
     """
     names, descending = query.columns, query.descending
     direction, beyond = (" DESC", "<") if descending else ("", ">")
