@@ -104,7 +104,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ]
 
 
-HEARTBEAT_PREFIX = "heartbeat:"
+CANARY_PREFIX = "heartbeat:"
 """Prefix of the delivery keys of heartbeats: records that only measure, and that reads leave out."""
 
 

@@ -89,7 +89,7 @@ MESSAGES_UNPROVED = Instrument(
     name="sluice.message.unproved",
     kind="counter",
     unit="{message}",
-    description="Messages with a heartbeat or replay attribute and no valid signature",
+    description="Messages with a canary or replay attribute and no valid signature",
     meaning="Stored as ordinary messages. A publisher tries what only a signed message may do, or a secret is stale.",
 )
 APPEND_DURATION = Instrument(
@@ -212,15 +212,15 @@ CONNECTIONS_CLOSED = Instrument(
     "connections for nothing (Linux).",
     attributes=("reason",),
 )
-HEARTBEAT_VISIBLE = Instrument(
+CANARY_DELAY = Instrument(
     name="sluice.heartbeat.delay",
     kind="histogram",
     unit="s",
-    description="From a heartbeat's publication until it could be read from the feed",
-    meaning="The whole way, publisher to consumer; no points at all is an alert, where heartbeats are published.",
+    description="From a canary's publication until it could be read from the feed",
+    meaning="The whole way, publisher to consumer; no points at all is an alert, where canaries are published.",
     bounds=_DELAYS_S,
 )
-HEARTBEAT_MISSED = Instrument(
+CANARY_MISSED = Instrument(
     name="sluice.heartbeat.missed",
     kind="counter",
     unit="{heartbeat}",
