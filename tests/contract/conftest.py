@@ -6,13 +6,23 @@ from tests.contract.bigquery import BigQueryEngine
 from tests.contract.fixtures import client, released, service, shared_store, shelf, store  # noqa: F401 - fixtures
 from tests.contract.memory import MemoryEngine
 from tests.contract.stores import EmbeddedEngine, Engine
+from tests.long_form import IS_LONG, deselect
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which of these tests need local-bigquery: one that is asked for by name only, pytest does not see."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the tests over BigQuery and say that they need it: what is asked for by name only, pytest does not see.
+
+    A query takes a tenth of a second of processor time there. So the short form tries each test on BigQuery with its
+    first case, and all cases on DuckDB.
+    """
+    seen, further = set[object](), list[pytest.Item]()
     for item in items:
         if isinstance(item, pytest.Function) and _parameters(item).get("engine") == "bigquery":
             item.fixturenames.insert(0, "local_bigquery")
+            (further if item.function in seen else []).append(item)
+            seen.add(item.function)
+    if not IS_LONG:
+        deselect(config, items, further)
 
 
 def _parameters(item: pytest.Function) -> dict[str, object]:

@@ -22,6 +22,7 @@ from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
 from testing.clock import FakeClock
+from tests.long_form import examples
 
 T0_US = 1_700_000_000 * SECOND_US
 RECORDS, REJECTS = records_table(Record), rejects_table()
@@ -181,5 +182,5 @@ def law(engine: Engine, share: float = 1.0) -> Callable[[Callable[..., None]], C
     """
     phases = set(Phase) if engine.name == "embedded" else {Phase.explicit, Phase.reuse, Phase.generate}
     slow = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
-    examples = max(round(engine.examples * share), 1)
-    return settings(max_examples=examples, deadline=None, suppress_health_check=slow, phases=phases)
+    number = examples(max(round(engine.examples * share), 1))
+    return settings(max_examples=number, deadline=None, suppress_health_check=slow, phases=phases)
