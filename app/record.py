@@ -109,7 +109,7 @@ HEARTBEAT_PREFIX = "heartbeat:"
 
 
 class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of a record that could not be stored: the reason and the bytes as they came."""
+    """A record that could not be stored: the reason, and the original bytes."""
 
     reason: Annotated[
         RejectReason,

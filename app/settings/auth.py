@@ -12,7 +12,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
 
     push_audience: Annotated[str, Meta(description="The `aud` a push token must carry, exactly.")] = "sluice"
     push_principals: Annotated[
-        tuple[str, ...], Meta(description="E-mails of the service accounts that may push. None: nobody can.")
+        tuple[str, ...], Meta(description="E-mails of the service accounts that may push. None: no account can.")
     ] = ()
     api_audience: Annotated[str, Meta(description="The `aud` an API token must carry, exactly.")] = "sluice"
     api_principals: Annotated[

@@ -107,7 +107,7 @@ APPEND_ROWS = Instrument(
     kind="histogram",
     unit="{row}",
     description="Rows of an append, by table",
-    meaning="Grows with the load: while one append is under way the next one fills.",
+    meaning="Grows with the load: while one append is in flight the next one fills.",
     attributes=("table",),
     bounds=_ROWS,
 )
@@ -200,7 +200,7 @@ CACHE_ANSWERS = Instrument(
     kind="counter",
     unit="{answer}",
     description="Answers of the API, by how the cache was used",
-    meaning="`state` is hit, joined (an equal request was under way), revalidated (304), miss or bypass (never kept).",
+    meaning="`state` is hit, joined (shared with an equal request), revalidated (304), miss or bypass (never kept).",
     attributes=("state",),
 )
 CONNECTIONS_CLOSED = Instrument(
