@@ -13,16 +13,7 @@ _PERCENTILES = {"p50": 50, "p95": 95}
 
 
 def stats_sql(query: Statistics) -> str:
-    """Return the query of the statistics of rows, without copies, in no particular order.
-
-    Columns: `bucket`, counted from 0; `records`; and `metric_0` and so on, by position in the metrics, for each metric
-    that is not a count. With `by`, the dotted path of a field, there are three more. `place` is the rank of the group,
-    1 for the one with the most records; `group_key` may be NULL; `group_count` is the number of all groups. Only the
-    MAX_GROUPS largest groups have rows.
-
-    Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; @first_micros, where bucket
-    0 begins, at or before @from_us, and @bucket_micros, its length; and those of the conditions.
-    """
+    """Return the query of the statistics of rows, without copies."""
     by, metrics, conditions = query.by, query.metrics, query.conditions
     values = {metric.path: metric.is_computed for metric in metrics if metric.path}
     paths = list(values)
