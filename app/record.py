@@ -93,22 +93,19 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ]
     message_index: Annotated[
         int,
-        Meta(
-            ge=0, description=("The position of the record in a message with several records; 0 for a single record.")
-        ),
+        Meta(ge=0, description="The position of the record in a message with several records; 0 for a single record."),
     ]
     delivery_key: Annotated[
         str,
         Meta(
-            description=(
-                "The key of the delivery. All copies of a delivery share it; the feed returns the first copy only."
-            ),
+            description="The key of the delivery. All copies of a delivery share it; the feed returns the first "
+            "copy only.",
             extra={"sluice": ["filter"]},
         ),
     ]
     ingest_time: Annotated[
         datetime,
-        Meta(tz=True, description=("When the service sent the record to the store; `since` and `until` refer to it.")),
+        Meta(tz=True, description="When the service sent the record to the store; `since` and `until` refer to it."),
     ]
     trace_id: Annotated[
         str | None,
@@ -119,12 +116,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ]
 
 
-HEARTBEAT_PREFIX = "heartbeat:"
+CANARY_PREFIX = "heartbeat:"
 """Prefix of the delivery keys of heartbeats: records that only measure, and that reads leave out."""
 
 
 class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of a record that could not be stored: the reason and the bytes as they came."""
+    """A record that could not be stored: the reason, and the original bytes."""
 
     reason: Annotated[
         RejectReason,
@@ -139,7 +136,7 @@ class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ]
     payload: Annotated[
-        bytes, Meta(description=("The bytes of the record as received; one part of them if they are split."))
+        bytes, Meta(description="The bytes of the record as received; one part of them if they are split.")
     ]
     part: Annotated[
         int, Meta(ge=0, description="The part of the bytes in this row, from 0.", extra={"sluice": ["filter"]})

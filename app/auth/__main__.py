@@ -144,10 +144,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_filter,
         metavar="FIELD=VALUE",
-        help=(
-            "limit the caller to matching records, written as in a query: source=a, country.in=NO,SE; repeat "
-            "for several"
-        ),
+        help="limit the caller to matching records, written as in a query: source=a, country.in=NO,SE; repeat "
+        "for several",
     )
     make.add_argument("--requests-per-minute", type=int, metavar="N", help="requests per minute; 0 means no limit")
     make.add_argument("--expires", metavar="TIME", help="when the key expires, such as 2027-01-01T00:00:00Z")

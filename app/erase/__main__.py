@@ -79,16 +79,13 @@ def _told(counts: Counts) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app.erase",
-        description=(
-            "Erase a record: all its versions and copies, and the rejects that contain it (docs/operations.md)."
-        ),
+        description="Erase a record: all its versions and copies, and the rejects that contain it "
+        "(docs/operations.md).",
         epilog=_EPILOG,
     )
     parser.add_argument("--id", required=True, help="the record's id")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--check", action="store_true", help=("only count the rows; the exit status is 1 if there are any")
-    )
+    what.add_argument("--check", action="store_true", help="only count the rows; the exit status is 1 if there are any")
     what.add_argument("--yes", action="store_true", help="erase without asking")
     return parser
 

@@ -45,7 +45,7 @@ class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
     remaining: Annotated[Counts, Meta(description="Rows that were written recently and cannot be deleted yet.")]
     complete: Annotated[bool, Meta(description="Whether nothing remains.")]
     retry_after_s: Annotated[
-        int | None, Meta(description=("When to send the request again; null if the erasure is complete."))
+        int | None, Meta(description="When to send the request again; null if the erasure is complete.")
     ]
     other_instances_s: Annotated[float, Meta(description="How long other instances may still serve a cached response.")]
 
@@ -86,7 +86,7 @@ class EraseEndpoint:
         principal: Principal = request.state.principal
         if principal.filters:
             raise ProblemError(
-                "forbidden", ("an erasure deletes every version, and this caller may see only some of them")
+                "forbidden", "an erasure deletes every version, and this caller may see only some of them"
             )
         text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
@@ -149,12 +149,11 @@ def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
         f"{paths.RECORDS}/{{record_id:str}}",
         operation_id="eraseRecord",
         summary="Erase a record",
-        description=(
-            "Deletes every version and copy of the record with this id, and every rejected record that holds the id, "
-            "for good. Needs the scope `erase`, which no caller has unless its grant says so. Where the store does not "
-            "let go of rows that were written a moment ago, the answer is 202 with what remains: send the request "
-            "again after `Retry-After`."
-        ),
+        description="Deletes every version and copy of the record with this id, and every rejected record that "
+        "holds the id, "
+        "for good. Needs the scope `erase`, which no caller has unless its grant says so. Where the store does not "
+        "let go of rows that were written a moment ago, the answer is 202 with what remains: send the request "
+        "again after `Retry-After`.",
         tags=["erase"],
         opt={**_ERASE, CONTRACT: _CONTRACT},
         status_code=200,

@@ -264,12 +264,10 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
         http_method=METHODS,
         operation_id="live",
         summary="Report whether the process should keep running",
-        description=(
-            "Use it as the liveness probe, which replaces the instance. It answers 200 while the process "
-            "works. It answers 503, with a reason, while a writer has stalled: messages have waited for the "
-            "store for `SLUICE_STUCK_S`, and no append had a definite outcome. A new instance starts with new "
-            "connections. A store that refuses rows does not fail the probe."
-        ),
+        description="Use it as the liveness probe, which replaces the instance. It answers 200 while the process "
+        "works. It answers 503, with a reason, while a writer has stalled: messages have waited for the "
+        "store for `SLUICE_STUCK_S`, and no append had a definite outcome. A new instance starts with new "
+        "connections. A store that refuses rows does not fail the probe.",
         tags=["operations"],
         opt={CONTRACT: _LIVE_CONTRACT},
     )
@@ -283,13 +281,11 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
         http_method=METHODS,
         operation_id="ready",
         summary="Report whether this instance can serve, and the health of its store",
-        description=(
-            "Use it as the start-up probe, and to inspect an instance. It answers 503 only while the instance "
-            "itself cannot serve: it has no key set yet, its key set expired over a day ago, or it is shutting "
-            "down. A store that is not ACTIVE shows in the body but does not make the instance unready, "
-            "because that would only cut off readers. With `strict=1`, for people and smoke tests, it answers "
-            "503 then too. Every caller sees the states; only callers who may use `/v1` see `detail`."
-        ),
+        description="Use it as the start-up probe, and to inspect an instance. It answers 503 only while the instance "
+        "itself cannot serve: it has no key set yet, its key set expired over a day ago, or it is shutting "
+        "down. A store that is not ACTIVE shows in the body but does not make the instance unready, "
+        "because that would only cut off readers. With `strict=1`, for people and smoke tests, it answers "
+        "503 then too. Every caller sees the states; only callers who may use `/v1` see `detail`.",
         tags=["operations"],
         opt={CONTRACT: _READY_CONTRACT},
     )

@@ -163,11 +163,9 @@ def push_route(endpoint: PushEndpoint, table: Table) -> Any:
         paths.PUSH,
         operation_id="push",
         summary="Receive one message from a Pub/Sub push subscription",
-        description=(
-            "The message is wrapped or unwrapped, and authenticated by the OIDC token of the subscription's "
-            "service account. A 2xx means that each record of the message is stored, or rejected with a stored "
-            "reason. After any other status, Pub/Sub delivers the message again."
-        ),
+        description="The message is wrapped or unwrapped, and authenticated by the OIDC token of the subscription's "
+        "service account. A 2xx means that each record of the message is stored, or rejected with a stored "
+        "reason. After any other status, Pub/Sub delivers the message again.",
         tags=["ingest"],
         status_code=204,
         opt={CONTRACT: push_contract(table)},

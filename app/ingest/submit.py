@@ -181,11 +181,9 @@ def submit_routes(submission: Submission, table: Table) -> list[Any]:
         paths.RECORDS,
         operation_id="createRecords",
         summary="Store records",
-        description=(
-            "Send one record, a JSON array of records, or NDJSON (set Content-Type), optionally compressed "
-            "with gzip (set Content-Encoding). The response follows when the records are durable. With an "
-            "`Idempotency-Key`, a repeated request stores nothing twice."
-        ),
+        description="Send one record, a JSON array of records, or NDJSON (set Content-Type), optionally compressed "
+        "with gzip (set Content-Encoding). The response follows when the records are durable. With an "
+        "`Idempotency-Key`, a repeated request stores nothing twice.",
         tags=["ingest"],
         opt={**_WRITE, CONTRACT: create_contract(table)},
         status_code=201,
@@ -197,10 +195,8 @@ def submit_routes(submission: Submission, table: Table) -> list[Any]:
         f"{paths.RECORDS}/{{record_id:str}}",
         operation_id="putRecord",
         summary="Store a new version of a record",
-        description=(
-            "Send one record as JSON, whose id is the one in the path; an array or NDJSON is refused. Earlier "
-            "versions are kept."
-        ),
+        description="Send one record as JSON, whose id is the one in the path; an array or NDJSON is refused. Earlier "
+        "versions are kept.",
         tags=["ingest"],
         opt={**_WRITE, CONTRACT: put_contract(table)},
         status_code=200,

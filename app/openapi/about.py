@@ -33,7 +33,7 @@ TAGS: list[dict[str, Any]] = [
     {"name": "query", "description": "Read stored data: pages, single records, rejected records, and the schema."},
     {
         "name": "ingest",
-        "description": ("Store records: pushed by Pub/Sub, or posted. A 2xx means that they are durable."),
+        "description": "Store records: pushed by Pub/Sub, or posted. A 2xx means that they are durable.",
     },
     {"name": "erase", "description": "Delete a record for good, with its versions and what was rejected of it."},
     {"name": "operations", "description": "For operators: whether the process works, and whether it can serve."},

@@ -95,7 +95,7 @@ def main(arguments: list[str], record: str, environ: Mapping[str, str] = Mapping
 
 def _parser(record: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m app.schema", description=("Print what is derived from a record type.")
+        prog="python -m app.schema", description="Print what is derived from a record type."
     )
     about_record = "package.module:Type (default: $SLUICE_RECORD, else %(default)s)"
     parser.add_argument("--record", default=record, help=about_record)

@@ -117,7 +117,7 @@ def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]
     declared = get_origin(cls) or cls  # for a generic Struct, `cls` is the alias with its arguments
     if cls in outer:
         raise refuse(
-            path, (f"{cls.__name__} contains itself, which a table cannot: use dict[str, Any] for a JSON column")
+            path, f"{cls.__name__} contains itself, which a table cannot: use dict[str, Any] for a JSON column"
         )
     if len(outer) >= MAX_DEPTH:
         raise refuse(path, f"nested deeper than {MAX_DEPTH} levels, BigQuery's limit")
@@ -139,7 +139,7 @@ def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]
         twin = seen.setdefault(column.name.lower(), column.name)
         if twin != column.name:
             raise refuse(
-                path, (f"{twin} and {column.name} differ only in case, which column names ignore; rename one of them")
+                path, f"{twin} and {column.name} differ only in case, which column names ignore; rename one of them"
             )
     return columns
 
@@ -148,7 +148,7 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
     name = field.encode_name
     if not _NAME.fullmatch(name):
         raise refuse(
-            path, ("a column name must consist of letters, digits and underscores, and must not begin with a digit")
+            path, "a column name must consist of letters, digits and underscores, and must not begin with a digit"
         )
     if name.lower().startswith(_RESERVED_PREFIXES):
         raise refuse(path, "the prefix is reserved by BigQuery or by the service; rename the field")
@@ -172,7 +172,7 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
             raise refuse(path, "BigQuery does not support lists of lists; wrap the inner list in a Struct")
         if isinstance(info, inspect.AnyType):
             raise refuse(
-                path, ("a list of Any may contain null, which a BigQuery list cannot; declare the whole list as Any")
+                path, "a list of Any may contain null, which a BigQuery list cannot; declare the whole list as Any"
             )
     kind, fields = _kind(info, path, outer)
     if kind is Kind.JSON and mode is Mode.REQUIRED and isinstance(info, inspect.AnyType):
@@ -224,7 +224,7 @@ def _kind(info: inspect.Type, path: str, outer: tuple[type, ...]) -> tuple[Kind,
             return _kind_of_values(list(info.values), path), ()
         case inspect.DateTimeType() if info.tz is False:
             raise refuse(
-                path, ("a time without an offset is ambiguous; use Meta(tz=True), or separate date and time fields")
+                path, "a time without an offset is ambiguous; use Meta(tz=True), or separate date and time fields"
             )
         case inspect.TimeType() if info.tz:
             raise refuse(path, "a TIME column has no offset; use datetime, or Meta(tz=False)")

@@ -23,7 +23,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
         ),
     ] = ()
     grants_file: Annotated[
-        str, Meta(description=("A JSON file that grants scopes to further callers, by e-mail or API key (access.md)."))
+        str, Meta(description="A JSON file that grants scopes to further callers, by e-mail or API key (access.md).")
     ] = ""
     requests_per_minute: Annotated[
         int,
@@ -32,9 +32,8 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     cors_origins: Annotated[
         tuple[str, ...],
         Meta(
-            description=(
-                "Origins whose pages may call `/v1` from a browser; `*`: any. Empty: only the service's own page."
-            )
+            description="Origins whose pages may call `/v1` from a browser; `*`: any. Empty: only the service's "
+            "own page."
         ),
     ] = ()
     token_issuer: Annotated[str, Meta(description="The required `iss` of every token.")] = "https://accounts.google.com"
@@ -44,7 +43,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     ] = "https://www.googleapis.com/oauth2/v1/certs"
     token_leeway_s: Annotated[
         int,
-        Meta(ge=0, le=300, description=("The tolerated difference between the issuer's clock and this instance's.")),
+        Meta(ge=0, le=300, description="The tolerated difference between the issuer's clock and this instance's."),
     ] = 10
     platform_iam: Annotated[
         Literal["off", "trust"],
@@ -56,7 +55,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     signing_secret: Annotated[
         str,
         Meta(
-            description="The key that signs replays and heartbeats; `python -m dev replay` and `heartbeat` use "
+            description="The key that signs replays and canaries; `python -m dev replay` and `canary` use "
             "it (security.md). At least 16 characters, preferably 32 random bytes in hexadecimal. "
             "Empty: a replay gets a new delivery key."
         ),
@@ -64,7 +63,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     heartbeat_signature: Annotated[
         str,
         Meta(
-            description="A second key, which signs heartbeats only; Terraform makes it for Cloud Scheduler. If "
-            "this and `SLUICE_SIGNING_SECRET` are both empty, no message is a heartbeat."
+            description="A second key, which signs canaries only; Terraform makes it for Cloud Scheduler. If "
+            "this and `SLUICE_SIGNING_SECRET` are both empty, no message is a canary."
         ),
     ] = ""

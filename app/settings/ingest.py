@@ -33,31 +33,26 @@ class IngestSettings(Room, frozen=True, kw_only=True):
     max_in_flight_messages: Annotated[
         Count,
         Meta(
-            description=(
-                "The most messages in flight, three quarters of them for one caller; beyond that the answer is 429."
-            )
+            description="The most messages in flight, three quarters of them for one caller; beyond that the "
+            "answer is 429."
         ),
     ] = 2_000
     max_in_flight_bytes: Annotated[
         Count,
         Meta(
-            description=(
-                "The most bytes of messages in flight, three "
-                "quarters of them for one caller; beyond that the "
-                "answer is 429."
-            )
+            description="The most bytes of messages in flight, three "
+            "quarters of them for one caller; beyond that the "
+            "answer is 429."
         ),
     ] = 96 * MIB
     dedupe_max_messages: Annotated[
         Count,
         Meta(
-            description=(
-                "Stored messages (and records sent over HTTP) that an instance remembers, to drop copies early."
-            )
+            description="Stored messages (and records sent over HTTP) that an instance remembers, to drop copies early."
         ),
     ] = 200_000
     max_decompressed_bytes: Annotated[
-        Count, Meta(description=("A gzip payload that decompresses to more bytes is rejected."))
+        Count, Meta(description="A gzip payload that decompresses to more bytes is rejected.")
     ] = 32 * MIB
     max_records_per_message: Annotated[
         Count, Meta(description="A message with more records is rejected whole (`too_many_records`).")
@@ -74,9 +69,7 @@ class IngestSettings(Room, frozen=True, kw_only=True):
     ] = 64 * MIB
     max_record_bytes: Annotated[
         Count,
-        Meta(
-            description=("Bytes of one record; a larger record is rejected. It must be below the bytes of one append.")
-        ),
+        Meta(description="Bytes of one record; a larger record is rejected. It must be below the bytes of one append."),
     ] = 4 * MIB
     max_record_values: Annotated[
         Count, Meta(description="A record with more JSON values is rejected (`too_complex`).")

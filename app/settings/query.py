@@ -37,25 +37,21 @@ class QuerySettings(Room, frozen=True, kw_only=True):
     page_budget_s: Annotated[
         Seconds,
         Meta(
-            description=(
-                "The time limit for the queries of one page; the page then ends early, with a cursor for the rest."
-            )
+            description="The time limit for the queries of one page; the page then ends early, with a cursor for "
+            "the rest."
         ),
     ] = 10.0
     max_page_bytes: Annotated[
         Count,
         Meta(
-            description=(
-                "The byte limit for the rows of one page; the page then ends early, with a cursor for the rest."
-            )
+            description="The byte limit for the rows of one page; the page then ends early, with a cursor for the rest."
         ),
     ] = 8 * MIB
     max_waits: Annotated[
         Count,
         Meta(
-            description=(
-                "Requests with `wait` that may wait at the same time, per table; one more is answered without waiting."
-            )
+            description="Requests with `wait` that may wait at the same time, per table; one more is answered "
+            "without waiting."
         ),
     ] = 500
     max_exports: Annotated[

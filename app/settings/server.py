@@ -11,11 +11,11 @@ from app.settings.room import MIB, Count, Room, Seconds
 class ServerSettings(Room, frozen=True, kw_only=True):
     """Where the process listens, which roles it has, and the limits of its connections."""
 
-    host: Annotated[
-        str, Meta(description=("The address to listen on. Beyond loopback, `/v1` requires principals."))
-    ] = "127.0.0.1"
+    host: Annotated[str, Meta(description="The address to listen on. Beyond loopback, `/v1` requires principals.")] = (
+        "127.0.0.1"
+    )
     port: Annotated[
-        int, Meta(ge=1, le=65535, description=("The port to listen on; $PORT applies when this is not set."))
+        int, Meta(ge=1, le=65535, description="The port to listen on; $PORT applies when this is not set.")
     ] = 8080
     roles: Annotated[
         tuple[Literal["ingest", "query"], ...],
@@ -36,7 +36,7 @@ class ServerSettings(Room, frozen=True, kw_only=True):
     ] = 16_384
     client_stall_s: Annotated[
         float,
-        Meta(gt=0, le=3_600, description=("A client that reads nothing of a response for this long is disconnected.")),
+        Meta(gt=0, le=3_600, description="A client that reads nothing of a response for this long is disconnected."),
     ] = 30.0
     max_body_bytes: Annotated[
         Count, Meta(description="A larger request body is answered 413. The largest push of Pub/Sub has 13.4 MiB.")

@@ -1,4 +1,4 @@
-"""Settings of the store: what is stored, where, and when a row is final."""
+"""Settings of the store: which one, where it is, and when a row is final."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ _BASE_URL = "^https?://[^/]+$"
 
 
 class StoreSettings(Room, frozen=True, kw_only=True):
-    """What is stored and where, for how long, and when a row is final."""
+    """The store and its location, the retention, and the time when a row is final."""
 
     record: Annotated[str, Meta(description="The record type, a msgspec.Struct, as `package.module:Type`.")] = (
         "app.record:Record"
@@ -42,16 +42,15 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     bigquery_project: Annotated[
         str,
         Meta(
-            description=("The project of the tables, which also runs the queries and pays for them. It has no default.")
+            description="The project of the tables, which also runs the queries and pays for them. It has no default."
         ),
     ] = ""
     bigquery_dataset: Annotated[str, Meta(description="The dataset of the tables.")] = ""
     bigquery_location: Annotated[
         str,
         Meta(
-            description=(
-                "The location of the dataset, such as `EU`. Empty: BigQuery looks it up, which is a little slower."
-            )
+            description="The location of the dataset, such as `EU`. Empty: BigQuery looks it up, which is a little "
+            "slower."
         ),
     ] = ""
     bigquery_rest_url: Annotated[
@@ -73,7 +72,7 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         Count,
         Meta(
             le=100,
-            description=("The most connections for appends to one table; more than one is opened only under load."),
+            description="The most connections for appends to one table; more than one is opened only under load.",
         ),
     ] = 4
     append_deadline_s: Annotated[Seconds, Meta(description="The time limit of one append attempt.")] = 10.0
@@ -81,13 +80,12 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         Seconds, Meta(description="How long the store may still commit an append after the attempt was abandoned.")
     ] = 10.0
     clock_skew_s: Annotated[
-        Seconds, Meta(description=("The largest difference between the clocks of two instances."))
+        Seconds, Meta(description="The largest difference between the clocks of two instances.")
     ] = 2.0
     settle_s: Annotated[
         Seconds,
         Meta(
-            description=(
-                "The age at which the position of a record in the feed is final (the embedded store does not need it)."
-            )
+            description="The age at which the position of a record in the feed is final (the embedded store does "
+            "not need it)."
         ),
     ] = 30.0

@@ -14,9 +14,8 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^[a-z][a-z0-9-]{0,62}$",
-            description=(
-                "The name of this deployment in traces and metrics, to tell several in one project or dashboard apart."
-            ),
+            description="The name of this deployment in traces and metrics, to tell several in one project or "
+            "dashboard apart.",
         ),
     ] = "sluice"
     traces: Annotated[
@@ -36,10 +35,8 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         float,
         Meta(
             gt=0,
-            description=(
-                "The most messages traced per second on an instance, whatever their sampling decision; "
-                "the same for requests."
-            ),
+            description="The most messages traced per second on an instance, whatever their sampling decision; "
+            "the same for requests.",
         ),
     ] = 20.0
     metrics: Annotated[
@@ -65,7 +62,7 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^https?://[^/]+$",
-            description=("The URL of the OTLP collector, without `/v1/traces` and `/v1/metrics`."),
+            description="The URL of the OTLP collector, without `/v1/traces` and `/v1/metrics`.",
         ),
     ] = "http://127.0.0.1:4318"
     cloud_trace_url: Annotated[
@@ -79,8 +76,6 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^https?://[^/]+$",
-            description=(
-                "The URL of Cloud Monitoring (gRPC); an `http` URL is an emulator, called without credentials."
-            ),
+            description="The URL of Cloud Monitoring (gRPC); an `http` URL is an emulator, called without credentials.",
         ),
     ] = "https://monitoring.googleapis.com"

@@ -45,7 +45,7 @@ PUBLISH_TO_STORED = Instrument(
     kind="histogram",
     unit="s",
     description="Time from a message's publication until it is durable",
-    meaning=("A key latency, measured from Pub/Sub's publish time. A redelivered message counts from its publication."),
+    meaning="A key latency, measured from Pub/Sub's publish time. A redelivered message counts from its publication.",
     bounds=_DELAYS_S,
 )
 RECORDS_STORED = Instrument(
@@ -60,9 +60,8 @@ RECORDS_REJECTED = Instrument(
     kind="counter",
     unit="{record}",
     description="Records rejected, by reason",
-    meaning=(
-        "They are stored in `records_rejected` with the reason. A sudden rise usually follows a producer's release."
-    ),
+    meaning="They are stored in `records_rejected` with the reason. A sudden rise usually follows a producer's "
+    "release.",
     attributes=("reason",),
 )
 MEMBERS_DROPPED = Instrument(
@@ -93,11 +92,9 @@ MESSAGES_UNPROVED = Instrument(
     name="sluice.message.unproved",
     kind="counter",
     unit="{message}",
-    description="Messages with a heartbeat or replay attribute and no valid signature",
-    meaning=(
-        "They are stored as ordinary messages. Either a publisher uses an attribute reserved for signed "
-        "messages, or a secret is out of date."
-    ),
+    description="Messages with a canary or replay attribute and no valid signature",
+    meaning="They are stored as ordinary messages. Either a publisher uses an attribute reserved for signed "
+    "messages, or a secret is out of date.",
 )
 APPEND_DURATION = Instrument(
     name="sluice.append.duration",
@@ -149,9 +146,7 @@ IN_FLIGHT_MESSAGES = Instrument(
     kind="gauge",
     unit="{message}",
     description="Messages in flight",
-    meaning=(
-        "At `SLUICE_MAX_IN_FLIGHT_MESSAGES`, or three quarters of it for one caller, the next one is answered 429."
-    ),
+    meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES`, or three quarters of it for one caller, the next one is answered 429.",
 )
 IN_FLIGHT_BYTES = Instrument(
     name="sluice.in_flight.bytes",
@@ -201,9 +196,8 @@ QUERY_BYTES = Instrument(
     kind="counter",
     unit="By",
     description="Bytes the store read for queries, by purpose",
-    meaning=(
-        "BigQuery's on-demand pricing bills by it (at least 10 MB per query). The embedded store does not report it."
-    ),
+    meaning="BigQuery's on-demand pricing bills by it (at least 10 MB per query). The embedded store does not "
+    "report it.",
     attributes=("purpose",),
 )
 CACHE_ANSWERS = Instrument(
@@ -211,9 +205,8 @@ CACHE_ANSWERS = Instrument(
     kind="counter",
     unit="{answer}",
     description="Responses of the API, by use of the cache",
-    meaning=(
-        "`state` is hit, joined (an equal request was in flight), revalidated (304), miss or bypass (not cacheable)."
-    ),
+    meaning="`state` is hit, joined (an equal request was in flight), revalidated (304), miss or bypass (not "
+    "cacheable).",
     attributes=("state",),
 )
 CONNECTIONS_CLOSED = Instrument(
@@ -225,48 +218,25 @@ CONNECTIONS_CLOSED = Instrument(
     "clients hold connections without using them (Linux).",
     attributes=("reason",),
 )
-HEARTBEAT_VISIBLE = Instrument(
+CANARY_DELAY = Instrument(
     name="sluice.heartbeat.delay",
     kind="histogram",
     unit="s",
-    description="Time from a heartbeat's publication until it is readable from the feed",
-    meaning=(
-        "It covers the whole path from publisher to consumer. Where heartbeats are published, alert on missing points."
-    ),
+    description="Time from a canary's publication until it is readable from the feed",
+    meaning="It covers the whole path from publisher to consumer. Where canaries are published, alert on missing "
+    "points.",
     bounds=_DELAYS_S,
 )
-HEARTBEAT_MISSED = Instrument(
+CANARY_MISSED = Instrument(
     name="sluice.heartbeat.missed",
     kind="counter",
     unit="{heartbeat}",
-    description="Heartbeats that were stored and could not be read in time",
-    meaning=("Records are written but the feed does not show them: check the state of the source in `/health/ready`."),
+    description="Canaries that were stored and could not be read in time",
+    meaning="Records are written but the feed does not show them: check the state of the source in `/health/ready`.",
 )
 
-CATALOGUE: tuple[Instrument, ...] = (
-    PUBLISH_TO_STORED,
-    RECORDS_STORED,
-    RECORDS_REJECTED,
-    MEMBERS_DROPPED,
-    MESSAGES_DUPLICATE,
-    MESSAGES_UNPROVED,
-    APPEND_DURATION,
-    APPEND_ROWS,
-    APPEND_SIZE,
-    ROWS_LATE,
-    APPEND_CONNECTIONS,
-    IN_FLIGHT_MESSAGES,
-    IN_FLIGHT_BYTES,
-    SINK_STATE,
-    SINK_OLDEST_WAIT,
-    REQUEST_DURATION,
-    QUERY_DURATION,
-    QUERY_BYTES,
-    CACHE_ANSWERS,
-    CONNECTIONS_CLOSED,
-    HEARTBEAT_VISIBLE,
-    HEARTBEAT_MISSED,
-)
+CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Instrument))
+"""Every metric, in the order above."""
 BY_NAME = {instrument.name: instrument for instrument in CATALOGUE}
 
 

@@ -10,7 +10,7 @@ from app.stores.source import StoreUnavailableError
 from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
 from testing.clock import FakeClock
 from testing.pace import patience_s
-from testing.service import GOOD, HEARTBEAT, Service, running
+from testing.service import CANARY, GOOD, Service, running
 from tests.telemetry.collected import collect, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
 
@@ -20,8 +20,8 @@ _KINDS: dict[str, type] = {"counter": Sum, "gauge": Gauge, "histogram": Histogra
 
 async def live_through_everything(service: Service, runner: MeteredRunner) -> None:
     """Do everything once that is measured."""
-    client, heard = service.client, service.app.instance.metrics.heartbeat_delay
-    assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **HEARTBEAT)).status_code == 204
+    client, heard = service.client, service.app.instance.metrics.canary_delay
+    assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **CANARY)).status_code == 204
     assert isinstance(service.clock, FakeClock)
     async with asyncio.timeout(patience_s(60)):
         while not [*heard.points()]:
@@ -38,7 +38,8 @@ async def live_through_everything(service: Service, runner: MeteredRunner) -> No
     assert (await client.get("/v1/records", params=CLOSED, headers=has)).status_code == 304
     assert (await client.get("/v1/records/a")).status_code == 200
     assert (await client.get("/v1/records", params={"limit": "all", "format": "ndjson"})).status_code == 200
-    service.app.instance.metrics.closed_connections["idle"] += 1  # what a server does: there is none here
+    service.app.instance.metrics.closed_connections["idle"] += 1  # as the server does, which this test has not
+    service.app.instance.metrics.expired("records", 2)  # as the retention does after an hour
     runner.error = StoreUnavailableError("away")
     assert (await client.get("/v1/rejects")).status_code == 503
     runner.error = None

@@ -10,7 +10,7 @@ import pytest
 
 from app.query.source_health import ReadState
 from app.stores.sink import SinkState
-from app.telemetry.instruments import CATALOGUE, HEARTBEAT_VISIBLE, PUBLISH_TO_STORED, QUERY_DURATION, REQUEST_DURATION
+from app.telemetry.instruments import CANARY_DELAY, CATALOGUE, PUBLISH_TO_STORED, QUERY_DURATION, REQUEST_DURATION
 from app.telemetry.instruments import instruments_table as printed
 from tests.telemetry.monitoring import FOREIGN, OURS, Monitoring, anchors, read, wrong
 
@@ -69,7 +69,7 @@ def test_objectives_are_bounds_of_buckets() -> None:
     assert 5 in PUBLISH_TO_STORED.bounds
     assert 0.3 in REQUEST_DURATION.bounds
     assert 2 in QUERY_DURATION.bounds
-    assert 60 in HEARTBEAT_VISIBLE.bounds
+    assert 60 in CANARY_DELAY.bounds
 
 
 def test_an_objective_has_two_alerts() -> None:
@@ -85,7 +85,7 @@ def test_every_metric_of_the_service_is_watched_or_left_out_on_purpose() -> None
     # They explain other metrics to whoever looks into one system, and are no news by themselves.
     explaining = {
         *("sluice.append.rows", "sluice.append.connections", "sluice.in_flight.bytes"),
-        *("sluice.row.late", "sluice.connection.closed"),
+        *("sluice.row.late", "sluice.row.expired", "sluice.connection.closed"),
     }
     # What a record type drops by its own word, and what had no power for want of a signature: both leave a log line.
     assert unwatched == explaining | {"sluice.member.dropped", "sluice.message.unproved"}

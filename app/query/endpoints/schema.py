@@ -43,7 +43,7 @@ class ColumnEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A table: where its rows are read, its columns, and the JSON Schema of what is sent to it.
+    """A table: where its rows are read, its columns, and the JSON Schema of its records.
 
     `schema_version` changes when, and only when, rows would look different.
     """
@@ -77,10 +77,9 @@ def schema_route(*tables: Table) -> HTTPRouteHandler:
         operation_id="readSchema",
         opt={CONTRACT: contract},
         summary="Read what a record is",
-        description=(
-            "The columns of records and of rejected records (name, type, description, which filters they take), "
-            "the JSON Schema of a record, and a version that changes with them."
-        ),
+        description="The columns of records and of rejected records (name, type, description, which filters they "
+        "take), "
+        "the JSON Schema of a record, and a version that changes with them.",
         tags=["query"],
     )
     async def read_schema(request: Request[Any, Any, Any]) -> Response[bytes]:

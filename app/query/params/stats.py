@@ -1,7 +1,7 @@
 """Parse the request for statistics: a window cut into buckets, the groups, and the metrics of each."""
 
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 
@@ -14,33 +14,19 @@ from app.query.params.buckets import (
     length_text,
     shortest_round_us,
 )
+from app.query.params.canaries import EXCLUDED, CanaryFilter
 from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS
 from app.query.params.collector import Parameters
-from app.query.params.filters import Condition, in_order
-from app.query.params.heartbeats import EXCLUDED, Heartbeats
+from app.query.params.filters import in_order
 from app.query.params.page import Now, QueryableTable, Window, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
+from app.stores.query import Condition, Function, Metric
 
-Function = Literal["count", "avg", "min", "max", "p50", "p95"]
 _OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _FORMS = "expected count, or avg, min, max, p50 or p95 of a field, with a colon between them"
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """A number for each bucket; `text` is its name in the request, such as `avg:price`.
-
-    `path` and `kind` are the field's path and type; a count has no path. `is_computed` says that `path` is DELAY and
-    not a stored field.
-    """
-
-    text: str
-    function: Function
-    path: str = ""
-    kind: Kind = Kind.INT64
-    is_computed: bool = False
 
 
 COUNT = Metric("count", "count")
@@ -61,7 +47,7 @@ class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
     by: FilterField | None = None
     metrics: tuple[Metric, ...] = _COUNT_ALONE
     conditions: tuple[Condition, ...] = ()
-    heartbeats: Heartbeats = EXCLUDED
+    canaries: CanaryFilter = EXCLUDED
 
 
 def stats_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
@@ -88,7 +74,7 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
     buckets = _buckets(given, window if has_window else Window(window.since_us, window.since_us))
     by = given.value("by", lambda text: _group_field(subject.fields, text))
     metrics = given.value("metric", lambda text: _metrics(subject, text))
-    heartbeats = subject.heartbeats(given)
+    canaries = subject.canaries(given)
     given.check()
     since, until = given.text("since"), given.text("until")
     return StatsRequest(
@@ -99,7 +85,7 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
         by=by,
         metrics=metrics,
         conditions=in_order(given.conditions),
-        heartbeats=heartbeats,
+        canaries=canaries,
     )
 
 
