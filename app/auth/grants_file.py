@@ -70,7 +70,7 @@ class GrantsReloader:
         self._seen = digest
         names = sorted(granted.principal.name for granted in self.current.all())
         _log.info(
-            "reloaded %s: it now grants access to %d callers, %s",
+            "reloaded %s: %d callers, %s",
             self._where(),
             len(names),
             ", ".join(names) or "nobody",

@@ -102,7 +102,7 @@ def trip_for(error: SetupError, failures: int) -> Trip:
         wrong_clock = Unavailable(f"this instance cannot timestamp records: {error.state.value}", CLOCK_PAUSE_S)
         return Trip(error.state, error.detail, wrong_clock)
     if error.state is SinkState.DISK_FULL:
-        full = Unavailable("the store's disk is full: free some space, then send the records again", DISK_PAUSE_S)
+        full = Unavailable("the store's disk is full: records are refused until space is free", DISK_PAUSE_S)
         return Trip(error.state, error.detail, full)
     pause_s = backoff_s(SETUP_PAUSE_S, PAUSE_MAX_S, failures)
     told = Unavailable(f"the store is not ready to accept records: {error.state.value}", pause_s)

@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytes
     [
         (["--name", "A", "--scope", "read"], "`name` must be"),
         (["--name", "a", "--scope", "read", "--filter", "colour=red"], "`filters`: "),
-        (["--name", "a", "--scope", "rejects", "--filter", "source=a"], "exclude each other"),
+        (["--name", "a", "--scope", "rejects", "--filter", "source=a"], "cannot be combined"),
         (["--name", "a", "--scope", "read", "--filter", "source=a", "--filter", "source=b"], "source.in=a,b"),
         (["--name", "a", "--scope", "read", "--expires", "2027"], "such as --expires 2027-01-01T00:00:00Z"),
         (["--name", "a", "--scope", "read", "--requests-per-minute", "-1"], "`requests_per_minute` must be"),
@@ -144,7 +144,7 @@ def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFi
         (email_grant(PUSHER), {"SLUICE_PUSH_PRINCIPALS": PUSHER}, "SLUICE_PUSH_PRINCIPALS"),
         (key_grant(filters={"carrier": "UA"}), {}, "carrier"),
         (key_grant(), {"SLUICE_RECORD": "no.such:Type"}, "no.such"),
-        (key_grant(), {"SLUICE_API_PRINCIPALS": PUSHER, "SLUICE_PUSH_PRINCIPALS": PUSHER}, "stands in both"),
+        (key_grant(), {"SLUICE_API_PRINCIPALS": PUSHER, "SLUICE_PUSH_PRINCIPALS": PUSHER}, "both list"),
     ],
 )
 def test_a_file_that_is_wrong_is_told_with_status_2(

@@ -60,7 +60,7 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
     "push principal": (email_grant(PUSHER), f"grants[1] ({PUSHER}): SLUICE_PUSH_PRINCIPALS also lists it"),
     "API principal": (email_grant(OWNER), f"grants[1] ({OWNER}): SLUICE_API_PRINCIPALS also grants it"),
     "e-mail twice": (email_grant(), f"grants[1] ({READER}): grants[0] has the same `email`"),
-    "name in capitals": (key_grant(name="Partner"), "grants[1]: `name` must be 1 to 64 of a-z"),
+    "name in capitals": (key_grant(name="Partner"), "grants[1]: `name` must be 1 to 64 characters of a-z"),
     "name with an @": (key_grant(name="a@b"), "grants[1]: `name` must be"),
     "name with a line break": (key_grant(name="a\n"), "grants[1]: `name` must be"),
     "key for a name": (key_grant(name=KEY), "grants[1]: `name` must be"),
@@ -109,7 +109,9 @@ def test_a_mistake_is_told_by_the_entry_it_is_in(name: str) -> None:
 
 def test_names_and_hashes_stand_once() -> None:
     """Else one of two would be without effect, or one key would be two callers."""
-    with pytest.raises(GrantsError, match=r"^grants\[1\] \(partner-a\): grants\[0\] has the same `name`; each may"):
+    with pytest.raises(
+        GrantsError, match=r"^grants\[1\] \(partner-a\): grants\[0\] has the same `name`; each must be unique"
+    ):
         read_grants(document(key_grant(), key_grant(OTHER_KEY)), RULES)
     with pytest.raises(GrantsError, match=r"^grants\[1\] \(b\): grants\[0\] has the same `key_sha256`"):
         read_grants(document(key_grant(), key_grant(name="b")), RULES)
@@ -136,7 +138,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         (b"{}", "the document: object missing required field `grants`"),
         (b'{"grants": [], "grant": []}', "the document: object contains unknown field `grant`"),
         (b'{"grants": [], "grants": []}', "'grants' is repeated in one object"),
-        (b'{"grants": [{"email": "a@b.c", "scopes": ["read"], "scopes": ["write"]}]}', "'scopes' stands twice"),
+        (b'{"grants": [{"email": "a@b.c", "scopes": ["read"], "scopes": ["write"]}]}', "'scopes' is repeated"),
         (b'{"grants": [{"%s": 1}]}' % KEY.encode(), "unknown field `sluice_…`"),
         (b'{"grants": []}' + b" " * 1024 * 1024, "larger than 1048576 bytes"),
     ],

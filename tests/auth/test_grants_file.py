@@ -30,7 +30,7 @@ async def test_a_changed_file_takes_effect(file: Path, caplog: pytest.LogCapture
     assert READER not in grants
     assert OWNER in grants
     (hashed,) = grants.current.by_key
-    assert "2 callers now, owner@example.com, partner-a" in caplog.text
+    assert "2 callers, owner@example.com, partner-a" in caplog.text
     assert hashed not in caplog.text
 
 

@@ -165,12 +165,12 @@ def test_the_age_is_taken_from_cache_control(cache_control: str, max_age_s: floa
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "not a JSON object"),
-        (b"<html></html>", "not a JSON object"),
-        (b"null", "not a JSON object"),
-        (b"[]", "not a JSON object"),
-        (b'{"keys": [{"kty": "RSA", "n": "AQAB"}]}', "not a JSON object"),
-        (b'{"a": "\xff"}', "not a JSON object"),
+        (b"", "must be a JSON object"),
+        (b"<html></html>", "must be a JSON object"),
+        (b"null", "must be a JSON object"),
+        (b"[]", "must be a JSON object"),
+        (b'{"keys": [{"kty": "RSA", "n": "AQAB"}]}', "must be a JSON object"),
+        (b'{"a": "\xff"}', "must be a JSON object"),
         (b"{}", "no RSA public key or certificate"),
         (b'{"error": "quota exceeded", "status": "RESOURCE_EXHAUSTED"}', "no RSA public key"),
         (json.dumps({"a": _PEM[:-60]}).encode(), "no RSA public key"),

@@ -66,9 +66,9 @@ def test_gzip_in_one_or_several_members(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "words"),
     [
-        (gzip.compress(GOOD, mtime=0)[:-5], "bad_encoding", "ends too early"),
+        (gzip.compress(GOOD, mtime=0)[:-5], "bad_encoding", "the data ends early"),
         (gzip.compress(GOOD, mtime=0) + b"junk", "bad_encoding", "not valid gzip"),
-        (b"", "bad_encoding", "ends too early"),
+        (b"", "bad_encoding", "the data ends early"),
         (gzip.compress(b" " * 10_001, mtime=0), "too_large", "more than 10000 bytes"),
         (gzip.compress(b" " * 6_000, mtime=0) * 2, "too_large", "more than 10000 bytes"),
     ],

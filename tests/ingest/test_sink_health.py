@@ -44,7 +44,7 @@ async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle
     second = bench.submit(b"b")
     await turns()
     bench.writer.found(MISSING)
-    assert await second == Unavailable("the store is not set up to take records: NOT_FOUND", 30.0)
+    assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
     answer.set_result(Stored())
     assert isinstance(await first, Durable), "what is under way keeps its own outcome"
     assert bench.state() is SinkState.NOT_FOUND

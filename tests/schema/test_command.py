@@ -37,9 +37,9 @@ def test_the_rejects_are_printed_whatever_the_record(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("Record", "expected package.module:Type"),
-        (":Record", "expected package.module:Type"),
-        ("app.record:", "expected package.module:Type"),
+        ("Record", "must be package.module:Type"),
+        (":Record", "must be package.module:Type"),
+        ("app.record:", "must be package.module:Type"),
         ("no.such.module:Type", "cannot be imported: No module named 'no'"),
         ("app.record:Nothing", "cannot be imported"),
         (".record:Record", "cannot be imported"),

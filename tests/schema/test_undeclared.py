@@ -125,7 +125,7 @@ def test_all_silent_structs_are_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("annotation", "path", "reason"),
     [
-        (Both, "Type.f", "says both"),
+        (Both, "Type.f", "has both"),
         (Misspelt, "Type.f", "undeclared = 'ignore': the only allowed value is \"drop\""),
         (dict[str, Dropping], "Type.f.*", "inside a JSON column are not counted"),
         (dict[str, Typed], "Type.f.*", "a TypedDict does not declare"),

@@ -97,7 +97,11 @@ def test_a_value_of_the_wrong_type_names_its_variable(name: str, value: str) -> 
 @pytest.mark.parametrize("name", ["signing_secret", "heartbeat_signature"])
 @pytest.mark.parametrize(
     ("value", "why"),
-    [("short", "has 5 characters: at least 16"), (" " + "s" * 20, "white space"), ("s" * 20 + "\n", "white space")],
+    [
+        ("short", "has 5 characters: it needs at least 16"),
+        (" " + "s" * 20, "white space"),
+        ("s" * 20 + "\n", "white space"),
+    ],
 )
 def test_a_secret_that_proves_little_is_refused_and_not_quoted(name: str, value: str, why: str) -> None:
     """One that could be guessed, or that came out of a file with its line feed."""
@@ -236,7 +240,7 @@ def test_loopback_addresses_may_be_open(host: str) -> None:
 
 
 def test_those_who_push_may_only_push() -> None:
-    """Nobody stands in both lists."""
+    """Nobody both list lists."""
     with pytest.raises(SettingsError, match=r"both list b@example\.com:"):
         _load(push_principals="a@example.com,b@example.com", api_principals="b@example.com,c@example.com")
     assert _load(push_principals="a@example.com", api_principals="b@example.com")
