@@ -26,8 +26,12 @@ local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C 
 	@$(PYTHON) -m dev bigquery $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests, one process per core, with coverage (ARGS="-k cursor": some of them, without).
+test: setup ## Run the short form of the tests, a process per core, with coverage (ARGS="-k cursor": some of them, without).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
+
+.PHONY: test-long
+test-long: setup ## Run the long form of the tests: all cases over both stores, more examples (nightly; ARGS as for test).
+	@TEST_FORM=long $(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
 
 .PHONY: check
 check: lint format types ## Run the static checks: lint, format, types.
@@ -70,6 +74,12 @@ image: setup ## Build both images; check size, contents, start and stop (Docker;
 .PHONY: ci
 ci: ## Run what the CI runs: the tests, then the checks.
 	@.ci/run
+
+.PHONY: mutants
+mutants: setup ## Break ten core modules in each way that mutmut knows; their own tests must notice 90 % (ARGS="--only cursor").
+	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/mutants "$$uv" sync --quiet --locked --all-extras \
+	  --no-default-groups --group mutants
+	@$(PYTHON) -m tests.mutants $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Kill the service under load while its store misbehaves; prove that nothing is lost (SEEDS=20, ARGS="--seed 7"; docs/chaos.md).
@@ -161,5 +171,5 @@ flights-data: setup ## Rebuild examples/flights/flights.csv.gz from its source (
 
 .PHONY: clean
 clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
-	@rm -rf .venv .cache/locust .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf .venv .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,6 +15,10 @@ from tests.contract.stores import Engine
 NUL_IN_A_PARAMETER = "a NUL ends the text that it makes of a string parameter, where BigQuery binds the value"
 
 
+OTHERWISE_BELOW_THE_TOP = {Kind.BYTES, Kind.JSON}
+"""The kinds that it stores otherwise in a list or a STRUCT (`mended`)."""
+
+
 def allow(engine: Engine, request: pytest.FixtureRequest, gap: str) -> None:
     """Expect the test to fail over local-bigquery, because of `gap`."""
     if engine.name == "bigquery":

@@ -39,10 +39,26 @@ async def test_memory_ends_with_age() -> None:
     dedupe = memory(clock)
     dedupe.claim("a")
     dedupe.settle("a", "stored", stored=True)
-    await clock.advance(99)
+    await clock.advance(100)
     assert dedupe.claim("a") == Seen("stored")
-    await clock.advance(2)
+    await clock.advance(0.000_001)
     assert dedupe.claim("a") == New()
+
+
+async def test_messages_stored_together_share_one_entry() -> None:
+    """An entry for each of a million keys would cost more memory than the keys."""
+    clock = FakeClock()
+    dedupe, stored = memory(clock, max_weight=1_000), "stored"
+    begun_us = clock.elapsed_us()
+    for key in "abc":
+        await clock.advance(0.003)
+        dedupe.claim(key)
+        dedupe.settle(key, stored, stored=True)
+    entries = [dedupe._stored.get(key) for key in "abc"]
+    assert entries == [entries[0]] * 3
+    assert len({id(entry) for entry in entries}) == 1
+    assert entries[0] is not None
+    assert entries[0].at_us == begun_us
 
 
 async def test_memory_is_bounded_and_forgets_the_oldest() -> None:
@@ -117,6 +133,7 @@ async def test_the_digest_of_a_known_key_can_be_asked_for(stored: bool) -> None:
     dedupe = memory(clock)
     assert dedupe.digest("a") is None
     dedupe.claim("a", "one")
+    dedupe.claim("a", "another")
     if stored:
         dedupe.settle("a", "stored", stored=True)
     assert dedupe.digest("a") == "one"
@@ -136,7 +153,7 @@ async def test_every_copy_that_waits_gets_the_result() -> None:
 async def test_one_result_of_several_keys_has_the_digest_of_each() -> None:
     """What is remembered of them together is what is the same for them."""
     dedupe, result = memory(FakeClock(), max_weight=10), "stored"
-    for key, digest in (("a", "one"), ("b", ""), ("c", "two"), ("d", "two")):
-        dedupe.claim(key, digest)
+    for key, digests in (("a", ["one"]), ("b", []), ("c", ["two"]), ("d", ["two"])):
+        dedupe.claim(key, *digests)
         dedupe.settle(key, result, stored=True)
     assert [dedupe.digest(key) for key in "abcd"] == ["one", "", "two", "two"]

@@ -68,6 +68,7 @@ def test_either_spelling_will_do_and_most_members_may_be_absent(message: bytes) 
     assert (opened.key, opened.ordering_key, opened.data) == ("7:1769860800000000", "k", b"")
     assert opened.attributes == {}
     assert opened.subscription_name is None
+    assert (opened.content_type, opened.content_encoding) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_an_unwrapped_push() -> None:
     )
     assert (message.key, message.data, message.content_type) == ("7:1769860800000000", b"{}", "application/json")
     assert message.subscription_name == "projects/p/subscriptions/s"
-    assert (message.ordering_key, message.trace_id) == ("k", TRACE)
+    assert (message.ordering_key, message.trace_id, message.delivery_attempt) == ("k", TRACE, 0)
     assert message.attributes == {
         "content-type": "application/json",
         "googclient_traceparent": TRACEPARENT,
@@ -138,7 +139,40 @@ def test_wrapped_and_unwrapped_copies_of_a_message_have_one_key() -> None:
     """Changing the subscription's form does not make copies of what was delivered before."""
     one = wrapped(b'{"messageId":"7","publishTime":"2026-01-31T12:00:00.123Z"}')
     headers = [(b"x-goog-pubsub-message-id", b"7"), (b"x-goog-pubsub-publish-time", b"2026-01-31T12:00:00.123000Z")]
-    assert one.key == open_push(dict(headers), b"").key
+    assert one == open_push(dict(headers), b"")
+
+
+def test_the_records_of_a_message_share_its_columns() -> None:
+    """Whatever is not said is NULL."""
+    message = Message(
+        key="7:1769860800000000",
+        data=b"",
+        attributes={"a": "b"},
+        subscription_name="s",
+        message_id="7",
+        publish_time=datetime(2026, 1, 31, 12, tzinfo=UTC),
+        ordering_key="k",
+        trace_id=TRACE,
+    )
+    assert message.envelope() == {
+        "subscription_name": "s",
+        "message_id": "7",
+        "publish_time": datetime(2026, 1, 31, 12, tzinfo=UTC),
+        "attributes": {"a": "b"},
+        "ordering_key": "k",
+        "trace_id": TRACE,
+    }
+    empty = Message(key="k", data=b"").envelope()
+    assert empty == dict.fromkeys(message.envelope()) | {"attributes": {}}
+
+
+@pytest.mark.parametrize(
+    "members", ['"messageId":"%s"' % ("7" * 128), '"messageId":"7","attributes":{"a":"%s"}' % ("x" * 127_999)]
+)
+def test_what_is_just_as_long_as_it_may_be_is_taken(members: str) -> None:
+    """The limits are Pub/Sub's own."""
+    message = f'{{{members},"publishTime":"2026-01-31T12:00:00Z"}}'
+    assert wrapped(message.encode()).published_us == 1_769_860_800_000_000
 
 
 @pytest.mark.parametrize(
@@ -148,7 +182,7 @@ def test_wrapped_and_unwrapped_copies_of_a_message_have_one_key() -> None:
         (b'{"messageId":""}', "messageId: expected 1 to 128 characters"),
         (b'{"messageId":"' + b"7" * 129 + b'"}', "messageId: expected 1 to 128 characters"),
         (b'{"messageId":7}', "messageId"),
-        (b'{"messageId":"7"}', "publishTime is missing"),
+        (b'{"messageId":"7"}', "^message.publishTime is missing: with the id it makes the delivery's key$"),
         (b'{"messageId":"7","publishTime":"0001-01-01T00:00:00+14:00"}', "publishTime is outside the years"),
         (b'{"messageId":"7","publishTime":"9999-12-31T23:59:59-14:00"}', "publishTime is outside the years"),
         (
@@ -174,8 +208,12 @@ def test_what_is_no_envelope_is_named(message: bytes, words: str) -> None:
 
 def test_an_unwrapped_push_with_a_bad_time_is_named() -> None:
     """The header at fault is in the message."""
-    with pytest.raises(EnvelopeError, match="x-goog-pubsub-publish-time"):
-        open_push({b"x-goog-pubsub-message-id": b"7", b"x-goog-pubsub-publish-time": b"soon"}, b"")
+    headers = {b"x-goog-pubsub-message-id": b"7"}
+    right = "^x-goog-pubsub-publish-time: expected RFC 3339 such as 2026-01-31T12:00:00Z$"
+    with pytest.raises(EnvelopeError, match=right):
+        open_push(headers | {b"x-goog-pubsub-publish-time": b"soon"}, b"")
+    with pytest.raises(EnvelopeError, match=r"^message\.publishTime is missing"):
+        open_push(headers, b"")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +242,9 @@ def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:
 def test_more_members_than_any_message_has_are_not_decoded(members: bytes) -> None:
     """They would hold the event loop for half a second before the answer."""
     body = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z",' + members + b"}}"
-    with pytest.raises(EnvelopeError, match="more members than any message"):
+    with pytest.raises(
+        EnvelopeError, match=r"^expected a Pub/Sub push body: this one has more members than any message$"
+    ):
         open_push({}, body)
 
 

@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Throttled, Unavailable
+from app.ingest.retry_policy import Durable, Throttled, Trip, Unavailable
+from app.ingest.sink_health import SinkHealth
 from app.ingest.sink_monitor import LOOK_AGAIN_S, watch
 from app.stores.sink import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
+from app.telemetry.redaction import TrustedText
+from testing.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
 
@@ -41,7 +44,7 @@ async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle
     second = bench.submit(b"b")
     await turns()
     bench.writer.found(MISSING)
-    assert isinstance(await second, Unavailable)
+    assert await second == Unavailable("the store is not set up to take records: NOT_FOUND", 30.0)
     answer.set_result(Stored())
     assert isinstance(await first, Durable), "what is under way keeps its own outcome"
     assert bench.state() is SinkState.NOT_FOUND
@@ -165,3 +168,122 @@ async def test_pauses_grow_and_the_time_left_is_told() -> None:
         assert pause is not None
         assert pause.retry_after_s == expected_s
         await bench.clock.advance(expected_s)
+
+
+async def test_a_state_says_since_when_and_why(caplog: pytest.LogCaptureFixture) -> None:
+    """The time is that of the first word of it; the log has a line for each change, and no more."""
+    clock = FakeClock()
+    health = SinkHealth("records", clock)
+    assert (health.state, health.detail, health.troubled.is_set()) == (SinkState.ACTIVE, "", False)
+    begun_us = health.since_us
+    await clock.advance(5)
+    health.trouble(SinkState.UNREACHABLE, "gone")
+    since_us = health.since_us
+    assert since_us - begun_us > 5_000_000
+    await clock.advance(5)
+    health.trouble(SinkState.UNREACHABLE, "still gone")
+    assert (health.state, health.detail, health.since_us) == (SinkState.UNREACHABLE, "still gone", since_us)
+    assert health.troubled.is_set()
+    await clock.advance(5)
+    health.recover()
+    health.recover()
+    assert (health.state, health.detail, health.troubled.is_set()) == (SinkState.ACTIVE, "", False)
+    assert health.since_us - since_us > 10_000_000
+    assert [record.getMessage() for record in caplog.records] == [
+        "table records: UNREACHABLE: gone",
+        "table records: ACTIVE, after UNREACHABLE",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_trusted"),
+    [
+        (SinkState.NOT_FOUND, True),
+        (SinkState.SCHEMA_MISMATCH, True),
+        (SinkState.PERMISSION_DENIED, True),
+        (SinkState.QUOTA_EXHAUSTED, False),
+        (SinkState.UNREACHABLE, False),
+    ],
+)
+def test_only_what_names_tables_and_columns_is_logged_as_it_is(
+    state: SinkState, caplog: pytest.LogCaptureFixture, *, is_trusted: bool
+) -> None:
+    """Other details may quote what was sent, and are redacted."""
+    SinkHealth("records", FakeClock()).trouble(state, "a detail")
+    [record] = caplog.records
+    assert isinstance(record.args, tuple)
+    assert isinstance(record.args[2], TrustedText) is is_trusted
+
+
+async def test_messages_refused_alone_are_counted_until_one_is_stored() -> None:
+    """By key, from the first one on, and no more of them than matter."""
+    clock = FakeClock()
+    health = SinkHealth("records", clock)
+    for number in range(200):
+        await clock.advance(1)
+        health.accuse(f"k{number}")
+    assert (len(health.accusers), health.accused_since_us) == (100, 1_000_000)
+    health.stored()
+    assert (health.accusers, health.appends_stored) == (set(), 1)
+    health.accuse("k0")
+    assert (health.accusers, health.accused_since_us) == ({"k0"}, 200_000_000)
+    health.stored()
+    assert health.appends_stored == 2
+
+
+async def test_a_pause_ends_when_it_said() -> None:
+    """To the microsecond; then the next trouble makes a longer one."""
+    clock = FakeClock()
+    health, verdict = SinkHealth("records", clock), Throttled("used up", 10.0)
+    assert health.trip(Trip(SinkState.QUOTA_EXHAUSTED, "rows", verdict)) == verdict
+    await clock.advance(9.999_999)
+    assert health.pause() == Throttled("used up", 0.000_001)
+    health.recover()
+    assert health.state is SinkState.QUOTA_EXHAUSTED, "not during a pause"
+    await clock.advance(0.000_001)
+    assert health.pause() is None
+    assert (health.state, health.circuit.trips) == (SinkState.QUOTA_EXHAUSTED, 1)
+    health.recover()
+    assert (health.state, health.circuit.trips) == (SinkState.ACTIVE, 0)
+
+
+@pytest.mark.parametrize(
+    ("failures", "state"), [(1, SinkState.ACTIVE), (2, SinkState.UNREACHABLE), (3, SinkState.UNREACHABLE)]
+)
+def test_a_second_failure_in_a_row_counts(failures: int, state: SinkState) -> None:
+    """A connection that ends is no news."""
+    health = SinkHealth("records", FakeClock())
+    health.uncertain("gone", failures)
+    assert (health.state, health.detail) == (state, "" if state is SinkState.ACTIVE else "gone")
+
+
+@pytest.mark.parametrize("state", [SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED])
+def test_the_trouble_of_a_check_is_no_pause(state: SinkState) -> None:
+    """It is shown, and the next clean check clears it."""
+    health = SinkHealth("records", FakeClock())
+    assert health.found(SetupError(state, "of the check"), idle=True) is None
+    assert (health.state, health.detail, health.pause()) == (state, "of the check", None)
+    health.found(None, idle=False)
+    assert health.state is SinkState.ACTIVE
+
+
+def test_a_check_that_wrote_a_row_clears_everything() -> None:
+    """It has done what an append does."""
+    health = SinkHealth("records", FakeClock())
+    health.trip(Trip(SinkState.PERMISSION_DENIED, "no", Unavailable("no", 30.0)))
+    assert health.found(Stored(), idle=False) is None
+    assert (health.state, health.pause()) == (SinkState.ACTIVE, None)
+
+
+def test_two_clean_checks_without_traffic_clear_a_state_that_they_cannot_see() -> None:
+    """Traffic between them, or another trouble, begins the count again."""
+    health = SinkHealth("records", FakeClock())
+    health.trouble(SinkState.PERMISSION_DENIED, "no")
+    health.found(None, idle=False)
+    health.found(None, idle=True)
+    assert health.state is SinkState.PERMISSION_DENIED
+    health.trouble(SinkState.PERMISSION_DENIED, "no")
+    health.found(None, idle=True)
+    assert health.state is SinkState.PERMISSION_DENIED
+    health.found(None, idle=True)
+    assert (health.state, health.detail) == (SinkState.ACTIVE, "")

@@ -127,10 +127,30 @@ async def test_what_waits_for_the_store_is_bounded_in_bytes() -> None:
     alone = bench.submit(b"x" * 200_000)
     await turns()
     refused = await bench.submit(b"y")
-    assert isinstance(refused, Throttled)
+    assert refused == Throttled("as much waits for the store as this instance holds", 1.0)
     answer.set_result(Stored())
     assert await alone == Durable()
     assert await bench.submit(b"y") == Durable()
+
+
+async def test_the_bound_itself_is_not_beyond_it() -> None:
+    """Readiness asks without a message, and a message with its size."""
+    bench = Bench(reply_later())
+    bench.submit(b"x" * 99_999)
+    await turns()
+    assert bench.writer.refusal(1) is None
+    assert isinstance(bench.writer.refusal(2), Throttled)
+    bench.submit(b"y")
+    await turns()
+    assert bench.writer.refusal() is None
+    await bench.writer.close()
+
+
+async def test_a_message_whose_time_is_up_is_not_begun() -> None:
+    """It would be delivered again, and stored twice."""
+    bench = Bench()
+    assert isinstance(await bench.submit(b"a", budget_s=0.0), Unavailable)
+    assert bench.appender.batches == []
 
 
 async def test_close_leaves_nobody_waiting() -> None:
@@ -142,7 +162,7 @@ async def test_close_leaves_nobody_waiting() -> None:
     await turns()
     await bench.writer.close()
     waiting.append(bench.submit(b"c"))
-    assert [type(told) for told in await asyncio.gather(*waiting)] == [Unavailable] * 3
+    assert await asyncio.gather(*waiting) == [Unavailable("the instance is shutting down", 1.0)] * 3
     assert len(bench.appender.batches) == 1
 
 

@@ -102,6 +102,7 @@ async def test_a_pause_tells_how_long_it_still_lasts() -> None:
     told = await bench.submit(b"b")
     assert isinstance(told, Throttled)
     assert told.retry_after_s == pytest.approx(3, abs=0.01)
+    assert bench.writer.refusal() == told
 
 
 async def test_with_several_connections_one_that_works_does_not_hide_one_that_was_told_to_stop() -> None:
@@ -146,12 +147,15 @@ async def test_a_clock_that_is_set_back_changes_no_deadline() -> None:
     assert isinstance(await waiting, Unavailable)
 
 
-async def test_a_defect_of_the_writer_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever breaks, the message is answered and the next batch goes out."""
+async def test_a_defect_of_the_writer_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever breaks, the message is answered, the log says so, and the next batch goes out."""
     bench = Bench()
     with monkeypatch.context() as broken:
         broken.setattr("app.ingest.sink_health.SinkHealth.stored", lambda _: 1 / 0)
         assert isinstance(await bench.submit(b"a"), Unavailable)
+    assert [record.getMessage() for record in caplog.records] == ["a batch failed unexpectedly"]
     assert await bench.submit(b"b") == Durable()
 
 
@@ -163,7 +167,7 @@ async def test_a_failing_appender_is_treated_as_uncertain() -> None:
     assert await waiting == Durable()
 
 
-async def test_an_uncertain_store_shows_as_unreachable_until_it_answers() -> None:
+async def test_an_uncertain_store_shows_as_unreachable_until_it_answers(caplog: pytest.LogCaptureFixture) -> None:
     """The state has a name while it lasts and goes away by itself."""
     answer = reply_later()
     bench = Bench(Uncertain("gone"), Uncertain("gone"), answer)
@@ -171,10 +175,14 @@ async def test_an_uncertain_store_shows_as_unreachable_until_it_answers() -> Non
     await turns()
     assert bench.state() is SinkState.ACTIVE, "a connection that ends is no news"
     await bench.clock.advance(0.5)
-    assert bench.state() is SinkState.UNREACHABLE
+    assert (bench.state(), bench.writer.health.detail) == (SinkState.UNREACHABLE, "gone")
     answer.set_result(Stored())
     await waiting
     assert bench.state() is SinkState.ACTIVE
+    assert [record.getMessage() for record in caplog.records] == [
+        "table records: UNREACHABLE: gone",
+        "table records: ACTIVE, after UNREACHABLE",
+    ]
 
 
 @pytest.mark.parametrize(

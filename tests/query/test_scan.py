@@ -1,17 +1,23 @@
 """Where a reader stands, and the cursors that take it on."""
 
+from datetime import UTC, datetime
+
+import msgspec
 import pytest
 
-from app.http.problems import ProblemError
-from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
+from app.http.problems import FieldError, ProblemError
+from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint, parse_filters
+from app.query.params.heartbeats import Heartbeats
 from app.query.params.page import Now, PageRequest, Window
-from app.query.scan import Scan, start_scan
+from app.query.scan import Scan, position_of, start_scan
 from app.runtime.instants import DAY_US, HOUR_US
+from app.stores.query import Position
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
 
 NOW = Now(T0_US + 30, T0_US, T0_US + 40)
+INCLUDED = Heartbeats("include", ())
 BY_ID = parse_filters(FIELDS, [("id", "x")])
 
 
@@ -29,12 +35,115 @@ def start(request: PageRequest, now: Now = NOW) -> Scan:
         (T0_US + 5, False, T0_US),
         (T0_US + 5, True, T0_US + 5),
         (T0_US + 50, True, T0_US + 40),
+        (T0_US - 2 * HOUR_US, False, T0_US - HOUR_US),
     ],
 )
 def test_a_window_ends_where_the_request_may_look(until_us: int | None, end_us: int, *, latest: bool) -> None:
     """At what is settled, or at the latest row there can be."""
     scan = start(PageRequest(since_us=T0_US - HOUR_US, until_us=until_us, latest=latest))
     assert scan.window == Window(T0_US - HOUR_US, end_us)
+
+
+def test_a_window_is_no_longer_than_it_may_be() -> None:
+    """Neither a new one, nor that of a cursor, whatever is settled."""
+    since_us = T0_US - 2 * DAY_US
+    day = Window(since_us, since_us + DAY_US)
+    assert start(PageRequest(since_us=since_us)).window == day
+    follower = Cursor(table="records", descending=False, since_us=since_us, until_us=None, after=None)
+    assert start(PageRequest(since_us=0, cursor=encode_cursor(follower))).window == day
+    whole = msgspec.structs.replace(follower, until_us=day.until_us)
+    assert start(PageRequest(since_us=0, cursor=encode_cursor(whole))).window == day
+    longer = msgspec.structs.replace(follower, until_us=day.until_us + 1)
+    with pytest.raises(ProblemError) as caught:
+        start(PageRequest(since_us=0, cursor=encode_cursor(longer)))
+    assert (caught.value.code, caught.value.detail) == (
+        "invalid_cursor",
+        "the cursor's window is longer than a window may be",
+    )
+
+
+@pytest.mark.parametrize(("latest", "until_us"), [(False, T0_US), (True, T0_US + 40)])
+def test_a_resume_cursor_reads_on_as_far_as_the_request_may_look(until_us: int, *, latest: bool) -> None:
+    """In a window that ends there, which is another one a moment later."""
+    place = Position(T0_US - 7, "k")
+    cursor = Cursor(table="records", descending=False, since_us=T0_US - 7, until_us=None, after=place)
+    assert start(PageRequest(since_us=0, cursor=encode_cursor(cursor), latest=latest, is_fixed=True)) == Scan(
+        table="records",
+        window=Window(T0_US - 7, until_us),
+        descending=False,
+        after=place,
+        fingerprint=fingerprint(()),
+        is_resumed=True,
+    )
+
+
+@pytest.mark.parametrize(("descending", "order"), [(False, "asc"), (True, "desc")])
+def test_a_cursor_has_one_order(order: str, *, descending: bool) -> None:
+    """It may be named, and no other."""
+    scan = start(PageRequest(since_us=T0_US - HOUR_US, descending=descending))
+    text = scan.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
+    assert start(PageRequest(since_us=0, cursor=text, descending=descending)).descending is descending
+    with pytest.raises(ProblemError) as caught:
+        start(PageRequest(since_us=0, cursor=text, descending=not descending))
+    message = f"this cursor goes on in order {order}; leave order out"
+    assert (caught.value.code, caught.value.detail) == ("invalid_parameter", f"order: {message}")
+    assert caught.value.errors == (FieldError(name="order", message=message, example=order),)
+
+
+def test_a_cursor_keeps_to_its_table_and_to_its_heartbeats() -> None:
+    """With others, it would skip rows."""
+    scan = start(PageRequest(since_us=T0_US - HOUR_US, heartbeats=INCLUDED))
+    for text in (scan.next_cursor(Position(T0_US - 7, "k"), T0_US), scan.resume_cursor(None, T0_US)):
+        assert start(PageRequest(since_us=0, cursor=text, heartbeats=INCLUDED)).fingerprint == scan.fingerprint
+        with pytest.raises(ProblemError, match="other filters"):
+            start(PageRequest(since_us=0, cursor=text))
+        with pytest.raises(ProblemError, match="another endpoint"):
+            start_scan(PageRequest(since_us=0, cursor=text), "rejects", NOW, max_window_us=DAY_US)
+
+
+@pytest.mark.parametrize(
+    ("after", "settled", "horizon_us", "descending", "expected"),
+    [
+        (None, None, 50, False, 50),
+        (None, None, 150, False, 100),
+        (None, None, -5, False, 0),
+        ((40, "k"), 50, 60, False, 60),
+        ((50, ""), 50, 60, False, 60),
+        ((50, "k"), 50, 60, False, 50),  # rows before 60 may have appeared behind the reader
+        ((40, "k"), 50, 20, False, 50),  # this instance's clock is behind
+        (None, 50, 60, False, 60),
+        (None, 50, 90, True, 50),
+        (None, 100, 90, True, 100),
+        ((30, "k"), None, 10, False, 10),
+    ],
+)
+def test_what_an_earlier_page_knew_to_be_settled_stays_so(
+    after: tuple[int, str] | None, settled: int | None, horizon_us: int, expected: int, *, descending: bool
+) -> None:
+    """It moves on with the horizon, unless a page has read beyond it."""
+    scan = Scan(
+        table="records",
+        window=Window(T0_US, T0_US + 100),
+        descending=descending,
+        after=None if after is None else Position(T0_US + after[0], after[1]),
+        settled=None if settled is None else Position(T0_US + settled, ""),
+    )
+    cursor = decode_cursor(scan.next_cursor(Position(T0_US + 90, "k"), T0_US + horizon_us), table="records")
+    assert cursor == Cursor(
+        table="records",
+        descending=descending,
+        since_us=T0_US,
+        until_us=T0_US + 100,
+        after=Position(T0_US + 90, "k"),
+        settled=Position(T0_US + expected, ""),
+    )
+    assert start(PageRequest(since_us=0, cursor=encode_cursor(cursor))).settled == cursor.settled
+
+
+def test_a_position_is_that_of_a_row() -> None:
+    """By its stamp and its delivery."""
+    row = {"ingest_time": datetime(2023, 11, 14, 22, 13, 20, 7, tzinfo=UTC), "delivery_key": "k"}
+    assert position_of(row) == Position(T0_US + 7, "k")
 
 
 @pytest.mark.parametrize(

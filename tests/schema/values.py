@@ -2,7 +2,7 @@
 
 import enum
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
@@ -125,15 +125,21 @@ def instances(struct: type[msgspec.Struct], fields: list[Field]) -> st.SearchStr
     return st.builds(struct, **{field: values for field, _, values in fields})
 
 
-def every_form(prefix: str = "") -> list[Field]:
-    """Return a field of every type, alone, Optional, and in a list."""
+def forms_of(names: Iterable[str]) -> list[Field]:
+    """Return fields of these types of SAMPLES, each alone, Optional, and in a list."""
     found: list[Field] = []
-    for name, (annotation, _, values) in SAMPLES.items():
-        found.append((prefix + name, annotation, values))
-        found.append((f"{prefix}{name}_or_none", annotation | None, st.none() | values))
+    for name in names:
+        annotation, _, values = SAMPLES[name]
+        found.append((name, annotation, values))
+        found.append((f"{name}_or_none", annotation | None, st.none() | values))
         if name not in _NO_LIST_OF:
-            found.append((f"{prefix}{name}_list", list[annotation], st.lists(values, max_size=3)))  # type: ignore[valid-type] # made at run time
+            found.append((f"{name}_list", list[annotation], st.lists(values, max_size=3)))  # type: ignore[valid-type] # made at run time
     return found
+
+
+def every_form() -> list[Field]:
+    """Return a field of every type in every form."""
+    return forms_of(SAMPLES)
 
 
 @st.composite

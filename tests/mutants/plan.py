@@ -1,0 +1,49 @@
+"""The mutated modules, each with the tests that must notice, and the mutants that no test can notice."""
+
+from typing import NamedTuple
+
+FLOOR_PERCENT = 90.0
+
+
+class Module(NamedTuple):
+    """A source file, and the glob patterns of its own tests."""
+
+    source: str
+    tests: tuple[str, ...]
+
+
+class Equivalent(NamedTuple):
+    """A mutant that behaves as the original does: its function, the changed lines, and why no test can tell."""
+
+    function: str
+    removed: str
+    added: str
+    reason: str
+
+
+MODULES = {
+    "writer": Module(
+        "app/ingest/writer.py",
+        # The last three drive a whole writer, for what it asks of its parts.
+        (
+            "tests/ingest/test_writer*.py",
+            "tests/ingest/test_suspect_lane*.py",
+            "tests/ingest/test_repairs.py",
+            "tests/ingest/test_sink_health.py",
+        ),
+    ),
+    "retry-policy": Module("app/ingest/retry_policy.py", ("tests/ingest/test_retry_policy.py",)),
+    "dedupe": Module("app/ingest/dedupe.py", ("tests/ingest/test_dedupe.py",)),
+    "envelope": Module("app/ingest/envelope.py", ("tests/ingest/test_envelope.py", "tests/ingest/test_proof.py")),
+    "cursor": Module("app/query/cursor.py", ("tests/query/test_cursor.py",)),
+    "scan": Module("app/query/scan.py", ("tests/query/test_scan.py",)),
+    "feed": Module("app/query/feed.py", ("tests/query/test_feed.py",)),
+    "tokens": Module("app/auth/tokens.py", ("tests/auth/tokens/test_*.py",)),
+    "sink-health": Module("app/ingest/sink_health.py", ("tests/ingest/test_sink_health.py",)),
+    "decoder": Module(
+        "app/ingest/records.py",
+        ("tests/ingest/test_records.py", "tests/ingest/test_one_pass.py", "tests/ingest/test_message_budgets.py"),
+    ),
+}
+
+EQUIVALENT: dict[str, tuple[Equivalent, ...]] = {}
