@@ -7,9 +7,9 @@ import pytest
 from app.ingest.retry_policy import Durable, Throttled, Trip, Unavailable
 from app.ingest.sink_health import SinkHealth
 from app.ingest.sink_monitor import LOOK_AGAIN_S, watch
-from app.runtime.clock import FakeClock
 from app.stores.sink import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from app.telemetry.redaction import TrustedText
+from testing.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
 
@@ -235,16 +235,16 @@ async def test_a_pause_ends_when_it_said() -> None:
     """To the microsecond; then the next trouble makes a longer one."""
     clock = FakeClock()
     health, verdict = SinkHealth("records", clock), Throttled("used up", 10.0)
-    assert health.stop(Trip(SinkState.QUOTA_EXHAUSTED, "rows", verdict)) == verdict
+    assert health.trip(Trip(SinkState.QUOTA_EXHAUSTED, "rows", verdict)) == verdict
     await clock.advance(9.999_999)
     assert health.pause() == Throttled("used up", 0.000_001)
     health.recover()
     assert health.state is SinkState.QUOTA_EXHAUSTED, "not during a pause"
     await clock.advance(0.000_001)
     assert health.pause() is None
-    assert (health.state, health.stops) == (SinkState.QUOTA_EXHAUSTED, 1)
+    assert (health.state, health.circuit.trips) == (SinkState.QUOTA_EXHAUSTED, 1)
     health.recover()
-    assert (health.state, health.stops) == (SinkState.ACTIVE, 0)
+    assert (health.state, health.circuit.trips) == (SinkState.ACTIVE, 0)
 
 
 @pytest.mark.parametrize(
@@ -270,20 +270,18 @@ def test_the_trouble_of_a_check_is_no_pause(state: SinkState) -> None:
 def test_a_check_that_wrote_a_row_clears_everything() -> None:
     """It has done what an append does."""
     health = SinkHealth("records", FakeClock())
-    health.stop(Trip(SinkState.PERMISSION_DENIED, "no", Unavailable("no", 30.0)))
+    health.trip(Trip(SinkState.PERMISSION_DENIED, "no", Unavailable("no", 30.0)))
     assert health.found(Stored(), idle=False) is None
     assert (health.state, health.pause()) == (SinkState.ACTIVE, None)
 
 
 def test_two_clean_checks_without_traffic_clear_a_state_that_they_cannot_see() -> None:
     """Traffic between them, or another trouble, begins the count again."""
-    health = SinkHealth("records", FakeClock())
-    health.trouble(SinkState.PERMISSION_DENIED, "no")
-    health.found(None, idle=False)
-    health.found(None, idle=True)
-    assert health.state is SinkState.PERMISSION_DENIED
-    health.trouble(SinkState.PERMISSION_DENIED, "no")
-    health.found(None, idle=True)
-    assert health.state is SinkState.PERMISSION_DENIED
-    health.found(None, idle=True)
-    assert health.state is SinkState.ACTIVE
+    health, states = SinkHealth("records", FakeClock()), list[SinkState]()
+    for idle in (None, False, True, None, True, True):
+        if idle is None:
+            health.trouble(SinkState.PERMISSION_DENIED, "no")
+        else:
+            health.found(None, idle=idle)
+        states.append(health.state)
+    assert states == [*[SinkState.PERMISSION_DENIED] * 5, SinkState.ACTIVE]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from testing.pace import factor
 from tests.mutants.plan import EQUIVALENT, FLOOR_PERCENT, MODULES, Module
 from tests.mutants.report import Verdict, details, diffs, judge, statuses, table
-from tests.pace import factor
 
 ROOT = Path(__file__).parents[2]
 _BIN = ROOT / ".cache" / "mutants" / "bin"
