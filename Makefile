@@ -26,8 +26,12 @@ local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C 
 	@$(PYTHON) -m dev bigquery $(ARGS)
 
 .PHONY: test
-test: setup ## Run the tests, one process per core, with coverage (ARGS="-k cursor": some of them, without).
+test: setup ## Run the short form of the tests, a process per core, with coverage (ARGS="-k cursor": some of them, without).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
+
+.PHONY: test-long
+test-long: setup ## Run the long form of the tests: all cases over both stores, more examples (nightly; ARGS as for test).
+	@TEST_FORM=long $(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
 
 .PHONY: check
 check: lint format types ## Run the static checks: lint, format, types.
@@ -75,11 +79,6 @@ mutants: setup ## Break ten core modules in each way that mutmut knows; their ow
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/mutants "$$uv" sync --quiet --locked --all-extras \
 	  --no-default-groups --group mutants
 	@$(PYTHON) -m tests.mutants $(ARGS)
-
-.PHONY: laws
-laws: setup ## Try each law of the stores on 20 times as many examples as `make test` (TIMES=5; ARGS="-k agree").
-	@LAW_TIMES=$(if $(TIMES),$(TIMES),20) $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
-	  -o timeout=3600 tests/contract $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Kill the service under load while its store misbehaves; prove that nothing is lost (SEEDS=20, ARGS="--seed 7"; docs/chaos.md).

@@ -18,7 +18,7 @@ from app.http.shedding import Peer
 from app.http.unread import UnreadBodies
 from app.ingest.setup import IngestService
 from app.query.setup import QueryService
-from app.stores.registry import Backend
+from app.stores.backend import Backend
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 

@@ -32,7 +32,8 @@ from app.runtime.clock import Clock, SystemClock
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings
-from app.stores.registry import Backend, open_backend
+from app.stores.backend import Backend
+from app.stores.registry import open_backend
 from app.stores.sink import Appender
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry

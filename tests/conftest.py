@@ -3,6 +3,7 @@
 import pytest
 
 from testing.pace import patience_s
+from tests import long_form
 from tests.local_bigquery import PREPARATION, Preparation, local_bigquery
 
 __all__ = ["local_bigquery"]
@@ -11,6 +12,20 @@ __all__ = ["local_bigquery"]
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Scale the time limit of a test; install local-bigquery, where it is asked for, before the first one's runs."""
+    long_form.choose(config)
     if config.option.timeout is None:
         config.option.timeout = patience_s(float(config.getini("timeout")))
     config.pluginmanager.register(Preparation(), PREPARATION)
+
+
+def pytest_report_header() -> str:
+    """Say which form this is."""
+    if long_form.IS_LONG:
+        return "long form: all cases"
+    return f"short form: {long_form.VARIABLE}=long runs what is deselected"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the long form has."""
+    if not long_form.IS_LONG:
+        long_form.deselect(config, items, [item for item in items if item.get_closest_marker("long")])

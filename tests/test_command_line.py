@@ -7,6 +7,7 @@ import pytest
 
 from app.version import VERSION
 from testing.process import ROOT
+from tests.long_form import long
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +39,9 @@ def test_the_version_is_told() -> None:
     assert (run("app", "--version").stdout, run("app", "--version").returncode) == (f"sluice {VERSION}\n", 0)
 
 
-@pytest.mark.parametrize("argument", ["--port=9000", "serve", "--hel", "--verbose"])
+@pytest.mark.parametrize(
+    "argument", ["--port=9000", "serve", *(pytest.param(each, marks=long) for each in ("--hel", "--verbose"))]
+)
 def test_any_other_argument_is_an_error_with_the_usage(argument: str) -> None:
     """Settings are no arguments, and nothing is started that ignores what was asked for."""
     ended = run("app", argument)

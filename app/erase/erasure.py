@@ -7,15 +7,17 @@ from contextlib import aclosing
 
 import msgspec
 
-from app.erase.payloads import forms_of, holds_record
+from app.erase.payloads import GZIP, forms_of, holds_record
 from app.ingest.rejects import whole_key
 from app.query.arrow_rows import rows_of_arrow
 from app.runtime.clock import Clock
 from app.runtime.epoch import epoch_us
-from app.runtime.instants import DAY_US, MAX_US, MIN_US, MINUTE_US
+from app.runtime.instants import DAY_US, MINUTE_US
+from app.schema.columns import Kind
 from app.schema.table import Table
 from app.stores.eraser import Eraser, HeldBackError
-from app.stores.source import Query, QueryRunner, Row, Scalar
+from app.stores.query import Condition, Deletion, Occurrences, PayloadSearch
+from app.stores.source import QueryRunner, Row
 
 # One DELETE may modify 4,000 hourly partitions (https://cloud.google.com/bigquery/quotas#partitioned_tables).
 _LONGEST_US = 100 * DAY_US
@@ -112,8 +114,7 @@ class Erasure:
         found, first_us, last_us = await self._span(record_id)
         erased = remaining = 0
         if found:
-            condition = f"`{self._id.name}` = @id"
-            erased = await self._delete(self._records, condition, {"id": record_id}, first_us, last_us)
+            erased = await self._delete(self._records, self._is(record_id), first_us, last_us)
             remaining, *_ = await self._span(record_id)
         rejects = await self._found_rejects(record_id)
         erased_rejects = await self._delete_rejects(rejects) if rejects else 0
@@ -126,13 +127,8 @@ class Erasure:
 
     async def _span(self, record_id: str | int) -> tuple[int, int, int]:
         """Return the number of rows, and the timestamps of the first and the last."""
-        sql = f"""\
-SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
-FROM `{self._records.name}`
-WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}` = @id
-"""  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
-        parameters: dict[str, Scalar] = {"from_us": MIN_US, "to_us": MAX_US, "id": record_id}
-        (row,) = (await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="erase"))).rows
+        query = Occurrences(table=self._records.name, conditions=(self._is(record_id),))
+        (row,) = (await self._runner.rows(query)).rows
         if not row["found"]:
             return 0, 0, 0
         return row["found"], epoch_us(row["first"]), epoch_us(row["last"])
@@ -142,24 +138,23 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
         ordered = sorted(rejects, key=lambda each: each.ingest_us)
         for start in range(0, len(ordered), _KEYS_AT_ONCE):
             some = ordered[start : start + _KEYS_AT_ONCE]
-            keys: dict[str, Scalar] = {f"key_{at}": each.key for at, each in enumerate(some)}
-            condition = f"`delivery_key` IN ({', '.join(f'@{name}' for name in keys)})"
-            erased += await self._delete(self._rejects, condition, keys, some[0].ingest_us, some[-1].ingest_us)
+            keys = Condition("delivery_key", (), "in", Kind.STRING, tuple(each.key for each in some))
+            erased += await self._delete(self._rejects, keys, some[0].ingest_us, some[-1].ingest_us)
         return erased
 
-    async def _delete(
-        self, table: Table, condition: str, values: dict[str, Scalar], first_us: int, last_us: int
-    ) -> int:
+    def _is(self, record_id: str | int) -> Condition:
+        return Condition(self._id.name, (), "eq", self._id.kind, (record_id,))
+
+    async def _delete(self, table: Table, condition: Condition, first_us: int, last_us: int) -> int:
         """Delete the rows that match `condition`, except those the store holds back; return how many."""
-        sql = f"DELETE FROM `{table.name}` WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND {condition}"  # noqa: S608 - as above
         erased = 0
         for from_us, to_us in _stretches(first_us, last_us):
             for end_us in (to_us, *(min(to_us, self._clock.now_us() - age_us) for age_us in HELD_BACK_US)):
                 if end_us < from_us:
                     break
-                bounds: dict[str, Scalar] = {"from_us": from_us, "to_us": end_us}
+                deletion = Deletion(table=table.name, first_us=from_us, last_us=end_us, conditions=(condition,))
                 try:
-                    erased += await self._eraser.delete(Query(sql=sql, parameters=bounds | values, purpose="erase"))
+                    erased += await self._eraser.delete(deletion)
                 except HeldBackError:
                     continue
                 break
@@ -194,19 +189,10 @@ WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us AND `{self._id.name}
 
         All parts of a split reject are included, because the id may span two of them.
         """
-        needles = {
-            f"id_{at}_hex": form.encode("utf-8", "surrogatepass").hex()
-            for at, form in enumerate(forms_of(self._id, record_id))
-        }
-        forms = " OR ".join(f"STRPOS(TO_HEX(`payload`), @{name}) > 0" for name in needles)
-        sql = f"""\
-SELECT {", ".join(f"`{name}`" for name in _COLUMNS)}
-FROM `{self._rejects.name}`
-WHERE `ingest_time` >= @from_us AND `ingest_time` <= @to_us
-  AND (`parts` > 1 OR {forms} OR STRPOS(TO_HEX(`payload`), '5c') > 0
-    OR STRPOS(TO_HEX(`payload`), '00') > 0 OR STARTS_WITH(TO_HEX(`payload`), '1f8b'))
-"""  # noqa: S608 - as above
-        query = Query(sql=sql, parameters={"from_us": MIN_US, "to_us": MAX_US, **needles}, purpose="erase")
+        forms = (form.encode("utf-8", "surrogatepass") for form in forms_of(self._id, record_id))
+        query = PayloadSearch(
+            table=self._rejects.name, columns=_COLUMNS, contained=(*forms, b"\\", b"\0"), beginning=GZIP
+        )
         columns = tuple(column for column in self._rejects.columns if column.name in _COLUMNS)
         async with aclosing(self._runner.arrow(query)) as pieces:
             async for rows in rows_of_arrow(columns, pieces):

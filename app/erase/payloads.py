@@ -20,7 +20,7 @@ from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.schema.columns import Column
 from app.schema.ids import read_id
 
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 _MAX_INFLATED_BYTES = 64 * 1024**2
 _WORD = rb"[A-Za-z0-9_-]"
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
@@ -71,7 +71,7 @@ def _mentions(raw: bytes | bytearray, text: str) -> bool:
 
 def _texts_of(payload: bytes) -> Iterator[bytes | bytearray]:
     """Yield the texts to search; for a broken or very large gzip, the readable part and the raw bytes."""
-    if not payload.startswith(_GZIP):
+    if not payload.startswith(GZIP):
         yield payload
         return
     text = bytearray()

@@ -14,13 +14,13 @@ import msgspec
 
 from app.query.budget import Budget
 from app.query.feed import Feed
-from app.query.params.filters import Condition
 from app.query.params.page import Window
 from app.query.retrieval import View
 from app.query.scan import Scan
 from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.columns import Kind
 from app.settings.load import Settings
+from app.stores.query import Condition
 from app.stores.source import QueryError
 from app.telemetry.metrics import Metrics
 

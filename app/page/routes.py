@@ -25,7 +25,8 @@ from app.settings.load import Settings
 from app.version import VERSION
 
 # How often the page polls: queries of the embedded store are free; BigQuery bills at least 10 MB for each query.
-_REFRESH_S = {"embedded": 2, "bigquery": 30}
+_REFRESH_S = {"embedded": 2}  # elsewhere a query costs something
+_OTHERS_REFRESH_S = 30
 _FREE_LINKS = {
     "docs": "docs",
     "openapi": "openapi/openapi.json",
@@ -57,7 +58,7 @@ def welcome(settings: Settings, table: Table) -> dict[str, Any]:
         "summary": SUMMARY,
         "backend": settings.store.backend,
         "roles": list(settings.server.roles),
-        "refresh_s": _REFRESH_S[settings.store.backend],
+        "refresh_s": _REFRESH_S.get(settings.store.backend, _OTHERS_REFRESH_S),
         "needs_key": bool(settings.auth.api_principals or settings.auth.grants_file),
         "example": example,
         "template": template_record(table) if example is None else None,

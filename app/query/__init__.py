@@ -1,14 +1,13 @@
 """The query side: records in the order they became durable, each once, from any moment on.
 
-`setup` wires it together. A page, from route to bytes: endpoints/pages, params/page, scan, pages, feed, sql/pages,
-formats/documents.
+`setup` wires it together. A page, from route to bytes: endpoints/pages, params/page, scan, pages, feed,
+formats/documents. What is asked of the store is data (app.stores.query).
 
 parameters           params/                 text -> a window, filters, fields, a page size; or a helpful 400
 position             cursor, scan            opaque text <-> a position in a window, and the cursors that continue it
 request              retrieval               the parsed request; `explain` describes it instead of running it
 plan                 slices, density         window -> slices to read one by one; the length of the first slice
                      budget                  the cost limit of one request
-SQL                  sql/                    BigQuery's dialect: keyset, copies found and excluded, filters, statistics
 run                  instrumented_source     query metrics and spans; source_health: whether the store can be read
 read                 feed, pages             slices until the page is full; next and resume cursors, counts, waiting
                      stats                   numbers by bucket and group

@@ -12,17 +12,11 @@ import msgspec
 
 from app.http.problems import ProblemError
 from app.runtime.instants import MAX_US, MIN_US
+from app.stores.query import Position
 
 _VERSION = 2
 _MAX_TEXT_LENGTH = 4096
 _CHECKSUM_BYTES = 4
-
-
-class Position(msgspec.Struct, frozen=True, order=True, array_like=True, forbid_unknown_fields=True):
-    """A position in the order of the feed: that of one row, or, if the key is "", before every row of an instant."""
-
-    ingest_us: int
-    delivery_key: str
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):

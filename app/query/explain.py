@@ -1,16 +1,15 @@
 """Describe the store queries of a page instead of running them. Pure."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from app.query.params.filters import Condition
 from app.query.retrieval import Retrieval
 from app.query.slices import Slice
-from app.query.sql.conditions import shown_value
 from app.runtime.instants import to_text
-from app.stores.source import Query, Scalar
+from app.schema.columns import Kind
+from app.stores.query import Condition
+from app.stores.source import Plan, shown_value
 
 _SHOWN_SLICES = 20
 
@@ -53,16 +52,15 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int | None
 
 
-def explanation(  # noqa: PLR0913 - the parts of an explanation
+def explanation(
     wanted: Retrieval,
     *,
     fixed: Sequence[Condition],
-    query: Query,
+    plan: Plan,
     slices: Sequence[Slice],
-    estimated_bytes: int | None,
-    max_bytes: int | None,
+    max_bytes: int,
 ) -> Explanation:
-    """Return the explanation of a retrieval and of its first query."""
+    """Return the explanation of a retrieval, whose first query has this `plan`; one may read `max_bytes`."""
     scan = wanted.scan
     return Explanation(
         table=scan.table,
@@ -74,10 +72,10 @@ def explanation(  # noqa: PLR0913 - the parts of an explanation
         heartbeat=wanted.asked.heartbeats.choice,
         slices=[_span(part.from_us, part.to_us) for part in slices[:_SHOWN_SLICES]],
         slice_count=len(slices),
-        sql=query.sql,
-        parameters={name: _shown(name, value) for name, value in query.parameters.items()},
-        estimated_bytes=estimated_bytes,
-        max_bytes=max_bytes,
+        sql=plan.text,
+        parameters={**plan.parameters},
+        estimated_bytes=plan.estimated_bytes,
+        max_bytes=None if plan.estimated_bytes is None else max_bytes,
     )
 
 
@@ -87,11 +85,6 @@ def _span(since_us: int, until_us: int) -> Span:
 
 def _filter(condition: Condition) -> Filter:
     field = ".".join((condition.path, *condition.json_path))
-    is_instant = condition.kind.value == "TIMESTAMP"
-    return Filter(field, condition.operator, [_shown("_us" if is_instant else "", each) for each in condition.values])
-
-
-def _shown(name: str, value: Scalar) -> Any:
-    if name.endswith("_us") and isinstance(value, int) and not isinstance(value, bool):
-        return to_text(value)
-    return shown_value(value)
+    is_instant = condition.kind is Kind.TIMESTAMP
+    values = [to_text(each) if is_instant and type(each) is int else shown_value(each) for each in condition.values]
+    return Filter(field, condition.operator, values)

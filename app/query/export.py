@@ -29,14 +29,12 @@ from app.query.params.page import Window
 from app.query.reads import Reads
 from app.query.retrieval import Retrieval
 from app.query.slices import Slice
-from app.query.sql.conditions import condition_parameters
-from app.query.sql.exports import buckets_sql, count_sql, export_sql
-from app.query.sql.parameters import bounds, place
 from app.query.streaming import StreamedResponse
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.epoch import from_epoch_us
 from app.settings.query import QuerySettings
-from app.stores.source import Query, QueryRunner, Scalar
+from app.stores.query import Count, Export, PartCounts
+from app.stores.source import QueryRunner
 
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
 
@@ -84,7 +82,7 @@ class Exports:
         pieces = self._pieces(caller, wanted, body)
         return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], (await anext(pieces), pieces))
 
-    def explained(self, wanted: Retrieval) -> tuple[Query, list[Slice]]:
+    def explained(self, wanted: Retrieval) -> tuple[Export, list[Slice]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
         ahead = wanted.scan.remaining
         return self._query(wanted, ahead), [Slice(ahead.since_us, ahead.until_us)]
@@ -127,45 +125,45 @@ class Exports:
             sizer.note(stretch.rows, size_bytes)
 
     async def _counted(self, wanted: Retrieval, part: Slice, width_us: int) -> list[tuple[int, int]]:
-        scan, conditions = wanted.scan, wanted.view.conditions
-        sql = buckets_sql(scan.table, descending=scan.descending, after=scan.after is not None, conditions=conditions)
-        parameters = {"from_us": part.from_us, "to_us": part.to_us, **self._asked(wanted)}
-        parameters |= {"start_micros": part.from_us, "width_micros": width_us}
-        answer = await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="export"))
-        return [(row["bucket"], row["records"]) for row in answer.rows]
+        query = PartCounts(
+            table=wanted.scan.table,
+            from_us=part.from_us,
+            to_us=part.to_us,
+            conditions=wanted.view.conditions,
+            descending=wanted.scan.descending,
+            after=wanted.scan.after,
+            width_us=width_us,
+        )
+        return [(row["bucket"], row["records"]) for row in (await self._runner.rows(query)).rows]
 
     async def _count(self, wanted: Retrieval) -> str:
         """Return the `Sluice-Count` of the rows that follow."""
         scan, is_capped = wanted.scan, wanted.asked.count == "capped"
-        sql = count_sql(
-            scan.table,
-            descending=scan.descending,
-            after=scan.after is not None,
-            capped=is_capped,
+        query = Count(
+            table=scan.table,
+            from_us=scan.remaining.since_us,
+            to_us=scan.remaining.until_us,
             conditions=wanted.view.conditions,
+            lookback_us=self._lookback_us,
+            descending=scan.descending,
+            after=scan.after,
+            cap=COUNT_CAP if is_capped else None,
+            purpose="export",
         )
-        parameters = (
-            bounds(scan.remaining, self._lookback_us) | self._asked(wanted) | ({"cap": COUNT_CAP} if is_capped else {})
-        )
-        answer = await self._runner.rows(Query(sql=sql, parameters=parameters, purpose="export"))
-        count = answer.rows[0]["records"]
+        count = (await self._runner.rows(query)).rows[0]["records"]
         return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
 
-    def _query(self, wanted: Retrieval, window: Window) -> Query:
-        scan, view = wanted.scan, wanted.view
-        sql = export_sql(
-            scan.table,
-            [column.name for column in view.columns],
-            descending=scan.descending,
-            after=scan.after is not None,
-            conditions=view.conditions,
+    def _query(self, wanted: Retrieval, window: Window) -> Export:
+        return Export(
+            table=wanted.scan.table,
+            from_us=window.since_us,
+            to_us=window.until_us,
+            conditions=wanted.view.conditions,
+            lookback_us=self._lookback_us,
+            columns=tuple(column.name for column in wanted.view.columns),
+            descending=wanted.scan.descending,
+            after=wanted.scan.after,
         )
-        return Query(sql=sql, parameters=bounds(window, self._lookback_us) | self._asked(wanted), purpose="export")
-
-    @staticmethod
-    def _asked(wanted: Retrieval) -> dict[str, Scalar]:
-        """Return the parameters of the filters and of the position after which to read."""
-        return condition_parameters(wanted.view.conditions) | place(wanted.scan.after)
 
 
 async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

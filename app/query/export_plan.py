@@ -12,8 +12,8 @@ import msgspec
 
 from app.query.params.page import Window
 from app.query.slices import Slice, feed_slices
-from app.query.sql.exports import BUCKETS
 
+_PARTS = 1_000  # into which a time range is cut for counting, approximately
 _FIRST_ROWS = 100
 _GROWTH = 4
 _STRETCH_BYTES = 2_000_000  # several times as much is in memory at once: read, written, sent
@@ -65,7 +65,7 @@ class Stretches:
         return self._counted.popleft() if self._counted else None
 
     async def _divide(self, whole: Slice) -> None:
-        width_us = max(-(-(whole.to_us - whole.from_us) // BUCKETS), 1)
+        width_us = max(-(-(whole.to_us - whole.from_us) // _PARTS), 1)
         parts = []
         for number, rows in await self._count(whole, width_us):
             from_us = whole.from_us + number * width_us

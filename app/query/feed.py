@@ -7,29 +7,18 @@ from typing import Any
 import msgspec
 
 from app.query.budget import Budget
-from app.query.cursor import Position
 from app.query.density import Density
-from app.query.params.filters import Condition, fingerprint
+from app.query.params.filters import fingerprint
 from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Window
 from app.query.retrieval import View
 from app.query.scan import Scan, position_of
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
-from app.query.sql.conditions import condition_parameters
-from app.query.sql.exports import count_sql
-from app.query.sql.originals import look_up_sql
-from app.query.sql.pages import CANDIDATES, IS_COPY, page_sql
-from app.query.sql.parameters import bounds, place
 from app.record import HEARTBEAT_PREFIX
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table
-from app.stores.source import (
-    LookUpTooExpensiveError,
-    Query,
-    QueryRunner,
-    QueryTooExpensiveError,
-    Row,
-)
+from app.stores.query import CANDIDATES, IS_COPY, Condition, Count, LookUp, Position, RowQuery
+from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
 
 # If most rows turn out to be copies (a redelivery after an outage), the next query examines more candidates.
 _CANDIDATES_GROWTH = 8
@@ -49,7 +38,7 @@ class Feed:
     def __init__(self, runner: QueryRunner, table: Table, *, lookback_s: float) -> None:
         self.runner, self.table = runner, table
         self._lookback_us = round(lookback_s * SECOND_US)
-        self._names = [column.name for column in table.columns]
+        self._names = tuple(column.name for column in table.columns)
         self._density = Density(runner.partition_us)
         self._unit_us = max(runner.partition_us, runner.first_slice_us)  # the shortest range worth its own query
 
@@ -115,13 +104,21 @@ class Feed:
         Raises:
             LookUpTooExpensiveError: there are too few versions in as much of the window as can be read.
         """
-        sql = look_up_sql(self.table, self.table.id.name if self.table.id else "", view.conditions)
         rows: list[Row] = []
         for part in look_up_slices(window.since_us, window.until_us, first_us=self.runner.first_look_up_us):
-            parameters = bounds(part, self._lookback_us) | condition_parameters(view.conditions)
-            parameters |= {"id": record_id, "row_limit": limit - len(rows)}
+            query = LookUp(
+                table=self.table.name,
+                from_us=part.from_us,
+                to_us=part.to_us,
+                conditions=view.conditions,
+                lookback_us=self._lookback_us,
+                columns=self._names,
+                id_column=self.table.id.name if self.table.id else "",
+                record_id=record_id,
+                limit=limit - len(rows),
+            )
             try:
-                rows += (await self.runner.rows(Query(sql=sql, parameters=parameters, purpose="look_up"))).rows
+                rows += (await self.runner.rows(query)).rows
             except QueryTooExpensiveError as error:
                 raise LookUpTooExpensiveError(error.limit_bytes, error.needed_bytes, len(rows)) from error
             if len(rows) == limit:
@@ -137,8 +134,6 @@ class Feed:
             QueryError: the store gave no answer.
         """
         window, after, total = scan.window, scan.after if scan.is_resumed else None, 0
-        sql = count_sql(self.table.name, descending=False, after=after is not None, capped=False, conditions=conditions)
-        asked = condition_parameters(conditions) | place(after)
         # A count reads next to nothing, so less than a partition is not worth a query.
         first_us = self._unit_us if cap is not None else max(window.until_us - window.since_us, 1)
         slices = feed_slices(
@@ -149,7 +144,14 @@ class Feed:
             longest_us=None,
         )
         for part in slices:
-            query = Query(sql=sql, parameters=bounds(part, self._lookback_us) | asked)
+            query = Count(
+                table=self.table.name,
+                from_us=part.from_us,
+                to_us=part.to_us,
+                conditions=tuple(conditions),
+                lookback_us=self._lookback_us,
+                after=after,
+            )
             answer = await self.runner.rows(query)
             budget.spend(answer)
             total += answer.rows[0]["records"]
@@ -157,26 +159,27 @@ class Feed:
                 break
         return total
 
-    def explained(self, scan: Scan, view: View, limit: int) -> tuple[Query, list[Slice]]:
+    def explained(self, scan: Scan, view: View, limit: int) -> tuple[RowQuery, list[Slice]]:
         """Return the first query of a page, and the slices to read until it is full."""
         slices, ahead = [*self._slices(scan, view, limit)], scan.remaining
         part = slices[0] if slices else Slice(ahead.since_us, ahead.until_us)
         return self._page_query(_Search(scan, view, limit + 1), part, None), slices
 
-    def _page_query(self, search: "_Search", part: Slice, budget: Budget | None) -> Query:
-        after, conditions = search.after, search.conditions
-        parameters = bounds(part, self._lookback_us) | condition_parameters(conditions) | place(after)
-        parameters |= {"row_limit": search.missing, "candidates": search.candidates}
+    def _page_query(self, search: "_Search", part: Slice, budget: Budget | None) -> RowQuery:
         served = {column.name for column in search.view.columns} | {"ingest_time", "delivery_key"}
-        sql = page_sql(
-            self.table,
+        return RowQuery(
+            table=self.table.name,
+            from_us=part.from_us,
+            to_us=part.to_us,
+            conditions=search.conditions,
+            lookback_us=self._lookback_us,
+            columns=tuple(name for name in self._names if name in served),
             descending=search.scan.descending,
-            after=after is not None,
-            columns=[name for name in self._names if name in served],
-            conditions=conditions,
+            after=search.after,
+            limit=search.missing,
+            candidates=search.candidates,
+            max_bytes=None if budget is None else max(budget.page_bytes_left, 1),
         )
-        max_bytes = None if budget is None else max(budget.page_bytes_left, 1)
-        return Query(sql=sql, parameters=parameters, max_bytes=max_bytes)
 
 
 class _Search:

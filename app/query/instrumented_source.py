@@ -10,9 +10,10 @@ from opentelemetry.trace import Span
 
 from app.query.source_health import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
+from app.stores.query import ArrowQuery, Query
 from app.stores.source import (
     Answer,
-    Query,
+    Plan,
     QueryError,
     QueryRunner,
     QueryTimeoutError,
@@ -86,7 +87,7 @@ class InstrumentedSource:
         self._watch.end(begun, None, answer)
         return answer
 
-    async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+    async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
         begun = self._watch.begin(query)
         try:
@@ -106,9 +107,9 @@ class InstrumentedSource:
         """Return a number that changes as soon as `table` has new rows."""
         return self._runner.version(table)
 
-    async def estimate_bytes(self, query: Query) -> int | None:
-        """Return how many bytes `query` would read, at most."""
-        return await self._runner.estimate_bytes(query)
+    async def explain(self, query: Query) -> Plan:
+        """Return what the store would run for `query`."""
+        return await self._runner.explain(query)
 
 
 def outcome_of(error: BaseException | None) -> str:

@@ -3,10 +3,10 @@
 import msgspec
 
 from app.query.formats.negotiation import Format
-from app.query.params.filters import Condition
 from app.query.params.page import Now, PageRequest
 from app.query.scan import Scan
 from app.schema.columns import Column
+from app.stores.query import Condition
 
 
 class View(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from app.stores.source import Query, QueryError
+from app.stores.query import Deletion
+from app.stores.source import QueryError
 
 
 class HeldBackError(QueryError):
@@ -24,8 +25,8 @@ class Eraser(Protocol):
         """The latest number that this instance knows."""
         ...
 
-    async def delete(self, query: Query) -> int:
-        """Run a DELETE in BigQuery's dialect; return how many rows it removed.
+    async def delete(self, query: Deletion) -> int:
+        """Delete rows; return how many were removed.
 
         Raises:
             HeldBackError: some of the rows cannot be deleted yet.

@@ -2,29 +2,13 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import date, time
-from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-# Not None, which has no type: the query's text says IS NULL instead.
-Scalar = str | int | float | bool | bytes | Decimal | date | time
+from app.stores.query import ArrowQuery, Query, Scalar
+
 Row = dict[str, Any]
-Purpose = Literal["page", "look_up", "export", "erase"]
-
-
-class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A query in BigQuery's dialect; it names tables without their dataset.
-
-    `parameters` are named (`@name` in the text). An instant is passed as integer microseconds under a name
-    that ends in `_us`, and is a TIMESTAMP in the text. `purpose` selects the limits of the query. Rows are fetched up
-    to about `max_bytes`, but always the first one.
-    """
-
-    sql: str
-    parameters: Mapping[str, Scalar]
-    purpose: Purpose = "page"
-    max_bytes: int | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -38,6 +22,30 @@ class Answer(msgspec.Struct, frozen=True):
     bytes_processed: int | None = None
     fetched_bytes: int = 0
     cut: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a store would run: a text, and the parameters that it names, each in a form that JSON can hold.
+
+    `estimated_bytes` is how many bytes the store would read, at most; None if it cannot estimate it.
+    """
+
+    text: str
+    parameters: Mapping[str, str | int | float | bool]
+    estimated_bytes: int | None = None
+
+
+def shown_value(value: Scalar) -> str | int | float | bool:
+    """Return a value of a query in a form that JSON can hold."""
+    match value:
+        case bool() | int() | float() | str():
+            return value
+        case bytes():
+            return value.hex()
+        case date() | time():
+            return value.isoformat()
+        case _:
+            return str(value)
 
 
 class QueryError(Exception):
@@ -94,7 +102,7 @@ class QueryRunner(Protocol):
     open_ttl_s        how long the answer for a window that is still open may be cached
 
     `rows` and `arrow` raise a QueryError. Cancelling `rows`, or closing the generator of `arrow`, cancels the query in
-    the store too. Any other exception is a defect of the query's text.
+    the store too. Any other exception is a defect.
     """
 
     partition_us: int
@@ -124,11 +132,11 @@ class QueryRunner(Protocol):
         """
         ...
 
-    async def estimate_bytes(self, query: Query) -> int | None:
-        """Return how many bytes `query` would read, at most; None if the store cannot estimate it."""
+    async def explain(self, query: Query) -> Plan:
+        """Return what the store would run for `query`."""
         ...
 
-    def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+    def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream.
 
         The first piece is the schema, the last is the end-of-stream marker, and each between them is a batch of rows.

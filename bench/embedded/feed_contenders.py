@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from app.query.cursor import Cursor, Position, encode_cursor
+from app.query.cursor import Cursor, encode_cursor
 from app.query.feed import Feed
 from app.query.pages import Pages
 from app.query.params.page import Now, PageRequest, Window
@@ -19,7 +19,8 @@ from app.runtime.epoch import epoch_us
 from app.runtime.instants import DAY_US, SECOND_US
 from app.settings.load import Settings
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.source import Query, Scalar
+from app.stores.query import Position, Scalar
+from app.stores.sql.statement import Statement
 from bench.embedded.feed_rows import RECORDS, ROWS, START_US, Layout
 
 SETTINGS = Settings()
@@ -47,7 +48,7 @@ LOOK_UPS = 30
 
 
 def number_sql(*, descending: bool) -> str:
-    """Return the query that `number` stands for, with the parameters of `app.query.sql.pages.page_sql`."""
+    """Return the query that `number` stands for, with the parameters of `app.stores.sql.statement`."""
     direction, beyond = (" DESC", "<") if descending else ("", ">")
     previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
     return f"""\
@@ -119,8 +120,8 @@ class Reader:
                 "after_us": after.ingest_us,
                 "after_key": after.delivery_key,
             }
-            query = Query(sql=number_sql(descending=shape.descending), parameters=parameters)
-            rows += (await self._store.rows(query)).rows
+            statement = Statement(sql=number_sql(descending=shape.descending), parameters=parameters)
+            rows += (await self._store.read(statement)).rows
             if len(rows) == wanted:
                 break
         return rows[: shape.limit]

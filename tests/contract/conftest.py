@@ -4,27 +4,41 @@ import pytest
 
 from tests.contract.bigquery import BigQueryEngine
 from tests.contract.fixtures import client, released, service, shared_store, shelf, store  # noqa: F401 - fixtures
+from tests.contract.memory import MemoryEngine
 from tests.contract.stores import EmbeddedEngine, Engine
+from tests.long_form import IS_LONG, deselect
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which of these tests need local-bigquery: one that is asked for by name only, pytest does not see."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the tests over BigQuery and say that they need it: what is asked for by name only, pytest does not see.
+
+    A query takes a tenth of a second of processor time there. So the short form tries each test on BigQuery with its
+    first case, and all cases on DuckDB.
+    """
+    seen, further = set[object](), list[pytest.Item]()
     for item in items:
         if isinstance(item, pytest.Function) and _parameters(item).get("engine") == "bigquery":
             item.fixturenames.insert(0, "local_bigquery")
+            (further if item.function in seen else []).append(item)
+            seen.add(item.function)
+    if not IS_LONG:
+        deselect(config, items, further)
 
 
 def _parameters(item: pytest.Function) -> dict[str, object]:
     return item.callspec.params if hasattr(item, "callspec") else {}
 
 
-@pytest.fixture(scope="session", params=["embedded", "bigquery"])
+@pytest.fixture(scope="session", params=["embedded", "memory", "bigquery"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Give each kind of store in turn."""
     found: Engine
-    if request.param == "embedded":
-        found = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
-    else:
-        found = BigQueryEngine(request.getfixturevalue("local_bigquery"))
+    match request.param:
+        case "embedded":
+            found = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
+        case "memory":
+            found = MemoryEngine()
+        case _:
+            found = BigQueryEngine(request.getfixturevalue("local_bigquery"))
     yield found
     found.loop.close()

@@ -14,7 +14,7 @@ from app.query.endpoints.answering import CachedResponder
 from app.query.endpoints.stats import StatsEndpoint, stats_route
 from app.query.feed import Feed
 from app.query.pages import Pages
-from app.query.params.filters import Condition, parse_filters
+from app.query.params.filters import parse_filters
 from app.query.params.page import Now, QueryableTable
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
@@ -24,6 +24,7 @@ from app.runtime.instants import SECOND_US
 from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.settings.load import Settings
+from app.stores.query import Condition
 from app.telemetry.metrics import Metrics
 from tests.contract.application import application, cache_of
 from tests.contract.shelf import LOOKBACK_S, envelope

@@ -2,10 +2,9 @@
 
 import asyncio
 import itertools
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hypothesis import HealthCheck, Phase, settings
 
@@ -14,13 +13,16 @@ from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
+from app.stores.backend import Backend
 from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.eraser import Eraser
-from app.stores.registry import Backend, open_backend
+from app.stores.query import Condition, RowQuery
+from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
 from testing.clock import FakeClock
+from tests.long_form import examples
 
 T0_US = 1_700_000_000 * SECOND_US
 RECORDS, REJECTS = records_table(Record), rejects_table()
@@ -149,6 +151,24 @@ class EmbeddedUnderTest:
         await self._backend.close()
 
 
+async def every_row(
+    runner: QueryRunner, table: Table, *conditions: Condition, columns: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows that match `conditions`, copies included, in their order; all columns, unless some are named."""
+    names = {column.name for column in table.columns} if not columns else {*columns, "ingest_time", "delivery_key"}
+    query = RowQuery(
+        table=table.name,
+        from_us=T0_US,
+        to_us=2 * T0_US,
+        conditions=conditions,
+        lookback_us=0,
+        columns=tuple(column.name for column in table.columns if column.name in names),
+        limit=10_000,
+        candidates=10_000,
+    )
+    return [{name: row[name] for name in columns or query.columns} for row in (await runner.rows(query)).rows]
+
+
 def set_back(clock: Clock) -> None:
     """Put a fake clock at T0_US, where it was in the beginning."""
     assert isinstance(clock, FakeClock)
@@ -156,11 +176,11 @@ def set_back(clock: Clock) -> None:
 
 
 def law(engine: Engine, share: float = 1.0) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return settings for a law over `engine`: `share` of the examples that suit it, and LAW_TIMES as many.
+    """Return settings for a law over `engine`: `share` of the examples that suit it.
 
     Where an example takes a second, a failing one is shown as it was found: to make it small would take an hour.
     """
     phases = set(Phase) if engine.name == "embedded" else {Phase.explicit, Phase.reuse, Phase.generate}
     slow = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
-    examples = max(round(engine.examples * share * float(os.environ.get("LAW_TIMES", "1"))), 1)
-    return settings(max_examples=examples, deadline=None, suppress_health_check=slow, phases=phases)
+    number = examples(max(round(engine.examples * share), 1))
+    return settings(max_examples=number, deadline=None, suppress_health_check=slow, phases=phases)

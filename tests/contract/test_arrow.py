@@ -1,25 +1,21 @@
 """The way out in Arrow: one IPC stream, whose rows and types are those of every store."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import nanoarrow  # type: ignore[import-untyped]
 import pytest
 from nanoarrow.ipc import InputStream  # type: ignore[import-untyped]
 
-from app.stores.source import Query, StoreUnavailableError
+from app.stores.query import Export
+from app.stores.source import StoreUnavailableError
 from tests.contract.shelf import Put, Shelf
 from tests.contract.stores import T0_US
 
-_SQL = """
-SELECT id, timestamp, source, data, message_index, delivery_key, ingest_time
-FROM `records`
-WHERE ingest_time >= @from_us
-ORDER BY ingest_time DESC"""
+_COLUMNS = ("id", "timestamp", "source", "data", "message_index", "delivery_key", "ingest_time")
 
 
-def _stream(shelf: Shelf, sql: str = _SQL, **parameters: Any) -> nanoarrow.ArrayStream:
-    query = Query(sql=sql, parameters={"from_us": T0_US, **parameters}, purpose="export")
+def _stream(shelf: Shelf, table: str = "records") -> nanoarrow.ArrayStream:
+    query = Export(table=table, from_us=T0_US, to_us=T0_US + 100, lookback_us=100, columns=_COLUMNS, descending=True)
 
     async def read() -> bytes:
         return b"".join([piece async for piece in shelf.store.runner.arrow(query)])
@@ -58,4 +54,4 @@ def test_an_export_of_nothing_is_a_stream_with_a_schema(shelf: Shelf) -> None:
 def test_an_export_that_cannot_be_is_a_named_error(shelf: Shelf) -> None:
     """It comes before the first byte."""
     with pytest.raises(StoreUnavailableError):
-        _stream(shelf, "SELECT id FROM `records_of_nobody` WHERE ingest_time >= @from_us")
+        _stream(shelf, "records_of_nobody")

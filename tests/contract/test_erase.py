@@ -13,7 +13,7 @@ from app.erase.erasure import Counts, Erasure
 from app.record import RejectedRecord
 from app.runtime.instants import DAY_US, SECOND_US
 from app.stores.eraser import HeldBackError
-from app.stores.source import Query
+from app.stores.query import Deletion
 from tests.contract.application import principal
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.shelf import envelope
@@ -238,11 +238,9 @@ class Buffered:
         """The store's own."""
         return self._store.eraser.generation
 
-    async def delete(self, query: Query) -> int:
-        """Refuse the whole statement if it reaches into the last half hour."""
-        to_us = query.parameters["to_us"]
-        assert isinstance(to_us, int)
-        if to_us > self._store.clock.now_us() - 1_800 * SECOND_US:
+    async def delete(self, query: Deletion) -> int:
+        """Refuse the whole deletion if it reaches into the last half hour."""
+        if query.last_us > self._store.clock.now_us() - 1_800 * SECOND_US:
             self.refused += 1
             raise HeldBackError("would affect rows in the streaming buffer")
         return await self._store.eraser.delete(query)

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
+from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.params.page import Window
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
+from app.stores.query import Position
 from tests.contract.shelf import EVERYTHING, LOOKBACK_US, Put, Shelf, places
 from tests.contract.stores import T0_US
 

@@ -92,9 +92,10 @@ def test_an_explanation_tells_the_fixed_filters_apart(client: Client) -> None:
     told = client.get("/v1/records", params=WINDOW | {"explain": "true", "id": "x"}, headers=_A).json()
     assert told["filters"] == [{"field": "id", "operator": "eq", "values": ["x"]}]
     assert told["fixed_filters"] == [{"field": "source", "operator": "eq", "values": ["a"]}]
-    assert "`source` = @" in told["sql"]
     assert "a" in told["parameters"].values()
-    assert client.get("/v1/records", params=WINDOW | {"explain": "true"}).json()["fixed_filters"] == []
+    free = client.get("/v1/records", params=WINDOW | {"explain": "true", "id": "x"}).json()
+    assert free["fixed_filters"] == []
+    assert free["sql"] != told["sql"]
 
 
 @pytest.mark.parametrize("path", ["/v1/records", "/v1/records/stats"])

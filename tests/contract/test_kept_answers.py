@@ -5,7 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from app.stores.source import Answer, Query, QueryRunner
+from app.stores.query import Query
+from app.stores.source import Answer, QueryRunner
 from testing.clock import FakeClock
 from tests.contract.service import SINCE, WINDOW, Service, lasting_headers
 from tests.contract.stores import T0_US, Engine

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncGenerator
 
-from app.stores.source import Answer, Query, QueryRunner
+from app.stores.query import ArrowQuery, Query, Selection
+from app.stores.source import Answer, Plan, QueryRunner
 
 
 class Watched:
@@ -32,18 +33,16 @@ class Watched:
         """Return a number that changes with the rows of `table`."""
         return self._inner.version(table)
 
-    async def estimate_bytes(self, query: Query) -> int | None:
-        """Return how many bytes `query` would read, at most."""
-        return await self._inner.estimate_bytes(query)
+    async def explain(self, query: Query) -> Plan:
+        """Return what the store would run for `query`."""
+        return await self._inner.explain(query)
 
-    def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+    def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, as the pieces of one Arrow IPC stream."""
         return self._inner.arrow(query)
 
 
 def bounds(query: Query) -> tuple[int, int]:
     """Return the ends of the slice that `query` reads."""
-    from_us, to_us = query.parameters["from_us"], query.parameters["to_us"]
-    assert isinstance(from_us, int)
-    assert isinstance(to_us, int)
-    return from_us, to_us
+    assert isinstance(query, Selection)
+    return query.from_us, query.to_us

@@ -10,11 +10,12 @@ import msgspec
 from app.ingest.envelope import Message
 from app.ingest.records import RecordReader
 from app.query.formats.documents import RowFormat
+from app.schema.columns import Kind
 from app.schema.table import records_table
+from app.stores.query import Condition
 from app.stores.sink import Outcome
-from app.stores.source import Query
 from tests.contract.gaps import mended
-from tests.contract.stores import T0_US, Engine
+from tests.contract.stores import Engine, every_row
 from tests.ingest.reading import read_message
 from tests.schema.reading import ROOMY
 
@@ -37,14 +38,12 @@ class Way:
         message = Message(key=f"{number}:0", data=ndjson, content_type="application/x-ndjson", message_id=number)
         rows, rejects = read_message(self._reader, message)
         assert not rejects, rejects[0].detail
-        sql = (
-            "SELECT * FROM `records` WHERE ingest_time >= @from_us AND message_id = @message_id ORDER BY message_index"
-        )
-        query = Query(sql=sql, parameters={"from_us": T0_US, "message_id": number})
+        sent = Condition("message_id", (), "eq", Kind.STRING, (number,))
 
         async def run() -> tuple[Outcome, list[dict[str, Any]]]:
             outcome = await self._appender.append([row.encoded for row in rows])
-            return outcome, (await self._store.runner.rows(query)).rows
+            found = await every_row(self._store.runner, self.table, sent)
+            return outcome, sorted(found, key=lambda row: row["message_index"])
 
         outcome, stored = self.engine.loop.run(run())
         if self.engine.name == "bigquery":

@@ -11,6 +11,7 @@ from dev.pubsub.message import Delivery, Draft
 from dev.pubsub.subscription import SubscriptionSettings
 from tests.dev.clock import ManualClock
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
+from tests.long_form import examples
 
 DEAD = "projects/sluice-local/topics/events-dead"
 DEAD_SUBSCRIPTION = "projects/sluice-local/subscriptions/events-dead-sub"
@@ -149,5 +150,5 @@ class BrokerLaws(RuleBasedStateMachine):
             self.broker.acknowledge(DEAD_SUBSCRIPTION, [delivery.ack_id])
 
 
-BrokerLaws.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+BrokerLaws.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
 TestBrokerLaws = BrokerLaws.TestCase

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testing.pace import patience_s
+from tests.long_form import long
 
 WITHIN_S = patience_s(120.0)
 CHECKS = 10
@@ -36,6 +37,7 @@ def test_everything_arrives_twice_on_the_same_store(tmp_path: Path) -> None:
     assert store.stat().st_size > 0
 
 
+@long
 @pytest.mark.usefixtures("local_bigquery")
 def test_everything_arrives_in_bigquery(tmp_path: Path) -> None:
     """All checks hold over a local-bigquery, whose data and log are beside where the embedded store would be."""

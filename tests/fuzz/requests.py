@@ -5,7 +5,8 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
-from app.query.cursor import Cursor, Position, encode_cursor
+from app.query.cursor import Cursor, encode_cursor
+from app.stores.query import Position
 from tests.fuzz.bodies import ENCODINGS, GZIPS, PAYLOADS, TYPES, envelopes
 from tests.fuzz.case import MESSAGE_ID, Asked, Case
 from tests.fuzz.hostile import RAW, TOKENS

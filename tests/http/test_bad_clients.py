@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from testing.process import Process, serving
+from tests.long_form import IS_LONG
 from tests.raw_client import connected, many, peak_bytes, read_to_end, status
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what the system knows of connections is read on Linux")
@@ -81,7 +82,7 @@ async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: 
         whole = len((await client.get("/docs/swagger-ui-bundle.js")).content)
         assert whole > MIB
         before = peak_bytes(running.process.pid)
-        with many(300, running.url, DOCUMENT, small_window=True) as unread:
+        with many(300 if IS_LONG else 150, running.url, DOCUMENT, small_window=True) as unread:
             await alive(client)
             await running.line_with("had read nothing for 1 s")
             assert peak_bytes(running.process.pid) - before < 120 * MIB

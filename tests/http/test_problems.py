@@ -1,6 +1,7 @@
 """The catalogue of problems and the documents made of it."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from app.http.problems import CATALOGUE, EXCEPTION_HANDLERS, FieldError, Problem
 APP = Path(__file__).parents[2] / "app"
 
 
+@cache
 def codes_in_use() -> set[str]:
     """Return the codes that the service gives, read from its code."""
     return {

@@ -15,6 +15,7 @@ from app.ingest.pending import Pending
 from app.runtime.clock import MICROSECONDS
 from testing.clock import FakeClock
 from tests.ingest.scripted import turns
+from tests.long_form import examples
 
 ACK_S = 0.016
 """How long an append takes; with a target of four, n in flight are n milliseconds apart."""
@@ -261,7 +262,7 @@ _ARRIVALS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5)), min_size=
 _TAKES_S = st.lists(st.sampled_from([0.0, 0.001, 0.02, 60.0]), min_size=1, max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(_ARRIVALS, _TAKES_S, st.integers(1, 4), st.integers(0, 4))
 def test_every_row_is_sent_once_in_order_and_none_waits_for_ever(
     arrivals: list[tuple[int, int]], takes_s: list[float], target_in_flight: int, more: int

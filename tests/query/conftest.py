@@ -2,16 +2,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
 
 from tests.contract.fixtures import client, service, shared_store, shelf, store  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from tests.contract.stores import EmbeddedEngine
-
-# The machine that runs the tests may be busy: a slow example is no failure.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.reads import Reads
 from app.runtime.instants import HOUR_US
 from app.settings.load import Settings
-from app.stores.source import Answer, Query, Row
+from app.stores.query import ArrowQuery, Query
+from app.stores.source import Answer, Plan, Row
 from testing.clock import FakeClock
 from testing.pace import patience_s
 from testing.process import free_port
@@ -54,11 +55,11 @@ class ScriptedRunner:
         """Stay as it is."""
         return 0
 
-    async def estimate_bytes(self, query: Query) -> int | None:
+    async def explain(self, query: Query) -> Plan:
         """Not know."""
-        return None
+        return Plan("", {})
 
-    async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+    async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Do as the script says."""
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         self.begun += 1

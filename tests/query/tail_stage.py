@@ -5,10 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from app.query.budget import Budget
-from app.query.cursor import Position, decode_cursor
+from app.query.cursor import decode_cursor
 from app.query.feed import Reading
 from app.query.params.fields import parse_fields
-from app.query.params.filters import Condition
 from app.query.retrieval import View
 from app.query.scan import Scan, position_of
 from app.query.tail.events import EventFormat
@@ -16,6 +15,7 @@ from app.query.tail.hub import Hub
 from app.runtime.epoch import from_epoch_us
 from app.runtime.ledger import Ledger
 from app.settings.load import Settings
+from app.stores.query import Condition, Position
 from app.stores.source import Answer, Row
 from testing.clock import FakeClock
 from tests.contract.stores import RECORDS, T0_US

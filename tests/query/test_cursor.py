@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.http.problems import ProblemError
-from app.query.cursor import _MAX_TEXT_LENGTH, Cursor, Position, _checksum, decode_cursor, encode_cursor
+from app.query.cursor import _MAX_TEXT_LENGTH, Cursor, _checksum, decode_cursor, encode_cursor
 from app.runtime.instants import MAX_US, MIN_US
+from app.stores.query import Position
 
 DAMAGED = "this is not a cursor of this service, or it was cut or altered"
 ANOTHER_VERSION = "the cursor was made by another version of this service"

@@ -5,7 +5,8 @@ import pytest
 from app.query.density import _KEPT, Density
 from app.query.params.page import Window
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from app.stores.source import Answer, Query
+from app.stores.query import Query
+from app.stores.source import Answer
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import T0_US
 

@@ -7,13 +7,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.http.problems import CATALOGUE
-from app.query.cursor import Cursor, Position, encode_cursor
+from app.query.cursor import Cursor, encode_cursor
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.runtime.clock import SystemClock
 from app.runtime.instants import DAY_US, MAX_US, MIN_US
 from app.schema.filters import filter_table
+from app.stores.query import Position
 from tests.contract.service import WINDOW, Client, Service, problem_of
 from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine
+from tests.long_form import examples
 
 
 def test_behind_a_path_prefix_the_link_has_it_too(service: Service) -> None:
@@ -72,7 +74,7 @@ def test_a_cursor_of_the_other_feed_is_refused(client: Client) -> None:
     assert (problem["code"], problem["detail"]) == ("invalid_cursor", "the cursor came from another endpoint")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     since_us=st.integers(MIN_US, MAX_US) | st.integers(T0_US - DAY_US, T0_US + DAY_US),
     length_us=st.none() | st.integers(0, 40 * DAY_US),
@@ -99,7 +101,7 @@ _EDGES = st.sampled_from([0, T0_US, MIN_US, MAX_US, -(2**63), 2**63 - 1, 2**64 -
 _NUMBERS = st.builds(lambda edge, by: min(max(edge + by, -(2**63)), 2**64 - 1), _EDGES, st.integers(-3, 3))
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     since_us=_NUMBERS,
     until_us=st.none() | _NUMBERS,

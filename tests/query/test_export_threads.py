@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from app.stores.duckdb.queries import _EXPORTERS, Queries
-from app.stores.source import Query
+from app.stores.sql.statement import Statement
 from tests.stores.duckdb.test_queries import ENDLESS, ONE, numbers, read
 
 
@@ -22,7 +22,7 @@ async def crowded() -> AsyncIterator[tuple[Queries, list[asyncio.Task[bytes]]]]:
     connection = duckdb.connect()
     connection.execute("LOAD icu; SET GLOBAL TimeZone = 'UTC'").fetchall()
     queries = Queries(connection)
-    endless = Query(sql=ENDLESS, parameters={}, purpose="export")
+    endless = Statement(sql=ENDLESS, parameters={}, purpose="export")
     exports = [asyncio.create_task(first(queries.arrow(endless))) for _ in range(_EXPORTERS)]
     yield queries, exports
     for export in exports:

@@ -8,18 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.params.filters import (
-    MAX_VALUES,
-    Condition,
-    FilterError,
-    fingerprint,
-    in_order,
-    parse_filter,
-    parse_filters,
-)
-from app.query.sql.conditions import condition_parameters, where_clause
+from app.query.params.filters import MAX_VALUES, FilterError, fingerprint, in_order, parse_filter, parse_filters
 from app.schema.columns import Kind
 from app.schema.filters import OPERATORS
+from app.stores.query import Condition
+from app.stores.sql.conditions import condition_parameters, where_clause
 from tests.contract.every import FIELDS
 
 _JSON = next(path for path, field in FIELDS.items() if field.kind is Kind.JSON)

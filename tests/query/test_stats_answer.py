@@ -4,12 +4,15 @@ from typing import Any
 
 import msgspec
 
+from app.query.params.catalogue import MAX_GROUPS
 from app.query.params.filters import parse_filters
+from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Now
-from app.query.params.stats import parse_stats_request
+from app.query.params.stats import COUNT, parse_stats_request
 from app.query.stats import Stats
 from app.runtime.instants import MINUTE_US
-from app.stores.source import Answer, Query
+from app.stores.query import Query, Statistics
+from app.stores.source import Answer
 from tests.contract.readings import READINGS, SUBJECT
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import T0_US
@@ -122,15 +125,18 @@ async def test_one_query_is_asked_with_the_callers_own_filters_and_the_fixed_one
     _, [query] = await ask("since=-PT2M&bucket=PT1M&number.gt=3", fixed=(("source", "a"),))
     assert query.purpose == "page"
     since_us = T0_US - 2 * MINUTE_US
-    assert query.parameters == {
-        "from_us": since_us,
-        "to_us": T0_US,
-        "lookback_from_us": since_us - LOOKBACK_US,
-        "lookback_micros": LOOKBACK_US,
-        "first_micros": since_us - 20_000_000,
-        "bucket_micros": MINUTE_US,
-        "f0": "a",
-        "f1": 3,
-        "f2_0": "heartbeat:",  # which are left out unless they are asked for
-        "f2_1": "heartbeat;",
-    }
+    assert query == Statistics(
+        table="records",
+        from_us=since_us,
+        to_us=T0_US,
+        lookback_us=LOOKBACK_US,
+        conditions=(
+            *parse_filters(SUBJECT.fields, [("source", "a")]),
+            *parse_filters(SUBJECT.fields, [("number.gt", "3")]),
+            WITHOUT_HEARTBEATS,  # unless they are asked for
+        ),
+        metrics=(COUNT,),
+        first_us=since_us - 20_000_000,
+        bucket_us=MINUTE_US,
+        max_groups=MAX_GROUPS,
+    )

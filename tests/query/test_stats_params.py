@@ -21,17 +21,12 @@ from app.query.params.buckets import (
 )
 from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS
 from app.query.params.page import Now, QueryableTable, Window
-from app.query.params.stats import (
-    COUNT,
-    Metric,
-    StatsRequest,
-    parse_stats_request,
-    stats_parameters,
-)
+from app.query.params.stats import COUNT, StatsRequest, parse_stats_request, stats_parameters
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
 from app.schema.table import records_table
+from app.stores.query import Metric
 from tests.contract.readings import SUBJECT
 from tests.contract.stores import RECORDS
 

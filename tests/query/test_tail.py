@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from app.query.cursor import Position
-from app.query.params.filters import Condition, parse_filters
+from app.query.params.filters import parse_filters
 from app.query.tail.reading import Reader
 from app.query.tail.recent import Batch, Recent
 from app.settings.query import QuerySettings
 from app.settings.room import MIB
+from app.stores.query import Condition, Position
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.cursor import Position
 from app.query.reads import Reads
 from app.query.tail.reading import PATIENCE_S
 from app.query.tail.subscriber import PING_S
+from app.stores.query import Position
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from testing.clock import FakeClock
 from testing.pace import patience_s

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.runtime.clock import MICROSECONDS, Timer
 from app.runtime.deadlines import Deadlines, set_within
 from testing.clock import FakeClock
+from tests.long_form import examples
 
 
 class CountingClock(FakeClock):
@@ -152,7 +153,7 @@ async def test_close_returns_those_that_wait_and_tells_nobody() -> None:
 _STEPS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 40), st.none() | st.integers(0, 60)), max_size=20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(_STEPS)
 def test_every_wait_is_told_at_its_deadline_or_ends_before(steps: list[tuple[int, int, int | None]]) -> None:
     """Whatever begins and ends when: after so many seconds each begins, due in so many, ended after so many."""

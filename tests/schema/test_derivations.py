@@ -16,6 +16,7 @@ from app.stores.bigquery.layout import bigquery_schema
 from app.stores.bigquery.protobuf import protobuf_descriptor
 from app.stores.duckdb.layout import duckdb_ddl, duckdb_type, quote
 from examples.flights.record import Flight
+from tests.long_form import examples
 from tests.schema.values import Field, every_form, field_lists, struct_of
 
 _Inner = struct_of("Inner", every_form())
@@ -133,7 +134,7 @@ def test_duckdb_runs_the_ddl(table: Table, connection: duckdb.DuckDBPyConnection
     assert_duckdb_agrees(connection, table)
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow])
 @given(field_lists())
 def test_all_derivations_of_any_declaration_agree(connection: duckdb.DuckDBPyConnection, fields: list[Field]) -> None:
     """However a declaration nests, the three tables derived from it have the same columns."""

@@ -14,6 +14,7 @@ from app.schema.columns import Mode, flat
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.bigquery.live import MAX_DESCRIPTION, Difference, describe, differences, live_table, report
 from examples.flights.record import Flight
+from tests.long_form import examples
 from tests.schema.values import Field, every_form, field_lists, struct_of
 from tests.table_server import resource_of
 
@@ -204,7 +205,7 @@ def _as_others_write_it(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return written
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(field_lists(), st.data())
 def test_any_declaration_fits_its_own_table_and_no_other(fields: list[Field], data: st.DataObject) -> None:
     """A table made as declared fits, however its schema is written; without any one column it does not."""

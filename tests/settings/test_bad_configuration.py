@@ -11,6 +11,7 @@ import pytest
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from testing.process import serving
+from tests.long_form import long
 from tests.table_server import Answer, found, no_table, refused, resource_of, serving_tables
 
 RECORDS, REJECTS = records_table(Record), rejects_table()
@@ -37,25 +38,55 @@ def bigquery(answers: Mapping[str, Answer], **changed: str) -> Iterator[dict[str
 @pytest.mark.parametrize(
     ("answers", "changed", "state", "words"),
     [
-        (GOOD | {"records": no_table("records")}, {}, "NOT_FOUND", ["my-project.events.records", "SLUICE_BIGQUERY"]),
-        (
+        pytest.param(
+            GOOD | {"records": no_table("records")},
+            {},
+            "NOT_FOUND",
+            ["my-project.events.records", "SLUICE_BIGQUERY"],
+            id="table",
+        ),
+        pytest.param(
             dict.fromkeys(GOOD, refused(404, "notFound", "Not found: Project my-project")),
             {},
             "NOT_FOUND",
             ["no project my-project", "SLUICE_BIGQUERY_PROJECT"],
+            id="project",
+            marks=long,
         ),
-        (GOOD | {"records": FOREIGN}, {}, "SCHEMA_MISMATCH", ["timestamp", "python -m app.schema diff"]),
-        (GOOD, {"record": "examples.flights.record:Flight"}, "SCHEMA_MISMATCH", ["carrier"]),
-        (GOOD | {"records": DENIED}, {}, "PERMISSION_DENIED", ["roles/bigquery.dataEditor"]),
-        (GOOD, {"bigquery_rest_url": "http://127.0.0.1:1"}, "UNREACHABLE", ["http://127.0.0.1:1"]),
-        (
+        pytest.param(
+            GOOD | {"records": FOREIGN},
+            {},
+            "SCHEMA_MISMATCH",
+            ["timestamp", "python -m app.schema diff"],
+            id="foreign table",
+            marks=long,
+        ),
+        pytest.param(
+            GOOD, {"record": "examples.flights.record:Flight"}, "SCHEMA_MISMATCH", ["carrier"], id="record type"
+        ),
+        pytest.param(
+            GOOD | {"records": DENIED},
+            {},
+            "PERMISSION_DENIED",
+            ["roles/bigquery.dataEditor"],
+            id="permission",
+            marks=long,
+        ),
+        pytest.param(
+            GOOD,
+            {"bigquery_rest_url": "http://127.0.0.1:1"},
+            "UNREACHABLE",
+            ["http://127.0.0.1:1"],
+            id="address",
+        ),
+        pytest.param(
             GOOD,
             {"bigquery_rest_url": "https://127.0.0.1:1"},
             "PERMISSION_DENIED",
             ["/no/such/key.json", "GOOGLE_APPLICATION_CREDENTIALS"],
+            id="credentials",
         ),
     ],
-    ids=["table", "project", "foreign table", "record type", "permission", "address", "credentials"],
 )
 async def test_a_wrong_set_up_is_told_once_by_name_and_does_not_end_the_process(
     answers: Mapping[str, Answer],

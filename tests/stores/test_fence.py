@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.cursor import Cursor, Position, decode_cursor, encode_cursor
+from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.fence import STALE_US, Fence, fence, late_key
+from app.stores.query import Position
 from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain
 from app.stores.stamping import AttemptStamp, ClockTroubleError, LateCancellationError
 from testing.clock import FakeClock

@@ -18,7 +18,7 @@ TABLES = (records_table(Record), rejects_table())
 @pytest.fixture
 def _without_duckdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Be a machine where DuckDB is not installed."""
-    for name in [name for name in sys.modules if name.startswith(("duckdb", "app.stores.duckdb.store"))]:
+    for name in [name for name in sys.modules if name.startswith(("duckdb", "app.stores.duckdb."))]:
         monkeypatch.delitem(sys.modules, name)
 
     class Absent:
@@ -28,7 +28,7 @@ def _without_duckdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
     yield
-    for name in [name for name in sys.modules if name.startswith("app.stores.duckdb.store")]:
+    for name in [name for name in sys.modules if name.startswith("app.stores.duckdb.")]:
         del sys.modules[name]
 
 

@@ -12,8 +12,8 @@ from typing import Any, get_args
 
 import msgspec
 
+from app.stores.query import Purpose
 from app.stores.sink import SinkState
-from app.stores.source import Purpose
 from app.telemetry.instruments import BY_NAME, Instrument
 
 FOLDER = Path(__file__).parents[2] / "infra" / "terraform" / "monitoring"

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.stores.registry import Backend, open_backend
-from app.stores.source import Answer, Query, QueryRunner, Row
+from app.stores.backend import Backend
+from app.stores.query import ArrowQuery, Query
+from app.stores.registry import open_backend
+from app.stores.source import Answer, Plan, QueryRunner, Row
 
 
 class ScriptedRunner:
@@ -31,7 +33,7 @@ class ScriptedRunner:
             raise self.error
         return self.answer
 
-    async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+    async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield pieces, or fail after the first."""
         self.asked.append(query)
         yield self.pieces[0]
@@ -48,9 +50,9 @@ class ScriptedRunner:
         """Nobody can know."""
         return None
 
-    async def estimate_bytes(self, query: Query) -> int | None:
+    async def explain(self, query: Query) -> Plan:
         """Return what a query reads."""
-        return self.answer.bytes_processed
+        return Plan("", {}, self.answer.bytes_processed)
 
 
 class MeteredRunner:

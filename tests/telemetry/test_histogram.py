@@ -12,6 +12,7 @@ from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, V
 
 from app.telemetry.histogram import Histogram
 from app.telemetry.instruments import CATALOGUE, PUBLISH_TO_STORED
+from tests.long_form import examples
 
 BOUNDS = PUBLISH_TO_STORED.bounds
 EDGES = [
@@ -22,7 +23,7 @@ INSTRUMENT = msgspec.structs.replace(PUBLISH_TO_STORED, attributes=("table",))
 
 
 @given(recorded=st.dictionaries(st.sampled_from(["a", "b"]), VALUES, min_size=1))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_it_counts_as_opentelemetrys_does(recorded: dict[str, list[float]]) -> None:
     """The same values give the same counts, sum, least and greatest, for each set of attributes."""
     histogram = Histogram(INSTRUMENT)

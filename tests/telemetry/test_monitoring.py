@@ -85,7 +85,7 @@ def test_every_metric_of_the_service_is_watched_or_left_out_on_purpose() -> None
     # They explain other metrics to whoever looks into one system, and are no news by themselves.
     explaining = {
         *("sluice.append.rows", "sluice.append.connections", "sluice.in_flight.bytes"),
-        *("sluice.row.late", "sluice.connection.closed"),
+        *("sluice.row.late", "sluice.row.expired", "sluice.connection.closed"),
     }
     # What a record type drops by its own word, and what had no power for want of a signature: both leave a log line.
     assert unwatched == explaining | {"sluice.member.dropped", "sluice.message.unproved"}

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from app.query.instrumented_source import InstrumentedSource, QueryWatch, cache_state, outcome_of
 from app.query.source_health import SourceHealth
+from app.stores.query import Export, LookUp
 from app.stores.source import (
     LookUpTooExpensiveError,
-    Query,
     QueryError,
     QueryTimeoutError,
     QueryTooExpensiveError,
@@ -26,7 +26,10 @@ from app.telemetry.tracing import Tracing, inside
 from testing.clock import FakeClock
 from tests.telemetry.scripted_runner import ScriptedRunner
 
-QUERY = Query(sql="SELECT 'secret'", parameters={"p": "secret"})
+QUERY = LookUp(
+    table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",), id_column="id", record_id="secret", limit=1
+)
+EXPORT = Export(table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",))
 
 
 class Stage:
@@ -54,13 +57,13 @@ async def test_a_query_is_measured_with_what_it_read() -> None:
     assert request is not None
     with inside(request):
         assert await stage.runner.rows(QUERY) == stage.scripted.answer
-    assert stage.outcomes() == [("page", "ok")]
-    assert stage.metrics.query_bytes == {"page": 7}
+    assert stage.outcomes() == [("look_up", "ok")]
+    assert stage.metrics.query_bytes == {"look_up": 7}
     (span,) = stage.spans.get_finished_spans()
     assert dict(span.attributes or {}) == {
         "db.system.name": "duckdb",
         "db.operation.name": "SELECT",
-        "sluice.query.purpose": "page",
+        "sluice.query.purpose": "look_up",
         "sluice.cache": "bypass",
         "sluice.outcome": "ok",
         "db.response.returned_rows": 0,
@@ -72,7 +75,7 @@ async def test_without_a_traced_request_a_query_has_no_span() -> None:
     """It is measured all the same."""
     stage = Stage()
     await stage.runner.rows(QUERY)
-    assert stage.outcomes() == [("page", "ok")]
+    assert stage.outcomes() == [("look_up", "ok")]
     assert stage.metrics.query_bytes == {}
     assert stage.spans.get_finished_spans() == ()
 
@@ -95,11 +98,11 @@ async def test_each_end_has_a_word(error: BaseException, outcome: str, state: st
     stage = Stage(error=error)
     with pytest.raises(type(error)):
         await stage.runner.rows(QUERY)
-    async with aclosing(stage.runner.arrow(QUERY)) as pieces:
+    async with aclosing(stage.runner.arrow(EXPORT)) as pieces:
         assert await anext(pieces) == b"schema"
         with pytest.raises(type(error)):
             await anext(pieces)
-    assert stage.outcomes() == [("page", outcome)]
+    assert stage.outcomes() == [("look_up", outcome), ("export", outcome)]
     assert outcome_of(error) == outcome
     assert stage.health.state == state
 
@@ -107,13 +110,13 @@ async def test_each_end_has_a_word(error: BaseException, outcome: str, state: st
 async def test_an_export_is_measured_from_its_first_piece_to_its_last() -> None:
     """One that nobody reads to its end was cancelled."""
     stage = Stage()
-    async with aclosing(stage.runner.arrow(QUERY)) as pieces:
+    async with aclosing(stage.runner.arrow(EXPORT)) as pieces:
         assert [piece async for piece in pieces] == list(stage.scripted.pieces)
-    async with aclosing(stage.runner.arrow(QUERY)) as pieces:
+    async with aclosing(stage.runner.arrow(EXPORT)) as pieces:
         await anext(pieces)
         await stage.clock.advance(3)
     ((_, whole), (_, broken)) = stage.metrics.query_duration.points()
-    assert stage.outcomes() == [("page", "ok"), ("page", "cancelled")]
+    assert stage.outcomes() == [("export", "ok"), ("export", "cancelled")]
     assert (whole.total, broken.total) == (0.0, 3.0)
 
 
@@ -126,7 +129,7 @@ async def test_everything_else_is_the_runners_own() -> None:
     assert (runner.first_slice_us, runner.first_look_up_us) == (scripted.first_slice_us, scripted.first_look_up_us)
     assert (runner.poll_s, runner.open_ttl_s, runner.export_rows) == (scripted.poll_s, scripted.open_ttl_s, 9)
     assert (runner.horizon_us("records"), runner.version("records")) == (17, None)
-    assert await runner.estimate_bytes(QUERY) == 5
+    assert await runner.explain(QUERY) == await scripted.explain(QUERY)
 
 
 async def test_a_query_knows_how_the_cache_was_used() -> None:

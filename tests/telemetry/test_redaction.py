@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.auth.api_keys import new_key
 from app.telemetry.lines import json_line, line_of, terminal_line
 from app.telemetry.redaction import TrustedText, safe_attributes, without_secrets, without_values
+from tests.long_form import long
 from tests.telemetry.raised import LibraryError, chained
 
 BASE64URL = st.characters(codec="ascii", categories=["L", "N"], include_characters="-_")
@@ -193,7 +194,7 @@ _HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", _HOSTILE)
-@pytest.mark.parametrize("end", ["", "x", "'@"])
+@pytest.mark.parametrize("end", [*(pytest.param(each, marks=long) for each in ("", "x")), "'@"])
 def test_masking_takes_as_long_as_the_text_is(unit: str, end: str) -> None:
     """A text made to be slow, sixteen times as long as another, takes nowhere near 256 times as long."""
     small, large = (unit * (size // len(unit)) + end for size in (2**13, 2**17))

@@ -11,11 +11,12 @@ from app.http.conditional import keeping_headers
 from app.http.reading import has_current, read_response
 from app.query.cache import Cache, CachedAnswer
 from app.query.instrumented_source import cache_state
-from app.query.params.filters import Condition, parse_filters
+from app.query.params.filters import parse_filters
 from app.query.reads import Reads
 from app.query.timing import Timing
 from app.runtime.clock import Clock
 from app.schema.filters import FilterField
+from app.stores.query import Condition
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import current_span

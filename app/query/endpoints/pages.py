@@ -30,6 +30,7 @@ from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
 from app.settings.query import QuerySettings
+from app.stores.query import Export, RowQuery
 
 _FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 _NEXT_CURSOR = "Sluice-Next-Cursor"
@@ -137,19 +138,19 @@ class PageEndpoint:
 
     async def _explain(self, request: Ask, wanted: Retrieval, timing: Timing) -> Response[bytes]:
         feed = self._pages.feed
+        query: RowQuery | Export
         if wanted.asked.limit is None:
             query, slices = self._exports.explained(wanted)
         else:
             query, slices = feed.explained(wanted.scan, wanted.view, wanted.asked.limit)
         with timing.stage("store"):
-            estimated_bytes = await feed.runner.estimate_bytes(query)
+            plan = await feed.runner.explain(query)
         told = explanation(
             wanted,
             fixed=self._fixed.of(request),
-            query=query,
+            plan=plan,
             slices=slices,
-            estimated_bytes=estimated_bytes,
-            max_bytes=None if estimated_bytes is None else self._settings.query_max_bytes_billed,
+            max_bytes=self._settings.query_max_bytes_billed,
         )
         headers = _FRESH | cost_headers(timing, "bypass")
         return read_response(request, _json.encode(told), MEDIA_TYPES["json"], headers)

@@ -13,7 +13,6 @@ from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheK
 from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
 from app.query.pages import Pages
 from app.query.params.catalogue import MAX_GROUPS
-from app.query.params.filters import Condition
 from app.query.params.page import QueryableTable
 from app.query.params.stats import StatsRequest, parse_stats_request, stats_parameters
 from app.query.stats import Stats
@@ -22,6 +21,7 @@ from app.schema.filters import filter_table
 from app.schema.table import REJECTS
 from app.schema.version import schema_version
 from app.settings.query import QuerySettings
+from app.stores.query import Condition
 
 _PROBLEMS = {
     400: "A parameter is not valid; `errors` names each one.",

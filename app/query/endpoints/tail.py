@@ -14,7 +14,6 @@ from app.http import paths
 from app.http.conditional import VARY
 from app.http.contract import CONTRACT, Answer, Contract, media
 from app.http.reading import METHODS
-from app.query.cursor import Position
 from app.query.endpoints.answering import Ask, FixedFilters
 from app.query.endpoints.openapi import headers_of
 from app.query.pages import Pages
@@ -31,6 +30,7 @@ from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import Table
 from app.settings.query import QuerySettings
+from app.stores.query import Position
 
 EVENTS = "text/event-stream"
 # Without X-Accel-Buffering some proxies buffer a response

@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl
 
 from app.http.contract import Parameter
 from app.http.problems import FieldError, ProblemError
-from app.query.params.filters import Condition, FilterError, parse_filter
+from app.query.params.filters import FilterError, parse_filter
 from app.schema.filters import FilterField
+from app.stores.query import Condition
 
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _MAX_ERRORS = 20  # in one answer

@@ -5,12 +5,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-import msgspec
-
 from app.query.params.values import ValueTextError, read_value
 from app.schema.columns import Kind
 from app.schema.filters import OPERATORS, FilterField
-from app.stores.source import Scalar
+from app.stores.query import Condition, Scalar
 
 MAX_VALUES = 100
 _MAX_TEXT_LENGTH = 4_096
@@ -20,20 +18,6 @@ _MAX_PLACE_DIGITS = 9
 _KEY = re.compile(r"[\w@:/ -]{1,100}")
 _UUID_START = re.compile("[0-9A-Fa-f-]{1,36}")
 _NUMBERS = {"lt", "lte", "gt", "gte"}  # on JSON these compare numbers, the others text
-
-
-class Condition(msgspec.Struct, frozen=True):
-    """A condition on a row: the column at the dotted `path`, below it `json_path`, an operator and its values.
-
-    `isnull` has one value, a bool; `in` has several; the others have one, of the column's type. There is one operator
-    that fields do not offer, `outside`: less than the first of two values, or not less than the second.
-    """
-
-    path: str
-    json_path: tuple[str, ...]
-    operator: str
-    kind: Kind
-    values: tuple[Scalar, ...]
 
 
 class FilterError(ValueError):

@@ -4,9 +4,9 @@ import msgspec
 
 from app.query.params.catalogue import HEARTBEAT
 from app.query.params.collector import Parameters
-from app.query.params.filters import Condition
 from app.record import HEARTBEAT_PREFIX
 from app.schema.columns import Kind
+from app.stores.query import Condition
 
 
 class Heartbeats(msgspec.Struct, frozen=True):

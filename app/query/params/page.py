@@ -12,11 +12,12 @@ from app.query.params.catalogue import DEFAULT_LIMIT, HEARTBEAT, PAGE_PARAMETERS
 from app.query.params.collector import Parameters
 from app.query.params.fields import parse_fields
 from app.query.params.filter_parameters import filter_parameters
-from app.query.params.filters import Condition, in_order
+from app.query.params.filters import in_order
 from app.query.params.heartbeats import EXCLUDED, NONE_THERE, Heartbeats, read_heartbeats
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
 from app.schema.filters import FilterField
+from app.stores.query import Condition
 
 CountMode = Literal["none", "capped", "exact"]
 _RELATIVE = re.compile(r"now|[+-]?[Pp].*")

@@ -1,7 +1,7 @@
 """Parse the request for statistics: a window cut into buckets, the groups, and the metrics of each."""
 
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 
@@ -16,31 +16,17 @@ from app.query.params.buckets import (
 )
 from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS
 from app.query.params.collector import Parameters
-from app.query.params.filters import Condition, in_order
+from app.query.params.filters import in_order
 from app.query.params.heartbeats import EXCLUDED, Heartbeats
 from app.query.params.page import Now, QueryableTable, Window, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
+from app.stores.query import Condition, Function, Metric
 
-Function = Literal["count", "avg", "min", "max", "p50", "p95"]
 _OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _FORMS = "expected count, or avg, min, max, p50 or p95 of a field, with a colon between them"
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """A number for each bucket; `text` is its name in the request, such as `avg:price`.
-
-    `path` and `kind` are the field's path and type; a count has no path. `is_computed` says that `path` is DELAY and
-    not a stored field.
-    """
-
-    text: str
-    function: Function
-    path: str = ""
-    kind: Kind = Kind.INT64
-    is_computed: bool = False
 
 
 COUNT = Metric("count", "count")

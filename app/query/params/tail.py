@@ -3,14 +3,15 @@
 import msgspec
 
 from app.http.problems import ProblemError
-from app.query.cursor import Position, decode_cursor
+from app.query.cursor import decode_cursor
 from app.query.params.catalogue import LAST_EVENT_ID, TAIL_PARAMETERS
 from app.query.params.collector import Parameters
-from app.query.params.filters import Condition, fingerprint, in_order
+from app.query.params.filters import fingerprint, in_order
 from app.query.params.heartbeats import read_heartbeats
 from app.query.params.page import Now, QueryableTable, read_fields
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
+from app.stores.query import Condition, Position
 
 
 class TailRequest(msgspec.Struct, frozen=True, kw_only=True):

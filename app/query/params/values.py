@@ -13,7 +13,7 @@ import msgspec
 from app.runtime.instants import InstantError, parse_instant
 from app.schema.checks import numeric_problem
 from app.schema.columns import INT64_MAX, INT64_MIN, Kind
-from app.stores.source import Scalar
+from app.stores.query import Scalar
 
 _EXAMPLES = {
     Kind.BOOL: "true",

@@ -10,11 +10,11 @@ from typing import Literal
 import msgspec
 
 from app.http.problems import ProblemError
-from app.query.cursor import Position
 from app.query.formats.served import ServedRows
 from app.query.params.page import Window
 from app.query.scan import Scan, position_of
 from app.schema.columns import Column
+from app.stores.query import Position
 from app.stores.source import Row
 
 Reason = Literal["time", "stopping"]

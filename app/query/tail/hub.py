@@ -6,9 +6,8 @@ from functools import partial
 from typing import NamedTuple
 
 from app.query.concurrency_limit import ConcurrencyLimiter
-from app.query.cursor import Position
 from app.query.feed import Feed
-from app.query.params.filters import Condition, in_order
+from app.query.params.filters import in_order
 from app.query.tail.events import EventFormat
 from app.query.tail.poller import Poller
 from app.query.tail.reading import Reader
@@ -16,6 +15,7 @@ from app.query.tail.subscriber import Send, Subscriber
 from app.runtime.clock import Clock
 from app.runtime.ledger import Holding, Ledger
 from app.settings.query import QuerySettings
+from app.stores.query import Condition, Position
 
 _CATCHING_UP = 4  # subscribers at once: after a restart all of them catch up, while other callers read pages
 

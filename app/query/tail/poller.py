@@ -5,13 +5,13 @@ from collections.abc import Callable
 from contextvars import Context
 
 from app.http.problems import ProblemError
-from app.query.cursor import Position
 from app.query.params.catalogue import MAX_LIMIT
 from app.query.tail.reading import BATCH_BYTES, Reader, unexpected
 from app.query.tail.recent import Batch, Recent
 from app.runtime.clock import Clock
 from app.runtime.instants import MINUTE_US
 from app.runtime.ledger import Holding
+from app.stores.query import Position
 
 _KEPT_BATCHES = 2  # for subscribers that are slightly behind; there may be as many pollers as subscribers
 _NEAR_US = MINUTE_US

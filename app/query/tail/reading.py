@@ -5,10 +5,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from app.http.problems import ProblemError
 from app.query.budget import Budget
-from app.query.cursor import Position
 from app.query.feed import Feed
 from app.query.params.catalogue import MAX_LIMIT
-from app.query.params.filters import Condition
 from app.query.params.page import Window
 from app.query.problems import problem_of
 from app.query.retrieval import View
@@ -18,6 +16,7 @@ from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, clamp
 from app.settings.query import QuerySettings
 from app.settings.room import MIB
+from app.stores.query import Condition, Position
 from app.stores.source import QueryError
 
 BATCH_BYTES = MIB

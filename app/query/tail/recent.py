@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
 
-from app.query.cursor import Position
 from app.query.scan import position_of
 from app.query.tail.events import EventFormat, record_events
 from app.runtime.ledger import Holding
+from app.stores.query import Position
 from app.stores.source import Row
 
 Room = Callable[[int], Holding | None]

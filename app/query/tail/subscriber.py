@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.http.problems import ProblemError
-from app.query.cursor import Position
 from app.query.tail import events
 from app.query.tail.events import EventFormat, Reason
 from app.query.tail.poller import Poller
@@ -12,6 +11,7 @@ from app.query.tail.reading import BATCH_BYTES, PATIENCE_S, Reader, unexpected
 from app.query.tail.recent import Batch, Room
 from app.runtime.clock import MICROSECONDS, Clock, Timer
 from app.runtime.ledger import Holding
+from app.stores.query import Position
 
 PING_S = 15.0
 """The maximum silence of a stream; also the grace past its end for a client that does not read."""

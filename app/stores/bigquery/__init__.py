@@ -1,5 +1,6 @@
 """BigQuery: appends through the Storage Write API, queries through jobs and the Storage Read API.
 
+setup            opens it for a service
 client           its addresses and credentials
 
 one append       storage_write       encode, choose a connection, stamp, send, interpret the answer

@@ -13,7 +13,8 @@ from app.runtime.threads import run_in_daemon_thread
 from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.eraser import HeldBackError
-from app.stores.source import Query, StoreUnavailableError
+from app.stores.query import Deletion
+from app.stores.source import StoreUnavailableError
 from app.telemetry.redaction import first_line
 
 LABEL = "sluice_erased"
@@ -37,15 +38,15 @@ class BigQueryEraser:
         """The time of the last erasure, as far as this instance knows; 0: never."""
         return self._generation
 
-    async def delete(self, query: Query) -> int:
-        """Run a DELETE; return how many rows it removed.
+    async def delete(self, query: Deletion) -> int:
+        """Delete rows; return how many were removed.
 
         Raises:
             HeldBackError: some of the rows are in the buffer.
             QueryError: BigQuery gave no answer.
         """
         try:
-            return await self._runner.change(query)
+            return await self._runner.delete(query)
         except Exception as error:  # the client calls it an invalid query; only the text distinguishes it from a defect
             if _BUFFERED in str(error):
                 raise HeldBackError(first_line(error)) from error

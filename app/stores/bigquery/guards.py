@@ -8,7 +8,8 @@ from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryP
 from app.runtime.epoch import from_epoch_us
 from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
-from app.stores.source import Purpose, Query, Scalar
+from app.stores.query import Purpose, Scalar
+from app.stores.sql.statement import Statement
 
 # An export makes the table of its result before its first byte, and its client expects to wait. An erasure rewrites
 # all data that it touches.
@@ -30,18 +31,18 @@ def timeout_s(purpose: Purpose, settings: Settings) -> float:
     return settings.query.query_timeout_s * (_LONG_TIMEOUT_FACTOR if purpose in _LONG else 1)
 
 
-def job_config(query: Query, place: TableAddress, settings: Settings) -> QueryJobConfig:
-    """Return the configuration of the job of `query`, with all its guards."""
+def job_config(statement: Statement, place: TableAddress, settings: Settings) -> QueryJobConfig:
+    """Return the configuration of the job of `statement`, with all its guards."""
     config = QueryJobConfig(
         default_dataset=DatasetReference(place.project, place.dataset),
-        labels={"service": "sluice", "purpose": query.purpose},
-        maximum_bytes_billed=max_bytes_billed(query.purpose, settings),
-        query_parameters=[_parameter(name, value) for name, value in query.parameters.items()],
+        labels={"service": "sluice", "purpose": statement.purpose},
+        maximum_bytes_billed=max_bytes_billed(statement.purpose, settings),
+        query_parameters=[_parameter(name, value) for name, value in statement.parameters.items()],
         use_legacy_sql=False,
         # Free, and never stale: BigQuery caches no result of a table that changed or is being streamed to.
         use_query_cache=True,
     )
-    config.job_timeout_ms = round(timeout_s(query.purpose, settings) * 1000)
+    config.job_timeout_ms = round(timeout_s(statement.purpose, settings) * 1000)
     return config
 
 

@@ -23,7 +23,8 @@ from app.stores.bigquery.cells import row_decoder
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.failures import reason_of
 from app.stores.bigquery.guards import job_config, timeout_s
-from app.stores.source import Answer, Query, Row
+from app.stores.source import Answer, Row
+from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
 
 _FIRST_ANSWER_MS = 2_000
@@ -78,13 +79,13 @@ class Run:
         return job
 
 
-def run_for_rows(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> Answer:
-    """Run `query` in short-query mode and return its rows. Blocks; raises what the client library raises.
+def run_for_rows(client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run) -> Answer:
+    """Run `statement` in short-query mode and return its rows. Blocks; raises what the client library raises.
 
     Raises:
         GivenUpError: the run was given up; its job, if it had become one, was told to stop.
     """
-    resource = job_config(query, place, settings).to_api_repr()
+    resource = job_config(statement, place, settings).to_api_repr()
     # How long jobs.query waits. With its own argument for this, the library would allow the HTTP call only 0.25 s more,
     # which a busy network exceeds.
     resource["query"]["timeoutMs"] = _FIRST_ANSWER_MS
@@ -92,11 +93,11 @@ def run_for_rows(client: Client, query: Query, place: TableAddress, settings: Se
 
     def ask() -> Any:
         return client.query_and_wait(
-            query.sql,
+            statement.sql,
             job_config=config,
             location=place.location,
             project=place.project,
-            wait_timeout=timeout_s(query.purpose, settings),
+            wait_timeout=timeout_s(statement.purpose, settings),
             retry=_Watch(client, run, _is_answered_transient),
             job_retry=None,  # type: ignore[arg-type] # documented: no restart of a failed job
         )
@@ -105,7 +106,7 @@ def run_for_rows(client: Client, query: Query, place: TableAddress, settings: Se
     # unknown; at worst, the query is read twice. _Watch repeats the calls for its job and its pages. If they keep
     # failing, that is a RetryError, after which nothing is started again.
     found = _briefly(_is_broken_connection)(ask)()
-    rows, size_bytes, cut = _fetched(found, row_decoder(found.schema), query.max_bytes)
+    rows, size_bytes, cut = _fetched(found, row_decoder(found.schema), statement.max_bytes)
     return Answer(rows, found.total_bytes_processed, size_bytes, cut)
 
 
@@ -126,12 +127,12 @@ def _fetched(
     return rows, total_bytes, False
 
 
-def dry_run(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> int | None:
-    """Return how many bytes `query` would read, at most. Blocks, raises as above."""
-    config = job_config(query, place, settings)
+def dry_run(client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run) -> int | None:
+    """Return how many bytes `statement` would read, at most. Blocks, raises as above."""
+    config = job_config(statement, place, settings)
     config.dry_run = True
     job = client.query(
-        query.sql,
+        statement.sql,
         job_config=config,
         location=place.location,
         project=place.project,
@@ -143,21 +144,21 @@ def dry_run(client: Client, query: Query, place: TableAddress, settings: Setting
     return found
 
 
-def run_for_table(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> str:
-    """Run `query` as a job and return the path of the temporary table of its result. Blocks, raises as above."""
-    table = _run_job(client, query, place, settings, run).destination
+def run_for_table(client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run) -> str:
+    """Run `statement` as a job and return the path of the temporary table of its result. Blocks, raises as above."""
+    table = _run_job(client, statement, place, settings, run).destination
     return f"projects/{table.project}/datasets/{table.dataset_id}/tables/{table.table_id}"
 
 
-def _run_job(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> QueryJob:
-    """Run `query` to its end, as a job named by us."""
-    reference = Reference(place.project, f"sluice_{query.purpose}_{uuid.uuid4()}", place.location)
+def _run_job(client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run) -> QueryJob:
+    """Run `statement` to its end, as a job named by us."""
+    reference = Reference(place.project, f"sluice_{statement.purpose}_{uuid.uuid4()}", place.location)
     run.note(reference)  # so it can be cancelled from the start, and never runs twice
     watch = _Watch(client, run, _is_transient)
     try:
         job = client.query(
-            query.sql,
-            job_config=job_config(query, place, settings),
+            statement.sql,
+            job_config=job_config(statement, place, settings),
             job_id=reference.job_id,
             location=place.location,
             project=place.project,
@@ -169,18 +170,18 @@ def _run_job(client: Client, query: Query, place: TableAddress, settings: Settin
         job = cast(
             "QueryJob", client.get_job(reference.job_id, project=place.project, location=place.location, retry=watch)
         )
-    job.result(retry=watch, timeout=timeout_s(query.purpose, settings))
+    job.result(retry=watch, timeout=timeout_s(statement.purpose, settings))
     run.note(None)
     return job
 
 
-def run_for_changes(client: Client, query: Query, place: TableAddress, settings: Settings, run: Run) -> int:
+def run_for_changes(client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run) -> int:
     """Run a DELETE as a job and return how many rows it removed. Blocks, raises as above.
 
     Raises:
         BadRequest: "would affect rows in the streaming buffer": some of the rows were written a moment ago.
     """
-    job = _run_job(client, query, place, settings, run)
+    job = _run_job(client, statement, place, settings, run)
     return int(job.num_dml_affected_rows or 0)
 
 

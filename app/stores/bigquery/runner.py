@@ -21,7 +21,9 @@ from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
 from app.stores.bigquery.storage_read import read_table
-from app.stores.source import Answer, Query, QueryError, QueryTimeoutError, StoreBusyError
+from app.stores.query import ArrowQuery, Deletion, Query
+from app.stores.source import Answer, Plan, QueryError, QueryTimeoutError, StoreBusyError
+from app.stores.sql.statement import Statement, render
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
 _Result = TypeVar("_Result")
@@ -48,11 +50,16 @@ class BigQueryRunner:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        return await self._run(query, jobs.run_for_rows)
+        return await self.read(render(query))
 
-    async def estimate_bytes(self, query: Query) -> int | None:
-        """Return how many bytes the query would read, at most, by a dry run, which is free."""
-        return await self._run(query, jobs.dry_run)
+    async def read(self, statement: Statement) -> Answer:
+        """Return the rows of a statement, in its order."""
+        return await self._run(statement, jobs.run_for_rows)
+
+    async def explain(self, query: Query) -> Plan:
+        """Return the statement, and how many bytes it would read, at most, by a dry run, which is free."""
+        statement = render(query)
+        return statement.plan(await self._run(statement, jobs.dry_run))
 
     def version(self, table: str) -> int | None:
         """Return None: this instance does not learn of rows that others store."""
@@ -62,24 +69,25 @@ class BigQueryRunner:
         """Return now less the settle time: no instance commits an older stamp any more."""
         return self._clock.now_us() - self._settle_us
 
-    async def change(self, query: Query) -> int:
-        """Run a DELETE; return how many rows it removed.
+    async def delete(self, deletion: Deletion) -> int:
+        """Delete rows; return how many were removed.
 
         Raises:
             QueryError: as of `rows`; its cause is what the client raised.
         """
-        return await self._run(query, jobs.run_for_changes)
+        return await self._run(render(deletion), jobs.run_for_changes)
 
-    async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+    async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        table_path = await self._run(query, jobs.run_for_table)
+        statement = render(query)
+        table_path = await self._run(statement, jobs.run_for_table)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._access.load)
             async with aclosing(read_table(self._access, table_path)) as pieces:
                 async for piece in pieces:
                     yield piece
         except Exception as failure:  # named here, or let through
-            self._raise_named(failure, query)
+            self._raise_named(failure, statement)
             raise
 
     def close(self) -> None:
@@ -87,10 +95,10 @@ class BigQueryRunner:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._cancelling.shutdown(wait=False)
 
-    async def _run(self, query: Query, how: Callable[..., _Result]) -> _Result:
+    async def _run(self, statement: Statement, how: Callable[..., _Result]) -> _Result:
         """Run `how` in a thread; cancel its job if the caller is cancelled or the time is over."""
-        run, timeout_s = Run(), guards.timeout_s(query.purpose, self._settings)
-        work = self._threads.submit(self._in_thread, how, query, run)
+        run, timeout_s = Run(), guards.timeout_s(statement.purpose, self._settings)
+        work = self._threads.submit(self._in_thread, how, statement, run)
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.wrap_future(work)
@@ -111,13 +119,13 @@ class BigQueryRunner:
         except RuntimeError as error:  # closed meanwhile; the caller must see how the query ended instead
             _log.warning("could not cancel the job %s: %s", job.job_id, error)
 
-    def _in_thread(self, how: Callable[..., _Result], query: Query, run: Run) -> _Result:
+    def _in_thread(self, how: Callable[..., _Result], statement: Statement, run: Run) -> _Result:
         run.begun = True  # before loading credentials, which may take longer than the query's timeout
         try:
             run.client = self._client()
-            return how(run.client, query, self._access.place, self._settings, run)
+            return how(run.client, statement, self._access.place, self._settings, run)
         except Exception as failure:  # named here, or let through
-            self._raise_named(failure, query)
+            self._raise_named(failure, statement)
             raise
 
     def _client(self) -> Client:
@@ -127,13 +135,13 @@ class BigQueryRunner:
             self._bounded = client
         return client
 
-    def _raise_named(self, failure: Exception, query: Query) -> None:
+    def _raise_named(self, failure: Exception, statement: Statement) -> None:
         """Raise the QueryError for `failure`, if there is one."""
         named: QueryError | None = query_error(
             failure,
             self._access.place,
-            limit_bytes=guards.max_bytes_billed(query.purpose, self._settings),
-            timeout_s=guards.timeout_s(query.purpose, self._settings),
+            limit_bytes=guards.max_bytes_billed(statement.purpose, self._settings),
+            timeout_s=guards.timeout_s(statement.purpose, self._settings),
         )
         if named is not None:
             raise named from failure

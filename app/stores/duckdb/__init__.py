@@ -1,5 +1,6 @@
 """The embedded store: DuckDB on one file.
 
+setup        opens it for a service
 store        the tables of one file: appends in one thread, probes, closing and reopening
 file         opens it, creates or compares its tables
 layout       a table -> DDL, and the INSERT that reads rows from JSON

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 import duckdb
 
 from app.runtime.clock import Clock
-from app.runtime.instants import DAY_US, clamp
+from app.runtime.instants import DAY_US, MIN_US, clamp
 from app.schema.table import Table
 from app.stores.duckdb.file import STATE
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.source import Query, QueryError
+from app.stores.query import Deletion
+from app.stores.source import QueryError
+from app.stores.sql.statement import Statement, render
 
 _GENERATION = "erasures"
 _EVERY_S = 3_600.0
@@ -35,9 +37,9 @@ class EmbeddedEraser:
         """The number of erasures so far."""
         return self._generation
 
-    async def delete(self, query: Query) -> int:
-        """Run a DELETE as one transaction; return how many rows it removed."""
-        return await self._store.change(query)
+    async def delete(self, query: Deletion) -> int:
+        """Delete rows as one transaction; return how many were removed."""
+        return await self._store.change(render(query))
 
     async def advance(self) -> None:
         """Count one more erasure in the file, and take the erased rows out of the write-ahead log.
@@ -93,7 +95,8 @@ class Retention:
         for table in self._tables:
             count = 0
             while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
-                count += await self._store.change(_deletion(table, edge_us))
+                expired = Deletion(table=table.name, first_us=MIN_US, last_us=edge_us, conditions=())
+                count += await self._store.change(render(expired))
                 await self._clock.sleep(_BREATH_S)
             if count:
                 self._deleted(table.name, count)
@@ -111,12 +114,6 @@ FROM (
 SELECT `ingest_time` FROM `{table.name}` WHERE `ingest_time` < @cutoff_us ORDER BY `ingest_time` LIMIT @piece
 ) AS old
 """  # noqa: S608 - a table of the declaration
-        query = Query(sql=sql, parameters={"cutoff_us": cutoff_us, "piece": _PIECE_ROWS}, purpose="erase")
-        edge: int | None = (await self._store.rows(query)).rows[0]["edge"]
+        statement = Statement(sql=sql, parameters={"cutoff_us": cutoff_us, "piece": _PIECE_ROWS}, purpose="erase")
+        edge: int | None = (await self._store.read(statement)).rows[0]["edge"]
         return edge
-
-
-def _deletion(table: Table, edge_us: int) -> Query:
-    """Return the DELETE of all rows stamped at or before `edge_us`."""
-    sql = f"DELETE FROM `{table.name}` WHERE `ingest_time` <= @edge_us"  # noqa: S608 - as above
-    return Query(sql=sql, parameters={"edge_us": edge_us}, purpose="erase")

@@ -19,7 +19,9 @@ import duckdb
 
 from app.stores.duckdb.attempt import DISCONNECTED, Attempt, interrupt
 from app.stores.duckdb.values import converter
-from app.stores.source import Answer, Query, QueryError, Scalar, StoreBusyError, StoreUnavailableError
+from app.stores.query import Scalar
+from app.stores.source import Answer, QueryError, StoreBusyError, StoreUnavailableError
+from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
@@ -45,17 +47,17 @@ class Queries:
         self._idle: duckdb.DuckDBPyConnection | None = connection.cursor()  # exports get duplicates of it
         self._attempts: set[Attempt] = set()
 
-    async def rows(self, query: Query) -> Answer:
-        """Return the rows of `query`, in its order."""
+    async def rows(self, statement: Statement) -> Answer:
+        """Return the rows of `statement`, in its order."""
         attempt = self._attempt()
-        work = self._readers.submit(self._rows, query, attempt)
+        work = self._readers.submit(self._rows, statement, attempt)
         work.add_done_callback(lambda _: self._attempts.discard(attempt))
         return await self._awaited(attempt, work)
 
-    async def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
-        """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
+    async def arrow(self, statement: Statement) -> AsyncGenerator[bytes, None]:
+        """Yield all rows of `statement`, in its order, as the pieces of one Arrow IPC stream."""
         attempt = self._attempt()
-        pieces = self._pieces(query, attempt)
+        pieces = self._pieces(statement, attempt)
         work: Future[bytes | None] | None = None
         try:
             while True:
@@ -129,16 +131,18 @@ class Queries:
             interrupt(attempt, work)
             raise
 
-    def _rows(self, query: Query, attempt: Attempt) -> Answer:
+    def _rows(self, statement: Statement, attempt: Attempt) -> Answer:
         cursor = self._cursors.get()
         try:
             if cursor is None:
                 raise StoreUnavailableError(DISCONNECTED)
             with _named_errors(), attempt.running(cursor):
-                cursor.execute(to_duckdb(query.sql), bound(query))
+                cursor.execute(to_duckdb(statement.sql), bound(statement))
                 description = cursor.description or []
                 columns = [(name, converter(type_)) for name, type_, *_ in description]
-                fetched, size_bytes, cut = _fetched(cursor, [type_ for _, type_, *_ in description], query.max_bytes)
+                fetched, size_bytes, cut = _fetched(
+                    cursor, [type_ for _, type_, *_ in description], statement.max_bytes
+                )
         finally:
             self._cursors.put(cursor)
         names = [name for name, _ in columns]
@@ -150,7 +154,7 @@ class Queries:
                     row[name] = convert(value)
         return Answer(rows, fetched_bytes=size_bytes, cut=cut)
 
-    def _pieces(self, query: Query, attempt: Attempt) -> Generator[bytes, None, None]:
+    def _pieces(self, statement: Statement, attempt: Attempt) -> Generator[bytes, None, None]:
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only exports need it
         from nanoarrow.c_array_stream import CArrayStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
         from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
@@ -159,7 +163,7 @@ class Queries:
         try:
             with _named_errors(), StreamWriter.from_writable(sink) as writer:
                 with attempt.running(cursor):
-                    found = nanoarrow.c_array_stream(cursor.sql(to_duckdb(query.sql), params=bound(query)))
+                    found = nanoarrow.c_array_stream(cursor.sql(to_duckdb(statement.sql), params=bound(statement)))
                     schema = found.get_schema()
                     attempt.hold(found, cursor)
                 writer.write_stream(CArrayStream.from_c_arrays([], _with_utc(schema)))
@@ -187,7 +191,7 @@ def _closes(connection: duckdb.DuckDBPyConnection, deadline_s: float) -> bool:
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
-    """Turn DuckDB's errors into QueryErrors; any other one is a defect of the query's text."""
+    """Turn DuckDB's errors into QueryErrors; any other one is a defect of the statement's text."""
     try:
         yield
     except duckdb.Error as error:
@@ -210,17 +214,17 @@ def _query_error(error: duckdb.Error) -> QueryError | None:
 
 @lru_cache(256)
 def to_duckdb(sql: str) -> str:
-    """Return a query in BigQuery's dialect, rendered for DuckDB."""
+    """Return a statement in BigQuery's dialect, rendered for DuckDB."""
     from sqlglot import transpile  # noqa: PLC0415 - a third of a second that start-up need not wait for
 
     return transpile(sql, read="bigquery", write="duckdb")[0]
 
 
-def bound(query: Query) -> dict[str, Scalar | datetime]:
-    """Return the parameters of `query` as DuckDB expects them."""
+def bound(statement: Statement) -> dict[str, Scalar | datetime]:
+    """Return the parameters of `statement` as DuckDB expects them."""
     return {
         name: _EPOCH + timedelta(microseconds=value) if name.endswith("_us") and isinstance(value, int) else value
-        for name, value in query.parameters.items()
+        for name, value in statement.parameters.items()
     }
 
 

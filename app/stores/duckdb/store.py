@@ -22,8 +22,10 @@ from app.stores.duckdb.disk import MIN_PROBE_BYTES, DiskSpace, is_about_room, wr
 from app.stores.duckdb.file import open_file
 from app.stores.duckdb.layout import quote
 from app.stores.duckdb.queries import Queries, bound, to_duckdb
+from app.stores.query import ArrowQuery, Query
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
-from app.stores.source import Answer, Query, StoreUnavailableError
+from app.stores.source import Answer, Plan, StoreUnavailableError
+from app.stores.sql.statement import Statement, render
 from app.telemetry.redaction import first_line
 
 _CLOSE_S = 1.0  # how long `close` waits for the current write
@@ -208,13 +210,13 @@ class EmbeddedStore:
         for name in self._versions:
             self._versions[name] += 1
 
-    async def change(self, query: Query) -> int:
-        """Run a statement of BigQuery's dialect as one transaction; return how many rows it changed.
+    async def change(self, statement: Statement) -> int:
+        """Run a statement as one transaction; return how many rows it changed.
 
         Raises:
             StoreUnavailableError: as `write` does.
         """
-        return await self.write(lambda connection: _changed(connection, query))
+        return await self.write(lambda connection: _changed(connection, statement))
 
     def read_once(self, read: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         """Return the result of `read`. Blocks until the writing thread has run it: only while the service starts."""
@@ -234,15 +236,19 @@ class EmbeddedStore:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        return await self._queries.rows(query)
+        return await self.read(render(query))
 
-    async def estimate_bytes(self, query: Query) -> int | None:
-        """Return None: DuckDB gives no estimate."""
-        return None
+    async def read(self, statement: Statement) -> Answer:
+        """Return the rows of a statement, in its order."""
+        return await self._queries.rows(statement)
 
-    def arrow(self, query: Query) -> AsyncGenerator[bytes, None]:
+    async def explain(self, query: Query) -> Plan:
+        """Return the statement before it is rendered for DuckDB, which gives no estimate."""
+        return render(query).plan()
+
+    def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        return self._queries.arrow(query)
+        return self._queries.arrow(render(query))
 
     def horizon_us(self, table: str) -> int:
         """Return the oldest stamp in flight, or else now: the store's settle time is 0."""
@@ -272,8 +278,8 @@ class EmbeddedStore:
             self._connection.close()
 
 
-def _changed(connection: duckdb.DuckDBPyConnection, query: Query) -> int:
-    found = connection.execute(to_duckdb(query.sql), bound(query)).fetchone()
+def _changed(connection: duckdb.DuckDBPyConnection, statement: Statement) -> int:
+    found = connection.execute(to_duckdb(statement.sql), bound(statement)).fetchone()
     return int(found[0]) if found else 0
 
 

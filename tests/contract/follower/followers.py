@@ -10,11 +10,12 @@ import httpx
 import msgspec
 import nanoarrow  # type: ignore[import-untyped]
 
-from app.query.cursor import Position, decode_cursor
+from app.query.cursor import decode_cursor
 from app.query.formats.negotiation import Format
 from app.query.params.filters import fingerprint, parse_filters
 from app.runtime.epoch import epoch_us
 from app.schema.filters import filter_table
+from app.stores.query import Position
 from tests.contract.stores import RECORDS
 
 SINCE = "2023-11-14T22:13:20Z"  # T0_US

@@ -21,7 +21,8 @@ from app.settings.load import Settings
 from app.settings.room import MIB
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
-from app.stores.source import Answer, Query, QueryRunner
+from app.stores.query import Query
+from app.stores.source import Answer, QueryRunner
 from app.telemetry.metrics import Metrics
 from tests.contract.bigquery import BigQueryUnderTest
 from tests.contract.follower.clocks import SETTINGS

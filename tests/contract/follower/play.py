@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
-from app.query.cursor import Position
+from app.stores.query import Position
 from tests.contract.follower.clocks import FAST_US, LOOKBACK_US, SETTLE_US, SLOW_US
 from tests.contract.follower.followers import Follower, Get, Poll
 from tests.contract.follower.schedule import Event, Moment, Scene

@@ -7,15 +7,15 @@ from random import Random
 
 import pytest
 
-from app.query.cursor import Position
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.epoch import epoch_us
 from app.runtime.instants import to_text
 from app.schema.table import Table
 from app.stores.duckdb.appender import EmbeddedAppender
+from app.stores.query import Position
 from app.stores.sink import Appender, Stored
-from app.stores.source import Query
+from app.stores.sql.statement import Statement
 from testing.service import Service, running
 from tests.contract.follower.followers import Follower, Poll
 from tests.contract.shelf import envelope
@@ -79,7 +79,7 @@ async def _stored(appender: EmbeddedAppender) -> tuple[list[Position], int]:
     sql = """\
 SELECT delivery_key, MIN(ingest_time) AS ingest_time, COUNT(*) AS copies
 FROM `records` WHERE ingest_time >= @from_us GROUP BY delivery_key"""
-    rows = (await appender._store.rows(Query(sql=sql, parameters={"from_us": 0}))).rows
+    rows = (await appender._store.read(Statement(sql=sql, parameters={"from_us": 0}))).rows
     places = sorted(Position(epoch_us(row["ingest_time"]), row["delivery_key"]) for row in rows)
     return places, sum(row["copies"] for row in rows)
 

@@ -3,7 +3,7 @@
 import heapq
 from typing import NamedTuple
 
-from app.query.cursor import Position
+from app.stores.query import Position
 from tests.contract.follower.clocks import FAST_US, LOOKBACK_US, SLOW_US, World
 
 WRITER_SKEWS_US = (SLOW_US, FAST_US, 0, SLOW_US)

@@ -12,12 +12,17 @@ import msgspec
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.query import Export, RowQuery
 from testing.clock import FakeClock
 from testing.http_server import Handler, serving_http
 from testing.pace import patience_s
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}
+QUERY = RowQuery(
+    table="records", from_us=0, to_us=1, lookback_us=1, columns=("ingest_time", "delivery_key"), limit=1, candidates=1
+)
+EXPORT = Export(table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",))
 NO_ROWS = {"jobComplete": True, "totalRows": "0", "schema": {"fields": []}}
 RUNNING = {"jobComplete": False, "jobReference": JOB}
 SETTINGS = Settings().replace(

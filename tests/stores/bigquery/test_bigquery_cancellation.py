@@ -12,22 +12,22 @@ from google.cloud.bigquery import Client
 from app.stores.bigquery import runner as module
 from app.stores.bigquery.client import AccessError
 from app.stores.bigquery.runner import BigQueryRunner
-from app.stores.source import Query, QueryTimeoutError, StoreBusyError
+from app.stores.source import QueryTimeoutError, StoreBusyError
 from testing.process import serving
 from tests.stores.bigquery.rest_server import (
     DATASET,
+    EXPORT,
     JOB,
     LOCATION,
     NO_ROWS,
     PROJECT,
+    QUERY,
     RUNNING,
     Answer,
     Call,
     Refusal,
     RestServer,
 )
-
-QUERY = Query(sql="SELECT 1", parameters={})
 
 
 class Held:
@@ -207,7 +207,7 @@ async def test_an_export_that_is_given_up_is_cancelled_by_its_own_name(
     bigquery: RestServer, runner: BigQueryRunner
 ) -> None:
     """It has one from the start."""
-    task: asyncio.Future[object] = asyncio.ensure_future(anext(runner.arrow(QUERY)))
+    task: asyncio.Future[object] = asyncio.ensure_future(anext(runner.arrow(EXPORT)))
     inserted = await came(bigquery, "jobs.insert")
     await came(bigquery, "jobs.getQueryResults")
     await cancelled(task)

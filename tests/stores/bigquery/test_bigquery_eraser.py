@@ -8,10 +8,11 @@ from google.api_core.exceptions import BadRequest
 
 from app.stores.bigquery.eraser import LABEL, LEARN_EVERY_S, BigQueryEraser
 from app.stores.eraser import HeldBackError
-from app.stores.source import Query, StoreUnavailableError
+from app.stores.query import Deletion
+from app.stores.source import StoreUnavailableError
 from testing.clock import FakeClock
 
-DELETE = Query(sql="DELETE FROM `records` WHERE TRUE", parameters={}, purpose="erase")
+DELETE = Deletion(table="records", first_us=0, last_us=1, conditions=())
 BUFFERED = (
     "400 UPDATE or DELETE statement over table p.d.records would affect rows in the streaming buffer, "
     "which is not supported"
@@ -24,7 +25,7 @@ class Runner:
     def __init__(self, failure: Exception) -> None:
         self._failure = failure
 
-    async def change(self, _: Query) -> int:
+    async def delete(self, _: Deletion) -> int:
         """Fail."""
         raise self._failure
 

@@ -14,7 +14,6 @@ from app.stores.bigquery import jobs
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import (
     LookUpTooExpensiveError,
-    Query,
     QueryTimeoutError,
     QueryTooExpensiveError,
     StoreBusyError,
@@ -28,6 +27,7 @@ from tests.stores.bigquery.rest_server import (
     JOB,
     NO_ROWS,
     PROJECT,
+    QUERY,
     RUNNING,
     Answer,
     Call,
@@ -36,7 +36,6 @@ from tests.stores.bigquery.rest_server import (
     RestServer,
 )
 
-QUERY = Query(sql="SELECT 1 AS the_query", parameters={})
 TOO_EXPENSIVE = Refusal(
     400,
     "bytesBilledLimitExceeded",

@@ -11,13 +11,22 @@ import sqlglot
 from sqlglot import exp
 
 from app.runtime.instants import HOUR_US, SECOND_US
-from app.stores.source import Query, StoreUnavailableError
+from app.stores.source import StoreUnavailableError
 from testing.clock import FakeClock
 from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS
-from tests.stores.bigquery.rest_server import DATASET, JOB, LOCATION, PROJECT, Answer, Call, Refusal, RestServer
-
-QUERY = Query(sql="SELECT 1", parameters={})
+from tests.stores.bigquery.rest_server import (
+    DATASET,
+    EXPORT,
+    JOB,
+    LOCATION,
+    PROJECT,
+    QUERY,
+    Answer,
+    Call,
+    Refusal,
+    RestServer,
+)
 
 
 def field(name: str, type_: str, mode: str = "NULLABLE", fields: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
@@ -122,7 +131,7 @@ async def test_an_export_is_guarded_too(bigquery: RestServer) -> None:
     bigquery.script = lambda _: Refusal(403, "accessDenied")
     runner = bigquery.runner()
     with pytest.raises(StoreUnavailableError):
-        await anext(runner.arrow(Query(sql="SELECT 1", parameters={"from_us": 0}, purpose="export")))
+        await anext(runner.arrow(EXPORT))
     runner.close()
     call = bigquery.calls[0]
     assert call.what == "jobs.insert"

@@ -9,7 +9,8 @@ import pytest
 from app.runtime.instants import MAX_US, MIN_US
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.guards import job_config
-from app.stores.source import Purpose, Query, Scalar
+from app.stores.query import Purpose, Scalar
+from app.stores.sql.statement import Statement
 from tests.stores.bigquery.rest_server import DATASET, PROJECT, SETTINGS
 
 APP = Path(__file__).parents[3] / "app"
@@ -21,8 +22,8 @@ _MAKES_JOBS = re.compile(
 
 def resource(purpose: Purpose = "page", **parameters: Scalar) -> dict[str, Any]:
     """Return the job's configuration as it is sent."""
-    query = Query(sql="SELECT 1", parameters=parameters, purpose=purpose)
-    found: dict[str, Any] = job_config(query, TableAddress.of(SETTINGS.store), SETTINGS).to_api_repr()
+    statement = Statement(sql="SELECT 1", parameters=parameters, purpose=purpose)
+    found: dict[str, Any] = job_config(statement, TableAddress.of(SETTINGS.store), SETTINGS).to_api_repr()
     return found
 
 

@@ -15,13 +15,22 @@ from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.bigquery.storage_read import END_OF_STREAM, read_table
-from app.stores.source import Query, StoreUnavailableError
+from app.stores.source import StoreUnavailableError
 from testing.clock import FakeClock
-from tests.stores.bigquery.rest_server import DATASET, PROJECT, SETTINGS, Answer, Call, Refusal, RestServer
+from tests.stores.bigquery.rest_server import (
+    DATASET,
+    EXPORT,
+    PROJECT,
+    QUERY,
+    SETTINGS,
+    Answer,
+    Call,
+    Refusal,
+    RestServer,
+)
 
 SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
 TABLE = f"projects/{PROJECT}/datasets/_anonymous/tables/result"
-EXPORT = Query(sql="SELECT 1", parameters={}, purpose="export")
 
 
 class ReadServer:
@@ -207,5 +216,5 @@ async def test_credentials_that_cannot_be_found_are_named(monkeypatch: pytest.Mo
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
     runner = BigQueryRunner(BigQueryClients(TableAddress.of(SETTINGS.store)), SETTINGS, FakeClock())
     with pytest.raises(StoreUnavailableError, match="no usable Google credentials"):
-        await runner.rows(Query(sql="SELECT 1", parameters={}))
+        await runner.rows(QUERY)
     runner.close()

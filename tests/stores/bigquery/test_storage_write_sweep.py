@@ -9,6 +9,7 @@ from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.stores.sink import SinkState
 from testing.misbehaving.faults import Fault, at_random
 from testing.misbehaving.waiting import advance_until
+from tests.long_form import IS_LONG
 from tests.stores.bigquery.rig import Message, Rig, rigged
 
 MESSAGES, FAULT_RATE = 120, 0.3
@@ -54,7 +55,7 @@ class Sender:
 
 
 @pytest.mark.parametrize("connections", [1, 3])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if IS_LONG else 1))
 async def test_whatever_goes_wrong_nothing_is_lost_and_nobody_is_answered_for_another(
     seed: int, connections: int
 ) -> None:

@@ -21,6 +21,7 @@ from app.stores.duckdb.disk import DiskSpace
 from testing.clock import FakeClock
 from testing.process import Process, serving
 from testing.service import GOOD, SETTINGS, Service, authorization, envelope, running
+from tests.long_form import long
 
 MIB = 1024**2
 RECORD_BYTES = 700_000
@@ -82,7 +83,9 @@ async def filling(path: Path) -> AsyncIterator[Filling]:
 
 # Below 16 MiB the write-ahead log meets the limit, and the transaction is rolled back. Above it a checkpoint does,
 # behind a commit that is durable, and DuckDB declares the database invalid.
-@pytest.mark.parametrize("limit_bytes", [8 * MIB, 20 * MIB], ids=["log", "checkpoint"])
+@pytest.mark.parametrize(
+    "limit_bytes", [pytest.param(8 * MIB, id="log", marks=long), pytest.param(20 * MIB, id="checkpoint")]
+)
 async def test_a_full_disk_is_survived_without_a_restart(tmp_path: Path, limit_bytes: int) -> None:
     """Records are refused by name while reads go on; with room again they are taken, and nothing is lost or halved."""
     async with filling(tmp_path) as service:

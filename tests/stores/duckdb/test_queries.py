@@ -11,12 +11,13 @@ import nanoarrow  # type: ignore[import-untyped]
 import pytest
 
 from app.stores.duckdb.queries import _READERS, Queries
-from app.stores.source import Query, StoreBusyError, StoreUnavailableError
+from app.stores.source import StoreBusyError, StoreUnavailableError
+from app.stores.sql.statement import Statement
 from testing.pace import patience_s
 
 ENDLESS = """SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS x
 CROSS JOIN UNNEST(GENERATE_ARRAY(1, 1000000)) AS y WHERE MOD(x * y, 7) = 3"""
-ONE = Query(sql="SELECT 1 AS n", parameters={})
+ONE = Statement(sql="SELECT 1 AS n", parameters={})
 
 
 @pytest.fixture
@@ -30,16 +31,16 @@ async def queries() -> AsyncIterator[Queries]:
     connection.close()
 
 
-def numbers(count: int) -> Query:
+def numbers(count: int) -> Statement:
     """Return a query of `count` rows in descending order."""
-    return Query(
+    return Statement(
         sql="SELECT x, CAST(x AS STRING) AS text FROM UNNEST(GENERATE_ARRAY(1, @count)) AS x ORDER BY x DESC",
         parameters={"count": count},
         purpose="export",
     )
 
 
-async def read(queries: Queries, query: Query) -> Any:
+async def read(queries: Queries, query: Statement) -> Any:
     """Return an export, read back."""
     return nanoarrow.ArrayStream.from_readable(b"".join([piece async for piece in queries.arrow(query)])).read_all()
 
@@ -53,7 +54,7 @@ async def begun(queries: Queries) -> None:
 
 async def test_cancelled_queries_are_interrupted(queries: Queries) -> None:
     """All the readers are free again at once, and the next query is not the one that is interrupted."""
-    tasks = [asyncio.create_task(queries.rows(Query(sql=ENDLESS, parameters={}))) for _ in range(_READERS)]
+    tasks = [asyncio.create_task(queries.rows(Statement(sql=ENDLESS, parameters={}))) for _ in range(_READERS)]
     await begun(queries)
     waiting = asyncio.create_task(queries.rows(ONE))
     for task in tasks:
@@ -68,7 +69,7 @@ async def test_cancelled_queries_are_interrupted(queries: Queries) -> None:
 
 async def test_a_query_that_is_cancelled_in_the_queue_never_begins(queries: Queries) -> None:
     """Nobody would read it."""
-    tasks = [asyncio.create_task(queries.rows(Query(sql=ENDLESS, parameters={}))) for _ in range(_READERS + 1)]
+    tasks = [asyncio.create_task(queries.rows(Statement(sql=ENDLESS, parameters={}))) for _ in range(_READERS + 1)]
     await begun(queries)
     for task in reversed(tasks):  # the one that waits first
         task.cancel()
@@ -111,7 +112,7 @@ async def test_a_failure_of_the_store_is_named(queries: Queries, failure: Except
 
 async def test_a_table_that_is_not_there_makes_the_store_unavailable(queries: Queries) -> None:
     """In an export, too."""
-    missing = Query(sql="SELECT x FROM missing", parameters={})
+    missing = Statement(sql="SELECT x FROM missing", parameters={})
     with pytest.raises(StoreUnavailableError, match="missing does not exist"):
         await queries.rows(missing)
     with pytest.raises(StoreUnavailableError, match="missing does not exist"):
@@ -136,7 +137,7 @@ async def test_an_export_has_arrows_types(queries: Queries) -> None:
     """An instant is in UTC at any depth, JSON a string, an exact decimal a decimal."""
     sql = """SELECT @at_us AS instant, STRUCT(@at_us AS at, [@at_us] AS ats) AS inner_,
       NUMERIC '1.5' AS price, JSON '{"n":1.5}' AS data, b'ab' AS raw, CAST(NULL AS STRING) AS nothing"""
-    found = await read(queries, Query(sql=sql, parameters={"at_us": 1}))
+    found = await read(queries, Statement(sql=sql, parameters={"at_us": 1}))
     at = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
     (row,) = found.to_pylist()
     assert row["instant"] == row["inner_"]["at"] == row["inner_"]["ats"][0] == at
@@ -157,7 +158,7 @@ async def test_an_export_that_is_closed_ends_in_the_store_too(queries: Queries) 
 async def test_an_export_that_is_cancelled_is_interrupted(queries: Queries) -> None:
     """Also while it makes its first batch, which may take long."""
     tasks = [
-        asyncio.ensure_future(anext(queries.arrow(Query(sql=ENDLESS, parameters={}, purpose="export"))))
+        asyncio.ensure_future(anext(queries.arrow(Statement(sql=ENDLESS, parameters={}, purpose="export"))))
         for _ in range(_READERS)
     ]
     await asyncio.wait(tasks, timeout=0.3)

@@ -10,7 +10,7 @@ from app.stores.duckdb import eraser as embedded_eraser
 from app.stores.duckdb.eraser import Retention
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored
-from app.stores.source import Query
+from app.stores.sql.statement import Statement
 from testing.clock import FakeClock
 from testing.service import GOOD, SETTINGS, running
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
@@ -39,7 +39,7 @@ async def swept(retention: Retention, clock: FakeClock) -> int:
 
 async def ids(store: EmbeddedStore) -> list[str]:
     """Return the ids of all rows."""
-    answer = await store.rows(Query(sql="SELECT id FROM `records` ORDER BY ingest_time", parameters={}))
+    answer = await store.read(Statement(sql="SELECT id FROM `records` ORDER BY ingest_time", parameters={}))
     return [found["id"] for found in answer.rows]
 
 

@@ -19,13 +19,14 @@ from app.schema.table import Table, records_table, rejects_table
 from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Outcome, SetupError, SinkState, Stored, StoreError, Uncertain
-from app.stores.source import Answer, Query
+from app.stores.source import Answer
+from app.stores.sql.statement import Statement
 from testing.clock import FakeClock
 from testing.pace import patience_s
 from tests.encoding import encoded, whole_envelope
 
 RECORDS, REJECTS = records_table(Record), rejects_table()
-COUNT = Query(sql="SELECT COUNT(*) AS n FROM `records`", parameters={})
+COUNT = Statement(sql="SELECT COUNT(*) AS n FROM `records`", parameters={})
 
 
 def opened(path: Path | str = ":memory:") -> EmbeddedStore:
@@ -51,14 +52,14 @@ async def test_a_checkpoint_leaves_older_rows_where_they_are(tmp_path: Path) -> 
     """Rewritten with every checkpoint, they would take as much memory as all rows of the last row group."""
     store = opened(tmp_path / "data.duckdb")
     appender = store.appender(RECORDS)
-    found = Query(sql="SELECT COUNT(DISTINCT row_group_id) AS n FROM pragma_storage_info('records')", parameters={})
+    found = Statement(sql="SELECT COUNT(DISTINCT row_group_id) AS n FROM pragma_storage_info('records')", parameters={})
     for groups in range(1, 6):
         assert await appender.append([row(appender, str(groups))]) == Stored()
         await store.checkpoint()
-        assert (await store.rows(found)).rows == [{"n": groups}]
-    assert await store.change(Query(sql="DELETE FROM `records` WHERE id < '3'", parameters={})) == 2
+        assert (await store.read(found)).rows == [{"n": groups}]
+    assert await store.change(Statement(sql="DELETE FROM `records` WHERE id < '3'", parameters={})) == 2
     await store.checkpoint()
-    assert (await store.rows(found)).rows == [{"n": 3}], "what holds no row any more is given up"
+    assert (await store.read(found)).rows == [{"n": 3}], "what holds no row any more is given up"
     store.close()
 
 
@@ -124,8 +125,8 @@ async def test_the_horizon_stops_at_the_oldest_append_in_flight() -> None:
     gate.set()
     await second
     assert store.horizon_us("records") > held_us
-    query = Query(sql="SELECT UNIX_MICROS(ingest_time) AS us FROM `records` ORDER BY 1", parameters={})
-    stamps = (await store.rows(query)).rows
+    query = Statement(sql="SELECT UNIX_MICROS(ingest_time) AS us FROM `records` ORDER BY 1", parameters={})
+    stamps = (await store.read(query)).rows
     assert stamps[0] == {"us": held_us}
     assert len(stamps) == 2
     store.close()
@@ -156,7 +157,7 @@ async def test_an_append_that_was_given_up_before_it_began_never_happens() -> No
     assert not gate.is_set(), "the stamp is gone although the writer is still busy"
     gate.set()
     assert await appender.append([row(appender, "kept")]) == Stored()
-    assert (await store.rows(Query(sql="SELECT id FROM `records`", parameters={}))).rows == [{"id": "kept"}]
+    assert (await store.read(Statement(sql="SELECT id FROM `records`", parameters={}))).rows == [{"id": "kept"}]
     store.close()
 
 
@@ -168,7 +169,7 @@ async def test_instants_that_python_cannot_hold_do_not_fail_the_page() -> None:
         "FROM (SELECT TIMESTAMP '12026-01-31' AS moment)"
     )
     text, instant = "12026-01-31 00:00:00", datetime(2026, 1, 31, tzinfo=UTC)
-    assert (await store.rows(Query(sql="SELECT * FROM `odd`", parameters={}))).rows == [
+    assert (await store.read(Statement(sql="SELECT * FROM `odd`", parameters={}))).rows == [
         {"at": text, "many": [text, instant], "s": {"at": text}}
     ]
     store.close()
@@ -184,7 +185,7 @@ async def test_time_never_goes_back_over_a_restart(tmp_path: Path) -> None:
     slow = FakeClock(now_us=1_000_000)
     store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), slow)
     (newest,) = (
-        await store.rows(Query(sql="SELECT UNIX_MICROS(MAX(ingest_time)) AS us FROM `records`", parameters={}))
+        await store.read(Statement(sql="SELECT UNIX_MICROS(MAX(ingest_time)) AS us FROM `records`", parameters={}))
     ).rows
     assert slow.now_us() > newest["us"]
     store.close()
@@ -273,8 +274,8 @@ async def test_queries_run_beside_appends_and_beside_each_other() -> None:
     store = opened()
     appender = store.appender(RECORDS)
     await appender.append([row(appender, str(number)) for number in range(20)])
-    queries = [Query(sql="SELECT id FROM `records` WHERE id = @id", parameters={"id": str(n)}) for n in range(20)]
-    *answers, outcome = await asyncio.gather(*map(store.rows, queries), appender.append([row(appender, "new")]))
+    queries = [Statement(sql="SELECT id FROM `records` WHERE id = @id", parameters={"id": str(n)}) for n in range(20)]
+    *answers, outcome = await asyncio.gather(*map(store.read, queries), appender.append([row(appender, "new")]))
     assert outcome == Stored()
     assert [answer.rows for answer in answers if isinstance(answer, Answer)] == [[{"id": str(n)}] for n in range(20)]
     store.close()

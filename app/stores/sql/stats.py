@@ -4,32 +4,21 @@ The query first finds the largest groups and computes the metrics for those alon
 costs a count of each, but neither a million medians nor a million rows.
 """
 
-from collections.abc import Sequence
-
-from app.query.params.catalogue import MAX_GROUPS
-from app.query.params.filters import Condition
-from app.query.params.stats import Metric
-from app.query.sql.conditions import where_clause
-from app.query.sql.originals import compared_columns, originals_sql
 from app.schema.columns import Kind
-from app.schema.table import Table
+from app.stores.query import Metric, Statistics
+from app.stores.sql.conditions import where_clause
+from app.stores.sql.originals import compared_columns, originals_sql
 
 _PERCENTILES = {"p50": 50, "p95": 95}
 
 
-def stats_sql(
-    table: Table, *, by: str | None = None, metrics: Sequence[Metric] = (), conditions: Sequence[Condition] = ()
-) -> str:
-    """Return the query of the statistics of rows that match `conditions`, without copies, in no particular order.
-
-    Columns: `bucket`, counted from 0; `records`; and `metric_0` and so on, by position in `metrics`, for each metric
-    that is not a count. With `by`, the dotted path of a field, there are three more: `place`, the rank of the group,
-    1 for the one with the most records; `group_key`, which may be NULL; and `group_count`, the number of all groups.
-    Only the MAX_GROUPS largest groups have rows.
+def stats_sql(query: Statistics) -> str:
+    """Return the query of the statistics of rows, without copies.
 
     Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; @first_micros, where bucket
     0 begins, at or before @from_us, and @bucket_micros, its length; and those of the conditions.
     """
+    by, metrics, conditions = query.by, query.metrics, query.conditions
     values = {metric.path: metric.is_computed for metric in metrics if metric.path}
     paths = list(values)
     group = [f"{_column(by)} AS `group_key`"] if by else []
@@ -40,7 +29,7 @@ def stats_sql(
     tops = [path.partition(".")[0] for path in read]
     measured = f"""\
 WITH original AS (
-{originals_sql(table, compared_columns(conditions, *tops))}
+{originals_sql(query.table, compared_columns(conditions, *tops))}
 ), measured AS (
   SELECT {_NEXT_COLUMN.join(columns)}
   FROM original
@@ -52,7 +41,9 @@ WITH original AS (
         for index, metric in enumerate(metrics)
         if metric.path
     ]
-    return measured + (_GROUPED if by else _WHOLE).format(numbers=_NEXT_NUMBER.join(numbers), max_groups=MAX_GROUPS)
+    return measured + (_GROUPED if by else _WHOLE).format(
+        numbers=_NEXT_NUMBER.join(numbers), max_groups=query.max_groups
+    )
 
 
 def _column(path: str) -> str:

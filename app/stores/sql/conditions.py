@@ -1,18 +1,16 @@
 """Conditions as SQL: the comparisons are in the text, the values are parameters.
 
 `ne` is true if there is no value, so that `eq` and `ne` partition the rows. The keys of a JSON path are in the text,
-because BigQuery accepts only literals; `params.filters` lets only harmless ones through.
+because BigQuery accepts only literals; `app.query.params.filters` lets only harmless ones through.
 
 In a JSON column `lt`, `lte`, `gt` and `gte` compare numbers, `prefix` compares texts, and each excludes values of any
 other type; `eq`, `ne` and `in` compare the text of a scalar, whatever its type.
 """
 
 from collections.abc import Sequence
-from datetime import date, time
 
-from app.query.params.filters import Condition
 from app.schema.columns import Kind
-from app.stores.source import Scalar
+from app.stores.query import Condition, Scalar
 
 _COMPARED = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
@@ -90,16 +88,3 @@ def _names(index: int, condition: Condition) -> list[str]:
     if condition.operator in {"in", "outside"}:
         return [f"f{index}_{position}{suffix}" for position in range(len(condition.values))]
     return [f"f{index}{suffix}"]
-
-
-def shown_value(value: Scalar) -> str | int | float | bool:
-    """Return a parameter's value in a form that JSON can hold."""
-    match value:
-        case bool() | int() | float() | str():
-            return value
-        case bytes():
-            return value.hex()
-        case date() | time():
-            return value.isoformat()
-        case _:
-            return str(value)

@@ -7,51 +7,36 @@ row of the look-back instead took five to eight times as long with a million row
 sparse rows (docs/decisions/0004-what-a-copy-is.md).
 """
 
-from collections.abc import Sequence
-
-from app.query.params.filters import Condition
-from app.query.sql.conditions import where_clause
-from app.query.sql.originals import columns_text
-from app.schema.table import Table
-
-IS_COPY = "_sluice_is_copy"
-CANDIDATES = "_sluice_candidates"
+from app.stores.query import CANDIDATES, IS_COPY, RowQuery
+from app.stores.sql.conditions import where_clause
+from app.stores.sql.originals import columns_text
 
 
-def page_sql(
-    table: Table,
-    *,
-    descending: bool,
-    after: bool,
-    columns: Sequence[str] | None = None,
-    conditions: Sequence[Condition] = (),
-) -> str:
-    """Return the query of the next rows of a slice that match `conditions`, in the order of the feed.
+def page_sql(query: RowQuery) -> str:
+    """Return the query of the next rows of a page.
 
-    The columns are those named (`ingest_time` and `delivery_key` must be among them), or the table's; then IS_COPY
-    and CANDIDATES, the number of candidate rows. The last candidate is returned even if it is a copy, so that the
-    reader knows how far they reached.
+    The columns are those of the query, then IS_COPY and CANDIDATES.
 
     Parameters: @from_us and @to_us bound the slice; @lookback_from_us is the start of the look-back before it and
     @lookback_micros its length; @candidates is how many rows to examine and @row_limit how many to return; with
     `after`, @after_us and @after_key are the last row read; and those of the conditions.
     """
-    names = columns or [column.name for column in table.columns]
+    names, descending = query.columns, query.descending
     direction, beyond = (" DESC", "<") if descending else ("", ">")
     beyond_last = f"""
     AND (`ingest_time` {beyond} @after_us OR (`ingest_time` = @after_us AND `delivery_key` {beyond} @after_key))"""
     return f"""\
 WITH candidate AS (
   SELECT {columns_text(names)}
-  FROM `{table.name}`
+  FROM `{query.table}`
   WHERE `ingest_time` >= @from_us
-    AND `ingest_time` < @to_us{beyond_last if after else ""}{where_clause(conditions)}
+    AND `ingest_time` < @to_us{"" if query.after is None else beyond_last}{where_clause(query.conditions)}
   ORDER BY `ingest_time`{direction}, `delivery_key`{direction}
   LIMIT @candidates
 ), copies AS (
   SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
   FROM candidate
-  JOIN `{table.name}` AS earlier ON earlier.`delivery_key` = candidate.`delivery_key`
+  JOIN `{query.table}` AS earlier ON earlier.`delivery_key` = candidate.`delivery_key`
   WHERE earlier.`ingest_time` >= @lookback_from_us
     AND earlier.`ingest_time` < @to_us
     AND earlier.`ingest_time` < candidate.`ingest_time`

@@ -6,12 +6,11 @@ Each row is compared with the previous one of its `delivery_key`. This takes lon
 
 from collections.abc import Sequence
 
-from app.query.params.filters import Condition
-from app.query.sql.conditions import where_clause
-from app.schema.table import Table
+from app.stores.query import Condition, LookUp
+from app.stores.sql.conditions import where_clause
 
 
-def originals_sql(table: Table, columns: Sequence[str], *, inside: str = "") -> str:
+def originals_sql(table: str, columns: Sequence[str], *, inside: str = "") -> str:
     """Return a query of the rows that are not copies, from the look-back before a range to the end of the range.
 
     `columns` must include `ingest_time`. `inside` is a condition that a row and its copies share, to read less. The
@@ -22,27 +21,26 @@ def originals_sql(table: Table, columns: Sequence[str], *, inside: str = "") -> 
     previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
     return f"""\
   SELECT {columns_text(columns)}
-  FROM `{table.name}`
+  FROM `{table}`
   WHERE `ingest_time` >= @lookback_from_us
     AND `ingest_time` < @to_us{inside}
   QUALIFY {previous} IS NULL
     OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in sql.pages
 
 
-def look_up_sql(table: Table, id_name: str, conditions: Sequence[Condition] = ()) -> str:
+def look_up_sql(query: LookUp) -> str:
     """Return the query of the rows of a slice with one id, newest first and without copies.
 
     There are few such rows. A copy has the id of its original, and the table is clustered by id. Parameters: @id;
     @from_us, @to_us, @lookback_from_us, @lookback_micros and @row_limit as in `page_sql`; and those of the conditions.
     """
-    names = [column.name for column in table.columns]
     return f"""\
 WITH original AS (
-{originals_sql(table, names, inside=f"{_NEXT_LINE}AND `{id_name}` = @id")}
+{originals_sql(query.table, query.columns, inside=f"{_NEXT_LINE}AND `{query.id_column}` = @id")}
 )
-SELECT {columns_text(names, "original.")}
+SELECT {columns_text(query.columns, "original.")}
 FROM original
-WHERE original.`ingest_time` >= @from_us{where_clause(conditions, "original.")}
+WHERE original.`ingest_time` >= @from_us{where_clause(query.conditions, "original.")}
 ORDER BY original.`ingest_time` DESC, original.`delivery_key` DESC
 LIMIT @row_limit
 """  # noqa: S608 - as in sql.pages

@@ -1,1 +1,0 @@
-"""The SQL of the queries, in BigQuery's dialect. Pure; each query shape has a golden copy in the tests."""

@@ -1,0 +1,65 @@
+"""Open the dataset of a service."""
+
+import secrets
+from collections.abc import Sequence
+from functools import partial
+
+from app.runtime.clock import Clock
+from app.schema.table import Table
+from app.settings.load import Settings
+from app.stores.backend import Backend
+from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.eraser import BigQueryEraser
+from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.bigquery.storage_write import StorageWriteAppender
+from app.stores.bigquery.table_check import check_table
+from app.stores.fence import fence
+
+_LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
+
+
+def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
+    """Return the store of `tables`. BigQuery is not contacted yet: a fault there shows as a sink state."""
+    access = BigQueryClients(TableAddress.of(settings.store))
+    trace_id = f"sluice:{secrets.token_hex(4)}"
+    appenders: dict[str, StorageWriteAppender] = {}
+
+    def appender(table: Table) -> StorageWriteAppender:
+        if table.name not in appenders:
+            appenders[table.name] = StorageWriteAppender(
+                access,
+                table,
+                clock,
+                max_connections=settings.store.bigquery_max_connections,
+                check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
+                fence=fence(
+                    settle_s=settings.store.settle_s,
+                    clock_skew_s=settings.store.clock_skew_s,
+                    late_commit_margin_s=settings.store.late_commit_margin_s,
+                    append_deadline_s=settings.store.append_deadline_s,
+                ),
+                trace_id=trace_id,
+            )
+        return appenders[table.name]
+
+    runner = BigQueryRunner(access, settings, clock)
+    eraser = BigQueryEraser(runner, access, tables[0].name, clock)
+
+    async def close() -> None:
+        for opened in appenders.values():
+            await opened.close()
+        runner.close()
+        access.close()
+
+    name = f"bigquery:{settings.store.bigquery_project}.{settings.store.bigquery_dataset}"
+    return Backend(
+        name=name,
+        appender=appender,
+        runner=runner,
+        eraser=eraser,
+        # Partitions expire by themselves.
+        upkeep=lambda _: [eraser.learn()] if "query" in settings.server.roles else [],
+        close=close,
+        system="bigquery",
+        connections=lambda: {table: opened.open_connections for table, opened in appenders.items()},
+    )

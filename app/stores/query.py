@@ -1,0 +1,197 @@
+"""What crosses the query seam: queries as data, which every store renders in its own way.
+
+Rows are in the order of the feed: by `ingest_time`, then by `delivery_key`. A row is a *copy* if a row with its
+`delivery_key` was stored within the look-back before it, or if it equals one before it in both. The others are
+*originals*. Whether a row is a copy depends on the table alone, not on where a query begins.
+"""
+
+from datetime import date, time
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+import msgspec
+
+from app.schema.columns import Kind
+
+# Not None, which has no type: the operator `isnull` says it instead.
+Scalar = str | int | float | bool | bytes | Decimal | date | time
+Purpose = Literal["page", "look_up", "export", "erase"]
+"""Selects the limits of a query."""
+Function = Literal["count", "avg", "min", "max", "p50", "p95"]
+
+IS_COPY = "_sluice_is_copy"
+CANDIDATES = "_sluice_candidates"
+
+
+class Position(msgspec.Struct, frozen=True, order=True, array_like=True, forbid_unknown_fields=True):
+    """A position in the order of the feed: that of one row, or, if the key is "", before every row of an instant."""
+
+    ingest_us: int
+    delivery_key: str
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A condition on a row: the column at the dotted `path`, below it `json_path`, an operator and its values.
+
+    `eq`, `ne`, `in`, `lt`, `lte`, `gt`, `gte` and `prefix` compare with values of the column's type (an instant in
+    microseconds); `isnull` has one value, a bool. There is one operator that fields do not offer, `outside`: less than
+    the first of two values, or not less than the second. A row without a value matches only `ne`, and `isnull` of true.
+
+    In a JSON column, digits in `json_path` are a list index. `lt`, `lte`, `gt` and `gte` compare numbers, `prefix`
+    compares texts, and each excludes values of any other type. `eq`, `ne` and `in` compare the text of a scalar,
+    whatever its type; a list, an object and a JSON null are no value. Without a path, `isnull` is of the column.
+    """
+
+    path: str
+    json_path: tuple[str, ...]
+    operator: str
+    kind: Kind
+    values: tuple[Scalar, ...]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A number for each bucket; `text` is its name in the request, such as `avg:price`.
+
+    `path` and `kind` are the field's path and type; a count has no path. If `is_computed`, the value is not a field but
+    the delay: the seconds from `publish_time` to `ingest_time`. Percentiles may be approximate.
+    """
+
+    text: str
+    function: Function
+    path: str = ""
+    kind: Kind = Kind.INT64
+    is_computed: bool = False
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of `table` stamped in [from_us, to_us) that match all `conditions`."""
+
+    table: str
+    from_us: int
+    to_us: int
+    conditions: tuple[Condition, ...] = ()
+
+
+class Originals(Selection, frozen=True, kw_only=True):
+    """The rows of a selection that are not copies, with a look-back of `lookback_us`.
+
+    An earlier row makes a row a copy whether or not it matches the conditions.
+    """
+
+    lookback_us: int
+
+
+class RowQuery(Originals, frozen=True, kw_only=True):
+    """The next rows of a page, `after` a position, in the order of the feed or, `descending`, in the reverse.
+
+    A store examines the first `candidates` rows of the selection, copies included, and returns up to `limit` of them:
+    those without an earlier row in the look-back, and the last candidate in any case, so that the reader knows how far
+    they reached. Equal rows all count as candidates, and may all be returned. Besides its `columns`, which include
+    `ingest_time` and `delivery_key`, each row has CANDIDATES, the number of rows examined, and IS_COPY. Rows are
+    fetched up to about `max_bytes`, but always the first one.
+    """
+
+    purpose: ClassVar[Purpose] = "page"
+    columns: tuple[str, ...]
+    descending: bool = False
+    after: Position | None = None
+    limit: int
+    candidates: int
+    max_bytes: int | None = None
+
+
+class LookUp(Originals, frozen=True, kw_only=True):
+    """The newest `limit` rows whose `id_column` is `record_id`, newest first. A copy has the id of its original."""
+
+    purpose: ClassVar[Purpose] = "look_up"
+    columns: tuple[str, ...]
+    id_column: str
+    record_id: str | int
+    limit: int
+
+
+class Count(Originals, frozen=True, kw_only=True):
+    """The number of rows `after` a position, as one row: `records`. With a `cap`, at most that."""
+
+    descending: bool = False
+    after: Position | None = None
+    cap: int | None = None
+    purpose: Purpose = "page"
+
+
+class PartCounts(Selection, frozen=True, kw_only=True):
+    """The number of rows `after` a position, copies included, in each non-empty part of the range.
+
+    The rows are `bucket`, the number of a part of `width_us` counted from `from_us`, and `records`, in ascending order.
+    """
+
+    purpose: ClassVar[Purpose] = "export"
+    descending: bool = False
+    after: Position | None = None
+    width_us: int
+
+
+class Export(Originals, frozen=True, kw_only=True):
+    """All rows `after` a position, in the order of the feed or, `descending`, in the reverse; read as Arrow."""
+
+    purpose: ClassVar[Purpose] = "export"
+    columns: tuple[str, ...]
+    descending: bool = False
+    after: Position | None = None
+
+
+class Statistics(Originals, frozen=True, kw_only=True):
+    """Numbers of the rows by bucket, in no particular order.
+
+    The rows are `bucket`, the number of a bucket of `bucket_us` counted from `first_us`, which is at or before
+    `from_us`; `records`; and `metric_0` and so on, by position in `metrics`, for each metric that is not a count. With
+    `by`, the dotted path of a field, there are three more: `place`, the rank of the group, 1 for the one with the most
+    records and then the least key, NULL first; `group_key`, which may be None; and `group_count`, the number of all
+    groups. Only the `max_groups` largest groups have rows.
+    """
+
+    purpose: ClassVar[Purpose] = "page"
+    by: str | None = None
+    metrics: tuple[Metric, ...] = ()
+    first_us: int
+    bucket_us: int
+    max_groups: int
+
+
+class Occurrences(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows of the whole table match all `conditions`, copies included, as one row.
+
+    The row is `found`, and `first` and `last`, the stamps of the oldest and the newest, None without any.
+    """
+
+    purpose: ClassVar[Purpose] = "erase"
+    table: str
+    conditions: tuple[Condition, ...]
+
+
+class PayloadSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """The rejects that may hold a text, in no particular order; read as Arrow. A store may return more.
+
+    They are those of several `parts`, those whose `payload` contains one of the byte strings `contained`, and those
+    whose `payload` begins with `beginning`.
+    """
+
+    purpose: ClassVar[Purpose] = "erase"
+    table: str
+    columns: tuple[str, ...]
+    contained: tuple[bytes, ...]
+    beginning: bytes
+
+
+class Deletion(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows to delete: those stamped in [first_us, last_us], the last included, that match all `conditions`."""
+
+    purpose: ClassVar[Purpose] = "erase"
+    table: str
+    first_us: int
+    last_us: int
+    conditions: tuple[Condition, ...]
+
+
+Query = RowQuery | LookUp | Count | PartCounts | Export | Statistics | Occurrences | PayloadSearch
+ArrowQuery = Export | PayloadSearch

@@ -1,0 +1,1 @@
+"""Queries as SQL in BigQuery's dialect. Pure; each query shape has a golden copy in the tests."""

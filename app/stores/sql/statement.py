@@ -1,0 +1,129 @@
+"""Render the queries of the seam as statements in BigQuery's dialect: a text, and the parameters that it names."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import msgspec
+
+from app.runtime.instants import MAX_US, MIN_US, clamp, to_text
+from app.stores.query import (
+    Count,
+    Deletion,
+    Export,
+    LookUp,
+    Occurrences,
+    Originals,
+    PartCounts,
+    PayloadSearch,
+    Position,
+    Purpose,
+    Query,
+    RowQuery,
+    Scalar,
+    Selection,
+    Statistics,
+)
+from app.stores.source import Plan, shown_value
+from app.stores.sql.conditions import condition_parameters
+from app.stores.sql.erasures import deletion_sql, needle_parameters, occurrences_sql, search_sql
+from app.stores.sql.exports import buckets_sql, count_sql, export_sql
+from app.stores.sql.originals import look_up_sql
+from app.stores.sql.pages import page_sql
+from app.stores.sql.stats import stats_sql
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement in BigQuery's dialect; it names tables without their dataset.
+
+    `parameters` are named (`@name` in the text). An instant is passed as integer microseconds under a name that ends in
+    `_us`, and is a TIMESTAMP in the text. `max_bytes` limits the rows that are fetched, as in a RowQuery.
+    """
+
+    sql: str
+    parameters: Mapping[str, Scalar]
+    purpose: Purpose = "page"
+    max_bytes: int | None = None
+
+    def plan(self, estimated_bytes: int | None = None) -> Plan:
+        """Return the statement as a Plan, in which instants are texts."""
+        return Plan(self.sql, {name: _shown(name, each) for name, each in self.parameters.items()}, estimated_bytes)
+
+
+def render(query: Query | Deletion) -> Statement:
+    """Return the statement of `query`."""
+    max_bytes = query.max_bytes if isinstance(query, RowQuery) else None
+    return Statement(sql=_text(query), parameters=_parameters(query), purpose=query.purpose, max_bytes=max_bytes)
+
+
+def _text(query: Query | Deletion) -> str:  # noqa: PLR0911 - one for each query
+    match query:
+        case RowQuery():
+            return page_sql(query)
+        case LookUp():
+            return look_up_sql(query)
+        case Count():
+            return count_sql(query)
+        case PartCounts():
+            return buckets_sql(query)
+        case Export():
+            return export_sql(query)
+        case Statistics():
+            return stats_sql(query)
+        case Occurrences():
+            return occurrences_sql(query)
+        case PayloadSearch():
+            return search_sql(query)
+        case Deletion():
+            return deletion_sql(query)
+        case _:
+            assert_never(query)
+
+
+def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
+    match query:
+        case Selection():
+            return _bounds(query) | condition_parameters(query.conditions) | _own(query)
+        case PayloadSearch():
+            return {"from_us": MIN_US, "to_us": MAX_US, **needle_parameters(query)}
+        case Occurrences():
+            return {"from_us": MIN_US, "to_us": MAX_US, **condition_parameters(query.conditions)}
+        case Deletion():
+            bounds: dict[str, Scalar] = {"from_us": query.first_us, "to_us": query.last_us}
+            return bounds | condition_parameters(query.conditions)
+        case _:
+            assert_never(query)
+
+
+def _bounds(query: Selection) -> dict[str, Scalar]:
+    bounds: dict[str, Scalar] = {"from_us": query.from_us, "to_us": query.to_us}
+    if isinstance(query, Originals):
+        bounds |= {"lookback_from_us": clamp(query.from_us - query.lookback_us), "lookback_micros": query.lookback_us}
+    return bounds
+
+
+def _own(query: RowQuery | LookUp | Count | PartCounts | Export | Statistics) -> dict[str, Scalar]:
+    match query:
+        case RowQuery():
+            return _place(query.after) | {"row_limit": query.limit, "candidates": query.candidates}
+        case LookUp():
+            return {"id": query.record_id, "row_limit": query.limit}
+        case Count():
+            return _place(query.after) | ({} if query.cap is None else {"cap": query.cap})
+        case PartCounts():
+            return _place(query.after) | {"start_micros": query.from_us, "width_micros": query.width_us}
+        case Export():
+            return _place(query.after)
+        case Statistics():
+            return {"first_micros": query.first_us, "bucket_micros": query.bucket_us}
+        case _:
+            assert_never(query)
+
+
+def _place(after: Position | None) -> dict[str, Scalar]:
+    return {} if after is None else {"after_us": after.ingest_us, "after_key": after.delivery_key}
+
+
+def _shown(name: str, value: Scalar) -> str | int | float | bool:
+    if name.endswith("_us") and isinstance(value, int) and not isinstance(value, bool):
+        return to_text(value)
+    return shown_value(value)

@@ -1,0 +1,68 @@
+"""A store of the tests' own, behind the same seams: what it takes to be a third one."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+from app.runtime.clock import Clock
+from app.schema.table import Table
+from app.settings.load import Settings
+from app.stores.registry import OPENERS, Opener
+from app.stores.sink import Appender
+from testing.clock import FakeClock
+from tests.contract.stores import T0_US, set_back
+from tests.stores.memory.store import MemoryAppender, MemoryStore
+
+
+class MemoryEngine:
+    """Rows in lists."""
+
+    name = "memory"
+    settle_s = 0.0
+    examples = 40
+
+    def __init__(self) -> None:
+        self.loop, self._numbers = asyncio.Runner(), itertools.count(1)
+
+    async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "MemoryUnderTest":
+        """Make empty tables."""
+        return MemoryUnderTest(tables, clock or FakeClock(T0_US))
+
+    async def settings(self, tables: Sequence[Table]) -> Settings:
+        """Return settings of a service over a store that outlives it, under a name of the registry."""
+        OPENERS["memory"] = Opener("tests.stores.memory.store", "")
+        return Settings().replace(backend="memory", data_path=f"{id(self)}-{next(self._numbers)}")
+
+    def release(self) -> None:
+        """Forget the store's name."""
+        OPENERS.pop("memory", None)
+
+
+class MemoryUnderTest:
+    """A store in memory."""
+
+    def __init__(self, tables: Sequence[Table], clock: Clock) -> None:
+        self.clock = clock
+        self.runner = self.eraser = MemoryStore(tables, clock, {})
+        self._appenders = {table.name: MemoryAppender(self.runner, table) for table in tables}
+
+    def appender(self, table: Table) -> Appender:
+        """Return the Appender of `table`."""
+        return self._appenders[table.name]
+
+    async def put(self, table: Table, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Store each row with its stamp."""
+        self.runner.insert(table.name, rows)
+
+    async def drop(self, table: Table) -> None:
+        """Drop `table`."""
+        del self.runner.stored[table.name]
+
+    async def clear(self) -> None:
+        """Remove every row, and set the clock back."""
+        for stored in self.runner.stored.values():
+            stored.clear()
+        set_back(self.clock)
+
+    async def close(self) -> None:
+        """Do nothing."""
