@@ -78,7 +78,7 @@ def test_nothing_is_permitted_but_what_a_job_names(path: Path) -> None:
 def test_a_run_ends_and_does_not_meet_another(path: Path) -> None:
     """Every job has a time-out, every workflow a concurrency group; a deployment is never cut off by the next."""
     for job in jobs(path).values():
-        assert "uses" in job or 0 < job["timeout-minutes"] <= 90
+        assert "uses" in job or 0 < job["timeout-minutes"] <= 120
     concurrency = parsed(path)["concurrency"]
     assert "github.ref" in concurrency["group"]
     assert path.name != "deploy.yml" or concurrency["cancel-in-progress"] is False
