@@ -106,7 +106,7 @@ async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Pat
 
 
 def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
-    """Against `python -m dev up`: the record is published, pushed, stored, and read as a heartbeat."""
+    """Against `python -m dev up`: the record is published, pushed, stored, and read as a canary."""
     arguments = ["up", "--port", "0", "--data-path", str(tmp_path / "store.duckdb")]
     with subprocess.Popen([sys.executable, "-m", "dev", *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -126,7 +126,7 @@ def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
             for way in ([], ["--topic", topic, "--secret-file", str(tmp_path / "signing-secret")]):
                 run = subprocess.run([*command, *way], cwd=ROOT, env=environment, capture_output=True, check=False)
                 assert run.returncode == 0, run.stdout + run.stderr
-            assert b"It is a heartbeat" in run.stdout
+            assert b"It is a canary" in run.stdout
             missing = [*command, *way, "--topic", f"{topic}-missing", "--json"]
             run = subprocess.run(missing, cwd=ROOT, env=environment, capture_output=True, check=False)
             assert run.returncode == 1

@@ -42,7 +42,7 @@ def live_broker() -> Broker:
 
 @pytest.fixture
 def signing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the secret that heartbeats and replays are signed with into the environment."""
+    """Put the secret that canaries and replays are signed with into the environment."""
     monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
 
 

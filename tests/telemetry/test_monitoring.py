@@ -10,7 +10,7 @@ import pytest
 
 from app.query.source_health import ReadState
 from app.stores.sink import SinkState
-from app.telemetry.instruments import CATALOGUE, HEARTBEAT_VISIBLE, PUBLISH_TO_STORED, QUERY_DURATION, REQUEST_DURATION
+from app.telemetry.instruments import CANARY_DELAY, CATALOGUE, PUBLISH_TO_STORED, QUERY_DURATION, REQUEST_DURATION
 from app.telemetry.instruments import instruments_table as printed
 from tests.telemetry.monitoring import FOREIGN, OURS, Monitoring, anchors, read, wrong
 
@@ -69,7 +69,7 @@ def test_objectives_are_bounds_of_buckets() -> None:
     assert 5 in PUBLISH_TO_STORED.bounds
     assert 0.3 in REQUEST_DURATION.bounds
     assert 2 in QUERY_DURATION.bounds
-    assert 60 in HEARTBEAT_VISIBLE.bounds
+    assert 60 in CANARY_DELAY.bounds
 
 
 def test_an_objective_has_two_alerts() -> None:
