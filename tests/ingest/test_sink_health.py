@@ -44,7 +44,7 @@ async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle
     second = bench.submit(b"b")
     await turns()
     bench.writer.found(MISSING)
-    assert await second == Unavailable("the store is not set up to take records: NOT_FOUND", 30.0)
+    assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
     answer.set_result(Stored())
     assert isinstance(await first, Durable), "what is under way keeps its own outcome"
     assert bench.state() is SinkState.NOT_FOUND
@@ -150,7 +150,7 @@ async def test_a_check_that_fails_unexpectedly_does_not_end_the_watch(caplog: py
     waiting = bench.submit(b"a")
     await turns()
     assert calls == 1
-    assert "could not be looked at" in caplog.text
+    assert "could not be checked" in caplog.text
     await bench.clock.advance(LOOK_AGAIN_S + 1)
     assert calls == 2
     assert isinstance(await waiting, Durable)
