@@ -12,7 +12,6 @@ from app.ingest.proof import heartbeat_signature
 from app.record import Record
 from dev.__main__ import main
 from dev.pubsub.broker import Broker
-from dev.pubsub.subscription import SubscriptionSettings
 from tests.dev.conftest import SECRET, SUBSCRIPTION, TOPIC
 
 pytestmark = pytest.mark.usefixtures("pubsub_host", "signing")
@@ -22,14 +21,6 @@ class Coded(msgspec.Struct, forbid_unknown_fields=True):
     """A record of whose code no example can be guessed."""
 
     code: Annotated[str, Meta(pattern="^(?=.*7)[0-9]{7}$")]
-
-
-@pytest.fixture
-def subscribed(live_broker: Broker) -> Broker:
-    """A broker that keeps what is published."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
-    return live_broker
 
 
 async def beat(*arguments: str) -> int:
