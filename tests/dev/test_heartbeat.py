@@ -79,6 +79,7 @@ async def test_it_is_repeated_until_it_is_ended(subscribed: Broker, monkeypatch:
         (["--data", "pyproject.toml"], "pyproject.toml is not a valid record of app.record:Record"),
         (["--record", "app.record:Missing"], "cannot be imported"),
         (["--record", "tests.dev.test_heartbeat:Coded"], "give one with --data FILE"),
+        (["--pubsub-host", "127.0.0.1:1"], "no Pub/Sub answers"),
     ],
 )
 async def test_what_cannot_be_published_is_told(
@@ -87,9 +88,3 @@ async def test_what_cannot_be_published_is_told(
     """Before anything is."""
     assert await beat(*arguments) == 1
     assert told in capsys.readouterr().err
-
-
-async def test_without_a_pubsub_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    """As the other commands do."""
-    assert await beat("--pubsub-host", "127.0.0.1:1") == 1
-    assert "no Pub/Sub answers" in capsys.readouterr().err
