@@ -37,9 +37,10 @@ test-long: setup ## Run the long form of the tests: all cases over both stores, 
 check: lint format types ## Run the static checks: lint, format, types.
 
 .PHONY: lint
-lint: setup ## Lint the code (ruff), and who imports whom (import-linter).
+lint: setup ## Lint the code (ruff), the imports (import-linter) and the language (proselint, dev/prose.toml).
 	@$(PYTHON) -m ruff check
 	@.venv/bin/lint-imports --no-cache --no-logo
+	@$(PYTHON) -m dev.prose
 
 .PHONY: format
 format: setup ## List files that are not formatted (`make fmt` formats them).

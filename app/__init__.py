@@ -11,6 +11,6 @@ schema/              one declaration -> columns, checks, filters, examples
 auth/                who may do what, and how often
 http/                what all routes share: problems, headers, chunked responses, connections
 openapi/, page/      the OpenAPI document and its page; the page for people
-health/, telemetry/  probes, gauges and the heartbeat; metrics, traces and logs
+health/, telemetry/  probes, gauges and the canary; metrics, traces and logs
 settings/, runtime/  the environment; clocks, deadlines, threads, memory, Valkey
 """

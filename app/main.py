@@ -12,8 +12,8 @@ from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
 from app.auth.setup import AuthService
 from app.erase.endpoint import erasure_routes
+from app.health.canary import CanaryWatch
 from app.health.gauges import watch_gauges
-from app.health.heartbeat import Heartbeats
 from app.health.probes import About, Health, health_routes
 from app.http.cors import cors_config, keep_vary
 from app.http.outgoing import Outgoing
@@ -58,8 +58,8 @@ def create_app(
     """
     base, roles = _base(settings, clock or SystemClock(), fetch_keys), settings.server.roles
     query = _query(base) if "query" in roles else None
-    heartbeats = _heartbeats(base, query) if query is not None and "ingest" in roles else None
-    ingest = _ingest(base, wrap_appender, heartbeats) if "ingest" in roles else None
+    canaries = _canaries(base, query) if query is not None and "ingest" in roles else None
+    ingest = _ingest(base, wrap_appender, canaries) if "ingest" in roles else None
     instance = Instance(
         name=base.telemetry.instance,
         ingest=ingest,
@@ -70,7 +70,7 @@ def create_app(
         outgoing=base.outgoing,
         unread=UnreadBodies(base.clock, settings.server.max_body_bytes),
     )
-    background = partial(_background, base, ingest, heartbeats)
+    background = partial(_background, base, ingest, canaries)
     litestar = Litestar(
         route_handlers=_routes(base, instance),
         exception_handlers=EXCEPTION_HANDLERS,
@@ -137,11 +137,11 @@ def _query(base: _Base) -> QueryService:
     )
 
 
-def _heartbeats(base: _Base, query: QueryService) -> Heartbeats:
-    return Heartbeats(query.feed(), base.settings, base.clock, base.metrics)
+def _canaries(base: _Base, query: QueryService) -> CanaryWatch:
+    return CanaryWatch(query.feed(), base.settings, base.clock, base.metrics)
 
 
-def _ingest(base: _Base, wrap_appender: WrapAppender, heartbeats: Heartbeats | None) -> IngestService:
+def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | None) -> IngestService:
     tables = (base.records, base.rejects)
     service = IngestService(
         records=base.records,
@@ -153,19 +153,19 @@ def _ingest(base: _Base, wrap_appender: WrapAppender, heartbeats: Heartbeats | N
         metrics=base.metrics,
         tracing=base.telemetry.tracing,
         system=base.backend.system,
-        on_heartbeat=heartbeats.stored if heartbeats is not None else None,
+        on_canary=canaries.stored if canaries is not None else None,
     )
     watch_gauges(base.metrics, service.admission, service.sinks, base.backend.connections)
     return service
 
 
 def _background(
-    base: _Base, ingest: IngestService | None, heartbeats: Heartbeats | None
+    base: _Base, ingest: IngestService | None, canaries: CanaryWatch | None
 ) -> list[Coroutine[Any, Any, None]]:
     return [
         *base.backend.upkeep(base.metrics.expired),
         *(ingest.background() if ingest is not None else []),
-        *([heartbeats.run()] if heartbeats is not None else []),
+        *([canaries.run()] if canaries is not None else []),
     ]
 
 

@@ -104,12 +104,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ]
 
 
-HEARTBEAT_PREFIX = "heartbeat:"
+CANARY_PREFIX = "heartbeat:"
 """Prefix of the delivery keys of heartbeats: records that only measure, and that reads leave out."""
 
 
 class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of a record that could not be stored: the reason and the bytes as they came."""
+    """A record that could not be stored: the reason, and the original bytes."""
 
     reason: Annotated[
         RejectReason,

@@ -11,7 +11,7 @@ COMMANDS = {
     "bigquery": ("dev.local_bigquery.command", "start a BigQuery on this machine, with the service's tables made"),
     "pubsub": ("dev.pubsub.command", "start the local Pub/Sub, its pusher and its token issuer"),
     "publish": ("dev.publish", "publish the records of a file or of standard input"),
-    "heartbeat": ("dev.heartbeat", "publish a sample record that measures the way to the feed, and shows nowhere"),
+    "canary": ("dev.canary", "publish a sample record that measures the way to the feed, and shows nowhere"),
     "redrive": ("dev.redrive", "move dead-lettered messages back to their topic"),
     "replay": ("dev.replay", "publish rejected records again, after a fix"),
     "rollout": ("dev.rollout.command", "give a new revision on Cloud Run its traffic in steps, or take it back"),

@@ -155,7 +155,7 @@ def service_environ(
 ) -> dict[str, str]:
     """Return this process's environment plus the settings that connect the service to Pub/Sub and the store.
 
-    `secret` signs heartbeats and replays.
+    `secret` signs canaries and replays.
     """
     kept = {name: value for name, value in os.environ.items() if name != "PORT"}
     embedded = {"SLUICE_BACKEND": "embedded", "SLUICE_DATA_PATH": str(options.data_path)}

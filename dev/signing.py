@@ -1,4 +1,4 @@
-"""The secret that signs heartbeats and replays: its sources, and the one of a local run.
+"""The secret that signs canaries and replays: its sources, and the one of a local run.
 
 The service has the same one in SLUICE_SIGNING_SECRET (app/ingest/proof.py).
 """
@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from app.ingest.proof import HEARTBEAT, SIGNATURE, heartbeat_signature
+from app.ingest.proof import CANARY, SIGNATURE, canary_signature
 
 VARIABLE, SIGNATURE_VARIABLE = "SLUICE_SIGNING_SECRET", "SLUICE_HEARTBEAT_SIGNATURE"
 LOCAL_NAME = "signing-secret"
@@ -70,13 +70,13 @@ def local_secret(folder: Path) -> str:
     return secret
 
 
-def heartbeat_attributes(file: Path | None, *, is_local: bool) -> dict[str, str]:
-    """Return the attributes of a heartbeat, signed with the secret or with the signature from the environment.
+def canary_attributes(file: Path | None, *, is_local: bool) -> dict[str, str]:
+    """Return the attributes of a canary, signed with the secret or with the signature from the environment.
 
     Raises:
         SecretError: there is neither.
     """
     given = os.environ.get(SIGNATURE_VARIABLE)
     if file is None and given:
-        return {HEARTBEAT: "1", SIGNATURE: given}
-    return {HEARTBEAT: "1", SIGNATURE: heartbeat_signature(secret_of(file, is_local=is_local))}
+        return {CANARY: "1", SIGNATURE: given}
+    return {CANARY: "1", SIGNATURE: canary_signature(secret_of(file, is_local=is_local))}

@@ -61,7 +61,7 @@ def describe(stack: LocalStack) -> str:
     broker = pubsub.pubsub
     publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
     secret_file = options.data_path.parent / LOCAL_NAME
-    signatures = f"${VARIABLE}" if os.environ.get(VARIABLE) else f"--secret-file {secret_file} (heartbeat, replay)"
+    signatures = f"${VARIABLE}" if os.environ.get(VARIABLE) else f"--secret-file {secret_file} (canary, replay)"
     return f"""
   look at it   {stack.url}/
   API          {stack.url}/v1/records

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from app.asgi import Sluice
-from app.ingest.proof import heartbeat_signature
+from app.ingest.proof import canary_signature
 from app.ingest.setup import IngestService
 from app.main import create_app
 from app.runtime.clock import Clock
@@ -28,8 +28,8 @@ SETTINGS = Settings().replace(
     token_issuer=tokens.ISSUER,
     signing_secret=SECRET,
 )
-HEARTBEAT = {"sluice_heartbeat": "1", "sluice_signature": heartbeat_signature(SECRET)}
-"""The attributes of a heartbeat, named for `Service.push`."""
+CANARY = {"sluice_heartbeat": "1", "sluice_signature": canary_signature(SECRET)}
+"""The attributes of a canary, named for `Service.push`."""
 GOOD = {"id": "a", "timestamp": "2026-01-31T12:00:00Z"}
 
 

@@ -125,7 +125,7 @@ def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
             for way in ([], ["--topic", topic, "--secret-file", str(tmp_path / "signing-secret")]):
                 run = subprocess.run([*command, *way], cwd=ROOT, env=environment, capture_output=True, check=False)
                 assert run.returncode == 0, run.stdout + run.stderr
-            assert b"It is a heartbeat" in run.stdout
+            assert b"It is a canary" in run.stdout
             missing = [*command, *way, "--topic", f"{topic}-missing", "--json"]
             run = subprocess.run(missing, cwd=ROOT, env=environment, capture_output=True, check=False)
             assert run.returncode == 1

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import sqlglot
 
-from app.record import HEARTBEAT_PREFIX, Record
+from app.record import CANARY_PREFIX, Record
 from app.schema.table import records_table, rejects_table
 from app.settings.load import VARIABLES, Settings, load_settings
 from app.stores.bigquery.layout import layout_of
@@ -108,7 +108,7 @@ def test_the_tables_lie_as_the_service_expects() -> None:
     assert '["reason"]' in text
 
 
-def test_the_heartbeat_is_a_record() -> None:
+def test_the_canary_is_a_record() -> None:
     """What the scheduler publishes is one that the default record type accepts."""
     found = re.search(r'variable "heartbeat" {.*?default +?= ("[^\n]*")\n', text_of("variables_data.tf"), re.DOTALL)
     assert found is not None
@@ -117,13 +117,13 @@ def test_the_heartbeat_is_a_record() -> None:
 
 
 def test_the_table_function_returns_each_delivery_once() -> None:
-    """Copies within the look-back of an earlier row, heartbeats and rows out of the window are left out."""
+    """Copies within the look-back of an earlier row, canaries and rows out of the window are left out."""
     import duckdb  # noqa: PLC0415 - the embedded store's, and slow to import
 
     stamps = {"a": [100, 105, 2000], "b": [5], "c": [120], "d": [3000], "e": [50, 101], "heartbeat:x": [110]}
     start = "TIMESTAMPTZ '2026-01-01T00:00:00Z'"
     sql = text_of("records_between.sql").replace("${table}", "records").replace("${look_back_s}", "900")
-    assert f"'{HEARTBEAT_PREFIX}'" in sql
+    assert f"'{CANARY_PREFIX}'" in sql
     (query,) = sqlglot.transpile(sql, read="bigquery", write="duckdb")
     for name, second in (("since", 100), ("until", 3000)):
         query = re.sub(rf"\b{name}\b", f"({start} + to_seconds({second}))", query)
@@ -171,7 +171,7 @@ def test_no_key_is_ever_made() -> None:
     for path in FOLDER.rglob("*.tf"):
         made = set(re.findall(r'^(?:resource|data) "(\w+)"', path.read_text(), re.MULTILINE))
         assert not made & {"google_service_account_key", "google_secret_manager_secret_version"}, path
-        # What marks heartbeats is in the state, and good for nothing else (app/ingest/proof.py).
+        # What marks canaries is in the state, and good for nothing else (app/ingest/proof.py).
         assert "random_password" not in made or path.name == "heartbeat.tf"
         assert 'allUsers"' not in path.read_text(), path
 

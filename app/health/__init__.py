@@ -1,4 +1,4 @@
-"""The health of the service: `probes` for liveness and readiness, `gauges` for metrics, and `heartbeat`.
+"""The health of the service: `probes` for liveness and readiness, `gauges` for metrics, and `canary`.
 
-The heartbeat measures how long it takes from publication until the feed shows a record.
+The canary measures how long it takes from publication until the feed shows a record.
 """

@@ -36,10 +36,10 @@ CATALOGUE: dict[str, ProblemKind] = {
         "Start again without `cursor`, or repeat the query the cursor came from.",
     ),
     "invalid_envelope": ProblemKind(
-        400, "The body is not a Pub/Sub push message", "Push subscriptions send the right form by themselves."
+        400, "The body is not a Pub/Sub push message", "Push subscriptions send the right form."
     ),
     "invalid_host": ProblemKind(
-        400, "The request must name one host", "Send exactly one `Host` header; HTTP clients do so by themselves."
+        400, "The request must name one host", "Send exactly one `Host` header; HTTP clients do so."
     ),
     "missing_token": ProblemKind(
         401,
@@ -49,7 +49,7 @@ CATALOGUE: dict[str, ProblemKind] = {
     "invalid_token": ProblemKind(
         401,
         "The token is not valid",
-        "Ask for a fresh token with the service's audience; ask whoever runs the service for a new API key.",
+        "Ask for a fresh token with the service's audience; ask the operator for a new API key.",
     ),
     "forbidden": ProblemKind(
         403,
@@ -59,7 +59,7 @@ CATALOGUE: dict[str, ProblemKind] = {
     "insufficient_scope": ProblemKind(
         403,
         "This caller may do other things, but not that",
-        "`needed` is the scope of the request, `scopes` are the caller's; whoever runs the service can add one.",
+        "`needed` is the scope of the request, `scopes` are the caller's; the operator can add one.",
     ),
     "not_found": ProblemKind(404, "There is nothing here", "Check the path and the id."),
     "method_not_allowed": ProblemKind(405, "This method is not allowed here", "See the `Allow` header."),
@@ -76,35 +76,37 @@ CATALOGUE: dict[str, ProblemKind] = {
         422, "The Idempotency-Key was used with another body", "Use a new key for a new request."
     ),
     "rate_limited": ProblemKind(
-        429, "Too many requests in a minute", "Try again after `Retry-After` seconds; `RateLimit` says what is left."
+        429,
+        "Too many requests in a minute",
+        "Try again after `Retry-After` seconds; `RateLimit` has the remaining requests.",
     ),
     "busy": ProblemKind(429, "Too much is in flight", "Try again after `Retry-After` seconds."),
     "unavailable": ProblemKind(
         503,
-        "The store does not take records just now",
+        "The store does not accept records at the moment",
         "Nothing is lost: try again with the same Idempotency-Key.",
     ),
     "query_too_expensive": ProblemKind(
         422,
         "The query would read too much",
-        "Ask for a shorter window, nearer to now; whoever runs the service can raise the limit.",
+        "Ask for a shorter window, nearer to now; the operator can raise the limit.",
     ),
     "look_up_too_expensive": ProblemKind(
         422,
         "The record was not found within what one look-up may read",
-        "It may be older, or not there: read the records of the time when it was sent; whoever runs the service can "
-        "raise the limit.",
+        "It may be older, or may not exist: read the records of the time when it was sent; the operator can raise the "
+        "limit.",
     ),
     "query_timeout": ProblemKind(
         504, "The query took too long", "Try again, with a shorter window or a smaller `limit`."
     ),
     "store_busy": ProblemKind(
-        503, "The store takes no more queries just now", "Try again after `Retry-After` seconds."
+        503, "The store accepts no more queries at the moment", "Try again after `Retry-After` seconds."
     ),
     "store_unavailable": ProblemKind(
         503,
-        "The store cannot be queried just now",
-        "Try again after `Retry-After` seconds; whoever runs the service finds the cause in its log.",
+        "The store cannot be queried at the moment",
+        "Try again after `Retry-After` seconds; the operator finds the cause in the log.",
     ),
     "draining": ProblemKind(503, "This instance is shutting down", "Try again at once; another instance answers."),
     "internal": ProblemKind(500, "The service failed", "Try again; if it persists, report the time and the path."),

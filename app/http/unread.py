@@ -1,8 +1,8 @@
 """Discard the rest of a body whose request was answered early.
 
-A client that writes its whole body before it reads never sees an early answer if its connection is closed at once: the
-kernel resets a connection that is closed with unread bytes, and the client gets a broken pipe instead of its 401 or
-413. So the service reads on after an early answer, within limits on bytes, time and clients.
+The kernel resets a connection that is closed with unread bytes. A client that writes its whole body before it reads
+would then get a broken pipe instead of its 401 or 413. So the service reads on after an early answer, within limits on
+bytes, time and clients.
 """
 
 from contextlib import suppress

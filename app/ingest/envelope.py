@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.ingest.proof import NO_PROOFS, POWERFUL, Proofs
-from app.record import HEARTBEAT_PREFIX
+from app.record import CANARY_PREFIX
 from app.runtime.epoch import epoch_us
 from app.schema.checks import instant_problem
 from app.telemetry.traceparent import Parent, parse_traceparent
@@ -71,9 +71,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     """The span of its processing, if its trace is recorded."""
 
     @property
-    def is_heartbeat(self) -> bool:
+    def is_canary(self) -> bool:
         """Whether its records only measure: their delivery keys say so, and reads omit them."""
-        return bool(self.delivery) and self.delivery.startswith(HEARTBEAT_PREFIX)
+        return bool(self.delivery) and self.delivery.startswith(CANARY_PREFIX)
 
     def delivery_key(self, index: int) -> str:
         """Return the delivery key of the record at `index`: rows that share it are copies of one delivery."""
@@ -215,7 +215,7 @@ def _message(  # noqa: PLR0913 - the parts of one message
     if attributes and not POWERFUL.isdisjoint(attributes):
         powers = proofs.powers(attributes, data)
         attributes, replay_of, unproved = powers.attributes, powers.replay_of, powers.unproved
-        delivery = HEARTBEAT_PREFIX + key if powers.is_heartbeat else ""
+        delivery = CANARY_PREFIX + key if powers.is_canary else ""
     return Message(
         key=key,
         delivery=delivery,

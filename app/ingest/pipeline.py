@@ -71,7 +71,7 @@ def _length(text: RecordId) -> int:
 class Pipeline:
     """Makes messages durable.
 
-    `on_heartbeat` is called for each stored heartbeat, with its first record's delivery key and its publish time
+    `on_canary` is called for each stored canary, with its first record's delivery key and its publish time
     (microseconds since the epoch).
     """
 
@@ -85,7 +85,7 @@ class Pipeline:
         clock: Clock,
         metrics: Metrics,
         watch_appends: AppendWatch,
-        on_heartbeat: Callable[[str, int], None] | None = None,
+        on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
         limits = Limits(
             max_decompressed_bytes=settings.ingest.max_decompressed_bytes,
@@ -109,7 +109,7 @@ class Pipeline:
         self._reject_encoder, self._dropped = rejects.encoder, DroppedMembers(table, metrics)
         # Base64 makes the bytes a third longer, and the row has an envelope.
         self._max_part_bytes = max((settings.ingest.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
-        self._clock, self._metrics, self._on_heartbeat = clock, metrics, on_heartbeat
+        self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
         self._dedupe: Dedupe[Receipt] = Dedupe(
             max_weight=settings.ingest.dedupe_max_messages,
@@ -218,8 +218,8 @@ class Pipeline:
         if message.published_us is not None:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead
             self._metrics.message_delay.record(delay_us / MICROSECONDS)
-            if self._on_heartbeat is not None and message.is_heartbeat and rows and not refused:
-                self._on_heartbeat(message.delivery_key(rows[0].index), message.published_us)
+            if self._on_canary is not None and message.is_canary and rows and not refused:
+                self._on_canary(message.delivery_key(rows[0].index), message.published_us)
 
     async def _reject_refused(  # noqa: PLR0913, PLR0917 - bound to a message by `partial`, for the writer
         self,

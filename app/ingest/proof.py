@@ -4,7 +4,7 @@
     sluice-delivery-key    the record replays the rejected one of that delivery key; a second replay is a copy
 
 Any publisher can set an attribute, and either of these hides records from the feed. So they count only with a
-`sluice-signature` made with the deployment's secret (`SLUICE_SIGNING_SECRET`). A heartbeat may carry
+`sluice-signature` made with the deployment's secret (`SLUICE_SIGNING_SECRET`). A canary may carry
 `SLUICE_HEARTBEAT_SIGNATURE` instead, which proves nothing else. Signatures are removed before attributes are stored, so
 readers never see one.
 """
@@ -15,11 +15,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.record import HEARTBEAT_PREFIX
+from app.record import CANARY_PREFIX
 
-HEARTBEAT, DELIVERY_KEY, SIGNATURE = "sluice-heartbeat", "sluice-delivery-key", "sluice-signature"
+CANARY, DELIVERY_KEY, SIGNATURE = "sluice-heartbeat", "sluice-delivery-key", "sluice-signature"
 MAX_KEY_LENGTH = 200
-POWERFUL = frozenset({HEARTBEAT, DELIVERY_KEY, SIGNATURE})
+POWERFUL = frozenset({CANARY, DELIVERY_KEY, SIGNATURE})
 """A message without any of these is an ordinary one."""
 
 
@@ -30,13 +30,13 @@ class Powers(msgspec.Struct, frozen=True):
     """
 
     attributes: Mapping[str, str]
-    is_heartbeat: bool = False
+    is_canary: bool = False
     replay_of: str = ""
     unproved: str = ""
 
 
-def heartbeat_signature(secret: str) -> str:
-    """Return the signature of every heartbeat; it is fixed because schedulers publish a fixed message."""
+def canary_signature(secret: str) -> str:
+    """Return the signature of every canary; it is fixed because schedulers publish a fixed message."""
     return hashlib.sha256(f"heartbeat:{secret}".encode()).hexdigest()
 
 
@@ -50,29 +50,29 @@ def replay_signature(secret: str, delivery_key: str, data: bytes) -> str:
 
 
 class Proofs:
-    """Checks signatures against one secret, and against one extra signature for heartbeats.
+    """Checks signatures against one secret, and against one extra signature for canaries.
 
     If both are empty, no attribute has any power.
     """
 
-    def __init__(self, secret: str, heartbeat: str = "") -> None:
+    def __init__(self, secret: str, canary: str = "") -> None:
         self._secret = secret
-        self._heartbeats = tuple(filter(None, (heartbeat_signature(secret) if secret else "", heartbeat)))
+        self._canaries = tuple(filter(None, (canary_signature(secret) if secret else "", canary)))
 
     def can_prove(self, attribute: str) -> bool:
         """Return whether any signature of `attribute` could be valid."""
-        return bool(self._heartbeats if attribute == HEARTBEAT else self._secret)
+        return bool(self._canaries if attribute == CANARY else self._secret)
 
     def powers(self, attributes: Mapping[str, str], data: bytes) -> Powers:
         """Return what a message with these attributes and payload may do."""
         others = {name: value for name, value in attributes.items() if name != SIGNATURE}
         signature, key = attributes.get(SIGNATURE, ""), attributes.get(DELIVERY_KEY, "")
         if key and self._is_replay(signature, key, data):
-            return Powers(others, key.startswith(HEARTBEAT_PREFIX), key)
-        beats = bool(attributes.get(HEARTBEAT))
-        if beats and any(_same(signature, right) for right in self._heartbeats):
-            return Powers(others, is_heartbeat=True)
-        return Powers(others, unproved=HEARTBEAT if beats else DELIVERY_KEY if key else "")
+            return Powers(others, key.startswith(CANARY_PREFIX), key)
+        beats = bool(attributes.get(CANARY))
+        if beats and any(_same(signature, right) for right in self._canaries):
+            return Powers(others, is_canary=True)
+        return Powers(others, unproved=CANARY if beats else DELIVERY_KEY if key else "")
 
     def _is_replay(self, signature: str, key: str, data: bytes) -> bool:
         if not self._secret or not signature or len(key) > MAX_KEY_LENGTH:

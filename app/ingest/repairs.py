@@ -7,12 +7,12 @@ Every order of events is safe:
   any time since. They are appended under a new key, and the message is durable once that append is.
 - Stopped again during the repair: the new rows may be late too, so they are repaired under yet another key. A reader
   sees the record once more for each such stop, so at most twice after one.
-- The sender gives up meanwhile and delivers the message again under its plain key. A reader who has passed the late
+- The sender times out and delivers the message again under its plain key. A reader who has passed the late
   rows treats that delivery as a copy of them, and never sees it. So a repair continues after its message is abandoned.
 - The row was not stored late after all: readers see both rows, as they have different keys.
 
 What remains: a process that ends between a late commit and its repair, and a commit that comes later than the margin
-after we gave up (docs/error-matrix.md).
+after we abandoned the rows (docs/error-matrix.md).
 """
 
 import asyncio

@@ -27,7 +27,7 @@ _FOR_BODIES = 0.25
 class IngestService:
     """Makes pushed messages and submitted records durable.
 
-    `appenders` are keyed by the table's name. `system` is the store's name in traces. `on_heartbeat` is Pipeline's.
+    `appenders` are keyed by the table's name. `system` is the store's name in traces. `on_canary` is Pipeline's.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
@@ -42,7 +42,7 @@ class IngestService:
         metrics: Metrics,
         tracing: Tracing,
         system: str,
-        on_heartbeat: Callable[[str, int], None] | None,
+        on_canary: Callable[[str, int], None] | None,
     ) -> None:
         self._clock, self._records, self._max_record_bytes = clock, records, settings.ingest.max_record_bytes
         self.admission = Admission(
@@ -56,7 +56,7 @@ class IngestService:
             clock=clock,
             metrics=metrics,
             watch_appends=AppendWatch(metrics, tracing, clock, system=system),
-            on_heartbeat=on_heartbeat,
+            on_canary=on_canary,
         )
         self._intake = Intake(
             self.admission,

@@ -115,7 +115,7 @@ class Writer:
         # Admission limits the bytes of requests; this limits the bytes of the rows made from them.
         return _FULL if self._open_bytes and self._open_bytes + byte_count > self._limits.max_open_bytes else None
 
-    async def submit(  # noqa: PLR0913 - what is known of a message here
+    async def submit(  # noqa: PLR0913 - everything that the writer needs of a message
         self,
         rows: Sequence[bytes],
         deadline_us: int,

@@ -30,10 +30,10 @@ INFO: dict[str, Any] = {
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
 TAGS: list[dict[str, Any]] = [
-    {"name": "query", "description": "Read what is stored: pages, single records, what was rejected, and the schema."},
+    {"name": "query", "description": "Read the store: pages, single records, rejected records, and the schema."},
     {"name": "ingest", "description": "Store records: pushed by Pub/Sub, or posted. A 2xx means durable."},
     {"name": "erase", "description": "Delete a record for good, with its versions and what was rejected of it."},
-    {"name": "operations", "description": "For whoever runs the service: whether it lives, and whether it can serve."},
+    {"name": "operations", "description": "For operators: liveness and readiness."},
 ]
 TOKEN, PUSH_TOKEN = "token", "pushToken"
 SECURITY_SCHEMES: dict[str, Any] = {

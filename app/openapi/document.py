@@ -182,7 +182,7 @@ def _answer(answer: Answer, components: _Components) -> dict[str, Any]:
 
 def _content(content: Mapping[str, Mapping[str, Any]], components: _Components) -> dict[str, Any]:
     return {
-        # Media types stand without their parameters: those of a response may differ.
+        # Media types have no parameters here: those of a response may differ.
         media_type.partition(";")[0]: {**media, "schema": components.refer(media["schema"])}
         for media_type, media in content.items()
     }

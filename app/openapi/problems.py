@@ -45,7 +45,7 @@ _DETAILS: dict[str, str] = {
     "invalid_envelope": "there is no `message` in the body",
     "not_found": "there is no record with the id 'order-1042'",
     "too_large": "the body is larger than 14680064 bytes",
-    "query_timeout": "the query was given up after 30 seconds",
+    "query_timeout": "the query was cancelled after 30 seconds",
     "query_too_expensive": "the query would read 53687091200 bytes, and one may read 10737418240",
     "rejected": "every record of the request was rejected; /v1/rejects keeps them",
 }

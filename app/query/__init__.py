@@ -1,7 +1,7 @@
 """The query side: records in the order they became durable, each once, from any moment on.
 
 `setup` wires it together. A page, from route to bytes: endpoints/pages, params/page, scan, pages, feed,
-formats/documents. What is asked of the store is data (app.stores.query).
+formats/documents. Queries to the store are data (app.stores.query).
 
 parameters           params/                 text -> a window, filters, fields, a page size; or a helpful 400
 position             cursor, scan            opaque text <-> a position in a window, and the cursors that continue it

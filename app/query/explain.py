@@ -69,7 +69,7 @@ def explanation(
         fields=[column.name for column in wanted.view.columns],
         filters=[_filter(each) for each in wanted.asked.conditions],
         fixed_filters=[_filter(each) for each in fixed],
-        heartbeat=wanted.asked.heartbeats.choice,
+        heartbeat=wanted.asked.canaries.choice,
         slices=[_span(part.from_us, part.to_us) for part in slices[:_SHOWN_SLICES]],
         slice_count=len(slices),
         sql=plan.text,

@@ -52,7 +52,7 @@ class Exports:
         """Return the export; its first piece is made already, so that an immediate failure is an ordinary problem.
 
         Raises:
-            ProblemError: as many exports as there may be, or as many of this caller, are under way; or the service is
+            ProblemError: the limit of concurrent exports, in all or of this caller, is reached; or the service is
                 stopping.
             QueryError: the store gave no answer.
         """

@@ -8,13 +8,13 @@ import msgspec
 
 from app.query.budget import Budget
 from app.query.density import Density
+from app.query.params.canaries import WITHOUT_CANARIES
 from app.query.params.filters import fingerprint
-from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Window
 from app.query.retrieval import View
 from app.query.scan import Scan, position_of
 from app.query.slices import Slice, cut, feed_slices, look_up_slices
-from app.record import HEARTBEAT_PREFIX
+from app.record import CANARY_PREFIX
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table
 from app.stores.query import CANDIDATES, IS_COPY, Condition, Count, LookUp, Position, RowQuery
@@ -187,10 +187,10 @@ class _Search:
 
     def __init__(self, scan: Scan, view: View, wanted: int) -> None:
         self.scan, self.view, self._wanted = scan, view, wanted
-        # Heartbeats are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
+        # Canaries are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
         # and a page of few rows among many took half as long again.
-        self._drops_heartbeats = WITHOUT_HEARTBEATS in view.conditions
-        self.conditions = tuple(each for each in view.conditions if each != WITHOUT_HEARTBEATS)
+        self._drops_canaries = WITHOUT_CANARIES in view.conditions
+        self.conditions = tuple(each for each in view.conditions if each != WITHOUT_CANARIES)
         self.rows: list[Row] = []
         self.after = scan.after
         self.candidates = wanted + wanted // 8 + 8  # a few copies among them need no second query
@@ -216,7 +216,7 @@ class _Search:
 
     def _is_dropped(self, row: Row) -> bool:
         key: str = row["delivery_key"]
-        return self._drops_heartbeats and key.startswith(HEARTBEAT_PREFIX)
+        return self._drops_canaries and key.startswith(CANARY_PREFIX)
 
     def full(self) -> Reading:
         """Return the page, without the extra row that only shows that there are more."""

@@ -102,7 +102,7 @@ def start_scan(request: PageRequest, table: str, now: Now, *, max_window_us: int
     Raises:
         ProblemError: `invalid_cursor`, or `invalid_parameter` for an order that is not the cursor's.
     """
-    mark = fingerprint(request.conditions, request.heartbeats.mark)
+    mark = fingerprint(request.conditions, request.canaries.mark)
     if request.cursor is None:
         return Scan(
             table=table,

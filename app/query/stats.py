@@ -58,7 +58,7 @@ class Stats:
         """
         if not request.buckets.count:
             return StatsAnswer(_document(request, []))
-        conditions = (*fixed, *request.conditions, *request.heartbeats.conditions)
+        conditions = (*fixed, *request.conditions, *request.canaries.conditions)
         found = await self._runner.rows(self._query(request, conditions))
         if len(found.rows) <= _ROWS_AT_ONCE:
             body = _document(request, found.rows)

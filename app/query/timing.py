@@ -29,7 +29,7 @@ class Timing:
         Concurrent stages are counted separately, so their sum may exceed the total.
 
         Raises:
-            ValueError: `name` cannot stand in the header.
+            ValueError: `name` is not allowed in the header.
         """
         _check(name)
         begun_us = self._clock.elapsed_us()

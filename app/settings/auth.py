@@ -12,7 +12,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
 
     push_audience: Annotated[str, Meta(description="The `aud` a push token must carry, exactly.")] = "sluice"
     push_principals: Annotated[
-        tuple[str, ...], Meta(description="E-mails of the service accounts that may push. None: nobody can.")
+        tuple[str, ...], Meta(description="E-mails of the service accounts that may push. None: no account can.")
     ] = ()
     api_audience: Annotated[str, Meta(description="The `aud` an API token must carry, exactly.")] = "sluice"
     api_principals: Annotated[
@@ -51,7 +51,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     signing_secret: Annotated[
         str,
         Meta(
-            description="Proves that a replay or a heartbeat is ours: `python -m dev replay` and `heartbeat` sign with "
+            description="Proves that a replay or a canary is ours: `python -m dev replay` and `canary` sign with "
             "it (security.md). At least 16 characters, better 32 random bytes in hexadecimal. Empty: no replay keeps "
             "its delivery key."
         ),
@@ -59,7 +59,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     heartbeat_signature: Annotated[
         str,
         Meta(
-            description="A further signature that proves a heartbeat, and nothing else: Cloud Scheduler's, which "
-            "Terraform makes. With neither this nor `SLUICE_SIGNING_SECRET` no message is a heartbeat."
+            description="A further signature that proves a canary, and nothing else: Cloud Scheduler's, which "
+            "Terraform makes. With neither this nor `SLUICE_SIGNING_SECRET` no message is a canary."
         ),
     ] = ""

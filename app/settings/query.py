@@ -23,15 +23,15 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "least 10 MB; the embedded store is looked at four times a second)."
         ),
     ] = 5.0
-    query_timeout_s: Annotated[Seconds, Meta(description="A query that takes longer is given up (BigQuery).")] = 30.0
+    query_timeout_s: Annotated[Seconds, Meta(description="A query that takes longer is cancelled (BigQuery).")] = 30.0
     query_max_bytes_billed: Annotated[
         Count, Meta(description="A query that would read more is refused before it costs anything (BigQuery).")
     ] = 10 * GIB
     look_up_max_bytes_billed: Annotated[
         Count,
         Meta(
-            description="The same for a look-up by id, which bills far less than BigQuery reckons beforehand, as the "
-            "table is clustered by id."
+            description="The same for a look-up by id, which bills far less than BigQuery estimates, because the table "
+            "is clustered by id."
         ),
     ] = 100 * GIB
     page_budget_s: Annotated[

@@ -20,7 +20,7 @@ MAX_APPEND_BYTES, ROW_OVERHEAD_BYTES = 10_000_000, 16
 CLOUD_RUN_GRACE_S = 9.0
 MIN_SECRET_LENGTH = 16
 MIN_MARGIN_S = 1.0  # the shortest keep-alive timeout of a connection
-# https://cloud.google.com/resource-manager/docs/creating-managing-projects, with the domain of old ones;
+# https://cloud.google.com/resource-manager/docs/creating-managing-projects, with the domain in old ids;
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,62}")
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")

@@ -11,7 +11,7 @@ from app.settings.room import MIB, Count, Room, Seconds
 class ServerSettings(Room, frozen=True, kw_only=True):
     """Where the process listens, which roles it has, and the limits of its connections."""
 
-    host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API wants principals.")] = (
+    host: Annotated[str, Meta(description="Address to listen on. Beyond loopback, the API needs principals.")] = (
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on; $PORT counts when this is not set.")] = (

@@ -1,4 +1,4 @@
-"""Settings of the store: what is stored, where, and when a row is final."""
+"""Settings of the store: which one, where it is, and when a row is final."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ _BASE_URL = "^https?://[^/]+$"
 
 
 class StoreSettings(Room, frozen=True, kw_only=True):
-    """What is stored and where, for how long, and when a row is final."""
+    """The store and its location, the retention, and the time when a row is final."""
 
     record: Annotated[str, Meta(description="The record type: `package.module:Type`, a msgspec.Struct.")] = (
         "app.record:Record"
@@ -66,7 +66,7 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     ] = 4
     append_deadline_s: Annotated[Seconds, Meta(description="One attempt to append may take this long.")] = 10.0
     late_commit_margin_s: Annotated[
-        Seconds, Meta(description="How long after an attempt was given up the store may still commit it.")
+        Seconds, Meta(description="How long after its deadline the store may still commit an abandoned append.")
     ] = 10.0
     clock_skew_s: Annotated[Seconds, Meta(description="How far instances' clocks may differ.")] = 2.0
     settle_s: Annotated[

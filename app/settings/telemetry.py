@@ -26,15 +26,15 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=1,
-            description="Which part of the messages and requests is traced that nobody decided about before; one whose "
-            "publisher recorded its trace is traced, and one whose publisher did not is not.",
+            description="Sampling ratio for messages and requests that carry no sampling decision; a publisher's "
+            "decision is respected.",
         ),
     ] = 0.01
     max_traces_per_s: Annotated[
         float,
         Meta(
             gt=0,
-            description="No more messages than this are traced on an instance, whoever asks for it; nor more requests.",
+            description="The most messages that an instance traces in a second, and the most requests.",
         ),
     ] = 20.0
     metrics: Annotated[

@@ -143,11 +143,12 @@ class Export(Originals, frozen=True, kw_only=True):
 class Statistics(Originals, frozen=True, kw_only=True):
     """Numbers of the rows by bucket, in no particular order.
 
-    The rows are `bucket`, the number of a bucket of `bucket_us` counted from `first_us`, which is at or before
-    `from_us`; `records`; and `metric_0` and so on, by position in `metrics`, for each metric that is not a count. With
-    `by`, the dotted path of a field, there are three more: `place`, the rank of the group, 1 for the one with the most
-    records and then the least key, NULL first; `group_key`, which may be None; and `group_count`, the number of all
-    groups. Only the `max_groups` largest groups have rows.
+    Each row has `bucket`, `records`, and `metric_0` and so on, by position in `metrics`, for each metric that is not a
+    count. Buckets last `bucket_us` and are counted from `first_us`, which is at or before `from_us`.
+
+    With `by`, the dotted path of a field, a row has three columns more. `place` is the rank of the group: 1 for the one
+    with the most records and then the least key, NULL first. `group_key` may be None. `group_count` is the number of
+    all groups. Only the `max_groups` largest groups have rows.
     """
 
     purpose: ClassVar[Purpose] = "page"

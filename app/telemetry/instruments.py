@@ -89,7 +89,7 @@ MESSAGES_UNPROVED = Instrument(
     name="sluice.message.unproved",
     kind="counter",
     unit="{message}",
-    description="Messages with a heartbeat or replay attribute and no valid signature",
+    description="Messages with a canary or replay attribute and no valid signature",
     meaning="Stored as ordinary messages. A publisher tries what only a signed message may do, or a secret is stale.",
 )
 APPEND_DURATION = Instrument(
@@ -107,7 +107,7 @@ APPEND_ROWS = Instrument(
     kind="histogram",
     unit="{row}",
     description="Rows of an append, by table",
-    meaning="Grows with the load: while one append is under way the next one fills.",
+    meaning="Grows with the load: while one append is in flight the next one fills.",
     attributes=("table",),
     bounds=_ROWS,
 )
@@ -200,7 +200,7 @@ CACHE_ANSWERS = Instrument(
     kind="counter",
     unit="{answer}",
     description="Answers of the API, by how the cache was used",
-    meaning="`state` is hit, joined (an equal request was under way), revalidated (304), miss or bypass (never kept).",
+    meaning="`state` is hit, joined (shared with an equal request), revalidated (304), miss or bypass (never kept).",
     attributes=("state",),
 )
 CONNECTIONS_CLOSED = Instrument(
@@ -212,15 +212,15 @@ CONNECTIONS_CLOSED = Instrument(
     "connections for nothing (Linux).",
     attributes=("reason",),
 )
-HEARTBEAT_VISIBLE = Instrument(
+CANARY_DELAY = Instrument(
     name="sluice.heartbeat.delay",
     kind="histogram",
     unit="s",
-    description="From a heartbeat's publication until it could be read from the feed",
-    meaning="The whole way, publisher to consumer; no points at all is an alert, where heartbeats are published.",
+    description="From a canary's publication until it could be read from the feed",
+    meaning="The whole way, publisher to consumer; no points at all is an alert, where canaries are published.",
     bounds=_DELAYS_S,
 )
-HEARTBEAT_MISSED = Instrument(
+CANARY_MISSED = Instrument(
     name="sluice.heartbeat.missed",
     kind="counter",
     unit="{heartbeat}",

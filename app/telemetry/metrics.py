@@ -23,7 +23,7 @@ class Metrics:
         self.duplicate_messages = 0
         self.dropped_members = 0
         self.unproved_messages = 0
-        self.heartbeats_missed = 0
+        self.canaries_missed = 0
         self.rejected_records: Counter[str] = Counter()
         """By reason."""
         self.late_rows: Counter[str] = Counter()
@@ -42,7 +42,7 @@ class Metrics:
         self.append_size = Histogram(instruments.APPEND_SIZE)
         self.request_duration = Histogram(instruments.REQUEST_DURATION)
         self.query_duration = Histogram(instruments.QUERY_DURATION)
-        self.heartbeat_delay = Histogram(instruments.HEARTBEAT_VISIBLE)
+        self.canary_delay = Histogram(instruments.CANARY_DELAY)
         self._gauges: dict[Instrument, Callable[[], Values]] = {}
 
     def watch(self, gauge: Instrument, values: Callable[[], Values]) -> None:
@@ -63,7 +63,7 @@ class Metrics:
             self.append_size,
             self.request_duration,
             self.query_duration,
-            self.heartbeat_delay,
+            self.canary_delay,
         )
 
     def counts(self) -> dict[Instrument, Callable[[], Values]]:
@@ -79,7 +79,7 @@ class Metrics:
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
             instruments.CONNECTIONS_CLOSED: lambda: _each(self.closed_connections, "reason"),
-            instruments.HEARTBEAT_MISSED: lambda: _one(self.heartbeats_missed),
+            instruments.CANARY_MISSED: lambda: _one(self.canaries_missed),
         }
 
     def gauges(self) -> dict[Instrument, Callable[[], Values]]:

@@ -47,7 +47,7 @@ def exports(found: _Found) -> list[str]:
 
 def beside(found: _Found) -> list[str]:
     """Return what a page takes while an export runs."""
-    lines = head("meanwhile, an export as", "p50, ms", "p95, ms", "p99, ms")
+    lines = head("concurrent export as", "p50, ms", "p95, ms", "p99, ms")
     lines += [row(form, *_times(one)) for form, one in found["pages_beside_an_export"].items()]
     return lines
 

@@ -1,4 +1,4 @@
-"""The tables of the way in: the answer in a few words, every contender under one load, and the service under others."""
+"""The tables about ingest: the answer in a few words, every contender under one load, and the service under others."""
 
 from bench.ingest.compare import MANY
 from bench.ingest.contenders import FASTAPI, FLASK, REMEMBERING, SLUICE, TUNED
@@ -18,24 +18,21 @@ def answer(found: Ingest) -> list[str]:
     if own is None:
         return []
     against = {
-        WAITING: "{} of what the same server takes that does nothing but wait as long as the store does",
-        FLASK: "for each core that is used, {} times what the tutorial takes (Flask, `insert_rows_json` per message)",
-        TUNED: "{} times where its client is tuned",
-        FASTAPI: "{} times what FastAPI with `AppendRowsStream` takes",
-        REMEMBERING: "{} times where that remembers tokens",
+        WAITING: "{} of the rate of the same server when it only waits as long as the store does",
+        FLASK: "{} times the rate per core of the tutorial (Flask, `insert_rows_json` per message)",
+        TUNED: "{} times that with its client tuned",
+        FASTAPI: "{} times the rate per core of FastAPI with `AppendRowsStream`",
+        REMEMBERING: "{} times that with remembered tokens",
     }
     ratios = {other: found.ratio(SLUICE, other) for other in against}
-    said = [against[other].format(figure(ratio.median)) for other, ratio in ratios.items() if ratio]
-    text = (
-        f"**One core takes in {own.median.messages_per_s:,.0f} messages a second** of one record of 1 KB each: token "
-        "verified, record checked, row acknowledged by the store before the 204, metrics and 1 % of the traces on."
-    )
-    if said:
-        text += f" That is {listed(said)}."
-    many = found.cell(SLUICE, MANY)
-    if many:
-        text += f" With 100 records a message it is {many.median.records_per_s:,.0f} records a second."
-    return [text]
+    said = [f"- {against[other].format(figure(ratio.median))}" for other, ratio in ratios.items() if ratio]
+    lines = [
+        f"**One core ingests {own.median.messages_per_s:,.0f} messages a second** of one record of 1 KB each. Each 204 "
+        "includes token verification, validation and a durable write, with metrics and 1 % of the traces on."
+    ]
+    if many := found.cell(SLUICE, MANY):
+        lines[0] += f" With 100 records per message it ingests {many.median.records_per_s:,.0f} records a second."
+    return [*lines, "", "The rate for single records is:", "", *said] if said else lines
 
 
 def plot(found: Ingest) -> list[str]:
@@ -53,7 +50,7 @@ def headline(found: Ingest) -> list[str]:
         "of the core",
         "p50, ms",
         "p99, ms",
-        f"{SLUICE} takes, times",
+        f"{SLUICE}, times that",
     )
     rows = []
     for cell in found.headline():
@@ -86,25 +83,25 @@ def sweep(found: Ingest) -> list[str]:
             rows.append((case.name, *rate, *times, *beside, share(one.cores), share(one.load_cores)))
     lines = table(head, rows)
     if ratio := found.ratios.get(IN_HUNDREDS):
-        lines += ["", f"Records a second with 100 in a message, of those with one in each: {spread(ratio)}."]
+        lines += ["", f"Records a second with 100 per message, relative to one per message: {spread(ratio)}."]
     return lines
 
 
 def _explained(found: Ingest) -> str:
-    """Say whom something else than its core held up: such a figure is the least that it takes."""
-    cells, text = found.headline(), "The last column is of rounds side by side, with the least and the most."
+    """Name the contenders that were not limited by their core: such a figure is a lower bound."""
+    cells, text = found.headline(), "The last column compares paired rounds, with the minimum and the maximum."
     idle = [cell for cell in cells if cell.median.cores < USED_UP]
     if idle:
         most = Case().in_flight / Case().ack_ms * 1_000
         text += (
-            f" Not held up by its core was {listed([_used(cell) for cell in idle])}: with {Case().in_flight} in flight "
-            f"and {Case().ack_ms:g} ms nobody who waits can take more than {most:,.0f} a second, and the load has but "
-            "one core too."
+            f" With {Case().in_flight} in flight and {Case().ack_ms:g} ms, a contender that waits can reach at most "
+            f"{most:,.0f} a second, and the load also has only one core. These did not use up their core: "
+            f"{listed([_used(cell) for cell in idle])}."
         )
     own, ceiling = found.cell(SLUICE, Case()), found.cell(WAITING, Case())
     if own and ceiling and ceiling in idle:
         part = ceiling.median.cpu_us_per_message / own.median.cpu_us_per_message
-        text += f" By processor time for a message, {SLUICE} is at {figure(part)} of the waiting ceiling."
+        text += f" By processor time per message, {SLUICE} is at {figure(part)} of the waiting ceiling."
     return text
 
 

@@ -21,7 +21,7 @@ _ANSWERS = (
 def latency(found: Latency) -> list[str]:
     """Return what is added to the store's acknowledgement."""
     quantiles = ("p50", "p99", "p99.9")
-    head = ("load, of the most that sluice bears", "contender", "messages/s", *(f"{name}, ms" for name in quantiles))
+    head = ("load, share of the maximum of sluice", "contender", "messages/s", *(f"{name}, ms" for name in quantiles))
     head += ("p99 of the worst round, ms",)
     rows = [
         (
@@ -56,7 +56,7 @@ def workers(found: Workers) -> list[str]:
         "processor time of a million messages",
     )
     price = f"${prices.VCPU_S.dollars:.6f} a {prices.VCPU_S.unit} ({prices.VCPU_S.source}, {prices.DATED})"
-    return [*table(head, rows), "", f"At {price}, were every processor used up."]
+    return [*table(head, rows), "", f"The price is {price}, with every processor fully used."]
 
 
 def start(found: Starts) -> list[str]:
@@ -86,7 +86,7 @@ def imports(found: Starts) -> list[str]:
 def memory(found: Memory) -> list[str]:
     """Return what the service holds, in MiB."""
     head = (
-        *("store", "idle", "of it its own", "under load", "peak of the bursts"),
+        *("store", "idle", "private part", "under load", "peak of the bursts"),
         *("after the first two bursts", "after the last three", "growth a burst"),
     )
     rows = []
@@ -107,7 +107,7 @@ def query(found: Api) -> list[str]:
             store = "not asked" if one.store_p50_ms is None else figure(one.store_p50_ms)
             ready = found.page_ceilings.get(name)
             rows.append((name, figure(one.p50_ms), figure(one.p99_ms), store, figure(ready.p50_ms) if ready else ""))
-    head = ("answer", "p50, ms", "p99, ms", "of it the store, p50", "an answer that is ready, p50")
+    head = ("answer", "p50, ms", "p99, ms", "store part, p50", "constant response, p50")
     return table(head, rows)
 
 

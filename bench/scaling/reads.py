@@ -78,14 +78,14 @@ def reading_dollars(records_per_s: float, row_bytes: int) -> dict[str, float]:
     """Return what a month of reading costs, by how one reads; each for all readers that share a cache's answers."""
     look = query_dollars(look_bytes(records_per_s, row_bytes))
     export = query_dollars(export_bytes(records_per_s, row_bytes))
-    heartbeat = query_dollars((0.5 + _LOOKBACK_H) * hour_bytes(records_per_s, KEY_BYTES))
+    canary = query_dollars((0.5 + _LOOKBACK_H) * hour_bytes(records_per_s, KEY_BYTES))
     month = capacity.MONTH_S
     return {
         "a poll every minute, $ a month": look * month / 60,
         f"every {POLL_S:g} s, $ a month": look * month / POLL_S,
         BY_PAGES: look * month * max(records_per_s / MAX_PAGE_ROWS, 1 / POLL_S),
         BY_EXPORTS: export * month / HOUR_S,
-        "heartbeats, $ a month": heartbeat * month / capacity.HEARTBEAT_EVERY_S,
+        "canaries, $ a month": canary * month / capacity.HEARTBEAT_EVERY_S,
     }
 
 

@@ -112,7 +112,7 @@ def _is_done(installation: Installation, wanted: str) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    """Hold the lock; whoever inherits the descriptor holds it too."""
+    """Hold the lock; a process that inherits the descriptor holds it too."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dev.signing import SecretError, add_secret_argument, heartbeat_attributes
+from dev.signing import SecretError, add_secret_argument, canary_attributes
 from dev.smoke.check import Check, Step
 from dev.smoke.client import Client, SmokeError
 from dev.smoke.record import PLACEHOLDER, PREFIX, marker, record_of_example, record_of_file
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topic",
         metavar="projects/P/topics/T",
-        help="publish to this topic, marked as a heartbeat, instead of a POST (with your application default "
+        help="publish to this topic, marked as a canary, instead of a POST (with your application default "
         "credentials, or PUBSUB_EMULATOR_HOST)",
     )
     parser.add_argument(
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         send = (
             publishing(
                 google_publisher(args.topic, host),
-                heartbeat_attributes(args.secret_file, is_local=host != "google"),
+                canary_attributes(args.secret_file, is_local=host != "google"),
             )
             if args.topic
             else posting(client, mark, has_token=bool(token))
@@ -110,7 +110,7 @@ def describe(report: Report, check: Check) -> str:
 def _apart(report: Report, id_field: str | None) -> str:
     """Explain how to distinguish the record from real ones."""
     if report.way != "posted":
-        return "It is a heartbeat: reads leave it out unless they ask for heartbeat=include."
+        return "It is a canary: reads leave it out unless they ask for heartbeat=include."
     value = str(report.record.get(id_field)) if id_field else ""
     if value.startswith(PREFIX):
         return f"Leave such records out by their {id_field}, which begins with {PREFIX}."

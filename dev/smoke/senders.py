@@ -33,7 +33,7 @@ def posting(client: Client, mark: str, *, has_token: bool) -> Sender:
 
 
 def publishing(publish: Callable[[bytes, dict[str, str]], str], attributes: dict[str, str]) -> Sender:
-    """Return a sender that publishes a record once, with the `attributes` of a heartbeat.
+    """Return a sender that publishes a record once, with the `attributes` of a canary.
 
     `publish(data, attributes)` returns Pub/Sub's id of the message.
     """

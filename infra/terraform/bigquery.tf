@@ -58,7 +58,7 @@ resource "google_bigquery_routine" "records_between" {
   routine_id   = "records_between"
   routine_type = "TABLE_VALUED_FUNCTION"
   language     = "SQL"
-  description  = "Records that came in from `since` up to `until`, each delivery once, without heartbeats."
+  description  = "Records that came in from `since` up to `until`, each delivery once, without canaries."
 
   definition_body = templatefile("${path.module}/records_between.sql", {
     table       = "${var.project_id}.${google_bigquery_table.main["records"].dataset_id}.${google_bigquery_table.main["records"].table_id}"

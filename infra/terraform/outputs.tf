@@ -76,7 +76,7 @@ output "signing_secret" {
 }
 
 output "heartbeat_signature" {
-  description = "What proves a heartbeat to the service: SLUICE_HEARTBEAT_SIGNATURE, for python -m dev heartbeat and smoke --topic."
+  description = "What proves a canary to the service: SLUICE_HEARTBEAT_SIGNATURE, for python -m dev canary and smoke --topic."
   value       = local.heartbeat_signature
 }
 

@@ -11,6 +11,7 @@ from typing import cast
 
 import httpx
 import msgspec
+import pytest
 
 from app.runtime.clock import SystemClock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
@@ -23,7 +24,6 @@ from testing.service import authorization, envelope
 from tests.chaos.fleet import Fleet, Instance
 from tests.chaos.reader import Follower
 from tests.chaos.store import ForwardingServer
-from tests.long_form import long
 
 SETTINGS = {
     "backend": "bigquery",
@@ -153,7 +153,7 @@ async def test_what_was_committed_while_the_process_was_stopped_reaches_a_follow
     assert {f"{key}{SUFFIX}" for key in plain} <= keys
 
 
-@long
+@pytest.mark.long
 async def test_a_process_that_is_stopped_at_any_moment_loses_nothing_for_a_follower(local_bigquery: Double) -> None:
     """Rows in every stage of their way, again and again; the stops are longer than readers wait."""
     async with staged(local_bigquery) as stage:

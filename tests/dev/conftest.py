@@ -51,7 +51,7 @@ def subscribed(live_broker: Broker) -> Broker:
 
 @pytest.fixture
 def signing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the secret that heartbeats and replays are signed with into the environment."""
+    """Put the secret that canaries and replays are signed with into the environment."""
     monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
 
 

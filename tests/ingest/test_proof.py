@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from app.ingest.envelope import Message, open_push
-from app.ingest.proof import HEARTBEAT, NO_PROOFS, SIGNATURE, Proofs, heartbeat_signature, replay_signature
+from app.ingest.proof import CANARY, NO_PROOFS, SIGNATURE, Proofs, canary_signature, replay_signature
+from testing.service import CANARY as BEAT
 from testing.service import GOOD, SETTINGS, running
-from testing.service import HEARTBEAT as BEAT
 
 SECRET = "sixteen characters at least"
 PROOFS, DATA = Proofs(SECRET), b"{}"
 OWN = "7:1769860800000000"
-BEATS = heartbeat_signature(SECRET)
+BEATS = canary_signature(SECRET)
 
 
 def opened(attributes: dict[str, str], proofs: Proofs = PROOFS) -> list[Message]:
@@ -41,13 +41,13 @@ def signed(key: str, data: bytes = DATA, secret: str = SECRET) -> dict[str, str]
         (signed("heartbeat:6:1:2"), ("heartbeat:6:1:2", f"heartbeat:{OWN}:1")),
         (signed("6:1:2") | {"sluice-heartbeat": "1"}, ("6:1:2", f"{OWN}:1")),
     ],
-    ids=["none", "heartbeat", "any value", "no value", "replay", "replay of a heartbeat", "replay of an unproved one"],
+    ids=["none", "heartbeat", "any value", "no value", "replay", "replay of a canary", "replay of an unproved one"],
 )
 def test_a_signed_mark_has_its_power(attributes: dict[str, str], keys: tuple[str, str]) -> None:
-    """A heartbeat's keys say that it is one; a replay has the key of what it replays, whatever that was."""
+    """A canary's keys say that it is one; a replay has the key of what it replays, whatever that was."""
     for message in opened(attributes):
         assert (message.delivery_key(0), message.delivery_key(1)) == keys
-        assert message.is_heartbeat == keys[1].startswith("heartbeat:")
+        assert message.is_canary == keys[1].startswith("heartbeat:")
         assert (message.key, message.unproved) == (OWN, "")
         assert message.attributes == {name: value for name, value in attributes.items() if name != SIGNATURE}
 
@@ -56,14 +56,14 @@ def test_a_signed_mark_has_its_power(attributes: dict[str, str], keys: tuple[str
 @pytest.mark.parametrize(
     ("attributes", "unproved"),
     [
-        ({"sluice-heartbeat": "1"}, HEARTBEAT),
-        ({"sluice-heartbeat": "1", "sluice-signature": ""}, HEARTBEAT),
-        ({"sluice-heartbeat": "1", "sluice-signature": "é" * 32}, HEARTBEAT),
-        ({"sluice-heartbeat": "1", "sluice-signature": BEATS[:-1]}, HEARTBEAT),
-        ({"sluice-heartbeat": "1", "sluice-signature": BEATS.upper()}, HEARTBEAT),
-        ({"sluice-heartbeat": "1", "sluice-signature": heartbeat_signature("another secret")}, HEARTBEAT),
-        ({"sluice-heartbeat": "1", "sluice-signature": heartbeat_signature("")}, HEARTBEAT),
-        ({"sluice-heartbeat": "1"} | signed("6:1:0", b"other"), HEARTBEAT),
+        ({"sluice-heartbeat": "1"}, CANARY),
+        ({"sluice-heartbeat": "1", "sluice-signature": ""}, CANARY),
+        ({"sluice-heartbeat": "1", "sluice-signature": "é" * 32}, CANARY),
+        ({"sluice-heartbeat": "1", "sluice-signature": BEATS[:-1]}, CANARY),
+        ({"sluice-heartbeat": "1", "sluice-signature": BEATS.upper()}, CANARY),
+        ({"sluice-heartbeat": "1", "sluice-signature": canary_signature("another secret")}, CANARY),
+        ({"sluice-heartbeat": "1", "sluice-signature": canary_signature("")}, CANARY),
+        ({"sluice-heartbeat": "1"} | signed("6:1:0", b"other"), CANARY),
         ({"sluice-delivery-key": "6:1:0"}, "sluice-delivery-key"),
         ({"sluice-delivery-key": "6:1:0", "sluice-signature": BEATS}, "sluice-delivery-key"),
         (signed("6:1:0") | {"sluice-delivery-key": "6:1:1"}, "sluice-delivery-key"),
@@ -77,29 +77,29 @@ def test_a_signed_mark_has_its_power(attributes: dict[str, str], keys: tuple[str
 def test_a_mark_without_proof_has_none(proofs: Proofs, attributes: dict[str, str], unproved: str) -> None:
     """Missing, cut, of another secret, key, payload or purpose: an ordinary message, which keeps the mark it has."""
     for message in opened(attributes, proofs)[: 1 if "é" in str(attributes) else 2]:
-        assert [message.delivery_key(0), message.is_heartbeat] == [f"{OWN}:0", False]
+        assert [message.delivery_key(0), message.is_canary] == [f"{OWN}:0", False]
         assert message.unproved == unproved
         assert message.attributes == {name: value for name, value in attributes.items() if name != SIGNATURE}
 
 
 def test_without_a_secret_no_signature_is_valid() -> None:
     """Not even the one that an empty secret would make."""
-    heartbeat = {"sluice-heartbeat": "1", "sluice-signature": BEATS}
-    for attributes in (heartbeat, signed("6:1:0"), signed("6:1:0", DATA, "")):
+    canary = {"sluice-heartbeat": "1", "sluice-signature": BEATS}
+    for attributes in (canary, signed("6:1:0"), signed("6:1:0", DATA, "")):
         for message in opened(attributes, NO_PROOFS):
             assert message.delivery_key(0) == f"{OWN}:0"
 
 
 @pytest.mark.parametrize("secret", ["", SECRET])
-def test_the_schedulers_signature_proves_heartbeats_and_nothing_else(secret: str) -> None:
-    """Whoever reads it where Terraform keeps it can mark their own messages as heartbeats, and replay nothing."""
+def test_the_schedulers_signature_proves_canaries_and_nothing_else(secret: str) -> None:
+    """Whoever reads it where Terraform keeps it can mark their own messages as canaries, and replay nothing."""
     proofs, scheduler = Proofs(secret, "scheduled" * 7), {"sluice-signature": "scheduled" * 7}
     for message in opened({"sluice-heartbeat": "1"} | scheduler, proofs):
-        assert message.is_heartbeat
+        assert message.is_canary
     for message in opened({"sluice-delivery-key": "6:1:0"} | scheduler, proofs):
         assert (message.delivery_key(0), message.unproved) == (f"{OWN}:0", "sluice-delivery-key")
     for message in opened({"sluice-heartbeat": "1", "sluice-signature": BEATS}, proofs):
-        assert message.is_heartbeat == bool(secret)
+        assert message.is_canary == bool(secret)
 
 
 @pytest.mark.parametrize(

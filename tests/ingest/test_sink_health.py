@@ -277,13 +277,11 @@ def test_a_check_that_wrote_a_row_clears_everything() -> None:
 
 def test_two_clean_checks_without_traffic_clear_a_state_that_they_cannot_see() -> None:
     """Traffic between them, or another trouble, begins the count again."""
-    health = SinkHealth("records", FakeClock())
-    health.trouble(SinkState.PERMISSION_DENIED, "no")
-    health.found(None, idle=False)
-    health.found(None, idle=True)
-    assert health.state is SinkState.PERMISSION_DENIED
-    health.trouble(SinkState.PERMISSION_DENIED, "no")
-    health.found(None, idle=True)
-    assert health.state is SinkState.PERMISSION_DENIED
-    health.found(None, idle=True)
-    assert (health.state, health.detail) == (SinkState.ACTIVE, "")
+    health, states = SinkHealth("records", FakeClock()), list[SinkState]()
+    for idle in (None, False, True, None, True, True):
+        if idle is None:
+            health.trouble(SinkState.PERMISSION_DENIED, "no")
+        else:
+            health.found(None, idle=idle)
+        states.append(health.state)
+    assert states == [*[SinkState.PERMISSION_DENIED] * 5, SinkState.ACTIVE]

@@ -9,7 +9,7 @@ from app.http.contract import Parameter
 from app.openapi.document import described_parameter
 from app.query.endpoints.openapi import row_schema
 from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.params.catalogue import HEARTBEAT, PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS
+from app.query.params.catalogue import CANARY, PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS
 from app.schema.table import records_table
 from testing.service import running
 from tests.contract.stores import RECORDS
@@ -32,9 +32,9 @@ def document() -> dict[str, Any]:
     ("path", "name", "parameters"),
     [
         ("/v1/records", "listRecords", list(PAGE_PARAMETERS)),
-        ("/v1/rejects", "listRejects", [name for name in PAGE_PARAMETERS if name != HEARTBEAT]),
+        ("/v1/rejects", "listRejects", [name for name in PAGE_PARAMETERS if name != CANARY]),
         ("/v1/records/stats", "readStats", list(STATS_PARAMETERS)),
-        ("/v1/rejects/stats", "readRejectStats", [name for name in STATS_PARAMETERS if name != HEARTBEAT]),
+        ("/v1/rejects/stats", "readRejectStats", [name for name in STATS_PARAMETERS if name != CANARY]),
         ("/v1/records/{record_id}", "getRecord", ["record_id", *RECORD_PARAMETERS]),
         ("/v1/problems", "listProblems", []),
         ("/v1/schema", "readSchema", []),

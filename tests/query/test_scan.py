@@ -7,8 +7,8 @@ import pytest
 
 from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
+from app.query.params.canaries import CanaryFilter
 from app.query.params.filters import fingerprint, parse_filters
-from app.query.params.heartbeats import Heartbeats
 from app.query.params.page import Now, PageRequest, Window
 from app.query.scan import Scan, position_of, start_scan
 from app.runtime.instants import DAY_US, HOUR_US
@@ -17,7 +17,7 @@ from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
 
 NOW = Now(T0_US + 30, T0_US, T0_US + 40)
-INCLUDED = Heartbeats("include", ())
+INCLUDED = CanaryFilter("include", ())
 BY_ID = parse_filters(FIELDS, [("id", "x")])
 
 
@@ -90,11 +90,11 @@ def test_a_cursor_has_one_order(order: str, *, descending: bool) -> None:
     assert caught.value.errors == (FieldError(name="order", message=message, example=order),)
 
 
-def test_a_cursor_keeps_to_its_table_and_to_its_heartbeats() -> None:
+def test_a_cursor_keeps_to_its_table_and_to_its_canaries() -> None:
     """With others, it would skip rows."""
-    scan = start(PageRequest(since_us=T0_US - HOUR_US, heartbeats=INCLUDED))
+    scan = start(PageRequest(since_us=T0_US - HOUR_US, canaries=INCLUDED))
     for text in (scan.next_cursor(Position(T0_US - 7, "k"), T0_US), scan.resume_cursor(None, T0_US)):
-        assert start(PageRequest(since_us=0, cursor=text, heartbeats=INCLUDED)).fingerprint == scan.fingerprint
+        assert start(PageRequest(since_us=0, cursor=text, canaries=INCLUDED)).fingerprint == scan.fingerprint
         with pytest.raises(ProblemError, match="other filters"):
             start(PageRequest(since_us=0, cursor=text))
         with pytest.raises(ProblemError, match="another endpoint"):

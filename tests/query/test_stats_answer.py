@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
+from app.query.params.canaries import WITHOUT_CANARIES
 from app.query.params.catalogue import MAX_GROUPS
 from app.query.params.filters import parse_filters
-from app.query.params.heartbeats import WITHOUT_HEARTBEATS
 from app.query.params.page import Now
 from app.query.params.stats import COUNT, parse_stats_request
 from app.query.stats import Stats
@@ -133,7 +133,7 @@ async def test_one_query_is_asked_with_the_callers_own_filters_and_the_fixed_one
         conditions=(
             *parse_filters(SUBJECT.fields, [("source", "a")]),
             *parse_filters(SUBJECT.fields, [("number.gt", "3")]),
-            WITHOUT_HEARTBEATS,  # unless they are asked for
+            WITHOUT_CANARIES,  # unless they are asked for
         ),
         metrics=(COUNT,),
         first_us=since_us - 20_000_000,

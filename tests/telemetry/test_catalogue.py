@@ -10,7 +10,7 @@ from app.stores.source import StoreUnavailableError
 from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
 from testing.clock import FakeClock
 from testing.pace import patience_s
-from testing.service import GOOD, HEARTBEAT, Service, running
+from testing.service import CANARY, GOOD, Service, running
 from tests.telemetry.collected import collect, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
 
@@ -20,8 +20,8 @@ _KINDS: dict[str, type] = {"counter": Sum, "gauge": Gauge, "histogram": Histogra
 
 async def live_through_everything(service: Service, runner: MeteredRunner) -> None:
     """Do everything once that is measured."""
-    client, heard = service.client, service.app.instance.metrics.heartbeat_delay
-    assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **HEARTBEAT)).status_code == 204
+    client, heard = service.client, service.app.instance.metrics.canary_delay
+    assert (await service.push(GOOD | {"id": "beat"}, message_id="0", **CANARY)).status_code == 204
     assert isinstance(service.clock, FakeClock)
     async with asyncio.timeout(patience_s(60)):
         while not [*heard.points()]:

@@ -72,7 +72,7 @@ class PageEndpoint:
         wanted = Retrieval(
             asked=asked,
             scan=self._pages.start(asked, now),
-            view=View(asked.columns, (*asked.conditions, *asked.heartbeats.conditions, *self._fixed.of(request))),
+            view=View(asked.columns, (*asked.conditions, *asked.canaries.conditions, *self._fixed.of(request))),
             format=choose_format(asked.format, ",".join(request.headers.getall("accept", []))),
             now=now,
         )

@@ -64,7 +64,7 @@ class RecordEndpoint:
             raise _no_record(text)
         now_us = self._clock.now_us()
         window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
-        view = View(asked.columns, (*asked.heartbeats.conditions, *self._fixed.of(request)))
+        view = View(asked.columns, (*asked.canaries.conditions, *self._fixed.of(request)))
         with timing.stage("store"):
             rows = await self._feed.versions(record_id, window, view, MAX_LIMIT + 1 if asked.all_versions else 1)
         if not rows:

@@ -43,7 +43,7 @@ class ColumnEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A table: where its rows are read, its columns, and the JSON Schema of what is sent to it.
+    """A table: where its rows are read, its columns, and the JSON Schema of its records.
 
     `schema_version` changes when, and only when, rows would look different.
     """

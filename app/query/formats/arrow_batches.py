@@ -2,7 +2,8 @@
 
 The format is https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format, and the types are those that
 QueryRunner.arrow promises. A value that a type cannot hold is replaced by the nearest one, so that one odd row does
-not fail its page: an instant beyond the years 0001 to 9999, or a decimal of a column that was widened to BIGNUMERIC.
+not fail its page. Such a value is an instant outside the years 0001 to 9999, or a decimal of a column that was widened
+to BIGNUMERIC.
 """
 
 import io

@@ -16,7 +16,7 @@ MAX_GROUPS = 50
 MAX_METRICS = 8
 DELAY = "delay"
 """The field that is computed, not stored: seconds from `publish_time` to `ingest_time`."""
-HEARTBEAT = "heartbeat"
+CANARY = "heartbeat"
 LAST_EVENT_ID = "Last-Event-ID"
 
 
@@ -63,8 +63,8 @@ _FIELDS = Parameter(
     "id,ingest_time",
     TEXT,
 )
-_HEARTBEAT = one_of(
-    "Whether heartbeats are among the records: those that an operator publishes to measure the way through the "
+_CANARY = one_of(
+    "Whether canaries are among the records: those that an operator publishes to measure the way through the "
     "service, marked by a signed message attribute, `sluice-heartbeat`. `exclude` leaves them out, `include` has "
     "them, `only` has nothing else.",
     "exclude",
@@ -117,7 +117,7 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         example="latest",
         default="settled",
     ),
-    HEARTBEAT: _HEARTBEAT,
+    CANARY: _CANARY,
     "wait": Parameter(
         f"Seconds, up to {MAX_WAIT_S}, to wait for a first record where there is none yet (long polling). "
         "Who asks what somebody waits for already waits with them, and no longer.",
@@ -157,7 +157,7 @@ RECORD_PARAMETERS: dict[str, Parameter] = {
         default="latest",
     ),
     "fields": _FIELDS,
-    HEARTBEAT: _HEARTBEAT,
+    CANARY: _CANARY,
 }
 STATS_PARAMETERS: dict[str, Parameter] = {
     **WINDOW_PARAMETERS,
@@ -189,7 +189,7 @@ STATS_PARAMETERS: dict[str, Parameter] = {
         TEXT,
         default="count",
     ),
-    HEARTBEAT: _HEARTBEAT,
+    CANARY: _CANARY,
 }
 TAIL_PARAMETERS: dict[str, Parameter] = {
     "since": Parameter(
@@ -207,7 +207,7 @@ TAIL_PARAMETERS: dict[str, Parameter] = {
         TEXT,
     ),
     "fields": _FIELDS,
-    HEARTBEAT: _HEARTBEAT,
+    CANARY: _CANARY,
 }
 LAST_EVENT_ID_PARAMETER = Parameter(
     "The `id` of the last event that was received, which browsers send by themselves when they connect again: the "

@@ -8,12 +8,12 @@ import msgspec
 
 from app.http.contract import Parameter
 from app.query.formats.negotiation import Format
-from app.query.params.catalogue import DEFAULT_LIMIT, HEARTBEAT, PAGE_PARAMETERS, RECORD_PARAMETERS
+from app.query.params.canaries import EXCLUDED, NONE_THERE, CanaryFilter, read_canary_filter
+from app.query.params.catalogue import CANARY, DEFAULT_LIMIT, PAGE_PARAMETERS, RECORD_PARAMETERS
 from app.query.params.collector import Parameters
 from app.query.params.fields import parse_fields
 from app.query.params.filter_parameters import filter_parameters
 from app.query.params.filters import in_order
-from app.query.params.heartbeats import EXCLUDED, NONE_THERE, Heartbeats, read_heartbeats
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
 from app.schema.filters import FilterField
@@ -45,25 +45,25 @@ class Now(msgspec.Struct, frozen=True):
 class QueryableTable(msgspec.Struct, frozen=True):
     """A table as queries see it: its columns, the fields to filter by, and the longest window.
 
-    `has_heartbeats`: heartbeats are excluded unless they are requested.
+    `has_canaries`: canaries are excluded unless they are requested.
     """
 
     columns: tuple[Column, ...]
     fields: Mapping[str, FilterField]
     max_window_days: int
-    has_heartbeats: bool = True
+    has_canaries: bool = True
 
     def known(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
         """Return those of `parameters` that apply to this table."""
-        return {name: each for name, each in parameters.items() if self.has_heartbeats or name != HEARTBEAT}
+        return {name: each for name, each in parameters.items() if self.has_canaries or name != CANARY}
 
     def documented(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
         """Return those of `parameters` that apply to this table, and its filters."""
         return {**self.known(parameters), **filter_parameters(self.fields)}
 
-    def heartbeats(self, given: Parameters) -> Heartbeats:
-        """Return the choice about heartbeats."""
-        return read_heartbeats(given) if self.has_heartbeats else NONE_THERE
+    def canaries(self, given: Parameters) -> CanaryFilter:
+        """Return the choice about canaries."""
+        return read_canary_filter(given) if self.has_canaries else NONE_THERE
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = DEFAULT_LIMIT
     columns: tuple[Column, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    heartbeats: Heartbeats = EXCLUDED
+    canaries: CanaryFilter = EXCLUDED
     count: CountMode = "none"
     latest: bool = False
     wait_s: float = 0.0
@@ -97,7 +97,7 @@ class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     all_versions: bool
     columns: tuple[Column, ...]
-    heartbeats: Heartbeats = EXCLUDED
+    canaries: CanaryFilter = EXCLUDED
 
 
 def parse_page_request(query: str, subject: QueryableTable, now: Now) -> PageRequest:
@@ -119,7 +119,7 @@ def parse_page_request(query: str, subject: QueryableTable, now: Now) -> PageReq
         limit=given.value("limit"),
         columns=read_fields(given, subject.columns),
         conditions=in_order(given.conditions),
-        heartbeats=subject.heartbeats(given),
+        canaries=subject.canaries(given),
         count=given.value("count"),
         latest=latest,
         wait_s=given.value("wait"),
@@ -142,9 +142,9 @@ def parse_record_request(query: str, columns: tuple[Column, ...]) -> RecordReque
     given = Parameters(query, RECORD_PARAMETERS)
     all_versions = given.value("versions") == "all"
     served = read_fields(given, columns)
-    heartbeats = read_heartbeats(given)
+    canaries = read_canary_filter(given)
     given.check()
-    return RecordRequest(all_versions=all_versions, columns=served, heartbeats=heartbeats)
+    return RecordRequest(all_versions=all_versions, columns=served, canaries=canaries)
 
 
 def read_fields(given: Parameters, columns: tuple[Column, ...]) -> tuple[Column, ...]:

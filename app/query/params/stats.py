@@ -14,10 +14,10 @@ from app.query.params.buckets import (
     length_text,
     shortest_round_us,
 )
+from app.query.params.canaries import EXCLUDED, CanaryFilter
 from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS
 from app.query.params.collector import Parameters
 from app.query.params.filters import in_order
-from app.query.params.heartbeats import EXCLUDED, Heartbeats
 from app.query.params.page import Now, QueryableTable, Window, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
@@ -47,7 +47,7 @@ class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
     by: FilterField | None = None
     metrics: tuple[Metric, ...] = _COUNT_ALONE
     conditions: tuple[Condition, ...] = ()
-    heartbeats: Heartbeats = EXCLUDED
+    canaries: CanaryFilter = EXCLUDED
 
 
 def stats_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
@@ -74,7 +74,7 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
     buckets = _buckets(given, window if has_window else Window(window.since_us, window.since_us))
     by = given.value("by", lambda text: _group_field(subject.fields, text))
     metrics = given.value("metric", lambda text: _metrics(subject, text))
-    heartbeats = subject.heartbeats(given)
+    canaries = subject.canaries(given)
     given.check()
     since, until = given.text("since"), given.text("until")
     return StatsRequest(
@@ -85,7 +85,7 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
         by=by,
         metrics=metrics,
         conditions=in_order(given.conditions),
-        heartbeats=heartbeats,
+        canaries=canaries,
     )
 
 

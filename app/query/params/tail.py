@@ -4,10 +4,10 @@ import msgspec
 
 from app.http.problems import ProblemError
 from app.query.cursor import decode_cursor
+from app.query.params.canaries import read_canary_filter
 from app.query.params.catalogue import LAST_EVENT_ID, TAIL_PARAMETERS
 from app.query.params.collector import Parameters
 from app.query.params.filters import fingerprint, in_order
-from app.query.params.heartbeats import read_heartbeats
 from app.query.params.page import Now, QueryableTable, read_fields
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
@@ -45,10 +45,10 @@ def parse_tail_request(
         message = f"a tail begins at most {subject.max_window_days} days ago; read what is older in pages"
         given.refuse("since", message, to_text(earliest_us))
     columns = read_fields(given, subject.columns)
-    heartbeats = read_heartbeats(given)
+    canaries = read_canary_filter(given)
     given.check()
-    mark = fingerprint(given.conditions, heartbeats.mark)
-    conditions = in_order((*given.conditions, *heartbeats.conditions))
+    mark = fingerprint(given.conditions, canaries.mark)
+    conditions = in_order((*given.conditions, *canaries.conditions))
     if last_event_id:
         start = _place_of(last_event_id, table, mark, of=f"{LAST_EVENT_ID}: ")
     else:

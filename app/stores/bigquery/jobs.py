@@ -63,7 +63,7 @@ class Run:
             return self._to_be_stopped()
 
     def check(self) -> None:
-        """Raise GivenUpError once the run was given up."""
+        """Raise GivenUpError once the run was abandoned."""
         if self._given_up:
             raise GivenUpError
 
@@ -83,7 +83,7 @@ def run_for_rows(client: Client, statement: Statement, place: TableAddress, sett
     """Run `statement` in short-query mode and return its rows. Blocks; raises what the client library raises.
 
     Raises:
-        GivenUpError: the run was given up; its job, if it had become one, was told to stop.
+        GivenUpError: the run was abandoned; its job, if it had become one, was cancelled.
     """
     resource = job_config(statement, place, settings).to_api_repr()
     # How long jobs.query waits. With its own argument for this, the library would allow the HTTP call only 0.25 s more,

@@ -35,7 +35,7 @@ class Attempt:
                     self._cursor.interrupt()
 
     def disconnect(self) -> None:
-        """Give up because the database is going away: the query raises StoreUnavailableError."""
+        """Abandon the query because the database is going away: it raises StoreUnavailableError."""
         self._disconnected = True
         self.give_up()
 

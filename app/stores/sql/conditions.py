@@ -1,10 +1,7 @@
 """Conditions as SQL: the comparisons are in the text, the values are parameters.
 
-`ne` is true if there is no value, so that `eq` and `ne` partition the rows. The keys of a JSON path are in the text,
-because BigQuery accepts only literals; `app.query.params.filters` lets only harmless ones through.
-
-In a JSON column `lt`, `lte`, `gt` and `gte` compare numbers, `prefix` compares texts, and each excludes values of any
-other type; `eq`, `ne` and `in` compare the text of a scalar, whatever its type.
+The keys of a JSON path are in the text, because BigQuery accepts only literals; `app.query.params.filters` lets only
+harmless ones through.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ _WITHIN = "`ingest_time` >= @from_us\n    AND `ingest_time` <= @to_us"
 
 
 def occurrences_sql(query: Occurrences) -> str:
-    """Return the query that counts rows: `found`, and `first` and `last`, their stamps."""
+    """Return the query of the number of rows, and of their first and last stamps."""
     return f"""\
 SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
 FROM `{query.table}`
@@ -20,7 +20,7 @@ WHERE {_WITHIN}{where_clause(query.conditions)}
 
 
 def search_sql(query: PayloadSearch) -> str:
-    """Return the query of the rejects that may hold a text. Parameters: also those of `needle_parameters`."""
+    """Return the query of the rejects that may hold a text."""
     contained = " OR ".join(f"STRPOS(TO_HEX(`payload`), @needle_{at}_hex) > 0" for at in range(len(query.contained)))
     return f"""\
 SELECT {columns_text(query.columns)}

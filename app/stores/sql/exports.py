@@ -11,11 +11,7 @@ from app.stores.sql.originals import columns_text
 
 
 def export_sql(query: Export) -> str:
-    """Return the query of all rows of a range, without copies, in the order of the feed.
-
-    Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; with `after`, @after_us and
-    @after_key, the last row read before; and those of the conditions.
-    """
+    """Return the query of all rows of a range, without copies, in the order of the feed."""
     direction = " DESC" if query.descending else ""
     return f"""\
 SELECT {columns_text(query.columns, "original.")}
@@ -25,10 +21,7 @@ ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}
 
 
 def count_sql(query: Count) -> str:
-    """Return the query that counts the rows of `export_sql`, or of a page, under its parameters: `records`.
-
-    With a `cap`, it counts up to @cap.
-    """
+    """Return the query that counts the rows of `export_sql`, or of a page."""
     return f"""\
 SELECT COUNT(*) AS `records`
 FROM (
@@ -39,11 +32,7 @@ SELECT original.`ingest_time`
 
 
 def buckets_sql(query: PartCounts) -> str:
-    """Return the query that counts the rows in each non-empty part of a range, copies included.
-
-    The columns are `bucket`, a part's number, and `records`, in ascending order. Parameters: those of `export_sql`
-    except the look-back; @start_micros is @from_us as a number, and @width_micros is the length of a part.
-    """
+    """Return the query that counts the rows in each non-empty part of a range, copies included."""
     # The inner parentheses are for SQLGlot, as in sql.stats.
     return f"""\
 SELECT DIV((UNIX_MICROS(original.`ingest_time`) - @start_micros), @width_micros) AS `bucket`, COUNT(*) AS `records`

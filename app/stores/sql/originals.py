@@ -15,8 +15,6 @@ def originals_sql(table: str, columns: Sequence[str], *, inside: str = "") -> st
 
     `columns` must include `ingest_time`. `inside` is a condition that a row and its copies share, to read less. The
     result includes the rows of the look-back: the caller excludes them by `ingest_time` >= @from_us.
-
-    Parameters: @lookback_from_us, @to_us and @lookback_micros, as in `page_sql`.
     """
     previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
     return f"""\
@@ -31,8 +29,7 @@ def originals_sql(table: str, columns: Sequence[str], *, inside: str = "") -> st
 def look_up_sql(query: LookUp) -> str:
     """Return the query of the rows of a slice with one id, newest first and without copies.
 
-    There are few such rows. A copy has the id of its original, and the table is clustered by id. Parameters: @id;
-    @from_us, @to_us, @lookback_from_us, @lookback_micros and @row_limit as in `page_sql`; and those of the conditions.
+    There are few such rows. A copy has the id of its original, and the table is clustered by id.
     """
     return f"""\
 WITH original AS (

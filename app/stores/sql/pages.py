@@ -1,8 +1,6 @@
 """The SQL of a page, in BigQuery's dialect.
 
-A row is a *copy* if a row with its `delivery_key` was stored within the look-back before it; copies are not returned.
-Whether a row is a copy depends on the table alone, not on where a page or a slice begins, so pages of any length show
-the same rows. The query finds the page's candidates first and looks for earlier rows of those only. Numbering every
+The query finds the page's candidates first and looks for earlier rows of those only. Numbering every
 row of the look-back instead took five to eight times as long with a million rows in ten minutes, though less with
 sparse rows (docs/decisions/0004-what-a-copy-is.md).
 """
@@ -13,14 +11,7 @@ from app.stores.sql.originals import columns_text
 
 
 def page_sql(query: RowQuery) -> str:
-    """Return the query of the next rows of a page.
-
-    The columns are those of the query, then IS_COPY and CANDIDATES.
-
-    Parameters: @from_us and @to_us bound the slice; @lookback_from_us is the start of the look-back before it and
-    @lookback_micros its length; @candidates is how many rows to examine and @row_limit how many to return; with
-    `after`, @after_us and @after_key are the last row read; and those of the conditions.
-    """
+    """Return the query of the next rows of a page."""
     names, descending = query.columns, query.descending
     direction, beyond = (" DESC", "<") if descending else ("", ">")
     beyond_last = f"""

@@ -13,11 +13,7 @@ _PERCENTILES = {"p50": 50, "p95": 95}
 
 
 def stats_sql(query: Statistics) -> str:
-    """Return the query of the statistics of rows, without copies.
-
-    Parameters: @from_us, @to_us, @lookback_from_us and @lookback_micros as in `page_sql`; @first_micros, where bucket
-    0 begins, at or before @from_us, and @bucket_micros, its length; and those of the conditions.
-    """
+    """Return the query of the statistics of rows, without copies."""
     by, metrics, conditions = query.by, query.metrics, query.conditions
     values = {metric.path: metric.is_computed for metric in metrics if metric.path}
     paths = list(values)

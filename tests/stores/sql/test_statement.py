@@ -11,9 +11,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from app.query.params.canaries import EXCLUDED
 from app.query.params.catalogue import DELAY
 from app.query.params.filters import parse_filters
-from app.query.params.heartbeats import EXCLUDED
 from app.query.params.stats import COUNT
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
@@ -87,7 +87,7 @@ SHAPES: dict[str, Query | Deletion] = {
     "records_desc_after": _changed(_PAGE, descending=True, after=_AFTER),
     "records_filtered": _changed(_PAGE, after=_AFTER, conditions=CONDITIONS),
     "records_projected": _changed(_PAGE, columns=_PROJECTED, conditions=_NONE_THERE),
-    "records_without_heartbeats": _changed(_PAGE, conditions=EXCLUDED.conditions),
+    "records_without_canaries": _changed(_PAGE, conditions=EXCLUDED.conditions),
     "records_look_up": _LOOK_UP,
     "records_look_up_filtered": _changed(_LOOK_UP, conditions=_NONE_THERE),
     "rejects_asc_after": _changed(_PAGE, table=REJECTS.name, columns=_COLUMNS[REJECTS.name], after=_AFTER),
@@ -118,7 +118,7 @@ _KEYS: dict[str, list[str]] = {
     "records_desc_after": [],
     "records_filtered": [],
     "records_projected": ["a", "b"],
-    "records_without_heartbeats": ["a", "b"],
+    "records_without_canaries": ["a", "b"],
     "records_look_up": ["b", "a"],
     "records_look_up_filtered": ["b", "a"],
     "rejects_asc_after": [],

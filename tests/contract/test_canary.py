@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.health.heartbeat import GIVE_UP_S
+from app.health.canary import GIVE_UP_S
 from app.runtime.epoch import epoch_us
 from app.runtime.instants import SECOND_US, to_text
 from testing.clock import FakeClock
 from testing.null_store.appender import NullAppender
-from testing.service import HEARTBEAT, SECRET
+from testing.service import CANARY, SECRET
 from testing.service import Service as Running
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
@@ -25,7 +25,7 @@ BEAT = "heartbeat:9:0"
 
 @pytest.fixture
 def beating(service: Service) -> Service:
-    """Give five records and, between them, a heartbeat with the id of one and another with its own; and a copy."""
+    """Give five records and, between them, a canary with the id of one and another with its own; and a copy."""
     service.put_record(T0_US + 5, BEAT, "id1")
     service.put_record(T0_US + 6, BEAT, "id1")
     service.put_record(T0_US + 15, "heartbeat:10:0", "beat")
@@ -73,8 +73,8 @@ def test_every_way_of_reading_has_the_same_records(
     assert series["records"] == len(expected)
 
 
-def test_a_record_is_found_by_its_id_whatever_heartbeat_has_the_same(beating: Service) -> None:
-    """A heartbeat is a sample record, and its id may be somebody's; alone it does not exist."""
+def test_a_record_is_found_by_its_id_whatever_canary_has_the_same(beating: Service) -> None:
+    """A canary is a sample record, and its id may be somebody's; alone it does not exist."""
     client = beating.client()
     assert client.get("/v1/records/id1").json()["delivery_key"] == "k1"
     assert client.get("/v1/records/id1?heartbeat=only").json()["delivery_key"] == BEAT
@@ -142,7 +142,7 @@ def test_another_word_is_refused_with_those_there_are(service: Service, path: st
 
 
 @pytest.mark.parametrize("path", ["/v1/rejects", "/v1/rejects/stats"])
-def test_a_heartbeat_that_was_rejected_is_a_reject_as_any_other(service: Service, path: str) -> None:
+def test_a_canary_that_was_rejected_is_a_reject_as_any_other(service: Service, path: str) -> None:
     """Somebody is to see it, so there is nothing to choose."""
     answer = service.client().get(path, params={"heartbeat": "include"})
     assert answer.status_code == 400
@@ -165,17 +165,17 @@ def run(engine: Engine, use: Callable[[Running, FakeClock], Awaitable[None]], wr
 
 
 async def beat(service: Running, message_id: str = "7") -> None:
-    """Push a heartbeat."""
-    answer = await service.push(GOOD, message_id=message_id, **HEARTBEAT)
+    """Push a canary."""
+    answer = await service.push(GOOD, message_id=message_id, **CANARY)
     assert answer.status_code == 204
 
 
 def seen(service: Running) -> int:
-    """Return how many heartbeats were seen in the feed."""
-    return sum(sum(point.counts) for _, point in service.app.instance.metrics.heartbeat_delay.points())
+    """Return how many canaries were seen in the feed."""
+    return sum(sum(point.counts) for _, point in service.app.instance.metrics.canary_delay.points())
 
 
-def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: Engine) -> None:
+def test_a_canary_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: Engine) -> None:
     """From its publication until it is settled, to a poll; a redelivery is not measured again."""
 
     async def use(service: Running, clock: FakeClock) -> None:
@@ -187,7 +187,7 @@ def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: 
         metrics = (await service.client.get("/metrics")).text
         assert "sluice_heartbeat_delay_seconds_count 1" in metrics
         assert "sluice_heartbeat_missed_total 0" in metrics
-        (_, point), *_ = service.app.instance.metrics.heartbeat_delay.points()
+        (_, point), *_ = service.app.instance.metrics.canary_delay.points()
         assert engine.settle_s + 3 <= point.total <= (clock.now_us() - PUBLISHED_US) / SECOND_US
         await clock.advance(engine.settle_s + 1)
         for query in ("", "?limit=all&format=ndjson"):
@@ -203,7 +203,7 @@ def test_a_heartbeat_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: 
     run(engine, use)
 
 
-def test_a_heartbeat_that_another_instance_had_stored_is_measured_too(engine: Engine) -> None:
+def test_a_canary_that_another_instance_had_stored_is_measured_too(engine: Engine) -> None:
     """The feed shows its first copy, which this instance knows nothing of; that one counts."""
 
     async def use(service: Running, clock: FakeClock) -> None:
@@ -221,31 +221,31 @@ def test_a_heartbeat_that_another_instance_had_stored_is_measured_too(engine: En
     run(engine, use)
 
 
-def test_a_heartbeat_that_the_feed_never_shows_is_missed(engine: Engine) -> None:
+def test_a_canary_that_the_feed_never_shows_is_missed(engine: Engine) -> None:
     """After five minutes, once, and it is not looked for any longer."""
 
     async def use(service: Running, clock: FakeClock) -> None:
         await beat(service)
         await clock.advance(GIVE_UP_S / 2)
         metrics = service.app.instance.metrics
-        assert metrics.heartbeats_missed == 0
-        await until(lambda: metrics.heartbeats_missed == 1, clock, step_s=5)
+        assert metrics.canaries_missed == 0
+        await until(lambda: metrics.canaries_missed == 1, clock, step_s=5)
         await clock.advance(GIVE_UP_S)
-        assert (metrics.heartbeats_missed, seen(service)) == (1, 0)
+        assert (metrics.canaries_missed, seen(service)) == (1, 0)
 
     run(engine, use, lambda appender: NullAppender(appender, FakeClock()))
 
 
 @pytest.mark.parametrize("roles", [("ingest",), ("ingest", "query")], ids="+".join)
 def test_what_is_not_measured(engine: Engine, roles: tuple[str, ...]) -> None:
-    """A heartbeat that was rejected; and any, where the instance does not query: it may have no right to."""
+    """A canary that was rejected; and any, where the instance does not query: it may have no right to."""
 
     async def use(service: Running, clock: FakeClock) -> None:
-        assert (await service.push({"id": 7}, message_id="6", **HEARTBEAT)).status_code == 204
+        assert (await service.push({"id": 7}, message_id="6", **CANARY)).status_code == 204
         if roles == ("ingest",):
             await beat(service)
         await clock.advance(2 * GIVE_UP_S)
-        assert (seen(service), service.app.instance.metrics.heartbeats_missed) == (0, 0)
+        assert (seen(service), service.app.instance.metrics.canaries_missed) == (0, 0)
 
     run(engine, use, roles=roles)
 
@@ -255,7 +255,7 @@ def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None
     """Whoever may publish can set the attributes: the record is read as any other, and nothing is measured."""
     unsigned = {"sluice_heartbeat": "1"}
     forged = unsigned | {"sluice_signature": "0" * 64}
-    replay = {"sluice_delivery_key": "heartbeat:1:0:0", "sluice_signature": HEARTBEAT["sluice_signature"]}
+    replay = {"sluice_delivery_key": "heartbeat:1:0:0", "sluice_signature": CANARY["sluice_signature"]}
 
     async def use(service: Running, clock: FakeClock) -> None:
         for number, attributes in enumerate((unsigned, forged, replay)):
@@ -270,12 +270,12 @@ def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None
             {"sluice-delivery-key": "heartbeat:1:0:0"},
         ]
         metrics = service.app.instance.metrics
-        assert (seen(service), metrics.heartbeats_missed, metrics.unproved_messages) == (0, 0, 3)
+        assert (seen(service), metrics.canaries_missed, metrics.unproved_messages) == (0, 0, 3)
 
     run(engine, use, signing_secret=secret)
 
 
-def test_who_posts_cannot_mark_a_heartbeat(engine: Engine) -> None:
+def test_who_posts_cannot_mark_a_canary(engine: Engine) -> None:
     """A header of the attribute's name is a header; the record is one as any other."""
 
     async def use(service: Running, clock: FakeClock) -> None:

@@ -1,4 +1,4 @@
-"""`python -m dev heartbeat`: what it publishes is valid, and marked."""
+"""`python -m dev canary`: what it publishes is valid, and marked."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.ingest.proof import heartbeat_signature
+from app.ingest.proof import canary_signature
 from app.record import Record
 from dev.__main__ import main
 from dev.pubsub.broker import Broker
@@ -33,7 +33,7 @@ async def test_a_valid_record_is_published_with_the_mark(
 ) -> None:
     """The record type's example, or the one of a file."""
     assert await beat() == 0
-    assert capsys.readouterr().out == f"published a heartbeat to {TOPIC}\n"
+    assert capsys.readouterr().out == f"published a canary to {TOPIC}\n"
     file = tmp_path / "record.json"
     file.write_text('{"id": "mine", "timestamp": "2026-01-31T12:00:00Z"}\n')
     assert await beat("--data", str(file)) == 0
@@ -43,7 +43,7 @@ async def test_a_valid_record_is_published_with_the_mark(
         == second.attributes
         == {
             "sluice-heartbeat": "1",
-            "sluice-signature": heartbeat_signature(SECRET),
+            "sluice-signature": canary_signature(SECRET),
         }
     )
     assert [msgspec.json.decode(each.data, type=Record).id for each in (first, second)] == ["order-1042", "mine"]
@@ -65,7 +65,7 @@ async def test_it_is_repeated_until_it_is_ended(subscribed: Broker, monkeypatch:
             waited.append(seconds)
             return len(waited) == 3
 
-    monkeypatch.setattr("dev.heartbeat.Event", Ended)
+    monkeypatch.setattr("dev.canary.Event", Ended)
     assert await beat("--every", "60") == 0
     assert waited == [60, 60, 60]
     assert len(subscribed.pull(SUBSCRIPTION, 10)) == 3
@@ -78,7 +78,7 @@ async def test_it_is_repeated_until_it_is_ended(subscribed: Broker, monkeypatch:
         (["--data", "missing.json"], "missing.json"),
         (["--data", "pyproject.toml"], "pyproject.toml is not a valid record of app.record:Record"),
         (["--record", "app.record:Missing"], "cannot be imported"),
-        (["--record", "tests.dev.test_heartbeat:Coded"], "give one with --data FILE"),
+        (["--record", "tests.dev.test_canary:Coded"], "give one with --data FILE"),
         (["--pubsub-host", "127.0.0.1:1"], "no Pub/Sub answers"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`python -m dev heartbeat`: publish a sample record that only measures how long it takes until the feed shows it.
+"""`python -m dev canary`: publish a sample record that only measures how long it takes until the feed shows it.
 
 The record is the record type's example, or comes from a file. The attribute `sluice-heartbeat`, signed with the
 service's secret, keeps it out of reads. In the cloud, Cloud Scheduler publishes the same message.
@@ -17,7 +17,7 @@ from app.schema.example import example_record
 from app.schema.filters import checked_table
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
-from dev.signing import SecretError, add_secret_argument, heartbeat_attributes
+from dev.signing import SecretError, add_secret_argument, canary_attributes
 
 _DEFAULT_TYPE = "app.record:Record"
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         if args.only_print:
             print(data.decode())
             return 0
-        attributes = heartbeat_attributes(args.secret_file, is_local=args.pubsub_host != "google")
+        attributes = canary_attributes(args.secret_file, is_local=args.pubsub_host != "google")
     except (SampleError, SecretError, RecordTypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         with publisher(args.pubsub_host) as client:
             while True:
                 publish(client, topic, [Draft(data, attributes, "")])
-                print(f"published a heartbeat to {topic}", flush=True)
+                print(f"published a canary to {topic}", flush=True)
                 if args.every is None or forever.wait(args.every):
                     return 0
     except CALL_ERRORS as error:

@@ -1,7 +1,7 @@
-"""Measure the end-to-end delay from a heartbeat's publication until the feed shows it.
+"""Measure the end-to-end delay from a canary's publication until the feed shows it.
 
-A heartbeat is a message with the signed attribute `sluice-heartbeat` (app.ingest.proof). Its record is stored like any
-other, and left out of reads. The instance that stored it polls the feed for it, as a consumer of heartbeats would, once
+A canary is a message with the signed attribute `sluice-heartbeat` (app.ingest.proof). Its record is stored like any
+other, and left out of reads. The instance that stored it polls the feed for it, as a consumer of canaries would, once
 its place is settled. Only instances that both ingest and query do so: one that only ingests may lack the permission to
 read.
 """
@@ -31,7 +31,7 @@ _COLUMNS = ("delivery_key", "ingest_time")
 _log = logging.getLogger("sluice.heartbeat")
 
 
-class _Heartbeat(msgspec.Struct, frozen=True):
+class _Canary(msgspec.Struct, frozen=True):
     """A stored heartbeat: its publication time, the window it lies in, and when to stop looking (`elapsed_us`)."""
 
     delivery_key: str
@@ -40,13 +40,13 @@ class _Heartbeat(msgspec.Struct, frozen=True):
     given_up_us: int
 
 
-class Heartbeats:
-    """Polls the feed for the heartbeats that this instance stored, a few at a time, until it shows them."""
+class CanaryWatch:
+    """Polls the feed for the canaries that this instance stored, a few at a time, until it shows them."""
 
     def __init__(self, feed: Feed, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._feed, self._settings, self._clock, self._metrics = feed, settings, clock, metrics
         self._columns = tuple(column for column in feed.table.columns if column.name in _COLUMNS)
-        self._waiting: dict[str, _Heartbeat] = {}
+        self._waiting: dict[str, _Canary] = {}
         self._told = asyncio.Event()
 
     def stored(self, delivery_key: str, published_us: int) -> None:
@@ -63,11 +63,11 @@ class Heartbeats:
         begun_us = now_us - round(s.ingest.request_budget_s * MICROSECONDS)
         window = Window(max(min(published_by_us, begun_us), earliest_us), now_us)
         given_up_us = self._clock.elapsed_us() + round(GIVE_UP_S * MICROSECONDS)
-        self._waiting[delivery_key] = _Heartbeat(delivery_key, published_us, window, given_up_us)
+        self._waiting[delivery_key] = _Canary(delivery_key, published_us, window, given_up_us)
         self._told.set()
 
     async def run(self) -> None:
-        """Poll the feed while heartbeats are waiting, until cancelled."""
+        """Poll the feed while canaries are waiting, until cancelled."""
         while True:
             await self._told.wait()
             while self._waiting:
@@ -88,10 +88,10 @@ class Heartbeats:
         for each in settled:
             if each.delivery_key in found and self._waiting.pop(each.delivery_key, None) is not None:
                 delay_us = max(self._clock.now_us() - each.published_us, 0)  # stamped by another machine's clock
-                self._metrics.heartbeat_delay.record(delay_us / MICROSECONDS)
+                self._metrics.canary_delay.record(delay_us / MICROSECONDS)
 
-    async def _read(self, wanted: Sequence[_Heartbeat]) -> set[str]:
-        """Read one page of the feed; return the delivery keys of the `wanted` heartbeats that it shows."""
+    async def _read(self, wanted: Sequence[_Canary]) -> set[str]:
+        """Read one page of the feed; return the delivery keys of the `wanted` canaries that it shows."""
         keys = tuple(each.delivery_key for each in wanted)
         since_us = min(each.window.since_us for each in wanted)
         until_us = max(each.window.until_us for each in wanted)
@@ -109,5 +109,5 @@ class Heartbeats:
         now_us = self._clock.elapsed_us()
         for each in [each for each in self._waiting.values() if each.given_up_us <= now_us]:
             del self._waiting[each.delivery_key]
-            self._metrics.heartbeats_missed += 1
-            _log.warning("the heartbeat %s was stored %g s ago and cannot be read", each.delivery_key, GIVE_UP_S)
+            self._metrics.canaries_missed += 1
+            _log.warning("the canary %s was stored %g s ago and cannot be read", each.delivery_key, GIVE_UP_S)

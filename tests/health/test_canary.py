@@ -1,10 +1,10 @@
-"""How heartbeats are looked for: patiently, seldom, and a few at a time; over a feed that a test fills."""
+"""How canaries are looked for: patiently, seldom, and a few at a time; over a feed that a test fills."""
 
 import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from app.health.heartbeat import GIVE_UP_S, MAX_WAITING, Heartbeats
+from app.health.canary import GIVE_UP_S, MAX_WAITING, CanaryWatch
 from app.query.feed import Feed, Reading
 from app.query.scan import Scan
 from app.record import Record
@@ -28,8 +28,8 @@ class Stage:
         """The keys of each look, in order."""
         self.fault: Exception | None = None
         self.table, self.runner = records_table(Record), SimpleNamespace(poll_s=POLL_S)
-        self.heartbeats = Heartbeats(cast("Feed", self), Settings(), self.clock, self.metrics)
-        self.running = asyncio.create_task(self.heartbeats.run())
+        self.canaries = CanaryWatch(cast("Feed", self), Settings(), self.clock, self.metrics)
+        self.running = asyncio.create_task(self.canaries.run())
 
     def horizon_us(self) -> int:
         """Return how far the feed is settled."""
@@ -47,14 +47,14 @@ class Stage:
         return Reading([{"delivery_key": key} for key in condition.values if key in self.shown], None)
 
     def stored(self, *keys: str, ago_s: float = 0.0) -> None:
-        """Say that heartbeats were stored that were published so long ago."""
+        """Say that canaries were stored that were published so long ago."""
         for key in keys:
-            self.heartbeats.stored(key, self.clock.now_us() - round(ago_s * MICROSECONDS))
+            self.canaries.stored(key, self.clock.now_us() - round(ago_s * MICROSECONDS))
 
     @property
     def seen(self) -> list[tuple[int, float]]:
         """How many were seen, and what their delays come to."""
-        return [(sum(point.counts), round(point.total, 2)) for _, point in self.metrics.heartbeat_delay.points()]
+        return [(sum(point.counts), round(point.total, 2)) for _, point in self.metrics.canary_delay.points()]
 
     async def end(self) -> None:
         """End the looking."""
@@ -63,7 +63,7 @@ class Stage:
 
 
 async def test_nothing_is_asked_while_there_is_nothing_to_look_for() -> None:
-    """Nor before a heartbeat can be settled; all that are settled are asked for at once, and not again."""
+    """Nor before a canary can be settled; all that are settled are asked for at once, and not again."""
     stage = Stage(settle_s=30)
     await stage.clock.advance(60)
     stage.stored("a", "b", ago_s=1)
@@ -93,7 +93,7 @@ async def test_what_is_not_there_yet_is_looked_for_at_each_poll() -> None:
     stage.shown.add("a")
     await stage.clock.advance(POLL_S)
     assert [count for count, _ in stage.seen] == [1]
-    assert stage.metrics.heartbeats_missed == 0
+    assert stage.metrics.canaries_missed == 0
     await stage.end()
 
 
@@ -105,9 +105,9 @@ async def test_each_is_given_up_after_its_own_time() -> None:
     await stage.clock.advance(100)
     stage.stored("b")
     await stage.clock.advance(GIVE_UP_S - 100 + POLL_S)
-    assert stage.metrics.heartbeats_missed == 1
+    assert stage.metrics.canaries_missed == 1
     await stage.clock.advance(100)
-    assert (stage.metrics.heartbeats_missed, stage.asked[-1]) == (2, ("b",))
+    assert (stage.metrics.canaries_missed, stage.asked[-1]) == (2, ("b",))
     asked = len(stage.asked)
     await stage.clock.advance(100)
     assert len(stage.asked) == asked
@@ -121,7 +121,7 @@ async def test_a_flood_leaves_some_that_are_measured() -> None:
     await stage.clock.advance(0)
     assert stage.asked == [tuple(str(number) for number in range(MAX_WAITING))]
     await stage.clock.advance(GIVE_UP_S + POLL_S)
-    assert stage.metrics.heartbeats_missed == MAX_WAITING
+    assert stage.metrics.canaries_missed == MAX_WAITING
     await stage.end()
 
 
