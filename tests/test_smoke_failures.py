@@ -114,8 +114,8 @@ async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]]
     [
         (403, "text/html", b"<html>Forbidden</html>", "Cloud Run refused"),
         (500, "text/plain", b"oh no", "answered 500: oh no"),
-        (302, "text/html", b"", "sent on to https://elsewhere.example/"),
-        (200, "text/html", b"<html>", "no JSON"),
+        (302, "text/html", b"", "redirected to https://elsewhere.example/"),
+        (200, "text/html", b"<html>", "not JSON"),
         (404, "text/html", b"", "give the service's base URL"),
     ],
 )
