@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from app.auth.api_keys import PREFIX, redacted
 from app.auth.principal import ALL_SCOPES, DEFAULT_SCOPES, SCOPES, Principal, Scope
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.settings.load import SettingsError
 
 CheckFilters = Callable[[Sequence[tuple[str, str]]], object]

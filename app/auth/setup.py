@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar
 
-from app.auth.callers import Callers
 from app.auth.grants import CheckFilters, GrantRules
 from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
-from app.auth.guard import Guard, Identify, api_guard, identification
+from app.auth.guard import Callers, Guard, Identify, api_guard, identification
 from app.auth.key_set import Fetch, KeySet, key_fetcher
-from app.auth.rate_limit import RateLimit
-from app.auth.shared_count import request_count
+from app.auth.rate_limit import RateLimit, request_count
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.runtime.clock import Clock
 from app.runtime.valkey import connect

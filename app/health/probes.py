@@ -20,7 +20,7 @@ from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.query.source_health import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import from_epoch_us
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
 
@@ -99,7 +99,6 @@ class Keys(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether tokens can be verified."""
-        ...
 
 
 class Health:

@@ -12,7 +12,7 @@ import msgspec
 
 from app.ingest.proof import NO_PROOFS, POWERFUL, Proofs
 from app.record import CANARY_PREFIX
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.schema.checks import instant_problem
 from app.telemetry.traceparent import Parent, parse_traceparent
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.append_watch import AppendWatch
+from app.ingest.appends import AppendWatch
 from app.ingest.batcher import BatchLimits
 from app.ingest.cooperative import CooperativeRunner
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen

@@ -15,9 +15,8 @@ from litestar.types import Receive, Send
 from app.auth.tokens import TokenVerifier
 from app.http import paths
 from app.http.contract import CONTRACT
-from app.http.framing import check_host
+from app.http.framing import NOSNIFF, check_host
 from app.http.problems import ProblemError, encoded
-from app.http.response_headers import NOSNIFF
 from app.ingest.contracts import push_contract
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from app.ingest.appends import GIVEN_UP, Appends
-from app.ingest.pending import Pending
-from app.ingest.pending_rows import PendingRow, halves, refused_of, rows_of, slots_of
+from app.ingest.pending import Pending, PendingRow, halves, refused_of, rows_of, slots_of
 from app.ingest.repairs import Repairs
 from app.ingest.retry_policy import (
     Bisect,

@@ -15,12 +15,21 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.ingest.append_watch import AppendWatch
-from app.ingest.appends import GIVEN_UP, Appends, fail
+from app.ingest.appends import GIVEN_UP, Appends, AppendWatch, fail
 from app.ingest.batcher import BatchLimits, parts_of
 from app.ingest.dispatcher import Dispatcher
-from app.ingest.pending import LATE, Pending, RejectRows, verdict_of
-from app.ingest.pending_rows import PendingRow, halves, messages_of, refused_of, rows_of, slots_of
+from app.ingest.pending import (
+    LATE,
+    Pending,
+    PendingRow,
+    RejectRows,
+    halves,
+    messages_of,
+    refused_of,
+    rows_of,
+    slots_of,
+    verdict_of,
+)
 from app.ingest.repairs import Repairs
 from app.ingest.retry_policy import (
     Bisect,

@@ -9,8 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
-from app.auth.rate_limit import OwnCount, RateLimit, RateLimitStatus
-from app.auth.shared_count import ANSWER_WITHIN_S, SharedCount, request_count
+from app.auth.rate_limit import ANSWER_WITHIN_S, OwnCount, RateLimit, RateLimitStatus, SharedCount, request_count
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS
 from app.runtime.valkey import connect

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.expiring_map import Memory
+from app.ingest.dedupe import Memory
 
 PUTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(1, 5)), max_size=60)
 

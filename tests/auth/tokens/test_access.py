@@ -5,10 +5,9 @@ import httpx
 import pytest
 from litestar import Litestar, Request, get
 
-from app.auth.callers import Callers
 from app.auth.grants import GrantRules
 from app.auth.grants_file import GrantsReloader
-from app.auth.guard import api_guard, identification
+from app.auth.guard import Callers, api_guard, identification
 from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit
 from app.auth.tokens import TokenVerifier
