@@ -111,11 +111,6 @@ if TYPE_CHECKING:
     from valkey.asyncio import Valkey
 
 
-def request_count(client: "Valkey | None", clock: Clock) -> RequestCount:
-    """Return the count in Valkey, or this instance's own if there is no Valkey."""
-    return OwnCount() if client is None else SharedCount(client, clock)
-
-
 class SharedCount:
     """Counts in Valkey: one key per principal and window, which expires soon after the window.
 

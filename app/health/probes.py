@@ -26,26 +26,12 @@ from app.version import VERSION
 
 _Request = Request[Any, Any, Any]
 _ACTIVE = "ACTIVE"
-_RUN_BOOK = "docs/operations.md"
 Since = Annotated[str, Meta(description="Since when it is so.", extra_json_schema={"format": "date-time"})]
 Detail = Annotated[
     str | None,
     Meta(description='What the store said last; "" while all is well, null for who may not use `/v1`.'),
 ]
 Help = Annotated[str | None, Meta(description="Where to read on, in the service's repository; null while all is well.")]
-
-
-class Sink(msgspec.Struct, frozen=True, kw_only=True):
-    """How one table takes rows: a named state, and what waits for it."""
-
-    state: str
-    since: Since
-    detail: Detail
-    help: Help
-    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer of the store.")]
-    waiting: int
-    oldest_wait_s: float
-    connections: Annotated[int, Meta(description="Open for appends; 0 where the store is a part of the process.")]
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +41,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     since: Since
     detail: Detail
     help: Help
+
+
+class Sink(Reading, frozen=True, kw_only=True):
+    """How one table takes rows: a named state, and what waits for it."""
+
+    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer of the store.")]
+    waiting: int
+    oldest_wait_s: float
+    connections: Annotated[int, Meta(description="Open for appends; 0 where the store is a part of the process.")]
 
 
 class Store(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,7 +186,7 @@ def _instant(at_us: int) -> str:
 
 def _help(heading: str) -> str:
     """Return the link to a heading of the run book, with its anchor as Markdown renderers make it."""
-    return f"{_RUN_BOOK}#{heading.lower()}"
+    return f"docs/operations.md#{heading.lower()}"
 
 
 _LIVE_CONTRACT = Contract(

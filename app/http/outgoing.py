@@ -31,7 +31,6 @@ _RETRY_S = 5
 _LOOK_AGAIN_S = 0.05
 _log = logging.getLogger("sluice.answers")
 _App = Callable[[Any, Any, Any], Awaitable[None]]
-Cut = Callable[[Peer], None]
 
 
 class ClientStalledError(OSError):
@@ -44,7 +43,7 @@ class Outgoing:
     The server does not detect such clients itself.
     """
 
-    def __init__(self, settings: ServerSettings, clock: Clock, cut: Cut = lambda _: None) -> None:
+    def __init__(self, settings: ServerSettings, clock: Clock, cut: Callable[[Peer], None] = lambda _: None) -> None:
         max_bytes = settings.max_large_answer_bytes
         self.answers = _ledger(max_bytes)
         self.documents = _ledger(max_bytes // _DOCUMENTS)

@@ -64,16 +64,11 @@ class AppendWatch:
 
     def end(self, begun: Begun, outcome: Outcome | None) -> None:
         """Record how an append ended; None means that it was abandoned."""
-        word = outcome_word(outcome)
+        word = _WORDS[type(outcome)]
         took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
         self._metrics.append_duration.record(took_s, begun.table, word)
         if begun.span is not None:
             end_span(begun.span, {names.OUTCOME: word}, None if word == "stored" else word)
-
-
-def outcome_word(outcome: Outcome | None) -> str:
-    """Return what metrics and spans call an outcome."""
-    return _WORDS[type(outcome)]
 
 
 _WORDS: dict[type, str] = {

@@ -27,7 +27,8 @@ class Pending:
     """Some rows of one message, and the future of their verdict.
 
     `first` is the position of the first one among the message's rows. `begun_us` is when it began to wait (the clock's
-    `elapsed_us`). `span` is the message's span if it is traced. `key` identifies the message in every delivery.
+    `elapsed_us`). `reject` makes the refusal of a row durable. `span` is the message's span if it is traced. `key`
+    identifies the message in every delivery.
     """
 
     __slots__ = (

@@ -16,7 +16,7 @@ from app.ingest.dropped import DroppedMembers
 from app.ingest.envelope import Message
 from app.ingest.pending import Refused
 from app.ingest.record_splitter import is_ndjson
-from app.ingest.records import Limits, RecordReader
+from app.ingest.records import RecordReader
 from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
@@ -87,32 +87,22 @@ class Pipeline:
         watch_appends: AppendWatch,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
-        limits = Limits(
-            max_decompressed_bytes=settings.ingest.max_decompressed_bytes,
-            max_records_per_message=settings.ingest.max_records_per_message,
-            max_message_bytes=settings.ingest.max_message_bytes,
-            max_record_bytes=settings.ingest.max_record_bytes,
-            max_row_bytes=settings.ingest.max_batch_bytes,
-            max_message_values=settings.ingest.max_message_values,
-            max_record_values=settings.ingest.max_record_values,
-            max_rejects=settings.ingest.max_rejects_per_message,
-        )
+        limits = self._limits = settings.ingest
         writer_limits = WriterLimits(
-            batch=BatchLimits(max_rows=settings.ingest.max_batch_rows, max_bytes=settings.ingest.max_batch_bytes),
+            batch=BatchLimits(max_rows=limits.max_batch_rows, max_bytes=limits.max_batch_bytes),
             append_deadline_s=settings.store.append_deadline_s,
-            max_open_bytes=settings.ingest.max_in_flight_bytes,
-            stuck_s=settings.ingest.stuck_s,
+            max_open_bytes=limits.max_in_flight_bytes,
+            stuck_s=limits.stuck_s,
         )
-        self._limits = limits
         self._reader = RecordReader(table, records.encoder, limits)
         self._cooperative = CooperativeRunner(clock)
         self._reject_encoder, self._dropped = rejects.encoder, DroppedMembers(table, metrics)
         # Base64 makes the bytes a third longer, and the row has an envelope.
-        self._max_part_bytes = max((settings.ingest.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
+        self._max_part_bytes = max((limits.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
         self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
-        self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
+        self._budget_us = round(limits.request_budget_s * MICROSECONDS)
         self._dedupe: Dedupe[Receipt] = Dedupe(
-            max_weight=settings.ingest.dedupe_max_messages,
+            max_weight=limits.dedupe_max_messages,
             max_age_s=settings.query.dedupe_lookback_s,
             elapsed_us=clock.elapsed_us,
         )
@@ -235,7 +225,7 @@ class Pipeline:
         If they exceed the limits of the message, one reject holds the bytes of all of `found`.
         """
         limits = self._limits
-        most = limits.max_rejects - len(refused)
+        most = limits.max_rejects_per_message - len(refused)
         budget = RejectBudget(message, max_rejects=most, max_bytes=limits.max_message_bytes)
         made = [_refusal(message, rows[refusal.position], refusal) for refusal in found]
         fits = all(budget.allows(each) for each in made)

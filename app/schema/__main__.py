@@ -40,10 +40,6 @@ with the application-default credentials (`gcloud auth application-default login
 roles/bigquery.metadataViewer on the dataset."""
 
 
-def _bigquery(table: Table) -> str:
-    return json.dumps(bigquery_schema(table), indent=2)
-
-
 def _proto(table: Table) -> str:
     from google.protobuf import json_format  # noqa: PLC0415 - an extra that the other derivations do without
 
@@ -52,24 +48,21 @@ def _proto(table: Table) -> str:
     return json_format.MessageToJson(protobuf_descriptor(table))
 
 
-def _duckdb(table: Table) -> str:
-    return duckdb_ddl(table) + ";"
-
-
-def _jsonschema(table: Table) -> str:
-    return json.dumps(msgspec.json.schema(table.record_type), indent=2)
-
-
-def _filters(table: Table) -> str:
-    return msgspec.json.format(msgspec.json.encode(list(filter_table(table).values()))).decode()
-
-
 _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
-    "bigquery": ("the table's schema, as bq and Terraform take it", _bigquery),
+    "bigquery": (
+        "the table's schema, as bq and Terraform take it",
+        lambda table: json.dumps(bigquery_schema(table), indent=2),
+    ),
     "proto": ("the writer schema of the Storage Write API", _proto),
-    "duckdb": ("the embedded store's CREATE TABLE", _duckdb),
-    "jsonschema": ("the JSON Schema a producer can check against", _jsonschema),
-    "filters": ("the fields a query may filter and aggregate", _filters),
+    "duckdb": ("the embedded store's CREATE TABLE", lambda table: duckdb_ddl(table) + ";"),
+    "jsonschema": (
+        "the JSON Schema a producer can check against",
+        lambda table: json.dumps(msgspec.json.schema(table.record_type), indent=2),
+    ),
+    "filters": (
+        "the fields a query may filter and aggregate",
+        lambda table: msgspec.json.format(msgspec.json.encode(list(filter_table(table).values()))).decode(),
+    ),
 }
 
 

@@ -35,7 +35,7 @@ def observe(metrics: Metrics, meter: Meter) -> None:
     """Create an instrument for every counter of `metrics`, and for every gauge registered by now."""
     for instrument, values in metrics.counts().items():
         meter.create_observable_counter(instrument.name, [_callback(values)], instrument.unit, instrument.description)
-    for instrument, values in metrics.gauges().items():
+    for instrument, values in metrics.gauges.items():
         meter.create_observable_gauge(instrument.name, [_callback(values)], instrument.unit, instrument.description)
 
 

@@ -12,7 +12,6 @@ from app.settings.load import Settings, SettingsError
 
 _TIMEOUT_S = 10
 _Exporter = TypeVar("_Exporter")
-_EXTRAS = {"cloud": "cloud", "otlp": "otlp"}  # in pyproject.toml
 # Resource attributes that become labels of a span: the system and the instance.
 _LABELS = r"service\..+"
 
@@ -55,6 +54,7 @@ def metric_exporters(settings: Settings) -> list[MetricExporter]:
 
 
 def _made(variable: str, receiver: str, make: Callable[[], _Exporter]) -> _Exporter:
+    """Return what `make` returns; a receiver is called like the extra of pyproject.toml that it needs."""
     try:
         with warnings.catch_warnings():
             # Google's exporters warn that OTLP will replace them (docs/decisions/0010).
@@ -63,7 +63,7 @@ def _made(variable: str, receiver: str, make: Callable[[], _Exporter]) -> _Expor
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{variable}={receiver} needs the package {error.name}, which is not installed: "
-            f"`uv sync --extra {_EXTRAS[receiver]}` installs it"
+            f"`uv sync --extra {receiver}` installs it"
         ) from error
     except Exception as error:
         if type(error).__module__ != "google.auth.exceptions":  # by name: not imported unless needed

@@ -59,7 +59,7 @@ Values = Iterable[tuple[float, Mapping[str, str | int]]]
 class Metrics:
     """The numbers of one process since it started.
 
-    `gauges` are evaluated on collection: current values, such as what is in flight or open.
+    `gauges` are functions that return current values on collection, such as what is in flight or open.
     """
 
     def __init__(self) -> None:
@@ -87,11 +87,7 @@ class Metrics:
         self.request_duration = Histogram(instruments.REQUEST_DURATION)
         self.query_duration = Histogram(instruments.QUERY_DURATION)
         self.canary_delay = Histogram(instruments.CANARY_DELAY)
-        self._gauges: dict[Instrument, Callable[[], Values]] = {}
-
-    def watch(self, gauge: Instrument, values: Callable[[], Values]) -> None:
-        """Register `values`, which returns a gauge's values on every collection."""
-        self._gauges[gauge] = values
+        self.gauges: dict[Instrument, Callable[[], Values]] = {}
 
     def expired(self, table: str, rows: int) -> None:
         """Count rows of `table` that were deleted because they were older than the retention."""
@@ -100,15 +96,7 @@ class Metrics:
     @property
     def histograms(self) -> tuple[Histogram, ...]:
         """All histograms."""
-        return (
-            self.message_delay,
-            self.append_duration,
-            self.append_rows,
-            self.append_size,
-            self.request_duration,
-            self.query_duration,
-            self.canary_delay,
-        )
+        return tuple(value for value in vars(self).values() if isinstance(value, Histogram))
 
     def counts(self) -> dict[Instrument, Callable[[], Values]]:
         """Return the functions that return the values of each counter."""
@@ -125,10 +113,6 @@ class Metrics:
             instruments.CONNECTIONS_CLOSED: lambda: _each(self.closed_connections, "reason"),
             instruments.CANARY_MISSED: lambda: _one(self.canaries_missed),
         }
-
-    def gauges(self) -> dict[Instrument, Callable[[], Values]]:
-        """Return the functions that return the values of each registered gauge."""
-        return dict(self._gauges)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts of ingest, as plain data."""

@@ -11,7 +11,6 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside
 
 _ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
-_UNKNOWN = "unknown"  # for paths without a route: each path as a label would be its own time series
 _GONE = 499  # as nginx logs it when the client disconnects before the response
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -42,7 +41,7 @@ class Requests:
             with nullcontext() if span is None else inside(span):
                 await app(scope, receive, observed)
         finally:
-            route = scope.get("path_template") or _UNKNOWN
+            route = scope.get("path_template") or "unknown"  # each path as a label would be its own time series
             waits = bool(scope.get("state", {}).get(paths.WAITS))
             kind = _kind(method, waits=waits, streams=streams and status < 300)
             took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS

@@ -12,6 +12,7 @@ from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit
 from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS
+from app.settings.auth import AuthSettings
 from testing import tokens
 from testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, ready_keys, verifier
@@ -21,7 +22,7 @@ SHOP = "https://shop.example"
 
 def client_of(checking: TokenVerifier | None) -> httpx.AsyncClient:
     """Return a client of an application that answers with the caller's name behind the guard."""
-    grants = GrantsReloader("", GrantRules(api_principals=(tokens.PUSHER,), check_filters=len))
+    grants = GrantsReloader("", GrantRules(settings=AuthSettings(api_principals=(tokens.PUSHER,)), check_filters=len))
     callers = Callers(checking, grants, FakeClock()) if checking else None
     guard = api_guard(identification(callers, (SHOP,)), RateLimit(OwnCount(), FakeClock()))
 
