@@ -1,7 +1,7 @@
 """Check the language of documents, docstrings and comments: `python -m dev.prose [FILE …]`.
 
-proselint runs its own checks and ours: the words of `dev/prose.toml`, and the length of a sentence. Everything that is
-not prose (code, tables, headings, link targets) is blanked first, so that a finding keeps its line.
+proselint runs its own checks and ours: the words of `dev/prose.toml`, and the length of a sentence. Code, headings and
+link targets are blanked first, so that a finding keeps its line. A cell of a table may be long.
 """
 
 import io
@@ -36,7 +36,7 @@ _INLINE_CODE = re.compile(r"``.+?``|`[^`]+`", re.DOTALL)
 _TABLE_ROW = re.compile(r"^[ \t]*\|[^\n]*$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"→|[.!?][)\"'*_]*(?=\s)|:\n|\n\s*\n|\n\s*(?=(?:[-*]|\d+\.) )|\Z")
 _WORD = re.compile(rf"[^\s—]*\w[^\s—]*|{_CODE}")
-_EVEN_QUOTED = CheckFlags(allow_quotes=True)  # an apostrophe would pass for a quote, and hide what follows it
+_EVEN_QUOTED = CheckFlags(allow_quotes=True)  # an apostrophe looks like a quote, and would hide the text after it
 
 
 def sentence_length(text: str, check: Check) -> Iterator[CheckResult]:

@@ -23,7 +23,7 @@ async def test_a_record_goes_through_a_service_that_is_open(tmp_path: Path) -> N
         ended = await smoke("--url", running.url)
         assert ended.status == 0, ended.out + ended.said
         assert re.findall(r"^  (\S+)  ", ended.out, re.MULTILINE) == ["ok"] * 6
-        assert "Leave such records out by their id, which begins with smoke-." in ended.out
+        assert "Exclude such records by their id, which begins with smoke-." in ended.out
         again = await smoke("--url", running.url, "--json")
         assert (again.status, again.report["passed"]) == (0, True)
         assert again.report["visible_s"] < again.report["within_s"] == 60
@@ -36,7 +36,7 @@ async def test_an_id_that_might_be_a_real_records_is_not_made_up(tmp_path: Path)
     """Flights' ids follow a pattern: the report asks for a file, and with one it passes."""
     async with serving(tmp_path / "store.duckdb", record="examples.flights.record:Flight") as (running, client):
         ended = await smoke("--url", running.url, "--json")
-        assert "no new id can be made up for this record type: give a record of your own" in ended.step("schema")
+        assert "cannot generate a new id for this record type: give your own record" in ended.step("schema")
         document = (await client.get("/openapi/openapi.json")).json()
         content = document["paths"]["/v1/records"]["post"]["requestBody"]["content"]["application/json"]
         own = tmp_path / "flight.json"
@@ -130,7 +130,7 @@ def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
             missing = [*command, *way, "--topic", f"{topic}-missing", "--json"]
             run = subprocess.run(missing, cwd=ROOT, env=environment, capture_output=True, check=False)
             assert run.returncode == 1
-            assert f"nothing could be published to {topic}-missing" in run.stdout.decode()
+            assert f"cannot publish to {topic}-missing" in run.stdout.decode()
         finally:
             process.send_signal(signal.SIGTERM)
         process.communicate(timeout=patience_s(60))

@@ -130,5 +130,5 @@ def looking_dollars(rate_per_s: float) -> dict[str, float]:
         "traces, 1 %": prices.SPAN.of(traces_per_s * SPANS * MONTH_S),
         "metrics": prices.METRIC_BYTE.of(count * metric_bytes() * MONTH_S / METRICS_EVERY_S),
         "log": prices.LOGGED_BYTE.of(count * LOG_LINES_A_DAY * LOG_LINE_BYTES * MONTH_S / DAY_S),
-        "heartbeats": beats * beat + prices.JOB_MONTH.of(1),
+        "canaries": beats * beat + prices.JOB_MONTH.of(1),
     }

@@ -85,7 +85,7 @@ def reading_dollars(records_per_s: float, row_bytes: int) -> dict[str, float]:
         f"every {POLL_S:g} s, $ a month": look * month / POLL_S,
         BY_PAGES: look * month * max(records_per_s / MAX_PAGE_ROWS, 1 / POLL_S),
         BY_EXPORTS: export * month / HOUR_S,
-        "heartbeats, $ a month": canary * month / capacity.HEARTBEAT_EVERY_S,
+        "canaries, $ a month": canary * month / capacity.HEARTBEAT_EVERY_S,
     }
 
 

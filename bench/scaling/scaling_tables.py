@@ -140,7 +140,7 @@ def reading() -> list[str]:
     """Return what reading costs, and how far back an id is found."""
     of_row = costs().row_bytes
     names = reads.reading_dollars(1, of_row)
-    lines = head("records/s", "a poll reads, GB", *names, "an id is found back to, as it comes")
+    lines = head("records/s", "a poll reads, GB", *names, "an id is found back to, as deployed")
     for rate in RATES_PER_S:
         dollars = (short(value) for value in reads.reading_dollars(rate, of_row).values())
         hours = reads.look_up_hours(rate, of_row)

@@ -83,7 +83,7 @@ async def test_it_is_repeated_until_it_is_ended(subscribed: Broker, monkeypatch:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--every", "0"], "need more than 0 seconds"),
+        (["--every", "0"], "must be more than 0 seconds"),
         (["--data", "missing.json"], "missing.json"),
         (["--data", "pyproject.toml"], "pyproject.toml is not a valid record of app.record:Record"),
         (["--record", "app.record:Missing"], "cannot be imported"),
@@ -101,4 +101,4 @@ async def test_what_cannot_be_published_is_told(
 async def test_without_a_pubsub_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     """As the other commands do."""
     assert await beat("--pubsub-host", "127.0.0.1:1") == 1
-    assert "no Pub/Sub answers" in capsys.readouterr().err
+    assert "Pub/Sub does not answer" in capsys.readouterr().err

@@ -76,12 +76,12 @@ def edited(rows: Any, position: int, **changes: Any) -> list[Row]:
     return [row | changes if at == position else row for at, row in enumerate(rows)]
 
 
-ONCE = "every good record came back exactly once, and nothing else"
-UNCHANGED = "every record came back unchanged, field by field"
-ENVELOPE = "every record carries its message's id, attributes and key"
+ONCE = "every good record was returned exactly once, and nothing else"
+UNCHANGED = "every record was returned unchanged, field by field"
+ENVELOPE = "every record has the id, attributes and key of its message"
 ORDER = "the feed is in order"
-FOLLOWED = "following the feed during the writes gave each record once"
-RESUMED = "resuming at the end gave nothing twice"
+FOLLOWED = "following the feed during the writes returned each record once"
+RESUMED = "resuming at the end returned nothing twice"
 REJECTED = "every bad record is among the rejects exactly once"
 EXPLAINED = "every reject has its reason, its field and its exact bytes"
 REDELIVERED = "every second delivery was acknowledged"

@@ -82,7 +82,7 @@ async def test_work_ends_when_a_process_does(
         command = ChildCommand(name="service", arguments=["-c", "import sys; sys.exit(3)"])
         stack = LocalStack(StackOptions())
         stack.children = [await Child.start(command, leash, tmp_path)]
-        with pytest.raises(ChildError, match="service ended by itself with status 3"):
+        with pytest.raises(ChildError, match="service exited with status 3"):
             await unless_stopped(work(), stack, asyncio.Event())
         await stack.children[0].stop(WITHIN_S)
 

@@ -111,7 +111,7 @@ def test_a_bigquery_that_is_not_there_is_one_message() -> None:
         rest_url="http://127.0.0.1:1",
         storage_url="http://127.0.0.1:1",
     )
-    with pytest.raises(ProvisionError, match=r"local\.d could not be made: .*127\.0\.0\.1.*port=1"):
+    with pytest.raises(ProvisionError, match=r"local\.d could not be created: .*127\.0\.0\.1.*port=1"):
         provision(nowhere, [RECORDS], within_s=0.5)
 
 

@@ -1,4 +1,4 @@
-"""The prose linter finds what it should, and nothing in code, tables and headings."""
+"""The prose linter reports bad sentences, and nothing in code, headings and link targets."""
 
 import re
 from pathlib import Path
@@ -22,6 +22,7 @@ BAD = {
     "It begins anew.": "everywhere",
     "Whoever asks is answered.": "everywhere",
     "Nobody waits for it.": "everywhere",
+    "| limit | nobody |": "everywhere",
     "It is reckoned from prices.": "everywhere",
     "An append is under\nway.": "everywhere",
     "Poll, but not oftener.": "everywhere",
@@ -57,14 +58,14 @@ BAD = {
 
 @pytest.mark.parametrize("sentence", BAD, ids=lambda text: text[:40])
 def test_a_bad_sentence_is_reported(sentence: str) -> None:
-    """Once, with the line and what to write; words of documents only there."""
+    """Each is one finding; a rule for documents does not apply to modules."""
     rule = BAD[sentence]
     assert len(lint("x.md", document_prose(sentence), IN_DOCUMENTS)) == 1
     assert len(lint("x.py", sentence, IN_MODULES)) == (rule in {"everywhere", "sentences"})
 
 
 def test_every_rule_has_a_sentence_that_breaks_it() -> None:
-    """A pattern that can never match would pass for a rule."""
+    """A pattern without one might never match."""
     for table in ("everywhere", "documents"):
         sentences = [text for text, rule in BAD.items() if rule == table]
         for pattern in RULES[table]:
@@ -76,7 +77,7 @@ def test_every_rule_has_a_sentence_that_breaks_it() -> None:
     "text",
     [
         f"```sh\necho nobody {LONG}\n```\n",
-        f"| nobody | {LONG} |\n",
+        f"| cell | {LONG} |\n",
         f"## Follow for ever {LONG}\n",
         "See [the feed](#follow-for-ever) and `way_in`, which was told to stop.",
         f"<!-- {LONG} -->",
@@ -85,13 +86,13 @@ def test_every_rule_has_a_sentence_that_breaks_it() -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_what_is_no_prose_is_left_alone(text: str) -> None:
-    """Code, tables, headings, link targets and comments of a document; sentences that are long enough."""
+def test_other_text_is_skipped(text: str) -> None:
+    """Code, headings, link targets and comments of a document, long cells, and sentences within the limit."""
     assert lint("x.md", document_prose(text), IN_DOCUMENTS) == []
 
 
-def test_docstrings_and_comments_are_prose_and_nothing_else_of_a_module() -> None:
-    """Findings have the line of the module; names, texts, directives and tables of docstrings are skipped."""
+def test_only_docstrings_and_comments_of_a_module_are_checked() -> None:
+    """Findings keep the line of the module; names, strings, directives and tables of docstrings are skipped."""
     body = 'def f():\n    """Do.\n\n    nobody  a row\n    whoever\n    """\n'
     module = f'"""Nobody."""\n\nnobody = "nobody"  # noqa: X1 - anew\n\n\n{body}'
     found = lint("x.py", module_prose(module), IN_MODULES)
@@ -115,5 +116,5 @@ def test_the_command_fails_on_a_finding(
 
 
 def test_the_lint_target_runs_it() -> None:
-    """So `make check` and the CI do."""
+    """`make check` and the CI include that target."""
     assert "-m dev.prose" in (ROOT / "Makefile").read_text()

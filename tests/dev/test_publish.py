@@ -90,9 +90,9 @@ async def test_unchecked_lines_are_published_as_they_are(subscribed: Broker, tmp
     [
         (["{file}", "--topic", "other"], "topics/other does not exist"),
         (["{file}", "--attribute", "novalue"], "'novalue': expected KEY=VALUE"),
-        (["{file}", "--batch", "0"], "--batch 0: need at least 1"),
+        (["{file}", "--batch", "0"], "--batch 0: must be at least 1"),
         (["no-such-file"], "no-such-file"),
-        (["{file}", "--pubsub-host", "127.0.0.1:1"], "no Pub/Sub answers at 127.0.0.1:1; `python -m dev pubsub`"),
+        (["{file}", "--pubsub-host", "127.0.0.1:1"], "Pub/Sub does not answer at 127.0.0.1:1; `python -m dev pubsub`"),
     ],
 )
 @pytest.mark.usefixtures("subscribed")

@@ -109,7 +109,7 @@ def test_a_good_revision_gets_everything_step_by_step(cloud: Cloud, capsys: pyte
     assert cloud.steps == ["s-3=10", "s-3=50", "s-3=100"]
     assert cloud.shares == {"s-3": 100}
     said = capsys.readouterr().out
-    assert said.count("2 of 1002 answers were 5xx (0.20%; allowed 1.00%)") == 3
+    assert said.count("2 of 1002 responses were 5xx (0.20%; allowed 1.00%)") == 3
     assert "s-3 has all the traffic" in said
 
 
@@ -121,7 +121,10 @@ def test_a_revision_that_answers_errors_loses_what_it_got(cloud: Cloud, capsys: 
     assert cloud.steps == ["s-3=10", "s-1=70,s-2=30"]
     assert cloud.shares == {"s-1": 70, "s-2": 30}
     said = capsys.readouterr().err
-    assert "s-3, at 10 %, answered 10 of 100 requests with 5xx; allowed are 1.00%; the traffic goes back" in said
+    assert (
+        "s-3, at 10 %, answered 10 of 100 requests with 5xx; the allowed fraction is 1.00%; restoring the previous "
+        "traffic" in said
+    )
 
 
 def test_a_revision_that_nobody_tried_gets_nothing(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +140,7 @@ def test_of_few_answers_nothing_is_concluded(cloud: Cloud, capsys: pytest.Captur
     with answering({"/health/ready": READY, SERIES: counted(c5xx=3)}) as url:
         serve(cloud, url)
         assert main([*PLACE, "--tag", "candidate", "--steps", "100", "--observe", "0", "--monitoring-url", url]) == 0
-    assert "3 answers counted so far: too few to judge by" in capsys.readouterr().out
+    assert "3 responses so far: too few to judge" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,7 @@ def test_of_few_answers_nothing_is_concluded(cloud: Cloud, capsys: pytest.Captur
         (
             {"/health/ready": READY, SERIES: (403, "application/json", b"{}")},
             ["s-3=10", "s-1=70,s-2=30"],
-            "It takes the role roles/monitoring.viewer",
+            "It requires the role roles/monitoring.viewer",
         ),
     ],
 )

@@ -84,7 +84,7 @@ async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: 
         before = peak_bytes(running.process.pid)
         with many(300 if IS_LONG else 150, running.url, DOCUMENT, small_window=True) as unread:
             await alive(client)
-            await running.line_with("had read nothing for 1 s")
+            await running.line_with("client read nothing for 1 s")
             assert peak_bytes(running.process.pid) - before < 120 * MIB
             await _told(client, 'sluice_connection_closed_total{reason="unread"}')
             received = [await asyncio.to_thread(read_to_end, each) for each in unread]
@@ -118,7 +118,7 @@ async def test_tails_that_read_nothing_are_bounded_and_cut_off(tmp_path: Path) -
                         break
             await alive(client)
             assert peak_bytes(running.process.pid) - before < 280 * MIB  # each would hold 12 MB, and DuckDB inserts
-            await running.line_with("/v1/records/tail was broken off")
+            await running.line_with("/v1/records/tail was aborted")
 
 
 async def test_unfinished_uploads_are_counted_and_answered_when_the_service_stops(tmp_path: Path) -> None:

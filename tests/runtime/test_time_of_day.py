@@ -76,8 +76,8 @@ def test_a_clock_that_is_set_forward_for_good_is_followed(step_us: int, caplog: 
     assert ahead
     assert set(ahead) == {step_us}
     assert [record.getMessage().partition(" s")[2] for record in caplog.records] == [
-        ": nothing is stamped until it is clear",
-        " from where it was, and is believed now",
+        ": no record is timestamped until the time is confirmed",
+        " off the expected time, and is now trusted",
     ]
 
 
@@ -100,7 +100,7 @@ def test_where_the_order_was_promised_nothing_is_stamped_until_the_time_has_caug
     machine.time.advance_to(TRUE_US + HOUR_US)
     assert machine.run(60) == []
     assert "59:" not in machine.time.trouble()
-    assert "the newest stamp is 3540.0 s ahead" in machine.time.trouble()
+    assert "the newest timestamp is 3540.0 s ahead" in machine.time.trouble()
     assert machine.time.now_us() > TRUE_US + HOUR_US
     machine.steady_us = HOUR_US
     ahead = machine.run(10)

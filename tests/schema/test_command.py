@@ -37,16 +37,16 @@ def test_the_rejects_are_printed_whatever_the_record(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("Record", "expected package.module:Type"),
-        (":Record", "expected package.module:Type"),
-        ("app.record:", "expected package.module:Type"),
+        ("Record", "must be package.module:Type"),
+        (":Record", "must be package.module:Type"),
+        ("app.record:", "must be package.module:Type"),
         ("no.such.module:Type", "cannot be imported: No module named 'no'"),
         ("app.record:Nothing", "cannot be imported"),
         (".record:Record", "cannot be imported"),
         ("app.record:Annotated", "expected a msgspec.Struct"),
         ("app.record:load_record_type", "expected a msgspec.Struct"),
         ("app.auth.tokens:TokenVerifier", "expected a msgspec.Struct"),
-        ("app.record:Envelope", "Envelope.subscription_name: the service adds a column of this name"),
+        ("app.record:Envelope", "Envelope.subscription_name: the service adds a column with this name"),
         ("msgspec:Struct", "Struct: Struct has no fields"),
     ],
 )
@@ -67,7 +67,7 @@ def test_roles_that_cannot_be_played_are_an_error(
     """The filter table refuses a role by the same way."""
     monkeypatch.setattr("app.schema.filters.PARAMETERS", frozenset({"source"}))
     assert main(["filters"], DEFAULT_RECORD) == 2
-    assert "Record.source: a parameter has this name" in capsys.readouterr().err
+    assert "Record.source: a parameter has the same name" in capsys.readouterr().err
 
 
 class Unlisted(msgspec.Struct, forbid_unknown_fields=True):

@@ -161,7 +161,7 @@ def test_columns_may_differ_in_camel_case_only() -> None:
 def test_the_descriptions_reach_bigquery() -> None:
     """What the declaration says of a field stands in the table, for those who read it there."""
     described = {field["name"]: field.get("description") for field in bigquery_schema(records_table(Record))}
-    assert described["source"] == "Which system sent it."
+    assert described["source"] == "The system that sent the record."
     assert all(described.values())
 
 

@@ -57,7 +57,7 @@ def test_unknown_settings_are_refused_by_name() -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings({"SLUICE_PROT": "1", "SLUICE_": "2", "SLUICE_HOST": "localhost"})
     assert str(refused.value) == (
-        "unknown setting SLUICE_, SLUICE_PROT (did you mean SLUICE_PORT?); `python -m app.settings` lists them all"
+        "unknown setting SLUICE_, SLUICE_PROT (did you mean SLUICE_PORT?); `python -m app.settings` lists all settings"
     )
 
 
@@ -97,7 +97,11 @@ def test_a_value_of_the_wrong_type_names_its_variable(name: str, value: str) -> 
 @pytest.mark.parametrize("name", ["signing_secret", "heartbeat_signature"])
 @pytest.mark.parametrize(
     ("value", "why"),
-    [("short", "has 5 characters: at least 16"), (" " + "s" * 20, "white space"), ("s" * 20 + "\n", "white space")],
+    [
+        ("short", "has 5 characters: it needs at least 16"),
+        (" " + "s" * 20, "white space"),
+        ("s" * 20 + "\n", "white space"),
+    ],
 )
 def test_a_secret_that_proves_little_is_refused_and_not_quoted(name: str, value: str, why: str) -> None:
     """One that could be guessed, or that came out of a file with its line feed."""
@@ -137,8 +141,8 @@ def test_bigquery_needs_to_be_told_where() -> None:
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"bigquery_project": "my proj/x"}, "SLUICE_BIGQUERY_PROJECT (my proj/x) is not a name"),
-        ({"bigquery_dataset": "p.d"}, "SLUICE_BIGQUERY_DATASET (p.d) is not a name"),
+        ({"bigquery_project": "my proj/x"}, "SLUICE_BIGQUERY_PROJECT (my proj/x) is not a valid BigQuery name"),
+        ({"bigquery_dataset": "p.d"}, "SLUICE_BIGQUERY_DATASET (p.d) is not a valid BigQuery name"),
         ({"max_batch_bytes": "9950000"}, "come to 10030000: BigQuery takes 10000000"),
         ({"late_commit_margin_s": "0.9"}, "LATE_COMMIT_MARGIN_S (0.9) must be at least 1 with BigQuery"),
         ({"max_batch_rows": "62501"}, "come to 10000016: BigQuery takes 10000000"),
@@ -223,7 +227,7 @@ def test_a_record_must_fit_an_append() -> None:
 @pytest.mark.parametrize("roles", ["ingest,query", "query", "ingest"])
 def test_beyond_loopback_the_api_wants_principals(host: str, roles: str) -> None:
     """An open `/v1` is for loopback addresses only, whatever roles are served: ingest has endpoints there too."""
-    with pytest.raises(SettingsError, match="SLUICE_API_PRINCIPALS is empty, which leaves /v1 open"):
+    with pytest.raises(SettingsError, match="SLUICE_API_PRINCIPALS is empty, so /v1 is open"):
         _load(host=host, roles=roles)
     assert not _load(host=host, roles=roles, api_principals="reader@example.com").server.is_loopback
     assert not _load(host=host, roles=roles, grants_file="grants.json").server.is_loopback
@@ -236,15 +240,15 @@ def test_loopback_addresses_may_be_open(host: str) -> None:
 
 
 def test_those_who_push_may_only_push() -> None:
-    """Nobody stands in both lists."""
-    with pytest.raises(SettingsError, match=r"^b@example\.com stands in both SLUICE_PUSH_PRINCIPALS and"):
+    """Nobody both list lists."""
+    with pytest.raises(SettingsError, match=r"both list b@example\.com:"):
         _load(push_principals="a@example.com,b@example.com", api_principals="b@example.com,c@example.com")
     assert _load(push_principals="a@example.com", api_principals="b@example.com")
 
 
 def test_the_platform_is_trusted_on_the_platform_only() -> None:
     """`trust` elsewhere than on Cloud Run would believe anybody's claims."""
-    with pytest.raises(SettingsError, match="SLUICE_PLATFORM_IAM=trust is for Cloud Run only"):
+    with pytest.raises(SettingsError, match="SLUICE_PLATFORM_IAM=trust is allowed on Cloud Run only"):
         _load(platform_iam="trust")
     assert (
         load_settings({"SLUICE_PLATFORM_IAM": "trust", "K_SERVICE": "sluice", **_PUBLIC}).auth.platform_iam == "trust"

@@ -73,7 +73,7 @@ async def test_a_defect_at_the_start_is_one_line_with_its_stack(
     lines = await _lines(service)
     assert await service.process.wait() == 1
     (line,) = lines
-    assert (line["severity"], line["message"]) == ("CRITICAL", "ended by an unexpected failure")
+    assert (line["severity"], line["message"]) == ("CRITICAL", "the process ended with an unexpected failure")
     assert line["stack_trace"].startswith("Traceback (most recent call last):")
     assert "broken.py" in line["stack_trace"]
 

@@ -128,10 +128,10 @@ def test_failures_that_nobody_catches_are_logged() -> None:
     threading.excepthook(threading.ExceptHookArgs((SystemExit, SystemExit(), None, None)))
     Broken()
     assert [(line["severity"], line["message"]) for line in read(stream)] == [
-        ("CRITICAL", "ended by an unexpected failure"),
+        ("CRITICAL", "the process ended with an unexpected failure"),
         ("INFO", "interrupted"),
-        ("ERROR", "a thread ended by an unexpected failure"),
-        ("ERROR", "a failure could not be told to its caller"),
+        ("ERROR", "a thread ended with an unexpected failure"),
+        ("ERROR", "a failure could not be reported to its caller"),
     ]
     assert "secret" not in stream.getvalue()
 

@@ -46,7 +46,10 @@ async def test_a_field_that_is_not_declared_is_not_named(log: io.StringIO) -> No
         assert (await service.push({"id": "a", NAME: 1}, message_id="1")).status_code == 204
         assert (await service.push({"id": NAME, "at": NAME}, message_id="2")).status_code == 204
     told = [line["message"] for line in read(log) if line["logger"] == "sluice.ingest"]
-    assert [message.rpartition(", first: ")[2] for message in told] == ["invalid (an unknown field)", "invalid (at)"]
+    assert [message.rpartition("; first reason: ")[2] for message in told] == [
+        "invalid (an unknown field)",
+        "invalid (at)",
+    ]
     assert NAME not in log.getvalue()
 
 
