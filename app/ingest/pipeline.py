@@ -20,7 +20,7 @@ from app.ingest.records import RecordReader
 from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
-from app.ingest.sink_monitor import watch
+from app.ingest.sink_health import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import set_within
@@ -203,7 +203,6 @@ class Pipeline:
         )
 
     def _note_stored(self, message: Message, rows: Rows, refused: Sequence[Rejection]) -> None:
-        """Count the records that became durable, and measure the delay since publication."""
         self._metrics.stored_records += len(rows) - len(refused)
         if message.published_us is not None:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead

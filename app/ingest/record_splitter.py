@@ -130,7 +130,6 @@ def _lines(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
 
 
 def _elements(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
-    """Return the positions of the elements of a JSON array, at most `most`."""
     view, spans = memoryview(text), list[tuple[int, int]]()
     position = text.index(b"[") + 1
     if text[: position - 1].strip(_SPACE):

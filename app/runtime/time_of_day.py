@@ -73,7 +73,6 @@ class TimeOfDay:
         self._last_us = max(self._last_us, not_before_us)
 
     def _look(self, steady_us: int) -> None:
-        """Compare the clocks."""
         step_us = self._wall_us() - steady_us
         if self._steady_us() - steady_us > _TORN_US:
             return

@@ -74,16 +74,13 @@ def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
     return column
 
 
-_LENGTH = 12  # hexadecimal digits
-
-
 def schema_version(table: Table) -> str:
-    """Return the hash of the table's name and columns: their names, types, modes and order.
+    """Return a hash of 12 hexadecimal digits of the table's name and columns: their names, types, modes and order.
 
     Descriptions and roles are excluded, because they do not change a row.
     """
     shape = [table.name, _shape(table.columns)]
-    return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:_LENGTH]
+    return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:12]
 
 
 def _shape(columns: tuple[Column, ...]) -> list[Any]:

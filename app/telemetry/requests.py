@@ -1,8 +1,9 @@
 """Measure the duration of API requests by route, and create spans for traced ones."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
+
+from litestar.types import ASGIApp
 
 from app.http import paths
 from app.runtime.clock import MICROSECONDS, Clock
@@ -10,7 +11,6 @@ from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside
 
-_ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 _GONE = 499  # as nginx logs it when the client disconnects before the response
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -21,7 +21,7 @@ class Requests:
     def __init__(self, metrics: Metrics, tracing: Tracing, clock: Clock) -> None:
         self._durations, self._tracing, self._clock = metrics.request_duration, tracing, clock
 
-    async def answer(self, app: _ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+    async def answer(self, app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
         """Have `app` handle a request; `http` requests only."""
         if scope["path"].startswith(paths.UNMEASURED):
             await app(scope, receive, send)
