@@ -14,8 +14,8 @@ from app.ingest.cooperative import CooperativeRunner
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.ingest.dropped import DroppedMembers
 from app.ingest.envelope import Message
+from app.ingest.hints import is_ndjson_type
 from app.ingest.pending import Refused
-from app.ingest.record_splitter import is_ndjson
 from app.ingest.records import RecordReader
 from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
@@ -228,7 +228,7 @@ class Pipeline:
         budget = RejectBudget(message, max_rejects=most, max_bytes=limits.max_message_bytes)
         made = [_refusal(message, rows[refusal.position], refusal) for refusal in found]
         fits = all(budget.allows(each) for each in made)
-        stored = made if fits else [combined(made, is_ndjson=is_ndjson(message))]
+        stored = made if fits else [combined(made, is_ndjson=is_ndjson_type(message.content_type))]
         verdict = await self._store_rejects(stored, deadline_us, holding)
         if isinstance(verdict, Durable):
             refused.extend(map(_rejection, made))

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.ingest.envelope import Message
-from app.ingest.hints import malformed_detail
-from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, is_ndjson, pieces_of, text_of
+from app.ingest.hints import is_ndjson_type, malformed_detail
+from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
 from app.ingest.rejects import Reject, RejectBudget, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.ingest.structure import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
@@ -77,7 +77,7 @@ class RecordReader:
         data = message.data
         if message.content_encoding or len(data) > SMALL_BYTES:
             return None
-        if data[:1] != b"{" or (message.content_type and is_ndjson(message)):
+        if data[:1] != b"{" or (message.content_type and is_ndjson_type(message.content_type)):
             rows = self._read_array(message) if data[:1] == b"[" else None
             return None if rows is None else (rows, ())
         read = self._read_one(message, 0, data, self._encoder(message.envelope()))
@@ -112,7 +112,11 @@ class RecordReader:
         Nearly every array is faultless, and decoding it at once is cheaper than record by record.
         """
         payload, limits = message.data, self._limits
-        if len(payload) > limits.max_record_bytes or is_ndjson(message) or self._may_be_too_many(payload):
+        if (
+            len(payload) > limits.max_record_bytes
+            or is_ndjson_type(message.content_type)
+            or self._may_be_too_many(payload)
+        ):
             return None
         try:
             records = self._array_decoder.decode(payload)

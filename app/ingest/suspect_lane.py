@@ -94,7 +94,7 @@ class SuspectLane:
 
     def wants(self, key: str, delivery_attempt: int) -> bool:
         """Return whether an arriving message goes straight to the lane."""
-        if self.cases.knows(key):
+        if key in self.cases.by_key:
             return True
         return delivery_attempt >= HIGH_DELIVERY_ATTEMPT and self._size < _PLACES
 
