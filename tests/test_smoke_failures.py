@@ -24,25 +24,17 @@ STORED = {"records": [{"index": 0, "status": "stored", "delivery_key": "http:k:0
 
 def double(**changed: tuple[int, Any]) -> dict[str, tuple[int, str, bytes]]:
     """Return the answers of a service that takes a record and never shows it, with some changed (`feed=(503, {})`)."""
-    answers: dict[str, tuple[int, Any]] = {
-        "ready": (200, READY),
-        "schema": (200, SCHEMA),
-        "openapi": (200, OPENAPI),
-        "feed": (200, PAGE),
-        "post": (201, STORED),
-        "rejects": (200, PAGE),
-    }
-    paths = {
-        "ready": "/health/ready",
-        "schema": "/v1/schema",
-        "openapi": "/openapi/openapi.json",
-        "feed": "/v1/records",
-        "post": "POST /v1/records",
-        "rejects": "/v1/rejects",
+    answers: dict[str, tuple[str, tuple[int, Any]]] = {
+        "ready": ("/health/ready", (200, READY)),
+        "schema": ("/v1/schema", (200, SCHEMA)),
+        "openapi": ("/openapi/openapi.json", (200, OPENAPI)),
+        "feed": ("/v1/records", (200, PAGE)),
+        "post": ("POST /v1/records", (201, STORED)),
+        "rejects": ("/v1/rejects", (200, PAGE)),
     }
     return {
-        paths[name]: (status, "application/json", msgspec.json.encode(body))
-        for name, (status, body) in (answers | changed).items()
+        path: (status, "application/json", msgspec.json.encode(body))
+        for path, (status, body) in ((path, changed.get(name, usual)) for name, (path, usual) in answers.items())
     }
 
 

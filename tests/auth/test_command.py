@@ -17,8 +17,7 @@ from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.principal import Principal
 from app.settings.load import Settings
 from testing.process import ROOT
-from testing.service import running
-from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
+from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, document, email_grant, granting, key_grant
 from tests.documents import code_blocks
 
 PAGE = ROOT / "docs/access.md"
@@ -37,14 +36,6 @@ def test_a_new_key_is_printed_with_its_entry(capsys: pytest.CaptureFixture[str])
     granted = grants.by_key[key_hash(key)]
     assert granted.principal == Principal("a", frozenset({"read", "write"}), (("source", "x=y"),), 60)
     assert granted.expires_us == 1_798_761_600_000_000
-
-
-async def test_what_is_printed_opens_the_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Paste the entry, send the key."""
-    assert main(["new-key", "--name", "a", "--scope", "read"], {}) == 0
-    key, _, entry = capsys.readouterr().out.partition("\n")
-    async with running(granting(tmp_path, json.loads(entry))) as service:
-        assert (await service.client.get("/v1/records", headers=bearing(key))).status_code == 200
 
 
 def test_a_new_key_goes_into_a_file_of_grants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

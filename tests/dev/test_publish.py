@@ -11,18 +11,9 @@ from dev.batches import publish_batches
 from dev.publish import InputError, join_records, parse_attributes, read_records
 from dev.pubsub.broker import Broker
 from dev.pubsub.message import Draft
-from dev.pubsub.subscription import SubscriptionSettings
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
 
 pytestmark = pytest.mark.usefixtures("pubsub_host")
-
-
-@pytest.fixture
-def subscribed(live_broker: Broker) -> Broker:
-    """A broker that keeps what is published."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
-    return live_broker
 
 
 def messages(broker: Broker) -> list[bytes]:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.main import create_app
-from app.record import Record, RecordTypeError, load_record_type
+from app.record import RecordTypeError, load_record_type
 from app.schema.__main__ import DEFAULT_RECORD, main
 from app.settings.load import Settings
 
@@ -59,15 +59,6 @@ def test_a_record_that_cannot_be_used_is_an_error(
     assert not printed.out
     assert message in printed.err
     assert printed.err.count("\n") == 1
-
-
-def test_roles_that_cannot_be_played_are_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The filter table refuses a role by the same way."""
-    monkeypatch.setattr("app.schema.filters.PARAMETERS", frozenset({"source"}))
-    assert main(["filters"], DEFAULT_RECORD) == 2
-    assert "Record.source: a parameter has the same name" in capsys.readouterr().err
 
 
 class Unlisted(msgspec.Struct, forbid_unknown_fields=True):
@@ -127,11 +118,6 @@ def test_the_module_reads_sluice_record() -> None:
             check=False,
         )
         assert ran.returncode == status, ran.stderr
-
-
-def test_load_record_type_imports_what_is_named() -> None:
-    """`package.module:Type` is imported."""
-    assert load_record_type("app.record:Record") is Record
 
 
 def test_a_module_that_cannot_be_parsed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

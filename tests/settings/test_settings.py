@@ -5,7 +5,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.settings.__main__ import settings_tables
 from app.settings.load import PREFIX, Settings, SettingsError, load_settings
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/settings.md"
@@ -38,10 +37,6 @@ def test_values_are_read_by_their_types() -> None:
     assert (settings.server.host, settings.server.port, settings.server.roles) == ("::1", 9090, ("query", "ingest"))
     assert settings.auth.push_principals == ("a@example.com", "b@example.com")
     assert (settings.store.settle_s, settings.ingest.max_batch_rows, settings.auth.token_leeway_s) == (22.5, 10, 0)
-
-
-def test_an_empty_list_is_empty() -> None:
-    """A list that is set to nothing has no items."""
     assert _load(push_principals="").auth.push_principals == _load(push_principals=" , ").auth.push_principals == ()
 
 
@@ -50,6 +45,8 @@ def test_port_counts_when_sluice_port_is_not_set() -> None:
     assert load_settings({"PORT": "8081"}).server.port == 8081
     assert load_settings({"PORT": "8081", "SLUICE_PORT": "8082"}).server.port == 8082
     assert load_settings({"PORT": "http", "SLUICE_PORT": "8082"}).server.port == 8082
+    with pytest.raises(SettingsError, match=r"^PORT: expected `int`"):
+        load_settings({"PORT": "http"})
 
 
 def test_unknown_settings_are_refused_by_name() -> None:
@@ -167,12 +164,6 @@ def test_a_grace_longer_than_the_platform_gives_is_refused_there() -> None:
         load_settings(long | {"K_SERVICE": "sluice"})
 
 
-def test_a_port_of_the_wrong_type_names_port() -> None:
-    """Where $PORT is what was read, it is what is named."""
-    with pytest.raises(SettingsError, match=r"^PORT: expected `int`"):
-        load_settings({"PORT": "http"})
-
-
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
@@ -215,12 +206,7 @@ def test_all_contradictions_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         _load(settle_s="60", dedupe_lookback_s="1", max_record_bytes="9000000", host="0.0.0.0")  # noqa: S104 - what is tested
     assert str(refused.value).count(";") >= 3
-
-
-def test_a_record_must_fit_an_append() -> None:
-    """A record that is allowed must be one that can be appended."""
-    with pytest.raises(SettingsError, match=r"SLUICE_MAX_RECORD_BYTES"):
-        _load(max_record_bytes="9000000")
+    assert "SLUICE_MAX_RECORD_BYTES" in str(refused.value)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.com", "", "[::1]"])  # noqa: S104 - what is tested
@@ -274,16 +260,11 @@ def test_settings_go_by_their_names_whatever_their_rooms() -> None:
         Settings().replace(prot=81)
 
 
-def test_the_document_is_the_current_one() -> None:
-    """docs/settings.md is a title and what `python -m app.settings` prints."""
-    assert _DOCUMENT.read_text(encoding="utf-8") == _TITLE + settings_tables(), (
+def test_the_document_is_what_the_module_prints() -> None:
+    """docs/settings.md is a title and what `python -m app.settings` prints, one row for each setting."""
+    ran = subprocess.run([sys.executable, "-m", "app.settings"], capture_output=True, text=True, check=True)
+    assert _DOCUMENT.read_text(encoding="utf-8") == _TITLE + ran.stdout, (
         "run: (printf '# Settings\\n\\n'; python -m app.settings) > docs/settings.md"
     )
-
-
-def test_the_module_prints_the_table() -> None:
-    """`python -m app.settings` prints one row for each setting."""
-    ran = subprocess.run([sys.executable, "-m", "app.settings"], capture_output=True, text=True, check=True)
-    assert ran.stdout == settings_tables()
     assert ran.stdout.count("\n| `SLUICE_") == len(Settings().flat())
     assert "| `SLUICE_ROLES` | `ingest,query` |" in ran.stdout
