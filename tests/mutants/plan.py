@@ -33,7 +33,7 @@ MODULES = {
         ),
     ),
     "retry-policy": Module("app/ingest/retry_policy.py", ("tests/ingest/test_retry_policy.py",)),
-    "dedupe": Module("app/ingest/dedupe.py", ("tests/ingest/test_dedupe.py", "tests/ingest/test_expiring_map.py")),
+    "dedupe": Module("app/ingest/dedupe.py", ("tests/ingest/test_dedupe.py",)),
     "envelope": Module("app/ingest/envelope.py", ("tests/ingest/test_envelope.py", "tests/ingest/test_proof.py")),
     "cursor": Module("app/query/cursor.py", ("tests/query/test_cursor.py",)),
     "scan": Module("app/query/scan.py", ("tests/query/test_scan.py",)),
