@@ -10,10 +10,9 @@ from litestar import Litestar
 
 from app.health.probes import Health
 from app.http import paths
-from app.http.framing import check_host, has_body
+from app.http.framing import check_host, has_body, with_nosniff
 from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError, send_problem
-from app.http.response_headers import with_nosniff
 from app.http.shedding import Peer
 from app.http.unread import UnreadBodies
 from app.ingest.setup import IngestService

@@ -58,7 +58,7 @@ def create_app(
     """
     base, roles = _base(settings, clock or SystemClock(), fetch_keys), settings.server.roles
     query = _query(base) if "query" in roles else None
-    canaries = _canaries(base, query) if query is not None and "ingest" in roles else None
+    canaries = CanaryWatch(query.feed(), settings, base.clock, base.metrics) if query and "ingest" in roles else None
     ingest = _ingest(base, wrap_appender, canaries) if "ingest" in roles else None
     instance = Instance(
         name=base.telemetry.instance,
@@ -135,10 +135,6 @@ def _query(base: _Base) -> QueryService:
         system=base.backend.system,
         ledger=base.outgoing.answers,
     )
-
-
-def _canaries(base: _Base, query: QueryService) -> CanaryWatch:
-    return CanaryWatch(query.feed(), base.settings, base.clock, base.metrics)
 
 
 def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | None) -> IngestService:

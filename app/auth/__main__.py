@@ -120,12 +120,7 @@ def _rules(environ: Mapping[str, str]) -> GrantRules:
     names = {PREFIX + name for name in _READ}
     settings = load_settings({name: value for name, value in environ.items() if name in names})
     fields = filter_table(records_table(load_record_type(settings.store.record)))
-    return GrantRules(
-        api_principals=settings.auth.api_principals,
-        push_principals=settings.auth.push_principals,
-        requests_per_minute=settings.auth.requests_per_minute,
-        check_filters=partial(parse_filters, fields),
-    )
+    return GrantRules(settings=settings.auth, check_filters=partial(parse_filters, fields))
 
 
 def _parser() -> argparse.ArgumentParser:

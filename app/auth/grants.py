@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from app.auth.api_keys import PREFIX, redacted
 from app.auth.principal import ALL_SCOPES, DEFAULT_SCOPES, SCOPES, Principal, Scope
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
+from app.settings.auth import AuthSettings
 from app.settings.load import SettingsError
 
 CheckFilters = Callable[[Sequence[tuple[str, str]]], object]
@@ -64,11 +65,9 @@ class Grants(msgspec.Struct, frozen=True):
 
 
 class GrantRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What grants are checked against. `requests_per_minute` is the default of grants without one; 0 is no limit."""
+    """What grants are checked against."""
 
-    api_principals: tuple[str, ...] = ()
-    push_principals: tuple[str, ...] = ()
-    requests_per_minute: int = 0
+    settings: AuthSettings = AuthSettings()
     check_filters: CheckFilters
 
 
@@ -111,8 +110,10 @@ def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
     if problems:
         more = [f"and {len(problems) - _MAX_ERRORS} more"] if len(problems) > _MAX_ERRORS else []
         raise GrantsError(redacted("; ".join(problems[:_MAX_ERRORS] + more)))
-    default = rules.requests_per_minute
-    by_email = {email: Granted(Principal(email, DEFAULT_SCOPES, (), default or None)) for email in rules.api_principals}
+    default = rules.settings.requests_per_minute
+    by_email = {
+        email: Granted(Principal(email, DEFAULT_SCOPES, (), default or None)) for email in rules.settings.api_principals
+    }
     by_email |= {grant.email: _granted(grant, default) for grant in entries if grant.email is not None}
     by_key = {grant.key_sha256: _granted(grant, default) for grant in entries if grant.key_sha256 is not None}
     return Grants(by_email, by_key)
@@ -135,9 +136,9 @@ def _identity_problems(grant: Grant, rules: GrantRules) -> list[str]:
     if grant.email is not None:
         if not _EMAIL.fullmatch(grant.email):
             return ["`email` must be an e-mail address, exactly as in the token"]
-        if grant.email in rules.push_principals:
+        if grant.email in rules.settings.push_principals:
             return ["SLUICE_PUSH_PRINCIPALS also lists it: a push principal may only push"]
-        if grant.email in rules.api_principals:
+        if grant.email in rules.settings.api_principals:
             return ["SLUICE_API_PRINCIPALS also grants it every scope except erase: name it in one place only"]
         return []
     problems = []

@@ -1,16 +1,62 @@
 """The guard of `/v1`: it identifies the caller, and checks its scopes and its rate limit."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from datetime import UTC, datetime
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.auth.callers import Callers
+from app.auth.api_keys import is_key, key_hash
+from app.auth.grants import Granted
+from app.auth.grants_file import GrantsReloader
 from app.auth.principal import LOCAL_PRINCIPAL, Principal, Scope
 from app.auth.rate_limit import RateLimit
+from app.auth.tokens import TokenVerifier, bearer_token
 from app.http.problems import ProblemError
+from app.runtime.clock import MICROSECONDS, Clock
+
+
+class Callers:
+    """Identifies callers. Grants are checked on every request, so a removed grant also stops tokens that are valid.
+
+    The principals of `verifier` must be these `grants`.
+    """
+
+    def __init__(self, verifier: TokenVerifier, grants: GrantsReloader, clock: Clock) -> None:
+        self._verifier, self._grants, self._clock = verifier, grants, clock
+
+    async def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
+        """Return who sent a request with `headers`.
+
+        Raises:
+            ProblemError: missing_token, invalid_token, forbidden or unavailable.
+        """
+        token = bearer_token(headers)
+        if is_key(token):
+            granted = self._grants.current.by_key.get(key_hash(token))
+            if granted is None:
+                raise ProblemError(
+                    "invalid_token", "the API key is unknown: it is mistyped, was revoked, or never existed"
+                )
+            if self._is_over(granted):
+                raise ProblemError("invalid_token", f"the API key of {_ended(granted)}")
+            return granted.principal
+        email = await self._verifier.principal(headers)
+        granted = self._grants.current.by_email[email]  # just checked, and nothing has run since
+        if self._is_over(granted):
+            raise ProblemError("forbidden", f"the grant of {_ended(granted)}")
+        return granted.principal
+
+    def _is_over(self, granted: Granted) -> bool:
+        return granted.expires_us is not None and self._clock.now_us() >= granted.expires_us
+
+
+def _ended(granted: Granted) -> str:
+    ended = datetime.fromtimestamp((granted.expires_us or 0) / MICROSECONDS, UTC)
+    return f"{granted.principal.name} expired at {ended:%Y-%m-%dT%H:%M:%SZ}"
+
 
 LIMITED: frozenset[Scope] = frozenset({"read", "rejects"})
 """Scopes whose requests are counted. Writes are not: admission (app/ingest) limits them."""

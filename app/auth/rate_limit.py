@@ -5,19 +5,24 @@ is a minute of the clock, so instances that share a count agree on it without co
 a caller may briefly use twice its limit: the limit is for fairness, not for safety (docs/decisions/0013).
 """
 
+import logging
 from collections import Counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from litestar.types import Message, Scope
 
 from app.auth.principal import Principal
 from app.http.problems import ProblemError
+from app.runtime.best_effort import BestEffort
 from app.runtime.clock import MICROSECONDS, Clock
 
 WINDOW_S = 60
 _WINDOW_US = WINDOW_S * MICROSECONDS
 _STATE = "rate_limit"  # in the request's state
+ANSWER_WITHIN_S = 0.2  # Valkey
+PAUSE_S = 5.0  # after a failure, only one request in this period tries Valkey
+_log = logging.getLogger("sluice.access")
 
 
 class RequestCount(Protocol):
@@ -25,7 +30,6 @@ class RequestCount(Protocol):
 
     async def add(self, name: str, window: int) -> int:
         """Count one more request of `name` in `window`, a growing number, and return the new total."""
-        ...
 
 
 class OwnCount:
@@ -102,3 +106,38 @@ async def add_rate_limit_headers(message: Message, scope: Scope) -> None:
         status = scope["state"].get(_STATE)
         if status is not None:
             message["headers"] = [*message["headers"], *status.headers()]
+
+
+if TYPE_CHECKING:
+    from valkey.asyncio import Valkey
+
+
+class SharedCount:
+    """Counts in Valkey: one key per principal and window, which expires soon after the window.
+
+    While Valkey fails, this instance counts alone, as counting must not block requests. A caller may then use its full
+    limit on every instance.
+    """
+
+    def __init__(self, client: "Valkey", clock: Clock) -> None:
+        self._client, self._own = client, OwnCount()
+        self._service = BestEffort(clock, deadline_s=ANSWER_WITHIN_S, pause_s=PAUSE_S, warn=_warn)
+
+    async def add(self, name: str, window: int) -> int:
+        """Count one more request."""
+        requests = await self._service.call(lambda: self._count(f"sluice:requests:{window}:{name}"))
+        return await self._own.add(name, window) if requests is None else requests
+
+    async def _count(self, key: str) -> int:
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.incr(key)
+            pipeline.expire(key, 2 * WINDOW_S)  # clocks differ a little
+            requests, _ = await pipeline.execute()
+        return int(requests)
+
+
+def _warn(error: Exception) -> None:
+    _log.warning(
+        "Valkey (SLUICE_CACHE_URL) does not answer, so this instance counts requests on its own: %s",
+        type(error).__name__,  # its text may contain the address with its password
+    )

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar
 
-from app.auth.callers import Callers
 from app.auth.grants import CheckFilters, GrantRules
 from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
-from app.auth.guard import Guard, Identify, api_guard, identification
+from app.auth.guard import Callers, Guard, Identify, api_guard, identification
 from app.auth.key_set import Fetch, KeySet, key_fetcher
-from app.auth.rate_limit import RateLimit
-from app.auth.shared_count import request_count
+from app.auth.rate_limit import OwnCount, RateLimit, SharedCount
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.runtime.clock import Clock
 from app.runtime.valkey import connect
@@ -48,7 +46,7 @@ class AuthService:
         callers = None
         if self._grants is not None:
             callers = Callers(_verifier(keys, auth, auth.api_audience, self._grants), self._grants, clock)
-        limit = RateLimit(request_count(self._shared, clock), clock)
+        limit = RateLimit(OwnCount() if self._shared is None else SharedCount(self._shared, clock), clock)
         self.identify: Identify = identification(callers, auth.cors_origins)
         self.guard: Guard = api_guard(self.identify, limit)
 
@@ -88,13 +86,7 @@ def _grants(settings: AuthSettings, check_filters: CheckFilters) -> GrantsReload
     """Return the grants for `/v1`; None if every caller on the loopback interface may use it."""
     if not settings.api_principals and not settings.grants_file:
         return None
-    rules = GrantRules(
-        api_principals=settings.api_principals,
-        push_principals=settings.push_principals,
-        requests_per_minute=settings.requests_per_minute,
-        check_filters=check_filters,
-    )
-    return GrantsReloader(settings.grants_file, rules)
+    return GrantsReloader(settings.grants_file, GrantRules(settings=settings, check_filters=check_filters))
 
 
 def _verifier(keys: KeySet, settings: AuthSettings, audience: str, principals: Container[str]) -> TokenVerifier:

@@ -115,7 +115,6 @@ class TokenVerifier:
         return claims.email
 
     async def _verified(self, token: str) -> tuple[Claims, Key]:
-        """Verify a token; return its claims and the key that verified it."""
         if not _COMPACT_JWT.fullmatch(token):
             raise _invalid(_MALFORMED)
         try:
@@ -161,7 +160,6 @@ class TokenVerifier:
             raise ProblemError("forbidden", f"{email} is not allowed to do this")
 
     def _forget_all_but(self, keys: Collection[Key]) -> None:
-        """Forget the tokens whose key is not among `keys`, the issuer's newest."""
         kept = {token: entry for token, entry in self._remembered.items() if entry[2] == _NO_KEY or entry[2] in keys}
         if len(kept) < len(self._remembered):
             self._remembered = kept

@@ -11,8 +11,7 @@ from app.erase.payloads import GZIP, forms_of, holds_record
 from app.ingest.rejects import whole_key
 from app.query.arrow_rows import rows_of_arrow
 from app.runtime.clock import Clock
-from app.runtime.epoch import epoch_us
-from app.runtime.instants import DAY_US, MINUTE_US
+from app.runtime.instants import DAY_US, MINUTE_US, epoch_us
 from app.schema.columns import Kind
 from app.schema.table import Table
 from app.stores.eraser import Eraser, HeldBackError

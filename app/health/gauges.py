@@ -6,7 +6,7 @@ from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.stores.sink import SinkState
 from app.telemetry import instruments
-from app.telemetry.metrics import Metrics, Values
+from app.telemetry.metrics import Metrics
 
 
 def watch_gauges(
@@ -15,23 +15,17 @@ def watch_gauges(
     sinks: Mapping[str, Writer],
     connections: Callable[[], Mapping[str, int]],
 ) -> None:
-    """Register the gauges; `sinks` and the result of `connections` are keyed by table name."""
-
-    def states() -> Values:
-        return [
+    """Set the gauges of `metrics`; `sinks` and the result of `connections` are keyed by table name."""
+    metrics.gauges |= {
+        instruments.IN_FLIGHT_MESSAGES: lambda: [(admission.messages, {})],
+        instruments.IN_FLIGHT_BYTES: lambda: [(admission.bytes, {})],
+        instruments.SINK_STATE: lambda: [
             (int(writer.health.state is state), {"table": table, "state": state.value})
             for table, writer in sinks.items()
             for state in SinkState
-        ]
-
-    metrics.watch(instruments.IN_FLIGHT_MESSAGES, lambda: [(admission.messages, {})])
-    metrics.watch(instruments.IN_FLIGHT_BYTES, lambda: [(admission.bytes, {})])
-    metrics.watch(instruments.SINK_STATE, states)
-    metrics.watch(
-        instruments.SINK_OLDEST_WAIT,
-        lambda: [(writer.oldest_wait_s, {"table": table}) for table, writer in sinks.items()],
-    )
-    metrics.watch(
-        instruments.APPEND_CONNECTIONS,
-        lambda: [(count, {"table": table}) for table, count in connections().items()],
-    )
+        ],
+        instruments.SINK_OLDEST_WAIT: lambda: [
+            (writer.oldest_wait_s, {"table": table}) for table, writer in sinks.items()
+        ],
+        instruments.APPEND_CONNECTIONS: lambda: [(count, {"table": table}) for table, count in connections().items()],
+    }

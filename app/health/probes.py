@@ -20,13 +20,12 @@ from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.query.source_health import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import from_epoch_us
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
 
 _Request = Request[Any, Any, Any]
 _ACTIVE = "ACTIVE"
-_RUN_BOOK = "docs/operations.md"
 Since = Annotated[str, Meta(description="When the state began.", extra_json_schema={"format": "date-time"})]
 Detail = Annotated[
     str | None,
@@ -38,19 +37,6 @@ Help = Annotated[
 ]
 
 
-class Sink(msgspec.Struct, frozen=True, kw_only=True):
-    """How one table takes rows: a named state, and what waits for it."""
-
-    state: str
-    since: Since
-    detail: Detail
-    help: Help
-    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer from the store.")]
-    waiting: int
-    oldest_wait_s: float
-    connections: Annotated[int, Meta(description="Open connections for appends; 0 if the store runs in the process.")]
-
-
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """How queries are answered, by how the last ones ended."""
 
@@ -58,6 +44,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     since: Since
     detail: Detail
     help: Help
+
+
+class Sink(Reading, frozen=True, kw_only=True):
+    """How one table takes rows: a named state, and what waits for it."""
+
+    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer from the store.")]
+    waiting: int
+    oldest_wait_s: float
+    connections: Annotated[int, Meta(description="Open connections for appends; 0 if the store runs in the process.")]
 
 
 class Store(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +97,6 @@ class Keys(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether tokens can be verified."""
-        ...
 
 
 class Health:
@@ -195,7 +189,7 @@ def _instant(at_us: int) -> str:
 
 def _help(heading: str) -> str:
     """Return the link to a heading of the run book, with its anchor as Markdown renderers make it."""
-    return f"{_RUN_BOOK}#{heading.lower()}"
+    return f"docs/operations.md#{heading.lower()}"
 
 
 _LIVE_CONTRACT = Contract(

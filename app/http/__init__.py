@@ -4,9 +4,9 @@ problems                     errors as problem documents (RFC 9457), and the cat
 contract                     what a documented route promises, as data; app.openapi makes the document from it
 paths, reading               paths that several packages use; GET and HEAD
 conditional                  entity tags, and how long a client may reuse a response
-assets, response_headers     static files of the pages; a header that every response carries
+assets                       static files of the pages
 cors                         which pages of other origins may call
-framing, unread              body and Host headers of a request; unread bodies of requests answered early
+framing, unread              headers of every request and response; unread bodies of requests answered early
 outgoing                     responses in pieces, charged to a ledger
-connection_watch             room for new connections: `sockets` (the kernel's view), `shedding` (which to close)
+connection_watch             room for new connections (`shedding`: which to close)
 """

@@ -1,6 +1,9 @@
-"""Check the headers that frame a request: body and Host. Pure."""
+"""The headers that frame a request, and the one that every response has. Pure."""
 
 from collections.abc import Iterable
+from typing import Any
+
+from litestar.types import Send
 
 from app.http.problems import ProblemError
 
@@ -30,3 +33,18 @@ def check_host(headers: Headers, http_version: str = "1.1") -> None:
         )
     if not any(hosts) and http_version not in {"1.0", "1"}:
         raise ProblemError("invalid_host", "the request has no Host header: expected exactly one", members={"hosts": 0})
+
+
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""Browsers trust Content-Type, whatever the content looks like."""
+
+
+def with_nosniff(send: Send) -> Send:
+    """Wrap ASGI's `send` to add the header to the start of the response."""
+
+    async def sent(event: Any) -> None:
+        if event["type"] == "http.response.start":
+            event["headers"] = [*event.get("headers", ()), NOSNIFF]
+        await send(event)
+
+    return sent

@@ -10,9 +10,11 @@ address that requests something public. A flood of the latter does not affect th
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from litestar.types import ASGIApp
 
 from app.http.problems import ProblemError, send_problem
 from app.http.shedding import Peer
@@ -30,8 +32,6 @@ _DOCUMENTS = 4  # their ledger is this fraction of the one for answers, and come
 _RETRY_S = 5
 _LOOK_AGAIN_S = 0.05
 _log = logging.getLogger("sluice.answers")
-_App = Callable[[Any, Any, Any], Awaitable[None]]
-Cut = Callable[[Peer], None]
 
 
 class ClientStalledError(OSError):
@@ -44,7 +44,7 @@ class Outgoing:
     The server does not detect such clients itself.
     """
 
-    def __init__(self, settings: ServerSettings, clock: Clock, cut: Cut = lambda _: None) -> None:
+    def __init__(self, settings: ServerSettings, clock: Clock, cut: Callable[[Peer], None] = lambda _: None) -> None:
         max_bytes = settings.max_large_answer_bytes
         self.answers = _ledger(max_bytes)
         self.documents = _ledger(max_bytes // _DOCUMENTS)
@@ -52,7 +52,7 @@ class Outgoing:
         self._clock = clock
         self._deliveries: set[_Delivery] = set()
 
-    async def answer(self, app: _App, scope: Any, receive: Any, send: Any) -> None:
+    async def answer(self, app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
         """Have `app` answer a request, and pass on what it sends piece by piece."""
         delivery = _Delivery(self, scope, send)
         self._deliveries.add(delivery)

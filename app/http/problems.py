@@ -201,10 +201,6 @@ def _response(error: ProblemError) -> Response[bytes]:
     return Response(error.body(), status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _on_problem(_: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
-    return _response(error)
-
-
 _CODES = {
     401: "missing_token",
     403: "forbidden",
@@ -228,7 +224,7 @@ def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response
 
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
-    ProblemError: _on_problem,
+    ProblemError: lambda _, error: _response(error),
     HTTPException: _on_http_exception,
     Exception: _on_exception,
 }

@@ -5,9 +5,10 @@ from typing import Literal
 
 import msgspec
 
+from app.runtime.instants import SECOND_US
+
 Peer = tuple[str, str]
 """Address and port of a client, both as text, as in the scope of a request."""
-_MICROSECONDS = 1_000_000
 Reason = Literal["idle", "unread"]
 _SETTLED_S = 0.15
 """How long a connection must have been idle, as a request that was just read is not in progress yet. A connection that
@@ -56,7 +57,7 @@ class Shedder:
 
     def __init__(self, *, max_connections: int, stall_s: float) -> None:
         self._half, self._three_quarters = max_connections // 2, max_connections * 3 // 4
-        self._stall_us = round(stall_s * _MICROSECONDS)
+        self._stall_us = round(stall_s * SECOND_US)
         self._tracks: dict[tuple[int, Peer], _Track] = {}
 
     def is_short(self, connections: int) -> bool:
@@ -111,7 +112,7 @@ class Shedder:
             return False
         if each.is_silent:
             return True
-        return now_us - self._tracks[each.file, each.peer].idle_since_us >= _SETTLED_S * _MICROSECONDS
+        return now_us - self._tracks[each.file, each.peer].idle_since_us >= _SETTLED_S * SECOND_US
 
 
 def _rank(each: Connection) -> tuple[bool, float]:

@@ -4,7 +4,7 @@
     read the body         intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
                           proof               attributes that affect what readers see, and their signatures
-    drop known copies     dedupe, expiring_map by message, since messages are acknowledged
+    drop known copies     dedupe              by message, since messages are acknowledged
     decode and validate   records, rows       Message -> rows and rejects
                           record_splitter     the bytes of each record (compression: gzip, with a limit)
                           structure           the cost of decoding JSON, estimated before decoding
@@ -12,13 +12,12 @@
                           hints               a guess at what a payload that is not JSON is
     append                writer, pending     over the Appender seam; wait until durable
                           dispatcher          group commit: when, and how much at once (batcher)
-                          retry_policy        what follows each outcome; pending_rows: row by row if needed
-                          appends             one append: its time limit, the clock it needs, rejects that follow it
+                          retry_policy        what follows each outcome
+                          appends             one append: its time limit, measurements, clock and rejects
                           suspect_lane        messages that were refused go on alone (suspects: the decisions)
                           repairs             rows that were late are appended once more (stores.fence: when)
-                          sink_health         the state of each table, by its appends and by checks (sink_monitor)
+                          sink_health         the state of each table, by its appends and by checks
                           stall_watchdog      whether the store answers at all while messages wait
-                          append_watch        metrics and spans of appends
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
 `contracts` describes the endpoints for the OpenAPI document. `setup` assembles it.

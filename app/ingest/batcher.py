@@ -13,12 +13,10 @@ class Sized(Protocol):
     @property
     def row_count(self) -> int:
         """How many rows it has."""
-        ...
 
     @property
     def byte_count(self) -> int:
         """How many bytes its rows have."""
-        ...
 
 
 Item = TypeVar("Item", bound=Sized)

@@ -59,12 +59,8 @@ class Dispatcher:
         target_in_flight: int,
         max_in_flight: int,
     ) -> None:
-        self._send, self._clock, self._target_in_flight, self.max_in_flight = (
-            send,
-            clock,
-            target_in_flight,
-            max_in_flight,
-        )
+        self._send, self._clock = send, clock
+        self._target_in_flight, self.max_in_flight = target_in_flight, max_in_flight
         self._batcher: Batcher[Pending] = Batcher(limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._due: asyncio.Handle | Timer | None = None

@@ -12,7 +12,7 @@ import msgspec
 
 from app.ingest.proof import NO_PROOFS, POWERFUL, Proofs
 from app.record import CANARY_PREFIX
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.schema.checks import instant_problem
 from app.telemetry.traceparent import Parent, parse_traceparent
 
@@ -140,7 +140,9 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_P
         wrapped = _wrapped.decode(body)
         inner = wrapped.message
         if not inner.message_id or inner.publish_time is None:
-            _complete(inner, _snake_wrapped.decode(body).message)
+            again = _snake_wrapped.decode(body).message
+            inner.message_id = inner.message_id or again.message_id
+            inner.publish_time = inner.publish_time or again.publish_time
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeError(f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}') from None
     return _message(
@@ -159,11 +161,6 @@ def _ordering_key(message: _WrappedMessage) -> str | None:
     if message.ordering_key is None and isinstance(message.ordering_key_again, str):
         return message.ordering_key_again
     return message.ordering_key
-
-
-def _complete(message: _WrappedMessage, said_again: _SnakeMessage) -> None:
-    message.message_id = message.message_id or said_again.message_id
-    message.publish_time = message.publish_time or said_again.publish_time
 
 
 def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs) -> Message:

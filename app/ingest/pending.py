@@ -1,7 +1,7 @@
 """Some rows of one message on their way to the store, and the future of their verdict."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import msgspec
 from opentelemetry.trace import Span
@@ -27,7 +27,8 @@ class Pending:
     """Some rows of one message, and the future of their verdict.
 
     `first` is the position of the first one among the message's rows. `begun_us` is when it began to wait (the clock's
-    `elapsed_us`). `span` is the message's span if it is traced. `key` identifies the message in every delivery.
+    `elapsed_us`). `reject` makes the refusal of a row durable. `span` is the message's span if it is traced. `key`
+    identifies the message in every delivery.
     """
 
     __slots__ = (
@@ -92,3 +93,40 @@ async def verdict_of(parts: Sequence[Pending], begun: int, begin: Callable[[Sequ
             begin(parts[begun : begun + 1])
             begun += 1
     return verdict
+
+
+PendingRow = tuple[Pending, int]
+"""One row: the part of a message that holds it, and its position there."""
+
+
+def slots_of(batch: Iterable[Pending]) -> list[PendingRow]:
+    """Return every row of `batch`."""
+    return [(pending, index) for pending in batch for index in range(pending.row_count)]
+
+
+def messages_of(slots: Iterable[PendingRow]) -> list[Pending]:
+    """Return the parts that these rows belong to, each once, in order."""
+    return list(dict.fromkeys(pending for pending, _ in slots))
+
+
+def rows_of(slots: Iterable[PendingRow]) -> list[bytes]:
+    """Return the rows themselves."""
+    return [pending.rows[index] for pending, index in slots]
+
+
+def halves(slots: Sequence[PendingRow]) -> tuple[Sequence[PendingRow], Sequence[PendingRow]]:
+    """Halve `slots`, between two messages if there are several. The larger half comes first."""
+    middle = len(slots) // 2
+    between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
+    cut = min(between, key=lambda index: abs(index - middle), default=middle)
+    larger, smaller = sorted((slots[cut:], slots[:cut]), key=len, reverse=True)
+    return larger, smaller
+
+
+def refused_of(slots: Sequence[PendingRow], errors: Mapping[int, RowError]) -> dict[Pending, list[Refused]]:
+    """Return the refused rows by message; `errors` are by position in `slots`."""
+    found: dict[Pending, list[Refused]] = {}
+    for position, error in errors.items():
+        pending, index = slots[position]
+        found.setdefault(pending, []).append(Refused(pending.first + index, error))
+    return found

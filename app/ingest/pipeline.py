@@ -8,19 +8,19 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.append_watch import AppendWatch
+from app.ingest.appends import AppendWatch
 from app.ingest.batcher import BatchLimits
 from app.ingest.cooperative import CooperativeRunner
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.ingest.dropped import DroppedMembers
 from app.ingest.envelope import Message
+from app.ingest.hints import is_ndjson_type
 from app.ingest.pending import Refused
-from app.ingest.record_splitter import is_ndjson
-from app.ingest.records import Limits, RecordReader
+from app.ingest.records import RecordReader
 from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
-from app.ingest.sink_monitor import watch
+from app.ingest.sink_health import watch
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import set_within
@@ -87,32 +87,22 @@ class Pipeline:
         watch_appends: AppendWatch,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
-        limits = Limits(
-            max_decompressed_bytes=settings.ingest.max_decompressed_bytes,
-            max_records_per_message=settings.ingest.max_records_per_message,
-            max_message_bytes=settings.ingest.max_message_bytes,
-            max_record_bytes=settings.ingest.max_record_bytes,
-            max_row_bytes=settings.ingest.max_batch_bytes,
-            max_message_values=settings.ingest.max_message_values,
-            max_record_values=settings.ingest.max_record_values,
-            max_rejects=settings.ingest.max_rejects_per_message,
-        )
+        limits = self._limits = settings.ingest
         writer_limits = WriterLimits(
-            batch=BatchLimits(max_rows=settings.ingest.max_batch_rows, max_bytes=settings.ingest.max_batch_bytes),
+            batch=BatchLimits(max_rows=limits.max_batch_rows, max_bytes=limits.max_batch_bytes),
             append_deadline_s=settings.store.append_deadline_s,
-            max_open_bytes=settings.ingest.max_in_flight_bytes,
-            stuck_s=settings.ingest.stuck_s,
+            max_open_bytes=limits.max_in_flight_bytes,
+            stuck_s=limits.stuck_s,
         )
-        self._limits = limits
         self._reader = RecordReader(table, records.encoder, limits)
         self._cooperative = CooperativeRunner(clock)
         self._reject_encoder, self._dropped = rejects.encoder, DroppedMembers(table, metrics)
         # Base64 makes the bytes a third longer, and the row has an envelope.
-        self._max_part_bytes = max((settings.ingest.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
+        self._max_part_bytes = max((limits.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
         self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
-        self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
+        self._budget_us = round(limits.request_budget_s * MICROSECONDS)
         self._dedupe: Dedupe[Receipt] = Dedupe(
-            max_weight=settings.ingest.dedupe_max_messages,
+            max_weight=limits.dedupe_max_messages,
             max_age_s=settings.query.dedupe_lookback_s,
             elapsed_us=clock.elapsed_us,
         )
@@ -213,7 +203,6 @@ class Pipeline:
         )
 
     def _note_stored(self, message: Message, rows: Rows, refused: Sequence[Rejection]) -> None:
-        """Count the records that became durable, and measure the delay since publication."""
         self._metrics.stored_records += len(rows) - len(refused)
         if message.published_us is not None:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead
@@ -235,11 +224,11 @@ class Pipeline:
         If they exceed the limits of the message, one reject holds the bytes of all of `found`.
         """
         limits = self._limits
-        most = limits.max_rejects - len(refused)
+        most = limits.max_rejects_per_message - len(refused)
         budget = RejectBudget(message, max_rejects=most, max_bytes=limits.max_message_bytes)
         made = [_refusal(message, rows[refusal.position], refusal) for refusal in found]
         fits = all(budget.allows(each) for each in made)
-        stored = made if fits else [combined(made, is_ndjson=is_ndjson(message))]
+        stored = made if fits else [combined(made, is_ndjson=is_ndjson_type(message.content_type))]
         verdict = await self._store_rejects(stored, deadline_us, holding)
         if isinstance(verdict, Durable):
             refused.extend(map(_rejection, made))

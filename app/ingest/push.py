@@ -15,9 +15,8 @@ from litestar.types import Receive, Send
 from app.auth.tokens import TokenVerifier
 from app.http import paths
 from app.http.contract import CONTRACT
-from app.http.framing import check_host
+from app.http.framing import NOSNIFF, check_host
 from app.http.problems import ProblemError, encoded
-from app.http.response_headers import NOSNIFF
 from app.ingest.contracts import push_contract
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
@@ -129,9 +128,13 @@ class PushEndpoint:
         )
 
     async def _traced(self, message: Message, headers: Headers, begun_us: int, holding: Holding) -> Receipt:
-        """Process a message in a span."""
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
-        span = self._tracing.push(message.parent, headers, arrived_us, _told(message))
+        told: dict[str, str | int] = {
+            names.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
+            names.MESSAGING_MESSAGE_ID: message.message_id or "",
+            names.MESSAGING_BODY_SIZE: len(message.data),
+        }
+        span = self._tracing.push(message.parent, headers, arrived_us, told)
         # The records of a message without a trace of its own refer to this one.
         message = msgspec.structs.replace(message, span=span, trace_id=message.trace_id or trace_id_of(span))
         outcome = "failed"
@@ -142,15 +145,6 @@ class PushEndpoint:
         finally:
             end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)
         return receipt
-
-
-def _told(message: Message) -> dict[str, str | int]:
-    """Return the span attributes that describe the message of a push."""
-    return {
-        names.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
-        names.MESSAGING_MESSAGE_ID: message.message_id or "",
-        names.MESSAGING_BODY_SIZE: len(message.data),
-    }
 
 
 def push_route(endpoint: PushEndpoint, table: Table) -> Any:

@@ -83,7 +83,7 @@ def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[
     """Return the positions of a message's records in its decompressed text; there may be at most `most`."""
     first = text.lstrip()[:1]
     try:
-        if is_ndjson(message):
+        if is_ndjson_type(message.content_type):
             spans = yield from _lines(text, most)
         elif first == b"[":
             spans = yield from _elements(text, most)
@@ -96,11 +96,6 @@ def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[
     if not spans and not first:
         return Unreadable("empty", "the message has no data: expected one record, an array of records, or NDJSON")
     return Pieces(text, spans)
-
-
-def is_ndjson(message: Message) -> bool:
-    """Return whether each line of a message is a record."""
-    return is_ndjson_type(message.content_type)
 
 
 class _TooManyError(Exception):
@@ -130,7 +125,6 @@ def _lines(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
 
 
 def _elements(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
-    """Return the positions of the elements of a JSON array, at most `most`."""
     view, spans = memoryview(text), list[tuple[int, int]]()
     position = text.index(b"[") + 1
     if text[: position - 1].strip(_SPACE):

@@ -2,7 +2,7 @@
 
 Most messages are small, and are read at once (`read_at_once`). All others are read in steps (`read`), so that the event
 loop can serve other requests in between. `read` decompresses the text, weighs it and splits it into records, and
-decodes each record exactly once. Limits bound the total cost: on the number of records, their weight
+decodes each record exactly once. IngestSettings bound the total cost: on the number of records, their weight
 (app.ingest.structure), the bytes of the rows, and the rejects.
 """
 
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.ingest.envelope import Message
-from app.ingest.hints import malformed_detail
-from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, is_ndjson, pieces_of, text_of
+from app.ingest.hints import is_ndjson_type, malformed_detail
+from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
 from app.ingest.rejects import Reject, RejectBudget, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.ingest.structure import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
@@ -22,6 +22,7 @@ from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
 from app.schema.table import Table
+from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
@@ -33,19 +34,6 @@ _COUNTED_SEVERAL_TIMES = "where values in typed lists count several times"
 _FIRST: Sequence[int] = (0,)
 Reading = tuple[Rows, Sequence[Reject]]
 """The rows and rejects of a message; a plain tuple, as there is one for every message."""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of one message."""
-
-    max_decompressed_bytes: int
-    max_records_per_message: int
-    max_message_bytes: int
-    max_record_bytes: int
-    max_row_bytes: int
-    max_message_values: int
-    max_record_values: int
-    max_rejects: int
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
@@ -67,7 +55,7 @@ class _Fault(NamedTuple):
 class RecordReader:
     """Reads the records of messages as the rows of one table."""
 
-    def __init__(self, table: Table, encoder: Callable[[Mapping[str, Any]], RowEncode], limits: Limits) -> None:
+    def __init__(self, table: Table, encoder: Callable[[Mapping[str, Any]], RowEncode], limits: IngestSettings) -> None:
         self._decoder = msgspec.json.Decoder(table.record_type)
         self._array_decoder = msgspec.json.Decoder(list[table.record_type])  # type: ignore[name-defined] # a type all the same
         self._check = compile_checks(table.record)
@@ -89,7 +77,7 @@ class RecordReader:
         data = message.data
         if message.content_encoding or len(data) > SMALL_BYTES:
             return None
-        if data[:1] != b"{" or (message.content_type and is_ndjson(message)):
+        if data[:1] != b"{" or (message.content_type and is_ndjson_type(message.content_type)):
             rows = self._read_array(message) if data[:1] == b"[" else None
             return None if rows is None else (rows, ())
         read = self._read_one(message, 0, data, self._encoder(message.envelope()))
@@ -124,7 +112,11 @@ class RecordReader:
         Nearly every array is faultless, and decoding it at once is cheaper than record by record.
         """
         payload, limits = message.data, self._limits
-        if len(payload) > limits.max_record_bytes or is_ndjson(message) or self._may_be_too_many(payload):
+        if (
+            len(payload) > limits.max_record_bytes
+            or is_ndjson_type(message.content_type)
+            or self._may_be_too_many(payload)
+        ):
             return None
         try:
             records = self._array_decoder.decode(payload)
@@ -145,7 +137,7 @@ class RecordReader:
     def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
         """Return the rows; None as soon as they are too large, since each row repeats the whole envelope."""
         encode, key_of = self._encoder(message.envelope()), message.delivery_key
-        encoded, left = list[bytes](), min(self._limits.max_row_bytes, self._limits.max_message_bytes)
+        encoded, left = list[bytes](), min(self._limits.max_batch_bytes, self._limits.max_message_bytes)
         for index, record in enumerate(records):
             row = encode(record, index, key_of(index))
             left -= len(row)
@@ -164,7 +156,7 @@ class RecordReader:
         limits = self._limits
         good, indexes, rejects = list[_Good](), list[int](), list[Reject]()
         left, total = limits.max_message_bytes, weighed
-        budget = RejectBudget(message, max_rejects=limits.max_rejects, max_bytes=limits.max_message_bytes)
+        budget = RejectBudget(message, max_rejects=limits.max_rejects_per_message, max_bytes=limits.max_message_bytes)
         encode = self._encoder(message.envelope())
         for index in range(len(pieces)):
             piece = pieces[index]
@@ -243,8 +235,8 @@ class RecordReader:
         if unstorable is not None:
             return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
         encoded = encode(record, index, key)
-        if len(encoded) > limits.max_row_bytes:
-            detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_row_bytes}"
+        if len(encoded) > limits.max_batch_bytes:
+            detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_batch_bytes}"
             return _Fault("too_large", None, detail)
         return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists)
 

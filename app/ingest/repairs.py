@@ -20,7 +20,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from app.ingest.appends import Appends
-from app.ingest.pending_rows import PendingRow, halves, messages_of, refused_of, rows_of
+from app.ingest.pending import PendingRow, halves, messages_of, refused_of, rows_of
 from app.ingest.retry_policy import (
     RETRY_MAX_S,
     Bisect,

@@ -25,9 +25,6 @@ CLOCK_PAUSE_S = 10.0  # a wrong clock usually corrects itself
 DISK_PAUSE_S = 5.0  # the disk check ends it sooner, as it runs every 2 s
 
 
-# --- the verdict for a waiting message
-
-
 class Durable(msgspec.Struct, frozen=True):
     """Every row is stored, or its rejection is."""
 
@@ -48,9 +45,6 @@ class Throttled(msgspec.Struct, frozen=True):
 
 Verdict = Durable | Unavailable | Throttled
 DURABLE = Durable()
-
-
-# --- what the writer does next
 
 
 class Complete(msgspec.Struct, frozen=True):

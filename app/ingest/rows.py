@@ -14,7 +14,6 @@ class Pieces(Protocol):
 
     def __getitem__(self, index: int) -> bytes:
         """Return the bytes of the record at `index`."""
-        ...
 
 
 class Row(msgspec.Struct, frozen=True):

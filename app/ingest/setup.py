@@ -5,7 +5,7 @@ from typing import Any
 
 from app.auth.tokens import TokenVerifier
 from app.ingest.admission import Admission
-from app.ingest.append_watch import AppendWatch
+from app.ingest.appends import AppendWatch
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline
 from app.ingest.proof import Proofs

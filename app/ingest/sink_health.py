@@ -2,15 +2,21 @@
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from app.ingest.retry_policy import Throttled, Trip, Unavailable, trip_for
 from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
 from app.runtime.clock import Clock
-from app.stores.sink import SetupError, SinkState, Stored
+from app.stores.sink import Appender, SetupError, SinkState, Stored
 from app.telemetry.redaction import TrustedText
 
+if TYPE_CHECKING:
+    from app.ingest.writer import Writer
+
+LOOK_AGAIN_S = 30.0
+DISK_AGAIN_S = 2.0  # a disk check costs almost nothing, and space may be freed at any moment
 _log = logging.getLogger("sluice.writer")
 _MAX_ACCUSERS = 100
 # States that a table check can clear. Only an append shows that writing is forbidden or over quota.
@@ -134,3 +140,18 @@ class SinkHealth:
         self.trip(trip)
         self._by_look = True
         return trip
+
+
+async def watch(writer: "Writer", appender: Appender, clock: Clock) -> None:
+    """Check the table of `writer` at the start, and every half minute while something is wrong with it.
+
+    So `/health/ready` shows a set-up problem before the first message. It clears when the table is fixed, without a
+    restart and without waiting for a message to try.
+    """
+    while True:
+        try:
+            writer.found(await appender.check())
+        except Exception:  # a defect of the check must not end the watch
+            _log.exception("the table could not be checked")
+        await writer.health.troubled.wait()
+        await clock.sleep(DISK_AGAIN_S if writer.health.state is SinkState.DISK_FULL else LOOK_AGAIN_S)

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from app.ingest.appends import GIVEN_UP, Appends
-from app.ingest.pending import Pending
-from app.ingest.pending_rows import PendingRow, halves, refused_of, rows_of, slots_of
+from app.ingest.pending import Pending, PendingRow, halves, refused_of, rows_of, slots_of
 from app.ingest.repairs import Repairs
 from app.ingest.retry_policy import (
     Bisect,
@@ -95,7 +94,7 @@ class SuspectLane:
 
     def wants(self, key: str, delivery_attempt: int) -> bool:
         """Return whether an arriving message goes straight to the lane."""
-        if self.cases.knows(key):
+        if key in self.cases.by_key:
             return True
         return delivery_attempt >= HIGH_DELIVERY_ATTEMPT and self._size < _PLACES
 

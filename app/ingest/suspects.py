@@ -68,10 +68,6 @@ class Suspects:
         """Return how many messages are remembered."""
         return len(self.by_key)
 
-    def knows(self, key: str) -> bool:
-        """Return whether there is a case against the message."""
-        return key in self.by_key
-
     def find(self, key: str, now_us: int) -> Case:
         """Return the case against a message, or a new one that is not remembered yet."""
         found = self.by_key.get(key)

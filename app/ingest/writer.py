@@ -15,12 +15,21 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.ingest.append_watch import AppendWatch
-from app.ingest.appends import GIVEN_UP, Appends, fail
+from app.ingest.appends import GIVEN_UP, Appends, AppendWatch, fail
 from app.ingest.batcher import BatchLimits, parts_of
 from app.ingest.dispatcher import Dispatcher
-from app.ingest.pending import LATE, Pending, RejectRows, verdict_of
-from app.ingest.pending_rows import PendingRow, halves, messages_of, refused_of, rows_of, slots_of
+from app.ingest.pending import (
+    LATE,
+    Pending,
+    PendingRow,
+    RejectRows,
+    halves,
+    messages_of,
+    refused_of,
+    rows_of,
+    slots_of,
+    verdict_of,
+)
 from app.ingest.repairs import Repairs
 from app.ingest.retry_policy import (
     Bisect,
@@ -127,9 +136,8 @@ class Writer:
     ) -> Verdict:
         """Wait until `rows` are durable, or until it is clear that they will not be by `deadline_us`.
 
-        The deadline is in the clock's `elapsed_us`. `reject` makes the refusal of a row durable; without it, a
-        refused row makes the message Unavailable. `span` is the message's span if it is traced. `key` is the same for
-        every delivery of the message, and `delivery_attempt` counts the deliveries if the sender does.
+        The deadline is in the clock's `elapsed_us`. Without `reject`, a refused row makes the message Unavailable.
+        `reject`, `span` and `key` are those of Pending; `delivery_attempt` counts deliveries if the sender does.
         """
         now_us, size = self._clock.elapsed_us(), sum(map(len, rows))
         refusal = self.refusal(size)
@@ -154,13 +162,12 @@ class Writer:
             else:
                 begun = self._dispatcher.max_in_flight
                 self._dispatcher.add(parts[:begun])
-            verdict = await (parts[0].verdict if len(parts) == 1 else verdict_of(parts, begun, self._dispatcher.add))
+            return await (parts[0].verdict if len(parts) == 1 else verdict_of(parts, begun, self._dispatcher.add))
         finally:
             self.progress.end()
             self._open_bytes -= size
             for part in parts:
                 self._deadlines.end(part)
-        return verdict
 
     async def close(self) -> None:
         """Abandon what is not durable yet, answer its waiters, and accept no more messages."""
@@ -178,14 +185,12 @@ class Writer:
             self.notice_clock()
             return
         idle = not (self._dispatcher.in_flight or len(self._dispatcher) or len(self._lane))
-        trip = self.health.found(obstacle, idle=idle)
-        if trip is not None:
+        if (trip := self.health.found(obstacle, idle=idle)) is not None:
             fail(self._dispatcher.take_all(), trip.verdict)
 
     def notice_clock(self) -> None:
         """Note trouble with this instance's clock before any message meets it."""
-        trouble = self._clock.trouble()
-        if trouble and self.health.state is SinkState.ACTIVE:
+        if self.health.state is SinkState.ACTIVE and (trouble := self._clock.trouble()):
             self.health.trouble(SinkState.CLOCK_WRONG, trouble)
 
     def _hold(self, byte_count: int) -> None:
@@ -196,7 +201,6 @@ class Writer:
         self._dispatcher.spacing.acknowledged(took_us)
 
     def _is_appending(self) -> bool:
-        """Whether batches are waiting or in flight."""
         return bool(self._flows or len(self._dispatcher))
 
     def _trip(self, trip: Trip) -> Unavailable | Throttled:

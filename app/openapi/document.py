@@ -168,7 +168,6 @@ def described_parameter(name: str, parameter: Parameter) -> dict[str, Any]:
 
 
 def _value(schema: Mapping[str, Any], text: str) -> Any:
-    """Return the value of a text in the parameter's own type."""
     return msgspec.json.decode(text) if schema.get("type") in {"integer", "number", "boolean"} else text
 
 

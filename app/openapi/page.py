@@ -82,7 +82,6 @@ def reference_routes() -> list[HTTPRouteHandler]:
 
 
 def _installed_folder() -> Path | None:
-    """Return the folder of Swagger UI's files; None if the package is not installed."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None

@@ -14,8 +14,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from app.runtime.epoch import from_epoch_us
-from app.runtime.instants import SECOND_US, clamp
+from app.runtime.instants import SECOND_US, clamp, from_epoch_us
 from app.schema.columns import Column, Kind
 from app.stores.source import Row
 

@@ -31,7 +31,7 @@ from app.query.retrieval import Retrieval
 from app.query.slices import Slice
 from app.query.streaming import StreamedResponse
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import from_epoch_us
 from app.settings.query import QuerySettings
 from app.stores.query import Count, Export, PartCounts
 from app.stores.source import QueryRunner

@@ -10,7 +10,7 @@ from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint
 from app.query.params.page import Now, PageRequest, Window
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.stores.query import Position
 from app.stores.source import Row
 

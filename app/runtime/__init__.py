@@ -1,7 +1,7 @@
 """The foundation of every part of the process. Imports nothing but the settings.
 
 clock, time_of_day   a monotonic microsecond clock; the machine's time of day, guarded against jumps
-epoch, instants      instants as integers, and the texts a caller may write for one
+instants             instants as integers, and the texts a caller may write for one
 deadlines            many deadlines on one timer
 circuit_breaker      skip a dependency while it fails; best_effort: calls that requests can do without
 daemon, threads      threads that do not delay the exit; how threads share one processor

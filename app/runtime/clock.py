@@ -31,7 +31,6 @@ class Timer(Protocol):
 
     def cancel(self) -> None:
         """Cancel the call."""
-        ...
 
 
 class Clock(Protocol):
@@ -43,31 +42,24 @@ class Clock(Protocol):
 
     def now_us(self) -> int:
         """Return microseconds since the Unix epoch, greater at every call."""
-        ...
 
     def elapsed_us(self) -> int:
         """Return microseconds since some moment, at the pace of real time."""
-        ...
 
     def moment(self) -> Moment:
         """Return this instant, to be compared with a later one."""
-        ...
 
     def trouble(self) -> str:
         """Return why nothing may be stamped now, in words; "" when the time of day can be trusted."""
-        ...
 
     def advance_to(self, not_before_us: int) -> None:
         """Never again return a time at or before `not_before_us` from `now_us`."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds`."""
-        ...
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call `call` after `seconds`."""
-        ...
 
 
 def _wall_us() -> int:

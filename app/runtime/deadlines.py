@@ -17,7 +17,6 @@ class Overdue(Protocol):
 
     def overdue(self) -> None:
         """React to the deadline, which has passed."""
-        ...
 
 
 _APART_US = 20_000  # between two timer events, each of which checks all waits: `overdue` may come this much late

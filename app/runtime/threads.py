@@ -41,16 +41,13 @@ async def run_in_daemon_thread(work: Callable[[], _Result], name: str) -> _Resul
     return await answer
 
 
-_SWITCH_S = 0.0005
-
-
 def shorten_switch_interval() -> None:
     """Have Python interrupt a thread sooner when another one waits for the interpreter.
 
     By default the waiting thread interrupts the holder after 5 ms, so requests arrive in lumps. The figures in
     bench/README.md are with a tenth of that.
     """
-    sys.setswitchinterval(_SWITCH_S)
+    sys.setswitchinterval(0.0005)
 
 
 @contextmanager

@@ -10,14 +10,15 @@ disagree, nothing is stamped, and the time of day advances with the steady clock
 import logging
 from collections.abc import Callable
 
-_SECOND_US = 1_000_000
+from app.runtime.instants import SECOND_US
+
 FOLLOWED_US = 1_500_000
 """A step of up to this size is followed at once: less than the skew that readers allow for, more than a leap second."""
-BELIEVED_AFTER_US = 15 * _SECOND_US
+BELIEVED_AFTER_US = 15 * SECOND_US
 """A jump that lasts this long is believed: well within the budget of a message that arrives with it."""
 _LOOK_US = 50_000
 _SAME_US = 100_000  # two checks that are this close see the same step
-_CREDIT_US = 5 * _SECOND_US  # the most that one check adds: what the clock did in a longer gap is unknown
+_CREDIT_US = 5 * SECOND_US  # the most that one check adds: what the clock did in a longer gap is unknown
 _TORN_US = 10_000  # a longer pause between two readings of the steady clock invalidates the check
 
 _log = logging.getLogger("sluice.clock")
@@ -55,13 +56,13 @@ class TimeOfDay:
         self._look(steady_us)
         if self._disputed_us:
             return (
-                f"the machine's clock jumped by {self._disputed_us / _SECOND_US:+.1f} s; the new time is "
-                f"trusted once it has held for {BELIEVED_AFTER_US // _SECOND_US} s"
+                f"the machine's clock jumped by {self._disputed_us / SECOND_US:+.1f} s; the new time is "
+                f"trusted once it has held for {BELIEVED_AFTER_US // SECOND_US} s"
             )
         ahead_us = self._last_us - steady_us - self._offset_us
         if ahead_us > FOLLOWED_US:
             return (
-                f"the newest timestamp is {ahead_us / _SECOND_US:.1f} s ahead of the machine's clock; "
+                f"the newest timestamp is {ahead_us / SECOND_US:.1f} s ahead of the machine's clock; "
                 "timestamps resume when the clock has caught up"
             )
         return ""
@@ -72,7 +73,6 @@ class TimeOfDay:
         self._last_us = max(self._last_us, not_before_us)
 
     def _look(self, steady_us: int) -> None:
-        """Compare the clocks."""
         step_us = self._wall_us() - steady_us
         if self._steady_us() - steady_us > _TORN_US:
             return
@@ -90,7 +90,7 @@ class TimeOfDay:
         if not self._disputed_us:
             _log.warning(
                 "the clock jumped by %+.1f s: no record is timestamped until the time is confirmed",
-                jump_us / _SECOND_US,
+                jump_us / SECOND_US,
             )
         self._disputed_us = jump_us
 
@@ -99,4 +99,4 @@ class TimeOfDay:
         if back_us > FOLLOWED_US and not self._keeps_order:
             self._last_us = 0
         if self._disputed_us:
-            _log.warning("the clock is %+.1f s off the expected time, and is now trusted", -back_us / _SECOND_US)
+            _log.warning("the clock is %+.1f s off the expected time, and is now trusted", -back_us / SECOND_US)

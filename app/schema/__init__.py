@@ -3,11 +3,10 @@
     columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
     refusals   why a declaration is refused, and what to declare instead
     undeclared the policy for members that a type does not declare: rejected, or dropped and counted
-    table      a table: the record's columns and the envelope's; the two tables of the service
+    table      a table: the record's columns and the envelope's; the service's two; the version of its rows' shape
     checks     values that a store cannot hold although the type allows them (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds
     decimals   the text of a NUMERIC value
-    version    -> a short version of a table's row shape
     filters    -> which fields may be filtered and aggregated, and by which operators
     example    -> an example record and row, verified by the type's own decoder
       plain_values, pattern: the simplest value of a type; a text that a regular expression matches

@@ -13,8 +13,6 @@ from msgspec import inspect
 
 from app.schema.columns import MAX_DEPTH, Role
 
-_ID = "example-1"
-_TEXT = "text"
 _SCALARS: dict[type[inspect.Type], Any] = {
     inspect.BoolType: True,
     inspect.DecimalType: "12.50",
@@ -80,7 +78,7 @@ class _Values:
         """Return a value of a type that contains no other types."""
         match info:
             case inspect.StrType():
-                return _text(info, _ID if is_id else _TEXT)
+                return _text(info, "example-1" if is_id else "text")
             case inspect.IntType() | inspect.FloatType():
                 return _number(info)
             case inspect.BytesType():
@@ -136,7 +134,6 @@ def _is_optional(info: inspect.Type) -> bool:
 
 
 def _declared_example(info: inspect.Type) -> Any:
-    """Return the first value named in the declaration itself, or None."""
     while isinstance(info, inspect.Metadata):
         if examples := (info.extra_json_schema or {}).get("examples"):
             return examples[0]

@@ -1,5 +1,8 @@
 """A table: the columns of a record type and those of the envelope."""
 
+import hashlib
+from typing import Any
+
 import msgspec
 
 from app.record import Envelope, RecordTypeError, RejectedRecord
@@ -69,3 +72,16 @@ def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
     if column not in columns or column.mode is not Mode.REQUIRED or column.kind not in {Kind.STRING, Kind.INT64}:
         raise RecordTypeError(f"{type_name}.{path}: the id must be a required str, UUID or int at the top level")
     return column
+
+
+def schema_version(table: Table) -> str:
+    """Return a hash of 12 hexadecimal digits of the table's name and columns: their names, types, modes and order.
+
+    Descriptions and roles are excluded, because they do not change a row.
+    """
+    shape = [table.name, _shape(table.columns)]
+    return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:12]
+
+
+def _shape(columns: tuple[Column, ...]) -> list[Any]:
+    return [[column.name, column.kind.value, column.mode.value, _shape(column.fields)] for column in columns]

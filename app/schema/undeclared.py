@@ -56,7 +56,6 @@ def count_dropped(record_type: type[msgspec.Struct]) -> CountDropped | None:
 
 
 def _problem(info: inspect.Type, *, in_json: bool) -> str | None:
-    """Return why the policy of a class cannot be applied, or None."""
     if isinstance(info, inspect.DataclassType | inspect.TypedDictType):  # only ever inside a JSON column
         kind = "a dataclass" if isinstance(info, inspect.DataclassType) else "a TypedDict"
         return (
@@ -106,7 +105,6 @@ def _classes(
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
-_NULL = b"null"
 
 
 def _counter(info: inspect.Type) -> CountDropped | None:
@@ -145,7 +143,7 @@ def _struct_counter(info: inspect.StructType) -> CountDropped | None:
         return None
 
     def count(data: bytes) -> int:
-        if data == _NULL:
+        if data == b"null":
             return 0
         found: Mapping[str, Any] = _members.decode(data)
         below = sum(count_in(bytes(found[name])) for name, count_in in inner.items() if name in found)

@@ -41,7 +41,6 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
 
 
 def _clock_problems(ingest: IngestSettings, store: StoreSettings, query: QuerySettings) -> list[str]:
-    """Check each duration against those it depends on."""
     settled_s = store.append_deadline_s + store.late_commit_margin_s + store.clock_skew_s
     inequalities = [
         (
@@ -169,7 +168,6 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
 
 
 def _telemetry_problems(s: "Settings") -> list[str]:
-    """Check that a project is set if traces or metrics go to Google Cloud."""
     if s.project or ("cloud" not in s.telemetry.metrics and s.telemetry.traces != "cloud"):
         return []
     return [

@@ -2,7 +2,7 @@
 
 declared                 instruments          every metric: name, unit, meaning, attributes, buckets
                          attributes           the names that spans and metrics use
-measured                 metrics, histogram   the counts of this process, as plain numbers
+measured                 metrics              the counts of this process, as plain numbers
                          requests             the duration of requests, by route; a span for sampled ones
 traced                   traceparent          the trace that a message or request belongs to
                          sampling             whether it is recorded
@@ -10,9 +10,8 @@ traced                   traceparent          the trace that a message or reques
 logged                   logs, lines, stacks  JSON lines or readable ones
                          redaction            without payloads and tokens
                          repetition           a repeating fault is logged a few times, then counted
-exported                 collection           the numbers, as OpenTelemetry's data
+exported                 collection           the numbers, as OpenTelemetry's data; `GET /metrics`
                          exporters            the receivers: Cloud Trace, Cloud Monitoring, OTLP
-                         prometheus           `GET /metrics`
                          providers            started with the process, flushed at its end
 
 Measuring only adds to plain numbers, which are read on collection. Spans are created only for recorded traces

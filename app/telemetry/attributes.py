@@ -33,29 +33,4 @@ BYTES_PROCESSED = "sluice.query.bytes_processed"
 CACHE = "sluice.cache"
 REQUEST_KIND = "sluice.request.kind"
 
-ALLOWED = frozenset(
-    {
-        ERROR_TYPE,
-        MESSAGING_SYSTEM,
-        MESSAGING_OPERATION,
-        MESSAGING_OPERATION_TYPE,
-        MESSAGING_SUBSCRIPTION,
-        MESSAGING_MESSAGE_ID,
-        MESSAGING_BODY_SIZE,
-        MESSAGING_BATCH_COUNT,
-        DB_SYSTEM,
-        DB_COLLECTION,
-        DB_OPERATION,
-        DB_BATCH_SIZE,
-        DB_ROWS,
-        HTTP_METHOD,
-        HTTP_ROUTE,
-        HTTP_STATUS,
-        OUTCOME,
-        APPEND_SIZE,
-        PURPOSE,
-        BYTES_PROCESSED,
-        CACHE,
-        REQUEST_KIND,
-    }
-)
+ALLOWED = frozenset(value for name, value in list(globals().items()) if name.isupper())

@@ -1,7 +1,7 @@
 """The metrics as OpenTelemetry data: counters and gauges through its instruments, histograms added afterwards.
 
 OpenTelemetry's SDK has observable counters and gauges, but no observable histograms. Ours are added to what it has
-collected, in its data model (https://opentelemetry.io/docs/specs/otel/metrics/data-model/).
+collected, in its data model (https://opentelemetry.io/docs/specs/otel/metrics/data-model/). `GET /metrics` serves them.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,6 +9,9 @@ from dataclasses import replace
 from time import time_ns
 from typing import Any
 
+from litestar import Request, Response, route
+from litestar.handlers import HTTPRouteHandler
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -19,16 +22,20 @@ from opentelemetry.sdk.metrics.export import (
     MetricsData,
 )
 from opentelemetry.sdk.metrics.export import Histogram as HistogramData
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
-from app.telemetry.histogram import Histogram
-from app.telemetry.metrics import Metrics, Values
+from app.http import paths
+from app.http.contract import CONTRACT, TEXT, Answer, Contract, media
+from app.http.reading import METHODS, read_response
+from app.telemetry.metrics import Histogram, Metrics, Values
 
 
 def observe(metrics: Metrics, meter: Meter) -> None:
     """Create an instrument for every counter of `metrics`, and for every gauge registered by now."""
     for instrument, values in metrics.counts().items():
         meter.create_observable_counter(instrument.name, [_callback(values)], instrument.unit, instrument.description)
-    for instrument, values in metrics.gauges().items():
+    for instrument, values in metrics.gauges.items():
         meter.create_observable_gauge(instrument.name, [_callback(values)], instrument.unit, instrument.description)
 
 
@@ -94,3 +101,44 @@ class Completing(MetricExporter):
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         """Shut down the exporter."""
         self._exporter.shutdown(timeout_millis=timeout_millis, **kwargs)
+
+
+class Scraped(PrometheusMetricReader):
+    """Collects whenever it is scraped; `registry` is private, so several instances can live in one process."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.registry = CollectorRegistry()
+        super().__init__(scope_info_enabled=False, registry=self.registry)
+        self._collection = collection
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        super()._receive_metrics(self._collection.complete(metrics_data), timeout_millis, **kwargs)
+
+
+_CONTRACT = Contract(
+    answers={200: Answer("The metrics.", {"text/plain": media(TEXT)})},
+    problems={401: "The token or API key is missing or not valid.", 403: "The caller lacks the scope `metrics`."},
+)
+
+
+def metrics_route(reader: Scraped) -> HTTPRouteHandler:
+    """Return the route where `reader` is scraped."""
+
+    @route(
+        paths.METRICS,
+        http_method=METHODS,
+        operation_id="metrics",
+        opt={"scope": "metrics", CONTRACT: _CONTRACT},
+        summary="Read the metrics of this instance",
+        description="The endpoint for Prometheus, in its text format or OpenMetrics, as Accept requests. Each instance "
+        "reports its own numbers; docs/operations.md describes them.",
+        tags=["operations"],
+    )
+    async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        try:
+            encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        except (TypeError, ValueError):  # it asks for an invalid version
+            encode, media_type = choose_encoder("")
+        return read_response(request, encode(reader.registry), media_type)
+
+    return metrics

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar, assert_never
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.metrics.export import MetricExporter
@@ -12,7 +12,6 @@ from app.settings.load import Settings, SettingsError
 
 _TIMEOUT_S = 10
 _Exporter = TypeVar("_Exporter")
-_EXTRAS = {"cloud": "cloud", "otlp": "otlp"}  # in pyproject.toml
 # Resource attributes that become labels of a span: the system and the instance.
 _LABELS = r"service\..+"
 
@@ -23,15 +22,9 @@ def span_exporter(settings: Settings) -> SpanExporter | None:
     Raises:
         SettingsError: a package is missing, or there are no credentials.
     """
-    match settings.telemetry.traces:
-        case "none":
-            return None
-        case "cloud":
-            return _made("SLUICE_TRACES", "cloud", lambda: _cloud_trace(settings))
-        case "otlp":
-            return _made("SLUICE_TRACES", "otlp", lambda: _otlp_traces(settings))
-        case _:
-            assert_never(settings.telemetry.traces)
+    makers = {"cloud": _cloud_trace, "otlp": _otlp_traces}
+    receiver = settings.telemetry.traces
+    return None if receiver == "none" else _made("SLUICE_TRACES", receiver, makers[receiver], settings)
 
 
 def metric_exporters(settings: Settings) -> list[MetricExporter]:
@@ -40,30 +33,22 @@ def metric_exporters(settings: Settings) -> list[MetricExporter]:
     Raises:
         SettingsError: as `span_exporter`.
     """
-    made: list[MetricExporter] = []
-    for receiver in settings.telemetry.metrics:
-        match receiver:
-            case "prometheus":
-                pass
-            case "cloud":
-                made.append(_made("SLUICE_METRICS", "cloud", lambda: _cloud_monitoring(settings)))
-            case "otlp":
-                made.append(_made("SLUICE_METRICS", "otlp", lambda: _otlp_metrics(settings)))
-            case _:
-                assert_never(receiver)
-    return made
+    makers = {"cloud": _cloud_monitoring, "otlp": _otlp_metrics}
+    receivers = [each for each in settings.telemetry.metrics if each != "prometheus"]
+    return [_made("SLUICE_METRICS", each, makers[each], settings) for each in receivers]
 
 
-def _made(variable: str, receiver: str, make: Callable[[], _Exporter]) -> _Exporter:
+def _made(variable: str, receiver: str, make: Callable[[Settings], _Exporter], settings: Settings) -> _Exporter:
+    """Return the exporter for a receiver, which is called like the extra of pyproject.toml that it needs."""
     try:
         with warnings.catch_warnings():
             # Google's exporters warn that OTLP will replace them (docs/decisions/0010).
             warnings.simplefilter("ignore", DeprecationWarning)
-            return make()
+            return make(settings)
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{variable}={receiver} needs the package {error.name}, which is not installed: install it with `uv "
-            f"sync --extra {_EXTRAS[receiver]}`"
+            f"sync --extra {receiver}`"
         ) from error
     except Exception as error:
         if type(error).__module__ != "google.auth.exceptions":  # by name: not imported unless needed
@@ -74,11 +59,9 @@ def _made(variable: str, receiver: str, make: Callable[[], _Exporter]) -> _Expor
 
 
 def _cloud_trace(settings: Settings) -> SpanExporter:
-    from google.cloud.trace_v2 import TraceServiceClient  # noqa: PLC0415 - see the module
-    from google.cloud.trace_v2.services.trace_service.transports import (  # noqa: PLC0415 - likewise
-        TraceServiceGrpcTransport,
-    )
-    from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter  # noqa: PLC0415 - likewise
+    from google.cloud.trace_v2 import TraceServiceClient
+    from google.cloud.trace_v2.services.trace_service.transports import TraceServiceGrpcTransport
+    from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter
 
     client = TraceServiceClient(transport=_transport(TraceServiceGrpcTransport, settings.telemetry.cloud_trace_url))
     made: SpanExporter = CloudTraceSpanExporter(settings.project, client=client, resource_regex=_LABELS)  # type: ignore[no-untyped-call] # theirs
@@ -86,11 +69,9 @@ def _cloud_trace(settings: Settings) -> SpanExporter:
 
 
 def _cloud_monitoring(settings: Settings) -> MetricExporter:
-    from google.cloud.monitoring_v3 import MetricServiceClient  # noqa: PLC0415 - see the module
-    from google.cloud.monitoring_v3.services.metric_service.transports import (  # noqa: PLC0415 - likewise
-        MetricServiceGrpcTransport,
-    )
-    from opentelemetry.exporter.cloud_monitoring import CloudMonitoringMetricsExporter  # noqa: PLC0415 - likewise
+    from google.cloud.monitoring_v3 import MetricServiceClient
+    from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
+    from opentelemetry.exporter.cloud_monitoring import CloudMonitoringMetricsExporter
 
     client = MetricServiceClient(
         transport=_transport(MetricServiceGrpcTransport, settings.telemetry.cloud_monitoring_url)
@@ -103,22 +84,18 @@ def _transport(transport: Any, url: str) -> Any:
     parts = urlsplit(url)
     if parts.scheme == "https":
         return transport(host=parts.netloc)
-    import grpc  # noqa: PLC0415 - see the module
+    import grpc
 
     return transport(channel=grpc.insecure_channel(parts.netloc))
 
 
 def _otlp_traces(settings: Settings) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - see the module
-        OTLPSpanExporter,
-    )
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     return OTLPSpanExporter(endpoint=f"{settings.telemetry.otlp_url}/v1/traces", timeout=_TIMEOUT_S)
 
 
 def _otlp_metrics(settings: Settings) -> MetricExporter:
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - see the module
-        OTLPMetricExporter,
-    )
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
     return OTLPMetricExporter(endpoint=f"{settings.telemetry.otlp_url}/v1/metrics", timeout=_TIMEOUT_S)

@@ -12,6 +12,7 @@ import msgspec
 from app.telemetry.redaction import (
     MAX_MESSAGE_CHARS,
     TrustedText,
+    class_name,
     cut,
     cut_inside,
     error_text,
@@ -40,7 +41,7 @@ def _parts(error: BaseException) -> Iterator[str]:
     for each, leads in chain:
         yield "Traceback (most recent call last):\n"
         yield from traceback.format_tb(each.__traceback__, -_MAX_FRAMES)  # the innermost frames
-        yield f"{_class_of(each)}: {error_text(each)}\n"
+        yield f"{class_name(each)}: {error_text(each)}\n"
         for note in getattr(each, "__notes__", None) or ():
             yield f"{without_values(str(note))}\n"
         yield leads
@@ -64,11 +65,6 @@ def _chain(error: BaseException) -> list[tuple[BaseException, str]]:
         elif each.__context__ is not None and not each.__suppress_context__:
             waiting.append((each.__context__, _MEANWHILE))
     return found[::-1]
-
-
-def _class_of(error: BaseException) -> str:
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 OURS = "sluice"

@@ -1,12 +1,56 @@
 """The counts of this process, as plain numbers: counting costs an addition, and collectors read them."""
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from app.telemetry import instruments
-from app.telemetry.histogram import Histogram
 from app.telemetry.instruments import Instrument
+
+
+class Point(msgspec.Struct):
+    """The values recorded for one set of attributes; `counts` has one more entry than there are bounds."""
+
+    counts: list[int]
+    total: float = 0.0
+    least: float = float("inf")
+    greatest: float = float("-inf")
+
+
+class Histogram:
+    """Counts values by bucket, for each combination of the instrument's attributes."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self._bounds: Sequence[float] = instrument.bounds
+        self._points: dict[tuple[str | int, ...], Point] = {}
+
+    def record(self, value: float, *attributes: str | int) -> None:
+        """Count `value`; `attributes` are the values of the instrument's attributes, in their order."""
+        point = self._points.get(attributes)
+        if point is None:
+            point = self._points[attributes] = Point([0] * (len(self._bounds) + 1))
+        point.counts[bisect_left(self._bounds, value)] += 1  # a bound belongs to the bucket below it
+        point.total += value
+        if value < point.least:  # noqa: PLR1730 - min() and max() cost as much as all the rest
+            point.least = value
+        if value > point.greatest:  # noqa: PLR1730 - likewise
+            point.greatest = value
+
+    def points(self) -> Iterator[tuple[dict[str, str | int], Point]]:
+        """Yield the attributes of each point that has values, and a copy of the point.
+
+        Exporters call this from their own threads while values are recorded, so consistent data must be copied at once.
+        """
+        for values, point in [*self._points.items()]:
+            counts = [*point.counts]
+            if any(counts):
+                attributes = dict(zip(self.instrument.attributes, values, strict=True))
+                yield attributes, Point(counts, point.total, point.least, point.greatest)
+
 
 Values = Iterable[tuple[float, Mapping[str, str | int]]]
 """A metric's values with their attributes."""
@@ -15,7 +59,7 @@ Values = Iterable[tuple[float, Mapping[str, str | int]]]
 class Metrics:
     """The numbers of one process since it started.
 
-    `gauges` are evaluated on collection: current values, such as what is in flight or open.
+    `gauges` are functions that return current values on collection, such as what is in flight or open.
     """
 
     def __init__(self) -> None:
@@ -43,11 +87,7 @@ class Metrics:
         self.request_duration = Histogram(instruments.REQUEST_DURATION)
         self.query_duration = Histogram(instruments.QUERY_DURATION)
         self.canary_delay = Histogram(instruments.CANARY_DELAY)
-        self._gauges: dict[Instrument, Callable[[], Values]] = {}
-
-    def watch(self, gauge: Instrument, values: Callable[[], Values]) -> None:
-        """Register `values`, which returns a gauge's values on every collection."""
-        self._gauges[gauge] = values
+        self.gauges: dict[Instrument, Callable[[], Values]] = {}
 
     def expired(self, table: str, rows: int) -> None:
         """Count rows of `table` that were deleted because they were older than the retention."""
@@ -56,15 +96,7 @@ class Metrics:
     @property
     def histograms(self) -> tuple[Histogram, ...]:
         """All histograms."""
-        return (
-            self.message_delay,
-            self.append_duration,
-            self.append_rows,
-            self.append_size,
-            self.request_duration,
-            self.query_duration,
-            self.canary_delay,
-        )
+        return tuple(value for value in vars(self).values() if isinstance(value, Histogram))
 
     def counts(self) -> dict[Instrument, Callable[[], Values]]:
         """Return the functions that return the values of each counter."""
@@ -81,10 +113,6 @@ class Metrics:
             instruments.CONNECTIONS_CLOSED: lambda: _each(self.closed_connections, "reason"),
             instruments.CANARY_MISSED: lambda: _one(self.canaries_missed),
         }
-
-    def gauges(self) -> dict[Instrument, Callable[[], Values]]:
-        """Return the functions that return the values of each registered gauge."""
-        return dict(self._gauges)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts of ingest, as plain data."""

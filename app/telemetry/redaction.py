@@ -95,11 +95,15 @@ def first_line(error: BaseException | str) -> str:
     return str(error).partition("\n")[0]
 
 
+def class_name(error: BaseException) -> str:
+    """Return the class of an exception as tracebacks name it."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
 def safe_error_type(error: BaseException) -> str:
     """Return the full class name of an exception, for a span or a metric, without its message."""
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return re.sub(r"[^\w.]", "_", name, flags=re.ASCII)[:_MAX_TYPE_CHARS]
+    return re.sub(r"[^\w.]", "_", class_name(error), flags=re.ASCII)[:_MAX_TYPE_CHARS]
 
 
 def safe_attributes(attributes: Mapping[str, object], allowed: Collection[str]) -> dict[str, str | int | float | bool]:

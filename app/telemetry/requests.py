@@ -1,8 +1,9 @@
 """Measure the duration of API requests by route, and create spans for traced ones."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
+
+from litestar.types import ASGIApp
 
 from app.http import paths
 from app.runtime.clock import MICROSECONDS, Clock
@@ -10,8 +11,6 @@ from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside
 
-_ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
-_UNKNOWN = "unknown"  # for paths without a route: each path as a label would be its own time series
 _GONE = 499  # as nginx logs it when the client disconnects before the response
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -22,7 +21,7 @@ class Requests:
     def __init__(self, metrics: Metrics, tracing: Tracing, clock: Clock) -> None:
         self._durations, self._tracing, self._clock = metrics.request_duration, tracing, clock
 
-    async def answer(self, app: _ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+    async def answer(self, app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
         """Have `app` handle a request; `http` requests only."""
         if scope["path"].startswith(paths.UNMEASURED):
             await app(scope, receive, send)
@@ -42,7 +41,7 @@ class Requests:
             with nullcontext() if span is None else inside(span):
                 await app(scope, receive, observed)
         finally:
-            route = scope.get("path_template") or _UNKNOWN
+            route = scope.get("path_template") or "unknown"  # each path as a label would be its own time series
             waits = bool(scope.get("state", {}).get(paths.WAITS))
             kind = _kind(method, waits=waits, streams=streams and status < 300)
             took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS

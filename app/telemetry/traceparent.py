@@ -8,7 +8,6 @@ import re
 import msgspec
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
-_SAMPLED = 0x01
 
 
 class Parent(msgspec.Struct, frozen=True):
@@ -22,4 +21,4 @@ class Parent(msgspec.Struct, frozen=True):
 def parse_traceparent(text: str) -> Parent | None:
     """Parse a W3C traceparent; return None if it is not valid."""
     found = _TRACEPARENT.fullmatch(text)
-    return Parent(found[1], found[2], bool(int(found[3], 16) & _SAMPLED)) if found else None
+    return Parent(found[1], found[2], bool(int(found[3], 16) & 1)) if found else None

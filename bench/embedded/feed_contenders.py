@@ -15,8 +15,7 @@ from app.query.reads import Reads
 from app.query.retrieval import View
 from app.query.slices import Slice, feed_slices
 from app.runtime.clock import SystemClock
-from app.runtime.epoch import epoch_us
-from app.runtime.instants import DAY_US, SECOND_US
+from app.runtime.instants import DAY_US, SECOND_US, epoch_us
 from app.settings.load import Settings
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.query import Position, Scalar

@@ -22,8 +22,8 @@ from aiohttp import web
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from app.telemetry.histogram import Histogram
 from app.telemetry.instruments import PUBLISH_TO_STORED, REQUEST_DURATION, Instrument
+from app.telemetry.metrics import Histogram
 from bench.ingest.contenders import Contender, Cores, running
 from bench.ingest.messages import Case
 from bench.ingest.rounds import load, order_of

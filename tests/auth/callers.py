@@ -9,6 +9,7 @@ import msgspec
 from app.auth.api_keys import key_hash
 from app.auth.grants import CheckFilters, GrantRules
 from app.http import paths
+from app.settings.auth import AuthSettings
 from app.settings.load import Settings
 from testing.service import SETTINGS, Service, authorization
 
@@ -31,7 +32,7 @@ def known(*names: str) -> CheckFilters:
 
 
 RULES = GrantRules(
-    api_principals=(OWNER,), push_principals=(PUSHER,), requests_per_minute=1_200, check_filters=known("source")
+    settings=AuthSettings(api_principals=(OWNER,), push_principals=(PUSHER,)), check_filters=known("source")
 )
 
 

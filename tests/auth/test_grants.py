@@ -7,6 +7,7 @@ import pytest
 
 from app.auth.grants import Granted, GrantsError, read_grants
 from app.auth.principal import DEFAULT_SCOPES, Principal
+from app.settings.auth import AuthSettings
 from tests.auth.callers import KEY, OTHER_KEY, OWNER, PUSHER, READER, RULES, document, email_grant, key_grant
 
 
@@ -33,7 +34,7 @@ def test_those_of_the_settings_have_every_scope_and_the_usual_limit() -> None:
     assert set(grants.by_email) == {OWNER, READER}
     assert grants.by_email[OWNER] == Granted(Principal(OWNER, DEFAULT_SCOPES, (), 1_200))
     assert grants.by_email[READER].principal.requests_per_minute == 1_200
-    unlimited = msgspec.structs.replace(RULES, requests_per_minute=0)
+    unlimited = msgspec.structs.replace(RULES, settings=AuthSettings(requests_per_minute=0))
     assert read_grants(document(email_grant()), unlimited).by_email[READER].principal.requests_per_minute is None
 
 

@@ -9,8 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
-from app.auth.rate_limit import OwnCount, RateLimit, RateLimitStatus
-from app.auth.shared_count import ANSWER_WITHIN_S, SharedCount, request_count
+from app.auth.rate_limit import ANSWER_WITHIN_S, OwnCount, RateLimit, RateLimitStatus, SharedCount
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS
 from app.runtime.valkey import connect
@@ -114,7 +113,7 @@ async def test_a_valkey_that_hangs_holds_up_nobody_and_is_used_again_when_it_ans
     """Requests are counted here meanwhile."""
     clock = FakeClock()
     client = connect(hurried_valkey.url)
-    count = request_count(client, clock)
+    count = SharedCount(client, clock)
     assert [await count.add("a", 7) for _ in range(2)] == [1, 2]
     for away, back in ((hurried_valkey.pause, hurried_valkey.resume), (hurried_valkey.stop, hurried_valkey.start)):
         away()
@@ -139,8 +138,3 @@ async def test_the_address_of_a_valkey_that_fails_is_not_logged(caplog: pytest.L
     assert [await count.add("a", 7) for _ in range(3)] == [1, 2, 3]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "secret" not in caplog.text
-
-
-def test_without_a_valkey_each_instance_counts_for_itself() -> None:
-    """And nothing is tried that could fail."""
-    assert isinstance(request_count(None, FakeClock()), OwnCount)

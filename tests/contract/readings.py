@@ -19,8 +19,7 @@ from app.query.params.page import Now, QueryableTable
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
 from app.query.stats import Stats
-from app.runtime.epoch import from_epoch_us
-from app.runtime.instants import SECOND_US
+from app.runtime.instants import SECOND_US, from_epoch_us
 from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.settings.load import Settings

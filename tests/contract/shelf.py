@@ -11,8 +11,7 @@ from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
 from app.query.retrieval import View
 from app.record import Record
-from app.runtime.epoch import epoch_us
-from app.runtime.instants import SECOND_US
+from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.filters import filter_table
 from app.settings.load import Settings
 from app.stores.source import QueryRunner

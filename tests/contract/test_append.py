@@ -17,7 +17,7 @@ from app.ingest.retry_policy import Durable, Unavailable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table
 from app.stores.query import Condition

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from app.health.canary import GIVE_UP_S
-from app.runtime.epoch import epoch_us
-from app.runtime.instants import SECOND_US, to_text
+from app.runtime.instants import SECOND_US, epoch_us, to_text
 from testing.clock import FakeClock
 from testing.null_store.appender import NullAppender
 from testing.service import CANARY, SECRET

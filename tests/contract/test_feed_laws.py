@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.params.page import Window
-from app.runtime.epoch import epoch_us
-from app.runtime.instants import DAY_US, HOUR_US, SECOND_US
+from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, epoch_us
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
 from tests.contract.shelf import EVERYTHING, LOOKBACK_US, Put, Shelf, in_window, places

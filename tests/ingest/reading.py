@@ -5,23 +5,24 @@ from typing import TypeVar
 import msgspec
 
 from app.ingest.envelope import Message
-from app.ingest.records import Limits, Reading, RecordReader
+from app.ingest.records import Reading, RecordReader
 from app.ingest.rejects import Reject
 from app.ingest.rows import Row
 from app.ingest.structure import Steps
 from app.record import Record
 from app.schema.table import records_table
+from app.settings.ingest import IngestSettings
 from tests.ingest.scripted import ScriptedAppender
 
-LIMITS = Limits(
+LIMITS = IngestSettings(
     max_decompressed_bytes=10_000,
     max_records_per_message=100,
     max_message_bytes=100_000,
     max_record_bytes=5_000,
-    max_row_bytes=10_000,
+    max_batch_bytes=10_000,
     max_message_values=2_000_000,
     max_record_values=200_000,
-    max_rejects=100,
+    max_rejects_per_message=100,
 )
 GOOD = b'{"id":"a","timestamp":"2026-01-31T12:00:00Z"}'
 
@@ -51,7 +52,7 @@ def read(
     record_type: type[msgspec.Struct] = Record,
     content_type: str = "",
     content_encoding: str = "",
-    limits: Limits = LIMITS,
+    limits: IngestSettings = LIMITS,
 ) -> tuple[list[Row], list[Reject]]:
     """Return the rows and the rejects of a message that holds `data`."""
     reader = RecordReader(records_table(record_type), ScriptedAppender().encoder, limits)

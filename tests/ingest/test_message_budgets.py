@@ -28,7 +28,7 @@ def reader(**changed: int) -> RecordReader:
         "max_decompressed_bytes": 10**8,
         "max_message_bytes": 10**8,
         "max_record_bytes": 10**7,
-        "max_row_bytes": 10**7,
+        "max_batch_bytes": 10**7,
         "max_record_values": 1_000_000,
         "max_message_values": 2_000_000,
     }

@@ -145,7 +145,9 @@ def test_each_record_is_decoded_once() -> None:
         def __post_init__(self) -> None:
             next(made)
 
-    limits = msgspec.structs.replace(LIMITS, max_record_bytes=10**6, max_decompressed_bytes=10**7, max_row_bytes=10**6)
+    limits = msgspec.structs.replace(
+        LIMITS, max_record_bytes=10**6, max_decompressed_bytes=10**7, max_batch_bytes=10**6
+    )
     limits = msgspec.structs.replace(limits, max_message_bytes=10**7)
     reader = RecordReader(records_table(Counted), ScriptedAppender().encoder, limits)
     records = [b'{"name":"a","data":[%b1]}' % (b"[[]]," * size) for size in (1, 600, 30_000)]

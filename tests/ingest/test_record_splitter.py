@@ -73,7 +73,7 @@ def test_an_array_is_read_as_the_same_records_one_by_one(data: bytes) -> None:
     limits = msgspec.structs.replace(
         LIMITS, max_records_per_message=400, max_record_bytes=10**6, max_message_bytes=10**7
     )
-    limits = msgspec.structs.replace(limits, max_row_bytes=10**6)
+    limits = msgspec.structs.replace(limits, max_batch_bytes=10**6)
     records = [GOOD[:-1] + data] * 300
     together, rejects = read(b"[" + b",".join(records) + b"]", limits=limits)
     assert not rejects

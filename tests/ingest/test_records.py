@@ -148,7 +148,7 @@ def test_json_nested_beyond_what_bigquery_takes_is_a_reject(opening: str, closin
     reader = RecordReader(
         records_table(Record),
         ScriptedAppender().encoder,
-        msgspec.structs.replace(LIMITS, max_record_bytes=1_000_000, max_row_bytes=1_000_000),
+        msgspec.structs.replace(LIMITS, max_record_bytes=1_000_000, max_batch_bytes=1_000_000),
     )
     data = GOOD[:-1] + f',"data":{opening * (levels - 1)}1{closing * (levels - 1)}}}'.encode()
     rows, (reject,) = read_message(reader, Message(key="1:0", data=data))

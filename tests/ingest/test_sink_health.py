@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from app.ingest.retry_policy import Durable, Throttled, Trip, Unavailable
-from app.ingest.sink_health import SinkHealth
-from app.ingest.sink_monitor import LOOK_AGAIN_S, watch
+from app.ingest.sink_health import LOOK_AGAIN_S, SinkHealth, watch
 from app.stores.sink import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from app.telemetry.redaction import TrustedText
 from testing.clock import FakeClock

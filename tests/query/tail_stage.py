@@ -12,7 +12,7 @@ from app.query.retrieval import View
 from app.query.scan import Scan, position_of
 from app.query.tail.events import EventFormat
 from app.query.tail.hub import Hub
-from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import from_epoch_us
 from app.runtime.ledger import Ledger
 from app.settings.load import Settings
 from app.stores.query import Condition, Position

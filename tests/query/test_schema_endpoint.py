@@ -9,8 +9,7 @@ import pytest
 from app.query.endpoints.schema import schema_route, table_entry
 from app.record import load_record_type
 from app.schema.filters import filter_table
-from app.schema.table import records_table, rejects_table
-from app.schema.version import schema_version
+from app.schema.table import records_table, rejects_table, schema_version
 from testing.service import GOOD, running
 
 FLIGHTS = records_table(load_record_type("examples.flights.record:Flight"))

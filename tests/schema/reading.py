@@ -6,21 +6,22 @@ from typing import Any
 import msgspec
 
 from app.ingest.envelope import Message
-from app.ingest.records import Limits, RecordReader
+from app.ingest.records import RecordReader
 from app.ingest.rejects import Reject
 from app.schema.table import records_table
+from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 from tests.ingest.reading import read_message
 
-ROOMY = Limits(
+ROOMY = IngestSettings(
     max_decompressed_bytes=2**24,
     max_records_per_message=1_000,
     max_record_bytes=2**22,
     max_message_bytes=2**26,
-    max_row_bytes=2**23,
+    max_batch_bytes=2**23,
     max_message_values=5_000_000,
     max_record_values=1_000_000,
-    max_rejects=1_000,
+    max_rejects_per_message=1_000,
 )
 
 

@@ -10,8 +10,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
-from app.telemetry.histogram import Histogram
 from app.telemetry.instruments import CATALOGUE, PUBLISH_TO_STORED
+from app.telemetry.metrics import Histogram
 from tests.long_form import examples
 
 BOUNDS = PUBLISH_TO_STORED.bounds

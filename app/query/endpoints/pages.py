@@ -27,8 +27,7 @@ from app.query.timing import Timing
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
-from app.schema.table import REJECTS
-from app.schema.version import schema_version
+from app.schema.table import REJECTS, schema_version
 from app.settings.query import QuerySettings
 from app.stores.query import Export, RowQuery
 

@@ -13,8 +13,7 @@ from app.query.endpoints.openapi import NOT_MODIFIED
 from app.query.endpoints.static_response import StaticResponse
 from app.schema.columns import flat
 from app.schema.filters import filter_table
-from app.schema.table import REJECTS, Table
-from app.schema.version import schema_version
+from app.schema.table import REJECTS, Table, schema_version
 
 SCHEMA = "/v1/schema"
 _PROBLEMS = {

@@ -18,8 +18,7 @@ from app.query.params.stats import StatsRequest, parse_stats_request, stats_para
 from app.query.stats import Stats
 from app.query.timing import Timing
 from app.schema.filters import filter_table
-from app.schema.table import REJECTS
-from app.schema.version import schema_version
+from app.schema.table import REJECTS, schema_version
 from app.settings.query import QuerySettings
 from app.stores.query import Condition
 

@@ -24,8 +24,7 @@ from app.query.reads import Reads
 from app.query.tail.events import EventFormat, ending, opening, record_event
 from app.query.tail.hub import Hub
 from app.query.tail.subscriber import PING_S, Subscriber
-from app.runtime.epoch import epoch_us
-from app.runtime.instants import SECOND_US
+from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import Table

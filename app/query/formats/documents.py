@@ -7,7 +7,7 @@ import msgspec
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.formats.negotiation import Format
 from app.query.formats.served import ServedRows
-from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import from_epoch_us
 from app.schema.columns import Column
 from app.stores.source import Row
 

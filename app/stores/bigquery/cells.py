@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import from_epoch_us
 
 _Decode = Callable[[Any], Any]
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryParameter
 
-from app.runtime.epoch import from_epoch_us
+from app.runtime.instants import from_epoch_us
 from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
 from app.stores.query import Purpose, Scalar

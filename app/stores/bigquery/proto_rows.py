@@ -16,7 +16,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.decimals import plain_decimal
 from app.schema.table import Table

@@ -5,14 +5,14 @@ import httpx
 import pytest
 from litestar import Litestar, Request, get
 
-from app.auth.callers import Callers
 from app.auth.grants import GrantRules
 from app.auth.grants_file import GrantsReloader
-from app.auth.guard import api_guard, identification
+from app.auth.guard import Callers, api_guard, identification
 from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit
 from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS
+from app.settings.auth import AuthSettings
 from testing import tokens
 from testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, ready_keys, verifier
@@ -22,7 +22,7 @@ SHOP = "https://shop.example"
 
 def client_of(checking: TokenVerifier | None) -> httpx.AsyncClient:
     """Return a client of an application that answers with the caller's name behind the guard."""
-    grants = GrantsReloader("", GrantRules(api_principals=(tokens.PUSHER,), check_filters=len))
+    grants = GrantsReloader("", GrantRules(settings=AuthSettings(api_principals=(tokens.PUSHER,)), check_filters=len))
     callers = Callers(checking, grants, FakeClock()) if checking else None
     guard = api_guard(identification(callers, (SHOP,)), RateLimit(OwnCount(), FakeClock()))
 

@@ -13,7 +13,7 @@ import nanoarrow  # type: ignore[import-untyped]
 from app.query.cursor import decode_cursor
 from app.query.formats.negotiation import Format
 from app.query.params.filters import fingerprint, parse_filters
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.schema.filters import filter_table
 from app.stores.query import Position
 from tests.contract.stores import RECORDS

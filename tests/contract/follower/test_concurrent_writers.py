@@ -9,8 +9,7 @@ import pytest
 
 from app.record import Record
 from app.runtime.clock import SystemClock
-from app.runtime.epoch import epoch_us
-from app.runtime.instants import to_text
+from app.runtime.instants import epoch_us, to_text
 from app.schema.table import Table
 from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.query import Position

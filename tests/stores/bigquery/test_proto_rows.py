@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.ingest.envelope import Message
 from app.record import Record
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.schema.table import Table, records_table
 from app.stores.bigquery.proto_rows import RowEncoder
 from tests.encoding import encoded, whole_envelope

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, assert_never
 
 import msgspec
 
-from app.runtime.epoch import epoch_us
+from app.runtime.instants import epoch_us
 from app.schema.columns import Kind
 from app.stores import query as q
 from app.stores.query import Condition, Position, Query

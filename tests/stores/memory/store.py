@@ -16,8 +16,7 @@ import msgspec
 
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.runtime.clock import Clock
-from app.runtime.epoch import epoch_us, from_epoch_us
-from app.runtime.instants import HOUR_US
+from app.runtime.instants import HOUR_US, epoch_us, from_epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 from app.settings.load import Settings

@@ -5,8 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.pending import Pending, Refused
-from app.ingest.pending_rows import halves, messages_of, refused_of, rows_of, slots_of
+from app.ingest.pending import Pending, Refused, halves, messages_of, refused_of, rows_of, slots_of
 from app.stores.sink import RowError
 
 
