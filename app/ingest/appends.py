@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from opentelemetry.trace import Span
 
-from app.ingest.pending import Pending, Refused, RejectRows
+from app.ingest.pending import OnRefused, Pending, Refused
 from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
 from app.ingest.sink_health import SinkHealth
 from app.runtime.clock import MICROSECONDS, Clock
@@ -173,7 +173,7 @@ class Appends:
                 self.spawn(_reject_rows(pending, pending.reject, rows))
 
 
-async def _reject_rows(pending: Pending, reject: RejectRows, rows: list[Refused]) -> None:
+async def _reject_rows(pending: Pending, reject: OnRefused, rows: list[Refused]) -> None:
     verdict: Verdict = GIVEN_UP
     try:
         verdict = await reject(rows)

@@ -19,7 +19,7 @@ class Refused(msgspec.Struct, frozen=True):
     error: RowError
 
 
-RejectRows = Callable[[Sequence[Refused]], Awaitable[Verdict]]
+OnRefused = Callable[[Sequence[Refused]], Awaitable[Verdict]]
 """Makes the refusal of rows durable; the writer waits for that before it answers the message."""
 
 
@@ -50,7 +50,7 @@ class Pending:
         first: int,
         byte_count: int,
         begun_us: int,
-        reject: RejectRows | None,
+        reject: OnRefused | None,
         span: Span | None,
         verdict: asyncio.Future[Verdict],
         key: str = "",

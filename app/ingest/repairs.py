@@ -26,7 +26,7 @@ from app.ingest.retry_policy import (
     Bisect,
     Complete,
     Isolate,
-    Refuse,
+    RejectRows,
     Repair,
     Retry,
     Trip,
@@ -44,7 +44,7 @@ class Repairs:
     """The repairs of one table. `hold` is called with the bytes that a repair holds, and with minus that at its end."""
 
     def __init__(self, appends: Appends, hold: Callable[[int], None]) -> None:
-        self._appends, self._standing, self._hold = appends, appends.health, hold
+        self._appends, self._health, self._hold = appends, appends.health, hold
         self._open = 0
         self._idle = asyncio.Event()
 
@@ -108,7 +108,7 @@ class Repairs:
         self, outcome: Outcome, slots: Sequence[PendingRow], lateness: int, failures: int
     ) -> Sequence[PendingRow]:
         """Return the rows that this repair still has to append, after its `failures`-th attempt."""
-        health = self._standing
+        health = self._health
         counted = health.circuit.trips if not isinstance(outcome, Uncertain) else failures
         match decide(outcome, len(slots), 1, counted):
             case Complete():
@@ -121,7 +121,7 @@ class Repairs:
             case Retry(detail, max_delay_s):
                 health.uncertain(detail, failures)
                 await self._appends.clock.sleep(max_delay_s)
-            case Refuse(errors):
+            case RejectRows(errors):
                 self._appends.reject(refused_of(slots, errors))
                 return [slot for position, slot in enumerate(slots) if position not in errors]
             case Bisect() | Isolate():
@@ -135,5 +135,5 @@ class Repairs:
         return slots
 
     async def _pause_over(self) -> None:
-        while (pause := self._standing.pause()) is not None:
+        while (pause := self._health.pause()) is not None:
             await self._appends.clock.sleep(min(pause.retry_after_s, _PAUSE_LOOK_S))

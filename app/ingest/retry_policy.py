@@ -51,7 +51,7 @@ class Complete(msgspec.Struct, frozen=True):
     """The rows are durable."""
 
 
-class Refuse(msgspec.Struct, frozen=True):
+class RejectRows(msgspec.Struct, frozen=True):
     """The rows at these positions go to the rejects; the others are appended again."""
 
     errors: Mapping[int, RowError]
@@ -87,7 +87,7 @@ class Trip(msgspec.Struct, frozen=True):
     verdict: Unavailable | Throttled
 
 
-Disposition = Complete | Refuse | Bisect | Isolate | Repair | Retry | Trip
+Disposition = Complete | RejectRows | Bisect | Isolate | Repair | Retry | Trip
 
 
 def trip_for(error: SetupError, failures: int) -> Trip:
@@ -111,10 +111,10 @@ def decide(outcome: Outcome, rows: int, messages: int, failures: int) -> Disposi
         case RowsRefused(errors):
             known = {position: error for position, error in errors.items() if 0 <= position < rows}
             if known:
-                return Refuse(known)
+                return RejectRows(known)
             return Bisect() if messages > 1 else Isolate()
         case TooLarge(detail):
-            return Bisect() if rows > 1 else Refuse({0: RowError(f"the row is too large for the store: {detail}")})
+            return Bisect() if rows > 1 else RejectRows({0: RowError(f"the row is too large for the store: {detail}")})
         case Uncertain(detail, late):
             return Repair() if late else Retry(detail, backoff_s(RETRY_BASE_S, RETRY_MAX_S, failures))
         case QuotaExceeded(detail):

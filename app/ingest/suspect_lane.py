@@ -16,7 +16,7 @@ from app.ingest.retry_policy import (
     Complete,
     Durable,
     Isolate,
-    Refuse,
+    RejectRows,
     Repair,
     Retry,
     Trip,
@@ -82,7 +82,7 @@ class SuspectLane:
         self, appends: Appends, repairs: Repairs, others: Callable[[], bool], trip: Callable[[Trip], Verdict]
     ) -> None:
         self._appends, self._repairs, self._others, self._trip = appends, repairs, others, trip
-        self._standing, self._clock = appends.health, appends.clock
+        self._health, self._clock = appends.health, appends.clock
         self.cases = Suspects()
         self._turn = asyncio.Lock()  # first come, first served
         self._size = self._comparing = 0
@@ -110,7 +110,7 @@ class SuspectLane:
         `refusal` is the outcome of an earlier append of exactly these rows. `stored_before` is the number of appends
         that the table had stored when an append with any of them was first refused.
         """
-        before = self._standing.appends_stored if stored_before is None else stored_before
+        before = self._health.appends_stored if stored_before is None else stored_before
         case = self.cases.find(pending.key, self._clock.elapsed_us())
         suspect = _Suspect(pending, slots or slots_of([pending]), case, before)
         if slots:
@@ -161,7 +161,7 @@ class SuspectLane:
         self, suspect: _Suspect, slots: Sequence[PendingRow], outcome: Outcome
     ) -> tuple[Sequence[PendingRow], Outcome | None]:
         """Return the rows to append next, with the outcome if it is already known."""
-        counted = suspect.failures if isinstance(outcome, Uncertain) else self._standing.circuit.trips
+        counted = suspect.failures if isinstance(outcome, Uncertain) else self._health.circuit.trips
         step = suspect_step(
             outcome,
             len(slots),
@@ -175,7 +175,7 @@ class SuspectLane:
                 self._settle(suspect, slots)
             case Repair():
                 self._repairs.begin(slots)
-            case Refuse(errors):
+            case RejectRows(errors):
                 self._appends.reject(refused_of(slots, errors))
                 rest = [slot for position, slot in enumerate(slots) if position not in errors]
                 return (rest, None) if rest else suspect.next_group()
@@ -194,13 +194,13 @@ class SuspectLane:
         return suspect.next_group()
 
     def _table_stores(self, suspect: _Suspect) -> bool:
-        return self._standing.appends_stored > suspect.stored_before
+        return self._health.appends_stored > suspect.stored_before
 
     def _settle(self, suspect: _Suspect, slots: Sequence[PendingRow]) -> None:
         suspect.has_stored = True
         if len(slots) == suspect.pending.row_count:
             self.cases.forget(suspect.pending.key)
-        self._standing.stored()
+        self._health.stored()
         suspect.pending.settle(len(slots))
         self.wake()
 
@@ -208,7 +208,7 @@ class SuspectLane:
         self, suspect: _Suspect, slots: Sequence[PendingRow], detail: str, max_delay_s: float
     ) -> tuple[Sequence[PendingRow], Outcome | None]:
         suspect.failures += 1
-        self._standing.uncertain(detail, suspect.failures)
+        self._health.uncertain(detail, suspect.failures)
         if await self._appends.back_off(max_delay_s):
             self._repairs.begin(slots)
             return suspect.next_group()
@@ -235,13 +235,13 @@ class SuspectLane:
             suspect.groups.insert(0, (slots, outcome))
             untried = next(number for number, (_, known) in enumerate(suspect.groups) if known is None)
             return suspect.groups.pop(untried)
-        self._standing.accuse(suspect.key)
+        self._health.accuse(suspect.key)
         await self._compared(suspect)
         if not self._appends.still_wanted([suspect.pending]):
             return (), None
         if self._table_stores(suspect):
             return slots, outcome
-        if len(self._standing.accusers) >= AGREEING:
+        if len(self._health.accusers) >= AGREEING:
             return self._blame(
                 suspect, SinkState.SCHEMA_MISMATCH, f"the store refuses every message, even alone: {detail}"
             )
@@ -263,11 +263,11 @@ class SuspectLane:
 
     def _is_agreed(self) -> bool:
         """Whether enough were refused, for long enough, to blame the table while other appends are in flight."""
-        for_us = self._clock.elapsed_us() - self._standing.accused_since_us
-        return len(self._standing.accusers) >= AGREEING_AT_ONCE and for_us >= AGREEING_FOR_US
+        for_us = self._clock.elapsed_us() - self._health.accused_since_us
+        return len(self._health.accusers) >= AGREEING_AT_ONCE and for_us >= AGREEING_FOR_US
 
     def _blame(self, suspect: _Suspect, state: SinkState, detail: str) -> tuple[Sequence[PendingRow], Outcome | None]:
-        return self._give_up(suspect, trip_for(SetupError(state, detail), self._standing.circuit.trips))
+        return self._give_up(suspect, trip_for(SetupError(state, detail), self._health.circuit.trips))
 
     async def _compared(self, suspect: _Suspect) -> None:
         verdict = suspect.pending.verdict

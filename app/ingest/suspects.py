@@ -12,7 +12,7 @@ message or the table may be at fault:
 
 import msgspec
 
-from app.ingest.retry_policy import Bisect, Disposition, Refuse, decide
+from app.ingest.retry_policy import Bisect, Disposition, RejectRows, decide
 from app.stores.sink import Outcome, RowError, RowsRefused
 
 ALONE_REFUSALS = 3
@@ -112,7 +112,7 @@ def suspect_step(  # noqa: PLR0911, PLR0913, PLR0917 - one return for each outco
         return step
     spent = is_spent(case, of)
     detail = outcome.detail or "the store refused the row without a reason"
-    if isinstance(step, Refuse):
+    if isinstance(step, RejectRows):
         return RejectRest(f"the store refused this message {case.refusals} times: {detail}") if spent else step
     if spent and evidence.table_stores:
         return RejectRest(f"the store refused this message {case.refusals} times without naming every row: {detail}")
@@ -121,5 +121,5 @@ def suspect_step(  # noqa: PLR0911, PLR0913, PLR0917 - one return for each outco
     if not evidence.table_stores:
         return Compare(detail)
     if evidence.siblings_stored or case.refusals >= ALONE_REFUSALS:
-        return Refuse(dict.fromkeys(range(rows), RowError(detail)))
+        return RejectRows(dict.fromkeys(range(rows), RowError(detail)))
     return Repeat()

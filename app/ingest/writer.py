@@ -20,9 +20,9 @@ from app.ingest.batcher import BatchLimits, parts_of
 from app.ingest.dispatcher import Dispatcher
 from app.ingest.pending import (
     LATE,
+    OnRefused,
     Pending,
     PendingRow,
-    RejectRows,
     halves,
     messages_of,
     refused_of,
@@ -35,7 +35,7 @@ from app.ingest.retry_policy import (
     Bisect,
     Complete,
     Isolate,
-    Refuse,
+    RejectRows,
     Repair,
     Retry,
     Throttled,
@@ -128,7 +128,7 @@ class Writer:
         self,
         rows: Sequence[bytes],
         deadline_us: int,
-        reject: RejectRows | None = None,
+        reject: OnRefused | None = None,
         span: Span | None = None,
         *,
         key: str = "",
@@ -252,7 +252,7 @@ class Writer:
                         pending.settle(1)
                 case Repair():
                     self._repairs.begin(slots)
-                case Refuse(errors):
+                case RejectRows(errors):
                     groups.append(self._refuse(slots, errors, stored_before))
                 case Isolate():
                     refusal = outcome if isinstance(outcome, RowsRefused) else None

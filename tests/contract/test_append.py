@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from app.ingest.batcher import BatchLimits
 from app.ingest.envelope import Message
-from app.ingest.pending import Refused, RejectRows
+from app.ingest.pending import OnRefused, Refused
 from app.ingest.retry_policy import Durable, Unavailable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
@@ -173,7 +173,7 @@ def test_through_the_writer_only_the_bad_rows_are_kept_out(engine: Engine, price
     assert read(engine, priced_store, table=PRICED) == [f"r{number}" for number in range(8) if number not in bad]
 
 
-async def _write(store: Store, table: Table, rows: Sequence[bytes], reject: RejectRows | None) -> Verdict:
+async def _write(store: Store, table: Table, rows: Sequence[bytes], reject: OnRefused | None) -> Verdict:
     limits = WriterLimits(
         batch=BatchLimits(max_rows=100, max_bytes=1_000_000), append_deadline_s=10.0, max_open_bytes=10_000_000
     )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.pending import Refused, RejectRows
+from app.ingest.pending import OnRefused, Refused
 from app.ingest.retry_policy import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS
@@ -42,7 +42,7 @@ class Bench:
         self,
         *rows: bytes,
         budget_s: float = 30.0,
-        reject: RejectRows | None = None,
+        reject: OnRefused | None = None,
         key: str = "",
         delivery_attempt: int = 0,
     ) -> asyncio.Task[Verdict]:

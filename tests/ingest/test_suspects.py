@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.retry_policy import Bisect, Complete, Refuse, Repair, Retry, Trip
+from app.ingest.retry_policy import Bisect, Complete, RejectRows, Repair, Retry, Trip
 from app.ingest.suspects import (
     ALONE_REFUSALS,
     SPARE_REFUSALS,
@@ -43,7 +43,7 @@ HOUR_US = 3_600 * MICROSECONDS
     [
         (Stored(), 4, 0, NOTHING, Complete()),
         (Stored(late=True), 4, 0, NOTHING, Repair()),
-        (NAMED, 4, 1, NOTHING, Refuse({1: RowError("bad")})),
+        (NAMED, 4, 1, NOTHING, RejectRows({1: RowError("bad")})),
         (UNNAMED, 4, 1, NOTHING, Bisect()),
         (UNNAMED, 4, 1, OTHERS, Bisect()),
         (UNNAMED, 1, 1, NOTHING, Compare("invalid")),
@@ -51,9 +51,9 @@ HOUR_US = 3_600 * MICROSECONDS
         (UNNAMED, 4, 100, NOTHING, Compare("invalid")),
         (UNNAMED, 1, 1, OTHERS, Repeat()),
         (UNNAMED, 1, ALONE_REFUSALS - 1, OTHERS, Repeat()),
-        (UNNAMED, 1, ALONE_REFUSALS, OTHERS, Refuse({0: RowError("invalid")})),
-        (UNNAMED, 1, 1, SIBLINGS, Refuse({0: RowError("invalid")})),
-        (RowsRefused({}), 1, 1, SIBLINGS, Refuse({0: RowError("the store refused the row without a reason")})),
+        (UNNAMED, 1, ALONE_REFUSALS, OTHERS, RejectRows({0: RowError("invalid")})),
+        (UNNAMED, 1, 1, SIBLINGS, RejectRows({0: RowError("invalid")})),
+        (RowsRefused({}), 1, 1, SIBLINGS, RejectRows({0: RowError("the store refused the row without a reason")})),
         (TooLarge("11 MB"), 4, 0, NOTHING, Bisect()),
         (Uncertain("gone"), 4, 0, NOTHING, Retry("gone", 0.1)),
     ],
@@ -81,8 +81,8 @@ def test_a_message_costs_a_bounded_number_of_refusals(
     """Then all of it is rejected, or, with nothing to compare with, compared; it is not appended again."""
     case = Case(refusals=rows.bit_length() + SPARE_REFUSALS)
     step = suspect_step(outcome, min(part, rows), rows, 0, case, evidence)
-    assert isinstance(step, RejectRest | Compare | Refuse)
-    assert not (isinstance(step, Refuse) and min(part, rows) > 1)
+    assert isinstance(step, RejectRest | Compare | RejectRows)
+    assert not (isinstance(step, RejectRows) and min(part, rows) > 1)
 
 
 def test_halving_down_to_one_bad_row_is_within_the_bound() -> None:

@@ -28,8 +28,7 @@ async def crowded() -> AsyncIterator[tuple[Queries, list[asyncio.Task[bytes]]]]:
     for export in exports:
         export.cancel()
     await asyncio.gather(*exports, return_exceptions=True)
-    queries.close()
-    connection.close()
+    queries.close()  # and the connection with it, once nothing refers to it
 
 
 async def test_a_page_does_not_wait_for_exports(crowded: tuple[Queries, list[asyncio.Task[bytes]]]) -> None:

@@ -30,6 +30,8 @@ _CLOSE_AGAIN_S = 0.01
 _RELEASE_S = 2.0
 _FETCHED_ROWS = 256  # at a time, if a query's bytes are limited
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are in UTC, without a time zone
+_transpiling = threading.Lock()
+"""SQLGlot imports its dialects when they are first used, which two threads must not do at once."""
 _Result = TypeVar("_Result")
 
 
@@ -215,9 +217,10 @@ def _query_error(error: duckdb.Error) -> QueryError | None:
 @lru_cache(256)
 def to_duckdb(sql: str) -> str:
     """Return a statement in BigQuery's dialect, rendered for DuckDB."""
-    from sqlglot import transpile  # noqa: PLC0415 - a third of a second that start-up need not wait for
+    with _transpiling:
+        from sqlglot import transpile  # noqa: PLC0415 - a third of a second that start-up need not wait for
 
-    return transpile(sql, read="bigquery", write="duckdb")[0]
+        return transpile(sql, read="bigquery", write="duckdb")[0]
 
 
 def bound(statement: Statement) -> dict[str, Scalar | datetime]:
