@@ -15,7 +15,7 @@
                           retry_policy        what follows each outcome; pending_rows: row by row if needed
                           appends             one append: its time limit, the clock it needs, rejects that follow it
                           suspect_lane        messages that were refused go on alone (suspects: the decisions)
-                          repairs             rows that were late are appended once more (stores.fence: when)
+                          repairs             rows that were late are appended once more (stores.sink: when)
                           sink_health         the state of each table, by its appends and by checks (sink_monitor)
                           stall_watchdog      whether the store answers at all while messages wait
                           append_watch        metrics and spans of appends

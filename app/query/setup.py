@@ -1,19 +1,31 @@
 """Wire the query side together, over the runner of one store."""
 
+from collections.abc import Callable
+from functools import partial
+
 from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
 
+from app.http import paths
 from app.query.cache import Cache
-from app.query.endpoints.routes import query_routes
+from app.query.endpoints.answering import CachedResponder
+from app.query.endpoints.pages import PageEndpoint, page_route
+from app.query.endpoints.record import RecordEndpoint, record_routes
+from app.query.endpoints.static_response import problems_route, schema_route
+from app.query.endpoints.stats import StatsEndpoint, stats_route
+from app.query.endpoints.tail import TailEndpoint, tail_route
+from app.query.export import Exports
 from app.query.feed import Feed
-from app.query.instrumented_source import InstrumentedSource, QueryWatch
+from app.query.instrumented_source import InstrumentedSource, QueryWatch, SourceHealth
+from app.query.pages import Pages
 from app.query.reads import Reads
-from app.query.source_health import SourceHealth
+from app.query.stats import Stats
+from app.query.tail.hub import Hub
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings.load import Settings
-from app.stores.eraser import Eraser
+from app.stores.backend import Eraser
 from app.stores.source import QueryRunner
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
@@ -83,3 +95,79 @@ class QueryService:
     def grace_s(grace_s: float) -> float:
         """Return the part of the grace in which reads may continue."""
         return max(grace_s - _ENDING_S, 0.0)
+
+
+def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
+    *,
+    settings: Settings,
+    clock: Clock,
+    records: Table,
+    rejects: Table,
+    runner: QueryRunner,
+    cache: Cache,
+    metrics: Metrics,
+    cache_namespace: str,
+    reads: Reads,
+    ledger: Ledger,
+    erasures: Callable[[], int],
+) -> list[HTTPRouteHandler]:
+    """Return the routes; those by id only if the record type names an id.
+
+    `reads` is drained at shutdown. `ledger` accounts for the memory that responses hold. `erasures` returns a different
+    number after each erasure.
+    """
+    limits, lookback_s = settings.query, settings.query.dedupe_lookback_s
+    answering = CachedResponder(
+        cache,
+        reads,
+        clock,
+        metrics=metrics,
+        cache_namespace=lambda: f"{cache_namespace} {lookback_s:g} {erasures()}",
+    )
+    feeds = {table.name: Feed(runner, table, lookback_s=lookback_s) for table in (records, rejects)}
+    exports = Exports(runner, limits, clock, reads)
+    pages_of = partial(Pages, settings=settings, clock=clock, reads=reads)
+    record_pages, reject_pages = (pages_of(feeds[table.name]) for table in (records, rejects))
+    stats_of = partial(Stats, runner, lookback_s=lookback_s)
+    tail = TailEndpoint(record_pages, reads, limits, Hub(feeds[records.name], limits, clock, ledger, erasures))
+    routes = [
+        page_route(
+            PageEndpoint(paths.RECORDS, record_pages, exports, answering, limits),
+            name="listRecords",
+            scope="read",
+            summary="Read records",
+            text="The records of a time window, each once, in the order they were stored: scan it with `next_cursor`, "
+            "then follow what is new with `resume_cursor`.",
+        ),
+        page_route(
+            PageEndpoint(paths.REJECTS, reject_pages, exports, answering, limits),
+            name="listRejects",
+            scope="rejects",
+            summary="Read rejected records",
+            text="What could not be stored: the reason, the field, and the bytes as they came (base64). Paged as "
+            "`/v1/records` is.",
+        ),
+        stats_route(
+            StatsEndpoint(f"{paths.RECORDS}/stats", stats_of(records), record_pages, answering, limits),
+            name="readStats",
+            scope="read",
+            summary="Read statistics of records",
+            text="The records of a time window, counted in equal stretches of time and, with `by`, for each value of a "
+            "field; also averages, extremes and percentiles of numeric fields. Copies are left out as `/v1/records` "
+            "leaves them out, and only what is settled counts. Any filter of `/v1/records` may be given.",
+        ),
+        stats_route(
+            StatsEndpoint(f"{paths.REJECTS}/stats", stats_of(rejects), reject_pages, answering, limits),
+            name="readRejectStats",
+            scope="rejects",
+            summary="Read statistics of rejected records",
+            text="As `/v1/records/stats`, of what could not be stored: `by=reason` tells the reasons apart. The bytes "
+            "of a large record are kept in several rows; `part=0` counts each record once.",
+        ),
+        tail_route(tail),
+        schema_route(records, rejects),
+        problems_route(),
+    ]
+    if records.id is not None:
+        routes += record_routes(RecordEndpoint(feeds[records.name], records.id, settings, clock), reads)
+    return routes

@@ -9,7 +9,7 @@ from app.query.pages import Page, Pages
 from app.query.params.filters import parse_filters
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
-from app.query.retrieval import View
+from app.query.scan import View
 from app.record import Record
 from app.runtime.epoch import epoch_us
 from app.runtime.instants import SECOND_US

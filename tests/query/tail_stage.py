@@ -4,12 +4,10 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from app.query.budget import Budget
 from app.query.cursor import decode_cursor
-from app.query.feed import Reading
-from app.query.params.fields import parse_fields
-from app.query.retrieval import View
-from app.query.scan import Scan, position_of
+from app.query.feed import Budget, Reading
+from app.query.params.page import parse_fields
+from app.query.scan import Scan, View, position_of
 from app.query.tail.events import EventFormat
 from app.query.tail.hub import Hub
 from app.runtime.epoch import from_epoch_us

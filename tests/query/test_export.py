@@ -13,8 +13,8 @@ from litestar import Request
 
 from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError
+from app.query.export_body import StreamedResponse
 from app.query.reads import Reads
-from app.query.streaming import StreamedResponse
 from app.runtime.instants import to_text
 from app.settings.server import ServerSettings
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError

@@ -9,8 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.query.instrumented_source import InstrumentedSource, QueryWatch, cache_state, outcome_of
-from app.query.source_health import SourceHealth
+from app.query.instrumented_source import InstrumentedSource, QueryWatch, SourceHealth, cache_state, outcome_of
 from app.stores.query import Export, LookUp
 from app.stores.source import (
     LookUpTooExpensiveError,

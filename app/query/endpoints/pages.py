@@ -11,19 +11,26 @@ from app.http import paths
 from app.http.conditional import VARY, strong_etag
 from app.http.contract import CONTRACT, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS, read_response
-from app.query.budget import Budget
 from app.query.cache import CachedAnswer
-from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, as_key, cost_headers
+from app.query.endpoints.answering import (
+    REVISION,
+    Ask,
+    CachedResponder,
+    CacheKey,
+    FixedFilters,
+    Timing,
+    as_key,
+    cost_headers,
+)
 from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
-from app.query.explain import Explanation, explanation
 from app.query.export import Exports
+from app.query.feed import Budget
 from app.query.formats.documents import Count, RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
-from app.query.pages import Pages
+from app.query.pages import Explanation, Pages, explanation
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.page import QueryableTable, parse_page_request
-from app.query.retrieval import Retrieval, View
-from app.query.timing import Timing
+from app.query.scan import Retrieval, View
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table

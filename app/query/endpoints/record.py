@@ -8,7 +8,7 @@ from app.http.conditional import VARY
 from app.http.contract import CONTRACT, JSON, Answer, Contract, Named, media, object_schema
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
-from app.query.endpoints.answering import Ask, FixedFilters, cost_headers
+from app.query.endpoints.answering import Ask, FixedFilters, Timing, cost_headers
 from app.query.endpoints.openapi import headers_of, row_schema
 from app.query.feed import Feed
 from app.query.formats.documents import RowFormat
@@ -16,8 +16,7 @@ from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import MAX_LIMIT, RECORD_PARAMETERS
 from app.query.params.page import Window, parse_record_request
 from app.query.reads import Reads
-from app.query.retrieval import View
-from app.query.timing import Timing
+from app.query.scan import View
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US, clamp
 from app.schema.columns import Column
