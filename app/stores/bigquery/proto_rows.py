@@ -171,7 +171,7 @@ def _is_plain(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name) and name != "__debug__"
 
 
-class RowEncoder:
+class ProtoRowEncoder:
     """Encodes the rows of one table."""
 
     def __init__(self, table: Table) -> None:

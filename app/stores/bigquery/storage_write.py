@@ -20,7 +20,7 @@ from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients
 from app.stores.bigquery.connection import Connection, channel_options
-from app.stores.bigquery.proto_rows import RowEncoder
+from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.sink import Fence, Outcome, RowEncode, RowsRefused, SetupError, SinkState, Uncertain
 from app.stores.stamping import AttemptStamp
 
@@ -179,7 +179,7 @@ class StorageWriteAppender:
         self.max_in_flight = max_connections * MAX_REQUESTS
         self._access, self._clock, self._look, self._trace_id = access, clock, check, trace_id
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
-        self._rows = RowEncoder(table)
+        self._rows = ProtoRowEncoder(table)
         self._channel_options = channel_options(fence.margin_us / MICROSECONDS)
         self._connections = Connections(self._open_connection, clock, max_connections)
         self._found: SetupError | None = None
