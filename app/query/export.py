@@ -20,13 +20,13 @@ from litestar.enums import HttpMethod
 
 from app.http.conditional import VARY
 from app.query.concurrency_limit import ConcurrencyLimiter
-from app.query.export_body import ExportBody, StreamedResponse
+from app.query.export_body import ExportBody, ExportStream
 from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import StreamFormat
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import COUNT_CAP
 from app.query.params.page import Window
-from app.query.reads import Reads
+from app.query.reads import Reads, StreamedResponse
 from app.query.scan import Retrieval
 from app.query.slices import Slice, feed_slices
 from app.runtime.clock import MICROSECONDS, Clock
@@ -143,7 +143,7 @@ class Exports:
             "Content-Disposition": f'attachment; filename="{_file_name(wanted, chosen)}"',
         }
         if request.method == HttpMethod.HEAD:
-            return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], None)
+            return StreamedResponse(headers, MEDIA_TYPES[chosen], None)
         self._reads.check_open()
         caller = request.state.principal.name
         self._limiter.check(caller)
@@ -158,7 +158,8 @@ class Exports:
             may_pass=not request.state.principal.filters,
         )
         pieces = self._pieces(caller, wanted, body)
-        return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], (await anext(pieces), pieces))
+        stream = ExportStream(self._reads, await anext(pieces), pieces)
+        return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
 
     def explained(self, wanted: Retrieval) -> tuple[Export, list[Slice]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""

@@ -10,23 +10,22 @@ empty piece is not sent: the server then closes the connection instead of ending
 """
 
 import asyncio
-import itertools
 import logging
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 from itertools import islice
 from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Request
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
+from litestar.types import Send
 
 from app.http.outgoing import ClientStalledError
 from app.query.arrow_rows import ArrowRows
 from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
-from app.query.reads import Reads
+from app.query.reads import END_OF_BODY, Reads
 from app.schema.columns import Column, Kind, Mode
 from app.stores.source import QueryError, Row
 from app.telemetry.redaction import first_line
@@ -142,63 +141,22 @@ def _types(schema: bytes) -> list[tuple[str, str]]:
         return [(child.name, child.format) for child in stream.get_schema().children]
 
 
-class StreamedResponse(Response[bytes]):
-    """Sends the first of `pieces`, then the rest; a HEAD gets no body.
+class ExportStream:
+    """Sends the first of `pieces`, then the rest, until the client disconnects or the service stops."""
 
-    It ends when its client disconnects or the service stops.
-    """
-
-    def __init__(
-        self,
-        reads: Reads,
-        headers: Mapping[str, str],
-        media_type: str,
-        pieces: tuple[bytes, AsyncGenerator[bytes, None]] | None,
-    ) -> None:
-        super().__init__(b"", headers={**headers, "Content-Type": media_type}, media_type=media_type)
-        self._reads, self._pieces = reads, pieces
-
-    def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **options: Any) -> ASGIResponse:
-        """Return the ASGI response that sends the pieces."""
-        headers = {**(options.get("headers") or {}), **self.headers}
-        cookies = itertools.chain(self.cookies, options.get("cookies") or ())
-        started = _Started(headers=headers, cookies=cookies, media_type=self.media_type, status_code=200)
-        started.sending = None if self._pieces is None else _Sending(request, self._reads, self._pieces)
-        return started
-
-
-class _Started(ASGIResponse):
-    _should_set_content_length = False
-    sending: "_Sending | None" = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.sending is not None:
-            await self.sending(self, send)
-        else:
-            await self.start_response(send)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        await self.after_response()
-
-
-class _Sending:
-    def __init__(
-        self,
-        request: Request[Any, Any, Any],
-        reads: Reads,
-        pieces: tuple[bytes, AsyncGenerator[bytes, None]],
-    ) -> None:
-        self._request, self._reads = request, reads
-        self._first, self._rest = pieces
+    def __init__(self, reads: Reads, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+        self._reads, self._first, self._rest = reads, first, rest
         self._sent_bytes = 0
 
-    async def __call__(self, response: ASGIResponse, send: Send) -> None:
+    async def __call__(self, request: Request[Any, Any, Any], response: ASGIResponse, send: Send) -> None:
+        """Send `response` with the pieces as its body."""
         try:
-            await self._reads.stream(self._request, self._send_all(response, send))
+            await self._reads.stream(request, self._send_all(request, response, send))
         finally:
             await self._rest.aclose()
 
-    async def _send_all(self, response: ASGIResponse, send: Send) -> None:
-        path = self._request.scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
+    async def _send_all(self, request: Request[Any, Any, Any], response: ASGIResponse, send: Send) -> None:
+        path = request.scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
         try:
             await response.start_response(send)
             await self._send(self._first, send)
@@ -212,7 +170,7 @@ class _Sending:
             reason = first_line(error)
             _log.error("%s broke off after %d bytes: %s: %s", path, self._sent_bytes, type(error).__name__, reason)
         else:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send(END_OF_BODY)
 
     async def _send(self, piece: bytes, send: Send) -> None:
         await send({"type": "http.response.body", "body": piece, "more_body": True})

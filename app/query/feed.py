@@ -51,7 +51,7 @@ class Budget:
         )
 
 
-class Reading(msgspec.Struct, frozen=True):
+class PageRows(msgspec.Struct, frozen=True):
     """The rows read, and where reading stopped before the window's end (None: the window is read)."""
 
     rows: list[Row]
@@ -72,7 +72,7 @@ class Feed:
         """Return the settled horizon: no row with an earlier timestamp can still appear."""
         return self.runner.horizon_us(self.table.name)
 
-    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> Reading:
+    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
         """Read the next `limit` rows of a scan.
 
         It returns fewer at the end of the window, if the budget is used up, or if a slice cannot be read. In the last
@@ -98,7 +98,7 @@ class Feed:
         whole = Slice(ahead.since_us, ahead.until_us)
         return feed_slices(whole, descending=scan.descending, first_us=first_us, partition_us=runner.partition_us)
 
-    async def _read(self, scan: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
+    async def _read(self, scan: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> PageRows:
         waiting = deque[Slice]()  # the rest of a slice that one query did not finish
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
@@ -119,7 +119,7 @@ class Feed:
                 return search.full()
             if search.left_off is not None:  # the query stopped before the end of the slice
                 waiting.appendleft(_remainder(part, search.left_off, descending=scan.descending))
-        return Reading(search.rows, None)
+        return PageRows(search.rows, None)
 
     async def versions(self, record_id: str | int, window: Window, view: View, limit: int) -> list[Row]:
         """Return the newest `limit` versions of a record in `window`, newest first.
@@ -209,8 +209,6 @@ class Feed:
 
 
 class _Search:
-    """A page that is being filled."""
-
     def __init__(self, scan: Scan, view: View, wanted: int) -> None:
         self.scan, self.view, self._wanted = scan, view, wanted
         # Canaries are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
@@ -244,16 +242,16 @@ class _Search:
         key: str = row["delivery_key"]
         return self._drops_canaries and key.startswith(CANARY_PREFIX)
 
-    def full(self) -> Reading:
+    def full(self) -> PageRows:
         """Return the page, without the extra row that only shows that there are more."""
         if not self.missing:
             del self.rows[-1]
-            return Reading(self.rows, position_of(self.rows[-1]))
-        return Reading(self.rows, self.after)
+            return PageRows(self.rows, position_of(self.rows[-1]))
+        return PageRows(self.rows, self.after)
 
-    def so_far(self, edge: Position) -> Reading:
+    def so_far(self, edge: Position) -> PageRows:
         """Return the rows before `edge`, where the next slice would begin, or before the position reached in it."""
-        return Reading(self.rows, self.left_off or edge)
+        return PageRows(self.rows, self.left_off or edge)
 
 
 def _edge(part: Slice, *, descending: bool) -> Position:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from app.query.feed import Budget, Feed, Reading
-from app.query.formats.documents import Count
+from app.query.feed import Budget, Feed, PageRows
+from app.query.formats.documents import Count, Page
 from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
-from app.query.params.page import Now, PageRequest, Window
+from app.query.params.page import Now, PageRequest
 from app.query.reads import Reads
 from app.query.scan import Retrieval, Scan, View, start_scan
 from app.query.slices import Slice
@@ -17,26 +17,9 @@ from app.runtime.instants import to_text
 from app.schema.columns import Kind
 from app.settings.load import Settings
 from app.stores.query import Condition
-from app.stores.source import Plan, Row, shown_value
+from app.stores.source import Plan, shown_value
 
 _SHOWN_SLICES = 20
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page: its rows, the window it belongs to, and the cursors to continue.
-
-    `next_cursor` is None at the end of the window. `resume_cursor` continues with rows newer than those read;
-    `poll_after_s` is how long to wait before using it. `is_short`: there are more rows, but the page ended before it
-    was full, because of what it cost or would have cost.
-    """
-
-    rows: list[Row]
-    next_cursor: str | None
-    resume_cursor: str
-    window: Window
-    poll_after_s: int
-    count: Count | None = None
-    is_short: bool = False
 
 
 class Pages:
@@ -113,7 +96,7 @@ class Pages:
     def _version(self) -> int | None:
         return self.feed.runner.version(self.feed.table.name)
 
-    def _finished(self, request: PageRequest, scan: Scan, reading: Reading, now: Now, count: Count | None) -> Page:
+    def _finished(self, request: PageRequest, scan: Scan, reading: PageRows, now: Now, count: Count | None) -> Page:
         stopped_at = reading.stopped_at
         is_closed = stopped_at is None and (scan.is_fixed or scan.window.until_us < now.horizon_us)
         return Page(

@@ -3,10 +3,12 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from litestar import Request, Response
+from litestar.response.base import ASGIResponse
+from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
@@ -22,6 +24,8 @@ from app.stores.source import (
 _CLIENT_CLOSED_REQUEST = 499  # no client reads it; it is a known status in access logs
 _ENDING_S = 1.0
 _Result = TypeVar("_Result")
+SendStream = Callable[[Request[Any, Any, Any], ASGIResponse, Send], Awaitable[None]]
+END_OF_BODY: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
 # After a quota error BigQuery advises to wait a few seconds; an outage, or a missing table, lasts longer.
 _BUSY_RETRY_S = 5
 _UNAVAILABLE_RETRY_S = 30
@@ -163,6 +167,33 @@ class Reads:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+
+class StreamedResponse(Response[bytes]):
+    """A response whose headers and body `stream` sends; None: the response to a HEAD."""
+
+    def __init__(self, headers: Mapping[str, str], media_type: str, stream: SendStream | None) -> None:
+        super().__init__(b"", headers={**headers, "Content-Type": media_type}, media_type=media_type)
+        self._stream = stream
+
+    def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **_: Any) -> ASGIResponse:
+        """Return the ASGI response that sends the stream."""
+        return _Streamed(request, self._stream, headers=self.headers, media_type=self.media_type)
+
+
+class _Streamed(ASGIResponse):
+    _should_set_content_length = False
+
+    def __init__(self, request: Request[Any, Any, Any], stream: SendStream | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._request, self._stream = request, stream
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        if self._stream is not None:
+            await self._stream(self._request, self, send)
+        else:
+            await self.start_response(send)
+            await send(END_OF_BODY)
 
 
 def _close_unstarted(*coroutines: Coroutine[Any, Any, Any]) -> None:

@@ -162,7 +162,6 @@ def _plain(values: list[Any]) -> list[str]:
 
 
 def _quoted(texts: list[str | None]) -> list[str]:
-    """Return texts as cells."""
     whole = "".join(filter(None, texts))
     if not any(character in whole for character in _MUST_QUOTE):
         return ["" if text is None else text or '""' for text in texts]

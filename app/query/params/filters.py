@@ -201,7 +201,6 @@ def _parameter_text(field: FilterField, operator: str) -> str:
 
 
 def _value_schema(field: FilterField, operator: str) -> tuple[dict[str, Any], str]:
-    """Return the JSON Schema of a filter's value, and an example."""
     if operator == "isnull":
         return _VALUES[Kind.BOOL]
     if operator == "prefix":

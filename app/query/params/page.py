@@ -251,7 +251,6 @@ def parse_fields(columns: Sequence[Column], text: str) -> tuple[Column, ...]:
 
 
 def _chosen(columns: Sequence[Column], paths: list[list[str]], outer: str) -> tuple[Column, ...]:
-    """Return the columns that `paths` name, below the field `outer`."""
     known = {column.name: column for column in columns}
     below: dict[str, list[list[str]]] = {}
     for name, *rest in paths:

@@ -56,7 +56,6 @@ def parse_tail_request(
 
 
 def _place_of(text: str, table: str, mark: str, of: str = "") -> Position:
-    """Return the position of a resume cursor."""
     try:
         cursor = decode_cursor(text, table=table, fingerprint=mark)
     except ProblemError as error:

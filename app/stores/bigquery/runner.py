@@ -144,7 +144,6 @@ class BigQueryRunner:
         return client
 
     def _raise_named(self, failure: Exception, statement: Statement) -> None:
-        """Raise the QueryError for `failure`, if there is one."""
         named: QueryError | None = query_error(
             failure,
             self._access.place,

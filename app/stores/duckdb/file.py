@@ -75,7 +75,6 @@ def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clo
 
 
 def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | None:
-    """Return how the file's table differs from the declared one, or None."""
     described = connection.execute(f"DESCRIBE {quote(table.name)}").fetchall()
     found = {name: (type_, "NULLABLE" if null == "YES" else "NOT NULL") for name, type_, null, *_ in described}
     expected = {
