@@ -82,34 +82,6 @@ class SourceHealth:
         self._state, self._detail = state, detail
 
 
-class QueryWatch:
-    """Records queries in metrics, traces and the source's health. `system` is the store's name in traces."""
-
-    def __init__(self, metrics: Metrics, tracing: Tracing, health: SourceHealth, clock: Clock, *, system: str) -> None:
-        self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
-        self.health = health
-
-    def begin(self, query: Query) -> "_Begun":
-        """Record that a query begins."""
-        told = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
-        return _Begun(query.purpose, self._clock.elapsed_us(), self._tracing.query(told))
-
-    def end(self, begun: "_Begun", error: BaseException | None, answer: Answer | None = None) -> None:
-        """Record the outcome of a query."""
-        outcome = outcome_of(error)
-        took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
-        self._metrics.query_duration.record(took_s, begun.purpose, outcome)
-        self.health.note(error)
-        told: dict[str, str | int] = {names.OUTCOME: outcome}
-        if answer is not None:
-            told[names.DB_ROWS] = len(answer.rows)
-            if answer.bytes_processed is not None:
-                self._metrics.query_bytes[begun.purpose] += answer.bytes_processed
-                told[names.BYTES_PROCESSED] = answer.bytes_processed
-        if begun.span is not None:
-            end_span(begun.span, told, None if error is None else outcome)
-
-
 class _Begun(NamedTuple):
     purpose: str
     at_us: int
@@ -117,10 +89,23 @@ class _Begun(NamedTuple):
 
 
 class InstrumentedSource:
-    """Runs queries through another runner and records them."""
+    """Runs queries through another runner and records them in metrics, traces and the source's health.
 
-    def __init__(self, runner: QueryRunner, watch: QueryWatch) -> None:
-        self._runner, self._watch = runner, watch
+    `system` is the store's name in traces.
+    """
+
+    def __init__(  # noqa: PLR0913 - where queries are recorded
+        self,
+        runner: QueryRunner,
+        metrics: Metrics,
+        tracing: Tracing,
+        health: SourceHealth,
+        clock: Clock,
+        *,
+        system: str,
+    ) -> None:
+        self._runner, self._health = runner, health
+        self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
         self.partition_us = runner.partition_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
@@ -132,26 +117,26 @@ class InstrumentedSource:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        begun = self._watch.begin(query)
+        begun = self._begin(query)
         try:
             answer = await self._runner.rows(query)
         except BaseException as error:
-            self._watch.end(begun, error)
+            self._end(begun, error)
             raise
-        self._watch.end(begun, None, answer)
+        self._end(begun, None, answer)
         return answer
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
-        begun = self._watch.begin(query)
+        begun = self._begin(query)
         try:
             async with aclosing(self._runner.arrow(query)) as pieces:
                 async for piece in pieces:
                     yield piece
         except BaseException as error:
-            self._watch.end(begun, error)
+            self._end(begun, error)
             raise
-        self._watch.end(begun, None)
+        self._end(begun, None)
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`."""
@@ -164,6 +149,24 @@ class InstrumentedSource:
     async def explain(self, query: Query) -> Plan:
         """Return what the store would run for `query`."""
         return await self._runner.explain(query)
+
+    def _begin(self, query: Query) -> _Begun:
+        told = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
+        return _Begun(query.purpose, self._clock.elapsed_us(), self._tracing.query(told))
+
+    def _end(self, begun: _Begun, error: BaseException | None, answer: Answer | None = None) -> None:
+        outcome = outcome_of(error)
+        took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
+        self._metrics.query_duration.record(took_s, begun.purpose, outcome)
+        self._health.note(error)
+        told: dict[str, str | int] = {names.OUTCOME: outcome}
+        if answer is not None:
+            told[names.DB_ROWS] = len(answer.rows)
+            if answer.bytes_processed is not None:
+                self._metrics.query_bytes[begun.purpose] += answer.bytes_processed
+                told[names.BYTES_PROCESSED] = answer.bytes_processed
+        if begun.span is not None:
+            end_span(begun.span, told, None if error is None else outcome)
 
 
 def outcome_of(error: BaseException | None) -> str:

@@ -55,10 +55,10 @@ class Pages:
         """
         return start_scan(request, self.feed.table.name, now, max_window_us=self.max_window_us)
 
-    async def page(self, request: PageRequest, view: View, now: Now, spent: Callable[[Budget], None]) -> Page:
+    async def page(self, request: PageRequest, view: View, now: Now, spent: Callable[[int | None], None]) -> Page:
         """Read the page that `request` asks for; if it is empty and may still grow, wait as long as `request` says.
 
-        `spent` is called with the budget after each attempt.
+        `spent` is called with the bytes that the store read, after each attempt; None if it does not report them.
 
         Raises:
             QueryError: the store gave no answer.
@@ -73,9 +73,9 @@ class Pages:
             may_grow = not reading.rows and reading.stopped_at is None and scan.window.until_us >= now.horizon_us
             if not may_grow or not await self._is_worth_another_look(version, ends_us):
                 break
-            spent(budget)
+            spent(budget.bytes_processed)
         count = await self._count(request, scan, view, budget)
-        spent(budget)
+        spent(budget.bytes_processed)
         return self._finished(request, scan, reading, now, count)
 
     async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:

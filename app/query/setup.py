@@ -16,7 +16,7 @@ from app.query.endpoints.stats import StatsEndpoint, stats_route
 from app.query.endpoints.tail import TailEndpoint, tail_route
 from app.query.export import Exports
 from app.query.feed import Feed
-from app.query.instrumented_source import InstrumentedSource, QueryWatch, SourceHealth
+from app.query.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.pages import Pages
 from app.query.reads import Reads
 from app.query.stats import Stats
@@ -61,7 +61,7 @@ class QueryService:
         self._ledger, self._eraser, self.answers = ledger, eraser, answers
         self.health = SourceHealth(clock.now_us)
         """The health of reads from the store."""
-        self.runner = InstrumentedSource(runner, QueryWatch(metrics, tracing, self.health, clock, system=system))
+        self.runner = InstrumentedSource(runner, metrics, tracing, self.health, clock, system=system)
         self.reads = Reads(clock)
 
     def feed(self) -> Feed:

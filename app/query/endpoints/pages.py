@@ -24,7 +24,6 @@ from app.query.endpoints.answering import (
 )
 from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
 from app.query.export import Exports
-from app.query.feed import Budget
 from app.query.formats.documents import Count, RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
 from app.query.pages import Explanation, Pages, explanation
@@ -118,12 +117,9 @@ class PageEndpoint:
         )
 
     async def _made(self, wanted: Retrieval, timing: Timing) -> CachedAnswer:
-        def spent(budget: Budget) -> None:
-            timing.add_bytes(budget.bytes_processed)
-
         asked, columns = wanted.asked, wanted.view.columns
         with timing.stage("store"):
-            page = await self._pages.page(asked, wanted.view, wanted.now, spent)
+            page = await self._pages.page(asked, wanted.view, wanted.now, timing.add_bytes)
         with timing.stage("encode"):
             body = RowFormat(columns).page(page, wanted.format, count=page.count, guard=asked.csv_guard)
         headers = {"Sluice-Resume-Cursor": page.resume_cursor}

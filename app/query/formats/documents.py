@@ -4,9 +4,8 @@ from typing import Literal
 
 import msgspec
 
-from app.query.formats.encoders import row_encoder
+from app.query.formats.encoders import ServedRows, row_encoder
 from app.query.formats.negotiation import Format
-from app.query.formats.served import ServedRows
 from app.query.params.page import Window
 from app.runtime.epoch import from_epoch_us
 from app.schema.columns import Column
