@@ -21,7 +21,6 @@ from litestar.enums import HttpMethod
 from app.http.conditional import VARY
 from app.query.concurrency_limit import ConcurrencyLimiter
 from app.query.export_body import ExportBody, ExportStream
-from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import StreamFormat
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import COUNT_CAP
@@ -33,7 +32,7 @@ from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.epoch import from_epoch_us
 from app.settings.query import QuerySettings
 from app.stores.query import Count, Export, PartCounts
-from app.stores.source import QueryRunner
+from app.stores.source import END_OF_STREAM, QueryRunner
 
 _PARTS = 1_000  # into which a time range is cut for counting, approximately
 _FIRST_ROWS = 100

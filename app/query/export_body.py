@@ -23,11 +23,10 @@ from litestar.types import Send
 
 from app.http.outgoing import ClientStalledError
 from app.query.arrow_rows import ArrowRows
-from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.reads import END_OF_BODY, Reads
 from app.schema.columns import Column, Kind, Mode
-from app.stores.source import QueryError, Row
+from app.stores.source import END_OF_STREAM, QueryError, Row
 from app.telemetry.redaction import first_line
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work

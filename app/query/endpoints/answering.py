@@ -9,7 +9,7 @@ import msgspec
 from litestar import Request, Response
 
 from app.auth.principal import Principal
-from app.http.conditional import keeping_headers
+from app.http.conditional import VARY, keeping_headers
 from app.http.reading import has_current, read_response
 from app.query.cache import Cache, CachedAnswer
 from app.query.instrumented_source import cache_state
@@ -24,6 +24,8 @@ from app.telemetry.tracing import current_span
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 Ask = Request[Any, Any, Any]
+FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
+"""The headers of a response that no cache may keep."""
 REVISION = "2"
 """Raise this when the bytes of a response change: it invalidates the copies that callers and caches hold."""
 

@@ -8,11 +8,12 @@ from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
-from app.http.conditional import VARY, strong_etag
+from app.http.conditional import strong_etag
 from app.http.contract import CONTRACT, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS, read_response
 from app.query.cache import CachedAnswer
 from app.query.endpoints.answering import (
+    FRESH,
     REVISION,
     Ask,
     CachedResponder,
@@ -38,7 +39,6 @@ from app.schema.version import schema_version
 from app.settings.query import QuerySettings
 from app.stores.query import Export, RowQuery
 
-_FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 _NEXT_CURSOR = "Sluice-Next-Cursor"
 _json = msgspec.json.Encoder()
 PROBLEMS = {
@@ -155,7 +155,7 @@ class PageEndpoint:
             slices=slices,
             max_bytes=self._settings.query_max_bytes_billed,
         )
-        headers = _FRESH | cost_headers(timing, "bypass")
+        headers = FRESH | cost_headers(timing, "bypass")
         return read_response(request, _json.encode(told), MEDIA_TYPES["json"], headers)
 
 

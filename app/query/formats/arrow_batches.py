@@ -18,9 +18,8 @@ from msgspec import Raw
 
 from app.runtime.instants import DAY_US, MAX_US, MIN_US, SECOND_US
 from app.schema.columns import Column, Kind, Mode
-from app.stores.source import Row
+from app.stores.source import END_OF_STREAM, Row
 
-END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _BILLION = 10**9

@@ -26,8 +26,6 @@ from app.stores.query import Condition, Function, Metric
 _OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _FORMS = "expected count, or avg, min, max, p50 or p95 of a field, with a colon between them"
-
-
 COUNT = Metric("count", "count")
 _COUNT_ALONE: tuple[Metric, ...] = (COUNT,)
 

@@ -25,13 +25,12 @@ from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
 from app.stores.query import ArrowQuery, Deletion, Query
-from app.stores.source import Answer, Plan, QueryError, QueryTimeoutError, StoreBusyError
+from app.stores.source import END_OF_STREAM, Answer, Plan, QueryError, QueryTimeoutError, StoreBusyError
 from app.stores.sql.statement import Statement, render
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
 _Result = TypeVar("_Result")
 _log = logging.getLogger("sluice.query")
-END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
 _SESSION_TIMEOUT_S = 30.0
 _ATTEMPTS = 3  # in a row without a single batch
