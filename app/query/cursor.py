@@ -58,11 +58,11 @@ def decode_cursor(text: str, *, table: str, fingerprint: str = "") -> Cursor:
     """
     cursor = _open(text)
     if cursor.table != table:
-        raise ProblemError("invalid_cursor", "the cursor came from another endpoint")
+        raise ProblemError("invalid_cursor", "the cursor belongs to another endpoint")
     if cursor.fingerprint != fingerprint:
-        raise ProblemError("invalid_cursor", "the cursor came from a query with other filters")
+        raise ProblemError("invalid_cursor", "the cursor belongs to a query with other filters")
     if not _is_possible(cursor):
-        raise ProblemError("invalid_cursor", "the cursor's position lies outside its window")
+        raise ProblemError("invalid_cursor", "the cursor's position is outside its window")
     return cursor
 
 
@@ -71,7 +71,9 @@ def _checksum(payload: bytes) -> bytes:
 
 
 def _open(text: str) -> Cursor:
-    damaged = ProblemError("invalid_cursor", "this is not a cursor of this service, or it was cut or altered")
+    damaged = ProblemError(
+        "invalid_cursor", "the cursor is not valid: it does not come from this service, or it is truncated or altered"
+    )
     if not text or len(text) > _MAX_TEXT_LENGTH or not text.isascii():
         raise damaged
     try:
@@ -85,7 +87,7 @@ def _open(text: str) -> Cursor:
     try:
         cursor = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ProblemError("invalid_cursor", "the cursor was made by another version of this service") from None
+        raise ProblemError("invalid_cursor", "the cursor comes from another version of this service") from None
     if cursor.version != _VERSION:
         raise ProblemError("invalid_cursor", f"the cursor has version {cursor.version}, expected {_VERSION}")
     if _encoder.encode(cursor) != payload:

@@ -25,9 +25,9 @@ from app.schema.version import schema_version
 _KEPT = "private, max-age=300"
 SCHEMA = "/v1/schema"
 _PROBLEMS = {
-    400: "There are no parameters here.",
-    401: "No token, or not a valid one.",
-    403: "The caller may not do that.",
+    400: "The endpoint has no parameters.",
+    401: "The token or API key is missing or not valid.",
+    403: "The caller may not do this.",
 }
 
 
@@ -102,11 +102,9 @@ def schema_route(*tables: Table) -> HTTPRouteHandler:
         http_method=METHODS,
         operation_id="readSchema",
         opt={CONTRACT: contract},
-        summary="Read what a record is",
-        description=(
-            "The columns of records and of rejected records (name, type, description, which filters they take), "
-            "the JSON Schema of a record, and a version that changes with them."
-        ),
+        summary="Read the schema of records",
+        description="The columns of records and rejected records (name, type, description, filters), the JSON "
+        "Schema of a record, and a version that changes with them.",
         tags=["query"],
     )
     async def read_schema(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -192,7 +190,7 @@ def problems_route() -> HTTPRouteHandler:
         operation_id="listProblems",
         opt={CONTRACT: contract},
         summary="Read the catalogue of problems",
-        description="Every `code` of a problem document, with its status and what to do about it.",
+        description="Every `code` of a problem document, with its status, title and advice.",
         tags=["query"],
     )
     async def read_problems(request: Request[Any, Any, Any]) -> Response[bytes]:

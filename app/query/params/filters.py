@@ -21,13 +21,13 @@ _KEY = re.compile(r"[\w@:/ -]{1,100}")
 _UUID_START = re.compile("[0-9A-Fa-f-]{1,36}")
 _NUMBERS = {"lt", "lte", "gt", "gte"}  # on JSON these compare numbers, the others text
 _MEANINGS: dict[str, str] = {
-    "eq": "`{path}` is the value",
-    "ne": "`{path}` is another value",
+    "eq": "`{path}` equals the value",
+    "ne": "`{path}` does not equal the value",
     "lt": "`{path}` is less than the value",
-    "lte": "`{path}` is the value or less",
+    "lte": "`{path}` is less than or equal to the value",
     "gt": "`{path}` is greater than the value",
-    "gte": "`{path}` is the value or greater",
-    "in": "`{path}` is one of the values, which stand with commas between them (in double quotes where they hold one)",
+    "gte": "`{path}` is greater than or equal to the value",
+    "in": "`{path}` is one of the values, separated by commas (in double quotes if they contain one)",
     "prefix": "`{path}` begins with the text",
     "isnull": "`{path}` has no value (`true`) or has one (`false`)",
 }
@@ -87,9 +87,9 @@ def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Con
     if not field.operators:
         raise FilterError(f"{path} cannot be filtered by; {', '.join(filterable(fields))} can")
     if rest and field.kind is not Kind.JSON:
-        raise FilterError(f"{path} has the operators {', '.join(field.operators)}, and no {rest[0]!r}", path)
+        raise FilterError(f"{path} has the operators {', '.join(field.operators)}, not {rest[0]!r}", path)
     if operator not in field.operators:
-        raise FilterError(f"{path} has no operator {operator}, but {', '.join(field.operators)}")
+        raise FilterError(f"{path} has no operator {operator}; it has {', '.join(field.operators)}")
     _check_keys(rest)
     try:
         values = _values(field, operator, text)
@@ -125,11 +125,11 @@ def _field_of(fields: Mapping[str, FilterField], name: str) -> str | None:
 
 def _check_keys(keys: list[str]) -> None:
     if len(keys) > _MAX_DEPTH:
-        raise FilterError(f"the path goes deeper than {_MAX_DEPTH} members")
+        raise FilterError(f"the path is deeper than {_MAX_DEPTH} members")
     for key in keys:
         is_place = key.isascii() and key.isdecimal()
         if not _KEY.fullmatch(key) or (is_place and len(key) > _MAX_PLACE_DIGITS):
-            raise FilterError(f"{key[:100]!r} is no name of a member, or place in a list, that can be asked for")
+            raise FilterError(f"{key[:100]!r} is not the name of a member or the position of a list item")
 
 
 def _values(field: FilterField, operator: str, text: str) -> tuple[Scalar, ...]:
@@ -157,13 +157,13 @@ def _value(field: FilterField, operator: str, text: str) -> Scalar:
 def _uuid_start(text: str) -> str:
     """Return the beginning of a UUID as it is stored: in lower case."""
     if not _UUID_START.fullmatch(text):
-        raise FilterError("expected the beginning of a UUID: hexadecimal digits, and its hyphens", "3f2504e0")
+        raise FilterError("expected the beginning of a UUID: hexadecimal digits and its hyphens", "3f2504e0")
     return text.lower()
 
 
 def _listed(text: str) -> list[str]:
     """Return the values of a list; one with a comma is double-quoted, as in CSV."""
-    wrong = FilterError('expected values with commas between them, "quoted" where they hold one', "a,b")
+    wrong = FilterError('expected values separated by commas, with "quotes" around a value that contains one', "a,b")
     if text.endswith(("\r", "\n")):  # CSV would read it as a line end, not as part of a value
         raise wrong
     try:
@@ -194,9 +194,7 @@ def _parameter_text(field: FilterField, operator: str) -> str:
     others = ", ".join(f"`{field.path}.{other}`" for other in field.operators if other != "eq")
     below = ""
     if field.kind is Kind.JSON:
-        below = (
-            f" Values below it are compared by their path, such as `{field.path}.a.b=text` or `{field.path}.a.gt=5`."
-        )
+        below = f" Its members are compared by path, such as `{field.path}.a.b=text` or `{field.path}.a.gt=5`."
     return f"{told} Also: {others}.{below}"
 
 

@@ -67,8 +67,8 @@ def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clo
     problem = _difference(connection, table)
     if problem:
         raise StoreError(
-            f"the table {table.name} in {path} does not fit the record type: {problem}. "
-            "Choose another SLUICE_DATA_PATH, or move the file away"
+            f"the table {table.name} in {path} does not fit the record type: {problem}. Set another "
+            "SLUICE_DATA_PATH, or move the file away"
         )
     newest = connection.execute(f"SELECT epoch_us(max(ingest_time)) FROM {quote(table.name)}").fetchone()  # noqa: S608 - a quoted name
     clock.advance_to((newest and newest[0]) or 0)  # for an empty table too: from now on stamps keep their order
@@ -84,11 +84,11 @@ def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | No
         )
         for column in table.columns
     }
-    differences = [f"it has no column {name}" for name in expected if name not in found]
+    differences = [f"it lacks the column {name}" for name in expected if name not in found]
     differences += [f"its column {name} is not declared" for name in found if name not in expected]
     for name in expected.keys() & found.keys():
         differences += [
-            f"its column {name} is {there}, declared {declared}"
+            f"its column {name} is {there}, but declared as {declared}"
             for there, declared in zip(found[name], expected[name], strict=True)
             if there != declared
         ]
@@ -123,13 +123,13 @@ class DiskSpace:
         try:
             found = os.statvfs(self._folder)
         except OSError as error:
-            return f"the folder of the data cannot be examined: {error.strerror}"
+            return f"the data folder cannot be examined: {error.strerror}"
         free_bytes = found.f_bavail * found.f_frsize
         if free_bytes >= self._min_free_bytes + size_bytes:
             return None
         return (
-            f"the disk has {free_bytes // _MIB} MiB left, and SLUICE_MIN_FREE_DISK_BYTES keeps "
-            f"{self._min_free_bytes // _MIB} MiB free"
+            f"the disk has {free_bytes // _MIB} MiB free; SLUICE_MIN_FREE_DISK_BYTES reserves "
+            f"{self._min_free_bytes // _MIB} MiB"
         )
 
 

@@ -141,12 +141,12 @@ def test_row_errors_keep_their_positions() -> None:
         (
             StreamEnd(Code.INVALID_ARGUMENT, "m"),
             RowsRefused({}, "INVALID_ARGUMENT: m"),
-            Uncertain("the stream ended, of one of 3 requests: m"),
+            Uncertain("the stream, with 3 requests in flight, ended: m"),
         ),
         (
             StreamEnd(Code.INVALID_ARGUMENT, "AppendRows request too large"),
             TooLarge("INVALID_ARGUMENT: AppendRows request too large"),
-            Uncertain("the stream ended, of one of 3 requests: AppendRows request too large"),
+            Uncertain("the stream, with 3 requests in flight, ended: AppendRows request too large"),
         ),
     ],
 )
