@@ -64,7 +64,7 @@ def test_a_url_that_cannot_be_asked_is_refused(url: str, said: str, capsys: pyte
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://127.0.0.1:1", "nobody listens at"),
+        ("http://127.0.0.1:1", "no service listens at"),
         ("http://sluice.invalid", "is unknown (DNS)"),
     ],
 )
@@ -112,10 +112,10 @@ async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]]
 @pytest.mark.parametrize(
     ("status", "kind", "body", "said"),
     [
-        (403, "text/html", b"<html>Forbidden</html>", "Cloud Run itself refused"),
+        (403, "text/html", b"<html>Forbidden</html>", "Cloud Run refused"),
         (500, "text/plain", b"oh no", "answered 500: oh no"),
-        (302, "text/html", b"", "sent on to https://elsewhere.example/"),
-        (200, "text/html", b"<html>", "no JSON"),
+        (302, "text/html", b"", "redirected to https://elsewhere.example/"),
+        (200, "text/html", b"<html>", "not JSON"),
         (404, "text/html", b"", "give the service's base URL"),
     ],
 )

@@ -93,7 +93,7 @@ def sleeps_or_skips(path: Path) -> Iterator[tuple[int, str]]:
         (unfinished, SOURCES),
         (sleeps_or_skips, [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"testing", "tests"}]),
     ],
-    ids=lambda value: getattr(value, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", "files"),
 )
 def test_files_keep_the_rules(rule: Rule, files: list[Path]) -> None:
     """Each rule's docstring says what it demands; doubles are held to those for tests too."""

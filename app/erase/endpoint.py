@@ -149,11 +149,10 @@ def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
         f"{paths.RECORDS}/{{record_id:str}}",
         operation_id="eraseRecord",
         summary="Erase a record",
-        description="Deletes every version and copy of the record with this id, and every rejected record that "
-        "holds the id, "
-        "for good. Needs the scope `erase`, which no caller has unless its grant says so. Where the store does not "
-        "let go of rows that were written a moment ago, the answer is 202 with what remains: send the request "
-        "again after `Retry-After`.",
+        description="Permanently deletes every version and copy of the record with this id, and every rejected record "
+        "that contains the id. It needs the scope `erase`, which only a grant can give. If the store cannot delete "
+        "rows that were written recently, the answer is 202 with the number that remain: send the request again after "
+        "`Retry-After`.",
         tags=["erase"],
         opt={**_ERASE, CONTRACT: _CONTRACT},
         status_code=200,

@@ -27,16 +27,10 @@ from app.version import VERSION
 _Request = Request[Any, Any, Any]
 _ACTIVE = "ACTIVE"
 _RUN_BOOK = "docs/operations.md"
-Since = Annotated[
-    str, Meta(description="Since when the component has this state.", extra_json_schema={"format": "date-time"})
-]
+Since = Annotated[str, Meta(description="When the state began.", extra_json_schema={"format": "date-time"})]
 Detail = Annotated[
     str | None,
-    Meta(
-        description=(
-            'The store\'s last message; "" while the component is healthy, null for callers who may not use `/v1`.'
-        )
-    ),
+    Meta(description='The store\'s last message; "" while healthy, null for callers who may not use `/v1`.'),
 ]
 Help = Annotated[
     str | None,
@@ -248,9 +242,7 @@ _READY_CONTRACT = Contract(
     },
     answers={
         200: Answer("The instance can serve.", _READY_BODY),
-        503: Answer(
-            "The instance is starting or shutting down; with `strict=1`, or the store has a fault.", _READY_BODY
-        ),
+        503: Answer("The instance is starting or shutting down; with `strict=1`, or has a fault.", _READY_BODY),
     },
     problems={400: "`strict` is neither 0 nor 1."},
 )

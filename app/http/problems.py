@@ -102,8 +102,8 @@ CATALOGUE: dict[str, ProblemKind] = {
     "look_up_too_expensive": ProblemKind(
         422,
         "The record was not found within the read limit of one look-up",
-        "The record may be older, or may not exist: read the window in which it was sent. The operator can "
-        "raise the limit.",
+        "The record may be older, or may not exist: read the records of the time when it was sent. The operator "
+        "can raise the limit.",
     ),
     "query_timeout": ProblemKind(504, "The query timed out", "Try again, with a shorter window or a smaller `limit`."),
     "store_busy": ProblemKind(503, "The store is not accepting more queries", "Try again after `Retry-After` seconds."),

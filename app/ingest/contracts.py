@@ -58,7 +58,7 @@ _PUSH_PROBLEMS = {
 }
 _SUBMIT_PROBLEMS = {
     400: "A header is not valid, or the body ended early.",
-    401: "The token is missing or not valid.",
+    401: "The token or API key is missing or not valid.",
     403: "The caller may not do this.",
     408: "The body arrived too slowly.",
     413: "The body is too large.",

@@ -261,7 +261,11 @@ class Pipeline:
             field = "an unknown field" if "unknown field" in first.detail else first.field or "no field named"
             message = first.message.message_id or first.message.key
             _log.warning(
-                "rejected %d records of message %s; first reason: %s (%s)", len(rejects), message, first.reason, field
+                "rejected %d of the records of message %s; first reason: %s (%s)",
+                len(rejects),
+                message,
+                first.reason,
+                field,
             )
         return verdict
 

@@ -35,7 +35,7 @@ TAGS: list[dict[str, Any]] = [
         "name": "ingest",
         "description": "Store records: pushed by Pub/Sub, or posted. A 2xx means that they are durable.",
     },
-    {"name": "erase", "description": "Delete a record for good, with its versions and what was rejected of it."},
+    {"name": "erase", "description": "Permanently delete a record, its versions and its rejects."},
     {"name": "operations", "description": "For operators: whether the process works, and whether it can serve."},
 ]
 TOKEN, PUSH_TOKEN = "token", "pushToken"

@@ -47,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError as error:
-            text = f"the body is not JSON ({error}): {_shortened(self.body)}"
+            text = f"a body that is not JSON ({error}): {_shortened(self.body)}"
             raise SmokeError(f"{self.status} with {text}; check that this is the service's URL") from error
 
 

@@ -25,7 +25,7 @@ class Coded(msgspec.Struct, forbid_unknown_fields=True):
 
 async def beat(*arguments: str) -> int:
     """Run the command beside the server."""
-    return await asyncio.to_thread(main, ["heartbeat", *arguments])
+    return await asyncio.to_thread(main, ["canary", *arguments])
 
 
 async def test_a_valid_record_is_published_with_the_mark(

@@ -119,7 +119,7 @@ def test_a_revision_that_nobody_tried_gets_nothing(cloud: Cloud, capsys: pytest.
     serve(cloud, "http://127.0.0.1:1")
     assert main([*PLACE, "--tag", "another"]) == 1
     assert cloud.steps == []
-    assert "no revision of s carries the tag another" in capsys.readouterr().err
+    assert "no revision of s has the tag another" in capsys.readouterr().err
 
 
 def test_of_few_answers_nothing_is_concluded(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def check(environ: dict[str, str]) -> int:
 def test_a_check_erases_nothing(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """It counts, and its status says whether there is anything."""
     assert check(environ) == check(environ) == REMAINS
-    assert "found: 2 rows of records, 0 of rejects" in capsys.readouterr().out
+    assert "found: 2 rows of records and 0 of rejects" in capsys.readouterr().out
 
 
 def test_an_erasure_asks_for_the_count(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +57,7 @@ def test_an_erasure_asks_for_the_count(environ: dict[str, str], capsys: pytest.C
     assert main(["--id", ID], environ, nobody) == REMAINS
     assert main(["--id", ID], environ, lambda _: "2") == GOOD
     told = capsys.readouterr()
-    assert "erased: 2 rows of records, 0 of rejects" in told.out
+    assert "erased: 2 rows of records and 0 of rejects" in told.out
     assert ID not in told.err
     assert check(environ) == GOOD
     assert main(["--id", ID, "--yes"], environ) == GOOD, "there is nothing left to erase"

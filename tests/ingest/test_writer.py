@@ -127,7 +127,7 @@ async def test_what_waits_for_the_store_is_bounded_in_bytes() -> None:
     alone = bench.submit(b"x" * 200_000)
     await turns()
     refused = await bench.submit(b"y")
-    assert refused == Throttled("as much waits for the store as this instance holds", 1.0)
+    assert refused == Throttled("too many messages wait for the store on this instance", 1.0)
     answer.set_result(Stored())
     assert await alone == Durable()
     assert await bench.submit(b"y") == Durable()

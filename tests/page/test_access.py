@@ -38,7 +38,7 @@ async def test_a_key_opens_the_page_and_stays_in_its_tab(tab: Page, tmp_path: Pa
         check_quiet(tab, process)
 
         await enter(tab, KEY[:-1] + "x")
-        await tab.until("document.querySelector('#entry-trouble').textContent.includes('There is no such API key')")
+        await tab.until("document.querySelector('#entry-trouble').textContent.includes('The API key is unknown')")
         await enter(tab, KEY)
         await tab.until(f"{SHOWN} && document.querySelectorAll('#records tbody tr').length === 2")
         assert await tab.run("document.querySelector('#entry').hidden")

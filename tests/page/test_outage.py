@@ -77,7 +77,7 @@ async def test_everything_else_that_is_wrong_is_said_too(tab: Page, tmp_path: Pa
         ("(body) => { body.store.reads.state = 'ASTRAY'; }", "Reading: ASTRAY", "ASTRAY"),
         (
             "(body) => { body.sinks.records_rejected.state = 'NOT_FOUND'; }",
-            "the others are stored",
+            "other messages are stored",
             "NOT_FOUND",
         ),
         ("(body) => [503, { ...body, status: 'starting' }]", "This instance is starting", "Starting"),

@@ -81,7 +81,7 @@ async def test_a_failure_on_the_way_is_seen_by_the_client(
         assert got.endswith(b"\n")
         assert b"end" not in got
     (record,) = caplog.records
-    assert record.getMessage().startswith(f"/v1/records broke off after {len(got)} bytes: ")
+    assert record.getMessage().startswith(f"/v1/records was aborted after {len(got)} bytes: ")
     assert "SELECT" not in caplog.text
 
 
@@ -209,7 +209,7 @@ async def test_a_client_that_reads_nothing_at_all_loses_its_place(caplog: pytest
         await outgoing.answer(response.to_asgi_response(None, staying()), staying().scope, staying().receive, send)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert closed.is_set()
-    assert "had read nothing" in caplog.text
+    assert "the client read nothing" in caplog.text
 
 
 async def test_a_service_that_has_stopped_begins_no_answer() -> None:
@@ -253,7 +253,7 @@ async def test_the_process_breaks_an_export_off_that_outlasts_its_grace(tmp_path
         assert whole.content.count(b"\n") == 31
         async with client.stream("GET", "/v1/records", params={"limit": "all"}) as answer:
             ending = asyncio.create_task(service.terminate())
-            await service.line_with("stopping")
+            await service.line_with("shutting down")
             with pytest.raises(httpx.RemoteProtocolError):
                 await answer.aread()
         assert await ending == 0

@@ -28,7 +28,7 @@ _TEXTS = st.text(max_size=40) | st.sampled_from(
 @pytest.mark.parametrize("key", ["1234567890", "9" * 30])
 def test_no_list_has_a_place_with_ten_digits(key: str) -> None:
     """A store would fail at such a place instead of finding nothing there."""
-    with pytest.raises(FilterError, match="place in a list"):
+    with pytest.raises(FilterError, match="position of a list item"):
         parse_filter(FIELDS, f"{_JSON}.{key}", "a")
 
 
@@ -80,7 +80,7 @@ def test_in_reads_a_line_of_csv(texts: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("number.prefix", "1", "number has no operator prefix, but eq, ne"),
+        ("number.prefix", "1", "number has no operator prefix; it has eq, ne"),
         ("number.a", "1", "number has the operators eq"),
         ("site", "1", None),
         ("colour", "red", None),

@@ -120,7 +120,7 @@ def test_a_duration_is_a_bucket(text: str, length_us: int, canonical: str) -> No
         ("metric=avg:source", "metric", "'source': there is no such field to compute with"),
         ("metric=p95:" + "x" * 5000, "metric", "there is no such field to compute with"),
         ("metric=" + ",".join(f"avg:{number}" for number in range(9)), "metric", "at most 8 metrics"),
-        ("since=-P32D", "until", "at most 31 days"),
+        ("since=-P32D", "until", "must not exceed 31 days"),
         ("since=x&bucket=PT1S", "since", "expected an instant"),
         ("limit=5", "limit", "The parameters are since, until, bucket, by, metric"),
         ("freshness=latest", "freshness", "The parameters are since, until, bucket, by, metric"),

@@ -94,10 +94,10 @@ def _found(edit: Edit) -> list[Difference]:
 
 BREAKING = [
     (_drop("note"), "note", "note is missing from the table; the record type declares NULLABLE STRING: add it"),
-    (_drop("tags"), "tags", "the declaration says REPEATED STRING: add it"),
+    (_drop("tags"), "tags", "the record type declares REPEATED STRING: add it"),
     (_drop("count"), "count", "REQUIRED INT64: BigQuery cannot add a REQUIRED column to a table"),
     (_drop("paid.currency"), "paid.currency", "paid.currency is missing"),
-    (_drop("parts"), "parts", "the declaration says REPEATED STRUCT"),
+    (_drop("parts"), "parts", "the record type declares REPEATED STRUCT"),
     (
         _set("count", type="FLOAT"),
         "count",
@@ -122,23 +122,23 @@ BREAKING = [
     (_replace(timePartitioning={"type": "DAY", "field": "ingest_time"}), "partitioning", "by DAY of ingest_time"),
     (_replace(timePartitioning={"field": "ingest_time"}), "partitioning", "by DAY of ingest_time"),
     (_replace(timePartitioning={"type": "HOUR", "field": "publish_time"}), "partitioning", "HOUR of publish_time"),
-    (_replace(timePartitioning={"type": "HOUR"}), "partitioning", "by HOUR of the time of arrival"),
+    (_replace(timePartitioning={"type": "HOUR"}), "partitioning", "by HOUR of ingestion time"),
     (
         _replace(timePartitioning=None, rangePartitioning={"field": "count", "range": {}}),
         "partitioning",
         "by RANGE of count",
     ),
-    (_without("clustering"), "clustering", "clustered by nothing; the record type requires by id"),
-    (_replace(clustering={"fields": ["note"]}), "clustering", "clustered by note; the record type requires by id"),
+    (_without("clustering"), "clustering", "clustered by nothing; the record type requires id"),
+    (_replace(clustering={"fields": ["note"]}), "clustering", "clustered by note; the record type requires id"),
     (_replace(clustering={"fields": ["id", "note"]}), "clustering", "clustered by id, note"),
     (_replace(type="VIEW"), "table", "has the type VIEW, which does not allow appends"),
 ]
 NOTED = [
-    (_add(mode="NULLABLE"), "extra", "NULLABLE STRING in the table but not declared: it stays empty in new rows"),
+    (_add(mode="NULLABLE"), "extra", "NULLABLE STRING in the table but not declared: it remains empty in new rows"),
     (_add(), "extra", "NULLABLE STRING"),
     (_add(mode="REPEATED"), "extra", "REPEATED STRING"),
     (_add("parts", mode="NULLABLE"), "parts.extra", "parts.extra is NULLABLE"),
-    (_add(mode="REQUIRED", defaultValueExpression="'x'"), "extra", "it stays its default in new rows"),
+    (_add(mode="REQUIRED", defaultValueExpression="'x'"), "extra", "it has its default in new rows"),
     (_set("count", mode="NULLABLE"), "count", "NULLABLE in the table but REQUIRED in the record type"),
     (_set("paid.amount", mode="NULLABLE"), "paid.amount", "every new row has a value; older rows may not"),
     (_set("total", type="BIGNUMERIC"), "total", "the wider type can store every value"),

@@ -140,9 +140,9 @@ def test_bigquery_needs_to_be_told_where() -> None:
     [
         ({"bigquery_project": "my proj/x"}, "SLUICE_BIGQUERY_PROJECT (my proj/x) is not a valid BigQuery name"),
         ({"bigquery_dataset": "p.d"}, "SLUICE_BIGQUERY_DATASET (p.d) is not a valid BigQuery name"),
-        ({"max_batch_bytes": "9950000"}, "come to 10030000: BigQuery takes 10000000"),
+        ({"max_batch_bytes": "9950000"}, "is 10030000 bytes: BigQuery accepts 10000000"),
         ({"late_commit_margin_s": "0.9"}, "LATE_COMMIT_MARGIN_S (0.9) must be at least 1 with BigQuery"),
-        ({"max_batch_rows": "62501"}, "come to 10000016: BigQuery takes 10000000"),
+        ({"max_batch_rows": "62501"}, "is 10000016 bytes: BigQuery accepts 10000000"),
     ],
 )
 def test_what_bigquery_would_not_take_is_refused_at_the_start(variables: dict[str, str], named: str) -> None:

@@ -49,8 +49,8 @@ async def test_from_start_to_end_a_process_writes_lines_of_json_without_payloads
         assert await service.terminate() == 0
         lines = await _lines(service)
     assert key not in repr(lines)
-    rejections = [line for line in lines if line["message"].startswith("rejected 1 of message m")]
-    assert [line["message"].split()[4] for line in rejections] == ["m0,", "m1,", "m2,", "m3,", "m4,", "m5,"]
+    rejections = [line for line in lines if line["message"].startswith("rejected 1 of the records of message m")]
+    assert [line["message"].split()[7] for line in rejections] == ["m0;", "m1;", "m2;", "m3;", "m4;", "m5;"]
     assert [line.get("repeated") for line in rejections] == [None] * 5 + [3]
     assert all(line["logging.googleapis.com/labels"]["system"] == "orders" for line in lines)
     assert next(line["message"] for line in lines if line["severity"] == "INFO").startswith("listening on http://")

@@ -111,7 +111,7 @@ def test_a_text_without_anything_of_the_kind_is_left_as_it_is(text: str) -> None
         "https://bigquery.googleapis.com/bigquery/v2/projects/p/queries?prettyPrint=false&maxResults=5",
         "table records: NOT_FOUND: there is no table my-project.events.records (SLUICE_BIGQUERY_DATASET)",
         "someone@example.com isn't anybody's pusher: don't",
-        "rejected 2 records of message 1234567890; first reason: invalid (data.legs[1].origin)",
+        "rejected 2 of the records of message 1234567890; first reason: invalid (data.legs[1].origin)",
         "UNAVAILABLE: failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: refused",
     ],
 )

@@ -69,7 +69,7 @@ async def test_a_collector_that_does_not_answer_costs_a_second(cloud: CloudServe
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         ending = asyncio.ensure_future(process.terminate())
-        assert "not taken within 1 s" in await process.line_with("lost")
+        assert "not accepted within 1 s" in await process.line_with("lost")
         assert await ending == 0
         assert loop.time() - begun_s < 4
     lines = [msgspec.json.decode(line) for line in process.said]

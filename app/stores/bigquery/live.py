@@ -140,8 +140,8 @@ def _undeclared(path: str, there: LiveColumn) -> Difference:
         return Difference(
             path, f"{what}, so no row would have a value for it: declare it, or relax it to NULLABLE.", breaks=True
         )
-    filled = "its default" if there.has_default else "empty"
-    return Difference(path, f"{what}: it remains {filled} in new rows.", breaks=False)
+    filled = "has its default" if there.has_default else "remains empty"
+    return Difference(path, f"{what}: it {filled} in new rows.", breaks=False)
 
 
 def _mode_differences(path: str, column: Column, there: LiveColumn) -> Iterator[Difference]:

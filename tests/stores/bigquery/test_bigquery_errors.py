@@ -60,9 +60,9 @@ def runner(bigquery: RestServer) -> Iterator[BigQueryRunner]:
 @pytest.mark.parametrize(
     ("refusal", "error", "words"),
     [
-        (TOO_EXPENSIVE, QueryTooExpensiveError, "read 10485760 bytes, where 1000000 bytes"),
+        (TOO_EXPENSIVE, QueryTooExpensiveError, "read 10485760 bytes; the limit is 1000000 bytes"),
         (Refusal(500, "bytesBilledLimitExceeded", TOO_EXPENSIVE.message), QueryTooExpensiveError, "10485760"),
-        (Refusal(400, "resourcesExceeded"), QueryTooExpensiveError, "read more, where 1000000 bytes"),
+        (Refusal(400, "resourcesExceeded"), QueryTooExpensiveError, "read more; the limit is 1000000 bytes"),
         (Refusal(400, "timeout", "Job timed out after 30 sec"), QueryTimeoutError, "30 s"),
         (Refusal(499, "stopped", "Job execution was cancelled: Job timed out after 30s"), QueryTimeoutError, "30 s"),
         (Refusal(504, ""), QueryTimeoutError, "30 s"),
@@ -74,7 +74,7 @@ def runner(bigquery: RestServer) -> Iterator[BigQueryRunner]:
         (Refusal(401, "authError"), StoreUnavailableError, "credentials"),
         (Refusal(403, "accessDenied"), StoreUnavailableError, f"accessDenied for {PROJECT}.{DATASET}"),
         (Refusal(404, "notFound"), StoreUnavailableError, "notFound"),
-        (Refusal(499, "stopped", "Job execution was cancelled"), StoreUnavailableError, "somebody cancelled"),
+        (Refusal(499, "stopped", "Job execution was cancelled"), StoreUnavailableError, "cancelled by another client"),
         (Refusal(500, "internalError"), StoreUnavailableError, "internalError"),
         (Refusal(503, "backendError"), StoreUnavailableError, "backendError"),
         (Refusal(502, ""), StoreUnavailableError, "502"),

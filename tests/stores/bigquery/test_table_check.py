@@ -61,9 +61,13 @@ async def test_a_table_that_does_not_fit_is_a_mismatch() -> None:
 
 
 _SERVED = [
-    (refused(404, "notFound", "Not found: Table my-project:events.records"), SinkState.NOT_FOUND, f"no table {NAME}"),
+    (
+        refused(404, "notFound", "Not found: Table my-project:events.records"),
+        SinkState.NOT_FOUND,
+        f"the table {NAME} does not exist",
+    ),
     (refused(403, "accessDenied", "Access Denied: Table x"), SinkState.PERMISSION_DENIED, "roles/bigquery.dataEditor"),
-    (refused(401, "authError", "Invalid Credentials"), SinkState.PERMISSION_DENIED, "credentials are not accepted"),
+    (refused(401, "authError", "Invalid Credentials"), SinkState.PERMISSION_DENIED, "BigQuery refuses the credentials"),
     (refused(403, "rateLimitExceeded", "Exceeded rate limits"), SinkState.QUOTA_EXHAUSTED, "Exceeded rate limits"),
     (refused(503, "backendError", "Try later"), SinkState.UNREACHABLE, "answered 503 about"),
     (refused(500, "internalError", "Oops"), SinkState.UNREACHABLE, "Oops"),
@@ -189,7 +193,11 @@ def _http(kind: Callable[..., exceptions.GoogleAPICallError], message: str) -> e
         (_http(exceptions.Unauthorized, "Invalid"), SinkState.PERMISSION_DENIED, "permission to check my-project"),
         (_http(exceptions.TooManyRequests, "Slower"), SinkState.QUOTA_EXHAUSTED, "is exhausted: Slower"),
         (AccessError("no usable Google credentials: x"), SinkState.PERMISSION_DENIED, "no usable Google credentials"),
-        (RefreshError("invalid_grant"), SinkState.PERMISSION_DENIED, "not accepted, so my-project.events.records"),
+        (
+            RefreshError("invalid_grant"),
+            SinkState.PERMISSION_DENIED,
+            "BigQuery refuses the credentials, so my-project.events.records",
+        ),
         (RefreshError("busy", retryable=True), SinkState.UNREACHABLE, "cannot get an access token"),
         (TransportError("oauth2 is down"), SinkState.UNREACHABLE, "oauth2 is down"),
         (DefaultCredentialsError("none"), SinkState.PERMISSION_DENIED, "none"),

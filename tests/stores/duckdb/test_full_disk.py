@@ -100,7 +100,7 @@ async def test_a_full_disk_is_survived_without_a_restart(tmp_path: Path, limit_b
         assert "disk is full" in refused.json()["detail"]
         assert set(service.acknowledged) <= set(await service.stored()), "reads go on"
         if limit_bytes > 16 * MIB:
-            await service.process.line_with("the database was reopened")
+            await service.process.line_with("reopened the database")
         service.limit_files(resource.RLIM_INFINITY)
         async with asyncio.timeout(PATIENCE_S):
             while await service.states() != {"ACTIVE"}:  # noqa: ASYNC110 - of another process
@@ -145,7 +145,7 @@ async def test_records_are_refused_before_the_disk_is_full(tmp_path: Path, free_
         ready = await service.client.get("/health/ready", params={"strict": "1"})
         sink = ready.json()["sinks"]["records"]
         assert (ready.status_code, sink["state"]) == (503, "DISK_FULL")
-        assert "255 MiB left" in sink["detail"]
+        assert "255 MiB free" in sink["detail"]
         assert sink["help"] == "docs/operations.md#sink-state-disk_full"
         free_bytes["free"] = 1024 * MIB
         async with asyncio.timeout(PATIENCE_S):

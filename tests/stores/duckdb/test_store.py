@@ -223,9 +223,9 @@ def test_a_file_of_another_record_type_is_refused_with_the_differences(tmp_path:
     text = str(raised.value)
     for words in (
         "records in",
-        "no column extra",
+        "lacks the column extra",
         "column data is not declared",
-        "timestamp is TIMESTAMP, declared VARCHAR",
+        "timestamp is TIMESTAMP, but declared as VARCHAR",
         "SLUICE_DATA_PATH",
     ):
         assert words in text
@@ -256,8 +256,8 @@ def test_a_field_that_became_optional_or_required_is_a_difference(
     with pytest.raises(StoreError) as raised:
         EmbeddedStore.open(path, [records_table(then)], SystemClock())
     required, optional = ("id", "note") if first is Strict else ("note", "id")
-    assert f"its column {required} is NOT NULL, declared NULLABLE" in str(raised.value)
-    assert f"its column {optional} is NULLABLE, declared NOT NULL" in str(raised.value)
+    assert f"its column {required} is NOT NULL, but declared as NULLABLE" in str(raised.value)
+    assert f"its column {optional} is NULLABLE, but declared as NOT NULL" in str(raised.value)
     EmbeddedStore.open(path, [records_table(first)], SystemClock()).close()
 
 
