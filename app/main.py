@@ -24,7 +24,7 @@ from app.ingest.setup import IngestService
 from app.openapi.document import document_route
 from app.openapi.page import reference_routes
 from app.page.routes import page_routes
-from app.query.answer_store import open_store
+from app.query.cache import open_store
 from app.query.params.filters import parse_filters
 from app.query.setup import QueryService
 from app.record import load_record_type

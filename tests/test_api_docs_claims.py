@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.query.formats.arrow_batches import END_OF_STREAM
 from app.runtime.instants import DAY_US
+from app.stores.source import END_OF_STREAM
 from testing.clock import FakeClock
 from testing.service import GOOD, SETTINGS, running
 from tests.shop import DOCUMENT, shop

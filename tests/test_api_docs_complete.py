@@ -12,10 +12,10 @@ from app.http import paths
 from app.http.contract import Parameter
 from app.http.problems import CATALOGUE
 from app.query.endpoints.openapi import HEADERS
-from app.query.endpoints.schema import ColumnEntry
-from app.query.explain import Explanation
+from app.query.endpoints.static_response import ColumnEntry
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.formats.negotiation import MEDIA_TYPES
+from app.query.pages import Explanation
 from app.query.params import collector, filters
 from app.query.params.buckets import MAX_BUCKETS
 from app.query.params.catalogue import (

@@ -8,8 +8,7 @@ import pytest
 from valkey.asyncio import BlockingConnectionPool
 
 from app.ingest.writer import Writer
-from app.query.answer_store import BoundedMemoryStore
-from app.query.cache import Cache
+from app.query.cache import BoundedMemoryStore, Cache
 from app.query.tail.hub import Hub
 from app.record import Record
 from app.schema.table import records_table, rejects_table

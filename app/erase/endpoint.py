@@ -20,7 +20,7 @@ from app.runtime.instants import SECOND_US
 from app.schema.columns import Column
 from app.schema.ids import read_id
 from app.schema.table import Table
-from app.stores.eraser import Eraser
+from app.stores.backend import Eraser
 from app.stores.source import QueryRunner
 
 AGAIN_S = HELD_BACK_US[0] // SECOND_US

@@ -14,7 +14,7 @@ from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, MINUTE_US, epoch_us
 from app.schema.columns import Kind
 from app.schema.table import Table
-from app.stores.eraser import Eraser, HeldBackError
+from app.stores.backend import Eraser, HeldBackError
 from app.stores.query import Condition, Deletion, Occurrences, PayloadSearch
 from app.stores.source import QueryRunner, Row
 

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.query.budget import Budget
-from app.query.feed import Feed
+from app.query.feed import Budget, Feed
 from app.query.params.page import Window
-from app.query.retrieval import View
-from app.query.scan import Scan
+from app.query.scan import Scan, View
 from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.columns import Kind
 from app.settings.load import Settings

@@ -18,7 +18,7 @@ from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
-from app.query.source_health import SourceHealth
+from app.query.instrumented_source import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import from_epoch_us
 from app.telemetry.metrics import Metrics

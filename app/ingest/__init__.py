@@ -15,7 +15,7 @@
                           retry_policy        what follows each outcome
                           appends             one append: its time limit, measurements, clock and rejects
                           suspect_lane        messages that were refused go on alone (suspects: the decisions)
-                          repairs             rows that were late are appended once more (stores.fence: when)
+                          repairs             rows that were late are appended once more (stores.sink: when)
                           sink_health         the state of each table, by its appends and by checks
                           stall_watchdog      whether the store answers at all while messages wait
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP

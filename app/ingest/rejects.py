@@ -9,8 +9,7 @@ from app.ingest.envelope import Message
 from app.ingest.hints import is_ndjson_type
 from app.ingest.structure import Steps
 from app.record import RejectedRecord, RejectReason
-from app.stores.fence import without_lateness
-from app.stores.sink import RowEncode
+from app.stores.sink import RowEncode, without_lateness
 
 _MAX_FIELD, _MAX_DETAIL, _MAX_ENCODING = 300, 1_000, 40
 _COLUMN_BYTES = 1_000

@@ -66,7 +66,7 @@ class Isolate(msgspec.Struct, frozen=True):
 
 
 class Repair(msgspec.Struct, frozen=True):
-    """The rows are late: append them again under another key, even if no message waits (app.stores.fence)."""
+    """The rows are late: append them again under another key, even if no message waits (app.stores.sink)."""
 
 
 class Retry(msgspec.Struct, frozen=True):

@@ -5,18 +5,16 @@ formats/documents. Queries to the store are data (app.stores.query).
 
 parameters           params/                 text -> a window, filters, fields, a page size; or a helpful 400
 position             cursor, scan            opaque text <-> a position in a window, and the cursors that continue it
-request              retrieval               the parsed request; `explain` describes it instead of running it
-plan                 slices, density         window -> slices to read one by one; the length of the first slice
-                     budget                  the cost limit of one request
-run                  instrumented_source     query metrics and spans; source_health: whether the store can be read
-read                 feed, pages             slices until the page is full; next and resume cursors, counts, waiting
+plan                 slices                  window -> slices to read one by one; the length of the first slice
+run                  instrumented_source     query metrics and spans; whether the store can be read
+read                 feed                    slices until the page is full, or its budget is used up
+                     pages                   next and resume cursors, counts, waiting; the explanation of a page
                      stats                   numbers by bucket and group
-                     export                  the rest of a window: `export_plan`, `export_body`; `streaming` sends it
+                     export                  the rest of a window; `export_body` writes and sends it
                      tail/                   new records over an open connection
 write                formats/, arrow_rows    rows -> JSON, NDJSON, CSV, Arrow
 respond              endpoints/              one file per route; `answering`: the caller, and what may be cached
-share                cache, answer_store     concurrent equal requests share a response; cached in memory or in Valkey
-request lifecycle    reads                   the reads in progress; cancel_on_disconnect: a client that hangs up
+share                cache                   concurrent equal requests share a response; cached in memory or in Valkey
+request lifecycle    reads                   the reads in progress: clients that hang up, stores that give no answer
                      concurrency_limit       the maximum number of exports and tails, in total and per caller
-                     timing, problems        where the time went; a store that gives no answer
 """

@@ -167,7 +167,6 @@ def _slices(make: Callable[[bytes], Any]) -> _Decode:
 
 
 def _converted(convert: Callable[[Any], Any], values: Sequence[Any], present: _Present) -> list[Any]:
-    """Return the converted values, with None for absent ones."""
     if present is None:
         return list(map(convert, values))
     return [convert(value) if is_present else None for value, is_present in zip(values, present, strict=True)]

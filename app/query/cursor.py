@@ -19,15 +19,18 @@ _MAX_TEXT_LENGTH = 4096
 _CHECKSUM_BYTES = 4
 
 
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+class Cursor(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
     """The position of a reader of `table`.
 
     The window is [since_us, until_us). A resume cursor has no `until_us`: its window reaches as far as the table is
     settled. `after` is the last row read, None before the first. `fingerprint` identifies the filters: with other
     filters the same cursor would skip rows. In a cursor within a window, `settled` is how far the earlier pages were
     settled; it is recorded because another instance's clock may be behind.
+
+    The text holds the fields in this order; a change of them requires a new _VERSION.
     """
 
+    version: int = _VERSION
     table: str
     descending: bool
     since_us: int
@@ -37,36 +40,13 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     settled: Position | None = None
 
 
-class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The content of the text; a change of its fields requires a new _VERSION."""
-
-    version: int
-    table: str
-    descending: bool
-    since_us: int
-    until_us: int | None
-    after: Position | None
-    fingerprint: str
-    settled: Position | None
-
-
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Wire)
+_decoder = msgspec.msgpack.Decoder(Cursor)
 
 
 def encode_cursor(cursor: Cursor) -> str:
     """Return the canonical text of `cursor`."""
-    wire = _Wire(
-        _VERSION,
-        cursor.table,
-        cursor.descending,
-        cursor.since_us,
-        cursor.until_us,
-        cursor.after,
-        cursor.fingerprint,
-        cursor.settled,
-    )
-    payload = _encoder.encode(wire)
+    payload = _encoder.encode(cursor)
     return urlsafe_b64encode(_checksum(payload) + payload).rstrip(b"=").decode()
 
 
@@ -76,29 +56,21 @@ def decode_cursor(text: str, *, table: str, fingerprint: str = "") -> Cursor:
     Raises:
         ProblemError: `invalid_cursor`: it is no cursor, or not one of `table` under these filters.
     """
-    wire = _open(text)
-    if wire.table != table:
+    cursor = _open(text)
+    if cursor.table != table:
         raise ProblemError("invalid_cursor", "the cursor belongs to another endpoint")
-    if wire.fingerprint != fingerprint:
+    if cursor.fingerprint != fingerprint:
         raise ProblemError("invalid_cursor", "the cursor belongs to a query with other filters")
-    if not _is_possible(wire):
+    if not _is_possible(cursor):
         raise ProblemError("invalid_cursor", "the cursor's position is outside its window")
-    return Cursor(
-        table=wire.table,
-        descending=wire.descending,
-        since_us=wire.since_us,
-        until_us=wire.until_us,
-        after=wire.after,
-        fingerprint=wire.fingerprint,
-        settled=wire.settled,
-    )
+    return cursor
 
 
 def _checksum(payload: bytes) -> bytes:
     return zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "big")
 
 
-def _open(text: str) -> _Wire:
+def _open(text: str) -> Cursor:
     damaged = ProblemError(
         "invalid_cursor", "the cursor is not valid: it does not come from this service, or it is truncated or altered"
     )
@@ -113,21 +85,21 @@ def _open(text: str) -> _Wire:
     if _checksum(payload) != checksum or urlsafe_b64encode(sealed).rstrip(b"=").decode() != text:
         raise damaged
     try:
-        wire = _decoder.decode(payload)
+        cursor = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ProblemError("invalid_cursor", "the cursor comes from another version of this service") from None
-    if wire.version != _VERSION:
-        raise ProblemError("invalid_cursor", f"the cursor has version {wire.version}, expected {_VERSION}")
-    if _encoder.encode(wire) != payload:
+    if cursor.version != _VERSION:
+        raise ProblemError("invalid_cursor", f"the cursor has version {cursor.version}, expected {_VERSION}")
+    if _encoder.encode(cursor) != payload:
         raise damaged
-    return wire
+    return cursor
 
 
-def _is_possible(wire: _Wire) -> bool:
+def _is_possible(cursor: Cursor) -> bool:
     """Return whether reading can produce such a window and position."""
-    end_us = MAX_US if wire.until_us is None else wire.until_us
-    if not MIN_US <= wire.since_us <= end_us <= MAX_US:  # as for every instant in a query
+    end_us = MAX_US if cursor.until_us is None else cursor.until_us
+    if not MIN_US <= cursor.since_us <= end_us <= MAX_US:  # as for every instant in a query
         return False
-    if wire.until_us is None and wire.descending:
+    if cursor.until_us is None and cursor.descending:
         return False  # an open window has no newest row to start from
-    return wire.after is None or wire.since_us <= wire.after.ingest_us < end_us
+    return cursor.after is None or cursor.since_us <= cursor.after.ingest_us < end_us

@@ -1,42 +1,119 @@
 """Exports: the rest of a window as one stream, `limit=all`.
 
-    plan     time ranges that one query may read (export_plan); the whole window if the store materializes the result
+    plan     time ranges that one query may read (Stretches); the whole window if the store materializes the result
              as a table (BigQuery)
     read     the rows of each range, as Arrow, one piece ahead of the one being sent
-    write    in the requested format (export_body)
-    send     as fast as the client reads (streaming)
+    write    in the requested format, and send as fast as the client reads (export_body)
 
 Memory stays flat for any window: one piece being read, one being written, and one being sent.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 from litestar import Request
 from litestar.enums import HttpMethod
 
 from app.http.conditional import VARY
 from app.query.concurrency_limit import ConcurrencyLimiter
-from app.query.export_body import ExportBody
-from app.query.export_plan import ChunkSizer, Stretches
-from app.query.formats.arrow_batches import END_OF_STREAM
+from app.query.export_body import ExportBody, ExportStream
 from app.query.formats.encoders import StreamFormat
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import COUNT_CAP
 from app.query.params.page import Window
-from app.query.reads import Reads
-from app.query.retrieval import Retrieval
-from app.query.slices import Slice
-from app.query.streaming import StreamedResponse
+from app.query.reads import Reads, StreamedResponse
+from app.query.scan import Retrieval
+from app.query.slices import Slice, feed_slices
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import from_epoch_us
 from app.settings.query import QuerySettings
 from app.stores.query import Count, Export, PartCounts
-from app.stores.source import QueryRunner
+from app.stores.source import END_OF_STREAM, QueryRunner
 
+_PARTS = 1_000  # into which a time range is cut for counting, approximately
+_FIRST_ROWS = 100
+_GROWTH = 4
+_STRETCH_BYTES = 2_000_000  # several times as much is in memory at once: read, written, sent
+# Returns the number of rows in each non-empty part of a slice, by the part's number, in ascending order. The second
+# argument is the length of a part.
+CountParts = Callable[[Slice, int], Awaitable[list[tuple[int, int]]]]
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A part of a window, [from_us, to_us), and the number of rows counted in it."""
+
+    from_us: int
+    to_us: int
+    rows: int
+
+
+class Stretches:
+    """Cuts a window into stretches with no more rows than one query may return, in reading order.
+
+    The distribution of rows is unknown, so the rows of a slice are counted part by part, which costs next to nothing.
+    Adjacent parts are merged while they fit; a part with too many rows is counted again, in finer parts. Rows with the
+    same timestamp stay together: they were stored as one batch, which is not large.
+    """
+
+    def __init__(self, count: CountParts, ahead: Window, *, descending: bool, first_us: int) -> None:
+        self._count, self._descending = count, descending
+        whole = Slice(ahead.since_us, ahead.until_us)
+        self._slices = feed_slices(whole, descending=descending, first_us=first_us, longest_us=None)
+        self._counted = deque[Stretch]()
+
+    async def next(self, max_rows: int) -> Stretch | None:
+        """Return the next non-empty stretch, with at most `max_rows` unless they share a timestamp; None at the end.
+
+        Raises:
+            QueryError: the rows could not be counted.
+        """
+        found: Stretch | None = None
+        while (part := await self._part()) is not None:
+            if part.rows > max_rows and found is None and part.to_us - part.from_us > 1:
+                await self._divide(Slice(part.from_us, part.to_us))
+            elif found is None:
+                found = part
+            elif found.rows + part.rows <= max_rows:
+                ends = (part.from_us, found.to_us) if self._descending else (found.from_us, part.to_us)
+                found = Stretch(*ends, found.rows + part.rows)
+            else:
+                self._counted.appendleft(part)
+                break
+        return found
+
+    async def _part(self) -> Stretch | None:
+        while not self._counted and (waiting := next(self._slices, None)) is not None:
+            await self._divide(waiting)
+        return self._counted.popleft() if self._counted else None
+
+    async def _divide(self, whole: Slice) -> None:
+        width_us = max(-(-(whole.to_us - whole.from_us) // _PARTS), 1)
+        parts = []
+        for number, rows in await self._count(whole, width_us):
+            from_us = whole.from_us + number * width_us
+            parts.append(Stretch(from_us, min(from_us + width_us, whole.to_us), rows))
+        self._counted.extendleft(parts if self._descending else reversed(parts))
+
+
+class ChunkSizer:
+    """Decides how many rows the next query should return: a few megabytes, and no more than allowed.
+
+    It begins with few rows, so that the first byte arrives soon, and adapts to the size of the last ones.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self._max_rows = max_rows
+        self.rows = min(_FIRST_ROWS, max_rows)
+
+    def note(self, rows: int, size_bytes: int) -> None:
+        """Record the size of the result of a query of `rows` rows."""
+        fitting = _STRETCH_BYTES * max(rows, 1) // max(size_bytes, 1)
+        self.rows = max(min(fitting, self.rows * _GROWTH, self._max_rows), 1)
 
 
 class Exports:
@@ -45,7 +122,7 @@ class Exports:
     def __init__(self, runner: QueryRunner, settings: QuerySettings, clock: Clock, reads: Reads) -> None:
         self._runner, self._reads = runner, reads
         self._lookback_us = round(settings.dedupe_lookback_s * MICROSECONDS)
-        self._places = ConcurrencyLimiter("exports", "max_exports", settings.max_exports)
+        self._limiter = ConcurrencyLimiter("exports", "max_exports", settings.max_exports)
         self._turn = asyncio.Lock()
 
     async def answer(self, request: Request[Any, Any, Any], wanted: Retrieval) -> StreamedResponse:
@@ -65,10 +142,10 @@ class Exports:
             "Content-Disposition": f'attachment; filename="{_file_name(wanted, chosen)}"',
         }
         if request.method == HttpMethod.HEAD:
-            return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], None)
+            return StreamedResponse(headers, MEDIA_TYPES[chosen], None)
         self._reads.check_open()
         caller = request.state.principal.name
-        self._places.check(caller)
+        self._limiter.check(caller)
         if wanted.asked.count != "none":
             headers["Sluice-Count"] = await self._count(wanted)
         body = ExportBody(
@@ -80,7 +157,8 @@ class Exports:
             may_pass=not request.state.principal.filters,
         )
         pieces = self._pieces(caller, wanted, body)
-        return StreamedResponse(self._reads, headers, MEDIA_TYPES[chosen], (await anext(pieces), pieces))
+        stream = ExportStream(self._reads, await anext(pieces), pieces)
+        return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
 
     def explained(self, wanted: Retrieval) -> tuple[Export, list[Slice]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
@@ -89,7 +167,7 @@ class Exports:
 
     async def _pieces(self, caller: str, wanted: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
         """Yield the body. The export's slot is held until this ends or is closed."""
-        with self._places.held(caller):
+        with self._limiter.held(caller):
             found = _one_ahead(self._batches(wanted))
             async with aclosing(found), aclosing(body.pieces(found)) as pieces:
                 async for piece in pieces:

@@ -1,25 +1,37 @@
-"""Convert the rows of an export from the store's Arrow to the requested format.
+"""Write the body of an export: convert rows from the store's Arrow to the requested format, and send them.
 
 If the caller requests Arrow and the store's batches have the schema of a page, they are passed through unchanged.
 Everything else is decoded and re-encoded in a thread, one export at a time: the work holds Python's global lock, and
 the event loop has other requests to answer.
+
+A truncated body must not look complete. The body is sent without a length (HTTP/1.1: chunked). If it fails, the last,
+empty piece is not sent: the server then closes the connection instead of ending the body, and clients raise an error
+(curl: 18, httpx: RemoteProtocolError).
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 from itertools import islice
+from typing import Any
 
 import msgspec
+from litestar import Request
+from litestar.response.base import ASGIResponse
+from litestar.types import Send
 
+from app.http.outgoing import ClientStalledError
 from app.query.arrow_rows import ArrowRows
-from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
+from app.query.reads import END_OF_BODY, Reads
 from app.schema.columns import Column, Kind, Mode
-from app.stores.source import Row
+from app.stores.source import END_OF_STREAM, QueryError, Row
+from app.telemetry.redaction import first_line
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work
 _json = msgspec.json.Encoder()
+_log = logging.getLogger("sluice.query")
 
 
 class ExportBody:
@@ -126,3 +138,39 @@ def _types(schema: bytes) -> list[tuple[str, str]]:
         nanoarrow.c_array_stream(source) as stream,
     ):
         return [(child.name, child.format) for child in stream.get_schema().children]
+
+
+class ExportStream:
+    """Sends the first of `pieces`, then the rest, until the client disconnects or the service stops."""
+
+    def __init__(self, reads: Reads, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+        self._reads, self._first, self._rest = reads, first, rest
+        self._sent_bytes = 0
+
+    async def __call__(self, request: Request[Any, Any, Any], response: ASGIResponse, send: Send) -> None:
+        """Send `response` with the pieces as its body."""
+        try:
+            await self._reads.stream(request, self._send_all(request, response, send))
+        finally:
+            await self._rest.aclose()
+
+    async def _send_all(self, request: Request[Any, Any, Any], response: ASGIResponse, send: Send) -> None:
+        path = request.scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
+        try:
+            await response.start_response(send)
+            await self._send(self._first, send)
+            async for piece in self._rest:
+                await self._send(piece, send)
+        except QueryError as error:
+            _log.warning("%s was aborted after %d bytes: %s", path, self._sent_bytes, error)
+        except ClientStalledError:
+            pass  # already logged, and the connection is closed
+        except Exception as error:  # a defect; its text may hold SQL from the second line on
+            reason = first_line(error)
+            _log.error("%s was aborted after %d bytes: %s: %s", path, self._sent_bytes, type(error).__name__, reason)
+        else:
+            await send(END_OF_BODY)
+
+    async def _send(self, piece: bytes, send: Send) -> None:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        self._sent_bytes += len(piece)

@@ -6,26 +6,52 @@ from typing import Any
 
 import msgspec
 
-from app.query.budget import Budget
-from app.query.density import Density
-from app.query.params.canaries import WITHOUT_CANARIES
 from app.query.params.filters import fingerprint
-from app.query.params.page import Window
-from app.query.retrieval import View
-from app.query.scan import Scan, position_of
-from app.query.slices import Slice, cut, feed_slices, look_up_slices
+from app.query.params.page import WITHOUT_CANARIES, Window
+from app.query.scan import Scan, View, position_of
+from app.query.slices import Density, Slice, cut, feed_slices, look_up_slices
 from app.record import CANARY_PREFIX
+from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table
 from app.stores.query import CANDIDATES, IS_COPY, Condition, Count, LookUp, Position, RowQuery
-from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
+from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
 
 # If most rows turn out to be copies (a redelivery after an outage), the next query examines more candidates.
 _CANDIDATES_GROWTH = 8
 _MAX_CANDIDATES = 65_536
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Budget:
+    """Counts the cost of the queries of one request.
+
+    Once `max_s` or `max_bytes_processed` is used up, the page ends early, with a cursor to continue from. They do not
+    stop a query that has begun. `page_bytes_left` is the size limit for the rows of the next query.
+    """
+
+    def __init__(self, clock: Clock, *, max_s: float, max_bytes_processed: int, max_page_bytes: int) -> None:
+        self._clock, self._max_bytes_processed = clock, max_bytes_processed
+        self._ends_us = clock.elapsed_us() + round(max_s * MICROSECONDS)
+        self.page_bytes_left = max_page_bytes
+        self.bytes_processed: int | None = None
+
+    def spend(self, answer: Answer) -> None:
+        """Deduct the cost of a query."""
+        self.page_bytes_left -= answer.fetched_bytes
+        if answer.bytes_processed is not None:
+            self.bytes_processed = (self.bytes_processed or 0) + answer.bytes_processed
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no further query should begin."""
+        return (
+            self.page_bytes_left <= 0
+            or (self.bytes_processed or 0) >= self._max_bytes_processed
+            or self._clock.elapsed_us() >= self._ends_us
+        )
+
+
+class PageRows(msgspec.Struct, frozen=True):
     """The rows read, and where reading stopped before the window's end (None: the window is read)."""
 
     rows: list[Row]
@@ -46,7 +72,7 @@ class Feed:
         """Return the settled horizon: no row with an earlier timestamp can still appear."""
         return self.runner.horizon_us(self.table.name)
 
-    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> Reading:
+    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
         """Read the next `limit` rows of a scan.
 
         It returns fewer at the end of the window, if the budget is used up, or if a slice cannot be read. In the last
@@ -72,7 +98,7 @@ class Feed:
         whole = Slice(ahead.since_us, ahead.until_us)
         return feed_slices(whole, descending=scan.descending, first_us=first_us, partition_us=runner.partition_us)
 
-    async def _read(self, scan: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> Reading:
+    async def _read(self, scan: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> PageRows:
         waiting = deque[Slice]()  # the rest of a slice that one query did not finish
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
@@ -93,7 +119,7 @@ class Feed:
                 return search.full()
             if search.left_off is not None:  # the query stopped before the end of the slice
                 waiting.appendleft(_remainder(part, search.left_off, descending=scan.descending))
-        return Reading(search.rows, None)
+        return PageRows(search.rows, None)
 
     async def versions(self, record_id: str | int, window: Window, view: View, limit: int) -> list[Row]:
         """Return the newest `limit` versions of a record in `window`, newest first.
@@ -183,8 +209,6 @@ class Feed:
 
 
 class _Search:
-    """A page that is being filled."""
-
     def __init__(self, scan: Scan, view: View, wanted: int) -> None:
         self.scan, self.view, self._wanted = scan, view, wanted
         # Canaries are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
@@ -218,16 +242,16 @@ class _Search:
         key: str = row["delivery_key"]
         return self._drops_canaries and key.startswith(CANARY_PREFIX)
 
-    def full(self) -> Reading:
+    def full(self) -> PageRows:
         """Return the page, without the extra row that only shows that there are more."""
         if not self.missing:
             del self.rows[-1]
-            return Reading(self.rows, position_of(self.rows[-1]))
-        return Reading(self.rows, self.after)
+            return PageRows(self.rows, position_of(self.rows[-1]))
+        return PageRows(self.rows, self.after)
 
-    def so_far(self, edge: Position) -> Reading:
+    def so_far(self, edge: Position) -> PageRows:
         """Return the rows before `edge`, where the next slice would begin, or before the position reached in it."""
-        return Reading(self.rows, self.left_off or edge)
+        return PageRows(self.rows, self.left_off or edge)
 
 
 def _edge(part: Slice, *, descending: bool) -> Position:

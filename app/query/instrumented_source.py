@@ -1,14 +1,14 @@
 """An instrumented QueryRunner: the duration, bytes read and outcome of queries, and a span for traced ones."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from opentelemetry.trace import Span
 
-from app.query.source_health import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.query import ArrowQuery, Query
 from app.stores.source import (
@@ -19,41 +19,67 @@ from app.stores.source import (
     QueryTimeoutError,
     QueryTooExpensiveError,
     StoreBusyError,
+    StoreUnavailableError,
 )
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span
 
+ReadState = Literal["ACTIVE", "UNREACHABLE", "BUSY", "SLOW"]
+_FORGOTTEN_US = 600 * MICROSECONDS  # without queries, an outcome this old says nothing about the store now
+_TIMEOUTS = 3  # one timeout says something about the query, several in a row about the store
+_log = logging.getLogger("sluice.query")
 cache_state: ContextVar[str] = ContextVar("cache_state", default="bypass")
 """How the request of a query used the cache."""
 
 
-class QueryWatch:
-    """Records queries in metrics, traces and the source's health. `system` is the store's name in traces."""
+class SourceHealth:
+    """The state of reads by the last outcome, the store's message, and `since_us`, its start (microseconds, wall)."""
 
-    def __init__(self, metrics: Metrics, tracing: Tracing, health: SourceHealth, clock: Clock, *, system: str) -> None:
-        self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
-        self.health = health
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self._now_us = now_us
+        self._state: ReadState = "ACTIVE"
+        self._detail = ""
+        self.since_us = self._seen_us = now_us()
+        self._timeouts = 0
 
-    def begin(self, query: Query) -> "_Begun":
-        """Record that a query begins."""
-        told = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
-        return _Begun(query.purpose, self._clock.elapsed_us(), self._tracing.query(told))
+    @property
+    def state(self) -> ReadState:
+        """The state of reads; also ACTIVE if the last query is too long ago to tell."""
+        return "ACTIVE" if self._is_forgotten else self._state
 
-    def end(self, begun: "_Begun", error: BaseException | None, answer: Answer | None = None) -> None:
-        """Record the outcome of a query."""
-        outcome = outcome_of(error)
-        took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
-        self._metrics.query_duration.record(took_s, begun.purpose, outcome)
-        self.health.note(error)
-        told: dict[str, str | int] = {names.OUTCOME: outcome}
-        if answer is not None:
-            told[names.DB_ROWS] = len(answer.rows)
-            if answer.bytes_processed is not None:
-                self._metrics.query_bytes[begun.purpose] += answer.bytes_processed
-                told[names.BYTES_PROCESSED] = answer.bytes_processed
-        if begun.span is not None:
-            end_span(begun.span, told, None if error is None else outcome)
+    @property
+    def detail(self) -> str:
+        """The store's message; empty while the state is ACTIVE."""
+        return "" if self._is_forgotten else self._detail
+
+    @property
+    def _is_forgotten(self) -> bool:
+        return self._now_us() - self._seen_us > _FORGOTTEN_US
+
+    def note(self, error: BaseException | None) -> None:
+        """Record the outcome of a query; None: success."""
+        match error:
+            case None | QueryTooExpensiveError():
+                self._timeouts = 0
+                self._turn("ACTIVE", "")
+            case StoreBusyError():
+                self._turn("BUSY", str(error))
+            case StoreUnavailableError():
+                self._turn("UNREACHABLE", str(error))
+            case QueryTimeoutError():
+                self._timeouts += 1
+                if self._timeouts >= _TIMEOUTS:
+                    self._turn("SLOW", str(error))
+            case _:  # a client that disconnected, or a defect: neither is the store's fault
+                pass
+
+    def _turn(self, state: ReadState, detail: str) -> None:
+        self._seen_us = self._now_us()
+        if state != self._state:
+            _log.warning("reads: %s%s", state, f": {detail}" if detail else f", after {self._state}")
+            self.since_us = self._seen_us
+        self._state, self._detail = state, detail
 
 
 class _Begun(NamedTuple):
@@ -63,10 +89,23 @@ class _Begun(NamedTuple):
 
 
 class InstrumentedSource:
-    """Runs queries through another runner and records them."""
+    """Runs queries through another runner and records them in metrics, traces and the source's health.
 
-    def __init__(self, runner: QueryRunner, watch: QueryWatch) -> None:
-        self._runner, self._watch = runner, watch
+    `system` is the store's name in traces.
+    """
+
+    def __init__(  # noqa: PLR0913 - where queries are recorded
+        self,
+        runner: QueryRunner,
+        metrics: Metrics,
+        tracing: Tracing,
+        health: SourceHealth,
+        clock: Clock,
+        *,
+        system: str,
+    ) -> None:
+        self._runner, self._health = runner, health
+        self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
         self.partition_us = runner.partition_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
@@ -78,26 +117,26 @@ class InstrumentedSource:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        begun = self._watch.begin(query)
+        begun = self._begin(query)
         try:
             answer = await self._runner.rows(query)
         except BaseException as error:
-            self._watch.end(begun, error)
+            self._end(begun, error)
             raise
-        self._watch.end(begun, None, answer)
+        self._end(begun, None, answer)
         return answer
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
-        begun = self._watch.begin(query)
+        begun = self._begin(query)
         try:
             async with aclosing(self._runner.arrow(query)) as pieces:
                 async for piece in pieces:
                     yield piece
         except BaseException as error:
-            self._watch.end(begun, error)
+            self._end(begun, error)
             raise
-        self._watch.end(begun, None)
+        self._end(begun, None)
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`."""
@@ -110,6 +149,24 @@ class InstrumentedSource:
     async def explain(self, query: Query) -> Plan:
         """Return what the store would run for `query`."""
         return await self._runner.explain(query)
+
+    def _begin(self, query: Query) -> _Begun:
+        told = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
+        return _Begun(query.purpose, self._clock.elapsed_us(), self._tracing.query(told))
+
+    def _end(self, begun: _Begun, error: BaseException | None, answer: Answer | None = None) -> None:
+        outcome = outcome_of(error)
+        took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
+        self._metrics.query_duration.record(took_s, begun.purpose, outcome)
+        self._health.note(error)
+        told: dict[str, str | int] = {names.OUTCOME: outcome}
+        if answer is not None:
+            told[names.DB_ROWS] = len(answer.rows)
+            if answer.bytes_processed is not None:
+                self._metrics.query_bytes[begun.purpose] += answer.bytes_processed
+                told[names.BYTES_PROCESSED] = answer.bytes_processed
+        if begun.span is not None:
+            end_span(begun.span, told, None if error is None else outcome)
 
 
 def outcome_of(error: BaseException | None) -> str:

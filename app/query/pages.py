@@ -1,38 +1,25 @@
-"""A page as a caller gets it: rows, cursors, the window and a count; and long polling for an empty page."""
+"""A page as a caller gets it: rows, cursors, the window and a count; long polling for an empty page; and EXPLAIN."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from app.query.budget import Budget
-from app.query.feed import Feed, Reading
-from app.query.formats.documents import Count
+from app.query.feed import Budget, Feed, PageRows
+from app.query.formats.documents import Count, Page
 from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
-from app.query.params.page import Now, PageRequest, Window
+from app.query.params.page import Now, PageRequest
 from app.query.reads import Reads
-from app.query.retrieval import View
-from app.query.scan import Scan, start_scan
+from app.query.scan import Retrieval, Scan, View, start_scan
+from app.query.slices import Slice
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.instants import to_text
+from app.schema.columns import Kind
 from app.settings.load import Settings
-from app.stores.source import Row
+from app.stores.query import Condition
+from app.stores.source import Plan, shown_value
 
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page: its rows, the window it belongs to, and the cursors to continue.
-
-    `next_cursor` is None at the end of the window. `resume_cursor` continues with rows newer than those read;
-    `poll_after_s` is how long to wait before using it. `is_short`: there are more rows, but the page ended before it
-    was full, because of what it cost or would have cost.
-    """
-
-    rows: list[Row]
-    next_cursor: str | None
-    resume_cursor: str
-    window: Window
-    poll_after_s: int
-    count: Count | None = None
-    is_short: bool = False
+_SHOWN_SLICES = 20
 
 
 class Pages:
@@ -68,10 +55,10 @@ class Pages:
         """
         return start_scan(request, self.feed.table.name, now, max_window_us=self.max_window_us)
 
-    async def page(self, request: PageRequest, view: View, now: Now, spent: Callable[[Budget], None]) -> Page:
+    async def page(self, request: PageRequest, view: View, now: Now, spent: Callable[[int | None], None]) -> Page:
         """Read the page that `request` asks for; if it is empty and may still grow, wait as long as `request` says.
 
-        `spent` is called with the budget after each attempt.
+        `spent` is called with the bytes that the store read, after each attempt; None if it does not report them.
 
         Raises:
             QueryError: the store gave no answer.
@@ -86,9 +73,9 @@ class Pages:
             may_grow = not reading.rows and reading.stopped_at is None and scan.window.until_us >= now.horizon_us
             if not may_grow or not await self._is_worth_another_look(version, ends_us):
                 break
-            spent(budget)
+            spent(budget.bytes_processed)
         count = await self._count(request, scan, view, budget)
-        spent(budget)
+        spent(budget.bytes_processed)
         return self._finished(request, scan, reading, now, count)
 
     async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
@@ -109,7 +96,7 @@ class Pages:
     def _version(self) -> int | None:
         return self.feed.runner.version(self.feed.table.name)
 
-    def _finished(self, request: PageRequest, scan: Scan, reading: Reading, now: Now, count: Count | None) -> Page:
+    def _finished(self, request: PageRequest, scan: Scan, reading: PageRows, now: Now, count: Count | None) -> Page:
         stopped_at = reading.stopped_at
         is_closed = stopped_at is None and (scan.is_fixed or scan.window.until_us < now.horizon_us)
         return Page(
@@ -128,3 +115,79 @@ class Pages:
         cap = COUNT_CAP if request.count == "capped" else None
         found = await self.feed.count(scan, view.conditions, cap, budget)
         return Count(found, "eq") if cap is None or found < cap else Count(cap, "gte")
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A stretch of time, from `since` to before `until`."""
+
+    since: str
+    until: str
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """A condition on a field."""
+
+    field: str
+    operator: str
+    values: list[str | int | float | bool]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page would ask of the store.
+
+    `sql` is the first query, in BigQuery's dialect; it is repeated, with other bounds, for each of the `slices` until
+    the page is full. `estimated_bytes` is what that query would read, at most, where the store says it, and `max_bytes`
+    what one may.
+    """
+
+    table: str
+    window: Span
+    order: str
+    fields: list[str]
+    filters: list[Filter]
+    fixed_filters: list[Filter]
+    heartbeat: str
+    slices: list[Span]
+    slice_count: int
+    sql: str
+    parameters: dict[str, str | int | float | bool]
+    estimated_bytes: int | None
+    max_bytes: int | None
+
+
+def explanation(
+    wanted: Retrieval,
+    *,
+    fixed: Sequence[Condition],
+    plan: Plan,
+    slices: Sequence[Slice],
+    max_bytes: int,
+) -> Explanation:
+    """Return the explanation of a retrieval, whose first query has this `plan`; one may read `max_bytes`."""
+    scan = wanted.scan
+    return Explanation(
+        table=scan.table,
+        window=_span(scan.window.since_us, scan.window.until_us),
+        order="desc" if scan.descending else "asc",
+        fields=[column.name for column in wanted.view.columns],
+        filters=[_filter(each) for each in wanted.asked.conditions],
+        fixed_filters=[_filter(each) for each in fixed],
+        heartbeat=wanted.asked.canaries.choice,
+        slices=[_span(part.from_us, part.to_us) for part in slices[:_SHOWN_SLICES]],
+        slice_count=len(slices),
+        sql=plan.text,
+        parameters={**plan.parameters},
+        estimated_bytes=plan.estimated_bytes,
+        max_bytes=None if plan.estimated_bytes is None else max_bytes,
+    )
+
+
+def _span(since_us: int, until_us: int) -> Span:
+    return Span(to_text(since_us), to_text(until_us))
+
+
+def _filter(condition: Condition) -> Filter:
+    field = ".".join((condition.path, *condition.json_path))
+    is_instant = condition.kind is Kind.TIMESTAMP
+    values = [to_text(each) if is_instant and type(each) is int else shown_value(each) for each in condition.values]
+    return Filter(field, condition.operator, values)

@@ -2,19 +2,62 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from litestar import Request, Response
+from litestar.response.base import ASGIResponse
+from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
 from app.http.problems import ProblemError
-from app.query.cancel_on_disconnect import unless_departed
-from app.query.problems import answered
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within
+from app.stores.source import (
+    LookUpTooExpensiveError,
+    QueryError,
+    QueryTimeoutError,
+    QueryTooExpensiveError,
+    StoreBusyError,
+)
 
+_CLIENT_CLOSED_REQUEST = 499  # no client reads it; it is a known status in access logs
 _ENDING_S = 1.0
 _Result = TypeVar("_Result")
+SendStream = Callable[[Request[Any, Any, Any], ASGIResponse, Send], Awaitable[None]]
+END_OF_BODY: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
+# After a quota error BigQuery advises to wait a few seconds; an outage, or a missing table, lasts longer.
+_BUSY_RETRY_S = 5
+_UNAVAILABLE_RETRY_S = 30
+_log = logging.getLogger("sluice.query")
+
+
+async def cancel_on_disconnect(
+    request: Request[Any, Any, Any], work: Coroutine[Any, Any, Response[bytes]]
+) -> Response[bytes]:
+    """Return the result of `work`; if the client disconnects, cancel `work` and return an empty response.
+
+    The server signals a disconnect through `receive`: the next message after the request's body, which is empty here
+    (https://asgi.readthedocs.io/en/stable/specs/www.html). If this call is cancelled, it cancels `work`, too, and waits
+    until it has ended.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_disconnect(request))
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        leaving.result()  # a failing `receive` is a defect, not a disconnect
+        return Response(b"", status_code=_CLIENT_CLOSED_REQUEST)
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _disconnect(request: Request[Any, Any, Any]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class Reads:
@@ -40,7 +83,7 @@ class Reads:
             work.close()
             raise _stopping()
         answering = answered(work)
-        task = self._run(unless_departed(request, answering))
+        task = self._run(cancel_on_disconnect(request, answering))
         try:
             return await task
         except asyncio.CancelledError:
@@ -83,7 +126,7 @@ class Reads:
             return Response(b"")
 
         working = sent()
-        task = self._run(unless_departed(request, working))
+        task = self._run(cancel_on_disconnect(request, working))
         if stop is not None:
             self._stops.add(stop)
             if self.stopping.is_set():
@@ -126,6 +169,33 @@ class Reads:
         return task
 
 
+class StreamedResponse(Response[bytes]):
+    """A response whose headers and body `stream` sends; None: the response to a HEAD."""
+
+    def __init__(self, headers: Mapping[str, str], media_type: str, stream: SendStream | None) -> None:
+        super().__init__(b"", headers={**headers, "Content-Type": media_type}, media_type=media_type)
+        self._stream = stream
+
+    def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **_: Any) -> ASGIResponse:
+        """Return the ASGI response that sends the stream."""
+        return _Streamed(request, self._stream, headers=self.headers, media_type=self.media_type)
+
+
+class _Streamed(ASGIResponse):
+    _should_set_content_length = False
+
+    def __init__(self, request: Request[Any, Any, Any], stream: SendStream | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._request, self._stream = request, stream
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        if self._stream is not None:
+            await self._stream(self._request, self, send)
+        else:
+            await self.start_response(send)
+            await send(END_OF_BODY)
+
+
 def _close_unstarted(*coroutines: Coroutine[Any, Any, Any]) -> None:
     """Close coroutines that were cancelled before their first step, and so were never awaited."""
     for coroutine in coroutines:
@@ -136,3 +206,53 @@ def _close_unstarted(*coroutines: Coroutine[Any, Any, Any]) -> None:
 def _stopping() -> ProblemError:
     members, headers = {"retry_after_s": 1}, {"Retry-After": "1"}
     return ProblemError("unavailable", "the instance is shutting down", members=members, headers=headers)
+
+
+async def answered(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Return the result of `work`.
+
+    Raises:
+        ProblemError: `work` raised a QueryError, which is logged.
+    """
+    try:
+        return await work
+    except QueryError as error:
+        _log.warning("a query failed: %s", error)
+        raise problem_of(error) from error
+
+
+def problem_of(error: QueryError) -> ProblemError:
+    """Return the problem for a failed query.
+
+    It contains neither SQL nor the store's own messages, which name projects, tables and accounts. Those are logged.
+    """
+    match error:
+        case LookUpTooExpensiveError(limit_bytes=limit_bytes, found=found):
+            missed = "not every version of the record was found" if found else "the record was not found"
+            detail = f"{missed} within the read limit of one look-up, {limit_bytes} bytes"
+            return ProblemError("look_up_too_expensive", detail, members={"limit_bytes": limit_bytes})
+        case QueryTooExpensiveError():
+            return _too_expensive(error)
+        case QueryTimeoutError(timeout_s=timeout_s):
+            detail = f"the query timed out after {timeout_s:g} seconds"
+            return ProblemError("query_timeout", detail, members={"timeout_s": timeout_s})
+        case StoreBusyError():
+            detail = f"the store is overloaded; try again in {_BUSY_RETRY_S} seconds"
+            return _later("store_busy", detail, _BUSY_RETRY_S)
+        case _:
+            detail = f"the store is unavailable; try again in {_UNAVAILABLE_RETRY_S} seconds"
+            return _later("store_unavailable", detail, _UNAVAILABLE_RETRY_S)
+
+
+def _too_expensive(error: QueryTooExpensiveError) -> ProblemError:
+    limit = error.limit_bytes
+    if error.needed_bytes is None:
+        detail = f"the query would read more than the limit of {limit} bytes"
+        return ProblemError("query_too_expensive", detail, members={"limit_bytes": limit})
+    detail = f"the query would read {error.needed_bytes} bytes; the limit is {limit}"
+    members = {"limit_bytes": limit, "needed_bytes": error.needed_bytes}
+    return ProblemError("query_too_expensive", detail, members=members)
+
+
+def _later(code: str, detail: str, retry_s: int) -> ProblemError:
+    return ProblemError(code, detail, members={"retry_after_s": retry_s}, headers={"Retry-After": str(retry_s)})

@@ -1,4 +1,4 @@
-"""A reader's position in a window, and the cursors that continue from it. Pure.
+"""A request for rows as a scan: a reader's position in a window, and the cursors that continue from it. Pure.
 
 The order is (`ingest_time`, `delivery_key`). A page begins after the last row of the page before, never at an offset,
 so rows that arrive in the meantime neither shift nor repeat it.
@@ -8,10 +8,12 @@ import msgspec
 
 from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
+from app.query.formats.negotiation import Format
 from app.query.params.filters import fingerprint
 from app.query.params.page import Now, PageRequest, Window
 from app.runtime.instants import epoch_us
-from app.stores.query import Position
+from app.schema.columns import Column
+from app.stores.query import Condition, Position
 from app.stores.source import Row
 
 
@@ -145,3 +147,20 @@ def _window(request: PageRequest, now: Now, max_window_us: int) -> Window:
 def position_of(row: Row) -> Position:
     """Return the position of a row in the order."""
     return Position(epoch_us(row["ingest_time"]), row["delivery_key"])
+
+
+class View(msgspec.Struct, frozen=True):
+    """A view of a table: some of its columns, and the rows that match the conditions."""
+
+    columns: tuple[Column, ...]
+    conditions: tuple[Condition, ...] = ()
+
+
+class Retrieval(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for rows: its parameters, the scan, the view of the table, and the format."""
+
+    asked: PageRequest
+    scan: Scan
+    view: View
+    format: Format
+    now: Now

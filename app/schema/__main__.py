@@ -47,7 +47,7 @@ def _bigquery(table: Table) -> str:
 def _proto(table: Table) -> str:
     from google.protobuf import json_format  # noqa: PLC0415 - an extra that the other derivations do without
 
-    from app.stores.bigquery.protobuf import protobuf_descriptor  # noqa: PLC0415 - likewise
+    from app.stores.bigquery.proto_rows import protobuf_descriptor  # noqa: PLC0415 - likewise
 
     return json_format.MessageToJson(protobuf_descriptor(table))
 

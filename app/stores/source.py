@@ -9,6 +9,8 @@ import msgspec
 from app.stores.query import ArrowQuery, Query, Scalar
 
 Row = dict[str, Any]
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""The last message of an Arrow IPC stream."""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -7,8 +7,7 @@ from typing import Protocol
 import msgspec
 
 from app.runtime.clock import Clock, Moment
-from app.stores.fence import STALE_US, Fence
-from app.stores.sink import Outcome, Stored, Uncertain
+from app.stores.sink import STALE_US, Fence, Outcome, Stored, Uncertain
 
 
 class LateCancellationError(asyncio.CancelledError):

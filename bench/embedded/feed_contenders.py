@@ -12,7 +12,7 @@ from app.query.feed import Feed
 from app.query.pages import Pages
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
-from app.query.retrieval import View
+from app.query.scan import View
 from app.query.slices import Slice, feed_slices
 from app.runtime.clock import SystemClock
 from app.runtime.instants import DAY_US, SECOND_US, epoch_us

@@ -31,7 +31,7 @@ from app.runtime.ledger import Ledger
 from app.runtime.memory import search_seldom_for_cycles
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
-from app.stores.bigquery.proto_rows import RowEncoder
+from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
 from app.telemetry.metrics import Metrics
@@ -62,7 +62,7 @@ class NullAppender:
     fence = None
 
     def __init__(self, table: Table) -> None:
-        self._encoder = RowEncoder(table)
+        self._encoder = ProtoRowEncoder(table)
         self.rows = self.bytes = 0
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:

@@ -12,7 +12,7 @@ from typing import Any
 
 from app.record import Record
 from app.schema.table import records_table
-from app.stores.bigquery.proto_rows import RowEncoder
+from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.sink import SinkState
 from app.telemetry.instruments import CATALOGUE
 from bench.places import RESULTS
@@ -79,7 +79,7 @@ def push_us() -> float:
 
 def row_bytes() -> int:
     """Return what the row of such a message comes to, its envelope included."""
-    encoder = RowEncoder(records_table(Record))
+    encoder = ProtoRowEncoder(records_table(Record))
     text = "x" * (MESSAGE_BYTES - 70)
     record = Record(id="order-0000001", timestamp=_INSTANT, data={"text": text})
     envelope = {

@@ -11,15 +11,14 @@ from litestar.handlers import BaseRouteHandler
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.erase.endpoint import erasure_routes
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.answer_store import open_store
-from app.query.cache import Cache
-from app.query.endpoints.routes import query_routes
+from app.query.cache import Cache, open_store
 from app.query.reads import Reads
+from app.query.setup import query_routes
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings.load import Settings
-from app.stores.eraser import Eraser
+from app.stores.backend import Eraser
 from app.stores.source import QueryRunner
 from app.telemetry.metrics import Metrics
 from tests.contract.stores import RECORDS, REJECTS

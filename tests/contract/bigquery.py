@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
-from app.stores.backend import Backend
+from app.stores.backend import Backend, Eraser
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.storage_write import StorageWriteAppender
-from app.stores.eraser import Eraser
 from app.stores.registry import open_backend
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner

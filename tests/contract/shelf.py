@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from app.query.feed import Feed
-from app.query.pages import Page, Pages
+from app.query.formats.documents import Page
+from app.query.pages import Pages
 from app.query.params.filters import parse_filters
 from app.query.params.page import Now, PageRequest, Window
 from app.query.reads import Reads
-from app.query.retrieval import View
+from app.query.scan import View
 from app.record import Record
 from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.filters import filter_table

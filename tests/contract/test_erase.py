@@ -12,7 +12,7 @@ from app.auth.principal import Principal
 from app.erase.erasure import Counts, Erasure
 from app.record import RejectedRecord
 from app.runtime.instants import DAY_US, SECOND_US
-from app.stores.eraser import HeldBackError
+from app.stores.backend import HeldBackError
 from app.stores.query import Deletion
 from tests.contract.application import principal
 from tests.contract.service import WINDOW, Client, Service

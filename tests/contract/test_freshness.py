@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.query.cursor import decode_cursor
-from app.query.pages import Page
+from app.query.formats.documents import Page
 from app.query.params.page import Now, Window
 from app.runtime.instants import SECOND_US
 from tests.contract.service import Service, default_record

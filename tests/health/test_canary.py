@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from app.health.canary import GIVE_UP_S, MAX_WAITING, CanaryWatch
-from app.query.feed import Feed, Reading
+from app.query.feed import Feed, PageRows
 from app.query.scan import Scan
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
@@ -35,7 +35,7 @@ class Stage:
         """Return how far the feed is settled."""
         return self.clock.now_us() - round(self.settle_s * MICROSECONDS)
 
-    async def page(self, scan: Scan, view: Any, limit: int, _: object) -> Reading:
+    async def page(self, scan: Scan, view: Any, limit: int, _: object) -> PageRows:
         """Return those of the wanted rows that are shown."""
         (condition,) = view.conditions
         assert limit == len(condition.values)
@@ -44,7 +44,7 @@ class Stage:
         self.asked.append(condition.values)
         if self.fault is not None:
             raise self.fault
-        return Reading([{"delivery_key": key} for key in condition.values if key in self.shown], None)
+        return PageRows([{"delivery_key": key} for key in condition.values if key in self.shown], None)
 
     def stored(self, *keys: str, ago_s: float = 0.0) -> None:
         """Say that canaries were stored that were published so long ago."""

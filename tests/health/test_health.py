@@ -17,7 +17,7 @@ from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.openapi.document import document_route
-from app.query.source_health import SourceHealth
+from app.query.instrumented_source import SourceHealth
 from app.stores.sink import SetupError, SinkState, Uncertain
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.telemetry.metrics import Metrics

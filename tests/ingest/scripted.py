@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.stores.fence import Fence
-from app.stores.sink import Outcome, RowEncode, SetupError, Stored
+from app.stores.sink import Fence, Outcome, RowEncode, SetupError, Stored
 
 Reply = Outcome | asyncio.Future[Outcome] | Exception
 

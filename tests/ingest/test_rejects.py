@@ -6,7 +6,7 @@ import pytest
 from app.ingest.envelope import Message
 from app.ingest.rejects import Reject, encode_rejects, part_key, whole_key
 from app.record import RejectedRecord
-from app.stores.fence import late_key
+from app.stores.sink import late_key
 from tests.ingest.reading import finish
 from tests.ingest.scripted import ScriptedAppender
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pytest
 
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
-from app.stores.fence import fence
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,
@@ -17,6 +16,7 @@ from app.stores.sink import (
     Stored,
     TooLarge,
     Uncertain,
+    fence,
 )
 from app.stores.stamping import LateCancellationError
 from tests.ingest.bench import Bench

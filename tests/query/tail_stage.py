@@ -4,12 +4,10 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from app.query.budget import Budget
 from app.query.cursor import decode_cursor
-from app.query.feed import Reading
-from app.query.params.fields import parse_fields
-from app.query.retrieval import View
-from app.query.scan import Scan, position_of
+from app.query.feed import Budget, PageRows
+from app.query.params.page import parse_fields
+from app.query.scan import Scan, View, position_of
 from app.query.tail.events import EventFormat
 from app.query.tail.hub import Hub
 from app.runtime.instants import from_epoch_us
@@ -58,7 +56,7 @@ class Sheet:
             self.settled_us = max(self.settled_us, T0_US + max(stamps_us) + 1)
         return [position_of(row) for row in rows]
 
-    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> Reading:
+    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
         """Return the next rows, as a feed does."""
         begins = scan.after or Position(scan.window.since_us, "")
         self.asked.append((begins, view.conditions))
@@ -73,7 +71,7 @@ class Sheet:
         found = [row for row in self.rows if begins < position_of(row) < until]
         budget.spend(Answer([], fetched_bytes=ROW_BYTES * len(found[:limit])))
         stopped_at = position_of(found[limit - 1]) if len(found) > limit else None
-        return Reading(found[:limit], stopped_at)
+        return PageRows(found[:limit], stopped_at)
 
 
 def _row(ingest_us: int, key: str) -> Row:

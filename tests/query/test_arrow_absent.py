@@ -21,9 +21,9 @@ from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
 from app.query.arrow_rows import ArrowRows
 from app.query.export_body import ExportBody
-from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import StreamFormat, row_encoder
 from app.schema.columns import Column, Kind, Mode
+from app.stores.source import END_OF_STREAM
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GARBAGE = object()

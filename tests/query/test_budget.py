@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.query.budget import Budget
+from app.query.feed import Budget
 from app.stores.source import Answer
 from testing.clock import FakeClock
 

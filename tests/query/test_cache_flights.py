@@ -9,8 +9,7 @@ from typing import Any, Self
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.answer_store import BoundedMemoryStore
-from app.query.cache import Cache, CachedAnswer, CacheState
+from app.query.cache import BoundedMemoryStore, Cache, CachedAnswer, CacheState
 from app.stores.source import QueryTimeoutError
 from testing.clock import FakeClock
 from tests.ingest.scripted import turns

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.stores.base import Store
 
-from app.query.answer_store import ENTRY_BYTES, BoundedMemoryStore, open_store
+from app.query.cache import ENTRY_BYTES, BoundedMemoryStore, open_store
 from testing.clock import FakeClock
 
 _ROOM = 5 * ENTRY_BYTES

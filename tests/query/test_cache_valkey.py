@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.query.answer_store import open_store
-from app.query.cache import PAUSE_S, Cache, CachedAnswer
+from app.query.cache import PAUSE_S, Cache, CachedAnswer, open_store
 from app.settings.load import SettingsError
 from testing.clock import FakeClock
 from testing.pace import patience_s

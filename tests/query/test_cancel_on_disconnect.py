@@ -12,7 +12,7 @@ from granian.server.embed import Server
 from litestar import Litestar, Request, Response, get
 
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.cancel_on_disconnect import unless_departed
+from app.query.reads import cancel_on_disconnect
 from testing.process import free_port
 
 
@@ -40,7 +40,7 @@ def application(work: Work) -> Litestar:
 
     @get("/")
     async def handler(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return await unless_departed(request, work())
+        return await cancel_on_disconnect(request, work())
 
     return Litestar([handler], exception_handlers=EXCEPTION_HANDLERS, logging_config=None)
 
@@ -124,13 +124,13 @@ async def test_an_error_of_the_work_is_the_answer() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await unless_departed(request_that_stays(), fails())
+        await cancel_on_disconnect(request_that_stays(), fails())
 
 
 async def test_a_cancelled_handler_cancels_the_work() -> None:
     """The work has ended when the handler has."""
     work = Work()
-    task = asyncio.create_task(unless_departed(request_that_stays(), work()))
+    task = asyncio.create_task(cancel_on_disconnect(request_that_stays(), work()))
     await work.begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

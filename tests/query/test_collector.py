@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from app.http.contract import Parameter
 from app.http.problems import ProblemError
 from app.query.params.collector import Parameters, flag, one_of
-from app.query.params.fields import parse_fields
 from app.query.params.filters import parse_filters
+from app.query.params.page import parse_fields
 from tests.contract.every import EVERY, FIELDS
 
 KNOWN = {

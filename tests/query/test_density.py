@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.query.density import _KEPT, Density
 from app.query.params.page import Window
+from app.query.slices import _KEPT, Density
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.stores.query import Query
 from app.stores.source import Answer

@@ -13,8 +13,8 @@ from litestar import Request
 
 from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError
-from app.query.reads import Reads
-from app.query.streaming import StreamedResponse
+from app.query.export_body import ExportStream
+from app.query.reads import Reads, StreamedResponse
 from app.runtime.instants import to_text
 from app.settings.server import ServerSettings
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
@@ -203,7 +203,7 @@ async def test_a_client_that_reads_nothing_at_all_loses_its_place(caplog: pytest
 
     pieces = rest()
     reads = Reads(FakeClock())
-    response = StreamedResponse(reads, {"X": "y"}, "text/plain", (await anext(pieces), pieces))
+    response = StreamedResponse({"X": "y"}, "text/plain", ExportStream(reads, await anext(pieces), pieces))
     outgoing = Outgoing(ServerSettings(client_stall_s=0.01), FakeClock())
     with caplog.at_level(logging.WARNING):
         await outgoing.answer(response.to_asgi_response(None, staying()), staying().scope, staying().receive, send)
@@ -225,9 +225,8 @@ async def test_a_service_that_has_stopped_begins_no_answer() -> None:
 
     pieces = rest()
     reads = Reads(FakeClock())
-    response = StreamedResponse(reads, {}, "text/plain", (await anext(pieces), pieces)).to_asgi_response(
-        None, staying()
-    )
+    stream = ExportStream(reads, await anext(pieces), pieces)
+    response = StreamedResponse({}, "text/plain", stream).to_asgi_response(None, staying())
     await reads.drain(8.0)
     with pytest.raises(ProblemError, match="shutting down"):
         await response(staying().scope, staying().receive, asyncio.Event().wait)  # type: ignore[arg-type] # never called

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.export_plan import ChunkSizer, Stretches
+from app.query.export import ChunkSizer, Stretches
 from app.query.params.page import Window
 from app.query.slices import Slice
 

@@ -10,27 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.query.formats.documents import Count, RowFormat
+from app.query.formats.documents import Count, Page, RowFormat
 from app.query.formats.encoders import row_encoder
 from app.query.formats.negotiation import Format
+from app.query.params.page import Window
 from app.schema.decimals import plain_decimal
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
 
 FORMAT = RowFormat(COLUMNS)
 FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv", "arrow")
-
-
-class _Window(msgspec.Struct):
-    since_us: int
-    until_us: int
-
-
-class _Page(msgspec.Struct):
-    rows: list[dict[str, Any]]
-    window: _Window
-    next_cursor: str | None = None
-    resume_cursor: str = "r"
-    poll_after_s: int = 1
 
 
 _EXPECTED = {
@@ -51,8 +39,9 @@ _EXPECTED = {
 }
 
 
-def _page(*rows: dict[str, Any]) -> _Page:
-    return _Page(list(rows), _Window(0, 1_500_000))
+def _page(*rows: dict[str, Any]) -> Page:
+    window = Window(0, 1_500_000)
+    return Page(rows=list(rows), next_cursor=None, resume_cursor="r", window=window, poll_after_s=1)
 
 
 def test_values_of_every_kind_are_written_as_documented() -> None:

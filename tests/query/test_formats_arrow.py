@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.arrow_rows import ArrowRows
-from app.query.formats.arrow_batches import END_OF_STREAM
 from app.query.formats.encoders import row_encoder
 from app.runtime.instants import MAX_US, MIN_US
 from app.schema.columns import Column
+from app.stores.source import END_OF_STREAM
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, as_declared, rows_of, sample_row
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.query.params.filters import parse_filters
-from app.query.tail.reading import Reader
+from app.query.tail.poller import Reader
 from app.query.tail.recent import Batch, Recent
 from app.settings.query import QuerySettings
 from app.settings.room import MIB
@@ -116,7 +116,7 @@ async def test_the_last_subscriber_ends_the_poller_and_its_query() -> None:
 async def test_who_begins_in_the_past_catches_up_by_itself_and_then_joins() -> None:
     """Page by page up to where the poller reads, and no query of its own from there on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.tail.reading.MAX_LIMIT", 2)
+        patch.setattr("app.query.tail.poller.MAX_LIMIT", 2)
         stage = Stage()
         hour_us = 3_600_000_000
         stage.sheet.put(1, 2, 3, 4, 5)
@@ -153,7 +153,7 @@ async def test_a_new_poller_begins_where_its_first_subscriber_stands_if_that_is_
 async def test_a_slow_subscriber_takes_no_memory_and_loses_nothing() -> None:
     """What it did not take in time is dropped; when it reads again, it fetches that itself."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.tail.reading.MAX_LIMIT", 2)
+        patch.setattr("app.query.tail.poller.MAX_LIMIT", 2)
         patch.setattr("app.query.tail.poller.MAX_LIMIT", 2)
         stage = Stage()
         slow, quick = stage.listen(), stage.listen()

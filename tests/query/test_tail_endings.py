@@ -8,7 +8,7 @@ import pytest
 
 from app.http.problems import ProblemError
 from app.query.reads import Reads
-from app.query.tail.reading import PATIENCE_S
+from app.query.tail.poller import PATIENCE_S
 from app.query.tail.subscriber import PING_S
 from app.stores.query import Position
 from app.stores.source import StoreBusyError, StoreUnavailableError

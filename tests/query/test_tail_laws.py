@@ -129,7 +129,7 @@ def test_each_record_is_delivered_once_and_in_order(starts: list[int], steps: li
         assert not scene.stage.hub._admitted
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.tail.reading.MAX_LIMIT", 2)
+        patch.setattr("app.query.tail.poller.MAX_LIMIT", 2)
         patch.setattr("app.query.tail.poller.MAX_LIMIT", 1)
         asyncio.run(play())
 

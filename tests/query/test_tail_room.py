@@ -1,6 +1,6 @@
 """What tails hold: counted, shared, and waited for where there is no room."""
 
-from app.query.tail.reading import PATIENCE_S
+from app.query.tail.poller import PATIENCE_S
 from tests.query.tail_stage import POLL_S, Stage
 from tests.query.test_tail import at
 

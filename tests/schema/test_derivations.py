@@ -13,7 +13,7 @@ from app.record import Record
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.bigquery.layout import bigquery_schema
-from app.stores.bigquery.protobuf import protobuf_descriptor
+from app.stores.bigquery.proto_rows import protobuf_descriptor
 from app.stores.duckdb.layout import duckdb_ddl, duckdb_type, quote
 from examples.flights.record import Flight
 from tests.long_form import examples

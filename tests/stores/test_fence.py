@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
-from app.stores.fence import STALE_US, Fence, fence, late_key
 from app.stores.query import Position
-from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain
+from app.stores.sink import STALE_US, Fence, Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, fence, late_key
 from app.stores.stamping import AttemptStamp, ClockTroubleError, LateCancellationError
 from testing.clock import FakeClock
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from app.query.source_health import ReadState
+from app.query.instrumented_source import ReadState
 from app.stores.sink import SinkState
 from app.telemetry.instruments import CATALOGUE
 from app.telemetry.instruments import instruments_table as printed

@@ -9,8 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.query.instrumented_source import InstrumentedSource, QueryWatch, cache_state, outcome_of
-from app.query.source_health import SourceHealth
+from app.query.instrumented_source import InstrumentedSource, SourceHealth, cache_state, outcome_of
 from app.stores.query import Export, LookUp
 from app.stores.source import (
     LookUpTooExpensiveError,
@@ -42,8 +41,9 @@ class Stage:
         self.tracing = Tracing(provider.get_tracer("test"), Sampler(1.0, 1e9, self.clock.elapsed_us))
         self.scripted = ScriptedRunner(**told)
         self.health = SourceHealth(self.clock.now_us)
-        watch = QueryWatch(self.metrics, self.tracing, self.health, self.clock, system="duckdb")
-        self.runner = InstrumentedSource(self.scripted, watch)
+        self.runner = InstrumentedSource(
+            self.scripted, self.metrics, self.tracing, self.health, self.clock, system="duckdb"
+        )
 
     def outcomes(self) -> list[tuple[str, str]]:
         """Return purpose and outcome of each query that was measured."""

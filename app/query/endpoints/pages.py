@@ -8,22 +8,29 @@ from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
-from app.http.conditional import VARY, strong_etag
+from app.http.conditional import strong_etag
 from app.http.contract import CONTRACT, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS, read_response
-from app.query.budget import Budget
 from app.query.cache import CachedAnswer
-from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, as_key, cost_headers
+from app.query.endpoints.answering import (
+    FRESH,
+    REVISION,
+    Ask,
+    CachedResponder,
+    CacheKey,
+    FixedFilters,
+    Timing,
+    as_key,
+    cost_headers,
+)
 from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
-from app.query.explain import Explanation, explanation
 from app.query.export import Exports
 from app.query.formats.documents import Count, RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
-from app.query.pages import Pages
+from app.query.pages import Explanation, Pages, explanation
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.page import QueryableTable, parse_page_request
-from app.query.retrieval import Retrieval, View
-from app.query.timing import Timing
+from app.query.scan import Retrieval, View
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
@@ -31,7 +38,6 @@ from app.schema.table import REJECTS, schema_version
 from app.settings.query import QuerySettings
 from app.stores.query import Export, RowQuery
 
-_FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 _NEXT_CURSOR = "Sluice-Next-Cursor"
 _json = msgspec.json.Encoder()
 PROBLEMS = {
@@ -110,12 +116,9 @@ class PageEndpoint:
         )
 
     async def _made(self, wanted: Retrieval, timing: Timing) -> CachedAnswer:
-        def spent(budget: Budget) -> None:
-            timing.add_bytes(budget.bytes_processed)
-
         asked, columns = wanted.asked, wanted.view.columns
         with timing.stage("store"):
-            page = await self._pages.page(asked, wanted.view, wanted.now, spent)
+            page = await self._pages.page(asked, wanted.view, wanted.now, timing.add_bytes)
         with timing.stage("encode"):
             body = RowFormat(columns).page(page, wanted.format, count=page.count, guard=asked.csv_guard)
         headers = {"Sluice-Resume-Cursor": page.resume_cursor}
@@ -151,7 +154,7 @@ class PageEndpoint:
             slices=slices,
             max_bytes=self._settings.query_max_bytes_billed,
         )
-        headers = _FRESH | cost_headers(timing, "bypass")
+        headers = FRESH | cost_headers(timing, "bypass")
         return read_response(request, _json.encode(told), MEDIA_TYPES["json"], headers)
 
 

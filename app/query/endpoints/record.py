@@ -4,11 +4,10 @@ from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
-from app.http.conditional import VARY
 from app.http.contract import CONTRACT, JSON, Answer, Contract, Named, media, object_schema
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
-from app.query.endpoints.answering import Ask, FixedFilters, cost_headers
+from app.query.endpoints.answering import FRESH, Ask, FixedFilters, Timing, cost_headers
 from app.query.endpoints.openapi import headers_of, row_schema
 from app.query.feed import Feed
 from app.query.formats.documents import RowFormat
@@ -16,8 +15,7 @@ from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import MAX_LIMIT, RECORD_PARAMETERS
 from app.query.params.page import Window, parse_record_request
 from app.query.reads import Reads
-from app.query.retrieval import View
-from app.query.timing import Timing
+from app.query.scan import View
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US, clamp
 from app.schema.columns import Column
@@ -27,7 +25,6 @@ from app.schema.ids import read_id
 from app.schema.table import Table
 from app.settings.load import Settings
 
-_FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 _PROBLEMS = {
     400: "A parameter is not valid; `errors` names each parameter.",
     404: "No record has this id.",
@@ -74,7 +71,7 @@ class RecordEndpoint:
             body = served.versions(rows[:MAX_LIMIT], complete=len(rows) <= MAX_LIMIT)
         else:
             body = served.record(rows[0])
-        return read_response(request, body, MEDIA_TYPES["json"], _FRESH | cost_headers(timing, "bypass"))
+        return read_response(request, body, MEDIA_TYPES["json"], FRESH | cost_headers(timing, "bypass"))
 
 
 def _no_record(text: str) -> ProblemError:

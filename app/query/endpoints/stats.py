@@ -9,14 +9,13 @@ from app.http.conditional import weak_etag
 from app.http.contract import CONTRACT, INSTANT, JSON, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS
 from app.query.cache import CachedAnswer
-from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, as_key
+from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
 from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
 from app.query.pages import Pages
 from app.query.params.catalogue import MAX_GROUPS
 from app.query.params.page import QueryableTable
 from app.query.params.stats import StatsRequest, parse_stats_request, stats_parameters
 from app.query.stats import Stats
-from app.query.timing import Timing
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS, schema_version
 from app.settings.query import QuerySettings

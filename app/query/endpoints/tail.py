@@ -2,12 +2,11 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
-from litestar.types import HTTPResponseBodyEvent, Receive, Scope
 from litestar.types import Send as ASGISend
 
 from app.http import paths
@@ -20,7 +19,7 @@ from app.query.pages import Pages
 from app.query.params.catalogue import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
 from app.query.params.page import QueryableTable
 from app.query.params.tail import parse_tail_request
-from app.query.reads import Reads
+from app.query.reads import END_OF_BODY, Reads, StreamedResponse
 from app.query.tail.events import EventFormat, ending, opening, record_event
 from app.query.tail.hub import Hub
 from app.query.tail.subscriber import PING_S, Subscriber
@@ -34,8 +33,7 @@ from app.stores.query import Position
 EVENTS = "text/event-stream"
 # Without X-Accel-Buffering some proxies buffer a response
 # (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
-_HEADERS = {"Content-Type": EVENTS, "Cache-Control": "no-store", "Vary": VARY, "X-Accel-Buffering": "no"}
-_END: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
+_HEADERS = {"Cache-Control": "no-store", "Vary": VARY, "X-Accel-Buffering": "no"}
 _PROBLEMS = {
     400: "A parameter, the cursor or `Last-Event-ID` is not valid.",
     429: "Too many tails are open.",
@@ -82,12 +80,12 @@ class TailEndpoint:
         asked = parse_tail_request(query, last_event_id, self.subject, self.table.name, self._pages.now())
         self._reads.check_open()
         if request.method == "HEAD":
-            return _EventStream(None)
+            return StreamedResponse(_HEADERS, EVENTS, None)
         form = EventFormat(self.table.name, asked.columns, asked.fingerprint)
         subscriber = self._hub.admit(
             request.state.principal.name, asked.start, form, (*asked.conditions, *self._fixed.of(request))
         )
-        return _EventStream(_Stream(self._hub, subscriber, self._reads))
+        return StreamedResponse(_HEADERS, EVENTS, _Stream(self._hub, subscriber, self._reads))
 
 
 class _Stream:
@@ -96,7 +94,7 @@ class _Stream:
     def __init__(self, hub: Hub, subscriber: Subscriber, reads: Reads) -> None:
         self._hub, self._subscriber, self._reads = hub, subscriber, reads
 
-    async def send(self, request: Ask, response: ASGIResponse, send: ASGISend) -> None:
+    async def __call__(self, request: Ask, response: ASGIResponse, send: ASGISend) -> None:
         """Send `response` with the stream as its body, until it ends, the client leaves, or the service stops."""
         try:
             sending = self._send_all(response, send)
@@ -111,34 +109,7 @@ class _Stream:
 
         await response.start_response(send)
         await self._hub.run(self._subscriber, send_piece)
-        await send(_END)
-
-
-class _EventStream(Response[bytes]):
-    """A response with the body `stream`; None: the response to a HEAD."""
-
-    def __init__(self, stream: _Stream | None) -> None:
-        super().__init__(b"", headers=_HEADERS, media_type=EVENTS)
-        self._stream = stream
-
-    def to_asgi_response(self, app: Any, request: Ask, **_: Any) -> ASGIResponse:
-        """Return the ASGI response that sends the stream."""
-        return _Sending(request, self._stream)
-
-
-class _Sending(ASGIResponse):
-    _should_set_content_length = False
-
-    def __init__(self, request: Ask, stream: _Stream | None) -> None:
-        super().__init__(headers=_HEADERS, media_type=EVENTS)
-        self._request, self._stream = request, stream
-
-    async def __call__(self, _: Scope, __: Receive, send: ASGISend) -> None:
-        if self._stream is not None:
-            await self._stream.send(self._request, self, send)
-        else:
-            await self.start_response(send)
-            await send(_END)
+        await send(END_OF_BODY)
 
 
 def tail_route(endpoint: TailEndpoint) -> HTTPRouteHandler:

@@ -18,9 +18,8 @@ from msgspec import Raw
 
 from app.runtime.instants import DAY_US, MAX_US, MIN_US, SECOND_US
 from app.schema.columns import Column, Kind, Mode
-from app.stores.source import Row
+from app.stores.source import END_OF_STREAM, Row
 
-END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _BILLION = 10**9
@@ -97,7 +96,6 @@ def _assembled(schema: Any, length: int, buffers: list[Any], children: list[Any]
 
 
 def _array(column: Column, schema: Any, values: list[Any]) -> Any:
-    """Return the Arrow array of a column's values."""
     if column.mode is not Mode.REPEATED:
         return _item_array(column, schema, values)
     lists = [value or () for value in values]  # BigQuery has no NULL lists: they read as empty ones
@@ -142,7 +140,6 @@ def _placeholder(column: Column) -> Any:
 
 
 def _bitmap(flags: list[bool]) -> bytes:
-    """Return flags as a bitmap, least significant bit first."""
     digits = "".join(["1" if flag else "0" for flag in reversed(flags)])
     return int(digits, 2).to_bytes((len(flags) + 7) // 8, "little") if flags else b""
 

@@ -1,12 +1,12 @@
 """Response bodies: a page in any format, one record, and a record's versions."""
 
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
-from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
+from app.query.formats.encoders import ServedRows, row_encoder
 from app.query.formats.negotiation import Format
-from app.query.formats.served import ServedRows
+from app.query.params.page import Window
 from app.runtime.instants import from_epoch_us
 from app.schema.columns import Column
 from app.stores.source import Row
@@ -21,47 +21,21 @@ class Count(msgspec.Struct, frozen=True):
     relation: Literal["eq", "gte"]
 
 
-class Span(Protocol):
-    """A time span: [since_us, until_us)."""
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page: its rows, the window it belongs to, and the cursors to continue.
 
-    @property
-    def since_us(self) -> int:
-        """Its start, inclusive."""
-        ...
+    `next_cursor` is None at the end of the window. `resume_cursor` continues with rows newer than those read;
+    `poll_after_s` is how long to wait before using it. `is_short`: there are more rows, but the page ended before it
+    was full, because of what it cost or would have cost.
+    """
 
-    @property
-    def until_us(self) -> int:
-        """Its end, exclusive."""
-        ...
-
-
-class Page(Protocol):
-    """A page as read: its rows, the window it belongs to, and the cursors to continue."""
-
-    @property
-    def rows(self) -> list[Row]:
-        """The rows as the store returns them."""
-        ...
-
-    @property
-    def next_cursor(self) -> str | None:
-        """The cursor of the next page in the window; None at its end."""
-        ...
-
-    @property
-    def resume_cursor(self) -> str:
-        """The cursor that continues with newer rows."""
-        ...
-
-    @property
-    def window(self) -> Span:
-        """The window."""
-        ...
-
-    @property
-    def poll_after_s(self) -> int:
-        """How long to wait before polling again."""
-        ...
+    rows: list[Row]
+    next_cursor: str | None
+    resume_cursor: str
+    window: Window
+    poll_after_s: int
+    count: Count | None = None
+    is_short: bool = False
 
 
 class RowFormat:
@@ -73,12 +47,11 @@ class RowFormat:
     def __init__(self, columns: tuple[Column, ...]) -> None:
         self._columns = columns
         self._served = ServedRows(columns)
-        self._encoders: dict[tuple[StreamFormat, bool], RowEncoder] = {}
 
     def page(self, page: Page, chosen: Format, *, count: Count | None = None, guard: bool = False) -> bytes:
         """Return the body of a page; `count` applies to JSON only, `guard` to CSV."""
         if chosen != "json":
-            encoder = self.encoder(chosen, guard=guard)
+            encoder = row_encoder(chosen, self._columns, guard=guard)
             return b"".join((encoder.begin(), encoder.rows(page.rows), encoder.end()))
         window = {"since": from_epoch_us(page.window.since_us), "until": from_epoch_us(page.window.until_us)}
         document = {
@@ -89,13 +62,6 @@ class RowFormat:
             "poll_after": page.poll_after_s,
         }
         return _encoder.encode(document if count is None else document | {"count": count})
-
-    def encoder(self, chosen: StreamFormat, *, guard: bool = False) -> RowEncoder:
-        """Return the encoder of a format, which also writes streams."""
-        key = (chosen, guard)
-        if key not in self._encoders:
-            self._encoders[key] = row_encoder(chosen, self._columns, guard=guard)
-        return self._encoders[key]
 
     def record(self, row: Row) -> bytes:
         """Return the body of one record."""

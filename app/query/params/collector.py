@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from app.http.contract import Parameter
 from app.http.problems import FieldError, ProblemError
-from app.query.params.filters import FilterError, parse_filter
+from app.query.params.filters import FilterError, filterable, parse_filter
 from app.schema.filters import FilterField
 from app.stores.query import Condition
 
@@ -94,7 +94,7 @@ class Parameters:
     def _refuse_unknown(self, name: str) -> None:
         close = difflib.get_close_matches(name[:_SHOWN_LENGTH], [*self._known, *self._fields], n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        filters = [path for path, field in self._fields.items() if field.operators]
+        filters = filterable(self._fields)
         told = f"; filters are on {', '.join(filters)}" if filters else ""
         message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{told}"
         self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))

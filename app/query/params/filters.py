@@ -1,12 +1,14 @@
-"""Parse filters, `<field>=v` and `<field>.<operator>=v`, into conditions on columns or helpful errors."""
+"""Parse filters, `<field>=v` and `<field>.<operator>=v`, into conditions or helpful errors; and document them."""
 
 import csv
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from app.query.params.values import ValueTextError, read_value
-from app.schema.columns import Kind
+from app.http.contract import Parameter
+from app.query.params.values import TIME_PATTERN, ValueTextError, read_value
+from app.schema.columns import INT64_MAX, INT64_MIN, Kind
 from app.schema.filters import OPERATORS, FilterField
 from app.stores.query import Condition, Scalar
 
@@ -18,6 +20,33 @@ _MAX_PLACE_DIGITS = 9
 _KEY = re.compile(r"[\w@:/ -]{1,100}")
 _UUID_START = re.compile("[0-9A-Fa-f-]{1,36}")
 _NUMBERS = {"lt", "lte", "gt", "gte"}  # on JSON these compare numbers, the others text
+_MEANINGS: dict[str, str] = {
+    "eq": "`{path}` equals the value",
+    "ne": "`{path}` does not equal the value",
+    "lt": "`{path}` is less than the value",
+    "lte": "`{path}` is less than or equal to the value",
+    "gt": "`{path}` is greater than the value",
+    "gte": "`{path}` is greater than or equal to the value",
+    "in": "`{path}` is one of the values, separated by commas (in double quotes if they contain one)",
+    "prefix": "`{path}` begins with the text",
+    "isnull": "`{path}` has no value (`true`) or has one (`false`)",
+}
+_TEXT: dict[str, Any] = {"type": "string", "maxLength": _MAX_TEXT_LENGTH}
+# By kind: the JSON Schema of a value, and an example.
+_VALUES: dict[Kind, tuple[dict[str, Any], str]] = {
+    Kind.BOOL: ({"type": "boolean"}, "true"),
+    Kind.INT64: ({"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX}, "42"),
+    Kind.FLOAT64: ({"type": "number"}, "1.5"),
+    Kind.NUMERIC: ({"type": "number"}, "12.5"),
+    Kind.STRING: (_TEXT, "text"),
+    Kind.BYTES: ({**_TEXT, "contentEncoding": "base64"}, "aGVsbG8="),
+    Kind.TIMESTAMP: ({"type": "string", "format": "date-time"}, "2026-01-31T12:00:00Z"),
+    Kind.DATE: ({"type": "string", "format": "date"}, "2026-01-31"),
+    Kind.TIME: ({"type": "string", "pattern": f"^{TIME_PATTERN}$"}, "12:00:00"),
+    Kind.JSON: (_TEXT, "text"),
+}
+_UUID: tuple[dict[str, Any], str] = ({"type": "string", "format": "uuid"}, "3f2504e0-4f89-11d3-9a0c-0305e82c3301")
+_UUID_START_SCHEMA: tuple[dict[str, Any], str] = ({"type": "string", "pattern": "^[0-9A-Fa-f-]{1,36}$"}, "3f2504e0")
 
 
 class FilterError(ValueError):
@@ -142,3 +171,38 @@ def _listed(text: str) -> list[str]:
     except (csv.Error, ValueError):
         raise wrong from None
     return values or [""]  # an empty line is one empty value here, too
+
+
+def filter_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
+    """Return the parameters that filter by `fields`, `<path>` for equality and `<path>.<operator>` for the others.
+
+    Those below a JSON column (`data.total.gt`) are only mentioned in its description: they are unbounded.
+    """
+    found = {}
+    for path, field in fields.items():
+        for operator in field.operators:
+            name = path if operator == "eq" else f"{path}.{operator}"
+            schema, example = _value_schema(field, operator)
+            found[name] = Parameter(_parameter_text(field, operator), example, schema)
+    return found
+
+
+def _parameter_text(field: FilterField, operator: str) -> str:
+    told = f"Only records where {_MEANINGS[operator].format(path=field.path)}."
+    if operator != "eq":
+        return told
+    others = ", ".join(f"`{field.path}.{other}`" for other in field.operators if other != "eq")
+    below = ""
+    if field.kind is Kind.JSON:
+        below = f" Its members are compared by path, such as `{field.path}.a.b=text` or `{field.path}.a.gt=5`."
+    return f"{told} Also: {others}.{below}"
+
+
+def _value_schema(field: FilterField, operator: str) -> tuple[dict[str, Any], str]:
+    if operator == "isnull":
+        return _VALUES[Kind.BOOL]
+    if operator == "prefix":
+        return _UUID_START_SCHEMA if field.is_uuid else ({**_TEXT, "minLength": 1}, "te")
+    kind = Kind.FLOAT64 if field.kind is Kind.JSON and operator in _NUMBERS else field.kind
+    schema, example = _UUID if field.is_uuid else _VALUES[kind]
+    return (_TEXT, example) if operator == "in" else (schema, example)

@@ -14,11 +14,10 @@ from app.query.params.buckets import (
     length_text,
     shortest_round_us,
 )
-from app.query.params.canaries import EXCLUDED, CanaryFilter
 from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS
 from app.query.params.collector import Parameters
 from app.query.params.filters import in_order
-from app.query.params.page import Now, QueryableTable, Window, is_instant, read_window
+from app.query.params.page import EXCLUDED, CanaryFilter, Now, QueryableTable, Window, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
@@ -27,8 +26,6 @@ from app.stores.query import Condition, Function, Metric
 _OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _FORMS = "expected count, or avg, min, max, p50 or p95 of a field, such as avg:FIELD"
-
-
 COUNT = Metric("count", "count")
 _COUNT_ALONE: tuple[Metric, ...] = (COUNT,)
 

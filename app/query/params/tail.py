@@ -4,11 +4,10 @@ import msgspec
 
 from app.http.problems import ProblemError
 from app.query.cursor import decode_cursor
-from app.query.params.canaries import read_canary_filter
 from app.query.params.catalogue import LAST_EVENT_ID, TAIL_PARAMETERS
 from app.query.params.collector import Parameters
 from app.query.params.filters import fingerprint, in_order
-from app.query.params.page import Now, QueryableTable, read_fields
+from app.query.params.page import Now, QueryableTable, read_canary_filter, read_fields
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column
 from app.stores.query import Condition, Position
@@ -57,7 +56,6 @@ def parse_tail_request(
 
 
 def _place_of(text: str, table: str, mark: str, of: str = "") -> Position:
-    """Return the position of a resume cursor."""
     try:
         cursor = decode_cursor(text, table=table, fingerprint=mark)
     except ProblemError as error:

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from app.http.problems import ProblemError
-from app.query.formats.served import ServedRows
+from app.query.formats.encoders import ServedRows
 from app.query.params.page import Window
 from app.query.scan import Scan, position_of
 from app.schema.columns import Column

@@ -9,8 +9,7 @@ from app.query.concurrency_limit import ConcurrencyLimiter
 from app.query.feed import Feed
 from app.query.params.filters import in_order
 from app.query.tail.events import EventFormat
-from app.query.tail.poller import Poller
-from app.query.tail.reading import Reader
+from app.query.tail.poller import Poller, Reader
 from app.query.tail.subscriber import Send, Subscriber
 from app.runtime.clock import Clock
 from app.runtime.ledger import Holding, Ledger
@@ -33,7 +32,7 @@ class Hub:
     ) -> None:
         self._erasures = erasures
         self._feed, self._settings, self._clock = feed, settings, clock
-        self._places = ConcurrencyLimiter("tails", "max_tails", settings.max_tails)
+        self._limiter = ConcurrencyLimiter("tails", "max_tails", settings.max_tails)
         self._admitted: dict[Subscriber, _Admitted] = {}
         self._pollers: dict[str, Poller] = {}
         self._turn = asyncio.Semaphore(_CATCHING_UP)
@@ -45,7 +44,7 @@ class Hub:
         Raises:
             ProblemError: `busy`: there are as many as there may be, or as many of `caller`.
         """
-        self._places.take(caller)
+        self._limiter.take(caller)
         together = in_order({repr(each): each for each in conditions}.values())
         subscriber = Subscriber(
             start,
@@ -83,7 +82,7 @@ class Hub:
         """Stop counting `subscriber`."""
         admitted = self._admitted.pop(subscriber, None)
         if admitted is not None:
-            self._places.give_back(admitted.caller)
+            self._limiter.give_back(admitted.caller)
 
     def _room(self, caller: str, size_bytes: int) -> Holding | None:
         """Return a holding of so many bytes, after dropping unused encoded batches if necessary; None if it fails."""

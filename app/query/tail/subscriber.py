@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 from app.http.problems import ProblemError
 from app.query.tail import events
 from app.query.tail.events import EventFormat, Reason
-from app.query.tail.poller import Poller
-from app.query.tail.reading import BATCH_BYTES, PATIENCE_S, Reader, unexpected
+from app.query.tail.poller import BATCH_BYTES, PATIENCE_S, Poller, Reader, unexpected
 from app.query.tail.recent import Batch, Room
 from app.runtime.clock import MICROSECONDS, Clock, Timer
 from app.runtime.ledger import Holding

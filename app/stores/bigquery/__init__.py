@@ -3,16 +3,14 @@
 setup            opens it for a service
 client           its addresses and credentials
 
-one append       storage_write       encode, choose a connection, stamp, send, interpret the answer
-rows             proto_rows          a record -> a protobuf row (struct_values: its values; protobuf: the row's schema)
-requests         append_request      rows -> an AppendRows request, as bytes (varint: its integers)
-connections      connections         one to N by load, closed when idle; connection: one AppendRows stream
+one append       storage_write       encode, choose a connection (one to N by load), stamp, send, interpret the answer
+rows             proto_rows          a record -> a protobuf row, and its descriptor
+requests         connection          rows -> AppendRows requests, as bytes; one stream
 answers          append_responses    the meaning of a response, or of the end of a stream
 
-reading          runner              the source: threads, timeouts, and cancellation
+reading          runner              the source: threads, timeouts, cancellation; results as Arrow
                  jobs, guards        query jobs, and the guards of each: limits, labels, typed parameters
                  cells, failures     answers -> values; errors -> their meaning
-                 storage_read        a result, as Arrow
 erasing          eraser              deletes rows, and notifies the other instances
 
 the table        schema, layout      the schema JSON that `bq` and Terraform accept; partitions and clustering

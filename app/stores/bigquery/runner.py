@@ -9,9 +9,13 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from google.api_core.exceptions import InternalServerError, ServiceUnavailable
 from google.cloud.bigquery import Client
+from google.cloud.bigquery_storage_v1 import types
+from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadAsyncClient
+from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcAsyncIOTransport
 
 from app.runtime.clock import Clock
 from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
@@ -20,14 +24,17 @@ from app.stores.bigquery import guards, jobs
 from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
-from app.stores.bigquery.storage_read import read_table
 from app.stores.query import ArrowQuery, Deletion, Query
-from app.stores.source import Answer, Plan, QueryError, QueryTimeoutError, StoreBusyError
+from app.stores.source import END_OF_STREAM, Answer, Plan, QueryError, QueryTimeoutError, StoreBusyError
 from app.stores.sql.statement import Statement, render
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
 _Result = TypeVar("_Result")
 _log = logging.getLogger("sluice.query")
+_CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
+_SESSION_TIMEOUT_S = 30.0
+_ATTEMPTS = 3  # in a row without a single batch
+_PAUSE_S = 0.1
 
 
 class BigQueryRunner:
@@ -136,7 +143,6 @@ class BigQueryRunner:
         return client
 
     def _raise_named(self, failure: Exception, statement: Statement) -> None:
-        """Raise the QueryError for `failure`, if there is one."""
         named: QueryError | None = query_error(
             failure,
             self._access.place,
@@ -145,3 +151,57 @@ class BigQueryRunner:
         )
         if named is not None:
             raise named from failure
+
+
+async def read_table(access: BigQueryClients, table_path: str) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of the Arrow IPC stream of all rows of a table, in its order. Call `access.load` first.
+
+    The Storage Read API sends exactly the messages of such a stream, except its end-of-stream marker. A BIGNUMERIC
+    column arrives as decimal256(76, 38), a NUMERIC one as decimal128(38, 9). The order of an ORDER BY holds within one
+    stream: https://cloud.google.com/bigquery/docs/reference/storage#read_from_session_streams.
+
+    Raises:
+        GoogleAPICallError: the table cannot be read, or not any further.
+        AccessError: there are no usable credentials.
+    """
+    channel = access.channel(_CHANNEL_OPTIONS)
+    try:
+        client = BigQueryReadAsyncClient(transport=BigQueryReadGrpcAsyncIOTransport(channel=channel))
+        session = await client.create_read_session(
+            parent=f"projects/{access.place.project}",
+            read_session=types.ReadSession(table=table_path, data_format=types.DataFormat.ARROW),
+            max_stream_count=1,
+            retry=None,
+            timeout=_SESSION_TIMEOUT_S,
+        )
+        yield session.arrow_schema.serialized_schema
+        for stream in session.streams:  # one, or none if the table is empty
+            async with aclosing(_batches(client, stream.name)) as batches:
+                async for batch in batches:
+                    yield batch
+        yield END_OF_STREAM
+    finally:
+        await channel.close()
+
+
+async def _batches(client: BigQueryReadAsyncClient, stream: str) -> AsyncGenerator[bytes, None]:
+    """Yield the batches of a stream; if it breaks off, resume at that offset."""
+    offset, failures = 0, 0
+    while True:
+        call: Any = None
+        try:
+            # The call waits for the first answer, so it may fail like the later ones.
+            call = await client.read_rows(read_stream=stream, offset=offset, retry=None, timeout=None)
+            async for answer in call:
+                offset, failures = offset + answer.row_count, 0
+                yield answer.arrow_record_batch.serialized_record_batch
+        except (ServiceUnavailable, InternalServerError):
+            failures += 1
+            if failures == _ATTEMPTS:
+                raise
+            await asyncio.sleep(_PAUSE_S * failures)
+        else:
+            return
+        finally:
+            if call is not None:
+                call.cancel()

@@ -13,7 +13,7 @@ from app.stores.bigquery.eraser import BigQueryEraser
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.bigquery.storage_write import StorageWriteAppender
 from app.stores.bigquery.table_check import check_table
-from app.stores.fence import fence
+from app.stores.sink import fence
 
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
 

@@ -152,7 +152,6 @@ def _root(error: Exception) -> str:
 
 
 def _chain(error: Exception) -> Iterator[Exception]:
-    """Yield `error`, then its cause or context, and so on."""
     link: BaseException | None = error
     while isinstance(link, Exception):
         yield link

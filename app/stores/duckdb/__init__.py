@@ -2,10 +2,9 @@
 
 setup        opens it for a service
 store        the tables of one file: appends in one thread, probes, closing and reopening
-file         opens it, creates or compares its tables
-layout       a table -> DDL, and the INSERT that reads rows from JSON
+file         opens it, creates or compares its tables; whether it can write, and how much space is free
+layout       a table -> DDL, the INSERT that reads rows from JSON, and what DuckDB returns
 appender     the sink of one table
-queries      the source: `attempt` is one query that can be interrupted; `values` converts what DuckDB returns
+queries      the source: `attempt` is one query that can be interrupted
 eraser       erasure and retention
-probe, disk  whether it can write, and how much space is free
 """

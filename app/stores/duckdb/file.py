@@ -1,5 +1,9 @@
-"""Open the file of the embedded store: create or compare its tables, and advance the clock past its rows."""
+"""Open the file of the embedded store, and examine its disk.
 
+Opening creates or compares the tables, and advances the clock past their rows.
+"""
+
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +29,11 @@ SET GLOBAL TimeZone = 'UTC';
 SET allocator_background_threads = true;
 SET GLOBAL max_vacuum_tasks = 0"""
 _DDL_OF_STATE = f"CREATE TABLE IF NOT EXISTS {STATE} (name VARCHAR NOT NULL, number BIGINT, padding BLOB)"
+MIN_PROBE_BYTES, _MAX_PROBE_BYTES = 64 * 1024, 16 * 1024**2
+_PROBE = "probe"
+# strerror's texts for ENOSPC, EDQUOT and EFBIG (a limit on the size of a file, such as that of `ulimit -f`).
+_NO_ROOM = ("no space left on device", "disk quota exceeded", "file too large")
+_MIB = 1024**2
 
 
 def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDBPyConnection:
@@ -66,7 +75,6 @@ def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clo
 
 
 def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | None:
-    """Return how the file's table differs from the declared one, or None."""
     described = connection.execute(f"DESCRIBE {quote(table.name)}").fetchall()
     found = {name: (type_, "NULLABLE" if null == "YES" else "NOT NULL") for name, type_, null, *_ in described}
     expected = {
@@ -85,3 +93,47 @@ def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | No
             if there != declared
         ]
     return ", ".join(sorted(differences)) or None
+
+
+def write_and_remove(connection: duckdb.DuckDBPyConnection, size_bytes: int) -> None:
+    """Commit a row of `size_bytes` (16 MiB at most), and commit its removal.
+
+    The bytes are random, so that they cannot be compressed. Each commit is written to the write-ahead log and synced;
+    the next checkpoint empties the log.
+
+    Raises:
+        duckdb.Error: the write failed.
+    """
+    padding = os.urandom(min(size_bytes, _MAX_PROBE_BYTES))
+    connection.execute(f"INSERT INTO {STATE} VALUES (?, 0, ?)", [_PROBE, padding])  # noqa: S608 - a constant
+    connection.execute(f"DELETE FROM {STATE} WHERE name = ?", [_PROBE])  # noqa: S608 - likewise
+
+
+class DiskSpace:
+    """Checks the file system of one file, of which `min_free_bytes` stay free; 0 turns the check off."""
+
+    def __init__(self, path: str, min_free_bytes: int) -> None:
+        self._folder = None if path == ":memory:" or not min_free_bytes else Path(path).resolve().parent
+        self._min_free_bytes = min_free_bytes
+
+    def shortage(self, size_bytes: int = 0) -> str | None:
+        """Return why `size_bytes` more must not be written, or None. Costs one system call, a microsecond or two."""
+        if self._folder is None:
+            return None
+        try:
+            found = os.statvfs(self._folder)
+        except OSError as error:
+            return f"the data folder cannot be examined: {error.strerror}"
+        free_bytes = found.f_bavail * found.f_frsize
+        if free_bytes >= self._min_free_bytes + size_bytes:
+            return None
+        return (
+            f"the disk has {free_bytes // _MIB} MiB free; SLUICE_MIN_FREE_DISK_BYTES reserves "
+            f"{self._min_free_bytes // _MIB} MiB"
+        )
+
+
+def is_about_room(message: str) -> bool:
+    """Return whether an error of the store says that the disk, a quota or the file is full."""
+    text = message.lower()
+    return any(words in text for words in _NO_ROOM)

@@ -18,8 +18,7 @@ from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import Table
 from app.stores.duckdb.appender import EmbeddedAppender
-from app.stores.duckdb.disk import MIN_PROBE_BYTES, DiskSpace, is_about_room, write_and_remove
-from app.stores.duckdb.file import open_file
+from app.stores.duckdb.file import MIN_PROBE_BYTES, DiskSpace, is_about_room, open_file, write_and_remove
 from app.stores.duckdb.layout import quote
 from app.stores.duckdb.queries import Queries, bound, to_duckdb
 from app.stores.query import ArrowQuery, Query

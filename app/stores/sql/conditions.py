@@ -71,7 +71,6 @@ def _compared(condition: Condition, prefix: str) -> str:
 
 
 def _json_text(column: str, condition: Condition) -> str:
-    """Return the JSON at the condition's path, as text."""
     return f"TO_JSON_STRING(JSON_QUERY({column}, '{_json_path(condition.json_path)}'))"
 
 

@@ -25,10 +25,17 @@ from app.stores.query import (
 )
 from app.stores.source import Plan, shown_value
 from app.stores.sql.conditions import condition_parameters
-from app.stores.sql.erasures import deletion_sql, needle_parameters, occurrences_sql, search_sql
-from app.stores.sql.exports import buckets_sql, count_sql, export_sql
-from app.stores.sql.originals import look_up_sql
-from app.stores.sql.pages import page_sql
+from app.stores.sql.rows import (
+    buckets_sql,
+    count_sql,
+    deletion_sql,
+    export_sql,
+    look_up_sql,
+    needle_parameters,
+    occurrences_sql,
+    page_sql,
+    search_sql,
+)
 from app.stores.sql.stats import stats_sql
 
 

@@ -7,7 +7,7 @@ costs a count of each, but neither a million medians nor a million rows.
 from app.schema.columns import Kind
 from app.stores.query import Metric, Statistics
 from app.stores.sql.conditions import where_clause
-from app.stores.sql.originals import compared_columns, originals_sql
+from app.stores.sql.rows import compared_columns, originals_sql
 
 _PERCENTILES = {"p50": 50, "p95": 95}
 
@@ -30,7 +30,7 @@ WITH original AS (
   SELECT {_NEXT_COLUMN.join(columns)}
   FROM original
   WHERE original.`ingest_time` >= @from_us{where_clause(conditions, "original.")}
-)"""  # noqa: S608 - as in sql.pages
+)"""  # noqa: S608 - as in sql.rows
     numbers = ["COUNT(*) AS `records`"]
     numbers += [
         f"{_number(metric, f'measured.`value_{paths.index(metric.path)}`')} AS `metric_{index}`"

@@ -11,10 +11,9 @@ from litestar.handlers import BaseRouteHandler
 
 from app.auth.principal import LOCAL_PRINCIPAL
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.answer_store import BoundedMemoryStore
-from app.query.cache import Cache
-from app.query.endpoints.routes import query_routes
+from app.query.cache import BoundedMemoryStore, Cache
 from app.query.reads import Reads
+from app.query.setup import query_routes
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
 from app.settings.load import Settings

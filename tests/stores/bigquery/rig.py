@@ -18,8 +18,7 @@ from app.runtime.clock import MICROSECONDS
 from app.schema.table import records_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.storage_write import StorageWriteAppender
-from app.stores.fence import fence
-from app.stores.sink import SetupError, SinkState
+from app.stores.sink import SetupError, SinkState, fence
 from testing.clock import FakeClock
 from testing.misbehaving.server import MisbehavingServer, misbehaving
 from testing.misbehaving.waiting import advance_until, until

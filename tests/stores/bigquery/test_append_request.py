@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from app.record import Record
 from app.schema.table import records_table
-from app.stores.bigquery.append_request import AppendRequests
-from app.stores.bigquery.protobuf import protobuf_descriptor
-from app.stores.bigquery.varint import varint
+from app.stores.bigquery.connection import AppendRequests
+from app.stores.bigquery.proto_rows import protobuf_descriptor, varint
 
 STREAM, TRACE_ID = "projects/p/datasets/d/tables/t/streams/_default", "sluice:here"
 SCHEMA: DescriptorProto = protobuf_descriptor(records_table(Record))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import BadRequest
 
+from app.stores.backend import HeldBackError
 from app.stores.bigquery.eraser import LABEL, LEARN_EVERY_S, BigQueryEraser
-from app.stores.eraser import HeldBackError
 from app.stores.query import Deletion
 from app.stores.source import StoreUnavailableError
 from testing.clock import FakeClock

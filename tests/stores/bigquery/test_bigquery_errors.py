@@ -9,7 +9,7 @@ import pytest
 from google.api_core.exceptions import BadRequest
 
 from app.http.problems import CATALOGUE, ProblemError
-from app.query.problems import answered
+from app.query.reads import answered
 from app.stores.bigquery import jobs
 from app.stores.bigquery.runner import BigQueryRunner
 from app.stores.source import (

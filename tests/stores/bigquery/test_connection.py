@@ -203,5 +203,5 @@ async def test_an_idle_connection_does_not_hold_the_last_request() -> None:
             taken = tracemalloc.take_snapshot()
         finally:
             tracemalloc.stop()
-        of_requests = taken.filter_traces([tracemalloc.Filter(True, "*/append_request.py")])
+        of_requests = taken.filter_traces([tracemalloc.Filter(True, "*/bigquery/connection.py")])
         assert sum(trace.size for trace in of_requests.traces) < sum(map(len, rows)) / 10

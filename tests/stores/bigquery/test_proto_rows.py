@@ -18,7 +18,7 @@ from app.ingest.envelope import Message
 from app.record import Record
 from app.runtime.instants import epoch_us
 from app.schema.table import Table, records_table
-from app.stores.bigquery.proto_rows import RowEncoder
+from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from tests.encoding import encoded, whole_envelope
 
 ENVELOPE = whole_envelope(Message(key="k", data=b""))
@@ -62,7 +62,7 @@ class Everything(msgspec.Struct, forbid_unknown_fields=True):
 def row_class(table: Table) -> Any:
     """Return the class of rows by the descriptor that BigQuery would be sent."""
     pool = DescriptorPool()
-    pool.Add(FileDescriptorProto(name="r.proto", package="t", message_type=[RowEncoder(table).descriptor]))
+    pool.Add(FileDescriptorProto(name="r.proto", package="t", message_type=[ProtoRowEncoder(table).descriptor]))
     return GetMessageClass(pool.FindMessageTypeByName("t.Row"))
 
 
@@ -97,7 +97,7 @@ def test_every_kind_is_what_the_write_api_takes() -> None:
         days=[date(1970, 1, 2)],
         anything={"a": [1.5, None]},
     )
-    encoder = RowEncoder(table)
+    encoder = ProtoRowEncoder(table)
     row = encoded(encoder, record, ENVELOPE) + encoder.stamp(1_700_000_000_000_001)
     nested = {"when": str(1_769_860_800_000_001), "tags": ["a", "b"], "colour": "red"}
     assert decode(table, row) == {
@@ -124,7 +124,7 @@ def test_every_kind_is_what_the_write_api_takes() -> None:
 
 
 _RECORDS = records_table(Record)
-_ENCODER = RowEncoder(_RECORDS)
+_ENCODER = ProtoRowEncoder(_RECORDS)
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
@@ -200,7 +200,7 @@ def test_the_rows_of_a_message_differ_only_in_what_is_theirs(message: Message, r
 def test_two_types_of_one_name_do_not_meet() -> None:
     """Each encoder has a descriptor pool of its own."""
     first, second = (
-        RowEncoder(records_table(msgspec.defstruct("Order", [("id", kind)], forbid_unknown_fields=True)))
+        ProtoRowEncoder(records_table(msgspec.defstruct("Order", [("id", kind)], forbid_unknown_fields=True)))
         for kind in (str, int)
     )
     assert first.descriptor.field[0].type != second.descriptor.field[0].type

@@ -9,8 +9,7 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Unavailable
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
-from app.stores.bigquery.append_request import AppendRequests
-from app.stores.bigquery.connection import Connection
+from app.stores.bigquery.connection import AppendRequests, Connection
 from app.stores.sink import SinkState
 from testing.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
 from testing.misbehaving.waiting import advance_until, until

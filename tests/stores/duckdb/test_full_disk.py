@@ -17,7 +17,7 @@ import httpx
 import msgspec
 import pytest
 
-from app.stores.duckdb.disk import DiskSpace
+from app.stores.duckdb.file import DiskSpace
 from testing.clock import FakeClock
 from testing.process import Process, serving
 from testing.service import GOOD, SETTINGS, Service, authorization, envelope, running
@@ -128,7 +128,7 @@ def free_bytes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         f_bavail: int
         f_frsize: int
 
-    monkeypatch.setattr("app.stores.duckdb.disk.os.statvfs", lambda _: Answer(found["free"] // 4096, 4096))
+    monkeypatch.setattr("app.stores.duckdb.file.os.statvfs", lambda _: Answer(found["free"] // 4096, 4096))
     return found
 
 

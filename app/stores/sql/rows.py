@@ -1,0 +1,208 @@
+"""The SQL that reads, counts, finds and deletes rows, in BigQuery's dialect.
+
+A page finds its candidates first and looks for earlier rows of those only. Numbering every row of the look-back
+instead took five to eight times as long with a million rows in ten minutes, though less with sparse rows
+(docs/decisions/0004-what-a-copy-is.md). A look-up and statistics compare each row with the previous one of its
+`delivery_key` in one scan, which takes longer, but needs no limit.
+"""
+
+from collections.abc import Sequence
+
+from app.stores.query import (
+    CANDIDATES,
+    IS_COPY,
+    Condition,
+    Count,
+    Deletion,
+    Export,
+    LookUp,
+    Occurrences,
+    PartCounts,
+    PayloadSearch,
+    RowQuery,
+)
+from app.stores.sql.conditions import where_clause
+
+_NEXT_LINE = "\n    "
+_LIMIT = "\nLIMIT @cap"
+_WITHIN = "`ingest_time` >= @from_us\n    AND `ingest_time` <= @to_us"  # the last instant included
+
+
+def page_sql(query: RowQuery) -> str:
+    """Return the query of the next rows of a page."""
+    names, descending = query.columns, query.descending
+    direction, last_first = (" DESC", "") if descending else ("", " DESC")
+    by_last = f"ORDER BY candidate.`ingest_time`{last_first}, candidate.`delivery_key`{last_first}"
+    return f"""\
+WITH candidate AS (
+  SELECT {columns_text(names)}
+  FROM `{query.table}`
+  WHERE `ingest_time` >= @from_us
+    AND `ingest_time` < @to_us{_beyond(query)}{where_clause(query.conditions)}
+  ORDER BY `ingest_time`{direction}, `delivery_key`{direction}
+  LIMIT @candidates
+), copies AS (
+  SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
+  FROM candidate
+  JOIN `{query.table}` AS earlier ON earlier.`delivery_key` = candidate.`delivery_key`
+  WHERE earlier.`ingest_time` >= @lookback_from_us
+    AND earlier.`ingest_time` < @to_us
+    AND earlier.`ingest_time` < candidate.`ingest_time`
+    AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
+)
+SELECT {columns_text(names, "candidate.")},
+  copies.`delivery_key` IS NOT NULL AS `{IS_COPY}`,
+  COUNT(*) OVER () AS `{CANDIDATES}`
+FROM candidate
+LEFT JOIN copies ON copies.`ingest_time` = candidate.`ingest_time` AND copies.`delivery_key` = candidate.`delivery_key`
+WHERE TRUE
+QUALIFY copies.`delivery_key` IS NULL OR ROW_NUMBER() OVER ({by_last}) = 1
+ORDER BY candidate.`ingest_time`{direction}, candidate.`delivery_key`{direction}
+LIMIT @row_limit
+"""  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
+
+
+def originals_sql(table: str, columns: Sequence[str], *, inside: str = "") -> str:
+    """Return a query of the rows that are not copies, from the look-back before a range to the end of the range.
+
+    `columns` must include `ingest_time`. `inside` is a condition that a row and its copies share, to read less. The
+    result includes the rows of the look-back: the caller excludes them by `ingest_time` >= @from_us.
+    """
+    previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
+    return f"""\
+  SELECT {columns_text(columns)}
+  FROM `{table}`
+  WHERE `ingest_time` >= @lookback_from_us
+    AND `ingest_time` < @to_us{inside}
+  QUALIFY {previous} IS NULL
+    OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in page_sql
+
+
+def look_up_sql(query: LookUp) -> str:
+    """Return the query of the rows of a slice with one id, newest first and without copies.
+
+    There are few such rows. A copy has the id of its original, and the table is clustered by id.
+    """
+    return f"""\
+WITH original AS (
+{originals_sql(query.table, query.columns, inside=f"{_NEXT_LINE}AND `{query.id_column}` = @id")}
+)
+SELECT {columns_text(query.columns, "original.")}
+FROM original
+WHERE original.`ingest_time` >= @from_us{where_clause(query.conditions, "original.")}
+ORDER BY original.`ingest_time` DESC, original.`delivery_key` DESC
+LIMIT @row_limit
+"""  # noqa: S608 - as in page_sql
+
+
+def compared_columns(conditions: Sequence[Condition], *others: str) -> list[str]:
+    """Return the columns that a query needs: `ingest_time`, the others, and those of the conditions."""
+    top = [condition.path.partition(".")[0] for condition in conditions]
+    return list(dict.fromkeys(["ingest_time", *others, *top]))
+
+
+def columns_text(names: Sequence[str], prefix: str = "") -> str:
+    """Return the column list of a SELECT."""
+    return ", ".join(f"{prefix}`{name}`" for name in names)
+
+
+def export_sql(query: Export) -> str:
+    """Return the query of all rows of a range, without copies, in the order of the feed.
+
+    Unlike a page, an export knows its candidates in advance: all rows of the range. So it checks for each row whether
+    its delivery has an earlier one. That costs half of finding the copies first, and a fifth of numbering the
+    look-back's rows where those are many (measured over a million rows in ten minutes).
+    """
+    direction = " DESC" if query.descending else ""
+    return f"""\
+SELECT {columns_text(query.columns, "original.")}
+{_originals(query)}
+ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}
+"""
+
+
+def count_sql(query: Count) -> str:
+    """Return the query that counts the rows of `export_sql`, or of a page."""
+    return f"""\
+SELECT COUNT(*) AS `records`
+FROM (
+SELECT original.`ingest_time`
+{_originals(query)}{"" if query.cap is None else _LIMIT}
+) AS original
+"""  # noqa: S608 - as in page_sql
+
+
+def buckets_sql(query: PartCounts) -> str:
+    """Return the query that counts the rows in each non-empty part of a range, copies included."""
+    # The inner parentheses are for SQLGlot, as in sql.stats.
+    return f"""\
+SELECT DIV((UNIX_MICROS(original.`ingest_time`) - @start_micros), @width_micros) AS `bucket`, COUNT(*) AS `records`
+FROM `{query.table}` AS original
+WHERE original.`ingest_time` >= @from_us
+    AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}
+GROUP BY `bucket`
+ORDER BY `bucket`
+"""  # noqa: S608 - as in page_sql
+
+
+def _originals(query: Export | Count) -> str:
+    """Return FROM, WHERE and QUALIFY: of two rows of one delivery with the same timestamp one counts, as on a page."""
+    return f"""\
+FROM `{query.table}` AS original
+WHERE original.`ingest_time` >= @from_us
+    AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}
+    AND NOT EXISTS (
+      SELECT 1
+      FROM `{query.table}` AS earlier
+      WHERE earlier.`delivery_key` = original.`delivery_key`
+        AND earlier.`ingest_time` >= @lookback_from_us
+        AND earlier.`ingest_time` < @to_us
+        AND earlier.`ingest_time` < original.`ingest_time`
+        AND earlier.`ingest_time` >= TIMESTAMP_SUB(original.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
+    )
+QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1"""  # noqa: S608 - as in page_sql
+
+
+def _beyond(query: RowQuery | Export | Count | PartCounts, prefix: str = "") -> str:
+    if query.after is None:
+        return ""
+    sign = "<" if query.descending else ">"
+    same = f"{prefix}`ingest_time` = @after_us AND {prefix}`delivery_key` {sign} @after_key"
+    return f"\n    AND ({prefix}`ingest_time` {sign} @after_us OR ({same}))"
+
+
+def occurrences_sql(query: Occurrences) -> str:
+    """Return the query of the number of rows, and of their first and last stamps."""
+    return f"""\
+SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
+FROM `{query.table}`
+WHERE {_WITHIN}{where_clause(query.conditions)}
+"""  # noqa: S608 - as in page_sql
+
+
+def search_sql(query: PayloadSearch) -> str:
+    """Return the query of the rejects that may hold a text."""
+    contained = " OR ".join(f"STRPOS(TO_HEX(`payload`), @needle_{at}_hex) > 0" for at in range(len(query.contained)))
+    return f"""\
+SELECT {columns_text(query.columns)}
+FROM `{query.table}`
+WHERE {_WITHIN}
+    AND (`parts` > 1 OR {contained} OR STARTS_WITH(TO_HEX(`payload`), @beginning_hex))
+"""  # noqa: S608 - as in page_sql
+
+
+def needle_parameters(query: PayloadSearch) -> dict[str, str]:
+    """Return the parameters of `search_sql` besides the bounds: bytes as hexadecimal digits.
+
+    In them a byte may also be found across two others: then a row is returned that does not hold it.
+    """
+    needles = {f"needle_{at}_hex": needle.hex() for at, needle in enumerate(query.contained)}
+    return needles | {"beginning_hex": query.beginning.hex()}
+
+
+def deletion_sql(query: Deletion) -> str:
+    """Return the DELETE of rows."""
+    return f"""\
+DELETE FROM `{query.table}`
+WHERE {_WITHIN}{where_clause(query.conditions)}
+"""  # noqa: S608 - as in page_sql
