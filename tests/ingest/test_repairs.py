@@ -8,16 +8,7 @@ import pytest
 
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.stores.fence import fence
-from app.stores.sink import (
-    Outcome,
-    QuotaExceeded,
-    RowError,
-    RowsRefused,
-    SinkState,
-    Stored,
-    TooLarge,
-    Uncertain,
-)
+from app.stores.sink import Outcome, QuotaExceeded, RowError, RowsRefused, SinkState, Stored, TooLarge, Uncertain
 from app.stores.stamping import LateCancellationError
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import Reply, ScriptedAppender, reply_later, turns

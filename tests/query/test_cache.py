@@ -146,9 +146,7 @@ def of_another_key(raw: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [nothing, torn, of_another_release, not_unicode, of_another_key],
-    ids=lambda change: change.__name__,
+    "change", [nothing, torn, of_another_release, not_unicode, of_another_key], ids=lambda change: change.__name__
 )
 async def test_an_entry_that_is_not_right_is_ignored(rig: Rig, change: Callable[[bytes], bytes]) -> None:
     """And replaced; the store goes on being used."""

@@ -45,14 +45,13 @@ async def test_requests_share_a_connection_up_to_the_last_byte() -> None:
         await bench.answer(task)
 
 
-async def test_a_request_larger_than_a_connection_takes_goes_on_an_idle_one() -> None:
+async def test_a_request_larger_than_a_connection_takes_goes_on_an_idle_one(single: Pool) -> None:
     """Where no other may be opened it would wait for ever."""
-    bench = Pool(max_connections=1)
-    await bench.answer(await bench.request())
-    large = await bench.request(MAX_BYTES + 1)
-    assert bench.has(large)
-    await bench.answer(large)
-    assert len(bench.lines) == 1
+    await single.answer(await single.request())
+    large = await single.request(MAX_BYTES + 1)
+    assert single.has(large)
+    await single.answer(large)
+    assert len(single.lines) == 1
 
 
 async def test_extra_connections_close_soon_and_the_first_before_the_service_does() -> None:
@@ -72,14 +71,13 @@ async def test_extra_connections_close_soon_and_the_first_before_the_service_doe
     assert len(bench.lines) == 3
 
 
-async def test_a_connection_with_a_request_on_it_is_not_idle() -> None:
+async def test_a_connection_with_a_request_on_it_is_not_idle(single: Pool) -> None:
     """Though another one on it was answered long ago."""
-    bench = Pool(max_connections=1)
-    slow, quick = await bench.request(), await bench.request()
-    await bench.answer(quick)
-    await bench.clock.advance(IDLE_S)
-    assert not bench.lines[0].closed
-    await bench.answer(slow)
+    slow, quick = await single.request(), await single.request()
+    await single.answer(quick)
+    await single.clock.advance(IDLE_S)
+    assert not single.lines[0].closed
+    await single.answer(slow)
 
 
 async def test_a_retired_connection_takes_nothing_new_and_closes_when_nobody_waits_for_it() -> None:
@@ -163,20 +161,19 @@ async def test_a_connection_that_was_closed_leaves_nothing_behind() -> None:
     assert closing() is None
 
 
-async def test_answers_in_a_burst_leave_one_idle_timer() -> None:
+async def test_answers_in_a_burst_leave_one_idle_timer(single: Pool) -> None:
     """Two that were answered at once both find the connection idle; a later request ends all of that."""
-    bench = Pool(max_connections=1)
-    burst = [await bench.request() for _ in range(2)]
-    bench.lines[0].requests.clear()
+    burst = [await single.request() for _ in range(2)]
+    single.lines[0].requests.clear()
     for task in burst:
-        await bench.answer(task)
-    await bench.clock.advance(IDLE_S - 1)
-    late = await bench.request()
-    await bench.clock.advance(2)
-    assert not bench.lines[0].closed, "it is busy"
-    await bench.answer(late)
-    await bench.clock.advance(IDLE_S)
-    assert bench.lines[0].closed
+        await single.answer(task)
+    await single.clock.advance(IDLE_S - 1)
+    late = await single.request()
+    await single.clock.advance(2)
+    assert not single.lines[0].closed, "it is busy"
+    await single.answer(late)
+    await single.clock.advance(IDLE_S)
+    assert single.lines[0].closed
 
 
 async def test_after_an_end_that_blames_one_of_several_requests_go_one_at_a_time() -> None:

@@ -16,26 +16,24 @@ def limit_requests(rig: Rig, max_bytes: int) -> None:
     rig.server.max_request_bytes, rig.server.may_be_too_large = max_bytes, True
 
 
-async def test_a_request_too_large_for_bigquery_is_halved() -> None:
+async def test_a_request_too_large_for_bigquery_is_halved(rig: Rig) -> None:
     """Until each half fits: nothing is rejected, the connection stays."""
-    async with rigged() as rig:
-        limit_requests(rig, 4_000)
-        assert await rig.told(rig.send("a", *ROWS, padding=1_000)) == [Durable()]
-        assert rig.stored == dict.fromkeys(ROWS, 1)
-        assert rig.rejected == []
-        assert len(rig.server.streams) == 1
-        assert rig.stands() is SinkState.ACTIVE
+    limit_requests(rig, 4_000)
+    assert await rig.told(rig.send("a", *ROWS, padding=1_000)) == [Durable()]
+    assert rig.stored == dict.fromkeys(ROWS, 1)
+    assert rig.rejected == []
+    assert len(rig.server.streams) == 1
+    assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_a_row_too_large_for_bigquery_is_rejected_and_no_other() -> None:
+async def test_a_row_too_large_for_bigquery_is_rejected_and_no_other(rig: Rig) -> None:
     """It can never be stored, so it does not come back forever."""
-    async with rigged() as rig:
-        limit_requests(rig, 4_000)
-        rig.server.is_bad = lambda row_id: row_id == "huge"
-        small, huge = rig.send("a", "a1", "a2"), rig.send("b", "huge", padding=5_000)
-        assert await rig.told(small, huge) == [Durable(), Durable()]
-        assert rig.rejected == ["huge"]
-        assert rig.stored == {"a1": 1, "a2": 1}
+    limit_requests(rig, 4_000)
+    rig.server.is_bad = lambda row_id: row_id == "huge"
+    small, huge = rig.send("a", "a1", "a2"), rig.send("b", "huge", padding=5_000)
+    assert await rig.told(small, huge) == [Durable(), Durable()]
+    assert rig.rejected == ["huge"]
+    assert rig.stored == {"a1": 1, "a2": 1}
 
 
 async def test_a_request_over_grpcs_own_limit_is_halved() -> None:
