@@ -2,6 +2,8 @@
 
 import gc
 
+import pytest
+
 from app.runtime.clock import MICROSECONDS
 from app.stores.bigquery.connections import ALONE_US, EXTRA_IDLE_S, IDLE_S, MAX_BYTES, MAX_REQUESTS
 from tests.ingest.pool import Pool
@@ -95,27 +97,18 @@ async def test_a_retired_connection_takes_nothing_new_and_closes_when_nobody_wai
     assert [line.closed for line in bench.lines] == [True, False]
 
 
-async def test_a_fresh_connection_is_used_after_all_were_retired() -> None:
-    """That is how a table that was made again is found."""
+@pytest.mark.parametrize(("requests", "open_ones"), [(1, 1), (2 * MAX_REQUESTS + 1, 3)])
+async def test_a_fresh_connection_is_used_after_all_were_retired(requests: int, open_ones: int) -> None:
+    """That is how a table that was made again is found: every idle connection is closed."""
     bench = Pool()
-    await bench.answer(await bench.request())
-    bench.pool.retire()
-    await turns()
-    assert bench.lines[0].closed
-    assert len(bench.pool) == 0
-    await bench.answer(await bench.request())
-    assert len(bench.lines) == 2
-
-
-async def test_every_idle_connection_is_closed_when_all_are_retired() -> None:
-    """None of them may know the table that was made again."""
-    bench = Pool()
-    for task in [await bench.request() for _ in range(2 * MAX_REQUESTS + 1)]:
+    for task in [await bench.request() for _ in range(requests)]:
         await bench.answer(task)
     bench.pool.retire()
     await turns()
-    assert [line.closed for line in bench.lines] == [True, True, True]
+    assert [line.closed for line in bench.lines] == [True] * open_ones
     assert len(bench.pool) == 0
+    await bench.answer(await bench.request())
+    assert len(bench.lines) == open_ones + 1
 
 
 async def test_an_idle_connection_that_the_server_ends_is_forgotten() -> None:

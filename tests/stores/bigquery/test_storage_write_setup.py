@@ -77,22 +77,33 @@ async def test_an_old_connection_that_lost_the_table_is_replaced(rig: Rig, answe
     assert rig.stands() is SinkState.ACTIVE
 
 
-@pytest.mark.parametrize("answer", [faults.NOT_FOUND, faults.NOT_FOUND_ENDS_STREAM], ids=["in an answer", "at the end"])
-async def test_a_table_that_is_not_there_is_named_and_heals_without_a_restart(rig: Rig, answer: Answer) -> None:
-    """503 and NOT_FOUND; once Terraform has made the table, a look ends the pause, and the first row the state."""
-    rig.table = MISSING
-    rig.server.decide = lambda _: not_stored(answer)
-    (told,) = await rig.told(rig.send("a"))
+@pytest.mark.parametrize(
+    ("table", "answer"),
+    [
+        (MISSING, faults.NOT_FOUND),
+        (MISSING, faults.NOT_FOUND_ENDS_STREAM),
+        (MISMATCH, faults.EXTRA_FIELDS),
+        (MISMATCH, EndStream("INVALID_ARGUMENT", faults.EXTRA_FIELDS.message, "SCHEMA_MISMATCH_EXTRA_FIELDS")),
+    ],
+    ids=["missing, in an answer", "missing, at the end", "misfit, in an answer", "misfit, at the end"],
+)
+async def test_a_table_that_is_wrong_is_named_and_heals_without_a_restart(
+    rig: Rig, table: SetupError, answer: Answer
+) -> None:
+    """503 with the state, and no row is rejected; a look ends the pause, and a row on a fresh connection the state."""
+    rig.table = table
+    rig.server.decide = by_connection([not_stored(answer)] * 5)
+    (told,) = await rig.told(rig.send("a", "a1", "a2"))
     assert isinstance(told, Unavailable)
     assert wait_s(told) == 30
-    assert rig.stands() is SinkState.NOT_FOUND
+    assert rig.rejected == []
+    assert rig.stands() is table.state
     rig.table = None
-    rig.server.decide = lambda _: Fault()
     rig.writer.found(await rig.appender.check())
     assert rig.writer.health.pause() is None
-    assert await rig.told(rig.send("a")) == [Durable()]
+    assert await rig.told(rig.send("a", "a1", "a2")) == [Durable()]
     assert rig.stands() is SinkState.ACTIVE
-    assert rig.stored == {"a": 1}
+    assert rig.stored == {"a1": 1, "a2": 1}
     assert rig.server.arrivals[-1].connection == 2
 
 
@@ -121,27 +132,6 @@ async def test_a_missing_permission_is_named_and_heals_when_it_is_granted(rig: R
     assert await rig.told(rig.send("a")) == [Durable()]
     assert rig.stored == {"a": 1}
     assert rig.stands() is SinkState.ACTIVE
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [faults.EXTRA_FIELDS, EndStream("INVALID_ARGUMENT", faults.EXTRA_FIELDS.message, "SCHEMA_MISMATCH_EXTRA_FIELDS")],
-    ids=["in an answer", "at the end"],
-)
-async def test_a_schema_that_does_not_fit_rejects_no_row(rig: Rig, answer: Answer) -> None:
-    """It is nobody's row: 503 and SCHEMA_MISMATCH until the table fits, and then a fresh connection."""
-    rig.table = MISMATCH
-    rig.server.decide = by_connection([not_stored(answer)] * 5)
-    (told,) = await rig.told(rig.send("a", "a1", "a2"))
-    assert isinstance(told, Unavailable)
-    assert wait_s(told) == 30
-    assert rig.rejected == []
-    assert rig.stands() is SinkState.SCHEMA_MISMATCH
-    rig.table = None
-    rig.writer.found(await rig.appender.check())
-    assert await rig.told(rig.send("a", "a1", "a2")) == [Durable()]
-    assert rig.stored == {"a1": 1, "a2": 1}
-    assert rig.server.arrivals[-1].connection == 2
 
 
 async def test_a_known_obstacle_is_not_sent_rows(rig: Rig) -> None:
