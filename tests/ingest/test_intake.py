@@ -16,6 +16,7 @@ from tests.ingest.scripted import turns
 
 Receiving = Callable[[], Awaitable[Any]]
 DEADLINE_S = 30.0
+GONE = {"type": "http.disconnect"}
 
 
 class Door:
@@ -122,20 +123,21 @@ async def test_a_body_comes_in_one_event_or_in_many(door: Door, made: list[dict[
     assert door.held == (0, 0, 0)
 
 
-@pytest.mark.parametrize("before", [0, 1, 3])
-async def test_a_request_that_ends_before_its_body_did_is_400(door: Door, before: int) -> None:
-    """Before the first part of it, or after some."""
-    with pytest.raises(ProblemError) as raised:
-        await door.reading(events(*[chunk(b"x")] * before, {"type": "http.disconnect"}), declared=50)
-    assert (raised.value.status, raised.value.code) == (400, "incomplete_body")
-    assert door.held == (0, 0, 0)
-
-
-async def test_a_body_is_refused_at_the_part_that_makes_it_too_large(door: Door) -> None:
+@pytest.mark.parametrize(
+    ("made", "declared", "problem"),
+    [
+        *(([chunk(b"x")] * before + [GONE], 50, (400, "incomplete_body")) for before in (0, 1, 3)),
+        ([chunk(b"x" * 60), chunk(b"x" * 41)], 0, (413, "too_large")),
+    ],
+    ids=["gone before a part", "gone after one", "gone after three", "too large"],
+)
+async def test_a_body_that_ends_early_or_grows_too_large_is_refused_at_that_part(
+    door: Door, made: list[dict[str, Any]], declared: int, problem: tuple[int, str]
+) -> None:
     """What follows is not waited for."""
     with pytest.raises(ProblemError) as raised:
-        await door.reading(events(chunk(b"x" * 60), chunk(b"x" * 41)))
-    assert raised.value.status == 413
+        await door.reading(events(*made), declared=declared)
+    assert (raised.value.status, raised.value.code) == problem
     assert door.held == (0, 0, 0)
 
 
