@@ -23,8 +23,7 @@ async def test_one_that_gives_up_waiting_neither_takes_room_nor_loses_the_call(s
     called.cancel()
     await turns()
     assert single.load == [MAX_REQUESTS], "the call was passed on"
-    for task in (*running[2:], patient, last):
-        await single.answer(task)
+    await single.answer(*running[2:], patient, last)
     assert single.load == [0]
 
 
@@ -37,8 +36,7 @@ async def test_one_that_gives_up_between_its_call_and_its_turn_passes_the_call_o
     await turns()
     assert called.cancelled()
     assert single.has(last)
-    for task in (*running[1:], last):
-        await single.answer(task)
+    await single.answer(*running[1:], last)
     assert single.load == [0]
 
 
@@ -52,8 +50,7 @@ async def test_all_of_several_that_give_up_at_one_moment_leave_the_call_to_the_n
     await turns()
     assert [task.cancelled() for task in waiting[:3]] == [True] * 3
     assert single.has(waiting[3])
-    for task in (*running[1:], waiting[3]):
-        await single.answer(task)
+    await single.answer(*running[1:], waiting[3])
 
 
 async def test_one_that_gives_up_waiting_for_much_room_holds_up_nobody_who_needs_little(single: Pool) -> None:
@@ -67,8 +64,7 @@ async def test_one_that_gives_up_waiting_for_much_room_holds_up_nobody_who_needs
     assert [single.has(each) for each in behind] == [True, True]
     late = await single.request()
     assert single.has(late)
-    for task in (running, *behind, late):
-        await single.answer(task)
+    await single.answer(running, *behind, late)
 
 
 async def test_a_newcomer_goes_at_once_when_all_who_waited_have_given_up(single: Pool) -> None:
@@ -80,8 +76,7 @@ async def test_a_newcomer_goes_at_once_when_all_who_waited_have_given_up(single:
         await turns()
     newcomer = await single.request()
     assert single.has(newcomer)
-    for task in (running, newcomer):
-        await single.answer(task)
+    await single.answer(running, newcomer)
 
 
 async def test_an_answer_that_makes_room_for_several_lets_as_many_in(single: Pool) -> None:
@@ -91,8 +86,7 @@ async def test_an_answer_that_makes_room_for_several_lets_as_many_in(single: Poo
     assert single.load == [1]
     await single.answer(large)
     assert single.load == [MAX_REQUESTS]
-    for task in small:
-        await single.answer(task)
+    await single.answer(*small)
 
 
 async def test_the_last_that_gives_up_on_a_retired_connection_lets_all_in_who_wait(single: Pool) -> None:
@@ -102,8 +96,7 @@ async def test_the_last_that_gives_up_on_a_retired_connection_lets_all_in_who_wa
     single.lines[0].retired = True
     await single.answer(running[0])
     assert single.load == [MAX_REQUESTS - 1, MAX_REQUESTS]
-    for task in (*running[1:], *waiting):
-        await single.answer(task)
+    await single.answer(*running[1:], *waiting)
 
 
 async def test_a_newcomer_does_not_go_before_those_who_wait(single: Pool) -> None:
@@ -116,8 +109,7 @@ async def test_a_newcomer_does_not_go_before_those_who_wait(single: Pool) -> Non
     assert [single.has(each) for each in (first, second, newcomer)] == [True, False, False]
     await single.answer(running[1])
     assert [single.has(each) for each in (second, newcomer)] == [True, False]
-    for task in (*running[2:], first, second, newcomer):
-        await single.answer(task)
+    await single.answer(*running[2:], first, second, newcomer)
 
 
 async def test_one_that_was_called_in_vain_keeps_its_place(single: Pool) -> None:
@@ -130,8 +122,7 @@ async def test_one_that_was_called_in_vain_keeps_its_place(single: Pool) -> None
     assert [single.has(each) for each in (first, quick, second)] == [False, True, False], "the room is taken"
     await single.answer(running[1])
     assert [single.has(each) for each in (first, second)] == [True, False]
-    for task in (*running[2:], quick, first, second):
-        await single.answer(task)
+    await single.answer(*running[2:], quick, first, second)
 
 
 async def test_several_that_were_called_in_vain_keep_their_order(single: Pool) -> None:
@@ -144,8 +135,7 @@ async def test_several_that_were_called_in_vain_keep_their_order(single: Pool) -
     assert single.load == [1]
     await single.answer(running[2])
     assert [single.has(each) for each in (first, second)] == [True, False]
-    for task in (first, second):
-        await single.answer(task)
+    await single.answer(first, second)
 
 
 async def test_those_who_wait_are_told_when_the_connections_are_closed(single: Pool) -> None:
@@ -157,6 +147,5 @@ async def test_those_who_wait_are_told_when_the_connections_are_closed(single: P
     for task in (*waiting, later):
         with pytest.raises(ConnectionsClosedError):
             await task
-    for task in running:
-        await single.answer(task)
+    await single.answer(*running)
     assert len(single.lines) == 1
