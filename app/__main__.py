@@ -26,21 +26,21 @@ from app.version import VERSION
 
 _log = logging.getLogger("sluice")
 _ABOUT = """\
-Run Sluice: take records from Pub/Sub pushes and over HTTP, check them against one declared type, store them, and
-serve them as a feed. It runs until it receives SIGTERM or SIGINT."""
+Run Sluice: accept records from Pub/Sub pushes and over HTTP, validate them against one declared type, store them, and
+serve them as a feed. The process runs until it receives SIGTERM or SIGINT."""
 _MORE = """\
 configuration:
   Settings are environment variables that begin with SLUICE_. Without any, the service listens on 127.0.0.1:8080
   and stores in data/sluice.duckdb. An unknown SLUICE_ variable is an error.
-    python -m app.settings     every setting, with its default and its meaning (also in docs/settings.md)
-    python -m app.schema       the tables and schemas of the record type that SLUICE_RECORD names
-    python -m app.auth         API keys, and who may read what
-    python -m app.telemetry    every metric
+    python -m app.settings     list every setting with its default (also in docs/settings.md)
+    python -m app.schema       print the tables and schemas of the record type in SLUICE_RECORD
+    python -m app.auth         manage API keys and grants
+    python -m app.telemetry    list every metric
 
 exit status:
   0  stopped by SIGTERM or SIGINT
-  1  ended by an unexpected failure; the log says which
-  2  cannot start: the command line, a setting, the record type, the store or the address is wrong"""
+  1  ended by an unexpected failure; the log has the details
+  2  cannot start: the command line, a setting, the record type, the store or the address is not valid"""
 
 
 def read_command_line(arguments: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ def main(environ: Mapping[str, str]) -> int:
         _log.critical("cannot start: %s", TrustedText(error))  # settings and declarations: no records yet
         return 2
     except Exception:
-        _log.critical("ended by an unexpected failure", exc_info=True)
+        _log.critical("the process ended with an unexpected failure", exc_info=True)
         return 1
     return 0
 

@@ -43,14 +43,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         datetime,
         Meta(
             tz=True,
-            description="When it happened, by the producer's clock (RFC 3339 with an offset).",
+            description="When the event happened, by the producer's clock (RFC 3339 with an offset).",
             examples=["2026-01-31T12:00:00Z"],
             extra={"sluice": ["filter", "aggregate"]},
         ),
     ]
     source: Annotated[
         str | None,
-        Meta(description="Which system sent it.", examples=["checkout"], extra={"sluice": ["filter", "aggregate"]}),
+        Meta(
+            description="The system that sent the record.",
+            examples=["checkout"],
+            extra={"sluice": ["filter", "aggregate"]},
+        ),
     ] = None
     data: Annotated[
         Any,
@@ -71,34 +75,42 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     subscription_name: Annotated[
         str | None,
-        Meta(description="The Pub/Sub subscription that delivered it; null over HTTP.", extra={"sluice": ["filter"]}),
+        Meta(
+            description="The Pub/Sub subscription that delivered the message; null over HTTP.",
+            extra={"sluice": ["filter"]},
+        ),
     ]
     message_id: Annotated[
-        str | None, Meta(description="Pub/Sub's id of the message; null over HTTP.", extra={"sluice": ["filter"]})
+        str | None, Meta(description="The Pub/Sub message id; null over HTTP.", extra={"sluice": ["filter"]})
     ]
     publish_time: Annotated[
         datetime | None,
-        Meta(description="When Pub/Sub took the message; null over HTTP.", extra={"sluice": ["filter"]}),
+        Meta(description="When Pub/Sub received the message; null over HTTP.", extra={"sluice": ["filter"]}),
     ]
     attributes: Annotated[dict[str, str], Meta(description="The message's attributes.", extra={"sluice": ["filter"]})]
-    ordering_key: Annotated[str | None, Meta(description="The message's ordering key.", extra={"sluice": ["filter"]})]
+    ordering_key: Annotated[
+        str | None, Meta(description="The ordering key of the message.", extra={"sluice": ["filter"]})
+    ]
     message_index: Annotated[
-        int, Meta(ge=0, description="Position of the record in a message that carried several; 0 for one.")
+        int,
+        Meta(ge=0, description="The position of the record in a message with several records; 0 for a single record."),
     ]
     delivery_key: Annotated[
         str,
         Meta(
-            description="The same for every copy of one delivery: the feed returns the first copy only.",
+            description="The key of the delivery. All copies of a delivery share it; the feed returns the first "
+            "copy only.",
             extra={"sluice": ["filter"]},
         ),
     ]
     ingest_time: Annotated[
-        datetime, Meta(tz=True, description="When the service sent it to the store; what `since` goes by.")
+        datetime,
+        Meta(tz=True, description="When the service sent the record to the store; `since` and `until` refer to it."),
     ]
     trace_id: Annotated[
         str | None,
         Meta(
-            description="The W3C trace id the publisher sent along, 32 hexadecimal digits.",
+            description="The W3C trace id that the publisher sent, 32 hexadecimal digits.",
             extra={"sluice": ["filter"]},
         ),
     ]
@@ -113,20 +125,23 @@ class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     reason: Annotated[
         RejectReason,
-        Meta(description="Why, in a word that does not change.", extra={"sluice": ["filter", "aggregate"]}),
+        Meta(description="The reason, as a stable code.", extra={"sluice": ["filter", "aggregate"]}),
     ]
-    detail: Annotated[str, Meta(description="Why, in a sentence: what was found and what would be right.")]
+    detail: Annotated[str, Meta(description="The reason, as a sentence: the error, and what would be correct.")]
     field: Annotated[
         str | None,
         Meta(
-            description="Path of the offending field, such as `data.total`.", extra={"sluice": ["filter", "aggregate"]}
+            description="The path of the invalid field, such as `data.total`.",
+            extra={"sluice": ["filter", "aggregate"]},
         ),
     ]
-    payload: Annotated[bytes, Meta(description="The record's bytes as they came; one part of them if cut.")]
-    part: Annotated[
-        int, Meta(ge=0, description="Which part of the bytes this row holds, from 0.", extra={"sluice": ["filter"]})
+    payload: Annotated[
+        bytes, Meta(description="The bytes of the record as received; one part of them if they are split.")
     ]
-    parts: Annotated[int, Meta(ge=1, description="Over how many rows the bytes were cut.")]
+    part: Annotated[
+        int, Meta(ge=0, description="The part of the bytes in this row, from 0.", extra={"sluice": ["filter"]})
+    ]
+    parts: Annotated[int, Meta(ge=1, description="The number of rows over which the bytes are split.")]
 
 
 class RecordTypeError(Exception):
@@ -141,7 +156,7 @@ def load_record_type(spec: str) -> type[msgspec.Struct]:
     """
     module_name, _, type_name = spec.partition(":")
     if not module_name or not type_name:
-        raise RecordTypeError(f"SLUICE_RECORD={spec!r}: expected package.module:Type, such as app.record:Record")
+        raise RecordTypeError(f"SLUICE_RECORD={spec!r} must be package.module:Type, such as app.record:Record")
     try:
         found = getattr(importlib.import_module(module_name), type_name)
     except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:

@@ -99,7 +99,7 @@ async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenE
     if listened:
         _log.info("listening on %s", address)
         await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
-        _log.info("stopping: admitting nothing more, answering what was admitted")
+        _log.info("shutting down: accepting no more requests, completing those in flight")
         await app.instance.drain(settings.shutdown_grace_s)
         await asyncio.sleep(_LINGER_S)
         server.stop()
@@ -109,7 +109,7 @@ async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenE
         async with asyncio.timeout(_UNREAD_S if listened else None):
             await serving
     except TimeoutError:
-        _log.warning("connections are left open whose clients read nothing any more")
+        _log.warning("leaving connections open whose clients no longer read")
     except RuntimeError as error:
         if listened:
             raise
@@ -138,7 +138,7 @@ def _taken(settings: ServerSettings) -> str | None:
 
 
 def _refused(address: str, reason: str) -> ListenError:
-    return ListenError(f"cannot listen on {address}: {reason}; choose another SLUICE_PORT or SLUICE_HOST")
+    return ListenError(f"cannot listen on {address}: {reason}; set another SLUICE_PORT or SLUICE_HOST")
 
 
 def _raise_file_limit() -> None:

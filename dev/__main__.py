@@ -11,12 +11,15 @@ COMMANDS = {
     "bigquery": ("dev.local_bigquery.command", "start a BigQuery on this machine, with the service's tables made"),
     "pubsub": ("dev.pubsub.command", "start the local Pub/Sub, its pusher and its token issuer"),
     "publish": ("dev.publish", "publish the records of a file or of standard input"),
-    "canary": ("dev.canary", "publish a sample record that measures the way to the feed, and shows nowhere"),
+    "canary": (
+        "dev.canary",
+        ("publish a sample record that measures the delay until it is readable; it does not appear in the feed"),
+    ),
     "redrive": ("dev.redrive", "move dead-lettered messages back to their topic"),
     "replay": ("dev.replay", "publish rejected records again, after a fix"),
-    "rollout": ("dev.rollout.command", "give a new revision on Cloud Run its traffic in steps, or take it back"),
+    "rollout": ("dev.rollout.command", "shift traffic on Cloud Run to a new revision in steps, or back"),
     "smoke": ("dev.smoke.command", "send one record through a running service and read it back"),
-    "token": ("dev.token", "print a push token, to try the service with curl"),
+    "token": ("dev.token", "print a push token, to call the service with curl"),
 }
 """Command -> module with `add_arguments(parser)` and `run(args) -> int`, and its line of help."""
 
@@ -25,7 +28,7 @@ _NEGATIVE_DURATION = re.compile(r"-P[T\d]")
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit status; 2 if the command line is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m dev", description="Tools for a laptop.")
+    parser = argparse.ArgumentParser(prog="python -m dev", description="Tools for a development machine.")
     subparsers = parser.add_subparsers(dest="command", metavar="command", required=True)
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, (_, help_text) in COMMANDS.items():

@@ -35,9 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("SLUICE_RECORD") or _DEFAULT_TYPE,
         help=f"the record type whose example is published (default: $SLUICE_RECORD, else {_DEFAULT_TYPE})",
     )
-    parser.add_argument("--data", metavar="FILE", help="publish the record of this file instead; it must be valid")
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="publish again and again, until Ctrl-C")
-    parser.add_argument("--print", action="store_true", dest="only_print", help="print the record, and publish nothing")
+    parser.add_argument("--data", metavar="FILE", help="publish the record in this file, which must be valid")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="publish repeatedly, until Ctrl-C")
+    parser.add_argument(
+        "--print", action="store_true", dest="only_print", help=("print the record without publishing it")
+    )
     add_secret_argument(parser)
     add_pubsub_arguments(parser)
 
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Publish once or repeatedly; return 0 if Pub/Sub accepted it."""
     try:
         if args.every is not None and not args.every > 0:
-            raise SampleError(f"--every {args.every:g}: need more than 0 seconds")  # noqa: TRY301 - one place reports
+            raise SampleError(f"--every {args.every:g}: must be more than 0 seconds")  # noqa: TRY301 - one place reports
         data = sample(args.record, args.data)
         if args.only_print:
             print(data.decode())
@@ -79,7 +81,7 @@ def sample(spec: str, file: str | None) -> bytes:
     if file is None:
         example = example_record(table)
         if example is None:
-            raise SampleError(f"no valid example of {spec} can be guessed: give one with --data FILE")
+            raise SampleError(f"cannot derive a valid example of {spec}: give one with --data FILE")
         return msgspec.json.encode(example)
     data = Path(file).read_bytes().strip()
     try:

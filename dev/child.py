@@ -168,7 +168,7 @@ class Child:
         return "".join(f"\n  {line}" for line in ("", f"the end of {self._log.name}:", *lines))
 
     def _ended(self) -> ChildError:
-        return ChildError(f"{self.name} ended with status {self.process.returncode} before it was ready{self.tail()}")
+        return ChildError(f"{self.name} exited with status {self.process.returncode} before it was ready{self.tail()}")
 
     @staticmethod
     async def _drop_output(stream: asyncio.StreamReader) -> None:

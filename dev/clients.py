@@ -77,7 +77,7 @@ def complain(pubsub_host: str, error: CallError) -> int:
         case ServiceUnavailable() | RetryError() | DeadlineExceeded():
             where = "Google" if pubsub_host == "google" else pubsub_host
             hint = "" if pubsub_host == "google" else "; `python -m dev pubsub` starts a local one"
-            text = f"no Pub/Sub answers at {where}{hint}"
+            text = f"Pub/Sub does not answer at {where}{hint}"
         case NotFound():
             text = f"{error.message}"
         case GoogleAPICallError():

@@ -78,7 +78,7 @@ async def _this_machine_only(request: web.Request, handler: _Handler) -> web.Str
     if request.method == "POST":
         remote = request.remote
         if remote is None or not ipaddress.ip_address(remote).is_loopback:
-            raise web.HTTPForbidden(text=f"{request.path} is served to this machine only\n")
+            raise web.HTTPForbidden(text=f"{request.path} is available to this machine only\n")
         if request.content_type != "application/json":
             # A web page in a browser can POST anything else here without a CORS preflight.
             raise web.HTTPUnsupportedMediaType(text="send Content-Type: application/json\n")

@@ -114,4 +114,4 @@ async def _wait_until_up(process: asyncio.subprocess.Process, host: str, port: i
         raise EmulatorError(f"the emulator did not answer on port {port} in {START_TIMEOUT_S:g} s") from None
     log.seek(0)
     said = [line for line in log.read().decode(errors="replace").splitlines() if "xception" in line]
-    raise EmulatorError(f"the emulator ended at once: {said[-1] if said else 'it said nothing'}")
+    raise EmulatorError(f"the emulator exited immediately: {said[-1] if said else 'it printed nothing'}")

@@ -21,7 +21,9 @@ def create_for_relay(settings: StackSettings, address: str) -> None:
     with_policy = bool(settings.dead_letter_topic) and not settings.ordering
     if settings.ordering and settings.dead_letter_topic:
         # Observed with 0.8.20: after the last attempt, an ordered subscription's message disappears.
-        _log.warning("the official emulator loses the dead letters of ordered subscriptions: retrying for ever instead")
+        _log.warning(
+            "the official emulator loses the dead letters of ordered subscriptions: retrying indefinitely instead"
+        )
     with publisher(address) as topics, subscriber(address) as subscriptions:
         topic, dead_topic = settings.topic_name(settings.topic), ""
         topics.create_topic(name=topic, retry=RETRY, timeout=CALL_TIMEOUT_S)

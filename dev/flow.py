@@ -19,9 +19,9 @@ class PushFlow:
     def __init__(self, *, min_backoff_s: float = 0.1, max_backoff_s: float = 60.0, max_window: int = 30_000) -> None:
         """Start with a small window. Raises ValueError when the limits contradict each other."""
         if not 0 < min_backoff_s <= max_backoff_s:
-            raise ValueError(f"back-off of {min_backoff_s} s to {max_backoff_s} s: need 0 < min <= max")
+            raise ValueError(f"back-off of {min_backoff_s} s to {max_backoff_s} s: must satisfy 0 < min <= max")
         if max_window < 1:
-            raise ValueError(f"a window of at most {max_window}: need at least 1")
+            raise ValueError(f"a window of at most {max_window}: must be at least 1")
         self.backoff_s = 0.0
         self._min_backoff_s = min_backoff_s
         self._max_backoff_s = max_backoff_s

@@ -126,7 +126,7 @@ class LocalStack:
         try:
             self.pubsub = msgspec.json.decode(line, type=Ready)
         except msgspec.DecodeError as error:
-            raise ChildError(f"pubsub announced itself by {line!r}: {error}") from error
+            raise ChildError(f"pubsub reported its address as {line!r}: {error}") from error
 
     async def _start_bigquery(self, leash: Leash, installation: Installation) -> TableAddress:
         tables = tables_of(self.options.record)
@@ -203,7 +203,7 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
         "--pubsub",
         choices=get_args(PubsubKind),
         default="local",
-        help="which Pub/Sub: the one of this repository, or Google's emulator (needs Java and the Cloud SDK)",
+        help="which Pub/Sub: the one in this repository, or Google's emulator (needs Java and the Cloud SDK)",
     )
 
 
@@ -233,7 +233,7 @@ async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, 
             await asyncio.wait({ended}, timeout=NEWS_WITHIN_S)
         if ended.done():
             child = ended.result()
-            raise ChildError(f"{child.name} ended by itself with status {child.process.returncode}{child.tail()}")
+            raise ChildError(f"{child.name} exited with status {child.process.returncode}{child.tail()}")
         return working.result() if working.done() else None
     finally:
         for task in tasks:

@@ -13,7 +13,7 @@ def choose_port(wanted: int | None, preferred: int) -> int:
     for port in [preferred, 0] if wanted is None else [wanted]:
         if found := _listenable(port):
             return found
-    raise OSError(f"port {wanted} of {HOST} is taken: choose another with --port")
+    raise OSError(f"port {wanted} of {HOST} is in use: choose another with --port")
 
 
 def quiet_ports(count: int) -> list[int]:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--attribute", action="append", default=[], metavar="KEY=VALUE", help="attribute of every message"
     )
     parser.add_argument(
-        "--batch", type=int, default=1, metavar="N", help="records a message, as a JSON array (default: 1)"
+        "--batch", type=int, default=1, metavar="N", help="records per message, as a JSON array (default: 1)"
     )
     parser.add_argument(
         "--unchecked", action="store_true", help="publish every line as it is, JSON or not, to try rejections"
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Publish; return 0 if Pub/Sub accepted every record."""
     try:
         if args.batch < 1:
-            raise InputError(f"--batch {args.batch}: need at least 1")  # noqa: TRY301 - one place reports
+            raise InputError(f"--batch {args.batch}: must be at least 1")  # noqa: TRY301 - one place reports
         attributes = parse_attributes(args.attribute)
         content = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
         records = content.splitlines() if args.unchecked else read_records(content)
@@ -81,19 +81,19 @@ def parse_attributes(pairs: Sequence[str]) -> dict[str, str]:
 def read_records(content: bytes) -> list[bytes]:
     """Return the bytes of each record. Raises InputError that names every bad line (ten at most)."""
     if not content.strip():
-        raise InputError("the input is empty: expected a JSON array or one JSON value a line")
+        raise InputError("the input is empty: expected a JSON array or one JSON value per line")
     if content.lstrip().startswith(b"["):
         try:
             return [bytes(record) for record in _array.decode(content)]
         except msgspec.DecodeError as error:
-            raise InputError(f"the input starts as a JSON array, but: {error}") from error
+            raise InputError(f"the input starts as a JSON array, but is not valid JSON: {error}") from error
     lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
     problems = list(itertools.islice(_problems(lines), _MAX_COMPLAINTS))
     if not problems:
         return [line for _, line in lines]
     if _json_error(content) is None:  # one value, printed over several lines
         return [content.strip()]
-    raise InputError("\n".join(["nothing was published: not every line is JSON", *problems]))
+    raise InputError("\n".join(["nothing was published: some lines are not JSON", *problems]))
 
 
 def join_records(records: Sequence[bytes], per_message: int) -> list[bytes]:

@@ -148,7 +148,7 @@ class Pusher:
         self._in_flight.discard(task)
         self._changed.set()
         if not task.cancelled() and (error := task.exception()):
-            _log.error("a push failed in the pusher itself", exc_info=error)
+            _log.error("a push failed in the pusher", exc_info=error)
 
     async def _push(self, session: aiohttp.ClientSession, delivery: Delivery, epoch: int) -> None:
         started_s = time.monotonic()

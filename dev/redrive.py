@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max", type=int, default=0, metavar="N", help="stop after N messages (default: all)")
     parser.add_argument(
-        "--wait-s", type=float, default=3.0, help="done when nothing came for so long (default: %(default)s)"
+        "--wait-s", type=float, default=3.0, help=("stop when no message arrives for this long (default: %(default)s)")
     )
     add_pubsub_arguments(parser)
 

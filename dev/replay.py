@@ -40,12 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--service", default="http://127.0.0.1:8080", help="the service's address (default: %(default)s)"
     )
-    parser.add_argument("--token", default="", help="bearer token, for a service that asks for one")
+    parser.add_argument("--token", default="", help="bearer token, for a service that requires one")
     parser.add_argument(
-        "--reason", action="append", choices=REJECT_REASONS, help="only these; repeat for several (default: all)"
+        "--reason",
+        action="append",
+        choices=REJECT_REASONS,
+        help=("only these reasons; repeat for several (default: all)"),
     )
     parser.add_argument("--since", default="-PT1H", help="RFC 3339 or a duration like -PT15M (default: -PT1H)")
-    parser.add_argument("--until", default="", help="RFC 3339, duration or now (default: all there is)")
+    parser.add_argument("--until", default="", help="RFC 3339, duration or now (default: no limit)")
     parser.add_argument("--topic", default="events", help="topic id or full name (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="only print what would be published")
     add_secret_argument(parser)

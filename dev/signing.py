@@ -26,8 +26,8 @@ def add_secret_argument(parser: argparse.ArgumentParser) -> None:
         "--secret-file",
         type=Path,
         metavar="FILE",
-        help=f"a file with the service's {VARIABLE} (default: ${VARIABLE}; with a local Pub/Sub also {LOCAL_FILE}, "
-        "which `python -m dev up` makes)",
+        help=f"a file with the service's {VARIABLE} (default: ${VARIABLE}; with a local Pub/Sub also "
+        f"{LOCAL_FILE}, which `python -m dev up` creates)",
     )
 
 
@@ -42,13 +42,13 @@ def secret_of(file: Path | None, *, is_local: bool) -> str:
     if file is None and is_local and LOCAL_FILE.is_file():
         file = LOCAL_FILE
     if file is None:
-        raise SecretError(f"set {VARIABLE} or give --secret-file: without a signature the service honours no such mark")
+        raise SecretError(f"set {VARIABLE} or give --secret-file: the service ignores a mark without a signature")
     try:
         secret = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SecretError(f"--secret-file {file}: {error}") from None
     if not secret:
-        raise SecretError(f"--secret-file {file}: it is empty")
+        raise SecretError(f"--secret-file {file}: the file is empty")
     return secret
 
 

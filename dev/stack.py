@@ -96,7 +96,7 @@ async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 def _report_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        _log.critical("%s ended: nothing is pushed any more", task.get_coro(), exc_info=error)
+        _log.critical("%s ended: no more messages are pushed", task.get_coro(), exc_info=error)
 
 
 @contextlib.asynccontextmanager

@@ -64,7 +64,7 @@ class Stream:
         self.source, self.events = EventSource(headers.get("last-event-id", "")), list[Event]()
         self.body, self.is_whole = b"", False
         self.reads = asyncio.Event()
-        """Cleared, the client reads nothing: whoever sends waits."""
+        """Cleared, the client reads nothing: the sender waits."""
         self.reads.set()
         self._asked, self._gone = False, asyncio.Event()
         scope = {

@@ -24,11 +24,7 @@ def test_help_says_what_it_is_and_starts_nothing(flag: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("usage: python -m app [-h] [--version]\n")
     for words in (
-        "Pub/Sub",
-        "SLUICE_",
-        "python -m app.settings",
-        "docs/settings.md",
-        "exit status:",
+        *("Pub/Sub", "SLUICE_", "python -m app.settings", "docs/settings.md", "exit status:"),
         "  2  cannot start",
     ):
         assert words in ended.stdout

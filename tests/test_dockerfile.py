@@ -78,21 +78,11 @@ def test_the_packages_are_those_of_the_lock(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_process_is_nobody_in_particular(target: str) -> None:
-    """The last word is an account by its number, so that a platform can see that it is not root."""
+def test_the_service_is_alone_in_the_image(target: str) -> None:
+    """No tool of the build is left, no shell keeps SIGTERM to itself, and the account is a number, not root's."""
     assert [rest for word, rest in stage(target) if word == "USER"][-1] == f"{ACCOUNT}:{ACCOUNT}"
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_signals_reach_the_service(target: str) -> None:
-    """In exec form no shell stands between, which would keep SIGTERM to itself."""
     starts = [(word, json.loads(rest)) for word, rest in stage(target) if word in {"CMD", "ENTRYPOINT"}]
     assert starts == [("CMD", ["python", "-m", "app"])]
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_the_build_leaves_nothing_of_its_tools(target: str) -> None:
-    """What is built comes from other stages, as finished folders."""
     assert not [rest for word, rest in stage(target) if word == "COPY" and not rest.startswith("--from=")]
     assert "uv" not in {part for word, rest in stage(target) if word == "RUN" for part in rest.split()}
     assert any("pip*" in rest and "ensurepip" in rest for word, rest in stage(target) if word == "RUN")
@@ -165,17 +155,9 @@ def test_only_the_service_is_sent_to_the_build() -> None:
     sent = {path for path in tracked() if not ignored(path)}
     assert {path.partition("/")[0] for path in sent} == {"LICENSE", "app", "pyproject.toml", "uv.lock"}
     for path in (
-        ".git/config",
-        ".env",
-        ".venv/bin/python",
-        ".mypy_cache/3.13/app.json",
-        "tests/test_dockerfile.py",
-        "data/sluice.duckdb",
-        "infra/terraform/prod.tfvars",
-        "grants.json",
-        "key.pem",
-        "app/__pycache__/main.cpython-313.pyc",
-        "app/ingest/__pycache__/push.cpython-313.pyc",
+        *(".git/config", ".env", ".venv/bin/python", ".mypy_cache/3.13/app.json", "tests/test_dockerfile.py"),
+        *("data/sluice.duckdb", "infra/terraform/prod.tfvars", "grants.json", "key.pem"),
+        *("app/__pycache__/main.cpython-313.pyc", "app/ingest/__pycache__/push.cpython-313.pyc"),
     ):
         assert ignored(path), path
     assert not ignored("orders.py")  # a record type of one's own

@@ -5,10 +5,11 @@ import importlib
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench.scaling import capacity, operations_tables
+from bench.scaling import capacity, operations_tables, scaling_tables
 from bench.scaling.prices import prices
 from dev.__main__ import COMMANDS
 from tests.telemetry.monitoring import anchors
@@ -25,17 +26,26 @@ def commands(document: str) -> list[list[str]]:
     return [shlex.split(each.replace("$", "")) for each in found]
 
 
-def test_the_tables_are_what_the_script_reckons() -> None:
+each_page = pytest.mark.parametrize(
+    ("tables", "document"),
+    [(operations_tables, OPERATIONS), (scaling_tables, scaling_tables.DOCUMENT)],
+    ids=["operations", "scaling"],
+)
+
+
+@each_page
+def test_the_tables_are_what_the_script_reckons(tables: Any, document: Path) -> None:
     """No figure of capacity and cost is written by hand."""
-    assert operations_tables.with_tables(OPERATIONS.read_text()) == OPERATIONS.read_text()
+    assert tables.with_tables(document.read_text()) == document.read_text()
 
 
-def test_a_table_that_is_out_of_date_is_noticed() -> None:
+@each_page
+def test_a_table_that_is_out_of_date_is_noticed(tables: Any, document: Path) -> None:
     """A figure that somebody changes in the document is put right by the script."""
-    text = OPERATIONS.read_text()
-    row = operations_tables.cost()[2]
+    text = document.read_text()
+    row = tables.cost()[2]
     assert row in text
-    assert operations_tables.with_tables(text.replace(row, row.replace("0.", "9."))) == text
+    assert tables.with_tables(text.replace(row, row.replace("0.", "9."))) == text
 
 
 def test_a_document_without_a_place_for_a_table_is_refused() -> None:

@@ -61,11 +61,7 @@ def test_a_required_field_that_is_missing_is_named(missing: str) -> None:
 def test_the_first_five_columns_are_those_of_a_bigquery_subscription() -> None:
     """The names are write_metadata's, so that moving from a BigQuery subscription keeps every query."""
     assert [column.name for column in columns_of(Envelope)][:5] == [
-        "subscription_name",
-        "message_id",
-        "publish_time",
-        "attributes",
-        "ordering_key",
+        *("subscription_name", "message_id", "publish_time", "attributes", "ordering_key"),
     ]
 
 

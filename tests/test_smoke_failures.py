@@ -24,25 +24,17 @@ STORED = {"records": [{"index": 0, "status": "stored", "delivery_key": "http:k:0
 
 def double(**changed: tuple[int, Any]) -> dict[str, tuple[int, str, bytes]]:
     """Return the answers of a service that takes a record and never shows it, with some changed (`feed=(503, {})`)."""
-    answers: dict[str, tuple[int, Any]] = {
-        "ready": (200, READY),
-        "schema": (200, SCHEMA),
-        "openapi": (200, OPENAPI),
-        "feed": (200, PAGE),
-        "post": (201, STORED),
-        "rejects": (200, PAGE),
-    }
-    paths = {
-        "ready": "/health/ready",
-        "schema": "/v1/schema",
-        "openapi": "/openapi/openapi.json",
-        "feed": "/v1/records",
-        "post": "POST /v1/records",
-        "rejects": "/v1/rejects",
+    answers: dict[str, tuple[str, tuple[int, Any]]] = {
+        "ready": ("/health/ready", (200, READY)),
+        "schema": ("/v1/schema", (200, SCHEMA)),
+        "openapi": ("/openapi/openapi.json", (200, OPENAPI)),
+        "feed": ("/v1/records", (200, PAGE)),
+        "post": ("POST /v1/records", (201, STORED)),
+        "rejects": ("/v1/rejects", (200, PAGE)),
     }
     return {
-        paths[name]: (status, "application/json", msgspec.json.encode(body))
-        for name, (status, body) in (answers | changed).items()
+        path: (status, "application/json", msgspec.json.encode(body))
+        for path, (status, body) in ((path, changed.get(name, usual)) for name, (path, usual) in answers.items())
     }
 
 
@@ -50,7 +42,7 @@ async def test_an_environment_without_the_key_is_a_mistake_of_the_caller() -> No
     """Status 2, one line, nothing asked."""
     ended = await smoke("--api-key", "MY_KEY")
     assert (ended.status, ended.out) == (2, "")
-    assert ended.said == "error: --api-key MY_KEY: there is no such environment variable, or it is empty\n"
+    assert ended.said == "error: --api-key MY_KEY: the environment variable does not exist or is empty\n"
     failing = await smoke("--token-command", "sh -c 'echo no account >&2; exit 3'")
     assert failing.status == 2
     assert "ended with status 3: no account" in failing.said
@@ -60,7 +52,7 @@ async def test_an_environment_without_the_key_is_a_mistake_of_the_caller() -> No
     ("url", "said"),
     [
         ("sluice.example.com", "expected a base URL"),
-        ("http://sluice.example.com", "a token is not sent over http"),
+        ("http://sluice.example.com", "a token must not be sent over http"),
     ],
 )
 def test_a_url_that_cannot_be_asked_is_refused(url: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,9 +80,9 @@ async def test_a_feed_that_never_shows_the_record_fails_in_time() -> None:
     with answering(double()) as url:
         never = await smoke("--url", url, "--within", "1.2", "--json")
     assert never.status == 1
-    assert "the feed did not show it within 1.2 s" in never.step("feed")
+    assert "did not appear in the feed within 1.2 s" in never.step("feed")
     assert "the last window ended at 2026-01-31T12:01:00Z" in never.step("feed")
-    assert "Is SLUICE_SETTLE_S below this time" in never.step("feed")
+    assert "Check that SLUICE_SETTLE_S is below this time" in never.step("feed")
     assert float(never.report["steps"][-1]["took_s"]) < 5
 
 
@@ -105,8 +97,8 @@ async def test_a_record_that_was_rejected_on_its_way_is_explained() -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"id": "x"}, {"id": "x"}], "the feed shows the one record that was sent 2 times"),
-        ([{"id": "another"}], "what the feed shows is not what was sent: id"),
+        ([{"id": "x"}, {"id": "x"}], "the feed shows the sent record 2 times"),
+        ([{"id": "another"}], "the record in the feed differs from the one sent: id"),
     ],
 )
 async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]], said: str) -> None:
@@ -124,7 +116,7 @@ async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]]
         (500, "text/plain", b"oh no", "answered 500: oh no"),
         (302, "text/html", b"", "sent on to https://elsewhere.example/"),
         (200, "text/html", b"<html>", "no JSON"),
-        (404, "text/html", b"", "is the URL the service's own"),
+        (404, "text/html", b"", "give the service's base URL"),
     ],
 )
 async def test_what_answers_instead_of_the_service_is_told_apart(

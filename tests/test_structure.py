@@ -84,29 +84,20 @@ def sleeps_or_skips(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, name
 
 
-def test_no_file_is_over_300_lines() -> None:
-    """In any tree."""
-    check(too_long, SOURCES)
-
-
-def test_packages_hold_a_docstring_only() -> None:
-    """Nothing is hidden in an `__init__.py`."""
-    check(code_in_package, PACKAGES)
-
-
-def test_packages_are_maps() -> None:
-    """The docstring of each names its modules."""
-    check(unmapped, MAPPED)
-
-
-def test_nothing_is_left_to_be_done_later() -> None:
-    """No mark of unfinished work, and no module for odds and ends."""
-    check(unfinished, SOURCES)
-
-
-def test_no_test_sleeps_or_is_skipped_without_a_reason() -> None:
-    """Doubles are held to it too."""
-    check(sleeps_or_skips, [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"testing", "tests"}])
+@pytest.mark.parametrize(
+    ("rule", "files"),
+    [
+        (too_long, SOURCES),
+        (code_in_package, PACKAGES),
+        (unmapped, MAPPED),
+        (unfinished, SOURCES),
+        (sleeps_or_skips, [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"testing", "tests"}]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_files_keep_the_rules(rule: Rule, files: list[Path]) -> None:
+    """Each rule's docstring says what it demands; doubles are held to those for tests too."""
+    check(rule, files)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from app.settings.load import PREFIX, SettingsError, load_settings
 
 GOOD, WRONG = 0, 2
 _READ = ("RECORD", "API_PRINCIPALS", "PUSH_PRINCIPALS", "REQUESTS_PER_MINUTE")
-_ENVIRONMENT = f"Of the environment it reads {', '.join(PREFIX + name for name in _READ)}."
+_ENVIRONMENT = f"It reads these environment variables: {', '.join(PREFIX + name for name in _READ)}."
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
@@ -41,7 +41,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
 
 def _new_key(options: argparse.Namespace, rules: GrantRules) -> int:
     if len(dict(options.filter)) != len(options.filter):
-        raise GrantsError("--filter: each field and operator once; several values are FIELD.in=a,b")
+        raise GrantsError("--filter: give each field and operator once; list several values as FIELD.in=a,b")
     key = new_key()
     wanted = {
         "name": options.name,
@@ -54,17 +54,17 @@ def _new_key(options: argparse.Namespace, rules: GrantRules) -> int:
     try:
         entry = msgspec.convert({name: value for name, value in wanted.items() if value is not None}, Grant)
     except msgspec.ValidationError as error:
-        raise GrantsError(f"{error}, as in --expires 2027-01-01T00:00:00Z") from None
+        raise GrantsError(f"{error}; expected a time such as --expires 2027-01-01T00:00:00Z") from None
     if options.into is None:
         make_grants([entry], rules)
     else:
         _add(entry, Path(options.into), rules)
-    sys.stderr.write(f"The key of {entry.name}, which is shown here and nowhere else:\n\n")
+    sys.stderr.write(f"The API key of {entry.name}. It is not shown again:\n\n")
     sys.stdout.write(f"{key}\n")
     if options.into is not None:
-        sys.stderr.write(f"\nIts entry, which holds the key's hash only, is in {options.into}.\n")
+        sys.stderr.write(f"\nIts entry is in {options.into}; the entry holds only the key's hash.\n")
         return GOOD
-    sys.stderr.write("\nThe entry for the file that SLUICE_GRANTS_FILE names, which holds the key's hash only:\n\n")
+    sys.stderr.write("\nThe entry for the file in SLUICE_GRANTS_FILE; it holds only the key's hash:\n\n")
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(entry)).decode() + "\n")
     return GOOD
 
@@ -85,7 +85,7 @@ def _add(entry: Grant, path: Path, rules: GrantRules) -> None:
                 shutil.copymode(path, new)
             new.replace(path)
     except OSError as error:
-        raise GrantsError(f"{path} cannot be written: {error.strerror}") from None
+        raise GrantsError(f"cannot write {path}: {error.strerror}") from None
     except GrantsError as error:
         raise GrantsError(f"{path}: {error}") from None
 
@@ -94,11 +94,11 @@ def _check(path: str, rules: GrantRules) -> int:
     try:
         grants = read_grants(Path(path).read_bytes(), rules)
     except OSError as error:
-        raise GrantsError(f"{path} cannot be read: {error.strerror}") from None
+        raise GrantsError(f"cannot read {path}: {error.strerror}") from None
     except GrantsError as error:
         raise GrantsError(f"{path}: {error}") from None
     now_us = datetime.now(UTC).timestamp() * MICROSECONDS
-    sys.stdout.write("".join(_line(granted, now_us) for granted in grants.all()) or "nobody may use /v1\n")
+    sys.stdout.write("".join(_line(granted, now_us) for granted in grants.all()) or "no caller may use /v1\n")
     return GOOD
 
 
@@ -108,7 +108,7 @@ def _line(granted: Granted, now_us: float) -> str:
     if principal.filters:
         told.append("only " + " and ".join(f"{name}={text}" for name, text in principal.filters))
     limit = principal.requests_per_minute
-    told.append("no limit" if limit is None else f"{limit} requests a minute")
+    told.append("no limit" if limit is None else f"{limit} requests per minute")
     if granted.expires_us is not None:
         expires = datetime.fromtimestamp(granted.expires_us / MICROSECONDS, UTC)
         told.append(f"{'EXPIRED at' if granted.expires_us <= now_us else 'until'} {expires:%Y-%m-%dT%H:%M:%SZ}")
@@ -130,25 +130,32 @@ def _rules(environ: Mapping[str, str]) -> GrantRules:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m app.auth", description="Who may use /v1 (docs/access.md).", epilog=_ENVIRONMENT
+        prog="python -m app.auth", description="Manage who may use /v1 (docs/access.md).", epilog=_ENVIRONMENT
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("new-key", help="make an API key, and the grant to paste into the file of grants")
-    make.add_argument("--name", required=True, help="who it is for: a-z, 0-9, `.`, `_` and `-`")
-    make.add_argument("--scope", required=True, action="append", choices=SCOPES, help="may be given several times")
+    make = commands.add_parser("new-key", help="make an API key and the grant to add to the grants file")
+    make.add_argument("--name", required=True, help="the name of the caller: a-z, 0-9, `.`, `_` and `-`")
+    make.add_argument(
+        "--scope", required=True, action="append", choices=SCOPES, help="a scope; repeat the option for several"
+    )
     make.add_argument(
         "--filter",
         action="append",
         default=[],
         type=_filter,
         metavar="FIELD=VALUE",
-        help="what it may read of, as in a query: source=a, country.in=NO,SE; may be given several times",
+        help="limit the caller to matching records, written as in a query: source=a, country.in=NO,SE; repeat "
+        "for several",
     )
-    make.add_argument("--requests-per-minute", type=int, metavar="N", help="how often it may read; 0 is no limit")
-    make.add_argument("--expires", metavar="TIME", help="when it ends, such as 2027-01-01T00:00:00Z")
-    make.add_argument("--into", metavar="FILE", help="add the entry to this file of grants, which is made when missing")
-    check = commands.add_parser("check", help="check a file of grants, and say what each may do", epilog=_ENVIRONMENT)
-    check.add_argument("file", help="the file that SLUICE_GRANTS_FILE names, or is to name")
+    make.add_argument("--requests-per-minute", type=int, metavar="N", help="requests per minute; 0 means no limit")
+    make.add_argument("--expires", metavar="TIME", help="when the key expires, such as 2027-01-01T00:00:00Z")
+    make.add_argument(
+        "--into", metavar="FILE", help="add the entry to this grants file, and create the file if it is missing"
+    )
+    check = commands.add_parser(
+        "check", help="check a grants file and print what each caller may do", epilog=_ENVIRONMENT
+    )
+    check.add_argument("file", help="the grants file, as in SLUICE_GRANTS_FILE")
     return parser
 
 

@@ -33,7 +33,9 @@ class Callers:
         if is_key(token):
             granted = self._grants.current.by_key.get(key_hash(token))
             if granted is None:
-                raise ProblemError("invalid_token", "there is no such API key: never given out, mistyped, or withdrawn")
+                raise ProblemError(
+                    "invalid_token", "the API key is unknown: it is mistyped, was revoked, or never existed"
+                )
             if self._is_over(granted):
                 raise ProblemError("invalid_token", f"the API key of {_ended(granted)}")
             return granted.principal

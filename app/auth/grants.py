@@ -106,7 +106,7 @@ def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
             value = getattr(grant, member)
             first = taken.setdefault(f"{member} {value}", index) if value is not None else index
             if first != index:
-                found.append(f"grants[{first}] has the same `{member}`; each may stand once")
+                found.append(f"grants[{first}] has the same `{member}`; each must be unique")
         problems += [f"{_label(index, grant)}: {problem}" for problem in found]
     if problems:
         more = [f"and {len(problems) - _MAX_ERRORS} more"] if len(problems) > _MAX_ERRORS else []
@@ -131,24 +131,25 @@ def _granted(grant: Grant, default_limit: int) -> Granted:
 
 def _identity_problems(grant: Grant, rules: GrantRules) -> list[str]:
     if (grant.email is None) == (grant.name is None) or (grant.name is None) != (grant.key_sha256 is None):
-        return ["a grant is for an `email`, or for an API key with a `name` and its `key_sha256`"]
+        return ["a grant needs either an `email`, or a `name` and a `key_sha256` for an API key"]
     if grant.email is not None:
         if not _EMAIL.fullmatch(grant.email):
-            return ["`email` must be an e-mail address, as it stands in the token"]
+            return ["`email` must be an e-mail address, exactly as in the token"]
         if grant.email in rules.push_principals:
-            return ["it stands in SLUICE_PUSH_PRINCIPALS, too: those who push may only push"]
+            return ["SLUICE_PUSH_PRINCIPALS also lists it: a push principal may only push"]
         if grant.email in rules.api_principals:
-            return ["it stands in SLUICE_API_PRINCIPALS, too, which grants all but erase: name it in one place"]
+            return ["SLUICE_API_PRINCIPALS also grants it every scope except erase: name it in one place only"]
         return []
     problems = []
     if not _is_name(grant.name):
         problems.append(
-            "`name` must be 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit, and no key"
+            "`name` must be 1 to 64 characters of a-z, 0-9, `.`, `_` and `-`, begin with a letter or digit, "
+            "and not be a key"
         )
     if not _HASH.fullmatch(grant.key_sha256 or ""):
         problems.append(
-            "`key_sha256` must be the key's SHA-256 as 64 lower-case hexadecimal digits, as "
-            "`python -m app.auth new-key` prints it (not the key itself)"
+            "`key_sha256` must be the SHA-256 of the key as 64 lower-case hexadecimal digits, as `python -m "
+            "app.auth new-key` prints it (not the key itself)"
         )
     return problems
 
@@ -158,20 +159,22 @@ def _extent_problems(grant: Grant, rules: GrantRules) -> list[str]:
     unknown = sorted(set(grant.scopes) - ALL_SCOPES)
     if unknown:
         named = ", ".join(repr(scope[:32]) for scope in unknown)
-        problems.append(f"there is no scope {named}; the scopes are {', '.join(SCOPES)}")
+        problems.append(f"unknown scope {named}; the scopes are {', '.join(SCOPES)}")
     if not grant.scopes or len(set(grant.scopes)) != len(grant.scopes):
         problems.append(f"`scopes` must list at least one of {', '.join(SCOPES)}, each once")
     if grant.filters and "rejects" in grant.scopes:
-        problems.append("`filters` and the scope rejects exclude each other: a rejected record has no fields to go by")
+        problems.append(
+            "`filters` cannot be combined with the scope rejects: a rejected record has no fields to filter by"
+        )
     elif grant.filters and "erase" in grant.scopes:
-        problems.append("`filters` and the scope erase exclude each other: an erasure removes every version")
+        problems.append("`filters` cannot be combined with the scope erase: an erasure deletes every version")
     elif grant.filters:
         try:
             rules.check_filters(sorted(grant.filters.items()))
         except ValueError as error:
             problems.append(f"`filters`: {error}")
     if grant.requests_per_minute is not None and grant.requests_per_minute < 0:
-        problems.append("`requests_per_minute` must be 0 (no limit) or more")
+        problems.append("`requests_per_minute` must be at least 0 (0 means no limit)")
     return problems
 
 
@@ -186,7 +189,7 @@ def _label(index: int, grant: Grant) -> str:
 
 def _decoded(content: bytes) -> GrantsDocument:
     if len(content) > _MAX_BYTES:
-        raise GrantsError(f"it is larger than {_MAX_BYTES} bytes")
+        raise GrantsError(f"the file is larger than {_MAX_BYTES} bytes")
     try:
         # Not msgspec's own decoder: it would silently use the last of two members of the same name.
         return msgspec.convert(json.loads(content.decode(), object_pairs_hook=_members), GrantsDocument)
@@ -204,5 +207,5 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         twice = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})
-        raise ValueError(f"{', '.join(map(repr, twice))} stands twice in one object")
+        raise ValueError(f"{', '.join(map(repr, twice))} is repeated in one object")
     return members

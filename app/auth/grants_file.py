@@ -69,12 +69,21 @@ class GrantsReloader:
             return
         self._seen = digest
         names = sorted(granted.principal.name for granted in self.current.all())
-        _log.info("%s was read anew: %d callers now, %s", self._where(), len(names), ", ".join(names) or "nobody")
+        _log.info(
+            "reloaded %s: %d callers, %s",
+            self._where(),
+            len(names),
+            ", ".join(names) or "nobody",
+        )
 
     def _say(self, seen: str, trouble: str) -> None:
         if seen != self._seen:
             self._seen = seen
-            _log.error("%s changed, and the grants stay as they were: %s", self._where(), TrustedText(trouble))
+            _log.error(
+                "%s changed but is not usable; the previous grants stay in force: %s",
+                self._where(),
+                TrustedText(trouble),
+            )
 
     def _where(self) -> str:
         return f"SLUICE_GRANTS_FILE ({redacted(self._path)})"

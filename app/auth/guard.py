@@ -57,7 +57,7 @@ def _insufficient(principal: Principal, needed: Scope) -> ProblemError:
     scopes = sorted(principal.scopes)
     return ProblemError(
         "insufficient_scope",
-        f"this needs the scope {needed}, and {principal.name} has {', '.join(scopes)}",
+        f"the request needs the scope {needed}; {principal.name} has {', '.join(scopes)}",
         members={"needed": needed, "scopes": scopes},
         # https://www.rfc-editor.org/rfc/rfc6750#section-3.1
         headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
@@ -72,12 +72,12 @@ def _local(connection: _Connection, origins: Collection[str]) -> Principal:
     """
     hosts, origin = connection.headers.getall("host", [""]), connection.headers.get("origin")
     if not all(map(_is_local, hosts)):
-        detail = f"the Host is {', '.join(hosts)[:100]!r}: without SLUICE_API_PRINCIPALS only localhost is answered"
+        detail = f"the Host is {', '.join(hosts)[:100]!r}: expected localhost, because SLUICE_API_PRINCIPALS is empty"
         raise ProblemError("forbidden", detail)
     if origin is not None and origin not in origins and not _is_local(origin.partition("://")[2]):
         detail = (
-            f"the Origin is {origin[:100]!r}: without SLUICE_API_PRINCIPALS only pages of localhost are answered, and "
-            "those that SLUICE_CORS_ORIGINS names"
+            f"the Origin {origin[:100]!r} is not allowed: while SLUICE_API_PRINCIPALS is empty, only pages of "
+            "localhost and the origins in SLUICE_CORS_ORIGINS may call the API"
         )
         raise ProblemError("forbidden", detail)
     return LOCAL_PRINCIPAL

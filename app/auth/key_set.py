@@ -67,11 +67,11 @@ def read_key_set(body: bytes, cache_control: str) -> FetchedKeys:
     try:
         keys = msgspec.json.decode(body, type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise KeySetError(f"the key set is not a JSON object of key id to PEM: {error}") from None
+        raise KeySetError(f"the key set must be a JSON object of key id to PEM: {error}") from None
     # Keys of other types are skipped. An error page that happens to be JSON must not replace good keys.
     usable = {key_id: pem for key_id, pem in keys.items() if _is_rsa(pem)}
     if not usable:
-        raise KeySetError(f"the key set has no RSA public key or certificate among its {len(keys)} members")
+        raise KeySetError(f"the key set has {len(keys)} members, but no RSA public key or certificate")
     found = _MAX_AGE.search(cache_control.lower())
     max_age_s = float(found[1]) if found else DEFAULT_MAX_AGE_S
     return FetchedKeys(usable, min(max(max_age_s, MIN_MAX_AGE_S), MAX_MAX_AGE_S))
@@ -115,7 +115,7 @@ class KeySet:
             except KeySetError as error:
                 delay_s = backoff_s(RETRY_BASE_S, RETRY_MAX_S, failures)
                 failures += 1
-                _log.warning("the key set cannot be fetched, next try in %g s: %s", delay_s, error)
+                _log.warning("cannot fetch the key set, next attempt in %g s: %s", delay_s, error)
             else:
                 failures = 0
                 delay_s = self._max_age_s * 0.8
@@ -140,10 +140,10 @@ class KeySet:
             try:
                 await self._refreshed()
             except KeySetError as error:
-                _log.warning("the key set cannot be refreshed: %s", error)
+                _log.warning("cannot refresh the key set: %s", error)
         usable = self._usable()
         if not usable:
-            raise KeySetError("the key set is too old" if self._keys else "no key set could be fetched yet")
+            raise KeySetError("the key set is too old" if self._keys else "the key set has not been fetched yet")
         return usable.get(key_id)
 
     def _usable(self) -> Mapping[str, str]:

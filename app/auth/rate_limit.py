@@ -60,7 +60,8 @@ class RateLimitStatus(msgspec.Struct, frozen=True):
         if self.requests > self.limit:
             raise ProblemError(
                 "rate_limited",
-                f"this caller may read {self.limit} times in {WINDOW_S} s: come again in {self.reset_s} s",
+                f"the caller exceeded its limit of {self.limit} read requests in {WINDOW_S} s; try again in "
+                f"{self.reset_s} s",
                 members={"limit": self.limit, "window_s": WINDOW_S, "retry_after_s": self.reset_s},
                 headers={"Retry-After": str(self.reset_s)},
             )

@@ -46,6 +46,6 @@ class SharedCount:
 
 def _warn(error: Exception) -> None:
     _log.warning(
-        "requests are counted by this instance alone: Valkey (SLUICE_CACHE_URL) does not answer: %s",
+        "Valkey (SLUICE_CACHE_URL) does not answer, so this instance counts requests on its own: %s",
         type(error).__name__,  # its text may contain the address with its password
     )

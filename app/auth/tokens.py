@@ -81,7 +81,7 @@ class TokenVerifier:
         token = bearer_token(headers)
         if self._policy.trust_platform and any(name == _PLATFORM_HEADER for name, _ in headers):
             # If that header is present, Cloud Run checks it instead and passes Authorization on unchecked.
-            raise _invalid("X-Serverless-Authorization came with it, so the platform has not checked it")
+            raise _invalid("the request has X-Serverless-Authorization too, so the platform has not checked this token")
         usual = b"Bearer " + token.encode()
         caller = self._recall(usual) or await self._learn(token, usual)
         self._check_listed(caller)
@@ -128,7 +128,7 @@ class TokenVerifier:
                     raise _invalid("its algorithm is not RS256")
                 pem = await self._keys.find(header.kid)
                 if pem is None:
-                    raise _invalid("the issuer has no key of its `kid`")
+                    raise _invalid("the issuer has no key with its `kid`")
                 key = (header.kid, pem)
                 payload = jwt.decode(token, certs={header.kid: pem}, clock_skew_in_seconds=self._policy.leeway_s)
             return msgspec.convert(payload, Claims), key
@@ -153,12 +153,12 @@ class TokenVerifier:
         if now < max(claims.iat, claims.nbf or 0) - policy.leeway_s:
             raise _invalid("it is not valid yet")
         if not claims.email or not claims.email_verified:
-            raise ProblemError("forbidden", "the token carries no verified e-mail")
+            raise ProblemError("forbidden", "it has no verified e-mail")
         self._check_listed(claims.email)
 
     def _check_listed(self, email: str) -> None:
         if email not in self._policy.principals:
-            raise ProblemError("forbidden", f"{email} is not on the list for this")
+            raise ProblemError("forbidden", f"{email} is not allowed to do this")
 
     def _forget_all_but(self, keys: Collection[Key]) -> None:
         """Forget the tokens whose key is not among `keys`, the issuer's newest."""
@@ -193,7 +193,7 @@ _MALFORMED = "it is not a well-formed JWT"
 
 
 def _invalid(reason: str) -> ProblemError:
-    return ProblemError("invalid_token", f"the token is not accepted: {reason}")
+    return ProblemError("invalid_token", f"the token is not valid: {reason}")
 
 
 def _reason(error: Exception) -> str:

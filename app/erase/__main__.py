@@ -19,9 +19,9 @@ from app.stores.source import QueryError
 
 GOOD, REMAINS, WRONG = 0, 1, 2
 _EPILOG = (
-    "The store and the record type are those of the service's own settings (SLUICE_…). The embedded store is one "
-    "process's alone: where the service runs, use DELETE /v1/records/{id}. The exit status is 0 when nothing remains, "
-    "1 when something does, 2 when nothing could be done."
+    "It uses the service's own settings (SLUICE_…). Only one process can open the embedded store: while the "
+    "service runs, use DELETE /v1/records/{id}. The exit status is 0 when nothing remains, 1 when rows remain, "
+    "2 when the command failed."
 )
 
 
@@ -32,7 +32,7 @@ def main(arguments: list[str], environ: Mapping[str, str], confirm: Callable[[st
         settings = load_settings(environ)
         return asyncio.run(_run(settings, options, confirm))
     except (SettingsError, RecordTypeError, StoreError, QueryError) as error:
-        sys.stderr.write(f"nothing more was erased: {error}\n")
+        sys.stderr.write(f"the erasure stopped early: {error}\n")
         return WRONG
 
 
@@ -40,7 +40,7 @@ async def _run(settings: Settings, options: argparse.Namespace, confirm: Callabl
     records, rejects = records_table(load_record_type(settings.store.record)), rejects_table()
     record_id = read_id(records.id, options.id) if records.id else None
     if record_id is None:
-        sys.stderr.write("no record can have this id: see the record type's id field\n")
+        sys.stderr.write("no record can have this id: it does not match the record type's id field\n")
         return WRONG
     clock = SystemClock()
     backend = open_backend(settings, (records, rejects), clock)
@@ -66,25 +66,26 @@ async def _run(settings: Settings, options: argparse.Namespace, confirm: Callabl
 
 def _is_confirmed(counts: Counts, confirm: Callable[[str], str]) -> bool:
     try:
-        typed = confirm(f"Erase {_told(counts)} for good? Type how many rows these are in all: ")
+        typed = confirm(f"Erase {_told(counts)} permanently? Type the total number of rows: ")
     except EOFError:  # no terminal; scripts pass --yes
         return False
     return typed.strip() == str(counts.total)
 
 
 def _told(counts: Counts) -> str:
-    return f"{counts.records} rows of records, {counts.rejects} of rejects"
+    return f"{counts.records} rows of records and {counts.rejects} of rejects"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app.erase",
-        description="Erase a record: all versions and copies, and the rejects that hold it (docs/operations.md).",
+        description="Erase a record: all its versions and copies, and the rejects that contain it "
+        "(docs/operations.md).",
         epilog=_EPILOG,
     )
     parser.add_argument("--id", required=True, help="the record's id")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--check", action="store_true", help="only say how many rows there are; 1 where there are some")
+    what.add_argument("--check", action="store_true", help="only count the rows; the exit status is 1 if there are any")
     what.add_argument("--yes", action="store_true", help="erase without asking")
     return parser
 

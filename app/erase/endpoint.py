@@ -27,12 +27,12 @@ AGAIN_S = HELD_BACK_US[0] // SECOND_US
 _ERASE = {"scope": "erase"}
 _PROBLEMS = {
     400: "The id in the path is not percent-encoded UTF-8.",
-    401: "No token, or not a valid one.",
-    403: "The caller may not erase, or only reads a part of the records.",
+    401: "The token or API key is missing or not valid.",
+    403: "The caller may not erase, or may read only a part of the records.",
     404: "No record can have this id.",
-    422: "Finding the record would read too much.",
-    503: "The store is busy, or cannot be asked; what was erased by then is gone: send it again.",
-    504: "The store took too long: send it again.",
+    422: "The search for the record would read too much.",
+    503: "The store is busy or unavailable. Rows that were already erased stay erased; send the request again.",
+    504: "The store took too long; send the request again.",
 }
 _log = logging.getLogger("sluice.audit")
 _Request = Request[Any, Any, Any]
@@ -41,13 +41,13 @@ _Request = Request[Any, Any, Any]
 class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What was erased, and what the store cannot delete yet."""
 
-    erased: Annotated[Counts, Meta(description="Rows that are gone; none where there were none, which is no error.")]
-    remaining: Annotated[Counts, Meta(description="Rows that were written a moment ago and cannot be deleted yet.")]
+    erased: Annotated[Counts, Meta(description="Erased rows; 0 if there were none, which is not an error.")]
+    remaining: Annotated[Counts, Meta(description="Rows that were written recently and cannot be deleted yet.")]
     complete: Annotated[bool, Meta(description="Whether nothing remains.")]
-    retry_after_s: Annotated[int | None, Meta(description="When to send the request again; null where it is complete.")]
-    other_instances_s: Annotated[
-        float, Meta(description="For how long other instances may give an answer that they kept from before.")
+    retry_after_s: Annotated[
+        int | None, Meta(description="When to send the request again; null if the erasure is complete.")
     ]
+    other_instances_s: Annotated[float, Meta(description="How long other instances may still serve a cached response.")]
 
 
 _EXAMPLE = {
@@ -85,7 +85,9 @@ class EraseEndpoint:
         """
         principal: Principal = request.state.principal
         if principal.filters:
-            raise ProblemError("forbidden", "an erasure removes every version, and this caller may see some only")
+            raise ProblemError(
+                "forbidden", "an erasure deletes every version, and this caller may see only some of them"
+            )
         text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
         if record_id is None:
@@ -115,7 +117,7 @@ class EraseEndpoint:
         try:
             found = await self._erasure.erase(record_id)
         except Exception:
-            _log.warning("erasure of id sha256:%s by %s broke off", name, caller)
+            _log.warning("erasure of id sha256:%s by %s was aborted", name, caller)
             raise
         _log.info("%s", line_of(found, name, caller))
         return found
@@ -147,12 +149,11 @@ def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
         f"{paths.RECORDS}/{{record_id:str}}",
         operation_id="eraseRecord",
         summary="Erase a record",
-        description=(
-            "Deletes every version and copy of the record with this id, and every rejected record that holds the id, "
-            "for good. Needs the scope `erase`, which no caller has unless its grant says so. Where the store does not "
-            "let go of rows that were written a moment ago, the answer is 202 with what remains: send the request "
-            "again after `Retry-After`."
-        ),
+        description="Deletes every version and copy of the record with this id, and every rejected record that "
+        "holds the id, "
+        "for good. Needs the scope `erase`, which no caller has unless its grant says so. Where the store does not "
+        "let go of rows that were written a moment ago, the answer is 202 with what remains: send the request "
+        "again after `Retry-After`.",
         tags=["erase"],
         opt={**_ERASE, CONTRACT: _CONTRACT},
         status_code=200,

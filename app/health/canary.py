@@ -74,9 +74,9 @@ class CanaryWatch:
                 try:
                     await self._look()
                 except QueryError as error:
-                    _log.info("heartbeats cannot be looked for now: %s", type(error).__name__)
+                    _log.info("cannot look for canaries: %s", type(error).__name__)
                 except Exception:  # a bug here must not end the measurement
-                    _log.exception("heartbeats could not be looked for")
+                    _log.exception("the search for canaries failed")
                 self._give_up()
                 await self._clock.sleep(self._feed.runner.poll_s)
             self._told.clear()
@@ -110,4 +110,4 @@ class CanaryWatch:
         for each in [each for each in self._waiting.values() if each.given_up_us <= now_us]:
             del self._waiting[each.delivery_key]
             self._metrics.canaries_missed += 1
-            _log.warning("the canary %s was stored %g s ago and cannot be read", each.delivery_key, GIVE_UP_S)
+            _log.warning("the canary %s was stored %g s ago and is not readable yet", each.delivery_key, GIVE_UP_S)

@@ -27,12 +27,21 @@ from app.version import VERSION
 _Request = Request[Any, Any, Any]
 _ACTIVE = "ACTIVE"
 _RUN_BOOK = "docs/operations.md"
-Since = Annotated[str, Meta(description="Since when it is so.", extra_json_schema={"format": "date-time"})]
+Since = Annotated[
+    str, Meta(description="Since when the component has this state.", extra_json_schema={"format": "date-time"})
+]
 Detail = Annotated[
     str | None,
-    Meta(description='What the store said last; "" while all is well, null for who may not use `/v1`.'),
+    Meta(
+        description=(
+            'The store\'s last message; "" while the component is healthy, null for callers who may not use `/v1`.'
+        )
+    ),
 ]
-Help = Annotated[str | None, Meta(description="Where to read on, in the service's repository; null while all is well.")]
+Help = Annotated[
+    str | None,
+    Meta(description="The run-book for this state, in the service's repository; null while the component is healthy."),
+]
 
 
 class Sink(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +51,10 @@ class Sink(msgspec.Struct, frozen=True, kw_only=True):
     since: Since
     detail: Detail
     help: Help
-    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer of the store.")]
+    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer from the store.")]
     waiting: int
     oldest_wait_s: float
-    connections: Annotated[int, Meta(description="Open for appends; 0 where the store is a part of the process.")]
+    connections: Annotated[int, Meta(description="Open connections for appends; 0 if the store runs in the process.")]
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +138,7 @@ class Health:
     def stuck(self) -> str:
         """Return why the process should be replaced, or "" if it should not."""
         return "; ".join(
-            f"table {table}: messages have waited for {stuck_s:.0f} s, and no append got a definite answer"
+            f"table {table}: messages have waited for {stuck_s:.0f} s, and no append had a definite outcome"
             for table, writer in self._sinks.items()
             if (stuck_s := writer.progress.stuck_s) is not None
         )
@@ -197,8 +206,8 @@ def _help(heading: str) -> str:
 
 _LIVE_CONTRACT = Contract(
     answers={
-        200: Answer("The process goes on.", {"text/plain": media(TEXT)}),
-        503: Answer("A writer is stuck.", {"text/plain": media(TEXT)}),
+        200: Answer("The process is working.", {"text/plain": media(TEXT)}),
+        503: Answer("A writer has stalled.", {"text/plain": media(TEXT)}),
     }
 )
 _READY: dict[str, Any] = {
@@ -231,7 +240,7 @@ _READY_BODY = {JSON: media(Readiness, _READY)}
 _READY_CONTRACT = Contract(
     parameters={
         "strict": Parameter(
-            "1: answer 503 as well when a sink or the reads are not ACTIVE, or a writer is stuck.",
+            "1: also answer 503 if a sink or a source is not ACTIVE, or a writer has stalled.",
             None,
             {"type": "integer", "enum": [0, 1]},
             default="0",
@@ -239,7 +248,9 @@ _READY_CONTRACT = Contract(
     },
     answers={
         200: Answer("The instance can serve.", _READY_BODY),
-        503: Answer("Starting or draining; with `strict=1`, or a fault of the store.", _READY_BODY),
+        503: Answer(
+            "The instance is starting or shutting down; with `strict=1`, or the store has a fault.", _READY_BODY
+        ),
     },
     problems={400: "`strict` is neither 0 nor 1."},
 )
@@ -252,13 +263,11 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
         "/health/live",
         http_method=METHODS,
         operation_id="live",
-        summary="Whether the process should go on",
-        description=(
-            "For a liveness probe, which replaces the instance. 200 as long as the process answers; 503, with a line "
-            "that says why, while a writer is stuck: messages have waited for the store for `SLUICE_STUCK_S`, and no "
-            "append got an answer, good or bad. An instance that is replaced begins with new connections. A store that "
-            "answers that it cannot take rows is no reason."
-        ),
+        summary="Report whether the process should keep running",
+        description="Use it as the liveness probe, which replaces the instance. It answers 200 while the process "
+        "works. It answers 503, with a reason, while a writer has stalled: messages have waited for the "
+        "store for `SLUICE_STUCK_S`, and no append had a definite outcome. A new instance starts with new "
+        "connections. A store that refuses rows does not fail the probe.",
         tags=["operations"],
         opt={CONTRACT: _LIVE_CONTRACT},
     )
@@ -271,14 +280,12 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
         "/health/ready",
         http_method=METHODS,
         operation_id="ready",
-        summary="Whether this instance can serve, and how its store stands",
-        description=(
-            "For a start-up probe, and for people. 503 only while the instance itself cannot serve: no key set yet, "
-            "one that could not be refreshed for a day beyond its age, or shutting down. A store that is not ACTIVE "
-            "shows in the body and does not make it unready, which would only cut off readers. With `strict=1`, for "
-            "people and smoke tests, it answers 503 then too. Everybody gets the states; what the store said, in "
-            "`detail`, gets who would be let in to `/v1`, with the same token or key."
-        ),
+        summary="Report whether this instance can serve, and the health of its store",
+        description="Use it as the start-up probe, and to inspect an instance. It answers 503 only while the instance "
+        "itself cannot serve: it has no key set yet, its key set expired over a day ago, or it is shutting "
+        "down. A store that is not ACTIVE shows in the body but does not make the instance unready, "
+        "because that would only cut off readers. With `strict=1`, for people and smoke tests, it answers "
+        "503 then too. Every caller sees the states; only callers who may use `/v1` see `detail`.",
         tags=["operations"],
         opt={CONTRACT: _READY_CONTRACT},
     )

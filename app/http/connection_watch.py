@@ -60,7 +60,7 @@ class ConnectionWatch:
                 try:
                     await self.look()
                 except Exception:  # the next check may succeed; without checks the service could be locked out
-                    _log.exception("unexpected failure of a look at the connections")
+                    _log.exception("unexpected failure while checking the connections")
                 if is_short:
                     pause_s = max(_LOOK_EVERY_S, _SHARE * self._took_s)
 
@@ -87,6 +87,6 @@ class ConnectionWatch:
         now_us = self._clock.elapsed_us()
         if not self._closed or (self._told_us is not None and now_us - self._told_us < _TELL_EVERY_S * MICROSECONDS):
             return
-        told = "closed %d idle connections to make room: %d of %d were open (SLUICE_MAX_CONNECTIONS, ulimit -n)"
+        told = "closed %d idle connections to make room: %d of at most %d were open (SLUICE_MAX_CONNECTIONS, ulimit -n)"
         _log.warning(told, self._closed, len(found), self._max_connections)
         self._closed, self._told_us = 0, now_us

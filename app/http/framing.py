@@ -23,6 +23,10 @@ def check_host(headers: Headers, http_version: str = "1.1") -> None:
     """
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1:
-        raise ProblemError("invalid_host", f"the request has {len(hosts)} Host headers", members={"hosts": len(hosts)})
+        raise ProblemError(
+            "invalid_host",
+            f"the request has {len(hosts)} Host headers: expected exactly one",
+            members={"hosts": len(hosts)},
+        )
     if not any(hosts) and http_version not in {"1.0", "1"}:
-        raise ProblemError("invalid_host", "the request has no Host header", members={"hosts": 0})
+        raise ProblemError("invalid_host", "the request has no Host header: expected exactly one", members={"hosts": 0})

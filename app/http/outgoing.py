@@ -146,7 +146,7 @@ class _Delivery:
 
     async def _refuse(self) -> None:
         self._is_refused = True
-        detail = "large answers are being read slowly, and no more can be held; try again, with a smaller `limit`"
+        detail = "too many large responses are waiting for slow clients; try again with a smaller `limit`"
         members, headers = {"retry_after_s": _RETRY_S}, {"Retry-After": str(_RETRY_S)}
         await send_problem(ProblemError("busy", detail, members=members, headers=headers), self._send)
 
@@ -156,7 +156,7 @@ class _Delivery:
                 await self._send({"type": "http.response.body", "body": piece, "more_body": more})
         except TimeoutError:
             self._break_off()
-            raise ClientStalledError("the client reads nothing") from None
+            raise ClientStalledError("the client stopped reading") from None
         finally:
             self._waiting = None
         self._sent_bytes += len(piece)
@@ -164,9 +164,9 @@ class _Delivery:
     def _break_off(self) -> None:
         self._is_refused = self.is_cut = True
         path = self._scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
-        stalled = f"its client had read nothing for {self._outgoing.stall_s:g} s"
+        stalled = f"the client read nothing for {self._outgoing.stall_s:g} s"
         why = "the service stops" if self._is_stopped else stalled
-        _log.warning("%s was broken off after %d bytes: %s", path, self._sent_bytes, why)
+        _log.warning("%s was aborted after %d bytes: %s", path, self._sent_bytes, why)
         if self._scope.get("client"):
             host, port = self._scope["client"]
             self._outgoing.cut((host, str(port)))

@@ -19,7 +19,7 @@ UNMEASURED = ("/health/", METRICS)
 
 RECORD_ID = {
     "record_id": Parameter(
-        "The record's id, percent-encoded; it may hold slashes.",
+        "The record's id, percent-encoded; it may contain slashes.",
         None,
         {"type": "string", "minLength": 1},
         location="path",

@@ -33,83 +33,91 @@ CATALOGUE: dict[str, ProblemKind] = {
     "invalid_cursor": ProblemKind(
         400,
         "The cursor cannot be used",
-        "Start again without `cursor`, or repeat the query the cursor came from.",
+        "Start again without `cursor`, or repeat the query that returned the cursor.",
     ),
     "invalid_envelope": ProblemKind(
-        400, "The body is not a Pub/Sub push message", "Push subscriptions send the right form."
+        400,
+        "The body is not a Pub/Sub push message",
+        "Pub/Sub push subscriptions send the correct format without further configuration.",
     ),
     "invalid_host": ProblemKind(
-        400, "The request must name one host", "Send exactly one `Host` header; HTTP clients do so."
+        400,
+        "The request must have exactly one Host header",
+        "Send exactly one `Host` header, as HTTP clients do by default.",
     ),
     "missing_token": ProblemKind(
         401,
-        "A bearer token is needed",
+        "A bearer token is required",
         "Send one `Authorization: Bearer …` header with a Google-signed OIDC token or an API key.",
     ),
     "invalid_token": ProblemKind(
         401,
         "The token is not valid",
-        "Ask for a fresh token with the service's audience; ask the operator for a new API key.",
+        "Get a new token for the service's audience, or ask the operator for a new API key.",
     ),
     "forbidden": ProblemKind(
         403,
-        "This principal may not do that",
-        "The token is genuine, but its e-mail is not on the list for this.",
+        "The principal is not allowed to do this",
+        "The token is valid, but its e-mail is not allowed to do this; ask the operator to add it.",
     ),
     "insufficient_scope": ProblemKind(
         403,
-        "This caller may do other things, but not that",
-        "`needed` is the scope of the request, `scopes` are the caller's; the operator can add one.",
+        "The caller lacks the required scope",
+        "`needed` is the scope that the request requires and `scopes` lists the caller's; the operator can add one.",
     ),
-    "not_found": ProblemKind(404, "There is nothing here", "Check the path and the id."),
-    "method_not_allowed": ProblemKind(405, "This method is not allowed here", "See the `Allow` header."),
-    "slow_body": ProblemKind(408, "The body came too slowly", "Send it again, faster or in smaller requests."),
-    "incomplete_body": ProblemKind(400, "The body broke off", "Send the whole request again."),
+    "not_found": ProblemKind(404, "The resource does not exist", "Check the path and the id."),
+    "method_not_allowed": ProblemKind(
+        405, "The method is not allowed for this path", "Use a method that the `Allow` header lists."
+    ),
+    "slow_body": ProblemKind(408, "The body arrived too slowly", "Send the request again, faster or in smaller parts."),
+    "incomplete_body": ProblemKind(400, "The body ended early", "Send the whole request again."),
     "id_mismatch": ProblemKind(
-        422, "The body is not one record with the id of the path", "PUT takes one record, under its own id."
+        422,
+        "The body is not one record with the id in the path",
+        "PUT accepts one record, whose id is the one in the path.",
     ),
-    "too_large": ProblemKind(413, "The body is too large", "Send less in one request."),
+    "too_large": ProblemKind(413, "The body is too large", "Send fewer or smaller records in one request."),
     "rejected": ProblemKind(
-        422, "No record of the request could be stored", "`errors` says what is wrong with each record."
+        422, "No record of the request could be stored", "`errors` gives the error of each record."
     ),
     "idempotency_conflict": ProblemKind(
-        422, "The Idempotency-Key was used with another body", "Use a new key for a new request."
+        422, "The Idempotency-Key was already used with another body", "Use a new key for each new request."
     ),
     "rate_limited": ProblemKind(
         429,
-        "Too many requests in a minute",
-        "Try again after `Retry-After` seconds; `RateLimit` has the remaining requests.",
+        "The request rate limit is exceeded",
+        "Try again after `Retry-After` seconds; `RateLimit` gives the remaining requests.",
     ),
-    "busy": ProblemKind(429, "Too much is in flight", "Try again after `Retry-After` seconds."),
+    "busy": ProblemKind(429, "Too many requests are in flight", "Try again after `Retry-After` seconds."),
     "unavailable": ProblemKind(
         503,
-        "The store does not accept records at the moment",
-        "Nothing is lost: try again with the same Idempotency-Key.",
+        "The store is not accepting records",
+        "Send the request again with the same Idempotency-Key; no record is stored twice.",
     ),
     "query_too_expensive": ProblemKind(
         422,
         "The query would read too much",
-        "Ask for a shorter window, nearer to now; the operator can raise the limit.",
+        "Query a shorter or more recent window; the operator can raise the limit.",
     ),
     "look_up_too_expensive": ProblemKind(
         422,
-        "The record was not found within what one look-up may read",
-        "It may be older, or may not exist: read the records of the time when it was sent; the operator can raise the "
-        "limit.",
+        "The record was not found within the read limit of one look-up",
+        "The record may be older, or may not exist: read the window in which it was sent. The operator can "
+        "raise the limit.",
     ),
-    "query_timeout": ProblemKind(
-        504, "The query took too long", "Try again, with a shorter window or a smaller `limit`."
-    ),
-    "store_busy": ProblemKind(
-        503, "The store accepts no more queries at the moment", "Try again after `Retry-After` seconds."
-    ),
+    "query_timeout": ProblemKind(504, "The query timed out", "Try again, with a shorter window or a smaller `limit`."),
+    "store_busy": ProblemKind(503, "The store is not accepting more queries", "Try again after `Retry-After` seconds."),
     "store_unavailable": ProblemKind(
         503,
-        "The store cannot be queried at the moment",
+        "The store cannot be queried",
         "Try again after `Retry-After` seconds; the operator finds the cause in the log.",
     ),
-    "draining": ProblemKind(503, "This instance is shutting down", "Try again at once; another instance answers."),
-    "internal": ProblemKind(500, "The service failed", "Try again; if it persists, report the time and the path."),
+    "draining": ProblemKind(
+        503, "This instance is shutting down", "Try again immediately; another instance will answer."
+    ),
+    "internal": ProblemKind(
+        500, "The service failed", "Try again; if the error persists, report the time and the path to the operator."
+    ),
 }
 
 

@@ -15,7 +15,7 @@ from app.stores.sink import Appender, Outcome, SetupError, SinkState, Uncertain
 from app.stores.stamping import LateCancellationError
 
 _log = logging.getLogger("sluice.writer")
-GIVEN_UP = Unavailable("the append was given up", 1.0)
+GIVEN_UP = Unavailable("the append was abandoned", 1.0)
 _CLOCK_LOOK_S = 0.25
 _CLOCK_WAIT_US = BELIEVED_AFTER_US + MICROSECONDS  # by then a jump is believed; trouble that lasts longer is not a jump
 
@@ -57,7 +57,7 @@ class Appends:
                 outcome = await self.appender.append(rows)
         except TimeoutError as error:
             late = isinstance(error.__cause__, LateCancellationError)
-            outcome = Uncertain(f"no answer within {self._limit_us / MICROSECONDS:g} s", late)
+            outcome = Uncertain(f"the store did not answer within {self._limit_us / MICROSECONDS:g} s", late)
         except Exception as error:  # an Appender raises nothing that a store can cause, so this is a defect
             _log.exception("the append failed unexpectedly")
             outcome = Uncertain(f"{type(error).__name__}: {error}")
@@ -100,7 +100,7 @@ class Appends:
         """Make the rejection of rows durable, in the background."""
         for pending, rows in refused.items():
             if pending.reject is None:
-                pending.fail(Unavailable(f"the store refused it: {rows[0].error.detail}", 30.0))
+                pending.fail(Unavailable(f"the store refused the row: {rows[0].error.detail}", 30.0))
             else:
                 self.spawn(_reject_rows(pending, pending.reject, rows))
 

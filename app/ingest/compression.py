@@ -32,7 +32,7 @@ def inflated(data: bytes, max_bytes: int, text: bytearray) -> Steps[None]:
     while not members or position < len(data):
         members += 1
         if members > MAX_MEMBERS:
-            raise GzipError(f"more than {MAX_MEMBERS} gzip members, one after the other")
+            raise GzipError(f"more than {MAX_MEMBERS} concatenated gzip members")
         inflater = zlib.decompressobj(_GZIP)
         while not inflater.eof:
             chunk = inflater.unconsumed_tail
@@ -45,7 +45,7 @@ def inflated(data: bytes, max_bytes: int, text: bytearray) -> Steps[None]:
             except zlib.error as error:
                 raise GzipError(f"not valid gzip: {error}") from None
             if not chunk and not part and not inflater.eof:
-                raise GzipError("not valid gzip: it ends too early")
+                raise GzipError("not valid gzip: the data ends early")
             text += part
             if len(text) > max_bytes:
                 raise GzipTooLargeError(f"more than {max_bytes} bytes when decompressed")

@@ -48,33 +48,34 @@ class MixedAnswer(msgspec.Struct, frozen=True):
 
 
 _PUSH_PROBLEMS = {
-    400: "Not a push message.",
-    401: "No token, or not a valid one.",
+    400: "The body is not a push message.",
+    401: "The token is missing or not valid.",
     403: "The caller may not push.",
-    408: "The body came too slowly.",
-    413: "Larger than any Pub/Sub message.",
-    429: "Too much is in flight, or the store's quota is used up.",
-    503: "Not durable in time, or the store is not set up; to be delivered again.",
+    408: "The body arrived too slowly.",
+    413: "The body is larger than any Pub/Sub message.",
+    429: "Too many messages are in flight, or the store's quota is exhausted.",
+    503: "The message was not stored in time, or the store is not set up; Pub/Sub delivers it again.",
 }
 _SUBMIT_PROBLEMS = {
-    400: "A header is not valid, or the body broke off.",
-    401: "No token, or not a valid one.",
-    403: "The caller may not do that.",
-    408: "The body came too slowly.",
+    400: "A header is not valid, or the body ended early.",
+    401: "The token is missing or not valid.",
+    403: "The caller may not do this.",
+    408: "The body arrived too slowly.",
     413: "The body is too large.",
-    422: "No record could be stored; `errors` says what is wrong with each.",
-    429: "Too much is in flight, or the store's quota is used up.",
-    503: "Not durable in time: to be sent again, best with the same Idempotency-Key.",
+    422: "No record could be stored; `errors` gives the error of each record.",
+    429: "Too many messages are in flight, or the store's quota is exhausted.",
+    503: "The records were not stored in time; send the request again, preferably with the same Idempotency-Key.",
 }
 _SUBMIT_PARAMETERS = {
     "Idempotency-Key": Parameter(
-        "Names the request, so that sending it again stores nothing twice: 1 to 255 printable ASCII characters.",
+        "Identifies the request: a request that is sent again with the same key is stored once. 1 to 255 "
+        "printable ASCII characters.",
         "order-1042-attempt",
         {"type": "string", "pattern": "^[ -~]{1,255}$"},
         location="header",
     ),
     "Content-Encoding": Parameter(
-        "`gzip` where the body is compressed.",
+        "`gzip` if the body is compressed.",
         None,
         {"type": "string", "pattern": "^ *([Gg][Zz][Ii][Pp]|[Ii][Dd][Ee][Nn][Tt][Ii][Tt][Yy])? *$"},
         location="header",
@@ -94,7 +95,7 @@ _LINKS = {
     "record": {
         "operationId": "getRecord",
         "parameters": {"record_id": "$response.body#/records/0/id"},
-        "description": "The first record that was stored, to be read at once.",
+        "description": "The first stored record, for an immediate read.",
     }
 }
 _STORED = Answer("Every record is stored.", {JSON: media(StoredAnswer, {"records": [_STORED_RESULT]})})
@@ -107,14 +108,14 @@ def push_contract(table: Table) -> Contract:
         messageId={**TEXT, "minLength": 1, "maxLength": 128},
         publishTime=INSTANT,
         optional={
-            "data": {**TEXT, "contentEncoding": "base64", "description": "The record, or several, in base64."},
+            "data": {**TEXT, "contentEncoding": "base64", "description": "One record or several, in base64."},
             "attributes": {"type": ["object", "null"], "additionalProperties": TEXT},
             "orderingKey": TEXT_OR_NULL,
         },
     )
     push = object_schema(
-        "A wrapped message. An unwrapped one has its data as the body, of any content type, and the rest in "
-        "`x-goog-pubsub-*` headers.",
+        "A wrapped message. An unwrapped message has its data as the body, with any content type, and its "
+        "metadata in `x-goog-pubsub-*` headers.",
         message=Named("PushMessage", message),
         optional={"subscription": TEXT_OR_NULL},
     )
@@ -139,7 +140,7 @@ def create_contract(table: Table) -> Contract:
     """Return the contract of POST, for records of `table`."""
     record, example = Sent(table.record_type), example_record(table)
     document = media({"anyOf": [record, {"type": "array", "items": record, "minItems": 1}]})
-    lines = media({"type": "string", "description": "One record a line."})
+    lines = media({"type": "string", "description": "One record per line."})
     if example is not None:
         document["examples"] = {
             "one": {"summary": "One record", "value": example},

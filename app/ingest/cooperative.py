@@ -16,7 +16,7 @@ _PAUSE = 0.25
 and a concurrent push takes 0.2 s (p99) instead of 0.6."""
 HEAVY_BYTES = 1024**2
 """Work that holds more runs one at a time, so that the memory of ten such messages is not needed at once."""
-_NO_ROOM = Throttled("this instance holds as much as it can for this caller", 1.0)
+_NO_ROOM = Throttled("too many messages of this caller are in flight on this instance", 1.0)
 _CLOSED = Unavailable("the instance is shutting down", 1.0)
 
 

@@ -40,7 +40,7 @@ class DroppedMembers:
         if dropped:
             self._metrics.dropped_members += dropped
             _log.warning(
-                "dropped %d undeclared members of message %s, as the record type says",
+                "dropped %d undeclared members of message %s, as the record type requires",
                 dropped,
                 message.message_id or message.key,
             )

@@ -135,7 +135,7 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_P
     if _MESSAGE_ID in headers:
         return _open_unwrapped(headers, body, proofs)
     if len(body) > _SMALL_BYTES and sum(map(body.count, _STRUCTURE)) > _MAX_STRUCTURE:
-        raise EnvelopeError("expected a Pub/Sub push body: this one has more members than any message")
+        raise EnvelopeError("expected a Pub/Sub push body, but it has more members than any push message")
     try:
         wrapped = _wrapped.decode(body)
         inner = wrapped.message
@@ -201,12 +201,14 @@ def _message(  # noqa: PLR0913 - the parts of one message
     if not message_id or len(message_id) > MAX_MESSAGE_ID_LENGTH:
         raise EnvelopeError(f"message.messageId: expected 1 to {MAX_MESSAGE_ID_LENGTH} characters")
     if publish_time is None:
-        raise EnvelopeError("message.publishTime is missing: with the id it makes the delivery's key")
+        raise EnvelopeError("message.publishTime is missing: the delivery key is derived from it and the message id")
     reason = instant_problem(publish_time)
     if reason is not None:
         raise EnvelopeError(f"message.publishTime {reason}")
     if attributes and sum(len(name) + len(value) for name, value in attributes.items()) > MAX_ATTRIBUTES_LENGTH:
-        raise EnvelopeError(f"message.attributes: more than {MAX_ATTRIBUTES_LENGTH} characters, which Pub/Sub forbids")
+        raise EnvelopeError(
+            f"message.attributes: more than {MAX_ATTRIBUTES_LENGTH} characters, which exceeds Pub/Sub's limit"
+        )
     published_us = epoch_us(publish_time)
     traceparent = attributes.get(_TRACEPARENT)
     parent = parse_traceparent(traceparent) if traceparent else None

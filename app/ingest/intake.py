@@ -79,7 +79,7 @@ class Intake:
         chunks = list[bytes]()
         while True:
             if event["type"] != "http.request":
-                raise ProblemError("incomplete_body", "the request ended before its body did")
+                raise ProblemError("incomplete_body", "the request ended before its body was complete")
             chunk = event.get("body", b"")
             if holding.size + len(chunk) > self._max_body_bytes:
                 raise self._too_large()
@@ -104,7 +104,7 @@ class Intake:
 def _not_admitted(refusal: Refusal) -> ProblemError:
     match refusal:
         case Refusal.BUSY:
-            detail = "as much is in flight as this instance takes, or as one caller may have"
+            detail = "too many messages are in flight on this instance, or too many of this caller"
             return ProblemError("busy", detail, headers={"Retry-After": "1"}, members={"retry_after_s": 1})
         case Refusal.DRAINING:
             return ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})

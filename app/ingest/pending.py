@@ -9,7 +9,7 @@ from opentelemetry.trace import Span
 from app.ingest.retry_policy import DURABLE, Throttled, Unavailable, Verdict
 from app.stores.sink import RowError
 
-LATE = Unavailable("not durable within the request's budget", 1.0)
+LATE = Unavailable("the records were not stored within the request's time budget", 1.0)
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -260,11 +260,13 @@ class Pipeline:
             # The name of an undeclared field is content of the record, so it is not logged.
             field = "an unknown field" if "unknown field" in first.detail else first.field or "no field named"
             message = first.message.message_id or first.message.key
-            _log.warning("rejected %d of message %s, first: %s (%s)", len(rejects), message, first.reason, field)
+            _log.warning(
+                "rejected %d records of message %s; first reason: %s (%s)", len(rejects), message, first.reason, field
+            )
         return verdict
 
 
-_GIVEN_UP = Unavailable("the message was given up", 1.0)
+_GIVEN_UP = Unavailable("the write was abandoned before it completed", 1.0)
 _STORED = Receipt(DURABLE)
 
 

@@ -122,7 +122,7 @@ class PushEndpoint:
         can_prove = self._proofs.can_prove(message.unproved)
         why = "its signature does not match" if can_prove else "SLUICE_SIGNING_SECRET is not set"
         _log.warning(
-            "message %s has the attribute %s without proof, and is stored as an ordinary message: %s",
+            "message %s has the attribute %s without a valid signature, and is stored as an ordinary message: %s",
             message.message_id,
             message.unproved,
             why,
@@ -162,12 +162,10 @@ def push_route(endpoint: PushEndpoint, table: Table) -> Any:
     @post(
         paths.PUSH,
         operation_id="push",
-        summary="Take one message from a Pub/Sub push subscription",
-        description=(
-            "Wrapped or unwrapped, authenticated by the OIDC token of the subscription's service account. A 2xx means "
-            "that every record of the message is stored, or that its rejection is, with the reason. Anything else "
-            "makes Pub/Sub deliver the message again."
-        ),
+        summary="Receive one message from a Pub/Sub push subscription",
+        description="The message is wrapped or unwrapped, and authenticated by the OIDC token of the subscription's "
+        "service account. A 2xx means that each record of the message is stored, or rejected with a stored "
+        "reason. After any other status, Pub/Sub delivers the message again.",
         tags=["ingest"],
         status_code=204,
         opt={CONTRACT: push_contract(table)},

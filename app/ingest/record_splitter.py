@@ -68,7 +68,7 @@ def text_of(message: Message, max_decompressed_bytes: int) -> Steps[bytes | byte
     if encoding in {"", "identity"}:
         return message.data
     if encoding != "gzip":
-        return Unreadable("bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip, or none")
+        return Unreadable("bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip or none")
     text = bytearray()
     try:
         yield from inflated(message.data, max_decompressed_bytes, text)
@@ -94,7 +94,7 @@ def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[
     except _MalformedError as error:
         return Unreadable("malformed", malformed_detail(text, error, message.content_type))
     if not spans and not first:
-        return Unreadable("empty", "the message has no data: expected one record, an array, or NDJSON")
+        return Unreadable("empty", "the message has no data: expected one record, an array of records, or NDJSON")
     return Pieces(text, spans)
 
 

@@ -29,7 +29,7 @@ _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
-_COUNTED_SEVERAL_TIMES = "of which those in typed lists count several times"
+_COUNTED_SEVERAL_TIMES = "where values in typed lists count several times"
 _FIRST: Sequence[int] = (0,)
 Reading = tuple[Rows, Sequence[Reject]]
 """The rows and rejects of a message; a plain tuple, as there is one for every message."""
@@ -188,7 +188,7 @@ class RecordReader:
                 return _whole(message, "too_complex", detail)
             left -= len(read.encoded)
             if left < 0:  # each row repeats the envelope, so a small message of many records may become large
-                detail = f"more than {limits.max_message_bytes} bytes as rows, each with its envelope"
+                detail = f"the message has more than {limits.max_message_bytes} bytes as rows, envelopes included"
                 return _whole(message, "too_large", detail)
             yield len(read.encoded)
         return Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects
@@ -223,7 +223,7 @@ class RecordReader:
         except RecursionError:
             reason, detail = "malformed", _TOO_DEEP
         except Exception as error:  # any error in a declared type's own code is the record's fault
-            reason, detail = "invalid", f"the record type refused it: {type(error).__name__}: {error}"
+            reason, detail = "invalid", f"the record type raised {type(error).__name__}: {error}"
         return reject(message, index, reason, detail, raw=piece, field=field)
 
     def _read_good(self, piece: bytes, index: int, key: str, encode: RowEncode, weighed: int) -> _Good | _Fault:

@@ -88,9 +88,9 @@ class RejectBudget:
             raise ValueError("nothing was rejected")
         place = f" at `{first.field}`" if first.field else ""
         detail = (
-            f"{self._count} of the first {read} records (of {of}) were rejected, {self._bytes} bytes as rows: expected "
-            f"at most {self._max_rejects} rejects in one message, of {self._max_bytes} bytes together. "
-            f"The first was record {first.index}, {first.reason}{place}: {first.detail}"
+            f"{self._count} of the first {read} records (of {of}) were rejected, {self._bytes} bytes as rows: "
+            f"expected at most {self._max_rejects} rejects and {self._max_bytes} bytes in one message. The "
+            f"first was record {first.index}, {first.reason}{place}: {first.detail}"
         )
         return reject(self._message, 0, "too_many_rejects", detail, raw=self._message.data, field=first.field)
 
@@ -102,7 +102,7 @@ def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
     """
     first, raws = rejects[0], [each.raw for each in rejects]
     indexes = ", ".join(str(each.index) for each in rejects[:50]) + (", …" if len(rejects) > 50 else "")
-    detail = f"{len(rejects)} rows were refused by the store (records {indexes}), the first with: {first.detail}"
+    detail = f"the store refused {len(rejects)} rows (records {indexes}); the first error: {first.detail}"
     raw = b"\n".join(raws) if is_ndjson else b"[" + b",".join(raws) + b"]"
     return reject(first.message, first.index, "too_many_rejects", detail, raw=raw, field=first.field)
 

@@ -61,8 +61,8 @@ class Repairs:
     def _note(self, slots: Sequence[PendingRow]) -> None:
         self._appends.watch.late(self._appends.table, len(slots))
         _log.warning(
-            "table %s: %d rows of %d messages ended so long after their stamp that readers may have passed them; "
-            "they are appended once more under another key",
+            "table %s: %d rows of %d messages were committed so late after their timestamp that readers may "
+            "have passed them; they are appended once more under another key",
             self._appends.table,
             len(slots),
             len(messages_of(slots)),
@@ -87,7 +87,7 @@ class Repairs:
                 self._idle.set()
             if not is_done:
                 _log.error(
-                    "table %s: %d late rows were not repaired: a reader who has passed them will not see them",
+                    "table %s: %d late rows were not repaired: readers that have passed them will not see them",
                     self._appends.table,
                     len(slots),
                 )

@@ -99,13 +99,13 @@ Disposition = Complete | Refuse | Bisect | Isolate | Repair | Retry | Trip
 def trip_for(error: SetupError, failures: int) -> Trip:
     """Return the trip that follows `error`, from an append or a table check, after `failures` earlier ones."""
     if error.state is SinkState.CLOCK_WRONG:
-        wrong_clock = Unavailable(f"this instance cannot stamp records: {error.state.value}", CLOCK_PAUSE_S)
+        wrong_clock = Unavailable(f"this instance cannot timestamp records: {error.state.value}", CLOCK_PAUSE_S)
         return Trip(error.state, error.detail, wrong_clock)
     if error.state is SinkState.DISK_FULL:
-        full = Unavailable("the store's disk is full: records are refused until there is room", DISK_PAUSE_S)
+        full = Unavailable("the store's disk is full: records are refused until space is free", DISK_PAUSE_S)
         return Trip(error.state, error.detail, full)
     pause_s = backoff_s(SETUP_PAUSE_S, PAUSE_MAX_S, failures)
-    told = Unavailable(f"the store is not set up to take records: {error.state.value}", pause_s)
+    told = Unavailable(f"the store is not ready to accept records: {error.state.value}", pause_s)
     return Trip(error.state, error.detail, told)
 
 
@@ -120,12 +120,12 @@ def decide(outcome: Outcome, rows: int, messages: int, failures: int) -> Disposi
                 return Refuse(known)
             return Bisect() if messages > 1 else Isolate()
         case TooLarge(detail):
-            return Bisect() if rows > 1 else Refuse({0: RowError(f"too large for the store: {detail}")})
+            return Bisect() if rows > 1 else Refuse({0: RowError(f"the row is too large for the store: {detail}")})
         case Uncertain(detail, late):
             return Repair() if late else Retry(detail, backoff_s(RETRY_BASE_S, RETRY_MAX_S, failures))
         case QuotaExceeded(detail):
             pause_s = backoff_s(QUOTA_PAUSE_S, PAUSE_MAX_S, failures)
-            return Trip(SinkState.QUOTA_EXHAUSTED, detail, Throttled("the store's quota is used up", pause_s))
+            return Trip(SinkState.QUOTA_EXHAUSTED, detail, Throttled("the store's quota is exhausted", pause_s))
         case SetupError():
             return trip_for(outcome, failures)
         case _:

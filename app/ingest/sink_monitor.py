@@ -22,6 +22,6 @@ async def watch(writer: Writer, appender: Appender, clock: Clock) -> None:
         try:
             writer.found(await appender.check())
         except Exception:  # a defect of the check must not end the watch
-            _log.exception("the table could not be looked at")
+            _log.exception("the table could not be checked")
         await writer.health.troubled.wait()
         await clock.sleep(DISK_AGAIN_S if writer.health.state is SinkState.DISK_FULL else LOOK_AGAIN_S)

@@ -50,7 +50,7 @@ class Submission:
                 self._check_id(message, record_id)
             known = self._pipeline.digest(message.key)
             if known is not None and known != digest:
-                detail = "this Idempotency-Key came with another request before, and that one counts"
+                detail = "this Idempotency-Key was already used with another body; the first request counts"
                 raise ProblemError("idempotency_conflict", detail)
             receipt = await self._pipeline.process(message, digest=digest, detailed=True, holding=holding)
         finally:
@@ -70,7 +70,7 @@ class Submission:
         """
         name = self._id.name if self._id else ""
         if is_ndjson_type(message.content_type):
-            wrong = FieldError(name="Content-Type", message="PUT takes one record", example="application/json")
+            wrong = FieldError(name="Content-Type", message="PUT accepts one record", example="application/json")
             raise _not_that_record(f"NDJSON is for POST {paths.RECORDS}: expected one record as JSON", wrong)
         wrong = FieldError(name=name, message="must be the id in the path", example=record_id[:128])
         data = message.data
@@ -88,7 +88,7 @@ class Submission:
         except (GzipError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if is_followed_by_another(data, str(error)):
                 detail = (
-                    f"several records are for POST {paths.RECORDS}: expected one, whose `{name}` is the id in the path"
+                    f"POST {paths.RECORDS} accepts several records: expected one, whose `{name}` is the id in the path"
                 )
                 raise _not_that_record(detail, wrong) from None
             return  # the pipeline rejects it with the reason, and keeps it
@@ -116,9 +116,9 @@ def _message(request: _Request, body: bytes) -> tuple[Message, str]:
     keys = headers.getall("idempotency-key", [])
     if keys:
         if len(keys) > 1 or not (0 < len(keys[0]) <= _MAX_KEY_LENGTH and keys[0].isascii() and keys[0].isprintable()):
-            expected = f"expected one, of 1 to {_MAX_KEY_LENGTH} printable ASCII characters"
+            expected = f"expected one key of 1 to {_MAX_KEY_LENGTH} printable ASCII characters"
             wrong = FieldError(name="Idempotency-Key", message=expected, example="order-1042-attempt")
-            raise ProblemError("invalid_parameter", "the Idempotency-Key header is not usable", errors=(wrong,))
+            raise ProblemError("invalid_parameter", "the Idempotency-Key header is not valid", errors=(wrong,))
         key = "http:" + _hash(request.state.principal.name, keys[0])
         # The delivery key covers the whole request. If a key is reused by mistake, another body is another delivery,
         # even if no instance remembers the first one.
@@ -154,7 +154,7 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
             FieldError(name=f"[{r.index}]" + (f".{r.field}" if r.field else ""), message=r.detail)
             for r in receipt.rejected[:_MAX_ERRORS]
         )
-        detail = "every record of the request was rejected; /v1/rejects keeps them"
+        detail = "every record of the request was rejected; read /v1/rejects for the reasons"
         raise ProblemError("rejected", detail, errors=errors, members={"rejected": len(receipt.rejected)})
     rejected = [
         RecordResult(
@@ -181,10 +181,9 @@ def submit_routes(submission: Submission, table: Table) -> list[Any]:
         paths.RECORDS,
         operation_id="createRecords",
         summary="Store records",
-        description=(
-            "One record, a JSON array of them, or NDJSON (by Content-Type), optionally gzip'd (Content-Encoding). "
-            "Answered when they are durable. With an `Idempotency-Key`, a repeated request stores nothing twice."
-        ),
+        description="Send one record, a JSON array of records, or NDJSON (set Content-Type), optionally compressed "
+        "with gzip (set Content-Encoding). The response follows when the records are durable. With an "
+        "`Idempotency-Key`, a repeated request stores nothing twice.",
         tags=["ingest"],
         opt={**_WRITE, CONTRACT: create_contract(table)},
         status_code=201,
@@ -196,10 +195,8 @@ def submit_routes(submission: Submission, table: Table) -> list[Any]:
         f"{paths.RECORDS}/{{record_id:str}}",
         operation_id="putRecord",
         summary="Store a new version of a record",
-        description=(
-            "The body is one record as JSON, whose id must be the path's; an array or NDJSON is refused whole. "
-            "Earlier versions are kept."
-        ),
+        description="Send one record as JSON, whose id is the one in the path; an array or NDJSON is refused. Earlier "
+        "versions are kept.",
         tags=["ingest"],
         opt={**_WRITE, CONTRACT: put_contract(table)},
         status_code=200,

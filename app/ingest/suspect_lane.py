@@ -45,7 +45,9 @@ from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkStat
 _log = logging.getLogger("sluice.writer")
 _PLACES = 4
 """A message suspected only for its number of deliveries joins while fewer suspects than this are in the lane."""
-_UNCLEAR = Unavailable("the store refused it without saying why, and has stored nothing else to compare it with", 10.0)
+_UNCLEAR = Unavailable(
+    "the store refused the message without a reason, and has stored no other message since to compare it with", 10.0
+)
 _CANNOT_LOOK = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}
 
 
@@ -241,7 +243,9 @@ class SuspectLane:
         if self._table_stores(suspect):
             return slots, outcome
         if len(self._standing.accusers) >= AGREEING:
-            return self._blame(suspect, SinkState.SCHEMA_MISMATCH, f"every message is refused, each alone: {detail}")
+            return self._blame(
+                suspect, SinkState.SCHEMA_MISMATCH, f"the store refuses every message, even alone: {detail}"
+            )
         return await self._without_others(suspect, slots, detail)
 
     async def _without_others(
@@ -252,7 +256,7 @@ class SuspectLane:
         if suspect.case.deliveries >= ALONE_REFUSALS:
             obstacle = await self._appends.appender.check()
             if not isinstance(obstacle, SetupError):
-                return self._reject_rest(suspect, slots, f"{detail} (in {suspect.case.deliveries} deliveries)")
+                return self._reject_rest(suspect, slots, f"{detail} (after {suspect.case.deliveries} deliveries)")
             if obstacle.state not in _CANNOT_LOOK:
                 return self._blame(suspect, obstacle.state, obstacle.detail)
         suspect.pending.fail(_UNCLEAR)

@@ -43,7 +43,7 @@ from app.runtime.deadlines import Deadlines
 from app.stores.sink import Appender, Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 
 _log = logging.getLogger("sluice.writer")
-_FULL = Throttled("as much waits for the store as this instance holds", 1.0)
+_FULL = Throttled("too many messages wait for the store on this instance", 1.0)
 _CLOSED = Unavailable("the instance is shutting down", 1.0)
 
 

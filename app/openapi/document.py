@@ -22,8 +22,10 @@ _MEDIA_TYPE = "application/vnd.oai.openapi+json"
 _SCHEMAS = "#/components/schemas/"
 _SENT = "sent."  # prefix for the names of the record's types
 _RATE_HEADERS = {
-    "RateLimit": "What is left of the caller's requests, and for how long. Missing where there is no limit.",
-    "RateLimit-Policy": "The caller's limit. Missing where there is none.",
+    "RateLimit": (
+        "The caller's remaining requests, and the seconds until the limit resets. Missing if there is no limit."
+    ),
+    "RateLimit-Policy": "The caller's limit. Missing if there is none.",
 }
 
 

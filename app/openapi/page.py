@@ -39,12 +39,15 @@ class _Page:
             ProblemError: `not_found`: there is no such file, or the page is not installed.
         """
         if self._folder is None:
-            detail = f"the reference page is not installed (the extra `reference`); the document is at {DOCUMENT}"
+            detail = (
+                "the reference page is not installed: install the extra `reference`, or read the document "
+                f"at {DOCUMENT}"
+            )
             raise ProblemError("not_found", detail)
         if not self._files:
             self._files = await asyncio.to_thread(_read_files, self._folder)
         if name not in self._files:
-            raise ProblemError("not_found", "the reference page has no such file")
+            raise ProblemError("not_found", "the reference page has no file of this name")
         return self._files[name]
 
     async def html(self, prefix: str) -> Asset:

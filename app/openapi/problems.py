@@ -32,22 +32,22 @@ _SOURCES: dict[str, frozenset[str]] = {
     }.items()
 }
 # Responses that every operation may give, whether or not its route declares them.
-_EVERYWHERE = {500: "The service failed; the cause is in its log only."}
+_EVERYWHERE = {500: "The service failed; its log has the cause."}
 _GUARDED = {
-    401: "No token, or not a valid one.",
-    403: "The caller may not do that.",
-    429: "Too many requests; `Retry-After` says when to try again.",
+    401: "The token or API key is missing or not valid.",
+    403: "The caller may not do this.",
+    429: "The rate limit is exceeded; `Retry-After` says when to try again.",
 }
 _RETRIED = {429, 503}
 _DETAILS: dict[str, str] = {
     "invalid_parameter": "limt: there is no such parameter; did you mean limit? The parameters are …",
-    "invalid_cursor": "the cursor came from another endpoint",
-    "invalid_envelope": "there is no `message` in the body",
+    "invalid_cursor": "the cursor belongs to another endpoint",
+    "invalid_envelope": "the body has no `message`",
     "not_found": "there is no record with the id 'order-1042'",
     "too_large": "the body is larger than 14680064 bytes",
-    "query_timeout": "the query was cancelled after 30 seconds",
-    "query_too_expensive": "the query would read 53687091200 bytes, and one may read 10737418240",
-    "rejected": "every record of the request was rejected; /v1/rejects keeps them",
+    "query_timeout": "the query timed out after 30 seconds",
+    "query_too_expensive": "the query would read 53687091200 bytes; the limit is 10737418240",
+    "rejected": "every record of the request was rejected; read /v1/rejects for the reasons",
 }
 _ERRORS: dict[str, tuple[FieldError, ...]] = {
     "invalid_parameter": (
@@ -103,9 +103,11 @@ def _response(status: int, description: str, codes: Iterable[str]) -> dict[str, 
     }
     headers = {}
     if status in _RETRIED:
-        headers["Retry-After"] = _header("Seconds to wait before trying again.", {"type": "integer", "minimum": 0})
+        headers["Retry-After"] = _header(
+            "The seconds to wait before the next attempt.", {"type": "integer", "minimum": 0}
+        )
     if status == 401:
-        headers["WWW-Authenticate"] = _header("The way to sign in: `Bearer`.", {"type": "string"})
+        headers["WWW-Authenticate"] = _header("The authentication scheme: `Bearer`.", {"type": "string"})
     return {"description": description, "headers": headers, "content": {MEDIA_TYPE: content}}
 
 

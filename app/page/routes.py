@@ -102,7 +102,7 @@ class _Page:
         """
         await self.html()
         if name not in self._files:
-            raise ProblemError("not_found", "the page has no such file")
+            raise ProblemError("not_found", "the page has no file of this name")
         return self._files[name]
 
 

@@ -103,7 +103,7 @@ def _decoder(schema: Any, column: Column | None) -> _Decode:
         case _ if (read := _SCALARS.get(kind)) is not None:
             return _nullable(read)
         case _:
-            raise ValueError(f"the column {schema.name} is {schema.format}, which no record type has")
+            raise ValueError(f"the column {schema.name} has the type {schema.format}, which no record type declares")
 
 
 def _nullable(decode: _Decode) -> _Decode:

@@ -146,7 +146,7 @@ class Cache:
 
 def _warn(error: Exception) -> None:
     what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else error
-    _log.warning("answers are made without the cache's store for now: %s: %s", type(error).__name__, what)
+    _log.warning("the shared cache is unavailable and is bypassed for now: %s: %s", type(error).__name__, what)
 
 
 def _retrieve(task: _Task) -> None:

@@ -28,10 +28,11 @@ class ConcurrencyLimiter:
             ProblemError: `busy`: all slots are held, or the caller holds as many as one may.
         """
         if self._held.total() >= self._most:
-            raise self._busy(f"{self._most} {self._noun} are under way, which is all that this instance serves")
+            raise self._busy(f"{self._most} {self._noun} are in progress, the most that this instance serves")
         if self._held[caller] >= self._share:
             raise self._busy(
-                f"{caller} has {self._share} {self._noun} under way, and the last of {self._most} are for others"
+                f"{caller} has {self._share} {self._noun} in progress; the rest of the {self._most} are "
+                "reserved for other callers"
             )
 
     def take(self, caller: str) -> None:

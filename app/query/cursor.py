@@ -78,11 +78,11 @@ def decode_cursor(text: str, *, table: str, fingerprint: str = "") -> Cursor:
     """
     wire = _open(text)
     if wire.table != table:
-        raise ProblemError("invalid_cursor", "the cursor came from another endpoint")
+        raise ProblemError("invalid_cursor", "the cursor belongs to another endpoint")
     if wire.fingerprint != fingerprint:
-        raise ProblemError("invalid_cursor", "the cursor came from a query with other filters")
+        raise ProblemError("invalid_cursor", "the cursor belongs to a query with other filters")
     if not _is_possible(wire):
-        raise ProblemError("invalid_cursor", "the cursor's position lies outside its window")
+        raise ProblemError("invalid_cursor", "the cursor's position is outside its window")
     return Cursor(
         table=wire.table,
         descending=wire.descending,
@@ -99,7 +99,9 @@ def _checksum(payload: bytes) -> bytes:
 
 
 def _open(text: str) -> _Wire:
-    damaged = ProblemError("invalid_cursor", "this is not a cursor of this service, or it was cut or altered")
+    damaged = ProblemError(
+        "invalid_cursor", "the cursor is not valid: it does not come from this service, or it is truncated or altered"
+    )
     if not text or len(text) > _MAX_TEXT_LENGTH or not text.isascii():
         raise damaged
     try:
@@ -113,7 +115,7 @@ def _open(text: str) -> _Wire:
     try:
         wire = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ProblemError("invalid_cursor", "the cursor was made by another version of this service") from None
+        raise ProblemError("invalid_cursor", "the cursor comes from another version of this service") from None
     if wire.version != _VERSION:
         raise ProblemError("invalid_cursor", f"the cursor has version {wire.version}, expected {_VERSION}")
     if _encoder.encode(wire) != payload:

@@ -32,7 +32,7 @@ async def answered(work: Coroutine[Any, Any, _Result]) -> _Result:
     try:
         return await work
     except QueryError as error:
-        _log.warning("no answer to a query: %s", error)
+        _log.warning("a query failed: %s", error)
         raise problem_of(error) from error
 
 
@@ -41,27 +41,27 @@ def problem_of(error: QueryError) -> ProblemError:
     match error:
         case LookUpTooExpensiveError(limit_bytes=limit_bytes, found=found):
             missed = "not every version of the record was found" if found else "the record was not found"
-            detail = f"{missed} within what one look-up may read, which is {limit_bytes} bytes"
+            detail = f"{missed} within the read limit of one look-up, {limit_bytes} bytes"
             return ProblemError("look_up_too_expensive", detail, members={"limit_bytes": limit_bytes})
         case QueryTooExpensiveError():
             return _too_expensive(error)
         case QueryTimeoutError(timeout_s=timeout_s):
-            detail = f"the query was given up after {timeout_s:g} seconds"
+            detail = f"the query timed out after {timeout_s:g} seconds"
             return ProblemError("query_timeout", detail, members={"timeout_s": timeout_s})
         case StoreBusyError():
-            detail = f"the store asks for fewer queries; try again in {_BUSY_RETRY_S} seconds"
+            detail = f"the store is overloaded; try again in {_BUSY_RETRY_S} seconds"
             return _later("store_busy", detail, _BUSY_RETRY_S)
         case _:
-            detail = f"the store gives no answers at the moment; try again in {_UNAVAILABLE_RETRY_S} seconds"
+            detail = f"the store is unavailable; try again in {_UNAVAILABLE_RETRY_S} seconds"
             return _later("store_unavailable", detail, _UNAVAILABLE_RETRY_S)
 
 
 def _too_expensive(error: QueryTooExpensiveError) -> ProblemError:
     limit = error.limit_bytes
     if error.needed_bytes is None:
-        detail = f"the query needs more than one may, which is to read {limit} bytes"
+        detail = f"the query would read more than the limit of {limit} bytes"
         return ProblemError("query_too_expensive", detail, members={"limit_bytes": limit})
-    detail = f"the query would read {error.needed_bytes} bytes, and one may read {limit}"
+    detail = f"the query would read {error.needed_bytes} bytes; the limit is {limit}"
     members = {"limit_bytes": limit, "needed_bytes": error.needed_bytes}
     return ProblemError("query_too_expensive", detail, members=members)
 

@@ -114,7 +114,7 @@ def start_scan(request: PageRequest, table: str, now: Now, *, max_window_us: int
     cursor = decode_cursor(request.cursor, table=table, fingerprint=mark)
     if request.descending is not None and request.descending != cursor.descending:
         order = "desc" if cursor.descending else "asc"
-        message = f"this cursor goes on in order {order}; leave order out"
+        message = f"the cursor continues in order {order}; omit order"
         wrong = FieldError(name="order", message=message, example=order)
         raise ProblemError("invalid_parameter", f"order: {message}", errors=(wrong,))
     until_us = cursor.until_us
@@ -123,7 +123,7 @@ def start_scan(request: PageRequest, table: str, now: Now, *, max_window_us: int
         edge_us = now.latest_us if request.latest else now.horizon_us
         until_us = max(cursor.since_us, min(edge_us, cursor.since_us + max_window_us))
     elif until_us - cursor.since_us > max_window_us:
-        raise ProblemError("invalid_cursor", "the cursor's window is longer than a window may be")
+        raise ProblemError("invalid_cursor", "the cursor's window is longer than the longest allowed window")
     return Scan(
         table=table,
         window=Window(cursor.since_us, until_us),

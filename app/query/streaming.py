@@ -85,12 +85,12 @@ class _Sending:
             async for piece in self._rest:
                 await self._send(piece, send)
         except QueryError as error:
-            _log.warning("%s broke off after %d bytes: %s", path, self._sent_bytes, error)
+            _log.warning("%s was aborted after %d bytes: %s", path, self._sent_bytes, error)
         except ClientStalledError:
             pass  # already logged, and the connection is closed
         except Exception as error:  # a defect; its text may hold SQL from the second line on
             reason = first_line(error)
-            _log.error("%s broke off after %d bytes: %s: %s", path, self._sent_bytes, type(error).__name__, reason)
+            _log.error("%s was aborted after %d bytes: %s: %s", path, self._sent_bytes, type(error).__name__, reason)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -97,7 +97,7 @@ class TimeLimit:
         """Begin the wait of this task."""
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a time limit is a task's")
+            raise RuntimeError("a time limit must be used inside a task")
         self._task: asyncio.Task[Any] | None = task
         self._cancelled_before = task.cancelling()
         self._deadlines.begin(self, self._due_us)

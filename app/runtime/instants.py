@@ -68,11 +68,11 @@ def _instant_us(match: re.Match[str]) -> int:
         raise InstantError(f"no such date or time: {error}") from None
     offset_hours, offset_minutes = int(match[9] or 0), int(match[10] or 0)
     if offset_hours > 23 or offset_minutes > 59:
-        raise InstantError("an offset lies between -23:59 and +23:59")
+        raise InstantError("an offset must be between -23:59 and +23:59")
     offset_us = (offset_hours * 60 + offset_minutes) * MINUTE_US * (-1 if match[8] == "-" else 1)
     instant_us = epoch_us(local) + leap_second * SECOND_US + _fraction_us(match[7]) - offset_us
     if clamp(instant_us) != instant_us:
-        raise InstantError("in UTC this lies outside the years 0001 to 9999")
+        raise InstantError("the time in UTC is outside the years 0001 to 9999")
     return instant_us
 
 
@@ -80,8 +80,8 @@ def _duration_us(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None:
         if _DURATION.fullmatch(f"-{text.lstrip('+')}"):
-            raise InstantError("a duration counts back from now, so it begins with a minus sign")
-        raise InstantError("a duration has weeks, or days, hours, minutes and seconds, such as -P1DT2H")
+            raise InstantError("a duration is relative to now and must begin with a minus sign")
+        raise InstantError("a duration has either weeks, or days, hours, minutes and seconds, such as -P1DT2H")
     weeks, days, hours, minutes, seconds = (int(match[group] or 0) for group in range(1, 6))
     whole_us = (weeks * 7 + days) * DAY_US + hours * HOUR_US + minutes * MINUTE_US + seconds * SECOND_US
     return whole_us + _fraction_us(match[6])

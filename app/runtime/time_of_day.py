@@ -55,14 +55,14 @@ class TimeOfDay:
         self._look(steady_us)
         if self._disputed_us:
             return (
-                f"the machine's time of day jumped by {self._disputed_us / _SECOND_US:+.1f} s; "
-                f"if it stays so for {BELIEVED_AFTER_US // _SECOND_US} s it is believed"
+                f"the machine's clock jumped by {self._disputed_us / _SECOND_US:+.1f} s; the new time is "
+                f"trusted once it has held for {BELIEVED_AFTER_US // _SECOND_US} s"
             )
         ahead_us = self._last_us - steady_us - self._offset_us
         if ahead_us > FOLLOWED_US:
             return (
-                f"the newest stamp is {ahead_us / _SECOND_US:.1f} s ahead of the machine's time of day; "
-                "stamping resumes when it has caught up"
+                f"the newest timestamp is {ahead_us / _SECOND_US:.1f} s ahead of the machine's clock; "
+                "timestamps resume when the clock has caught up"
             )
         return ""
 
@@ -89,7 +89,8 @@ class TimeOfDay:
             return
         if not self._disputed_us:
             _log.warning(
-                "the time of day jumped by %+.1f s: nothing is stamped until it is clear", jump_us / _SECOND_US
+                "the clock jumped by %+.1f s: no record is timestamped until the time is confirmed",
+                jump_us / _SECOND_US,
             )
         self._disputed_us = jump_us
 
@@ -98,4 +99,4 @@ class TimeOfDay:
         if back_us > FOLLOWED_US and not self._keeps_order:
             self._last_us = 0
         if self._disputed_us:
-            _log.warning("the time of day is %+.1f s from where it was, and is believed now", -back_us / _SECOND_US)
+            _log.warning("the clock is %+.1f s off the expected time, and is now trusted", -back_us / _SECOND_US)

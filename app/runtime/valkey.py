@@ -26,8 +26,8 @@ def connect(url: str) -> "Valkey":
         from valkey.asyncio import BlockingConnectionPool, Valkey  # noqa: PLC0415 - an extra that most installations lack
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"SLUICE_CACHE_URL needs the package {error.name}, which is not installed: "
-            "`uv sync --extra valkey` installs it"
+            f"SLUICE_CACHE_URL needs the package {error.name}, which is not installed: install it with `uv sync "
+            "--extra valkey`"
         ) from error
     try:
         pool = BlockingConnectionPool.from_url(
@@ -38,5 +38,5 @@ def connect(url: str) -> "Valkey":
             socket_connect_timeout=TIMEOUT_S,
         )
     except ValueError:
-        raise SettingsError("SLUICE_CACHE_URL is not an address such as valkey://10.0.0.3:6379/0") from None
+        raise SettingsError("SLUICE_CACHE_URL must be an address such as valkey://10.0.0.3:6379/0") from None
     return Valkey.from_pool(pool)

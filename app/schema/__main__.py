@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 DEFAULT_RECORD = "app.record:Record"
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 _BIGQUERY = "SLUICE_BIGQUERY_"
-_DIFF = "how the live tables in BigQuery differ"
+_DIFF = "compare the live tables in BigQuery"
 _ABOUT_DIFF = """\
-Compare the tables in BigQuery with what the record type declares, and change nothing. Each difference either
-breaks (the service says SCHEMA_MISMATCH and appends nothing until it is gone) or is noted only."""
+Compare the tables in BigQuery with the record type, without changing them. A difference is either breaking (the
+service reports SCHEMA_MISMATCH and appends nothing until it is resolved) or only noted."""
 _AFTER_DIFF = f"""\
-exit status: {SAME} the tables fit, {DIFFERENT} a difference breaks or a table is missing, {UNKNOWN} they cannot be \
-looked at
+exit status: {SAME} the tables fit, {DIFFERENT} a difference is breaking or a table is missing, {UNKNOWN} the check \
+failed
 
-Of the environment it reads SLUICE_RECORD and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL and _LOCATION. It signs in
-with the application-default credentials (`gcloud auth application-default login`), and needs no more than
+It reads the environment variables SLUICE_RECORD and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL and _LOCATION. It
+uses the application-default credentials (`gcloud auth application-default login`), which need only
 roles/bigquery.metadataViewer on the dataset."""
 
 
@@ -65,11 +65,11 @@ def _filters(table: Table) -> str:
 
 
 _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
-    "bigquery": ("the table's schema, as bq and Terraform take it", _bigquery),
-    "proto": ("the writer schema of the Storage Write API", _proto),
-    "duckdb": ("the embedded store's CREATE TABLE", _duckdb),
-    "jsonschema": ("the JSON Schema a producer can check against", _jsonschema),
-    "filters": ("the fields a query may filter and aggregate", _filters),
+    "bigquery": ("the table's schema, for bq and Terraform", _bigquery),
+    "proto": ("the writer schema for the Storage Write API", _proto),
+    "duckdb": ("the CREATE TABLE statement of the embedded store", _duckdb),
+    "jsonschema": ("the JSON Schema, for producers to validate against", _jsonschema),
+    "filters": ("the fields that a query may filter by and aggregate", _filters),
 }
 
 
@@ -85,7 +85,7 @@ def main(arguments: list[str], record: str, environ: Mapping[str, str] = Mapping
         table = rejects_table() if options.rejects else checked_table(load_record_type(options.record))
         sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"{options.derivation} needs this package's extra `cloud`: {error}\n")
+        sys.stderr.write(f"{options.derivation} needs the extra `cloud` of this package: {error}\n")
         return UNKNOWN
     except (RecordTypeError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")
@@ -94,10 +94,12 @@ def main(arguments: list[str], record: str, environ: Mapping[str, str] = Mapping
 
 
 def _parser(record: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app.schema", description="Print what a record type becomes.")
+    parser = argparse.ArgumentParser(
+        prog="python -m app.schema", description="Print what is derived from a record type."
+    )
     about_record = "package.module:Type (default: $SLUICE_RECORD, else %(default)s)"
     parser.add_argument("--record", default=record, help=about_record)
-    parser.add_argument("--rejects", action="store_true", help="of the table of rejected records instead")
+    parser.add_argument("--rejects", action="store_true", help="use the table of rejected records instead")
     commands = parser.add_subparsers(dest="derivation", required=True)
     for name, (summary, _) in _DERIVATIONS.items():
         commands.add_parser(name, help=summary)
@@ -115,7 +117,7 @@ def _parser(record: str) -> argparse.ArgumentParser:
         "--rejects", action="store_true", default=argparse.SUPPRESS, help="only the table of rejected records"
     )
     diff.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
-    diff.add_argument("--dataset", help="their dataset (default: $SLUICE_BIGQUERY_DATASET)")
+    diff.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
     return parser
 
 
@@ -126,7 +128,7 @@ def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str |
         if value is not None:
             variables[_BIGQUERY + name] = value
         if not variables.get(_BIGQUERY + name):
-            raise SettingsError(f"which tables? Give --{name.lower()}, or set {_BIGQUERY}{name}")
+            raise SettingsError(f"{name} is missing: give --{name.lower()}, or set {_BIGQUERY}{name}")
     return load_settings(variables)
 
 

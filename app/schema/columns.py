@@ -92,7 +92,7 @@ def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
     try:
         info = inspect.type_info(record_type)
     except (TypeError, ValueError, NameError, NotImplementedError) as error:
-        raise refuse(_path_of_failure(record_type), f"msgspec cannot use this declaration: {error}") from error
+        raise refuse(_path_of_failure(record_type), f"msgspec does not support this declaration: {error}") from error
     if not isinstance(info, inspect.StructType):  # pragma: no branch - load_record_type checks it
         raise RecordTypeError(f"{record_type.__name__} is not a msgspec.Struct")
     columns = _struct_columns(info, record_type.__name__, ())
@@ -116,12 +116,14 @@ def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]
     cls = info.cls
     declared = get_origin(cls) or cls  # for a generic Struct, `cls` is the alias with its arguments
     if cls in outer:
-        raise refuse(path, f"{cls.__name__} contains itself; a table cannot. Use dict[str, Any] for a JSON column")
+        raise refuse(
+            path, f"{cls.__name__} contains itself, which a table cannot: use dict[str, Any] for a JSON column"
+        )
     if len(outer) >= MAX_DEPTH:
         raise refuse(path, f"nested deeper than {MAX_DEPTH} levels, BigQuery's limit")
     for wrong, reason in (
-        (info.array_like, "array_like structs have no field names in JSON; remove array_like=True"),
-        (info.tag_field is not None, "tagged structs add a field that has no column; remove tag=…"),
+        (info.array_like, "an array_like struct has no field names in JSON; remove array_like=True"),
+        (info.tag_field is not None, "a tagged struct adds a field that has no column; remove tag=…"),
         (declared.__struct_config__.omit_defaults, "omit_defaults=True would store a default as NULL; remove it"),
         (not info.fields, f"{cls.__name__} has no fields"),
     ):
@@ -136,16 +138,20 @@ def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]
     for column in columns:
         twin = seen.setdefault(column.name.lower(), column.name)
         if twin != column.name:
-            raise refuse(path, f"{twin} and {column.name} differ only in case; column names do not")
+            raise refuse(
+                path, f"{twin} and {column.name} differ only in case, which column names ignore; rename one of them"
+            )
     return columns
 
 
 def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
     name = field.encode_name
     if not _NAME.fullmatch(name):
-        raise refuse(path, "a column name has letters, digits and underscores, and does not begin with a digit")
+        raise refuse(
+            path, "a column name must consist of letters, digits and underscores, and must not begin with a digit"
+        )
     if name.lower().startswith(_RESERVED_PREFIXES):
-        raise refuse(path, "names with this prefix are reserved by BigQuery or by the service")
+        raise refuse(path, "the prefix is reserved by BigQuery or by the service; rename the field")
     info, description, roles = _unwrap_metadata(field.type, path)
     info, optional = _unwrap_optional(info, path)
     info, inner_description, inner_roles = _unwrap_metadata(info, path)
@@ -153,19 +159,21 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
     mode = Mode.REQUIRED if field.required and not optional else Mode.NULLABLE
     if isinstance(info, inspect.ListType):
         if optional:
-            reason = "BigQuery cannot tell a missing list from an empty one; use list[…] with an empty default"
+            reason = "BigQuery does not distinguish a missing list from an empty one; use list[…] with an empty default"
             raise refuse(path, reason)
         mode, path = Mode.REPEATED, f"{path}[]"
         info, _, item_roles = _unwrap_metadata(info.item_type, path)
         roles = roles | item_roles
         info, item_optional = _unwrap_optional(info, path)
         if item_optional:
-            raise refuse(path, "a list cannot hold null in BigQuery; make the items not Optional")
+            raise refuse(path, "a BigQuery list cannot contain null; declare the items as not Optional")
         info, _, _ = _unwrap_metadata(info, path)
         if isinstance(info, inspect.ListType):
-            raise refuse(path, "BigQuery has no lists of lists; wrap the inner list in a Struct")
+            raise refuse(path, "BigQuery does not support lists of lists; wrap the inner list in a Struct")
         if isinstance(info, inspect.AnyType):
-            raise refuse(path, "a list of Any may hold null, which BigQuery's lists cannot; use Any for the whole")
+            raise refuse(
+                path, "a list of Any may contain null, which a BigQuery list cannot; declare the whole list as Any"
+            )
     kind, fields = _kind(info, path, outer)
     if kind is Kind.JSON and mode is Mode.REQUIRED and isinstance(info, inspect.AnyType):
         mode = Mode.NULLABLE  # Any includes null
@@ -191,7 +199,7 @@ def _unwrap_metadata(info: inspect.Type, path: str) -> tuple[inspect.Type, str, 
                 roles |= {Role(word)}
             except ValueError:
                 known = ", ".join(role.value for role in Role)
-                raise refuse(path, f'unknown role {word!r} in extra={{"sluice": …}}; known: {known}') from None
+                raise refuse(path, f'unknown role {word!r} in extra={{"sluice": …}}; the roles are {known}') from None
         info = info.type
     return info, description, roles
 
@@ -202,7 +210,7 @@ def _unwrap_optional(info: inspect.Type, path: str) -> tuple[inspect.Type, bool]
     members = [member for member in info.types if not isinstance(member, inspect.NoneType)]
     if len(members) != 1:
         names = " | ".join(type(member).__name__.removesuffix("Type").lower() for member in members)
-        raise refuse(path, f"a column has one type, not {names}; use Any for a JSON column")
+        raise refuse(path, f"a column must have one type, not {names}; use Any for a JSON column")
     return members[0], len(members) < len(info.types)
 
 
@@ -215,7 +223,9 @@ def _kind(info: inspect.Type, path: str, outer: tuple[type, ...]) -> tuple[Kind,
         case inspect.LiteralType():
             return _kind_of_values(list(info.values), path), ()
         case inspect.DateTimeType() if info.tz is False:
-            raise refuse(path, "a time without an offset is no instant; use Meta(tz=True), or a date and a time field")
+            raise refuse(
+                path, "a time without an offset is ambiguous; use Meta(tz=True), or separate date and time fields"
+            )
         case inspect.TimeType() if info.tz:
             raise refuse(path, "a TIME column has no offset; use datetime, or Meta(tz=False)")
         case inspect.DictType():
@@ -233,7 +243,7 @@ def _kind_of_values(values: list[object], path: str) -> Kind:
         return Kind.STRING
     if types == {int}:
         return Kind.INT64  # msgspec itself refuses values beyond 64 bits
-    raise refuse(path, "the values of an Enum or Literal must be all str or all int to fit one column")
+    raise refuse(path, "the values of an Enum or Literal must be all str or all int")
 
 
 _SCALARS: dict[type[inspect.Type], Kind] = {

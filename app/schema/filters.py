@@ -81,9 +81,9 @@ def _fields(type_name: str, columns: tuple[Column, ...], prefix: str) -> list[Fi
             reason = "a list or a Struct cannot be compared; give the role to a field inside it"
             raise RecordTypeError(f"{type_name}.{path}: {reason}")
         if wanted and path in PARAMETERS:
-            raise RecordTypeError(f"{type_name}.{path}: a parameter has this name; drop the role")
+            raise RecordTypeError(f"{type_name}.{path}: a parameter has the same name; remove the role")
         if column.mode is Mode.REPEATED and any(inner.roles for _, inner in flat(column.fields)):
-            raise RecordTypeError(f"{type_name}.{path}: fields inside a list cannot be compared; drop their roles")
+            raise RecordTypeError(f"{type_name}.{path}: fields inside a list cannot be compared; remove their roles")
         if wanted:
             found.append(_field(path, column))
         if column.mode is not Mode.REPEATED:

@@ -9,21 +9,21 @@ from app.record import RecordTypeError
 
 _USE_ANY = "use dict[str, Any] or Any for a JSON column"
 _REASONS: dict[type[inspect.Type], str] = {
-    inspect.TimeDeltaType: "BigQuery has no duration that clients agree on; use seconds as int or float",
-    inspect.NoneType: "a column that is always null holds nothing",
+    inspect.TimeDeltaType: "clients disagree on BigQuery's durations; use seconds as int or float",
+    inspect.NoneType: "a column that is always null stores nothing; remove the field",
     inspect.VarTupleType: "use list[…]",
-    inspect.TupleType: "a tuple's positions have no names; use a Struct",
-    inspect.SetType: "a set has no order to store; use list[…]",
-    inspect.FrozenSetType: "a set has no order to store; use list[…]",
+    inspect.TupleType: "the positions of a tuple have no names; use a Struct",
+    inspect.SetType: "a set has no order, which a column needs; use list[…]",
+    inspect.FrozenSetType: "a set has no order, which a column needs; use list[…]",
     inspect.DataclassType: "use msgspec.Struct for nested records",
     inspect.TypedDictType: "use msgspec.Struct for nested records",
     inspect.NamedTupleType: "use msgspec.Struct for nested records",
     inspect.ByteArrayType: "use bytes",
     inspect.MemoryViewType: "use bytes",
     inspect.RawType: f"Raw is not validated; {_USE_ANY}",
-    inspect.ExtType: "Ext exists in MessagePack only",
-    inspect.CustomType: "not a type of msgspec; declare it with bool, int, float, Decimal, "
-    "str, bytes, datetime, date, time, UUID, Enum, Literal, list, Struct, dict, Any",
+    inspect.ExtType: "Ext exists only in MessagePack",
+    inspect.CustomType: "msgspec does not validate this type; use bool, int, float, Decimal, str, bytes, "
+    "datetime, date, time, UUID, Enum, Literal, list, Struct, dict or Any",
 }
 
 
@@ -55,7 +55,7 @@ def refuse_unjsonable(info: inspect.Type, path: str, outer: tuple[type, ...] = (
     if isinstance(info, inspect.DictType):
         key = info.key_type.type if isinstance(info.key_type, inspect.Metadata) else info.key_type
         if not isinstance(key, inspect.StrType):
-            raise refuse(path, "a JSON object's keys are strings; use dict[str, …]")
+            raise refuse(path, "the keys of a JSON object are strings; use dict[str, …]")
     if isinstance(info, CLASSES):
         if info.cls in outer:
             return

@@ -48,7 +48,7 @@ def _table(name: str, record_type: type[msgspec.Struct]) -> Table:
     for column in columns:
         if column.name.lower() in reserved:
             path = f"{record_type.__name__}.{column.name}"
-            raise RecordTypeError(f"{path}: the service adds a column of this name; rename the field")
+            raise RecordTypeError(f"{path}: the service adds a column with this name; rename the field")
     return Table(
         name=name,
         record_type=record_type,
@@ -64,8 +64,8 @@ def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
         return None
     if len(marked) > 1:
         paths = ", ".join(path for path, _ in marked)
-        raise RecordTypeError(f"{type_name}: one field at most is the id, not {len(marked)} ({paths})")
+        raise RecordTypeError(f"{type_name}: at most one field may be the id, not {len(marked)} ({paths})")
     path, column = marked[0]
     if column not in columns or column.mode is not Mode.REQUIRED or column.kind not in {Kind.STRING, Kind.INT64}:
-        raise RecordTypeError(f"{type_name}.{path}: the id is a required str, UUID or int at the top level")
+        raise RecordTypeError(f"{type_name}.{path}: the id must be a required str, UUID or int at the top level")
     return column

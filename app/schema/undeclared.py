@@ -16,8 +16,8 @@ from app.schema.refusals import CLASSES, members
 
 WORD, DROP = "undeclared", "drop"
 CURES = (
-    "forbid_unknown_fields=True rejects a record that has any, with the path; "
-    f'`{WORD}: ClassVar = "{DROP}"` in the class drops and counts them'
+    f"forbid_unknown_fields=True rejects a record with undeclared members, with the path; `{WORD}: ClassVar = "
+    f'"{DROP}"` in the class drops and counts them'
 )
 _MAX_NAMED = 5
 CountDropped = Callable[[bytes], int]
@@ -41,8 +41,7 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
         named = ", ".join([*silent][:_MAX_NAMED]) + (", …" if len(silent) > _MAX_NAMED else "")
         classes = ", ".join(dict.fromkeys(silent.values()))
         raise RecordTypeError(
-            f"{named}: undeclared members would be lost in silence. Say what becomes of them, on each class "
-            f"({classes}): {CURES}"
+            f"{named}: undeclared members would be lost silently. Choose one for each class ({classes}): {CURES}"
         )
 
 
@@ -61,22 +60,22 @@ def _problem(info: inspect.Type, *, in_json: bool) -> str | None:
     if isinstance(info, inspect.DataclassType | inspect.TypedDictType):  # only ever inside a JSON column
         kind = "a dataclass" if isinstance(info, inspect.DataclassType) else "a TypedDict"
         return (
-            f"members that {kind} does not declare are lost in silence; use a msgspec.Struct with "
+            f"members that {kind} does not declare are lost silently; use a msgspec.Struct with "
             "forbid_unknown_fields=True, or dict[str, Any] to keep them"
         )
     word = _word(info) if isinstance(info, inspect.StructType) else None
     if word is None:
         return None
     if word != DROP:
-        return f'{WORD} = {word!r}: the one word is "{DROP}"'
+        return f'{WORD} = {word!r}: the only allowed value is "{DROP}"'
     if isinstance(info, inspect.StructType) and info.forbid_unknown_fields:
-        return f'it says both forbid_unknown_fields=True and {WORD} = "{DROP}"; remove one of them'
+        return f'the class has both forbid_unknown_fields=True and {WORD} = "{DROP}"; remove one of them'
     return _NOT_IN_JSON if in_json else None
 
 
 _NOT_IN_JSON = (
-    "what is dropped inside a JSON column is not counted; use forbid_unknown_fields=True, or dict[str, Any] to keep "
-    "everything"
+    "dropped members inside a JSON column are not counted; use forbid_unknown_fields=True, or dict[str, Any] "
+    "to keep everything"
 )
 
 

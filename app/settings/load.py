@@ -71,7 +71,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in VARIABLES)
     if unknown:
         raise SettingsError(
-            f"unknown setting {', '.join(map(_with_closest, unknown))}; `python -m app.settings` lists them all"
+            f"unknown setting {', '.join(map(_with_closest, unknown))}; `python -m app.settings` lists all settings"
         )
     try:
         settings = msgspec.convert(_by_room(dict(_values(environ))), Settings, strict=False)

@@ -47,33 +47,33 @@ def _clock_problems(ingest: IngestSettings, store: StoreSettings, query: QuerySe
         (
             store.append_deadline_s < ingest.request_budget_s,
             f"SLUICE_APPEND_DEADLINE_S ({store.append_deadline_s:g}) must be below SLUICE_REQUEST_BUDGET_S "
-            f"({ingest.request_budget_s:g}): a message outlives at least one attempt",
+            f"({ingest.request_budget_s:g}), so that each message has time for at least one attempt",
         ),
         (
             ingest.request_budget_s < ingest.ack_deadline_s,
             f"SLUICE_REQUEST_BUDGET_S ({ingest.request_budget_s:g}) must be below SLUICE_ACK_DEADLINE_S "
-            f"({ingest.ack_deadline_s:g}): the answer must come before Pub/Sub gives up",
+            f"({ingest.ack_deadline_s:g}), so that the answer arrives before Pub/Sub delivers the message again",
         ),
         (
             store.settle_s >= settled_s,
             f"SLUICE_SETTLE_S ({store.settle_s:g}) must be at least {settled_s:g}, the sum of "
-            "SLUICE_APPEND_DEADLINE_S, SLUICE_LATE_COMMIT_MARGIN_S and SLUICE_CLOCK_SKEW_S: a later commit would be "
-            "missed by readers",
+            "SLUICE_APPEND_DEADLINE_S, SLUICE_LATE_COMMIT_MARGIN_S and SLUICE_CLOCK_SKEW_S: readers would miss "
+            "a later commit",
         ),
         (
             store.settle_s < 60,
-            f"SLUICE_SETTLE_S ({store.settle_s:g}) must be below 60: records are to be visible within a minute",
+            f"SLUICE_SETTLE_S ({store.settle_s:g}) must be below 60: a record must be visible within a minute",
         ),
         (
             query.dedupe_lookback_s >= ingest.retry_backoff_max_s + ingest.ack_deadline_s,
             f"SLUICE_DEDUPE_LOOKBACK_S ({query.dedupe_lookback_s:g}) must be at least "
             f"{ingest.retry_backoff_max_s + ingest.ack_deadline_s:g}, the sum of SLUICE_RETRY_BACKOFF_MAX_S and "
-            "SLUICE_ACK_DEADLINE_S: a redelivery can come that late",
+            "SLUICE_ACK_DEADLINE_S: a redelivery can arrive that late",
         ),
         (
             ingest.stuck_s >= 2 * ingest.request_budget_s,
             f"SLUICE_STUCK_S ({ingest.stuck_s:g}) must be at least {2 * ingest.request_budget_s:g}, twice "
-            "SLUICE_REQUEST_BUDGET_S: a store that is only slow is not to have the instance replaced",
+            "SLUICE_REQUEST_BUDGET_S: a slow store must not cause the instance to be replaced",
         ),
     ]
     return [problem for holds, problem in inequalities if not holds]
@@ -84,13 +84,14 @@ def _size_problems(s: "Settings") -> list[str]:
     if server.max_large_answer_bytes < 2 * query.max_page_bytes:
         return [
             f"SLUICE_MAX_LARGE_ANSWER_BYTES ({server.max_large_answer_bytes}) must be at least twice "
-            f"SLUICE_MAX_PAGE_BYTES ({query.max_page_bytes}): a page as JSON is larger than its rows, and it must be "
-            "possible to send one"
+            f"SLUICE_MAX_PAGE_BYTES ({query.max_page_bytes}): a page as JSON is larger than its rows, and at "
+            "least one page must fit"
         ]
     if ingest.max_record_bytes + ENVELOPE_BYTES > ingest.max_batch_bytes:
         return [
             f"SLUICE_MAX_RECORD_BYTES ({ingest.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "
-            f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}): a record and its envelope must fit in one append"
+            f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}): a record and its envelope must fit in one "
+            "append"
         ]
     return []
 
@@ -100,17 +101,17 @@ def _access_problems(auth: AuthSettings, server: ServerSettings, environ: Mappin
     is_open = not auth.api_principals and not auth.grants_file
     if is_open and not server.is_loopback:  # whatever the roles: ingest has POST /v1/records
         problems.append(
-            f"SLUICE_API_PRINCIPALS is empty, which leaves /v1 open: name who may use it there or in "
+            "SLUICE_API_PRINCIPALS is empty, so /v1 is open to everyone: name its callers there or in "
             f"SLUICE_GRANTS_FILE, or listen on 127.0.0.1 (SLUICE_HOST is {server.host})"
         )
     both = sorted(set(auth.push_principals) & set(auth.api_principals))
     if both:
         problems.append(
-            f"{', '.join(both)} stands in both SLUICE_PUSH_PRINCIPALS and SLUICE_API_PRINCIPALS: those who push "
+            f"SLUICE_PUSH_PRINCIPALS and SLUICE_API_PRINCIPALS both list {', '.join(both)}: a push principal "
             "may only push"
         )
     if auth.platform_iam == "trust" and "K_SERVICE" not in environ:
-        problems.append("SLUICE_PLATFORM_IAM=trust is for Cloud Run only, and this process does not run there")
+        problems.append("SLUICE_PLATFORM_IAM=trust is allowed on Cloud Run only, and this process does not run there")
     return problems
 
 
@@ -121,12 +122,12 @@ def _origin_problems(auth: AuthSettings) -> list[str]:
         if auth.api_principals or auth.grants_file:
             return []
         return [
-            "SLUICE_CORS_ORIGINS=* would open /v1 to every web page, as it is open to this machine: name the origins, "
-            "or who may use it in SLUICE_API_PRINCIPALS or SLUICE_GRANTS_FILE"
+            "SLUICE_CORS_ORIGINS=* would open /v1 to every web page, because /v1 needs no token on this "
+            "machine: list the origins, or name the callers in SLUICE_API_PRINCIPALS or SLUICE_GRANTS_FILE"
         ]
     return [
-        f"SLUICE_CORS_ORIGINS: {origin!r} is not an origin as browsers send it, such as https://app.example.com or "
-        "http://localhost:3000; `*` stands alone"
+        f"SLUICE_CORS_ORIGINS: {origin!r} is not an origin such as https://app.example.com or "
+        "http://localhost:3000; `*` must be the only entry"
         for origin in auth.cors_origins
         if not _ORIGIN.fullmatch(origin)
     ]
@@ -143,26 +144,26 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
     problems = [
         f"{variable} must be set when SLUICE_BACKEND is bigquery, for example {example}"
         if not value
-        else f"{variable} ({value}) is not a name that BigQuery takes, such as {example}"
+        else f"{variable} ({value}) is not a valid BigQuery name such as {example}"
         for variable, value, pattern, example in names
         if not pattern.fullmatch(value)
     ]
     append_bytes = ingest.max_batch_bytes + ROW_OVERHEAD_BYTES * ingest.max_batch_rows
     if append_bytes > MAX_APPEND_BYTES:
         problems.append(
-            f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}) and {ROW_OVERHEAD_BYTES} for each of "
-            f"SLUICE_MAX_BATCH_ROWS ({ingest.max_batch_rows}) come to {append_bytes}: BigQuery takes "
+            f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}) plus {ROW_OVERHEAD_BYTES} for each of "
+            f"SLUICE_MAX_BATCH_ROWS ({ingest.max_batch_rows}) is {append_bytes} bytes: BigQuery accepts "
             f"{MAX_APPEND_BYTES} in one append"
         )
     if store.late_commit_margin_s < MIN_MARGIN_S:
         problems.append(
-            f"SLUICE_LATE_COMMIT_MARGIN_S ({store.late_commit_margin_s:g}) must be at least {MIN_MARGIN_S:g} with "
-            "BigQuery: a connection that died is noticed no sooner, and delivers nothing after that"
+            f"SLUICE_LATE_COMMIT_MARGIN_S ({store.late_commit_margin_s:g}) must be at least {MIN_MARGIN_S:g} "
+            "with BigQuery: a broken connection is detected only after that time, and delivers nothing later"
         )
     if "K_SERVICE" in environ and server.shutdown_grace_s > CLOUD_RUN_GRACE_S:
         problems.append(
-            f"SLUICE_SHUTDOWN_GRACE_S ({server.shutdown_grace_s:g}) must be at most {CLOUD_RUN_GRACE_S:g} on Cloud "
-            "Run, which ends a process 10 s after SIGTERM"
+            f"SLUICE_SHUTDOWN_GRACE_S ({server.shutdown_grace_s:g}) must be at most {CLOUD_RUN_GRACE_S:g} on "
+            "Cloud Run, which ends a process 10 s after SIGTERM"
         )
     return problems
 
@@ -172,7 +173,8 @@ def _telemetry_problems(s: "Settings") -> list[str]:
     if s.project or ("cloud" not in s.telemetry.metrics and s.telemetry.traces != "cloud"):
         return []
     return [
-        "SLUICE_TELEMETRY_PROJECT must name the project that gets traces and metrics (SLUICE_BIGQUERY_PROJECT would)"
+        "SLUICE_TELEMETRY_PROJECT must name the project that receives traces and metrics "
+        "(SLUICE_BIGQUERY_PROJECT would do as well)"
     ]
 
 
@@ -184,10 +186,12 @@ def _secret_problems(auth: AuthSettings) -> list[str]:
         ("SLUICE_HEARTBEAT_SIGNATURE", auth.heartbeat_signature),
     ):
         if secret != secret.strip():
-            problems.append(f"{variable} begins or ends with white space, which another holder of it may not have")
+            problems.append(
+                f"{variable} begins or ends with white space, which other holders of the secret may not have: remove it"
+            )
         elif 0 < len(secret) < MIN_SECRET_LENGTH:
             problems.append(
-                f"{variable} has {len(secret)} characters: at least {MIN_SECRET_LENGTH}, such as "
-                "`openssl rand -hex 32` prints"
+                f"{variable} has {len(secret)} characters: it needs at least {MIN_SECRET_LENGTH}, for example "
+                "from `openssl rand -hex 32`"
             )
     return problems

@@ -12,64 +12,80 @@ _BASE_URL = "^https?://[^/]+$"
 class StoreSettings(Room, frozen=True, kw_only=True):
     """The store and its location, the retention, and the time when a row is final."""
 
-    record: Annotated[str, Meta(description="The record type: `package.module:Type`, a msgspec.Struct.")] = (
+    record: Annotated[str, Meta(description="The record type, a msgspec.Struct, as `package.module:Type`.")] = (
         "app.record:Record"
     )
     backend: Annotated[
         Literal["embedded", "bigquery"],
-        Meta(description="Where records are stored: `embedded`, a DuckDB file of this process, or `bigquery`."),
+        Meta(description="The store: `embedded`, a DuckDB file of this process, or `bigquery`."),
     ] = "embedded"
-    data_path: Annotated[str, Meta(description="The embedded store's file; its folder is made when missing.")] = (
+    data_path: Annotated[str, Meta(description="The file of the embedded store; a missing folder is created.")] = (
         "data/sluice.duckdb"
     )
     min_free_disk_bytes: Annotated[
         int,
         Meta(
             ge=0,
-            description="Below this much free space on the embedded store's disk, records are refused (503) while "
-            "reads go on. 0: the disk is filled to its last byte.",
+            description="The free space to keep on the disk of the embedded store; below it, writes are "
+            "refused (503) while reads continue. 0: fill the disk to its last byte.",
         ),
     ] = 256 * MIB
     retention_days: Annotated[
         int,
         Meta(
             gt=0,
-            description="How long records and rejects are kept, by `ingest_time`, and how far back a look-up by id "
-            "searches. The embedded store deletes older ones every hour; on BigQuery partitions expire, as Terraform "
-            "sets it.",
+            description="How long records and rejects are kept, by `ingest_time`, and how far back a look-up "
+            "by id searches. The embedded store deletes older rows every hour; in BigQuery "
+            "partitions expire, as Terraform configures.",
         ),
     ] = 400
     bigquery_project: Annotated[
-        str, Meta(description="The project of the tables, which also runs and pays for the queries. Never guessed.")
+        str,
+        Meta(
+            description="The project of the tables, which also runs the queries and pays for them. It has no default."
+        ),
     ] = ""
     bigquery_dataset: Annotated[str, Meta(description="The dataset of the tables.")] = ""
     bigquery_location: Annotated[
-        str, Meta(description="The dataset's location, such as `EU`. Empty: BigQuery finds it, a little slower.")
+        str,
+        Meta(
+            description="The location of the dataset, such as `EU`. Empty: BigQuery looks it up, which is a little "
+            "slower."
+        ),
     ] = ""
     bigquery_rest_url: Annotated[
         str,
         Meta(
             pattern=_BASE_URL,
-            description="Where BigQuery's REST API is. With `https` it is called with the application-default "
-            "credentials; `http` is an emulator, called without any.",
+            description="The URL of BigQuery's REST API. An `https` URL is called with the application-default "
+            "credentials; an `http` URL is an emulator, called without credentials.",
         ),
     ] = "https://bigquery.googleapis.com"
     bigquery_storage_url: Annotated[
         str,
         Meta(
             pattern=_BASE_URL,
-            description="Where BigQuery's Storage API (gRPC) is; `https` and `http` mean the same as for REST.",
+            description="The URL of BigQuery's Storage API (gRPC); `https` and `http` differ as for the REST API.",
         ),
     ] = "https://bigquerystorage.googleapis.com"
     bigquery_max_connections: Annotated[
-        Count, Meta(le=100, description="Connections for appends to one table; more are opened only under load.")
+        Count,
+        Meta(
+            le=100,
+            description="The most connections for appends to one table; more than one is opened only under load.",
+        ),
     ] = 4
-    append_deadline_s: Annotated[Seconds, Meta(description="One attempt to append may take this long.")] = 10.0
+    append_deadline_s: Annotated[Seconds, Meta(description="The time limit of one append attempt.")] = 10.0
     late_commit_margin_s: Annotated[
-        Seconds, Meta(description="How long after its deadline the store may still commit an abandoned append.")
+        Seconds, Meta(description="How long the store may still commit an append after the attempt was abandoned.")
     ] = 10.0
-    clock_skew_s: Annotated[Seconds, Meta(description="How far instances' clocks may differ.")] = 2.0
+    clock_skew_s: Annotated[
+        Seconds, Meta(description="The largest difference between the clocks of two instances.")
+    ] = 2.0
     settle_s: Annotated[
         Seconds,
-        Meta(description="Age at which a record's place in the feed is final (the embedded store needs none)."),
+        Meta(
+            description="The age at which the position of a record in the feed is final (the embedded store does "
+            "not need it)."
+        ),
     ] = 30.0

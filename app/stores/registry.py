@@ -37,6 +37,6 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     except ModuleNotFoundError as error:
         raise StoreError(
             f"SLUICE_BACKEND={settings.store.backend} needs the package {error.name}, which is not installed: "
-            f"`uv sync --extra {opener.extra}` installs it"
+            f"install it with `uv sync --extra {opener.extra}`"
         ) from error
     return backend

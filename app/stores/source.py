@@ -57,7 +57,7 @@ class QueryTooExpensiveError(QueryError):
 
     def __init__(self, limit_bytes: int, needed_bytes: int | None) -> None:
         needed = "more" if needed_bytes is None else f"{needed_bytes} bytes"
-        super().__init__(f"the query would read {needed}, where {limit_bytes} bytes are allowed")
+        super().__init__(f"the query would read {needed}; the limit is {limit_bytes} bytes")
         self.limit_bytes, self.needed_bytes = limit_bytes, needed_bytes
 
 
@@ -76,7 +76,7 @@ class QueryTimeoutError(QueryError):
     """The query took longer than allowed and was cancelled."""
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"the query took longer than {timeout_s:g} s")
+        super().__init__(f"the query timed out after {timeout_s:g} s")
         self.timeout_s = timeout_s
 
 

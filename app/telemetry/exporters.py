@@ -62,13 +62,15 @@ def _made(variable: str, receiver: str, make: Callable[[], _Exporter]) -> _Expor
             return make()
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"{variable}={receiver} needs the package {error.name}, which is not installed: "
-            f"`uv sync --extra {_EXTRAS[receiver]}` installs it"
+            f"{variable}={receiver} needs the package {error.name}, which is not installed: install it with `uv "
+            f"sync --extra {_EXTRAS[receiver]}`"
         ) from error
     except Exception as error:
         if type(error).__module__ != "google.auth.exceptions":  # by name: not imported unless needed
             raise
-        raise SettingsError(f"{variable}={receiver}: there are no usable credentials: {error}") from error
+        raise SettingsError(
+            f"{variable}={receiver} needs credentials, and there are no usable ones: {error}"
+        ) from error
 
 
 def _cloud_trace(settings: Settings) -> SpanExporter:

@@ -44,8 +44,8 @@ PUBLISH_TO_STORED = Instrument(
     name="sluice.message.stored.delay",
     kind="histogram",
     unit="s",
-    description="From a message's publication until it is durable",
-    meaning="The first golden latency, by Pub/Sub's publish time. A redelivered message counts from its publication.",
+    description="Time from a message's publication until it is durable",
+    meaning="A key latency, measured from Pub/Sub's publish time. A redelivered message counts from its publication.",
     bounds=_DELAYS_S,
 )
 RECORDS_STORED = Instrument(
@@ -53,52 +53,56 @@ RECORDS_STORED = Instrument(
     kind="counter",
     unit="{record}",
     description="Records made durable",
-    meaning="The throughput; its rate far from the expected is an alert.",
+    meaning="The throughput. Alert on a rate far from the expected one.",
 )
 RECORDS_REJECTED = Instrument(
     name="sluice.record.rejected",
     kind="counter",
     unit="{record}",
     description="Records rejected, by reason",
-    meaning="Durable in `records_rejected` with the reason; a jump is a producer's release.",
+    meaning="They are stored in `records_rejected` with the reason. A sudden rise usually follows a producer's "
+    "release.",
     attributes=("reason",),
 )
 MEMBERS_DROPPED = Instrument(
     name="sluice.member.dropped",
     kind="counter",
     unit="{member}",
-    description="Undeclared members dropped from records that were stored",
-    meaning='Only a record type that says `undeclared = "drop"` drops any; a jump is a producer\'s new field.',
+    description="Undeclared members dropped from stored records",
+    meaning=(
+        'Non-zero only for a record type with `undeclared = "drop"`. A sudden rise means a producer\'s new field.'
+    ),
 )
 ROWS_EXPIRED = Instrument(
     name="sluice.row.expired",
     kind="counter",
     unit="{row}",
     description="Rows deleted after the retention, by table",
-    meaning="By the embedded store, every hour; BigQuery's partitions expire by themselves and are not counted.",
+    meaning="The embedded store deletes them every hour. BigQuery expires partitions itself, which is not counted.",
     attributes=("table",),
 )
 MESSAGES_DUPLICATE = Instrument(
     name="sluice.message.duplicate",
     kind="counter",
     unit="{message}",
-    description="Deliveries of messages that this instance knew already",
-    meaning="Pub/Sub delivers at least once; many mean that answers come later than the ack deadline.",
+    description="Repeated deliveries of messages that this instance has already seen",
+    meaning="Pub/Sub delivers at least once. A high rate means that answers arrive after the ack deadline.",
 )
 MESSAGES_UNPROVED = Instrument(
     name="sluice.message.unproved",
     kind="counter",
     unit="{message}",
     description="Messages with a canary or replay attribute and no valid signature",
-    meaning="Stored as ordinary messages. A publisher tries what only a signed message may do, or a secret is stale.",
+    meaning="They are stored as ordinary messages. Either a publisher uses an attribute reserved for signed "
+    "messages, or a secret is out of date.",
 )
 APPEND_DURATION = Instrument(
     name="sluice.append.duration",
     kind="histogram",
     unit="s",
-    description="Until the store answered an append, by table and outcome",
-    meaning="One attempt. `outcome` is stored, refused, too_large, uncertain, quota, setup or given_up (the "
-    "service stopped).",
+    description="Duration of append attempts, by table and outcome",
+    meaning="One point per attempt. `outcome` is stored, refused, too_large, uncertain, quota, setup or "
+    "given_up (the service stopped).",
     attributes=("table", "outcome"),
     bounds=_ANSWERS_S,
 )
@@ -106,8 +110,8 @@ APPEND_ROWS = Instrument(
     name="sluice.append.rows",
     kind="histogram",
     unit="{row}",
-    description="Rows of an append, by table",
-    meaning="Grows with the load: while one append is in flight the next one fills.",
+    description="Rows per append, by table",
+    meaning="It grows with the load: while one append is in flight, the next one fills.",
     attributes=("table",),
     bounds=_ROWS,
 )
@@ -115,8 +119,8 @@ APPEND_SIZE = Instrument(
     name="sluice.append.size",
     kind="histogram",
     unit="By",
-    description="Bytes of an append's rows, by table",
-    meaning="What BigQuery bills by; its sum is the volume written, retries included.",
+    description="Bytes of rows per append, by table",
+    meaning="BigQuery bills by it. The sum is the volume written, retries included.",
     attributes=("table",),
     bounds=_BYTES,
 )
@@ -124,9 +128,9 @@ ROWS_LATE = Instrument(
     name="sluice.row.late",
     kind="counter",
     unit="{row}",
-    description="Rows acknowledged so long after their stamp that readers may have passed them, by table",
-    meaning="Each was appended once more under another key (docs/error-matrix.md). The process was held up for longer "
-    "than `SLUICE_SETTLE_S` allows: too little CPU, a suspended machine, a debugger.",
+    description="Rows acknowledged so late after their timestamp that readers may have passed them, by table",
+    meaning="Each was appended once more under another key (docs/error-matrix.md). The process was held up for "
+    "longer than `SLUICE_SETTLE_S` allows: too little CPU, a suspended machine, or a debugger.",
     attributes=("table",),
 )
 APPEND_CONNECTIONS = Instrument(
@@ -134,47 +138,47 @@ APPEND_CONNECTIONS = Instrument(
     kind="gauge",
     unit="{connection}",
     description="Open connections for appends, by table",
-    meaning="At `SLUICE_BIGQUERY_MAX_CONNECTIONS` the connections are what limits throughput.",
+    meaning="At `SLUICE_BIGQUERY_MAX_CONNECTIONS`, the connections limit the throughput.",
     attributes=("table",),
 )
 IN_FLIGHT_MESSAGES = Instrument(
     name="sluice.in_flight.messages",
     kind="gauge",
     unit="{message}",
-    description="Messages being worked on",
-    meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES`, or three quarters of it for one caller, one more is answered 429.",
+    description="Messages in flight",
+    meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES`, or three quarters of it for one caller, the next one is answered 429.",
 )
 IN_FLIGHT_BYTES = Instrument(
     name="sluice.in_flight.bytes",
     kind="gauge",
     unit="By",
-    description="Bytes of the messages being worked on",
-    meaning="As they arrive. At `SLUICE_MAX_IN_FLIGHT_BYTES`, or three quarters of it for one caller, one more is "
-    "answered 429.",
+    description="Bytes of the messages in flight",
+    meaning="Measured as received. At `SLUICE_MAX_IN_FLIGHT_BYTES`, or three quarters of it for one caller, "
+    "the next message is answered 429.",
 )
 SINK_STATE = Instrument(
     name="sluice.sink.state",
     kind="gauge",
     unit="1",
-    description="1 under the state that a table is in, 0 under the others",
-    meaning="Anything but ACTIVE is for the run-books below.",
+    description="State of a table: 1 for the current state, 0 for the others",
+    meaning="For any state but ACTIVE, see the run-books below.",
     attributes=("table", "state"),
 )
 SINK_OLDEST_WAIT = Instrument(
     name="sluice.sink.oldest_wait",
     kind="gauge",
     unit="s",
-    description="How long the message that waits longest for an append has done so, by table",
-    meaning="Grows while the store is slow; 0 when nothing waits.",
+    description="Age of the oldest message that waits for an append, by table",
+    meaning="It grows while the store is slow, and is 0 when nothing waits.",
     attributes=("table",),
 )
 REQUEST_DURATION = Instrument(
     name="http.server.request.duration",
     kind="histogram",
     unit="s",
-    description="Until a request was answered, by route, method, status and kind",
-    meaning="`sluice.request.kind` is push, write, read, wait (a read with `wait`) or stream (exports, tails): the "
-    "objectives are about push, write and read. Health checks and `/metrics` are not counted.",
+    description="Duration of requests, by route, method, status and kind",
+    meaning="`sluice.request.kind` is push, write, read, wait (a read with `wait`) or stream (exports, tails). "
+    "The objectives cover push, write and read. Health checks and `/metrics` are not counted.",
     attributes=("http.route", "http.request.method", "http.response.status_code", "sluice.request.kind"),
     bounds=_ANSWERS_S,
 )
@@ -182,7 +186,7 @@ QUERY_DURATION = Instrument(
     name="sluice.query.duration",
     kind="histogram",
     unit="s",
-    description="Until the store answered a query, by purpose and outcome",
+    description="Duration of queries in the store, by purpose and outcome",
     meaning="`outcome` is ok, too_expensive, timeout, busy, unavailable, cancelled or defect.",
     attributes=("purpose", "outcome"),
     bounds=_ANSWERS_S,
@@ -192,40 +196,43 @@ QUERY_BYTES = Instrument(
     kind="counter",
     unit="By",
     description="Bytes the store read for queries, by purpose",
-    meaning="What BigQuery bills by, in on-demand pricing (at least 10 MB a query). The embedded store does not say.",
+    meaning="BigQuery's on-demand pricing bills by it (at least 10 MB per query). The embedded store does not "
+    "report it.",
     attributes=("purpose",),
 )
 CACHE_ANSWERS = Instrument(
     name="sluice.cache.answers",
     kind="counter",
     unit="{answer}",
-    description="Answers of the API, by how the cache was used",
-    meaning="`state` is hit, joined (shared with an equal request), revalidated (304), miss or bypass (never kept).",
+    description="Responses of the API, by use of the cache",
+    meaning="`state` is hit, joined (an equal request was in flight), revalidated (304), miss or bypass (not "
+    "cacheable).",
     attributes=("state",),
 )
 CONNECTIONS_CLOSED = Instrument(
     name="sluice.connection.closed",
     kind="counter",
     unit="{connection}",
-    description="Connections that this instance closed on its clients, by reason",
-    meaning="`idle` made room for others, `unread` had a client that read nothing; many mean that somebody holds "
-    "connections for nothing (Linux).",
+    description="Client connections that this instance closed, by reason",
+    meaning="`idle` made room for others; the client of `unread` had stopped reading. A high rate means that "
+    "clients hold connections without using them (Linux).",
     attributes=("reason",),
 )
 CANARY_DELAY = Instrument(
     name="sluice.heartbeat.delay",
     kind="histogram",
     unit="s",
-    description="From a canary's publication until it could be read from the feed",
-    meaning="The whole way, publisher to consumer; no points at all is an alert, where canaries are published.",
+    description="Time from a canary's publication until it is readable from the feed",
+    meaning="It covers the whole path from publisher to consumer. Where canaries are published, alert on missing "
+    "points.",
     bounds=_DELAYS_S,
 )
 CANARY_MISSED = Instrument(
     name="sluice.heartbeat.missed",
     kind="counter",
     unit="{heartbeat}",
-    description="Heartbeats that were stored and could not be read in time",
-    meaning="Records are written and the feed does not show them: look at the reads' state in `/health/ready`.",
+    description="Canaries that were stored and could not be read in time",
+    meaning="Records are written but the feed does not show them: check the state of the source in `/health/ready`.",
 )
 
 CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Instrument))

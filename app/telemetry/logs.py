@@ -140,14 +140,14 @@ def _uncaught(kind: type[BaseException], error: BaseException, stack: TracebackT
     if issubclass(kind, KeyboardInterrupt):
         _log.info("interrupted")
     else:
-        _log.critical("ended by an unexpected failure", exc_info=(kind, error, stack))
+        _log.critical("the process ended with an unexpected failure", exc_info=(kind, error, stack))
 
 
 def _uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
     if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
-        _log.error("a thread ended by an unexpected failure", exc_info=failed.exc_value)
+        _log.error("a thread ended with an unexpected failure", exc_info=failed.exc_value)
 
 
 def _unraisable(failed: "sys.UnraisableHookArgs") -> None:
     if failed.exc_value is not None:
-        _log.error("a failure could not be told to its caller", exc_info=failed.exc_value)
+        _log.error("a failure could not be reported to its caller", exc_info=failed.exc_value)

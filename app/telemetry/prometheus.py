@@ -29,7 +29,7 @@ class Scraped(PrometheusMetricReader):
 
 _CONTRACT = Contract(
     answers={200: Answer("The metrics.", {"text/plain": media(TEXT)})},
-    problems={401: "No token or key, or not a valid one.", 403: "The scope `metrics` is missing."},
+    problems={401: "The token or API key is missing or not valid.", 403: "The caller lacks the scope `metrics`."},
 )
 
 
@@ -42,10 +42,8 @@ def metrics_route(reader: Scraped) -> HTTPRouteHandler:
         operation_id="metrics",
         opt={"scope": "metrics", CONTRACT: _CONTRACT},
         summary="Read the metrics of this instance",
-        description=(
-            "What Prometheus scrapes, in its text format or OpenMetrics, by Accept. Each instance has its own numbers. "
-            "What each means is in docs/operations.md."
-        ),
+        description="The endpoint for Prometheus, in its text format or OpenMetrics, as Accept requests. Each instance "
+        "reports its own numbers; docs/operations.md describes them.",
         tags=["operations"],
     )
     async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -94,10 +94,10 @@ class Telemetry:
                 work = (run_in_daemon_thread(flush, "telemetry") for flush in flushes)
                 ends = await asyncio.gather(*work, return_exceptions=True)
         except TimeoutError:
-            _log.warning("the last traces or metrics were not taken within %g s, and are lost", _FLUSH_S)
+            _log.warning("the last traces or metrics were not accepted within %g s and are lost", _FLUSH_S)
             return
         for error in filter(None, ends):  # from a receiver's library; the service stops regardless
-            _log.warning("the last traces or metrics were not taken: %s", type(error).__name__)
+            _log.warning("the last traces or metrics were not accepted: %s", type(error).__name__)
 
     def _traced(self) -> TracerProvider | None:
         exporter = span_exporter(self._settings)

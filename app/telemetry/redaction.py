@@ -86,7 +86,7 @@ def error_text(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:  # a class's `__str__` may raise anything
-        return "(what it says cannot be had)"
+        return "(the message is not available)"
     return cut(without_secrets(text) if _quotes_names(type(error)) else without_values(text), MAX_MESSAGE_CHARS)
 
 
@@ -128,7 +128,7 @@ def cut_inside(text: str, max_chars: int) -> str:
     """Return `text`, shortened in its first half if it is longer than `max_chars`: a stack's end matters most."""
     if len(text) <= max_chars:
         return text
-    told = f"\n… {len(text) - max_chars:,} characters are left out …\n"
+    told = f"\n… {len(text) - max_chars:,} characters omitted …\n"
     kept = max(max_chars - len(told), 0)
     return text[: kept // 4] + told + text[len(text) - (kept - kept // 4) :]
 

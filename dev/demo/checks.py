@@ -68,12 +68,14 @@ def check_all(plan: Plan, seen: Observed) -> list[Check]:
     stored, followed, rejected = by_place(seen.feed), by_place(seen.followed), by_place(seen.rejects)
     first_parts = {place: [row for row in rows if row["part"] == 0] for place, rows in rejected.items()}
     return [
-        Check("every good record came back exactly once, and nothing else", tuple(each_once(good, stored))),
-        Check("every record came back unchanged, field by field", tuple(contents(plan, stored))),
-        Check("every record carries its message's id, attributes and key", tuple(envelopes(plan, seen))),
+        Check("every good record was returned exactly once, and nothing else", tuple(each_once(good, stored))),
+        Check("every record was returned unchanged, field by field", tuple(contents(plan, stored))),
+        Check("every record has the id, attributes and key of its message", tuple(envelopes(plan, seen))),
         Check("the feed is in order", tuple(order(seen.feed))),
-        Check("following the feed during the writes gave each record once", tuple(each_once(good, followed))),
-        Check("resuming at the end gave nothing twice", tuple(f"again: {row['delivery_key']}" for row in seen.resumed)),
+        Check("following the feed during the writes returned each record once", tuple(each_once(good, followed))),
+        Check(
+            "resuming at the end returned nothing twice", tuple(f"again: {row['delivery_key']}" for row in seen.resumed)
+        ),
         Check("every bad record is among the rejects exactly once", tuple(each_once(bad, first_parts))),
         Check("every reject has its reason, its field and its exact bytes", tuple(rejections(plan, rejected))),
         Check("every second delivery was acknowledged", tuple(redeliveries(plan, seen.redelivered))),

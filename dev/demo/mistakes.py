@@ -38,7 +38,7 @@ def _not_json(row: dict[str, Any]) -> list[Mistake]:
     return [
         _alone("not JSON", b"Flight UA 1545 left two minutes late.", "malformed"),
         _alone("JSON cut short", encoded[:-20], "malformed"),
-        _alone("NaN, which JSON does not have", _changed(row, distance_miles="?").replace(b'"?"', b"NaN"), "malformed"),
+        _alone("NaN, which is not valid JSON", _changed(row, distance_miles="?").replace(b'"?"', b"NaN"), "malformed"),
     ]
 
 
@@ -46,7 +46,7 @@ def _not_a_flight(row: dict[str, Any]) -> list[Mistake]:
     schedule = {**row["schedule"], "departure_local": "25:99"}
     without = {name: value for name, value in row.items() if name != "destination"}
     return [
-        _invalid("a word where a number belongs", _changed(row, flight_number="many"), "flight_number"),
+        _invalid("a word instead of a number", _changed(row, flight_number="many"), "flight_number"),
         _invalid("an airline of six letters", _changed(row, carrier="United"), "carrier"),
         _invalid("a flight number out of range", _changed(row, flight_number=10_000), "flight_number"),
         _invalid("an airport that is not New York's", _changed(row, origin="SFO"), "origin"),
@@ -59,9 +59,9 @@ def _not_a_flight(row: dict[str, Any]) -> list[Mistake]:
 def _badly_packed(row: dict[str, Any]) -> list[Mistake]:
     packed = gzip.compress(msgspec.json.encode(row), mtime=0)
     return [
-        _alone("said to be gzip and is not", msgspec.json.encode(row), "bad_encoding", attributes=_GZIP),
+        _alone("declared as gzip but not compressed", msgspec.json.encode(row), "bad_encoding", attributes=_GZIP),
         _alone("gzip cut short", packed[:-12], "bad_encoding", attributes=_GZIP),
-        _alone("an encoding nobody knows", packed, "bad_encoding", attributes={"content-encoding": "zip"}),
+        _alone("an unknown encoding", packed, "bad_encoding", attributes={"content-encoding": "zip"}),
     ]
 
 
@@ -76,7 +76,7 @@ def _among_good_ones(rows: Sequence[dict[str, Any]]) -> list[Mistake]:
             bad={1: BadRecord(reason="invalid", field="carrier", raw=wrong)},
         ),
         Mistake(
-            title="lines of which one is no JSON and one no flight",
+            title="lines of which one is not JSON and one is not a flight",
             data=b"\n".join((first, b"(a gap in the log)", second, wrong, third)),
             attributes=_NDJSON,
             good={0: good[0], 2: good[1], 4: good[2]},

@@ -62,7 +62,9 @@ def show_figures(console: Console, figures: Figures) -> None:
     latencies.add_row("flat out: readable", *_milliseconds(figures.flood_queryable))
     latencies.add_row(f"{figures.steady_rate:g} a second: readable", *_milliseconds(figures.steady_queryable))
     console.print(latencies)
-    console.print("  Flat out, a message mostly waits behind the others in Pub/Sub. Readable: read from the API.")
+    console.print(
+        "  At full speed, a message mostly waits behind the others in Pub/Sub. Readable: returned by the API."
+    )
 
 
 def show_rejects(console: Console, titled: Sequence[tuple[str, Row]]) -> None:

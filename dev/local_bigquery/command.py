@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, default=folder, help="for data and log (default: %(default)s)")
     parser.add_argument("--port", type=int, help=f"of the REST API (default: {REST_PORT}, or a free one)")
     parser.add_argument("--storage-port", type=int, help=f"of the gRPC API (default: {STORAGE_PORT}, or a free one)")
-    parser.add_argument("--install-only", action="store_true", help="install it, and end")
+    parser.add_argument("--install-only", action="store_true", help="install it, and exit")
     parser.add_argument(
         "--json",
         action="store_true",
-        help="for programs: take free ports, print one line of JSON when ready, and end when standard input does",
+        help="for programs: use free ports, print one line of JSON when ready, and exit when standard input ends",
     )
 
 
@@ -96,7 +96,7 @@ async def _until(stop: asyncio.Event, running: LocalBigQuery) -> int:
     try:
         await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
-            _say(f"local-bigquery ended by itself with status {ended.result()}{running.child.tail()}")
+            _say(f"local-bigquery exited with status {ended.result()}{running.child.tail()}")
             return 1
         return 0
     finally:

@@ -107,8 +107,8 @@ def _require_unused(store: Path) -> None:
                     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
                     raise InUseError(
-                        f"another local BigQuery keeps its data in {store}: use that one, or give this one a folder of "
-                        "its own (--folder)"
+                        f"another local BigQuery keeps its data in {store}: use that one, or choose another "
+                        "folder (--folder)"
                     ) from None
 
 

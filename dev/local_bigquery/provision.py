@@ -50,7 +50,7 @@ def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WI
             else:
                 _require_fit(place, table, found)
     except GoogleAPIError as error:
-        raise ProvisionError(f"the tables of {place.project}.{place.dataset} could not be made: {error}") from error
+        raise ProvisionError(f"the tables of {place.project} could not be created: {place.dataset}") from error
     finally:
         access.close()
 

@@ -32,15 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--project", _DEFAULTS.project, "project id"),
         ("--topic", _DEFAULTS.topic, "topic to create"),
         ("--subscription", _DEFAULTS.subscription, "push subscription to create"),
-        ("--push-endpoint", _DEFAULTS.push_endpoint, "where to push; need not be up yet"),
+        ("--push-endpoint", _DEFAULTS.push_endpoint, "push endpoint; need not be running yet"),
         ("--audience", _DEFAULTS.audience, "claim aud of the tokens"),
         ("--principal", _DEFAULTS.principal, "claim email of the tokens"),
-        ("--ack-deadline", _DEFAULTS.ack_deadline_s, "seconds a push may take, 10-600"),
-        ("--max-attempts", _DEFAULTS.max_attempts, "attempts before the dead-letter topic, 5-100"),
+        ("--ack-deadline", _DEFAULTS.ack_deadline_s, "ack deadline of a push in seconds, 10-600"),
+        ("--max-attempts", _DEFAULTS.max_attempts, "delivery attempts before the dead-letter topic, 5-100"),
         ("--dead-letter-topic", _DEFAULTS.dead_letter_topic, "topic to create for dead letters; '' for none"),
-        ("--min-backoff-ms", round(_DEFAULTS.min_backoff_s * 1000), "first pause after a nack"),
+        ("--min-backoff-ms", round(_DEFAULTS.min_backoff_s * 1000), "shortest pause after a nack"),
         ("--max-backoff-s", _DEFAULTS.max_backoff_s, "longest pause after nacks"),
-        ("--max-outstanding", _DEFAULTS.max_outstanding, "most pushes in flight, so most open connections"),
+        ("--max-outstanding", _DEFAULTS.max_outstanding, "most pushes in flight, and so most open connections"),
     ):
         parser.add_argument(option, type=type(default), default=default, help=f"{help_text} (default: {default!r})")
     parser.add_argument("--unwrapped", action="store_true", help="push raw payloads with x-goog-pubsub-* headers")

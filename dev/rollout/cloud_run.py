@@ -59,7 +59,7 @@ class CloudRun:
         for target in self._status().traffic:
             if target.tag == tag:
                 return target
-        raise RolloutError(f"no revision of {self.service} carries the tag {tag}")
+        raise RolloutError(f"no revision of {self.service} has the tag {tag}")
 
     def give(self, shares: dict[str, int]) -> None:
         """Divide the traffic; revisions that are not named share the rest as before."""

@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in (("--project", "project id"), ("--region", "region"), ("--service", "Cloud Run service")):
         parser.add_argument(name, required=True, help=text)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--tag", help="give the traffic to the revision that carries this tag")
-    what.add_argument("--save", type=Path, metavar="FILE", help="only write down how the traffic is divided now")
-    what.add_argument("--restore", type=Path, metavar="FILE", help="divide the traffic as --save wrote it down")
+    what.add_argument("--tag", help="shift the traffic to the revision with this tag")
+    what.add_argument("--save", type=Path, metavar="FILE", help="only save the current traffic split")
+    what.add_argument("--restore", type=Path, metavar="FILE", help="restore the traffic split that --save wrote")
     parser.add_argument("--untag", metavar="TAG", default="", help="with --restore: take this tag away as well")
     parser.add_argument(
         "--steps", type=_percentages, default=(10, 50, 100), metavar="P,…", help="percentages (default: 10,50,100)"
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="R",
-        help="part of answers that may be 5xx (default: 0.01)",
+        help="allowed fraction of 5xx responses (default: 0.01)",
     )
     parser.add_argument("--monitoring-url", default=MONITORING_URL, help="Cloud Monitoring (default: %(default)s)")
 
@@ -72,14 +72,14 @@ def _roll_out(place: CloudRun, args: argparse.Namespace) -> int:
     revision, client = target.revision_name, Client(target.url, os.environ.get(VARIABLE, ""))
     print(f"before: {_shown(before.shares)}; new: {revision} at {client.url}", flush=True)
     if before.shares == {revision: 100}:
-        print(f"{revision} has all the traffic already")
+        print(f"{revision} already has all the traffic")
         return 0
     try:
         for percent in args.steps:
             _step(place, client, revision, percent, args)
     except BaseException as error:  # Ctrl-C too: never leave a rollout half done
         reason = str(error) or type(error).__name__
-        print(f"error: {reason}; the traffic goes back", file=sys.stderr, flush=True)
+        print(f"error: {reason}; restoring the previous traffic", file=sys.stderr, flush=True)
         _restore(place, before)
         if isinstance(error, (RolloutError, SmokeError)):
             return 1
@@ -111,8 +111,8 @@ def _step(place: CloudRun, client: Client, revision: str, percent: int, args: ar
     print(f"{percent:>3} %: ready; {_judged(answers, args.max_error_rate)}", flush=True)
     if answers.total >= _FEW and answers.rate > args.max_error_rate:
         raise RolloutError(
-            f"{revision}, at {percent} %, answered {answers.errors} of {answers.total} requests with 5xx; "
-            f"allowed are {args.max_error_rate:.2%}"
+            f"{revision}, at {percent} %, answered {answers.errors} of {answers.total} requests with 5xx; the "
+            f"allowed fraction is {args.max_error_rate:.2%}"
         )
 
 
@@ -124,8 +124,8 @@ def _restore(place: CloudRun, traffic: Traffic) -> None:
 
 def _judged(answers: Answers, allowed: float) -> str:
     if answers.total < _FEW:
-        return f"{answers.total} answers counted so far: too few to judge by"
-    return f"{answers.errors} of {answers.total} answers were 5xx ({answers.rate:.2%}; allowed {allowed:.2%})"
+        return f"{answers.total} responses so far: too few to judge"
+    return f"{answers.errors} of {answers.total} responses were 5xx ({answers.rate:.2%}; allowed {allowed:.2%})"
 
 
 def _shown(shares: dict[str, int]) -> str:

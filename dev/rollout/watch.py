@@ -67,7 +67,7 @@ def answers_between(  # noqa: PLR0913 - where, whose, and when
             if answer.status != 200:
                 text = answer.body[:300].decode(errors="replace")
                 raise RolloutError(
-                    f"Cloud Monitoring answers {answer.status}: {text}. It takes the role roles/monitoring.viewer"
+                    f"Cloud Monitoring answers {answer.status}: {text}. It requires the role roles/monitoring.viewer"
                 )
             page: dict[str, Any] = answer.json()
             for series in page.get("timeSeries", []):

@@ -122,20 +122,20 @@ class Check:
             at = {"cursor": page["next_cursor"] or page["resume_cursor"]}
             time.sleep(0 if page["next_cursor"] else min(page["poll_after"], max(deadline - time.monotonic(), 0)))
         raise SmokeError(
-            f"the record was taken, and the feed did not show it within {self._within_s:g} s ({looks} looks; {last}). "
-            f"{self._rejection()}"
+            f"the record was accepted but did not appear in the feed within {self._within_s:g} s ({looks} "
+            f"reads; {last}). {self._rejection()}"
         )
 
     def _seen(self, rows: list[dict[str, Any]], looks: int) -> str:
         self.visible_s = round(time.monotonic() - self._sent_at, 3)
         if len(rows) != 1:
-            raise SmokeError(f"the feed shows the one record that was sent {len(rows)} times")
+            raise SmokeError(f"the feed shows the sent record {len(rows)} times")
         self.row = rows[0]
         if wrong := differences(self.record, self.row):
-            raise SmokeError(f"what the feed shows is not what was sent: {', '.join(wrong)}")
+            raise SmokeError(f"the record in the feed differs from the one sent: {', '.join(wrong)}")
         if self.visible_s > self._within_s:  # the last poll took long
-            raise SmokeError(f"visible {self.visible_s} s after it was sent; allowed are {self._within_s:g} s")
-        return f"visible after {self.visible_s} s (allowed: {self._within_s:g} s), {looks} looks, every field as sent"
+            raise SmokeError(f"visible {self.visible_s} s after it was sent; the limit is {self._within_s:g} s")
+        return f"visible after {self.visible_s} s (limit: {self._within_s:g} s), {looks} reads, every field as sent"
 
     def _by_id(self) -> str:
         if self.id_field is None:
@@ -143,14 +143,14 @@ class Check:
         path = f"/v1/records/{quote(str(self.row[self.id_field]), safe='')}"
         found = self._get(path, {"heartbeat": "include"}).json()
         if wrong := differences(self.record, found):
-            raise SmokeError(f"GET {path} is not what was sent: {', '.join(wrong)}")
+            raise SmokeError(f"GET {path} differs from the record sent: {', '.join(wrong)}")
         return f"GET {path}: as sent"
 
     def _statistics(self) -> str:
         answer = self._get("/v1/records/stats", {"since": _SINCE} | self._only_it()).json()
         counted = sum(sum(series["values"]["count"]) for series in answer["series"])
         if counted != 1:
-            raise SmokeError(f"/v1/records/stats counts the one record that was sent {counted} times")
+            raise SmokeError(f"/v1/records/stats counts the sent record {counted} times")
         return "counted once"
 
     def _only_it(self) -> dict[str, str]:
@@ -167,10 +167,13 @@ class Check:
             return f"It was rejected: {rejects[0]['reason']}, {rejects[0]['detail']}"
         if self.sent.parameter == "message_id":
             return (
-                "Does the subscription push to this service, with its audience and principal? Its backlog tells; "
-                "and does the caller have filters of its own (docs/access.md)?"
+                "Check that the subscription pushes to this service with its audience and principal, for "
+                "example by its backlog. Check that the caller has no filters of its own (docs/access.md)."
             )
-        return "Is SLUICE_SETTLE_S below this time, and does the caller have filters of its own (docs/access.md)?"
+        return (
+            "Check that SLUICE_SETTLE_S is below this time, and that the caller has no filters of its own "
+            "(docs/access.md)."
+        )
 
     def _get(self, path: str, parameters: dict[str, str] | None = None) -> Answer:
         return self._good(f"GET {path}", self._client.get(path, parameters))
@@ -185,14 +188,14 @@ def _trouble(health: dict[str, Any]) -> str:
     """Return the problems that a readiness response reports."""
     said = [] if health.get("status") == "ready" else [f"the instance is {health.get('status')}"]
     if health.get("status") == "starting":
-        said = ["the instance is starting: it has no keys yet to check tokens with (SLUICE_TOKEN_KEYS_URL)"]
+        said = ["the instance is starting: it has no keys yet to verify tokens (SLUICE_TOKEN_KEYS_URL)"]
     for table, sink in health.get("sinks", {}).items():
         if sink["state"] != "ACTIVE" or sink.get("stuck"):
             said.append(_fault(f"table {table}", sink))
     reads = (health.get("store") or {}).get("reads")
     if reads and reads["state"] != "ACTIVE":
         said.append(_fault("reads", reads))
-    return "; ".join(said) or "the service says so without a reason"
+    return "; ".join(said) or "the service gives no reason"
 
 
 def _fault(what: str, standing: dict[str, Any]) -> str:

@@ -17,17 +17,16 @@ import msgspec
 
 _LONGEST_TEXT = 300
 _MEANINGS = {
-    401: "the service does not know this caller. The token's audience must be the service's SLUICE_API_AUDIENCE, it "
-    "must carry a verified e-mail (--include-email) and be younger than an hour (docs/access.md)",
-    403: "the service knows the caller and does not let it do this: it needs the scopes `read` and `write` "
-    "(docs/access.md)",
-    404: "nothing is there: is the URL the service's own, without a path?",
-    429: "the service takes no more at the moment; Retry-After says when",
-    503: "the service, or its store, cannot serve now: /health/ready says which",
+    401: "the service does not accept the token. Its audience must be the service's SLUICE_API_AUDIENCE, it "
+    "must have a verified e-mail (--include-email), and it must be younger than an hour (docs/access.md)",
+    403: "the caller lacks a scope: it needs `read` and `write` (docs/access.md)",
+    404: "the path does not exist: give the service's base URL, without a path",
+    429: "the service accepts no more requests at the moment; Retry-After says when to try again",
+    503: "the service or its store cannot serve; /health/ready has the cause",
 }
 _PLATFORM = (
-    "Cloud Run itself refused, before the service saw the request: the platform's own check is on, and this caller is "
-    "no invoker (SLUICE_PLATFORM_IAM in docs/settings.md)"
+    "Cloud Run refused the request before it reached the service: the platform checks callers itself, and this "
+    "one is not an invoker (SLUICE_PLATFORM_IAM in docs/settings.md)"
 )
 
 
@@ -48,8 +47,8 @@ class Answer(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError as error:
-            text = f"a body that is no JSON ({error}): {_shortened(self.body)}"
-            raise SmokeError(f"{self.status} with {text}; is this the service's own URL?") from error
+            text = f"the body is not JSON ({error}): {_shortened(self.body)}"
+            raise SmokeError(f"{self.status} with {text}; check that this is the service's URL") from error
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -66,7 +65,7 @@ class Client:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise SmokeError(f"--url {url!r}: expected a base URL such as https://sluice-abc123-ew.a.run.app")
         if token and parts.scheme == "http" and not _is_local(parts.hostname):
-            raise SmokeError(f"--url {url!r}: a token is not sent over http, which anybody between can read; use https")
+            raise SmokeError(f"--url {url!r}: a token must not be sent over http, which others can read; use https")
         self.url = url.rstrip("/")
         self._token = token
         self._open = urllib.request.build_opener(_NoRedirect).open
@@ -105,7 +104,9 @@ def refusal(asked: str, answer: Answer, *, has_token: bool) -> SmokeError:
     """Return an error that explains an unexpected response to `asked`."""
     said = f"{asked} was answered {answer.status}"
     if 300 <= answer.status < 400:
-        return SmokeError(f"{said}: sent on to {answer.headers.get('location', 'nowhere')}; use that service's URL")
+        return SmokeError(
+            f"{said}: redirected to {answer.headers.get('location', 'nowhere')}; give the URL of that service"
+        )
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
         problem = answer.json()
         said += f" {problem.get('code', '')}: {problem.get('detail', problem.get('title', ''))}"
@@ -117,7 +118,7 @@ def refusal(asked: str, answer: Answer, *, has_token: bool) -> SmokeError:
         said += f": {_shortened(answer.body)}" if answer.body else ""
         meaning = _MEANINGS.get(answer.status, "")
     if answer.status == 401 and not has_token:
-        meaning = "the service wants to know who calls: give --token-command, --token or --api-key (docs/access.md)"
+        meaning = "the service requires authentication: give --token-command, --token or --api-key (docs/access.md)"
     return SmokeError(f"{said}. {meaning[:1].upper()}{meaning[1:]}." if meaning else said)
 
 
@@ -137,9 +138,9 @@ def _unreachable(url: str, error: Exception, timeout_s: float) -> str:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     match cause:
         case socket.gaierror():
-            return f"the name in {url} is unknown (DNS): is it the service's URL, and is this machine online?"
+            return f"the host name in {url} is unknown (DNS): check the URL and this machine's network"
         case ConnectionRefusedError():
-            return f"nobody listens at {url}: is the service running? On a laptop, `make up` starts it"
+            return f"no service listens at {url}: start it; on a development machine, with `make up`"
         case ssl.SSLError():
             return f"no secure connection to {url}: {cause}"
         case TimeoutError():

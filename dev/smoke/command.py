@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topic",
         metavar="projects/P/topics/T",
-        help="publish to this topic, marked as a canary, instead of a POST (with your application default "
-        "credentials, or PUBSUB_EMULATOR_HOST)",
+        help="publish to this topic as a canary, instead of a POST (with your application default credentials, "
+        "or PUBSUB_EMULATOR_HOST)",
     )
     parser.add_argument(
         "--data", type=Path, metavar="FILE", help=f"a record to send; {PLACEHOLDER} in it becomes a new id each time"
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=_SLO_S,
         metavar="S",
-        help="how long after it was sent the record may become visible in the feed (default: %(default)g)",
+        help="the longest time from sending the record until it is visible in the feed (default: %(default)g)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_secret_argument(parser)
@@ -110,8 +110,8 @@ def describe(report: Report, check: Check) -> str:
 def _apart(report: Report, id_field: str | None) -> str:
     """Explain how to distinguish the record from real ones."""
     if report.way != "posted":
-        return "It is a canary: reads leave it out unless they ask for heartbeat=include."
+        return "It is a canary: reads omit it unless they ask for heartbeat=include."
     value = str(report.record.get(id_field)) if id_field else ""
     if value.startswith(PREFIX):
-        return f"Leave such records out by their {id_field}, which begins with {PREFIX}."
-    return "Leave it out by that key."
+        return f"Exclude such records by their {id_field}, which begins with {PREFIX}."
+    return "Exclude it by that key."

@@ -19,9 +19,7 @@ PREFIX = "smoke-"
 PLACEHOLDER = "{smoke}"
 """The placeholder for the id in a user's own file."""
 _OPERATION = ("paths", "/v1/records", "post", "requestBody", "content", "application/json", "examples", "one", "value")
-_OWN_FILE = (
-    f"give a record of your own with --data FILE, in which {PLACEHOLDER} stands for the part that is new each time"
-)
+_OWN_FILE = f"give your own record with --data FILE, in which {PLACEHOLDER} is replaced by a new id each time"
 
 
 def marker(now: datetime | None = None) -> str:
@@ -47,7 +45,7 @@ def record_of_example(document: dict[str, Any], id_field: str | None, mark: str)
     for name in _OPERATION:
         example = example.get(name) if isinstance(example, dict) else None
     if not isinstance(example, dict):
-        raise SmokeError(f"the service shows no example of a record: {_OWN_FILE}")
+        raise SmokeError(f"the service has no example of a record: {_OWN_FILE}")
     if id_field is None:
         return example
     schema = _id_schema(document, id_field)
@@ -63,7 +61,7 @@ def _id_schema(document: dict[str, Any], id_field: str) -> dict[str, Any]:
         elif "anyOf" in schema:
             schema = schema["anyOf"][0]
         else:
-            raise SmokeError(f"the service does not say what a record's {id_field} is: {_OWN_FILE}")
+            raise SmokeError(f"the service does not describe a record's {id_field}: {_OWN_FILE}")
     found: dict[str, Any] = schema["properties"][id_field]
     return found
 
@@ -77,7 +75,7 @@ def _new_id(schema: dict[str, Any], mark: str, id_field: str) -> str:
     for candidate in (mark, f"{PREFIX}{mark[-8:]}"):
         if is_text and schema.get("minLength", 0) <= len(candidate) <= longest and re.search(pattern, candidate):
             return candidate
-    raise SmokeError(f"no new {id_field} can be made up for this record type: {_OWN_FILE}")
+    raise SmokeError(f"cannot generate a new {id_field} for this record type: {_OWN_FILE}")
 
 
 def differences(sent: Any, found: Any, path: str = "") -> list[str]:

@@ -70,7 +70,7 @@ def google_publisher(topic: str, pubsub_host: str) -> Callable[[bytes, dict[str,
                     timeout=clients.CALL_TIMEOUT_S,
                 )
         except clients.CALL_ERRORS as error:
-            raise SmokeError(f"nothing could be published to {topic} at {pubsub_host}: {error}") from error
+            raise SmokeError(f"cannot publish to {topic} at {pubsub_host}: {error}") from error
         return str(answer.message_ids[0])
 
     return publish

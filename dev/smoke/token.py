@@ -14,7 +14,7 @@ _COMMAND_TIMEOUT_S = 60
 def add_token_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --token, --token-command and --api-key."""
     who = parser.add_mutually_exclusive_group()
-    who.add_argument("--token", help=f"ID token to send (default: ${VARIABLE}, where others do not see it)")
+    who.add_argument("--token", help=f"ID token to send (default: ${VARIABLE}, which other users cannot see)")
     who.add_argument(
         "--token-command",
         metavar="COMMAND",
@@ -37,12 +37,12 @@ def token_of(args: argparse.Namespace) -> str:
     elif args.api_key is not None:
         token = os.environ.get(args.api_key, "")
         if not token:
-            raise SmokeError(f"--api-key {args.api_key}: there is no such environment variable, or it is empty")
+            raise SmokeError(f"--api-key {args.api_key}: the environment variable does not exist or is empty")
     else:
         token = os.environ.get(VARIABLE, "")
     token = token.strip()
     if any(character.isspace() or not character.isprintable() for character in token):
-        raise SmokeError("the token has a space or a line break in it: it is not a token, or more than one")
+        raise SmokeError("the token contains a space or a line break: give exactly one token")
     return str(token)
 
 

@@ -17,8 +17,7 @@ from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.principal import Principal
 from app.settings.load import Settings
 from testing.process import ROOT
-from testing.service import running
-from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, bearing, document, email_grant, granting, key_grant
+from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, document, email_grant, granting, key_grant
 from tests.documents import code_blocks
 
 PAGE = ROOT / "docs/access.md"
@@ -37,14 +36,6 @@ def test_a_new_key_is_printed_with_its_entry(capsys: pytest.CaptureFixture[str])
     granted = grants.by_key[key_hash(key)]
     assert granted.principal == Principal("a", frozenset({"read", "write"}), (("source", "x=y"),), 60)
     assert granted.expires_us == 1_798_761_600_000_000
-
-
-async def test_what_is_printed_opens_the_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Paste the entry, send the key."""
-    assert main(["new-key", "--name", "a", "--scope", "read"], {}) == 0
-    key, _, entry = capsys.readouterr().out.partition("\n")
-    async with running(granting(tmp_path, json.loads(entry))) as service:
-        assert (await service.client.get("/v1/records", headers=bearing(key))).status_code == 200
 
 
 def test_a_new_key_goes_into_a_file_of_grants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +80,7 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytes
     assert (
         main(["new-key", "--name", "a", "--scope", "read", "--into", str(tmp_path / "none" / "grants.json")], {}) == 2
     )
-    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+    assert "cannot write " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -97,9 +88,9 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytes
     [
         (["--name", "A", "--scope", "read"], "`name` must be"),
         (["--name", "a", "--scope", "read", "--filter", "colour=red"], "`filters`: "),
-        (["--name", "a", "--scope", "rejects", "--filter", "source=a"], "exclude each other"),
+        (["--name", "a", "--scope", "rejects", "--filter", "source=a"], "cannot be combined"),
         (["--name", "a", "--scope", "read", "--filter", "source=a", "--filter", "source=b"], "source.in=a,b"),
-        (["--name", "a", "--scope", "read", "--expires", "2027"], "as in --expires 2027-01-01T00:00:00Z"),
+        (["--name", "a", "--scope", "read", "--expires", "2027"], "such as --expires 2027-01-01T00:00:00Z"),
         (["--name", "a", "--scope", "read", "--requests-per-minute", "-1"], "`requests_per_minute` must be"),
     ],
 )
@@ -131,10 +122,10 @@ def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFi
     environ = {"SLUICE_API_PRINCIPALS": OWNER, "SLUICE_REQUESTS_PER_MINUTE": "7", "SLUICE_BACKEND": "bigquery"}
     assert main(["check", settings.auth.grants_file], environ) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"{OWNER}: read, write, rejects, metrics; 7 requests a minute",
+        f"{OWNER}: read, write, rejects, metrics; 7 requests per minute",
         f"{READER}: read, rejects; no limit",
-        "partner-a: read; only source=x; 7 requests a minute; EXPIRED at 2001-01-01T00:00:00Z",
-        "b: write; 7 requests a minute; until 2999-01-01T00:00:00Z",
+        "partner-a: read; only source=x; 7 requests per minute; EXPIRED at 2001-01-01T00:00:00Z",
+        "b: write; 7 requests per minute; until 2999-01-01T00:00:00Z",
     ]
 
 
@@ -144,7 +135,7 @@ def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFi
         (email_grant(PUSHER), {"SLUICE_PUSH_PRINCIPALS": PUSHER}, "SLUICE_PUSH_PRINCIPALS"),
         (key_grant(filters={"carrier": "UA"}), {}, "carrier"),
         (key_grant(), {"SLUICE_RECORD": "no.such:Type"}, "no.such"),
-        (key_grant(), {"SLUICE_API_PRINCIPALS": PUSHER, "SLUICE_PUSH_PRINCIPALS": PUSHER}, "stands in both"),
+        (key_grant(), {"SLUICE_API_PRINCIPALS": PUSHER, "SLUICE_PUSH_PRINCIPALS": PUSHER}, "both list"),
     ],
 )
 def test_a_file_that_is_wrong_is_told_with_status_2(
@@ -156,7 +147,7 @@ def test_a_file_that_is_wrong_is_told_with_status_2(
     assert said.out == ""
     assert told in said.err
     assert main(["check", str(tmp_path / "missing")], {}) == 2
-    assert "missing cannot be read" in capsys.readouterr().err
+    assert "cannot read " in capsys.readouterr().err
 
 
 def test_filters_are_checked_against_the_record_type(tmp_path: Path) -> None:

@@ -50,26 +50,26 @@ def test_filters_in_another_order_make_the_same_principal() -> None:
 
 _ENTRY = "grants[1] (partner-a): "
 _MISTAKES: dict[str, tuple[Any, str]] = {
-    "no identity": (key_grant(name=None, key_sha256=None), "grants[1]: a grant is for an `email`, or for an API key"),
-    "both identities": (key_grant(email="a@b.c"), "a grant is for an `email`, or for an API key"),
-    "e-mail and hash": (key_grant(name=None, email="a@b.c"), "a grant is for an `email`, or for an API key"),
-    "name alone": (key_grant(key_sha256=None), _ENTRY + "a grant is for an `email`, or for an API key"),
-    "hash alone": (key_grant(name=None), "grants[1]: a grant is for an `email`, or for an API key"),
+    "no identity": (key_grant(name=None, key_sha256=None), "grants[1]: a grant needs either an `email`"),
+    "both identities": (key_grant(email="a@b.c"), "a grant needs either an `email`"),
+    "e-mail and hash": (key_grant(name=None, email="a@b.c"), "a grant needs either an `email`"),
+    "name alone": (key_grant(key_sha256=None), _ENTRY + "a grant needs either an `email`"),
+    "hash alone": (key_grant(name=None), "grants[1]: a grant needs either an `email`"),
     "no e-mail address": (email_grant("reader"), "grants[1] (reader): `email` must be an e-mail address"),
     "e-mail with a space": (email_grant(f"{READER} "), "`email` must be an e-mail address"),
-    "push principal": (email_grant(PUSHER), f"grants[1] ({PUSHER}): it stands in SLUICE_PUSH_PRINCIPALS, too"),
-    "API principal": (email_grant(OWNER), f"grants[1] ({OWNER}): it stands in SLUICE_API_PRINCIPALS, too"),
+    "push principal": (email_grant(PUSHER), f"grants[1] ({PUSHER}): SLUICE_PUSH_PRINCIPALS also lists it"),
+    "API principal": (email_grant(OWNER), f"grants[1] ({OWNER}): SLUICE_API_PRINCIPALS also grants it"),
     "e-mail twice": (email_grant(), f"grants[1] ({READER}): grants[0] has the same `email`"),
-    "name in capitals": (key_grant(name="Partner"), "grants[1]: `name` must be 1 to 64 of a-z"),
+    "name in capitals": (key_grant(name="Partner"), "grants[1]: `name` must be 1 to 64 characters of a-z"),
     "name with an @": (key_grant(name="a@b"), "grants[1]: `name` must be"),
     "name with a line break": (key_grant(name="a\n"), "grants[1]: `name` must be"),
     "key for a name": (key_grant(name=KEY), "grants[1]: `name` must be"),
-    "key for a hash": (key_grant(key_sha256=KEY), _ENTRY + "`key_sha256` must be the key's SHA-256"),
+    "key for a hash": (key_grant(key_sha256=KEY), _ENTRY + "`key_sha256` must be the SHA-256"),
     "hash in capitals": (key_grant(key_sha256="A" * 64), _ENTRY + "`key_sha256` must be"),
     "short hash": (key_grant(key_sha256="a" * 63), _ENTRY + "`key_sha256` must be"),
     "unknown scope": (
         key_grant(scopes=["read", "admin"]),
-        _ENTRY + "there is no scope 'admin'; the scopes are read, write, rejects",
+        _ENTRY + "unknown scope 'admin'; the scopes are read, write, rejects",
     ),
     "no scope": (key_grant(scopes=[]), _ENTRY + "`scopes` must list at least one of read, write, rejects"),
     "scopes left out": (key_grant(scopes=None), _ENTRY + "`scopes` must list at least one"),
@@ -77,11 +77,11 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
     "unknown filter": (key_grant(filters={"colour": "red"}), _ENTRY + "`filters`: colour: there is no such field"),
     "filters on rejects": (
         key_grant(scopes=["read", "rejects"], filters={"source": "a"}),
-        _ENTRY + "`filters` and the scope rejects exclude each other: a rejected record has no fields to go by",
+        _ENTRY + "`filters` cannot be combined with the scope rejects: a rejected record has no fields to filter by",
     ),
     "negative limit": (
         key_grant(requests_per_minute=-1),
-        _ENTRY + "`requests_per_minute` must be 0 (no limit) or more",
+        _ENTRY + "`requests_per_minute` must be at least 0 (0 means no limit)",
     ),
     "unknown member": (
         key_grant(scope="read"),
@@ -109,7 +109,9 @@ def test_a_mistake_is_told_by_the_entry_it_is_in(name: str) -> None:
 
 def test_names_and_hashes_stand_once() -> None:
     """Else one of two would be without effect, or one key would be two callers."""
-    with pytest.raises(GrantsError, match=r"^grants\[1\] \(partner-a\): grants\[0\] has the same `name`; each may"):
+    with pytest.raises(
+        GrantsError, match=r"^grants\[1\] \(partner-a\): grants\[0\] has the same `name`; each must be unique"
+    ):
         read_grants(document(key_grant(), key_grant(OTHER_KEY)), RULES)
     with pytest.raises(GrantsError, match=r"^grants\[1\] \(b\): grants\[0\] has the same `key_sha256`"):
         read_grants(document(key_grant(), key_grant(name="b")), RULES)
@@ -135,8 +137,8 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         (b"[]", "the document: expected `object`, got `array`"),
         (b"{}", "the document: object missing required field `grants`"),
         (b'{"grants": [], "grant": []}', "the document: object contains unknown field `grant`"),
-        (b'{"grants": [], "grants": []}', "'grants' stands twice in one object"),
-        (b'{"grants": [{"email": "a@b.c", "scopes": ["read"], "scopes": ["write"]}]}', "'scopes' stands twice"),
+        (b'{"grants": [], "grants": []}', "'grants' is repeated in one object"),
+        (b'{"grants": [{"email": "a@b.c", "scopes": ["read"], "scopes": ["write"]}]}', "'scopes' is repeated"),
         (b'{"grants": [{"%s": 1}]}' % KEY.encode(), "unknown field `sluice_…`"),
         (b'{"grants": []}' + b" " * 1024 * 1024, "larger than 1048576 bytes"),
     ],

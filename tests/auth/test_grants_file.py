@@ -30,7 +30,7 @@ async def test_a_changed_file_takes_effect(file: Path, caplog: pytest.LogCapture
     assert READER not in grants
     assert OWNER in grants
     (hashed,) = grants.current.by_key
-    assert "2 callers now, owner@example.com, partner-a" in caplog.text
+    assert "2 callers, owner@example.com, partner-a" in caplog.text
     assert hashed not in caplog.text
 
 
@@ -59,7 +59,7 @@ async def test_a_file_that_is_no_good_changes_nothing_and_is_told_once(
     good = document(email_grant())
     grants = GrantsReloader(str(file), RULES)
     for wrong, told in (
-        (document(email_grant(scopes=["raed"])), "there is no scope 'raed'"),
+        (document(email_grant(scopes=["raed"])), "unknown scope 'raed'"),
         (document(key_grant(key_sha256=KEY)), "`key_sha256` must be"),
     ):
         write(file, wrong)
@@ -68,7 +68,7 @@ async def test_a_file_that_is_no_good_changes_nothing_and_is_told_once(
             await grants.look()
         (record,) = caplog.records
         assert (record.levelname, record.name) == ("ERROR", "sluice.access")
-        assert "the grants stay as they were" in record.getMessage()
+        assert "the previous grants stay in force" in record.getMessage()
         assert told in record.getMessage()
         assert KEY not in caplog.text
         assert READER in grants

@@ -177,7 +177,7 @@ async def test_without_any_keys_everybody_is_told(caplog: pytest.LogCaptureFixtu
     issuer.failing = True
     keys = KeySet(issuer.fetch, clock)
     for _ in range(10):
-        with pytest.raises(KeySetError, match="no key set could be fetched yet"):
+        with pytest.raises(KeySetError, match="the key set has not been fetched yet"):
             await keys.find("a")
     assert issuer.fetches == 1
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
@@ -207,7 +207,7 @@ async def test_whatever_goes_wrong_the_refresh_goes_on(caplog: pytest.LogCapture
     keys = KeySet(issuer.fetch, clock)
     async with running(keys):
         await clock.advance(0)
-        with pytest.raises(KeySetError, match="no key set could be fetched yet"):
+        with pytest.raises(KeySetError, match="the key set has not been fetched yet"):
             await keys.find("a")
         assert "RuntimeError: a library's own" in caplog.text
         issuer.failing = False

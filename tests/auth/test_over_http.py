@@ -43,18 +43,6 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-@pytest.mark.parametrize("headers", [signed_in(), bearing()], ids=["token", "key"])
-async def test_a_grant_opens_what_it_names(tmp_path: Path, headers: dict[str, str]) -> None:
-    """Reading with the scope read, by page and by id, and nothing else."""
-    async with running(granting(tmp_path, email_grant(), key_grant())) as service:
-        await service.push(GOOD)
-        assert (await read(service, headers)).status_code == 200
-        assert (await service.client.get(f"{paths.RECORDS}/a", headers=headers)).status_code == 200
-        for method, path in (("GET", paths.REJECTS), ("POST", paths.RECORDS), ("PUT", f"{paths.RECORDS}/a")):
-            answer = await service.client.request(method, path, json=GOOD, headers=headers)
-            assert problem(answer) == (403, "insufficient_scope")
-
-
 @pytest.mark.parametrize(
     ("scope", "method", "path", "status"),
     [

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.scaling import capacity, limits, reads, scaling_tables, shares
@@ -14,58 +15,27 @@ ROOT = Path(__file__).parent.parent.parent
 COSTS = Costs(cpu_us={(1_000, 1): 100.0, (1_000, 100): 1_090.0}, telemetry_us=0.0, row_bytes=1_000, latency_s=0.1)
 
 
-def test_the_tables_are_what_the_script_reckons() -> None:
-    """No figure of the document is written by hand."""
-    assert scaling_tables.with_tables(scaling_tables.DOCUMENT.read_text()) == scaling_tables.DOCUMENT.read_text()
-
-
-def test_a_table_that_is_out_of_date_is_noticed() -> None:
-    """A figure that somebody changes in the document is put right by the script."""
-    text = scaling_tables.DOCUMENT.read_text()
-    row = scaling_tables.cost()[2]
-    assert row in text
-    assert scaling_tables.with_tables(text.replace(row, row.replace("0.", "9."))) == text
-
-
-def test_a_document_without_a_place_for_a_table_is_refused() -> None:
-    """Marks that were lost are an error, not a table less."""
-    with pytest.raises(ValueError, match="substring not found"):
-        scaling_tables.with_tables("nothing")
-
-
-def test_few_records_want_the_one_instance_that_there_always_is() -> None:
-    """1,000/s at 100 µs are a tenth of a processor, and at 0.1 s 100 requests in flight."""
-    load = needs(1_000, 1, COSTS)
-    assert (load.instances, load.bound_by) == (1, "there is always one")
-    assert load.processors == pytest.approx(0.1)
-    assert load.in_flight_each == pytest.approx(100)
-    assert (load.connections, load.most_connections) == (1, 8)
-    assert load.remembered_s == pytest.approx(200)
-
-
-def test_requests_in_flight_may_want_more_instances_than_processors_do() -> None:
-    """100,000/s are 10 processors, so 17 instances at 60 %; but 10,000 in flight, 400 each, are 25."""
-    load = needs(100_000, 1, COSTS)
-    assert (load.instances, load.bound_by) == (25, "requests in flight")
-    assert load.in_flight_each == pytest.approx(400)
-    assert (load.connections, load.most_connections) == (25, 200)
-    assert load.remembered_s == pytest.approx(50)
-
-
-def test_connections_may_want_more_instances_than_the_rest() -> None:
-    """1,000,000/s in messages of 100 are 10.9 processors, so 19 instances; but 1 GB/s at 40 MB/s each are 25."""
-    load = needs(1_000_000, 100, COSTS)
-    assert load.processors == pytest.approx(10.9)
-    assert (load.instances, load.bound_by) == (25, "connections")
-    assert load.connections == 100
-    assert load.messages_per_s == 10_000
-
-
-def test_slow_processing_wants_instances() -> None:
-    """At 2 ms a message, 3,000/s are 6 processors, so 10 instances at 60 %."""
-    slow = Costs(cpu_us={(1_000, 1): 2_000.0}, telemetry_us=0.0, row_bytes=1_000, latency_s=0.1)
-    load = needs(3_000, 1, slow)
-    assert (load.instances, load.bound_by) == (10, "processor")
+@pytest.mark.parametrize(
+    ("rate", "records", "cpu_us", "instances", "bound_by", "found"),
+    [
+        (1_000, 1, 100.0, 1, "there is always one", {"processors": 0.1, "in_flight_each": 100, "remembered_s": 200}),
+        (1_000, 1, 100.0, 1, "there is always one", {"connections": 1, "most_connections": 8}),
+        # 10 processors, so 17 instances at 60 %; but 10,000 in flight, 400 each, are 25.
+        (100_000, 1, 100.0, 25, "requests in flight", {"in_flight_each": 400, "remembered_s": 50}),
+        (100_000, 1, 100.0, 25, "requests in flight", {"connections": 25, "most_connections": 200}),
+        # 10.9 processors, so 19 instances; but 1 GB/s at 40 MB/s each are 25.
+        (1_000_000, 100, 100.0, 25, "connections", {"processors": 10.9, "connections": 100, "messages_per_s": 10_000}),
+        (3_000, 1, 2_000.0, 10, "processor", {"processors": 6.0}),  # at 60 %
+    ],
+)
+def test_instances_are_as_many_as_the_scarcest_resource_needs(  # noqa: PLR0917 - a row of the table
+    rate: int, records: int, cpu_us: float, instances: int, bound_by: str, found: dict[str, float]
+) -> None:
+    """Processors, requests in flight or connections to the store; and one at least."""
+    costs = msgspec.structs.replace(COSTS, cpu_us=COSTS.cpu_us | {(1_000, 1): cpu_us})
+    load = needs(rate, records, costs)
+    assert (load.instances, load.bound_by) == (instances, bound_by)
+    assert {name: getattr(load, name) for name in found} == pytest.approx(found)
 
 
 def test_what_was_not_measured_lies_on_the_line_through_what_was() -> None:

@@ -161,7 +161,7 @@ def test_several_filters_must_all_be_met(every: Service) -> None:
     assert _found(every, **{"number.gte": "-5", "number.lt": "1", "flag": "true"}) == ["middle"]
     assert _found(every, **{"number.gte": "-5", "number.lt": "1"}) == ["low", "middle"]
     twice = every.client().get("/v1/records?number=1&number=2")
-    assert problem_of(twice)["errors"][0]["message"] == "is given more than once"
+    assert problem_of(twice)["errors"][0]["message"] == "must be given only once"
 
 
 def test_filters_page_as_everything_does(every: Service) -> None:
@@ -186,7 +186,7 @@ def test_a_cursor_with_other_filters_is_refused(every: Service) -> None:
         problem = problem_of(refused)
         assert (problem["code"], problem["detail"]) == (
             "invalid_cursor",
-            "the cursor came from a query with other filters",
+            "the cursor belongs to a query with other filters",
         )
 
 

@@ -5,6 +5,7 @@ import pytest
 from app.runtime.clock import SystemClock
 from dev.pubsub.broker import Broker
 from dev.pubsub.server import PubsubServer
+from dev.pubsub.subscription import SubscriptionSettings
 from tests.dev.clock import ManualClock
 from tests.dev.endpoint import Endpoint, serving
 
@@ -38,6 +39,14 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 def live_broker() -> Broker:
     """Return an empty broker on the system's clock."""
     return Broker(SystemClock().now_us)
+
+
+@pytest.fixture
+def subscribed(live_broker: Broker) -> Broker:
+    """Return a broker with a topic and a pull subscription, which keeps what is published."""
+    live_broker.create_topic(TOPIC)
+    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
+    return live_broker
 
 
 @pytest.fixture

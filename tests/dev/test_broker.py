@@ -55,32 +55,6 @@ def test_a_restarted_broker_does_not_repeat_message_ids(clock: ManualClock) -> N
     assert len(set(ids)) == 2
 
 
-def test_a_lease_runs_out_at_the_ack_deadline(broker: Broker, clock: ManualClock) -> None:
-    """A message is hidden until its ack deadline, then delivered with the next attempt number."""
-    subscribe(broker, ack_deadline_s=10)
-    broker.publish(TOPIC, [Draft(b"a")])
-    (first,) = broker.pull(SUBSCRIPTION, 10)
-    clock.advance(9.9)
-    assert broker.pull(SUBSCRIPTION, 10) == []
-    clock.advance(0.1)
-    (second,) = broker.pull(SUBSCRIPTION, 10)
-    assert (first.attempt, second.attempt) == (1, 2)
-    broker.acknowledge(SUBSCRIPTION, [first.ack_id])
-    assert broker.subscription(SUBSCRIPTION).backlog == 1, "the first lease had run out"
-
-
-def test_extending_and_giving_back_a_lease(broker: Broker, clock: ManualClock) -> None:
-    """modify_ack_deadline moves the end of a lease, and with 0 ends it at once."""
-    subscribe(broker, ack_deadline_s=10)
-    broker.publish(TOPIC, [Draft(b"a")])
-    (first,) = broker.pull(SUBSCRIPTION, 1)
-    broker.modify_ack_deadline(SUBSCRIPTION, [first.ack_id], 60)
-    clock.advance(59)
-    assert broker.pull(SUBSCRIPTION, 1) == []
-    broker.modify_ack_deadline(SUBSCRIPTION, [first.ack_id], 0)
-    assert [d.attempt for d in broker.pull(SUBSCRIPTION, 1)] == [2]
-
-
 def test_a_retry_policy_delays_each_message(broker: Broker, clock: ManualClock) -> None:
     """With a retry policy a nacked message comes back after 10 s, 20 s, … up to the maximum."""
     subscribe(broker, min_backoff_s=10, max_backoff_s=25, ack_deadline_s=600)

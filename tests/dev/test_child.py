@@ -108,25 +108,21 @@ def test_the_leash_holds_what_was_not_released() -> None:
     assert read_leash(["+11\n", "+12\n", "+13\n", "-12\n", "-99\n"]) == [11, 13]
 
 
-async def test_a_child_is_stopped_with_sigterm(tmp_path: Path) -> None:
-    """Stopping sends SIGTERM, waits for the end, and says how it ended."""
-    handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"
-    code = f"import signal, sys; {handler}; print('up', flush=True); signal.pause()"
+@pytest.mark.parametrize(
+    ("handler", "within_s", "status"),
+    [("lambda *_: sys.exit(7)", WITHIN_S, 7), ("signal.SIG_IGN", 0.1, -signal.SIGKILL)],
+    ids=["polite", "stubborn"],
+)
+async def test_a_child_is_stopped_with_sigterm_and_else_killed(
+    tmp_path: Path, handler: str, within_s: float, status: int
+) -> None:
+    """Stopping waits for the end and says how it ended."""
+    code = f"import signal, sys; signal.signal(signal.SIGTERM, {handler}); print('up', flush=True); signal.pause()"
     async with Leash() as leash:
-        command = ChildCommand(name="polite", arguments=["-c", code], reads_output=True)
+        command = ChildCommand(name="child", arguments=["-c", code], reads_output=True)
         child = await Child.start(command, leash, tmp_path)
         assert await child.first_line(WITHIN_S) == b"up\n"
-        assert await child.stop(WITHIN_S) == 7
-
-
-async def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
-    """A child that ignores SIGTERM is killed, and its status says so."""
-    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
-    async with Leash() as leash:
-        command = ChildCommand(name="stubborn", arguments=["-c", code], reads_output=True)
-        child = await Child.start(command, leash, tmp_path)
-        await child.first_line(WITHIN_S)
-        assert await child.stop(0.1) == -signal.SIGKILL
+        assert await child.stop(within_s) == status
 
 
 async def test_a_child_that_ends_too_early_is_reported_with_its_log(tmp_path: Path) -> None:

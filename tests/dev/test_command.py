@@ -153,20 +153,6 @@ async def test_a_taken_port_is_an_error(endpoint: Endpoint) -> None:
     assert "Traceback" not in said.decode()
 
 
-async def test_the_endpoint_of_a_running_pubsub_can_be_changed(endpoint: Endpoint) -> None:
-    """Started before the service is up, it pushes once it is told where."""
-    async with (
-        running_pubsub("--push-endpoint", "http://127.0.0.1:1/") as (_, ready),
-        aiohttp.ClientSession(ready["issuer"]) as session,
-    ):
-        await asyncio.to_thread(publish, ready, b"a")
-        async with session.post("/push-endpoint", json={"url": endpoint.url}) as response:
-            assert response.status == 200
-        await endpoint.received(1)
-        async with session.get("/stats") as response:
-            assert (await response.json())["endpoint"] == endpoint.url
-
-
 def test_token_without_an_issuer_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 1 and a hint."""
     assert main(["token", "--issuer", "http://127.0.0.1:1"]) == 1

@@ -10,19 +10,14 @@ def test_percentiles_are_values_that_occurred() -> None:
     """A percentile is the nearest rank's value, never one in between."""
     assert percentiles([float(n) for n in range(100, 0, -1)]) == Percentiles(50.0, 95.0, 99.0, 100.0)
     assert percentiles([0.25]) == Percentiles(0.25, 0.25, 0.25, 0.25)
-
-
-def test_nothing_has_no_percentiles_and_no_rate() -> None:
-    """Neither an empty list nor an instant gives a number."""
     assert percentiles([]) is None
-    assert rate(5, 0.0) == 0.0
-    assert stored_rate([]) == 0.0
 
 
 def test_the_stored_rate_is_taken_from_the_ingest_times() -> None:
     """Three records over two seconds are 1.5 a second, in whatever order they come."""
     times = ("2026-01-01T00:00:02Z", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01.5Z")
     assert stored_rate([{"ingest_time": time} for time in times]) == 1.5
+    assert stored_rate([]) == rate(5, 0.0) == 0.0
 
 
 def test_the_way_to_the_reader_begins_with_the_publication() -> None:

@@ -67,20 +67,6 @@ async def test_everything_is_pushed_and_acknowledged(pusher: Pusher, endpoint: E
     assert pusher.snapshot()["backlog"] is None
 
 
-@pytest.mark.usefixtures("pusher")
-async def test_a_nacked_message_comes_back_counted(endpoint: Endpoint, live_broker: Broker) -> None:
-    """The attempt the server counts is the attempt that is pushed."""
-    answers = iter([500, 429, 204])
-
-    async def answer(_: Push) -> int:
-        return next(answers)
-
-    endpoint.answer = answer
-    live_broker.publish(TOPIC, [Draft(b"x")])
-    await eventually(lambda: live_broker.subscription(SUBSCRIPTION).backlog == 0)
-    assert [push.envelope["deliveryAttempt"] for push in endpoint.pushes] == [1, 2, 3]
-
-
 async def test_a_key_is_pushed_one_at_a_time_in_order(pusher: Pusher, endpoint: Endpoint, live_broker: Broker) -> None:
     """A failed message is pushed again, counted, before what waits behind it."""
     failed: set[str] = set()

@@ -72,13 +72,11 @@ async def test_publish_pull_acknowledge(
 
 
 async def test_a_pull_waits_for_the_first_message(
-    publisher: PublisherClient, subscriber: SubscriberClient, live_broker: Broker
+    publisher: PublisherClient, subscriber: SubscriberClient, subscribed: Broker
 ) -> None:
     """A pull that finds nothing returns as soon as something is published."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
     pull = asyncio.create_task(asyncio.to_thread(subscriber.pull, subscription=SUBSCRIPTION, max_messages=1))
-    subscription = live_broker.subscription(SUBSCRIPTION)
+    subscription = subscribed.subscription(SUBSCRIPTION)
     async with asyncio.timeout(TIMEOUT_S):
         while not subscription.watchers:  # noqa: ASYNC110 - the pull is on its way in another thread
             await asyncio.sleep(0.002)
@@ -87,11 +85,9 @@ async def test_a_pull_waits_for_the_first_message(
 
 
 async def test_the_streaming_subscriber_receives_and_acknowledges(
-    publisher: PublisherClient, subscriber: SubscriberClient, live_broker: Broker
+    publisher: PublisherClient, subscriber: SubscriberClient, subscribed: Broker
 ) -> None:
     """`subscribe()` works: messages come over StreamingPull and its acknowledgements count."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
     seen: list[bytes] = []
     acked = threading.Event()
 
@@ -111,16 +107,14 @@ async def test_the_streaming_subscriber_receives_and_acknowledges(
 
     await asyncio.to_thread(talk)
     async with asyncio.timeout(TIMEOUT_S):
-        while live_broker.subscription(SUBSCRIPTION).backlog:  # noqa: ASYNC110 - the last ack is on its way
+        while subscribed.subscription(SUBSCRIPTION).backlog:  # noqa: ASYNC110 - the last ack is on its way
             await asyncio.sleep(0.002)
     assert sorted(seen) == sorted(b"%d" % number for number in range(10))
 
 
-async def test_a_stream_carries_acknowledgements_and_deadlines(pubsub_host: str, live_broker: Broker) -> None:
+async def test_a_stream_carries_acknowledgements_and_deadlines(pubsub_host: str, subscribed: Broker) -> None:
     """Clients that settle on the stream itself are served, within the flow control they ask for."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
-    live_broker.publish(TOPIC, [Draft(b"1"), Draft(b"2")])
+    subscribed.publish(TOPIC, [Draft(b"1"), Draft(b"2")])
     request_class = StreamingPullRequest.pb()
     async with grpc.aio.insecure_channel(pubsub_host) as channel:
         stream: Any = channel.stream_stream(
@@ -137,7 +131,7 @@ async def test_a_stream_carries_acknowledgements_and_deadlines(pubsub_host: str,
         (again,) = (await stream.read()).received_messages
         stream.cancel()
     assert [one.message.data for one in (first, second, again)] == [b"1", b"2", b"1"]
-    assert live_broker.subscription(SUBSCRIPTION).backlog == 1
+    assert subscribed.subscription(SUBSCRIPTION).backlog == 1
 
 
 async def test_topics_and_subscriptions_can_be_managed(
@@ -213,10 +207,9 @@ async def test_refusals_have_the_service_s_status(
     await asyncio.to_thread(talk)
 
 
-async def test_a_message_of_exactly_the_limit_travels_both_ways(pubsub_host: str, live_broker: Broker) -> None:
+@pytest.mark.usefixtures("subscribed")
+async def test_a_message_of_exactly_the_limit_travels_both_ways(pubsub_host: str) -> None:
     """10 MB are published and pulled: the relay and gRPC's own limits do not stand in the way."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
     data = b"x" * 10_000_000
 
     def talk() -> None:
@@ -229,12 +222,10 @@ async def test_a_message_of_exactly_the_limit_travels_both_ways(pubsub_host: str
 
 
 async def test_a_pull_fits_into_what_a_default_client_receives(
-    subscriber: SubscriberClient, live_broker: Broker
+    subscriber: SubscriberClient, subscribed: Broker
 ) -> None:
     """Large messages are spread over several pulls rather than refused by the client's 4 MiB limit."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
-    live_broker.publish(TOPIC, [Draft(b"x" * 1_500_000)] * 5)
+    subscribed.publish(TOPIC, [Draft(b"x" * 1_500_000)] * 5)
 
     def counts() -> list[int]:
         return [len(subscriber.pull(subscription=SUBSCRIPTION, max_messages=100).received_messages) for _ in range(3)]

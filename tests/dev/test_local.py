@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,26 @@ async def failure() -> None:
     raise ConnectionResetError
 
 
-async def test_work_ends_with_its_value_or_when_asked(tmp_path: Path) -> None:
-    """Work that ends gives its value; work that is interrupted by the stop event gives None."""
+@asynccontextmanager
+async def stack_of(code: str, folder: Path) -> AsyncIterator[LocalStack]:
+    """Run a stack of one process until the block ends."""
     async with Leash() as leash:
-        command = ChildCommand(name="service", arguments=["-c", "import signal; signal.pause()"])
-        stack, stop = LocalStack(StackOptions()), asyncio.Event()
-        stack.children = [await Child.start(command, leash, tmp_path)]
+        stack = LocalStack(StackOptions())
+        stack.children = [await Child.start(ChildCommand(name="service", arguments=["-c", code]), leash, folder)]
+        yield stack
+        await stack.children[0].stop(WITHIN_S)
+
+
+async def test_work_ends_with_its_value_or_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no process ends, its own failure is raised; interrupted by the stop event it gives None."""
+    monkeypatch.setattr("dev.local.NEWS_WITHIN_S", 0.01)
+    async with stack_of("import signal; signal.pause()", tmp_path) as stack:
+        stop = asyncio.Event()
         assert await unless_stopped(value(3), stack, stop) == 3
+        with pytest.raises(ConnectionResetError):
+            await unless_stopped(failure(), stack, stop)
         stop.set()
         assert await unless_stopped(asyncio.Event().wait(), stack, stop) is None
-        await stack.children[0].stop(WITHIN_S)
 
 
 @pytest.mark.parametrize("work", [asyncio.Event().wait, failure], ids=["waiting", "failing"])
@@ -78,40 +89,19 @@ async def test_work_ends_when_a_process_does(
 ) -> None:
     """A process that ends by itself is what is reported, also when the work failed because of it."""
     monkeypatch.setattr("dev.local.NEWS_WITHIN_S", WITHIN_S)
-    async with Leash() as leash:
-        command = ChildCommand(name="service", arguments=["-c", "import sys; sys.exit(3)"])
-        stack = LocalStack(StackOptions())
-        stack.children = [await Child.start(command, leash, tmp_path)]
-        with pytest.raises(ChildError, match="service ended by itself with status 3"):
+    async with stack_of("import sys; sys.exit(3)", tmp_path) as stack:
+        with pytest.raises(ChildError, match="service exited with status 3"):
             await unless_stopped(work(), stack, asyncio.Event())
-        await stack.children[0].stop(WITHIN_S)
-
-
-async def test_work_that_fails_by_itself_raises_its_own_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When no process ended, the failure of the work is raised as it is."""
-    monkeypatch.setattr("dev.local.NEWS_WITHIN_S", 0.01)
-    async with Leash() as leash:
-        command = ChildCommand(name="service", arguments=["-c", "import signal; signal.pause()"])
-        stack = LocalStack(StackOptions())
-        stack.children = [await Child.start(command, leash, tmp_path)]
-        with pytest.raises(ConnectionResetError):
-            await unless_stopped(failure(), stack, asyncio.Event())
-        await stack.children[0].stop(WITHIN_S)
 
 
 def test_a_port_that_is_taken_is_refused_or_avoided(listener: socket.socket) -> None:
-    """A port that was asked for and is taken is an error that says so; a preferred one is replaced."""
+    """A port that was asked for and is taken is an error; a preferred one is replaced. A free one is kept."""
     taken = listener.getsockname()[1]
     with pytest.raises(OSError, match=f"port {taken} .* is taken"):
         choose_port(taken, preferred=8080)
-    assert choose_port(None, preferred=taken) not in {taken, 0}
-
-
-def test_a_free_port_is_taken_as_asked() -> None:
-    """The port that was asked for, or else the preferred one, is chosen when it is free."""
-    free = choose_port(None, preferred=0)
-    assert choose_port(free, preferred=0) == free
-    assert choose_port(None, preferred=free) == free
+    free = choose_port(None, preferred=taken)
+    assert free not in {taken, 0}
+    assert choose_port(free, preferred=0) == choose_port(None, preferred=free) == free
 
 
 def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,22 +111,8 @@ def test_a_bigquery_that_is_not_there_is_one_message() -> None:
         rest_url="http://127.0.0.1:1",
         storage_url="http://127.0.0.1:1",
     )
-    with pytest.raises(ProvisionError, match=r"local\.d could not be made: .*127\.0\.0\.1.*port=1"):
+    with pytest.raises(ProvisionError, match=r"local\.d could not be created: .*127\.0\.0\.1.*port=1"):
         provision(nowhere, [RECORDS], within_s=0.5)
-
-
-@pytest.mark.usefixtures("local_bigquery")
-async def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
-    """The second one says so before it starts anything; DuckDB would say it in a traceback."""
-    installation = install(print)
-    async with Leash() as leash:
-        running = await LocalBigQuery.start(installation, leash, tmp_path)
-        try:
-            await running.wait_until_ready()
-            with pytest.raises(InUseError, match=r"another local BigQuery keeps its data in .* \(--folder\)"):
-                await LocalBigQuery.start(installation, leash, tmp_path)
-        finally:
-            await running.child.stop(WITHIN_S)
 
 
 def test_the_settings_that_are_shown_are_valid(local_bigquery: Double) -> None:
@@ -151,14 +137,16 @@ def test_googles_command_line_sees_the_tables(place: TableAddress, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("local_bigquery")
-async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
-    """The folder keeps the data: a second start on it finds the tables of the first. It ends with status 0."""
+async def test_what_was_stored_is_there_after_a_restart_and_nobody_else_uses_the_folder(tmp_path: Path) -> None:
+    """A second start finds the tables of the first, which ends with status 0; one beside it says why it fails."""
     installation = install(print)
     for tables in ([FLIGHTS], []):
         async with Leash() as leash:
             running = await LocalBigQuery.start(installation, leash, tmp_path)
             try:
                 await running.wait_until_ready()
+                with pytest.raises(InUseError, match=r"another local BigQuery keeps its data in .* \(--folder\)"):
+                    await LocalBigQuery.start(installation, leash, tmp_path)
                 await asyncio.to_thread(provision, running.place, tables)
                 access = BigQueryClients(running.place)
                 names = [table.table_id for table in access.client().list_tables(running.place.dataset)]

@@ -75,30 +75,19 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     return fake
 
 
-def test_everything_is_installed_from_wheels_that_were_hashed(fake: Fake) -> None:
-    """A Python is found, an environment made of it, and filled with what is pinned."""
+def test_everything_is_installed_once_from_wheels_that_were_hashed(fake: Fake) -> None:
+    """A Python is found, an environment made of it, and filled with what is pinned; a second call runs nothing."""
     installed = fake.install()
     find, venv, sync = (re.sub(r" \[.*", "", call) for call in fake.calls())
     assert find == "python find --system >=3.13,<3.15"
     assert venv == f"venv --quiet --clear --python /the/python3.13 {installed.folder / 'env'}"
     assert sync.startswith("pip sync --quiet --require-hashes --only-binary :all: --python ")
     assert sync.endswith(f"{installed.python} {REQUIREMENTS}")
-    assert len(fake.said) == 1
-
-
-def test_the_extensions_lie_where_this_duckdb_looks(fake: Fake) -> None:
-    """By its own version and platform, in a HOME that is not the user's."""
-    home = fake.install().home
-    assert (home / ".duckdb/extensions/v9/an_os/icu.duckdb_extension").read_text() == "the extension"
+    home = installed.home  # not the user's
     assert home.is_relative_to(fake.installation.folder)
-
-
-def test_a_second_call_returns_at_once(fake: Fake) -> None:
-    """Nothing is run and nothing said."""
+    assert (home / ".duckdb/extensions/v9/an_os/icu.duckdb_extension").read_text() == "the extension"
     fake.install()
-    calls, said = fake.calls(), list(fake.said)
-    fake.install()
-    assert (fake.calls(), fake.said) == (calls, said)
+    assert (len(fake.calls()), len(fake.said)) == (3, 1)
 
 
 def change_the_packages(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

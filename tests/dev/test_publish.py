@@ -11,18 +11,9 @@ from dev.batches import publish_batches
 from dev.publish import InputError, join_records, parse_attributes, read_records
 from dev.pubsub.broker import Broker
 from dev.pubsub.message import Draft
-from dev.pubsub.subscription import SubscriptionSettings
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
 
 pytestmark = pytest.mark.usefixtures("pubsub_host")
-
-
-@pytest.fixture
-def subscribed(live_broker: Broker) -> Broker:
-    """A broker that keeps what is published."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
-    return live_broker
 
 
 def messages(broker: Broker) -> list[bytes]:
@@ -90,9 +81,9 @@ async def test_unchecked_lines_are_published_as_they_are(subscribed: Broker, tmp
     [
         (["{file}", "--topic", "other"], "topics/other does not exist"),
         (["{file}", "--attribute", "novalue"], "'novalue': expected KEY=VALUE"),
-        (["{file}", "--batch", "0"], "--batch 0: need at least 1"),
+        (["{file}", "--batch", "0"], "--batch 0: must be at least 1"),
         (["no-such-file"], "no-such-file"),
-        (["{file}", "--pubsub-host", "127.0.0.1:1"], "no Pub/Sub answers at 127.0.0.1:1; `python -m dev pubsub`"),
+        (["{file}", "--pubsub-host", "127.0.0.1:1"], "Pub/Sub does not answer at 127.0.0.1:1; `python -m dev pubsub`"),
     ],
 )
 @pytest.mark.usefixtures("subscribed")

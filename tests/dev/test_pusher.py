@@ -38,7 +38,6 @@ async def pushing(
     broker: Broker,
     url: str,
     *,
-    ordering: bool = False,
     ack_deadline_s: float = 10.0,
     max_attempts: int = 100,
     min_backoff_s: float = 0.005,
@@ -49,7 +48,6 @@ async def pushing(
         SubscriptionSettings(
             name=NAME,
             topic=TOPIC,
-            ordering=ordering,
             dead_letter_topic=DEAD,
             max_attempts=max_attempts,
             push_endpoint=url,
@@ -73,9 +71,9 @@ async def pushing(
         assert task.cancelled(), "the pusher never ends by itself"
 
 
-def publish(broker: Broker, count: int, key: str = "") -> list[str]:
+def publish(broker: Broker, count: int) -> list[str]:
     """Publish numbered messages and return their ids."""
-    return broker.publish(TOPIC, [Draft(b"%d" % number, {}, key) for number in range(count)])
+    return broker.publish(TOPIC, [Draft(b"%d" % number) for number in range(count)])
 
 
 async def test_every_message_is_pushed_once_with_the_token(push_broker: Broker, endpoint: Endpoint) -> None:
@@ -106,24 +104,11 @@ async def test_every_message_is_pushed_once_with_the_token(push_broker: Broker, 
     assert snapshot["publish_to_ack_ms"]["count"] == 1000
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204])
-async def test_these_statuses_acknowledge(push_broker: Broker, endpoint: Endpoint, status: int) -> None:
-    """The documented success codes settle a message."""
-
-    async def answer(_: Push) -> int:
-        return status
-
-    endpoint.answer = answer
-    async with pushing(push_broker, endpoint.url) as pusher:
-        publish(push_broker, 1)
-        await eventually(lambda: pusher.stats.acked == 1)
-    assert pusher.stats.by_status == {str(status): 1}
-
-
-@pytest.mark.parametrize("status", [203, 206, 301, 307, 400, 401, 403, 413, 429, 500, 503])
-async def test_any_other_status_is_a_nack(push_broker: Broker, endpoint: Endpoint, status: int) -> None:
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 203, 206, 301, 307, 400, 401, 403, 413, 429, 500, 503])
+async def test_only_the_documented_statuses_acknowledge(push_broker: Broker, endpoint: Endpoint, status: int) -> None:
     """Every other answer, a redirect too, brings the message back with the next attempt number."""
-    answers = iter([status, 204])
+    answered = [status] if status in {200, 201, 202, 204} else [status, 204]
+    answers = iter(answered)
 
     async def answer(_: Push) -> int:
         return next(answers)
@@ -132,8 +117,8 @@ async def test_any_other_status_is_a_nack(push_broker: Broker, endpoint: Endpoin
     async with pushing(push_broker, endpoint.url) as pusher:
         publish(push_broker, 1)
         await eventually(lambda: pusher.stats.acked == 1)
-    assert [push.envelope["deliveryAttempt"] for push in endpoint.pushes] == [1, 2]
-    assert pusher.stats.by_status == {str(status): 1, "204": 1}
+    assert [push.envelope["deliveryAttempt"] for push in endpoint.pushes] == [1, 2][: len(answered)]
+    assert pusher.stats.by_status == Counter(map(str, answered))
 
 
 async def test_no_answer_within_the_ack_deadline_is_a_nack(push_broker: Broker, endpoint: Endpoint) -> None:
@@ -171,33 +156,6 @@ async def test_a_new_endpoint_is_used_at_once(push_broker: Broker, endpoint: End
         await eventually(lambda: pusher.stats.by_status["connection"] >= 1)
         pusher.set_endpoint(endpoint.url)
         await eventually(lambda: pusher.stats.acked == 3)
-
-
-async def test_ordered_messages_arrive_in_order_despite_failures(push_broker: Broker, endpoint: Endpoint) -> None:
-    """One push of a key at a time; a nacked message is pushed again before its successors."""
-    failed = set()
-    under_way: Counter[str] = Counter()
-
-    async def answer(push: Push) -> int:
-        key = push.envelope["message"]["orderingKey"]
-        under_way[key] += 1
-        assert under_way[key] == 1, "two pushes of one key at a time"
-        await asyncio.sleep(0)
-        under_way[key] -= 1
-        if int(push.message_id) % 5 == 0 and push.message_id not in failed:
-            failed.add(push.message_id)
-            return 503
-        return 204
-
-    endpoint.answer = answer
-    async with pushing(push_broker, endpoint.url, ordering=True) as pusher:
-        ids = {key: publish(push_broker, 30, key) for key in ("a", "b")}
-        await eventually(lambda: pusher.stats.acked == 60)
-    assert pusher.stats.by_status == {"204": 60, "503": 12}
-    for key, expected in ids.items():
-        pushed = [push.message_id for push in endpoint.pushes if push.envelope["message"]["orderingKey"] == key]
-        assert list(dict.fromkeys(pushed)) == expected
-        assert pushed == sorted(pushed)
 
 
 async def test_poison_goes_to_the_dead_letter_topic_and_the_rest_gets_through(

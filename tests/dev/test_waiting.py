@@ -7,18 +7,9 @@ import pytest
 from dev.pubsub.broker import Broker
 from dev.pubsub.errors import NotFoundError
 from dev.pubsub.message import Draft
-from dev.pubsub.subscription import SubscriptionSettings
 from dev.pubsub.waiting import wait_ready
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
 from tests.dev.endpoint import TIMEOUT_S, eventually
-
-
-@pytest.fixture
-def subscribed(live_broker: Broker) -> Broker:
-    """A broker with an empty subscription."""
-    live_broker.create_topic(TOPIC)
-    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
-    return live_broker
 
 
 async def test_it_gives_up_after_its_timeout(subscribed: Broker) -> None:

@@ -78,7 +78,7 @@ def test_a_store_that_is_in_use_is_an_error(environ: dict[str, str], capsys: pyt
     environ["SLUICE_DATA_PATH"] = environ["SLUICE_DATA_PATH"].replace("data.duckdb", "")
     assert main(["--id", ID, "--yes"], environ) == WRONG
     assert main(["--id", ID, "--yes"], {"SLUICE_BACKEND": "none"}) == WRONG
-    assert "nothing more was erased" in capsys.readouterr().err
+    assert "the erasure stopped early" in capsys.readouterr().err
 
 
 def test_an_id_that_no_record_has_is_an_error(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,7 +174,7 @@ async def test_a_stuck_writer_fails_liveness_with_the_reason() -> None:
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
         assert answer.text == (
-            "stuck: table records: messages have waited for 300 s, and no append got a definite answer\n"
+            "stuck: table records: messages have waited for 300 s, and no append had a definite outcome\n"
         )
         ready = await client.get("/health/ready")
         sink = ready.json()["sinks"]["records"]

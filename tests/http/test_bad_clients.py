@@ -84,7 +84,7 @@ async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: 
         before = peak_bytes(running.process.pid)
         with many(300 if IS_LONG else 150, running.url, DOCUMENT, small_window=True) as unread:
             await alive(client)
-            await running.line_with("had read nothing for 1 s")
+            await running.line_with("client read nothing for 1 s")
             assert peak_bytes(running.process.pid) - before < 120 * MIB
             await _told(client, 'sluice_connection_closed_total{reason="unread"}')
             received = [await asyncio.to_thread(read_to_end, each) for each in unread]
@@ -118,7 +118,7 @@ async def test_tails_that_read_nothing_are_bounded_and_cut_off(tmp_path: Path) -
                         break
             await alive(client)
             assert peak_bytes(running.process.pid) - before < 280 * MIB  # each would hold 12 MB, and DuckDB inserts
-            await running.line_with("/v1/records/tail was broken off")
+            await running.line_with("/v1/records/tail was aborted")
 
 
 async def test_unfinished_uploads_are_counted_and_answered_when_the_service_stops(tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ async def _settled(client: httpx.AsyncClient) -> dict[str, int]:
 EARLY = [("/pubsub/push", {"Authorization": "Bearer a.b.c"}, 401), ("/v1/records", {}, 413), ("/v1/stats", {}, 404)]
 
 
-async def test_a_client_that_writes_before_it_reads_gets_its_answer(tmp_path: Path) -> None:
-    """The body of twenty megabytes is not wanted, and is taken all the same, so that the answer is seen."""
+async def test_odd_requests_get_their_answers(tmp_path: Path) -> None:
+    """A body of twenty megabytes that is not needed is read, so that the answer is seen; two hosts or none are 400."""
     async with service(tmp_path) as (running, _):
         place = urlsplit(running.url)
 
@@ -176,11 +176,6 @@ async def test_a_client_that_writes_before_it_reads_gets_its_answer(tmp_path: Pa
         for path, headers, expected in EARLY:
             for is_chunked in (False, True):
                 assert await asyncio.to_thread(ask, path, headers, is_chunked=is_chunked) == expected
-
-
-async def test_a_request_names_one_host(tmp_path: Path) -> None:
-    """Two of them are read differently by different servers on the way, and so is none."""
-    async with service(tmp_path) as (running, _):
         for first, usual in ((b"GET /health/live", 200), (b"POST /pubsub/push", 401)):
             for hosts, expected in (
                 (b"Host: a\r\nHost: b\r\n", 400),

@@ -143,7 +143,7 @@ async def test_a_client_that_reads_nothing_is_cut_off_and_told_of(caplog: pytest
     assert [type(each) for each in failures] == [ClientStalledError]
     assert cut == [("192.0.2.1", "7")]
     assert (outgoing.answers.bytes, outgoing.answers.places) == (0, 0)
-    assert "an answer was broken off after 0 bytes: its client had read nothing for 0.02 s" in caplog.text
+    assert "an answer was aborted after 0 bytes: the client read nothing for 0.02 s" in caplog.text
 
 
 async def test_what_an_application_raises_is_raised() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from app.http.shedding import Connection, Shedder
 from app.runtime.clock import MICROSECONDS
 
@@ -31,9 +33,20 @@ def looked(shedder: Shedder, connections: list[Connection], busy: set[Any] | Non
     return files(shedder.to_close(connections, busy or set(), MICROSECONDS))
 
 
-def test_nothing_is_closed_where_there_is_room() -> None:
-    """However long it is silent: the server's own time limit is for that."""
-    assert looked(Shedder(max_connections=100, stall_s=30), made(74, **SILENT)) == []
+@pytest.mark.parametrize(
+    ("connections", "closed"),
+    [
+        (made(74, **SILENT), []),  # the server's own time limit is for that
+        (made(75, **KEPT_ALIVE), []),
+        (made(80, **KEPT_ALIVE), range(79, 74, -1)),
+        ([*made(30, **KEPT_ALIVE), *made(40, 30, **PARTIAL), *made(20, 70, **SILENT)], range(89, 49, -1)),
+        (made(80, quiet_s=0.0, received_bytes=9), []),  # it began to arrive
+    ],
+    ids=["room", "three quarters", "kept alive", "silent first, kept alive last", "arriving"],
+)
+def test_room_is_made_of_those_that_ask_least(connections: list[Connection], closed: Sequence[int]) -> None:
+    """Beyond three quarters of the places; who has been served is the most likely to ask again."""
+    assert looked(Shedder(max_connections=100, stall_s=30), connections) == list(closed)
 
 
 def test_silent_ones_all_go_at_the_first_look_the_longest_quiet_first() -> None:
@@ -42,27 +55,13 @@ def test_silent_ones_all_go_at_the_first_look_the_longest_quiet_first() -> None:
     assert closed == list(range(79, -1, -1))
 
 
-def test_silent_ones_go_before_those_that_sent_something_and_those_before_kept_alive_ones() -> None:
-    """Who has been served is the most likely to ask again."""
-    connections = [*made(30, **KEPT_ALIVE), *made(40, 30, **PARTIAL), *made(20, 70, **SILENT)]
-    closed = looked(Shedder(max_connections=100, stall_s=30), connections)
-    assert closed == list(range(89, 49, -1))
-
-
-def test_kept_alive_ones_go_only_where_three_quarters_are_taken() -> None:
-    """A pool of idle connections is an ordinary thing."""
-    assert looked(Shedder(max_connections=100, stall_s=30), made(75, **KEPT_ALIVE)) == []
-    assert looked(Shedder(max_connections=100, stall_s=30), made(80, **KEPT_ALIVE)) == [79, 78, 77, 76, 75]
-
-
 def test_a_request_in_progress_is_never_closed() -> None:
-    """Nor is one that ended a moment ago, or began to arrive."""
+    """Nor is one that ended a moment ago."""
     shedder, connections = Shedder(max_connections=100, stall_s=30), made(100, **PARTIAL)
     everybody = {each.peer for each in connections}
     assert looked(shedder, connections, everybody) == []
     assert files(shedder.to_close(connections, set(), MICROSECONDS + 100_000)) == []
     assert files(shedder.to_close(connections, set(), MICROSECONDS + 200_000)) != []
-    assert looked(Shedder(max_connections=100, stall_s=30), made(80, quiet_s=0.0, received_bytes=9)) == []
 
 
 def test_one_that_sent_something_is_looked_at_twice() -> None:

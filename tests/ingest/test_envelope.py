@@ -182,7 +182,10 @@ def test_what_is_just_as_long_as_it_may_be_is_taken(members: str) -> None:
         (b'{"messageId":""}', "messageId: expected 1 to 128 characters"),
         (b'{"messageId":"' + b"7" * 129 + b'"}', "messageId: expected 1 to 128 characters"),
         (b'{"messageId":7}', "messageId"),
-        (b'{"messageId":"7"}', "^message.publishTime is missing: with the id it makes the delivery's key$"),
+        (
+            b'{"messageId":"7"}',
+            "^message.publishTime is missing: the delivery key is derived from it and the message id$",
+        ),
         (b'{"messageId":"7","publishTime":"0001-01-01T00:00:00+14:00"}', "publishTime is outside the years"),
         (b'{"messageId":"7","publishTime":"9999-12-31T23:59:59-14:00"}', "publishTime is outside the years"),
         (
@@ -243,7 +246,7 @@ def test_more_members_than_any_message_has_are_not_decoded(members: bytes) -> No
     """They would hold the event loop for half a second before the answer."""
     body = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z",' + members + b"}}"
     with pytest.raises(
-        EnvelopeError, match=r"^expected a Pub/Sub push body: this one has more members than any message$"
+        EnvelopeError, match=r"^expected a Pub/Sub push body, but it has more members than any push message$"
     ):
         open_push({}, body)
 

@@ -227,7 +227,7 @@ async def test_rows_that_the_store_refuses_are_bounded_too(content_type: str, jo
     receipt = await on.take(data, zipped=False, content_type=content_type, detailed=True)
     (row,) = on.rejects.rows()
     assert (row["reason"], row["field"], payload([row])) == ("too_many_rejects", "data", joined)
-    assert "4 rows were refused by the store (records 0, 1, 2, 3), the first with: no" in row["detail"]
+    assert "the store refused 4 rows (records 0, 1, 2, 3); the first error: no" in row["detail"]
     assert [each.index for each in receipt.rejected] == [0, 1, 2, 3]
     assert [index for index, _ in receipt.stored] == [4]
 

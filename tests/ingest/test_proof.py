@@ -113,9 +113,10 @@ async def test_what_has_no_proof_is_counted_and_logged(secret: str, why: str, ca
         assert (await service.push(GOOD, message_id="9", **key)).status_code == 204
         assert (await service.push(GOOD, message_id="10", colour="red")).status_code == 204
         assert service.app.instance.metrics.unproved_messages == 1
-    (line,) = [record.getMessage() for record in caplog.records if "without proof" in record.getMessage()]
+    (line,) = [record.getMessage() for record in caplog.records if "without a valid signature" in record.getMessage()]
     assert line == (
-        f"message 9 has the attribute sluice-delivery-key without proof, and is stored as an ordinary message: {why}"
+        f"message 9 has the attribute sluice-delivery-key without a valid signature, and is stored as an ordinary "
+        f"message: {why}"
     )
     for private in ("some-key", "some-signature", SECRET):
         assert private not in caplog.text

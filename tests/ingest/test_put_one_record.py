@@ -1,4 +1,4 @@
-"""PUT takes one record as JSON, and nothing that only looks like it."""
+"""PUT accepts one record as JSON, and nothing that only looks like it."""
 
 import gzip
 
@@ -10,7 +10,7 @@ from tests.ingest.test_submit import OTHER, stored
 
 _LINE = msgspec.json.encode(GOOD)
 _LINES = _LINE + b"\n" + msgspec.json.encode(OTHER)
-_TYPE = {"name": "Content-Type", "message": "PUT takes one record", "example": "application/json"}
+_TYPE = {"name": "Content-Type", "message": "PUT accepts one record", "example": "application/json"}
 _ID = {"name": "id", "message": "must be the id in the path", "example": "a"}
 
 
@@ -20,8 +20,8 @@ _ID = {"name": "id", "message": "must be the id in the path", "example": "a"}
     [
         (_LINES, "application/x-ndjson", _TYPE, "NDJSON is for POST /v1/records"),
         (_LINE, "Application/JSONL; charset=utf-8", _TYPE, "NDJSON is for POST /v1/records"),
-        (_LINES, "application/json", _ID, "several records are for POST /v1/records"),
-        (_LINES, "", _ID, "several records are for POST /v1/records"),
+        (_LINES, "application/json", _ID, "POST /v1/records accepts several records"),
+        (_LINES, "", _ID, "POST /v1/records accepts several records"),
         (b"[" + _LINE + b"]", "application/json", _ID, "expected one record whose `id`"),
         (b'{"x":1e999,"id":"b"}', "application/json", _ID, "expected one record whose `id`"),
     ],

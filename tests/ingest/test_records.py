@@ -66,9 +66,9 @@ def test_gzip_in_one_or_several_members(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "encoding", "reason", "words"),
     [
-        (gzip.compress(GOOD, mtime=0)[:-5], "gzip", "bad_encoding", "ends too early"),
+        (gzip.compress(GOOD, mtime=0)[:-5], "gzip", "bad_encoding", "the data ends early"),
         (gzip.compress(GOOD, mtime=0) + b"junk", "gzip", "bad_encoding", "not valid gzip"),
-        (b"", "gzip", "bad_encoding", "ends too early"),
+        (b"", "gzip", "bad_encoding", "the data ends early"),
         (gzip.compress(b" " * 10_001, mtime=0), "gzip", "too_large", "more than 10000 bytes"),
         (gzip.compress(b" " * 6_000, mtime=0) * 2, "gzip", "too_large", "more than 10000 bytes"),
         (GOOD[:-1] + b',"data":[' + b"1e15," * 800 + b"1]}", "", "too_large", "bytes as a row: expected at most 10000"),
@@ -128,7 +128,7 @@ def order(**changed: Any) -> bytes:
         (order(lines=[{"amount": "1e40", "currency": "EUR"}]), "invalid", "lines[0].amount", "digits"),
         (order(colour="red"), "invalid", "colour", "unknown field"),
         (order(orderId=13), "invalid", None, "thirteen is not an order"),
-        (order(orderId=14), "invalid", None, "the record type refused it: KeyError"),
+        (order(orderId=14), "invalid", None, "the record type raised KeyError"),
         (b"3", "invalid", None, "Expected `object`"),
         (b"null", "invalid", None, "Expected `object`"),
         (b'{"orderId": 1,}', "malformed", None, "not valid JSON"),

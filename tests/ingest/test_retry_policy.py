@@ -27,7 +27,7 @@ from app.stores.sink import (
     Uncertain,
 )
 
-NOT_SET_UP = "the store is not set up to take records"
+NOT_SET_UP = "the store is not ready to accept records"
 BAD = RowError("bad", "total")
 
 
@@ -43,7 +43,7 @@ BAD = RowError("bad", "total")
         (Stored(late=True), 3, 0, Repair()),
         (TooLarge("11 MB"), 3, 0, Bisect()),
         (TooLarge("11 MB"), 2, 0, Bisect()),
-        (TooLarge("11 MB"), 1, 0, Refuse({0: RowError("too large for the store: 11 MB")})),
+        (TooLarge("11 MB"), 1, 0, Refuse({0: RowError("the row is too large for the store: 11 MB")})),
         (Uncertain("gone"), 3, 0, Retry("gone", 0.1)),
         (Uncertain("gone"), 3, 3, Retry("gone", 0.8)),
         (Uncertain("gone"), 3, 10, Retry("gone", 5.0)),
@@ -52,19 +52,19 @@ BAD = RowError("bad", "total")
             QuotaExceeded("rows"),
             3,
             0,
-            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is used up", 10.0)),
+            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is exhausted", 10.0)),
         ),
         (
             QuotaExceeded("rows"),
             3,
             2,
-            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is used up", 40.0)),
+            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is exhausted", 40.0)),
         ),
         (
             QuotaExceeded("rows"),
             3,
             10,
-            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is used up", 300.0)),
+            Trip(SinkState.QUOTA_EXHAUSTED, "rows", Throttled("the store's quota is exhausted", 300.0)),
         ),
         (
             SetupError(SinkState.NOT_FOUND, "no table"),
@@ -85,7 +85,7 @@ BAD = RowError("bad", "total")
             Trip(
                 SinkState.DISK_FULL,
                 "0 bytes left",
-                Unavailable("the store's disk is full: records are refused until there is room", 5.0),
+                Unavailable("the store's disk is full: records are refused until space is free", 5.0),
             ),
         ),
         (
@@ -98,7 +98,7 @@ BAD = RowError("bad", "total")
             SetupError(SinkState.CLOCK_WRONG, "x"),
             3,
             10,
-            Trip(SinkState.CLOCK_WRONG, "x", Unavailable("this instance cannot stamp records: CLOCK_WRONG", 10.0)),
+            Trip(SinkState.CLOCK_WRONG, "x", Unavailable("this instance cannot timestamp records: CLOCK_WRONG", 10.0)),
         ),
     ],
 )

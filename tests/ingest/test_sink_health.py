@@ -45,7 +45,7 @@ async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle
     second = bench.submit(b"b")
     await turns()
     bench.writer.found(MISSING)
-    assert await second == Unavailable("the store is not set up to take records: NOT_FOUND", 30.0)
+    assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
     answer.set_result(Stored())
     assert isinstance(await first, Durable), "what is under way keeps its own outcome"
     assert bench.state() is SinkState.NOT_FOUND
@@ -149,7 +149,7 @@ async def test_a_check_that_fails_unexpectedly_does_not_end_the_watch(caplog: py
     waiting = bench.submit(b"a")
     await turns()
     assert calls == 1
-    assert "could not be looked at" in caplog.text
+    assert "could not be checked" in caplog.text
     await bench.clock.advance(LOOK_AGAIN_S + 1)
     assert calls == 2
     assert isinstance(await waiting, Durable)
@@ -275,13 +275,11 @@ def test_a_check_that_wrote_a_row_clears_everything() -> None:
 
 def test_two_clean_checks_without_traffic_clear_a_state_that_they_cannot_see() -> None:
     """Traffic between them, or another trouble, begins the count again."""
-    health = SinkHealth("records", FakeClock())
-    health.trouble(SinkState.PERMISSION_DENIED, "no")
-    health.found(None, idle=False)
-    health.found(None, idle=True)
-    assert health.state is SinkState.PERMISSION_DENIED
-    health.trouble(SinkState.PERMISSION_DENIED, "no")
-    health.found(None, idle=True)
-    assert health.state is SinkState.PERMISSION_DENIED
-    health.found(None, idle=True)
-    assert (health.state, health.detail) == (SinkState.ACTIVE, "")
+    health, states = SinkHealth("records", FakeClock()), list[SinkState]()
+    for idle in (None, False, True, None, True, True):
+        if idle is None:
+            health.trouble(SinkState.PERMISSION_DENIED, "no")
+        else:
+            health.found(None, idle=idle)
+        states.append(health.state)
+    assert states == [*[SinkState.PERMISSION_DENIED] * 5, SinkState.ACTIVE]

@@ -27,10 +27,10 @@ async def test_a_jump_that_passes_holds_messages_up_and_costs_none(bench: Bench)
 
 async def test_a_clock_that_stays_wrong_is_told_at_once(bench: Bench) -> None:
     """Whoever comes later need not wait for it; when it is right again, the next message is stored."""
-    bench.clock.doubt = "the newest stamp is 3600.0 s ahead"
+    bench.clock.doubt = "the newest timestamp is 3600.0 s ahead"
     first = bench.submit(b"a")
     await bench.clock.advance(BELIEVED_S + 2)
-    assert await first == Unavailable("this instance cannot stamp records: CLOCK_WRONG", CLOCK_PAUSE_S)
+    assert await first == Unavailable("this instance cannot timestamp records: CLOCK_WRONG", CLOCK_PAUSE_S)
     assert isinstance(await bench.submit(b"b"), Unavailable)
     await bench.clock.advance(CLOCK_PAUSE_S)
     assert isinstance(await bench.submit(b"c"), Unavailable), "it is looked at again, and not waited for"

@@ -10,8 +10,8 @@ from tests.ingest.scripted import reply_later, turns
 
 TWO_ROWS = BatchLimits(max_rows=2, max_bytes=10_000)
 BAD = RowsRefused({0: RowError("bad"), 1: RowError("bad")})
-REFUSED = Unavailable("the store refused it: bad", 30.0)
-NO_QUOTA = Throttled("the store's quota is used up", 10.0)
+REFUSED = Unavailable("the store refused the row: bad", 30.0)
+NO_QUOTA = Throttled("the store's quota is exhausted", 10.0)
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ async def test_a_cancellation_out_of_nowhere_leaves_nobody_waiting(bench: Bench)
     bench.writer = bench.over(Cancelling())
     waiting = bench.submit(b"a")
     await turns()
-    assert await waiting == Unavailable("the append was given up", 1.0)
+    assert await waiting == Unavailable("the append was abandoned", 1.0)
 
 
 class Stubborn(ScriptedAppender):

@@ -9,29 +9,6 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 
-class Article(Struct, forbid_unknown_fields=True):
-    """Patterns of every kind, some with a length."""
-
-    sku: Annotated[str, Meta(pattern=r"^[A-Z]{3}-\d{4,6}$", min_length=10, extra={"sluice": ["id"]})]
-    mail: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$", max_length=254)]
-    phone: Annotated[str, Meta(pattern=r"^\+[1-9]\d{6,14}$")]
-    mac: Annotated[str, Meta(pattern="^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$")]
-    size: Annotated[str, Meta(pattern="^(XS|S|M|L|XL)$")]
-    slug: Annotated[str, Meta(pattern=r"^\w+(-\w+)*$", min_length=12, max_length=12)]
-
-
-class Bounds(Struct, forbid_unknown_fields=True):
-    """Numbers and lengths at their edges."""
-
-    id: Annotated[str, Meta(min_length=20, max_length=20, extra={"sluice": ["id"]})]
-    over: Annotated[float, Meta(gt=0, lt=0.1)]
-    under: Annotated[float, Meta(lt=-273.15)]
-    dozen: Annotated[int, Meta(ge=1, multiple_of=12)]
-    negative: Annotated[int, Meta(le=-1)]
-    flag: Annotated[str, Meta(max_length=2)]
-    digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
-
-
 class Status(enum.Enum):
     """An Enum of text."""
 

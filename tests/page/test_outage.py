@@ -56,7 +56,7 @@ async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path
         await check_no_reassurance(tab)
         assert "writing is MOON_PHASE" in await tab.run(figure("rejected"))
         assert "Writing is MOON_PHASE; last known record" in await tab.run(figure("incoming"))
-        assert "Pub/Sub, which is not visible" in await tab.run(figure("waiting"))
+        assert "Pub/Sub, whose queue is not visible" in await tab.run(figure("waiting"))
         top = "document.querySelector('#alarm').getBoundingClientRect().top"
         assert await tab.run(top) < await tab.run("document.querySelector('#figures').getBoundingClientRect().top")
         nodes = await tab.accessibility()
@@ -83,7 +83,7 @@ async def test_everything_else_that_is_wrong_is_said_too(tab: Page, tmp_path: Pa
         ("(body) => [503, { ...body, status: 'starting' }]", "This instance is starting", "Starting"),
         ("(body) => [503, { ...body, status: 'draining' }]", "This instance is shutting down", "Shutting down"),
         ("(body) => [503, { ...body, status: 'asleep' }]", "This instance is asleep", "asleep"),
-        (problem(502, "Bad gateway", ""), "The service does not say how it is", "No answer"),
+        (problem(502, "Bad gateway", ""), "The service does not report its state", "No answer"),
     ]
     async with serving(tmp_path / "data.duckdb") as (process, _):
         await intercept(tab)
@@ -123,11 +123,11 @@ async def test_what_is_not_known_yet_is_no_zero(tab: Page, tmp_path: Path) -> No
         await choose(tab, "P1D")
         for tile in ("stored", "delay", "rejected"):
             await tab.until(f"{figure(tile)}.includes('?')")
-            assert "Not known: The query would read too much" in await tab.run(figure(tile))
+            assert "Not available: The query would read too much" in await tab.run(figure(tile))
             assert await tab.run(f"document.querySelector('[data-figure={tile}]').ariaBusy") == "false"
         assert "too much" in await tab.text("[data-trouble=overview]")
-        assert "is not known" in await tab.text("#rejected")
-        assert "is not known" in await tab.text("#records")
+        assert "are not available" in await tab.text("#rejected")
+        assert "are not available" in await tab.text("#records")
         await rule(tab)
         await choose(tab, "PT15M")
         await tab.until(f"{figure('stored')}.includes('30') && {figure('rejected')}.includes('6.3 %')")
@@ -178,7 +178,7 @@ async def test_what_cannot_be_refreshed_carries_its_age(tab: Page, tmp_path: Pat
         await tab.until(f"{ages}.filter((each) => /As of .*, 2 min ago/.test(each.innerText)).length === 5")
         await tab.until("document.querySelector('#state').textContent !== 'Ready'")
         await check_no_reassurance(tab)
-        assert "how it is now is not known" in await tab.text("[data-trouble=instance]")
+        assert "the current state is unknown" in await tab.text("[data-trouble=instance]")
         assert "2 min ago" in await tab.text("#freshness")
         await rule(tab)
         await tab.run("window.aheadMs = 0")

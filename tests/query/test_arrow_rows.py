@@ -105,7 +105,7 @@ def test_what_lies_beyond_pythons_years_is_the_nearest_there_is() -> None:
 def test_a_type_that_no_record_has_is_named() -> None:
     """Rather than read as something else."""
     stream = stream_of("n", nanoarrow.int16(), b"\x00\x00", 1)
-    with pytest.raises(ValueError, match="the column n is s, which no record type has"):
+    with pytest.raises(ValueError, match="the column n has the type s, which no record type declares"):
         read((), stream)
 
 

@@ -23,7 +23,7 @@ def test_one_caller_has_three_quarters_at_most(most: int, share: int) -> None:
     assert ("a has 3 exports" in refused.value.detail) == (most == 4)
     if share < most:
         taken(places, "b", most - share)
-    with pytest.raises(ProblemError, match="all that this instance serves"):
+    with pytest.raises(ProblemError, match="the most that this instance serves"):
         places.check("c")
 
 

@@ -12,9 +12,9 @@ from app.query.cursor import _MAX_TEXT_LENGTH, Cursor, _checksum, decode_cursor,
 from app.runtime.instants import MAX_US, MIN_US
 from app.stores.query import Position
 
-DAMAGED = "this is not a cursor of this service, or it was cut or altered"
-ANOTHER_VERSION = "the cursor was made by another version of this service"
-OUTSIDE = "the cursor's position lies outside its window"
+DAMAGED = "the cursor is not valid: it does not come from this service, or it is truncated or altered"
+ANOTHER_VERSION = "the cursor comes from another version of this service"
+OUTSIDE = "the cursor's position is outside its window"
 _INSTANTS = st.integers(MIN_US, MAX_US)
 
 
@@ -118,8 +118,8 @@ def _packed(*fields: object) -> str:
         (_seal(b"\x98\x02\xa1\xff\xc2\x00\xc0\xc0\xa0\xc0"), ANOTHER_VERSION),
         (_packed(3, "records", False, 0, None, None, "", None), "the cursor has version 3, expected 2"),
         (_seal(b"\x98\x02\xa7records\xc2\xcc\x00\xc0\xc0\xa0\xc0"), DAMAGED),  # 0 in two bytes: not canonical
-        (_packed(2, "records_rejected", False, 0, None, None, "", None), "the cursor came from another endpoint"),
-        (_packed(2, "records", False, 0, None, None, "f", None), "the cursor came from a query with other filters"),
+        (_packed(2, "records_rejected", False, 0, None, None, "", None), "the cursor belongs to another endpoint"),
+        (_packed(2, "records", False, 0, None, None, "f", None), "the cursor belongs to a query with other filters"),
         (_packed(2, "records", False, MIN_US - 1, None, None, "", None), OUTSIDE),
         (_packed(2, "records", False, MAX_US + 1, None, None, "", None), OUTSIDE),
         (_packed(2, "records", False, 0, MAX_US + 1, None, "", None), OUTSIDE),

@@ -71,7 +71,7 @@ def test_a_cursor_of_the_other_feed_is_refused(client: Client) -> None:
     """A position among records means nothing among rejects."""
     cursor = client.get("/v1/records").json()["resume_cursor"]
     problem = problem_of(client.get("/v1/rejects", params={"cursor": cursor}))
-    assert (problem["code"], problem["detail"]) == ("invalid_cursor", "the cursor came from another endpoint")
+    assert (problem["code"], problem["detail"]) == ("invalid_cursor", "the cursor belongs to another endpoint")
 
 
 _USUAL = st.integers(MIN_US, MAX_US) | st.integers(T0_US - DAY_US, T0_US + DAY_US)

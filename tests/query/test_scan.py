@@ -58,7 +58,7 @@ def test_a_window_is_no_longer_than_it_may_be() -> None:
         start(PageRequest(since_us=0, cursor=encode_cursor(longer)))
     assert (caught.value.code, caught.value.detail) == (
         "invalid_cursor",
-        "the cursor's window is longer than a window may be",
+        "the cursor's window is longer than the longest allowed window",
     )
 
 
@@ -85,7 +85,7 @@ def test_a_cursor_has_one_order(order: str, *, descending: bool) -> None:
     assert start(PageRequest(since_us=0, cursor=text, descending=descending)).descending is descending
     with pytest.raises(ProblemError) as caught:
         start(PageRequest(since_us=0, cursor=text, descending=not descending))
-    message = f"this cursor goes on in order {order}; leave order out"
+    message = f"the cursor continues in order {order}; omit order"
     assert (caught.value.code, caught.value.detail) == ("invalid_parameter", f"order: {message}")
     assert caught.value.errors == (FieldError(name="order", message=message, example=order),)
 

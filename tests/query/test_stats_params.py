@@ -104,7 +104,7 @@ def test_a_duration_is_a_bucket(text: str, length_us: int, canonical: str) -> No
         ("bucket=PT0.999999S", "bucket", "from PT1S to P366D"),
         ("bucket=P367D", "bucket", "from PT1S to P366D"),
         ("bucket=P999999999W", "bucket", "from PT1S to P366D"),
-        ("bucket=PT1S", "bucket", "cuts the window in 3570 buckets; 1000 are allowed"),
+        ("bucket=PT1S", "bucket", "divides the window into 3570 buckets; at most 1000 are allowed"),
         ("by=", "by", "there is no such field to group by; there are " + ", ".join(_FIELDS)),
         ("by=colour", "by", "there is no such field to group by"),
         ("by=name", "by", "there is no such field to group by"),
@@ -126,7 +126,7 @@ def test_a_duration_is_a_bucket(text: str, length_us: int, canonical: str) -> No
         ("freshness=latest", "freshness", "The parameters are since, until, bucket, by, metric"),
         ("buckets=PT1M", "buckets", "did you mean bucket?"),
         ("number.gt=x", "number.gt", "expected a whole number"),
-        ("by=source&by=day", "by", "more than once"),
+        ("by=source&by=day", "by", "only once"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_what_would_be_right(query: str, name: str, message: str) -> None:

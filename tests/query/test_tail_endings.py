@@ -111,9 +111,9 @@ async def test_subscribers_outlast_a_short_failure(caplog: pytest.LogCaptureFixt
     await stage.turn(10)
     assert listener.keys == ["k0"]
     assert [record.getMessage() for record in caplog.records] == [
-        "a tail gets no answer, and tries again: no table",
-        "a tail gets no answer, and tries again: too many",
-        "a tail gets answers again",
+        "a tail query failed and will be retried: no table",
+        "a tail query failed and will be retried: too many",
+        "a tail query succeeds again",
     ]
     await listener.hang_up()
 

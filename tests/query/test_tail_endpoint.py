@@ -127,9 +127,9 @@ async def test_a_cursor_of_another_query_is_refused(running: Running) -> None:
     page = await running.answer("/v1/records", first)
     following, resume = page.headers["sluice-next-cursor"], page.headers["sluice-resume-cursor"]
     for query, cursor, words in (
-        ({"source": "a"}, resume, "the cursor came from a query with other filters"),
-        ({}, following, "this cursor reads a window to its end; a tail takes a resume_cursor"),
-        ({}, "nonsense", "this is not a cursor of this service, or it was cut or altered"),
+        ({"source": "a"}, resume, "the cursor belongs to a query with other filters"),
+        ({}, following, "the cursor is a next_cursor, which ends with its window; expected a resume_cursor"),
+        ({}, "nonsense", "the cursor is not valid: it does not come from this service, or it is truncated or altered"),
     ):
         for asked, headers, told in (
             ({**query, "cursor": cursor}, {}, words),
@@ -144,7 +144,7 @@ async def test_a_cursor_of_another_query_is_refused(running: Running) -> None:
     ("query", "name", "words"),
     [
         ({"until": "now"}, "until", "there is no such parameter"),
-        ({"since": "now", "cursor": "x"}, "since", "leave this out, or the cursor"),
+        ({"since": "now", "cursor": "x"}, "since", "omit this parameter, or the cursor"),
         ({"since": "-P32D"}, "since", "at most 31 days ago"),
         ({"since": "yesterday"}, "since", "expected an instant"),
         ({"fields": "id,nothing"}, "fields", "there is no field 'nothing'"),

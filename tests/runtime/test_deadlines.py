@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.runtime.clock import MICROSECONDS, Timer
@@ -50,46 +50,6 @@ class Scene:
         waiting = Wait(self.clock)
         self.deadlines.begin(waiting, round(due_s * MICROSECONDS))
         return waiting
-
-
-async def test_what_still_waits_is_told_once_at_its_deadline() -> None:
-    """Not a moment before, and never again."""
-    scene = Scene()
-    waiting = scene.begin(30)
-    await scene.clock.advance(29.999)
-    assert waiting.told_s == []
-    await scene.clock.advance(1_000)
-    assert waiting.told_s == [30.0]
-    assert len(scene.deadlines) == 0
-
-
-async def test_what_has_ended_is_told_nothing() -> None:
-    """Ended twice, or ended after it was told, is ended all the same."""
-    scene = Scene()
-    ended, told = scene.begin(30), scene.begin(30)
-    scene.deadlines.end(ended)
-    scene.deadlines.end(ended)
-    await scene.clock.advance(31)
-    scene.deadlines.end(told)
-    assert (ended.told_s, told.told_s) == ([], [30.0])
-
-
-@pytest.mark.parametrize("due_s", [[10, 20, 30], [30, 20, 10], [20, 30, 10], [10, 10, 10]])
-async def test_each_is_told_at_its_own_time_in_whatever_order_they_came(due_s: list[float]) -> None:
-    """An earlier deadline than all the others before it does not wait for theirs."""
-    scene = Scene()
-    waiting = [scene.begin(due) for due in due_s]
-    await scene.clock.advance(31)
-    assert [each.told_s for each in waiting] == [[due] for due in due_s]
-
-
-async def test_the_end_of_the_one_the_timer_was_set_for_leaves_the_others_their_times() -> None:
-    """The timer rings for nobody, and is set again."""
-    scene = Scene()
-    first, second = scene.begin(10), scene.begin(25)
-    scene.deadlines.end(first)
-    await scene.clock.advance(31)
-    assert (first.told_s, second.told_s) == ([], [25.0])
 
 
 async def test_a_deadline_that_has_passed_is_told_by_the_next_turn() -> None:
@@ -155,6 +115,8 @@ _STEPS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 40), st.none() | 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(_STEPS)
+@example([(0, 30, None), (0, 20, None), (0, 10, None)])  # the last one is due first
+@example([(0, 10, 5), (0, 25, None)])  # the timer was set for one that has ended
 def test_every_wait_is_told_at_its_deadline_or_ends_before(steps: list[tuple[int, int, int | None]]) -> None:
     """Whatever begins and ends when: after so many seconds each begins, due in so many, ended after so many."""
 
@@ -169,7 +131,9 @@ def test_every_wait_is_told_at_its_deadline_or_ends_before(steps: list[tuple[int
             if ends and ends_after_s is not None:
                 scene.clock.call_later(ends_after_s, lambda waiting=waiting: scene.deadlines.end(waiting))  # type: ignore[misc]
         await scene.clock.advance(200)
-        assert [(each.told_s, due) for each, due in expected] == [(due, due) for _, due in expected]
+        for each, due_s in expected:
+            assert each.told_s == due_s
+            scene.deadlines.end(each)  # again, or after it was told
         assert len(scene.deadlines) == 0
 
     asyncio.run(played())
@@ -188,26 +152,19 @@ class Busy(Wait):
         self._then()
 
 
-async def test_a_wait_that_begins_another_does_not_put_off_the_rest() -> None:
-    """The timer is for the earliest one, whoever came in between."""
+async def test_a_wait_may_begin_and_end_others_when_it_is_told() -> None:
+    """The one that it ends is not told; the rest keep their times."""
     scene = Scene()
-    late, middle = Wait(scene.clock), Wait(scene.clock)
-    first = Busy(scene.clock, lambda: scene.deadlines.begin(late, 100 * MICROSECONDS))
-    scene.deadlines.begin(first, 10 * MICROSECONDS)
-    scene.deadlines.begin(middle, 50 * MICROSECONDS)
+    ended, middle, late = Wait(scene.clock), Wait(scene.clock), Wait(scene.clock)
+
+    def then() -> None:
+        scene.deadlines.end(ended)
+        scene.deadlines.begin(late, 100 * MICROSECONDS)
+
+    for waiting, due_s in ((Busy(scene.clock, then), 10), (ended, 10), (middle, 50)):
+        scene.deadlines.begin(waiting, due_s * MICROSECONDS)
     await scene.clock.advance(120)
-    assert (middle.told_s, late.told_s) == ([50.0], [100.0])
-
-
-async def test_a_wait_that_ends_another_is_no_defect() -> None:
-    """Which is then not told, and the next ones are."""
-    scene = Scene()
-    other, last = Wait(scene.clock), Wait(scene.clock)
-    scene.deadlines.begin(Busy(scene.clock, lambda: scene.deadlines.end(other)), 10 * MICROSECONDS)
-    scene.deadlines.begin(other, 10 * MICROSECONDS)
-    scene.deadlines.begin(last, 20 * MICROSECONDS)
-    await scene.clock.advance(60)
-    assert (other.told_s, last.told_s) == ([], [20.0])
+    assert (ended.told_s, middle.told_s, late.told_s) == ([], [50.0], [100.0])
 
 
 async def test_a_wait_that_fails_leaves_the_others_their_deadlines() -> None:

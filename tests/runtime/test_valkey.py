@@ -51,7 +51,7 @@ def test_an_address_of_another_kind_is_no_setting(url: str) -> None:
 
 def test_an_impossible_port_is_told_without_the_address() -> None:
     """What a pattern cannot see is refused all the same."""
-    with pytest.raises(SettingsError, match="SLUICE_CACHE_URL is not an address") as refused:
+    with pytest.raises(SettingsError, match="SLUICE_CACHE_URL must be an address") as refused:
         connect("valkey://:secret@h:99999")
     assert "secret" not in str(refused.value)
     assert refused.value.__suppress_context__

@@ -31,7 +31,6 @@ _Everything = msgspec.defstruct(
     forbid_unknown_fields=True,
 )
 TABLES = [records_table(Record), rejects_table(), records_table(Flight), records_table(_Everything)]
-tables = pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.record_type.__name__))
 
 # https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#TableFieldSchema
 _BIGQUERY_TYPES = {
@@ -116,32 +115,24 @@ def assert_duckdb_agrees(connection: duckdb.DuckDBPyConnection, table: Table) ->
     ]
 
 
-@tables
-def test_the_bigquery_schema_has_the_columns(table: Table) -> None:
-    """BigQuery's schema has the table's columns with documented types and modes."""
+def assert_all_agree(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Check that the three stores' tables have the columns, of documented types and modes."""
     assert_bigquery_agrees(bigquery_schema(table), table.columns)
-
-
-@tables
-def test_the_protobuf_descriptor_compiles_to_the_columns(table: Table) -> None:
-    """The writer schema compiles by itself, and its fields are required, optional or repeated as the columns."""
     assert_protobuf_agrees(compiled(table), table.columns)
-
-
-@tables
-def test_duckdb_runs_the_ddl(table: Table, connection: duckdb.DuckDBPyConnection) -> None:
-    """The embedded store's table has the columns, of the declared types, NOT NULL where required."""
     assert_duckdb_agrees(connection, table)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.record_type.__name__))
+def test_all_derivations_agree(table: Table, connection: duckdb.DuckDBPyConnection) -> None:
+    """Of the service's own tables, of flights, and of every type in every form."""
+    assert_all_agree(connection, table)
 
 
 @settings(deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow])
 @given(field_lists())
 def test_all_derivations_of_any_declaration_agree(connection: duckdb.DuckDBPyConnection, fields: list[Field]) -> None:
     """However a declaration nests, the three tables derived from it have the same columns."""
-    table = records_table(struct_of("Drawn", fields))
-    assert_bigquery_agrees(bigquery_schema(table), table.columns)
-    assert_protobuf_agrees(compiled(table), table.columns)
-    assert_duckdb_agrees(connection, table)
+    assert_all_agree(connection, records_table(struct_of("Drawn", fields)))
 
 
 def test_a_column_may_have_the_name_of_a_nested_type() -> None:
@@ -161,7 +152,7 @@ def test_columns_may_differ_in_camel_case_only() -> None:
 def test_the_descriptions_reach_bigquery() -> None:
     """What the declaration says of a field stands in the table, for those who read it there."""
     described = {field["name"]: field.get("description") for field in bigquery_schema(records_table(Record))}
-    assert described["source"] == "Which system sent it."
+    assert described["source"] == "The system that sent the record."
     assert all(described.values())
 
 

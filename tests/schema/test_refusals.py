@@ -69,24 +69,24 @@ class _MixedEnum(enum.Enum):
 
 
 _BIG_ENUM = enum.IntEnum("_BIG_ENUM", {"A": 2**63})
-_NO_TYPE = "not a type of msgspec"
+_NO_TYPE = "msgspec does not validate this type"
 
 
 @pytest.mark.parametrize(
     ("annotation", "path", "reason"),
     [
-        (tuple[int, str], "f", "a tuple's positions have no names"),
+        (tuple[int, str], "f", "the positions of a tuple have no names"),
         (tuple[int, ...], "f", "use list[…]"),
         (set[int], "f", "a set has no order"),
         (frozenset[int], "f", "a set has no order"),
-        (list[list[int]], "f[]", "no lists of lists"),
-        (list[int | None], "f[]", "a list cannot hold null"),
-        (list[Any], "f[]", "a list of Any may hold null"),
-        (list, "f[]", "a list of Any may hold null"),
-        (list[int] | None, "f", "cannot tell a missing list from an empty one"),
+        (list[list[int]], "f[]", "does not support lists of lists"),
+        (list[int | None], "f[]", "a BigQuery list cannot contain null"),
+        (list[Any], "f[]", "a list of Any may contain null"),
+        (list, "f[]", "a list of Any may contain null"),
+        (list[int] | None, "f", "does not distinguish a missing list from an empty one"),
         (list[tuple[int, ...]], "f[]", "use list[…]"),
-        (int | str, "f", "a column has one type, not int | str"),
-        (list[int | str], "f[]", "a column has one type"),
+        (int | str, "f", "a column must have one type, not int | str"),
+        (list[int | str], "f[]", "a column must have one type"),
         (None, "f", "always null"),
         (timedelta, "f", "use seconds"),
         (_Custom, "f", _NO_TYPE),
@@ -95,7 +95,7 @@ _NO_TYPE = "not a type of msgspec"
         (_HoldsCustom, "f.value[]", _NO_TYPE),
         (list[_HoldsCustom], "f[].value[]", _NO_TYPE),
         (msgspec.Raw, "f", "Raw is not validated"),
-        (msgspec.msgpack.Ext, "f", "MessagePack only"),
+        (msgspec.msgpack.Ext, "f", "Ext exists only in MessagePack"),
         (bytearray, "f", "use bytes"),
         (memoryview, "f", "use bytes"),
         (_Named, "f", "use msgspec.Struct"),
@@ -106,16 +106,16 @@ _NO_TYPE = "not a type of msgspec"
         (_ArrayLike, "f", "remove array_like=True"),
         (_OmitsDefaults, "f", "omit_defaults=True would store a default as NULL"),
         (_Empty, "f", "_Empty has no fields"),
-        (Annotated[datetime, Meta(tz=False)], "f", "a time without an offset is no instant"),
+        (Annotated[datetime, Meta(tz=False)], "f", "a time without an offset is ambiguous"),
         (Annotated[time, Meta(tz=True)], "f", "a TIME column has no offset"),
         (_MixedEnum, "f", "all str or all int"),
         (Literal["a", 1], "f", "all str or all int"),
         (_BIG_ENUM, "f", "2**63"),
         (Literal[-(2**63) - 1], "f", "2**63"),
-        (dict[int, str], "f", "a JSON object's keys are strings"),
-        (dict[uuid.UUID, str], "f", "a JSON object's keys are strings"),
-        (dict, "f", "a JSON object's keys are strings"),
-        (dict[str, dict[int, int]], "f.*", "a JSON object's keys are strings"),
+        (dict[int, str], "f", "the keys of a JSON object are strings"),
+        (dict[uuid.UUID, str], "f", "the keys of a JSON object are strings"),
+        (dict, "f", "the keys of a JSON object are strings"),
+        (dict[str, dict[int, int]], "f.*", "the keys of a JSON object are strings"),
         (dict[str, _Custom], "f.*", _NO_TYPE),
         (dict[str, list[_Custom | None]], "f.*[]", _NO_TYPE),
         (dict[str, tuple[int, _Custom]], "f.*[1]", _NO_TYPE),
@@ -142,20 +142,20 @@ def test_a_type_without_a_column_is_refused(annotation: Any, path: str, reason: 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("1st", "does not begin with a digit"),
+        ("1st", "must not begin with a digit"),
         ("prix-total", "letters, digits and underscores"),
         ("größe", "letters, digits and underscores"),
         ("", "letters, digits and underscores"),
         ("a b", "letters, digits and underscores"),
         ("a" * 301, "letters, digits and underscores"),
-        ("_TABLE_x", "names with this prefix are reserved"),
-        ("_file_x", "names with this prefix are reserved"),
-        ("_PARTITIONTIME", "names with this prefix are reserved"),
-        ("_ROW_TIMESTAMP", "names with this prefix are reserved"),
-        ("__ROOT__x", "names with this prefix are reserved"),
-        ("_COLIDENTIFIERx", "names with this prefix are reserved"),
-        ("_sluice_is_copy", "names with this prefix are reserved"),
-        ("_CHANGE_TYPE", "names with this prefix are reserved"),
+        ("_TABLE_x", "the prefix is reserved"),
+        ("_file_x", "the prefix is reserved"),
+        ("_PARTITIONTIME", "the prefix is reserved"),
+        ("_ROW_TIMESTAMP", "the prefix is reserved"),
+        ("__ROOT__x", "the prefix is reserved"),
+        ("_COLIDENTIFIERx", "the prefix is reserved"),
+        ("_sluice_is_copy", "the prefix is reserved"),
+        ("_CHANGE_TYPE", "the prefix is reserved"),
     ],
 )
 def test_a_name_that_is_no_column_name_is_refused(name: str, reason: str) -> None:
@@ -187,7 +187,7 @@ def test_names_that_differ_only_in_case_are_refused(*, inside: bool) -> None:
 @pytest.mark.parametrize("name", ["ingest_time", "delivery_key", "Attributes", "MESSAGE_ID", "trace_id"])
 def test_a_name_of_the_envelope_is_refused(name: str) -> None:
     """A record cannot declare a column that the service adds, in whatever case; a nested field can."""
-    with pytest.raises(RecordTypeError, match=rf"^Type\.{name}: the service adds a column of this name"):
+    with pytest.raises(RecordTypeError, match=rf"^Type\.{name}: the service adds a column with this name"):
         records_table(msgspec.defstruct("Type", [(name, int)], forbid_unknown_fields=True))
     inner = msgspec.defstruct("Inner", [(name, int)], forbid_unknown_fields=True)
     table = records_table(msgspec.defstruct("Type", [("f", inner)], forbid_unknown_fields=True))
@@ -221,5 +221,5 @@ def test_an_annotation_that_names_nothing_is_refused() -> None:
     class Type(msgspec.Struct):
         f: "Nothing"  # type: ignore[name-defined] # noqa: F821 - what the test is about
 
-    with pytest.raises(RecordTypeError, match=r"^Type: msgspec cannot use this declaration: .*Nothing"):
+    with pytest.raises(RecordTypeError, match=r"^Type: msgspec does not support this declaration: .*Nothing"):
         columns_of(Type)

@@ -52,12 +52,12 @@ def test_an_id_that_cannot_be_looked_up_is_refused(fields: list[Any], path: str)
     """An optional, nested, repeated or inexact id is refused by its path."""
     with pytest.raises(RecordTypeError) as refusal:
         records_table(_declare(*fields))
-    assert str(refusal.value) == f"{path}: the id is a required str, UUID or int at the top level"
+    assert str(refusal.value) == f"{path}: the id must be a required str, UUID or int at the top level"
 
 
 def test_two_ids_are_refused() -> None:
     """A record has one id, and both candidates are named."""
-    with pytest.raises(RecordTypeError, match=r"^Type: one field at most is the id, not 2 \(a, inner\.key\)"):
+    with pytest.raises(RecordTypeError, match=r"^Type: at most one field may be the id, not 2 \(a, inner\.key\)"):
         records_table(_declare(("a", Annotated[int, _ID]), ("inner", _Nested)))
 
 
@@ -69,8 +69,8 @@ def test_two_ids_are_refused() -> None:
         ([("a", Annotated[_Plain, _FILTER])], "a", "a list or a Struct cannot be compared"),
         ([("a", Annotated[list[int], _AGGREGATE])], "a", "a list or a Struct cannot be compared"),
         ([("a", list[_Filtered])], "a", "fields inside a list cannot be compared"),  # type: ignore[valid-type]
-        ([("limit", Annotated[int, _FILTER])], "limit", "a parameter has this name"),
-        ([("since", Annotated[int, _AGGREGATE])], "since", "a parameter has this name"),
+        ([("limit", Annotated[int, _FILTER])], "limit", "a parameter has the same name"),
+        ([("since", Annotated[int, _AGGREGATE])], "since", "a parameter has the same name"),
     ],
 )
 def test_a_role_that_cannot_be_played_is_refused(fields: list[Any], path: str, reason: str) -> None:

@@ -111,7 +111,7 @@ def test_a_struct_that_says_nothing_is_refused_with_its_path_and_the_cures(annot
     with pytest.raises(RecordTypeError) as refusal:
         columns_of(declared(annotation))
     said = str(refusal.value)
-    assert said.startswith(f"{path}: undeclared members would be lost in silence")
+    assert said.startswith(f"{path}: undeclared members would be lost silently")
     assert said.endswith(CURES)
 
 
@@ -125,9 +125,9 @@ def test_all_silent_structs_are_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("annotation", "path", "reason"),
     [
-        (Both, "Type.f", "says both"),
-        (Misspelt, "Type.f", "undeclared = 'ignore': the one word is \"drop\""),
-        (dict[str, Dropping], "Type.f.*", "inside a JSON column is not counted"),
+        (Both, "Type.f", "has both"),
+        (Misspelt, "Type.f", "undeclared = 'ignore': the only allowed value is \"drop\""),
+        (dict[str, Dropping], "Type.f.*", "inside a JSON column are not counted"),
         (dict[str, Typed], "Type.f.*", "a TypedDict does not declare"),
         (dict[str, list[Data]], "Type.f.*[]", "a dataclass does not declare"),
     ],

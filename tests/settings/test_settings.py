@@ -5,7 +5,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.settings.__main__ import settings_tables
 from app.settings.load import PREFIX, Settings, SettingsError, load_settings
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/settings.md"
@@ -38,10 +37,6 @@ def test_values_are_read_by_their_types() -> None:
     assert (settings.server.host, settings.server.port, settings.server.roles) == ("::1", 9090, ("query", "ingest"))
     assert settings.auth.push_principals == ("a@example.com", "b@example.com")
     assert (settings.store.settle_s, settings.ingest.max_batch_rows, settings.auth.token_leeway_s) == (22.5, 10, 0)
-
-
-def test_an_empty_list_is_empty() -> None:
-    """A list that is set to nothing has no items."""
     assert _load(push_principals="").auth.push_principals == _load(push_principals=" , ").auth.push_principals == ()
 
 
@@ -50,6 +45,8 @@ def test_port_counts_when_sluice_port_is_not_set() -> None:
     assert load_settings({"PORT": "8081"}).server.port == 8081
     assert load_settings({"PORT": "8081", "SLUICE_PORT": "8082"}).server.port == 8082
     assert load_settings({"PORT": "http", "SLUICE_PORT": "8082"}).server.port == 8082
+    with pytest.raises(SettingsError, match=r"^PORT: expected `int`"):
+        load_settings({"PORT": "http"})
 
 
 def test_unknown_settings_are_refused_by_name() -> None:
@@ -57,7 +54,7 @@ def test_unknown_settings_are_refused_by_name() -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings({"SLUICE_PROT": "1", "SLUICE_": "2", "SLUICE_HOST": "localhost"})
     assert str(refused.value) == (
-        "unknown setting SLUICE_, SLUICE_PROT (did you mean SLUICE_PORT?); `python -m app.settings` lists them all"
+        "unknown setting SLUICE_, SLUICE_PROT (did you mean SLUICE_PORT?); `python -m app.settings` lists all settings"
     )
 
 
@@ -97,7 +94,11 @@ def test_a_value_of_the_wrong_type_names_its_variable(name: str, value: str) -> 
 @pytest.mark.parametrize("name", ["signing_secret", "heartbeat_signature"])
 @pytest.mark.parametrize(
     ("value", "why"),
-    [("short", "has 5 characters: at least 16"), (" " + "s" * 20, "white space"), ("s" * 20 + "\n", "white space")],
+    [
+        ("short", "has 5 characters: it needs at least 16"),
+        (" " + "s" * 20, "white space"),
+        ("s" * 20 + "\n", "white space"),
+    ],
 )
 def test_a_secret_that_proves_little_is_refused_and_not_quoted(name: str, value: str, why: str) -> None:
     """One that could be guessed, or that came out of a file with its line feed."""
@@ -137,8 +138,8 @@ def test_bigquery_needs_to_be_told_where() -> None:
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"bigquery_project": "my proj/x"}, "SLUICE_BIGQUERY_PROJECT (my proj/x) is not a name"),
-        ({"bigquery_dataset": "p.d"}, "SLUICE_BIGQUERY_DATASET (p.d) is not a name"),
+        ({"bigquery_project": "my proj/x"}, "SLUICE_BIGQUERY_PROJECT (my proj/x) is not a valid BigQuery name"),
+        ({"bigquery_dataset": "p.d"}, "SLUICE_BIGQUERY_DATASET (p.d) is not a valid BigQuery name"),
         ({"max_batch_bytes": "9950000"}, "come to 10030000: BigQuery takes 10000000"),
         ({"late_commit_margin_s": "0.9"}, "LATE_COMMIT_MARGIN_S (0.9) must be at least 1 with BigQuery"),
         ({"max_batch_rows": "62501"}, "come to 10000016: BigQuery takes 10000000"),
@@ -161,12 +162,6 @@ def test_a_grace_longer_than_the_platform_gives_is_refused_there() -> None:
     assert load_settings(long).server.shutdown_grace_s == 9.5
     with pytest.raises(SettingsError, match="at most 9 on Cloud Run"):
         load_settings(long | {"K_SERVICE": "sluice"})
-
-
-def test_a_port_of_the_wrong_type_names_port() -> None:
-    """Where $PORT is what was read, it is what is named."""
-    with pytest.raises(SettingsError, match=r"^PORT: expected `int`"):
-        load_settings({"PORT": "http"})
 
 
 @pytest.mark.parametrize(
@@ -211,19 +206,14 @@ def test_all_contradictions_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         _load(settle_s="60", dedupe_lookback_s="1", max_record_bytes="9000000", host="0.0.0.0")  # noqa: S104 - what is tested
     assert str(refused.value).count(";") >= 3
-
-
-def test_a_record_must_fit_an_append() -> None:
-    """A record that is allowed must be one that can be appended."""
-    with pytest.raises(SettingsError, match=r"SLUICE_MAX_RECORD_BYTES"):
-        _load(max_record_bytes="9000000")
+    assert "SLUICE_MAX_RECORD_BYTES" in str(refused.value)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.com", "", "[::1]"])  # noqa: S104 - what is tested
 @pytest.mark.parametrize("roles", ["ingest,query", "query", "ingest"])
 def test_beyond_loopback_the_api_wants_principals(host: str, roles: str) -> None:
     """An open `/v1` is for loopback addresses only, whatever roles are served: ingest has endpoints there too."""
-    with pytest.raises(SettingsError, match="SLUICE_API_PRINCIPALS is empty, which leaves /v1 open"):
+    with pytest.raises(SettingsError, match="SLUICE_API_PRINCIPALS is empty, so /v1 is open"):
         _load(host=host, roles=roles)
     assert not _load(host=host, roles=roles, api_principals="reader@example.com").server.is_loopback
     assert not _load(host=host, roles=roles, grants_file="grants.json").server.is_loopback
@@ -236,15 +226,15 @@ def test_loopback_addresses_may_be_open(host: str) -> None:
 
 
 def test_those_who_push_may_only_push() -> None:
-    """Nobody stands in both lists."""
-    with pytest.raises(SettingsError, match=r"^b@example\.com stands in both SLUICE_PUSH_PRINCIPALS and"):
+    """Nobody both list lists."""
+    with pytest.raises(SettingsError, match=r"both list b@example\.com:"):
         _load(push_principals="a@example.com,b@example.com", api_principals="b@example.com,c@example.com")
     assert _load(push_principals="a@example.com", api_principals="b@example.com")
 
 
 def test_the_platform_is_trusted_on_the_platform_only() -> None:
     """`trust` elsewhere than on Cloud Run would believe anybody's claims."""
-    with pytest.raises(SettingsError, match="SLUICE_PLATFORM_IAM=trust is for Cloud Run only"):
+    with pytest.raises(SettingsError, match="SLUICE_PLATFORM_IAM=trust is allowed on Cloud Run only"):
         _load(platform_iam="trust")
     assert (
         load_settings({"SLUICE_PLATFORM_IAM": "trust", "K_SERVICE": "sluice", **_PUBLIC}).auth.platform_iam == "trust"
@@ -270,16 +260,11 @@ def test_settings_go_by_their_names_whatever_their_rooms() -> None:
         Settings().replace(prot=81)
 
 
-def test_the_document_is_the_current_one() -> None:
-    """docs/settings.md is a title and what `python -m app.settings` prints."""
-    assert _DOCUMENT.read_text(encoding="utf-8") == _TITLE + settings_tables(), (
+def test_the_document_is_what_the_module_prints() -> None:
+    """docs/settings.md is a title and what `python -m app.settings` prints, one row for each setting."""
+    ran = subprocess.run([sys.executable, "-m", "app.settings"], capture_output=True, text=True, check=True)
+    assert _DOCUMENT.read_text(encoding="utf-8") == _TITLE + ran.stdout, (
         "run: (printf '# Settings\\n\\n'; python -m app.settings) > docs/settings.md"
     )
-
-
-def test_the_module_prints_the_table() -> None:
-    """`python -m app.settings` prints one row for each setting."""
-    ran = subprocess.run([sys.executable, "-m", "app.settings"], capture_output=True, text=True, check=True)
-    assert ran.stdout == settings_tables()
     assert ran.stdout.count("\n| `SLUICE_") == len(Settings().flat())
     assert "| `SLUICE_ROLES` | `ingest,query` |" in ran.stdout

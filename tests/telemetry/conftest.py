@@ -1,8 +1,11 @@
+import io
 from collections.abc import Iterator
 
 import pytest
 
+from app.telemetry.logs import configure_logging
 from tests.telemetry.cloud_servers import CloudServer, serving_cloud
+from tests.telemetry.logged import logging_as_before
 
 
 @pytest.fixture
@@ -10,3 +13,12 @@ def cloud() -> Iterator[CloudServer]:
     """Give a Cloud Trace and Cloud Monitoring of the test's own."""
     with serving_cloud() as server:
         yield server
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Return what is logged; afterwards the logging of this process is as it was."""
+    stream = io.StringIO()
+    with logging_as_before():
+        configure_logging(stream)
+        yield stream

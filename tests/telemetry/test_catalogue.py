@@ -46,36 +46,15 @@ async def live_through_everything(service: Service, runner: MeteredRunner) -> No
 
 
 async def test_everything_in_the_catalogue_is_measured_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name, kind, unit, description, attributes and buckets, both ways."""
-    runners = metered(monkeypatch, 1_000, {"records": 2, "records_rejected": 1})
-    async with running() as service:
-        await live_through_everything(service, runners[0])
-        found = collect(service)
-    assert set(found) == set(BY_NAME)
-    for name, metric in found.items():
-        check(BY_NAME[name], metric)
-
-
-def check(instrument: Instrument, metric: Metric) -> None:
-    """Compare a metric that was collected with what the catalogue says of it."""
-    assert (metric.unit, metric.description) == (instrument.unit, instrument.description)
-    assert isinstance(metric.data, _KINDS[instrument.kind])
-    assert metric.data.data_points
-    for point in metric.data.data_points:
-        assert set(point.attributes or {}) == set(instrument.attributes)
-        bounds: Any = getattr(point, "explicit_bounds", ())
-        assert tuple(bounds) == instrument.bounds
-    if isinstance(metric.data, Sum):
-        assert metric.data.is_monotonic
-
-
-async def test_the_numbers_are_those_of_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each thing counted once, under its own attributes."""
+    """Name, kind, unit, description, attributes and buckets, both ways; each thing counted once, as it happened."""
     runners = metered(monkeypatch, 1_000, {"records": 2})
     async with running() as service:
         await live_through_everything(service, runners[0])
         found = collect(service)
         ready = (await service.client.get("/health/ready")).json()
+    assert set(found) == set(BY_NAME)
+    for name, metric in found.items():
+        check(BY_NAME[name], metric)
     assert values(found["sluice.record.stored"]) == {(): 3}
     assert values(found["sluice.message.duplicate"]) == {(): 1}
     assert values(found["sluice.record.rejected"], "reason") == {"invalid": 1}
@@ -112,6 +91,19 @@ async def test_the_numbers_are_those_of_what_happened(monkeypatch: pytest.Monkey
         ("stream", 200): 1,
     }
     assert ready["counters"]["push_answers"] == {"204": 4, "401": 1}
+
+
+def check(instrument: Instrument, metric: Metric) -> None:
+    """Compare a metric that was collected with what the catalogue says of it."""
+    assert (metric.unit, metric.description) == (instrument.unit, instrument.description)
+    assert isinstance(metric.data, _KINDS[instrument.kind])
+    assert metric.data.data_points
+    for point in metric.data.data_points:
+        assert set(point.attributes or {}) == set(instrument.attributes)
+        bounds: Any = getattr(point, "explicit_bounds", ())
+        assert tuple(bounds) == instrument.bounds
+    if isinstance(metric.data, Sum):
+        assert metric.data.is_monotonic
 
 
 def test_the_catalogue_reads_as_a_table_and_names_each_thing_once() -> None:

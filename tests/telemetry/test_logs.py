@@ -2,28 +2,20 @@
 
 import io
 import logging
-from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
 
 from app.telemetry.logs import configure_logging
-from tests.telemetry.logged import MEMBER, Terminal, logging_as_before, read
+from tests.telemetry.logged import MEMBER, Terminal, read
+
+pytestmark = pytest.mark.usefixtures("log")
 
 
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Leave the loggers and hooks of this process as they were."""
-    with logging_as_before():
-        yield
-
-
-def test_logs_are_json_lines_as_cloud_logging_reads_them() -> None:
+def test_logs_are_json_lines_as_cloud_logging_reads_them(log: io.StringIO) -> None:
     """One object a line: severity, time, message, and where in the code it was said."""
-    stream = io.StringIO()
-    configure_logging(stream)
     logging.getLogger("sluice.test").info("hello %s, %d of %.1f", "world", 2, 3.0)
-    (line,) = read(stream)
+    (line,) = read(log)
     assert (line["severity"], line["message"], line["logger"]) == ("INFO", "hello world, 2 of 3.0", "sluice.test")
     assert line["time"][10] == "T"
     assert line["time"].endswith("Z")
@@ -34,38 +26,24 @@ def test_logs_are_json_lines_as_cloud_logging_reads_them() -> None:
     assert set(line) == {"severity", "time", "message", "logger", MEMBER + "sourceLocation"}
 
 
-def test_severities_are_cloud_loggings() -> None:
+def test_severities_are_cloud_loggings(log: io.StringIO) -> None:
     """A level between two of them is the lower one; the service says nothing below INFO, libraries below WARNING."""
-    stream = io.StringIO()
-    configure_logging(stream)
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, 35, logging.ERROR, logging.CRITICAL):
         logging.getLogger("sluice").log(level, "ours")
         logging.getLogger("some.library").log(level, "theirs")
-    told = [(line["message"], line["severity"]) for line in read(stream)]
-    assert [severity for message, severity in told if message == "ours"] == [
-        "INFO",
-        "WARNING",
-        "WARNING",
-        "ERROR",
-        "CRITICAL",
-    ]
-    assert [severity for message, severity in told if message == "theirs"] == [
-        "WARNING",
-        "WARNING",
-        "ERROR",
-        "CRITICAL",
-    ]
+    told = [(line["message"], line["severity"]) for line in read(log)]
+    warned = ["WARNING", "WARNING", "ERROR", "CRITICAL"]
+    assert [severity for message, severity in told if message == "ours"] == ["INFO", *warned]
+    assert [severity for message, severity in told if message == "theirs"] == warned
 
 
-def test_a_failure_has_its_stack_in_the_member_that_error_reporting_reads() -> None:
+def test_a_failure_has_its_stack_in_the_member_that_error_reporting_reads(log: io.StringIO) -> None:
     """In `stack_trace`, and not in the message, which says what failed."""
-    stream = io.StringIO()
-    configure_logging(stream)
     try:
         int("a secret")
     except ValueError:
         logging.getLogger("sluice.test").exception("it failed")
-    (line,) = read(stream)
+    (line,) = read(log)
     assert line["message"] == "it failed"
     assert line["stack_trace"].startswith("Traceback (most recent call last):\n  File ")
     assert line["stack_trace"].endswith("ValueError: invalid literal for int() with base 10: '…'")
@@ -87,34 +65,30 @@ def test_a_line_names_its_span_and_what_is_the_same_for_all_lines() -> None:
     assert not {MEMBER + "trace", MEMBER + "spanId", MEMBER + "trace_sampled"} & set(without)
 
 
-def test_without_a_project_a_trace_is_named_by_its_id() -> None:
+def test_without_a_project_a_trace_is_named_by_its_id(log: io.StringIO) -> None:
     """On a laptop there is none; and a decision against recording is told as well."""
-    stream = io.StringIO()
-    configure_logging(stream)
     with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(0xABC, 0xDEF, is_remote=True))):
         logging.getLogger("sluice.test").warning("within")
-    (line,) = read(stream)
+    (line,) = read(log)
     assert line[MEMBER + "trace"] == f"{'0' * 29}abc"
     assert line[MEMBER + "trace_sampled"] is False
 
 
-def test_whatever_is_said_is_one_json_object_a_line() -> None:
+def test_whatever_is_said_is_one_json_object_a_line(log: io.StringIO) -> None:
     """Line breaks, half a surrogate pair, control characters, arguments that do not fit or cannot be shown."""
 
     class Mute:
         def __str__(self) -> str:
             raise RuntimeError
 
-    stream = io.StringIO()
-    configure_logging(stream)
     logging.getLogger().handlers[1:] = []  # those of pytest raise
-    log = logging.getLogger("sluice.test")
-    log.warning("a\nb\x1b[31m\ud800\u2028c")
-    log.warning("%d of %d", "one", "secret")
-    log.warning("%s", Mute())
-    log.warning(ValueError("a 'secret'"))
+    logger = logging.getLogger("sluice.test")
+    logger.warning("a\nb\x1b[31m\ud800\u2028c")
+    logger.warning("%d of %d", "one", "secret")
+    logger.warning("%s", Mute())
+    logger.warning(ValueError("a 'secret'"))
     logging.getLogger("library").warning("%s %s", "secret")  # noqa: PLE1206 - a defect of a library
-    assert [line["message"] for line in read(stream)] == [
+    assert [line["message"] for line in read(log)] == [
         "a\nb\\x1b[31m\\ud800\\x2028c",
         "%d of %d",
         "%s",
@@ -123,13 +97,11 @@ def test_whatever_is_said_is_one_json_object_a_line() -> None:
     ]
 
 
-def test_a_very_long_message_is_cut() -> None:
+def test_a_very_long_message_is_cut(log: io.StringIO) -> None:
     """Far below what an entry of Cloud Logging may have; an argument that nobody could read is left out."""
-    stream = io.StringIO()
-    configure_logging(stream)
     logging.getLogger("sluice.test").warning("it said: %s", "x" * 100_000)
     logging.getLogger("sluice.test").warning("it wrote: %s", "x" * 1_000_000)
-    first, second = read(stream)
+    first, second = read(log)
     assert len(first["message"]) == 8_000
     assert second["message"] == "it wrote: (1,000,000 characters)"
 

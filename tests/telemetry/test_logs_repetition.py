@@ -63,16 +63,6 @@ def test_what_is_never_said_again_is_told_when_its_window_is_over(time: Time) ->
     assert repetition.over() == []
 
 
-def test_the_end_tells_what_is_left(time: Time) -> None:
-    """Once."""
-    repetition = LogDeduplicator[str](time.elapsed_us)
-    for _ in range(6):
-        _passes(repetition, "a")
-    time.elapsed_s = 2
-    assert repetition.rest() == [SuppressedLines(1, 2, "a")]
-    assert repetition.rest() == []
-
-
 def test_a_sample_is_made_once_a_window(time: Time) -> None:
     """A line that is kept back costs next to nothing."""
     made = []

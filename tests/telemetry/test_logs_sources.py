@@ -7,20 +7,15 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
 
 import pytest
 
 from app.runtime.clock import MICROSECONDS
 from app.telemetry.logs import configure_logging, end_logging
-from tests.telemetry.logged import logging_as_before, read
+from tests.telemetry.logged import read
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Leave the loggers and hooks of this process as they were."""
-    with logging_as_before():
-        yield
+pytestmark = pytest.mark.usefixtures("log")
+_LOGGERS = ["sluice.test", "google.auth", "opentelemetry.sdk", "_granian", "asyncio"]
 
 
 def test_configuring_again_logs_once() -> None:
@@ -28,16 +23,10 @@ def test_configuring_again_logs_once() -> None:
     first, second = io.StringIO(), io.StringIO()
     configure_logging(first)
     configure_logging(second, labels={"system": "orders"})
-    for name in ("sluice.test", "google.auth", "opentelemetry.sdk", "_granian", "asyncio"):
+    for name in _LOGGERS:
         logging.getLogger(name).error("it failed")
     assert first.getvalue() == ""
-    assert [line["logger"] for line in read(second)] == [
-        "sluice.test",
-        "google.auth",
-        "opentelemetry.sdk",
-        "_granian",
-        "asyncio",
-    ]
+    assert [line["logger"] for line in read(second)] == _LOGGERS
 
 
 def test_a_fault_that_repeats_is_told_five_times_and_then_counted() -> None:
@@ -80,45 +69,39 @@ def test_what_was_kept_back_is_told_by_the_next_line_of_any_kind_or_at_the_end()
     assert told[7:] == [("read 5 failed (and 1 more like it in the last 0 s)", 1)]
 
 
-def test_warnings_are_logged_each_by_itself() -> None:
+def test_warnings_are_logged_each_by_itself(log: io.StringIO) -> None:
     """Their template is the same, and says nothing."""
-    stream = io.StringIO()
-    configure_logging(stream)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(capture=False)
         logging.captureWarnings(capture=True)
         for number in range(7):
             warnings.warn(f"old way {number} of 'secret'", DeprecationWarning, stacklevel=1)
-    lines = read(stream)
+    lines = read(log)
     assert len(lines) == 7
     assert all(line["logger"] == "py.warnings" and "secret" not in line["message"] for line in lines)
 
 
-async def test_a_task_whose_failure_nobody_asked_for_is_logged_without_its_values() -> None:
+async def test_a_task_whose_failure_nobody_asked_for_is_logged_without_its_values(log: io.StringIO) -> None:
     """As is whatever else reaches the loop's exception handler."""
-    stream = io.StringIO()
-    configure_logging(stream)
     loop = asyncio.get_running_loop()
     loop.call_exception_handler(
         {"message": "Task exception was never retrieved", "exception": ValueError("a 'secret'"), "extra": "secret"}
     )
-    (line,) = read(stream)
+    (line,) = read(log)
     assert line["logger"] == "asyncio"
     assert line["message"].startswith("Task exception was never retrieved")
     assert line["stack_trace"].endswith("ValueError: a '…'")
-    assert "secret" not in stream.getvalue()
+    assert "secret" not in log.getvalue()
 
 
-def test_failures_that_nobody_catches_are_logged() -> None:
+def test_failures_that_nobody_catches_are_logged(log: io.StringIO) -> None:
     """Of the process, of a thread, of a finalizer: none prints a traceback to stderr."""
 
     class Broken:
         def __del__(self) -> None:
             raise error
 
-    stream = io.StringIO()
-    configure_logging(stream)
     error = ValueError("a 'secret'")
     sys.excepthook(ValueError, error, None)
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
@@ -127,20 +110,20 @@ def test_failures_that_nobody_catches_are_logged() -> None:
     thread.join()
     threading.excepthook(threading.ExceptHookArgs((SystemExit, SystemExit(), None, None)))
     Broken()
-    assert [(line["severity"], line["message"]) for line in read(stream)] == [
-        ("CRITICAL", "ended by an unexpected failure"),
+    assert [(line["severity"], line["message"]) for line in read(log)] == [
+        ("CRITICAL", "the process ended with an unexpected failure"),
         ("INFO", "interrupted"),
-        ("ERROR", "a thread ended by an unexpected failure"),
-        ("ERROR", "a failure could not be told to its caller"),
+        ("ERROR", "a thread ended with an unexpected failure"),
+        ("ERROR", "a failure could not be reported to its caller"),
     ]
-    assert "secret" not in stream.getvalue()
+    assert "secret" not in log.getvalue()
 
 
-def test_a_stream_that_is_gone_costs_the_line_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stream_that_is_gone_costs_the_line_and_nothing_else(
+    log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The service goes on, and no value is printed elsewhere instead."""
-    stream = io.StringIO()
-    configure_logging(stream)
-    stream.close()
+    log.close()
     logging.getLogger("sluice.test").warning("a %s", "secret")
     for _ in range(6):
         logging.getLogger("sluice.test").warning("again")

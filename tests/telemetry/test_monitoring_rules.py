@@ -9,7 +9,6 @@ from tests.telemetry.monitoring_rules import MetricDescriptor, RuleError, Rules
 
 TYPE = "workload.googleapis.com/m"
 TASK = {"location": "global", "namespace": "n", "job": "j", "task_id": "t"}
-GOOD_BUCKETS = {"explicit_buckets": {"bounds": [1.0, 2.0]}}
 
 
 def descriptor(**changed: Any) -> Any:
@@ -51,6 +50,7 @@ def test_a_point_that_is_as_it_has_to_be_is_kept() -> None:
     write(rules, series())
     write(rules, series(points=[point({"int64_value": 2}, end_s=30)]))
     assert rules.points("m") == {(("known", "x"),): 2}
+    write(described(value_type="DISTRIBUTION"), *distribution(1, [1, 0, 0], 1.0, 2.0))
 
 
 @pytest.mark.parametrize(
@@ -72,27 +72,44 @@ def test_a_descriptor_that_is_not_is_refused(changed: dict[str, Any], words: str
         described().describe(descriptor(labels=[]))
 
 
+def distribution(count: int, counts: list[int], *bounds: float) -> list[dict[str, Any]]:
+    """Return a series of one distribution."""
+    buckets = {"explicit_buckets": {"bounds": list(bounds)}}
+    return [
+        series(
+            points=[point({"distribution_value": {"count": count, "bucket_counts": counts, "bucket_options": buckets}})]
+        )
+    ]
+
+
 @pytest.mark.parametrize(
-    ("written", "words"),
+    ("described_as", "written", "words"),
     [
-        ([], "0 series"),
-        ([series(metric={"type": TYPE, "labels": {"known": f"{n}"}}) for n in range(201)], "201 series"),
-        ([series(), series()], "comes twice"),
-        ([series(metric={"type": f"{TYPE}x"})], "no descriptor"),
-        ([series(metric={"type": TYPE, "labels": {"other": "x"}})], "not in the descriptor"),
-        ([series(resource={"type": "global"})], "resource global"),
-        ([series(resource={"type": "generic_task", "labels": {"job": "j"}})], "resource labels"),
-        ([series(resource={"type": "generic_task", "labels": TASK | {"job": ""}})], "empty resource label"),
-        ([series(metric_kind="GAUGE")], "kind"),
-        ([series(points=[])], "0 points"),
-        ([series(points=[point({"int64_value": 1})] * 2)], "2 points"),
-        ([series(points=[point({"double_value": 1})])], "a double_value"),
-        ([series(points=[point({"int64_value": 1}, end_s=10)])], "ends as it starts"),
+        ({}, [], "0 series"),
+        ({}, [series(metric={"type": TYPE, "labels": {"known": f"{n}"}}) for n in range(201)], "201 series"),
+        ({}, [series(), series()], "comes twice"),
+        ({}, [series(metric={"type": f"{TYPE}x"})], "no descriptor"),
+        ({}, [series(metric={"type": TYPE, "labels": {"other": "x"}})], "not in the descriptor"),
+        ({}, [series(resource={"type": "global"})], "resource global"),
+        ({}, [series(resource={"type": "generic_task", "labels": {"job": "j"}})], "resource labels"),
+        ({}, [series(resource={"type": "generic_task", "labels": TASK | {"job": ""}})], "empty resource label"),
+        ({}, [series(metric_kind="GAUGE")], "kind"),
+        ({}, [series(points=[])], "0 points"),
+        ({}, [series(points=[point({"int64_value": 1})] * 2)], "2 points"),
+        ({}, [series(points=[point({"double_value": 1})])], "a double_value"),
+        ({}, [series(points=[point({"int64_value": 1}, end_s=10)])], "ends as it starts"),
+        ({"metric_kind": "GAUGE"}, [series(metric_kind="GAUGE")], "a gauge with"),
+        ({"value_type": "DISTRIBUTION"}, distribution(1, [1, 0], 1.0, 2.0), "2 counts for 2 bounds"),
+        ({"value_type": "DISTRIBUTION"}, distribution(2, [1, 0, 0], 1.0, 2.0), "come to 1"),
+        ({"value_type": "DISTRIBUTION"}, distribution(1, [1]), "no bounds"),
+        ({"value_type": "DISTRIBUTION"}, distribution(1, [1, 0, 0], 2.0, 2.0), "bounds"),
     ],
 )
-def test_points_that_are_not_are_refused(written: list[dict[str, Any]], words: str) -> None:
-    """All of a request together."""
-    rules = described()
+def test_points_that_are_not_are_refused(
+    described_as: dict[str, Any], written: list[dict[str, Any]], words: str
+) -> None:
+    """All of a request together; a distribution has a count more than bounds, which grow."""
+    rules = described(**described_as)
     with pytest.raises(RuleError, match=words):
         write(rules, *written)
     assert rules.series == {}
@@ -108,31 +125,3 @@ def test_points_of_a_series_follow_each_other(start_s: int, end_s: int, words: s
     with pytest.raises(RuleError, match=words):
         write(rules, series(points=[point({"int64_value": 1}, start_s, end_s)]))
     write(rules, series(points=[point({"int64_value": 1}, 20, 30)]))
-
-
-@pytest.mark.parametrize(
-    ("distribution", "words"),
-    [
-        ({"count": 1, "bucket_counts": [1, 0], "bucket_options": GOOD_BUCKETS}, "2 counts for 2 bounds"),
-        ({"count": 2, "bucket_counts": [1, 0, 0], "bucket_options": GOOD_BUCKETS}, "come to 1"),
-        ({"count": 1, "bucket_counts": [1]}, "no bounds"),
-        (
-            {"count": 1, "bucket_counts": [1, 0, 0], "bucket_options": {"explicit_buckets": {"bounds": [2.0, 2.0]}}},
-            "bounds",
-        ),
-    ],
-)
-def test_distributions_have_their_buckets(distribution: dict[str, Any], words: str) -> None:
-    """One more than bounds, which grow."""
-    rules = described(value_type="DISTRIBUTION")
-    with pytest.raises(RuleError, match=words):
-        write(rules, series(points=[point({"distribution_value": distribution})]))
-    good = {"count": 1, "bucket_counts": [1, 0, 0], "bucket_options": GOOD_BUCKETS}
-    write(rules, series(points=[point({"distribution_value": good})]))
-
-
-def test_a_gauge_has_no_stretch_of_time() -> None:
-    """It is what it is at one instant."""
-    rules = described(metric_kind="GAUGE")
-    with pytest.raises(RuleError, match="a gauge with"):
-        write(rules, series(metric_kind="GAUGE"))

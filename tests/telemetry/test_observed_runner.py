@@ -155,7 +155,7 @@ def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog:
     assert (health.state, health.since_us) == ("ACTIVE", begun_us)
     for _ in range(3):
         health.note(QueryTimeoutError(1.0))
-    assert (health.state, health.detail) == ("SLOW", "the query took longer than 1 s")
+    assert (health.state, health.detail) == ("SLOW", "the query timed out after 1 s")
     assert health.since_us > begun_us
     turned_us = health.since_us
     health.note(asyncio.CancelledError())
@@ -167,7 +167,7 @@ def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog:
     health.note(None)
     assert (health.state, health.detail) == ("ACTIVE", "")
     assert [record.getMessage() for record in caplog.records] == [
-        "reads: SLOW: the query took longer than 1 s",
+        "reads: SLOW: the query timed out after 1 s",
         "reads: UNREACHABLE: away",
         "reads: ACTIVE, after UNREACHABLE",
     ]

@@ -27,9 +27,9 @@ async def push(service: Service, message_id: str, sender: Publisher | None, **he
 
 
 async def test_a_message_whose_publication_is_traced_is_followed(cloud: CloudServer) -> None:
-    """One trace: published, pushed, appended; the trace of the HTTP request is linked."""
+    """One trace: published, pushed, appended; the HTTP request's is linked. Labels name the system and the instance."""
     sender, platform = caller(), caller(sampled=False)
-    async with running(traced(cloud.url)) as service:
+    async with running(traced(cloud.url, system="orders")) as service:
         assert await push(service, "42", sender, traceparent=platform.traceparent) == 204
         (stored,) = (await service.client.get("/v1/records")).json()["records"]
     pushed, appended = cloud.spans
@@ -60,12 +60,6 @@ async def test_a_message_whose_publication_is_traced_is_followed(cloud: CloudSer
         "sluice.outcome": "stored",
     }
     assert stored["trace_id"] == sender.trace_id
-
-
-async def test_a_span_says_which_system_and_instance_it_is_of(cloud: CloudServer) -> None:
-    """The resource's attributes become labels, and nothing else does."""
-    async with running(traced(cloud.url, system="orders")) as service:
-        assert await push(service, "1", caller()) == 204
     for span in cloud.spans:
         labels = {name: value for name, value in span.attributes.items() if name not in names.ALLOWED}
         assert (labels.pop("service.name"), labels.pop("service.namespace")) == ("sluice", "orders")

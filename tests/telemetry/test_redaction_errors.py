@@ -71,7 +71,7 @@ def test_a_stack_is_bounded_whatever_its_chain() -> None:
     first.__cause__ = error
     stack = stack_of(error)
     assert len(stack) <= MAX_STACK_CHARS
-    assert "characters are left out" in stack
+    assert "characters omitted" in stack
     assert "number 1999 x" in stack
     assert stack.endswith("x…")
 

@@ -36,3 +36,8 @@ class Mutation(msgspec.Struct, frozen=True):
         if text.count(self.old) != 1:
             raise ValueError(f"{self.path}: {self.old!r} is there {text.count(self.old)} times, and should be once")
         return text.replace(self.old, self.new)
+
+
+def mutations_of(test: str, runs: dict[str, list[tuple[str, str, str]]], root: str = "") -> list[Mutation]:
+    """Return the mutations of a test file, from (file, old, new) by the run that must notice."""
+    return [Mutation(*change, test, run, root) for run, changes in runs.items() for change in changes]

@@ -21,12 +21,7 @@ from pathlib import Path
 from tests.terraform import of_access, of_data, of_running, of_the_bootstrap
 from tests.terraform.mutation import FOLDER, Mutation
 
-MUTATIONS = [
-    *of_access.MUTATIONS,
-    *of_data.MUTATIONS,
-    *of_running.MUTATIONS,
-    *of_the_bootstrap.MUTATIONS,
-]
+MUTATIONS = [*of_access.MUTATIONS, *of_data.MUTATIONS, *of_running.MUTATIONS, *of_the_bootstrap.MUTATIONS]
 REPOSITORY = FOLDER.parents[1]
 _NOTICED = ("Test assertion failed", "Missing expected failure")
 

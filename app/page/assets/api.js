@@ -87,7 +87,7 @@ async function get(path, parameters, signal, patienceS) {
     answer = await fetch(url, { headers, signal: AbortSignal.any(ends) });
     return { answer, body: await answer.json() };
   } catch (error) {
-    if (signal?.aborted) throw new DOMException("something else is to be shown", "AbortError");
+    if (signal?.aborted) throw new DOMException("the view changed", "AbortError");
     if (error instanceof SyntaxError) return { answer, body: {} }; // of a proxy, perhaps: it is no problem document
     throw unreachable(error.name === "TimeoutError" ? patienceS : 0);
   }
@@ -95,7 +95,7 @@ async function get(path, parameters, signal, patienceS) {
 
 function unreachable(waitedS) {
   const detail = waitedS
-    ? `nothing came within ${waitedS} s`
-    : "it may be restarting, or the network is gone; the page tries again by itself";
+    ? `no answer within ${waitedS} s`
+    : "it may be restarting, or the network is down; the page retries automatically";
   return new Problem(0, { title: "The service does not answer", detail, code: waitedS ? "timeout" : "unreachable" });
 }

@@ -4,25 +4,25 @@
 const ACTIVE = "ACTIVE";
 const REJECTS = /_rejected$/;
 const KEPT =
-  "Nothing that was acknowledged is lost: Pub/Sub keeps what is not taken, and delivers it again. Whoever sends over HTTP gets an error, and must send again.";
+  "Nothing that was acknowledged is lost: Pub/Sub keeps unacknowledged messages and delivers them again. HTTP clients get an error and must send again.";
 const WRITING = {
   NOT_FOUND: "The table, its dataset or its project is not where the service looks for it.",
   PERMISSION_DENIED: "The store refuses the service’s identity.",
   SCHEMA_MISMATCH: "The table does not fit the record type that is deployed.",
-  QUOTA_EXHAUSTED: "The store’s quota for appends is used up. That usually ends within minutes.",
-  UNREACHABLE: "Appends get no answer from the store.",
-  DISK_FULL: "The disk that holds the store is full, or nearly.",
+  QUOTA_EXHAUSTED: "The store’s quota for appends is exhausted. It usually recovers within minutes.",
+  UNREACHABLE: "The store does not answer appends.",
+  DISK_FULL: "The disk of the store is full or nearly full.",
 };
 const READING = {
-  UNREACHABLE: "Queries get no answer from the store.",
-  BUSY: "The store takes no more queries at the moment.",
-  SLOW: "Several queries in a row took longer than the service waits for one.",
+  UNREACHABLE: "The store does not answer queries.",
+  BUSY: "The store is not accepting more queries.",
+  SLOW: "Several queries in a row timed out.",
 };
 const STATUS = {
-  starting: ["Starting", "This instance is starting", "It has no keys yet to verify tokens with, so it refuses pushes. Pub/Sub delivers them again."],
-  draining: ["Shutting down", "This instance is shutting down", "It finishes what it has, and takes nothing new. Other instances may be well."],
+  starting: ["Starting", "This instance is starting", "It has no keys yet to verify tokens, so it refuses pushes. Pub/Sub delivers them again."],
+  draining: ["Shutting down", "This instance is shutting down", "It completes the requests in flight and accepts no new ones. Other instances may be healthy."],
 };
-const UNKNOWN = "The service reports a state that this page has no words for; the run-book has.";
+const UNKNOWN = "This page does not know the reported state; see the run-book.";
 
 // Return the troubles, the worst first: {title, state, short, words, since, detail, help, tone}. `short` fits into a
 // tile; `since`, `detail` and `help` are as the service says them, or null.
@@ -38,7 +38,7 @@ function writing(table, sink) {
   const isRejects = REJECTS.test(table);
   const state = sink.state === ACTIVE ? "stuck" : sink.state;
   const why = sink.state === ACTIVE ? "" : (WRITING[sink.state] ?? UNKNOWN);
-  const stuck = sink.stuck ? "Messages have waited too long without any answer from the store: the platform is told to replace this instance." : "";
+  const stuck = sink.stuck ? "Messages have waited too long without any answer from the store, so the liveness probe fails and the platform replaces this instance." : "";
   const words = [why, stuck, effect(isRejects, why === UNKNOWN)].filter(Boolean).join(" ");
   const short = `Writing ${isRejects ? "rejects " : ""}is ${state}`;
   return [{ title: `Writing ${table}: ${state}`, state, short, words, ...said(sink), tone: "bad" }];
@@ -46,12 +46,12 @@ function writing(table, sink) {
 
 function effect(isRejects, isUnknown) {
   if (isUnknown) return KEPT; // whether anything is stored meanwhile, such a state alone does not tell
-  if (isRejects) return "Messages with a bad record cannot be acknowledged, and are delivered again; the others are stored.";
+  if (isRejects) return "Messages with a bad record cannot be acknowledged and are delivered again; other messages are stored.";
   return `This instance stores nothing. ${KEPT}`;
 }
 
 function readingTrouble(reads) {
-  const words = `${READING[reads.state] ?? UNKNOWN} Readers get errors; records are stored as before. Numbers on this page may be old or missing.`;
+  const words = `${READING[reads.state] ?? UNKNOWN} Readers get errors; records are still stored. Numbers on this page may be outdated or missing.`;
   return { title: `Reading: ${reads.state}`, state: reads.state, short: `Reading is ${reads.state}`, words, ...said(reads), tone: "bad" };
 }
 
@@ -68,8 +68,8 @@ function said({ since = null, detail = null, help = null }) {
 // Return the trouble that nobody knows how the service is: `problem` is why, `at` when it was known last (or 0).
 export function unknownTrouble(problem, at) {
   const isGone = problem.status === 0;
-  const title = isGone ? "The service does not answer" : "The service does not say how it is";
-  const words = [isGone ? problem.document.detail : problem.sentence, at ? "What is shown below is old." : ""];
+  const title = isGone ? "The service does not answer" : "The service does not report its state";
+  const words = [isGone ? problem.document.detail : problem.sentence, at ? "The data below is outdated." : ""];
   return {
     ...{ title, state: "No answer", short: "The service does not answer", detail: null, help: null, tone: "bad" },
     words: words.filter(Boolean).map(sentence).join(" "),

@@ -30,5 +30,5 @@ function shown(value, type) {
 
 function bytesAsText(base64) {
   const bytes = Uint8Array.from(atob(base64 ?? ""), (letter) => letter.charCodeAt(0));
-  return make("pre", {}, new TextDecoder().decode(bytes) || "Nothing: it was empty.");
+  return make("pre", {}, new TextDecoder().decode(bytes) || "The content was empty.");
 }

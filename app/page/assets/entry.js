@@ -24,7 +24,7 @@ export function setUpEntry(entered, left) {
   byId("forget").addEventListener("click", () => {
     forgetKey();
     left();
-    announce("The key is forgotten.");
+    announce("The key was forgotten.");
   });
 }
 

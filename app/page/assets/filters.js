@@ -89,13 +89,13 @@ export class Filters {
     this.#chosen.push({ name, value: text, label: isPresence ? `${path} ${words}` : `${path} ${words} ${text || "(empty)"}` });
     value.value = "";
     this.#show();
-    announce("The filter is added.");
+    announce("The filter was added.");
   }
 
   #remove(filter) {
     this.#chosen = this.#chosen.filter((each) => each !== filter);
     this.#show();
-    announce("The filter is gone.");
+    announce("The filter was removed.");
     this.#controls.field.focus();
   }
 

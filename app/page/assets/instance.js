@@ -38,7 +38,7 @@ function readsRow(reads) {
 
 // Since when it is so, and what the store said; null is what only those are told who may read.
 function said({ since, detail, help }) {
-  const words = [detail === null ? "Shown to those who may read" : detail, help && `See ${help}`].filter(Boolean);
+  const words = [detail === null ? "Visible to callers who may read" : detail, help && `See ${help}`].filter(Boolean);
   return [since ? moment(hereAt(since)) : NONE, words.join(". ") || NONE];
 }
 
@@ -53,11 +53,11 @@ function show(facts, rows) {
   }
   place.dataset.said = text;
   const heads = ["What", "State", { text: "Waiting", kind: "number" }, { text: "Waiting longest", kind: "number" }];
-  heads.push({ text: "Since", kind: "time wide" }, { text: "What the store said last", kind: "wide" });
+  heads.push({ text: "Since", kind: "time wide" }, { text: "Last message of the store", kind: "wide" });
   const made = rows.map(([name, [state, isWell], ...others]) => [
     name,
     make("span", { className: "pill", "data-tone": isWell ? "good" : "bad" }, state),
     ...others,
   ]);
-  place.replaceChildren(list, ...(rows.length ? [table("How the store takes and gives rows", heads, made, { hideCaption: true })] : []));
+  place.replaceChildren(list, ...(rows.length ? [table("State of the store", heads, made, { hideCaption: true })] : []));
 }

@@ -74,12 +74,12 @@ function showCondition() {
   const troubles = problem ? [unknownTrouble(problem, at), ...known] : known;
   const isOld = Date.now() - at > limitMs(watchS());
   showAlarm(troubles, welcome?.run_book ?? "");
-  showTrouble("instance", found && (problem || isOld) ? { sentence: `This was so at ${moment(at)}; how it is now is not known.` } : null);
+  showTrouble("instance", found && (problem || isOld) ? { sentence: `This was the state at ${moment(at)}; the current state is unknown.` } : null);
   if (troubles.length) showState(troubles[0].state, troubles[0].tone);
   else if (!found) showState("Connecting", "quiet");
   else if (isOld) showState(`As of ${moment(at)}`, "warn");
   else showState("Ready", "good");
-  board?.overview.doubt(troubles[0]?.short ?? (found && !isOld ? "" : "How the service is, is not known"));
+  board?.overview.doubt(troubles[0]?.short ?? (found && !isOld ? "" : "The state of the service is unknown"));
 }
 
 function showState(words, tone) {
@@ -101,7 +101,7 @@ function showAges() {
   const isOld = Date.now() - oldest > limitMs(roundS());
   byId("freshness").dataset.tone = oldest && isOld ? "warn" : "";
   const age = isOld ? `, ${ago(Date.now() - oldest)}` : "";
-  say(byId("freshness"), oldest ? `Updated ${moment(oldest)}${age}` : "Not everything is known yet");
+  say(byId("freshness"), oldest ? `Updated ${moment(oldest)}${age}` : "Some data is still loading");
 }
 
 // Ask for everything once, and show it. What fails shows so in its own place, and does not stop the rest.
@@ -171,7 +171,7 @@ function failed(problem, name = "", section = null) {
 function showSections() {
   const serves = welcome.roles.includes("query");
   byId("problems-link").hidden = !serves || welcome.needs_key;
-  showNotice(serves ? "" : "This instance takes records in, and serves none: its role query is off. Its state is below.");
+  showNotice(serves ? "" : "This instance stores records but serves none, because its role query is off. Its state is below.");
 }
 
 function showNotice(text) {
@@ -221,7 +221,7 @@ function setUpControls() {
     watcher.pause(refresher.isPaused);
     byId("pause").setAttribute("aria-pressed", String(refresher.isPaused));
     say(byId("pause"), refresher.isPaused ? "Paused" : "Pause");
-    announce(refresher.isPaused ? "Nothing is refreshed until you go on." : "The page is refreshed again.");
+    announce(refresher.isPaused ? "Refreshing is paused." : "Refreshing has resumed.");
   });
 }
 

@@ -84,7 +84,7 @@ export class Overview {
     this.#figures.tell(
       ...["waiting", count(waiting), waiting === 1 ? "message" : "messages"],
       () => `${longest}Pub/Sub’s queue is not visible from here`,
-      () => `${longest}What is refused waits in Pub/Sub, which is not visible from here`,
+      () => `${longest}Refused messages wait in Pub/Sub, whose queue is not visible from here`,
       at,
     );
   }
@@ -115,8 +115,8 @@ export class Overview {
       await asking;
     } catch (problem) {
       if (problem.name !== "AbortError") {
-        this.#figures.fail(names, `Not known: ${problem.message}`);
-        for (const chart of charts) chart.fail(`Not known: ${problem.message}.`);
+        this.#figures.fail(names, `Not available: ${problem.message}`);
+        for (const chart of charts) chart.fail(`Not available: ${problem.message}.`);
       }
       throw problem;
     }
@@ -168,7 +168,7 @@ export class Overview {
         { label: "Median", values: half ?? none },
         { label: "95th percentile", values: most ?? none, isDashed: true },
       ],
-      summary: `Lately half of the records are stored within ${span(typical)}, 95 of 100 within ${span(late)}.`,
+      summary: `Recently half of the records were stored within ${span(typical)}, 95 of 100 within ${span(late)}.`,
     });
     const total = found.series[0]?.records ?? 0;
     this.#stored = total;
@@ -180,7 +180,7 @@ export class Overview {
     this.#figures.tell(
       ...["delay", span(late), ""],
       () => (typical === null ? "No published messages in this time" : `Median ${span(typical)}${when}`),
-      () => "Of what was stored. What waits is not counted",
+      () => "Stored messages only; waiting ones are not counted",
     );
     this.#tellRejected();
     this.#showFirstSteps();
@@ -229,10 +229,10 @@ export class Overview {
     const copy = make("button", { type: "button", onclick: () => copied(command, copy) }, "Copy");
     const how = example
       ? "To store a first record without it, send one from a terminal:"
-      : "To store a first record without it, send a JSON object with these fields from a terminal. This is a template and no valid record yet: the type has rules that no example could be derived from.";
+      : "To store a first record without it, send a JSON object with these fields from a terminal. This is a template, not yet a valid record: no example could be derived from the rules of the type.";
     place.append(
       make("h3", {}, "No records in this time"),
-      make("p", {}, `What is published to the Pub/Sub topic turns up here by itself. ${how}`),
+      make("p", {}, `Records published to the Pub/Sub topic appear here automatically. ${how}`),
       make("pre", { tabIndex: 0, role: "region", "aria-label": "The command" }, make("code", {}, command)),
       copy,
     );
@@ -262,8 +262,8 @@ async function copied(text, button) {
   try {
     await navigator.clipboard.writeText(text);
     say(button, "Copied");
-    announce("The command is copied.");
+    announce("The command was copied.");
   } catch {
-    announce("The browser does not let the page copy. Select the command instead.");
+    announce("The browser does not allow the page to copy. Select the command instead.");
   }
 }

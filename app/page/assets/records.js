@@ -49,7 +49,7 @@ export class Records {
 
   // Asking failed, and the section says why.
   fail() {
-    endWaiting(this.#parts.list, "Which records there are is not known.");
+    endWaiting(this.#parts.list, "The records are not available.");
   }
 
   // Ask for the page that is looked at, and show it; an older page stays as it is. Return how many seconds the service
@@ -112,7 +112,7 @@ export class Records {
     const { list, newer, older, place } = this.#parts;
     newer.disabled = this.#cursors.length === 0;
     older.disabled = this.#next === null;
-    say(place, this.#cursors.length ? `Page ${this.#cursors.length + 1}; it is not refreshed.` : "");
+    say(place, this.#cursors.length ? `Page ${this.#cursors.length + 1}, which is not refreshed.` : "");
     if (!records.length) {
       list.replaceChildren(make("p", { className: "empty" }, this.#emptyText()));
       return;
@@ -126,7 +126,7 @@ export class Records {
 
   #emptyText() {
     if (this.#id) return `There is no record with the id ${this.#id}.`;
-    if (this.#filters.parameters.length) return "No record of this time meets the filters. Look further back, or remove one.";
+    if (this.#filters.parameters.length) return "No record in this time matches the filters. Look further back, or remove a filter.";
     return "No record was stored in this time. Look further back, or send one.";
   }
 

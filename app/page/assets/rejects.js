@@ -20,7 +20,7 @@ export class Rejects {
 
   // Asking failed, and the section says why.
   fail() {
-    endWaiting(byId("rejected"), "What was rejected is not known.");
+    endWaiting(byId("rejected"), "The rejected records are not available.");
   }
 
   async refresh(range, signal) {
@@ -37,7 +37,7 @@ export class Rejects {
       if (problem.code !== "insufficient_scope") throw problem;
       endWaiting(byId("rejected"));
       this.#isAllowed = false; // until another key is entered, which makes the page anew
-      const text = "What was rejected is shown to those whose grant has the scope rejects. This one has not.";
+      const text = "Rejected records require the scope rejects, which this key lacks.";
       byId("rejected").replaceChildren(make("p", { className: "empty" }, text));
     }
   }
@@ -48,7 +48,7 @@ export class Rejects {
       place.replaceChildren(make("p", { className: "empty" }, "No reject was stored in this time."));
       return;
     }
-    const heads = ["Reason", { text: "When", kind: "time" }, { text: "Field", kind: "wide" }, "What was wrong"];
+    const heads = ["Reason", { text: "When", kind: "time" }, { text: "Field", kind: "wide" }, "Error"];
     const rows = records.map((each) => {
       const words = each.reason.replaceAll("_", " ");
       const show = () => showDetails(`Rejected: ${words}`, each, this.#schema.columns, "payload");

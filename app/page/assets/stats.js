@@ -37,7 +37,7 @@ export class Stats {
 
   // Asking failed, and the section says why.
   fail(problem) {
-    this.#chart.fail(`Not known: ${problem.message}.`);
+    this.#chart.fail(`Not available: ${problem.message}.`);
   }
 
   async refresh(range, signal) {

@@ -22,18 +22,20 @@ _SCHEMAS: dict[Kind, Mapping[str, Any]] = {
 
 # The headers that a response may have; a route names those it sends.
 HEADERS: dict[str, str] = {
-    "Link": 'The next page as a URL relative to this one: `<…>; rel="next"`. Missing at the window\'s end.',
-    "Sluice-Next-Cursor": "As `next_cursor`. Missing at the window's end.",
+    "Link": 'The next page, as a relative URL: `<…>; rel="next"`. Missing at the end of the window.',
+    "Sluice-Next-Cursor": "As `next_cursor`. Missing at the end of the window.",
     "Sluice-Resume-Cursor": "As `resume_cursor`.",
-    "ETag": "Sent back as `If-None-Match`, it is answered with 304 while nothing has changed.",
-    "Cache-Control": "How long the caller, and nobody between, may keep the answer.",
-    "Vary": "The request headers that the answer depends on.",
-    "Sluice-Count": "As `count`: a number, then `;relation=eq`, or `;relation=gte` where it is at least so many.",
-    "Sluice-Cache": "`hit`, `miss`, `joined` (to another caller's equal question), `bypass`, or `revalidated` (a 304).",
-    "Sluice-Bytes-Processed": "What the query read, in bytes, where the store says it.",
-    "Server-Timing": "Where the time went.",
+    "ETag": "Send it as `If-None-Match`; the response is 304 while the content is unchanged.",
+    "Cache-Control": "How long the caller may cache the response; shared caches may not.",
+    "Vary": "The request headers on which the response depends.",
+    "Sluice-Count": "As `count`: a number, then `;relation=eq`, or `;relation=gte` if the number is a lower bound.",
+    "Sluice-Cache": (
+        "`hit`, `miss`, `joined` (shares the response to an equal request), `bypass`, or `revalidated` (a 304)."
+    ),
+    "Sluice-Bytes-Processed": "The bytes that the query read, if the store reports them.",
+    "Server-Timing": "The time spent in each step.",
 }
-NOT_MODIFIED = Answer("What the caller has, by its `If-None-Match`, is still so. No body.")
+NOT_MODIFIED = Answer("The content still matches the caller's `If-None-Match`. No body.")
 WINDOW = Named("Window", object_schema("From `since` to before `until`.", since=INSTANT, until=INSTANT))
 
 

@@ -37,10 +37,10 @@ _NEXT_CURSOR = "Sluice-Next-Cursor"
 _json = msgspec.json.Encoder()
 PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
-    422: "The query would read too much: ask for a shorter window.",
-    429: "Too many exports are under way, or large answers waiting to be read.",
-    503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
-    504: "The query took too long.",
+    422: "The query would read too much: query a shorter window.",
+    429: "Too many exports are in progress, or too many large responses wait for slow clients.",
+    503: "The store is busy or unavailable; `Retry-After` says when to try again.",
+    504: "The query timed out.",
 }
 
 
@@ -189,16 +189,16 @@ def _contract(endpoint: PageEndpoint) -> Contract:
         records={"type": "array", "items": row},
         next_cursor={
             **TEXT_OR_NULL,
-            "description": "The cursor of the next page; null when the window is read to its end.",
+            "description": "The cursor of the next page; null at the end of the window.",
         },
         resume_cursor={
             **TEXT,
-            "description": "The cursor that goes on, later, with whatever is newer than what was read.",
+            "description": "The cursor for a later request, which continues with newer records.",
         },
         window=WINDOW,
         poll_after={
             "type": "integer",
-            "description": "Seconds to wait before reading on; 0 when there is more already.",
+            "description": "Seconds to wait before the next request; 0 if more records are already available.",
         },
         optional={"count": Count},
     )
@@ -213,7 +213,7 @@ def _contract(endpoint: PageEndpoint) -> Contract:
     contents = {
         "json": media({"anyOf": [Named(name, page), Explanation]}, example_page),
         "ndjson": media(row, example),
-        "csv": media({**TEXT, "description": "RFC 4180: a header line, then a line a record."}),
+        "csv": media({**TEXT, "description": "RFC 4180: a header line, then one line per record."}),
         "arrow": media({"description": "An Arrow IPC stream."}),
     }
     described = Answer(

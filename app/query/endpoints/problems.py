@@ -14,9 +14,9 @@ from app.query.endpoints.openapi import NOT_MODIFIED
 from app.query.endpoints.static_response import StaticResponse
 
 _PROBLEMS = {
-    400: "There are no parameters here.",
-    401: "No token, or not a valid one.",
-    403: "The caller may not do that.",
+    400: "The endpoint has no parameters.",
+    401: "The token or API key is missing or not valid.",
+    403: "The caller may not do this.",
 }
 
 
@@ -59,7 +59,7 @@ def problems_route() -> HTTPRouteHandler:
         operation_id="listProblems",
         opt={CONTRACT: contract},
         summary="Read the catalogue of problems",
-        description="Every `code` of a problem document, with its status and what to do about it.",
+        description="Every `code` of a problem document, with its status, title and advice.",
         tags=["query"],
     )
     async def read_problems(request: Request[Any, Any, Any]) -> Response[bytes]:

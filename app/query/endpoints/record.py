@@ -29,11 +29,11 @@ from app.settings.load import Settings
 
 _FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 _PROBLEMS = {
-    400: "A parameter is not valid; `errors` names each one.",
-    404: "There is no record with this id.",
-    422: "The record was not found within what one look-up may read.",
-    503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
-    504: "The query took too long.",
+    400: "A parameter is not valid; `errors` names each parameter.",
+    404: "No record has this id.",
+    422: "The record was not found within the read limit of one look-up.",
+    503: "The store is busy or unavailable; `Retry-After` says when to try again.",
+    504: "The query timed out.",
 }
 
 
@@ -86,12 +86,12 @@ def _contract(table: Table) -> Contract:
     versions = object_schema(
         None,
         records={"type": "array", "items": row, "description": "Newest first."},
-        complete={"type": "boolean", "description": "False when there are older ones, too."},
+        complete={"type": "boolean", "description": "False if there are older versions too."},
     )
     # Versions come first: a client that tries one after the other would read them as a record without any column.
     body = {"anyOf": [Named("RecordVersions", versions), row]}
     described = Answer(
-        "The latest version of the record; with `versions=all`, all of them.",
+        "The latest version of the record; with `versions=all`, every version.",
         {JSON: media(body, example)},
         headers_of("Cache-Control", "Server-Timing"),
     )

@@ -67,33 +67,34 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
             name="listRecords",
             scope="read",
             summary="Read records",
-            text="The records of a time window, each once, in the order they were stored: scan it with `next_cursor`, "
-            "then follow what is new with `resume_cursor`.",
+            text="The records of a time window, each once, in the order of storage. Follow `next_cursor` to "
+            "read the window, then `resume_cursor` for new records.",
         ),
         page_route(
             PageEndpoint(paths.REJECTS, reject_pages, exports, answering, limits),
             name="listRejects",
             scope="rejects",
             summary="Read rejected records",
-            text="What could not be stored: the reason, the field, and the bytes as they came (base64). Paged as "
-            "`/v1/records` is.",
+            text="Records that could not be stored: the reason, the field, and the original bytes (base64). "
+            "Paged like `/v1/records`.",
         ),
         stats_route(
             StatsEndpoint(f"{paths.RECORDS}/stats", stats_of(records), record_pages, answering, limits),
             name="readStats",
             scope="read",
             summary="Read statistics of records",
-            text="The records of a time window, counted in equal stretches of time and, with `by`, for each value of a "
-            "field; also averages, extremes and percentiles of numeric fields. Copies are left out as `/v1/records` "
-            "leaves them out, and only what is settled counts. Any filter of `/v1/records` may be given.",
+            text="Counts of the records of a time window in equal time buckets and, with `by`, for each value "
+            "of a field; also averages, extremes and percentiles of numeric fields. As in `/v1/records`, "
+            "copies are excluded; only settled records count. Every filter of `/v1/records` applies.",
         ),
         stats_route(
             StatsEndpoint(f"{paths.REJECTS}/stats", stats_of(rejects), reject_pages, answering, limits),
             name="readRejectStats",
             scope="rejects",
             summary="Read statistics of rejected records",
-            text="As `/v1/records/stats`, of what could not be stored: `by=reason` tells the reasons apart. The bytes "
-            "of a large record are kept in several rows; `part=0` counts each record once.",
+            text="Like `/v1/records/stats`, for records that could not be stored: `by=reason` counts each "
+            "reason. The bytes of a large record are split over several rows; `part=0` counts each record "
+            "once.",
         ),
         tail_route(tail),
         schema_route(records, rejects),

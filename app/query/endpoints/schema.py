@@ -18,9 +18,9 @@ from app.schema.version import schema_version
 
 SCHEMA = "/v1/schema"
 _PROBLEMS = {
-    400: "There are no parameters here.",
-    401: "No token, or not a valid one.",
-    403: "The caller may not do that.",
+    400: "The endpoint has no parameters.",
+    401: "The token or API key is missing or not valid.",
+    403: "The caller may not do this.",
 }
 
 
@@ -76,11 +76,9 @@ def schema_route(*tables: Table) -> HTTPRouteHandler:
         http_method=METHODS,
         operation_id="readSchema",
         opt={CONTRACT: contract},
-        summary="Read what a record is",
-        description=(
-            "The columns of records and of rejected records (name, type, description, which filters they take), "
-            "the JSON Schema of a record, and a version that changes with them."
-        ),
+        summary="Read the schema of records",
+        description="The columns of records and rejected records (name, type, description, filters), the JSON "
+        "Schema of a record, and a version that changes with them.",
         tags=["query"],
     )
     async def read_schema(request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -24,10 +24,10 @@ from app.settings.query import QuerySettings
 from app.stores.query import Condition
 
 _PROBLEMS = {
-    400: "A parameter is not valid; `errors` names each one.",
-    422: "The query would read too much: ask for a shorter window.",
-    503: "The store is busy, or cannot be queried; `Retry-After` says when to try again.",
-    504: "The query took too long.",
+    400: "A parameter is not valid; `errors` names each parameter.",
+    422: "The query would read too much: query a shorter window.",
+    503: "The store is busy or unavailable; `Retry-After` says when to try again.",
+    504: "The query timed out.",
 }
 _EXAMPLE: dict[str, Any] = {
     "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T11:50:00Z"},
@@ -45,23 +45,25 @@ _EXAMPLE: dict[str, Any] = {
 _VALUES = {
     "type": "object",
     "additionalProperties": {"type": "array", "items": {"type": ["number", "string", "null"]}},
-    "description": "By metric, a number for each bucket. A count is 0 where there are no records, any other metric "
-    "null where there are no values. `min` and `max` of an exact decimal are strings, as records show it.",
+    "description": "By metric, one number per bucket. A count is 0 without records, any other metric null "
+    "without values. `min` and `max` of an exact decimal are strings, as in records.",
 }
 _SERIES = object_schema(
     "A group; without `by`, all records.",
-    key={"description": "The value of the field `by`, as records show it; null where a record has none."},
+    key={"description": "The value of the field `by`, as in records; null if a record has none."},
     records={"type": "integer", "minimum": 0, "description": "Of the group."},
     values=_VALUES,
 )
 _STATISTICS = object_schema(
     None,
     window=WINDOW,
-    bucket={**TEXT, "description": "How long a bucket is: an ISO 8601 duration."},
+    bucket={**TEXT, "description": "The length of a bucket, as an ISO 8601 duration."},
     buckets={
         "type": "array",
         "items": INSTANT,
-        "description": "Where each bucket starts. The first may start before the window; only its records count.",
+        "description": (
+            "The start of each bucket. The first may start before the window; only records of the window count."
+        ),
     },
     by={**TEXT_OR_NULL, "description": "As asked for."},
     metrics={"type": "array", "items": TEXT, "description": "As asked for."},
@@ -69,18 +71,18 @@ _STATISTICS = object_schema(
         "type": "array",
         "items": Named("StatisticsSeries", _SERIES),
         "maxItems": MAX_GROUPS,
-        "description": "Those with the most records first.",
+        "description": "The groups with the most records, largest first.",
     },
     omitted_groups={
         "type": "integer",
         "minimum": 0,
-        "description": "How many groups have fewer records than those of `series`, and are not shown.",
+        "description": "The number of smaller groups, which `series` omits.",
     },
-    partial={"type": "boolean", "description": "Whether the last bucket is still filling."},
+    partial={"type": "boolean", "description": "Whether records may still be added to the last bucket."},
 )
 _ANSWER = Answer(
-    "Statistics by column: the starts of the buckets, then for each series and metric one number per bucket, in the "
-    "same order.",
+    "Statistics by column: the starts of the buckets, then for each series and metric one number per bucket, "
+    "in the same order.",
     {JSON: media(Named("Statistics", _STATISTICS), _EXAMPLE)},
     headers_of("ETag", "Cache-Control", "Vary", "Sluice-Cache", "Sluice-Bytes-Processed", "Server-Timing"),
 )

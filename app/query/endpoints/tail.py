@@ -39,23 +39,22 @@ _HEADERS = {"Content-Type": EVENTS, "Cache-Control": "no-store", "Vary": VARY, "
 _END: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
 _PROBLEMS = {
     400: "A parameter, the cursor or `Last-Event-ID` is not valid.",
-    429: "Too many tails are being read.",
-    503: "The instance is shutting down; another one answers.",
+    429: "Too many tails are open.",
+    503: "The instance is shutting down; another one will answer.",
 }
 _TEXT = """\
-The records that are stored from now on (or since an earlier moment), each once and in order, as server-sent events: \
-what a browser's `EventSource` reads, or any client that reads lines. (`EventSource` sends no `Authorization`: where a \
-token is asked for, a page reads the stream with `fetch`.)
+Streams records that are stored from now on (or since an earlier moment), each once and in order, as server-sent \
+events, for a browser's `EventSource` or any client that reads lines. (`EventSource` sends no `Authorization`: if a \
+token is required, a page reads the stream with `fetch`.)
 
-- `record` is one record, as JSON. Its `id` is a cursor: sent back as `Last-Event-ID`, or as `cursor`, it goes on \
-right behind that record, here or in `/v1/records`. Browsers do so by themselves when a connection breaks.
-- `end` is the last event of a stream that ends by itself, `{{"reason": "time"}}` after {max_s:g} seconds (set by \
-`SLUICE_TAIL_MAX_S`) or `{{"reason": "stopping"}}`: connect again. A grant that is withdrawn meanwhile holds no longer \
-than that.
-- `error` is the last event where the store has failed for too long; its data is a problem document.
+- `record` is one record, as JSON. Its `id` is a cursor: sent as `Last-Event-ID` or as `cursor`, it continues right \
+behind that record, here or in `/v1/records`. Browsers do so when a connection breaks.
+- `end` is the last event of a stream that the service ends: `{{"reason": "time"}}` after {max_s:g} seconds (set by \
+`SLUICE_TAIL_MAX_S`) or `{{"reason": "stopping"}}`. Reconnect to continue. A revoked grant stays in force until then.
+- `error` is the last event if the store has failed for too long; its data is a problem document.
 
-A comment comes at least every {ping_s:g} seconds, with an `id` where the stream has moved on without records. A \
-record comes as soon as its place in the order is final."""
+A comment is sent at least every {ping_s:g} seconds, with an `id` if the stream has advanced without records. A record \
+is sent as soon as its position in the order is final."""
 
 
 class TailEndpoint:
@@ -167,7 +166,7 @@ def _contract(endpoint: TailEndpoint) -> Contract:
     events = media({"description": "Server-sent events."}, _example_stream(endpoint.table))
     return Contract(
         parameters={**parameters, LAST_EVENT_ID: LAST_EVENT_ID_PARAMETER},
-        answers={200: Answer("The events; see above.", {EVENTS: events}, headers_of("Cache-Control", "Vary"))},
+        answers={200: Answer("The events, as described above.", {EVENTS: events}, headers_of("Cache-Control", "Vary"))},
         problems=_PROBLEMS,
     )
 

@@ -65,7 +65,7 @@ def parse_length(text: str) -> int:
     except InstantError:
         length_us = 0
     if not length_us:
-        raise ValueError("expected auto, or a duration of weeks, or of days, hours, minutes and seconds")
+        raise ValueError("expected auto, or a duration of either weeks, or days, hours, minutes and seconds")
     if not _SHORTEST_US <= length_us <= _LONGEST_US:
         raise ValueError(f"expected a duration from {length_text(_SHORTEST_US)} to {length_text(_LONGEST_US)}")
     return length_us

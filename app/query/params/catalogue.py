@@ -43,30 +43,30 @@ def _wait(text: str) -> float:
 
 WINDOW_PARAMETERS: dict[str, Parameter] = {
     "since": Parameter(
-        "Start of the window, inclusive, on `ingest_time`: RFC 3339 with an offset, a negative ISO 8601 duration "
-        "(`-PT15M`, `-P1DT2H`), or `now`. Digits after the sixth decimal of a second are dropped.",
+        "Start of the window, inclusive, on `ingest_time`: RFC 3339 with an offset, a negative ISO 8601 "
+        "duration (`-PT15M`, `-P1DT2H`), or `now`. Digits beyond microseconds are dropped.",
         "-PT15M",
         TEXT,
         default="-PT1H",
         defers=True,
     ),
     "until": Parameter(
-        "End of the window, exclusive, written as `since` is. Without it, and at most: the settled horizon, before "
-        "which no record can appear any more.",
+        "End of the window, exclusive, in the format of `since`. The default and maximum is the settled "
+        "horizon, before which no new record can appear.",
         "2026-01-31T12:00:00Z",
         TEXT,
     ),
 }
 _FIELDS = Parameter(
-    "Which fields to serve, in this order, with commas between them; `a.b` is the field `b` of the object `a`. "
-    "Fewer fields cost less. Without it: all.",
+    "The fields to return, in this order, separated by commas; `a.b` is the field `b` of the object `a`. Fewer "
+    "fields cost less. By default all.",
     "id,ingest_time",
     TEXT,
 )
 _CANARY = one_of(
-    "Whether canaries are among the records: those that an operator publishes to measure the way through the "
-    "service, marked by a signed message attribute, `sluice-heartbeat`. `exclude` leaves them out, `include` has "
-    "them, `only` has nothing else.",
+    "Whether to include canaries, the records that an operator publishes to measure the delay; a signed "
+    "message attribute, `sluice-heartbeat`, marks them. `exclude` omits them, `include` adds them, `only` "
+    "returns nothing else.",
     "exclude",
     "include",
     "only",
@@ -76,15 +76,15 @@ _CANARY = one_of(
 PAGE_PARAMETERS: dict[str, Parameter] = {
     **WINDOW_PARAMETERS,
     "cursor": Parameter(
-        "Where to go on: a `next_cursor` (the same window) or a `resume_cursor` (whatever is new). It carries the "
-        "window, so `since` and `until` are left out; filters are repeated as they were, the rest may change.",
-        "the next_cursor of the page before",
+        "Where to continue: a `next_cursor` (the same window) or a `resume_cursor` (newer records). The cursor "
+        "contains the window, so omit `since` and `until`; repeat the filters. Other parameters may change.",
+        "the next_cursor of the previous page",
         TEXT,
     ),
     "limit": Parameter(
-        f"Records per page, at least 1; more than {MAX_LIMIT} counts as {MAX_LIMIT}. `all` streams the rest of the "
-        "window, as NDJSON (also where `format` is left out), CSV or Arrow; where such a stream fails, the connection "
-        "breaks, so that what is incomplete does not look complete.",
+        f"Records per page, at least 1; a value above {MAX_LIMIT} counts as {MAX_LIMIT}. `all` streams the rest "
+        "of the window, as NDJSON (the default then), CSV or Arrow. If such a stream fails, the connection "
+        "breaks, so that an incomplete stream does not look complete.",
         "500",
         {"type": "string", "pattern": "^([0-9]+|all)$"},
         default=str(DEFAULT_LIMIT),
@@ -100,9 +100,9 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
     ),
     "fields": _FIELDS,
     "count": one_of(
-        "Whether to count the window's records that meet the filters: `none`; `capped`, which stops at "
-        f"{COUNT_CAP}; or `exact`, which reads the whole window. With `limit=all` it is the records that follow, and "
-        "told in the header `Sluice-Count`.",
+        f"Whether to count the matching records of the window: `none`; `capped`, which stops at {COUNT_CAP}; or "
+        "`exact`, which reads the whole window. With `limit=all`, the header `Sluice-Count` has the number of "
+        "the records that follow.",
         "none",
         "capped",
         "exact",
@@ -110,8 +110,9 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         default="none",
     ),
     "freshness": one_of(
-        "`settled`: records whose place in the order is final. `latest`: younger ones too; records may still come "
-        "between them, so they are read again by the `resume_cursor`, which never passes what is settled.",
+        "`settled`: records whose position in the order is final. `latest`: younger records too. Other records "
+        "may still appear between them, so the `resume_cursor`, which never passes the settled horizon, "
+        "returns them again.",
         "settled",
         "latest",
         example="latest",
@@ -119,16 +120,16 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
     ),
     CANARY: _CANARY,
     "wait": Parameter(
-        f"Seconds, up to {MAX_WAIT_S}, to wait for a first record where there is none yet (long polling). "
-        "Who asks what somebody waits for already waits with them, and no longer.",
+        f"Seconds, up to {MAX_WAIT_S}, to wait for a first record if there is none yet (long polling). A "
+        "request that joins an equal one waits no longer than that one.",
         "20",
         {"type": "number", "minimum": 0, "maximum": MAX_WAIT_S},
         default="0",
         read=_wait,
     ),
     "format": one_of(
-        "`json`, one document; `ndjson`, one record a line; `csv`; or `arrow`, an Arrow IPC stream. The cursors are in "
-        "headers, too. Goes before `Accept`.",
+        "`json`, one document; `ndjson`, one record per line; `csv`; or `arrow`, an Arrow IPC stream. The "
+        "cursors are in headers too. Overrides `Accept`.",
         "json",
         "ndjson",
         "csv",
@@ -136,21 +137,20 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         example="ndjson",
     ),
     "csv_guard": flag(
-        "`true` puts an apostrophe before texts that a spreadsheet would take for a formula (CSV only).",
+        "`true` prefixes an apostrophe to texts that a spreadsheet would interpret as a formula (CSV only).",
     ),
     "end": flag(
-        "`true` adds a closing line to `limit=all`, so that a reader of NDJSON or CSV knows it has everything, even "
-        "after the stream was saved: "
-        '`{"end": true, "records": 3, "resume_cursor": "…"}`, or a last record `#end,3,…` with as many cells as the '
-        "others.",
+        "`true` adds a final line to `limit=all`, so that a reader of NDJSON or CSV can tell that a stream or "
+        'its saved file is complete: `{"end": true, "records": 3, "resume_cursor": "…"}`, or a last '
+        "record `#end,3,…` with as many cells as the others.",
     ),
     "explain": flag(
-        "`true` answers with what would be asked of the store, and what it would cost, instead of records.",
+        "`true` returns the query and its cost instead of records.",
     ),
 }
 RECORD_PARAMETERS: dict[str, Parameter] = {
     "versions": one_of(
-        "`latest`, the record alone, or `all`, every version of it, newest first.",
+        "`latest`, one record, or `all`, every version, newest first.",
         "latest",
         "all",
         example="all",
@@ -162,29 +162,30 @@ RECORD_PARAMETERS: dict[str, Parameter] = {
 STATS_PARAMETERS: dict[str, Parameter] = {
     **WINDOW_PARAMETERS,
     "bucket": Parameter(
-        "How long each bucket is: an ISO 8601 duration of a second or more, such as `PT5M`, `PT1H` or `P1D`; or "
-        f"`auto`, the shortest round one that makes about {AUTO_BUCKETS - 1} buckets at most. There may be "
-        f"{MAX_BUCKETS}. Buckets are aligned to 1970-01-01T00:00:00Z: hours begin on the hour, days at midnight in "
-        "UTC, weeks on Thursdays. The first may so begin before `since`; only records of the window count.",
+        "The length of each bucket: an ISO 8601 duration of at least a second, such as `PT5M`, `PT1H` or "
+        f"`P1D`; or `auto`, the shortest round duration that makes at most about {AUTO_BUCKETS - 1} buckets. At "
+        f"most {MAX_BUCKETS} are allowed. Buckets are aligned to 1970-01-01T00:00:00Z: hours begin on the hour, "
+        "days at midnight UTC, weeks on Thursdays. The first may therefore begin before `since`; only records "
+        "of the window count.",
         "PT5M",
         TEXT,
         default="auto",
         read=lambda text: None if text == "auto" else parse_length(text),
     ),
     "by": Parameter(
-        f"A field to group by: a series for each of its values, for the {MAX_GROUPS} with the most records; how many "
-        "more there are is said in `omitted_groups`. `a.b` is the field `b` of the object `a`. Without it: one series.",
+        f"A field to group by: one series for each of the {MAX_GROUPS} values with the most records; "
+        "`omitted_groups` has the number of the others. `a.b` is the field `b` of the object `a`. By default "
+        "one series.",
         "source",
         TEXT,
     ),
     "metric": Parameter(
-        f"What to compute for each bucket, with commas between them, at most {MAX_METRICS}: `count`, the number of "
-        "records; or of a numeric field `f`, where it has a value, `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
-        "`p95:f`. Besides the fields there is `delay`, the seconds from `publish_time` to `ingest_time`, which records "
-        "that came over HTTP do not have; where the record type has a field of this name, it means that. Percentiles "
-        "are approximate: in the embedded store they are out by two per cent of the records at most, or by one "
-        "record, so that `p95` lies between the exact 93rd and 97th percentile; BigQuery, which is usually nearer, "
-        "names no limit.",
+        f"What to compute for each bucket, separated by commas, at most {MAX_METRICS}: `count`, the number of "
+        "records; or for the values of a numeric field `f`: `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
+        "`p95:f`. `delay` is the seconds from `publish_time` to `ingest_time`, which records sent over HTTP do "
+        "not have; a declared field of this name takes precedence. Percentiles are approximate. In the "
+        "embedded store they deviate by at most two per cent of the records, or one record, so that `p95` lies "
+        "between the exact 93rd and 97th percentile. BigQuery is usually closer but states no limit.",
         f"count,p95:{DELAY}",
         TEXT,
         default="count",
@@ -194,15 +195,14 @@ STATS_PARAMETERS: dict[str, Parameter] = {
 TAIL_PARAMETERS: dict[str, Parameter] = {
     "since": Parameter(
         "Where to begin, inclusive, on `ingest_time`: RFC 3339 with an offset, a negative ISO 8601 duration "
-        "(`-PT15M`), or `now`, which means what is stored from now on.",
+        "(`-PT15M`), or `now`, which means records stored from now on.",
         "-PT15M",
         TEXT,
         default="now",
         defers=True,
     ),
     "cursor": Parameter(
-        "A `resume_cursor`, or the `id` of an event, to go on behind it: then `since` is left out, and filters are "
-        "repeated as they were.",
+        "A `resume_cursor`, or the `id` of an event, to continue behind it: omit `since`, and repeat the filters.",
         "the resume_cursor of a page",
         TEXT,
     ),
@@ -210,8 +210,8 @@ TAIL_PARAMETERS: dict[str, Parameter] = {
     CANARY: _CANARY,
 }
 LAST_EVENT_ID_PARAMETER = Parameter(
-    "The `id` of the last event that was received, which browsers send by themselves when they connect again: the "
-    "stream goes on behind it. Goes before `since` and `cursor`.",
+    "The `id` of the last event received, which browsers send when they reconnect: the stream continues behind "
+    "it. Overrides `since` and `cursor`.",
     "the id of an event",
     TEXT,
     location="header",

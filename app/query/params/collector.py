@@ -33,7 +33,7 @@ class Parameters:
                 break  # the request is rejected anyway
             if name in self._texts:
                 example = known[name].example if name in known else None
-                self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message="is given more than once", example=example))
+                self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message="must be given only once", example=example))
                 continue
             self._texts[name] = text
             if name not in known:
@@ -108,9 +108,9 @@ def parse_nothing(query: str) -> None:
     """
     names = [name[:_SHOWN_LENGTH] for name, _ in parse_qsl(query, keep_blank_values=True)]
     if names:
-        errors = tuple(FieldError(name=name, message="there are no parameters here") for name in names[:_MAX_ERRORS])
+        errors = tuple(FieldError(name=name, message="the endpoint has no parameters") for name in names[:_MAX_ERRORS])
         told = ", ".join(names[:_DETAILED]) + (", …" if len(names) > _DETAILED else "")
-        raise ProblemError("invalid_parameter", f"there are no parameters here, not {told}", errors=errors)
+        raise ProblemError("invalid_parameter", f"the endpoint has no parameters; remove {told}", errors=errors)
 
 
 def one_of(description: str, *words: str, example: str, default: str | None = None, defers: bool = False) -> Parameter:

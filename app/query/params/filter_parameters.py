@@ -10,13 +10,13 @@ from app.schema.filters import FilterField
 
 _MAX_LENGTH = 4_096
 _MEANINGS: dict[str, str] = {
-    "eq": "`{path}` is the value",
-    "ne": "`{path}` is another value",
+    "eq": "`{path}` equals the value",
+    "ne": "`{path}` does not equal the value",
     "lt": "`{path}` is less than the value",
-    "lte": "`{path}` is the value or less",
+    "lte": "`{path}` is less than or equal to the value",
     "gt": "`{path}` is greater than the value",
-    "gte": "`{path}` is the value or greater",
-    "in": "`{path}` is one of the values, which stand with commas between them (in double quotes where they hold one)",
+    "gte": "`{path}` is greater than or equal to the value",
+    "in": "`{path}` is one of the values, separated by commas (in double quotes if they contain one)",
     "prefix": "`{path}` begins with the text",
     "isnull": "`{path}` has no value (`true`) or has one (`false`)",
 }
@@ -60,9 +60,7 @@ def _description(field: FilterField, operator: str) -> str:
     others = ", ".join(f"`{field.path}.{other}`" for other in field.operators if other != "eq")
     below = ""
     if field.kind is Kind.JSON:
-        below = (
-            f" Values below it are compared by their path, such as `{field.path}.a.b=text` or `{field.path}.a.gt=5`."
-        )
+        below = f" Its members are compared by path, such as `{field.path}.a.b=text` or `{field.path}.a.gt=5`."
     return f"{told} Also: {others}.{below}"
 
 

@@ -58,9 +58,9 @@ def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Con
     if not field.operators:
         raise FilterError(f"{path} cannot be filtered by; {', '.join(filterable(fields))} can")
     if rest and field.kind is not Kind.JSON:
-        raise FilterError(f"{path} has the operators {', '.join(field.operators)}, and no {rest[0]!r}", path)
+        raise FilterError(f"{path} has the operators {', '.join(field.operators)}, not {rest[0]!r}", path)
     if operator not in field.operators:
-        raise FilterError(f"{path} has no operator {operator}, but {', '.join(field.operators)}")
+        raise FilterError(f"{path} has no operator {operator}; it has {', '.join(field.operators)}")
     _check_keys(rest)
     try:
         values = _values(field, operator, text)
@@ -96,11 +96,11 @@ def _field_of(fields: Mapping[str, FilterField], name: str) -> str | None:
 
 def _check_keys(keys: list[str]) -> None:
     if len(keys) > _MAX_DEPTH:
-        raise FilterError(f"the path goes deeper than {_MAX_DEPTH} members")
+        raise FilterError(f"the path is deeper than {_MAX_DEPTH} members")
     for key in keys:
         is_place = key.isascii() and key.isdecimal()
         if not _KEY.fullmatch(key) or (is_place and len(key) > _MAX_PLACE_DIGITS):
-            raise FilterError(f"{key[:100]!r} is no name of a member, or place in a list, that can be asked for")
+            raise FilterError(f"{key[:100]!r} is not the name of a member or the position of a list item")
 
 
 def _values(field: FilterField, operator: str, text: str) -> tuple[Scalar, ...]:
@@ -128,13 +128,13 @@ def _value(field: FilterField, operator: str, text: str) -> Scalar:
 def _uuid_start(text: str) -> str:
     """Return the beginning of a UUID as it is stored: in lower case."""
     if not _UUID_START.fullmatch(text):
-        raise FilterError("expected the beginning of a UUID: hexadecimal digits, and its hyphens", "3f2504e0")
+        raise FilterError("expected the beginning of a UUID: hexadecimal digits and its hyphens", "3f2504e0")
     return text.lower()
 
 
 def _listed(text: str) -> list[str]:
     """Return the values of a list; one with a comma is double-quoted, as in CSV."""
-    wrong = FilterError('expected values with commas between them, "quoted" where they hold one', "a,b")
+    wrong = FilterError('expected values separated by commas, with "quotes" around a value that contains one', "a,b")
     if text.endswith(("\r", "\n")):  # CSV would read it as a line end, not as part of a value
         raise wrong
     try:

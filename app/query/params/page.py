@@ -165,7 +165,7 @@ def _ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) ->
     if given.text("cursor") is not None:
         for name in ("since", "until"):
             if given.text(name) is not None:
-                given.refuse(name, "the cursor carries the window; leave this out, or the cursor")
+                given.refuse(name, "the cursor already contains the window; omit this parameter, or the cursor")
         return nothing
     seen = len(given.errors)
     since_us = given.value("since", lambda text: parse_instant(text, now.now_us))
@@ -173,13 +173,13 @@ def _ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) ->
     if len(given.errors) > seen:
         return nothing
     if asked_us is not None and since_us > asked_us:
-        default = "" if given.text("since") is not None else " (by default an hour ago)"
+        default = "" if given.text("since") is not None else " (an hour ago by default)"
         given.refuse("since", f"{to_text(since_us)}{default} is later than until, {to_text(asked_us)}")
         return nothing
     longest_us = max_window_days * DAY_US
     if (edge_us if asked_us is None else min(asked_us, edge_us)) - since_us > longest_us:
         given.members["max_window_days"] = max_window_days
-        message = f"a window spans at most {max_window_days} days; with this since, end it there or earlier"
+        message = f"a window must not exceed {max_window_days} days; with this since, end it there or earlier"
         given.refuse("until", message, to_text(clamp(since_us + longest_us)))
     return since_us, asked_us
 
@@ -187,15 +187,17 @@ def _ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) ->
 def _check_together(given: Parameters, page: PageRequest) -> None:
     """Reject parameters that make no sense together, rather than ignore them."""
     if page.limit is None and page.format == "json" and not page.explain:
-        given.refuse("format", "limit=all is a stream, and one JSON document is none", "ndjson")
+        given.refuse("format", "limit=all is a stream, which cannot be one JSON document", "ndjson")
     if page.limit is None and page.wait_s:
-        given.refuse("wait", "limit=all reads what there is; leave one of them out", "0")
+        given.refuse("wait", "limit=all does not wait for records; omit one of the two", "0")
     if page.wait_s and page.descending:
-        given.refuse("wait", "newest first there is nothing to wait for; leave order out", "0")
+        given.refuse("wait", "a read with the newest records first cannot wait for new ones; omit order", "0")
     if page.end and page.limit is not None:
-        given.refuse("end", "is for limit=all; a page says by next_cursor whether there is more", "false")
+        given.refuse(
+            "end", "this applies to limit=all only; in a page, next_cursor says whether there is more", "false"
+        )
     if page.end and page.format == "arrow":
-        given.refuse("end", "an Arrow stream has a mark of its end by itself", "false")
+        given.refuse("end", "an Arrow stream already marks its end", "false")
 
 
 def is_instant(text: str | None) -> bool:

@@ -26,7 +26,7 @@ from app.stores.query import Condition, Function, Metric
 
 _OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
-_FORMS = "expected count, or avg, min, max, p50 or p95 of a field, with a colon between them"
+_FORMS = "expected count, or avg, min, max, p50 or p95 of a field, such as avg:FIELD"
 
 
 COUNT = Metric("count", "count")
@@ -97,7 +97,7 @@ def _buckets(given: Parameters, window: Window) -> Buckets:
     buckets = cut_in_buckets(*ends, asked_us)
     if buckets.count > MAX_BUCKETS:
         given.members |= {"buckets": buckets.count, "max_buckets": MAX_BUCKETS}
-        message = f"cuts the window in {buckets.count} buckets; {MAX_BUCKETS} are allowed"
+        message = f"divides the window into {buckets.count} buckets; at most {MAX_BUCKETS} are allowed"
         given.refuse("bucket", message, length_text(shortest_round_us(*ends, MAX_BUCKETS)))
     return buckets
 

@@ -37,12 +37,12 @@ def parse_tail_request(
     given = Parameters(query, TAIL_PARAMETERS, subject.fields)
     cursor = given.text("cursor")
     if cursor is not None and given.text("since") is not None:
-        given.refuse("since", "the cursor says where to begin; leave this out, or the cursor")
+        given.refuse("since", "the cursor already says where to begin; omit this parameter, or the cursor")
     since_us = given.value("since", lambda text: parse_instant(text, now.now_us))
     earliest_us = clamp(now.horizon_us - subject.max_window_days * DAY_US)
     if since_us < earliest_us and not last_event_id:  # a stored URL gets old; the header takes precedence
         given.members["max_window_days"] = subject.max_window_days
-        message = f"a tail begins at most {subject.max_window_days} days ago; read what is older in pages"
+        message = f"a tail must begin at most {subject.max_window_days} days ago; read older records in pages"
         given.refuse("since", message, to_text(earliest_us))
     columns = read_fields(given, subject.columns)
     canaries = read_canary_filter(given)
@@ -63,5 +63,7 @@ def _place_of(text: str, table: str, mark: str, of: str = "") -> Position:
     except ProblemError as error:
         raise ProblemError(error.code, of + error.detail) from None
     if cursor.until_us is not None:
-        raise ProblemError("invalid_cursor", f"{of}this cursor reads a window to its end; a tail takes a resume_cursor")
+        raise ProblemError(
+            "invalid_cursor", f"{of}the cursor is a next_cursor, which ends with its window; expected a resume_cursor"
+        )
     return cursor.after or Position(cursor.since_us, "")

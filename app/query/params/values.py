@@ -77,7 +77,7 @@ _EXPECTED = {
     Kind.BOOL: "expected true or false",
     Kind.INT64: "expected a whole number of 64 bits",
     Kind.FLOAT64: "expected a number",
-    Kind.NUMERIC: "expected a decimal number, of at most 29 digits before the point and 9 after",
+    Kind.NUMERIC: "expected a decimal number with at most 29 digits before the point and 9 after it",
     Kind.BYTES: "expected base64",
     Kind.DATE: "expected a date (year, month and day)",
     Kind.TIME: "expected a time of day without an offset, with at most 6 digits after the second",
@@ -130,7 +130,7 @@ def _bytes(text: str) -> bytes:
 
 def _instant(text: str) -> int:
     if text == "now" or "P" in text.upper():
-        raise InstantError("expected an instant (RFC 3339 with an offset); only since and until may count from now")
+        raise InstantError("expected an instant (RFC 3339 with an offset); only since and until may be relative to now")
     return parse_instant(text, 0)
 
 

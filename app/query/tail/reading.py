@@ -93,15 +93,15 @@ class Reader:
                 failing_since_us = now_us if failing_since_us is None else failing_since_us
                 if type(error) is not told:
                     told = type(error)
-                    _log.warning("a tail gets no answer, and tries again: %s", error)
+                    _log.warning("a tail query failed and will be retried: %s", error)
                 if now_us + pause_s * MICROSECONDS > failing_since_us + PATIENCE_S * MICROSECONDS:
-                    _log.warning("a tail gets no answer, and ends: %s", error)
+                    _log.warning("a tail query failed, and the stream ends: %s", error)
                     raise problem_of(error) from error
                 await self._clock.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:
                 if told is not None:
-                    _log.info("a tail gets answers again")
+                    _log.info("a tail query succeeds again")
                 return batch
 
 
@@ -110,4 +110,4 @@ def unexpected(failure: Exception) -> ProblemError:
     if isinstance(failure, ProblemError):
         return failure
     _log.error("unexpected failure of a tail", exc_info=failure)
-    return ProblemError("internal", "the stream ended by a fault of the service; connect again")
+    return ProblemError("internal", "the stream ended because of an internal error; reconnect")

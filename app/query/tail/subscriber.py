@@ -155,7 +155,7 @@ class Subscriber:
         if self._short_since_us is None:
             self._short_since_us = now_us
         if now_us - self._short_since_us >= PATIENCE_S * MICROSECONDS:
-            detail = "other answers are being read slowly, and there is no room for this one; connect again"
+            detail = "too many large responses are waiting for slow clients; reconnect"
             raise ProblemError("busy", detail, members={"retry_after_s": 5}, headers={"Retry-After": "5"})
         self._again = self._clock.call_later(_ROOM_AGAIN_S, self.wake)
 

@@ -84,7 +84,7 @@ def outcomes_of_end(end: StreamEnd, in_flight: int) -> list[Outcome]:
     """
     outcome = outcome_of_error(end)
     if speaks_of_one(outcome) and in_flight > 1:
-        outcome = Uncertain(f"the stream ended, of one of {in_flight} requests: {end.detail}")
+        outcome = Uncertain(f"the stream, with {in_flight} requests in flight, ended: {end.detail}")
     return [outcome] * in_flight
 
 

@@ -48,7 +48,7 @@ def _decoder(field: Field) -> _Decode:
     elif kind in _SCALARS:
         item = _SCALARS[kind]
     else:
-        raise ValueError(f"the column {field.name} is {kind}, which no record type has")
+        raise ValueError(f"the column {field.name} has the type {kind}, which no record type declares")
     return _list_decoder(item) if field.mode == "REPEATED" else _nullable_decoder(item)
 
 

@@ -159,7 +159,7 @@ class Connection:
                 raise
             # else the stream was cancelled, which the client reports to its writer in this way
         except Exception:
-            _log.exception("a request could not be sent; the connection is closed")
+            _log.exception("a request could not be sent; closing the connection")
             self.retired = True
             self._call.cancel()
 
@@ -193,7 +193,7 @@ class Connection:
             self.updated_schema = True
         if not answers_a_request(response) or not self._in_flight or not self._in_flight[0].is_sent:
             # Answers match requests only by order, which can no longer be trusted.
-            _log.warning("BigQuery sent an answer to no request; the connection is closed")
+            _log.warning("BigQuery sent a response that matches no request; closing the connection")
             self._call.cancel()
             return
         request = self._in_flight.popleft()

@@ -63,7 +63,7 @@ class BigQueryEraser:
         try:
             await run_in_daemon_thread(lambda: self._label(generation), "erasure-label")
         except Exception as error:  # anything that the client raises
-            told = f"the erasure could not be noted at {self._table}: {first_line(error)}"
+            told = f"the erasure could not be recorded on {self._table}: {first_line(error)}"
             raise StoreUnavailableError(told) from error
 
     async def learn(self) -> None:

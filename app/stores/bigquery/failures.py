@@ -57,7 +57,7 @@ def query_error(failure: Exception, place: TableAddress, *, limit_bytes: int, ti
         case AccessError():
             found = StoreUnavailableError(str(failure))
         case GoogleAuthError():
-            found = StoreUnavailableError(f"the Google credentials are not accepted: {_quoted(failure)}")
+            found = StoreUnavailableError(f"BigQuery refuses the Google credentials: {_quoted(failure)}")
         case RequestException() | ConnectionError():
             found = StoreUnavailableError(f"BigQuery cannot be reached at {place.rest_url}: {_quoted(failure)}")
         case GoogleAPICallError():
@@ -90,7 +90,7 @@ def _answered(
 
 def _unavailable(reason: str, status: int, text: str, message: str) -> StoreUnavailableError | None:
     if reason == "stopped":
-        return StoreUnavailableError(f"{message} (somebody cancelled the job)")
+        return StoreUnavailableError(f"{message} (the job was cancelled by another client)")
     if reason == "invalidQuery" and _NO_SUCH_COLUMN.search(text):
         return StoreUnavailableError(f"the table does not fit the record type: {message}")
     if reason in _UNAVAILABLE or status in {401, 403, 404} or status >= 500:

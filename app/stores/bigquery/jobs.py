@@ -196,7 +196,7 @@ def cancel(client: Client, job: Reference) -> None:
             timeout=_CANCEL_TIMEOUT_S,
         )
     except Exception as error:  # any failure: see above
-        _log.warning("could not cancel the job %s: %s", job.job_id, first_line(error))
+        _log.warning("cannot cancel the job %s: %s", job.job_id, first_line(error))
 
 
 def bound_connections(client: Client, threads: int) -> None:

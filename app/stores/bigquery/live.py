@@ -21,8 +21,8 @@ from app.stores.bigquery.layout import Layout, layout_of
 MAX_DESCRIPTION = 1_000
 # Legacy SQL's names, which the REST API still uses; it accepts and may return either.
 _STANDARD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
-_KEEP = "declare it as the table has it, or under another name"
-_ANEW = "make the table anew"
+_KEEP = "declare it as in the table, or under another name"
+_ANEW = "recreate the table"
 
 
 class LiveColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ def _columns(fields: Iterable[Mapping[str, Any]]) -> tuple[LiveColumn, ...]:
 def differences(table: Table, live: LiveTable) -> list[Difference]:
     """Return how `live` differs from what `table` declares, in the declaration's order; empty if it does not."""
     if live.kind != "TABLE":
-        text = f"It is of the type {live.kind}, to which nothing can be appended: {_ANEW}."
+        text = f"It has the type {live.kind}, which does not allow appends: {_ANEW}."
         return [Difference("table", text, breaks=True)]
     return [*_column_differences(table.columns, live.columns, ""), *_layout_differences(layout_of(table), live)]
 
@@ -123,56 +123,57 @@ def _column_differences(
 
 
 def _missing(path: str, column: Column) -> Difference:
-    declared = f"{path} is missing from the table; the declaration says {column.mode.value} {column.kind.value}: "
+    declared = f"{path} is missing from the table; the record type declares {column.mode.value} {column.kind.value}: "
     if column.mode is Mode.REQUIRED:
         return Difference(
             path,
-            f"{declared}BigQuery adds no REQUIRED column to a table, so declare it optional and add it, or {_ANEW}.",
+            f"{declared}BigQuery cannot add a REQUIRED column to a table, so declare it optional and add it, or "
+            f"{_ANEW}.",
             breaks=True,
         )
     return Difference(path, f"{declared}add it with Terraform.", breaks=True)
 
 
 def _undeclared(path: str, there: LiveColumn) -> Difference:
-    what = f"{path} is {there.mode.value} {there.kind} in the table and not declared"
+    what = f"{path} is {there.mode.value} {there.kind} in the table but not declared"
     if there.mode is Mode.REQUIRED and not there.has_default:
         return Difference(
             path, f"{what}, so no row would have a value for it: declare it, or relax it to NULLABLE.", breaks=True
         )
     filled = "its default" if there.has_default else "empty"
-    return Difference(path, f"{what}: it stays {filled} in new rows.", breaks=False)
+    return Difference(path, f"{what}: it remains {filled} in new rows.", breaks=False)
 
 
 def _mode_differences(path: str, column: Column, there: LiveColumn) -> Iterator[Difference]:
     if column.mode is there.mode:
         return
-    what = f"{path} is {there.mode.value} in the table and {column.mode.value} in the declaration"
+    what = f"{path} is {there.mode.value} in the table but {column.mode.value} in the record type"
     if Mode.REPEATED in (column.mode, there.mode):
-        yield Difference(path, f"{what}, and stays so: {_KEEP}.", breaks=True)
+        yield Difference(path, f"{what}, which cannot be changed: {_KEEP}.", breaks=True)
     elif there.mode is Mode.REQUIRED:
         yield Difference(path, f"{what}: relax it to NULLABLE with Terraform.", breaks=True)
     else:
-        yield Difference(path, f"{what}: every new row has a value, older ones may not.", breaks=False)
+        yield Difference(path, f"{what}: every new row has a value; older rows may not.", breaks=False)
 
 
 def _type_differences(path: str, column: Column, there: LiveColumn) -> Iterator[Difference]:
-    what = f"{path} is {there.kind} in the table and {column.kind.value} in the declaration"
+    what = f"{path} is {there.kind} in the table but {column.kind.value} in the record type"
     if (column.kind, there.kind) == (Kind.NUMERIC, "BIGNUMERIC"):
-        yield Difference(path, f"{what}: the wider type holds every value.", breaks=False)
+        yield Difference(path, f"{what}: the wider type can store every value.", breaks=False)
     elif there.kind != column.kind.value:
-        yield Difference(path, f"{what}, and stays so: {_KEEP}.", breaks=True)
+        yield Difference(path, f"{what}, which cannot be changed: {_KEEP}.", breaks=True)
     if there.limits:
         yield Difference(
             path,
-            f"{path} is {there.kind}({there.limits}) in the table and {column.kind.value} without limits in the "
-            "declaration, so good values would be refused or rounded: take the limits away.",
+            f"{path} is {there.kind}({there.limits}) in the table but {column.kind.value} without limits in the "
+            "record type, so BigQuery would refuse or round valid values: remove the limits.",
             breaks=True,
         )
     if there.collation:
         yield Difference(
             path,
-            f"{path} is compared by the collation {there.collation}, so values that differ would pass for the same: "
-            f"{_ANEW}, without one.",
+            f"{path} has the collation {there.collation}, so different values would compare as equal: {_ANEW}, "
+            "without a collation.",
             breaks=True,
         )
 
@@ -181,15 +182,17 @@ def _layout_differences(declared: Layout, live: LiveTable) -> Iterator[Differenc
     wanted = _partitions(declared.partition_type, declared.partition_column)
     found = _partitions(live.partition_type, live.partition_column)
     if found.lower() != wanted.lower():
-        text = f"The table has {found}; the declaration says {wanted}. This cannot be changed: {_ANEW}."
+        text = f"The table has {found}; the record type requires {wanted}. This cannot be changed: {_ANEW}."
         yield Difference("partitioning", text, breaks=True)
     elif declared.require_partition_filter and not live.requires_partition_filter:
-        text = "The table takes queries without a partition filter, which may read all of it: require one."
+        text = (
+            "The table allows queries without a partition filter, which may read the whole table: require the filter."
+        )
         yield Difference("partitioning", text, breaks=False)
     if [name.lower() for name in live.clustering] != [name.lower() for name in declared.clustering]:
         text = (
-            f"The table is clustered by {_names(live.clustering)}; the declaration says by "
-            f"{_names(declared.clustering)}: change it with Terraform, which needs no new table."
+            f"The table is clustered by {_names(live.clustering)}; the record type requires "
+            f"{_names(declared.clustering)}: change it with Terraform, which does not recreate the table."
         )
         yield Difference("clustering", text, breaks=True)
 
@@ -197,7 +200,7 @@ def _layout_differences(declared: Layout, live: LiveTable) -> Iterator[Differenc
 def _partitions(partition_type: str | None, column: str | None) -> str:
     if partition_type is None:
         return "no partitions"
-    return f"partitions by {partition_type} of {column or 'the time of arrival'}"
+    return f"partitions by {partition_type} of {column or 'ingestion time'}"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -104,7 +104,7 @@ class BigQueryRunner:
                 return await asyncio.wrap_future(work)
         except TimeoutError:
             if not run.begun:
-                raise StoreBusyError(f"all {_THREADS} threads for queries were busy for {timeout_s:g} s") from None
+                raise StoreBusyError(f"all {_THREADS} query threads were busy for {timeout_s:g} s") from None
             raise QueryTimeoutError(timeout_s) from None
         finally:
             self._give_up(run)  # has no effect on a run that is done
@@ -117,7 +117,7 @@ class BigQueryRunner:
         try:
             self._cancelling.submit(jobs.cancel, run.client, job)
         except RuntimeError as error:  # closed meanwhile; the caller must see how the query ended instead
-            _log.warning("could not cancel the job %s: %s", job.job_id, error)
+            _log.warning("cannot cancel the job %s: %s", job.job_id, error)
 
     def _in_thread(self, how: Callable[..., _Result], statement: Statement, run: Run) -> _Result:
         run.begun = True  # before loading credentials, which may take longer than the query's timeout

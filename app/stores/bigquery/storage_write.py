@@ -135,7 +135,7 @@ class StorageWriteAppender:
         if obstacle is not None:
             return obstacle
         if isinstance(outcome, SetupError) and outcome.state is SinkState.NOT_FOUND and self._found is None:
-            return Uncertain(f"the table is there, but a connection did not find it: {outcome.detail}")
+            return Uncertain(f"the table exists, but a connection did not find it: {outcome.detail}")
         return outcome
 
     def _open_connection(self) -> Connection:

@@ -42,8 +42,8 @@ async def check_table(access: BigQueryClients, table: Table, timeout_s: float = 
         return None
     return SetupError(
         SinkState.SCHEMA_MISMATCH,
-        f"{access.place.table_id(table.name)} does not fit the record type: {describe(breaking)} "
-        "`python -m app.schema diff` lists everything, docs/schema-changes.md says what to do",
+        f"{access.place.table_id(table.name)} does not fit the record type: {describe(breaking)} `python -m "
+        "app.schema diff` lists all differences; docs/schema-changes.md says how to resolve them",
     )
 
 
@@ -77,18 +77,21 @@ def setup_error(error: Exception, place: TableAddress, table: str) -> SetupError
 def _without_token(error: GoogleAuthError, name: str) -> SetupError:
     said = _line(str(error))
     if error.retryable or any(isinstance(each, TransportError) for each in _chain(error)):
-        text = f"no access token can be had now, so {name} cannot be looked at: {said}"
+        text = f"cannot get an access token to check {name}: {said}"
         return SetupError(SinkState.UNREACHABLE, text)
-    text = f"the credentials are not accepted, so {name} cannot be looked at: {said}"
+    text = f"BigQuery refuses the credentials, so {name} cannot be checked: {said}"
     return SetupError(SinkState.PERMISSION_DENIED, text)
 
 
 def _answered(error: exceptions.GoogleAPICallError, place: TableAddress, table: str) -> SetupError:
     name, said = place.table_id(table), _said(error)
     if isinstance(error, exceptions.TooManyRequests) or _reason(error) in _QUOTA_REASONS:
-        return SetupError(SinkState.QUOTA_EXHAUSTED, f"the quota for looking at {name} is used up: {said}")
+        return SetupError(SinkState.QUOTA_EXHAUSTED, f"the quota for checking {name} is exhausted: {said}")
     if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
-        text = f"no permission to look at {name}: {said} (the service needs roles/bigquery.dataEditor on the dataset)"
+        text = (
+            f"permission to check {name} is missing: {said} (the service needs roles/bigquery.dataEditor on "
+            "the dataset)"
+        )
         return SetupError(SinkState.PERMISSION_DENIED, text)
     if (part := missing_part(error)) is not None:
         return SetupError(SinkState.NOT_FOUND, _not_found(part, place, table))
@@ -113,16 +116,18 @@ def _not_found(part: Literal["project", "dataset", "table"], place: TableAddress
     name = place.table_id(table)
     match part:
         case "project":
-            return f"there is no project {place.project}, so no {name}: look at SLUICE_BIGQUERY_PROJECT"
+            return (
+                f"the project {place.project} does not exist, and so neither does {name}: check SLUICE_BIGQUERY_PROJECT"
+            )
         case "dataset":
             return (
-                f"there is no dataset {place.dataset} in the project {place.project}, so no {name}: look at "
-                "SLUICE_BIGQUERY_DATASET and SLUICE_BIGQUERY_PROJECT, or make it with `terraform apply`"
+                f"the project {place.project} has no dataset {place.dataset}, so there is no {name}: check "
+                "SLUICE_BIGQUERY_DATASET and SLUICE_BIGQUERY_PROJECT, or create it with `terraform apply`"
             )
         case "table":
             return (
-                f"there is no table {name}: make it with `terraform apply`, or look at SLUICE_BIGQUERY_PROJECT and "
-                "SLUICE_BIGQUERY_DATASET"
+                f"the table {name} does not exist: create it with `terraform apply`, or check "
+                "SLUICE_BIGQUERY_PROJECT and SLUICE_BIGQUERY_DATASET"
             )
 
 
@@ -140,10 +145,10 @@ def _root(error: Exception) -> str:
     """Describe the root of a chain of exceptions: libraries wrap a refused connection three times."""
     *_, deepest = _chain(error)
     if isinstance(deepest, TimeoutError):
-        return "gives no answer in time"
+        return "does not answer in time"
     if isinstance(deepest, OSError):
         return f"cannot be reached: {_line(deepest.strerror or str(deepest))}"
-    return f"does not answer as BigQuery does: {_line(f'{type(deepest).__name__}: {deepest}')}"
+    return f"does not answer like BigQuery: {_line(f'{type(deepest).__name__}: {deepest}')}"
 
 
 def _chain(error: Exception) -> Iterator[Exception]:

@@ -44,13 +44,13 @@ class DiskSpace:
         try:
             found = os.statvfs(self._folder)
         except OSError as error:
-            return f"the folder of the data cannot be examined: {error.strerror}"
+            return f"the data folder cannot be examined: {error.strerror}"
         free_bytes = found.f_bavail * found.f_frsize
         if free_bytes >= self._min_free_bytes + size_bytes:
             return None
         return (
-            f"the disk has {free_bytes // _MIB} MiB left, and SLUICE_MIN_FREE_DISK_BYTES keeps "
-            f"{self._min_free_bytes // _MIB} MiB free"
+            f"the disk has {free_bytes // _MIB} MiB free; SLUICE_MIN_FREE_DISK_BYTES reserves "
+            f"{self._min_free_bytes // _MIB} MiB"
         )
 
 

@@ -82,7 +82,7 @@ class Retention:
             try:
                 await self.sweep()
             except QueryError as error:
-                _log.warning("old rows could not be deleted; tried again in an hour: %s", error)
+                _log.warning("old rows could not be deleted; the next attempt is in an hour: %s", error)
             await self._clock.sleep(_EVERY_S)
 
     async def sweep(self) -> int:
@@ -100,7 +100,7 @@ class Retention:
                 await self._clock.sleep(_BREATH_S)
             if count:
                 self._deleted(table.name, count)
-                _log.info("table %s: %d rows older than the retention were deleted", table.name, count)
+                _log.info("table %s: deleted %d rows older than the retention", table.name, count)
             total += count
         if total:
             await self._store.checkpoint()  # so that their space can be reused

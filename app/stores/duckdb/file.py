@@ -58,8 +58,8 @@ def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clo
     problem = _difference(connection, table)
     if problem:
         raise StoreError(
-            f"the table {table.name} in {path} does not fit the record type: {problem}. "
-            "Choose another SLUICE_DATA_PATH, or move the file away"
+            f"the table {table.name} in {path} does not fit the record type: {problem}. Set another "
+            "SLUICE_DATA_PATH, or move the file away"
         )
     newest = connection.execute(f"SELECT epoch_us(max(ingest_time)) FROM {quote(table.name)}").fetchone()  # noqa: S608 - a quoted name
     clock.advance_to((newest and newest[0]) or 0)  # for an empty table too: from now on stamps keep their order
@@ -76,11 +76,11 @@ def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | No
         )
         for column in table.columns
     }
-    differences = [f"it has no column {name}" for name in expected if name not in found]
+    differences = [f"it lacks the column {name}" for name in expected if name not in found]
     differences += [f"its column {name} is not declared" for name in found if name not in expected]
     for name in expected.keys() & found.keys():
         differences += [
-            f"its column {name} is {there}, declared {declared}"
+            f"its column {name} is {there}, but declared as {declared}"
             for there, declared in zip(found[name], expected[name], strict=True)
             if there != declared
         ]

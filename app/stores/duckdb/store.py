@@ -130,12 +130,12 @@ class EmbeddedStore:
     def _obstacle(self) -> Uncertain | SetupError | None:
         """Return why nothing can be written now: the store is closing, short of disk space, or invalid."""
         if self._is_closing:
-            return Uncertain("the store is being closed")
+            return Uncertain("the store is closing")
         shortage = self._disk.shortage()
         if shortage is not None:
             return SetupError(SinkState.DISK_FULL, shortage)
         if self._is_invalid and not self._reopen():
-            return Uncertain("DuckDB gave the database up, and it cannot be reopened yet")
+            return Uncertain("DuckDB invalidated the database, which cannot be reopened yet")
         return None
 
     def _reopen(self) -> bool:
@@ -149,12 +149,12 @@ class EmbeddedStore:
         try:
             self._connection = open_file(self._path, self._tables, self._clock)
         except StoreError as error:
-            _log.warning("the database cannot be reopened: %s", error)
+            _log.warning("cannot reopen the database: %s", error)
             return False
         self._queries.connect(self._connection)
         self._is_invalid = False
         self._renew_versions()
-        _log.warning("the database was reopened, after DuckDB had declared it invalid")
+        _log.warning("reopened the database after DuckDB had invalidated it")
         return True
 
     def _holds(self, table: str, stamp_us: int, count: int) -> bool:
@@ -192,7 +192,7 @@ class EmbeddedStore:
 
     def _write(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         if self._is_closing or (self._is_invalid and not self._reopen()):
-            raise StoreUnavailableError("the store is being closed or reopened")
+            raise StoreUnavailableError("the store is closing or reopening")
         try:
             self._connection.begin()
             found = work(self._connection)
@@ -271,7 +271,7 @@ class EmbeddedStore:
             with suppress(duckdb.Error):  # it was closed just now
                 self._connection.interrupt()
             if not _ends(last, _INTERRUPTED_S):
-                _log.warning("the store is left while it writes; what was acknowledged is durable")
+                _log.warning("closing while a write is in progress; acknowledged rows are durable")
 
     def _shut(self) -> None:
         with suppress(duckdb.Error):

@@ -59,7 +59,7 @@ async def test_a_request_without_one_usable_token_is_401(headers: Headers) -> No
 
 _ALGORITHM = "its algorithm is not RS256"
 _SIGNATURE = "its signature does not match"
-_NO_KEY = "the issuer has no key of its `kid`"
+_NO_KEY = "the issuer has no key with its `kid`"
 _AUDIENCE = "its `aud` is not this service's audience"
 _ISSUER = "its `iss` is not the expected issuer"
 _EXPIRED = "it has expired"
@@ -179,7 +179,7 @@ async def test_a_token_that_is_not_the_issuers_for_us_is_401(name: str, caplog: 
     with caplog.at_level(logging.DEBUG):
         problem = await refusal(bearer(made))
     assert (problem.code, problem.status) == ("invalid_token", 401)
-    assert problem.detail == f"the token is not accepted: {reason}"
+    assert problem.detail == f"the token is not valid: {reason}"
     assert problem.__context__ is None or problem.__suppress_context__
     told = problem.body().decode() + caplog.text + repr(problem.response_headers())
     for segment in made.replace("\n", ".").split("."):

@@ -100,7 +100,7 @@ def test_the_end_of_a_stream_blames_a_request_only_where_it_is_alone(
     end, one = StreamEnd(Code.Value(code), message), meaning(f"{code}: {message}")
     assert outcomes_of_end(end, 0) == []
     assert outcomes_of_end(end, 1) == [one]
-    several = Uncertain(f"the stream ended, of one of 3 requests: {message}") if is_blamed_alone else one
+    several = Uncertain(f"the stream, with 3 requests in flight, ended: {message}") if is_blamed_alone else one
     assert outcomes_of_end(end, 3) == [several] * 3
 
 

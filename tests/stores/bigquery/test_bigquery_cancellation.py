@@ -145,7 +145,7 @@ async def test_a_job_that_cannot_be_cancelled_is_left_to_its_own_timeout(
     await cancelled(task)
     await came(bigquery, "jobs.cancel")
     runner._cancelling.shutdown()
-    assert "could not cancel the job the-job" in caplog.text
+    assert "cannot cancel the job the-job" in caplog.text
 
 
 async def test_the_client_that_began_a_job_cancels_it(bigquery: RestServer, runner: BigQueryRunner) -> None:
@@ -169,7 +169,7 @@ async def test_a_query_that_is_given_up_after_the_end_is_cancelled_as_any(
     await came(bigquery, "jobs.getQueryResults")
     runner.close()
     await cancelled(task)
-    assert "could not cancel the job the-job" in caplog.text
+    assert "cannot cancel the job the-job" in caplog.text
 
 
 async def test_a_long_search_for_credentials_is_no_want_of_threads(bigquery: RestServer) -> None:

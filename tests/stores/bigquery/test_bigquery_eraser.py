@@ -101,7 +101,7 @@ async def test_an_erasure_that_could_not_be_noted_is_an_error() -> None:
     access = BigQueryClients({})
     access.is_closed = True
     found = eraser(access)
-    with pytest.raises(StoreUnavailableError, match="could not be noted"):
+    with pytest.raises(StoreUnavailableError, match="could not be recorded"):
         await found.advance()
     assert found.generation > 0
 

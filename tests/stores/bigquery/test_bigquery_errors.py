@@ -215,7 +215,7 @@ async def test_a_look_up_that_is_too_expensive_has_words_of_its_own(bigquery: Re
     problem = found.json()
     assert (found.status_code, problem["code"]) == (422, "look_up_too_expensive")
     limit = bigquery.settings().query.look_up_max_bytes_billed
-    assert problem["detail"] == f"the record was not found within what one look-up may read, which is {limit} bytes"
+    assert problem["detail"] == f"the record was not found within the read limit of one look-up, {limit} bytes"
     assert problem["limit_bytes"] == limit
     assert "window" not in found.text + CATALOGUE["look_up_too_expensive"].advice
 

@@ -188,7 +188,7 @@ async def test_a_stamp_that_grew_old_before_it_was_sent_is_taken_again(
 
 async def test_nothing_is_sent_while_the_clock_is_in_question(rig: Rig) -> None:
     """A message that arrives meanwhile waits, and is stored with a right stamp; the state has a name."""
-    rig.clock.doubt = "the machine's time of day jumped by +3600.0 s"
+    rig.clock.doubt = "the machine's clock jumped by +3600.0 s"
     message = rig.send("a")
     await rig.clock.advance(10)
     assert rig.server.arrivals == []

@@ -54,9 +54,9 @@ async def test_a_table_that_does_not_fit_is_a_mismatch() -> None:
         obstacle = await _checked(server)
     assert obstacle == SetupError(
         SinkState.SCHEMA_MISMATCH,
-        f"{NAME} does not fit the record type: The table is clustered by source; the declaration says by id: change "
-        "it with Terraform, which needs no new table. `python -m app.schema diff` lists everything, "
-        "docs/schema-changes.md says what to do",
+        f"{NAME} does not fit the record type: The table is clustered by source; the record type requires id: change "
+        "it with Terraform, which does not recreate the table. `python -m app.schema diff` lists all "
+        "differences; docs/schema-changes.md says how to resolve them",
     )
 
 
@@ -67,8 +67,8 @@ _SERVED = [
     (refused(403, "rateLimitExceeded", "Exceeded rate limits"), SinkState.QUOTA_EXHAUSTED, "Exceeded rate limits"),
     (refused(503, "backendError", "Try later"), SinkState.UNREACHABLE, "answered 503 about"),
     (refused(500, "internalError", "Oops"), SinkState.UNREACHABLE, "Oops"),
-    (Answer(body=b"<html>\nhello</html>"), SinkState.UNREACHABLE, "does not answer as BigQuery does"),
-    (Answer(body=b'{"schema": {"fields": [{}]}}'), SinkState.UNREACHABLE, "does not answer as BigQuery does"),
+    (Answer(body=b"<html>\nhello</html>"), SinkState.UNREACHABLE, "does not answer like BigQuery"),
+    (Answer(body=b'{"schema": {"fields": [{}]}}'), SinkState.UNREACHABLE, "does not answer like BigQuery"),
     (
         Answer(status=404, body=b"<html>\nno</html>"),
         SinkState.NOT_FOUND,
@@ -107,7 +107,7 @@ async def test_a_server_that_hangs_is_given_up() -> None:
         obstacle = await _checked(server, timeout_s=0.2)
         assert obstacle is not None
         assert obstacle.state is SinkState.UNREACHABLE
-        assert obstacle.detail.endswith("gives no answer in time")
+        assert obstacle.detail.endswith("does not answer in time")
 
 
 async def test_the_loop_goes_on_while_the_table_is_looked_at() -> None:
@@ -170,11 +170,15 @@ def _http(kind: Callable[..., exceptions.GoogleAPICallError], message: str) -> e
         (
             _http(exceptions.NotFound, f"Not found: Table {NAME}"),
             SinkState.NOT_FOUND,
-            "there is no table my-project.ev",
+            "the table my-project.ev",
         ),
         (_http(exceptions.NotFound, "Not found: Dataset my-project:events"), SinkState.NOT_FOUND, "BIGQUERY_DATASET"),
         (_http(exceptions.NotFound, "Not found: Project my-project"), SinkState.NOT_FOUND, "SLUICE_BIGQUERY_PROJECT"),
-        (_http(exceptions.BadRequest, 'Invalid project ID "x y".'), SinkState.NOT_FOUND, "no project my-project"),
+        (
+            _http(exceptions.BadRequest, 'Invalid project ID "x y".'),
+            SinkState.NOT_FOUND,
+            "project my-project does not exist",
+        ),
         (_http(exceptions.BadRequest, 'Invalid dataset ID "a-b".'), SinkState.NOT_FOUND, "no dataset events"),
         (
             _http(exceptions.BadRequest, "No."),
@@ -182,14 +186,14 @@ def _http(kind: Callable[..., exceptions.GoogleAPICallError], message: str) -> e
             "answered 400 about my-project.events.records: No.",
         ),
         (_http(exceptions.Forbidden, "Access Denied"), SinkState.PERMISSION_DENIED, "Access Denied (the service needs"),
-        (_http(exceptions.Unauthorized, "Invalid"), SinkState.PERMISSION_DENIED, "no permission to look at my-project"),
-        (_http(exceptions.TooManyRequests, "Slower"), SinkState.QUOTA_EXHAUSTED, "is used up: Slower"),
+        (_http(exceptions.Unauthorized, "Invalid"), SinkState.PERMISSION_DENIED, "permission to check my-project"),
+        (_http(exceptions.TooManyRequests, "Slower"), SinkState.QUOTA_EXHAUSTED, "is exhausted: Slower"),
         (AccessError("no usable Google credentials: x"), SinkState.PERMISSION_DENIED, "no usable Google credentials"),
         (RefreshError("invalid_grant"), SinkState.PERMISSION_DENIED, "not accepted, so my-project.events.records"),
-        (RefreshError("busy", retryable=True), SinkState.UNREACHABLE, "no access token can be had now"),
+        (RefreshError("busy", retryable=True), SinkState.UNREACHABLE, "cannot get an access token"),
         (TransportError("oauth2 is down"), SinkState.UNREACHABLE, "oauth2 is down"),
         (DefaultCredentialsError("none"), SinkState.PERMISSION_DENIED, "none"),
-        (TimeoutError(), SinkState.UNREACHABLE, "gives no answer in time"),
+        (TimeoutError(), SinkState.UNREACHABLE, "does not answer in time"),
         (ConnectionResetError(104, "Connection reset by peer"), SinkState.UNREACHABLE, "Connection reset by peer"),
         (RuntimeError("a\nb" * 1_000), SinkState.UNREACHABLE, "RuntimeError: a ba b"),
     ],

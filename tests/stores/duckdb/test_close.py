@@ -30,7 +30,7 @@ def test_closing_does_not_wait_for_a_write_that_hangs() -> None:
     store.close(within_s=0.01)
     assert not hung.done()
     gate.set()
-    assert behind.result(10) == Uncertain("the store is being closed")
+    assert behind.result(10) == Uncertain("the store is closing")
 
 
 def test_closing_interrupts_a_write_that_lasts() -> None:

@@ -202,7 +202,7 @@ async def test_a_file_with_stamps_of_the_future_takes_no_rows_until_then(tmp_pat
     store.close()
     behind = SystemClock(wall_us=lambda: time.time_ns() // 1000 - 3_600_000_000)
     store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), behind)
-    assert "ahead of the machine's time of day" in behind.trouble()
+    assert "ahead of the machine's clock" in behind.trouble()
     store.close()
 
 
