@@ -52,73 +52,55 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     is_silence: bool = False
 
 
+def _repeated(name: str, payload: str, what: str, *, connections: int = 2, pause_s: float = 0.5) -> Attack:
+    return Attack(name=name, what=what, moves=(Repeat(payload=payload, connections=connections, pause_s=pause_s),))
+
+
+def _held(
+    name: str, opening: str, connections: int, what: str, *, drip: bool = False, open_files: int = 0, pages: int = 0
+) -> Attack:
+    move = Hold(opening=opening, connections=connections, drip=drip)
+    return Attack(name=name, what=what, moves=(move,), open_files=open_files, pages=pages)
+
+
 ATTACKS = (
-    Attack(
-        name="rejects-with-attributes",
-        what="8,000 records `{}` with 100 attributes of 1 KB: 130 KB a message",
-        moves=(Repeat(payload="rejects_with_large_attributes", connections=2, pause_s=0.5),),
+    _repeated(
+        "rejects-with-attributes",
+        "rejects_with_large_attributes",
+        "8,000 records `{}` with 100 attributes of 1 KB: 130 KB a message",
     ),
-    Attack(
-        name="rejects-by-number",
-        what="20,000 records `1` with 99 attributes of 1 KB: 160 KB a message",
-        moves=(Repeat(payload="rejects_by_number", connections=2, pause_s=0.5),),
+    _repeated(
+        "rejects-by-number", "rejects_by_number", "20,000 records `1` with 99 attributes of 1 KB: 160 KB a message"
     ),
-    Attack(
-        name="rejects-from-a-few-bytes",
-        what="gzip of about 100 bytes that is 20,000 lines, each rejected",
-        moves=(Repeat(payload="rejects_from_a_few_bytes", connections=2, pause_s=0.5),),
+    _repeated(
+        "rejects-from-a-few-bytes",
+        "rejects_from_a_few_bytes",
+        "gzip of about 100 bytes that is 20,000 lines, each rejected",
     ),
-    Attack(
-        name="gzip-of-arrays",
-        what="30 KB of gzip: seven records of 4 MiB of `[[],[],…]`",
-        moves=(Repeat(payload="empty_arrays", connections=2, pause_s=0.5),),
+    _repeated("gzip-of-arrays", "empty_arrays", "30 KB of gzip: seven records of 4 MiB of `[[],[],…]`"),
+    _repeated("gzip-of-depth", "deep_records", "84 KB of gzip: 20,000 records 700 levels deep"),
+    _repeated("gzip-of-geojson", "geojson", "130 KB of gzip: 28 MiB of coordinates"),
+    _held("unfinished-chunks", "unfinished_chunks", 40, "40 chunked pushes of 13 MB that do not end"),
+    _held(
+        "http2-unread",
+        "unread_streams",
+        50,
+        "50 HTTP/2 connections with 190 streams that never read the OpenAPI document",
     ),
-    Attack(
-        name="gzip-of-depth",
-        what="84 KB of gzip: 20,000 records 700 levels deep",
-        moves=(Repeat(payload="deep_records", connections=2, pause_s=0.5),),
+    _held("http1-unread", "unread_document", 2_500, "2,500 connections that never read the OpenAPI document"),
+    _held(
+        "silent-sockets", "silent", 1_100, "1,100 connections that send nothing, of 1,024 open files", open_files=1_024
     ),
-    Attack(
-        name="gzip-of-geojson",
-        what="130 KB of gzip: 28 MiB of coordinates",
-        moves=(Repeat(payload="geojson", connections=2, pause_s=0.5),),
-    ),
-    Attack(
-        name="unfinished-chunks",
-        what="40 chunked pushes of 13 MB that do not end",
-        moves=(Hold(opening="unfinished_chunks", connections=40),),
-    ),
-    Attack(
-        name="http2-unread",
-        what="50 HTTP/2 connections with 190 streams that never read the OpenAPI document",
-        moves=(Hold(opening="unread_streams", connections=50),),
-    ),
-    Attack(
-        name="http1-unread",
-        what="2,500 connections that never read the OpenAPI document",
-        moves=(Hold(opening="unread_document", connections=2_500),),
-    ),
-    Attack(
-        name="silent-sockets",
-        what="1,100 connections that send nothing, of 1,024 open files",
-        moves=(Hold(opening="silent", connections=1_100),),
+    _held(
+        "http2-prefaces",
+        "preface_only",
+        1_100,
+        "1,100 HTTP/2 prefaces without a request, of 1,024 open files",
         open_files=1_024,
     ),
-    Attack(
-        name="http2-prefaces",
-        what="1,100 HTTP/2 prefaces without a request, of 1,024 open files",
-        moves=(Hold(opening="preface_only", connections=1_100),),
-        open_files=1_024,
-    ),
-    Attack(
-        name="slow-headers",
-        what="500 requests whose headers come at a byte a second",
-        moves=(Hold(opening="slow_headers", connections=500, drip=True),),
-    ),
-    Attack(
-        name="pipelined",
-        what="50 connections with 200 pipelined requests of the OpenAPI document, none read",
-        moves=(Hold(opening="pipelined", connections=50),),
+    _held("slow-headers", "slow_headers", 500, "500 requests whose headers come at a byte a second", drip=True),
+    _held(
+        "pipelined", "pipelined", 50, "50 connections with 200 pipelined requests of the OpenAPI document, none read"
     ),
     Attack(
         name="unread-tails",
@@ -128,27 +110,26 @@ ATTACKS = (
             Repeat(payload="large_record", connections=1, pause_s=0.2, times=6),
         ),
     ),
-    Attack(
-        name="one-write-key",
-        what="54 POSTs of one key that announce more than 128 MiB together and send nothing",
-        moves=(Hold(opening="body_that_never_comes", connections=54),),
+    _held(
+        "one-write-key",
+        "body_that_never_comes",
+        54,
+        "54 POSTs of one key that announce more than 128 MiB together and send nothing",
     ),
-    Attack(
-        name="unread-pages",
-        what="twenty pages of 12 MB and twenty of 400 KB of one key that are not read",
-        moves=(Hold(opening="unread_page", connections=40),),
+    _held(
+        "unread-pages",
+        "unread_page",
+        40,
+        "twenty pages of 12 MB and twenty of 400 KB of one key that are not read",
         pages=12,
     ),
-    Attack(
-        name="unread-exports",
-        what="eight exports of two keys that are not read",
-        moves=(Hold(opening="unread_export", connections=8),),
-        pages=12,
-    ),
-    Attack(
-        name="forged-tokens",
-        what="pushes with 24 KB of a token whose key nobody knows",
-        moves=(Repeat(payload="forged_token", connections=4, pause_s=0.02),),
+    _held("unread-exports", "unread_export", 8, "eight exports of two keys that are not read", pages=12),
+    _repeated(
+        "forged-tokens",
+        "forged_token",
+        "pushes with 24 KB of a token whose key nobody knows",
+        connections=4,
+        pause_s=0.02,
     ),
     Attack(
         name="stopped-process",

@@ -9,20 +9,8 @@ from tests.attack.run import Outcome
 from tests.attack.verdict import Felt, broken, mebibytes
 
 _HEAD = (
-    "attack",
-    "liveness p50/p99, before",
-    "during",
-    "after",
-    "producer p50/p99, before",
-    "during",
-    "after",
-    "reader p99, before",
-    "during",
-    "memory, before",
-    "peak",
-    "missing",
-    "full service after",
-    "holds",
+    "| attack | liveness p50/p99, before | during | after | producer p50/p99, before | during | after "
+    "| reader p99, before | during | memory, before | peak | missing | full service after | holds |"
 )
 
 
@@ -45,7 +33,7 @@ def line(outcome: Outcome) -> str:
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
     """Return all attacks as a table, with what is broken below it."""
-    rows = ["| " + " | ".join(_HEAD) + " |", "|" + "---|" * len(_HEAD)]
+    rows = [_HEAD, "|" + "---|" * (_HEAD.count("|") - 1)]
     rows += ["| " + " | ".join(_row(outcome)) + " |" for outcome in outcomes]
     wrong = [f"- {outcome.attack.name}: {each}" for outcome in outcomes for each in broken(outcome.evidence)]
     head = f"# Attacks\n\nTimes in seconds; {platform.machine()}, Python {platform.python_version()}.\n"

@@ -53,10 +53,7 @@ def _holds(seed: int, args: argparse.Namespace, place: TableAddress) -> bool:
     _say(f"seed {seed}: {args.messages} messages")
     plan = make_plan(seed, args.messages, instances=INSTANCES, kills=args.kills, outages=OUTAGES, cuts=CUTS)
     conditions = Conditions(
-        fault_rate=args.fault_rate,
-        max_quota=MAX_QUOTA,
-        in_flight=args.in_flight,
-        within_s=300 + args.messages / 50,
+        fault_rate=args.fault_rate, max_quota=MAX_QUOTA, in_flight=args.in_flight, within_s=300 + args.messages / 50
     )
     report = asyncio.run(Run(plan, place, conditions, lambda text: _say(f"seed {seed}: {text}"))())
     print(summary(report))  # noqa: T201 - a command-line tool prints

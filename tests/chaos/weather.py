@@ -6,25 +6,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from testing.misbehaving.faults import (
-    DRAINING,
-    INTERNAL,
-    NOT_FOUND,
-    NOT_FOUND_ENDS_STREAM,
-    OVERLOADED,
-    QUOTA,
-    RESTARTED,
-    Arrival,
-    Cut,
-    EndStream,
-    Fault,
-    Freeze,
-    Listing,
-    Silence,
-    not_stored,
-)
+from testing.misbehaving import faults
+from testing.misbehaving.faults import Arrival, Cut, EndStream, Fault, Freeze, Listing, Silence, not_stored
 
-_ENDINGS = (DRAINING, RESTARTED, OVERLOADED, EndStream("INTERNAL", "internal"), EndStream("OK", ""), Cut())
+_ENDINGS = (
+    faults.DRAINING,
+    faults.RESTARTED,
+    faults.OVERLOADED,
+    EndStream("INTERNAL", "internal"),
+    EndStream("OK", ""),
+    Cut(),
+)
 
 
 class Weather:
@@ -55,9 +47,12 @@ class Weather:
             ),
             "stored, then silence": (1, lambda dice: Fault(answer=dice.choice((Silence(), Freeze())))),
             "silence, nothing stored": (1, lambda dice: not_stored(dice.choice((Silence(), Freeze())))),
-            "internal error": (2, lambda _: not_stored(INTERNAL)),
-            "not found, once": (1, lambda dice: not_stored(dice.choice((NOT_FOUND, NOT_FOUND_ENDS_STREAM)))),
-            "quota": (1, lambda _: not_stored(QUOTA)),
+            "internal error": (2, lambda _: not_stored(faults.INTERNAL)),
+            "not found, once": (
+                1,
+                lambda dice: not_stored(dice.choice((faults.NOT_FOUND, faults.NOT_FOUND_ENDS_STREAM))),
+            ),
+            "quota": (1, lambda _: not_stored(faults.QUOTA)),
         }
 
     def __call__(self, arrival: Arrival) -> Fault:

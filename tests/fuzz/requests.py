@@ -27,32 +27,9 @@ _READ_PATHS = st.sampled_from(
 _TEXT = st.one_of(
     st.text(max_size=12), st.sampled_from(["a,b", "-PT1H", "PT0S", "\x00", "1e9", "999999999999", "all", "*"])
 )
-_NAMES = st.sampled_from(
-    [
-        "since",
-        "until",
-        "limit",
-        "cursor",
-        "order",
-        "fields",
-        "source",
-        "source.in",
-        "source.not",
-        "id",
-        "data.n.gte",
-        "format",
-        "wait",
-        "freshness",
-        "total",
-        "bucket",
-        "by",
-        "metric",
-        "end",
-        "message_id",
-        "ingest_time",
-        "data.a.b.in",
-    ]
-)
+_PARAMETERS = "since until limit cursor order fields format wait freshness total bucket by metric end"
+_FILTERS = "source source.in source.not id data.n.gte message_id ingest_time data.a.b.in"
+_NAMES = st.sampled_from([*_PARAMETERS.split(), *_FILTERS.split()])
 _MICROSECONDS = st.one_of(
     st.integers(-(2**63), 2**64 - 1), st.integers(1_700_000_000_000_000, 1_900_000_000_000_000), st.just(0)
 )

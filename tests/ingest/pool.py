@@ -77,11 +77,12 @@ class Pool:
             finally:
                 line.requests.pop(number, None)
 
-    async def answer(self, task: asyncio.Task[None]) -> None:
-        """End a request."""
-        self.answer_soon(task)
-        await task
-        await turns()
+    async def answer(self, *tasks: asyncio.Task[None]) -> None:
+        """End requests, one after the other."""
+        for task in tasks:
+            self.answer_soon(task)
+            await task
+            await turns()
 
     def answer_soon(self, task: asyncio.Task[None]) -> None:
         """End a request in the next turn of the loop."""

@@ -10,14 +10,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from app.stores.sink import (
-    Outcome,
-    RowError,
-    RowsRefused,
-    SetupError,
-    SinkState,
-    Stored,
-)
+from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
 from testing.service import GOOD, SETTINGS
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted

@@ -30,16 +30,11 @@ def paced(target_in_flight: int = 4, ack_us: int = ACK_US) -> tuple[Hand, Append
     return hand, pace
 
 
-def test_with_nothing_under_way_the_next_goes_at_once() -> None:
-    """However slow the store was, and however lately the last one began."""
-    _, pace = paced(ack_us=60_000_000)
-    assert pace.wait_us(0) == 0
-
-
-def test_before_the_first_acknowledgement_nothing_waits() -> None:
-    """Nobody knows how long one takes."""
-    _, pace = paced(ack_us=0)
-    assert [pace.wait_us(in_flight) for in_flight in range(4)] == [0, 0, 0, 0]
+@pytest.mark.parametrize(("ack_us", "waits_us"), [(60_000_000, [0]), (0, [0, 0, 0, 0])], ids=["idle", "never answered"])
+def test_nothing_waits_while_nothing_is_under_way_or_known(ack_us: int, waits_us: list[int]) -> None:
+    """However slow the store was, and until a first acknowledgement says how long one takes."""
+    _, pace = paced(ack_us=ack_us)
+    assert [pace.wait_us(in_flight) for in_flight in range(len(waits_us))] == waits_us
 
 
 @pytest.mark.parametrize("target_in_flight", [2, 4, 8])

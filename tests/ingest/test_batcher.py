@@ -22,41 +22,22 @@ limits = st.builds(BatchLimits, max_rows=st.integers(1, 60), max_bytes=st.intege
 
 
 @given(items, limits)
-def test_batches_are_the_queue_in_order(queue: list[Item], limit: BatchLimits) -> None:
-    """Taking until nothing is left gives back every item once, in the order they came."""
+def test_batches_are_the_queue_in_order_each_within_its_caps_and_full(queue: list[Item], limit: BatchLimits) -> None:
+    """Only a lone item exceeds the caps, and a batch ends only where the next item would not have fitted."""
     batcher: Batcher[Item] = Batcher(limit)
     for item in queue:
         batcher.add(item)
     taken: list[Item] = []
     while batch := batcher.take():
         taken += batch
+        rows, size = sum(item.row_count for item in batch), sum(item.byte_count for item in batch)
+        assert len(batch) == 1 or (rows <= limit.max_rows and size <= limit.max_bytes)
+        if (follower := batcher.oldest) is not None:
+            rows, size = rows + follower.row_count, size + follower.byte_count
+            assert rows > limit.max_rows or size > limit.max_bytes
     assert taken == queue
     assert len(batcher) == 0
     assert batcher.oldest is None
-
-
-@given(items, limits)
-def test_a_batch_keeps_its_caps_unless_it_is_one_item(queue: list[Item], limit: BatchLimits) -> None:
-    """Only an item that is over the caps by itself goes over them, and goes alone."""
-    batcher: Batcher[Item] = Batcher(limit)
-    for item in queue:
-        batcher.add(item)
-    while batch := batcher.take():
-        rows, size = sum(item.row_count for item in batch), sum(item.byte_count for item in batch)
-        assert len(batch) == 1 or (rows <= limit.max_rows and size <= limit.max_bytes)
-
-
-@given(items, limits)
-def test_a_batch_is_as_full_as_the_next_item_allows(queue: list[Item], limit: BatchLimits) -> None:
-    """A batch ends only where the next item would not have fitted: group commit wastes no append."""
-    batcher: Batcher[Item] = Batcher(limit)
-    for item in queue:
-        batcher.add(item)
-    while batch := batcher.take():
-        if (follower := batcher.oldest) is not None:
-            rows = sum(item.row_count for item in batch) + follower.row_count
-            size = sum(item.byte_count for item in batch) + follower.byte_count
-            assert rows > limit.max_rows or size > limit.max_bytes
 
 
 @given(st.lists(st.integers(0, 300)), limits)

@@ -13,26 +13,16 @@ def memory(clock: FakeClock, max_weight: int = 3) -> Dedupe[str]:
     return Dedupe(max_weight=max_weight, max_age_s=100.0, elapsed_us=clock.elapsed_us)
 
 
-async def test_a_key_is_claimed_once_and_then_remembered() -> None:
-    """The first to ask stores it; later ones get its result."""
+@pytest.mark.parametrize(("stored", "then"), [(True, Seen("result")), (False, New())], ids=["stored", "failed"])
+async def test_a_key_is_claimed_once_until_its_result_is_known(*, stored: bool, then: Seen[str] | New) -> None:
+    """Copies that wait get the result; a later one gets it too, or tries again after a failure."""
     dedupe = memory(FakeClock())
     assert dedupe.claim("a") == New()
     flying = dedupe.claim("a")
     assert isinstance(flying, InFlight)
-    dedupe.settle("a", "stored", stored=True)
-    assert await flying.result == "stored"
-    assert dedupe.claim("a") == Seen("stored")
-
-
-async def test_a_key_whose_message_was_not_stored_is_free_again() -> None:
-    """A failure is told to the copies that waited, and the next delivery tries anew."""
-    dedupe = memory(FakeClock())
-    dedupe.claim("a")
-    flying = dedupe.claim("a")
-    dedupe.settle("a", "failed", stored=False)
-    assert isinstance(flying, InFlight)
-    assert await flying.result == "failed"
-    assert dedupe.claim("a") == New()
+    dedupe.settle("a", "result", stored=stored)
+    assert await flying.result == "result"
+    assert dedupe.claim("a") == then
 
 
 async def test_memory_ends_with_age() -> None:
@@ -63,21 +53,13 @@ async def test_messages_stored_together_share_one_entry() -> None:
     assert entries[0].at_us == begun_us
 
 
-async def test_memory_is_bounded_and_forgets_the_oldest() -> None:
-    """It never holds more than it may."""
-    dedupe = memory(FakeClock(), max_weight=2)
-    for key in "abc":
+@pytest.mark.parametrize(("max_weight", "weights"), [(2, [{}] * 3), (10, [{"weight": 4}] * 3)], ids=["light", "heavy"])
+async def test_memory_is_bounded_and_forgets_the_oldest(max_weight: int, weights: list[dict[str, int]]) -> None:
+    """What a result holds counts, so that large requests cannot fill it; a result weighs 1 by default."""
+    dedupe = memory(FakeClock(), max_weight=max_weight)
+    for key, weight in zip("abc", weights, strict=True):
         dedupe.claim(key)
-        dedupe.settle(key, key, stored=True)
-    assert [type(dedupe.claim(key)) for key in "abc"] == [New, Seen, Seen]
-
-
-async def test_heavy_results_take_more_of_the_memory() -> None:
-    """What a result holds counts, so that large requests cannot fill it."""
-    dedupe = memory(FakeClock(), max_weight=10)
-    for key, weight in (("a", 4), ("b", 4), ("c", 4)):
-        dedupe.claim(key)
-        dedupe.settle(key, key, stored=True, weight=weight)
+        dedupe.settle(key, key, stored=True, **weight)
     assert [type(dedupe.claim(key)) for key in "abc"] == [New, Seen, Seen]
 
 

@@ -112,28 +112,28 @@ async def test_batches_that_are_not_full_keep_their_distance() -> None:
     assert (len(desk.dispatcher), desk.timers) == (1, 0), "with four under way an end is what it waits for"
 
 
-async def test_what_comes_while_a_batch_waits_for_its_time_goes_with_it() -> None:
-    """The time is not put off by it, and there is one timer."""
+@pytest.mark.parametrize(
+    ("rows", "sent", "later", "sent_us"),
+    [
+        ([b"c"], [], [[b"b", b"c"]], [1_000]),
+        ([b"c", b"d", b"e"], [[b"b", b"c", b"d"]], [[b"b", b"c", b"d"], [b"e"]], [500, 2_500]),
+    ],
+    ids=["not full", "full"],
+)
+async def test_what_comes_while_a_batch_waits_for_its_time_goes_with_it(
+    rows: list[bytes], sent: list[list[bytes]], later: list[list[bytes]], sent_us: list[int]
+) -> None:
+    """One timer is left as it is, unless the batch fills: it goes at once, and what is left keeps the distance."""
     desk = Desk()
     await desk.added(b"a")
     await desk.added(b"b")
     await desk.clock.advance(0.0005)
-    await desk.added(b"c")
-    assert (desk.sent, desk.timers) == ([[b"a"]], 1)
+    await desk.added(*rows)
+    assert (desk.sent[1:], desk.timers) == (sent, 1)
     await desk.clock.advance(0.0005)
-    assert (desk.sent[1:], desk.sent_us[1:], desk.timers) == ([[b"b", b"c"]], [1_000], 0)
-
-
-async def test_a_batch_that_fills_while_it_waits_for_its_time_goes_at_once() -> None:
-    """A full one has nothing to wait for; what is left over keeps the distance anew."""
-    desk = Desk()
-    await desk.added(b"a")
-    await desk.added(b"b")
-    await desk.clock.advance(0.0005)
-    await desk.added(b"c", b"d", b"e")
-    assert (desk.sent[1:], desk.timers) == ([[b"b", b"c", b"d"]], 1)
-    await desk.clock.advance(0.002)
-    assert (desk.sent[2:], desk.sent_us[2:]) == ([[b"e"]], [2_500])
+    assert desk.timers == len(sent)
+    await desk.clock.advance(0.0015)
+    assert (desk.sent[1:], desk.sent_us[1:], desk.timers) == (later, sent_us, 0)
 
 
 async def test_a_batch_that_waits_for_its_time_goes_when_the_last_append_ends() -> None:

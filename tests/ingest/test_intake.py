@@ -16,6 +16,7 @@ from tests.ingest.scripted import turns
 
 Receiving = Callable[[], Awaitable[Any]]
 DEADLINE_S = 30.0
+GONE = {"type": "http.disconnect"}
 
 
 class Door:
@@ -36,6 +37,12 @@ class Door:
         return self.admission.messages, self.admission.bytes, len(self.intake._deadlines)
 
 
+@pytest.fixture
+def door() -> Door:
+    """Give an intake of one message at a time."""
+    return Door()
+
+
 def events(*made: dict[str, Any]) -> Receiving:
     """Return what receives these events, then nothing more."""
     left = list(made)
@@ -54,9 +61,10 @@ def chunk(body: bytes, *, more: bool = True) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("before", [[], [chunk(b"x" * 20)], [chunk(b"x" * 60)]], ids=["nothing", "some", "more"])
-async def test_a_body_that_does_not_come_is_408_and_gives_its_place_back(before: list[dict[str, Any]]) -> None:
+async def test_a_body_that_does_not_come_is_408_and_gives_its_place_back(
+    door: Door, before: list[dict[str, Any]]
+) -> None:
     """A caller that stalls does not hold memory for ever, however far it came."""
-    door = Door()
     reading = door.reading(events(*before), declared=50)
     await door.clock.advance(DEADLINE_S - 0.1)
     assert (reading.done(), door.held) == (False, (1, sum(len(each["body"]) for each in before), 1))
@@ -79,9 +87,10 @@ async def test_a_body_that_does_not_come_is_408_and_gives_its_place_back(before:
         ([], 100, None),
     ],
 )
-async def test_what_counts_is_what_came(headers: list[tuple[bytes, bytes]], size: int, code: str | None) -> None:
+async def test_what_counts_is_what_came(
+    door: Door, headers: list[tuple[bytes, bytes]], size: int, code: str | None
+) -> None:
     """A wrong or missing length changes neither the limit nor the count."""
-    door = Door()
     receive = events(chunk(b"x" * size, more=False))
     if code is not None:
         with pytest.raises(ProblemError) as raised:
@@ -105,9 +114,8 @@ async def test_what_counts_is_what_came(headers: list[tuple[bytes, bytes]], size
         ([chunk(b"x")] * 99 + [chunk(b"x", more=False)], b"x" * 100),
     ],
 )
-async def test_a_body_comes_in_one_event_or_in_many(made: list[dict[str, Any]], body: bytes) -> None:
+async def test_a_body_comes_in_one_event_or_in_many(door: Door, made: list[dict[str, Any]], body: bytes) -> None:
     """Its parts are joined in order; an event may say neither what it has nor that more follows."""
-    door = Door()
     read, holding = await door.reading(events(*made))
     assert read == body
     assert door.held == (1, len(body), 0)
@@ -115,22 +123,21 @@ async def test_a_body_comes_in_one_event_or_in_many(made: list[dict[str, Any]], 
     assert door.held == (0, 0, 0)
 
 
-@pytest.mark.parametrize("before", [0, 1, 3])
-async def test_a_request_that_ends_before_its_body_did_is_400(before: int) -> None:
-    """Before the first part of it, or after some."""
-    door = Door()
-    with pytest.raises(ProblemError) as raised:
-        await door.reading(events(*[chunk(b"x")] * before, {"type": "http.disconnect"}), declared=50)
-    assert (raised.value.status, raised.value.code) == (400, "incomplete_body")
-    assert door.held == (0, 0, 0)
-
-
-async def test_a_body_is_refused_at_the_part_that_makes_it_too_large() -> None:
+@pytest.mark.parametrize(
+    ("made", "declared", "problem"),
+    [
+        *(([chunk(b"x")] * before + [GONE], 50, (400, "incomplete_body")) for before in (0, 1, 3)),
+        ([chunk(b"x" * 60), chunk(b"x" * 41)], 0, (413, "too_large")),
+    ],
+    ids=["gone before a part", "gone after one", "gone after three", "too large"],
+)
+async def test_a_body_that_ends_early_or_grows_too_large_is_refused_at_that_part(
+    door: Door, made: list[dict[str, Any]], declared: int, problem: tuple[int, str]
+) -> None:
     """What follows is not waited for."""
-    door = Door()
     with pytest.raises(ProblemError) as raised:
-        await door.reading(events(chunk(b"x" * 60), chunk(b"x" * 41)))
-    assert raised.value.status == 413
+        await door.reading(events(*made), declared=declared)
+    assert (raised.value.status, raised.value.code) == problem
     assert door.held == (0, 0, 0)
 
 
@@ -149,9 +156,8 @@ async def test_what_the_server_raises_is_passed_on_and_gives_the_place_back(befo
     assert door.held == (0, 0, 0)
 
 
-async def test_after_its_deadline_a_task_can_go_on() -> None:
+async def test_after_its_deadline_a_task_can_go_on(door: Door) -> None:
     """The cancellation that ended its reading is taken back: it is no cancellation to whatever the task does next."""
-    door = Door()
 
     async def request() -> bytes:
         with pytest.raises(ProblemError):
@@ -170,9 +176,8 @@ async def test_after_its_deadline_a_task_can_go_on() -> None:
     assert await asking == b"again"
 
 
-async def test_a_body_that_came_in_time_is_not_reminded_of_its_deadline() -> None:
+async def test_a_body_that_came_in_time_is_not_reminded_of_its_deadline(door: Door) -> None:
     """What the task does with it may take longer."""
-    door = Door()
 
     async def request() -> str:
         await door.intake.read({}, events(chunk(b"x", more=False)), "a")
@@ -184,9 +189,8 @@ async def test_a_body_that_came_in_time_is_not_reminded_of_its_deadline() -> Non
     assert await asking == "went on"
 
 
-async def test_a_cancellation_by_somebody_else_is_one() -> None:
+async def test_a_cancellation_by_somebody_else_is_one(door: Door) -> None:
     """It is no slow body; the place is given back all the same."""
-    door = Door()
     reading = door.reading(events(), declared=50)
     await turns()
     reading.cancel()
@@ -225,9 +229,8 @@ async def test_a_cancellation_by_somebody_else_is_one_though_the_deadline_passes
 
 
 @pytest.mark.parametrize("deadline_first", [True, False], ids=["the deadline first", "the deadline last"])
-async def test_a_cancellation_in_the_turn_of_the_deadline_is_one(*, deadline_first: bool) -> None:
+async def test_a_cancellation_in_the_turn_of_the_deadline_is_one(door: Door, *, deadline_first: bool) -> None:
     """The task meets both as one, and it is not taken for the deadline's."""
-    door = Door()
     reading = door.reading(events())
     await turns()
     (waiting,) = door.intake._deadlines.close()
@@ -239,9 +242,8 @@ async def test_a_cancellation_in_the_turn_of_the_deadline_is_one(*, deadline_fir
     assert door.held == (0, 0, 0)
 
 
-async def test_a_cancellation_that_the_task_lives_with_is_not_mistaken_for_the_deadlines() -> None:
+async def test_a_cancellation_that_the_task_lives_with_is_not_mistaken_for_the_deadlines(door: Door) -> None:
     """A task that was cancelled before it read, and went on, still meets its deadline as 408."""
-    door = Door()
 
     async def request() -> str:
         with suppress(asyncio.CancelledError):
@@ -275,9 +277,8 @@ async def test_many_bodies_have_each_their_own_time() -> None:
     assert door.held == (20, 20, 0)
 
 
-async def test_a_cancellation_that_the_server_swallows_is_taken_back() -> None:
+async def test_a_cancellation_that_the_server_swallows_is_taken_back(door: Door) -> None:
     """Whoever works in this task later is not thought to be cancelled."""
-    door = Door()
 
     async def receive() -> Any:
         with suppress(asyncio.CancelledError):

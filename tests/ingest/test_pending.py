@@ -22,17 +22,11 @@ batches = st.lists(st.integers(1, 6), min_size=1, max_size=8).map(
 
 
 @given(batches)
-def test_the_slots_of_a_batch_are_its_rows_in_order(batch: list[Pending]) -> None:
-    """And they know whose they are."""
+def test_halves_of_the_rows_in_order_lose_nothing_and_the_larger_one_comes_first(batch: list[Pending]) -> None:
+    """Neither is empty where there are two rows, so that halving ends; the order within each is kept."""
     slots = slots_of(batch)
     assert rows_of(slots) == [row for each in batch for row in each.rows]
     assert messages_of(slots) == batch
-
-
-@given(batches)
-def test_halves_lose_nothing_and_the_larger_one_comes_first(batch: list[Pending]) -> None:
-    """Neither is empty where there are two rows, so that halving ends; the order within each is kept."""
-    slots = slots_of(batch)
     larger, smaller = halves(slots)
     assert list(larger) + list(smaller) == slots or list(smaller) + list(larger) == slots
     assert len(larger) >= len(smaller)

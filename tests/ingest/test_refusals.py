@@ -8,15 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.stores.sink import (
-    QuotaExceeded,
-    RowError,
-    RowsRefused,
-    SetupError,
-    SinkState,
-    Stored,
-    Uncertain,
-)
+from app.stores.sink import QuotaExceeded, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from testing import tokens
 from testing.clock import FakeClock
 from testing.service import GOOD, SETTINGS, authorization, envelope

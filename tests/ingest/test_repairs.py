@@ -67,39 +67,26 @@ async def test_the_rest_of_the_service_does_not_wait_for_a_repair() -> None:
     late.cancel()
 
 
-async def test_an_attempt_that_ended_late_without_an_answer_is_retried_under_another_key() -> None:
-    """Its first copy may turn up behind readers, and would hide a retry under the same key."""
-    bench = fenced(LONG_GONE)
-    assert await bench.submit(b"a") == Durable()
-    assert bench.appender.stored == [b"a~late1"]
-
-
-async def test_an_attempt_that_was_given_up_in_time_is_retried_under_its_own_key() -> None:
-    """Both copies are ahead of all readers, and the first one counts."""
-    bench = fenced(GONE)
-    waiting = bench.submit(b"a")
-    await bench.clock.advance(1)
-    assert await waiting == Durable()
-    assert bench.appender.stored == [b"a"]
-
-
-@pytest.mark.parametrize("again", [LATE, LONG_GONE])
-async def test_a_second_lateness_during_the_repair_gets_a_key_of_its_own(again: Outcome) -> None:
-    """Stopped again: readers may have passed the repair too."""
-    bench = fenced(LATE, again)
-    waiting = bench.submit(b"a")
-    await bench.clock.advance(1)
-    assert await waiting == Durable()
-    assert bench.appender.batches == [[b"a"], [b"a~late1"], [b"a~late2"]]
-
-
-async def test_a_repair_without_an_answer_is_sent_again_under_the_same_key() -> None:
-    """Both of its copies are in time."""
-    bench = fenced(LATE, GONE, GONE)
+@pytest.mark.parametrize(
+    ("replies", "batches"),
+    [
+        ([LONG_GONE], [[b"a"], [b"a~late1"]]),
+        ([GONE], [[b"a"], [b"a"]]),
+        ([LATE, LATE], [[b"a"], [b"a~late1"], [b"a~late2"]]),
+        ([LATE, LONG_GONE], [[b"a"], [b"a~late1"], [b"a~late2"]]),
+        ([LATE, GONE, GONE], [[b"a"], *[[b"a~late1"]] * 3]),
+    ],
+    ids=["ended late", "given up in time", "a late repair", "a repair that ended late", "a repair without an answer"],
+)
+async def test_a_retry_has_another_key_exactly_where_the_attempt_was_late(
+    replies: list[Outcome], batches: list[list[bytes]]
+) -> None:
+    """A late copy may turn up behind readers, and would hide a retry under the same key; a copy in time counts."""
+    bench = fenced(*replies)
     waiting = bench.submit(b"a")
     await bench.clock.advance(2)
     assert await waiting == Durable()
-    assert bench.appender.batches == [[b"a"], *[[b"a~late1"]] * 3]
+    assert bench.appender.batches == batches
 
 
 @pytest.mark.parametrize("first", [LATE, LONG_GONE])

@@ -17,9 +17,10 @@ AWAY = SetupError(SinkState.UNREACHABLE, "connection refused")
 
 
 @pytest.mark.parametrize("state", [SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH, SinkState.PERMISSION_DENIED])
-async def test_what_stands_in_the_way_shows_before_the_first_message_and_goes_when_it_is_gone(state: SinkState) -> None:
+async def test_what_stands_in_the_way_shows_before_the_first_message_and_goes_when_it_is_gone(
+    bench: Bench, state: SinkState
+) -> None:
     """The watch looks when the service starts, and every half minute while there is trouble."""
-    bench = Bench()
     bench.appender.obstacle = SetupError(state, "see the run-book")
     watching = asyncio.create_task(watch(bench.writer, bench.appender, bench.clock))
     await turns()
@@ -49,9 +50,8 @@ async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle
     assert bench.state() is SinkState.NOT_FOUND
 
 
-async def test_that_the_table_cannot_be_looked_at_stops_nothing() -> None:
+async def test_that_the_table_cannot_be_looked_at_stops_nothing(bench: Bench) -> None:
     """Rows go to another address than looks: the state says so, appends go on, and one that is stored clears it."""
-    bench = Bench()
     bench.writer.found(AWAY)
     assert bench.state() is SinkState.UNREACHABLE
     assert isinstance(await bench.submit(b"a"), Durable)
@@ -125,9 +125,8 @@ async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None
     assert bench.writer.health.circuit.trips == 1
 
 
-async def test_an_unreachable_look_does_not_hide_what_is_known() -> None:
+async def test_an_unreachable_look_does_not_hide_what_is_known(bench: Bench) -> None:
     """The older trouble is the one that tells what to do."""
-    bench = Bench()
     bench.writer.found(MISSING)
     bench.writer.found(AWAY)
     assert bench.state() is SinkState.NOT_FOUND
@@ -156,9 +155,8 @@ async def test_a_check_that_fails_unexpectedly_does_not_end_the_watch(caplog: py
     watching.cancel()
 
 
-async def test_pauses_grow_and_the_time_left_is_told() -> None:
+async def test_pauses_grow_and_the_time_left_is_told(bench: Bench) -> None:
     """The second look in a row that finds the same doubles the pause."""
-    bench = Bench()
     health = bench.writer.health
     for expected_s in (30.0, 60.0, 120.0):
         bench.writer.found(MISSING)

@@ -120,9 +120,8 @@ DEFINITE: list[Outcome] = [
 
 
 @pytest.mark.parametrize("outcome", DEFINITE, ids=lambda outcome: type(outcome).__name__)
-async def test_every_outcome_but_an_uncertain_one_is_an_answer(outcome: Outcome) -> None:
+async def test_every_outcome_but_an_uncertain_one_is_an_answer(bench: Bench, outcome: Outcome) -> None:
     """Of a store that says no, nothing is gained by another process."""
-    bench = Bench()
     bench.appender.decide = lambda _: AWAY
     told = [bench.submit(b"a", budget_s=400)]
     await bench.clock.advance(LIMIT_S)
@@ -134,9 +133,8 @@ async def test_every_outcome_but_an_uncertain_one_is_an_answer(outcome: Outcome)
     await asyncio.gather(*told)
 
 
-async def test_a_store_that_never_answers_an_append_makes_a_stuck_writer() -> None:
+async def test_a_store_that_never_answers_an_append_makes_a_stuck_writer(bench: Bench) -> None:
     """Each message gives up by its own budget; what counts is that none of the attempts was answered."""
-    bench = Bench()
     bench.appender.decide = lambda _: AWAY
     for _ in range(10):
         assert bench.writer.progress.stuck_s is None
@@ -146,9 +144,8 @@ async def test_a_store_that_never_answers_an_append_makes_a_stuck_writer() -> No
     assert bench.writer.progress.stuck_s == pytest.approx(LIMIT_S)
 
 
-async def test_messages_that_are_refused_during_a_pause_do_not_wait() -> None:
+async def test_messages_that_are_refused_during_a_pause_do_not_wait(bench: Bench) -> None:
     """A set-up pause is a state of its own, and a restart does not mend it."""
-    bench = Bench()
     bench.appender.decide = lambda _: SetupError(SinkState.PERMISSION_DENIED, "not permitted")
     for _ in range(100):
         waiting = bench.submit(b"a")

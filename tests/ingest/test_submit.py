@@ -17,6 +17,7 @@ from testing.service import GOOD, SETTINGS, Service, running
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 
 OTHER = {**GOOD, "id": "b"}
+LINES = msgspec.json.Encoder().encode_lines([GOOD, OTHER])
 
 
 async def post(service: Service, body: Any, **headers: str) -> httpx.Response:
@@ -38,7 +39,7 @@ async def stored(service: Service) -> list[dict[str, Any]]:
     [
         (GOOD, {}, ["a"]),
         ([GOOD, OTHER], {}, ["a", "b"]),
-        (msgspec.json.Encoder().encode_lines([GOOD, OTHER]), {"content_type": "application/x-ndjson"}, ["a", "b"]),
+        (LINES, {"content_type": "application/x-ndjson"}, ["a", "b"]),
         (gzip.compress(msgspec.json.encode(GOOD), mtime=0), {"content_encoding": "gzip"}, ["a"]),
         ([], {}, []),
     ],
@@ -99,42 +100,31 @@ async def test_a_repeated_request_with_its_key_stores_nothing_twice() -> None:
         assert len((await service.client.get("/v1/rejects")).json()["records"]) == 1
 
 
-async def test_the_key_outlives_the_instances_memory() -> None:
-    """Another instance stores the copy again under the same delivery key, so readers see it once."""
+@pytest.mark.parametrize("again", [GOOD, OTHER], ids=["the same body", "another body"])
+async def test_the_key_outlives_the_instances_memory(again: dict[str, str]) -> None:
+    """Readers see a copy stored by another instance once; another body under the key is another delivery, and seen."""
     forgetful = SETTINGS.replace(dedupe_max_messages=1)
     async with running(forgetful) as service:
         first = await post(service, GOOD, idempotency_key="k1")
-        await post(service, OTHER, idempotency_key="k2")
-        again = await post(service, GOOD, idempotency_key="k1")
-        assert again.json() == first.json()
-        assert [record["id"] for record in await stored(service)] == ["a", "b"]
+        await post(service, {**GOOD, "id": "c"}, idempotency_key="k2")
+        second = await post(service, again, idempotency_key="k1")
+        assert second.status_code == 201
+        assert (second.json() == first.json()) is (again == GOOD)
+        expected = ["a", "c"] if again == GOOD else ["a", "c", "b"]
+        assert [record["id"] for record in await stored(service)] == expected
 
 
-async def test_the_key_with_another_body_is_422() -> None:
-    """A key stands for one request."""
+@pytest.mark.parametrize(
+    ("first", "then", "headers", "status"),
+    [(GOOD, OTHER, {}, 201), (LINES, LINES, {"content_type": "application/x-ndjson"}, 422)],
+    ids=["another body", "another content type"],
+)
+async def test_the_key_with_another_request_is_422(first: Any, then: Any, headers: dict[str, str], status: int) -> None:
+    """A key belongs to one request: a corrected header is not answered with the old rejection."""
     async with running() as service:
-        await post(service, GOOD, idempotency_key="k1")
-        answer = await post(service, OTHER, idempotency_key="k1")
+        assert (await post(service, first, idempotency_key="k1")).status_code == status
+        answer = await post(service, then, idempotency_key="k1", **headers)
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_conflict")
-
-
-async def test_another_body_under_a_forgotten_key_is_another_delivery() -> None:
-    """Where nobody remembers the first request, the second is stored and seen: a 201 is never hidden as a copy."""
-    forgetful = SETTINGS.replace(dedupe_max_messages=1)
-    async with running(forgetful) as service:
-        assert (await post(service, GOOD, idempotency_key="k1")).status_code == 201
-        await post(service, GOOD, idempotency_key="k2")
-        assert (await post(service, OTHER, idempotency_key="k1")).status_code == 201
-        assert {record["id"] for record in await stored(service)} == {"a", "b"}
-
-
-async def test_another_content_type_under_the_key_is_another_request() -> None:
-    """A corrected header is not answered with the old rejection."""
-    async with running() as service:
-        body = msgspec.json.Encoder().encode_lines([GOOD, OTHER])
-        assert (await post(service, body, idempotency_key="k1")).status_code == 422
-        answer = await post(service, body, idempotency_key="k1", content_type="application/x-ndjson")
-        assert answer.json()["code"] == "idempotency_conflict"
 
 
 async def test_what_is_remembered_of_a_request_holds_none_of_its_bytes() -> None:

@@ -8,27 +8,20 @@ import pytest
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import Refused
 from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
-from app.stores.sink import (
-    Outcome,
-    RowError,
-    RowsRefused,
-    Stored,
-)
+from app.stores.sink import Outcome, RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 
 
-async def test_messages_that_arrive_together_share_an_append() -> None:
+async def test_messages_that_arrive_together_share_an_append(bench: Bench) -> None:
     """What is submitted in one turn of the loop goes out as one batch, in order."""
-    bench = Bench()
     waiting = [bench.submit(b"a"), bench.submit(b"b"), bench.submit(b"c")]
     assert await asyncio.gather(*waiting) == [Durable()] * 3
     assert bench.appender.batches == [[b"a", b"b", b"c"]]
 
 
-async def test_a_lone_message_goes_out_at_once() -> None:
+async def test_a_lone_message_goes_out_at_once(bench: Bench) -> None:
     """Nothing waits for company: the first append needs no time to pass."""
-    bench = Bench()
     assert await bench.submit(b"a") == Durable()
     assert bench.appender.batches == [[b"a"]]
 
@@ -146,9 +139,8 @@ async def test_the_bound_itself_is_not_beyond_it() -> None:
     await bench.writer.close()
 
 
-async def test_a_message_whose_time_is_up_is_not_begun() -> None:
+async def test_a_message_whose_time_is_up_is_not_begun(bench: Bench) -> None:
     """It would be delivered again, and stored twice."""
-    bench = Bench()
     assert isinstance(await bench.submit(b"a", budget_s=0.0), Unavailable)
     assert bench.appender.batches == []
 

@@ -12,9 +12,8 @@ from tests.ingest.bench import Bench
 BELIEVED_S = BELIEVED_AFTER_US / 1_000_000
 
 
-async def test_a_jump_that_passes_holds_messages_up_and_costs_none() -> None:
+async def test_a_jump_that_passes_holds_messages_up_and_costs_none(bench: Bench) -> None:
     """Nothing is appended meanwhile; then all of it is, and the state is over."""
-    bench = Bench()
     bench.clock.doubt = "it jumped by +3600.0 s"
     waiting = [bench.submit(b"a"), bench.submit(b"b")]
     await bench.clock.advance(BELIEVED_S)
@@ -26,9 +25,8 @@ async def test_a_jump_that_passes_holds_messages_up_and_costs_none() -> None:
     assert bench.state() is SinkState.ACTIVE
 
 
-async def test_a_clock_that_stays_wrong_is_told_at_once() -> None:
+async def test_a_clock_that_stays_wrong_is_told_at_once(bench: Bench) -> None:
     """Whoever comes later need not wait for it; when it is right again, the next message is stored."""
-    bench = Bench()
     bench.clock.doubt = "the newest timestamp is 3600.0 s ahead"
     first = bench.submit(b"a")
     await bench.clock.advance(BELIEVED_S + 2)
@@ -43,9 +41,8 @@ async def test_a_clock_that_stays_wrong_is_told_at_once() -> None:
     assert bench.state() is SinkState.ACTIVE
 
 
-async def test_a_repair_waits_for_the_clock_too() -> None:
+async def test_a_repair_waits_for_the_clock_too(bench: Bench) -> None:
     """It needs a stamp like any other."""
-    bench = Bench()
     bench.clock.doubt = "it jumped"
     waiting = bench.submit(b"a", budget_s=5.0)
     await bench.clock.advance(6)
@@ -56,9 +53,8 @@ async def test_a_repair_waits_for_the_clock_too() -> None:
 
 
 @pytest.mark.parametrize("look", [None, Stored()])
-async def test_a_sound_table_does_not_end_the_trouble_with_the_clock(look: Stored | None) -> None:
+async def test_a_sound_table_does_not_end_the_trouble_with_the_clock(bench: Bench, look: Stored | None) -> None:
     """It would come back with the next look at the health of an instance without traffic, over and over."""
-    bench = Bench()
     bench.writer.notice_clock()
     assert bench.state() is SinkState.ACTIVE
     bench.clock.doubt = "it jumped"

@@ -9,15 +9,7 @@ import pytest
 
 from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS
-from app.stores.sink import (
-    Outcome,
-    QuotaExceeded,
-    RowsRefused,
-    SetupError,
-    SinkState,
-    Stored,
-    Uncertain,
-)
+from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 
@@ -148,10 +140,9 @@ async def test_a_clock_that_is_set_back_changes_no_deadline() -> None:
 
 
 async def test_a_defect_of_the_writer_leaves_nobody_waiting(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever breaks, the message is answered, the log says so, and the next batch goes out."""
-    bench = Bench()
     with monkeypatch.context() as broken:
         broken.setattr("app.ingest.sink_health.SinkHealth.stored", lambda _: 1 / 0)
         assert isinstance(await bench.submit(b"a"), Unavailable)
@@ -228,9 +219,8 @@ class Cancelling(ScriptedAppender):
         raise asyncio.CancelledError
 
 
-async def test_a_cancellation_out_of_nowhere_leaves_nobody_waiting() -> None:
+async def test_a_cancellation_out_of_nowhere_leaves_nobody_waiting(bench: Bench) -> None:
     """Its messages are told at once, not when their budgets end."""
-    bench = Bench()
     bench.writer = bench.over(Cancelling())
     waiting = bench.submit(b"a")
     await turns()
@@ -247,9 +237,8 @@ class Stubborn(ScriptedAppender):
         return await super().append(rows)
 
 
-async def test_an_outcome_counts_although_it_came_when_the_attempt_was_over() -> None:
+async def test_an_outcome_counts_although_it_came_when_the_attempt_was_over(bench: Bench) -> None:
     """The rows are stored, and are not sent again; what comes after the attempt is not cancelled."""
-    bench = Bench()
     stubborn = Stubborn()
     bench.writer = bench.over(stubborn)
     waiting = bench.submit(b"a")

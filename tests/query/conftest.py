@@ -4,9 +4,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.fixtures import client, service, shared_store, shelf, store  # noqa: F401 - fixtures
+from tests.query.tail_stage import Stage
 
 if TYPE_CHECKING:
     from tests.contract.stores import EmbeddedEngine
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Give a tail over rows that a test stores."""
+    return Stage()
 
 
 @pytest.fixture(scope="session")

@@ -109,14 +109,13 @@ def test_a_type_that_no_record_has_is_named() -> None:
         read((), stream)
 
 
-@pytest.mark.parametrize("kept", [1, 8, 100, -1])
-def test_a_piece_that_breaks_off_is_an_error(kept: int) -> None:
+@pytest.mark.parametrize(
+    ("begin", "kept", "message"),
+    [*(([ENCODER.begin()], kept, "Expected") for kept in (1, 8, 100, -1)), ([], None, "expected Schema")],
+)
+def test_a_piece_that_breaks_off_or_has_no_schema_is_an_error(
+    begin: list[bytes], kept: int | None, message: str
+) -> None:
     """Rows are never left out without a word."""
-    with pytest.raises(RuntimeError, match="Expected"):
-        read(COLUMNS, ENCODER.begin(), ENCODER.rows([sample_row()])[:kept])
-
-
-def test_a_stream_without_a_schema_is_an_error() -> None:
-    """Nor is it taken for an empty one."""
-    with pytest.raises(RuntimeError, match="expected Schema"):
-        read(COLUMNS, ENCODER.rows([sample_row()]))
+    with pytest.raises(RuntimeError, match=message):
+        read(COLUMNS, *begin, ENCODER.rows([sample_row()])[:kept])

@@ -88,12 +88,17 @@ async def test_a_value_that_was_replaced_does_not_expire_with_the_older_one() ->
     assert store._entries.currsize == size("a", b"new") + size("c", b"")
 
 
-async def test_a_value_that_is_too_large_is_not_kept() -> None:
+@pytest.mark.parametrize(
+    ("value", "expires_in"), [(b"." * _ROOM, None), (b"new", 0), (b"new", -1), (b"new", timedelta(0))]
+)
+async def test_a_value_that_is_too_large_or_has_expired_is_not_kept(
+    value: bytes, expires_in: int | timedelta | None
+) -> None:
     """Nor is the older one of its key, which it replaces; the others stay."""
     store = BoundedMemoryStore(_ROOM, FakeClock())
     await store.set("a", b"old")
     await store.set("b", b"other")
-    await store.set("a", b"." * _ROOM)
+    await store.set("a", value, expires_in=expires_in)
     assert await store.get("a") is None
     assert await store.get("b") == b"other"
     assert store._entries.currsize == size("b", b"other")
@@ -113,16 +118,6 @@ async def test_an_expiry_moves_when_asked() -> None:
     await clock.advance(1)
     assert await store.get("a") is None
     assert await store.get("b") == b""
-
-
-@pytest.mark.parametrize("expires_in", [0, -1, timedelta(0)])
-async def test_what_has_expired_already_is_not_kept(expires_in: int | timedelta) -> None:
-    """Nor is what it replaces."""
-    store = BoundedMemoryStore(_ROOM, FakeClock())
-    await store.set("a", b"old")
-    await store.set("a", b"new", expires_in=expires_in)
-    assert await store.get("a") is None
-    assert store._entries.currsize == 0
 
 
 async def test_everything_can_be_forgotten() -> None:

@@ -66,9 +66,7 @@ async def test_instances_share_answers(instances: tuple[Instance, Instance]) -> 
 
 
 async def test_a_server_that_goes_is_done_without_until_it_is_back(
-    instances: tuple[Instance, Instance],
-    valkey_server: ValkeyServer,
-    caplog: pytest.LogCaptureFixture,
+    instances: tuple[Instance, Instance], valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every request is answered meanwhile; one line of the log says why it took longer."""
     one, other = instances

@@ -92,12 +92,7 @@ def test_columns_are_served_as_asked_whatever_else_a_row_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd",
-    [
-        {"flag": False, "count": 2},
-        {"count": 2, "flag": False},
-        {"flag": False, "count": 2, "delivery_key": "k"},
-    ],
+    "odd", [{"flag": False, "count": 2}, {"count": 2, "flag": False}, {"flag": False, "count": 2, "delivery_key": "k"}]
 )
 def test_rows_that_need_no_conversion_are_served_in_the_columns_order(odd: dict[str, Any]) -> None:
     """Also where a single row of the page has a column more, or another order."""

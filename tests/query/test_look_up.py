@@ -21,15 +21,16 @@ def test_more_versions_than_an_answer_holds_are_cut_and_said_to_be(
     assert versions["complete"] is False
 
 
-def test_an_unknown_id_is_not_found(client: Client) -> None:
-    """The problem says which id it was."""
-    problem = problem_of(client.get("/v1/records/nobody"))
-    assert (problem["code"], problem["detail"]) == ("not_found", "there is no record with the id 'nobody'")
-
-
-def test_a_look_up_takes_no_other_parameters(client: Client) -> None:
-    """Those of the feed mean nothing here."""
-    assert problem_of(client.get("/v1/records/id1?limit=5"))["code"] == "invalid_parameter"
+@pytest.mark.parametrize(
+    ("path", "code", "detail"),
+    [("nobody", "not_found", "there is no record with the id 'nobody'"), ("id1?limit=5", "invalid_parameter", "limit")],
+)
+def test_an_unknown_id_or_a_parameter_of_the_feed_is_a_problem(
+    client: Client, path: str, code: str, detail: str
+) -> None:
+    """The problem says which it was."""
+    problem = problem_of(client.get(f"/v1/records/{path}"))
+    assert (problem["code"], detail in problem["detail"]) == (code, True)
 
 
 def test_the_reading_and_the_writing_route_share_the_path(client: Client) -> None:

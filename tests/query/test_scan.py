@@ -147,12 +147,7 @@ def test_a_position_is_that_of_a_row() -> None:
 
 @pytest.mark.parametrize(
     ("is_fixed", "until_us", "expected"),
-    [
-        (True, T0_US, True),
-        (True, T0_US + 1, False),
-        (False, T0_US - 1, False),
-        (True, None, False),
-    ],
+    [(True, T0_US, True), (True, T0_US + 1, False), (False, T0_US - 1, False), (True, None, False)],
 )
 def test_only_a_named_window_that_is_settled_is_fixed(until_us: int | None, *, is_fixed: bool, expected: bool) -> None:
     """Relative times mean another window a moment later."""

@@ -26,9 +26,8 @@ def source(text: str) -> tuple[Condition, ...]:
     return parse_filters(FIELDS, [("source", text)])
 
 
-async def test_a_stream_begins_with_its_place_and_sends_records_as_they_settle() -> None:
+async def test_a_stream_begins_with_its_place_and_sends_records_as_they_settle(stage: Stage) -> None:
     """Each with the cursor behind it, and none before its place in the order is final."""
-    stage = Stage()
     listener = stage.listen()
     await stage.turn()
     assert listener.source.retry_ms == 2_000
@@ -47,9 +46,8 @@ async def test_a_stream_begins_with_its_place_and_sends_records_as_they_settle()
     await listener.hang_up()
 
 
-async def test_a_store_that_knows_of_new_rows_is_asked_only_when_there_are_some() -> None:
+async def test_a_store_that_knows_of_new_rows_is_asked_only_when_there_are_some(stage: Stage) -> None:
     """Time passes without a query, the place moves on with the horizon, and a new row is found all the same."""
-    stage = Stage()
     stage.sheet.version = 0
     listener = stage.listen()
     await stage.turn(POLL_S)
@@ -64,9 +62,8 @@ async def test_a_store_that_knows_of_new_rows_is_asked_only_when_there_are_some(
     await listener.hang_up()
 
 
-async def test_equal_filters_share_one_poller_and_what_it_writes() -> None:
+async def test_equal_filters_share_one_poller_and_what_it_writes(stage: Stage) -> None:
     """All that one caller may have cost the store as much as one, and a row is written once a choice of fields."""
-    stage = Stage()
     listeners = [stage.listen(fields="id,source" if number % 2 else "id") for number in range(75)]
     await stage.turn()
     stage.sheet.asked.clear()
@@ -79,9 +76,8 @@ async def test_equal_filters_share_one_poller_and_what_it_writes() -> None:
         await listener.hang_up()
 
 
-async def test_other_filters_have_a_poller_of_their_own() -> None:
+async def test_other_filters_have_a_poller_of_their_own(stage: Stage) -> None:
     """In whatever order they are named, and however often."""
-    stage = Stage()
     both = source("a") + parse_filters(FIELDS, [("id.prefix", "k")])
     listeners = [
         stage.listen(conditions=conditions) for conditions in (source("a"), source("b"), both, both[::-1], both * 2)
@@ -97,9 +93,8 @@ async def test_other_filters_have_a_poller_of_their_own() -> None:
         await listener.hang_up()
 
 
-async def test_the_last_subscriber_ends_the_poller_and_its_query() -> None:
+async def test_the_last_subscriber_ends_the_poller_and_its_query(stage: Stage) -> None:
     """Nobody asks the store for nobody."""
-    stage = Stage()
     one, other = stage.listen(), stage.listen()
     await stage.turn()
     await one.hang_up()
@@ -134,9 +129,8 @@ async def test_who_begins_in_the_past_catches_up_by_itself_and_then_joins() -> N
         await listener.hang_up()
 
 
-async def test_a_new_poller_begins_where_its_first_subscriber_stands_if_that_is_near() -> None:
+async def test_a_new_poller_begins_where_its_first_subscriber_stands_if_that_is_near(stage: Stage) -> None:
     """After a short break one query finds what was missed, for all who come back."""
-    stage = Stage()
     stage.sheet.put(1, 5)
     listener = stage.listen(at(2))
     await stage.turn()
@@ -179,9 +173,8 @@ async def test_a_slow_subscriber_takes_no_memory_and_loses_nothing() -> None:
         await quick.hang_up()
 
 
-async def test_few_catch_up_at_the_same_time() -> None:
+async def test_few_catch_up_at_the_same_time(stage: Stage) -> None:
     """After a restart everybody wants to, and who wants a page should not wait for all of them."""
-    stage = Stage()
     stage.sheet.settled_us += 3_600_000_000
     stage.sheet.answers.clear()
     listeners = [stage.listen() for _ in range(10)]
@@ -194,9 +187,8 @@ async def test_few_catch_up_at_the_same_time() -> None:
 
 
 @pytest.mark.parametrize("begins", [at(10), Position(T0_US + 10, "k")])
-async def test_a_place_before_which_this_instance_is_not_settled_stays(begins: Position) -> None:
+async def test_a_place_before_which_this_instance_is_not_settled_stays(stage: Stage, begins: Position) -> None:
     """Instances' clocks differ, and a cursor may come from one that is ahead."""
-    stage = Stage()
     feed: Any = stage.sheet
     batch = await Reader(feed, (), QuerySettings(), stage.clock).batch(begins)
     assert (batch.rows, batch.reaches, batch.more) == ([], begins, False)

@@ -19,9 +19,8 @@ from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 from tests.query.test_tail import at
 
 
-async def test_a_quiet_stream_pings_and_tells_how_far_it_came() -> None:
+async def test_a_quiet_stream_pings_and_tells_how_far_it_came(stage: Stage) -> None:
     """With a cursor where the horizon moved, without where it stands; and only where nothing else was said."""
-    stage = Stage()
     listener = stage.listen()
     await stage.turn(PING_S - 1)
     assert listener.source.comments == []
@@ -39,9 +38,8 @@ async def test_a_quiet_stream_pings_and_tells_how_far_it_came() -> None:
     await listener.hang_up()
 
 
-async def test_pings_come_while_a_query_of_its_own_takes_long() -> None:
+async def test_pings_come_while_a_query_of_its_own_takes_long(stage: Stage) -> None:
     """Proxies would close a connection that says nothing."""
-    stage = Stage()
     stage.sheet.settled_us += 3_600_000_000
     stage.sheet.answers.clear()
     listener = stage.listen()
@@ -79,9 +77,8 @@ async def test_a_client_that_reads_nothing_is_cut_off_some_time_after_the_end() 
 
 
 @pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
-async def test_a_stopping_service_ends_streams_at_once(horizon: Position) -> None:
+async def test_a_stopping_service_ends_streams_at_once(stage: Stage, horizon: Position) -> None:
     """Also those that wait for a query of their own."""
-    stage = Stage()
     stage.sheet.settled_us = horizon.ingest_us
     stage.sheet.answers.clear()
     listener = stage.listen()
@@ -122,9 +119,8 @@ async def test_subscribers_outlast_a_short_failure(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
-async def test_after_a_long_failure_streams_end_with_the_problem(horizon: Position) -> None:
+async def test_after_a_long_failure_streams_end_with_the_problem(stage: Stage, horizon: Position) -> None:
     """Clients come back as late as it says; who comes meanwhile gets a new try."""
-    stage = Stage()
     stage.sheet.settled_us = horizon.ingest_us
     stage.sheet.failure = StoreUnavailableError("no table")
     listener, slow = stage.listen(), stage.listen(horizon)
@@ -150,9 +146,10 @@ async def test_after_a_long_failure_streams_end_with_the_problem(horizon: Positi
 
 
 @pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
-async def test_a_defect_ends_the_stream_and_is_logged(horizon: Position, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_defect_ends_the_stream_and_is_logged(
+    stage: Stage, horizon: Position, caplog: pytest.LogCaptureFixture
+) -> None:
     """Nobody waits for what will not come."""
-    stage = Stage()
     stage.sheet.settled_us = horizon.ingest_us
     stage.sheet.failure = KeyError("a defect")
     listener = stage.listen()
@@ -180,9 +177,8 @@ async def test_one_more_than_there_may_be_is_refused() -> None:
     assert not stage.hub._pollers
 
 
-async def test_what_was_found_before_a_failure_is_sent_before_its_end() -> None:
+async def test_what_was_found_before_a_failure_is_sent_before_its_end(stage: Stage) -> None:
     """A slow subscriber gets all that is there, and then is told that there is no more."""
-    stage = Stage()
     slow = stage.listen()
     await stage.turn()
     slow.reads.clear()
@@ -196,9 +192,8 @@ async def test_what_was_found_before_a_failure_is_sent_before_its_end() -> None:
     assert [event.name for event in slow.events] == ["record", "record", "record", "error"]
 
 
-async def test_who_has_gone_leaves_nothing_behind() -> None:
+async def test_who_has_gone_leaves_nothing_behind(stage: Stage) -> None:
     """No timer, no query and no place that is taken."""
-    stage = Stage()
     listener = stage.listen()
     await stage.turn(PING_S)
     await listener.hang_up()

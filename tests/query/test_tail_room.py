@@ -7,9 +7,8 @@ from tests.query.test_tail import at
 MIB = 1024**2
 
 
-async def test_what_tails_hold_is_counted_and_given_back() -> None:
+async def test_what_tails_hold_is_counted_and_given_back(stage: Stage) -> None:
     """Also for those that read nothing, and for those that read by themselves."""
-    stage = Stage()
     slow, quick, late = stage.listen(), stage.listen(), stage.listen(at(-3_600_000_000))
     slow.reads.clear()
     for number in range(5):

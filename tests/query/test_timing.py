@@ -1,6 +1,8 @@
 """What the Server-Timing header says."""
 
 import re
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,26 +15,29 @@ _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _METRIC = f"{_TOKEN}(?:;{_TOKEN}={_TOKEN})*"
 
 
-async def test_a_header_tells_the_cache_the_stages_and_the_total() -> None:
-    """In milliseconds; what took place outside of stages is in the total alone."""
+@pytest.mark.parametrize(
+    ("cache", "stages", "header"),
+    [
+        (
+            "miss",
+            [("store", 0.0123), ("", 0.0004), ("encode", 0.0004)],
+            "store;dur=12.3, encode;dur=0.4, total;dur=13.1",
+        ),
+        ("miss", [("store", 0.5)] * 3, "store;dur=1500.0, total;dur=1500.0"),
+        ("joined", [], "total;dur=0.0"),
+    ],
+    ids=["two stages", "one name thrice", "none"],
+)
+async def test_a_header_tells_the_cache_the_stages_and_the_total(
+    cache: Any, stages: list[tuple[str, float]], header: str
+) -> None:
+    """In milliseconds, summed by name; what takes place outside of stages is in the total alone."""
     clock = FakeClock()
     timing = Timing(clock)
-    with timing.stage("store"):
-        await clock.advance(0.0123)
-    await clock.advance(0.0004)
-    with timing.stage("encode"):
-        await clock.advance(0.0004)
-    assert timing.header("miss") == "cache;desc=miss, store;dur=12.3, encode;dur=0.4, total;dur=13.1"
-
-
-async def test_stages_of_one_name_add_up() -> None:
-    """A page may take several queries."""
-    clock = FakeClock()
-    timing = Timing(clock)
-    for _ in range(3):
-        with timing.stage("store"):
-            await clock.advance(0.5)
-    assert timing.header("miss") == "cache;desc=miss, store;dur=1500.0, total;dur=1500.0"
+    for name, seconds in stages:
+        with timing.stage(name) if name else nullcontext():
+            await clock.advance(seconds)
+    assert timing.header(cache) == f"cache;desc={cache}, {header}"
 
 
 async def test_a_stage_that_fails_has_taken_its_time() -> None:
@@ -48,11 +53,6 @@ async def test_a_stage_that_fails_has_taken_its_time() -> None:
     with pytest.raises(ZeroDivisionError):
         await fail()
     assert "store;dur=1000.0" in timing.header("miss")
-
-
-def test_without_stages_there_is_a_total() -> None:
-    """As for an answer that was joined."""
-    assert Timing(FakeClock()).header("joined") == "cache;desc=joined, total;dur=0.0"
 
 
 def test_bytes_are_unknown_until_a_store_says_them() -> None:

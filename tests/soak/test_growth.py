@@ -94,13 +94,7 @@ def test_a_soak_fails_when_anything_grows_or_is_wrong() -> None:
 
 def test_memory_is_told_by_its_parts() -> None:
     """What no allocator tells of is the rest."""
-    assert parts(sample(0.0)) == {
-        "resident": 200,
-        "malloc in use": 31,
-        "malloc free": 10,
-        "duckdb": 5,
-        "other": 154,
-    }
+    assert parts(sample(0.0)) == {"resident": 200, "malloc in use": 31, "malloc free": 10, "duckdb": 5, "other": 154}
 
 
 def test_versions_that_were_put_are_in_the_feed_once() -> None:

@@ -1,5 +1,7 @@
 """What the Storage Write API's answers mean."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,67 +40,68 @@ def status(code: int, message: str = "m", storage_error: int | None = None) -> S
     return made
 
 
+missing, forbidden, misfit = (
+    partial(SetupError, state)
+    for state in (SinkState.NOT_FOUND, SinkState.PERMISSION_DENIED, SinkState.SCHEMA_MISMATCH)
+)
+refused = partial(RowsRefused, {})
+UNCERTAIN = "UNAVAILABLE ABORTED INTERNAL DEADLINE_EXCEEDED CANCELLED UNKNOWN FAILED_PRECONDITION ALREADY_EXISTS"
+UNCERTAIN += " OUT_OF_RANGE UNIMPLEMENTED DATA_LOSS"
+
+
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("code", "message", "storage_error", "meaning"),
     [
-        (status(Code.NOT_FOUND), SetupError(SinkState.NOT_FOUND, "NOT_FOUND: m")),
-        (status(Code.PERMISSION_DENIED), SetupError(SinkState.PERMISSION_DENIED, "PERMISSION_DENIED: m")),
-        (status(Code.UNAUTHENTICATED), SetupError(SinkState.PERMISSION_DENIED, "UNAUTHENTICATED: m")),
-        (
-            status(Code.FAILED_PRECONDITION, "m", StorageError.KMS_PERMISSION_DENIED),
-            SetupError(SinkState.PERMISSION_DENIED, "FAILED_PRECONDITION: m"),
-        ),
-        (
-            status(Code.INVALID_ARGUMENT, "m", StorageError.SCHEMA_MISMATCH_EXTRA_FIELDS),
-            SetupError(SinkState.SCHEMA_MISMATCH, "INVALID_ARGUMENT: m"),
-        ),
-        (
-            status(Code.INVALID_ARGUMENT, "Input schema has more fields than BigQuery schema"),
-            SetupError(
-                SinkState.SCHEMA_MISMATCH, "INVALID_ARGUMENT: Input schema has more fields than BigQuery schema"
-            ),
-        ),
-        (
-            status(Code.INVALID_ARGUMENT, "m", StorageError.TABLE_NOT_FOUND),
-            SetupError(SinkState.NOT_FOUND, "INVALID_ARGUMENT: m"),
-        ),
-        (status(Code.INVALID_ARGUMENT), RowsRefused({}, "INVALID_ARGUMENT: m")),
-        (
-            status(Code.INVALID_ARGUMENT, 'value {"schema": 1} cannot be converted, larger than max'),
-            RowsRefused({}, 'INVALID_ARGUMENT: value {"schema": 1} cannot be converted, larger than max'),
-        ),
-        (
-            status(Code.INVALID_ARGUMENT, "AppendRows request too large: 11854265 limit 10485760"),
-            TooLarge("INVALID_ARGUMENT: AppendRows request too large: 11854265 limit 10485760"),
-        ),
-        (
-            status(Code.RESOURCE_EXHAUSTED, "Received message larger than max (9000000 vs. 4194304)"),
-            TooLarge("RESOURCE_EXHAUSTED: Received message larger than max (9000000 vs. 4194304)"),
-        ),
-        (status(Code.RESOURCE_EXHAUSTED), QuotaExceeded("RESOURCE_EXHAUSTED: m")),
-        *[
-            (status(code), Uncertain(f"{Code.Name(code)}: m"))
-            for code in (
-                Code.UNAVAILABLE,
-                Code.ABORTED,
-                Code.INTERNAL,
-                Code.DEADLINE_EXCEEDED,
-                Code.CANCELLED,
-                Code.UNKNOWN,
-                Code.FAILED_PRECONDITION,
-                Code.ALREADY_EXISTS,
-                Code.OUT_OF_RANGE,
-                Code.UNIMPLEMENTED,
-                Code.DATA_LOSS,
-            )
-        ],
-        (status(77), Uncertain("m")),
+        ("NOT_FOUND", "m", None, missing),
+        ("PERMISSION_DENIED", "m", None, forbidden),
+        ("UNAUTHENTICATED", "m", None, forbidden),
+        ("FAILED_PRECONDITION", "m", StorageError.KMS_PERMISSION_DENIED, forbidden),
+        ("INVALID_ARGUMENT", "m", StorageError.SCHEMA_MISMATCH_EXTRA_FIELDS, misfit),
+        ("INVALID_ARGUMENT", "Input schema has more fields than BigQuery schema", None, misfit),
+        ("INVALID_ARGUMENT", "m", StorageError.TABLE_NOT_FOUND, missing),
+        ("INVALID_ARGUMENT", "m", None, refused),
+        ("INVALID_ARGUMENT", 'value {"schema": 1} cannot be converted, larger than max', None, refused),
+        ("INVALID_ARGUMENT", "AppendRows request too large: 11854265 limit 10485760", None, TooLarge),
+        ("RESOURCE_EXHAUSTED", "Received message larger than max (9000000 vs. 4194304)", None, TooLarge),
+        ("RESOURCE_EXHAUSTED", "m", None, QuotaExceeded),
+        *((code, "m", None, Uncertain) for code in UNCERTAIN.split()),
     ],
 )
-def test_a_status_has_one_meaning_in_an_answer_and_at_the_end(given: Status, expected: Outcome) -> None:
-    """What is unknown is uncertain: the rows are sent again, and never taken for stored or refused."""
+def test_a_status_has_one_meaning_in_an_answer_and_at_the_end(
+    code: str, message: str, storage_error: int | None, meaning: Callable[[str], Outcome]
+) -> None:
+    """The outcome quotes the code and the message."""
+    given, expected = status(Code.Value(code), message, storage_error), meaning(f"{code}: {message}")
     assert outcome_of_response(Response(error=given)) == expected
     assert outcome_of_error(StreamEnd.of_status(given)) == expected
+
+
+def test_an_unknown_status_is_uncertain() -> None:
+    """The rows are sent again, and never taken for stored or refused."""
+    assert outcome_of_response(Response(error=status(77))) == Uncertain("m")
+    assert outcome_of_error(StreamEnd.of_status(status(77))) == Uncertain("m")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "meaning", "is_blamed_alone"),
+    [
+        ("OK", "closed", Uncertain, False),
+        ("UNAVAILABLE", "gone", Uncertain, False),
+        ("RESOURCE_EXHAUSTED", "slow", QuotaExceeded, False),
+        ("NOT_FOUND", "m", missing, False),
+        ("INVALID_ARGUMENT", "m", refused, True),
+        ("INVALID_ARGUMENT", "AppendRows request too large", TooLarge, True),
+    ],
+)
+def test_the_end_of_a_stream_blames_a_request_only_where_it_is_alone(
+    code: str, message: str, meaning: Callable[[str], Outcome], *, is_blamed_alone: bool
+) -> None:
+    """Of several any may be meant, and each of the others may have been stored."""
+    end, one = StreamEnd(Code.Value(code), message), meaning(f"{code}: {message}")
+    assert outcomes_of_end(end, 0) == []
+    assert outcomes_of_end(end, 1) == [one]
+    several = Uncertain(f"the stream, with 3 requests in flight, ended: {message}") if is_blamed_alone else one
+    assert outcomes_of_end(end, 3) == [several] * 3
 
 
 def test_an_answer_without_an_error_means_stored() -> None:
@@ -121,39 +124,3 @@ def test_row_errors_keep_their_positions() -> None:
     response.row_errors.add(index=0, message="x" * 2_000)
     outcome = outcome_of_response(response)
     assert outcome == RowsRefused({2: RowError("bad timestamp"), 0: RowError("x" * 500)}, "see the schema")
-
-
-@pytest.mark.parametrize(
-    ("end", "one", "each_of_three"),
-    [
-        (StreamEnd(Code.OK, "closed"), Uncertain("OK: closed"), Uncertain("OK: closed")),
-        (StreamEnd(Code.UNAVAILABLE, "gone"), Uncertain("UNAVAILABLE: gone"), Uncertain("UNAVAILABLE: gone")),
-        (
-            StreamEnd(Code.RESOURCE_EXHAUSTED, "slow"),
-            QuotaExceeded("RESOURCE_EXHAUSTED: slow"),
-            QuotaExceeded("RESOURCE_EXHAUSTED: slow"),
-        ),
-        (
-            StreamEnd(Code.NOT_FOUND, "m"),
-            SetupError(SinkState.NOT_FOUND, "NOT_FOUND: m"),
-            SetupError(SinkState.NOT_FOUND, "NOT_FOUND: m"),
-        ),
-        (
-            StreamEnd(Code.INVALID_ARGUMENT, "m"),
-            RowsRefused({}, "INVALID_ARGUMENT: m"),
-            Uncertain("the stream, with 3 requests in flight, ended: m"),
-        ),
-        (
-            StreamEnd(Code.INVALID_ARGUMENT, "AppendRows request too large"),
-            TooLarge("INVALID_ARGUMENT: AppendRows request too large"),
-            Uncertain("the stream, with 3 requests in flight, ended: AppendRows request too large"),
-        ),
-    ],
-)
-def test_the_end_of_a_stream_blames_a_request_only_where_it_is_alone(
-    end: StreamEnd, one: Outcome, each_of_three: Outcome
-) -> None:
-    """Of several any may be meant, and each of the others may have been stored."""
-    assert outcomes_of_end(end, 0) == []
-    assert outcomes_of_end(end, 1) == [one]
-    assert outcomes_of_end(end, 3) == [each_of_three] * 3

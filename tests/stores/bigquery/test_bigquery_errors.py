@@ -37,9 +37,7 @@ from tests.stores.bigquery.rest_server import (
 )
 
 TOO_EXPENSIVE = Refusal(
-    400,
-    "bytesBilledLimitExceeded",
-    "Query exceeded limit for bytes billed: 1000000. 10485760 or higher required.",
+    400, "bytesBilledLimitExceeded", "Query exceeded limit for bytes billed: 1000000. 10485760 or higher required."
 )
 MISFIT = (StoreUnavailableError, "the table does not fit the record type: .*tail")
 

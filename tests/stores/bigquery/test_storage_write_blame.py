@@ -36,105 +36,102 @@ def end_over(rig: Rig, end: EndStream) -> None:
 @pytest.mark.parametrize("end", ENDS, ids=["invalid", "too large"])
 @pytest.mark.parametrize("position", [0, 1, 2])
 async def test_a_stream_that_ends_over_one_of_several_requests_rejects_only_that_one(
-    position: int, end: EndStream
+    rig: Rig, position: int, end: EndStream
 ) -> None:
     """Nobody is blamed while there are several; alone, the guilty one is found, down to its row."""
-    async with rigged() as rig:
-        end_over(rig, end)
-        messages = [await rig.sent(f"before{number}") for number in range(position)]
-        messages.append(rig.send("m", "mate", "odd"))
-        for number in range(2 - position):
-            await turns()  # so that it gets a request of its own
-            messages.append(rig.send(f"behind{number}"))
-        assert await rig.told_later(*messages) == [Durable()] * 3
-        assert rig.rejected == ["odd"]
-        assert set(rig.stored) == {row_id for message in messages for row_id in message.ids} - {"odd"}
-        assert rig.stands() is SinkState.ACTIVE
+    end_over(rig, end)
+    messages = [await rig.sent(f"before{number}") for number in range(position)]
+    messages.append(rig.send("m", "mate", "odd"))
+    for number in range(2 - position):
+        await turns()  # so that it gets a request of its own
+        messages.append(rig.send(f"behind{number}"))
+    assert await rig.told_later(*messages) == [Durable()] * 3
+    assert rig.rejected == ["odd"]
+    assert set(rig.stored) == {row_id for message in messages for row_id in message.ids} - {"odd"}
+    assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_after_an_end_that_blames_one_of_several_each_connection_carries_one_at_a_time() -> None:
+async def test_after_an_end_that_blames_one_of_several_each_connection_carries_one_at_a_time(rig: Rig) -> None:
     """For a minute, so that the next end has only one to blame; then requests share connections again."""
-    async with rigged() as rig:
-        end_over(rig, ENDS[0])
-        first = [await rig.sent("a"), await rig.sent("m", "odd")]
-        assert await rig.told_later(*first) == [Durable()] * 2
-        alone_until_us = rig.clock.elapsed_us() + ALONE_US
-        rig.server.decide = lambda arrival: Fault(answer_gate=str(arrival.ordinal))
-        arrived = len(rig.server.arrivals)
-        messages = []
-        for number in range(3):
-            messages.append(rig.send(f"m{number}"))
-            await turns(100)
-            await rig.clock.advance(0.2)  # appends keep a distance
-        for number, message in enumerate(messages, arrived + 1):
-            await rig.arrived(number)
-            await rig.clock.advance(1)
-            assert len(rig.server.arrivals) == number, "the others wait for their turn"
-            rig.server.gate(str(number)).set()
-            assert await rig.told(message) == [Durable()]
-        await advance_until(rig.clock, lambda: rig.clock.elapsed_us() >= alone_until_us, step_s=1)
-        together = []
-        for number in range(3):
-            together.append(rig.send(f"n{number}"))
-            await turns(100)
-            await rig.clock.advance(0.2)  # answers took a second, so appends keep a distance
-            await rig.arrived(arrived + 4 + number)
-        assert not any(message.is_told for message in together)
-        for number in range(arrived + 4, arrived + 7):
-            rig.server.gate(str(number)).set()
-        assert await rig.told(*together) == [Durable()] * 3
+    end_over(rig, ENDS[0])
+    first = [await rig.sent("a"), await rig.sent("m", "odd")]
+    assert await rig.told_later(*first) == [Durable()] * 2
+    alone_until_us = rig.clock.elapsed_us() + ALONE_US
+    rig.server.decide = lambda arrival: Fault(answer_gate=str(arrival.ordinal))
+    arrived = len(rig.server.arrivals)
+    messages = []
+    for number in range(3):
+        messages.append(rig.send(f"m{number}"))
+        await turns(100)
+        await rig.clock.advance(0.2)  # appends keep a distance
+    for number, message in enumerate(messages, arrived + 1):
+        await rig.arrived(number)
+        await rig.clock.advance(1)
+        assert len(rig.server.arrivals) == number, "the others wait for their turn"
+        rig.server.gate(str(number)).set()
+        assert await rig.told(message) == [Durable()]
+    await advance_until(rig.clock, lambda: rig.clock.elapsed_us() >= alone_until_us, step_s=1)
+    together = []
+    for number in range(3):
+        together.append(rig.send(f"n{number}"))
+        await turns(100)
+        await rig.clock.advance(0.2)  # answers took a second, so appends keep a distance
+        await rig.arrived(arrived + 4 + number)
+    assert not any(message.is_told for message in together)
+    for number in range(arrived + 4, arrived + 7):
+        rig.server.gate(str(number)).set()
+    assert await rig.told(*together) == [Durable()] * 3
 
 
 @pytest.mark.parametrize("stores", [False, True])
 @pytest.mark.parametrize("updated_schema", [False, True])
 async def test_a_response_that_says_nothing_of_a_request_acknowledges_nothing(
-    *, updated_schema: bool, stores: bool
+    rig: Rig, *, updated_schema: bool, stores: bool
 ) -> None:
     """Whom the next answers would be for cannot be known: the stream is ended, and everything in flight sent again."""
-    async with rigged() as rig:
-        rig.server.decide = in_turn(
-            Fault(stores=stores, answer_gate="said", answer=Remark(updated_schema=updated_schema)), Fault(stores=False)
-        )
-        first, second = await rig.sent("a"), await rig.sent("b")
-        rig.server.gate("said").set()
-        assert await rig.told_later(first, second) == [Durable()] * 2
-        assert rig.stored == {"a": 1 + stores, "b": 1}
-        assert {arrival.connection for arrival in rig.server.arrivals[2:]} == {2}
-        assert rig.looks == updated_schema
-        assert rig.stands() is SinkState.ACTIVE
+    rig.server.decide = in_turn(
+        Fault(stores=stores, answer_gate="said", answer=Remark(updated_schema=updated_schema)), Fault(stores=False)
+    )
+    first, second = await rig.sent("a"), await rig.sent("b")
+    rig.server.gate("said").set()
+    assert await rig.told_later(first, second) == [Durable()] * 2
+    assert rig.stored == {"a": 1 + stores, "b": 1}
+    assert {arrival.connection for arrival in rig.server.arrivals[2:]} == {2}
+    assert rig.looks == updated_schema
+    assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_a_table_that_refuses_every_row_without_naming_one_costs_no_row() -> None:
+async def test_a_table_that_refuses_every_row_without_naming_one_costs_no_row(rig: Rig) -> None:
     """Different messages are refused, each alone, and none is stored: it is the table, until it stores one again."""
-    async with rigged() as rig:
-        rig.server.is_bad = lambda row_id: row_id.startswith("odd")
-        rig.server.decide = lambda _: not_stored(Refuse("INVALID_ARGUMENT", WHOLE_TABLE))
-        told = await rig.told_later(*[rig.send(f"odd{number}") for number in range(50)])
-        assert rig.rejected == []
-        assert {each.retry_after_s for each in told if isinstance(each, Unavailable)} == {30}
-        assert len(rig.server.arrivals) < 100
-        assert rig.stands() is SinkState.SCHEMA_MISMATCH
-        assert WHOLE_TABLE in rig.writer.health.detail
-        await rig.clock.advance(30)
-        assert isinstance((await rig.told(rig.send("odd-again")))[0], Unavailable)
-        assert rig.rejected == []
-        await rig.clock.advance(60)
-        rig.server.decide = lambda _: Fault(listing="empty")
-        assert await rig.told(rig.send("a"), rig.send("odd-later")) == [Durable()] * 2
-        assert rig.stands() is SinkState.ACTIVE
-        assert rig.rejected == ["odd-later"], "a lone bad row is rejected again"
+    rig.server.is_bad = lambda row_id: row_id.startswith("odd")
+    rig.server.decide = lambda _: not_stored(Refuse("INVALID_ARGUMENT", WHOLE_TABLE))
+    told = await rig.told_later(*[rig.send(f"odd{number}") for number in range(50)])
+    assert rig.rejected == []
+    assert {each.retry_after_s for each in told if isinstance(each, Unavailable)} == {30}
+    assert len(rig.server.arrivals) < 100
+    assert rig.stands() is SinkState.SCHEMA_MISMATCH
+    assert WHOLE_TABLE in rig.writer.health.detail
+    await rig.clock.advance(30)
+    assert isinstance((await rig.told(rig.send("odd-again")))[0], Unavailable)
+    assert rig.rejected == []
+    await rig.clock.advance(60)
+    rig.server.decide = lambda _: Fault(listing="empty")
+    assert await rig.told(rig.send("a"), rig.send("odd-later")) == [Durable()] * 2
+    assert rig.stands() is SinkState.ACTIVE
+    assert rig.rejected == ["odd-later"], "a lone bad row is rejected again"
 
 
 @pytest.mark.parametrize("listing", ["empty", "out of range"])
-async def test_lone_rows_refused_without_being_named_are_rejected_however_many_there_come(listing: Listing) -> None:
+async def test_lone_rows_refused_without_being_named_are_rejected_however_many_there_come(
+    rig: Rig, listing: Listing
+) -> None:
     """As long as the table stores rows between them, it is the rows."""
-    async with rigged() as rig:
-        rig.server.decide = lambda _: Fault(listing=listing)
-        for number in range(6):
-            assert await rig.told(rig.send(f"m{number}", f"good{number}", f"bad{number}")) == [Durable()]
-        assert rig.rejected == [f"bad{number}" for number in range(6)]
-        assert len(rig.stored) == 6
-        assert rig.stands() is SinkState.ACTIVE
+    rig.server.decide = lambda _: Fault(listing=listing)
+    for number in range(6):
+        assert await rig.told(rig.send(f"m{number}", f"good{number}", f"bad{number}")) == [Durable()]
+    assert rig.rejected == [f"bad{number}" for number in range(6)]
+    assert len(rig.stored) == 6
+    assert rig.stands() is SinkState.ACTIVE
 
 
 async def test_a_rows_own_error_that_speaks_of_a_schema_stays_the_rows() -> None:
@@ -151,14 +148,7 @@ async def test_a_rows_own_error_that_speaks_of_a_schema_stays_the_rows() -> None
 
 
 @pytest.mark.parametrize(
-    "order",
-    [
-        pytest.param(("good", "full"), id="before it"),
-        pytest.param(
-            ("full", "good"),
-            id="behind it",
-        ),
-    ],
+    "order", [pytest.param(("good", "full"), id="before it"), pytest.param(("full", "good"), id="behind it")]
 )
 async def test_the_neighbour_of_a_message_full_of_unnamed_bad_rows_is_stored_at_once(order: tuple[str, str]) -> None:
     """Messages part before rows do: the neighbour does not wait until each of a thousand rows is found."""

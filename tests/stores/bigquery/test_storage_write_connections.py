@@ -63,57 +63,53 @@ async def test_a_connection_that_load_had_called_for_is_closed_when_idle() -> No
         assert rig.server.arrivals[-1].connection == 1
 
 
-async def test_the_last_connection_is_closed_before_bigquery_does() -> None:
+async def test_the_last_connection_is_closed_before_bigquery_does(rig: Rig) -> None:
     """At 540 s of silence; the next message finds a fresh connection and nobody hears of it."""
-    async with rigged() as rig:
-        rig.server.idle_close_s = SERVER_IDLE_S
-        assert await rig.told(rig.send("a")) == [Durable()]
-        await rig.clock.advance(IDLE_S - 1)
-        assert rig.server.open_streams == 1
-        await rig.clock.advance(2)
-        await until(lambda: rig.server.open_streams == 0)
-        assert await rig.told(rig.send("b")) == [Durable()]
-        assert rig.stored == {"a": 1, "b": 1}
-        assert len(rig.server.streams) == 2
+    rig.server.idle_close_s = SERVER_IDLE_S
+    assert await rig.told(rig.send("a")) == [Durable()]
+    await rig.clock.advance(IDLE_S - 1)
+    assert rig.server.open_streams == 1
+    await rig.clock.advance(2)
+    await until(lambda: rig.server.open_streams == 0)
+    assert await rig.told(rig.send("b")) == [Durable()]
+    assert rig.stored == {"a": 1, "b": 1}
+    assert len(rig.server.streams) == 2
 
 
-async def test_an_idle_connection_that_bigquery_closes_costs_nobody_anything() -> None:
+async def test_an_idle_connection_that_bigquery_closes_costs_nobody_anything(rig: Rig) -> None:
     """Closed early, while nothing is in flight: the next append goes on a fresh one, once."""
-    async with rigged() as rig:
-        rig.server.idle_close_s = 100
-        assert await rig.told(rig.send("a")) == [Durable()]
-        await rig.clock.advance(101)
-        await until(lambda: all_closed(rig))
-        assert await rig.told(rig.send("b")) == [Durable()]
-        assert rig.stored == {"a": 1, "b": 1}
-        assert rig.stands() is SinkState.ACTIVE
+    rig.server.idle_close_s = 100
+    assert await rig.told(rig.send("a")) == [Durable()]
+    await rig.clock.advance(101)
+    await until(lambda: all_closed(rig))
+    assert await rig.told(rig.send("b")) == [Durable()]
+    assert rig.stored == {"a": 1, "b": 1}
+    assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_an_append_that_crosses_the_close_of_its_idle_connection_is_sent_again() -> None:
+async def test_an_append_that_crosses_the_close_of_its_idle_connection_is_sent_again(rig: Rig) -> None:
     """The request is on its way while the server closes: at most one copy more."""
-    async with rigged() as rig:
-        assert await rig.told(rig.send("a")) == [Durable()]
-        rig.server.wire.open_links[0].cut()
-        message = rig.send("b")
-        assert await rig.told_later(message) == [Durable()]
-        assert rig.stored["b"] in {1, 2}
+    assert await rig.told(rig.send("a")) == [Durable()]
+    rig.server.wire.open_links[0].cut()
+    message = rig.send("b")
+    assert await rig.told_later(message) == [Durable()]
+    assert rig.stored["b"] in {1, 2}
 
 
-async def test_a_request_under_way_keeps_its_connection_from_being_idle() -> None:
+async def test_a_request_under_way_keeps_its_connection_from_being_idle(rig: Rig) -> None:
     """Answers in a burst leave one idle time behind, not several: a later request is not cut off by an earlier one."""
-    async with rigged() as rig:
-        rig.server.decide = in_turn(Fault(answer_gate="burst"))
-        messages = [await rig.sent(name) for name in "abc"]
-        rig.server.gate("burst").set()
-        assert await rig.told(*messages) == [Durable()] * 3
-        await rig.clock.advance(IDLE_S - 5)
-        rig.server.decide = in_turn(Fault(answer_gate="held"))
-        late = await rig.sent("d")
-        await rig.clock.advance(8)
-        rig.server.gate("held").set()
-        assert await rig.told(late) == [Durable()]
-        assert rig.stored == {"a": 1, "b": 1, "c": 1, "d": 1}
-        assert len(rig.server.streams) == 1
+    rig.server.decide = in_turn(Fault(answer_gate="burst"))
+    messages = [await rig.sent(name) for name in "abc"]
+    rig.server.gate("burst").set()
+    assert await rig.told(*messages) == [Durable()] * 3
+    await rig.clock.advance(IDLE_S - 5)
+    rig.server.decide = in_turn(Fault(answer_gate="held"))
+    late = await rig.sent("d")
+    await rig.clock.advance(8)
+    rig.server.gate("held").set()
+    assert await rig.told(late) == [Durable()]
+    assert rig.stored == {"a": 1, "b": 1, "c": 1, "d": 1}
+    assert len(rig.server.streams) == 1
 
 
 async def test_bytes_in_flight_wait_for_room() -> None:
@@ -185,15 +181,14 @@ async def test_one_dead_connection_of_several_does_not_stop_the_others() -> None
         assert {row for row in rig.stored if row.startswith("stuck")} == {message.name for message in stuck}
 
 
-async def test_retired_connections_do_not_pile_up() -> None:
+async def test_retired_connections_do_not_pile_up(rig: Rig) -> None:
     """A store that never answers costs one connection at a time, however long it lasts."""
-    async with rigged() as rig:
-        rig.server.decide = lambda _: Fault(stores=False, answer=Silence())
-        for name in ("a", "b", "c"):
-            (told,) = await rig.told_later(rig.send(name), step_s=0.2)
-            assert isinstance(told, Unavailable)
-            assert rig.server.open_streams <= 2
-        assert len(rig.server.streams) >= 6
+    rig.server.decide = lambda _: Fault(stores=False, answer=Silence())
+    for name in ("a", "b", "c"):
+        (told,) = await rig.told_later(rig.send(name), step_s=0.2)
+        assert isinstance(told, Unavailable)
+        assert rig.server.open_streams <= 2
+    assert len(rig.server.streams) >= 6
 
 
 @pytest.mark.parametrize("stream_count", [1, 2])
@@ -208,15 +203,14 @@ async def test_closing_leaves_nothing_open(stream_count: int) -> None:
         assert [type(told) for told in await rig.told(*messages)] == [Unavailable] * len(messages)
 
 
-async def test_appends_that_wait_for_room_are_told_when_the_service_ends() -> None:
+async def test_appends_that_wait_for_room_are_told_when_the_service_ends(rig: Rig) -> None:
     """They are Uncertain at once, and no connection is opened for them."""
-    async with rigged() as rig:
-        rig.server.decide = lambda _: Fault(answer_gate="load")
-        rows = [rig.row(f"m{number}", 0, f"m{number}", 0) for number in range(MAX_REQUESTS + 2)]
-        rig.sent_apart.update(f"m{number}" for number in range(MAX_REQUESTS + 2))
-        appends = [asyncio.create_task(rig.appender.append([row])) for row in rows]
-        await rig.arrived(MAX_REQUESTS)
-        await rig.appender.close()
-        outcomes = await asyncio.gather(*appends, rig.appender.append(rows[:1]))
-        assert [type(outcome) for outcome in outcomes] == [Uncertain] * (MAX_REQUESTS + 3)
-        assert len(rig.server.streams) == 1
+    rig.server.decide = lambda _: Fault(answer_gate="load")
+    rows = [rig.row(f"m{number}", 0, f"m{number}", 0) for number in range(MAX_REQUESTS + 2)]
+    rig.sent_apart.update(f"m{number}" for number in range(MAX_REQUESTS + 2))
+    appends = [asyncio.create_task(rig.appender.append([row])) for row in rows]
+    await rig.arrived(MAX_REQUESTS)
+    await rig.appender.close()
+    outcomes = await asyncio.gather(*appends, rig.appender.append(rows[:1]))
+    assert [type(outcome) for outcome in outcomes] == [Uncertain] * (MAX_REQUESTS + 3)
+    assert len(rig.server.streams) == 1

@@ -56,37 +56,35 @@ async def test_a_commit_within_the_late_commit_margin_is_ahead_of_the_settled_ho
         assert first.age_s < SETTINGS.store.settle_s - SETTINGS.store.clock_skew_s
 
 
-async def test_a_commit_beyond_the_margin_appears_behind_the_settled_horizon() -> None:
+async def test_a_commit_beyond_the_margin_appears_behind_the_settled_horizon(rig: Rig) -> None:
     """The documented limit: it lands 45 s after its stamp, where readers have been; the second copy did in time."""
-    async with rigged() as rig:
-        late = Fault(commit_delay_s=45, awaits_commit=False, answer=Silence())
-        rig.server.decide = by_connection([late])
-        message = await rig.sent("a")
-        await rig.clock.advance(APPEND_DEADLINE_S)
-        assert await rig.told_later(message) == [Durable()]
-        await rig.clock.advance(40)
-        second, first = copies(rig, "a")
-        assert first.age_s > SETTINGS.store.settle_s
-        assert second.age_s < SETTINGS.store.settle_s
-        assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
+    late = Fault(commit_delay_s=45, awaits_commit=False, answer=Silence())
+    rig.server.decide = by_connection([late])
+    message = await rig.sent("a")
+    await rig.clock.advance(APPEND_DEADLINE_S)
+    assert await rig.told_later(message) == [Durable()]
+    await rig.clock.advance(40)
+    second, first = copies(rig, "a")
+    assert first.age_s > SETTINGS.store.settle_s
+    assert second.age_s < SETTINGS.store.settle_s
+    assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
 
 
-async def test_a_commit_after_the_sender_was_told_leaves_copies_of_one_delivery() -> None:
+async def test_a_commit_after_the_sender_was_told_leaves_copies_of_one_delivery(rig: Rig) -> None:
     """Told 503, committed all the same, and delivered again: both copies carry one delivery key."""
-    async with rigged() as rig:
-        rig.server.decide = lambda _: Fault(commit_gate="open", answer=Silence())
-        message = await rig.sent("a")
-        (told,) = await rig.told_later(message, step_s=0.2)
-        assert isinstance(told, Unavailable)
-        assert rig.stored == {}
-        attempts = len(rig.server.arrivals)
-        rig.server.gate("open").set()
-        rig.server.decide = lambda _: Fault()
-        await rig.clock.advance(BUDGET_S)
-        assert await rig.told(rig.send("a")) == [Durable()]
-        assert rig.stored["a"] >= attempts + 1
-        assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
-        assert all(copy.stamp_us for copy in copies(rig, "a"))
+    rig.server.decide = lambda _: Fault(commit_gate="open", answer=Silence())
+    message = await rig.sent("a")
+    (told,) = await rig.told_later(message, step_s=0.2)
+    assert isinstance(told, Unavailable)
+    assert rig.stored == {}
+    attempts = len(rig.server.arrivals)
+    rig.server.gate("open").set()
+    rig.server.decide = lambda _: Fault()
+    await rig.clock.advance(BUDGET_S)
+    assert await rig.told(rig.send("a")) == [Durable()]
+    assert rig.stored["a"] >= attempts + 1
+    assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
+    assert all(copy.stamp_us for copy in copies(rig, "a"))
 
 
 def stop_process(rig: Rig, seconds: float) -> None:
@@ -101,121 +99,115 @@ def keys(rig: Rig) -> list[str]:
 
 
 @pytest.mark.parametrize("stopped_s", [29.0, 3_600.0])
-async def test_an_acknowledgement_that_is_read_too_late_is_repaired(stopped_s: float) -> None:
+async def test_an_acknowledgement_that_is_read_too_late_is_repaired(rig: Rig, stopped_s: float) -> None:
     """The row may lie behind readers: it is durable once it is stored again, in time, and as no copy of the first."""
-    async with rigged() as rig:
-        rig.server.decide = in_turn(Fault(answer_gate="ack"), Fault(answer_gate="repair"))
-        message = await rig.sent("a")
-        stop_process(rig, stopped_s)
-        rig.server.gate("ack").set()
-        await rig.arrived(2)
-        assert not message.is_told
-        rig.server.gate("repair").set()
-        assert await rig.told(message) == [Durable()]
-        assert keys(rig) == ["a:0", "a:0~late1"]
-        assert copies(rig, "a")[-1].age_s < 1
-        assert await rig.told(rig.send("b")) == [Durable()]
-        assert keys(rig)[-1] == "b:0"
+    rig.server.decide = in_turn(Fault(answer_gate="ack"), Fault(answer_gate="repair"))
+    message = await rig.sent("a")
+    stop_process(rig, stopped_s)
+    rig.server.gate("ack").set()
+    await rig.arrived(2)
+    assert not message.is_told
+    rig.server.gate("repair").set()
+    assert await rig.told(message) == [Durable()]
+    assert keys(rig) == ["a:0", "a:0~late1"]
+    assert copies(rig, "a")[-1].age_s < 1
+    assert await rig.told(rig.send("b")) == [Durable()]
+    assert keys(rig)[-1] == "b:0"
 
 
-async def test_an_acknowledgement_in_time_is_not_repaired() -> None:
+async def test_an_acknowledgement_in_time_is_not_repaired(rig: Rig) -> None:
     """Stopped for less than readers wait."""
-    async with rigged() as rig:
-        rig.server.decide = in_turn(Fault(answer_gate="ack"))
-        message = await rig.sent("a")
-        stop_process(rig, 27.9)
-        rig.server.gate("ack").set()
-        assert await rig.told(message) == [Durable()]
-        assert keys(rig) == ["a:0"]
+    rig.server.decide = in_turn(Fault(answer_gate="ack"))
+    message = await rig.sent("a")
+    stop_process(rig, 27.9)
+    rig.server.gate("ack").set()
+    assert await rig.told(message) == [Durable()]
+    assert keys(rig) == ["a:0"]
 
 
 @pytest.mark.parametrize("stores", [True, False])
-async def test_what_ended_too_late_without_an_answer_is_retried_under_another_key(*, stores: bool) -> None:
+async def test_what_ended_too_late_without_an_answer_is_retried_under_another_key(rig: Rig, *, stores: bool) -> None:
     """A copy under the plain key may turn up behind readers, and would hide a retry under the same one."""
-    async with rigged() as rig:
-        rig.server.decide = in_turn(Fault(stores=stores, answer_gate="end", answer=DRAINING))
-        message = await rig.sent("a")
-        stop_process(rig, 19)
-        rig.server.gate("end").set()
-        assert await rig.told_later(message) == [Durable()]
-        assert keys(rig) == ["a:0", "a:0~late1"][not stores :]
+    rig.server.decide = in_turn(Fault(stores=stores, answer_gate="end", answer=DRAINING))
+    message = await rig.sent("a")
+    stop_process(rig, 19)
+    rig.server.gate("end").set()
+    assert await rig.told_later(message) == [Durable()]
+    assert keys(rig) == ["a:0", "a:0~late1"][not stores :]
 
 
-async def test_a_repair_does_not_end_with_the_wait_for_it() -> None:
+async def test_a_repair_does_not_end_with_the_wait_for_it(rig: Rig) -> None:
     """The redelivery passes for a copy of the late row: whoever has passed that needs the repair."""
-    async with rigged() as rig:
-        rig.server.decide = in_turn(Fault(answer_gate="end", answer=DRAINING), Fault(stores=False, answer=DRAINING))
-        message = await rig.sent("a")
-        stop_process(rig, 40)
-        await rig.clock.advance(0.1)
-        (told,) = await rig.told(message)
-        assert isinstance(told, Unavailable)
-        rig.server.gate("end").set()
-        await rig.arrived_later(2)
-        await until(lambda: not rig.server.open_streams)
-        assert await rig.told_later(rig.send("a")) == [Durable()]  # later: it may cross the end of the repair's stream
-        await advance_until(rig.clock, lambda: len(keys(rig)) == 3)
-        assert sorted(keys(rig)) == ["a:0", "a:0", "a:0~late1"]
+    rig.server.decide = in_turn(Fault(answer_gate="end", answer=DRAINING), Fault(stores=False, answer=DRAINING))
+    message = await rig.sent("a")
+    stop_process(rig, 40)
+    await rig.clock.advance(0.1)
+    (told,) = await rig.told(message)
+    assert isinstance(told, Unavailable)
+    rig.server.gate("end").set()
+    await rig.arrived_later(2)
+    await until(lambda: not rig.server.open_streams)
+    assert await rig.told_later(rig.send("a")) == [Durable()]  # later: it may cross the end of the repair's stream
+    await advance_until(rig.clock, lambda: len(keys(rig)) == 3)
+    assert sorted(keys(rig)) == ["a:0", "a:0", "a:0~late1"]
 
 
-async def test_rows_are_stamped_when_the_stream_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_are_stamped_when_the_stream_is_open(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our loop was held up for 35 s while it was opened: the stamp is taken after that, and the rows are in time."""
-    async with rigged() as rig:
-        open_stream = Connection._open
+    open_stream = Connection._open
 
-        async def held_up(connection: Connection) -> None:
-            await open_stream(connection)
-            stop_process(rig, 35)
+    async def held_up(connection: Connection) -> None:
+        await open_stream(connection)
+        stop_process(rig, 35)
 
-        monkeypatch.setattr(Connection, "_open", held_up)
-        assert await rig.told(rig.send("a", budget_s=60)) == [Durable()]
-        assert keys(rig) == ["a:0"]
-        (copy,) = copies(rig, "a")
-        assert copy.age_s < 1
+    monkeypatch.setattr(Connection, "_open", held_up)
+    assert await rig.told(rig.send("a", budget_s=60)) == [Durable()]
+    assert keys(rig) == ["a:0"]
+    (copy,) = copies(rig, "a")
+    assert copy.age_s < 1
 
 
-async def test_a_stamp_that_grew_old_before_it_was_sent_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stamp_that_grew_old_before_it_was_sent_is_taken_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stopped while the request was put together."""
-    async with rigged() as rig:
-        write, stops = AppendRequests.write, [2.0, 40.0]
+    write, stops = AppendRequests.write, [2.0, 40.0]
 
-        def stopped(requests: AppendRequests, rows: Sequence[bytes], end: bytes, *, first: bool) -> bytes:
-            if stops:
-                stop_process(rig, stops.pop())
-            return write(requests, rows, end, first=first)
+    def stopped(requests: AppendRequests, rows: Sequence[bytes], end: bytes, *, first: bool) -> bytes:
+        if stops:
+            stop_process(rig, stops.pop())
+        return write(requests, rows, end, first=first)
 
-        monkeypatch.setattr(AppendRequests, "write", stopped)
-        assert await rig.told(rig.send("a", budget_s=90)) == [Durable()]
-        assert keys(rig) == ["a:0"]
-        (copy,) = copies(rig, "a")
-        assert copy.age_s < 1
+    monkeypatch.setattr(AppendRequests, "write", stopped)
+    assert await rig.told(rig.send("a", budget_s=90)) == [Durable()]
+    assert keys(rig) == ["a:0"]
+    (copy,) = copies(rig, "a")
+    assert copy.age_s < 1
 
 
-async def test_nothing_is_sent_while_the_clock_is_in_question() -> None:
+async def test_nothing_is_sent_while_the_clock_is_in_question(rig: Rig) -> None:
     """A message that arrives meanwhile waits, and is stored with a right stamp; the state has a name."""
-    async with rigged() as rig:
-        rig.clock.doubt = "the machine's clock jumped by +3600.0 s"
-        message = rig.send("a")
-        await rig.clock.advance(10)
-        assert rig.server.arrivals == []
-        assert rig.stands() is SinkState.CLOCK_WRONG
-        assert "+3600.0 s" in rig.writer.health.detail
-        rig.clock.doubt = ""
-        assert await rig.told_later(message) == [Durable()]
-        assert rig.stands() is SinkState.ACTIVE
+    rig.clock.doubt = "the machine's clock jumped by +3600.0 s"
+    message = rig.send("a")
+    await rig.clock.advance(10)
+    assert rig.server.arrivals == []
+    assert rig.stands() is SinkState.CLOCK_WRONG
+    assert "+3600.0 s" in rig.writer.health.detail
+    rig.clock.doubt = ""
+    assert await rig.told_later(message) == [Durable()]
+    assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_every_attempt_is_stamped_anew() -> None:
+async def test_every_attempt_is_stamped_anew(rig: Rig) -> None:
     """No copy is older than its own attempt: only so the horizon can be reckoned from one attempt's deadline."""
-    async with rigged() as rig:
-        rig.server.decide = lambda arrival: Fault(answer=Silence()) if arrival.connection < 3 else Fault()
-        message = await rig.sent("a")
-        for requests in (2, 3):
-            await rig.clock.advance(APPEND_DEADLINE_S)
-            await rig.arrived_later(requests)
-        assert await rig.told(message) == [Durable()]
-        assert rig.stored == {"a": 3}
-        assert all(copy.age_s < 1 for copy in copies(rig, "a"))
+    rig.server.decide = lambda arrival: Fault(answer=Silence()) if arrival.connection < 3 else Fault()
+    message = await rig.sent("a")
+    for requests in (2, 3):
+        await rig.clock.advance(APPEND_DEADLINE_S)
+        await rig.arrived_later(requests)
+    assert await rig.told(message) == [Durable()]
+    assert rig.stored == {"a": 3}
+    assert all(copy.age_s < 1 for copy in copies(rig, "a"))
 
 
 async def test_what_was_given_up_while_it_was_written_never_arrives() -> None:

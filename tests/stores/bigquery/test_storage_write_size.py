@@ -1,5 +1,9 @@
 """The error matrix: more than one append may carry, said by BigQuery and by gRPC."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+
 import pytest
 
 from app.ingest.retry_policy import Durable
@@ -11,46 +15,36 @@ from tests.stores.bigquery.rig import Rig, rigged
 ROWS = [f"row{number}" for number in range(8)]
 
 
-def limit_requests(rig: Rig, max_bytes: int) -> None:
-    """Let BigQuery take less than the service was set to send."""
-    rig.server.max_request_bytes, rig.server.may_be_too_large = max_bytes, True
+Limited = Callable[[], AbstractAsyncContextManager[Rig]]
 
 
-async def test_a_request_too_large_for_bigquery_is_halved() -> None:
-    """Until each half fits: nothing is rejected, the connection stays."""
+@asynccontextmanager
+async def limited_by_bigquery() -> AsyncIterator[Rig]:
+    """Run a rig whose BigQuery takes less than the service was set to send."""
     async with rigged() as rig:
-        limit_requests(rig, 4_000)
-        assert await rig.told(rig.send("a", *ROWS, padding=1_000)) == [Durable()]
-        assert rig.stored == dict.fromkeys(ROWS, 1)
-        assert rig.rejected == []
-        assert len(rig.server.streams) == 1
-        assert rig.stands() is SinkState.ACTIVE
+        rig.server.max_request_bytes, rig.server.may_be_too_large = 4_000, True
+        yield rig
 
 
-async def test_a_row_too_large_for_bigquery_is_rejected_and_no_other() -> None:
-    """It can never be stored, so it does not come back forever."""
-    async with rigged() as rig:
-        limit_requests(rig, 4_000)
-        rig.server.is_bad = lambda row_id: row_id == "huge"
-        small, huge = rig.send("a", "a1", "a2"), rig.send("b", "huge", padding=5_000)
-        assert await rig.told(small, huge) == [Durable(), Durable()]
-        assert rig.rejected == ["huge"]
-        assert rig.stored == {"a1": 1, "a2": 1}
+LIMITED = [limited_by_bigquery, partial(rigged, max_receive_bytes=4_000)]
 
 
-async def test_a_request_over_grpcs_own_limit_is_halved() -> None:
-    """It says RESOURCE_EXHAUSTED and ends the stream; it is no quota, and nobody is throttled."""
-    async with rigged(max_receive_bytes=4_000) as rig:
+@pytest.mark.parametrize("limited", LIMITED, ids=["BigQuery", "gRPC"])
+async def test_a_request_that_is_too_large_is_halved(limited: Limited) -> None:
+    """Every row is stored once; gRPC says RESOURCE_EXHAUSTED, which is no quota, and no sender is throttled."""
+    async with limited() as rig:
         message = rig.send("a", *ROWS, padding=1_000)
         assert await rig.told_later(message) == [Durable()]
         assert rig.stored == dict.fromkeys(ROWS, 1)
         assert rig.rejected == []
+        assert (len(rig.server.streams) == 1) is (limited is limited_by_bigquery), "only gRPC ends the stream"
         assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_a_row_over_grpcs_own_limit_is_rejected_and_no_other() -> None:
-    """Its neighbours are stored."""
-    async with rigged(max_receive_bytes=4_000) as rig:
+@pytest.mark.parametrize("limited", LIMITED, ids=["BigQuery", "gRPC"])
+async def test_a_row_that_is_too_large_is_rejected_and_no_other(limited: Limited) -> None:
+    """It can never be stored, so it does not come back for ever."""
+    async with limited() as rig:
         rig.server.is_bad = lambda row_id: row_id == "huge"
         small, huge = rig.send("a", "a1", "a2"), rig.send("b", "huge", padding=5_000)
         assert await rig.told_later(small, huge) == [Durable(), Durable()]

@@ -48,40 +48,37 @@ async def test_one_trouble_met_by_many_appends_is_one_pause(
         assert await rig.told(rig.send("later")) == [Durable()]
 
 
-async def test_a_look_that_hangs_slows_no_append() -> None:
+async def test_a_look_that_hangs_slows_no_append(rig: Rig) -> None:
     """Rows go to another address: they are sent, and told, while nobody can look at the table."""
-    async with rigged() as rig:
-        await rest_hangs(rig)
-        assert rig.stands() is SinkState.UNREACHABLE
-        for number in range(3):
-            assert await rig.told(rig.send(f"m{number}")) == [Durable()], "though the clock stands still"
-        assert rig.stands() is SinkState.ACTIVE
+    await rest_hangs(rig)
+    assert rig.stands() is SinkState.UNREACHABLE
+    for number in range(3):
+        assert await rig.told(rig.send(f"m{number}")) == [Durable()], "though the clock stands still"
+    assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_a_refused_row_waits_three_seconds_for_a_look_that_hangs() -> None:
+async def test_a_refused_row_waits_three_seconds_for_a_look_that_hangs(rig: Rig) -> None:
     """Then it goes by the answer alone, well within its append's deadline."""
-    async with rigged() as rig:
-        await rest_hangs(rig)
-        message = rig.send("m", "a", "bad")
-        await until(lambda: rig.looks == 2)
-        await rig.clock.advance(2.9)
-        assert not message.is_told
-        assert await rig.told_later(message) == [Durable()]
-        assert 13.9 < rig.clock.elapsed_us() / 1e6 < 14.5
-        assert rig.rejected == ["bad"]
-        assert rig.stored == {"a": 1}
+    await rest_hangs(rig)
+    message = rig.send("m", "a", "bad")
+    await until(lambda: rig.looks == 2)
+    await rig.clock.advance(2.9)
+    assert not message.is_told
+    assert await rig.told_later(message) == [Durable()]
+    assert 13.9 < rig.clock.elapsed_us() / 1e6 < 14.5
+    assert rig.rejected == ["bad"]
+    assert rig.stored == {"a": 1}
 
 
-async def test_trouble_that_nobody_meets_any_more_is_over_when_a_look_finds_nothing() -> None:
+async def test_trouble_that_nobody_meets_any_more_is_over_when_a_look_finds_nothing(rig: Rig) -> None:
     """A table that is rarely written to, as the rejects are, does not stay UNREACHABLE for weeks."""
-    async with rigged() as rig:
-        rig.server.decide = lambda _: not_stored(faults.DRAINING)
-        watching = asyncio.create_task(watch(rig.writer, rig.appender, rig.clock))
-        assert isinstance((await rig.told_later(rig.send("a", budget_s=5)))[0], Unavailable)
-        assert rig.stands() is SinkState.UNREACHABLE
-        await rig.clock.advance(2 * LOOK_AGAIN_S)
-        assert rig.stands() is SinkState.ACTIVE
-        watching.cancel()
+    rig.server.decide = lambda _: not_stored(faults.DRAINING)
+    watching = asyncio.create_task(watch(rig.writer, rig.appender, rig.clock))
+    assert isinstance((await rig.told_later(rig.send("a", budget_s=5)))[0], Unavailable)
+    assert rig.stands() is SinkState.UNREACHABLE
+    await rig.clock.advance(2 * LOOK_AGAIN_S)
+    assert rig.stands() is SinkState.ACTIVE
+    watching.cancel()
 
 
 @pytest.mark.parametrize(

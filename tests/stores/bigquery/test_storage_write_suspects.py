@@ -6,7 +6,7 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Unavailable
 from app.stores.sink import SinkState
 from testing.misbehaving.faults import Fault, Refuse, not_stored
-from tests.stores.bigquery.rig import rigged
+from tests.stores.bigquery.rig import Rig, rigged
 
 BIG = BatchLimits(max_rows=5_000, max_bytes=9_000_000)
 UNNAMED = not_stored(Refuse("INVALID_ARGUMENT", "Request contains an invalid argument."))
@@ -27,30 +27,28 @@ async def test_hundreds_of_bad_rows_named_one_by_one_hold_up_nobody(count: int) 
         assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_a_lone_message_that_is_refused_is_rejected_after_three_deliveries() -> None:
+async def test_a_lone_message_that_is_refused_is_rejected_after_three_deliveries(rig: Rig) -> None:
     """Four rows that are refused without being named stop nobody, and are not delivered for ever."""
-    async with rigged() as rig:
-        rig.server.is_bad = lambda row_id: row_id.startswith("odd")
-        rig.server.decide = lambda arrival: UNNAMED if any(each.startswith("odd") for each in arrival.ids) else Fault()
-        ids = [f"odd{number}" for number in range(4)]
-        for _ in range(2):
-            assert isinstance((await rig.told(rig.send("poison", *ids)))[0], Unavailable)
-            assert rig.stands() is SinkState.ACTIVE
-            await rig.clock.advance(10)
-        assert rig.rejected == []
-        assert await rig.told(rig.send("poison", *ids)) == [Durable()]
-        assert sorted(rig.rejected) == ids
-        assert await rig.told(rig.send("good")) == [Durable()]
+    rig.server.is_bad = lambda row_id: row_id.startswith("odd")
+    rig.server.decide = lambda arrival: UNNAMED if any(each.startswith("odd") for each in arrival.ids) else Fault()
+    ids = [f"odd{number}" for number in range(4)]
+    for _ in range(2):
+        assert isinstance((await rig.told(rig.send("poison", *ids)))[0], Unavailable)
         assert rig.stands() is SinkState.ACTIVE
+        await rig.clock.advance(10)
+    assert rig.rejected == []
+    assert await rig.told(rig.send("poison", *ids)) == [Durable()]
+    assert sorted(rig.rejected) == ids
+    assert await rig.told(rig.send("good")) == [Durable()]
+    assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_a_refused_message_that_comes_again_has_no_neighbours() -> None:
+async def test_a_refused_message_that_comes_again_has_no_neighbours(rig: Rig) -> None:
     """It is known, and sent alone from the start."""
-    async with rigged() as rig:
-        rig.server.is_bad = lambda row_id: row_id == "odd"
-        rig.server.decide = lambda arrival: UNNAMED if "odd" in arrival.ids else Fault()
-        assert isinstance((await rig.told(rig.send("poison", "odd")))[0], Unavailable)
-        first = len(rig.server.arrivals)
-        assert await rig.told(rig.send("poison", "odd"), rig.send("good")) == [Durable()] * 2
-        assert {arrival.ids for arrival in rig.server.arrivals[first:]} == {("odd",), ("good",)}
-        assert rig.rejected == ["odd"]
+    rig.server.is_bad = lambda row_id: row_id == "odd"
+    rig.server.decide = lambda arrival: UNNAMED if "odd" in arrival.ids else Fault()
+    assert isinstance((await rig.told(rig.send("poison", "odd")))[0], Unavailable)
+    first = len(rig.server.arrivals)
+    assert await rig.told(rig.send("poison", "odd"), rig.send("good")) == [Durable()] * 2
+    assert {arrival.ids for arrival in rig.server.arrivals[first:]} == {("odd",), ("good",)}
+    assert rig.rejected == ["odd"]

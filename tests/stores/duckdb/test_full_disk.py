@@ -20,7 +20,7 @@ import pytest
 from app.stores.duckdb.file import DiskSpace
 from testing.clock import FakeClock
 from testing.process import Process, serving
-from testing.service import GOOD, SETTINGS, Service, authorization, envelope, running
+from testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.long_form import long
 
 MIB = 1024**2
@@ -32,6 +32,12 @@ def full_records(number: int) -> list[dict[str, Any]]:
     """Return the records of a message that no compression makes smaller."""
     text = base64.b64encode(os.urandom(RECORD_BYTES // 2)).decode()
     return [{**GOOD, "id": f"r{number}-{part}", "data": text} for part in range(2)]
+
+
+async def states(client: httpx.AsyncClient) -> set[str]:
+    """Return the states of the sinks."""
+    ready = (await client.get("/health/ready")).json()
+    return {sink["state"] for sink in ready["sinks"].values()}
 
 
 class Filling(NamedTuple):
@@ -62,11 +68,6 @@ class Filling(NamedTuple):
                 number += 1
         return number + 1
 
-    async def states(self) -> set[str]:
-        """Return the states of the sinks."""
-        ready = (await self.client.get("/health/ready")).json()
-        return {sink["state"] for sink in ready["sinks"].values()}
-
     async def stored(self) -> list[str]:
         """Return the ids of all records."""
         answer = await self.client.get("/v1/records", params={"limit": "all", "format": "ndjson", "fields": "id"})
@@ -91,7 +92,7 @@ async def test_a_full_disk_is_survived_without_a_restart(tmp_path: Path, limit_b
     async with filling(tmp_path) as service:
         service.limit_files(limit_bytes)
         number = await service.fill()
-        assert "DISK_FULL" in await service.states()
+        assert "DISK_FULL" in await states(service.client)
         strict = await service.client.get("/health/ready", params={"strict": "1"})
         live = await service.client.get("/health/live")
         assert (strict.status_code, live.status_code) == (503, 200)
@@ -103,7 +104,7 @@ async def test_a_full_disk_is_survived_without_a_restart(tmp_path: Path, limit_b
             await service.process.line_with("reopened the database")
         service.limit_files(resource.RLIM_INFINITY)
         async with asyncio.timeout(PATIENCE_S):
-            while await service.states() != {"ACTIVE"}:  # noqa: ASYNC110 - of another process
+            while await states(service.client) != {"ACTIVE"}:  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.1)
         assert await service.push(number) == 204
         stored = await service.stored()
@@ -163,12 +164,7 @@ async def test_room_without_a_working_disk_is_not_active(tmp_path: Path, free_by
         assert (await service.push(GOOD)).status_code == 503
         for _ in range(200):
             await clock.advance(1)
-        assert await _states(service) == {"DISK_FULL"}
-
-
-async def _states(service: Service) -> set[str]:
-    ready = (await service.client.get("/health/ready")).json()
-    return {sink["state"] for sink in ready["sinks"].values()}
+        assert await states(service.client) == {"DISK_FULL"}
 
 
 def test_memory_and_a_watch_that_is_off_are_never_short(free_bytes: dict[str, int], tmp_path: Path) -> None:
