@@ -193,7 +193,7 @@ async def test_a_type_that_no_record_has_is_a_defect(bigquery: RestServer) -> No
     """Nobody could say what its values are."""
     bigquery.script = lambda _: answer_of((field("place", "GEOGRAPHY"), "POINT(1 2)"))
     runner = bigquery.runner()
-    with pytest.raises(ValueError, match="place is GEOGRAPHY"):
+    with pytest.raises(ValueError, match="the column place has the type GEOGRAPHY"):
         await runner.rows(QUERY)
     runner.close()
 
