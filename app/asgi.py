@@ -11,10 +11,10 @@ from litestar import Litestar
 from app.health.probes import Health
 from app.http import paths
 from app.http.framing import check_host, has_body, with_nosniff
+from app.http.load_shedding import Peer
 from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError, send_problem
-from app.http.shedding import Peer
-from app.http.unread import UnreadBodies
+from app.http.unread_bodies import UnreadBodies
 from app.ingest.setup import IngestService
 from app.query.setup import QueryService
 from app.stores.backend import Backend

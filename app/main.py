@@ -18,7 +18,7 @@ from app.health.probes import About, Health, health_routes
 from app.http.cors import cors_config, keep_vary
 from app.http.outgoing import Outgoing
 from app.http.problems import EXCEPTION_HANDLERS
-from app.http.unread import UnreadBodies
+from app.http.unread_bodies import UnreadBodies
 from app.ingest.push import push_route
 from app.ingest.setup import IngestService
 from app.openapi.document import document_route

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from app.schema.table import Table
-from app.stores.bigquery.layout import bigquery_schema, layout_of
+from app.stores.bigquery.table_layout import bigquery_schema, layout_of
 from testing.http_server import Handler, serving_http
 
 

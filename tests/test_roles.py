@@ -12,8 +12,8 @@ from app.query.cache import BoundedMemoryStore, Cache
 from app.query.tail.hub import Hub
 from app.record import Record
 from app.schema.table import records_table, rejects_table
-from app.stores.bigquery.storage_write import StorageWriteAppender
-from app.stores.duckdb.appender import EmbeddedAppender
+from app.stores.bigquery.sink import StorageWriteAppender
+from app.stores.duckdb.sink import EmbeddedAppender
 from testing.service import SETTINGS, running
 from tests.table_server import found, resource_of, serving_tables
 

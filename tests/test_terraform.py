@@ -12,7 +12,7 @@ import sqlglot
 from app.record import CANARY_PREFIX, Record
 from app.schema.table import records_table, rejects_table
 from app.settings.load import VARIABLES, Settings, load_settings
-from app.stores.bigquery.layout import layout_of
+from app.stores.bigquery.table_layout import layout_of
 from tests.terraform.mutation import FOLDER
 from tests.terraform.mutations import MUTATIONS
 
@@ -93,7 +93,7 @@ def test_the_clocks_are_the_services_defaults() -> None:
 
 
 def test_the_tables_lie_as_the_service_expects() -> None:
-    """Partitions and clustering are those of app/stores/bigquery/layout.py, columns those that are committed beside."""
+    """Partitions and clustering are those of app/stores/bigquery/table_layout.py; columns are committed beside."""
     text = text_of("bigquery.tf")
     for table, schema in ((records_table(Record), "table.schema.json"), (rejects_table(), "rejects.schema.json")):
         layout = layout_of(table)

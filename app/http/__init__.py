@@ -6,7 +6,8 @@ paths, reading               paths that several packages use; GET and HEAD
 conditional                  entity tags, and how long a client may reuse a response
 assets                       static files of the pages
 cors                         which pages of other origins may call
-framing, unread              headers of every request and response; unread bodies of requests answered early
+framing                      headers of every request and response
+unread_bodies                the rest of the bodies of requests that were answered early
 outgoing                     responses in pieces, charged to a ledger
-connection_watch             room for new connections (`shedding`: which to close)
+connection_watch             room for new connections (`load_shedding`: which to close)
 """

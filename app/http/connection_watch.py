@@ -15,7 +15,7 @@ import time
 from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 
-from app.http.shedding import Connection, Peer, Shedder
+from app.http.load_shedding import Connection, Peer, Shedder
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.threads import run_in_daemon_thread
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from litestar.types import ASGIApp
 
+from app.http.load_shedding import Peer
 from app.http.problems import ProblemError, send_problem
-from app.http.shedding import Peer
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding, Ledger
 from app.settings.server import ServerSettings

@@ -7,9 +7,9 @@
     drop known copies     dedupe              by message, since messages are acknowledged
     decode and validate   records, rows       Message -> rows and rejects
                           record_splitter     the bytes of each record (compression: gzip, with a limit)
-                          structure           the cost of decoding JSON, estimated before decoding
-                          cooperative         long reads in short stretches of the event loop, heavy ones one at a time
-                          hints               a guess at what a payload that is not JSON is
+                          decoding_cost       the cost of decoding JSON, estimated before decoding
+                          time_slicing        long reads in short stretches of the event loop, heavy ones one at a time
+                          payload_hints       a guess at the format of a payload that is not JSON
     append                writer, pending     over the Appender seam; wait until durable
                           dispatcher          group commit: when, and how much at once (batcher)
                           retry_policy        what follows each outcome
@@ -22,7 +22,7 @@
 
 `contracts` describes the endpoints for the OpenAPI document. `setup` assembles it.
 `pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that could not be stored.
-`dropped` counts the undeclared members that a record type drops.
+`dropped_members` counts the undeclared members that a record type drops.
 
 The store is behind the Appender seam (app.stores.sink).
 """

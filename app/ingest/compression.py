@@ -2,7 +2,7 @@
 
 import zlib
 
-from app.ingest.structure import Steps
+from app.ingest.decoding_cost import Steps
 
 _GZIP = 16 + zlib.MAX_WBITS
 # Each member costs an inflater and a copy of the rest of its chunk. Without a limit, tiny members would take forever.

@@ -10,17 +10,17 @@ import msgspec
 
 from app.ingest.appends import AppendWatch
 from app.ingest.batcher import BatchLimits
-from app.ingest.cooperative import CooperativeRunner
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
-from app.ingest.dropped import DroppedMembers
+from app.ingest.dropped_members import DroppedMembers
 from app.ingest.envelope import Message
-from app.ingest.hints import is_ndjson_type
+from app.ingest.payload_hints import is_ndjson_type
 from app.ingest.pending import Refused
 from app.ingest.records import RecordReader
 from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.sink_health import watch
+from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import set_within

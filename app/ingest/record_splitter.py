@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import msgspec
 
 from app.ingest.compression import GzipError, GzipTooLargeError, inflated
+from app.ingest.decoding_cost import Steps
 from app.ingest.envelope import Message
-from app.ingest.hints import is_ndjson_type, malformed_detail
-from app.ingest.structure import Steps
+from app.ingest.payload_hints import is_ndjson_type, malformed_detail
 from app.record import RejectReason
 
 _SPACE = b" \t\r\n"

@@ -3,7 +3,7 @@
 Most messages are small, and are read at once (`read_at_once`). All others are read in steps (`read`), so that the event
 loop can serve other requests in between. `read` decompresses the text, weighs it and splits it into records, and
 decodes each record exactly once. IngestSettings bound the total cost: on the number of records, their weight
-(app.ingest.structure), the bytes of the rows, and the rejects.
+(app.ingest.decoding_cost), the bytes of the rows, and the rejects.
 """
 
 import re
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from app.ingest.decoding_cost import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
 from app.ingest.envelope import Message
-from app.ingest.hints import is_ndjson_type, malformed_detail
+from app.ingest.payload_hints import is_ndjson_type, malformed_detail
 from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
 from app.ingest.rejects import Reject, RejectBudget, reject
 from app.ingest.rows import NO_ROWS, RecordId, Rows
-from app.ingest.structure import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
 from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind

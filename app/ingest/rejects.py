@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from app.ingest.decoding_cost import Steps
 from app.ingest.envelope import Message
-from app.ingest.hints import is_ndjson_type
-from app.ingest.structure import Steps
+from app.ingest.payload_hints import is_ndjson_type
 from app.record import RejectedRecord, RejectReason
 from app.stores.sink import RowEncode, without_lateness
 

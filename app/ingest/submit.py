@@ -13,8 +13,8 @@ from app.http.problems import FieldError, ProblemError
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
 from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
 from app.ingest.envelope import Message
-from app.ingest.hints import is_followed_by_another, is_ndjson_type
 from app.ingest.intake import Intake, not_durable
+from app.ingest.payload_hints import is_followed_by_another, is_ndjson_type
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.schema.ids import read_id

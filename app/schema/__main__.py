@@ -17,9 +17,9 @@ from app.record import RecordTypeError, load_record_type
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
-from app.stores.bigquery.layout import bigquery_schema
-from app.stores.bigquery.live import differences, report
-from app.stores.duckdb.layout import duckdb_ddl
+from app.stores.bigquery.table_diff import differences, report
+from app.stores.bigquery.table_layout import bigquery_schema
+from app.stores.duckdb.table_layout import duckdb_ddl
 
 if TYPE_CHECKING:
     from app.stores.bigquery.client import BigQueryClients

@@ -13,7 +13,7 @@ from msgspec import inspect
 
 from app.record import RecordTypeError
 from app.schema.refusals import mentions_unset, reason_for, refuse, refuse_unjsonable
-from app.schema.undeclared import refuse_silent_loss
+from app.schema.undeclared_members import refuse_silent_loss
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MAX_DEPTH = 15  # BigQuery's limit for nested RECORDs

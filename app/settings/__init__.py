@@ -2,7 +2,7 @@
 
 load                                              Settings, by room, and how they are read
 store, ingest, query, auth, telemetry, server     the rooms
-room                                              their base, which masks secrets, and types of their values
+fields                                            their base, which masks secrets, and types of their values
 rules                                             consistency checks between settings
 __main__                                          all settings as tables, for docs/settings.md
 """

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.room import Room
+from app.settings.fields import Room
 
 
 class AuthSettings(Room, frozen=True, kw_only=True):

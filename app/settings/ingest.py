@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.settings.room import MIB, Count, Room, Seconds
+from app.settings.fields import MIB, Count, Room, Seconds
 
 
 class IngestSettings(Room, frozen=True, kw_only=True):

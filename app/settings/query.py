@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.settings.room import GIB, MIB, Count, Room, Seconds
+from app.settings.fields import GIB, MIB, Count, Room, Seconds
 
 _CACHE_URL = "^((valkey|redis)s?://[^/?#]+(/[0-9]+)?)?$"
 

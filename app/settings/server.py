@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.room import MIB, Count, Room, Seconds
+from app.settings.fields import MIB, Count, Room, Seconds
 
 
 class ServerSettings(Room, frozen=True, kw_only=True):

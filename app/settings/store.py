@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.room import MIB, Count, Room, Seconds
+from app.settings.fields import MIB, Count, Room, Seconds
 
 _BASE_URL = "^https?://[^/]+$"
 

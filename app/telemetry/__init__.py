@@ -7,10 +7,10 @@ measured                 metrics              the counts of this process, as pla
 traced                   traceparent          the trace that a message or request belongs to
                          sampling             whether it is recorded
                          tracing              the spans: one per push, append, request, query
-logged                   logs, lines, stacks  JSON lines or readable ones
+logged                   logs, log_lines      JSON lines or readable ones
                          redaction            without payloads and tokens
-                         repetition           a repeating fault is logged a few times, then counted
-exported                 collection           the numbers, as OpenTelemetry's data; `GET /metrics`
+                         log_deduplication    a repeating fault is logged a few times, then counted
+exported                 metric_collection    the numbers, as OpenTelemetry's data; `GET /metrics`
                          exporters            the receivers: Cloud Trace, Cloud Monitoring, OTLP
                          providers            started with the process, flushed at its end
 

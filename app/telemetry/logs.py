@@ -15,9 +15,9 @@ from typing import Any, TextIO
 
 import msgspec
 
-from app.telemetry.lines import OURS, Line, Span, json_line, line_of, terminal_line
+from app.telemetry.log_deduplication import LogDeduplicator, SuppressedLines
+from app.telemetry.log_lines import OURS, Line, Span, json_line, line_of, terminal_line
 from app.telemetry.redaction import cut
-from app.telemetry.repetition import LogDeduplicator, SuppressedLines
 
 _LIBRARIES = ("asyncio", "google", "grpc", "litestar", "opentelemetry", "py.warnings")
 _MAX_TEMPLATE_CHARS, _MAX_SAMPLE_CHARS = 200, 1_000

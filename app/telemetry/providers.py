@@ -19,8 +19,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from app.runtime.clock import Clock
 from app.runtime.threads import run_in_daemon_thread
 from app.settings.load import Settings
-from app.telemetry.collection import Collection, Completing, Scraped, metrics_route, observe
 from app.telemetry.exporters import metric_exporters, span_exporter
+from app.telemetry.metric_collection import Collection, Completing, Scraped, metrics_route, observe
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing

@@ -6,7 +6,7 @@ import msgspec
 from app.record import Record
 from app.runtime.instants import DAY_US, MINUTE_US, SECOND_US
 from app.schema.table import records_table
-from app.stores.duckdb.layout import duckdb_ddl
+from app.stores.duckdb.table_layout import duckdb_ddl
 
 ROWS = 1_000_000
 START_US = 1_767_225_600 * SECOND_US  # 2026-01-01T00:00:00Z

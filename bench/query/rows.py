@@ -9,7 +9,7 @@ import msgspec
 from app.record import Record
 from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import records_table
-from app.stores.duckdb.layout import duckdb_ddl
+from app.stores.duckdb.table_layout import duckdb_ddl
 
 SPAN_US = 30 * DAY_US
 SOURCES = ("app", "checkout", "kiosk", "partner", "web")

@@ -10,8 +10,8 @@ from app.record import RecordTypeError, load_record_type
 from app.schema.filters import checked_table
 from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.layout import bigquery_schema, layout_of
-from app.stores.bigquery.live import describe, differences, live_table
+from app.stores.bigquery.table_diff import describe, differences, live_table
+from app.stores.bigquery.table_layout import bigquery_schema, layout_of
 from dev.local_bigquery.errors import ProvisionError
 
 WITHIN_S = 30.0
@@ -50,7 +50,7 @@ def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WI
             else:
                 _require_fit(place, table, found)
     except GoogleAPIError as error:
-        raise ProvisionError(f"the tables of {place.project} could not be created: {place.dataset}") from error
+        raise ProvisionError(f"the tables of {place.project}.{place.dataset} could not be created: {error}") from error
     finally:
         access.close()
 

@@ -1,7 +1,7 @@
 # The dataset, its two tables, and the table function that reads one of them as the API does.
 
 locals {
-  # By hour, as a poll reads minutes. app/stores/bigquery/layout.py says the same, and the service compares.
+  # By hour, as a poll reads minutes. app/stores/bigquery/table_layout.py says the same, and the service compares.
   partition_column = "ingest_time"
 
   tables = {

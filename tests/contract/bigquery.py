@@ -8,7 +8,7 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend, Eraser
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.storage_write import StorageWriteAppender
+from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.registry import open_backend
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner

@@ -131,7 +131,7 @@ async def test_a_child_that_ends_too_early_is_reported_with_its_log(tmp_path: Pa
     async with Leash() as leash:
         command = ChildCommand(name="service", arguments=["-c", code], reads_output=True)
         child = await Child.start(command, leash, tmp_path)
-        with pytest.raises(ChildError, match=r"(?s)service ended with status 1 .*the disk is full"):
+        with pytest.raises(ChildError, match=r"(?s)service exited with status 1 .*the disk is full"):
             await child.first_line(WITHIN_S)
         await child.stop(WITHIN_S)
 

@@ -97,7 +97,7 @@ async def test_work_ends_when_a_process_does(
 def test_a_port_that_is_taken_is_refused_or_avoided(listener: socket.socket) -> None:
     """A port that was asked for and is taken is an error; a preferred one is replaced. A free one is kept."""
     taken = listener.getsockname()[1]
-    with pytest.raises(OSError, match=f"port {taken} .* is taken"):
+    with pytest.raises(OSError, match=f"port {taken} .* is in use"):
         choose_port(taken, preferred=8080)
     free = choose_port(None, preferred=taken)
     assert free not in {taken, 0}

@@ -18,8 +18,8 @@ from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.settings.load import load_settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.layout import layout_of
-from app.stores.bigquery.live import differences, live_table
+from app.stores.bigquery.table_diff import differences, live_table
+from app.stores.bigquery.table_layout import layout_of
 from dev.child import Leash
 from dev.local_bigquery.command import bq_command, describe_settings
 from dev.local_bigquery.errors import InUseError, ProvisionError

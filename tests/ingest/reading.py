@@ -4,11 +4,11 @@ from typing import TypeVar
 
 import msgspec
 
+from app.ingest.decoding_cost import Steps
 from app.ingest.envelope import Message
 from app.ingest.records import Reading, RecordReader
 from app.ingest.rejects import Reject
 from app.ingest.rows import Row
-from app.ingest.structure import Steps
 from app.record import Record
 from app.schema.table import records_table
 from app.settings.ingest import IngestSettings

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.ingest.envelope import Message
-from app.ingest.hints import malformed_detail
+from app.ingest.payload_hints import malformed_detail
 from app.ingest.record_splitter import Pieces, Unreadable, pieces_of
 from app.ingest.records import Reading, RecordReader
 from app.ingest.rejects import Reject

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import duckdb
 import pytest
 
-from app.stores.duckdb.queries import _EXPORTERS, Queries
+from app.stores.duckdb.source import _EXPORTERS, Queries
 from app.stores.sql.statement import Statement
-from tests.stores.duckdb.test_queries import ENDLESS, ONE, numbers, read
+from tests.stores.duckdb.test_source import ENDLESS, ONE, numbers, read
 
 
 async def first(pieces: AsyncGenerator[bytes, None]) -> bytes:

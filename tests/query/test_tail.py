@@ -8,8 +8,8 @@ import pytest
 from app.query.params.filters import parse_filters
 from app.query.tail.poller import Reader
 from app.query.tail.recent import Batch, Recent
+from app.settings.fields import MIB
 from app.settings.query import QuerySettings
-from app.settings.room import MIB
 from app.stores.query import Condition, Position
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US

@@ -11,7 +11,7 @@ import pytest
 from app.record import Record
 from app.schema.__main__ import DEFAULT_RECORD, main
 from app.schema.table import records_table, rejects_table
-from app.stores.bigquery.layout import bigquery_schema
+from app.stores.bigquery.table_layout import bigquery_schema
 from examples.flights.record import Flight
 from testing.pace import patience_s
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables

@@ -3,7 +3,7 @@ import pytest
 
 from app.record import Record
 from app.schema.table import Table, records_table, rejects_table
-from app.stores.bigquery.layout import Layout, layout_of
+from app.stores.bigquery.table_layout import Layout, layout_of
 from examples.flights.record import Flight
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.record import RecordTypeError
 from app.schema.columns import columns_of
-from app.schema.undeclared import CURES, count_dropped
+from app.schema.undeclared_members import CURES, count_dropped
 
 _Item = TypeVar("_Item")
 

@@ -7,7 +7,7 @@ import msgspec
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
 
-from app.telemetry.collection import Collection, observe
+from app.telemetry.metric_collection import Collection, observe
 from app.telemetry.metrics import Metrics
 from testing.service import Service
 

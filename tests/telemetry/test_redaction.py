@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.auth.api_keys import new_key
-from app.telemetry.lines import json_line, line_of, terminal_line
+from app.telemetry.log_lines import json_line, line_of, terminal_line
 from app.telemetry.redaction import TrustedText, safe_attributes, without_secrets, without_values
 from tests.long_form import long
 from tests.telemetry.raised import LibraryError, chained

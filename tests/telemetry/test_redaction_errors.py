@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.auth.api_keys import new_key
-from app.telemetry.lines import MAX_STACK_CHARS, stack_of
+from app.telemetry.log_lines import MAX_STACK_CHARS, stack_of
 from app.telemetry.redaction import (
     MAX_ATTRIBUTE_CHARS,
     cut,

@@ -67,7 +67,7 @@ async def test_what_is_logged_for_one_message_is_in_its_trace(cloud: CloudServer
             answer = await service.client.post("/pubsub/push", content=content, headers=authorization())
             assert answer.status_code == 204
         assert current() is None
-    assert spoken.traces_of("rejected 1 of message") == [first.trace_id, second.trace_id]
+    assert spoken.traces_of("rejected 1 of the records of message") == [first.trace_id, second.trace_id]
 
 
 async def test_the_writer_works_in_no_messages_trace(cloud: CloudServer, spoken: Spoken) -> None:

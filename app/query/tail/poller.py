@@ -16,8 +16,8 @@ from app.query.tail.recent import Batch, Recent
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, MINUTE_US, clamp
 from app.runtime.ledger import Holding
+from app.settings.fields import MIB
 from app.settings.query import QuerySettings
-from app.settings.room import MIB
 from app.stores.query import Condition, Position
 from app.stores.source import QueryError
 

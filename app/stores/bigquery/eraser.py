@@ -12,7 +12,7 @@ from app.runtime.clock import Clock
 from app.runtime.threads import run_in_daemon_thread
 from app.stores.backend import HeldBackError
 from app.stores.bigquery.client import BigQueryClients
-from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Deletion
 from app.stores.source import StoreUnavailableError
 from app.telemetry.redaction import first_line

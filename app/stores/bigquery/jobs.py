@@ -19,10 +19,10 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectionError  # noqa: A004 - requests' own
 
 from app.settings.load import Settings
-from app.stores.bigquery.cells import row_decoder
 from app.stores.bigquery.client import TableAddress
+from app.stores.bigquery.cost_limits import job_config, timeout_s
 from app.stores.bigquery.failures import reason_of
-from app.stores.bigquery.guards import job_config, timeout_s
+from app.stores.bigquery.rest_values import row_decoder
 from app.stores.source import Answer, Row
 from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line

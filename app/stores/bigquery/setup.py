@@ -10,8 +10,8 @@ from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.eraser import BigQueryEraser
-from app.stores.bigquery.runner import BigQueryRunner
-from app.stores.bigquery.storage_write import StorageWriteAppender
+from app.stores.bigquery.sink import StorageWriteAppender
+from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.table_check import check_table
 from app.stores.sink import fence
 

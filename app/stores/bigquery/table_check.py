@@ -14,7 +14,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
-from app.stores.bigquery.live import LiveTable, describe, differences, live_table
+from app.stores.bigquery.table_diff import LiveTable, describe, differences, live_table
 from app.stores.sink import SetupError, SinkState
 
 TIMEOUT_S = 10.0

@@ -3,8 +3,8 @@
 setup        opens it for a service
 store        the tables of one file: appends in one thread, probes, closing and reopening
 file         opens it, creates or compares its tables; whether it can write, and how much space is free
-layout       a table -> DDL, the INSERT that reads rows from JSON, and what DuckDB returns
-appender     the sink of one table
-queries      the source: `attempt` is one query that can be interrupted
+table_layout a table -> DDL, the INSERT that reads rows from JSON, and what DuckDB returns
+sink         the sink of one table
+source       queries: `attempt` is one query that can be interrupted
 eraser       erasure and retention
 """

@@ -12,7 +12,7 @@ import duckdb
 from app.runtime.clock import Clock
 from app.schema.columns import Mode
 from app.schema.table import Table
-from app.stores.duckdb.layout import duckdb_ddl, duckdb_type, quote
+from app.stores.duckdb.table_layout import duckdb_ddl, duckdb_type, quote
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 

@@ -17,10 +17,10 @@ import duckdb
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import Table
-from app.stores.duckdb.appender import EmbeddedAppender
 from app.stores.duckdb.file import MIN_PROBE_BYTES, DiskSpace, is_about_room, open_file, write_and_remove
-from app.stores.duckdb.layout import quote
-from app.stores.duckdb.queries import Queries, bound, to_duckdb
+from app.stores.duckdb.sink import EmbeddedAppender
+from app.stores.duckdb.source import Queries, bound, to_duckdb
+from app.stores.duckdb.table_layout import quote
 from app.stores.query import ArrowQuery, Query
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.source import Answer, Plan, StoreUnavailableError

@@ -16,10 +16,10 @@ from app.query.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
+from app.settings.fields import MIB
 from app.settings.load import Settings
-from app.settings.room import MIB
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
 from app.telemetry.metrics import Metrics

@@ -11,7 +11,7 @@ import msgspec
 
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Export, RowQuery
 from testing.clock import FakeClock
 from testing.http_server import Handler, serving_http

@@ -17,7 +17,7 @@ from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.schema.table import records_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.storage_write import StorageWriteAppender
+from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.sink import SetupError, SinkState, fence
 from testing.clock import FakeClock
 from testing.misbehaving.server import MisbehavingServer, misbehaving

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import Client
 
-from app.stores.bigquery import runner as module
+from app.stores.bigquery import source as module
 from app.stores.bigquery.client import AccessError
-from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.bigquery.source import BigQueryRunner
 from app.stores.source import QueryTimeoutError, StoreBusyError
 from testing.process import serving
 from tests.stores.bigquery.rest_server import (

@@ -11,7 +11,7 @@ from google.api_core.exceptions import BadRequest
 from app.http.problems import CATALOGUE, ProblemError
 from app.query.reads import answered
 from app.stores.bigquery import jobs
-from app.stores.bigquery.runner import BigQueryRunner
+from app.stores.bigquery.source import BigQueryRunner
 from app.stores.source import (
     LookUpTooExpensiveError,
     QueryTimeoutError,

@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from app.runtime.clock import MICROSECONDS
-from app.stores.bigquery.storage_write import ALONE_US, EXTRA_IDLE_S, IDLE_S, MAX_BYTES, MAX_REQUESTS
+from app.stores.bigquery.sink import ALONE_US, EXTRA_IDLE_S, IDLE_S, MAX_BYTES, MAX_REQUESTS
 from tests.ingest.pool import Pool
 from tests.ingest.scripted import turns
 

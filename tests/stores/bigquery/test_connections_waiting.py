@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.stores.bigquery.storage_write import MAX_BYTES, MAX_REQUESTS, ConnectionsClosedError
+from app.stores.bigquery.sink import MAX_BYTES, MAX_REQUESTS, ConnectionsClosedError
 from tests.ingest.pool import Pool
 from tests.ingest.scripted import turns
 

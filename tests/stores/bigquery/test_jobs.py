@@ -8,7 +8,7 @@ import pytest
 
 from app.runtime.instants import MAX_US, MIN_US
 from app.stores.bigquery.client import TableAddress
-from app.stores.bigquery.guards import job_config
+from app.stores.bigquery.cost_limits import job_config
 from app.stores.query import Purpose, Scalar
 from app.stores.sql.statement import Statement
 from tests.stores.bigquery.rest_server import DATASET, PROJECT, SETTINGS

@@ -13,7 +13,7 @@ from google.cloud.bigquery_storage_v1 import types
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.runner import BigQueryRunner, read_table
+from app.stores.bigquery.source import BigQueryRunner, read_table
 from app.stores.source import END_OF_STREAM, StoreUnavailableError
 from testing.clock import FakeClock
 from tests.stores.bigquery.rest_server import (

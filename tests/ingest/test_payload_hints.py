@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.hints import NDJSON_HINT, malformed_detail
+from app.ingest.payload_hints import NDJSON_HINT, malformed_detail
 from testing.service import running
 from tests.ingest.reading import GOOD, read
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.runtime.clock import MICROSECONDS
-from app.telemetry.repetition import LogDeduplicator, SuppressedLines
+from app.telemetry.log_deduplication import LogDeduplicator, SuppressedLines
 
 
 class Time:

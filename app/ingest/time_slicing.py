@@ -3,9 +3,9 @@
 import asyncio
 from collections import deque
 
+from app.ingest.decoding_cost import Result, Steps
 from app.ingest.pending import LATE
 from app.ingest.retry_policy import Throttled, Unavailable
-from app.ingest.structure import Result, Steps
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
 from app.runtime.ledger import Holding

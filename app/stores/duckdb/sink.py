@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.schema.table import Table
-from app.stores.duckdb.layout import duckdb_insert
+from app.stores.duckdb.table_layout import duckdb_insert
 from app.stores.sink import Outcome, RowEncode, SetupError, Stored
 
 if TYPE_CHECKING:

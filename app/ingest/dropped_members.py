@@ -7,7 +7,7 @@ from collections.abc import Container
 from app.ingest.envelope import Message
 from app.ingest.rows import Rows
 from app.schema.table import Table
-from app.schema.undeclared import count_dropped
+from app.schema.undeclared_members import count_dropped
 from app.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sluice.ingest")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest import structure
-from app.ingest.structure import has_typed_lists, is_deeper, list_weight, weight
+from app.ingest import decoding_cost
+from app.ingest.decoding_cost import has_typed_lists, is_deeper, list_weight, weight
 from app.schema.table import records_table
 from tests.ingest.reading import finish
 
@@ -48,8 +48,8 @@ def test_the_weight_is_the_structure_outside_of_strings(value: Any, chunk: int) 
     """However the text falls into chunks: in the middle of a string, of an escape, or of a run of backslashes."""
     text = msgspec.json.encode(value)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(structure, "_CHUNK_BYTES", chunk)
-        exact = finish(structure._weight_outside_strings(text, _PLENTY))
+        patch.setattr(decoding_cost, "_CHUNK_BYTES", chunk)
+        exact = finish(decoding_cost._weight_outside_strings(text, _PLENTY))
         bound = finish(weight(text, _PLENTY))
     assert exact == slow_weight(text)
     assert bound >= exact
@@ -66,7 +66,7 @@ def test_more_than_is_allowed_is_found_and_nothing_else(value: Any, most: int) -
 def test_any_bytes_can_be_weighed(text: bytes, most: int, chunk: int) -> None:
     """What is not JSON has a weight too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(structure, "_CHUNK_BYTES", chunk)
+        patch.setattr(decoding_cost, "_CHUNK_BYTES", chunk)
         assert finish(weight(text, most)) >= 0
 
 

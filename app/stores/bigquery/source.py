@@ -20,7 +20,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_read.transports import 
 from app.runtime.clock import Clock
 from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
 from app.settings.load import Settings
-from app.stores.bigquery import guards, jobs
+from app.stores.bigquery import cost_limits, jobs
 from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
@@ -104,7 +104,7 @@ class BigQueryRunner:
 
     async def _run(self, statement: Statement, how: Callable[..., _Result]) -> _Result:
         """Run `how` in a thread; cancel its job if the caller is cancelled or the time is over."""
-        run, timeout_s = Run(), guards.timeout_s(statement.purpose, self._settings)
+        run, timeout_s = Run(), cost_limits.timeout_s(statement.purpose, self._settings)
         work = self._threads.submit(self._in_thread, how, statement, run)
         try:
             async with asyncio.timeout(timeout_s):
@@ -146,8 +146,8 @@ class BigQueryRunner:
         named: QueryError | None = query_error(
             failure,
             self._access.place,
-            limit_bytes=guards.max_bytes_billed(statement.purpose, self._settings),
-            timeout_s=guards.timeout_s(statement.purpose, self._settings),
+            limit_bytes=cost_limits.max_bytes_billed(statement.purpose, self._settings),
+            timeout_s=cost_limits.timeout_s(statement.purpose, self._settings),
         )
         if named is not None:
             raise named from failure

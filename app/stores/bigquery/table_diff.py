@@ -16,7 +16,7 @@ import msgspec
 
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
-from app.stores.bigquery.layout import Layout, layout_of
+from app.stores.bigquery.table_layout import Layout, layout_of
 
 MAX_DESCRIPTION = 1_000
 # Legacy SQL's names, which the REST API still uses; it accepts and may return either.

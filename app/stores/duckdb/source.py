@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import duckdb
 
 from app.stores.duckdb.attempt import DISCONNECTED, Attempt, interrupt
-from app.stores.duckdb.layout import converter
+from app.stores.duckdb.table_layout import converter
 from app.stores.query import Scalar
 from app.stores.source import Answer, QueryError, StoreBusyError, StoreUnavailableError
 from app.stores.sql.statement import Statement

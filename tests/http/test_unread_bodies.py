@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from app.http.unread import UnreadBodies
+from app.http.unread_bodies import UnreadBodies
 from testing.clock import FakeClock
 
 

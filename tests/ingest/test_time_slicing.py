@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from app.ingest.cooperative import HEAVY_BYTES, CooperativeRunner
+from app.ingest.decoding_cost import Steps
 from app.ingest.retry_policy import Throttled, Unavailable
-from app.ingest.structure import Steps
+from app.ingest.time_slicing import HEAVY_BYTES, CooperativeRunner
 from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
 from testing.clock import FakeClock

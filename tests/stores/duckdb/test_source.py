@@ -10,7 +10,7 @@ import duckdb
 import nanoarrow  # type: ignore[import-untyped]
 import pytest
 
-from app.stores.duckdb.queries import _READERS, Queries
+from app.stores.duckdb.source import _READERS, Queries
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from app.stores.sql.statement import Statement
 from testing.pace import patience_s

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.http.shedding import Connection, Shedder
+from app.http.load_shedding import Connection, Shedder
 from app.runtime.clock import MICROSECONDS
 
 SILENT: dict[str, Any] = {"quiet_s": 1.0}
