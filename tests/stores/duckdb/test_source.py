@@ -1,7 +1,10 @@
 """How the embedded store runs queries: it gives them up, it names its failures, and it exports."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -10,7 +13,7 @@ import duckdb
 import nanoarrow  # type: ignore[import-untyped]
 import pytest
 
-from app.stores.duckdb.source import _READERS, Queries
+from app.stores.duckdb.source import _READERS, Queries, to_duckdb
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from app.stores.sql.statement import Statement
 from testing.pace import patience_s
@@ -195,3 +198,19 @@ def test_a_connection_that_is_busy_is_closed_a_little_later(refusals: int, *, cl
     queries._idle = cast("duckdb.DuckDBPyConnection", busy)
     assert queries.disconnect(within_s=patience_s(20) if closes else 0.05) is closes
     assert busy.is_open is not closes
+
+
+def test_one_thread_at_a_time_uses_sqlglot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It imports its dialects on first use, and another thread would find them half made."""
+    together, met = threading.Barrier(2), []
+
+    def transpile(sql: str, **_: str) -> list[str]:
+        with suppress(threading.BrokenBarrierError):
+            met.append(together.wait(timeout=0.1))
+        return [sql]
+
+    monkeypatch.setattr("sqlglot.transpile", transpile)
+    texts = [f"SELECT {number} AS `only_here`" for number in range(4)]
+    with ThreadPoolExecutor(len(texts)) as threads:
+        assert list(threads.map(to_duckdb, texts)) == texts
+    assert met == []
