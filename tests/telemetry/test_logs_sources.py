@@ -20,8 +20,10 @@ _LOGGERS = ["sluice.test", "google.auth", "opentelemetry.sdk", "_granian", "asyn
 
 def test_configuring_again_logs_once() -> None:
     """First before the settings are known, then with what they say."""
-    # A server that another test starts without a log raises the level for the whole process.
-    logging.getLogger("_granian").setLevel(logging.INFO)
+    # A server that another test starts in this process sets its logger up for itself alone.
+    server = logging.getLogger("_granian")
+    server.handlers, server.propagate = [], True
+    server.setLevel(logging.NOTSET)
     first, second = io.StringIO(), io.StringIO()
     configure_logging(first)
     configure_logging(second, labels={"system": "orders"})
