@@ -73,7 +73,7 @@ class GrantsReloader:
             "reloaded %s: %d callers, %s",
             self._where(),
             len(names),
-            ", ".join(names) or "nobody",
+            ", ".join(names) or "none",
         )
 
     def _say(self, seen: str, trouble: str) -> None:

@@ -14,7 +14,6 @@ MESSAGING_OPERATION_TYPE = "messaging.operation.type"
 MESSAGING_SUBSCRIPTION = "messaging.destination.subscription.name"
 MESSAGING_MESSAGE_ID = "messaging.message.id"
 MESSAGING_BODY_SIZE = "messaging.message.body.size"
-MESSAGING_BATCH_COUNT = "messaging.batch.message_count"
 
 DB_SYSTEM = "db.system.name"
 DB_COLLECTION = "db.collection.name"
