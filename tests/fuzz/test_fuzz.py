@@ -1,5 +1,7 @@
 """The fuzz run, short, and the cases of the corpus: `make fuzz` is the long run."""
 
+import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +118,31 @@ def test_a_fault_is_found_shrunk_and_kept(tmp_path: Path) -> None:
     assert found.found == "more than twenty bytes"
     keep(found, tmp_path, "raw")
     assert kept_cases(tmp_path) == {"raw-more-than-twenty-bytes": found}
+
+
+def test_a_thread_that_draws_at_random_disturbs_no_run() -> None:
+    """A query that a test abandoned may still be retrying, with jitter, in a thread of the same process."""
+
+    class Patient(Target):
+        def __init__(self) -> None:
+            """Have no service."""
+
+        def check(self, case: Case) -> None:
+            pass
+
+    ended = threading.Event()
+
+    def draw() -> None:
+        while not ended.wait(0.0001):
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        assert fuzz("pushes", 100, 1, Patient()) is None
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_a_request_is_written_with_its_message_id_and_its_callers_token() -> None:
