@@ -1,0 +1,176 @@
+"""Before: the locations of service and data agree, and the quotas suffice for the rate that was named. Pure."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from app.preflight.check import Ask
+from app.preflight.finding import Failed, Finding, Held, NotLooked
+from app.preflight.google import Answer, Question
+from app.preflight.plan import Deployment
+from app.preflight.project import USAGE
+
+MESSAGES_PER_CPU = 1_000
+"""A cautious figure: docs/performance.md measures several times as many."""
+ENVELOPE_BYTES = 300
+"""What the envelope's columns add to a row, and the attributes to a message."""
+_MULTI_REGIONS = {"EU": "europe-", "US": "us-"}
+_APPENDS = "bigquerystorage.googleapis.com/write/append_bytes"
+_PUSHES = "pubsub.googleapis.com/regionalpushsubscriber"
+_CPUS = "run.googleapis.com/cpu_allocation"
+_RAISE = "https://console.cloud.google.com/iam-admin/quotas"
+
+
+def _location_questions(deployment: Deployment) -> Sequence[Question]:
+    place = f"projects/{deployment.project}"
+    return [
+        Question("run.googleapis.com", f"v1/{place}/locations"),
+        Question("bigquery.googleapis.com", f"bigquery/v2/{place}/datasets/{deployment.dataset_id}"),
+    ]
+
+
+def judge_locations(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check that the region exists, that the data is near it, and that an existing dataset is where it should be.
+
+    What cannot be read does not count: what is left is a comparison of two names.
+
+    https://cloud.google.com/run/docs/reference/rest/v1/projects.locations/list,
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets#Dataset
+    """
+    regions, dataset = answers
+    region, location = deployment.region, deployment.location
+    known = {str(each.get("locationId")) for each in regions.body.get("locations", ())}
+    if regions.is_good and region not in known:
+        return Failed(f"Cloud Run has no region {region}", "correct `region`: `gcloud run regions list`")
+    near = _MULTI_REGIONS.get(location.upper(), location.lower())
+    if not region.startswith(near):
+        return Failed(
+            f"the service is in {region}, and its data in {location}: every append and every query goes that far",
+            f"choose a `location` with {region} in it, or {region} itself; it can never be changed",
+        )
+    found = str(dataset.body.get("location", "")) if dataset.is_good else ""
+    if found and found.upper() != location.upper():
+        return Failed(
+            f"the dataset {deployment.dataset_id} exists, in {found}, and `location` is {location}",
+            f'write location = "{found}", or name another `dataset`',
+        )
+    return Held(f"the service in {region}, the data in {location}")
+
+
+def _quota_questions(service: str) -> Callable[[Deployment], Sequence[Question]]:
+    def questions(deployment: Deployment) -> Sequence[Question]:
+        path = f"v1beta1/projects/{deployment.project}/services/{service}/consumerQuotaMetrics"
+        return [Question(USAGE, path, query=(("view", "FULL"),))] if deployment.rate else []
+
+    return questions
+
+
+def _limits(answer: Answer, metrics: Sequence[str], region: str) -> Iterator[tuple[str, float]]:
+    """Yield the unit and the value of each limit of the metrics that is in force in a region.
+
+    https://cloud.google.com/service-usage/docs/reference/rest/v1beta1/services.consumerQuotaMetrics. A bucket with
+    dimensions is for those only, and goes before the one without.
+    """
+    for metric in answer.body.get("metrics", ()):
+        if metric.get("metric") not in metrics:
+            continue
+        for limit in metric.get("consumerQuotaLimits", ()):
+            buckets = {(each.get("dimensions") or {}).get("region", ""): each for each in limit.get("quotaBuckets", ())}
+            bucket = buckets.get(region) or buckets.get("")
+            if bucket is not None and "effectiveLimit" in bucket:
+                yield str(limit.get("unit", "")), float(bucket["effectiveLimit"])
+
+
+def _per_second(unit: str, value: float) -> float:
+    return value / 60 if "/min" in unit else value
+
+
+def _least(limits: Sequence[float]) -> float | None:
+    granted = [value for value in limits if value >= 0]  # -1: unlimited
+    return min(granted) if granted else None
+
+
+_NO_RATE = NotLooked("no rate was named: give --rate 1000/s")
+
+
+def judge_appends(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check the bytes a second that the Storage Write API accepts: https://cloud.google.com/bigquery/quotas."""
+    if not deployment.rate:
+        return _NO_RATE
+    suffix = {"EU": "_eu", "US": ""}.get(deployment.location.upper(), "_region")
+    found = _limits(answers[0], [_APPENDS + suffix], deployment.location.lower())
+    limit = _least([_per_second(unit, value) for unit, value in found])
+    needed = deployment.rate * (deployment.record_bytes + ENVELOPE_BYTES)
+    return _compared("appends", needed / 1e6, None if limit is None else limit / 1e6, "MB/s", _APPENDS + suffix)
+
+
+def judge_pushes(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check the kB a minute that Pub/Sub pushes in a region: https://cloud.google.com/pubsub/quotas."""
+    if not deployment.rate:
+        return _NO_RATE
+    limits = [_per_second(unit, value) for unit, value in _limits(answers[0], [_PUSHES], deployment.region)]
+    limit = _least(limits)
+    needed = deployment.rate * (deployment.record_bytes + ENVELOPE_BYTES)
+    return _compared("pushes", needed / 1e6, None if limit is None else limit / 1e3, "MB/s", _PUSHES)
+
+
+def judge_cpus(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check the processors that Cloud Run allots in a region, in thousandths: https://cloud.google.com/run/quotas."""
+    if not deployment.rate:
+        return _NO_RATE
+    allowed = deployment.max_instances * deployment.cpu
+    needed = deployment.rate / MESSAGES_PER_CPU
+    if needed > allowed:
+        return Failed(
+            f"{deployment.rate:g} messages/s need {needed:g} processors, and `instances` allows {allowed}",
+            f"raise instances.max to {-(-int(needed) // deployment.cpu) + 1}, or `cpu`",
+        )
+    limits = _limits(answers[0], [_CPUS], deployment.region)
+    limit = _least([value / 1000 for _, value in limits])
+    return _compared("instances", float(allowed), limit, "processors", _CPUS)
+
+
+def _compared(what: str, needed: float, limit: float | None, unit: str, metric: str) -> Finding:
+    if limit is None:
+        return NotLooked(f"Service Usage lists no limit {metric} there")
+    if needed > limit:
+        return Failed(
+            f"{what} need {needed:,.4g} {unit}, and the quota {metric} is {limit:,.4g} {unit}",
+            f"request more at {_RAISE}, or plan for a lower rate",
+        )
+    return Held(f"{what} need {needed:,.4g} of the {limit:,.4g} {unit} that the quota allows")
+
+
+CHECKS = (
+    Ask(
+        name="locations",
+        phase="before",
+        needs="nothing",
+        about="the region exists, and the data is near the service",
+        questions=_location_questions,
+        verdict=judge_locations,
+        tolerates=True,  # before the first apply neither API may be enabled
+    ),
+    Ask(
+        name="quota-appends",
+        phase="before",
+        needs="nothing",
+        about="the Storage Write API accepts the bytes of --rate",
+        questions=_quota_questions("bigquerystorage.googleapis.com"),
+        verdict=judge_appends,
+    ),
+    Ask(
+        name="quota-pushes",
+        phase="before",
+        needs="nothing",
+        about="Pub/Sub pushes the bytes of --rate",
+        questions=_quota_questions("pubsub.googleapis.com"),
+        verdict=judge_pushes,
+    ),
+    Ask(
+        name="quota-instances",
+        phase="before",
+        needs="nothing",
+        about="Cloud Run allots the processors of all instances, and these suffice for --rate",
+        questions=_quota_questions("run.googleapis.com"),
+        verdict=judge_cpus,
+    ),
+)

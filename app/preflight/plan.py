@@ -1,0 +1,148 @@
+"""What is to be deployed, or is: names from a tfvars file or from options, settings from the service that runs."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from app.settings.load import PREFIX, VARIABLES, Settings, SettingsError, load_settings
+
+_ASSIGNMENT = re.compile(r"^(\w+)\s*=\s*(.*?)(?=^\w+\s*=|\Z)", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"^\s*(#|//).*$", re.MULTILINE)
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+DEFAULT_INSTANCES = 10
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """The names by which Terraform makes everything (infra/terraform/names.tf), and what is known so far.
+
+    `rate` is messages a second, None if nobody named one. `members` are IAM members outside of the project that the
+    variables name. `environ` is the environment of the running service, `service` its resource, both None before the
+    first apply.
+    """
+
+    project: str
+    region: str
+    location: str = "EU"
+    system: str = "sluice"
+    service_name: str = ""
+    dataset: str = ""
+    number: str = ""
+    platform_iam: str = "off"
+    members: tuple[str, ...] = ()
+    max_instances: int = DEFAULT_INSTANCES
+    cpu: int = 1
+    rate: float | None = None
+    record_bytes: int = 1024
+    reader: str = ""
+    rest_url: str = "https://bigquery.googleapis.com"
+    storage_url: str = "https://bigquerystorage.googleapis.com"
+    service: Mapping[str, Any] | None = None
+    environ: Mapping[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The Cloud Run service."""
+        return self.service_name or self.system
+
+    @property
+    def dataset_id(self) -> str:
+        """The dataset."""
+        return self.dataset or self.system.replace("-", "_")
+
+    @property
+    def data_project(self) -> str:
+        """The project of the tables, which runs the queries, too."""
+        return (self.environ or {}).get("SLUICE_BIGQUERY_PROJECT") or self.project
+
+    @property
+    def topic(self) -> str:
+        """The topic's full name."""
+        return f"projects/{self.project}/topics/{self.system}"
+
+    @property
+    def subscription(self) -> str:
+        """The push subscription's full name."""
+        return f"projects/{self.project}/subscriptions/{self.system}-push"
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """The full name of the topic of dead letters."""
+        return f"projects/{self.project}/topics/{self.system}-dead-letters"
+
+    @property
+    def dead_letter_subscription(self) -> str:
+        """The full name of the subscription that keeps dead letters."""
+        return f"projects/{self.project}/subscriptions/{self.system}-dead-letters"
+
+    @property
+    def url(self) -> str:
+        """The URL of the service; "" while there is none."""
+        return str((self.service or {}).get("uri", ""))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the running service.
+
+        Raises:
+            SettingsError: this version does not understand them.
+        """
+        known = {name: text for name, text in (self.environ or {}).items() if name.startswith(PREFIX)}
+        return load_settings({**known, "K_SERVICE": self.name})  # as Cloud Run sets it
+
+
+def settings_trouble(deployment: Deployment) -> str:
+    """Return what this version does not understand of the service's settings; "" if nothing."""
+    try:
+        _ = deployment.settings
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+def environ_of(service: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment of a Cloud Run service's first container, without values that are secrets.
+
+    The resource is https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services#Service. A secret is
+    replaced by a text of the same use, so that the rules between settings can be checked.
+    """
+    containers = (service.get("template") or {}).get("containers") or [{}]
+    found = {}
+    for each in containers[0].get("env") or ():
+        is_secret = "valueSource" in each and each["name"] in VARIABLES
+        found[each["name"]] = "a secret" if is_secret else str(each.get("value", ""))
+    return found
+
+
+def with_service(deployment: Deployment, service: Mapping[str, Any]) -> Deployment:
+    """Return the deployment with the running service; its own settings win over what was named."""
+    environ = environ_of(service)
+    return msgspec.structs.replace(
+        deployment,
+        service=service,
+        environ=environ,
+        dataset=environ.get("SLUICE_BIGQUERY_DATASET") or deployment.dataset,
+        location=environ.get("SLUICE_BIGQUERY_LOCATION") or deployment.location,
+        platform_iam=environ.get("SLUICE_PLATFORM_IAM") or deployment.platform_iam,
+    )
+
+
+def read_tfvars(text: str) -> dict[str, Any]:
+    """Return those variables of a tfvars file that a Deployment knows, by its own names.
+
+    Only strings and numbers, lists of strings and `instances` are read; that is all that is needed of the language.
+    """
+    assigned = {name: value.strip() for name, value in _ASSIGNMENT.findall(_COMMENT.sub("", text))}
+    strings = {name: _STRING.findall(value) for name, value in assigned.items()}
+    renamed = {"project_id": "project", "project_number": "number"}
+    plain = ("project_id", "project_number", "region", "location", "system", "dataset", "platform_iam")
+    found: dict[str, Any] = {renamed.get(name, name): strings[name][0] for name in plain if strings.get(name)}
+    if strings.get("cpu"):
+        found["cpu"] = int(strings["cpu"][0])
+    if limit := re.search(r"\bmax\s*=\s*(\d+)", assigned.get("instances", "")):
+        found["max_instances"] = int(limit[1])
+    found["members"] = tuple(
+        member for name in ("publishers", "dataset_readers", "invokers") for member in strings.get(name, ())
+    )
+    return found

@@ -1,0 +1,136 @@
+"""After: the tables against the declaration, and every statement of the service against the tables. Pure."""
+
+from collections.abc import Callable, Sequence
+
+from app.preflight.check import Ask
+from app.preflight.finding import Failed, Finding, Held, NotLooked
+from app.preflight.google import Answer, Question
+from app.preflight.plan import Deployment
+from app.preflight.statements import every_query
+from app.record import RecordTypeError, load_record_type
+from app.schema.filters import checked_table
+from app.schema.table import RECORDS, REJECTS, Table, rejects_table
+from app.stores.bigquery.client import TableAddress
+from app.stores.bigquery.cost_limits import job_config
+from app.stores.bigquery.table_diff import describe, differences, live_table
+from app.stores.sql.statement import render
+
+BIGQUERY = "bigquery.googleapis.com"
+_DAY_MS = 86_400_000
+
+
+def tables_of(deployment: Deployment) -> tuple[Table, Table]:
+    """Return the declarations of the deployed tables.
+
+    Raises:
+        RecordTypeError: the record type is not here, or cannot be stored.
+    """
+    return checked_table(load_record_type(deployment.settings.store.record)), rejects_table()
+
+
+def _table_questions(name: str) -> Callable[[Deployment], Sequence[Question]]:
+    def questions(deployment: Deployment) -> Sequence[Question]:
+        path = f"bigquery/v2/projects/{deployment.data_project}/datasets/{deployment.dataset_id}/tables/{name}"
+        return [Question(BIGQUERY, path)]
+
+    return questions
+
+
+def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check a table's columns, partitions, clustering and retention, as the service itself does at start-up.
+
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#Table
+    """
+    (answer,) = answers
+    if answer.status == 404:
+        return Failed(f"a table is missing: {answer.message}", "`terraform apply`")
+    try:
+        declared = tables_of(deployment)
+    except RecordTypeError as error:
+        return _no_record_type(error)
+    name = str((answer.body.get("tableReference") or {}).get("tableId"))
+    (table,) = [each for each in declared if each.name == name]
+    breaking = [each for each in differences(table, live_table(answer.body)) if each.breaks]
+    if breaking:
+        return Failed(
+            f"{name} does not fit the record type: {describe(breaking)}".rstrip("."),
+            "write the columns anew (`python -m app.schema bigquery`) and apply; docs/schema-changes.md",
+        )
+    kept_ms = int((answer.body.get("timePartitioning") or {}).get("expirationMs", 0))
+    days = deployment.settings.store.retention_days
+    if kept_ms != days * _DAY_MS:
+        return Failed(
+            f"{name} keeps its partitions for {kept_ms / _DAY_MS:g} days, and the service counts on {days}",
+            "`terraform apply`: retention_days sets both",
+        )
+    return Held(f"{name} has the {len(table.columns)} columns of the declaration, and is kept for {days} days")
+
+
+def _no_record_type(error: RecordTypeError) -> NotLooked:
+    return NotLooked(f"the record type of the service cannot be loaded here, where its file must be: {error}")
+
+
+def _statement_questions(deployment: Deployment) -> Sequence[Question]:
+    try:
+        queries = every_query(*tables_of(deployment))
+    except RecordTypeError:
+        return []
+    place = TableAddress(
+        project=deployment.data_project,
+        dataset=deployment.dataset_id,
+        location=deployment.location,
+        rest_url="",
+        storage_url="",
+    )
+    questions = []
+    for query in queries:
+        statement = render(query)
+        resource = job_config(statement, place, deployment.settings).to_api_repr()
+        resource["query"]["query"] = statement.sql
+        reference = {"projectId": deployment.data_project, "location": deployment.location}
+        body = {"configuration": {**resource, "dryRun": True}, "jobReference": reference}
+        path = f"bigquery/v2/projects/{deployment.data_project}/jobs"
+        questions.append(Question(BIGQUERY, path, body, method="POST"))
+    return questions
+
+
+def judge_statements(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check that BigQuery accepts every statement; a dry run reads nothing and costs nothing.
+
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#JobConfiguration (`dryRun`)
+    """
+    if not answers:
+        try:
+            tables_of(deployment)
+        except RecordTypeError as error:
+            return _no_record_type(error)
+    refused = [answer.message for answer in answers if not answer.is_good]
+    if refused:
+        return Failed(
+            f"BigQuery refuses {len(refused)} of {len(answers)} statements, the first with: {refused[0]}".rstrip("."),
+            "mend the tables first, if their checks failed; otherwise report it with --transcript: it is a defect",
+        )
+    return Held(f"BigQuery accepts all {len(answers)} statements of the service")
+
+
+CHECKS = (
+    *(
+        Ask(
+            name=f"table-{'rejects' if name == REJECTS else 'records'}",
+            phase="after",
+            about=f"the table {name} fits the declaration, and is kept as long as the service expects",
+            questions=_table_questions(name),
+            verdict=judge_table,
+            judges={404},
+        )
+        for name in (RECORDS, REJECTS)
+    ),
+    Ask(
+        name="statements",
+        phase="after",
+        about="BigQuery accepts every SQL statement that the service sends (dry runs: free)",
+        questions=_statement_questions,
+        verdict=judge_statements,
+        judges={400, 404},
+    ),
+)

@@ -1,0 +1,7 @@
+"""Google's REST APIs, as far as a deployment is asked about: a project's state, served on this machine.
+
+- project.py: the state of a healthy project, in the shapes that Google documents; a test changes what it likes
+- server.py: serves that state; the host of an API is the first part of the path
+
+What is stored or queried in BigQuery, and what is published, goes to local-bigquery and to `python -m dev pubsub`.
+"""

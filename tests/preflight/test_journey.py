@@ -1,0 +1,158 @@
+"""The checks that publish, before the local Pub/Sub and a service that it pushes to."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from app.preflight import journey
+from app.record import Record
+from app.schema.filters import checked_table
+from app.schema.table import rejects_table
+from dev.stack_settings import Ready
+from testing.google_cloud import project as google
+from testing.google_cloud.project import PROJECT, PUSHER, READER, SYSTEM, Project, healthy
+from testing.instance import Instance, instance
+from testing.process import ROOT
+from tests.preflight.asking import ask
+
+BOTH = ("--canary", "--dead-letter", "--only", "canary", "dead-letter")
+DEAD = f"projects/{PROJECT}/subscriptions/{SYSTEM}-dead-letters"
+
+
+class Stage(msgspec.Struct):
+    """What runs: Pub/Sub's address, the issuer's, and the service's."""
+
+    pubsub: str
+    issuer: str
+    service: str
+
+    def project(self) -> Project:
+        """Return a healthy project whose service is the one that runs."""
+        project = healthy(checked_table(Record), rejects_table())
+        project.resources[google.RUN]["uri"] = self.service
+        project.make_token = lambda audience: self.token(audience, READER)
+        return project
+
+    def token(self, audience: str, email: str) -> str:
+        """Return a token of the issuer."""
+        answer = httpx.post(f"{self.issuer}/token", json={"audience": audience, "email": email})
+        return str(answer.raise_for_status().json()["token"])
+
+    def options(self) -> tuple[str, str]:
+        """Return the option that leads to this Pub/Sub."""
+        return "--endpoint", f"pubsub.googleapis.com=http://{self.pubsub}"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Run a Pub/Sub with the names that Terraform gives, and a service that accepts its pushes."""
+    names = {"project": PROJECT, "topic": SYSTEM, "subscription": f"{SYSTEM}-push", "principal": PUSHER}
+    names |= {"dead-letter-topic": f"{SYSTEM}-dead-letters", "audience": google.ENVIRON["SLUICE_PUSH_AUDIENCE"]}
+    names |= {"port": "0", "issuer-port": "0"}
+    command = [sys.executable, "-m", "dev", "pubsub", *(f"--{name}={value}" for name, value in names.items())]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            ready = msgspec.json.decode(process.stdout.readline(), type=Ready)
+            kept = {"topic": f"projects/{PROJECT}/topics/{SYSTEM}-dead-letters", "ackDeadlineSeconds": 600}
+            httpx.put(f"http://{ready.pubsub}/v1/{DEAD}", json=kept).raise_for_status()
+            with _service(tmp_path_factory.mktemp("service"), ready) as running:
+                pushed_to = {"url": f"{running.url}/pubsub/push"}
+                httpx.post(f"{ready.issuer}/push-endpoint", json=pushed_to).raise_for_status()
+                yield Stage(ready.pubsub, ready.issuer, running.url)
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journey, "_PAUSE_S", 0.05)
+
+
+def _service(folder: Path, ready: Ready) -> AbstractContextManager[Instance]:
+    return instance(
+        folder,
+        push_principals=PUSHER,
+        push_audience=google.ENVIRON["SLUICE_PUSH_AUDIENCE"],
+        api_principals=READER,
+        api_audience=google.ENVIRON["SLUICE_API_AUDIENCE"],
+        heartbeat_signature=google.ENVIRON["SLUICE_HEARTBEAT_SIGNATURE"],
+        token_issuer=ready.issuer,
+        token_keys_url=ready.keys_url,
+    )
+
+
+def test_a_canary_and_a_dead_letter_come_to_the_feed(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both say their times; readers see neither record; somebody else's dead letter stays where it was."""
+    other = {"messages": [{"data": "e30=", "attributes": {"kept": "yes"}}]}
+    topic = f"http://{stage.pubsub}/v1/projects/{PROJECT}/topics/{SYSTEM}-dead-letters"
+    httpx.post(f"{topic}:publish", json=other).raise_for_status()
+    status, found = ask(stage.project(), capsys, *stage.options(), *BOTH)
+    assert (status, found["canary"][0], found["dead-letter"][0]) == (0, "held", "held"), found
+    assert "s after its publication, and readable after" in found["canary"][1]
+    reader = {"Authorization": f"Bearer {stage.token(google.ENVIRON['SLUICE_API_AUDIENCE'], READER)}"}
+    assert httpx.get(f"{stage.service}/v1/records?since=-PT5M", headers=reader).json()["records"] == []
+    left = httpx.post(f"http://{stage.pubsub}/v1/{DEAD}:pull", json={"maxMessages": 10}).json()["receivedMessages"]
+    assert [each["message"]["attributes"] for each in left] == [{"kept": "yes"}]
+    ids = [each["ackId"] for each in left]
+    httpx.post(f"http://{stage.pubsub}/v1/{DEAD}:acknowledge", json={"ackIds": ids}).raise_for_status()
+
+
+def test_a_signature_that_the_service_does_not_know_is_found(
+    stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader who is refused, and a topic that is not there, fail with their cures, too."""
+    monkeypatch.setattr(journey, "VISIBLE_WITHIN_S", 5.0)
+    project = stage.project()
+    project.make_token = lambda audience: stage.token(audience, "stranger@example.com")
+    _, found = ask(project, capsys, *stage.options(), "--canary", "--only", "canary")
+    assert found["canary"][0] == "failed"
+    assert "the API refuses the reader" in found["canary"][1]
+    missing = ("--canary", "--only", "canary", "--system", "elsewhere")
+    project = stage.project()
+    project.resources[google.RUN.replace(f"/{SYSTEM}", "/elsewhere")] = project.service()
+    _, found = ask(project, capsys, *stage.options(), *missing)
+    assert found["canary"] == (
+        "failed",
+        f"there is no projects/{PROJECT}/topics/elsewhere. Cure: `terraform apply`",
+    )
+
+
+def test_what_is_not_pushed_is_not_readable_in_time(
+    stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The canary waits in a topic without a subscription."""
+    monkeypatch.setattr(journey, "VISIBLE_WITHIN_S", 1.0)
+    project = stage.project()
+    httpx.put(f"http://{stage.pubsub}/v1/projects/{PROJECT}/topics/silent", json={}).raise_for_status()
+    project.resources[google.RUN.replace(f"/{SYSTEM}", "/silent")] = project.service()
+    _, found = ask(project, capsys, *stage.options(), "--canary", "--only", "canary", "--system", "silent")
+    assert found["canary"][0] == "failed"
+    assert "is not readable after 1 s" in found["canary"][1]
+
+
+def test_dead_letters_that_nobody_keeps_are_found(
+    stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic of dead letters without its subscription loses them."""
+    monkeypatch.setattr(journey, "_PULL_WITHIN_S", 1.0)
+    project = stage.project()
+    httpx.put(f"http://{stage.pubsub}/v1/projects/{PROJECT}/topics/bare-dead-letters", json={}).raise_for_status()
+    project.resources[google.RUN.replace(f"/{SYSTEM}", "/bare")] = project.service()
+    _, found = ask(project, capsys, *stage.options(), "--dead-letter", "--only", "dead-letter", "--system", "bare")
+    assert found["dead-letter"][0] == "failed"
+    assert "there is no projects/" in found["dead-letter"][1]
+
+
+def test_a_service_without_canaries_is_not_looked_at(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """`heartbeat = null` leaves the service without a signature."""
+    project = stage.project()
+    project.environ["SLUICE_HEARTBEAT_SIGNATURE"] = ""
+    _, found = ask(project, capsys, *stage.options(), *BOTH)
+    assert {kind for kind, _ in found.values()} == {"not looked at"}
