@@ -9,6 +9,8 @@ COMMANDS = {
     "up": ("dev.up", "start the service with everything it needs, and keep it running"),
     "demo": ("dev.demo.command", "the whole system on real data: publish, push, store, read back, check"),
     "bigquery": ("dev.local_bigquery.command", "start a BigQuery on this machine, with the service's tables made"),
+    "destroy": ("dev.install.destroy", "delete a deployment, with every record that it stored"),
+    "install": ("dev.install.command", "install a deployment on Google Cloud, step by step; resumes where it stopped"),
     "pubsub": ("dev.pubsub.command", "start the local Pub/Sub, its pusher and its token issuer"),
     "publish": ("dev.publish", "publish the records of a file or of standard input"),
     "canary": (
