@@ -30,7 +30,7 @@ def _location_questions(deployment: Deployment) -> Sequence[Question]:
 def judge_locations(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     """Check that the region exists, that the data is near it, and that an existing dataset is where it should be.
 
-    What cannot be read does not count: what is left is a comparison of two names.
+    An answer that cannot be read does not count; then two names are compared.
 
     https://cloud.google.com/run/docs/reference/rest/v1/projects.locations/list,
     https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets#Dataset

@@ -51,7 +51,8 @@ def follow_canary(deployment: Deployment, google: Google) -> Finding:
 def follow_dead_letter(deployment: Deployment, google: Google) -> Finding:
     """Publish a dead letter, take it from its subscription, replay it as `dev redrive` does, follow it to the feed.
 
-    That Pub/Sub itself forwards what was refused a hundred times takes hours to see: `pubsub-account` checks its roles.
+    Pub/Sub itself forwards a message only after a hundred refusals, which takes hours: `pubsub-account` checks the
+    roles that this needs.
     """
     try:
         token = _reader_token(deployment, google)

@@ -1,4 +1,4 @@
-"""After: every alert's and every tile's query through Cloud Monitoring's own PromQL, and who is told. Pure.
+"""After: every alert's and every tile's query through Cloud Monitoring's own PromQL, and the people they notify. Pure.
 
 The queries are those that Cloud Monitoring has, not those of the files: what is read back is what will be evaluated.
 A query is asked at https://cloud.google.com/monitoring/api/ref_v3/rest/v1/projects.location.prometheus.api.v1/query; it
@@ -50,7 +50,7 @@ def policy_queries(policy: Mapping[str, Any]) -> list[str]:
 
 
 def judge_policies(_: Deployment, answers: Sequence[Answer]) -> Finding:
-    """Check that there are alerts, that none is switched off, and that each tells somebody."""
+    """Check that there are alerts, that none is switched off, and that each has a channel."""
     policies = ours(answers[0])
     if not policies:
         return Failed("Cloud Monitoring has no alert of this system", "`terraform apply`")
@@ -60,8 +60,8 @@ def judge_policies(_: Deployment, answers: Sequence[Answer]) -> Finding:
     if off:
         failures.append(Failed(f"switched off: {', '.join(off)}", "switch them on in the console, or apply"))
     if silent:
-        failures.append(Failed(f"nobody is told of: {', '.join(silent)}", "name somebody in `on_call`, and apply"))
-    return first_failure(failures, f"{len(policies)} alerts are on, and each tells somebody")
+        failures.append(Failed(f"no channel for: {', '.join(silent)}", "name a channel in `on_call`, and apply"))
+    return first_failure(failures, f"{len(policies)} alerts are on, and each notifies a person")
 
 
 def _channel_questions(deployment: Deployment) -> Sequence[Question]:
@@ -164,7 +164,7 @@ CHECKS = (
         name="alerts",
         phase="after",
         needs="nothing",
-        about="there are alerts, all on, and each tells somebody",
+        about="there are alerts, all on, and each notifies a person",
         questions=lambda deployment: [_policies(deployment)],
         verdict=judge_policies,
     ),

@@ -17,9 +17,9 @@ DEFAULT_INSTANCES = 10
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """The names by which Terraform makes everything (infra/terraform/names.tf), and what is known so far.
 
-    `rate` is messages a second, None if nobody named one. `members` are IAM members outside of the project that the
-    variables name. `environ` is the environment of the running service, `service` its resource, both None before the
-    first apply.
+    `rate` is messages a second, None if none was given. `members` are IAM members outside of the project that the
+    variables name. `service` is the resource of the running service and `environ` its environment, both None before the
+    first apply. `ingest_service` is the one that gets the pushes, if that is another (`services = "two"`).
     """
 
     project: str
@@ -39,6 +39,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     rest_url: str = "https://bigquery.googleapis.com"
     storage_url: str = "https://bigquerystorage.googleapis.com"
     service: Mapping[str, Any] | None = None
+    ingest_service: Mapping[str, Any] | None = None
     environ: Mapping[str, str] | None = None
 
     @property
@@ -82,6 +83,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         return str((self.service or {}).get("uri", ""))
 
     @property
+    def ingest_url(self) -> str:
+        """The URL of the service that gets the pushes."""
+        return str((self.ingest_service or self.service or {}).get("uri", ""))
+
+    @property
     def settings(self) -> Settings:
         """The settings of the running service.
 
@@ -115,12 +121,20 @@ def environ_of(service: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def with_service(deployment: Deployment, service: Mapping[str, Any]) -> Deployment:
-    """Return the deployment with the running service; its own settings win over what was named."""
+def with_service(
+    deployment: Deployment, service: Mapping[str, Any], ingest: Mapping[str, Any] | None = None
+) -> Deployment:
+    """Return the deployment with what runs; its own settings win over the names that were given.
+
+    Of two services, each has the settings of its role: together they are those of one service.
+    """
     environ = environ_of(service)
+    if ingest is not None:
+        environ |= environ_of(ingest) | {"SLUICE_ROLES": "ingest,query"}
     return msgspec.structs.replace(
         deployment,
         service=service,
+        ingest_service=ingest,
         environ=environ,
         dataset=environ.get("SLUICE_BIGQUERY_DATASET") or deployment.dataset,
         location=environ.get("SLUICE_BIGQUERY_LOCATION") or deployment.location,

@@ -1,7 +1,7 @@
 """Before: the organisation's policies that would refuse what Terraform makes. Pure.
 
 The effective policy is https://cloud.google.com/resource-manager/docs/reference/orgpolicy/rest/v2/Policy: `spec.rules`,
-each with `enforce`, or with `allowAll`, `denyAll` or `values`. A constraint that nobody set has no rules.
+each with `enforce`, or with `allowAll`, `denyAll` or `values`. A constraint that is not set has no rules.
 """
 
 from collections.abc import Callable, Mapping, Sequence

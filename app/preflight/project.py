@@ -80,7 +80,7 @@ def _billing_questions(deployment: Deployment) -> Sequence[Question]:
 
 
 def judge_billing(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
-    """Check that somebody pays: https://cloud.google.com/billing/docs/reference/rest/v1/ProjectBillingInfo."""
+    """Check that billing is enabled: https://cloud.google.com/billing/docs/reference/rest/v1/ProjectBillingInfo."""
     if answers[0].body.get("billingEnabled"):
         return Held("billing is enabled")
     return Failed(
@@ -156,7 +156,7 @@ CHECKS = (
         name="billing",
         phase="before",
         needs="nothing",
-        about="somebody pays for the project",
+        about="billing is enabled",
         questions=_billing_questions,
         verdict=judge_billing,
     ),

@@ -9,7 +9,7 @@ from app.preflight.check import Act, Ask, Check, unreadable
 from app.preflight.finding import Finding, NotLooked
 from app.preflight.google import Answer, Google, NoCredentialsError, Question
 from app.preflight.plan import Deployment, settings_trouble, with_service
-from app.preflight.service import service_question
+from app.preflight.service import INGEST, service_question
 from app.telemetry.redaction import first_line
 
 
@@ -30,7 +30,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class _Recorder:
-    """Notes what is asked, for the transcript: no body, which may hold more than is needed."""
+    """Notes the requests for the transcript, without their bodies, which may hold more than is needed."""
 
     def __init__(self, google: Google) -> None:
         self._google = google
@@ -71,7 +71,8 @@ def _with_service(deployment: Deployment, google: Google) -> tuple[Deployment, d
     if not answer.is_good:
         why = unreadable(question, answer, {404}) or NotLooked("there is no service yet (see `service`)")
         return deployment, {"service": why, "settings": why}
-    deployment = with_service(deployment, answer.body)
+    ingest = google.ask(service_question(deployment, INGEST))  # there is none unless `services = "two"`
+    deployment = with_service(deployment, answer.body, ingest.body if ingest.is_good else None)
     if settings_trouble(deployment):
         return deployment, {"settings": NotLooked("the service's settings are not understood (see `settings`)")}
     return deployment, {}

@@ -8,20 +8,34 @@ from app.preflight.google import Answer, Question
 from app.preflight.plan import Deployment, settings_trouble
 
 RUN = "run.googleapis.com"
+INGEST = "-ingest"
+"""The suffix of the service that gets the pushes, where there are two (`services = "two"`)."""
 _SAMPLES = ("us-docker.pkg.dev/cloudrun/", "gcr.io/cloudrun/")
 
 
-def service_question(deployment: Deployment) -> Question:
-    """Return the question for the service's resource."""
-    return Question(RUN, f"v2/projects/{deployment.project}/locations/{deployment.region}/services/{deployment.name}")
+def service_question(deployment: Deployment, suffix: str = "") -> Question:
+    """Return the question for the resource of the service, or of the one with this suffix."""
+    place = f"projects/{deployment.project}/locations/{deployment.region}"
+    return Question(RUN, f"v2/{place}/services/{deployment.name}{suffix}")
 
 
-def judge_service(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+def _questions(deployment: Deployment) -> Sequence[Question]:
+    both = ("", INGEST) if deployment.ingest_service is not None else ("",)
+    return [service_question(deployment, suffix) for suffix in both]
+
+
+def judge_services(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Return the first failure of a service, or what holds for all of them."""
+    findings = [judge_service(deployment, answer) for answer in answers]
+    failed = next((each for each in findings if isinstance(each, Failed)), None)
+    return failed or Held("; ".join(each.said for each in findings if isinstance(each, Held)))
+
+
+def judge_service(deployment: Deployment, answer: Answer) -> Finding:
     """Check that the service is ready, runs an image of ours, and that its newest revision has the traffic.
 
     https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services#Service
     """
-    (answer,) = answers
     if answer.status == 404:
         return Failed(
             f"there is no service {deployment.name} in {deployment.region}", "`terraform apply`, or correct --region"
@@ -69,14 +83,15 @@ def judge_settings(deployment: Deployment, _: Sequence[Answer]) -> Finding:
             "correct `settings` in the tfvars and apply, or run the preflight of the version that is deployed",
         )
     settings = deployment.settings
-    is_open = bool((deployment.service or {}).get("invokerIamDisabled"))
+    services = [each for each in (deployment.service, deployment.ingest_service) if each is not None]
+    is_open = all(each.get("invokerIamDisabled") for each in services)
     if settings.auth.platform_iam == "off" and not is_open:
         return Failed(
             "Cloud Run checks the callers, and so does the service: it will refuse every token, whose signature "
             "Cloud Run replaces",
             "`terraform apply` (keep_invoker_check is for the way from trust to off only)",
         )
-    if settings.auth.platform_iam == "trust" and is_open:
+    if settings.auth.platform_iam == "trust" and any(each.get("invokerIamDisabled") for each in services):
         return Failed(
             "nobody checks the callers: the service trusts Cloud Run to, and its check is off",
             '`terraform apply` at once with platform_iam = "trust"; until then anybody can be anybody',
@@ -90,8 +105,8 @@ CHECKS = (
         phase="after",
         needs="nothing",
         about="the service is ready, runs your image, and its newest revision has the traffic",
-        questions=lambda deployment: [service_question(deployment)],
-        verdict=judge_service,
+        questions=_questions,
+        verdict=judge_services,
         judges={404},
     ),
     Ask(

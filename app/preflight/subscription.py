@@ -93,8 +93,8 @@ def judge_push(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
             "set `pushes = true` once the first deployment has all the traffic, and apply",
         )
     failures = []
-    if not endpoint.startswith(f"{deployment.url}/pubsub/push"):
-        failures.append(Failed(f"Pub/Sub pushes to {endpoint}, and the service is at {deployment.url}", _APPLY))
+    if not endpoint.startswith(f"{deployment.ingest_url}/pubsub/push"):
+        failures.append(Failed(f"Pub/Sub pushes to {endpoint}, and the service is at {deployment.ingest_url}", _APPLY))
     if "noWrapper" in push and not (push["noWrapper"] or {}).get("writeMetadata"):
         failures.append(
             Failed("pushes are unwrapped without metadata: every message would be a 400", "set write_metadata, or wrap")

@@ -1,4 +1,4 @@
-"""The file to attach to an issue: what was asked and found, without what identifies anybody. Pure.
+"""The file to attach to an issue: requests and findings, without identifying names. Pure.
 
 Names are replaced consistently, so that it can still be seen which of them are equal.
 """
@@ -45,7 +45,7 @@ class Redactor:
 
 
 def transcript(deployment: Deployment, results: Iterable[Result], when: str) -> str:
-    """Return the whole file: one line for each check, and below it what was asked."""
+    """Return the whole file: one line for each check, and below it its requests."""
     redactor = Redactor(deployment)
     lines = [f"sluice preflight {VERSION}, {when}", f"region {deployment.region}, data in {deployment.location}", ""]
     for result in results:

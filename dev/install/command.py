@@ -73,16 +73,17 @@ def run(args: argparse.Namespace) -> int:
 
 def names_of(args: argparse.Namespace, shell: Shell) -> Names:
     """Return the names of the installation. Raises InstallError if something is not decided yet."""
-    project, region, system = read_decisions(args.root, args.environment)
+    decided = read_decisions(args.root, args.environment)
     repository = args.repository or shell.ask(
         *("gh", "repo", "view", "--json", "nameWithOwner", "--jq", ".nameWithOwner"), expected="OWNER/NAME"
     )
     return Names(
         environment=args.environment,
         branch=getattr(args, "branch", None) or BRANCHES[args.environment],
-        project=project,
-        region=region,
-        system=system,
+        project=decided.project,
+        region=decided.region,
+        system=decided.system,
+        services=decided.services,
         repository=repository,
         reviewers=tuple(getattr(args, "reviewer", ())),
         endpoints=tuple(getattr(args, "endpoint", ())),

@@ -78,11 +78,12 @@ def bootstrap(names: Names, shell: Shell) -> None:
             *("terraform", f"-chdir={BOOTSTRAP}", "apply", f"-state={state_file(names)}", *names.approval),
             f"-var-file=../environments/{names.bootstrap_tfvars.name}",
         )
-    finally:
-        # Also of what a failed apply has created; there is no bucket yet if it failed early.
-        bucket = f"gs://{names.project}-terraform"
-        if not shell.is_plan and shell.succeeds("gcloud", "storage", "ls", bucket):
+    except InstallError:
+        # It may have created something; if it failed early, there is no bucket yet.
+        if shell.succeeds("gcloud", "storage", "ls", f"gs://{names.project}-terraform"):
             shell.do("gcloud", "storage", "cp", str(state), copy)
+        raise
+    shell.do("gcloud", "storage", "cp", str(state), copy)
 
 
 def state_file(names: Names) -> Path:

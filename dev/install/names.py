@@ -21,6 +21,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     region: str
     system: str
+    services: tuple[str, ...]
     repository: str
     reviewers: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
@@ -62,8 +63,17 @@ def with_value(text: str, name: str, value: str) -> str:
     return line.sub(lambda found: f"{found[1]}{value}", text, count=1)
 
 
-def read_decisions(root: Path, environment: str) -> tuple[str, str, str]:
-    """Return project, region and system from the environment's variables.
+class Decisions(msgspec.Struct, frozen=True):
+    """The names in the variables of an environment; `services` are those of Cloud Run."""
+
+    project: str
+    region: str
+    system: str
+    services: tuple[str, ...]
+
+
+def read_decisions(root: Path, environment: str) -> Decisions:
+    """Return the names from the environment's variables.
 
     Raises:
         InstallError: the file is missing, or still has the placeholders of the repository.
@@ -79,4 +89,6 @@ def read_decisions(root: Path, environment: str) -> tuple[str, str, str]:
             f"{path} still has {' and '.join(left)}: decide project_id, region, location, on_call and operations_url "
             "first (docs/deploy.md, section 1)"
         )
-    return value_of(code, "project_id"), value_of(code, "region"), value_of(code, "system", "sluice")
+    system = value_of(code, "system", "sluice")
+    services = (system, f"{system}-ingest") if value_of(code, "services") == "two" else (system,)
+    return Decisions(value_of(code, "project_id"), value_of(code, "region"), system, services)

@@ -21,17 +21,25 @@ def deploy_first_image(names: Names, shell: Shell) -> None:
 def remove_samples(names: Names, shell: Shell) -> None:
     """Delete the revisions of Google's sample, so that no rollback reaches one. It answers 200 and stores nothing."""
     place = (f"--project={names.project}", f"--region={names.region}")
-    samples = (
-        *("gcloud", "run", "revisions", "list", f"--service={names.system}", *place),
-        *(f"--filter={_SAMPLE}", "--format=value(metadata.name)"),
-    )
-    for revision in shell.ask(*samples, expected="SAMPLE_REVISION").split():
+    for revision in _samples(names, shell, "SAMPLE_REVISION"):
         shell.do("gcloud", "run", "revisions", "delete", revision, *place, "--quiet")
-    if left := shell.ask(*samples).split():
+    if left := _samples(names, shell, ""):
         raise InstallError(
             f"{', '.join(left)} cannot be deleted, so it still has traffic: the deployment did not succeed. "
             "Deploy again (`gh workflow run deploy.yml`), and run this again"
         )
+
+
+def _samples(names: Names, shell: Shell, expected: str) -> list[str]:
+    place = (f"--project={names.project}", f"--region={names.region}")
+    asked = (f"--filter={_SAMPLE}", "--format=value(metadata.name)")
+    return [
+        revision
+        for service in names.services
+        for revision in shell.ask(
+            *("gcloud", "run", "revisions", "list", f"--service={service}", *place, *asked), expected=expected
+        ).split()
+    ]
 
 
 def turn_pushes_on(names: Names, shell: Shell) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.preflight.__main__ import BAD, GOOD
@@ -346,6 +347,25 @@ def test_before_the_first_apply_there_is_nothing_after_it_to_look_at(capsys: pyt
     _, before = ask(project, capsys, "before")
     assert "service" not in before
     assert {kind for kind, _ in before.values()} == {"held"}
+
+
+def test_two_services_are_looked_at_together(capsys: pytest.CaptureFixture[str]) -> None:
+    """The one that ingests gets the pushes and has their settings; it, too, must be ready."""
+    project = new_project()
+    push = {name: project.environ.pop(name) for name in list(project.environ) if name.startswith("SLUICE_PUSH_")}
+    ingest = msgspec.json.decode(msgspec.json.encode(project.resources[google.RUN]))
+    url = "https://sluice-ingest-100000000001.europe-west1.run.app"
+    env = [{"name": name, "value": value} for name, value in {**push, "SLUICE_ROLES": "ingest"}.items()]
+    ingest["uri"], ingest["template"]["containers"][0]["env"] = url, env
+    project.environ["SLUICE_ROLES"] = "query"
+    project.resources[f"{google.RUN}-ingest"] = ingest
+    _, found = ask(project, capsys, "after", "--only", *ONLINE)
+    assert {name for name, (kind, _) in found.items() if kind != "held"} == {"subscription-push"}
+    project.resources[google.SUBSCRIPTION]["pushConfig"]["pushEndpoint"] = f"{url}/pubsub/push"
+    _, found = ask(project, capsys, "after", "--only", *ONLINE)
+    assert {kind for kind, _ in found.values()} == {"held"}
+    ingest["terminalCondition"]["state"] = "CONDITION_FAILED"
+    assert ask(project, capsys, "--only", "service")[1]["service"][0] == "failed"
 
 
 def test_without_flags_nothing_is_published(capsys: pytest.CaptureFixture[str]) -> None:

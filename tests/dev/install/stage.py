@@ -40,6 +40,7 @@ NAMES = Names(
     project="acme-sluice-dev",
     region="europe-west1",
     system="sluice",
+    services=("sluice",),
     repository="acme/sluice",
     is_approved=True,
     preflight=("preflight",),

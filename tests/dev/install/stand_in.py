@@ -202,8 +202,8 @@ def main() -> None:
             said = {"terraform": terraform, "gcloud": gcloud, "gh": gh}[NAME](world)
     finally:
         PATH.write_text(json.dumps(world))
-    if is_due:
-        os.kill(os.getppid(), signal.SIGKILL)
+        if is_due:
+            os.kill(os.getppid(), signal.SIGKILL)
     sys.stdout.write(said)
     sys.exit(1 if said == "failed" else status)
 

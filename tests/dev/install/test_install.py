@@ -12,6 +12,8 @@ from testing.google_cloud.server import serving
 from tests.dev.install.stage import Stage, new_stage
 from tests.preflight.asking import new_project
 
+PARTS = 8
+"""A run in every part is interrupted at every eighth call: at all of them together."""
 EXPECTED = {
     "bucket": True,
     "applied": True,
@@ -48,19 +50,19 @@ def test_an_installation_goes_through(stage: Stage) -> None:
     assert len(stage.world()["calls"]) == calls
 
 
-@pytest.mark.parametrize("mode", ["kill", pytest.param("fail", marks=pytest.mark.long)])
-def test_an_interruption_at_any_call_is_resumed(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, PARTS))])
+@pytest.mark.parametrize("mode", ["kill", "fail"])
+def test_an_interruption_at_any_call_is_resumed(tmp_path: Path, mode: str, part: int) -> None:
     """Killed after a call had its effect, or failed before it had one, a second run ends where the first would have."""
     whole = new_stage(tmp_path / "whole")
     assert whole.install() == 0
-    expected, calls = whole.outcome(), len(whole.world()["calls"])
-    for at in range(1, calls + 1):
-        stage = new_stage(tmp_path / str(at))
+    expected, calls = whole.outcome(), whole.world()["calls"]
+    for at in range(1 + part, len(calls) + 1, PARTS):
+        stage, call = new_stage(tmp_path / str(at)), calls[at - 1]
         first = stage.install(at, mode)
-        last = stage.world()["calls"][-1]
-        assert first == (-signal.SIGKILL if mode == "kill" else 1) or is_a_question(last, mode), (at, last)
-        assert stage.install() == 0, (at, last, (stage.folder / "output.txt").read_text()[-1_500:])
-        assert stage.outcome() == expected, (at, last)
+        assert first == (-signal.SIGKILL if mode == "kill" else 1) or is_a_question(call, mode), (at, call)
+        assert stage.install() == 0, (at, call, (stage.folder / "output.txt").read_text()[-1_500:])
+        assert stage.outcome() == expected, (at, call)
 
 
 def is_a_question(call: list[str], mode: str) -> bool:
