@@ -6,6 +6,7 @@ main, asgi, server   settings -> application; request dispatch; the process arou
 ingest/              POST /pubsub/push, POST and PUT /v1/records -> rows that are durable before the response
 query/               GET /v1/records and its relatives
 stores/              where rows live: the seams, DuckDB, BigQuery
+preflight/           whether a deployment can work, and does: Google is asked
 erase/               DELETE /v1/records/{id}, and the command
 schema/              one declaration -> columns, checks, filters, examples
 auth/                who may do what, and how often

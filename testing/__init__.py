@@ -17,6 +17,7 @@ what is around  clock           FakeClock: time passes when the test says so
                 null_store      stores that acknowledge and keep nothing
                 misbehaving     a BigQueryWrite server that fails as a script says
                 local_bigquery  an independent BigQuery as a process
+                google_cloud    a project on Google Cloud, as its REST APIs describe it
                 http_server     an HTTP server in a thread
                 unwatched       metrics and traces that are not exported
 how long        pace            time limits that grow on a slow machine
