@@ -71,6 +71,11 @@ terraform-mutations: setup ## Break infra/terraform in each way that its tests g
 image: setup ## Build both images; check size, contents, start and stop (Docker; IMGCHECK=program: use that one; ARGS="--target full").
 	@IMGCHECK="$(IMGCHECK)" $(PYTHON) -m tests.image $(ARGS)
 
+.PHONY: test-cloud
+test-cloud: setup ## Run the tests that ask BigQuery in a real project (PROJECT=id; says its cost first and asks, unless YES=1).
+	@test -n "$(PROJECT)" || { echo "give PROJECT=id, a project that pays for it"; exit 2; }
+	@$(PYTHON) -m tests.cloud --project $(PROJECT) $(if $(LOCATION),--location $(LOCATION)) $(if $(YES),--yes) $(ARGS)
+
 .PHONY: ci
 ci: ## Run what the CI runs: the tests, then the checks.
 	@.ci/run

@@ -15,6 +15,8 @@ from dev.local_bigquery.errors import LocalBigQueryError, NoPythonError
 if TYPE_CHECKING:
     from testing.local_bigquery import Double
 
+PLACE, RUN = "TEST_BIGQUERY_PLACE", "TEST_BIGQUERY_RUN"
+"""Set by `make test-cloud`: a project to use instead, and the name of the run."""
 REQUIRED = "REQUIRE_LOCAL_BIGQUERY"
 
 
@@ -28,7 +30,7 @@ class Preparation:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Install it if a test that was collected asks for it."""
         asking = any("local_bigquery" in getattr(item, "fixturenames", ()) for item in session.items)
-        if not asking or session.config.option.collectonly:
+        if not asking or session.config.option.collectonly or PLACE in os.environ:
             return
         from dev.local_bigquery.install import install  # noqa: PLC0415 - only for the tests that need it
 
@@ -45,6 +47,9 @@ PREPARATION = "local-bigquery-preparation"
 @pytest.fixture(scope="session")
 def local_bigquery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Double"]:
     """Run a local-bigquery until the session ends, however it ends."""
+    if PLACE in os.environ:
+        yield _throwaway()
+        return
     preparation = request.config.pluginmanager.get_plugin(PREPARATION)
     assert isinstance(preparation, Preparation)
     give_up_over(preparation.trouble, required=bool(os.environ.get(REQUIRED)))
@@ -52,6 +57,15 @@ def local_bigquery(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
     with running(tmp_path_factory.mktemp("local-bigquery")) as double:
         yield double
+
+
+def _throwaway() -> "Double":
+    import msgspec  # noqa: PLC0415 - as above
+
+    from app.stores.bigquery.client import TableAddress  # noqa: PLC0415 - as above
+    from testing.throwaway import Throwaway  # noqa: PLC0415 - as above
+
+    return Throwaway(msgspec.json.decode(os.environ[PLACE], type=TableAddress), os.environ[RUN])
 
 
 def give_up_over(trouble: LocalBigQueryError | None, *, required: bool) -> None:

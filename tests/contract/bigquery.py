@@ -15,6 +15,7 @@ from app.stores.source import QueryRunner
 from testing.clock import FakeClock
 from testing.local_bigquery import Double
 from testing.misbehaving.plain_client import Unstamped
+from testing.throwaway import Throwaway
 from tests.contract.stores import T0_US, set_back
 
 _DEFAULT = Settings()
@@ -34,8 +35,7 @@ class BigQueryEngine:
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "BigQueryUnderTest":
         """Make a dataset with `tables` and open it."""
-        settings, clock = _settings(self._double.fresh(*tables)), clock or FakeClock(T0_US)
-        return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, TableAddress.of(settings.store))
+        return BigQueryUnderTest(self._double, tables, clock or FakeClock(T0_US))
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a dataset of its own."""
@@ -59,12 +59,17 @@ def _settings(place: TableAddress) -> Settings:
 
 
 class BigQueryUnderTest:
-    """A dataset."""
+    """A dataset; on BigQuery itself a new one whenever it is cleared, as new rows cannot be deleted there."""
 
-    def __init__(self, backend: Backend, tables: Sequence[Table], clock: Clock, place: TableAddress) -> None:
-        self.clock, self._tables, self._backend, self._place = clock, tables, backend, place
-        self._access = BigQueryClients(place)
-        self._changed = set(tables)
+    def __init__(self, double: Double, tables: Sequence[Table], clock: Clock) -> None:
+        self.clock, self._tables, self._double = clock, tables, double
+        self._open()
+
+    def _open(self) -> None:
+        self._place = self._double.fresh(*self._tables)
+        self._backend: Backend = open_backend(_settings(self._place), self._tables, self.clock)
+        self._access = BigQueryClients(self._place)
+        self._changed: set[Table] = set()
 
     @property
     def runner(self) -> QueryRunner:
@@ -97,6 +102,12 @@ class BigQueryUnderTest:
 
     async def clear(self) -> None:
         """Remove every row of the tables that may have some, and set the clock back."""
+        if isinstance(self._double, Throwaway):
+            if self._changed:
+                await self.close()
+                self._open()
+            set_back(self.clock)
+            return
         for table in self._changed:
             sql = f"DELETE FROM `{self._place.table_id(table.name)}` WHERE ingest_time > TIMESTAMP '0001-01-01'"  # noqa: S608 - a table of the declaration
             self._access.client().query_and_wait(sql)

@@ -1,0 +1,35 @@
+"""What a run may cost, from list prices and from limits that the run itself keeps. Pure."""
+
+import msgspec
+
+# On-demand analysis in the dearest region, and the Storage Write API
+# (https://cloud.google.com/bigquery/pricing, November 2026). A query bills at least 10 MB for each table that it reads.
+ANALYSIS_PER_TIB, WRITE_PER_GIB = 9.0, 0.03
+MIN_BYTES_BILLED, TABLES_IN_A_QUERY = 10 * 2**20, 3
+QUERIES_PER_TEST = 60
+"""Several times as many as the suite makes on average; a run that makes more is ended."""
+WRITTEN_PER_TEST = 16 * 2**20
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """The limits of a run of `tests` tests."""
+
+    tests: int
+
+    @property
+    def queries(self) -> int:
+        """How many queries it may make."""
+        return self.tests * QUERIES_PER_TEST
+
+    @property
+    def dollars(self) -> float:
+        """What it may cost at list prices, without the free amounts of every month."""
+        read = self.queries * TABLES_IN_A_QUERY * MIN_BYTES_BILLED / 2**40 * ANALYSIS_PER_TIB
+        return read + self.tests * WRITTEN_PER_TEST / 2**30 * WRITE_PER_GIB
+
+    def line(self) -> str:
+        """Return the bound for a person."""
+        return (
+            f"{self.tests} tests, at most {self.queries:,} queries of {TABLES_IN_A_QUERY} tables of 10 MB and "
+            f"{self.tests * WRITTEN_PER_TEST / 2**30:.1f} GiB of appends: at most ${self.dollars:.2f} at list prices"
+        )
