@@ -18,6 +18,7 @@ what is around  clock           FakeClock: time passes when the test says so
                 misbehaving     a BigQueryWrite server that fails as a script says
                 local_bigquery  an independent BigQuery as a process
                 google_cloud    a project on Google Cloud, as its REST APIs describe it
+                throwaway       datasets in a real project that are deleted after the run
                 http_server     an HTTP server in a thread
                 unwatched       metrics and traces that are not exported
 how long        pace            time limits that grow on a slow machine

@@ -19,7 +19,8 @@ WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 TERRAFORM = ROOT / "infra" / "terraform"
 ENVIRONMENTS = {"develop": "dev", "staging": "staging", "main": "prod"}
 MAY_WRITE = {
-    ("deploy.yml", "deploy", "id-token"),  # to sign in, likewise below
+    ("cloud.yml", "contract", "id-token"),  # to sign in, likewise below
+    ("deploy.yml", "deploy", "id-token"),
     ("infra.yml", "plan", "id-token"),
     ("infra.yml", "plan", "pull-requests"),  # the comment
     ("infra.yml", "apply", "id-token"),
@@ -46,7 +47,7 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 def test_the_workflows_are_found() -> None:
     """The other tests look at something."""
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "deploy.yml", "infra.yml", "nightly.yml"]
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "cloud.yml", "deploy.yml", "infra.yml", "nightly.yml"]
     assert sum(1 for path in WORKFLOWS for _ in steps(path)) > 20
 
 
