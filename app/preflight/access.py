@@ -1,7 +1,7 @@
 """After: what Pub/Sub's own account may do, and whether a reader's token opens the API. Pure."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,11 @@ from app.preflight.finding import Failed, Finding, NotLooked
 from app.preflight.google import Answer, Question
 from app.preflight.plan import Deployment
 from app.preflight.subscription import PUBSUB
+from app.preflight.tables import BIGQUERY
+from app.schema.table import RECORDS, REJECTS
 
+_READS = ("roles/bigquery.dataEditor", "roles/bigquery.dataViewer")
+"""Either lets an account read a table; the first one lets it append, too."""
 CREDENTIALS = "iamcredentials.googleapis.com"
 
 
@@ -57,6 +61,41 @@ def judge_agent(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
 def _members(answer: Answer, role: str) -> set[str]:
     bindings = answer.body.get("bindings") or ()
     return {member for each in bindings if each.get("role") == role for member in each.get("members") or ()}
+
+
+def _service_questions(deployment: Deployment) -> Sequence[Question]:
+    tables = f"bigquery/v2/projects/{deployment.data_project}/datasets/{deployment.dataset_id}/tables"
+    return [
+        Question(
+            "cloudresourcemanager.googleapis.com", f"v3/projects/{deployment.data_project}:getIamPolicy", method="POST"
+        ),
+        *(Question(BIGQUERY, f"{tables}/{name}:getIamPolicy", method="POST") for name in (RECORDS, REJECTS)),
+    ]
+
+
+def _account(service: Mapping[str, Any] | None) -> str:
+    return str(((service or {}).get("template") or {}).get("serviceAccount", ""))
+
+
+def judge_service_account(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check the roles of the account that the service runs as: the other checks ask as you, not as the service.
+
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/tables/getIamPolicy
+    """
+    project, *tables = answers
+    queries = _account(deployment.service)
+    ingests = _account(deployment.ingest_service or deployment.service)
+    wanted = [
+        (queries, project, ("roles/bigquery.jobUser",), "the project"),
+        *((queries, answer, _READS, name) for answer, name in zip(tables, (RECORDS, REJECTS), strict=True)),
+        *((ingests, answer, _READS[:1], name) for answer, name in zip(tables, (RECORDS, REJECTS), strict=True)),
+    ]
+    failures = [
+        Failed(f"{account} lacks {roles[0] if account == ingests else roles[-1]} on {where}", "`terraform apply`")
+        for account, answer, roles, where in wanted
+        if not any(f"serviceAccount:{account}" in _members(answer, role) | _members(project, role) for role in roles)
+    ]
+    return first_failure(failures, f"{' and '.join(dict.fromkeys([ingests, queries]))} may append and query")
 
 
 def token_question(deployment: Deployment) -> Question:
@@ -117,6 +156,13 @@ CHECKS = (
         about="Pub/Sub's own account may forward dead letters and sign pushes",
         questions=_agent_questions,
         verdict=judge_agent,
+    ),
+    Ask(
+        name="service-account",
+        phase="after",
+        about="the account of the service may append to the tables and run queries",
+        questions=_service_questions,
+        verdict=judge_service_account,
     ),
     Ask(
         name="reader",

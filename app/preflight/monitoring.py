@@ -40,7 +40,8 @@ def ours(policies: Answer) -> list[Mapping[str, Any]]:
 
 
 def _is_ours(policy: Mapping[str, Any]) -> bool:
-    return (policy.get("userLabels") or {}).get("product") == "sluice"
+    is_named = str(policy.get("displayName")).startswith(f"{_PREFIX}:")
+    return is_named or (policy.get("userLabels") or {}).get("product") == "sluice"
 
 
 def policy_queries(policy: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The steps of the first deployment: the image, the sample's end, pushes on."""
 
 import time
+from contextlib import suppress
 
 import msgspec
 
@@ -22,7 +23,8 @@ def remove_samples(names: Names, shell: Shell) -> None:
     """Delete the revisions of Google's sample, so that no rollback reaches one. It answers 200 and stores nothing."""
     place = (f"--project={names.project}", f"--region={names.region}")
     for revision in _samples(names, shell, "SAMPLE_REVISION"):
-        shell.do("gcloud", "run", "revisions", "delete", revision, *place, "--quiet")
+        with suppress(InstallError):  # it is still in the list below
+            shell.do("gcloud", "run", "revisions", "delete", revision, *place, "--quiet")
     if left := _samples(names, shell, ""):
         raise InstallError(
             f"{', '.join(left)} cannot be deleted, so it still has traffic: the deployment did not succeed. "

@@ -16,6 +16,7 @@ from app.stores.bigquery.table_layout import bigquery_schema, layout_of
 PROJECT, NUMBER, REGION, SYSTEM = "my-company-sluice-dev", "100000000001", "europe-west1", "sluice"
 PUSHER = f"{SYSTEM}-push@{PROJECT}.iam.gserviceaccount.com"
 READER = f"reader@{PROJECT}.iam.gserviceaccount.com"
+SERVICE = f"{SYSTEM}-service@{PROJECT}.iam.gserviceaccount.com"
 AGENT = f"serviceAccount:service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
 URL = "https://sluice-100000000001.europe-west1.run.app"
 RETENTION_DAYS = 400
@@ -97,8 +98,15 @@ def healthy(*tables: Table) -> Project:
         f"{SUBSCRIPTION}:getIamPolicy": _policy("roles/pubsub.subscriber"),
         f"{DEAD_TOPIC}:getIamPolicy": _policy("roles/pubsub.publisher"),
         f"{ACCOUNT}:getIamPolicy": _policy("roles/iam.serviceAccountTokenCreator"),
+        f"{RESOURCES}:getIamPolicy": _policy("roles/bigquery.jobUser", f"serviceAccount:{SERVICE}"),
         DATASET: {"location": "EU", "datasetReference": {"datasetId": SYSTEM, "projectId": PROJECT}},
         **{f"{DATASET}/tables/{table.name}": _table(table) for table in tables},
+        **{
+            f"{DATASET}/tables/{table.name}:getIamPolicy": _policy(
+                "roles/bigquery.dataEditor", f"serviceAccount:{SERVICE}"
+            )
+            for table in tables
+        },
         **_quotas(),
         **_monitoring(),
     }
@@ -114,7 +122,10 @@ def _service() -> dict[str, Any]:
         "name": name,
         "uri": URL,
         "invokerIamDisabled": True,
-        "template": {"containers": [{"image": f"{REGION}-docker.pkg.dev/{PROJECT}/sluice/sluice@sha256:0"}]},
+        "template": {
+            "serviceAccount": SERVICE,
+            "containers": [{"image": f"{REGION}-docker.pkg.dev/{PROJECT}/sluice/sluice@sha256:0"}],
+        },
         "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
         "latestReadyRevision": f"{name}/revisions/sluice-00002-abc",
         "trafficStatuses": [
@@ -140,8 +151,8 @@ def _subscription() -> dict[str, Any]:
     }
 
 
-def _policy(role: str) -> dict[str, Any]:
-    return {"version": 1, "etag": "BwY", "bindings": [{"role": role, "members": [AGENT]}]}
+def _policy(role: str, member: str = AGENT) -> dict[str, Any]:
+    return {"version": 1, "etag": "BwY", "bindings": [{"role": role, "members": [member]}]}
 
 
 def _table(table: Table) -> dict[str, Any]:

@@ -243,6 +243,13 @@ BROKEN: list[tuple[str, str, Break, str]] = [
         change(f"{google.ACCOUNT}:getIamPolicy", bindings=[]),
         "terraform apply",
     ),
+    (
+        "the service may not query",
+        "service-account",
+        change(f"{google.RESOURCES}:getIamPolicy", bindings=[]),
+        "terraform apply",
+    ),
+    ("the service may not append", "service-account", change(f"{_REJECTS}:getIamPolicy", bindings=[]), "terraform"),
     ("the reader is not yours", "reader", lambda p: setattr(p, "may_impersonate", False), "add-iam-policy-binding"),
     ("the reader is not known", "reader", variables(SLUICE_API_PRINCIPALS="other@example.com"), "api_principals"),
     (

@@ -44,7 +44,7 @@ def test_every_check_is_broken_by_something() -> None:
         ("orgpolicy.googleapis.com", {"policy-invoker", "policy-members", "policy-locations"}),
         ("cloudbilling.googleapis.com", {"billing"}),
         ("monitoring.googleapis.com", {"alerts", "channels", "alert-queries", "dashboard"}),
-        ("bigquery.googleapis.com", {"table-records", "table-rejects", "statements"}),
+        ("bigquery.googleapis.com", {"table-records", "table-rejects", "statements", "service-account"}),
     ],
 )
 def test_an_api_that_is_off_is_not_a_failure_of_what_it_would_tell(
@@ -91,6 +91,10 @@ def test_two_services_are_looked_at_together(capsys: pytest.CaptureFixture[str])
     ingest["uri"], ingest["template"]["containers"][0]["env"] = url, env
     project.environ["SLUICE_ROLES"] = "query"
     project.resources[f"{google.RUN}-ingest"] = ingest
+    ingest["template"]["serviceAccount"] = "other@example.com"
+    _, found = ask(project, capsys, "--only", "service-account")
+    assert "other@example.com lacks roles/bigquery.dataEditor" in found["service-account"][1]
+    ingest["template"]["serviceAccount"] = google.SERVICE
     _, found = ask(project, capsys, "after", "--only", *ONLINE)
     assert {name for name, (kind, _) in found.items() if kind != "held"} == {"subscription-push"}
     project.resources[google.SUBSCRIPTION]["pushConfig"]["pushEndpoint"] = f"{url}/pubsub/push"
@@ -98,6 +102,15 @@ def test_two_services_are_looked_at_together(capsys: pytest.CaptureFixture[str])
     assert {kind for kind, _ in found.values()} == {"held"}
     ingest["terminalCondition"]["state"] = "CONDITION_FAILED"
     assert ask(project, capsys, "--only", "service")[1]["service"][0] == "failed"
+
+
+def test_a_record_type_that_is_elsewhere_is_not_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    """The file of the type must be here; without it there is no declaration to compare with."""
+    project = new_project()
+    project.environ["SLUICE_RECORD"] = "of_another_clone:Order"
+    _, found = ask(project, capsys, "--only", "table-records", "statements", "append")
+    assert {kind for kind, _ in found.values()} == {"not looked at"}
+    assert all("of_another_clone" in text for _, text in found.values())
 
 
 def test_without_flags_nothing_is_published(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,12 +92,13 @@ def test_a_deployment_that_failed_is_run_again(stage: Stage) -> None:
 
 def test_a_sample_that_cannot_be_deleted_stops_it(stage: Stage) -> None:
     """It has traffic, so pushes stay off."""
-    stage.change(samples=["a"], applied=True, bucket=False)
     assert stage.install() == 0
     stage.change(samples=["sluice-00009-zzz"], deployed=False)
     run = stage.command("install", "--from", "samples", "--yes")
     assert run.returncode == 1
+    assert "sluice-00009-zzz cannot be deleted, so it still has traffic" in run.stderr
     assert "The step `samples` is not done; run the same command to resume" in run.stderr
+    assert stage.outcome()["samples"] == ["sluice-00009-zzz"]
 
 
 def test_the_plan_does_nothing(stage: Stage) -> None:
