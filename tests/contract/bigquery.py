@@ -1,7 +1,8 @@
 """Stores in BigQuery, as local-bigquery plays it: a dataset each, on a server that all tests share."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from app.runtime.clock import Clock
 from app.schema.table import Table
@@ -58,6 +59,16 @@ def _settings(place: TableAddress) -> Settings:
     )
 
 
+class _Present:
+    """Stands for whatever `get` returns at the moment."""
+
+    def __init__(self, get: Callable[[], Any]) -> None:
+        self._get = get
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._get(), name)
+
+
 class BigQueryUnderTest:
     """A dataset; on BigQuery itself a new one whenever it is cleared, as new rows cannot be deleted there."""
 
@@ -73,7 +84,9 @@ class BigQueryUnderTest:
 
     @property
     def runner(self) -> QueryRunner:
-        """What runs queries over its tables."""
+        """What runs queries over its tables, also those of a later dataset."""
+        if isinstance(self._double, Throwaway):
+            return cast("QueryRunner", _Present(lambda: self._backend.runner))
         return self._backend.runner
 
     @property
