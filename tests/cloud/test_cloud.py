@@ -80,7 +80,7 @@ def test_nothing_runs_without_a_yes(local_bigquery: Double, client: bigquery.Cli
     assert throwaways(client) == []
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_run_leaves_nothing(
     local_bigquery: Double, client: bigquery.Client, sent: signal.Signals
 ) -> None:
