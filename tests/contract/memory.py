@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import Sequence
 
 from app.runtime.clock import Clock
@@ -43,7 +44,7 @@ class MemoryUnderTest:
 
     def __init__(self, tables: Sequence[Table], clock: Clock) -> None:
         self.clock = clock
-        self.runner = self.eraser = MemoryStore(tables, clock, {})
+        self.runner = self.eraser = MemoryStore(tables, clock, defaultdict(list))
         self._appenders = {table.name: MemoryAppender(self.runner, table) for table in tables}
 
     def appender(self, table: Table) -> Appender:
@@ -56,7 +57,7 @@ class MemoryUnderTest:
 
     async def drop(self, table: Table) -> None:
         """Drop `table`."""
-        del self.runner.stored[table.name]
+        del self.runner.tables[table.name]
 
     async def clear(self) -> None:
         """Remove every row, and set the clock back."""
