@@ -47,7 +47,6 @@ class Cramped(Watched):
 
     @property
     def export_rows(self) -> int | None:
-        """How many rows one query of an export may give."""
         return None if self._inner.export_rows is None else 3
 
 

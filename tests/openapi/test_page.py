@@ -27,7 +27,6 @@ class _Page(HTMLParser):
         self._inside = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what the element loads."""
         self._inside = tag
         for name, value in attrs:
             if name in {"src", "href"} and value:
@@ -36,12 +35,10 @@ class _Page(HTMLParser):
                 self.inline.append(f"{tag} {name}")
 
     def handle_data(self, data: str) -> None:
-        """Note text that a browser would run."""
         if self._inside in {"script", "style"} and data.strip():
             self.inline.append(data)
 
     def handle_endtag(self, tag: str) -> None:
-        """Leave the element."""
         self._inside = ""
 
 

@@ -23,12 +23,10 @@ class Instance:
         self.cache, self.clock, self.made = cache, clock, 0
 
     async def make(self) -> CachedAnswer:
-        """Make the answer."""
         self.made += 1
         return ANSWER
 
     async def state(self, key: str = "key", ttl_s: float = 60.0) -> str:
-        """Ask for the answer, and return where it came from."""
         answer, state = await self.cache.answer(key, ttl_s, self.make)
         assert answer == ANSWER
         return state

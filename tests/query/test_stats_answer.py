@@ -27,7 +27,6 @@ class Scripted:
         self._rows = rows
 
     async def rows(self, query: Query) -> Answer:
-        """Answer with them."""
         self.queries.append(query)
         return Answer(self._rows, bytes_processed=7)
 

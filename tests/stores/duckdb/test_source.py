@@ -183,7 +183,6 @@ class Busy:
         return self
 
     def close(self) -> None:
-        """Close it, or refuse to."""
         if self.refusals:
             self.refusals -= 1
             raise duckdb.Error("connection is busy with another call")
