@@ -51,18 +51,6 @@ async def instances(valkey_server: ValkeyServer) -> AsyncIterator[tuple[Instance
         yield made
 
 
-async def test_instances_share_answers(instances: tuple[Instance, Instance]) -> None:
-    """What one has made, the other gives, also where it is good for a fraction of a second only."""
-    one, other = instances
-    assert await one.state() == "miss"
-    assert await other.state() == "hit"
-    assert await one.state("brief", 0.5) == "miss"
-    assert await other.state("brief", 0.5) == "hit"
-    await one.clock.advance(0.5)
-    assert await other.state("brief", 0.5) == "miss"
-    assert (one.made, other.made) == (2, 1)
-
-
 async def test_a_server_that_goes_is_done_without_until_it_is_back(
     instances: tuple[Instance, Instance], valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
