@@ -33,12 +33,10 @@ class BigQueryEngine:
         self._lent: list[TableAddress] = []
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "BigQueryUnderTest":
-        """Make a dataset with `tables` and open it."""
         settings, clock = _settings(self._double.fresh(*tables)), clock or FakeClock(T0_US)
         return BigQueryUnderTest(open_backend(settings, tables, clock), tables, clock, TableAddress.of(settings.store))
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
-        """Return settings of a service over a dataset of its own."""
         self._lent.append(self._double.fresh(*tables))
         return _settings(self._lent[-1])
 
@@ -68,16 +66,13 @@ class BigQueryUnderTest:
 
     @property
     def runner(self) -> QueryRunner:
-        """What runs queries over its tables."""
         return self._backend.runner
 
     @property
     def eraser(self) -> Eraser:
-        """What erases from its tables."""
         return self._backend.eraser
 
     def appender(self, table: Table) -> StorageWriteAppender:
-        """Return the Appender of `table`."""
         self._changed.add(table)
         found = self._backend.appender(table)
         assert isinstance(found, StorageWriteAppender)
@@ -92,7 +87,6 @@ class BigQueryUnderTest:
                 assert await connection.append(stamped, Unstamped()) == Stored()
 
     async def drop(self, table: Table) -> None:
-        """Drop `table`."""
         self._access.client().delete_table(self._place.table_id(table.name))
 
     async def clear(self) -> None:
@@ -104,7 +98,6 @@ class BigQueryUnderTest:
         set_back(self.clock)
 
     async def close(self) -> None:
-        """Drop the dataset."""
         await self._backend.close()
         self._access.client().delete_dataset(self._place.dataset, delete_contents=True)
         self._access.close()

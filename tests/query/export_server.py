@@ -44,23 +44,18 @@ class ScriptedRunner:
         """How many batches were handed out."""
 
     async def rows(self, query: Query) -> Answer:
-        """Have no rows."""
         return Answer([])
 
     def horizon_us(self, table: str) -> int:
-        """Be settled."""
         return T0_US + HOUR_US
 
     def version(self, table: str) -> int:
-        """Stay as it is."""
         return 0
 
     async def explain(self, query: Query) -> Plan:
-        """Not know."""
         return Plan("", {})
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
-        """Do as the script says."""
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         self.begun += 1
         encoder, number = ArrowEncoder(RECORDS.columns), 0

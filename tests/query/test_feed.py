@@ -27,7 +27,6 @@ class _Refusing(Watched):
         self._at_us = at_us
 
     async def rows(self, query: Query) -> Answer:
-        """Run `query`, unless its slice holds the instant."""
         from_us, to_us = bounds(query)
         if from_us <= self._at_us < to_us:
             raise QueryTooExpensiveError(1, 2)
