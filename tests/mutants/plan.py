@@ -42,7 +42,7 @@ MODULES = {
     "sink-health": Module("app/ingest/sink_health.py", ("tests/ingest/test_sink_health.py",)),
     "decoder": Module(
         "app/ingest/records.py",
-        ("tests/ingest/test_records.py", "tests/ingest/test_one_pass.py", "tests/ingest/test_message_budgets.py"),
+        ("tests/ingest/test_records*.py", "tests/ingest/test_one_pass.py", "tests/ingest/test_message_budgets.py"),
     ),
 }
 
