@@ -33,7 +33,7 @@ class Nameless(msgspec.Struct, forbid_unknown_fields=True):
     count: Annotated[int, msgspec.Meta(ge=0)]
 
 
-def reader_of(record_type: type[msgspec.Struct] = Record, **changed: int) -> RecordReader:
+def reader_of(record_type: type[msgspec.Struct] = Record, /, **changed: int) -> RecordReader:
     """Return a reader with room for large records, with limits changed."""
     limits = msgspec.structs.replace(ROOMY, **changed)
     return RecordReader(records_table(record_type), ScriptedAppender().encoder, limits)

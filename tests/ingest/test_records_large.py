@@ -35,7 +35,7 @@ class Bill(msgspec.Struct, forbid_unknown_fields=True):
     data: Any = None
 
 
-def reader_of(record_type: type[msgspec.Struct] = Tree, **changed: int) -> RecordReader:
+def reader_of(record_type: type[msgspec.Struct] = Tree, /, **changed: int) -> RecordReader:
     """Return a reader with room for large records, with limits changed."""
     limits = msgspec.structs.replace(ROOMY, **changed)
     return RecordReader(records_table(record_type), ScriptedAppender().encoder, limits)

@@ -37,7 +37,7 @@ MODULES = {
     "envelope": Module("app/ingest/envelope.py", ("tests/ingest/test_envelope.py", "tests/ingest/test_proof.py")),
     "cursor": Module("app/query/cursor.py", ("tests/query/test_cursor.py",)),
     "scan": Module("app/query/scan.py", ("tests/query/test_scan.py",)),
-    "feed": Module("app/query/feed.py", ("tests/query/test_feed.py",)),
+    "feed": Module("app/query/feed.py", ("tests/query/test_feed*.py", "tests/query/test_budget.py")),
     "tokens": Module("app/auth/tokens.py", ("tests/auth/tokens/test_*.py",)),
     "sink-health": Module("app/ingest/sink_health.py", ("tests/ingest/test_sink_health.py",)),
     "decoder": Module(
