@@ -91,9 +91,8 @@ def judge(module: str, mutants: Iterable[Mutant], equivalent: Sequence[Equivalen
 
 def table(verdicts: Iterable[Verdict]) -> str:
     """Return the verdicts as a table for a terminal."""
-    rows: list[tuple[str, ...]] = [
-        ("module", "mutants", "killed", "timed out", "survived", "equivalent", "percent", "seconds")
-    ]
+    titles = ("module", "mutants", "killed", "timed out", "survived", "equivalent", "percent", "seconds")
+    rows: list[tuple[str, ...]] = [titles]
     for each in verdicts:
         counts = (each.killed, each.timed_out, len(each.survivors), each.equivalent)
         rows.append((each.module, *map(str, (sum(counts), *counts)), f"{each.percent:.1f}", f"{each.seconds:.0f}"))
