@@ -5,7 +5,7 @@ import pytest
 
 from app.query.params.page import Window
 from app.query.scan import View
-from app.runtime.instants import MINUTE_US
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.stores.query import Count, LookUp
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryTooExpensiveError
 from tests.contract.shelf import EVERYTHING, LOOKBACK_US
@@ -70,6 +70,18 @@ async def test_a_count_to_a_cap_ends_where_it_is_reached() -> None:
     edges = [bounds(each) for each in runner.queries]
     assert edges == [(END_US - MINUTE_US, END_US), (END_US - 7 * MINUTE_US, END_US - MINUTE_US)]
     assert await feed_over(counted(3, 4, 5)).count(scan_of(), (), 100, budget()) == 12
+
+
+async def test_a_count_reads_each_partition_once_and_ever_more_of_them() -> None:
+    """Counting costs next to nothing, so a month takes a handful of queries."""
+    runner, begin_us = counted(), T0_US // HOUR_US * HOUR_US
+    runner.partition_us = HOUR_US
+    scan = scan_of(begin_us + 30 * DAY_US + 5 * MINUTE_US)
+    assert await feed_over(runner).count(scan, (), 1, budget()) == 0
+    edges = [bounds(each) for each in runner.queries]
+    assert edges[0] == (begin_us + 30 * DAY_US - HOUR_US, scan.window.until_us)
+    assert (edges[-1][0], len(edges)) == (T0_US, 5)
+    assert all(from_us % HOUR_US == 0 for from_us, _ in edges[:-1])
 
 
 @pytest.mark.parametrize("is_resumed", [False, True])
