@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the service's base URL (default: %(default)s)")
     parser.add_argument(
+        "--ingest-url", metavar="URL", help="where to post the record, if another service ingests (default: --url)"
+    )
+    parser.add_argument(
         "--topic",
         metavar="projects/P/topics/T",
         help="publish to this topic as a canary, instead of a POST (with your application default credentials, "
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
                 canary_attributes(args.secret_file, is_local=host != "google"),
             )
             if args.topic
-            else posting(client, mark, has_token=bool(token))
+            else posting(Client(args.ingest_url or args.url, token), mark, has_token=bool(token))
         )
     except (SmokeError, SecretError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
