@@ -60,7 +60,7 @@ resource "google_artifact_registry_repository" "published" {
 }
 
 locals {
-  published = "${var.region}-docker.pkg.dev/${var.project_id}/${one(google_artifact_registry_repository.published[*].repository_id)}"
+  published = "${var.region}-docker.pkg.dev/${var.project_id}/${join("", google_artifact_registry_repository.published[*].repository_id)}"
 
   # Of a service that is made: afterwards the image is the deploy workflow's, or that of `terraform output update`.
   first_image = var.image == "" ? var.first_image : replace(var.image, "ghcr.io/", "${local.published}/")

@@ -42,6 +42,21 @@ output "update" {
   ])
 }
 
+output "first_message" {
+  description = "Commands that publish a record, read it back from the API, and find it with SQL: docs/deploy.md, section 6."
+  value = join("\n", [
+    "gcloud pubsub topics publish ${google_pubsub_topic.records.id} --message='${local.first_record}'",
+    "curl -H \"Authorization: Bearer $(gcloud auth print-identity-token --audiences=${local.api_audience} --include-email --impersonate-service-account=${coalesce(one(slice(sort(var.api_principals), 0, min(1, length(var.api_principals)))), "READER")})\" '${google_cloud_run_v2_service.main["main"].uri}/v1/records?since=-PT15M'",
+    "bq query --project_id=${var.project_id} --nouse_legacy_sql 'SELECT * FROM `${var.project_id}.${google_bigquery_dataset.main.dataset_id}.${google_bigquery_routine.records_between.routine_id}`(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), CURRENT_TIMESTAMP())'",
+    "",
+  ])
+}
+
+locals {
+  # Of a type of your own, the canary's is the record that is known to be valid.
+  first_record = var.record_type == "app.record:Record" || var.heartbeat == null ? jsonencode({ id = "first", timestamp = "2026-01-31T12:00:00Z", source = "me", data = { hello = "world" } }) : var.heartbeat
+}
+
 output "deploy_identity" {
   description = "Who the deploy workflow is on Google Cloud (GitHub variable DEPLOY_IDENTITY)."
   value       = google_service_account.deploy.email

@@ -148,6 +148,14 @@ MUTATIONS = [
             "canaries_are_published_once_pushes_are_on": [
                 ("heartbeat.tf", "paused = !local.push_enabled", "paused = true")
             ],
+            "the_first_message_can_be_pasted": [
+                ("outputs.tf", 'id = "first", ', ""),
+                ("outputs.tf", """ --audiences=${local.api_audience}""", " --audiences=${local.push_audience}"),
+                ("outputs.tf", "TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), ", ""),
+            ],
+            "the_first_message_of_another_type_is_a_record_of_it": [
+                ("outputs.tf", " }) : var.heartbeat", ' }) : "{}"')
+            ],
             "the_service_knows_the_heartbeat_by_its_signature": [
                 (
                     "cloud_run.tf",

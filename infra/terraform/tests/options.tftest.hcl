@@ -49,6 +49,43 @@ run "canaries_are_published_once_pushes_are_on" {
   }
 }
 
+run "the_first_message_can_be_pasted" {
+  command = plan
+
+  variables {
+    api_principals = ["reader@my-project.iam.gserviceaccount.com"]
+  }
+
+  assert {
+    condition     = jsondecode(regex("topics publish ${google_pubsub_topic.records.id} --message='([^']*)'", output.first_message)[0]).id == "first"
+    error_message = "It is published as an ordinary record, which reads show."
+  }
+
+  assert {
+    condition     = strcontains(output.first_message, "--audiences=my-project/sluice --include-email --impersonate-service-account=reader@my-project.iam.gserviceaccount.com)\" 'https://sluice.example.run.app/v1/records?since=-PT15M'")
+    error_message = "It is read back by somebody who may."
+  }
+
+  assert {
+    condition     = strcontains(output.first_message, "FROM `my-project.sluice.records_between`(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), CURRENT_TIMESTAMP())")
+    error_message = "It is found with SQL, over a stretch of time."
+  }
+}
+
+run "the_first_message_of_another_type_is_a_record_of_it" {
+  command = plan
+
+  variables {
+    record_type = "orders:Order"
+    heartbeat   = "{\"order\":7}"
+  }
+
+  assert {
+    condition     = strcontains(output.first_message, "--message='{\"order\":7}'") && strcontains(output.first_message, "--impersonate-service-account=READER)")
+    error_message = "The default record would be rejected."
+  }
+}
+
 run "the_service_knows_the_heartbeat_by_its_signature" {
   command = plan
 
