@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         own = None if args.data is None else record_of_file(args.data.read_bytes(), mark)
         token = token_of(args)
         client = Client(args.url, token)
+        ingest = Client(args.ingest_url, token) if args.ingest_url else client
         host = os.environ.get("PUBSUB_EMULATOR_HOST") or "google"
         send = (
             publishing(
@@ -75,12 +76,12 @@ def run(args: argparse.Namespace) -> int:
                 canary_attributes(args.secret_file, is_local=host != "google"),
             )
             if args.topic
-            else posting(Client(args.ingest_url or args.url, token), mark, has_token=bool(token))
+            else posting(ingest, mark, has_token=bool(token))
         )
     except (SmokeError, SecretError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    check = Check(client, has_token=bool(token), within_s=args.within)
+    check = Check(client, ingest, has_token=bool(token), within_s=args.within)
     steps = check.run(lambda document, field: record_of_example(document, field, mark) if own is None else own, send)
     report = Report(
         passed=all(step.passed for step in steps),
