@@ -65,8 +65,8 @@ async def test_what_one_stores_the_other_shows(local_bigquery: Double, tmp_path:
         ):
             ended = await smoke("--url", reader.url, "--ingest-url", ingest.url, "--json")
             assert ended.status == 0, ended.out + ended.said
-            push = {"content": envelope(b"{}"), "headers": authorization()}
-            assert (await reader_client.post("/pubsub/push", **push)).status_code == 404
+            pushed = await reader_client.post("/pubsub/push", content=envelope(b"{}"), headers=authorization())
+            assert pushed.status_code == 404
             assert (await reader_client.post("/v1/records", json={})).status_code in {404, 405}
             assert (await ingest_client.get("/v1/records")).status_code in {404, 405}
             ended = await smoke("--url", reader.url, "--json")

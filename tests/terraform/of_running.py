@@ -149,7 +149,7 @@ MUTATIONS = [
                 ("heartbeat.tf", "paused = !local.push_enabled", "paused = true")
             ],
             "the_first_message_can_be_pasted": [
-                ("outputs.tf", 'id = "first", ', ""),
+                ("outputs.tf", 'id = "first", ', 'id = "other", '),
                 ("outputs.tf", """ --audiences=${local.api_audience}""", " --audiences=${local.push_audience}"),
                 ("outputs.tf", "TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), ", ""),
             ],
