@@ -1,4 +1,4 @@
-"""Reading a small message at once: which messages are, and the same outcome as the steps, up to each limit."""
+"""Decoded a small message at once: which messages are, and the same outcome as the steps, up to each limit."""
 
 import gzip
 from typing import Annotated, Any, ClassVar
@@ -8,7 +8,7 @@ import pytest
 
 from app.ingest.decoding_cost import SMALL_BYTES
 from app.ingest.envelope import Message
-from app.ingest.records import Reading, RecordReader
+from app.ingest.records import Decoded, RecordReader
 from app.record import Record
 from app.schema.table import records_table
 from tests.ingest.reading import GOOD, LIMITS, finish
@@ -71,7 +71,7 @@ def nested(levels: int) -> bytes:
     return b"[" * levels + b"]" * levels
 
 
-def outcome(reading: Reading) -> Any:
+def outcome(reading: Decoded) -> Any:
     """Return what a reading says, as plain values."""
     rows, rejects = reading
     return [*rows], [(each.message.key, each.index, each.reason, each.field, each.detail, each.raw) for each in rejects]

@@ -8,7 +8,7 @@ import pytest
 
 from app.ingest.decoding_cost import weight
 from app.ingest.envelope import Message
-from app.ingest.records import Reading, RecordReader
+from app.ingest.records import Decoded, RecordReader
 from app.schema.table import records_table
 from tests.ingest.reading import LIMITS, finish
 from tests.ingest.scripted import ScriptedAppender
@@ -56,7 +56,7 @@ def weight_of(text: bytes) -> int:
     return finish(weight(text, 10**9))
 
 
-def rejected(reading: Reading, sent: Message) -> list[tuple[int, str, str, bytes]]:
+def rejected(reading: Decoded, sent: Message) -> list[tuple[int, str, str, bytes]]:
     """Return the rejects of a message, without its rows."""
     assert all(each.message is sent for each in reading[1])
     return [(each.index, each.reason, each.detail, each.raw) for each in reading[1]]
