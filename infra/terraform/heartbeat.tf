@@ -14,6 +14,13 @@ locals {
   # An instance measures the canaries that it stored, by reading them: of two services neither can do both.
   publishes_canaries = var.heartbeat != null && !local.two_services
 
+  # Alerts that would fire because of what was asked for: without pushes messages wait, and without canaries none is seen.
+  # One policy watches several systems, so it is only off if this system is the only one.
+  silent_alerts = local.watched_systems != toset([var.system]) ? [] : concat(
+    local.push_enabled ? [] : ["backlog"],
+    local.push_enabled && local.publishes_canaries ? [] : ["heartbeat-absent"],
+  )
+
   # The password itself goes nowhere.
   heartbeat_signature = var.heartbeat == null ? "" : nonsensitive(sha256("heartbeat:${random_password.heartbeat[0].result}"))
 }

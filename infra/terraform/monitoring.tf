@@ -58,8 +58,7 @@ resource "google_monitoring_alert_policy" "main" {
   user_labels           = each.value.user_labels
   notification_channels = local.channels
 
-  # Before pushes begin, messages wait on purpose. One policy watches several systems, so it is off for this one alone.
-  enabled = each.key != "backlog" || local.push_enabled || local.watched_systems != toset([var.system])
+  enabled = !contains(local.silent_alerts, each.key)
 
   conditions {
     display_name = each.value.display_name

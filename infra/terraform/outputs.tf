@@ -94,7 +94,7 @@ output "push_subscription" {
 
 output "pushes" {
   description = "Whether Pub/Sub pushes to the service."
-  value       = local.push_enabled ? "on" : "off: messages wait in the subscription. Set pushes = true once the first deployment has all the traffic."
+  value       = local.push_enabled ? "on" : "off: messages wait in the subscription, and no alert reports them. Set pushes = true once the first deployment has all the traffic."
 }
 
 output "dead_letter_subscription" {

@@ -98,11 +98,14 @@ MUTATIONS = [
                 ("notification_channels.tf", 'type         = "slack"', 'type         = "email"'),
             ],
             "nobody_is_paged_before_pushes_begin": [
-                ("monitoring.tf", 'enabled = each.key != "backlog" ||', 'enabled = each.key != "" ||'),
-                ("monitoring.tf", 'enabled = each.key != "backlog" || local', "enabled = local"),
+                ("monitoring.tf", "enabled = !contains(local.silent_alerts, each.key)", "enabled = true"),
+                ("heartbeat.tf", 'local.push_enabled ? [] : ["backlog"]', "[]"),
+            ],
+            "canaries_that_were_turned_off_are_not_missed": [
+                ("heartbeat.tf", "local.push_enabled && local.publishes_canaries ? []", "local.push_enabled ? []")
             ],
             "a_system_that_waits_does_not_silence_the_others": [
-                ("monitoring.tf", " || local.watched_systems != toset([var.system])", "")
+                ("heartbeat.tf", "local.watched_systems != toset([var.system]) ? [] : ", "")
             ],
             "metrics_exist_before_the_alerts_that_name_them": [
                 ("monitoring.tf", '"workload.googleapis.com/${each.key}"', '"custom.googleapis.com/${each.key}"'),

@@ -54,8 +54,21 @@ run "nobody_is_paged_before_pushes_begin" {
   }
 
   assert {
-    condition     = [for name, policy in google_monitoring_alert_policy.main : name if policy.enabled == false] == ["backlog"]
+    condition     = [for name, policy in google_monitoring_alert_policy.main : name if policy.enabled == false] == ["backlog", "heartbeat-absent"]
     error_message = "Messages wait for the first deployment on purpose; every other alert is on."
+  }
+}
+
+run "canaries_that_were_turned_off_are_not_missed" {
+  command = plan
+
+  variables {
+    services = "two"
+  }
+
+  assert {
+    condition     = [for name, policy in google_monitoring_alert_policy.main : name if policy.enabled == false] == ["heartbeat-absent"]
+    error_message = "After a change to two services the canaries of the last hours would be missed."
   }
 }
 
