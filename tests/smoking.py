@@ -21,7 +21,6 @@ class Ended(msgspec.Struct):
 
     @property
     def report(self) -> Any:
-        """What `--json` printed."""
         return msgspec.json.decode(self.out)
 
     def step(self, name: str) -> str:

@@ -85,7 +85,6 @@ class Stream:
         self.handling = asyncio.create_task(app(scope, self._receive, self._send))
 
     def hang_up(self) -> None:
-        """Close the connection."""
         self._gone.set()
 
     async def _receive(self) -> dict[str, Any]:

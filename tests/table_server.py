@@ -1,7 +1,7 @@
 """A server that answers `tables.get` of BigQuery's REST API as a test says, over real HTTP."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
 from typing import Any
@@ -80,3 +80,16 @@ def serving_tables(answers: dict[str, Answer]) -> Iterator[TableServer]:
             yield server
         finally:
             server.release.set()
+
+
+@contextmanager
+def bigquery_settings(answers: Mapping[str, Answer], **changed: str) -> Iterator[dict[str, str]]:
+    """Serve `answers`; give the settings that lead there."""
+    with serving_tables(dict(answers)) as server:
+        yield {
+            "backend": "bigquery",
+            "bigquery_project": "my-project",
+            "bigquery_dataset": "events",
+            "bigquery_rest_url": server.url,
+            "bigquery_storage_url": "http://127.0.0.1:1",
+        } | changed

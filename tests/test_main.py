@@ -16,17 +16,6 @@ from testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.auth.callers import document, email_grant, granting, key_grant, write
 
 
-async def test_a_pushed_record_can_be_read_at_once() -> None:
-    """The whole way, in and out, over the embedded store."""
-    async with running() as service:
-        assert (await service.push(GOOD, message_id="42", origin="test")).status_code == 204
-        (record,) = (await service.client.get("/v1/records")).json()["records"]
-        assert record["id"] == "a"
-        assert record["message_id"] == "42"
-        assert record["attributes"] == {"origin": "test"}
-        assert (await service.client.get("/v1/records/a")).status_code == 200
-
-
 @pytest.mark.parametrize("headers", [{}, authorization(), authorization(email="other@else.example")])
 @pytest.mark.parametrize("body", [envelope(msgspec.json.encode(GOOD)), b"{}"])
 async def test_the_route_of_the_framework_answers_as_the_short_way(headers: dict[str, str], body: bytes) -> None:

@@ -1,7 +1,7 @@
 """An instance builds the half of the application that its roles need, over either store, and nothing of the other."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.duckdb.sink import EmbeddedAppender
 from testing.service import SETTINGS, running
-from tests.table_server import found, resource_of, serving_tables
+from tests.table_server import bigquery_settings, found, resource_of
 
 TABLES = (records_table(Record), rejects_table())
 APPENDERS = {"embedded": EmbeddedAppender, "bigquery": StorageWriteAppender}
@@ -42,20 +42,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> set[type]:
     return kinds
 
 
-@contextlib.contextmanager
-def store(backend: str) -> Iterator[dict[str, str]]:
+def store(backend: str) -> contextlib.AbstractContextManager[dict[str, str]]:
     """Give the settings of a store that can be opened."""
     if backend == "embedded":
-        yield {"data_path": ":memory:"}
-        return
-    with serving_tables({table.name: found(resource_of(table)) for table in TABLES}) as server:
-        yield {
-            "backend": "bigquery",
-            "bigquery_project": "my-project",
-            "bigquery_dataset": "events",
-            "bigquery_rest_url": server.url,
-            "bigquery_storage_url": "http://127.0.0.1:1",
-        }
+        return contextlib.nullcontext({"data_path": ":memory:"})
+    return bigquery_settings({table.name: found(resource_of(table)) for table in TABLES})
 
 
 @pytest.mark.parametrize("cache_url", [MEMORY, VALKEY], ids=["memory", "valkey"])

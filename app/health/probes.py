@@ -37,7 +37,7 @@ Help = Annotated[
 ]
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class Reads(msgspec.Struct, frozen=True, kw_only=True):
     """How queries are answered, by how the last ones ended."""
 
     state: str
@@ -46,7 +46,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     help: Help
 
 
-class Sink(Reading, frozen=True, kw_only=True):
+class Sink(Reads, frozen=True, kw_only=True):
     """How one table takes rows: a named state, and what waits for it."""
 
     stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer from the store.")]
@@ -59,7 +59,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     """Which kind of store it is; `reads` is null where the instance has no part in reading."""
 
     kind: str
-    reads: Reading | None
+    reads: Reads | None
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +146,7 @@ class Health:
                 table: _sink(writer, connections.get(table, 0), detailed=detailed)
                 for table, writer in self._sinks.items()
             },
-            store=Store(kind=about.store, reads=_reading(self._reads, detailed=detailed) if self._reads else None),
+            store=Store(kind=about.store, reads=_reads(self._reads, detailed=detailed) if self._reads else None),
             counters=self._metrics.snapshot() if detailed else None,
         )
 
@@ -174,8 +174,8 @@ def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
     )
 
 
-def _reading(reads: SourceHealth, *, detailed: bool) -> Reading:
-    return Reading(
+def _reads(reads: SourceHealth, *, detailed: bool) -> Reads:
+    return Reads(
         state=reads.state,
         since=_instant(reads.since_us),
         detail=reads.detail if detailed else None,

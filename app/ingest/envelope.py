@@ -30,6 +30,10 @@ _STRUCTURE, _MAX_STRUCTURE, _SMALL_BYTES = (b'"', b",", b"[", b"{"), 4 * MAX_ATT
 _METADATA = b"x-goog-pubsub-"
 _MESSAGE_ID = _METADATA + b"message-id"
 _TRACEPARENT = "googclient_traceparent"  # where Pub/Sub's client libraries put the publisher's trace
+_WRITE_METADATA = (
+    "A subscription that unwraps payloads must also write metadata (gcloud: --push-no-wrapper-write-metadata), because "
+    "the message's id and publish time are in x-goog-pubsub-* headers then"
+)
 # Headers of the transport, which an unwrapped push mixes with the message's attributes.
 _TRANSPORT = frozenset(
     b"accept accept-encoding authorization cache-control connection content-length cookie date expect forwarded from "
@@ -144,7 +148,9 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_P
             inner.message_id = inner.message_id or again.message_id
             inner.publish_time = inner.publish_time or again.publish_time
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise EnvelopeError(f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}') from None
+        raise EnvelopeError(
+            f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}. {_WRITE_METADATA}'
+        ) from None
     return _message(
         data=inner.data,
         attributes=inner.attributes or {},

@@ -32,7 +32,7 @@ _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
 _COUNTED_SEVERAL_TIMES = "where values in typed lists count several times"
 _FIRST: Sequence[int] = (0,)
-Reading = tuple[Rows, Sequence[Reject]]
+Decoded = tuple[Rows, Sequence[Reject]]
 """The rows and rejects of a message; a plain tuple, as there is one for every message."""
 
 
@@ -69,7 +69,7 @@ class RecordReader:
         self._stores_all = declared and table.record_type.__struct_config__.forbid_unknown_fields
         self._encoder, self._limits = encoder, limits
 
-    def read_at_once(self, message: Message) -> Reading | None:
+    def read_at_once(self, message: Message) -> Decoded | None:
         """Read the common message, one record or an array of good ones; return None for any other.
 
         It reads only small messages, so it takes no longer than one step of `read`.
@@ -87,7 +87,7 @@ class RecordReader:
             return None
         return Rows((read.encoded,), (read.id,), _FIRST, (data,)), ()
 
-    def read(self, message: Message) -> Steps[Reading]:
+    def read(self, message: Message) -> Steps[Decoded]:
         """Return the rows of the good records and the rejects of the bad ones, or one reject if limits are exceeded.
 
         Each step yields the bytes that it has added to the memory of the message.
@@ -151,7 +151,7 @@ class RecordReader:
         most = self._limits.max_records_per_message
         return len(payload) > most * self._least_bytes and payload.count(b"{") > most
 
-    def _read_each(self, message: Message, pieces: Pieces, weighed: int) -> Steps[Reading]:
+    def _read_each(self, message: Message, pieces: Pieces, weighed: int) -> Steps[Decoded]:
         """Return the rows and the rejects of the records of a message that weighs `weighed` (0 if it is small)."""
         limits = self._limits
         good, indexes, rejects = list[_Good](), list[int](), list[Reject]()
@@ -241,7 +241,7 @@ class RecordReader:
         return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists)
 
 
-def _whole(message: Message, reason: RejectReason, detail: str) -> Reading:
+def _whole(message: Message, reason: RejectReason, detail: str) -> Decoded:
     """Return a single reject for the whole message; none of its records is stored."""
     return NO_ROWS, (reject(message, 0, reason, detail, raw=message.data),)
 

@@ -117,7 +117,7 @@ class Pages:
         return Count(found, "eq") if cap is None or found < cap else Count(cap, "gte")
 
 
-class Span(msgspec.Struct, frozen=True):
+class Interval(msgspec.Struct, frozen=True):
     """A stretch of time, from `since` to before `until`."""
 
     since: str
@@ -141,13 +141,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     table: str
-    window: Span
+    window: Interval
     order: str
     fields: list[str]
     filters: list[Filter]
     fixed_filters: list[Filter]
     heartbeat: str
-    slices: list[Span]
+    slices: list[Interval]
     slice_count: int
     sql: str
     parameters: dict[str, str | int | float | bool]
@@ -182,8 +182,8 @@ def explanation(
     )
 
 
-def _span(since_us: int, until_us: int) -> Span:
-    return Span(to_text(since_us), to_text(until_us))
+def _span(since_us: int, until_us: int) -> Interval:
+    return Interval(to_text(since_us), to_text(until_us))
 
 
 def _filter(condition: Condition) -> Filter:

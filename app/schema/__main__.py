@@ -40,10 +40,6 @@ uses the application-default credentials (`gcloud auth application-default login
 roles/bigquery.metadataViewer on the dataset."""
 
 
-def _bigquery(table: Table) -> str:
-    return json.dumps(bigquery_schema(table), indent=2)
-
-
 def _proto(table: Table) -> str:
     from google.protobuf import json_format  # noqa: PLC0415 - an extra that the other derivations do without
 
@@ -52,24 +48,21 @@ def _proto(table: Table) -> str:
     return json_format.MessageToJson(protobuf_descriptor(table))
 
 
-def _duckdb(table: Table) -> str:
-    return duckdb_ddl(table) + ";"
-
-
-def _jsonschema(table: Table) -> str:
-    return json.dumps(msgspec.json.schema(table.record_type), indent=2)
-
-
-def _filters(table: Table) -> str:
-    return msgspec.json.format(msgspec.json.encode(list(filter_table(table).values()))).decode()
-
-
 _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
-    "bigquery": ("the table's schema, for bq and Terraform", _bigquery),
+    "bigquery": (
+        "the table's schema, for bq and Terraform",
+        lambda table: json.dumps(bigquery_schema(table), indent=2),
+    ),
     "proto": ("the writer schema for the Storage Write API", _proto),
-    "duckdb": ("the CREATE TABLE statement of the embedded store", _duckdb),
-    "jsonschema": ("the JSON Schema, for producers to validate against", _jsonschema),
-    "filters": ("the fields that a query may filter by and aggregate", _filters),
+    "duckdb": ("the CREATE TABLE statement of the embedded store", lambda table: duckdb_ddl(table) + ";"),
+    "jsonschema": (
+        "the JSON Schema, for producers to validate against",
+        lambda table: json.dumps(msgspec.json.schema(table.record_type), indent=2),
+    ),
+    "filters": (
+        "the fields that a query may filter by and aggregate",
+        lambda table: msgspec.json.format(msgspec.json.encode(list(filter_table(table).values()))).decode(),
+    ),
 }
 
 

@@ -76,7 +76,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _MEMBER = "logging.googleapis.com/"
 
 
-class Span(msgspec.Struct, frozen=True):
+class SpanIds(msgspec.Struct, frozen=True):
     """The current span when a line was logged; the ids are hexadecimal."""
 
     trace_id: str
@@ -95,7 +95,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     function: str
     stack: str = ""
-    span: Span | None = None
+    span: SpanIds | None = None
     repeated: int = 0
     span_s: int = 0
 
@@ -107,7 +107,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.message} (and {self.repeated:,} more like it in the last {self.span_s} s)"
 
 
-def line_of(record: logging.LogRecord, span: Span | None) -> Line:
+def line_of(record: logging.LogRecord, span: SpanIds | None) -> Line:
     """Return the line for a call of the logging module. It never fails, whatever the arguments of the call."""
     error = record.exc_info[1] if record.exc_info else None
     stack = "" if error is None else stack_of(error)

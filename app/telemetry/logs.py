@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import msgspec
 
 from app.telemetry.log_deduplication import LogDeduplicator, SuppressedLines
-from app.telemetry.log_lines import OURS, Line, Span, json_line, line_of, terminal_line
+from app.telemetry.log_lines import OURS, Line, SpanIds, json_line, line_of, terminal_line
 from app.telemetry.redaction import cut
 
 _LIBRARIES = ("asyncio", "google", "grpc", "litestar", "opentelemetry", "py.warnings")
@@ -113,14 +113,14 @@ def _bring_in(logger: logging.Logger, level: int) -> None:
     logger.setLevel(level)
 
 
-def _current_span() -> Span | None:
+def _current_span() -> SpanIds | None:
     api: Any = sys.modules.get("opentelemetry.trace")  # there is no span before it is imported
     if api is None:
         return None
     context = api.get_current_span().get_span_context()
     if not context.is_valid:
         return None
-    return Span(f"{context.trace_id:032x}", f"{context.span_id:016x}", bool(context.trace_flags.sampled))
+    return SpanIds(f"{context.trace_id:032x}", f"{context.span_id:016x}", bool(context.trace_flags.sampled))
 
 
 def _template(record: logging.LogRecord) -> Hashable:

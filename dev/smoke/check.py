@@ -44,10 +44,13 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Check:
-    """One run; its attributes hold what it learns on the way."""
+    """One run; its attributes hold what it learns on the way.
 
-    def __init__(self, client: Client, *, has_token: bool, within_s: float) -> None:
-        self._client, self._has_token, self._within_s = client, has_token, within_s
+    `ingest` is the service that records are posted to: the one that is read, or another.
+    """
+
+    def __init__(self, client: Client, ingest: Client, *, has_token: bool, within_s: float) -> None:
+        self._client, self._ingest, self._has_token, self._within_s = client, ingest, has_token, within_s
         self._began = self._sent_at = time.monotonic()
         self.id_field: str | None = None
         self.record: dict[str, Any] = {}
@@ -92,7 +95,9 @@ class Check:
         tables = self._get("/v1/schema").json()["tables"]
         (table,) = (table for table in tables if table["path"] == "/v1/records")
         self.id_field = table["id"]
-        self.record = make_record(self._get("/openapi/openapi.json").json(), self.id_field)
+        # Only the document of the service that accepts records has an example of one.
+        document = self._good("GET /openapi/openapi.json", self._ingest.get("/openapi/openapi.json")).json()
+        self.record = make_record(document, self.id_field)
         return f"{len(table['columns'])} columns, version {table['schema_version']}"
 
     def _send(self, send: Sender) -> str:

@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the service's base URL (default: %(default)s)")
     parser.add_argument(
+        "--ingest-url", metavar="URL", help="where to post the record, if another service ingests (default: --url)"
+    )
+    parser.add_argument(
         "--topic",
         metavar="projects/P/topics/T",
         help="publish to this topic as a canary, instead of a POST (with your application default credentials, "
@@ -65,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         own = None if args.data is None else record_of_file(args.data.read_bytes(), mark)
         token = token_of(args)
         client = Client(args.url, token)
+        ingest = Client(args.ingest_url, token) if args.ingest_url else client
         host = os.environ.get("PUBSUB_EMULATOR_HOST") or "google"
         send = (
             publishing(
@@ -72,12 +76,12 @@ def run(args: argparse.Namespace) -> int:
                 canary_attributes(args.secret_file, is_local=host != "google"),
             )
             if args.topic
-            else posting(client, mark, has_token=bool(token))
+            else posting(ingest, mark, has_token=bool(token))
         )
     except (SmokeError, SecretError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    check = Check(client, has_token=bool(token), within_s=args.within)
+    check = Check(client, ingest, has_token=bool(token), within_s=args.within)
     steps = check.run(lambda document, field: record_of_example(document, field, mark) if own is None else own, send)
     report = Report(
         passed=all(step.passed for step in steps),

@@ -45,7 +45,9 @@ def record_of_example(document: dict[str, Any], id_field: str | None, mark: str)
     for name in _OPERATION:
         example = example.get(name) if isinstance(example, dict) else None
     if not isinstance(example, dict):
-        raise SmokeError(f"the service has no example of a record: {_OWN_FILE}")
+        raise SmokeError(
+            f"the service has no example of a record (if another one ingests, give --ingest-url): {_OWN_FILE}"
+        )
     if id_field is None:
         return example
     schema = _id_schema(document, id_field)

@@ -13,7 +13,7 @@ resource "google_project_service" "used" {
       "run.googleapis.com",
       "secretmanager.googleapis.com",
     ],
-    var.heartbeat == null ? [] : ["cloudscheduler.googleapis.com"],
+    !local.publishes_canaries ? [] : ["cloudscheduler.googleapis.com"],
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],
     var.cache ? ["compute.googleapis.com", "memorystore.googleapis.com", "networkconnectivity.googleapis.com", "serviceconsumermanagement.googleapis.com"] : [],
   ))

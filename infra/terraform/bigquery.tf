@@ -76,23 +76,36 @@ resource "google_bigquery_routine" "records_between" {
   }
 }
 
-# The service appends to and reads two tables, and no others that may be in the dataset.
+# The service appends to and reads two tables, and no others that may be in the dataset. One that only answers queries
+# just reads them, unless it is to erase records.
 resource "google_bigquery_table_iam_member" "service" {
-  for_each = google_bigquery_table.main
+  for_each = merge([
+    for key, service in local.services : {
+      for name in keys(local.tables) : "${service.prefix}${name}" => {
+        service = key
+        table   = name
+        role    = service.ingests || var.erasure ? "roles/bigquery.dataEditor" : "roles/bigquery.dataViewer"
+      }
+    }
+  ]...)
 
-  dataset_id = each.value.dataset_id
-  table_id   = each.value.table_id
-  role       = "roles/bigquery.dataEditor"
-  member     = google_service_account.service.member
+  dataset_id = google_bigquery_table.main[each.value.table].dataset_id
+  table_id   = google_bigquery_table.main[each.value.table].table_id
+  role       = each.value.role
+  member     = google_service_account.service[each.value.service].member
 }
 
-# Running queries, and reading large results, are rights on a project.
+# Running queries, and reading large results, are rights on a project. Appends need neither.
 resource "google_project_iam_member" "service_bigquery" {
-  for_each = toset(["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"])
+  for_each = merge([
+    for key, service in local.services : {
+      for role in ["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] : "${service.prefix}${role}" => { service = key, role = role }
+    } if service.queries
+  ]...)
 
   project = var.project_id
-  role    = each.key
-  member  = google_service_account.service.member
+  role    = each.value.role
+  member  = google_service_account.service[each.value.service].member
 }
 
 resource "google_bigquery_dataset_iam_member" "reader" {

@@ -1,7 +1,8 @@
-# The service. Its image, its revisions and their traffic belong to the deploy workflow; everything else is said here.
+# The Cloud Run services of services.tf. Their image, revisions and traffic belong to the deploy workflow; everything
+# else is said here.
 
 locals {
-  # What other resources depend on. var.settings adds to these and cannot change them.
+  # What other resources depend on, of a service with both roles. var.settings adds to these and cannot change them.
   managed_settings = {
     SLUICE_HOST                = "0.0.0.0"
     SLUICE_ROLES               = "ingest,query"
@@ -31,20 +32,15 @@ locals {
     SLUICE_RETENTION_DAYS      = tostring(local.clocks.retention_days)
   }
 
-  env = merge(var.settings, local.managed_settings)
-
   # This is changed at once, and what the service trusts only with a revision that has traffic. So on the way from "trust"
   # to "off" the check stays on until no revision is left that relies on it (README.md, "From trust to off").
   cloud_run_checks = var.platform_iam == "trust" || var.keep_invoker_check
 }
 
-resource "google_service_account" "service" {
-  account_id   = "${var.system}-service"
-  display_name = "The service ${var.system}: appends records and answers queries"
-}
-
 resource "google_cloud_run_v2_service" "main" {
-  name     = var.system
+  for_each = local.services
+
+  name     = each.value.name
   location = var.region
   labels   = local.labels
 
@@ -60,37 +56,34 @@ resource "google_cloud_run_v2_service" "main" {
   invoker_iam_disabled = !local.cloud_run_checks
 
   # With its check on, Cloud Run takes tokens for its own URL and for these.
-  custom_audiences = local.cloud_run_checks ? [local.push_audience, local.api_audience] : []
-
-  # Readiness probes were a preview when this was written. Cloud Run says afterwards what it made of it.
-  launch_stage = "BETA"
+  custom_audiences = local.cloud_run_checks ? concat(each.value.ingests ? [local.push_audience] : [], [local.api_audience]) : []
 
   template {
-    service_account                  = google_service_account.service.email
+    service_account                  = google_service_account.service[each.key].email
     timeout                          = "${local.clocks.request_timeout_s}s"
-    max_instance_request_concurrency = var.concurrency
+    max_instance_request_concurrency = each.value.concurrency
     execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
 
     scaling {
-      min_instance_count = var.instances.min
-      max_instance_count = var.instances.max
+      min_instance_count = each.value.instances.min
+      max_instance_count = each.value.instances.max
     }
 
     containers {
-      image = var.first_image
+      image = local.first_image
 
       ports {
         container_port = 8080
       }
 
       resources {
-        limits            = { cpu = var.cpu, memory = var.memory }
+        limits            = { cpu = each.value.cpu, memory = each.value.memory }
         cpu_idle          = false # billed by the instance: appends, metrics and keys go on between requests
         startup_cpu_boost = true
       }
 
       dynamic "env" {
-        for_each = local.env
+        for_each = local.env[each.key]
         content {
           name  = env.key
           value = env.value
@@ -98,7 +91,7 @@ resource "google_cloud_run_v2_service" "main" {
       }
 
       dynamic "env" {
-        for_each = var.signing ? [1] : []
+        for_each = var.signing && each.value.ingests ? [1] : []
         content {
           name = "SLUICE_SIGNING_SECRET"
           value_source {
@@ -163,7 +156,7 @@ resource "google_cloud_run_v2_service" "main" {
     }
 
     dynamic "vpc_access" {
-      for_each = google_compute_subnetwork.cache
+      for_each = each.value.queries ? google_compute_subnetwork.cache : []
       content {
         egress = "PRIVATE_RANGES_ONLY" # to the cache; Google's APIs are reached as ever
         network_interfaces {
@@ -183,9 +176,13 @@ resource "google_cloud_run_v2_service" "main" {
       traffic,
       client,
       client_version,
-      # Cloud Run lowers it when nothing in preview is used any more.
-      launch_stage,
     ]
+
+    # Pushes move to a new service at once, and the sample would acknowledge messages and store nothing.
+    postcondition {
+      condition     = !(local.two_services && each.key == "ingest" && var.pushes && can(regex(local.sample_image, self.template[0].containers[0].image)))
+      error_message = "Pub/Sub would push to Google's sample: set first_image to the image that runs (terraform output -raw image), or begin with pushes = false."
+    }
   }
 
   depends_on = [
@@ -200,23 +197,31 @@ resource "google_cloud_run_v2_service" "main" {
 
 # Who passes Cloud Run's own check. Where it is off nobody needs to.
 resource "google_cloud_run_v2_service_iam_member" "invoker" {
-  for_each = local.cloud_run_checks ? merge(
-    { push = google_service_account.push.member },
-    var.smoke_test ? { deploy = google_service_account.deploy.member } : {},
-    { for member in var.invokers : member => member },
-  ) : {}
+  for_each = merge([
+    for key, service in local.services : {
+      for name, member in merge(
+        service.ingests ? { push = google_service_account.push.member } : {},
+        var.smoke_test ? { deploy = google_service_account.deploy.member } : {},
+        { for member in var.invokers : member => member },
+      ) : "${service.prefix}${name}" => { service = key, member = member }
+    } if local.cloud_run_checks
+  ]...)
 
-  name     = google_cloud_run_v2_service.main.name
-  location = google_cloud_run_v2_service.main.location
+  name     = google_cloud_run_v2_service.main[each.value.service].name
+  location = google_cloud_run_v2_service.main[each.value.service].location
   role     = "roles/run.invoker"
-  member   = each.value
+  member   = each.value.member
 }
 
 # Metrics and traces are written to the project.
 resource "google_project_iam_member" "service_telemetry" {
-  for_each = toset(["roles/monitoring.metricWriter", "roles/cloudtrace.agent"])
+  for_each = merge([
+    for key, service in local.services : {
+      for role in ["roles/monitoring.metricWriter", "roles/cloudtrace.agent"] : "${service.prefix}${role}" => { service = key, role = role }
+    }
+  ]...)
 
   project = var.project_id
-  role    = each.key
-  member  = google_service_account.service.member
+  role    = each.value.role
+  member  = google_service_account.service[each.value.service].member
 }

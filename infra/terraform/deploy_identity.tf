@@ -13,10 +13,12 @@ resource "google_service_account_iam_member" "deploy_from_github" {
   member             = "principalSet://iam.googleapis.com/projects/${var.project_number}/locations/global/workloadIdentityPools/github/attribute.purpose/deploy"
 }
 
-# New revisions of this service, and of no other.
+# New revisions of the services of this system, and of no other.
 resource "google_cloud_run_v2_service_iam_member" "deploy" {
-  name     = google_cloud_run_v2_service.main.name
-  location = google_cloud_run_v2_service.main.location
+  for_each = google_cloud_run_v2_service.main
+
+  name     = each.value.name
+  location = each.value.location
   role     = "roles/run.developer"
   member   = google_service_account.deploy.member
 }
@@ -30,7 +32,9 @@ resource "google_project_iam_member" "deploy_monitoring" {
 
 # Whoever deploys a revision must be allowed to let it run as the account it runs as.
 resource "google_service_account_iam_member" "deploy_as_service" {
-  service_account_id = google_service_account.service.name
+  for_each = google_service_account.service
+
+  service_account_id = each.value.name
   role               = "roles/iam.serviceAccountUser"
   member             = google_service_account.deploy.member
 }

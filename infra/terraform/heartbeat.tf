@@ -11,12 +11,22 @@ resource "random_password" "heartbeat" {
 }
 
 locals {
+  # An instance measures the canaries that it stored, by reading them: of two services neither can do both.
+  publishes_canaries = var.heartbeat != null && !local.two_services
+
+  # Alerts that would fire because of what was asked for: without pushes messages wait, and without canaries none is seen.
+  # One policy watches several systems, so it is only off if this system is the only one.
+  silent_alerts = local.watched_systems != toset([var.system]) ? [] : concat(
+    local.push_enabled ? [] : ["backlog"],
+    local.push_enabled && local.publishes_canaries ? [] : ["heartbeat-absent"],
+  )
+
   # The password itself goes nowhere.
   heartbeat_signature = var.heartbeat == null ? "" : nonsensitive(sha256("heartbeat:${random_password.heartbeat[0].result}"))
 }
 
 resource "google_cloud_scheduler_job" "heartbeat" {
-  count = var.heartbeat == null ? 0 : 1
+  count = local.publishes_canaries ? 1 : 0
 
   name        = "${var.system}-heartbeat"
   region      = var.region
@@ -24,11 +34,15 @@ resource "google_cloud_scheduler_job" "heartbeat" {
   schedule    = "* * * * *"
   time_zone   = "Etc/UTC"
 
+  # A canary that waits for the first deployment would be counted as hours late when pushes begin.
+  paused = !local.push_enabled
+
   pubsub_target {
     topic_name = google_pubsub_topic.records.id
     data       = base64encode(var.heartbeat)
     attributes = { sluice-heartbeat = "1", sluice-signature = local.heartbeat_signature }
   }
 
-  depends_on = [google_project_service.used]
+  # The apply that turns pushes on resumes it last.
+  depends_on = [google_project_service.used, google_pubsub_subscription.push]
 }

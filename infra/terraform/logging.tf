@@ -7,7 +7,7 @@ resource "google_logging_project_exclusion" "pushes" {
 
   filter = join(" AND ", [
     "resource.type=\"cloud_run_revision\"",
-    "resource.labels.service_name=\"${google_cloud_run_v2_service.main.name}\"",
+    "resource.labels.service_name=\"${google_cloud_run_v2_service.main[local.ingest_key].name}\"",
     "log_id(\"run.googleapis.com/requests\")",
     "httpRequest.requestUrl=~\"/pubsub/push$\"",
     "httpRequest.status<400",

@@ -12,7 +12,7 @@ locals {
     operations_url            = var.operations_url
     push_subscriptions        = "${local.one_of_watched}-push"
     dead_letter_subscriptions = "${local.one_of_watched}-dead-letters"
-    services                  = local.one_of_watched
+    services                  = "${local.one_of_watched}(-ingest)?"
     query_bytes_per_hour      = var.query_bytes_per_hour
   }
 
@@ -20,7 +20,7 @@ locals {
   alerts  = { for alert in jsondecode(templatefile("${path.module}/monitoring/alerts.json", local.placeholders)) : alert.name => alert if local.watches }
   slos = { for slo in jsondecode(templatefile("${path.module}/monitoring/slos.json", {
     system       = var.system
-    service_name = google_cloud_run_v2_service.main.name
+    service_name = google_cloud_run_v2_service.main["main"].name
   })) : slo.name => slo }
 
   metric_kinds       = { counter = "CUMULATIVE", histogram = "CUMULATIVE", gauge = "GAUGE" }
@@ -57,6 +57,8 @@ resource "google_monitoring_alert_policy" "main" {
   severity              = each.value.severity
   user_labels           = each.value.user_labels
   notification_channels = local.channels
+
+  enabled = !contains(local.silent_alerts, each.key)
 
   conditions {
     display_name = each.value.display_name

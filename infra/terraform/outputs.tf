@@ -2,12 +2,27 @@
 
 output "service_url" {
   description = "Where the API is."
-  value       = google_cloud_run_v2_service.main.uri
+  value       = google_cloud_run_v2_service.main["main"].uri
+}
+
+output "ingest_url" {
+  description = "Where records are posted: the service of its own with services = \"two\", else service_url."
+  value       = google_cloud_run_v2_service.main[local.ingest_key].uri
 }
 
 output "service_name" {
   description = "The Cloud Run service that the workflow deploys to (GitHub variable SERVICE)."
-  value       = google_cloud_run_v2_service.main.name
+  value       = google_cloud_run_v2_service.main["main"].name
+}
+
+output "ingest_service_name" {
+  description = "With services = \"two\", the other one that the workflow deploys to (GitHub variable INGEST_SERVICE); else empty."
+  value       = local.two_services ? google_cloud_run_v2_service.main["ingest"].name : ""
+}
+
+output "image" {
+  description = "The image of the newest revision."
+  value       = google_cloud_run_v2_service.main["main"].template[0].containers[0].image
 }
 
 output "region" {
@@ -20,6 +35,28 @@ output "image_repository" {
   value       = "${google_artifact_registry_repository.images.location}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"
 }
 
+output "update" {
+  description = "With image: the commands that change the services to it, each at once and with all the traffic. Else empty."
+  value = var.image == "" ? "" : join("", [for service in values(google_cloud_run_v2_service.main) :
+    "gcloud run services update ${service.name} --project=${var.project_id} --region=${var.region} --image=${local.first_image}\n"
+  ])
+}
+
+output "first_message" {
+  description = "Commands that publish a record, read it back from the API, and find it with SQL: docs/deploy.md, section 6."
+  value = join("\n", [
+    "gcloud pubsub topics publish ${google_pubsub_topic.records.id} --message='${local.first_record}'",
+    "curl -H \"Authorization: Bearer $(gcloud auth print-identity-token --audiences=${local.api_audience} --include-email --impersonate-service-account=${coalesce(one(slice(sort(var.api_principals), 0, min(1, length(var.api_principals)))), "READER")})\" '${google_cloud_run_v2_service.main["main"].uri}/v1/records?since=-PT15M'",
+    "bq query --project_id=${var.project_id} --nouse_legacy_sql 'SELECT * FROM `${var.project_id}.${google_bigquery_dataset.main.dataset_id}.${google_bigquery_routine.records_between.routine_id}`(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), CURRENT_TIMESTAMP())'",
+    "",
+  ])
+}
+
+locals {
+  # Of a type of your own, the canary's is the record that is known to be valid.
+  first_record = var.record_type == "app.record:Record" || var.heartbeat == null ? jsonencode({ id = "first", timestamp = "2026-01-31T12:00:00Z", source = "me", data = { hello = "world" } }) : var.heartbeat
+}
+
 output "deploy_identity" {
   description = "Who the deploy workflow is on Google Cloud (GitHub variable DEPLOY_IDENTITY)."
   value       = google_service_account.deploy.email
@@ -27,7 +64,7 @@ output "deploy_identity" {
 
 output "service_identity" {
   description = "Who the service is on Google Cloud."
-  value       = google_service_account.service.email
+  value       = google_service_account.service["main"].email
 }
 
 output "push_identity" {
@@ -57,7 +94,7 @@ output "push_subscription" {
 
 output "pushes" {
   description = "Whether Pub/Sub pushes to the service."
-  value       = local.push_enabled ? "on" : "off: messages wait in the subscription. Set pushes = true once the first deployment has all the traffic."
+  value       = local.push_enabled ? "on" : "off: messages wait in the subscription, and no alert reports them. Set pushes = true once the first deployment has all the traffic."
 }
 
 output "dead_letter_subscription" {

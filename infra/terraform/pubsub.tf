@@ -45,7 +45,7 @@ locals {
   # So pushes begin when somebody says that a revision of ours has all the traffic, which Terraform cannot see: the
   # service's template is that of the newest revision, whoever has the traffic. Until then messages wait in the
   # subscription. That the template is not the sample's is a second condition, not the proof.
-  runs_placeholder = can(regex("^(us-docker[.]pkg[.]dev|gcr[.]io)/cloudrun/", google_cloud_run_v2_service.main.template[0].containers[0].image))
+  runs_placeholder = can(regex(local.sample_image, google_cloud_run_v2_service.main[local.ingest_key].template[0].containers[0].image))
   push_enabled     = var.pushes && !local.runs_placeholder
 }
 
@@ -78,7 +78,7 @@ resource "google_pubsub_subscription" "push" {
   dynamic "push_config" {
     for_each = local.push_enabled ? [1] : []
     content {
-      push_endpoint = "${google_cloud_run_v2_service.main.uri}/pubsub/push"
+      push_endpoint = "${google_cloud_run_v2_service.main[local.ingest_key].uri}/pubsub/push"
 
       oidc_token {
         service_account_email = google_service_account.push.email

@@ -20,9 +20,11 @@ resource "google_secret_manager_secret" "grants" {
 }
 
 resource "google_secret_manager_secret_iam_member" "grants" {
+  for_each = local.services
+
   secret_id = google_secret_manager_secret.grants.id
   role      = "roles/secretmanager.secretAccessor"
-  member    = google_service_account.service.member
+  member    = google_service_account.service[each.key].member
 }
 
 resource "google_secret_manager_secret" "signing" {
@@ -38,8 +40,11 @@ resource "google_secret_manager_secret" "signing" {
   depends_on = [google_project_service.used]
 }
 
+# Replays are messages: only a service that gets pushes checks them.
 resource "google_secret_manager_secret_iam_member" "signing" {
+  for_each = { for key, service in local.services : key => service if service.ingests }
+
   secret_id = google_secret_manager_secret.signing.id
   role      = "roles/secretmanager.secretAccessor"
-  member    = google_service_account.service.member
+  member    = google_service_account.service[each.key].member
 }

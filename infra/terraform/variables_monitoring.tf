@@ -59,7 +59,7 @@ variable "channel_secrets_version" {
 }
 
 variable "watched_systems" {
-  description = "Which systems of the project the dashboard and the alerts made here watch; one set of them is enough for a project. null: this one. []: none are made here, as another system's configuration makes them."
+  description = "Which systems of the project the dashboard and the alerts made here watch; one set of them is enough for a project. null: this one. []: none are made here, as another system's configuration makes them. Name another system once its pushes are on: until then its messages wait, and the backlog alert would fire."
   type        = set(string)
   default     = null
 }

@@ -1,7 +1,7 @@
 # The service: who may call it, how large it is, what it is told.
 
 variable "platform_iam" {
-  description = "Who checks callers. \"off\": the service itself verifies every token and key, and Cloud Run lets every request through to it. \"trust\": Cloud Run checks first, lets only named members through, and replaces the tokens' signatures by its marker, which the service then believes."
+  description = "Who checks callers. \"off\": the service itself verifies every token and key, and Cloud Run lets every request through to it. An organisation that enforces run.managed.requireInvokerIam refuses that: use \"trust\" there. \"trust\": Cloud Run checks first, lets only named members through, and replaces the tokens' signatures by its marker, which the service then believes."
   type        = string
   default     = "off"
 
@@ -94,6 +94,55 @@ variable "first_image" {
   description = "What runs until the deploy workflow puts its own image there. Google's sample answers every request with 200, which Pub/Sub takes for \"stored\": nothing is pushed before pushes is set."
   type        = string
   default     = "us-docker.pkg.dev/cloudrun/container/hello"
+}
+
+variable "services" {
+  description = "How many services there are. \"one\": one service does both. \"two\": the same image runs as a service that only ingests (SYSTEM-ingest, which gets the pushes) and one that only answers queries, each with its own size and rights (README.md, \"Two services\")."
+  type        = string
+  default     = "one"
+
+  validation {
+    condition     = contains(["one", "two"], var.services)
+    error_message = "\"one\" or \"two\"."
+  }
+}
+
+variable "ingest_size" {
+  description = "The size of the service that ingests, with services = \"two\": as cpu, memory, concurrency and instances say it for the other one. What is left out is the same for both."
+  type = object({
+    cpu         = optional(string)
+    memory      = optional(string)
+    concurrency = optional(number)
+    instances   = optional(object({ min = number, max = number }))
+  })
+  default = {}
+
+  validation {
+    condition     = var.services == "two" || alltrue([for size in values(var.ingest_size) : size == null])
+    error_message = "ingest_size is for services = \"two\"."
+  }
+
+  validation {
+    condition     = var.ingest_size.instances == null ? true : var.ingest_size.instances.min >= 0 && var.ingest_size.instances.max >= 1 && var.ingest_size.instances.max >= var.ingest_size.instances.min && var.ingest_size.instances.max <= 100
+    error_message = "instances.min is at least 0, and instances.max 1 to 100 and not below min."
+  }
+}
+
+variable "erasure" {
+  description = "Whether the service that answers queries may delete rows, with services = \"two\", which DELETE /v1/records/{id} takes. Without it that request ends in 503, and python -m app.erase with an account of yours erases. With \"one\" the service may in any case, as it appends to the same tables."
+  type        = bool
+  default     = false
+}
+
+variable "image" {
+  description = "A published image, by its digest, such as ghcr.io/OWNER/sluice@sha256:…: the notes of each release name it. The service then starts with it instead of first_image, so no deploy workflow is needed. To change it later, set this and run the commands of terraform output -raw update."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(ghcr[.]io/[a-z0-9][a-z0-9._/-]*@sha256:[0-9a-f]{64})?$", var.image))
+    error_message = "An image of ghcr.io by its digest, such as ghcr.io/my-company/sluice@sha256:…; a tag can be moved."
+  }
 }
 
 variable "cpu" {

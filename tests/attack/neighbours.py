@@ -44,7 +44,6 @@ class Neighbours:
         self._cursor = ""
 
     async def start(self) -> None:
-        """Begin to ask."""
         timeout = aiohttp.ClientTimeout(total=NEVER_S)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=timeout
@@ -61,7 +60,6 @@ class Neighbours:
         ]
 
     async def watch(self, seconds: float) -> None:
-        """Go on for a while."""
         await asyncio.wait(self._timers, timeout=seconds)
 
     async def stop(self) -> None:

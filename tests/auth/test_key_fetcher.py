@@ -52,7 +52,6 @@ class Server(http.server.ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the answer is."""
         return f"http://127.0.0.1:{self.server_port}/certs"
 
 

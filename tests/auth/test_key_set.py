@@ -24,7 +24,6 @@ class Issuer:
         self.answering.set()
 
     async def fetch(self) -> FetchedKeys:
-        """Answer one request."""
         self.fetches += 1
         await self.answering.wait()
         if self.failing:

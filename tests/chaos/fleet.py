@@ -68,7 +68,6 @@ class Instance:
             return Stop(self.number, status, seconds) if number == signal.SIGTERM else None
 
     async def down(self) -> None:
-        """End it for good."""
         async with self._changing:
             if self.running is not None and self.running.process.returncode is None:
                 await self.running.kill()

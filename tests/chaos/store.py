@@ -58,7 +58,6 @@ class Line:
         await stored
 
     async def run(self) -> None:
-        """Carry what is appended, until cancelled."""
         while True:
             await self._due.wait()
             self._due.clear()
@@ -129,12 +128,10 @@ class ForwardingServer(MisbehavingServer):
         self.commits: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen."""
         self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)  # of the running loop
         await super().start()
 
     def line(self, write_stream: str) -> Line:
-        """Return the line to a table."""
         if write_stream not in self.lines:
             self.lines[write_stream] = Line(self._channel, write_stream, self.clock, self._send_within_s)
             self._carriers.append(asyncio.ensure_future(self.lines[write_stream].run()))
@@ -154,7 +151,6 @@ class ForwardingServer(MisbehavingServer):
         await self.wire.up()
 
     async def stop(self) -> None:
-        """End everything at once."""
         for task in self._carriers:
             task.cancel()
         await asyncio.gather(*self._carriers, return_exceptions=True)

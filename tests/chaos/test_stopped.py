@@ -50,7 +50,6 @@ class Stage:
         return self._reads.url
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the instance that ingests."""
         assert self.writes.running is not None
         self.writes.running.process.send_signal(number)
 

@@ -35,11 +35,9 @@ class BigQueryEngine:
         self._lent: list[TableAddress] = []
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "BigQueryUnderTest":
-        """Make a dataset with `tables` and open it."""
         return BigQueryUnderTest(self._double, tables, clock or FakeClock(T0_US))
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
-        """Return settings of a service over a dataset of its own."""
         self._lent.append(self._double.fresh(*tables))
         return _settings(self._lent[-1])
 
@@ -84,18 +82,15 @@ class BigQueryUnderTest:
 
     @property
     def runner(self) -> QueryRunner:
-        """What runs queries over its tables, also those of a later dataset."""
         if isinstance(self._double, Throwaway):
             return cast("QueryRunner", _Present(lambda: self._backend.runner))
         return self._backend.runner
 
     @property
     def eraser(self) -> Eraser:
-        """What erases from its tables."""
         return self._backend.eraser
 
     def appender(self, table: Table) -> StorageWriteAppender:
-        """Return the Appender of `table`."""
         self._changed.add(table)
         found = self._backend.appender(table)
         assert isinstance(found, StorageWriteAppender)
@@ -110,7 +105,6 @@ class BigQueryUnderTest:
                 assert await connection.append(stamped, Unstamped()) == Stored()
 
     async def drop(self, table: Table) -> None:
-        """Drop `table`."""
         self._access.client().delete_table(self._place.table_id(table.name))
 
     async def clear(self) -> None:
@@ -128,7 +122,6 @@ class BigQueryUnderTest:
         set_back(self.clock)
 
     async def close(self) -> None:
-        """Drop the dataset."""
         await self._backend.close()
         self._access.client().delete_dataset(self._place.dataset, delete_contents=True)
         self._access.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import Sequence
 
 from app.runtime.clock import Clock
@@ -25,7 +26,6 @@ class MemoryEngine:
         self.loop, self._numbers = asyncio.Runner(), itertools.count(1)
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "MemoryUnderTest":
-        """Make empty tables."""
         return MemoryUnderTest(tables, clock or FakeClock(T0_US))
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
@@ -34,7 +34,6 @@ class MemoryEngine:
         return Settings().replace(backend="memory", data_path=f"{id(self)}-{next(self._numbers)}")
 
     def release(self) -> None:
-        """Forget the store's name."""
         OPENERS.pop("memory", None)
 
 
@@ -43,23 +42,19 @@ class MemoryUnderTest:
 
     def __init__(self, tables: Sequence[Table], clock: Clock) -> None:
         self.clock = clock
-        self.runner = self.eraser = MemoryStore(tables, clock, {})
+        self.runner = self.eraser = MemoryStore(tables, clock, defaultdict(list))
         self._appenders = {table.name: MemoryAppender(self.runner, table) for table in tables}
 
     def appender(self, table: Table) -> Appender:
-        """Return the Appender of `table`."""
         return self._appenders[table.name]
 
     async def put(self, table: Table, rows: Sequence[tuple[int, bytes]]) -> None:
-        """Store each row with its stamp."""
         self.runner.insert(table.name, rows)
 
     async def drop(self, table: Table) -> None:
-        """Drop `table`."""
-        del self.runner.stored[table.name]
+        del self.runner.tables[table.name]
 
     async def clear(self) -> None:
-        """Remove every row, and set the clock back."""
         for stored in self.runner.stored.values():
             stored.clear()
         set_back(self.clock)

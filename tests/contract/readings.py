@@ -104,16 +104,13 @@ class Readings:
         self.settle(max((row.ingest_us for row in rows), default=0) + 1)
 
     def settle(self, until_us: int) -> None:
-        """Move the clock on until what is stamped before `until_us` is settled."""
         self.clock.advance_to(until_us + round(self.engine.settle_s * SECOND_US))
 
     def clear(self) -> None:
-        """Remove every row, forget what was answered, and set the clock back."""
         self.engine.loop.run(self.store.clear())
         self.forget()
 
     def forget(self) -> None:
-        """Forget what was answered."""
         self.app = self._application()
 
     def ask(self, query: str) -> dict[str, Any]:

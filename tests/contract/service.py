@@ -54,15 +54,12 @@ class Client:
         self.engine, self._app, self._root_path = engine, app, root_path
 
     def get(self, url: str, **asked: Any) -> httpx.Response:
-        """Send a GET."""
         return self.request("GET", url, **asked)
 
     def head(self, url: str, **asked: Any) -> httpx.Response:
-        """Send a HEAD."""
         return self.request("HEAD", url, **asked)
 
     def request(self, method: str, url: str, **asked: Any) -> httpx.Response:
-        """Send a request, and return the whole answer."""
         return self.engine.loop.run(self._request(method, url, **asked))
 
     async def _request(self, method: str, url: str, **asked: Any) -> httpx.Response:

@@ -60,7 +60,6 @@ class Shelf:
 
     @property
     def feed(self) -> Feed:
-        """The store's feed."""
         return self.pages.feed
 
     def make_pages(self, runner: QueryRunner | None = None, **settings: Any) -> Pages:
@@ -69,7 +68,6 @@ class Shelf:
         return Pages(feed, Settings().replace(**settings), self.clock, Reads(self.clock))
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run `work` to its end."""
         return self.engine.loop.run(work)
 
     def put(self, puts: Iterable[Put]) -> None:

@@ -33,14 +33,10 @@ class Store(Protocol):
     clock: Clock
 
     @property
-    def runner(self) -> QueryRunner:
-        """What runs queries over its tables."""
-        ...
+    def runner(self) -> QueryRunner: ...
 
     @property
-    def eraser(self) -> Eraser:
-        """What erases from its tables."""
-        ...
+    def eraser(self) -> Eraser: ...
 
     def appender(self, table: Table) -> Appender:
         """Return the Appender of `table`, the same at every call."""
@@ -50,9 +46,7 @@ class Store(Protocol):
         """Store encoded rows, each with the stamp it comes with, whatever the clock says."""
         ...
 
-    async def drop(self, table: Table) -> None:
-        """Drop `table` behind the service's back."""
-        ...
+    async def drop(self, table: Table) -> None: ...
 
     async def clear(self) -> None:
         """Remove every row, and set the clock back to T0_US."""
@@ -99,12 +93,10 @@ class EmbeddedEngine:
         self._folder, self._numbers = folder, itertools.count(1)
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "EmbeddedUnderTest":
-        """Open a new store in memory."""
         clock = clock or FakeClock(T0_US)
         return EmbeddedUnderTest(open_backend(Settings().replace(data_path=":memory:"), tables, clock), tables, clock)
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
-        """Return settings of a service over a file of its own."""
         return Settings().replace(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
 
     def release(self) -> None:
@@ -120,11 +112,9 @@ class EmbeddedUnderTest:
 
     @property
     def eraser(self) -> Eraser:
-        """What erases from its tables."""
         return self._backend.eraser
 
     def appender(self, table: Table) -> EmbeddedAppender:
-        """Return the Appender of `table`."""
         found = self._backend.appender(table)
         assert isinstance(found, EmbeddedAppender)
         return found
@@ -136,17 +126,14 @@ class EmbeddedUnderTest:
             self.runner._versions[table.name] += 1
 
     async def drop(self, table: Table) -> None:
-        """Drop `table`."""
         self.runner._connection.execute(f"DROP TABLE {table.name}")
 
     async def clear(self) -> None:
-        """Remove every row, and set the clock back."""
         for table in self._tables:
             self.runner._connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - a table of the declaration
         set_back(self.clock)
 
     async def close(self) -> None:
-        """Close the store."""
         await self._backend.close()
 
 

@@ -101,18 +101,6 @@ def test_the_horizon_lies_as_far_back_as_the_store_takes_to_settle(engine: Engin
     assert (stamp_us < horizon_us) is (settle_us == 0)
 
 
-def test_values_come_back_as_the_seam_promises(engine: Engine, store: Store) -> None:
-    """JSON is raw, instants are aware and in UTC, and NULL is None."""
-    append(engine, store, [row(store, "a", data={"x": [1.5, None, "\u0000"]})])
-    found = only(engine, store)
-    assert found["timestamp"] == datetime(2026, 1, 31, 12, tzinfo=UTC)
-    assert found["timestamp"].tzinfo is found["ingest_time"].tzinfo is UTC
-    assert found["source"] is None
-    assert isinstance(found["data"], msgspec.Raw)
-    assert msgspec.json.decode(found["data"]) == {"x": [1.5, None, "\u0000"]}
-    assert msgspec.json.decode(found["attributes"]) == {"a": "b"}
-
-
 @pytest.mark.parametrize(
     ("record_id", "at_us", "expected"),
     [("a'b", 1_769_860_800_000_000, ["a'b"]), ("a'b", 1_769_860_800_000_001, []), ("a''b", 1_769_860_800_000_000, [])],

@@ -27,7 +27,6 @@ class _Costly(Watched):
         self._clock = clock
 
     async def rows(self, query: Query) -> Answer:
-        """Run `query`, slowly."""
         answer = await super().rows(query)
         await self._clock.advance(1)
         return msgspec.structs.replace(answer, bytes_processed=1_000)

@@ -92,6 +92,7 @@ def test_a_row_holds_python_values_of_the_kind(sparse: Way) -> None:
     assert row["decimal"] == Decimal("1.5")
     assert row["bytes"] == b"\0"
     assert row["instant"] == datetime(2026, 1, 31, 11, tzinfo=UTC)
-    assert row["instant"].tzinfo is UTC
+    assert row["instant"].tzinfo is row["ingest_time"].tzinfo is UTC
+    assert row["str"] is None
     assert row["any"] == msgspec.Raw(b"[1]")
     assert math.copysign(1, row["float"]) == -1

@@ -235,7 +235,6 @@ class Buffered:
 
     @property
     def generation(self) -> int:
-        """The store's own."""
         return self._store.eraser.generation
 
     async def delete(self, query: Deletion) -> int:
@@ -246,7 +245,6 @@ class Buffered:
         return await self._store.eraser.delete(query)
 
     async def advance(self) -> None:
-        """As the store."""
         await self._store.eraser.advance()
 
 

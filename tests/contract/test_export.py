@@ -1,9 +1,6 @@
 """Exports over both stores: what pages give one after the other, an export gives at once."""
 
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
 import pytest
@@ -47,7 +44,6 @@ class Cramped(Watched):
 
     @property
     def export_rows(self) -> int | None:
-        """How many rows one query of an export may give."""
         return None if self._inner.export_rows is None else 3
 
 
@@ -142,49 +138,6 @@ def test_what_is_not_flat_is_served_as_a_page_serves_it(engine: Engine, form: st
     engine.loop.run(store.close())
     assert page.status_code == 200, page.text
     assert export.content == page.content
-
-
-class Optional(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A record of which everything but the id may be missing."""
-
-    id: Annotated[str, Meta(extra={"sluice": ["id", "filter"]})]
-    opens: time | None = None
-    day: date | None = None
-    moment: Annotated[datetime, Meta(tz=True)] | None = None
-    price: Decimal | None = None
-    key: UUID | None = None
-    note: str | None = None
-    raw: bytes | None = None
-    more: Any = None
-
-
-@pytest.mark.parametrize("form", ["ndjson", "csv", "arrow"])
-def test_a_field_that_is_often_missing_does_not_fail_the_export(engine: Engine, form: str) -> None:
-    """A store leaves anything in the place of a value that is not there: an optional time once ended every export."""
-    table = records_table(Optional)
-    store = engine.loop.run(engine.open([table, REJECTS]))
-    service = Service(engine, store, table)
-    full = Optional(
-        id="full",
-        opens=time(23, 59),
-        day=date(2026, 1, 31),
-        moment=datetime(2026, 1, 31, tzinfo=UTC),
-        price=Decimal("1.5"),
-        key=UUID(int=7),
-        note="é",
-        raw=b"\xff",
-        more={"a": 1},
-    )
-    records = [full if number % 3 else Optional(id=f"{number}") for number in range(40)]
-    service.put(table, [(T0_US + number, f"k{number:02}", record) for number, record in enumerate(records)])
-    client = service.client()
-    page, export = (client.get("/v1/records", params={**ALL, "format": form, "limit": n}) for n in ("50", "all"))
-    engine.loop.run(store.close())
-    assert export.status_code == 200, export.text
-    if form == "arrow":
-        assert _arrow_rows(export.content, table.columns) == _arrow_rows(page.content, table.columns)
-    else:
-        assert export.content == page.content
 
 
 def test_an_empty_window_is_an_empty_stream(client: Client) -> None:

@@ -78,7 +78,6 @@ class _Sparing(Watched):
         self._longest_us, self.refused = longest_us, 0
 
     async def rows(self, query: Query) -> Answer:
-        """Run `query`, unless its slice is longer."""
         from_us, to_us = bounds(query)
         if to_us - from_us > self._longest_us:
             self.refused += 1

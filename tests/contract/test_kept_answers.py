@@ -21,7 +21,6 @@ class _Held(Watched):
         self.begun, self.go = asyncio.Event(), asyncio.Event()
 
     async def rows(self, query: Query) -> Answer:
-        """Run `query`, later."""
         self.queries.append(query)
         self.begun.set()
         await self.go.wait()
@@ -32,7 +31,6 @@ class _Standing(Watched):
     """A runner whose horizon stands where WINDOW ends."""
 
     def horizon_us(self, table: str) -> int:
-        """Return where it stands, whatever the table."""
         del table
         return T0_US + 50
 

@@ -66,16 +66,6 @@ def test_a_page_before_the_last_links_to_the_next(client: Client) -> None:
     assert last.json()["window"] == WINDOW
 
 
-def test_links_lead_through_all_pages(client: Client) -> None:
-    """Following nothing but `Link` ends, and gives every record once."""
-    answer = client.get("/v1/records", params={**WINDOW, "limit": 1})
-    found = answer.json()["records"]
-    while "next" in answer.links:
-        answer = client.get(answer.links["next"]["url"])
-        found += answer.json()["records"]
-    assert [record["id"] for record in found] == ["id0", "id1", "id2"]
-
-
 def test_following_shows_what_is_new_and_when_to_come_back(service: Service, client: Client) -> None:
     """The resume cursor gives a later record, then an empty page that asks to wait."""
     first = client.get("/v1/records", params={"since": SINCE}).json()
@@ -109,6 +99,8 @@ def test_ndjson_has_the_records_alone_and_the_cursors_in_headers(client: Client)
         "/v1/records/id1",
         "/v1/records/id1?versions=all",
         f"/v1/rejects?since={SINCE}&until={UNTIL}",
+        f"/v1/records/stats?since={SINCE}&until={UNTIL}&by=source&metric=count,max:delay",
+        "/v1/records/stats?since=now&by=source",
         "/v1/problems",
     ],
 )

@@ -5,13 +5,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
-from app.openapi.document import make_document
 from app.runtime.instants import MINUTE_US, SECOND_US, to_text
 from tests.contract.readings import READINGS, Reading, Readings, Row, Site, instant
-from tests.contract.service import lasting_headers
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import T0_US, Engine
 
@@ -214,20 +211,6 @@ def test_a_bucket_may_begin_long_before_the_window(readings: Readings) -> None:
     ]
 
 
-@pytest.mark.parametrize("query", [WINDOW, f"{WINDOW}&by=source&metric=count,p95:number", "since=now&by=day"])
-def test_head_answers_as_get_does_without_the_body(readings: Readings, query: str) -> None:
-    """Every header is the same, the length included; only how long it took is another."""
-    got = readings.send("GET", query)
-    readings.forget()
-    head = readings.send("HEAD", query)
-    assert head.status_code == got.status_code == 200
-    assert got.json()["window"]
-    assert head.content == b""
-    assert lasting_headers(head) == lasting_headers(got)
-    assert int(head.headers["content-length"]) == len(got.content)
-    assert got.headers["content-type"] == "application/json"
-
-
 def test_what_is_wrong_is_a_problem(readings: Readings) -> None:
     """Every parameter at once, under any method."""
     answer = readings.send("GET", "bucket=PT1S&since=-P1D&by=colour&limit=3")
@@ -237,19 +220,3 @@ def test_what_is_wrong_is_a_problem(readings: Readings) -> None:
     assert {error["name"] for error in problem["errors"]} == {"bucket", "by", "limit"}
     assert problem["max_buckets"] == 1_000
     assert readings.send("HEAD", "bucket=x").status_code == 400
-
-
-def test_the_document_describes_parameters_and_answer(readings: Readings) -> None:
-    """With the record type's own fields to choose from, and an example that has every member."""
-    document: dict[str, Any] = make_document(readings.app.routes)
-    operation = document["paths"]["/v1/records/stats"]["get"]
-    names = [parameter["name"] for parameter in operation["parameters"]]
-    assert names[:5] == ["since", "until", "bucket", "by", "metric"]
-    assert {"number", "number.gte", "site.floor.in"} < set(names[5:])
-    media = operation["responses"]["200"]["content"]["application/json"]
-    served = readings.send("GET", WINDOW)
-    assert isinstance(served, httpx.Response)
-    schema = document["components"]["schemas"]["Statistics"]
-    assert media["schema"] == {"$ref": "#/components/schemas/Statistics"}
-    assert set(schema["required"]) == set(media["example"]) == set(served.json())
-    assert set(operation["responses"]) >= {"200", "304", "400", "422", "503", "504"}

@@ -17,28 +17,22 @@ class Watched:
 
     @property
     def export_rows(self) -> int | None:
-        """How many rows one query of an export may give."""
         return self._inner.export_rows
 
     async def rows(self, query: Query) -> Answer:
-        """Return the rows of `query`, in its order."""
         self.queries.append(query)
         return await self._inner.rows(query)
 
     def horizon_us(self, table: str) -> int:
-        """Return the settled horizon of `table`."""
         return self._inner.horizon_us(table)
 
     def version(self, table: str) -> int | None:
-        """Return a number that changes with the rows of `table`."""
         return self._inner.version(table)
 
     async def explain(self, query: Query) -> Plan:
-        """Return what the store would run for `query`."""
         return await self._inner.explain(query)
 
     def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
-        """Yield all rows of `query`, as the pieces of one Arrow IPC stream."""
         return self._inner.arrow(query)
 
 

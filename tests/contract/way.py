@@ -62,7 +62,6 @@ class Way:
         return msgspec.json.decode(msgspec.json.encode(own), type=self.table.record_type)
 
     def close(self) -> None:
-        """Let go of the store."""
         self.engine.loop.run(self._store.close())
 
 

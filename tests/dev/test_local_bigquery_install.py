@@ -42,7 +42,6 @@ class Fake:
         self.installation = Installation(folder / "installed")
 
     def write(self, name: str, text: str = "") -> Path:
-        """Write a file that can be executed."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -50,7 +49,6 @@ class Fake:
         return path
 
     def install(self) -> Installation:
-        """Install."""
         return install(self.said.append, self.installation.folder)
 
     def calls(self, of: str = "") -> list[str]:

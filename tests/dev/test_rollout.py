@@ -56,7 +56,6 @@ class Cloud(msgspec.Struct):
 
     @property
     def shares(self) -> dict[str, int]:
-        """Who has how much."""
         traffic = json.loads(self.state.read_text())["status"]["traffic"]
         return {target["revisionName"]: target["percent"] for target in traffic if target.get("percent")}
 

@@ -24,7 +24,6 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     suffix: str = ""
 
     def text(self) -> str:
-        """Return the token."""
         made = tokens.token(**self.claims)
         if self.flip is not None:
             at = self.flip % (len(made) - 1)  # the last letter has bits that stand for nothing

@@ -32,7 +32,6 @@ class Stage:
         self.running = asyncio.create_task(self.canaries.run())
 
     def horizon_us(self) -> int:
-        """Return how far the feed is settled."""
         return self.clock.now_us() - round(self.settle_s * MICROSECONDS)
 
     async def page(self, scan: Scan, view: Any, limit: int, _: object) -> PageRows:
@@ -57,7 +56,6 @@ class Stage:
         return [(sum(point.counts), round(point.total, 2)) for _, point in self.metrics.canary_delay.points()]
 
     async def end(self) -> None:
-        """End the looking."""
         self.running.cancel()
         await asyncio.gather(self.running, return_exceptions=True)
 

@@ -18,7 +18,7 @@ from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.openapi.document import document_route
 from app.query.instrumented_source import SourceHealth
-from app.stores.sink import SetupError, SinkState, Uncertain
+from app.stores.sink import SetupError, SinkState
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
@@ -70,13 +70,6 @@ async def test_a_clock_that_cannot_be_trusted_shows_without_any_message() -> Non
         sink = (await client.get("/health/ready")).json()["sinks"]["records"]
         assert (sink["state"], sink["detail"]) == ("CLOCK_WRONG", "it jumped by +3600.0 s")
         assert (await client.get("/health/ready?strict=1")).status_code == 503
-
-
-async def test_where_no_token_is_verified_no_keys_are_needed() -> None:
-    """A reader on a laptop is ready without an issuer, and has no sinks to tell of."""
-    async with client_of(None) as client:
-        answer = await client.get("/health/ready")
-        assert (answer.status_code, answer.json()["status"], answer.json()["sinks"]) == (200, "ready", {})
 
 
 async def test_strict_readiness_answers_503_where_a_table_does_not_take_rows() -> None:
@@ -159,31 +152,6 @@ def test_the_version_is_that_of_the_project() -> None:
     """It is written twice, since an installation need not have pyproject.toml beside it."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION
-
-
-async def test_a_stuck_writer_fails_liveness_with_the_reason() -> None:
-    """As long as it is stuck; readiness goes on, and shows it."""
-    bench = Bench()
-    bench.appender.decide = lambda _: Uncertain("no answer")
-    waiting = bench.submit(b"a", budget_s=400)
-    async with client_of(None, {"records": bench.writer}) as client:
-        await bench.clock.advance(299)
-        assert ((await client.get("/health/live")).status_code, bench.writer.progress.stuck_s) == (200, None)
-        await bench.clock.advance(1)
-        answer = await client.get("/health/live")
-        assert answer.status_code == 503
-        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-        assert answer.text == (
-            "stuck: table records: messages have waited for 300 s, and no append had a definite outcome\n"
-        )
-        ready = await client.get("/health/ready")
-        sink = ready.json()["sinks"]["records"]
-        assert (ready.status_code, sink["stuck"]) == (200, True)
-        assert sink["help"] == "docs/operations.md#stuck-writer"
-        assert (await client.get("/health/ready?strict=1")).status_code == 503
-        await bench.clock.advance(400)
-        await waiting
-        assert (await client.get("/health/live")).status_code == 200
 
 
 async def no_keys() -> FetchedKeys:

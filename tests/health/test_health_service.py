@@ -35,10 +35,15 @@ async def test_a_store_that_never_answers_an_append_fails_liveness_in_time() -> 
             assert clock.elapsed_us() <= SETTINGS.ingest.stuck_s * 1_000_000
             assert (await service.client.get("/health/live")).status_code == (503 if number == 4 else 200)
         answer = await service.client.get("/health/live")
-        assert answer.text.startswith("stuck: table records: messages have waited for 300 s")
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.text == (
+            "stuck: table records: messages have waited for 300 s, and no append had a definite outcome\n"
+        )
         ready = await service.client.get("/health/ready")
-        assert (ready.status_code, ready.json()["sinks"]["records"]["stuck"]) == (200, True)
+        sink = ready.json()["sinks"]["records"]
+        assert (ready.status_code, sink["stuck"], sink["help"]) == (200, True, "docs/operations.md#stuck-writer")
         assert not ready.json()["sinks"]["records_rejected"]["stuck"]
+        assert (await service.client.get("/health/ready?strict=1")).status_code == 503
         sinks.records.replies.clear()  # the store answers again
         assert (await service.push(GOOD, message_id="9")).status_code == 204
         assert (await service.client.get("/health/live")).text == "live\n"

@@ -43,12 +43,10 @@ class Client:
 
     @property
     def status(self) -> int:
-        """The status of its answer."""
         return int(self.events[0]["status"])
 
     @property
     def pieces(self) -> list[bytes]:
-        """What it has read."""
         return [event["body"] for event in self.events[1:]]
 
 

@@ -24,7 +24,6 @@ class Docker:
     """An Engine by the `docker` command."""
 
     def build(self, target: str, build_args: dict[str, str]) -> float:
-        """Build it; return its compressed size in megabytes."""
         given = chain.from_iterable(("--build-arg", f"{name}={value}") for name, value in build_args.items())
         _docker("build", "--load", "--target", target, "--tag", _tag(target), *given, str(ROOT))
         size, compress = 0, zlib.compressobj(6)
@@ -38,7 +37,6 @@ class Docker:
         return (size + len(compress.flush())) / 1e6
 
     def run(self, target: str, build_args: dict[str, str], start: Start) -> Ran:
-        """Start it, wait for `/health/ready`, do what is to be done then, stop it."""
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         with _container(target, port, start) as container:

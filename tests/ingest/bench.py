@@ -34,7 +34,6 @@ class Bench:
         self.rejects_verdict: Verdict = Durable()
 
     def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> Writer:
-        """Return a writer over `appender`."""
         limit = WriterLimits(batch=limits, append_deadline_s=10.0, max_open_bytes=100_000)
         return Writer(appender, self.clock, limit, table="records", watch=unwatched(self.clock), jitter=constant(1.0))
 
@@ -65,5 +64,4 @@ class Bench:
         return self.submit(*rows, budget_s=budget_s, reject=reject, key=key, delivery_attempt=delivery_attempt)
 
     def state(self) -> SinkState:
-        """Return how the table stands now."""
         return self.writer.health.state

@@ -89,10 +89,8 @@ class Pool:
         self.done[int(task.get_name())].set()
 
     def has(self, task: asyncio.Task[None]) -> bool:
-        """Say whether a request is on a connection."""
         return any(int(task.get_name()) in line.requests for line in self.lines)
 
     @property
     def load(self) -> list[int]:
-        """Requests in flight, by connection."""
         return [line.requests_in_flight for line in self.lines]

@@ -6,7 +6,7 @@ import msgspec
 
 from app.ingest.decoding_cost import Steps
 from app.ingest.envelope import Message
-from app.ingest.records import Reading, RecordReader
+from app.ingest.records import Decoded, RecordReader
 from app.ingest.rejects import Reject
 from app.ingest.rows import Row
 from app.record import Record
@@ -42,7 +42,7 @@ def finish(steps: Steps[_Result], yielded: list[int] | None = None) -> _Result:
             yielded.append(step)
 
 
-def read_message(reader: RecordReader, message: Message) -> Reading:
+def read_message(reader: RecordReader, message: Message) -> Decoded:
     """Read a message as the pipeline does: at once where that is possible."""
     return reader.read_at_once(message) or finish(reader.read(message))
 

@@ -42,7 +42,6 @@ class Remote(ScriptedAppender):
     in_flight = most = 0
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Do as the script says, later."""
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         await (self.clock.sleep(self.ack_s) if self.clock else turns(5))

@@ -39,7 +39,6 @@ class ScriptedAppender:
         return encode
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Do as the script says."""
         self.batches.append(list(rows))
         self.actions.append(f"append {len(rows)} to {self.name}")
         reply: Reply = self.replies.pop(0) if self.replies else self.decide(list(rows))
@@ -57,14 +56,12 @@ class ScriptedAppender:
         return b"%s~late%d" % (row, lateness)
 
     async def check(self) -> SetupError | None:
-        """Find what the test put there."""
         return self.obstacle
 
     async def close(self) -> None:
         """Do nothing."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the stored rows as the test's JSON."""
         return [msgspec.json.decode(row) for row in self.stored]
 
 

@@ -16,7 +16,6 @@ class Hand:
         self.now_us = 1_000_000
 
     def elapsed_us(self) -> int:
-        """Return its time."""
         return self.now_us
 
 

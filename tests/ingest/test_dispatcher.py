@@ -69,13 +69,11 @@ class Desk:
         await turns()
 
     async def answer(self, number: int) -> None:
-        """End the append of this number."""
         self.answers[number].set_result(None)
         await turns()
 
     @property
     def timers(self) -> int:
-        """How many timers are set."""
         return sum(timer.call is not None for _, _, timer in self.clock._timers)
 
 

@@ -209,6 +209,13 @@ def test_what_is_no_envelope_is_named(message: bytes, words: str) -> None:
         wrapped(message)
 
 
+@pytest.mark.parametrize("body", [b'{"id":"a","timestamp":"2026-01-31T12:00:00Z"}', b"[]", b"{}\n{}", b"\xff"])
+def test_an_unwrapped_push_without_metadata_is_told_the_cure(body: bytes) -> None:
+    """Pub/Sub leaves the id out unless the subscription writes metadata, and the option is named."""
+    with pytest.raises(EnvelopeError, match=r"must also write metadata \(gcloud: --push-no-wrapper-write-metadata\)"):
+        open_push({b"content-type": b"application/json"}, body)
+
+
 def test_an_unwrapped_push_with_a_bad_time_is_named() -> None:
     """The header at fault is in the message."""
     headers = {b"x-goog-pubsub-message-id": b"7"}

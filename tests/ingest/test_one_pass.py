@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import malformed_detail
 from app.ingest.record_splitter import Pieces, Unreadable, pieces_of
-from app.ingest.records import Reading, RecordReader
+from app.ingest.records import Decoded, RecordReader
 from app.ingest.rejects import Reject
 from app.record import Record
 from app.schema.table import records_table
@@ -44,7 +44,7 @@ def reader_of(**changed: int) -> RecordReader:
     return RecordReader(records_table(Record), ScriptedAppender().encoder, limits)
 
 
-def outcome(reading: Reading) -> Any:
+def outcome(reading: Decoded) -> Any:
     """Return what a reading says, as plain values."""
     read, rejected = reading
     rows = [(row.index, row.id, row.encoded, row.raw) for row in read]

@@ -49,20 +49,6 @@ async def test_a_request_that_breaks_off_stores_nothing() -> None:
         assert (await service.client.get("/v1/rejects")).json()["records"] == []
 
 
-async def test_a_body_in_pieces_is_one_message() -> None:
-    """However the body was cut on its way, it is put together."""
-    async with running() as service:
-
-        async def pieces() -> Any:
-            body = envelope(b'{"id":"a","timestamp":"2026-01-31T12:00:00Z"}')
-            for start in range(0, len(body), 7):
-                yield body[start : start + 7]
-
-        headers = {"Authorization": f"Bearer {tokens.token()}"}
-        assert (await service.client.post("/pubsub/push", content=pieces(), headers=headers)).status_code == 204
-        assert len((await service.client.get("/v1/records")).json()["records"]) == 1
-
-
 async def test_an_unwrapped_push_goes_all_the_way() -> None:
     """A subscription with payload unwrapping stores the same record with the same envelope."""
     async with running() as service:

@@ -24,6 +24,9 @@ _ID = {"name": "id", "message": "must be the id in the path", "example": "a"}
         (_LINES, "", _ID, "POST /v1/records accepts several records"),
         (b"[" + _LINE + b"]", "application/json", _ID, "expected one record whose `id`"),
         (b'{"x":1e999,"id":"b"}', "application/json", _ID, "expected one record whose `id`"),
+        (b'{"timestamp":"2026-01-31T12:00:00Z"}', "application/json", _ID, "expected one record whose `id`"),
+        (b"3", "application/json", _ID, "expected one record whose `id`"),
+        (b"[]", "application/json", _ID, "expected one record whose `id`"),
     ],
 )
 async def test_put_takes_one_record_and_no_more(

@@ -132,7 +132,7 @@ def order(**changed: Any) -> bytes:
         (b"3", "invalid", None, "Expected `object`"),
         (b"null", "invalid", None, "Expected `object`"),
         (b'{"orderId": 1,}', "malformed", None, "not valid JSON"),
-        (b'{"orderId": NaN}', "malformed", None, "not valid JSON"),
+        (b'{"orderId": NaN}', "malformed", None, "NaN is not JSON: send null"),
         (b'{"totalPrice": {"amount": 1, "currency": "\xff"}}', "malformed", None, "not valid JSON"),
         (order(orderId="x" * 5_000), "too_large", None, "expected at most 5000"),
     ],
@@ -201,6 +201,17 @@ def test_every_record_of_an_array_stands_alone() -> None:
     rows, rejects = read(b"[" + GOOD + b',7,{"id":1},' + GOOD + b"]")
     assert [row.index for row in rows] == [0, 3]
     assert [(reject.index, reject.raw) for reject in rejects] == [(1, b"7"), (2, b'{"id":1}')]
+
+
+def test_more_rejects_than_a_message_may_have_are_one_that_says_how_far_it_was_read() -> None:
+    """Nothing of it is stored: its good records are within the one reject."""
+    limits = msgspec.structs.replace(LIMITS, max_rejects_per_message=3)
+    data = b"[" + b",".join([GOOD, b"1", b"2", b"3", b"4", GOOD]) + b"]"
+    rows, (reject,) = read(data, limits=limits)
+    assert (rows, reject.reason, reject.raw, reject.message.key) == ([], "too_many_rejects", data, "1:0")
+    assert reject.detail.startswith("4 of the first 5 records (of 6) were rejected")
+    rows, rejects = read(b"[" + b",".join([GOOD, b"1", b"2", b"3", GOOD]) + b"]", limits=limits)
+    assert (len(rows), len(rejects)) == (2, 3)
 
 
 @given(st.binary(max_size=200), st.sampled_from(["", "application/x-ndjson"]), st.sampled_from(["", "gzip"]))

@@ -147,29 +147,6 @@ async def test_without_a_good_token_the_body_is_not_even_parsed(
         assert sinks.records.batches == sinks.rejects.batches == []
 
 
-async def test_a_body_that_is_still_arriving_counts_as_in_flight() -> None:
-    """Bytes count as they arrive: what is announced takes a place and no room, what has come leaves less for others."""
-    small = SETTINGS.replace(max_in_flight_bytes=1_000)
-
-    async with scripted(small) as (service, _):
-        arriving = asyncio.Event()
-
-        async def slow() -> AsyncIterator[bytes]:
-            yield b"{" + b" " * 600
-            await arriving.wait()
-            yield b"}" + b" " * 98
-
-        headers = {**authorization(), "Content-Length": "700"}
-        first = asyncio.ensure_future(service.client.post("/pubsub/push", content=slow(), headers=headers))
-        await turns(50)
-        assert service.ingest.admission.bytes == 601
-        assert (await service.push(GOOD)).status_code == 429
-        arriving.set()
-        assert (await first).status_code == 400
-        assert service.ingest.admission.bytes == service.ingest.admission.messages == 0
-        assert (await service.push(GOOD)).status_code == 204
-
-
 async def test_body_beyond_any_pubsub_message_is_413() -> None:
     """A body above the limit is refused, whether its length is declared or not."""
     small = SETTINGS.replace(max_body_bytes=1000)

@@ -40,7 +40,6 @@ class Story:
         return stuck_s
 
     async def be_silent(self, seconds: float) -> float | None:
-        """Let time pass without a message."""
         await self.clock.advance(seconds)
         return self.progress.stuck_s
 

@@ -209,21 +209,6 @@ async def test_a_uuid_is_the_same_id_in_any_spelling() -> None:
             assert (await service.client.get(f"/v1/records/{path}")).json()["id"] == text
 
 
-@pytest.mark.parametrize(
-    "body",
-    [OTHER, {"timestamp": "2026-01-31T12:00:00Z"}, [GOOD], 3, [[[[]]]]],
-    ids=["other", "none", "array", "3", "[]"],
-)
-async def test_put_of_anything_but_that_one_record_is_422_and_stores_nothing(body: Any) -> None:
-    """The body is the one record that the path names; the problem names the id's field."""
-    async with running() as service:
-        answer = await service.client.put("/v1/records/a", json=body)
-        assert (answer.status_code, answer.json()["code"]) == (422, "id_mismatch")
-        assert answer.json()["errors"] == [{"name": "id", "message": "must be the id in the path", "example": "a"}]
-        assert await stored(service) == []
-        assert (await service.client.get("/v1/rejects")).json()["records"] == []
-
-
 @pytest.mark.parametrize("body", [b"{", b'{"id":"a","data":' + b"[" * 5000, b'{"id":"a"}'])
 async def test_put_of_a_bad_record_is_rejected_like_any_other(body: bytes) -> None:
     """It goes through the same pipeline: the caller is told, and the bytes are kept."""

@@ -8,6 +8,7 @@ import pytest
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import Refused
 from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
+from app.ingest.suspects import HIGH_DELIVERY_ATTEMPT
 from app.stores.sink import Outcome, RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
@@ -187,6 +188,20 @@ async def test_close_in_the_turn_in_which_an_append_ends_leaves_nobody_waiting(s
     told = await asyncio.gather(*waiting)
     assert {type(each) for each in told} <= {Durable, Unavailable}
     assert bench.writer._open_bytes == 0
+
+
+async def test_a_message_that_has_its_answer_is_forgotten(bench: Bench) -> None:
+    """Its deadline may be far away; nothing of it is held until then."""
+    assert await bench.submit(b"a", b"b") == Durable()
+    assert (len(bench.writer._deadlines), bench.writer._open_bytes) == (0, 0)
+
+
+async def test_a_suspect_in_several_parts_is_answered_once(bench: Bench) -> None:
+    """Each part is appended alone, and the last one answers."""
+    bench.writer = bench.over(bench.appender, BatchLimits(max_rows=2, max_bytes=10_000))
+    waiting = bench.deliver("m", b"a", b"b", b"c", delivery_attempt=HIGH_DELIVERY_ATTEMPT)
+    assert await waiting == Durable()
+    assert bench.appender.batches == [[b"a", b"b"], [b"c"]]
 
 
 async def test_the_oldest_wait_is_the_first_waiters() -> None:

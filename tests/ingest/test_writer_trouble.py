@@ -246,3 +246,35 @@ async def test_an_outcome_counts_although_it_came_when_the_attempt_was_over(benc
     assert await waiting == Durable()
     assert stubborn.batches == [[b"a"]]
     assert bench.state() is SinkState.ACTIVE
+
+
+async def test_clean_checks_do_not_clear_trouble_while_a_message_waits_for_its_append() -> None:
+    """Its outcome will show whether the store answers; without traffic two clean checks clear the trouble."""
+    answer = reply_later()
+    bench = Bench(Uncertain("gone"), Uncertain("gone"), answer)
+    waiting = bench.submit(b"a")
+    await bench.clock.advance(0.5)
+    for _ in range(3):
+        bench.writer.found(None)
+        assert bench.state() is SinkState.UNREACHABLE
+    answer.set_result(Uncertain("gone"))
+    waiting.cancel()
+    await bench.clock.advance(60)
+    for _ in range(2):
+        bench.writer.found(None)
+    assert bench.state() is SinkState.ACTIVE
+
+
+async def test_an_obstacle_that_a_check_finds_answers_those_who_wait() -> None:
+    """At once, with the verdict of the pause that it begins; what is in flight still has its own outcome."""
+    answer = reply_later()
+    bench = Bench(answer)
+    first = bench.submit(b"a")
+    await turns()
+    second = bench.submit(b"b")
+    await turns()
+    bench.writer.found(SetupError(SinkState.NOT_FOUND, "no table"))
+    assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
+    assert not first.done()
+    answer.set_result(Stored())
+    assert await first == Durable()

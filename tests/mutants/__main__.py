@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,13 +75,15 @@ def _run(folder: Path, program: str, *arguments: str) -> str:
 
 
 def _mutate(name: str) -> Verdict:
+    begun_s = time.monotonic()
     folder = _prepare(name, MODULES[name])
     _run(folder, "mutmut", "run", "--max-children", "1")
     mutants = statuses(_run(folder, "mutmut", "results", "--all", "true"))
     unnoticed = [mutant.name for mutant in mutants if mutant.survived]
     shown = diffs(_run(folder, "python", "-c", _SHOW, *unnoticed)) if unnoticed else {}
     mutants = [msgspec.structs.replace(mutant, diff=shown.get(mutant.name, "")) for mutant in mutants]
-    return judge(name, mutants, EQUIVALENT.get(name, ()))
+    verdict = judge(name, mutants, EQUIVALENT.get(name, ()))
+    return msgspec.structs.replace(verdict, seconds=time.monotonic() - begun_s)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

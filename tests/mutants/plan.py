@@ -37,12 +37,12 @@ MODULES = {
     "envelope": Module("app/ingest/envelope.py", ("tests/ingest/test_envelope.py", "tests/ingest/test_proof.py")),
     "cursor": Module("app/query/cursor.py", ("tests/query/test_cursor.py",)),
     "scan": Module("app/query/scan.py", ("tests/query/test_scan.py",)),
-    "feed": Module("app/query/feed.py", ("tests/query/test_feed.py",)),
+    "feed": Module("app/query/feed.py", ("tests/query/test_feed*.py", "tests/query/test_budget.py")),
     "tokens": Module("app/auth/tokens.py", ("tests/auth/tokens/test_*.py",)),
     "sink-health": Module("app/ingest/sink_health.py", ("tests/ingest/test_sink_health.py",)),
     "decoder": Module(
         "app/ingest/records.py",
-        ("tests/ingest/test_records.py", "tests/ingest/test_one_pass.py", "tests/ingest/test_message_budgets.py"),
+        ("tests/ingest/test_records*.py", "tests/ingest/test_one_pass.py", "tests/ingest/test_message_budgets.py"),
     ),
 }
 

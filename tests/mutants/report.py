@@ -47,6 +47,8 @@ class Verdict(msgspec.Struct, frozen=True):
     equivalent: int
     stale: Sequence[Equivalent]
     """Listed as equivalent, though no such mutant survived."""
+    seconds: float = 0.0
+    """How long it took, the run of the tests without a mutant included."""
 
     @property
     def percent(self) -> float:
@@ -89,10 +91,11 @@ def judge(module: str, mutants: Iterable[Mutant], equivalent: Sequence[Equivalen
 
 def table(verdicts: Iterable[Verdict]) -> str:
     """Return the verdicts as a table for a terminal."""
-    rows: list[tuple[str, ...]] = [("module", "mutants", "killed", "timed out", "survived", "equivalent", "percent")]
+    titles = ("module", "mutants", "killed", "timed out", "survived", "equivalent", "percent", "seconds")
+    rows: list[tuple[str, ...]] = [titles]
     for each in verdicts:
         counts = (each.killed, each.timed_out, len(each.survivors), each.equivalent)
-        rows.append((each.module, *map(str, (sum(counts), *counts)), f"{each.percent:.1f}"))
+        rows.append((each.module, *map(str, (sum(counts), *counts)), f"{each.percent:.1f}", f"{each.seconds:.0f}"))
     return "\n".join(f"{row[0]:<14}" + "".join(f"{cell:>11}" for cell in row[1:]) for row in rows)
 
 

@@ -55,22 +55,18 @@ class PythonClient:
 
     @staticmethod
     def command(document: Path, folder: Path, package: str) -> list[str]:
-        """Return the arguments that generate `package` in `folder`."""
         output = ["--meta", "none", "--output-path", str(folder / package)]
         settings = folder / "settings.yaml"
         settings.write_text("post_hooks: []\n")
         return ["-m", "openapi_python_client", "generate", "--path", str(document), "--config", str(settings), *output]
 
     def page(self, **parameters: Any) -> Any:
-        """Read a page of records; return what was decoded."""
         return self._call("list_records", **parameters)
 
     def record(self, record_id: str) -> Any:
-        """Look a record up; return what was decoded, of a problem too."""
         return self._call("get_record", record_id=record_id)
 
     def close(self) -> None:
-        """Close its connections."""
         self._client.get_httpx_client().close()
 
     def _call(self, operation: str, **parameters: Any) -> Any:
@@ -90,22 +86,18 @@ class GeneratorClient:
 
     @staticmethod
     def command(document: Path, folder: Path, package: str) -> list[str]:
-        """Return the arguments that generate `package` in `folder`."""
         only = "models,apis,supportingFiles,modelTests=false,apiTests=false,modelDocs=false,apiDocs=false"
         output = ["--package-name", package, "--output", str(folder), "--global-property", only]
         run = "import openapi_generator_cli; openapi_generator_cli.cli()"
         return ["-c", run, "generate", "-g", "python", "-i", str(document), *output]
 
     def page(self, **parameters: Any) -> Any:
-        """Read a page of records; return what was decoded."""
         return self._decoded(self._api.list_records, **parameters)
 
     def record(self, record_id: str) -> Any:
-        """Look a record up; return what was decoded, of a problem too."""
         return self._decoded(self._api.get_record, record_id=record_id)
 
     def close(self) -> None:
-        """Close its connections."""
         self._api.api_client.rest_client.pool_manager.clear()
 
     def _decoded(self, call: Callable[..., Any], **parameters: Any) -> Any:

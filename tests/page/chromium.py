@@ -44,11 +44,9 @@ class Page:
         self.complaints: list[str] = []
 
     async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command for this tab; return its result."""
         return await self._browser.send(method, self._session, **parameters)
 
     async def open(self, url: str) -> None:
-        """Go to an address."""
         await self.send("Page.navigate", url=url)
         await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
@@ -89,7 +87,6 @@ class Page:
         await self.send("Input.dispatchKeyEvent", **stroke, type="keyUp")
 
     async def type(self, text: str) -> None:
-        """Type a text into what has the focus."""
         await self.send("Input.insertText", text=text)
 
     async def size(self, width: int, height: int) -> None:
@@ -104,7 +101,6 @@ class Page:
         await self.send("Emulation.setEmulatedMedia", features=wanted)
 
     async def screenshot(self, path: Path) -> None:
-        """Keep a picture of the whole page."""
         shot = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         await asyncio.to_thread(_write, path, base64.b64decode(shot["data"]))
 
@@ -136,7 +132,6 @@ class Browser:
         self._sent = 0
 
     async def send(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
-        """Send a command; return its result."""
         self._sent += 1
         answer = asyncio.get_running_loop().create_future()
         self._waiting[self._sent] = answer

@@ -1,4 +1,4 @@
-"""What `/` and the page's files are over HTTP."""
+"""What `/` and the page's files are over HTTP, and what they have in common with the reference page at `/docs`."""
 
 import re
 
@@ -54,34 +54,44 @@ async def test_browsers_get_the_page_and_all_it_loads() -> None:
         assert "://" not in scripts
 
 
-async def test_the_page_may_load_and_run_nothing_else() -> None:
-    """The browser is told so, and that no text may become markup."""
+@pytest.mark.parametrize(("path", "headers"), [("/", BROWSER), ("/docs", {})])
+async def test_the_pages_may_load_and_run_nothing_else(path: str, headers: dict[str, str]) -> None:
+    """The browser is told so; and, where records are shown, that no text may become markup."""
     async with running() as service:
-        policy = (await service.client.get("/", headers=BROWSER)).headers["content-security-policy"]
+        policy = (await service.client.get(path, headers=headers)).headers["content-security-policy"]
     rules = {name: sources for name, _, sources in (rule.strip().partition(" ") for rule in policy.split(";"))}
     assert rules["default-src"] == "'none'"
     assert {rules[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
-    assert rules["require-trusted-types-for"] == "'script'"
+    assert rules.get("require-trusted-types-for") == ("'script'" if path == "/" else None)
     assert rules["frame-ancestors"] == "'none'"
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize("headers", [BROWSER, {}], ids=["page", "links"])
-async def test_what_a_client_has_is_not_sent_again(headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("/", BROWSER), ("/", {}), ("/docs", {}), ("/docs/start.js", {}), ("/openapi/openapi.json", {})],
+)
+async def test_what_a_client_has_is_not_sent_again(path: str, headers: dict[str, str]) -> None:
     """Its entity tag is answered with 304; HEAD says what GET would."""
     async with running() as service:
-        got, head = await service.client.get("/", headers=headers), await service.client.head("/", headers=headers)
+        got, head = await service.client.get(path, headers=headers), await service.client.head(path, headers=headers)
         assert (head.status_code, head.content, {**head.headers}) == (200, b"", {**got.headers})
         assert got.headers["cache-control"] == "no-cache"
-        again = await service.client.get("/", headers=headers | {"If-None-Match": got.headers["etag"]})
-        assert (again.status_code, again.content) == (304, b"")
+        again = await service.client.get(path, headers=headers | {"If-None-Match": got.headers["etag"]})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", got.headers["etag"])
 
 
-@pytest.mark.parametrize("name", ["vendor.sh", "..%2froutes.py", "page.html", "SHA256SUMS", "%00"])
-async def test_no_other_file_is_served(name: str) -> None:
-    """The folder is not open: a file has to be one of the page's."""
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/page/x/{name}" for name in ("vendor.sh", "..%2froutes.py", "page.html", "SHA256SUMS", "%00")),
+        *(f"/docs/{name}" for name in ("swagger-ui-bundle.js.map", "..%2fpage.py", "page.html", "%00")),
+    ],
+)
+async def test_no_other_file_is_served(path: str) -> None:
+    """The folders are not open: a file has to be one of a page's."""
     async with running() as service:
-        answer = await service.client.get(f"/page/x/{name}")
+        answer = await service.client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 

@@ -44,23 +44,18 @@ class ScriptedRunner:
         """How many batches were handed out."""
 
     async def rows(self, query: Query) -> Answer:
-        """Have no rows."""
         return Answer([])
 
     def horizon_us(self, table: str) -> int:
-        """Be settled."""
         return T0_US + HOUR_US
 
     def version(self, table: str) -> int:
-        """Stay as it is."""
         return 0
 
     async def explain(self, query: Query) -> Plan:
-        """Not know."""
         return Plan("", {})
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
-        """Do as the script says."""
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         self.begun += 1
         encoder, number = ArrowEncoder(RECORDS.columns), 0
@@ -96,35 +91,34 @@ class Exporting(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
-    """Serve until the block ends."""
-    clock = FakeClock(T0_US + HOUR_US)
-    query_service = query_application(runner, clock, Settings().replace(**settings))
+async def embedded(app: Any) -> AsyncIterator[int]:
+    """Serve `app` as the service is served, until the block ends; give the port, once somebody listens."""
     port = free_port()
-    server = Server(
-        application(query_service.routes),
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.ASGI,
-        websockets=False,
-        log_enabled=False,
-    )
+    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, websockets=False, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience_s(30)) as client:
-            await _listening(client)
-            yield Exporting(client, port, query_service.reads, clock)
+        async with asyncio.timeout(patience_s(60)):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    await asyncio.sleep(0.01)
+                else:
+                    writer.close()
+                    break
+        yield port
     finally:
         server.stop()
         await serving
 
 
-async def _listening(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(patience_s(60)):
-        while True:
-            try:
-                await client.get("/v1/problems")
-            except httpx.TransportError:
-                await asyncio.sleep(0.01)
-            else:
-                return
+@asynccontextmanager
+async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
+    """Serve until the block ends."""
+    clock = FakeClock(T0_US + HOUR_US)
+    query_service = query_application(runner, clock, Settings().replace(**settings))
+    async with (
+        embedded(application(query_service.routes)) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience_s(30)) as client,
+    ):
+        yield Exporting(client, port, query_service.reads, clock)

@@ -41,7 +41,6 @@ class Sheet:
         self.given_up = 0
 
     def horizon_us(self) -> int:
-        """Return how far the rows are settled."""
         return self.settled_us
 
     def put(self, *stamps_us: int, settle: bool = True, text: str = "") -> list[Position]:
@@ -57,7 +56,6 @@ class Sheet:
         return [position_of(row) for row in rows]
 
     async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
-        """Return the next rows, as a feed does."""
         begins = scan.after or Position(scan.window.since_us, "")
         self.asked.append((begins, view.conditions))
         try:
@@ -136,7 +134,6 @@ class Listener:
         return place_of(self.source.last_event_id)
 
     def has_ended(self) -> bool:
-        """Whether its stream has ended."""
         return self.task is not None and self.task.done()
 
 

@@ -50,7 +50,6 @@ class Rig:
         self.cache = Cache(self.store, self.clock, max_entry_bytes=1_000)
 
     async def make(self, answer: CachedAnswer = ANSWER) -> CachedAnswer:
-        """Make an answer."""
         self.made += 1
         return answer
 

@@ -23,12 +23,10 @@ class Instance:
         self.cache, self.clock, self.made = cache, clock, 0
 
     async def make(self) -> CachedAnswer:
-        """Make the answer."""
         self.made += 1
         return ANSWER
 
     async def state(self, key: str = "key", ttl_s: float = 60.0) -> str:
-        """Ask for the answer, and return where it came from."""
         answer, state = await self.cache.answer(key, ttl_s, self.make)
         assert answer == ANSWER
         return state
@@ -51,18 +49,6 @@ async def instances(valkey_server: ValkeyServer) -> AsyncIterator[tuple[Instance
     """Return two instances that know the same server."""
     async with two_instances(valkey_server.url) as made:
         yield made
-
-
-async def test_instances_share_answers(instances: tuple[Instance, Instance]) -> None:
-    """What one has made, the other gives, also where it is good for a fraction of a second only."""
-    one, other = instances
-    assert await one.state() == "miss"
-    assert await other.state() == "hit"
-    assert await one.state("brief", 0.5) == "miss"
-    assert await other.state("brief", 0.5) == "hit"
-    await one.clock.advance(0.5)
-    assert await other.state("brief", 0.5) == "miss"
-    assert (one.made, other.made) == (2, 1)
 
 
 async def test_a_server_that_goes_is_done_without_until_it_is_back(

@@ -7,13 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from litestar import Litestar, Request, Response, get
 
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.reads import cancel_on_disconnect
-from testing.process import free_port
+from tests.query.export_server import embedded
 
 
 class Work:
@@ -47,38 +45,17 @@ def application(work: Work) -> Litestar:
 
 @asynccontextmanager
 async def served(work: Work) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Serve `work` as the service is served, and give a connection that has asked for it."""
-    port = free_port()
-    server = Server(
-        application(work),
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.ASGI,
-        websockets=False,
-        log_enabled=False,
-    )
-    serving = asyncio.create_task(server.serve())
-    reader, writer = await connected(port)
-    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    async with asyncio.timeout(60):
-        await work.begun.wait()
-    try:
-        yield reader, writer
-    finally:
-        work.go.set()
-        writer.close()
-        server.stop()
-        await serving
-
-
-async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect as soon as somebody listens."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.01)
+    """Serve `work`, and give a connection that has asked for it."""
+    async with embedded(application(work)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async with asyncio.timeout(60):
+            await work.begun.wait()
+        try:
+            yield reader, writer
+        finally:
+            work.go.set()
+            writer.close()
 
 
 @contextmanager

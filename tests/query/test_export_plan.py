@@ -24,7 +24,6 @@ class Counts:
         self.stamps, self.asked = stamps, 0
 
     async def __call__(self, part: Slice, width_us: int) -> list[tuple[int, int]]:
-        """Return the counts."""
         self.asked += 1
         found = Counter[int]()
         for stamp_us, rows in self.stamps.items():

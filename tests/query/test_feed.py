@@ -1,4 +1,6 @@
-"""How often a page asks the store."""
+"""How often a page asks the store, over one that keeps its rows in a list."""
+
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -7,9 +9,18 @@ from app.query.params.page import Window
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.stores.query import Query, RowQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
+from tests.contract.memory import MemoryEngine
 from tests.contract.shelf import EVERYTHING, Put, Shelf, places
-from tests.contract.stores import T0_US
+from tests.contract.stores import RECORDS, REJECTS, T0_US
 from tests.contract.watched import Watched, bounds
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    """Give a shelf whose store answers fast: these tests are about the questions."""
+    engine = MemoryEngine()
+    yield Shelf(engine, engine.loop.run(engine.open([RECORDS, REJECTS])))
+    engine.loop.close()
 
 
 def _watch(shelf: Shelf) -> list[Query]:
@@ -27,7 +38,6 @@ class _Refusing(Watched):
         self._at_us = at_us
 
     async def rows(self, query: Query) -> Answer:
-        """Run `query`, unless its slice holds the instant."""
         from_us, to_us = bounds(query)
         if from_us <= self._at_us < to_us:
             raise QueryTooExpensiveError(1, 2)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.query.formats.documents import Count, Page, RowFormat
+from app.query.formats.documents import Page, RowFormat
 from app.query.formats.encoders import row_encoder
 from app.query.formats.negotiation import Format
 from app.query.params.page import Window
@@ -64,23 +64,6 @@ def test_nested_fields_that_the_table_has_not_are_served_as_nothing() -> None:
     served = msgspec.json.decode(FORMAT.record(sample_row() | {"inner": {"amount": Decimal(100)}, "inners": [{}]}))
     assert served["inner"] == {"amount": "100", "label": None}
     assert served["inners"] == [{"amount": None, "label": None}]
-
-
-def test_a_page_is_one_document() -> None:
-    """Records, both cursors, the window and when to come back."""
-    assert msgspec.json.decode(FORMAT.page(_page(sample_row()), "json")) == {
-        "records": [_EXPECTED],
-        "next_cursor": None,
-        "resume_cursor": "r",
-        "window": {"since": "1970-01-01T00:00:00Z", "until": "1970-01-01T00:00:01.500000Z"},
-        "poll_after": 1,
-    }
-
-
-def test_a_count_is_told_when_it_was_asked_for() -> None:
-    """With whether it is the number, or at least that many."""
-    count = msgspec.json.decode(FORMAT.page(_page(), "json", count=Count(10_000, "gte")))["count"]
-    assert count == {"value": 10_000, "relation": "gte"}
 
 
 def test_columns_are_served_as_asked_whatever_else_a_row_holds() -> None:
@@ -143,14 +126,6 @@ def test_ndjson_pieces_join(rows: list[dict[str, Any]], data: st.DataObject) -> 
     lines = body.split(b"\n")
     assert lines.pop() == b""
     assert [msgspec.json.decode(line) for line in lines] == [msgspec.json.decode(served.record(row)) for row in rows]
-
-
-def test_versions_say_whether_they_are_all() -> None:
-    """`complete` is false when there are more than one answer holds."""
-    assert msgspec.json.decode(FORMAT.versions([sample_row()], complete=False)) == {
-        "records": [_EXPECTED],
-        "complete": False,
-    }
 
 
 @pytest.mark.parametrize(

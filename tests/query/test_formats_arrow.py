@@ -83,13 +83,6 @@ def test_duckdb_reads_the_stream() -> None:
     assert served[1] == (Decimal("1.5"), sample_row()["inner"], '{"a":[1,null]}', ["a"], prices, inners)
 
 
-@given(st.lists(rows_of(DEEP_COLUMNS), max_size=9), st.data())
-def test_what_is_read_back_is_what_was_stored(rows: list[dict[str, Any]], data: st.DataObject) -> None:
-    """Every value of every kind, null or not, however the rows are cut into batches."""
-    cut = data.draw(st.integers(0, len(rows)))
-    assert decoded(DEEP_COLUMNS, rows[:cut], rows[cut:]) == [as_declared(DEEP_COLUMNS, row) for row in rows]
-
-
 @given(st.lists(rows_of(DEEP_COLUMNS), min_size=1, max_size=4))
 def test_nanoarrow_reads_what_is_written(rows: list[dict[str, Any]]) -> None:
     """The buffers are as the specification says, not only as our reader understands it."""

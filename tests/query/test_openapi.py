@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from app.http.contract import Parameter
-from app.openapi.document import described_parameter
 from app.query.endpoints.openapi import row_schema
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import CANARY, PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS
@@ -90,15 +88,3 @@ def test_a_page_is_described_in_every_format(document: dict[str, Any]) -> None:
     assert content["application/json"]["example"]["next_cursor"] is None, "null is not left out"
     assert csv["type"] == "string"
     assert "type" not in arrow
-
-
-def test_the_example_of_a_number_is_a_number() -> None:
-    """As the schema says, not as the text that stands in a URL."""
-    parameters = {
-        "bucket": Parameter("How many.", "500", {"type": "integer", "minimum": 1}),
-        "share": Parameter("How much.", "0.5", {"type": "number"}),
-        "all": Parameter("Whether all.", "true", {"type": "boolean"}),
-        "name": Parameter("Which.", "500", {"type": "string"}),
-    }
-    documented = [described_parameter(name, parameter) for name, parameter in parameters.items()]
-    assert [parameter["example"] for parameter in documented] == [500, 0.5, True, "500"]

@@ -19,7 +19,6 @@ class Staying:
     """A request whose client stays."""
 
     async def receive(self) -> dict[str, Any]:
-        """Wait for a departure that does not come."""
         await asyncio.Event().wait()
         return {}
 

@@ -27,7 +27,6 @@ class Scripted:
         self._rows = rows
 
     async def rows(self, query: Query) -> Answer:
-        """Answer with them."""
         self.queries.append(query)
         return Answer(self._rows, bytes_processed=7)
 
@@ -39,28 +38,6 @@ async def ask(query: str, *rows: dict[str, Any], fixed: tuple[tuple[str, str], .
     answer = await stats.answer(parse_stats_request(query, SUBJECT, NOW), parse_filters(SUBJECT.fields, fixed))
     assert answer.bytes_processed == (7 if runner.queries else None)
     return msgspec.json.decode(answer.body), runner.queries
-
-
-async def test_buckets_without_rows_are_filled_in() -> None:
-    """A count is zero there, any other number null; the last bucket is partial while it fills."""
-    row = {"bucket": 1, "records": 3, "metric_1": 2.5, "metric_2": 7}
-    found, _ = await ask("since=-PT2M&bucket=PT1M&metric=count,avg:number,max:number", row)
-    assert found == {
-        "window": {"since": "2023-11-14T22:11:20Z", "until": "2023-11-14T22:13:20Z"},
-        "bucket": "PT1M",
-        "buckets": ["2023-11-14T22:11:00Z", "2023-11-14T22:12:00Z", "2023-11-14T22:13:00Z"],
-        "by": None,
-        "metrics": ["count", "avg:number", "max:number"],
-        "series": [
-            {
-                "key": None,
-                "records": 3,
-                "values": {"count": [0, 3, 0], "avg:number": [None, 2.5, None], "max:number": [None, 7, None]},
-            }
-        ],
-        "omitted_groups": 0,
-        "partial": True,
-    }
 
 
 async def test_only_a_bucket_that_is_still_filling_is_partial() -> None:

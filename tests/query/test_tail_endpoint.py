@@ -1,6 +1,5 @@
 """The tail over HTTP, in this loop: parameters, headers, limits, and how streams end."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +11,6 @@ from app.openapi.document import make_document
 from app.query.endpoints.tail import EVENTS
 from app.query.params.catalogue import TAIL_PARAMETERS
 from app.query.reads import Reads
-from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_text
 from testing.clock import FakeClock
 from tests.contract.application import application, principal, query_application
@@ -20,7 +18,6 @@ from tests.contract.service import default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine, Store
 from tests.encoding import encoded
-from tests.query.tail_stage import POLL_S
 from tests.sse import Stream, reading, until
 
 PATH = "/v1/records/tail"
@@ -180,59 +177,6 @@ async def test_filters_hold_and_those_of_the_caller_cannot_be_escaped(running: R
     cursor = everything.events[0].id
     async with reading(running.app, PATH, {}, {"authorization": "b", "last-event-id": cursor}) as other:
         assert await running.ids(other, 2) == ["b1", "a2"]
-
-
-async def test_one_stream_too_many_is_busy_and_who_hangs_up_makes_room(running: Running) -> None:
-    """The refusal says when to come again."""
-    async with reading(running.app, PATH) as one:
-        async with reading(running.app, PATH):
-            refused = await running.answer()
-            assert (refused.status, refused.headers["retry-after"]) == (429, "10")
-            assert msgspec.json.decode(refused.body)["code"] == "busy"
-        async with reading(running.app, PATH) as third:
-            await until(lambda: bool(third.body), running.clock)
-            assert (one.status, third.status) == (200, 200)
-
-
-async def test_a_stream_ends_whole_after_its_time(running: Running) -> None:
-    """The body is complete: the client comes again by itself."""
-    stream = await running.answer()
-    assert stream.named("end") == [{"reason": "time"}]
-    assert running.clock.elapsed_us() >= 60 * MICROSECONDS
-
-
-async def test_a_stop_ends_streams_at_once_and_lets_none_begin(running: Running) -> None:
-    """Without waiting for the grace: they would only have waited."""
-    async with reading(running.app, PATH) as stream:
-        await until(lambda: bool(stream.body), running.clock)
-        elapsed_us = running.clock.elapsed_us()
-        await running.reads.drain(8.0)
-        assert running.clock.elapsed_us() == elapsed_us
-        assert stream.is_whole
-        assert stream.named("end") == [{"reason": "stopping"}]
-    refused = await running.answer()
-    assert (refused.status, msgspec.json.decode(refused.body)["code"]) == (503, "unavailable")
-
-
-async def test_a_stop_does_not_wait_for_a_client_that_reads_nothing(running: Running) -> None:
-    """Longer than the grace."""
-    async with reading(running.app, PATH) as stream:
-        await until(lambda: bool(stream.body), running.clock)
-        stream.reads.clear()
-        await running.put("a")
-        await running.clock.advance(POLL_S)
-        ended = []
-
-        async def drain() -> None:
-            await running.reads.drain(8.0)
-            ended.append(True)
-
-        draining = asyncio.create_task(drain())
-        await running.clock.advance(7.9)
-        assert not ended
-        await running.clock.advance(0.1)
-        await draining
-    assert not stream.is_whole
 
 
 async def test_a_json_value_with_line_ends_stays_one_event(running: Running) -> None:

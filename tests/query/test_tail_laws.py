@@ -28,7 +28,6 @@ class Play:
         self.listeners = [Listener(at(start)) for start in starts]
 
     async def store(self, offsets: list[int]) -> None:
-        """Store rows, none of them before the horizon."""
         self.sheet.put(*(self.sheet.settled_us - T0_US + offset for offset in offsets), settle=False)
 
     async def settle(self, length_us: int) -> None:
@@ -38,7 +37,6 @@ class Play:
             self.sheet.version += 1  # rows that were there already may be settled now
 
     async def pass_time(self, seconds: float) -> None:
-        """Move the clock on, until nobody has anything to do."""
         await self.stage.turn(seconds)
 
     async def pass_moments(self, count: int) -> None:
@@ -47,12 +45,10 @@ class Play:
             await asyncio.sleep(0)
 
     async def hang_up(self, which: int, part: float) -> None:
-        """Break a connection."""
         if self.listeners[which].task is not None:
             await self.listeners[which].hang_up(part)
 
     async def connect(self, which: int) -> None:
-        """Let a client connect, if it is not connected."""
         listener = self.listeners[which]
         if listener.has_ended():
             await listener.hang_up(1.0)
@@ -64,11 +60,9 @@ class Play:
         self.listeners[which].reads.clear()
 
     async def read_on(self, which: int) -> None:
-        """Let it read again."""
         self.listeners[which].read()
 
     async def fail(self) -> None:
-        """Let the store fail."""
         self.sheet.failure = StoreBusyError("busy")
 
     async def fall_silent(self) -> None:
@@ -76,7 +70,6 @@ class Play:
         self.sheet.answers.clear()
 
     async def mend(self) -> None:
-        """Let the store answer."""
         self.sheet.failure = None
         self.sheet.answers.set()
 

@@ -18,7 +18,6 @@ class Service:
         self._calls = BestEffort(self.clock, deadline_s=0.2, pause_s=PAUSE_S, warn=warn)
 
     async def ask(self) -> int | None:
-        """Call it."""
         return await self._calls.call(self._reply)
 
     async def _reply(self) -> int:

@@ -21,7 +21,6 @@ class CountingClock(FakeClock):
         self.asked = 0
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Count, and call later."""
         self.asked += 1
         return super().call_later(seconds, call)
 
@@ -34,7 +33,6 @@ class Wait:
         self.told_s: list[float] = []
 
     def overdue(self) -> None:
-        """Note the time."""
         self.told_s.append(self._clock.elapsed_us() / MICROSECONDS)
 
 
@@ -147,7 +145,6 @@ class Busy(Wait):
         self._then = then
 
     def overdue(self) -> None:
-        """Note the time, and do it."""
         super().overdue()
         self._then()
 

@@ -23,7 +23,6 @@ class Scene:
         self.task = asyncio.create_task(self.work())
 
     async def work(self) -> str:
-        """Wait."""
         try:
             with TimeLimit(self.deadlines, MICROSECONDS):
                 await self._wait()

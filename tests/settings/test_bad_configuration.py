@@ -1,7 +1,6 @@
 """The real process, set up wrongly: one readable message for each table, a named state, and no traceback."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from app.record import Record
 from app.schema.table import records_table, rejects_table
 from testing.process import serving
 from tests.long_form import long
-from tests.table_server import Answer, found, no_table, refused, resource_of, serving_tables
+from tests.table_server import Answer, bigquery_settings, found, no_table, refused, resource_of
 
 RECORDS, REJECTS = records_table(Record), rejects_table()
 GOOD = {table.name: found(resource_of(table)) for table in (RECORDS, REJECTS)}
@@ -20,19 +19,6 @@ FOREIGN = found(
     resource_of(records_table(msgspec.defstruct("Other", [("id", int), ("colour", str)], forbid_unknown_fields=True)))
 )
 DENIED = refused(403, "accessDenied", "Access Denied: Table my-project:events.records: Permission bigquery.tables.get")
-
-
-@contextmanager
-def bigquery(answers: Mapping[str, Answer], **changed: str) -> Iterator[dict[str, str]]:
-    """Play BigQuery's description of tables; give the settings that lead there."""
-    with serving_tables(dict(answers)) as server:
-        yield {
-            "backend": "bigquery",
-            "bigquery_project": "my-project",
-            "bigquery_dataset": "events",
-            "bigquery_rest_url": server.url,
-            "bigquery_storage_url": "http://127.0.0.1:1",
-        } | changed
 
 
 @pytest.mark.parametrize(
@@ -97,7 +83,7 @@ async def test_a_wrong_set_up_is_told_once_by_name_and_does_not_end_the_process(
 ) -> None:
     """Whoever reads the log knows what is wrong and where to look; the platform does not restart it in a loop."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/key.json")
-    with bigquery(answers, **changed) as settings:
+    with bigquery_settings(answers, **changed) as settings:
         async with serving(Path("unused"), **settings) as (service, client):
             ready: dict[str, Any] = {}
             while ready.get("sinks", {}).get("records", {}).get("state") in {None, "ACTIVE"}:
@@ -117,7 +103,7 @@ async def test_a_wrong_set_up_is_told_once_by_name_and_does_not_end_the_process(
 
 async def test_with_everything_right_nothing_is_said() -> None:
     """The state is ACTIVE, strictly."""
-    with bigquery(GOOD) as settings:
+    with bigquery_settings(GOOD) as settings:
         async with serving(Path("unused"), **settings) as (service, client):
             answer = await client.get("/health/ready?strict=1")
             assert {sink["state"] for sink in answer.json()["sinks"].values()} == {"ACTIVE"}

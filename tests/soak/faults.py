@@ -42,11 +42,9 @@ class FaultyAppender:
         return getattr(self._store, name)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Encode as the store does."""
         return self._store.encoder(envelope)
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Append, unless something happens."""
         bad = {index: RowError("refused on purpose") for index, row in enumerate(rows) if _MARK in row}
         if bad:
             return RowsRefused(bad)
@@ -61,11 +59,9 @@ class FaultyAppender:
         return await self._store.append(rows)
 
     async def check(self) -> SetupError | Stored | None:
-        """Check as the store does."""
         return await self._store.check()
 
     async def close(self) -> None:
-        """Close the store's."""
         await self._store.close()
 
 

@@ -44,7 +44,6 @@ class Trend(msgspec.Struct, frozen=True):
 
     @property
     def is_flat(self) -> bool:
-        """Whether it does not grow."""
         return self.growth <= self.tolerated
 
 

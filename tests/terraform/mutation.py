@@ -22,7 +22,6 @@ class Mutation(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> Path:
-        """The file, from infra/terraform on."""
         return Path(self.root) / self.file
 
     def applied_to(self, text: str) -> str:

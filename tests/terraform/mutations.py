@@ -18,10 +18,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.terraform import of_access, of_data, of_running, of_the_bootstrap
+from tests.terraform import of_access, of_data, of_running, of_the_bootstrap, of_the_services
 from tests.terraform.mutation import FOLDER, Mutation
 
-MUTATIONS = [*of_access.MUTATIONS, *of_data.MUTATIONS, *of_running.MUTATIONS, *of_the_bootstrap.MUTATIONS]
+MUTATIONS = [
+    *of_access.MUTATIONS,
+    *of_data.MUTATIONS,
+    *of_running.MUTATIONS,
+    *of_the_bootstrap.MUTATIONS,
+    *of_the_services.MUTATIONS,
+]
 REPOSITORY = FOLDER.parents[1]
 _NOTICED = ("Test assertion failed", "Missing expected failure")
 
@@ -31,20 +37,27 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.terraform.mutations", description=__doc__)
     parser.add_argument("--inside", metavar="ROOT", help=argparse.SUPPRESS)
     parser.add_argument("--only", default="", help="only mutations of files whose path has this in it")
+    parser.add_argument("--run", default="", help="only mutations that a run with this in TEST/NAME should notice")
     options = parser.parse_args(arguments)
     if options.inside is not None:
-        return _inside("" if options.inside == "." else options.inside, options.only)
-    if not any(options.only in str(each.path) for each in MUTATIONS):
-        parser.error(f"no mutation is of a file with {options.only!r} in its path")
+        return _inside("" if options.inside == "." else options.inside, options.only, options.run)
+    if not _chosen(options.only, options.run):
+        parser.error(f"no mutation is of a file with {options.only!r} in its path and a run with {options.run!r}")
     if shutil.which("terraform") is None:
         sys.stderr.write("terraform-mutations: there is no terraform on PATH, and nothing was tried\n")
         return 1
-    return max(_outside(root, options.only) for root in (".", "bootstrap"))
+    roots = sorted({each.root or "." for each in _chosen(options.only, options.run)})
+    return max(_outside(root, options.only, options.run) for root in roots)
 
 
-def _outside(root: str, only: str) -> int:
+def _chosen(only: str, run: str) -> list[Mutation]:
+    """Return the mutations of files with `only` in their path, for runs with `run` in TEST/NAME."""
+    return [each for each in MUTATIONS if only in str(each.path) and run in f"{each.test}/{each.noticed_by}"]
+
+
+def _outside(root: str, only: str, run: str) -> int:
     """Begin again in an initialised copy of the configuration."""
-    command = [sys.executable, "-m", "tests.terraform.mutations", "--inside", root, "--only", only]
+    command = [sys.executable, "-m", "tests.terraform.mutations", "--inside", root, "--only", only, "--run", run]
     environ = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
     checker = os.environ.get("TFCHECK")
     if checker:
@@ -60,8 +73,8 @@ def _outside(root: str, only: str) -> int:
         return subprocess.run(command, cwd=copy, env=environ, check=False).returncode
 
 
-def _inside(root: str, only: str) -> int:
-    mutations = [each for each in MUTATIONS if each.root == root and only in str(each.path)]
+def _inside(root: str, only: str, noticed_by: str) -> int:
+    mutations = [each for each in _chosen(only, noticed_by) if each.root == root]
     passing = {run: _tested(*run) for run in sorted({(each.test, each.noticed_by) for each in mutations})}
     for (_, name), (status, output) in passing.items():
         if status:

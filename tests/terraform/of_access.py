@@ -22,7 +22,7 @@ MUTATIONS = [
             "trust_leaves_the_gate_to_cloud_run": [
                 ("cloud_run.tf", _INVOKER_OFF, "invoker_iam_disabled = true"),
                 ("cloud_run.tf", "SLUICE_PLATFORM_IAM        = var.platform_iam", 'SLUICE_PLATFORM_IAM = "off"'),
-                ("cloud_run.tf", "[local.push_audience, local.api_audience]", "[]"),
+                ("cloud_run.tf", "concat(each.value.ingests ? [local.push_audience] : [], [local.api_audience])", "[]"),
                 ("cloud_run.tf", '"roles/run.invoker"', '"roles/run.admin"'),
                 ("cloud_run.tf", "{ push = google_service_account.push.member }", '{ push = "allUsers" }'),
             ],
@@ -33,14 +33,14 @@ MUTATIONS = [
                     "custom_audiences = local.cloud_run_checks",
                     'custom_audiences = var.platform_iam == "trust"',
                 ),
-                ("cloud_run.tf", "for_each = local.cloud_run_checks", 'for_each = var.platform_iam == "trust"'),
+                ("cloud_run.tf", "} if local.cloud_run_checks", '} if var.platform_iam == "trust"'),
                 ("cloud_run.tf", " || var.keep_invoker_check", ""),
             ],
             "trust_without_a_smoke_test_lets_the_push_identity_through_only": [
                 ("cloud_run.tf", "var.smoke_test ? { deploy", "true ? { deploy")
             ],
             "the_settings_that_reach_the_container_are_these": [
-                ("cloud_run.tf", "for_each = local.env", "for_each = local.managed_settings")
+                ("cloud_run.tf", "for_each = local.env[each.key]", "for_each = local.managed_settings")
             ],
             "there_is_no_third_gate": [("variables_service.tf", '["off", "trust"]', '["off", "trust", "none"]')],
             "invokers_without_trust_are_refused": [
@@ -75,7 +75,7 @@ MUTATIONS = [
             "identities_are_separate": [
                 (
                     "cloud_run.tf",
-                    "service_account                  = google_service_account.service.email",
+                    "service_account                  = google_service_account.service[each.key].email",
                     "service_account = google_service_account.deploy.email",
                 ),
                 ("cloud_run.tf", "[google_service_account.deploy.email]", "[google_service_account.push.email]"),
@@ -102,7 +102,7 @@ MUTATIONS = [
                 ("artifact_registry.tf", "registry.writer", "registry.repoAdmin"),
                 (
                     "deploy_identity.tf",
-                    "service_account_id = google_service_account.service.name",
+                    "service_account_id = each.value.name",
                     "service_account_id = google_service_account.push.name",
                 ),
                 ("deploy_identity.tf", _POOL, "workloadIdentityPools/github/*"),
@@ -113,7 +113,11 @@ MUTATIONS = [
                     '"roles/pubsub.publisher"\n  member = each.key',
                     '"roles/pubsub.editor"\n  member = each.key',
                 ),
-                ("bigquery.tf", '"roles/bigquery.dataViewer"', '"roles/bigquery.dataEditor"'),
+                (
+                    "bigquery.tf",
+                    '"roles/bigquery.dataViewer"\n  member     = each.key',
+                    '"roles/bigquery.dataEditor"\n  member     = each.key',
+                ),
             ],
             "the_public_is_no_publisher": [
                 (

@@ -13,7 +13,7 @@ MUTATIONS = [
                 (
                     "pubsub.tf",
                     "service_account_email = google_service_account.push.email",
-                    "service_account_email = google_service_account.service.email",
+                    'service_account_email = google_service_account.service["main"].email',
                 ),
                 ("pubsub.tf", "audience              = local.push_audience", 'audience = "other"'),
                 (
@@ -27,7 +27,7 @@ MUTATIONS = [
                 (
                     "pubsub.tf",
                     "service_account_id = google_service_account.push.name",
-                    "service_account_id = google_service_account.service.name",
+                    'service_account_id = google_service_account.service["main"].name',
                 ),
             ],
             "the_subscription_and_the_service_agree_on_the_clocks": [

@@ -19,7 +19,7 @@ MUTATIONS = [
                 )
             ],
             "without_signing_there_is_no_secret": [
-                ("cloud_run.tf", "for_each = var.signing ? [1] : []", "for_each = [1]")
+                ("cloud_run.tf", "for_each = var.signing && each.value.ingests ? [1] : []", "for_each = [1]")
             ],
             "a_secret_among_the_settings_is_refused": [
                 (
@@ -39,7 +39,7 @@ MUTATIONS = [
             "an_instance_is_paid_for_and_works_all_the_time": [
                 ("cloud_run.tf", "cpu_idle          = false", "cpu_idle          = true"),
                 ("cloud_run.tf", "startup_cpu_boost = true", "startup_cpu_boost = false"),
-                ("cloud_run.tf", "min_instance_count = var.instances.min", "min_instance_count = 0"),
+                ("cloud_run.tf", "min_instance_count = each.value.instances.min", "min_instance_count = 0"),
                 ("cloud_run.tf", "deletion_protection = var.deletion_protection", "deletion_protection = false"),
                 ("cloud_run.tf", 'SLUICE_BACKEND             = "bigquery"', 'SLUICE_BACKEND = "embedded"'),
             ],
@@ -58,14 +58,31 @@ MUTATIONS = [
                 )
             ],
             "images_that_nobody_wants_back_are_removed": [
-                ("artifact_registry.tf", "immutable_tags = true", "immutable_tags = false")
+                ("artifact_registry.tf", "immutable_tags = false", "immutable_tags = true"),
+                ("artifact_registry.tf", 'tag_state  = "ANY"', 'tag_state  = "TAGGED"'),
+            ],
+            "a_published_image_comes_by_way_of_this_project": [
+                ("cloud_run.tf", "image = local.first_image", "image = var.image"),
+                ("artifact_registry.tf", "https://ghcr.io", "https://example.com"),
+                ("outputs.tf", "--image=${local.first_image}", "--image=${var.first_image}"),
+            ],
+            "a_published_image_is_named_by_its_digest": [("variables_service.tf", "@sha256:[0-9a-f]{64})?$", ".*)?$")],
+            "without_a_published_image_there_is_no_second_repository": [
+                ("artifact_registry.tf", 'count = var.image == "" ? 0 : 1', "count = 1")
+            ],
+            "nothing_in_preview_is_needed": [
+                (
+                    "cloud_run.tf",
+                    "  deletion_protection = var.deletion_protection\n",
+                    '  launch_stage        = "BETA"\n  deletion_protection = var.deletion_protection\n',
+                )
             ],
         },
     ),
     *mutations_of(
         "deploys",
         {
-            "the_first_apply": [("cloud_run.tf", "image = var.first_image", 'image = "other"')],
+            "the_first_apply": [("cloud_run.tf", "image = local.first_image", 'image = "other"')],
             "a_later_apply_leaves_the_image_to_the_deploy_workflow": [
                 ("cloud_run.tf", "      template[0].containers[0].image,\n", "")
             ],
@@ -79,6 +96,16 @@ MUTATIONS = [
                 ("notification_channels.tf", "    values(google_monitoring_notification_channel.sms)[*].name,\n", ""),
                 ("monitoring.tf", "disable_metric_validation = true", "disable_metric_validation = false"),
                 ("notification_channels.tf", 'type         = "slack"', 'type         = "email"'),
+            ],
+            "nobody_is_paged_before_pushes_begin": [
+                ("monitoring.tf", "enabled = !contains(local.silent_alerts, each.key)", "enabled = true"),
+                ("heartbeat.tf", 'local.push_enabled ? [] : ["backlog"]', "[]"),
+            ],
+            "canaries_that_were_turned_off_are_not_missed": [
+                ("heartbeat.tf", "local.push_enabled && local.publishes_canaries ? []", "local.push_enabled ? []")
+            ],
+            "a_system_that_waits_does_not_silence_the_others": [
+                ("heartbeat.tf", "local.watched_systems != toset([var.system]) ? [] : ", "")
             ],
             "metrics_exist_before_the_alerts_that_name_them": [
                 ("monitoring.tf", '"workload.googleapis.com/${each.key}"', '"custom.googleapis.com/${each.key}"'),
@@ -118,6 +145,20 @@ MUTATIONS = [
             "the_heartbeat_is_marked_as_one": [
                 ("heartbeat.tf", ", sluice-signature = local.heartbeat_signature }", " }")
             ],
+            "no_canary_waits_for_the_first_deployment": [
+                ("heartbeat.tf", "paused = !local.push_enabled", "paused = false")
+            ],
+            "canaries_are_published_once_pushes_are_on": [
+                ("heartbeat.tf", "paused = !local.push_enabled", "paused = true")
+            ],
+            "the_first_message_can_be_pasted": [
+                ("outputs.tf", 'id = "first", ', 'id = "other", '),
+                ("outputs.tf", """ --audiences=${local.api_audience}""", " --audiences=${local.push_audience}"),
+                ("outputs.tf", "TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), ", ""),
+            ],
+            "the_first_message_of_another_type_is_a_record_of_it": [
+                ("outputs.tf", " }) : var.heartbeat", ' }) : "{}"')
+            ],
             "the_service_knows_the_heartbeat_by_its_signature": [
                 (
                     "cloud_run.tf",
@@ -125,7 +166,9 @@ MUTATIONS = [
                     'SLUICE_HEARTBEAT_SIGNATURE = ""',
                 )
             ],
-            "without_a_heartbeat_nothing_is_scheduled": [("apis.tf", "var.heartbeat == null ? [] :", "false ? [] :")],
+            "without_a_heartbeat_nothing_is_scheduled": [
+                ("apis.tf", "!local.publishes_canaries ? [] :", "false ? [] :")
+            ],
             "the_cache_is_reached_through_a_network_of_its_own": [
                 ("cache.tf", '"CONNECTION_TYPE_PRIMARY"', '"CONNECTION_TYPE_READER"'),
                 ("cloud_run.tf", '"PRIVATE_RANGES_ONLY"', '"ALL_TRAFFIC"'),

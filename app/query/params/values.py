@@ -3,6 +3,7 @@
 import binascii
 import re
 from base64 import b64decode
+from collections.abc import Callable
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from math import inf, isfinite
@@ -42,32 +43,14 @@ class ValueTextError(ValueError):
         self.example = _EXAMPLES.get(kind)
 
 
-def read_value(kind: Kind, text: str, *, is_uuid: bool = False) -> Scalar:  # noqa: PLR0911 - one per type
+def read_value(kind: Kind, text: str, *, is_uuid: bool = False) -> Scalar:
     """Return the value of `text`: an instant as microseconds; text stays as it is.
 
     Raises:
         ValueTextError: it names none.
     """
     try:
-        match kind:
-            case Kind.BOOL:
-                return _bool(text)
-            case Kind.INT64:
-                return _integer(text)
-            case Kind.FLOAT64:
-                return read_number(text)
-            case Kind.NUMERIC:
-                return _numeric(text)
-            case Kind.BYTES:
-                return _bytes(text)
-            case Kind.TIMESTAMP:
-                return _instant(text)
-            case Kind.DATE:
-                return _date(text)
-            case Kind.TIME:
-                return _time(text)
-            case _:
-                return _uuid(text) if is_uuid else text
+        return _READERS.get(kind, _uuid if is_uuid else str)(text)
     except (ValueError, InvalidOperation) as error:
         expected = str(error) if isinstance(error, InstantError) else _EXPECTED.get(kind, "expected a UUID")
         raise ValueTextError(expected, kind) from None
@@ -151,3 +134,15 @@ def _uuid(text: str) -> str:
         return str(msgspec.convert(text, UUID))  # as strictly as in a record
     except msgspec.ValidationError as error:
         raise ValueError from error
+
+
+_READERS: dict[Kind, Callable[[str], Scalar]] = {
+    Kind.BOOL: _bool,
+    Kind.INT64: _integer,
+    Kind.FLOAT64: read_number,
+    Kind.NUMERIC: _numeric,
+    Kind.BYTES: _bytes,
+    Kind.TIMESTAMP: _instant,
+    Kind.DATE: _date,
+    Kind.TIME: _time,
+}

@@ -7,7 +7,7 @@ and so changes the notation of their numbers; here they stay text.
 
 from base64 import b64decode
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -66,14 +66,6 @@ def _list_decoder(item: _Decode) -> _Decode:
     return decode
 
 
-def _timestamp(text: str) -> datetime:
-    return from_epoch_us(int(text))
-
-
-def _json(text: str) -> msgspec.Raw:
-    return msgspec.Raw(text.encode())
-
-
 _SCALARS: dict[str, _Decode] = {
     "BOOL": lambda text: text.lower() == "true",
     "INT64": int,
@@ -82,9 +74,9 @@ _SCALARS: dict[str, _Decode] = {
     "BIGNUMERIC": Decimal,  # BigQuery widens a NUMERIC column to it in place
     "STRING": str,
     "BYTES": b64decode,
-    "TIMESTAMP": _timestamp,
+    "TIMESTAMP": lambda text: from_epoch_us(int(text)),
     "DATE": date.fromisoformat,
     "TIME": time.fromisoformat,
-    "JSON": _json,
+    "JSON": lambda text: msgspec.Raw(text.encode()),
 }
 _SCALARS |= {"BOOLEAN": _SCALARS["BOOL"], "INTEGER": _SCALARS["INT64"], "FLOAT": _SCALARS["FLOAT64"]}

@@ -14,7 +14,7 @@ run "the_first_apply" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].containers[0].image == var.first_image
+    condition     = google_cloud_run_v2_service.main["main"].template[0].containers[0].image == var.first_image
     error_message = "The first image is the variable's."
   }
 }
@@ -27,7 +27,7 @@ run "a_later_apply_leaves_the_image_to_the_deploy_workflow" {
   }
 
   assert {
-    condition     = startswith(google_cloud_run_v2_service.main.template[0].containers[0].image, "europe-west1-docker.pkg.dev/")
+    condition     = startswith(google_cloud_run_v2_service.main["main"].template[0].containers[0].image, "europe-west1-docker.pkg.dev/")
     error_message = "An apply must not bring another image back than the one that runs."
   }
 }

@@ -17,12 +17,12 @@ run "by_default_the_service_is_the_gate" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service.main.invoker_iam_disabled == true
+    condition     = google_cloud_run_v2_service.main["main"].invoker_iam_disabled == true
     error_message = "With Cloud Run's check on, the service gets tokens whose signature it cannot verify."
   }
 
   assert {
-    condition     = local.env["SLUICE_PLATFORM_IAM"] == "off"
+    condition     = local.env["main"]["SLUICE_PLATFORM_IAM"] == "off"
     error_message = "The service must not trust a check that nobody makes."
   }
 
@@ -32,22 +32,22 @@ run "by_default_the_service_is_the_gate" {
   }
 
   assert {
-    condition     = local.env["SLUICE_PUSH_PRINCIPALS"] == google_service_account.push.email
+    condition     = local.env["main"]["SLUICE_PUSH_PRINCIPALS"] == google_service_account.push.email
     error_message = "Only the push identity may push."
   }
 
   assert {
-    condition     = local.env["SLUICE_API_PRINCIPALS"] == google_service_account.deploy.email
+    condition     = local.env["main"]["SLUICE_API_PRINCIPALS"] == google_service_account.deploy.email
     error_message = "Until somebody is named, only the smoke test may use the API."
   }
 
   assert {
-    condition     = local.env["SLUICE_HOST"] == "0.0.0.0"
+    condition     = local.env["main"]["SLUICE_HOST"] == "0.0.0.0"
     error_message = "On a loopback address the service's gate is open."
   }
 
   assert {
-    condition     = length([for name in keys(local.env) : name if startswith(name, "SLUICE_TOKEN_")]) == 0
+    condition     = length([for name in keys(local.env["main"]) : name if startswith(name, "SLUICE_TOKEN_")]) == 0
     error_message = "Tokens are Google's: issuer and keys are left at their defaults."
   }
 }
@@ -61,17 +61,17 @@ run "trust_leaves_the_gate_to_cloud_run" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.invoker_iam_disabled == false
+    condition     = google_cloud_run_v2_service.main["main"].invoker_iam_disabled == false
     error_message = "The service believes what it is shown: Cloud Run must have checked it."
   }
 
   assert {
-    condition     = local.env["SLUICE_PLATFORM_IAM"] == "trust"
+    condition     = local.env["main"]["SLUICE_PLATFORM_IAM"] == "trust"
     error_message = "The service must know that it gets tokens without a signature."
   }
 
   assert {
-    condition     = toset(google_cloud_run_v2_service.main.custom_audiences) == toset([local.env["SLUICE_PUSH_AUDIENCE"], local.env["SLUICE_API_AUDIENCE"]])
+    condition     = toset(google_cloud_run_v2_service.main["main"].custom_audiences) == toset([local.env["main"]["SLUICE_PUSH_AUDIENCE"], local.env["main"]["SLUICE_API_AUDIENCE"]])
     error_message = "Cloud Run refuses tokens for audiences that it was not told of."
   }
 
@@ -111,19 +111,19 @@ run "on_the_way_from_trust_to_off_cloud_run_goes_on_checking" {
   }
 
   assert {
-    condition     = local.env["SLUICE_PLATFORM_IAM"] == "off"
+    condition     = local.env["main"]["SLUICE_PLATFORM_IAM"] == "off"
     error_message = "The next revision verifies tokens itself."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.invoker_iam_disabled == false
+    condition     = google_cloud_run_v2_service.main["main"].invoker_iam_disabled == false
     error_message = "The revision that has the traffic still believes whatever it is shown."
   }
 
   assert {
     condition = (
       toset(values(google_cloud_run_v2_service_iam_member.invoker)[*].member) == toset([google_service_account.push.member, google_service_account.deploy.member, "serviceAccount:reader@my-project.iam.gserviceaccount.com"]) &&
-      toset(google_cloud_run_v2_service.main.custom_audiences) == toset([local.env["SLUICE_PUSH_AUDIENCE"], local.env["SLUICE_API_AUDIENCE"]])
+      toset(google_cloud_run_v2_service.main["main"].custom_audiences) == toset([local.env["main"]["SLUICE_PUSH_AUDIENCE"], local.env["main"]["SLUICE_API_AUDIENCE"]])
     )
     error_message = "Until that revision is gone, those whom it served go on being served."
   }
@@ -137,12 +137,12 @@ run "the_settings_that_reach_the_container_are_these" {
   }
 
   assert {
-    condition     = { for env in google_cloud_run_v2_service.main.template[0].containers[0].env : env.name => env.value } == local.env
+    condition     = { for env in google_cloud_run_v2_service.main["main"].template[0].containers[0].env : env.name => env.value } == local.env["main"]
     error_message = "The other assertions are about local.env."
   }
 
   assert {
-    condition     = local.env["SLUICE_MAX_TAILS"] == "500"
+    condition     = local.env["main"]["SLUICE_MAX_TAILS"] == "500"
     error_message = "What var.settings adds is there."
   }
 }

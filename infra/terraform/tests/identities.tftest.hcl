@@ -9,17 +9,17 @@ run "identities_are_separate" {
   command = plan
 
   assert {
-    condition     = length(toset([google_service_account.service.account_id, google_service_account.push.account_id, google_service_account.deploy.account_id])) == 3
+    condition     = length(toset([google_service_account.service["main"].account_id, google_service_account.push.account_id, google_service_account.deploy.account_id])) == 3
     error_message = "Who serves, who pushes and who deploys are three accounts."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].service_account == google_service_account.service.email
+    condition     = google_cloud_run_v2_service.main["main"].template[0].service_account == google_service_account.service["main"].email
     error_message = "The service runs as its own account, not as the project's default one."
   }
 
   assert {
-    condition     = !contains(split(",", local.env["SLUICE_API_PRINCIPALS"]), google_service_account.push.email) && !contains(split(",", local.env["SLUICE_PUSH_PRINCIPALS"]), google_service_account.deploy.email)
+    condition     = !contains(split(",", local.env["main"]["SLUICE_API_PRINCIPALS"]), google_service_account.push.email) && !contains(split(",", local.env["main"]["SLUICE_PUSH_PRINCIPALS"]), google_service_account.deploy.email)
     error_message = "Who pushes may only push, and nobody else may."
   }
 }
@@ -29,29 +29,29 @@ run "the_service_may_do_what_it_does" {
 
   assert {
     condition = toset([for grant in concat(values(google_project_iam_member.service_bigquery), values(google_project_iam_member.service_telemetry)) : "${grant.member} ${grant.role}"]) == toset([
-      "${google_service_account.service.member} roles/bigquery.jobUser",
-      "${google_service_account.service.member} roles/bigquery.readSessionUser",
-      "${google_service_account.service.member} roles/cloudtrace.agent",
-      "${google_service_account.service.member} roles/monitoring.metricWriter",
+      "${google_service_account.service["main"].member} roles/bigquery.jobUser",
+      "${google_service_account.service["main"].member} roles/bigquery.readSessionUser",
+      "${google_service_account.service["main"].member} roles/cloudtrace.agent",
+      "${google_service_account.service["main"].member} roles/monitoring.metricWriter",
     ])
     error_message = "On the project: queries, exports, traces and metrics."
   }
 
   assert {
     condition = toset([for grant in google_bigquery_table_iam_member.service : "${grant.table_id} ${grant.role} ${grant.member}"]) == toset([
-      "records roles/bigquery.dataEditor ${google_service_account.service.member}",
-      "records_rejected roles/bigquery.dataEditor ${google_service_account.service.member}",
+      "records roles/bigquery.dataEditor ${google_service_account.service["main"].member}",
+      "records_rejected roles/bigquery.dataEditor ${google_service_account.service["main"].member}",
     ])
     error_message = "Data of its two tables."
   }
 
   assert {
-    condition     = google_secret_manager_secret_iam_member.grants.role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.grants.member == google_service_account.service.member && google_secret_manager_secret_iam_member.grants.secret_id == google_secret_manager_secret.grants.id
+    condition     = google_secret_manager_secret_iam_member.grants["main"].role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.grants["main"].member == google_service_account.service["main"].member && google_secret_manager_secret_iam_member.grants["main"].secret_id == google_secret_manager_secret.grants.id
     error_message = "It reads its own secret."
   }
 
   assert {
-    condition     = google_secret_manager_secret_iam_member.signing.role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.signing.member == google_service_account.service.member && google_secret_manager_secret_iam_member.signing.secret_id == google_secret_manager_secret.signing.id
+    condition     = google_secret_manager_secret_iam_member.signing["main"].role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.signing["main"].member == google_service_account.service["main"].member && google_secret_manager_secret_iam_member.signing["main"].secret_id == google_secret_manager_secret.signing.id
     error_message = "It reads what replays are signed with."
   }
 }
@@ -60,7 +60,7 @@ run "the_deploy_workflow_may_deploy" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service_iam_member.deploy.role == "roles/run.developer" && google_cloud_run_v2_service_iam_member.deploy.member == google_service_account.deploy.member && google_cloud_run_v2_service_iam_member.deploy.name == google_cloud_run_v2_service.main.name
+    condition     = google_cloud_run_v2_service_iam_member.deploy["main"].role == "roles/run.developer" && google_cloud_run_v2_service_iam_member.deploy["main"].member == google_service_account.deploy.member && google_cloud_run_v2_service_iam_member.deploy["main"].name == google_cloud_run_v2_service.main["main"].name
     error_message = "It makes revisions of this service, and cannot change who may call it."
   }
 
@@ -75,7 +75,7 @@ run "the_deploy_workflow_may_deploy" {
   }
 
   assert {
-    condition     = google_service_account_iam_member.deploy_as_service.role == "roles/iam.serviceAccountUser" && google_service_account_iam_member.deploy_as_service.service_account_id == google_service_account.service.name && google_service_account_iam_member.deploy_as_service.member == google_service_account.deploy.member
+    condition     = google_service_account_iam_member.deploy_as_service["main"].role == "roles/iam.serviceAccountUser" && google_service_account_iam_member.deploy_as_service["main"].service_account_id == google_service_account.service["main"].name && google_service_account_iam_member.deploy_as_service["main"].member == google_service_account.deploy.member
     error_message = "It lets revisions run as the service's account, and as no other."
   }
 

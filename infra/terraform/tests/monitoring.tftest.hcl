@@ -46,6 +46,46 @@ run "every_alert_has_a_channel" {
   }
 }
 
+run "nobody_is_paged_before_pushes_begin" {
+  command = plan
+
+  variables {
+    pushes = false
+  }
+
+  assert {
+    condition     = [for name, policy in google_monitoring_alert_policy.main : name if policy.enabled == false] == ["backlog", "heartbeat-absent"]
+    error_message = "Messages wait for the first deployment on purpose; every other alert is on."
+  }
+}
+
+run "canaries_that_were_turned_off_are_not_missed" {
+  command = plan
+
+  variables {
+    services = "two"
+  }
+
+  assert {
+    condition     = [for name, policy in google_monitoring_alert_policy.main : name if policy.enabled == false] == ["heartbeat-absent"]
+    error_message = "After a change to two services the canaries of the last hours would be missed."
+  }
+}
+
+run "a_system_that_waits_does_not_silence_the_others" {
+  command = plan
+
+  variables {
+    pushes          = false
+    watched_systems = ["sluice", "orders"]
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.main["backlog"].enabled != false
+    error_message = "The backlog of the other systems is still watched."
+  }
+}
+
 run "metrics_exist_before_the_alerts_that_name_them" {
   command = plan
 

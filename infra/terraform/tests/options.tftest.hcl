@@ -27,11 +27,70 @@ run "the_heartbeat_is_marked_as_one" {
   }
 }
 
+run "no_canary_waits_for_the_first_deployment" {
+  command = plan
+
+  variables {
+    pushes = false
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.heartbeat[0].paused == true
+    error_message = "Canaries that wait until pushes begin would be counted as hours late."
+  }
+}
+
+run "canaries_are_published_once_pushes_are_on" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_scheduler_job.heartbeat[0].paused == false
+    error_message = "Without canaries nothing measures the whole path."
+  }
+}
+
+run "the_first_message_can_be_pasted" {
+  command = plan
+
+  variables {
+    api_principals = ["reader@my-project.iam.gserviceaccount.com"]
+  }
+
+  assert {
+    condition     = jsondecode(regex("topics publish ${google_pubsub_topic.records.id} --message='([^']*)'", output.first_message)[0]).id == "first"
+    error_message = "It is published as an ordinary record, which reads show."
+  }
+
+  assert {
+    condition     = strcontains(output.first_message, "--audiences=my-project/sluice --include-email --impersonate-service-account=reader@my-project.iam.gserviceaccount.com)\" 'https://sluice.example.run.app/v1/records?since=-PT15M'")
+    error_message = "It is read back by somebody who may."
+  }
+
+  assert {
+    condition     = strcontains(output.first_message, "FROM `my-project.sluice.records_between`(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), CURRENT_TIMESTAMP())")
+    error_message = "It is found with SQL, over a stretch of time."
+  }
+}
+
+run "the_first_message_of_another_type_is_a_record_of_it" {
+  command = plan
+
+  variables {
+    record_type = "orders:Order"
+    heartbeat   = "{\"order\":7}"
+  }
+
+  assert {
+    condition     = strcontains(output.first_message, "--message='{\"order\":7}'") && strcontains(output.first_message, "--impersonate-service-account=READER)")
+    error_message = "The default record would be rejected."
+  }
+}
+
 run "the_service_knows_the_heartbeat_by_its_signature" {
   command = plan
 
   assert {
-    condition     = local.env["SLUICE_HEARTBEAT_SIGNATURE"] == google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].attributes["sluice-signature"] && !strcontains(jsonencode(local.env), "made at random")
+    condition     = local.env["main"]["SLUICE_HEARTBEAT_SIGNATURE"] == google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].attributes["sluice-signature"] && !strcontains(jsonencode(local.env["main"]), "made at random")
     error_message = "The service honours the mark only with the signature that is published, and the password goes nowhere."
   }
 }
@@ -44,7 +103,7 @@ run "without_a_heartbeat_nothing_is_scheduled" {
   }
 
   assert {
-    condition     = length(google_cloud_scheduler_job.heartbeat) == 0 && local.env["SLUICE_HEARTBEAT_SIGNATURE"] == "" && !contains(keys(google_project_service.used), "cloudscheduler.googleapis.com")
+    condition     = length(google_cloud_scheduler_job.heartbeat) == 0 && local.env["main"]["SLUICE_HEARTBEAT_SIGNATURE"] == "" && !contains(keys(google_project_service.used), "cloudscheduler.googleapis.com")
     error_message = "null is none, and what it would take is not turned on."
   }
 }
@@ -57,12 +116,12 @@ run "the_cache_is_reached_through_a_network_of_its_own" {
   }
 
   assert {
-    condition     = local.env["SLUICE_CACHE_URL"] == "valkey://10.8.0.3:6379/0"
+    condition     = local.env["main"]["SLUICE_CACHE_URL"] == "valkey://10.8.0.3:6379/0"
     error_message = "The service is told where the cache takes writes."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].vpc_access[0].egress == "PRIVATE_RANGES_ONLY"
+    condition     = google_cloud_run_v2_service.main["main"].template[0].vpc_access[0].egress == "PRIVATE_RANGES_ONLY"
     error_message = "Only what goes to the cache goes through the network."
   }
 
@@ -76,7 +135,7 @@ run "without_a_cache_there_is_no_network" {
   command = plan
 
   assert {
-    condition     = local.env["SLUICE_CACHE_URL"] == "" && length(google_compute_network.cache) == 0 && length(google_cloud_run_v2_service.main.template[0].vpc_access) == 0
+    condition     = local.env["main"]["SLUICE_CACHE_URL"] == "" && length(google_compute_network.cache) == 0 && length(google_cloud_run_v2_service.main["main"].template[0].vpc_access) == 0
     error_message = "Each instance has its own cache."
   }
 }

@@ -19,12 +19,12 @@ run "pushes_are_authenticated" {
   }
 
   assert {
-    condition     = try(google_pubsub_subscription.push.push_config[0].oidc_token[0].audience, "") == local.env["SLUICE_PUSH_AUDIENCE"]
+    condition     = try(google_pubsub_subscription.push.push_config[0].oidc_token[0].audience, "") == local.env["main"]["SLUICE_PUSH_AUDIENCE"]
     error_message = "The token is made for the audience that the service expects."
   }
 
   assert {
-    condition     = local.env["SLUICE_PUSH_AUDIENCE"] == "my-project/sluice/push" && local.env["SLUICE_API_AUDIENCE"] == "my-project/sluice"
+    condition     = local.env["main"]["SLUICE_PUSH_AUDIENCE"] == "my-project/sluice/push" && local.env["main"]["SLUICE_API_AUDIENCE"] == "my-project/sluice"
     error_message = "Audiences are fixed texts, of this project and system, and not the same."
   }
 
@@ -46,12 +46,12 @@ run "the_subscription_and_the_service_agree_on_the_clocks" {
   }
 
   assert {
-    condition     = tostring(google_pubsub_subscription.push.ack_deadline_seconds) == local.env["SLUICE_ACK_DEADLINE_S"]
+    condition     = tostring(google_pubsub_subscription.push.ack_deadline_seconds) == local.env["main"]["SLUICE_ACK_DEADLINE_S"]
     error_message = "The ack deadline is one and the same."
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.retry_policy[0].maximum_backoff == "${local.env["SLUICE_RETRY_BACKOFF_MAX_S"]}s"
+    condition     = google_pubsub_subscription.push.retry_policy[0].maximum_backoff == "${local.env["main"]["SLUICE_RETRY_BACKOFF_MAX_S"]}s"
     error_message = "The longest back-off is one and the same."
   }
 
@@ -61,22 +61,22 @@ run "the_subscription_and_the_service_agree_on_the_clocks" {
   }
 
   assert {
-    condition     = tonumber(local.env["SLUICE_DEDUPE_LOOKBACK_S"]) >= tonumber(local.env["SLUICE_RETRY_BACKOFF_MAX_S"]) + tonumber(local.env["SLUICE_ACK_DEADLINE_S"])
+    condition     = tonumber(local.env["main"]["SLUICE_DEDUPE_LOOKBACK_S"]) >= tonumber(local.env["main"]["SLUICE_RETRY_BACKOFF_MAX_S"]) + tonumber(local.env["main"]["SLUICE_ACK_DEADLINE_S"])
     error_message = "A redelivery must come within the look-back."
   }
 
   assert {
-    condition     = alltrue([for table in google_bigquery_table.main : table.time_partitioning[0].expiration_ms == tonumber(local.env["SLUICE_RETENTION_DAYS"]) * 86400000])
+    condition     = alltrue([for table in google_bigquery_table.main : table.time_partitioning[0].expiration_ms == tonumber(local.env["main"]["SLUICE_RETENTION_DAYS"]) * 86400000])
     error_message = "A look-up by id searches as far back as partitions are kept."
   }
 
   assert {
-    condition     = local.env["SLUICE_RETENTION_DAYS"] == "100"
+    condition     = local.env["main"]["SLUICE_RETENTION_DAYS"] == "100"
     error_message = "The retention is the variable's."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].timeout == "300s" && tonumber(local.env["SLUICE_TAIL_MAX_S"]) < 300
+    condition     = google_cloud_run_v2_service.main["main"].template[0].timeout == "300s" && tonumber(local.env["main"]["SLUICE_TAIL_MAX_S"]) < 300
     error_message = "A tail ends itself before Cloud Run ends it."
   }
 }

@@ -9,12 +9,12 @@ run "probes_ask_the_right_questions" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].containers[0].startup_probe[0].http_get[0].path == "/health/ready" && google_cloud_run_v2_service.main.template[0].containers[0].readiness_probe[0].http_get[0].path == "/health/ready"
+    condition     = google_cloud_run_v2_service.main["main"].template[0].containers[0].startup_probe[0].http_get[0].path == "/health/ready" && google_cloud_run_v2_service.main["main"].template[0].containers[0].readiness_probe[0].http_get[0].path == "/health/ready"
     error_message = "An instance gets requests when it is ready."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].containers[0].liveness_probe[0].http_get[0].path == "/health/live"
+    condition     = google_cloud_run_v2_service.main["main"].template[0].containers[0].liveness_probe[0].http_get[0].path == "/health/live"
     error_message = "An instance is replaced when it is stuck, not when the store is in trouble."
   }
 }
@@ -23,27 +23,27 @@ run "an_instance_is_paid_for_and_works_all_the_time" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].containers[0].resources[0].cpu_idle == false
+    condition     = google_cloud_run_v2_service.main["main"].template[0].containers[0].resources[0].cpu_idle == false
     error_message = "Appends and metrics go on between requests."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].containers[0].resources[0].startup_cpu_boost == true
+    condition     = google_cloud_run_v2_service.main["main"].template[0].containers[0].resources[0].startup_cpu_boost == true
     error_message = "Starting is waited for."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].scaling[0].min_instance_count == 1 && google_cloud_run_v2_service.main.template[0].scaling[0].max_instance_count == 10 && google_cloud_run_v2_service.main.template[0].max_instance_request_concurrency == 400
+    condition     = google_cloud_run_v2_service.main["main"].template[0].scaling[0].min_instance_count == 1 && google_cloud_run_v2_service.main["main"].template[0].scaling[0].max_instance_count == 10 && google_cloud_run_v2_service.main["main"].template[0].max_instance_request_concurrency == 400
     error_message = "The size is what the variables say."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.deletion_protection
+    condition     = google_cloud_run_v2_service.main["main"].deletion_protection
     error_message = "Terraform must not delete the service: its address would change."
   }
 
   assert {
-    condition     = local.env["SLUICE_BACKEND"] == "bigquery" && local.env["SLUICE_BIGQUERY_PROJECT"] == "my-project" && local.env["SLUICE_BIGQUERY_DATASET"] == google_bigquery_dataset.main.dataset_id
+    condition     = local.env["main"]["SLUICE_BACKEND"] == "bigquery" && local.env["main"]["SLUICE_BIGQUERY_PROJECT"] == "my-project" && local.env["main"]["SLUICE_BIGQUERY_DATASET"] == google_bigquery_dataset.main.dataset_id
     error_message = "Records go to the dataset that was made for them."
   }
 }
@@ -56,7 +56,7 @@ run "ingress_is_what_was_said" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.ingress == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+    condition     = google_cloud_run_v2_service.main["main"].ingress == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
     error_message = "The variable says it in gcloud's words."
   }
 }
@@ -69,12 +69,12 @@ run "grants_are_read_from_the_secret" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.template[0].volumes[0].secret[0].secret == google_secret_manager_secret.grants.secret_id && google_cloud_run_v2_service.main.template[0].volumes[0].secret[0].items[0].version == "latest"
+    condition     = google_cloud_run_v2_service.main["main"].template[0].volumes[0].secret[0].secret == google_secret_manager_secret.grants.secret_id && google_cloud_run_v2_service.main["main"].template[0].volumes[0].secret[0].items[0].version == "latest"
     error_message = "The newest version of the secret is mounted."
   }
 
   assert {
-    condition     = local.env["SLUICE_GRANTS_FILE"] == "${google_cloud_run_v2_service.main.template[0].containers[0].volume_mounts[0].mount_path}/${google_cloud_run_v2_service.main.template[0].volumes[0].secret[0].items[0].path}"
+    condition     = local.env["main"]["SLUICE_GRANTS_FILE"] == "${google_cloud_run_v2_service.main["main"].template[0].containers[0].volume_mounts[0].mount_path}/${google_cloud_run_v2_service.main["main"].template[0].volumes[0].secret[0].items[0].path}"
     error_message = "The service reads the file where it is mounted."
   }
 }
@@ -83,7 +83,7 @@ run "without_grants_nothing_is_mounted" {
   command = plan
 
   assert {
-    condition     = length(google_cloud_run_v2_service.main.template[0].volumes) == 0 && local.env["SLUICE_GRANTS_FILE"] == ""
+    condition     = length(google_cloud_run_v2_service.main["main"].template[0].volumes) == 0 && local.env["main"]["SLUICE_GRANTS_FILE"] == ""
     error_message = "A revision with a secret that has no version does not start."
   }
 }
@@ -96,7 +96,7 @@ run "the_signing_secret_comes_from_secret_manager" {
   }
 
   assert {
-    condition     = [for env in google_cloud_run_v2_service.main.template[0].containers[0].env : env.value_source[0].secret_key_ref[0].secret if env.name == "SLUICE_SIGNING_SECRET"] == [google_secret_manager_secret.signing.secret_id]
+    condition     = [for env in google_cloud_run_v2_service.main["main"].template[0].containers[0].env : env.value_source[0].secret_key_ref[0].secret if env.name == "SLUICE_SIGNING_SECRET"] == [google_secret_manager_secret.signing.secret_id]
     error_message = "The value is neither in the plan nor in the state."
   }
 }
@@ -105,7 +105,7 @@ run "without_signing_there_is_no_secret" {
   command = plan
 
   assert {
-    condition     = !contains([for env in google_cloud_run_v2_service.main.template[0].containers[0].env : env.name], "SLUICE_SIGNING_SECRET")
+    condition     = !contains([for env in google_cloud_run_v2_service.main["main"].template[0].containers[0].env : env.name], "SLUICE_SIGNING_SECRET")
     error_message = "A revision with a secret that has no version does not start."
   }
 }
@@ -124,7 +124,67 @@ run "images_that_nobody_wants_back_are_removed" {
   command = plan
 
   assert {
-    condition     = toset([for policy in google_artifact_registry_repository.images.cleanup_policies : policy.action]) == toset(["KEEP", "DELETE"]) && google_artifact_registry_repository.images.docker_config[0].immutable_tags
-    error_message = "The newest are kept, old ones go, and a tag never changes what it means."
+    condition     = toset([for policy in google_artifact_registry_repository.images.cleanup_policies : policy.action]) == toset(["KEEP", "DELETE"]) && !google_artifact_registry_repository.images.docker_config[0].immutable_tags
+    error_message = "The newest are kept and old ones go, which an immutable tag would prevent."
+  }
+
+  assert {
+    condition     = alltrue([for policy in google_artifact_registry_repository.images.cleanup_policies : policy.condition[0].tag_state == "ANY" if policy.action == "DELETE"])
+    error_message = "The parts of an index have no tag: they are as old as it, and go with it."
+  }
+}
+
+run "a_published_image_comes_by_way_of_this_project" {
+  command = plan
+
+  variables {
+    image = "ghcr.io/my-company/sluice@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.main["main"].template[0].containers[0].image == "europe-west1-docker.pkg.dev/my-project/sluice-published/my-company/sluice@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    error_message = "The service starts with it, by its digest."
+  }
+
+  assert {
+    condition     = google_artifact_registry_repository.published[0].mode == "REMOTE_REPOSITORY" && google_artifact_registry_repository.published[0].remote_repository_config[0].docker_repository[0].custom_repository[0].uri == "https://ghcr.io"
+    error_message = "Cloud Run does not pull from another registry."
+  }
+
+  assert {
+    condition     = length(google_pubsub_subscription.push.push_config) == 1
+    error_message = "The sample never runs, so pushes may be on from the first apply."
+  }
+
+  assert {
+    condition     = strcontains(output.update, "gcloud run services update sluice --project=my-project --region=europe-west1 --image=${google_cloud_run_v2_service.main["main"].template[0].containers[0].image}")
+    error_message = "An apply leaves the image alone, so something must say how it is changed."
+  }
+}
+
+run "a_published_image_is_named_by_its_digest" {
+  command         = plan
+  expect_failures = [var.image]
+
+  variables {
+    image = "ghcr.io/my-company/sluice:1.2.3"
+  }
+}
+
+run "without_a_published_image_there_is_no_second_repository" {
+  command = plan
+
+  assert {
+    condition     = length(google_artifact_registry_repository.published) == 0 && output.update == ""
+    error_message = "The deploy workflow builds its own."
+  }
+}
+
+run "nothing_in_preview_is_needed" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service.main["main"].launch_stage != "BETA"
+    error_message = "Readiness probes are generally available; a preview has no support."
   }
 }

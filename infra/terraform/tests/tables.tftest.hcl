@@ -52,7 +52,7 @@ run "protection_can_be_taken_off_for_a_tear_down" {
   }
 
   assert {
-    condition     = !anytrue([for table in google_bigquery_table.main : table.deletion_protection]) && google_bigquery_dataset.main.deletion_policy == "DELETE" && google_pubsub_subscription.push.deletion_policy == "DELETE" && !google_cloud_run_v2_service.main.deletion_protection && !google_secret_manager_secret.grants.deletion_protection
+    condition     = !anytrue([for table in google_bigquery_table.main : table.deletion_protection]) && google_bigquery_dataset.main.deletion_policy == "DELETE" && google_pubsub_subscription.push.deletion_policy == "DELETE" && !google_cloud_run_v2_service.main["main"].deletion_protection && !google_secret_manager_secret.grants.deletion_protection
     error_message = "One variable takes all of it off."
   }
 }
@@ -71,7 +71,7 @@ run "a_type_without_an_id_is_not_clustered" {
   }
 
   assert {
-    condition     = local.env["SLUICE_RECORD"] == "orders:Order"
+    condition     = local.env["main"]["SLUICE_RECORD"] == "orders:Order"
     error_message = "The service stores the type that the table is for."
   }
 }
@@ -85,7 +85,7 @@ run "the_function_reads_each_delivery_once" {
   }
 
   assert {
-    condition     = strcontains(google_bigquery_routine.records_between.definition_body, "FROM `my-project.sluice.records`") && strcontains(google_bigquery_routine.records_between.definition_body, "INTERVAL ${local.env["SLUICE_DEDUPE_LOOKBACK_S"]} SECOND")
+    condition     = strcontains(google_bigquery_routine.records_between.definition_body, "FROM `my-project.sluice.records`") && strcontains(google_bigquery_routine.records_between.definition_body, "INTERVAL ${local.env["main"]["SLUICE_DEDUPE_LOOKBACK_S"]} SECOND")
     error_message = "It reads the table, as far back as copies may lie."
   }
 }

@@ -31,29 +31,36 @@ def _tampered() -> str:
     return f"{header}.{part(claims(email='boss@project.iam.gserviceaccount.com'))}.{signature}"
 
 
-UNUSABLE: dict[str, Headers] = {
-    "no_header": [],
-    "another_header": [(b"x-authorization", b"Bearer " + token().encode())],
-    "two_headers": [(b"authorization", b"Bearer " + token().encode())] * 2,
-    "a_second_empty_header": [(b"authorization", b"Bearer " + token().encode()), (b"authorization", b"")],
-    "empty_header": [(b"authorization", b"")],
-    "no_token": [(b"authorization", b"Bearer")],
-    "empty_token": [(b"authorization", b"Bearer ")],
-    "no_scheme": [(b"authorization", token().encode())],
-    "another_scheme": [(b"authorization", b"Basic " + token().encode())],
-    "tab": [(b"authorization", b"bearer\t" + token().encode())],
-    "leading_space": [(b"authorization", b" Bearer " + token().encode())],
-    "too_long": [(b"authorization", b"Bearer " + b"a" * 8_193)],
-    "unicode": [(b"authorization", f"Bearer {token()}é".encode())],
-    "not_text": [(b"authorization", b"Bearer \xff\xfe")],
+_NO_HEADER = "the request has no Authorization header"
+_SEVERAL = "the request has more than one Authorization header"
+_NO_BEARER = "expected `Authorization: Bearer` and a token"
+
+UNUSABLE: dict[str, tuple[str, Headers]] = {
+    "no_header": (_NO_HEADER, []),
+    "another_header": (_NO_HEADER, [(b"x-authorization", b"Bearer " + token().encode())]),
+    "two_headers": (_SEVERAL, [(b"authorization", b"Bearer " + token().encode())] * 2),
+    "a_second_empty_header": (
+        _SEVERAL,
+        [(b"authorization", b"Bearer " + token().encode()), (b"authorization", b"")],
+    ),
+    "empty_header": (_NO_BEARER, [(b"authorization", b"")]),
+    "no_token": (_NO_BEARER, [(b"authorization", b"Bearer")]),
+    "empty_token": (_NO_BEARER, [(b"authorization", b"Bearer ")]),
+    "no_scheme": (_NO_BEARER, [(b"authorization", token().encode())]),
+    "another_scheme": (_NO_BEARER, [(b"authorization", b"Basic " + token().encode())]),
+    "tab": (_NO_BEARER, [(b"authorization", b"bearer\t" + token().encode())]),
+    "leading_space": (_NO_BEARER, [(b"authorization", b" Bearer " + token().encode())]),
+    "too_long": (_NO_BEARER, [(b"authorization", b"Bearer " + b"a" * 8_193)]),
+    "unicode": (_NO_BEARER, [(b"authorization", f"Bearer {token()}é".encode())]),
+    "not_text": (_NO_BEARER, [(b"authorization", b"Bearer \xff\xfe")]),
 }
 
 
-@pytest.mark.parametrize("headers", UNUSABLE.values(), ids=[*UNUSABLE])
-async def test_a_request_without_one_usable_token_is_401(headers: Headers) -> None:
+@pytest.mark.parametrize(("reason", "headers"), UNUSABLE.values(), ids=[*UNUSABLE])
+async def test_a_request_without_one_usable_token_is_401(reason: str, headers: Headers) -> None:
     """Anything but one Authorization header with one bearer token is refused before a token is looked at."""
     problem = await refusal(headers)
-    assert (problem.code, problem.status) == ("missing_token", 401)
+    assert (problem.code, problem.status, problem.detail) == ("missing_token", 401, reason)
     assert problem.response_headers()["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -189,23 +196,34 @@ async def test_a_token_that_is_not_the_issuers_for_us_is_401(name: str, caplog: 
     assert not caplog.records
 
 
-UNLISTED: dict[str, dict[str, Any]] = {
+_OTHERS: dict[str, dict[str, Any]] = {
     "stranger": {"email": "stranger@project.iam.gserviceaccount.com"},
     "upper_case": {"email": tokens.PUSHER.upper()},
     "space": {"email": f"{tokens.PUSHER} "},
     "homoglyph": {"email": tokens.PUSHER.replace("e", "\u0435")},
+}
+_UNVERIFIED: dict[str, dict[str, Any]] = {
     "missing": {"email": None},
     "empty": {"email": ""},
     "unverified": {"email_verified": False},
     "verified_missing": {"email_verified": None},
 }
+UNLISTED = _OTHERS | _UNVERIFIED
 
 
-@pytest.mark.parametrize("changed", UNLISTED.values(), ids=[*UNLISTED])
+@pytest.mark.parametrize("changed", _OTHERS.values(), ids=[*_OTHERS])
 async def test_a_genuine_token_of_somebody_else_is_403(changed: dict[str, Any]) -> None:
-    """A token that the issuer did sign for us is not enough: its verified e-mail must be on the list."""
+    """A token that the issuer did sign for us is not enough: its e-mail must be on the list."""
     problem = await refusal(bearer(_payload(**changed)))
     assert (problem.code, problem.status) == ("forbidden", 403)
+    assert problem.detail == f"{changed['email']} is not allowed to do this"
+
+
+@pytest.mark.parametrize("changed", _UNVERIFIED.values(), ids=[*_UNVERIFIED])
+async def test_an_e_mail_that_the_issuer_does_not_vouch_for_is_403(changed: dict[str, Any]) -> None:
+    """Even when it is on the list: without `email_verified` its owner is unknown."""
+    problem = await refusal(bearer(_payload(**changed)))
+    assert (problem.code, problem.status, problem.detail) == ("forbidden", 403, "it has no verified e-mail")
 
 
 async def test_an_empty_list_of_principals_lets_nobody_in() -> None:
@@ -225,6 +243,7 @@ async def test_without_any_keys_the_answer_is_503() -> None:
     with pytest.raises(ProblemError) as refused:
         await checking.principal(bearer(token()))
     assert (refused.value.code, refused.value.status) == ("unavailable", 503)
+    assert refused.value.detail == "tokens cannot be verified: the key set has not been fetched yet"
     assert refused.value.response_headers()["Retry-After"] == "5"
 
 

@@ -29,9 +29,7 @@ class InstanceClock(FakeClock):
         self._world, self._skew_us = world, skew_us
 
     def now_us(self) -> int:
-        """Return what the instance takes for the time."""
         return self._world.now_us + self._skew_us
 
     def elapsed_us(self) -> int:
-        """Return how much time has passed."""
         return self._world.now_us - T0_US

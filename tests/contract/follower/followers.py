@@ -77,7 +77,6 @@ class Follower:
         return self.hear(get(self.question(poll)), poll)
 
     def follow(self, get: Get, limit: int = 1000) -> None:
-        """Read until there is nothing more."""
         for number in range(_MANY):
             if not self.poll(get, Poll(limit=limit, walks=number > 0)):
                 return

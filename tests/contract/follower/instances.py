@@ -36,7 +36,6 @@ class _OverDuckDB(BigQueryRunner):
         self._rows = rows
 
     async def rows(self, query: Query) -> Answer:
-        """Run `query` in DuckDB."""
         return await self._rows.rows(query)
 
 
@@ -64,7 +63,6 @@ class Instances:
         return self._loop.run(self._clients[number].get("/v1/records", params=parameters))
 
     def forget(self) -> None:
-        """Empty the cache."""
         self._loop.run(self._kept.delete_all())
 
     def _client(self, runner: QueryRunner, clock: Clock, settings: Settings) -> httpx.AsyncClient:

@@ -79,15 +79,12 @@ class RestServer:
         return next(call for call in self.calls if call.what == what)
 
     def seen(self) -> list[str]:
-        """Return what was called."""
         return [call.what for call in self.calls]
 
     def settings(self, **changed: Any) -> Settings:
-        """Return settings of a service over this API."""
         return SETTINGS.replace(bigquery_rest_url=self.url, **changed)
 
     def runner(self, **changed: Any) -> BigQueryRunner:
-        """Return a runner over this API."""
         settings = self.settings(**changed)
         return BigQueryRunner(BigQueryClients(TableAddress.of(settings.store)), settings, FakeClock())
 

@@ -154,7 +154,6 @@ class Rig:
         assert not [each for each in stored if self.server.is_bad(each)]
 
     async def close(self) -> None:
-        """Close the writer and its connections."""
         await self.writer.close()
         await self.appender.close()
         await asyncio.gather(*(message.waiter for message in self.messages))

@@ -26,7 +26,6 @@ class Runner:
         self._failure = failure
 
     async def delete(self, _: Deletion) -> int:
-        """Fail."""
         raise self._failure
 
 
@@ -44,21 +43,17 @@ class BigQueryClients:
         self.labels, self.place, self.is_closed = labels, self, False
 
     def table_id(self, table: str) -> str:
-        """Return its name."""
         return table
 
     def client(self) -> "BigQueryClients":
-        """Return a client."""
         if self.is_closed:
             raise ConnectionError("no way")
         return self
 
     def get_table(self, _: str, **__: Any) -> Table:
-        """Return the table."""
         return Table(dict(self.labels))
 
     def update_table(self, table: Table, fields: list[str], **_: Any) -> None:
-        """Change the labels."""
         assert fields == ["labels"]
         self.labels = table.labels
 

@@ -31,11 +31,9 @@ class Found(CredentialsWithQuotaProject):
         self._quota_project_id = quota_project
 
     def with_quota_project(self, quota_project_id: str | None) -> Self:
-        """Return a copy with another quota project."""
         return type(self)(quota_project_id)
 
     def refresh(self, request: Any) -> None:
-        """Give a token."""
         self.token = "token"
 
 

@@ -2,9 +2,7 @@
 
 import asyncio
 
-import pytest
-
-from app.stores.bigquery.sink import MAX_BYTES, MAX_REQUESTS, ConnectionsClosedError
+from app.stores.bigquery.sink import MAX_BYTES, MAX_REQUESTS
 from tests.ingest.pool import Pool
 from tests.ingest.scripted import turns
 
@@ -38,19 +36,6 @@ async def test_one_that_gives_up_between_its_call_and_its_turn_passes_the_call_o
     assert single.has(last)
     await single.answer(*running[1:], last)
     assert single.load == [0]
-
-
-async def test_all_of_several_that_give_up_at_one_moment_leave_the_call_to_the_next(single: Pool) -> None:
-    """Whether they were called or still waited."""
-    running = [await single.request() for _ in range(MAX_REQUESTS)]
-    waiting = [await single.request() for _ in range(4)]
-    single.answer_soon(running[0])
-    for task in waiting[:3]:
-        asyncio.get_running_loop().call_soon(task.cancel)
-    await turns()
-    assert [task.cancelled() for task in waiting[:3]] == [True] * 3
-    assert single.has(waiting[3])
-    await single.answer(*running[1:], waiting[3])
 
 
 async def test_one_that_gives_up_waiting_for_much_room_holds_up_nobody_who_needs_little(single: Pool) -> None:
@@ -136,16 +121,3 @@ async def test_several_that_were_called_in_vain_keep_their_order(single: Pool) -
     await single.answer(running[2])
     assert [single.has(each) for each in (first, second)] == [True, False]
     await single.answer(first, second)
-
-
-async def test_those_who_wait_are_told_when_the_connections_are_closed(single: Pool) -> None:
-    """And none is opened for them, nor for whoever comes later."""
-    running = [await single.request() for _ in range(MAX_REQUESTS)]
-    waiting = [await single.request() for _ in range(2)]
-    await single.pool.close()
-    later = await single.request()
-    for task in (*waiting, later):
-        with pytest.raises(ConnectionsClosedError):
-            await task
-    await single.answer(*running)
-    assert len(single.lines) == 1

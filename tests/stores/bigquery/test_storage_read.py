@@ -44,14 +44,12 @@ class ReadServer:
         self.url = ""
 
     async def create_read_session(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        """Open a session of at most one stream."""
         self.session = request
         streams = [types.ReadStream(name="the-stream")] if self.rows else []
         session = types.ReadSession(streams=streams, arrow_schema={"serialized_schema": self.schema})
         return types.ReadSession.pb(session)
 
     async def read_rows(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        """Send the batches from `request.offset` on."""
         self.offsets.append(request.offset)
         at = 0
         for rows, batch in zip(self.rows, self.batches, strict=True):

@@ -69,7 +69,6 @@ class Filling(NamedTuple):
         return number + 1
 
     async def stored(self) -> list[str]:
-        """Return the ids of all records."""
         answer = await self.client.get("/v1/records", params={"limit": "all", "format": "ndjson", "fields": "id"})
         assert answer.status_code == 200, answer.text
         return [msgspec.json.decode(line)["id"] for line in answer.content.splitlines()]

@@ -5,8 +5,6 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, cast
 
 import duckdb
@@ -113,41 +111,12 @@ async def test_a_failure_of_the_store_is_named(queries: Queries, failure: Except
     assert "more" not in str(raised.value) or error is duckdb.BinderException
 
 
-async def test_a_table_that_is_not_there_makes_the_store_unavailable(queries: Queries) -> None:
-    """In an export, too."""
-    missing = Statement(sql="SELECT x FROM missing", parameters={})
-    with pytest.raises(StoreUnavailableError, match="missing does not exist"):
-        await queries.rows(missing)
-    with pytest.raises(StoreUnavailableError, match="missing does not exist"):
-        await read(queries, missing)
-
-
 async def test_an_export_has_all_rows_in_order(queries: Queries) -> None:
     """In more pieces than one, of which only the first has the schema."""
     pieces = [piece async for piece in queries.arrow(numbers(300_000))]
     assert len(pieces) > 3
     found = nanoarrow.ArrayStream.from_readable(b"".join(pieces)).read_all()
     assert [row["x"] for row in found.to_pylist()] == list(range(300_000, 0, -1))
-
-
-async def test_an_export_without_rows_has_its_columns(queries: Queries) -> None:
-    """It is a whole Arrow stream all the same."""
-    found = await read(queries, numbers(0))
-    assert (len(found), [field.name for field in found.schema.fields]) == (0, ["x", "text"])
-
-
-async def test_an_export_has_arrows_types(queries: Queries) -> None:
-    """An instant is in UTC at any depth, JSON a string, an exact decimal a decimal."""
-    sql = """SELECT @at_us AS instant, STRUCT(@at_us AS at, [@at_us] AS ats) AS inner_,
-      NUMERIC '1.5' AS price, JSON '{"n":1.5}' AS data, b'ab' AS raw, CAST(NULL AS STRING) AS nothing"""
-    found = await read(queries, Statement(sql=sql, parameters={"at_us": 1}))
-    at = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
-    (row,) = found.to_pylist()
-    assert row["instant"] == row["inner_"]["at"] == row["inner_"]["ats"][0] == at
-    assert row["price"] == Decimal("1.5")
-    assert row["data"] == '{"n":1.5}'
-    assert row["raw"] == b"ab"
-    assert row["nothing"] is None
 
 
 async def test_an_export_that_is_closed_ends_in_the_store_too(queries: Queries) -> None:
@@ -183,7 +152,6 @@ class Busy:
         return self
 
     def close(self) -> None:
-        """Close it, or refuse to."""
         if self.refusals:
             self.refusals -= 1
             raise duckdb.Error("connection is busy with another call")

@@ -15,11 +15,10 @@ import pytest
 from app.ingest.envelope import Message
 from app.record import Record
 from app.runtime.clock import SystemClock
-from app.schema.table import Table, records_table, rejects_table
+from app.schema.table import records_table, rejects_table
 from app.stores.duckdb.sink import EmbeddedAppender
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Outcome, SetupError, SinkState, Stored, StoreError, Uncertain
-from app.stores.source import Answer
 from app.stores.sql.statement import Statement
 from testing.clock import FakeClock
 from testing.pace import patience_s
@@ -267,25 +266,3 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path.write_text("not a database" * 1000)
     with pytest.raises(StoreError, match=r"cannot open .*data\.duckdb"):
         opened(path)
-
-
-async def test_queries_run_beside_appends_and_beside_each_other() -> None:
-    """More queries than connections are served, each with its own rows."""
-    store = opened()
-    appender = store.appender(RECORDS)
-    await appender.append([row(appender, str(number)) for number in range(20)])
-    queries = [Statement(sql="SELECT id FROM `records` WHERE id = @id", parameters={"id": str(n)}) for n in range(20)]
-    *answers, outcome = await asyncio.gather(*map(store.read, queries), appender.append([row(appender, "new")]))
-    assert outcome == Stored()
-    assert [answer.rows for answer in answers if isinstance(answer, Answer)] == [[{"id": str(n)}] for n in range(20)]
-    store.close()
-
-
-@pytest.mark.parametrize("table", [RECORDS, REJECTS], ids=["records", "rejects"])
-def test_both_tables_are_made_when_missing(table: Table) -> None:
-    """A new file has the tables of the declaration, and the service's own."""
-    store = opened()
-    found = store._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-    assert (table.name,) in found
-    assert len(found) == 3
-    store.close()

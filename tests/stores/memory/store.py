@@ -1,20 +1,25 @@
 """A third store, as small as one can be: rows in lists, and queries evaluated in Python, row by row.
 
-It shares nothing with the others but the seams, so it is a second implementation of what a query means. There is one
-instance, and a row is settled as soon as it is stored.
+It shares nothing with the others but the seams, which say what each method does, so it is a second implementation of
+what a query means. There is one instance, and a row is settled as soon as it is stored.
 """
 
-import enum
+import math
 import pickle
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from datetime import UTC
-from functools import cache
-from typing import Any
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from functools import cache, partial
+from itertools import accumulate
+from operator import ge, gt, le, lt
+from typing import Any, assert_never
 
 import msgspec
 
 from app.query.formats.arrow_batches import ArrowEncoder
+from app.query.scan import position_of
 from app.runtime.clock import Clock
 from app.runtime.instants import HOUR_US, epoch_us, from_epoch_us
 from app.schema.columns import Column, Kind, Mode
@@ -22,12 +27,11 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores import query as q
 from app.stores.backend import Backend
-from app.stores.query import Position, Query
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored
-from app.stores.source import Answer, Plan, StoreUnavailableError, shown_value
-from tests.stores.memory.evaluation import Row, found, meets, page
+from app.stores.source import Answer, Plan, Row, StoreUnavailableError, shown_value
 
-_PROCESS = defaultdict[str, "dict[str, list[Row]]"](dict)
+_COMPARE: dict[str, Any] = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "prefix": str.startswith}
+_PROCESS = defaultdict[str, defaultdict[str, list[Row]]](lambda: defaultdict(list))
 
 
 class MemoryStore:
@@ -40,72 +44,52 @@ class MemoryStore:
 
     def __init__(self, tables: Sequence[Table], clock: Clock, stored: dict[str, list[Row]]) -> None:
         self.clock, self.stored, self.generation = clock, stored, 0
-        self.columns = {table.name: {column.name: column for column in table.columns} for table in tables}
-        for name in self.columns:
-            stored.setdefault(name, [])
+        self.tables = {table.name: {column.name: column for column in table.columns} for table in tables}
         self._versions = Counter[str]()
-
-    def appender(self, table: Table) -> "MemoryAppender":
-        """Return the Appender of `table`."""
-        return MemoryAppender(self, table)
 
     def insert(self, table: str, rows: Iterable[tuple[int, bytes]]) -> None:
         """Store all rows with their stamps, or raise ValueError if one does not fit the table."""
-        new = [pickle.loads(row) | {"ingest_time": from_epoch_us(us)} for us, row in rows]  # noqa: S301 - the encoder's own
-        for values in new:
-            for column in self.columns[table].values():
-                _check(column, values[column.name])
-        self.stored[table] += [Row(Position(epoch_us(row["ingest_time"]), row["delivery_key"]), row) for row in new]
-        self.stored[table].sort(key=lambda row: row.place)
+        stamped = [pickle.loads(row) | {"ingest_time": from_epoch_us(us)} for us, row in rows]  # noqa: S301 - our own
+        columns = self.tables[table].items()
+        new = [{name: _value(column, row.get(name)) for name, column in columns} for row in stamped]
+        self.stored[table] = sorted([*self.stored[table], *new], key=position_of)
         self._versions[table] += 1
 
     def horizon_us(self, table: str) -> int:
-        """Return now: a row is stored at the moment of its stamp."""
         return self.clock.now_us()
 
     def version(self, table: str) -> int:
-        """Return how often `table` was changed."""
         return self._versions[table]
 
-    async def explain(self, query: Query) -> Plan:
-        """Return the query as it is: there is nothing to render."""
+    async def explain(self, query: q.Query) -> Plan:
         values = [each for condition in getattr(query, "conditions", ()) for each in condition.values]
         return Plan(repr(query), {f"value_{number}": shown_value(each) for number, each in enumerate(values)})
 
-    async def rows(self, query: Query) -> Answer:
-        """Return the rows of `query`, in its order."""
-        stored = self._rows_of(query.table)
-        return page(query, stored) if isinstance(query, q.RowQuery) else Answer(found(query, stored))
+    async def rows(self, query: q.Query) -> Answer:
+        if query.table not in self.tables:
+            raise StoreUnavailableError(f"there is no table {query.table}")
+        return _answer(query, self.stored[query.table])
 
     async def arrow(self, query: q.ArrowQuery) -> AsyncGenerator[bytes, None]:
-        """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
         rows = (await self.rows(query)).rows
-        encoder = ArrowEncoder(tuple(self.columns[query.table][name] for name in query.columns))
+        encoder = ArrowEncoder(tuple(self.tables[query.table][name] for name in query.columns))
         yield encoder.begin()
         yield encoder.rows(rows)
         yield encoder.end()
 
     async def delete(self, query: q.Deletion) -> int:
-        """Delete rows; return how many were removed."""
-        stored = self._rows_of(query.table)
-        gone = [row for row in stored if query.first_us <= row.place.ingest_us <= query.last_us]
-        gone = [row for row in gone if meets(query.conditions, row)]
+        stamps_us, stored = range(query.first_us, query.last_us + 1), self.stored[query.table]
+        gone = [row for row in stored if epoch_us(row["ingest_time"]) in stamps_us and _matches(row, query)]
         self.stored[query.table] = [row for row in stored if row not in gone]
         self._versions[query.table] += 1
         return len(gone)
 
     async def advance(self) -> None:
-        """Count one more erasure."""
         self.generation += 1
-
-    def _rows_of(self, table: str) -> list[Row]:
-        if table not in self.stored:
-            raise StoreUnavailableError(f"there is no table {table}")
-        return self.stored[table]
 
 
 class MemoryAppender:
-    """The Appender of one table of a MemoryStore."""
+    """The Appender of one table of a MemoryStore. A row is a pickle of its values by column."""
 
     max_in_flight = target_in_flight = 1
     fence = None
@@ -114,22 +98,14 @@ class MemoryAppender:
         self._store, self._table = store, table
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return an encoder to pickles of the values by column."""
-
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
-            own = {"message_index": index, "delivery_key": delivery_key, **envelope}
-            of_record = {
-                column.name: _value(column, getattr(record, column.attribute)) for column in self._table.record
-            }
-            of_envelope = {each.name: _value(each, own[each.name]) for each in self._table.envelope if each.name in own}
-            return pickle.dumps(of_record | of_envelope)
+            values = msgspec.to_builtins(record, builtin_types=(bytes, Decimal, datetime, date, time), str_keys=True)
+            return pickle.dumps({**values, "message_index": index, "delivery_key": delivery_key, **envelope})
 
         return encode
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Stamp `rows` and store them, all or none."""
-        obstacle = await self.check()
-        if obstacle is not None:
+        if obstacle := await self.check():
             return obstacle
         stamp_us = self._store.clock.now_us()
         try:
@@ -139,16 +115,14 @@ class MemoryAppender:
         return Stored()
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
-        """Return `row`: none is ever late here."""
         return row
 
     async def check(self) -> SetupError | None:
-        """Return an obstacle if the table is gone."""
         name = self._table.name
-        return None if name in self._store.stored else SetupError(SinkState.NOT_FOUND, f"there is no table {name}")
+        return None if name in self._store.tables else SetupError(SinkState.NOT_FOUND, f"there is no table {name}")
 
     async def close(self) -> None:
-        """Do nothing."""
+        pass
 
 
 def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
@@ -157,37 +131,169 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     return Backend(
         name=f"memory:{id(store)}",
         system="memory",
-        appender=cache(store.appender),
+        appender=cache(partial(MemoryAppender, store)),
         runner=store,
         eraser=store,
         upkeep=lambda _: [],
-        close=lambda: MemoryAppender(store, tables[0]).close(),
+        close=MemoryAppender(store, tables[0]).close,
         connections=dict,
     )
 
 
 def _value(column: Column, value: Any) -> Any:
-    """Return a record's value as a QueryRunner promises it."""
+    """Return a value as a QueryRunner promises it, or raise ValueError if it does not fit its column."""
     if column.mode is Mode.REPEATED:
-        item = msgspec.structs.replace(column, mode=Mode.NULLABLE)
-        return [_value(item, each) for each in value or ()]
-    if value is None and (column.kind is not Kind.JSON or column.mode is Mode.NULLABLE):
-        return None
+        return [_value(msgspec.structs.replace(column, mode=Mode.NULLABLE), each) for each in value]
     match column.kind:
+        case _ if value is None and column.mode is Mode.REQUIRED:
+            raise ValueError(f"{column.name} has no value")
+        case _ if value is None:
+            return None
+        case Kind.NUMERIC if value.copy_abs() >= 10**29:
+            raise ValueError(f"{column.name}: {value} is too large")
         case Kind.JSON:
             return msgspec.Raw(msgspec.json.encode(value))
         case Kind.STRUCT:
-            return {field.name: _value(field, getattr(value, field.attribute)) for field in column.fields}
+            return {field.name: _value(field, value[field.name]) for field in column.fields}
         case Kind.TIMESTAMP:
             return value.astimezone(UTC)
         case _:
-            plain = value.value if isinstance(value, enum.Enum) else value
-            return str(plain) if column.is_uuid else plain
+            return value
 
 
-def _check(column: Column, value: Any) -> None:
-    if value is None and column.mode is Mode.REQUIRED:
-        raise ValueError(f"{column.name} has no value")
-    values = value if column.mode is Mode.REPEATED else [value]
-    if column.kind is Kind.NUMERIC and any(each is not None and each.copy_abs() >= 10**29 for each in values):
-        raise ValueError(f"{column.name}: {value} is too large")
+def _answer(query: q.Query, stored: list[Row]) -> Answer:
+    match query:
+        case q.RowQuery():
+            return _page(query, stored)
+        case q.LookUp():
+            same = [row for row in _originals(query, stored) if row[query.id_column] == query.record_id]
+            rows = same[::-1][: query.limit]
+        case q.Export():
+            rows = _originals(query, stored)
+        case q.Count():
+            rows = [{"records": len(_originals(query, stored)[: query.cap])}]
+        case q.PartCounts():
+            stamps_us = [epoch_us(row["ingest_time"]) for row in _selected(query, stored)]
+            parts = Counter((at_us - query.from_us) // query.width_us for at_us in stamps_us)
+            rows = [{"bucket": part, "records": count} for part, count in sorted(parts.items())]
+        case q.Statistics():
+            rows = _statistics(query, _originals(query, stored))
+        case q.Occurrences():
+            stamps = [row["ingest_time"] for row in stored if _matches(row, query)]
+            rows = [{"found": len(stamps), "first": min(stamps, default=None), "last": max(stamps, default=None)}]
+        case q.PayloadSearch():
+            rows = stored
+        case _:
+            assert_never(query)
+    return Answer([{name: row[name] for name in getattr(query, "columns", row)} for row in rows])
+
+
+def _selected(query: q.Selection, stored: list[Row]) -> list[Row]:
+    """Return the rows of the selection, copies included: those after its position, in its direction."""
+    stamps_us, after = range(query.from_us, query.to_us), getattr(query, "after", None)
+    rows = [row for row in stored if epoch_us(row["ingest_time"]) in stamps_us and _matches(row, query)]
+    if getattr(query, "descending", False):
+        return [row for row in rows[::-1] if after is None or position_of(row) < after]
+    return [row for row in rows if after is None or position_of(row) > after]
+
+
+def _originals(query: q.Originals, stored: list[Row]) -> list[Row]:
+    copies = _copies(query, stored)
+    return [row for row in _selected(query, stored) if id(row) not in copies]
+
+
+def _copies(query: q.Originals, stored: list[Row]) -> set[int]:
+    """Return the ids of the rows that have an earlier or equal one of their delivery within the look-back."""
+    previous_us, copies = dict[str, int](), set[int]()
+    for row in stored:
+        at = position_of(row)
+        if at.ingest_us - previous_us.get(at.delivery_key, -math.inf) <= query.lookback_us:
+            copies.add(id(row))
+        previous_us[at.delivery_key] = at.ingest_us
+    return copies
+
+
+def _page(query: q.RowQuery, stored: list[Row]) -> Answer:
+    copies = _copies(query, stored)
+    candidates = _selected(query, stored)[: query.candidates]
+    chosen = [row for row in candidates if id(row) not in copies or row is candidates[-1]][: query.limit]
+    sizes = [*accumulate(len(repr(row)) for row in chosen)]
+    fitting = chosen if query.max_bytes is None else chosen[: max(1, bisect_right(sizes, query.max_bytes))]
+    rows = [
+        {name: row[name] for name in query.columns} | {q.CANDIDATES: len(candidates), q.IS_COPY: id(row) in copies}
+        for row in fitting
+    ]
+    return Answer(rows, fetched_bytes=sizes[len(rows) - 1] if rows else 0, cut=len(rows) < len(chosen))
+
+
+def _statistics(query: q.Statistics, rows: list[Row]) -> list[Row]:
+    groups, buckets = Counter[Any](), defaultdict[tuple[Any, int], list[Row]](list)
+    for row in rows:
+        key = query.by and _field(row, query.by)
+        groups[key] += 1
+        buckets[key, (epoch_us(row["ingest_time"]) - query.first_us) // query.bucket_us].append(row)
+    ranked = sorted(groups, key=lambda key: (-groups[key], key is not None, key))[: query.max_groups]
+    return [
+        {"bucket": bucket, "records": len(inside)}
+        | {"place": ranked.index(key) + 1, "group_key": key, "group_count": len(groups)}
+        | {f"metric_{at}": _number(metric, inside) for at, metric in enumerate(query.metrics)}
+        for (key, bucket), inside in buckets.items()
+        if key in ranked
+    ]
+
+
+def _number(metric: q.Metric, rows: list[Row]) -> Any:
+    if metric.is_computed:
+        found = [row["publish_time"] and (row["ingest_time"] - row["publish_time"]).total_seconds() for row in rows]
+    else:
+        found = [_field(row, metric.path) for row in rows]
+    values = sorted(value for value in found if value is not None)
+    if not values:
+        return None
+    if metric.function == "avg":
+        return float(sum(values) / len(values))
+    share = {"min": 0, "p50": 0.5, "p95": 0.95, "max": 1}[metric.function]
+    return values[max(math.ceil(len(values) * share) - 1, 0)]
+
+
+def _field(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        value = None if value is None else value.get(name)
+    return value
+
+
+def _matches(row: Row, query: q.Selection | q.Occurrences | q.Deletion) -> bool:
+    return all(_meets(each, _compared(each, row)) for each in query.conditions)
+
+
+def _meets(condition: q.Condition, value: Any) -> bool:
+    match condition.operator:
+        case "isnull":
+            return (value is None) in condition.values
+        case "ne":
+            return value not in condition.values
+        case "eq" | "in":
+            return value in condition.values
+        case "outside":
+            return value is not None and not condition.values[0] <= value < condition.values[1]
+        case order:
+            return value is not None and bool(_COMPARE[order](value, condition.values[0]))
+
+
+def _compared(condition: q.Condition, row: Row) -> Any:
+    """Return what the condition compares: of JSON, a scalar as text or as a number, None for anything else."""
+    value = _field(row, condition.path)
+    if condition.kind is Kind.TIMESTAMP and value is not None:
+        return epoch_us(value)
+    if condition.kind is not Kind.JSON or value is None or (condition.operator == "isnull" and not condition.json_path):
+        return value
+    value = msgspec.json.decode(value)
+    for key in condition.json_path:
+        if isinstance(value, list):
+            value = {str(index): item for index, item in enumerate(value)}
+        value = value.get(key) if isinstance(value, dict) else None
+    if condition.operator in {"lt", "lte", "gt", "gte"}:
+        return value if type(value) in {int, float} else None
+    if condition.operator != "prefix" and isinstance(value, bool | int | float):
+        return msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else None

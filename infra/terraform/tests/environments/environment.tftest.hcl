@@ -20,7 +20,7 @@ run "the_environment_can_be_planned" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.main.invoker_iam_disabled == (local.env["SLUICE_PLATFORM_IAM"] == "off")
+    condition     = google_cloud_run_v2_service.main["main"].invoker_iam_disabled == (local.env["main"]["SLUICE_PLATFORM_IAM"] == "off")
     error_message = "One of the two gates is closed, and the service knows which."
   }
 

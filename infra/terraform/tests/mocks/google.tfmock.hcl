@@ -1,11 +1,20 @@
 # Values that Google would fill in, so that assertions can tell one account from another.
 
 override_resource {
-  target = google_service_account.service
+  target = google_service_account.service["main"]
   values = {
     name   = "projects/my-project/serviceAccounts/service@my-project.iam.gserviceaccount.com"
     email  = "service@my-project.iam.gserviceaccount.com"
     member = "serviceAccount:service@my-project.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.service["ingest"]
+  values = {
+    name   = "projects/my-project/serviceAccounts/ingest@my-project.iam.gserviceaccount.com"
+    email  = "ingest@my-project.iam.gserviceaccount.com"
+    member = "serviceAccount:ingest@my-project.iam.gserviceaccount.com"
   }
 }
 
@@ -28,7 +37,7 @@ override_resource {
 }
 
 override_resource {
-  target = google_cloud_run_v2_service.main
+  target = google_cloud_run_v2_service.main["main"]
   values = { uri = "https://sluice.example.run.app" }
 }
 
@@ -38,6 +47,11 @@ mock_resource "google_monitoring_notification_channel" {
 
 mock_resource "google_pubsub_topic" {
   defaults = { id = "projects/my-project/topics/some" }
+}
+
+override_resource {
+  target = google_cloud_run_v2_service.main["ingest"]
+  values = { uri = "https://sluice-ingest.example.run.app" }
 }
 
 override_resource {

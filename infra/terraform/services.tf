@@ -1,0 +1,88 @@
+# One Cloud Run service that ingests and answers queries, or two from the same image (var.services). Each has an account
+# of its own, with the rights of its roles only.
+
+locals {
+  two_services = var.services == "two"
+
+  # "main" has the API's address in either case. "ingest" exists beside it with two, and then gets the pushes. A
+  # resource of "main" keeps the key that it has with one service, so that a change of the variable replaces nothing.
+  services = { for key, service in {
+    main = {
+      name        = var.system
+      account     = "${var.system}-service"
+      prefix      = ""
+      ingests     = !local.two_services
+      queries     = true
+      cpu         = var.cpu
+      memory      = var.memory
+      concurrency = var.concurrency
+      instances   = var.instances
+    }
+    ingest = {
+      name        = "${var.system}-ingest"
+      account     = "${var.system}-ingest"
+      prefix      = "ingest "
+      ingests     = true
+      queries     = false
+      cpu         = coalesce(var.ingest_size.cpu, var.cpu)
+      memory      = coalesce(var.ingest_size.memory, var.memory)
+      concurrency = coalesce(var.ingest_size.concurrency, var.concurrency)
+      instances   = var.ingest_size.instances == null ? var.instances : var.ingest_size.instances
+    }
+  } : key => service if key == "main" || local.two_services }
+
+  # The one that Pub/Sub pushes to.
+  ingest_key = local.two_services ? "ingest" : "main"
+
+  # Settings of the other half are left out: a service that only answers queries accepts no push and no canary, and one
+  # that only ingests has no cache.
+  env = { for key, service in local.services : key => merge(
+    var.settings,
+    local.managed_settings,
+    { SLUICE_ROLES = join(",", concat(service.ingests ? ["ingest"] : [], service.queries ? ["query"] : [])) },
+    service.ingests ? {} : { SLUICE_PUSH_PRINCIPALS = "", SLUICE_HEARTBEAT_SIGNATURE = "" },
+    service.queries ? {} : { SLUICE_CACHE_URL = "" },
+  ) }
+
+  # Google's sample image, which answers every request with 200.
+  sample_image = "^(us-docker[.]pkg[.]dev|gcr[.]io)/cloudrun/"
+}
+
+resource "google_service_account" "service" {
+  for_each = local.services
+
+  account_id   = each.value.account
+  display_name = "The service ${each.value.name}: ${join(" and ", concat(each.value.ingests ? ["appends records"] : [], each.value.queries ? ["answers queries"] : []))}"
+}
+
+# Before services could be two, these were single.
+
+moved {
+  from = google_service_account.service
+  to   = google_service_account.service["main"]
+}
+
+moved {
+  from = google_cloud_run_v2_service.main
+  to   = google_cloud_run_v2_service.main["main"]
+}
+
+moved {
+  from = google_cloud_run_v2_service_iam_member.deploy
+  to   = google_cloud_run_v2_service_iam_member.deploy["main"]
+}
+
+moved {
+  from = google_service_account_iam_member.deploy_as_service
+  to   = google_service_account_iam_member.deploy_as_service["main"]
+}
+
+moved {
+  from = google_secret_manager_secret_iam_member.grants
+  to   = google_secret_manager_secret_iam_member.grants["main"]
+}
+
+moved {
+  from = google_secret_manager_secret_iam_member.signing
+  to   = google_secret_manager_secret_iam_member.signing["main"]
+}

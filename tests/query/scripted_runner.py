@@ -1,0 +1,78 @@
+"""A feed over a runner that a test scripts: the queries are what the feed makes of a request."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.query.feed import Budget, Feed
+from app.query.params.filters import parse_filters
+from app.query.params.page import Window
+from app.query.scan import Scan
+from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
+from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery
+from app.stores.source import Answer, QueryTooExpensiveError, Row
+from testing.clock import FakeClock
+from tests.contract.memory import MemoryUnderTest
+from tests.contract.shelf import FIELDS, LOOKBACK_S
+from tests.contract.stores import RECORDS, T0_US
+from tests.contract.watched import Watched
+
+BY_ID = parse_filters(FIELDS, [("id", "x")])
+END_US = T0_US + 6 * HOUR_US
+
+
+class Scripted(Watched):
+    """A runner that gives one answer after the other, then empty ones; an error is raised."""
+
+    def __init__(self, *answers: Sequence[Row] | Answer | QueryTooExpensiveError) -> None:
+        super().__init__(MemoryUnderTest([RECORDS], FakeClock(T0_US)).runner)
+        self.first_slice_us = self.first_look_up_us = MINUTE_US
+        self._answers = list(answers)
+
+    async def rows(self, query: Query) -> Answer:
+        """Return the next answer."""
+        self.queries.append(query)
+        answer = self._answers.pop(0) if self._answers else Answer([])
+        if isinstance(answer, QueryTooExpensiveError):
+            raise answer
+        return answer if isinstance(answer, Answer) else Answer(list(answer))
+
+    def horizon_us(self, table: str) -> int:
+        """Return a horizon for the records alone."""
+        return T0_US + 7 if table == "records" else 0
+
+    @property
+    def pages(self) -> list[RowQuery]:
+        """The queries, all of which are for pages."""
+        assert all(isinstance(each, RowQuery) for each in self.queries)
+        return [each for each in self.queries if isinstance(each, RowQuery)]
+
+
+def feed_over(runner: Scripted) -> Feed:
+    """Return a feed of the records."""
+    return Feed(runner, RECORDS, lookback_s=LOOKBACK_S)
+
+
+def scan_of(until_us: int = END_US, *, descending: bool = False, after: Position | None = None, **more: Any) -> Scan:
+    """Return a scan of a window that begins at T0."""
+    return Scan(table="records", window=Window(T0_US, until_us), descending=descending, after=after, **more)
+
+
+def budget(**changed: Any) -> Budget:
+    """Return a budget that is hard to use up."""
+    return Budget(FakeClock(), **({"max_s": 10, "max_bytes_processed": 10**6, "max_page_bytes": 10**6} | changed))
+
+
+def row(after_us: int, key: str, candidates: int = 1, *, is_copy: bool = False) -> Row:
+    """Return a row as a store answers with it, stamped so long after T0."""
+    stamp = from_epoch_us(T0_US + after_us)
+    return {"ingest_time": stamp, "delivery_key": key, CANDIDATES: candidates, IS_COPY: is_copy}
+
+
+def keys(rows: Sequence[Row]) -> list[str]:
+    """Return the delivery keys of rows."""
+    return [each["delivery_key"] for each in rows]
+
+
+def at(after_us: int, key: str = "") -> Position:
+    """Return a position so long after T0."""
+    return Position(T0_US + after_us, key)

@@ -1,0 +1,112 @@
+"""Look-ups, counts and explanations of a feed: the queries, as the store receives them."""
+
+import msgspec
+import pytest
+
+from app.query.params.page import Window
+from app.query.scan import View
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
+from app.stores.query import Count, LookUp
+from app.stores.source import Answer, LookUpTooExpensiveError, QueryTooExpensiveError
+from tests.contract.shelf import EVERYTHING, LOOKBACK_US
+from tests.contract.stores import RECORDS, T0_US
+from tests.contract.watched import bounds
+from tests.query.scripted_runner import BY_ID, END_US, Scripted, at, budget, feed_over, scan_of
+
+
+def look_up(from_us: int, to_us: int, limit: int) -> LookUp:
+    """Return a look-up of the record x."""
+    return LookUp(
+        table="records",
+        from_us=from_us,
+        to_us=to_us,
+        conditions=BY_ID,
+        lookback_us=LOOKBACK_US,
+        columns=tuple(each.name for each in RECORDS.columns),
+        id_column="id",
+        record_id="x",
+        limit=limit,
+    )
+
+
+async def test_versions_are_looked_up_from_the_newest_slice_on_until_there_are_enough() -> None:
+    """Each look-up asks for as many as are missing; what it may read grows."""
+    runner = Scripted([{"id": "new"}], [], [{"id": "old"}])
+    found = await feed_over(runner).versions("x", Window(T0_US, END_US), View(RECORDS.columns, BY_ID), 2)
+    assert [each["id"] for each in found] == ["new", "old"]
+    assert runner.queries == [
+        look_up(END_US - MINUTE_US, END_US, 2),
+        look_up(END_US - 7 * MINUTE_US, END_US - MINUTE_US, 1),
+        look_up(END_US - 43 * MINUTE_US, END_US - 7 * MINUTE_US, 1),
+    ]
+
+
+async def test_a_look_up_that_is_too_large_says_what_it_found_before() -> None:
+    """With the limit, and what it would have needed."""
+    runner = Scripted([{"id": "new"}], QueryTooExpensiveError(100, 200))
+    with pytest.raises(LookUpTooExpensiveError) as raised:
+        await feed_over(runner).versions("x", Window(T0_US, END_US), EVERYTHING, 2)
+    assert (raised.value.limit_bytes, raised.value.needed_bytes, raised.value.found) == (100, 200, 1)
+
+
+def counted(*numbers: int) -> Scripted:
+    """Return a runner that counts so many rows, in its first queries."""
+    return Scripted(*(Answer([{"records": number}], bytes_processed=10) for number in (*numbers, *[0] * 20)))
+
+
+async def test_an_exact_count_is_one_query() -> None:
+    """However long the window; it is deducted from the budget like any other."""
+    runner, spent = counted(7), budget()
+    assert await feed_over(runner).count(scan_of(), BY_ID, None, spent) == 7
+    expected = Count(table="records", from_us=T0_US, to_us=END_US, conditions=BY_ID, lookback_us=LOOKBACK_US)
+    assert (runner.queries, spent.bytes_processed) == ([expected], 10)
+    assert await feed_over(counted()).count(scan_of(T0_US), BY_ID, None, spent) == 0
+
+
+async def test_a_count_to_a_cap_ends_where_it_is_reached() -> None:
+    """From the newest rows backwards; the slices before are not read."""
+    runner = counted(3, 4, 5)
+    assert await feed_over(runner).count(scan_of(), (), 7, budget()) == 7
+    edges = [bounds(each) for each in runner.queries]
+    assert edges == [(END_US - MINUTE_US, END_US), (END_US - 7 * MINUTE_US, END_US - MINUTE_US)]
+    assert await feed_over(counted(3, 4, 5)).count(scan_of(), (), 100, budget()) == 12
+
+
+async def test_a_count_reads_each_partition_once_and_ever_more_of_them() -> None:
+    """Counting costs next to nothing, so a month takes a handful of queries."""
+    runner, begin_us = counted(), T0_US // HOUR_US * HOUR_US
+    runner.partition_us = HOUR_US
+    scan = scan_of(begin_us + 30 * DAY_US + 5 * MINUTE_US)
+    assert await feed_over(runner).count(scan, (), 1, budget()) == 0
+    edges = [bounds(each) for each in runner.queries]
+    assert edges[0] == (begin_us + 30 * DAY_US - HOUR_US, scan.window.until_us)
+    assert (edges[-1][0], len(edges)) == (T0_US, 5)
+    assert all(from_us % HOUR_US == 0 for from_us, _ in edges[:-1])
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_a_count_begins_behind_the_last_row_of_the_scan_that_it_resumes(*, is_resumed: bool) -> None:
+    """A page's own position within the window is no such row: the count is of all of the window."""
+    runner = counted(1)
+    await feed_over(runner).count(scan_of(after=at(5, "k"), is_resumed=is_resumed), (), None, budget())
+    (query,) = runner.queries
+    assert isinstance(query, Count)
+    assert (query.after, query.from_us) == (at(5, "k") if is_resumed else None, T0_US)
+
+
+async def test_the_queries_of_a_page_can_be_explained() -> None:
+    """The first one, without a limit of bytes, and the slices of all; nothing is run."""
+    runner = Scripted()
+    feed = feed_over(runner)
+    query, slices = feed.explained(scan_of(), EVERYTHING, 10)
+    assert runner.queries == []
+    await feed.page(scan_of(), EVERYTHING, 10, budget())
+    assert query == msgspec.structs.replace(runner.pages[0], max_bytes=None)
+    assert [(each.from_us, each.to_us) for each in slices] == [*map(bounds, runner.pages)]
+    empty, none = feed.explained(scan_of(T0_US), EVERYTHING, 10)
+    assert (bounds(empty), none) == ((T0_US, T0_US), [])
+
+
+def test_the_horizon_is_that_of_the_table() -> None:
+    """Each table is settled by itself."""
+    assert feed_over(Scripted()).horizon_us() == T0_US + 7
