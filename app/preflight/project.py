@@ -21,7 +21,6 @@ OTHER_APIS = (
     "secretmanager.googleapis.com",
     "storage.googleapis.com",
     "sts.googleapis.com",
-    "telemetry.googleapis.com",
 )
 NEEDED = {
     "artifactregistry.repositories.create": "roles/artifactregistry.admin",
