@@ -31,20 +31,20 @@ MONTH_S, DAY_S, MILLION = 30 * 86_400, 86_400, 1_000_000
 _ROUTES = 12  # series of a busy instance's answers: routes, methods and statuses that occur
 _STATES = 2 * len(SinkState)
 SERIES = {
-    "sluice.record.rejected": 3,
-    "sluice.append.duration": 3,
-    "sluice.append.rows": 2,
-    "sluice.append.size": 2,
-    "sluice.row.late": 2,
-    "sluice.row.expired": 0,  # of the embedded store only
-    "sluice.connection.closed": 2,
-    "sluice.append.connections": 2,
-    "sluice.sink.state": _STATES,
-    "sluice.sink.oldest_wait": 2,
-    "http.server.request.duration": _ROUTES,
-    "sluice.query.duration": 3,
-    "sluice.query.bytes_processed": 3,
-    "sluice.cache.answers": 5,
+    "sluice_record_rejected_total": 3,
+    "sluice_append_duration_seconds": 3,
+    "sluice_append_rows": 2,
+    "sluice_append_size_bytes": 2,
+    "sluice_row_late_total": 2,
+    "sluice_row_expired_total": 0,  # of the embedded store only
+    "sluice_connection_closed_total": 2,
+    "sluice_append_connections": 2,
+    "sluice_sink_state": _STATES,
+    "sluice_sink_oldest_wait_seconds": 2,
+    "http_server_request_duration_seconds": _ROUTES,
+    "sluice_query_duration_seconds": 3,
+    "sluice_query_processed_bytes_total": 3,
+    "sluice_cache_answers_total": 5,
 }
 """How many series an instance has of each metric that has attributes."""
 

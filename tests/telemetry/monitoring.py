@@ -38,9 +38,9 @@ FOREIGN: dict[str, tuple[str, frozenset[str], frozenset[str], str]] = {
 """Metric -> its resource, the resource's labels, its own labels, and where that stands."""
 
 _VALUES = {
-    ("sluice.sink.state", "state"): {state.value for state in SinkState},
-    ("sluice.query.duration", "purpose"): set(get_args(Purpose)),
-    ("http.server.request.duration", "sluice_request_kind"): {"push", "write", "read", "wait", "stream"},
+    ("sluice_sink_state", "state"): {state.value for state in SinkState},
+    ("sluice_query_duration_seconds", "purpose"): set(get_args(Purpose)),
+    ("http_server_request_duration_seconds", "sluice_request_kind"): {"push", "write", "read", "wait", "stream"},
 }
 _PLACEHOLDER = re.compile(r"(?<!\$)\$\{(\w+)\}")
 _SELECTOR = re.compile(r'\{("?)([^",{}]*)"?((?:, *\w+ *(?:=~|!~|!=|=) *"[^"]*")*)\}')

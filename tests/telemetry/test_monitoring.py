@@ -72,11 +72,11 @@ def test_every_metric_of_the_service_is_watched_or_left_out_on_purpose() -> None
     unwatched = {each.name for each in CATALOGUE if f"{OURS}{each.name}" not in files}
     # They explain other metrics to whoever looks into one system, and are no news by themselves.
     explaining = {
-        *("sluice.append.rows", "sluice.append.connections", "sluice.in_flight.bytes"),
-        *("sluice.row.late", "sluice.row.expired", "sluice.connection.closed"),
+        *("sluice_append_rows", "sluice_append_connections", "sluice_in_flight_bytes"),
+        *("sluice_row_late_total", "sluice_row_expired_total", "sluice_connection_closed_total"),
     }
     # What a record type drops by its own word, and what had no power for want of a signature: both leave a log line.
-    assert unwatched == explaining | {"sluice.member.dropped", "sluice.message.unproved"}
+    assert unwatched == explaining | {"sluice_member_dropped_total", "sluice_message_unproved_total"}
 
 
 def test_every_foreign_metric_is_used() -> None:
@@ -142,18 +142,18 @@ BROKEN: list[tuple[Callable[[Monitoring], None], str]] = [
     (_in_query("processing-latency", "delay_sum", "delay"), _NONE + "message.stored.delay"),
     (_in_query("sink-setup", "sink.state", "sink.state_count"), _NONE + "sink.state_count"),
     (
-        _in_query("query-bytes", '"workload.googleapis.com/sluice.query.bytes_processed"', 'namespace="a"'),
+        _in_query("query-bytes", '"workload.googleapis.com/sluice_query_processed_bytes_total"', 'namespace="a"'),
         "a selector does not begin with a quoted metric",
     ),
     (
-        _in_query("query-bytes", '{"workload.googleapis.com/sluice.query.bytes_processed"}', "sluice_bytes"),
+        _in_query("query-bytes", '{"workload.googleapis.com/sluice_query_processed_bytes_total"}', "sluice_bytes"),
         "a selector does not begin with a quoted metric",
     ),
-    (_in_query("sink-setup", "state=~", "status=~"), "workload.googleapis.com/sluice.sink.state has no label status"),
+    (_in_query("sink-setup", "state=~", "status=~"), "workload.googleapis.com/sluice_sink_state has no label status"),
     (_in_query("sink-setup", "table, state", "tabel, state"), "nothing has the label tabel"),
     (_in_query("sink-setup", "NOT_FOUND", "NOT_THERE"), "state is never NOT_THERE"),
-    (_in_query("stored-in-time-fast", "5|5[.]0", "6|6[.]0"), "sluice.message.stored.delay has no bucket up to 6|6[.]0"),
-    (_in_query("stored-in-time-fast", "5|5[.]0", "5|10"), "sluice.message.stored.delay has no bucket up to 5|10"),
+    (_in_query("stored-in-time-fast", "5|5[.]0", "6|6[.]0"), "sluice_message_stored_delay_seconds has no bucket up to 6|6[.]0"),
+    (_in_query("stored-in-time-fast", "5|5[.]0", "5|10"), "sluice_message_stored_delay_seconds has no bucket up to 5|10"),
     (
         _in_query("backlog", "oldest_unacked_message_age", "oldest_message_age"),
         "there is no metric pubsub.googleapis.com/subscription/oldest_message_age",
@@ -168,35 +168,35 @@ BROKEN: list[tuple[Callable[[Monitoring], None], str]] = [
         _in_query("query-bytes", "${query_bytes_per_hour}", "1"),
         "the placeholder query_bytes_per_hour is listed and not used",
     ),
-    (_in_filter("Queries", "sluice.query.duration", "sluice.query.time"), _NONE + "query.time"),
+    (_in_filter("Queries", "sluice_query_duration_seconds", "sluice.query.time"), _NONE + "query.time"),
     (
         _in_filter("Queries", "metric.labels.purpose", "metric.labels.reason"),
-        "workload.googleapis.com/sluice.query.duration has no label reason",
+        "workload.googleapis.com/sluice_query_duration_seconds has no label reason",
     ),
     (_in_filter("Queries", '"export"', '"exports"'), "purpose is never exports"),
     (
         _in_filter("Queries", "generic_task", "generic_node"),
-        "workload.googleapis.com/sluice.query.duration belongs to generic_task",
+        "workload.googleapis.com/sluice_query_duration_seconds belongs to generic_task",
     ),
     (
         lambda all_: _chart(all_, "Queries")["dataSets"][0].update(plotType="LINE"),
-        "sluice.query.duration, a histogram, is drawn as LINE",
+        "sluice_query_duration_seconds, a histogram, is drawn as LINE",
     ),
     (
         lambda all_: _chart(all_, "Queries")["thresholds"][0].update(value=3),
-        "sluice.query.duration has no bucket up to 3",
+        "sluice_query_duration_seconds has no bucket up to 3",
     ),
-    (_in_objective(lambda cut: cut["range"].update(max=4)), "sluice.message.stored.delay has no bucket up to 4"),
+    (_in_objective(lambda cut: cut["range"].update(max=4)), "sluice_message_stored_delay_seconds has no bucket up to 4"),
     (
         _in_objective(lambda cut: cut.update(distribution_filter='metric.type="workload.googleapis.com/sluice.delay"')),
         _NONE + "delay",
     ),
     (
         lambda all_: all_.slos[1]["sli"]["request_based_sli"]["good_total_ratio"].update(
-            good_service_filter='metric.type="workload.googleapis.com/sluice.append.size" AND '
+            good_service_filter='metric.type="workload.googleapis.com/sluice_append_size_bytes" AND '
             'resource.type="generic_task"'
         ),
-        "a ratio counts, and sluice.append.size is a histogram",
+        "a ratio counts, and sluice_append_size_bytes is a histogram",
     ),
 ]
 
