@@ -32,7 +32,9 @@ _SAMPLES = {
     "SLUICE_HEARTBEAT_SIGNATURE": "5" * 64,
     "SLUICE_SYSTEM": "sluice",
     "SLUICE_RUN_BOOK_URL": "https://github.com/my-company/sluice/blob/main/docs/operations.md",
+    "SLUICE_TRACES": "cloud",
     "SLUICE_TRACE_RATIO": "0.01",
+    "SLUICE_METRICS": "cloud",
     "SLUICE_RETENTION_DAYS": "400",
 }
 """What the expressions of the container's environment come to; the clocks are read from clocks.tf."""

@@ -1,6 +1,6 @@
 """Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
 
-`python -m app.telemetry` prints them as the table of docs/operations.md; `python -m dev monitoring` makes alerts, boards
+`python -m app.telemetry` prints them as the table of docs/operations.md; `python -m dev.monitoring` makes alerts, boards
 and objectives of them. A name is the final Prometheus name, with its unit and `_total`, and an attribute is a valid
 label: every receiver keeps both as they are, whether it translates OpenTelemetry's names or not
 (docs/decisions/0015-metrics-by-otlp.md). Units are UCUM's.

@@ -12,6 +12,7 @@ resource "google_project_service" "used" {
       "pubsub.googleapis.com",
       "run.googleapis.com",
       "secretmanager.googleapis.com",
+      "telemetry.googleapis.com",
     ],
     var.heartbeat == null ? [] : ["cloudscheduler.googleapis.com"],
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],

@@ -20,9 +20,9 @@ locals {
     SLUICE_HEARTBEAT_SIGNATURE = local.heartbeat_signature
     SLUICE_SYSTEM              = var.system
     SLUICE_RUN_BOOK_URL        = var.operations_url
-    SLUICE_TRACES              = "cloud"
+    SLUICE_TRACES              = var.traces
     SLUICE_TRACE_RATIO         = tostring(var.trace_ratio)
-    SLUICE_METRICS             = "cloud"
+    SLUICE_METRICS             = join(",", sort(var.metrics))
     SLUICE_ACK_DEADLINE_S      = tostring(local.clocks.ack_deadline_s)
     SLUICE_RETRY_BACKOFF_MAX_S = tostring(local.clocks.retry_backoff_max_s)
     SLUICE_DEDUPE_LOOKBACK_S   = tostring(local.clocks.dedupe_lookback_s)
@@ -212,9 +212,20 @@ resource "google_cloud_run_v2_service_iam_member" "invoker" {
   member   = each.value
 }
 
-# Metrics and traces are written to the project.
+# Metrics and traces are written to the project, each by the role of its way. The Telemetry API counts requests against
+# the quota of the project that they name (x-goog-user-project), and that has to be allowed, too.
+locals {
+  telemetry_api = contains(var.metrics, "cloud") || var.traces == "cloud-otlp"
+  telemetry_roles = toset(compact([
+    contains(var.metrics, "cloud") ? "roles/telemetry.metricsWriter" : "",
+    var.traces == "cloud" ? "roles/cloudtrace.agent" : "",
+    var.traces == "cloud-otlp" ? "roles/telemetry.tracesWriter" : "",
+    local.telemetry_api ? "roles/serviceusage.serviceUsageConsumer" : "",
+  ]))
+}
+
 resource "google_project_iam_member" "service_telemetry" {
-  for_each = toset(["roles/monitoring.metricWriter", "roles/cloudtrace.agent"])
+  for_each = local.telemetry_roles
 
   project = var.project_id
   role    = each.key
