@@ -1,8 +1,8 @@
 """`promtool`, Prometheus's own evaluator of rules, for the tests: from PATH, else from Debian's package.
 
-No package registry has it, so the package is fetched once, checked against the digest below, and one file of it kept in
-.cache/. Where neither is to be had such tests are skipped, and the summary says so; with REQUIRE_PROMTOOL set, as the CI
-does, they fail.
+No package registry has it. So the package is fetched once, checked against the digest below, and one file of it is kept
+in .cache/. Where neither is to be had such tests are skipped, and the summary says so. With REQUIRE_PROMTOOL set, as
+the CI does, they fail.
 """
 
 import hashlib

@@ -8,7 +8,9 @@ from app.telemetry.instruments import instruments_table
 
 def main() -> None:
     """Print the metrics."""
-    argparse.ArgumentParser(prog="python -m app.telemetry", description="Print every metric of the service.").parse_args()
+    argparse.ArgumentParser(
+        prog="python -m app.telemetry", description="Print every metric of the service."
+    ).parse_args()
     sys.stdout.write(instruments_table())
 
 

@@ -58,7 +58,7 @@ def _own_region() -> str:
     from google.auth.transport.requests import Request
 
     try:
-        found = _metadata.get(Request(), _REGION, retry_count=2)  # type: ignore[no-untyped-call] # theirs
+        found = _metadata.get(Request(), _REGION, retry_count=2)
     except GoogleAuthError as error:
         raise SettingsError(
             "SLUICE_TELEMETRY_LOCATION must name a Google Cloud region, such as europe-west1, for SLUICE_METRICS=cloud "

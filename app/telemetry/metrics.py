@@ -68,7 +68,9 @@ class Metrics:
         self.dropped_members = 0
         self.unproved_messages = 0
         self.canaries_missed = 0
-        self.rejected_records: Counter[str] = Counter({reason: 0 for (reason,) in instruments.RECORDS_REJECTED.starts})
+        self.rejected_records: Counter[str] = Counter(
+            {str(reason): 0 for (reason,) in instruments.RECORDS_REJECTED.starts}
+        )
         """By reason."""
         self.late_rows: Counter[str] = Counter()
         """By table."""

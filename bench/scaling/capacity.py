@@ -99,10 +99,13 @@ def instances(rate_per_s: float) -> int:
     return max(MIN_INSTANCES, math.ceil(rate_per_s * cpu_s_of_a_push() / USED / VCPUS))
 
 
-def metric_bytes() -> int:
-    """Return the bytes that one instance's metrics are billed as, each time they are sent."""
+def metric_samples() -> int:
+    """Return the samples that one instance's metrics are at most, each time they are sent.
+
+    A histogram counts with all its buckets, though Google stores no empty ones.
+    """
     series = ((each, SERIES[each.name] if each.attributes else 1) for each in CATALOGUE)
-    return sum(count * (80 if each.kind == "histogram" else 8) for each, count in series)
+    return sum(count * (len(each.bounds) + 3 if each.kind == "histogram" else 1) for each, count in series)
 
 
 def transport_dollars(messages: float) -> dict[str, float]:
@@ -128,7 +131,7 @@ def looking_dollars(rate_per_s: float) -> dict[str, float]:
     beat = prices.QUERIED_BYTE.of(QUERY_BYTES) + sum(transport_dollars(1).values())
     return {
         "traces, 1 %": prices.SPAN.of(traces_per_s * SPANS * MONTH_S),
-        "metrics": prices.METRIC_BYTE.of(count * metric_bytes() * MONTH_S / METRICS_EVERY_S),
+        "metrics": prices.SAMPLE.of(count * metric_samples() * MONTH_S / METRICS_EVERY_S),
         "log": prices.LOGGED_BYTE.of(count * LOG_LINES_A_DAY * LOG_LINE_BYTES * MONTH_S / DAY_S),
         "canaries": beats * beat + prices.JOB_MONTH.of(1),
     }

@@ -1,4 +1,4 @@
-"""What somebody is told, and when. Burn rates follow the Site Reliability Workbook, chapter 5."""
+"""The alerts. Burn rates follow the Site Reliability Workbook, chapter 5."""
 
 import msgspec
 
@@ -22,7 +22,7 @@ _DEAD = 'subscription_id=~"${dead_letter_subscriptions}"'
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """A condition that must hold for `for_s`; a page wakes somebody, a ticket waits for the morning.
+    """A condition that must hold for `for_s`; a page wakes the person on call, a ticket waits for the morning.
 
     `run_book` is its heading in docs/operations.md, without the word alert.
     """
@@ -61,8 +61,8 @@ def _burning(objective: Objective, burn: Burn) -> Alert:
         name=f"{objective.name}-{burn.word}",
         title=f"{objective.burning} ({burn.word} burn)",
         query="\nand\n".join(conditions),
-        text=f"The objective is that {objective.unmet}. So many were not, for {burn.long} and in the last {burn.short}, "
-        f"that this spends {burn.spends}.",
+        text=f"The objective is that {objective.unmet}. So many were not, for {burn.long} and in the last "
+        f"{burn.short}, that this spends {burn.spends}.",
         run_book=objective.name,
         pages=objective.pages and burn is FAST,
         for_s=burn.for_s,
@@ -75,6 +75,7 @@ def _mean(instrument: i.Instrument, window: str, *matchers: str) -> str:
     return f"{seconds}\n/ {rate(ours(instrument, *matchers, suffix='_count'), window)}"
 
 
+_BUCKETS = ours(i.REQUEST_DURATION, _MEASURED, suffix="_bucket")
 _REQUESTS = ours(i.REQUEST_DURATION, _MEASURED, suffix="_count")
 _ERRORS = ours(i.REQUEST_DURATION, _MEASURED, 'http_response_status_code=~"5.."', suffix="_count")
 _STORED_HOUR = increase(ours(i.RECORDS_STORED), "1h")
@@ -93,8 +94,8 @@ ALERTS = (
         name="processing-latency",
         title="Mean time from publication to storage above 5 s",
         query=f"{_mean(i.PUBLISH_TO_STORED, '5m')}\n> 5",
-        text="The mean over 5 minutes. A backlog that is worked off after an outage counts too: its messages are old when "
-        "they are stored.",
+        text="The mean over 5 minutes. A backlog that is worked off after an outage counts too: its messages are old "
+        "when they are stored.",
     ),
     Alert(
         name="api-latency",
@@ -105,7 +106,7 @@ ALERTS = (
     Alert(
         name="api-p95",
         title="95th percentile of answers above 500 ms",
-        query=f"histogram_quantile(0.95, {rate(ours(i.REQUEST_DURATION, _MEASURED, suffix='_bucket'), '10m', SYSTEM, _KIND, 'le')})"
+        query=f"histogram_quantile(0.95, {rate(_BUCKETS, '10m', SYSTEM, _KIND, 'le')})"
         f"\n> 0.5\nand\n{increase(_REQUESTS, '10m', SYSTEM, _KIND)} > 20",
         text="Over 10 minutes, for pushes, writes and reads each by themselves.",
     ),
@@ -121,16 +122,16 @@ ALERTS = (
         title="More than 1 % of answers are 5xx",
         query=f"{rate(_ERRORS, '10m', SYSTEM, _KIND)}\n/ {rate(_REQUESTS, '10m', SYSTEM, _KIND)}\n> 0.01\nand\n"
         f"{increase(_ERRORS, '10m', SYSTEM, _KIND)} > 10",
-        text="Over 10 minutes, for pushes, writes and reads each by themselves. A push that is answered 5xx is delivered "
-        "again; nothing of it is lost.",
+        text="Over 10 minutes, for pushes, writes and reads each by themselves. A push that is answered 5xx is "
+        "delivered again; nothing of it is lost.",
         for_s=300,
     ),
     Alert(
         name="backlog",
         title="The oldest message waits for more than 2 minutes",
         query=f"max by (subscription_id) ({theirs(OLDEST_UNACKED, _PUSHED)})\n> 120",
-        text="Messages are published and not taken. Pub/Sub keeps them for as long as the subscription retains messages "
-        "(7 days); nothing is lost yet.",
+        text="Messages are published and not taken. Pub/Sub keeps them for as long as the subscription retains "
+        "messages (7 days); nothing is lost yet.",
         pages=True,
         for_s=120,
     ),
@@ -145,7 +146,8 @@ ALERTS = (
     Alert(
         name="volume",
         title="Stored volume far from the same hour yesterday",
-        query=f"(\n  {_STORED_HOUR} < 0.33 * {_STORED_YESTERDAY}\n  or {_STORED_HOUR} > 3 * {_STORED_YESTERDAY}\n)\nand\n"
+        query=f"(\n  {_STORED_HOUR} < 0.33 * {_STORED_YESTERDAY}\n"
+        f"  or {_STORED_HOUR} > 3 * {_STORED_YESTERDAY}\n)\nand\n"
         f"{_STORED_YESTERDAY} > 1000",
         text="Less than a third, or more than three times, of what was stored in the same hour of the day before.",
         for_s=1_800,

@@ -1,4 +1,4 @@
-"""The board, as Grafana reads it: the same tiles, over Managed Prometheus or over a Prometheus that scrapes the service.
+"""The board, as Grafana reads it: the same tiles, over Managed Prometheus or a Prometheus that scrapes the service.
 
 https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
@@ -28,17 +28,17 @@ def board() -> dict[str, Any]:
     """Return the board."""
     panels: list[dict[str, Any]] = []
 
-    def add(kind: str, title: str, x: int, y: int, width: int, height: int, **more: Any) -> None:
-        place = {"x": x, "y": y, "w": width, "h": height}
-        panels.append({"id": len(panels) + 1, "type": kind, "title": title, "gridPos": place, **more})
+    def add(kind: str, title: str, place: tuple[int, int, int, int], **more: Any) -> None:
+        grid = dict(zip(("x", "y", "w", "h"), place, strict=True))
+        panels.append({"id": len(panels) + 1, "type": kind, "title": title, "gridPos": grid, **more})
 
-    add("text", "How to read this page", 0, 0, _WIDTH, 3, options={"mode": "markdown", "content": _GUIDE})
+    add("text", "How to read this page", (0, 0, _WIDTH, 3), options={"mode": "markdown", "content": _GUIDE})
     y = 3
     for section in SECTIONS:
-        add("row", section.title, 0, y, _WIDTH, 1, collapsed=False, panels=[])
+        add("row", section.title, (0, y, _WIDTH, 1), collapsed=False, panels=[])
         width = _WIDTH // len(section.tiles)
         for number, tile in enumerate(section.tiles):
-            add("timeseries", tile.title, number * width, y + 1, width, _HEIGHT, **_chart(tile))
+            add("timeseries", tile.title, (number * width, y + 1, width, _HEIGHT), **_chart(tile))
         y += 1 + _HEIGHT
     return {
         "uid": "sluice",

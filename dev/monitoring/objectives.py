@@ -17,7 +17,7 @@ PROMETHEUS = "prometheus.googleapis.com"
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
-    """`goal` of all events are good. `pages` tells whether a fast burn wakes somebody.
+    """`goal` of all events are good. `pages` tells whether a fast burn wakes the person on call.
 
     `quiet` is the fewest bad events that are an incident: one slow response in a quiet night is none.
     """

@@ -10,7 +10,7 @@ import msgspec
 from app.telemetry.instruments import Instrument
 
 SCOPE = "@scope"
-"""Stands in each selector of ours for the matcher by which a board chooses systems."""
+"""Is in each selector of ours for the matcher by which a board chooses systems."""
 SYSTEM = "namespace"
 """The label that holds SLUICE_SYSTEM."""
 

@@ -1,6 +1,6 @@
 """What a running service counts while it is well, and in each kind of trouble, as the local Telemetry API was sent it.
 
-One service lives through all phases. After each, what it has exported is kept: a phase is what came between two exports.
+One service lives through all phases. A phase is what it exported between two collections.
 """
 
 import asyncio
@@ -150,14 +150,18 @@ class Recorder:
         heard = self._service.app.instance.metrics.canary_delay
         count = _count(heard)
         self._number += 1
-        assert (await self._service.push(GOOD | {"id": "c"}, message_id=f"c{self._number}", **CANARY)).status_code == 204
+        assert (
+            await self._service.push(GOOD | {"id": "c"}, message_id=f"c{self._number}", **CANARY)
+        ).status_code == 204
         await self._pass_time(lambda: _count(heard) > count, 0.1)
 
     async def _unseen_canary(self) -> None:
         """Publish a canary that the feed does not show."""
         metrics = self._service.app.instance.metrics
         self._number += 1
-        assert (await self._service.push(GOOD | {"id": "c"}, message_id=f"c{self._number}", **CANARY)).status_code == 204
+        assert (
+            await self._service.push(GOOD | {"id": "c"}, message_id=f"c{self._number}", **CANARY)
+        ).status_code == 204
         await self._pass_time(lambda: metrics.canaries_missed > 0, 10.0)
 
     async def _pass_time(self, until: Callable[[], bool], step_s: float) -> None:

@@ -1,7 +1,8 @@
 """Every alert fires when it should and is silent when it should not; every tile shows something.
 
-The queries are evaluated by Prometheus's own engine over series that the running service has sent to the local Telemetry
-API. Series of Pub/Sub and Cloud Run, which only Google writes, are made by hand with the labels of their documentation.
+The queries are evaluated by Prometheus's own engine over series that the running service has sent to the local
+Telemetry API. Series of Pub/Sub and Cloud Run, which only Google writes, are made by hand, with the labels of their
+documentation.
 """
 
 import asyncio
@@ -119,9 +120,7 @@ def test_every_alert_has_its_trouble() -> None:
 
 
 @pytest.mark.parametrize("name", TROUBLE)
-def test_an_alert_fires_in_its_trouble_and_in_nothing_else(
-    phases: dict[str, Phase], tmp_path: Path, name: str
-) -> None:
+def test_an_alert_fires_in_its_trouble_and_in_nothing_else(phases: dict[str, Phase], tmp_path: Path, name: str) -> None:
     """Over hours that are made of what the service sent."""
     tests = [
         case(name, series(phases, segments), sum(minutes for _, minutes in segments), fires=fires)
@@ -154,7 +153,9 @@ def test_an_alert_that_is_wrong_is_found(phases: dict[str, Phase], tmp_path: Pat
 
 def test_every_tile_shows_something(phases: dict[str, Phase], tmp_path: Path) -> None:
     """Each query of the boards has values, over a service that has seen every kind of trouble."""
-    lived = [(name, 10) for name in ("good", "rejecting", "slow", "failing", "late", "late-canaries", "good", "missing")]
+    lived = [
+        (name, 10) for name in ("good", "rejecting", "slow", "failing", "late", "late-canaries", "good", "missing")
+    ]
     given = series(phases, lived)
     for metric in FOREIGN:
         for name in ("sluice", "sluice-push", "sluice-dead-letters"):

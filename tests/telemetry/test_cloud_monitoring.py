@@ -62,9 +62,7 @@ async def test_metrics_of_objectives_are_written_before_anything_happens(cloud: 
             assert getattr(written, "count", written) == 0
 
 
-async def test_instances_do_not_write_each_others_series(
-    cloud: CloudServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_instances_do_not_write_each_others_series(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """An instance a process, a namespace a system; on Cloud Run a cluster of its own."""
     monkeypatch.setenv("K_SERVICE", "sluice")
     async with (

@@ -191,7 +191,10 @@ BROKEN: list[tuple[Callable[[Monitoring], None], str]] = [
     (_in_query("sink-setup", "NOT_FOUND", "NOT_THERE"), "state is never NOT_THERE"),
     (_in_query("stored-in-time-fast", "5|5[.]0", "6|6[.]0"), f"{_DELAY} has no bucket up to 6|6[.]0"),
     (_in_query("stored-in-time-fast", "5|5[.]0", "5|10"), f"{_DELAY} has no bucket up to 5|10"),
-    (_in_query("backlog", "oldest_unacked", "oldest"), "there is no metric pubsub_googleapis_com:subscription_oldest_m"),
+    (
+        _in_query("backlog", "oldest_unacked", "oldest"),
+        "there is no metric pubsub_googleapis_com:subscription_oldest_m",
+    ),
     (_in_query("backlog", _PIN, ""), f"{_OLDEST} does not pin monitored_resource to pubsub_subscription"),
     (_in_query("backlog", _PIN, 'monitored_resource=~"pubsub.*", '), f"{_OLDEST} does not pin"),
     (
@@ -220,7 +223,9 @@ BROKEN: list[tuple[Callable[[Monitoring], None], str]] = [
     ),
     (
         _in_objective(
-            lambda cut: cut.update(distribution_filter=cut["distribution_filter"].replace("labels.namespace", "labels.task"))
+            lambda cut: cut.update(
+                distribution_filter=cut["distribution_filter"].replace("labels.namespace", "labels.task")
+            )
         ),
         f"{_DELAY} has no label task",
     ),

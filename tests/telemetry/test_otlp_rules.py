@@ -24,10 +24,10 @@ def request(value: int = 1, end_s: int = 10, start_ns: int = START_NS) -> Export
         each.resource.attributes.add(key=name).value.string_value = text
     scope = each.scope_metrics.add()
     times = {"start_time_unix_nano": start_ns, "time_unix_nano": START_NS + end_s * 10**9}
-    counter = scope.metrics.add(name="m_total", unit="{record}")
+    counter: Any = scope.metrics.add(name="m_total", unit="{record}")
     counter.sum.aggregation_temporality, counter.sum.is_monotonic = 2, True
     counter.sum.data_points.add(as_int=value, **times).attributes.add(key="known").value.string_value = "x"
-    histogram = scope.metrics.add(name="h_seconds", unit="s").histogram
+    histogram: Any = scope.metrics.add(name="h_seconds", unit="s").histogram
     histogram.aggregation_temporality = 2
     histogram.data_points.add(count=value, sum=1, bucket_counts=[0, value, 0], explicit_bounds=[1.0, 2.0], **times)
     return made

@@ -11,7 +11,7 @@ from app.telemetry.requests import Requests
 from testing.clock import FakeClock
 from testing.service import GOOD, SETTINGS, Service, authorization, running
 from testing.unwatched import untraced
-from tests.telemetry.collected import collect, points, values
+from tests.telemetry.collected import collect, values
 
 DURATION = "http_server_request_duration_seconds"
 BY = ("http_route", "http_request_method", "http_response_status_code", "sluice_request_kind")

@@ -106,7 +106,11 @@ MUTATIONS = [
                 ("cloud_run.tf", 'join(",", sort(var.metrics))', '"cloud"'),
             ],
             "an_unknown_receiver_of_metrics_is_refused": [
-                ("variables_monitoring.tf", '["cloud", "otlp", "prometheus"]', '["cloud", "otlp", "prometheus", "statsd"]')
+                (
+                    "variables_monitoring.tf",
+                    '["cloud", "otlp", "prometheus"]',
+                    '["cloud", "otlp", "prometheus", "statsd"]',
+                )
             ],
             "an_unknown_receiver_of_traces_is_refused": [
                 ("variables_monitoring.tf", '["cloud", "cloud-otlp", "none", "otlp"]', '["cloud", "none", "zipkin"]')
