@@ -214,18 +214,13 @@ resource "google_cloud_run_v2_service_iam_member" "invoker" {
 
 # Metrics and traces are written to the project, each by the role of its way. The Telemetry API counts requests against
 # the quota of the project that they name (x-goog-user-project), and that has to be allowed, too.
-locals {
-  telemetry_api = contains(var.metrics, "cloud") || var.traces == "cloud-otlp"
-  telemetry_roles = toset(compact([
+resource "google_project_iam_member" "service_telemetry" {
+  for_each = toset(compact([
     contains(var.metrics, "cloud") ? "roles/telemetry.metricsWriter" : "",
     var.traces == "cloud" ? "roles/cloudtrace.agent" : "",
     var.traces == "cloud-otlp" ? "roles/telemetry.tracesWriter" : "",
-    local.telemetry_api ? "roles/serviceusage.serviceUsageConsumer" : "",
+    contains(var.metrics, "cloud") || var.traces == "cloud-otlp" ? "roles/serviceusage.serviceUsageConsumer" : "",
   ]))
-}
-
-resource "google_project_iam_member" "service_telemetry" {
-  for_each = local.telemetry_roles
 
   project = var.project_id
   role    = each.key

@@ -99,7 +99,11 @@ MUTATIONS = [
             "traces_can_go_through_the_telemetry_api": [
                 ("cloud_run.tf", "SLUICE_TRACES              = var.traces", 'SLUICE_TRACES              = "cloud"'),
                 ("cloud_run.tf", ' ? "roles/telemetry.tracesWriter" : ""', ' ? "roles/cloudtrace.agent" : ""'),
-                ("cloud_run.tf", 'local.telemetry_api ? "roles/serviceusage.serviceUsageConsumer" : ""', '""'),
+                (
+                    "cloud_run.tf",
+                    'var.traces == "cloud-otlp" ? "roles/serviceusage.serviceUsageConsumer" : ""',
+                    'var.traces == "cloud" ? "" : ""',
+                ),
             ],
             "nothing_is_granted_for_what_is_off": [
                 ("cloud_run.tf", 'contains(var.metrics, "cloud") ? "roles', 'true ? "roles'),
