@@ -155,6 +155,16 @@ def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
     assert granted == set(re.findall(r'"(roles/[\w.]+)"', listed[1]))
 
 
+def test_an_upgrade_deletes_no_history_of_metrics() -> None:
+    """A descriptor that Terraform destroys takes its metric's points along: the old ones are forgotten instead."""
+    text = text_of("monitoring.tf")
+    assert 'resource "google_monitoring_metric_descriptor"' not in text
+    removed = re.search(r"^removed \{.*?^\}", text, re.MULTILINE | re.DOTALL)
+    assert removed is not None
+    assert "from = google_monitoring_metric_descriptor.service" in removed[0]
+    assert "destroy = false" in removed[0]
+
+
 @pytest.mark.parametrize("root", [FOLDER, FOLDER / "bootstrap"], ids=["root", "bootstrap"])
 def test_no_right_is_given_that_no_test_looks_at(root: Path) -> None:
     """Each resource that gives somebody a role is named in a `terraform test` of its configuration."""

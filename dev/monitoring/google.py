@@ -91,7 +91,7 @@ def _chart(tile: Tile) -> dict[str, Any]:
 
 
 def _data_set(tile: Tile, line: Line) -> dict[str, Any]:
-    legend = line.legend or " ".join(f"${{metric_or_resource.labels.{label}}}" for label in line.labels)
+    legend = line.legend or " ".join(f"${{{label}}}" for label in line.labels)
     return {
         "plotType": "STACKED_AREA" if tile.stacked else "LINE",
         "targetAxis": "Y1",

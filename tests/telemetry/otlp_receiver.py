@@ -34,6 +34,7 @@ class OtlpReceiver:
         self.tokens: set[str] = set()
         """Tokens that are valid; take one away, and it has expired."""
         self.token_life_s = 3_600
+        self.has_tokens = True
         self._meet, self._done = meet, done
         self._lock = threading.Lock()
         handler = type("_Bound", (_Handler,), {"receiver": self})
@@ -106,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, b"", "text/plain")
         elif path == "instance/region":
             self._answer(200, f"projects/1/regions/{REGION}".encode(), "application/text")
+        elif path.endswith("/token") and not self.receiver.has_tokens:
+            self._answer(503, b"", "text/plain")
         elif path in {f"instance/service-accounts/{account}/token" for account in ("default", ACCOUNT)}:
             self._answer(200, json.dumps(self.receiver.new_token()).encode(), "application/json")
         elif path in {f"instance/service-accounts/{account}/" for account in ("default", ACCOUNT)}:

@@ -54,14 +54,15 @@ def everything(traces_url: str, metrics_url: str) -> Settings:
     return traced(traces_url, metrics_interval_s=3600.0, **told)
 
 
-@pytest.mark.parametrize("fault", ["unavailable", "hang", "permission_denied", "invalid_argument", "down"])
+@pytest.mark.parametrize("fault", ["unavailable", "hang", "permission_denied", "invalid_argument", "down", "no_token"])
 async def test_no_request_notices_that_telemetry_fails(
     cloud: CloudServer, caplog: pytest.LogCaptureFixture, fault: Fault | str
 ) -> None:
     """Pushes are stored, reads answered, and the end waits a second at most; the log says what was lost, once or so."""
     down = f"http://127.0.0.1:{free_port()}"
     urls = (cloud.url, cloud.otlp.url) if fault != "down" else (down, down)
-    cloud.fault = None if fault == "down" else fault  # type: ignore[assignment] # one of them
+    cloud.fault = None if fault in {"down", "no_token"} else fault  # type: ignore[assignment] # one of them
+    cloud.otlp.has_tokens = fault != "no_token"
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(running(everything(*urls)))
         for number in range(5):
@@ -76,7 +77,8 @@ async def test_no_request_notices_that_telemetry_fails(
     said = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert said
     assert len(said) <= 25  # one a metric, at most
-    assert cloud.exported == []
+    assert (cloud.exported == []) == (fault != "no_token")  # Cloud Trace's own API takes no token here
+    assert cloud.rules.series == {}
 
 
 async def test_spans_that_nobody_takes_are_dropped(cloud: CloudServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -151,6 +151,23 @@ def test_cloud_monitoring_would_understand_alerts_and_objectives() -> None:
         assert ServiceLevelObjective.from_json(json.dumps(objective)).service_level_indicator
 
 
+def test_cloud_monitoring_would_understand_the_board() -> None:
+    """It has only fields that its own message types have, and its tiles lie beside each other."""
+    from google.cloud.monitoring_dashboard_v1.types import Dashboard as Board  # noqa: PLC0415 - loads slowly
+
+    board = read().dashboard
+    understood = Board.from_json(json.dumps(board))
+    assert len(understood.mosaic_layout.tiles) == len(board["mosaicLayout"]["tiles"])
+    cells = [
+        (x, y)
+        for tile in understood.mosaic_layout.tiles
+        for x in range(tile.x_pos, tile.x_pos + tile.width)
+        for y in range(tile.y_pos, tile.y_pos + tile.height)
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < understood.mosaic_layout.columns
+
+
 def _first(monitoring: Monitoring, name: str) -> dict[str, Any]:
     return next(alert for alert in monitoring.alerts if alert["name"] == name)
 
