@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from google.api_core.retry import retry_unary
+from google.auth import _exponential_backoff
 from opentelemetry.sdk.trace import ReadableSpan
 
 from app.runtime.clock import SystemClock
@@ -39,7 +40,8 @@ def _no_thread_outlives_its_test(cloud: CloudServer, monkeypatch: pytest.MonkeyP
         if over.wait(seconds):
             raise ConnectionError("the test is over")
 
-    monkeypatch.setattr(retry_unary, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    for module in (retry_unary, _exponential_backoff):
+        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     yield
     over.set()
     cloud.release()
