@@ -1,10 +1,6 @@
-"""promtool is what tests/promtool.py names, or is not run."""
+"""promtool comes from PATH or from the distribution's package, or its tests say why they are skipped."""
 
-import io
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from _pytest.outcomes import Failed, OutcomeException
@@ -12,44 +8,32 @@ from _pytest.outcomes import Failed, OutcomeException
 from tests import promtool
 
 
-@pytest.fixture
-def _nothing_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("tests.promtool.platform.machine", lambda: "x86_64")
+def program(folder: Path, name: str, script: str) -> None:
+    """Put a shell script on the path of these tests."""
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
 
 
-def answering(answer: bytes | Exception) -> Callable[..., Any]:
-    """Return an `urlopen` that gives these bytes, or fails."""
-
-    def opened(*_: Any, **__: Any) -> Any:
-        if isinstance(answer, Exception):
-            raise answer
-        return io.BytesIO(answer)
-
-    return opened
-
-
-@pytest.mark.usefixtures("_nothing_on_path")
 @pytest.mark.parametrize(
-    ("answer", "words"),
-    [(b"another package", "is not the package"), (OSError("no network"), "cannot be fetched")],
+    ("apt", "words"),
+    [
+        ("echo 'E: Temporary failure resolving' >&2; exit 100", "cannot fetch prometheus: E: Temporary failure"),
+        ("exit 0", "apt has no package prometheus"),
+        (None, "there is no apt"),
+    ],
+    ids=["no network", "no package", "no apt"],
 )
-def test_another_package_is_not_unpacked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: bytes | Exception, words: str
+def test_a_machine_without_the_package_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, apt: str | None, words: str
 ) -> None:
     """Nothing is left in the cache, so the next run tries again."""
-    monkeypatch.setattr(urllib.request, "urlopen", answering(answer))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if apt is not None:
+        program(tmp_path, "apt-get", apt)
     with pytest.raises(promtool.UnavailableError, match=words):
         promtool.installed(tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
-
-
-@pytest.mark.usefixtures("_nothing_on_path")
-def test_a_machine_without_a_package_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The reason is in the summary of the tests."""
-    monkeypatch.setattr("tests.promtool.platform.machine", lambda: "riscv64")
-    with pytest.raises(promtool.UnavailableError, match="does not run here"):
-        promtool.installed(tmp_path)
 
 
 @pytest.mark.parametrize("required", ["", "1"])
