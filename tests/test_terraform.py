@@ -32,7 +32,9 @@ _SAMPLES = {
     "SLUICE_HEARTBEAT_SIGNATURE": "5" * 64,
     "SLUICE_SYSTEM": "sluice",
     "SLUICE_RUN_BOOK_URL": "https://github.com/my-company/sluice/blob/main/docs/operations.md",
+    "SLUICE_TRACES": "cloud",
     "SLUICE_TRACE_RATIO": "0.01",
+    "SLUICE_METRICS": "cloud",
     "SLUICE_RETENTION_DAYS": "400",
 }
 """What the expressions of the container's environment come to; the clocks are read from clocks.tf."""
@@ -138,8 +140,11 @@ def test_the_table_function_returns_each_delivery_once() -> None:
 
 
 def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
-    """The roles on the project in the configuration are those in the condition of bootstrap/identities.tf."""
-    granted: set[str] = set()
+    """The roles on the project in the configuration are those in the condition of bootstrap/identities.tf.
+
+    One more is there, which older versions granted: the apply identity has to take it back.
+    """
+    granted = {"roles/monitoring.metricWriter"}
     for path in FOLDER.glob("*.tf"):
         for block in re.findall(
             r'^resource "google_project_iam_member" .*?^}', path.read_text(), re.MULTILINE | re.DOTALL
@@ -148,6 +153,16 @@ def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
     listed = re.search(r"granted_on_project = \[(.*?)\]", text_of("bootstrap/identities.tf"), re.DOTALL)
     assert listed is not None
     assert granted == set(re.findall(r'"(roles/[\w.]+)"', listed[1]))
+
+
+def test_an_upgrade_deletes_no_history_of_metrics() -> None:
+    """A descriptor that Terraform destroys takes its metric's points along: the old ones are forgotten instead."""
+    text = text_of("monitoring.tf")
+    assert 'resource "google_monitoring_metric_descriptor"' not in text
+    removed = re.search(r"^removed \{.*?^\}", text, re.MULTILINE | re.DOTALL)
+    assert removed is not None
+    assert "from = google_monitoring_metric_descriptor.service" in removed[0]
+    assert "destroy = false" in removed[0]
 
 
 @pytest.mark.parametrize("root", [FOLDER, FOLDER / "bootstrap"], ids=["root", "bootstrap"])

@@ -21,6 +21,7 @@ OTHER_APIS = (
     "secretmanager.googleapis.com",
     "storage.googleapis.com",
     "sts.googleapis.com",
+    "telemetry.googleapis.com",
 )
 NEEDED = {
     "artifactregistry.repositories.create": "roles/artifactregistry.admin",

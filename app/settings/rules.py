@@ -168,7 +168,7 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
 
 
 def _telemetry_problems(s: "Settings") -> list[str]:
-    if s.project or ("cloud" not in s.telemetry.metrics and s.telemetry.traces != "cloud"):
+    if s.project or ("cloud" not in s.telemetry.metrics and s.telemetry.traces not in {"cloud", "cloud-otlp"}):
         return []
     return [
         "SLUICE_TELEMETRY_PROJECT must name the project that receives traces and metrics "

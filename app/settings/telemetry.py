@@ -19,8 +19,11 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         ),
     ] = "sluice"
     traces: Annotated[
-        Literal["none", "cloud", "otlp"],
-        Meta(description="The receiver of traces: none, Cloud Trace, or an OTLP collector (over HTTP)."),
+        Literal["none", "cloud", "cloud-otlp", "otlp"],
+        Meta(
+            description="The receiver of traces: none, `cloud` (Cloud Trace, through its own API), `cloud-otlp` (Cloud "
+            "Trace, through Google's Telemetry API), or an OTLP collector (over HTTP)."
+        ),
     ] = "none"
     trace_ratio: Annotated[
         float,
@@ -43,7 +46,7 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         tuple[Literal["prometheus", "cloud", "otlp"], ...],
         Meta(
             description="The receivers of metrics: `prometheus` serves them at `/metrics` (scope `metrics`), "
-            "`cloud` is Cloud Monitoring, `otlp` a collector."
+            "`cloud` is Cloud Monitoring (OTLP to Google's Telemetry API), `otlp` a collector."
         ),
     ] = ("prometheus",)
     metrics_interval_s: Annotated[
@@ -52,11 +55,19 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
             ge=10,
             le=3600,
             description="The interval at which metrics are sent to the collector or to Cloud Monitoring, which "
-            "accepts them every 5 s at most and bills each write.",
+            "accepts them every 5 s at most and bills each sample.",
         ),
     ] = 60.0
     telemetry_project: Annotated[
         str, Meta(description="The project that receives traces and metrics. Empty: the project of the tables.")
+    ] = ""
+    telemetry_location: Annotated[
+        str,
+        Meta(
+            pattern="^[a-z0-9-]*$",
+            description="The Google Cloud region under which Cloud Monitoring stores metrics. Empty: the region of the "
+            "metadata server, which every instance on Google Cloud has.",
+        ),
     ] = ""
     otlp_url: Annotated[
         str,
@@ -72,10 +83,12 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
             description="The URL of Cloud Trace (gRPC); an `http` URL is an emulator, called without credentials.",
         ),
     ] = "https://cloudtrace.googleapis.com"
-    cloud_monitoring_url: Annotated[
+    cloud_telemetry_url: Annotated[
         str,
         Meta(
-            pattern="^https?://[^/]+$",
-            description="The URL of Cloud Monitoring (gRPC); an `http` URL is an emulator, called without credentials.",
+            # Credentials go there: never over a network in plain text.
+            pattern=r"^(https://[^/]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)$",
+            description="The URL of Google's Telemetry API (OTLP over HTTP), called with Application Default "
+            "Credentials; `http` only on this machine.",
         ),
-    ] = "https://monitoring.googleapis.com"
+    ] = "https://telemetry.googleapis.com"

@@ -11,7 +11,8 @@ logged                   logs, log_lines      JSON lines or readable ones
                          redaction            without payloads and tokens
                          log_deduplication    a repeating fault is logged a few times, then counted
 exported                 metric_collection    the numbers, as OpenTelemetry's data; `GET /metrics`
-                         exporters            the receivers: Cloud Trace, Cloud Monitoring, OTLP
+                         exporters            the receivers: Cloud Trace, OTLP
+                         google_telemetry     credentials and resource of Google's OTLP endpoint
                          providers            started with the process, flushed at its end
 
 Measuring only adds to plain numbers, which are read on collection. Spans are created only for recorded traces

@@ -9,6 +9,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from app.settings.load import Settings, SettingsError
+from app.telemetry.google_telemetry import MAX_POINTS, authorized_session
 
 _TIMEOUT_S = 10
 _Exporter = TypeVar("_Exporter")
@@ -22,7 +23,7 @@ def span_exporter(settings: Settings) -> SpanExporter | None:
     Raises:
         SettingsError: a package is missing, or there are no credentials.
     """
-    makers = {"cloud": _cloud_trace, "otlp": _otlp_traces}
+    makers = {"cloud": _cloud_trace, "cloud-otlp": _google_traces, "otlp": _otlp_traces}
     receiver = settings.telemetry.traces
     return None if receiver == "none" else _made("SLUICE_TRACES", receiver, makers[receiver], settings)
 
@@ -33,22 +34,19 @@ def metric_exporters(settings: Settings) -> list[MetricExporter]:
     Raises:
         SettingsError: as `span_exporter`.
     """
-    makers = {"cloud": _cloud_monitoring, "otlp": _otlp_metrics}
+    makers = {"cloud": _google_metrics, "otlp": _otlp_metrics}
     receivers = [each for each in settings.telemetry.metrics if each != "prometheus"]
     return [_made("SLUICE_METRICS", each, makers[each], settings) for each in receivers]
 
 
 def _made(variable: str, receiver: str, make: Callable[[Settings], _Exporter], settings: Settings) -> _Exporter:
-    """Return the exporter for a receiver, which is called like the extra of pyproject.toml that it needs."""
+    """Return the exporter for a receiver, whose name begins with the extra of pyproject.toml that it needs."""
     try:
-        with warnings.catch_warnings():
-            # Google's exporters warn that OTLP will replace them (docs/decisions/0010).
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return make(settings)
+        return make(settings)
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{variable}={receiver} needs the package {error.name}, which is not installed: install it with `uv "
-            f"sync --extra {receiver}`"
+            f"sync --extra {receiver.partition('-')[0]}`"
         ) from error
     except Exception as error:
         if type(error).__module__ != "google.auth.exceptions":  # by name: not imported unless needed
@@ -61,22 +59,15 @@ def _made(variable: str, receiver: str, make: Callable[[Settings], _Exporter], s
 def _cloud_trace(settings: Settings) -> SpanExporter:
     from google.cloud.trace_v2 import TraceServiceClient
     from google.cloud.trace_v2.services.trace_service.transports import TraceServiceGrpcTransport
-    from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter
+    from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter  # type: ignore[import-untyped] # theirs
 
     client = TraceServiceClient(transport=_transport(TraceServiceGrpcTransport, settings.telemetry.cloud_trace_url))
-    made: SpanExporter = CloudTraceSpanExporter(settings.project, client=client, resource_regex=_LABELS)  # type: ignore[no-untyped-call] # theirs
+    with warnings.catch_warnings():
+        # It warns that OTLP replaces it. It stays the default while Google maintains it, as its API needs no further
+        # role; its replacement is SLUICE_TRACES=cloud-otlp (docs/decisions/0015-metrics-by-otlp.md).
+        warnings.filterwarnings("ignore", message=".*deprecated", category=DeprecationWarning)
+        made: SpanExporter = CloudTraceSpanExporter(settings.project, client=client, resource_regex=_LABELS)
     return made
-
-
-def _cloud_monitoring(settings: Settings) -> MetricExporter:
-    from google.cloud.monitoring_v3 import MetricServiceClient
-    from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
-    from opentelemetry.exporter.cloud_monitoring import CloudMonitoringMetricsExporter
-
-    client = MetricServiceClient(
-        transport=_transport(MetricServiceGrpcTransport, settings.telemetry.cloud_monitoring_url)
-    )
-    return CloudMonitoringMetricsExporter(project_id=settings.project, client=client)
 
 
 def _transport(transport: Any, url: str) -> Any:
@@ -99,3 +90,24 @@ def _otlp_metrics(settings: Settings) -> MetricExporter:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
     return OTLPMetricExporter(endpoint=f"{settings.telemetry.otlp_url}/v1/metrics", timeout=_TIMEOUT_S)
+
+
+def _google_traces(settings: Settings) -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter(
+        endpoint=f"{settings.telemetry.cloud_telemetry_url}/v1/traces",
+        timeout=_TIMEOUT_S,
+        session=authorized_session(settings),
+    )
+
+
+def _google_metrics(settings: Settings) -> MetricExporter:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+    return OTLPMetricExporter(
+        endpoint=f"{settings.telemetry.cloud_telemetry_url}/v1/metrics",
+        timeout=_TIMEOUT_S,
+        session=authorized_session(settings),
+        max_export_batch_size=MAX_POINTS,
+    )

@@ -1,7 +1,9 @@
 """Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
 
-`python -m app.telemetry` prints them as the table of docs/operations.md. Names are OpenTelemetry's where it defines one
-(https://opentelemetry.io/docs/specs/semconv/http/http-metrics/); units are UCUM's.
+`python -m app.telemetry` prints them as the table of docs/operations.md; `python -m dev.monitoring` writes alerts,
+boards and objectives from them. A name is the final Prometheus name, with its unit and `_total`, and an attribute is a
+valid label. So every receiver keeps both, whether it translates OpenTelemetry's names or not
+(docs/decisions/0015-metrics-by-otlp.md). Units are UCUM's.
 """
 
 from typing import Literal
@@ -15,6 +17,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """A metric. `attributes` are all that its points may have; `bounds` are a histogram's inclusive upper bounds.
 
     Collectors show `description`; `meaning` adds an explanation for people, in docs/operations.md.
+
+    `starts` are the attribute values whose series exist from the start, at 0. An objective can only be created on a
+    metric that has been written, and `increase` does not see the first increase of a series that begins at 1.
     """
 
     name: str
@@ -24,13 +29,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str = ""
     attributes: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
-
-    @property
-    def value(self) -> str:
-        """The type of its values: `int`, `double` or `distribution`. A gauge of seconds is not an integer."""
-        if self.kind == "histogram":
-            return "distribution"
-        return "double" if self.unit == "s" else "int"
+    starts: tuple[tuple[str | int, ...], ...] = ()
 
 
 # The objective is 5 s until stored and 60 s until visible; the ack deadline is 60 s, and a retry comes within 600 s.
@@ -41,31 +40,33 @@ _ROWS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0,
 _BYTES = (256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 9_000_000.0)
 
 PUBLISH_TO_STORED = Instrument(
-    name="sluice.message.stored.delay",
+    name="sluice_message_stored_delay_seconds",
     kind="histogram",
     unit="s",
     description="Time from a message's publication until it is durable",
     meaning="A key latency, measured from Pub/Sub's publish time. A redelivered message counts from its publication.",
     bounds=_DELAYS_S,
+    starts=((),),
 )
 RECORDS_STORED = Instrument(
-    name="sluice.record.stored",
+    name="sluice_record_stored_total",
     kind="counter",
     unit="{record}",
     description="Records made durable",
     meaning="The throughput. Alert on a rate far from the expected one.",
 )
 RECORDS_REJECTED = Instrument(
-    name="sluice.record.rejected",
+    name="sluice_record_rejected_total",
     kind="counter",
     unit="{record}",
     description="Records rejected, by reason",
     meaning="They are stored in `records_rejected` with the reason. A sudden rise usually follows a producer's "
     "release.",
     attributes=("reason",),
+    starts=(("invalid",),),
 )
 MEMBERS_DROPPED = Instrument(
-    name="sluice.member.dropped",
+    name="sluice_member_dropped_total",
     kind="counter",
     unit="{member}",
     description="Undeclared members dropped from stored records",
@@ -74,7 +75,7 @@ MEMBERS_DROPPED = Instrument(
     ),
 )
 ROWS_EXPIRED = Instrument(
-    name="sluice.row.expired",
+    name="sluice_row_expired_total",
     kind="counter",
     unit="{row}",
     description="Rows deleted after the retention, by table",
@@ -82,14 +83,14 @@ ROWS_EXPIRED = Instrument(
     attributes=("table",),
 )
 MESSAGES_DUPLICATE = Instrument(
-    name="sluice.message.duplicate",
+    name="sluice_message_duplicate_total",
     kind="counter",
     unit="{message}",
     description="Repeated deliveries of messages that this instance has already seen",
     meaning="Pub/Sub delivers at least once. A high rate means that answers arrive after the ack deadline.",
 )
 MESSAGES_UNPROVED = Instrument(
-    name="sluice.message.unproved",
+    name="sluice_message_unproved_total",
     kind="counter",
     unit="{message}",
     description="Messages with a canary or replay attribute and no valid signature",
@@ -97,7 +98,7 @@ MESSAGES_UNPROVED = Instrument(
     "messages, or a secret is out of date.",
 )
 APPEND_DURATION = Instrument(
-    name="sluice.append.duration",
+    name="sluice_append_duration_seconds",
     kind="histogram",
     unit="s",
     description="Duration of append attempts, by table and outcome",
@@ -107,7 +108,7 @@ APPEND_DURATION = Instrument(
     bounds=_ANSWERS_S,
 )
 APPEND_ROWS = Instrument(
-    name="sluice.append.rows",
+    name="sluice_append_rows",
     kind="histogram",
     unit="{row}",
     description="Rows per append, by table",
@@ -116,7 +117,7 @@ APPEND_ROWS = Instrument(
     bounds=_ROWS,
 )
 APPEND_SIZE = Instrument(
-    name="sluice.append.size",
+    name="sluice_append_size_bytes",
     kind="histogram",
     unit="By",
     description="Bytes of rows per append, by table",
@@ -125,7 +126,7 @@ APPEND_SIZE = Instrument(
     bounds=_BYTES,
 )
 ROWS_LATE = Instrument(
-    name="sluice.row.late",
+    name="sluice_row_late_total",
     kind="counter",
     unit="{row}",
     description="Rows acknowledged so late after their timestamp that readers may have passed them, by table",
@@ -134,7 +135,7 @@ ROWS_LATE = Instrument(
     attributes=("table",),
 )
 APPEND_CONNECTIONS = Instrument(
-    name="sluice.append.connections",
+    name="sluice_append_connections",
     kind="gauge",
     unit="{connection}",
     description="Open connections for appends, by table",
@@ -142,14 +143,14 @@ APPEND_CONNECTIONS = Instrument(
     attributes=("table",),
 )
 IN_FLIGHT_MESSAGES = Instrument(
-    name="sluice.in_flight.messages",
+    name="sluice_in_flight_messages",
     kind="gauge",
     unit="{message}",
     description="Messages in flight",
     meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES`, or three quarters of it for one caller, the next one is answered 429.",
 )
 IN_FLIGHT_BYTES = Instrument(
-    name="sluice.in_flight.bytes",
+    name="sluice_in_flight_bytes",
     kind="gauge",
     unit="By",
     description="Bytes of the messages in flight",
@@ -157,15 +158,15 @@ IN_FLIGHT_BYTES = Instrument(
     "the next message is answered 429.",
 )
 SINK_STATE = Instrument(
-    name="sluice.sink.state",
+    name="sluice_sink_state",
     kind="gauge",
-    unit="1",
+    unit="{state}",  # not "1", which translators turn into the suffix _ratio
     description="State of a table: 1 for the current state, 0 for the others",
     meaning="For any state but ACTIVE, see the run-books below.",
     attributes=("table", "state"),
 )
 SINK_OLDEST_WAIT = Instrument(
-    name="sluice.sink.oldest_wait",
+    name="sluice_sink_oldest_wait_seconds",
     kind="gauge",
     unit="s",
     description="Age of the oldest message that waits for an append, by table",
@@ -173,26 +174,28 @@ SINK_OLDEST_WAIT = Instrument(
     attributes=("table",),
 )
 REQUEST_DURATION = Instrument(
-    name="http.server.request.duration",
+    name="http_server_request_duration_seconds",
     kind="histogram",
     unit="s",
     description="Duration of requests, by route, method, status and kind",
-    meaning="`sluice.request.kind` is push, write, read, wait (a read with `wait`) or stream (exports, tails). "
+    meaning="`sluice_request_kind` is push, write, read, wait (a read with `wait`) or stream (exports, tails). "
     "The objectives cover push, write and read. Health checks and `/metrics` are not counted.",
-    attributes=("http.route", "http.request.method", "http.response.status_code", "sluice.request.kind"),
+    attributes=("http_route", "http_request_method", "http_response_status_code", "sluice_request_kind"),
     bounds=_ANSWERS_S,
+    starts=(("/v1/records", "GET", 200, "read"),),
 )
 QUERY_DURATION = Instrument(
-    name="sluice.query.duration",
+    name="sluice_query_duration_seconds",
     kind="histogram",
     unit="s",
     description="Duration of queries in the store, by purpose and outcome",
     meaning="`outcome` is ok, too_expensive, timeout, busy, unavailable, cancelled or defect.",
     attributes=("purpose", "outcome"),
     bounds=_ANSWERS_S,
+    starts=(("page", "ok"),),
 )
 QUERY_BYTES = Instrument(
-    name="sluice.query.bytes_processed",
+    name="sluice_query_processed_bytes_total",
     kind="counter",
     unit="By",
     description="Bytes the store read for queries, by purpose",
@@ -201,7 +204,7 @@ QUERY_BYTES = Instrument(
     attributes=("purpose",),
 )
 CACHE_ANSWERS = Instrument(
-    name="sluice.cache.answers",
+    name="sluice_cache_answers_total",
     kind="counter",
     unit="{answer}",
     description="Responses of the API, by use of the cache",
@@ -210,7 +213,7 @@ CACHE_ANSWERS = Instrument(
     attributes=("state",),
 )
 CONNECTIONS_CLOSED = Instrument(
-    name="sluice.connection.closed",
+    name="sluice_connection_closed_total",
     kind="counter",
     unit="{connection}",
     description="Client connections that this instance closed, by reason",
@@ -219,16 +222,17 @@ CONNECTIONS_CLOSED = Instrument(
     attributes=("reason",),
 )
 CANARY_DELAY = Instrument(
-    name="sluice.heartbeat.delay",
+    name="sluice_heartbeat_delay_seconds",
     kind="histogram",
     unit="s",
     description="Time from a canary's publication until it is readable from the feed",
     meaning="It covers the whole path from publisher to consumer. Where canaries are published, alert on missing "
     "points.",
     bounds=_DELAYS_S,
+    starts=((),),
 )
 CANARY_MISSED = Instrument(
-    name="sluice.heartbeat.missed",
+    name="sluice_heartbeat_missed_total",
     kind="counter",
     unit="{heartbeat}",
     description="Canaries that were stored and could not be read in time",
@@ -249,19 +253,3 @@ def instruments_table() -> str:
         told = f"{each.description}. {each.meaning}" if each.meaning else f"{each.description}."
         rows.append(f"| `{each.name}` | {each.kind}, `{each.unit}` | {told} | {attributes} | {bounds} |")
     return "\n".join(rows) + "\n"
-
-
-def instruments_json() -> str:
-    """Return the metrics as JSON, from which Terraform creates their descriptors before alerts refer to them."""
-    told = [
-        {
-            "name": each.name,
-            "kind": each.kind,
-            "unit": each.unit,
-            "description": each.description,
-            "attributes": each.attributes,
-            "value": each.value,
-        }
-        for each in CATALOGUE
-    ]
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n"

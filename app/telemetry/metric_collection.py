@@ -28,7 +28,7 @@ from prometheus_client.exposition import choose_encoder
 from app.http import paths
 from app.http.contract import CONTRACT, TEXT, Answer, Contract, media
 from app.http.reading import METHODS, read_response
-from app.telemetry.metrics import Histogram, Metrics, Values
+from app.telemetry.metrics import Histogram, Metrics, Point, Values
 
 
 def observe(metrics: Metrics, meter: Meter) -> None:
@@ -50,7 +50,7 @@ class Collection:
         self._metrics, self._started_ns = metrics, time_ns()
 
     def complete(self, data: MetricsData) -> MetricsData:
-        """Return `data` with all histograms that have values; it is never empty, as counters begin at 0."""
+        """Return `data` with all histograms that have points; it is never empty, as counters begin at 0."""
         now_ns = time_ns()
         found = [self._metric(histogram, now_ns) for histogram in self._metrics.histograms]
         histograms = [metric for metric in found if metric.data.data_points]
@@ -61,9 +61,11 @@ class Collection:
 
     def _metric(self, histogram: Histogram, now_ns: int) -> Metric:
         instrument = histogram.instrument
+        found = {tuple(attributes.values()): point for attributes, point in histogram.points()}
+        empty = Point([0] * (len(instrument.bounds) + 1), least=0.0, greatest=0.0)
         points = [
             HistogramDataPoint(
-                attributes=attributes,
+                attributes=dict(zip(instrument.attributes, map(str, values), strict=True)),  # labels are texts
                 start_time_unix_nano=self._started_ns,
                 time_unix_nano=now_ns,
                 count=sum(point.counts),
@@ -73,7 +75,7 @@ class Collection:
                 min=point.least,
                 max=point.greatest,
             )
-            for attributes, point in histogram.points()
+            for values, point in (dict.fromkeys(instrument.starts, empty) | found).items()
         ]
         return Metric(
             name=instrument.name,

@@ -68,7 +68,9 @@ class Metrics:
         self.dropped_members = 0
         self.unproved_messages = 0
         self.canaries_missed = 0
-        self.rejected_records: Counter[str] = Counter()
+        self.rejected_records: Counter[str] = Counter(
+            {str(reason): 0 for (reason,) in instruments.RECORDS_REJECTED.starts}
+        )
         """By reason."""
         self.late_rows: Counter[str] = Counter()
         """By table."""
@@ -119,7 +121,7 @@ class Metrics:
         return {
             "stored_records": self.stored_records,
             "duplicate_messages": self.duplicate_messages,
-            "rejected_records": dict(self.rejected_records),
+            "rejected_records": dict(+self.rejected_records),
             "push_answers": {str(status): count for status, count in sorted(self.push_answers().items())},
         }
 
@@ -127,8 +129,8 @@ class Metrics:
         """Return the number of pushes by response status."""
         answers: Counter[int | str] = Counter()
         for attributes, point in self.request_duration.points():
-            if attributes["sluice.request.kind"] == "push":
-                answers[attributes["http.response.status_code"]] += sum(point.counts)
+            if attributes["sluice_request_kind"] == "push":
+                answers[attributes["http_response_status_code"]] += sum(point.counts)
         return answers
 
 

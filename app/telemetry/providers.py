@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from app.runtime.clock import Clock
 from app.runtime.threads import run_in_daemon_thread
 from app.settings.load import Settings
+from app.telemetry import google_telemetry
 from app.telemetry.exporters import metric_exporters, span_exporter
 from app.telemetry.metric_collection import Collection, Completing, Scraped, metrics_route, observe
 from app.telemetry.metrics import Metrics
@@ -51,6 +52,7 @@ class Telemetry:
                 "service.namespace": settings.telemetry.system,
                 "service.instance.id": self.instance,
             }
+            | (google_telemetry.resource_attributes(settings) if google_telemetry.is_used(settings) else {})
         )
         self._collection = Collection(metrics)
         self._scraped = Scraped(self._collection) if "prometheus" in settings.telemetry.metrics else None

@@ -31,20 +31,20 @@ MONTH_S, DAY_S, MILLION = 30 * 86_400, 86_400, 1_000_000
 _ROUTES = 12  # series of a busy instance's answers: routes, methods and statuses that occur
 _STATES = 2 * len(SinkState)
 SERIES = {
-    "sluice.record.rejected": 3,
-    "sluice.append.duration": 3,
-    "sluice.append.rows": 2,
-    "sluice.append.size": 2,
-    "sluice.row.late": 2,
-    "sluice.row.expired": 0,  # of the embedded store only
-    "sluice.connection.closed": 2,
-    "sluice.append.connections": 2,
-    "sluice.sink.state": _STATES,
-    "sluice.sink.oldest_wait": 2,
-    "http.server.request.duration": _ROUTES,
-    "sluice.query.duration": 3,
-    "sluice.query.bytes_processed": 3,
-    "sluice.cache.answers": 5,
+    "sluice_record_rejected_total": 3,
+    "sluice_append_duration_seconds": 3,
+    "sluice_append_rows": 2,
+    "sluice_append_size_bytes": 2,
+    "sluice_row_late_total": 2,
+    "sluice_row_expired_total": 0,  # of the embedded store only
+    "sluice_connection_closed_total": 2,
+    "sluice_append_connections": 2,
+    "sluice_sink_state": _STATES,
+    "sluice_sink_oldest_wait_seconds": 2,
+    "http_server_request_duration_seconds": _ROUTES,
+    "sluice_query_duration_seconds": 3,
+    "sluice_query_processed_bytes_total": 3,
+    "sluice_cache_answers_total": 5,
 }
 """How many series an instance has of each metric that has attributes."""
 
@@ -99,10 +99,13 @@ def instances(rate_per_s: float) -> int:
     return max(MIN_INSTANCES, math.ceil(rate_per_s * cpu_s_of_a_push() / USED / VCPUS))
 
 
-def metric_bytes() -> int:
-    """Return the bytes that one instance's metrics are billed as, each time they are sent."""
+def metric_samples() -> int:
+    """Return the samples that one instance's metrics are at most, each time they are sent.
+
+    A histogram counts with all its buckets, though Google stores no empty ones.
+    """
     series = ((each, SERIES[each.name] if each.attributes else 1) for each in CATALOGUE)
-    return sum(count * (80 if each.kind == "histogram" else 8) for each, count in series)
+    return sum(count * (len(each.bounds) + 3 if each.kind == "histogram" else 1) for each, count in series)
 
 
 def transport_dollars(messages: float) -> dict[str, float]:
@@ -128,7 +131,7 @@ def looking_dollars(rate_per_s: float) -> dict[str, float]:
     beat = prices.QUERIED_BYTE.of(QUERY_BYTES) + sum(transport_dollars(1).values())
     return {
         "traces, 1 %": prices.SPAN.of(traces_per_s * SPANS * MONTH_S),
-        "metrics": prices.METRIC_BYTE.of(count * metric_bytes() * MONTH_S / METRICS_EVERY_S),
+        "metrics": prices.SAMPLE.of(count * metric_samples() * MONTH_S / METRICS_EVERY_S),
         "log": prices.LOGGED_BYTE.of(count * LOG_LINES_A_DAY * LOG_LINE_BYTES * MONTH_S / DAY_S),
         "canaries": beats * beat + prices.JOB_MONTH.of(1),
     }

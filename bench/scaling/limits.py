@@ -26,7 +26,7 @@ WINDOW = 3_000  # outstanding pushes, https://cloud.google.com/pubsub/docs/push#
 REMEMBERED: int = _DEFAULTS["dedupe_max_messages"]
 LOOKBACK_S: float = _DEFAULTS["dedupe_lookback_s"]
 RETENTION_DAYS: int = _DEFAULTS["retention_days"]
-SERIES_A_REQUEST = 200  # https://cloud.google.com/monitoring/quotas
+SERIES_A_REQUEST = 200  # https://cloud.google.com/stackdriver/quotas
 POLL_S: float = _DEFAULTS["poll_s"]
 MAX_PAGE_ROWS = 1_000  # of the API and of the tail
 
@@ -170,12 +170,12 @@ LIMITS = {
         of_reading=True,
     ),
     "metrics": Limit(
-        what="requests to Cloud Monitoring, to write metrics",
+        what="requests to the Telemetry API, to write metrics, in a region",
         value=60_000,
         unit="a minute",
         whose=Whose.QUOTA,
-        source="https://cloud.google.com/monitoring/quotas",
-        known="one text that cites the page; a stored copy of it has 200 time series a request",
+        source="https://cloud.google.com/stackdriver/quotas",
+        known="a stored copy of the page, which has 200 points a request, too",
         remedy="a longer `SLUICE_METRICS_INTERVAL_S`",
     ),
     "partitions": Limit(

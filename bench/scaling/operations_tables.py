@@ -26,7 +26,7 @@ from bench.scaling.capacity import (
     instances,
     looking_dollars,
     measured,
-    metric_bytes,
+    metric_samples,
     push_us,
     row_bytes,
     transport_dollars,
@@ -123,7 +123,7 @@ def assumed() -> list[str]:
         f"- In flight: an acknowledgement takes {ACK_S * 1_000:.0f} ms. A month has 30 days.",
         f"- Prices are list prices of {prices.DATED}, without free amounts or discounts "
         "([bench/scaling/prices.py](../bench/scaling/prices.py) has each with its source).",
-        f"- An instance's metrics are billed as {metric_bytes():,} bytes every {METRICS_EVERY_S} s. For "
+        f"- An instance's metrics are at most {metric_samples():,} samples every {METRICS_EVERY_S} s. For "
         f"{TRACE_RATIO * 100:.0f} % of the messages {SPANS} spans are kept. A canary every "
         f"{HEARTBEAT_EVERY_S} s costs a query of {QUERY_BYTES / 1e6:.0f} MB each. "
         f"The service writes some {LOG_LINES_A_DAY:,} lines a day.",

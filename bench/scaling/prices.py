@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 DATED = "November 2026"
-_GIB, _TIB, _MIB = 1024**3, 1024**4, 1024**2
+_GIB, _TIB = 1024**3, 1024**4
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ QUERIED_BYTE = Price(6.25 / _TIB, "byte read by a query, at least 10 MB a table 
 VCPU_S = Price(0.000018, "vCPU-second, billed by instance", _RUN)
 MEMORY_GIB_S = Price(0.000002, "GiB-second, billed by instance", _RUN)
 SPAN = Price(0.20 / 1e6, "span of a trace ($0.20 per million)", _OBSERVABILITY)
-METRIC_BYTE = Price(0.258 / _MIB, "byte of metrics, 8 a number and 80 a distribution ($0.258 per MiB)", _OBSERVABILITY)
+SAMPLE = Price(0.06 / 1e6, "sample of a metric by Managed Prometheus ($0.06 per million)", _OBSERVABILITY)
 LOGGED_BYTE = Price(0.50 / _GIB, "byte logged ($0.50 per GiB)", _OBSERVABILITY)
 CONDITION_MONTH = Price(0.10, "condition of an alert, a month", _OBSERVABILITY)
 SERIES_RETURNED = Price(0.35 / 1e6, "series that a condition returns ($0.35 per million)", _OBSERVABILITY)

@@ -152,12 +152,12 @@ def reading() -> list[str]:
 def looking() -> list[str]:
     """Return the amount and cost of telemetry."""
     lines = head(
-        "records/s", "per message", "time series", "requests to Cloud Monitoring a minute", "metrics, $ a month"
+        "records/s", "per message", "time series", "requests to the Telemetry API a minute", "metrics, $ a month"
     )
     for rate, records in CASES:
         count = needs(rate, records, costs()).instances
         sent = capacity.MONTH_S / capacity.METRICS_EVERY_S
-        dollars = prices.METRIC_BYTE.of(count * capacity.metric_bytes() * sent)
+        dollars = prices.SAMPLE.of(count * capacity.metric_samples() * sent)
         requests = count * METRIC_REQUESTS * 60 / capacity.METRICS_EVERY_S
         lines.append(row(f"{rate:,}", str(records), f"{count * TIME_SERIES:,}", f"{requests:,.0f}", short(dollars)))
     return lines

@@ -12,6 +12,7 @@ resource "google_project_service" "used" {
       "pubsub.googleapis.com",
       "run.googleapis.com",
       "secretmanager.googleapis.com",
+      "telemetry.googleapis.com",
     ],
     !local.publishes_canaries ? [] : ["cloudscheduler.googleapis.com"],
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],

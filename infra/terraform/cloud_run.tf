@@ -21,9 +21,9 @@ locals {
     SLUICE_HEARTBEAT_SIGNATURE = local.heartbeat_signature
     SLUICE_SYSTEM              = var.system
     SLUICE_RUN_BOOK_URL        = var.operations_url
-    SLUICE_TRACES              = "cloud"
+    SLUICE_TRACES              = var.traces
     SLUICE_TRACE_RATIO         = tostring(var.trace_ratio)
-    SLUICE_METRICS             = "cloud"
+    SLUICE_METRICS             = join(",", sort(var.metrics))
     SLUICE_ACK_DEADLINE_S      = tostring(local.clocks.ack_deadline_s)
     SLUICE_RETRY_BACKOFF_MAX_S = tostring(local.clocks.retry_backoff_max_s)
     SLUICE_DEDUPE_LOOKBACK_S   = tostring(local.clocks.dedupe_lookback_s)
@@ -213,11 +213,17 @@ resource "google_cloud_run_v2_service_iam_member" "invoker" {
   member   = each.value.member
 }
 
-# Metrics and traces are written to the project.
+# Metrics and traces are written to the project, each by the role of its way. The Telemetry API counts requests against
+# the quota of the project that they name (x-goog-user-project), and that has to be allowed, too.
 resource "google_project_iam_member" "service_telemetry" {
   for_each = merge([
     for key, service in local.services : {
-      for role in ["roles/monitoring.metricWriter", "roles/cloudtrace.agent"] : "${service.prefix}${role}" => { service = key, role = role }
+      for role in compact([
+        contains(var.metrics, "cloud") ? "roles/telemetry.metricsWriter" : "",
+        var.traces == "cloud" ? "roles/cloudtrace.agent" : "",
+        var.traces == "cloud-otlp" ? "roles/telemetry.tracesWriter" : "",
+        contains(var.metrics, "cloud") || var.traces == "cloud-otlp" ? "roles/serviceusage.serviceUsageConsumer" : "",
+      ]) : "${service.prefix}${role}" => { service = key, role = role }
     }
   ]...)
 

@@ -1,7 +1,7 @@
-# What is watched: monitoring/*.json, made into resources. monitoring/README.md tells how those files are written.
+# What is watched: monitoring/*.json, made into resources. monitoring/README.md tells how those files are made.
 #
-# Metric descriptors, alerts and the dashboard are for all systems of the project (var.watched_systems); objectives are
-# for each system by itself.
+# Alerts and the dashboard are for all systems of the project (var.watched_systems); objectives are for each system by
+# itself. Google makes the descriptors of metrics as they are written; none is declared here.
 
 locals {
   watched_systems = var.watched_systems == null ? toset([var.system]) : var.watched_systems
@@ -10,43 +10,28 @@ locals {
   one_of_watched = "(${join("|", sort(local.watched_systems))})"
   placeholders = {
     operations_url            = var.operations_url
+    topics                    = local.one_of_watched
     push_subscriptions        = "${local.one_of_watched}-push"
     dead_letter_subscriptions = "${local.one_of_watched}-dead-letters"
     services                  = "${local.one_of_watched}(-ingest)?"
     query_bytes_per_hour      = var.query_bytes_per_hour
   }
 
-  metrics = { for metric in jsondecode(file("${path.module}/monitoring/metrics.json")) : metric.name => metric if local.watches }
-  alerts  = { for alert in jsondecode(templatefile("${path.module}/monitoring/alerts.json", local.placeholders)) : alert.name => alert if local.watches }
+  alerts = { for alert in jsondecode(templatefile("${path.module}/monitoring/alerts.json", local.placeholders)) : alert.name => alert if local.watches }
   slos = { for slo in jsondecode(templatefile("${path.module}/monitoring/slos.json", {
     system       = var.system
     service_name = google_cloud_run_v2_service.main["main"].name
   })) : slo.name => slo }
-
-  metric_kinds       = { counter = "CUMULATIVE", histogram = "CUMULATIVE", gauge = "GAUGE" }
-  metric_value_types = { int = "INT64", double = "DOUBLE", distribution = "DISTRIBUTION" }
 }
 
-# The service writes them as it runs. But an alert on a metric that was never written cannot be made, so they come first.
-resource "google_monitoring_metric_descriptor" "service" {
-  for_each = local.metrics
+# Versions before this one declared descriptors of metrics that are no longer written. They are forgotten rather than
+# destroyed: a descriptor that is deleted takes the history of its metric with it.
+removed {
+  from = google_monitoring_metric_descriptor.service
 
-  type         = "workload.googleapis.com/${each.key}"
-  display_name = each.key
-  description  = each.value.description
-  metric_kind  = local.metric_kinds[each.value.kind]
-  value_type   = local.metric_value_types[each.value.value]
-  unit         = each.value.unit
-
-  dynamic "labels" {
-    for_each = each.value.attributes
-    content {
-      key        = replace(labels.value, "/[^A-Za-z0-9_]/", "_") # as the exporter writes them
-      value_type = "STRING"
-    }
+  lifecycle {
+    destroy = false
   }
-
-  depends_on = [google_project_service.used]
 }
 
 resource "google_monitoring_alert_policy" "main" {
@@ -67,7 +52,7 @@ resource "google_monitoring_alert_policy" "main" {
       duration            = each.value.duration
       evaluation_interval = each.value.evaluation_interval
 
-      # A project that is new has written none of the metrics of Pub/Sub and Cloud Run yet.
+      # A project that is new has written none of the metrics yet. The condition is then false, until they are there.
       disable_metric_validation = true
     }
   }
@@ -86,7 +71,7 @@ resource "google_monitoring_alert_policy" "main" {
     }
   }
 
-  depends_on = [google_monitoring_metric_descriptor.service]
+  depends_on = [google_project_service.used]
 }
 
 resource "google_monitoring_dashboard" "main" {
@@ -94,5 +79,5 @@ resource "google_monitoring_dashboard" "main" {
 
   dashboard_json = jsonencode(jsondecode(templatefile("${path.module}/monitoring/dashboard.json", local.placeholders)))
 
-  depends_on = [google_monitoring_metric_descriptor.service]
+  depends_on = [google_project_service.used]
 }

@@ -64,6 +64,34 @@ variable "watched_systems" {
   default     = null
 }
 
+variable "objectives" {
+  description = "Whether objectives are made, once pushes are on. An objective on a metric that was never written is refused: set this to false for an apply that comes before the first revision that writes it."
+  type        = bool
+  default     = true
+}
+
+variable "metrics" {
+  description = "SLUICE_METRICS: `cloud` (Cloud Monitoring), `prometheus` (served at /metrics), `otlp` (the collector that SLUICE_OTLP_URL in var.settings names). Alerts and objectives need `cloud`."
+  type        = set(string)
+  default     = ["cloud"]
+
+  validation {
+    condition     = length(setsubtract(var.metrics, ["cloud", "otlp", "prometheus"])) == 0
+    error_message = "metrics holds cloud, otlp and prometheus."
+  }
+}
+
+variable "traces" {
+  description = "SLUICE_TRACES: `cloud` (Cloud Trace, through its own API), `cloud-otlp` (Cloud Trace, through the Telemetry API), `otlp` (a collector) or `none`."
+  type        = string
+  default     = "cloud"
+
+  validation {
+    condition     = contains(["cloud", "cloud-otlp", "none", "otlp"], var.traces)
+    error_message = "traces is cloud, cloud-otlp, otlp or none."
+  }
+}
+
 variable "operations_url" {
   description = "Where people on call can read docs/operations.md; alerts link to it."
   type        = string

@@ -1,4 +1,4 @@
-"""Cloud Trace and Cloud Monitoring on one local gRPC server: what clients send is checked, kept, and can be read."""
+"""Google on this machine: Cloud Trace (gRPC) and the Telemetry API (OTLP). What they are sent is checked and kept."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,12 +7,12 @@ from threading import Condition, Event
 from typing import Any, Literal
 
 import grpc
-from google.cloud.monitoring_v3 import types as monitoring
 from google.cloud.trace_v2 import types as trace
 from google.protobuf.empty_pb2 import Empty
 
 from testing.pace import patience_s
-from tests.telemetry.monitoring_rules import RuleError, Rules
+from tests.telemetry.otlp_receiver import OtlpReceiver
+from tests.telemetry.otlp_rules import Rules
 from tests.telemetry.seen_spans import Seen, seen
 
 Fault = Literal["unavailable", "hang", "permission_denied", "invalid_argument"]
@@ -29,14 +29,20 @@ class CloudServer:
 
     def __init__(self) -> None:
         self.url = ""
+        """Of Cloud Trace."""
         self.fault: Fault | None = None
         self.calls = 0
         """How many calls there were, whatever became of them."""
         self.exported: list[Any] = []
         """The requests of BatchWriteSpans that were taken."""
-        self.rules = Rules()
         self._changed = Condition()
         self._release = Event()
+        self.otlp = OtlpReceiver(self._met, self._announce)
+
+    @property
+    def rules(self) -> Rules:
+        """What the Telemetry API has taken of metrics."""
+        return self.otlp.rules
 
     @property
     def spans(self) -> list[Seen]:
@@ -52,7 +58,7 @@ class CloudServer:
     def serialised(self) -> bytes:
         """Return everything that was exported, as it came over the wire."""
         requests = [type(request).serialize(request) for request in self.exported]
-        return b"".join([*requests, *self.rules.serialised])
+        return b"".join([*requests, *self.rules.serialised, *(each.SerializeToString() for each in self.otlp.traces)])
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds; it is looked at after each call."""
@@ -71,40 +77,26 @@ class CloudServer:
             self._changed.notify_all()
         return Empty()
 
-    def create_metric_descriptor(
-        self, request: monitoring.CreateMetricDescriptorRequest, context: grpc.ServicerContext
-    ) -> Any:
-        """Take a descriptor."""
-        self._meet(context)
-        self._check(context, lambda: self.rules.describe(request))
-        return request.metric_descriptor
-
-    def create_time_series(self, request: monitoring.CreateTimeSeriesRequest, context: grpc.ServicerContext) -> Empty:
-        """Take points."""
-        self._meet(context)
-        self._check(context, lambda: self.rules.write(request))
-        return Empty()
-
-    def _check(self, context: grpc.ServicerContext, take: Callable[[], None]) -> None:
-        with self._changed:
-            try:
-                take()
-            except RuleError as error:
-                self.rules.refused.append(str(error))
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            finally:
-                self._changed.notify_all()
-
     def _meet(self, context: grpc.ServicerContext) -> None:
+        fault = self._met()
+        if fault == "hang":
+            context.abort(grpc.StatusCode.CANCELLED, "the test has ended")
+        elif fault is not None:
+            context.abort(_STATUS[fault], "as the test wants it")
+
+    def _met(self) -> Fault | None:
+        """Count a call, and return how it has to end; one that hangs does so here."""
         fault = self.fault
         with self._changed:
             self.calls += 1
             self._changed.notify_all()
         if fault == "hang":
             self._release.wait()
-            context.abort(grpc.StatusCode.CANCELLED, "the test has ended")
-        elif fault is not None:
-            context.abort(_STATUS[fault], "as the test wants it")
+        return fault
+
+    def _announce(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
 
 @contextmanager
@@ -118,14 +110,6 @@ def serving_cloud() -> Iterator[CloudServer]:
                 "google.devtools.cloudtrace.v2.TraceService",
                 BatchWriteSpans=(cloud.batch_write_spans, trace.BatchWriteSpansRequest),
             ),
-            _service(
-                "google.monitoring.v3.MetricService",
-                CreateMetricDescriptor=(
-                    cloud.create_metric_descriptor,
-                    monitoring.CreateMetricDescriptorRequest,
-                ),
-                CreateTimeSeries=(cloud.create_time_series, monitoring.CreateTimeSeriesRequest),
-            ),
         )
     )
     port = server.add_insecure_port("127.0.0.1:0")
@@ -135,6 +119,7 @@ def serving_cloud() -> Iterator[CloudServer]:
         yield cloud
     finally:
         cloud.release()
+        cloud.otlp.stop()
         server.stop(grace=None).wait()
 
 

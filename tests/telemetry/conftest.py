@@ -1,5 +1,6 @@
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +10,13 @@ from tests.telemetry.logged import logging_as_before
 
 
 @pytest.fixture
-def cloud() -> Iterator[CloudServer]:
-    """Give a Cloud Trace and Cloud Monitoring of the test's own."""
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudServer]:
+    """Give a Cloud Trace and a Telemetry API of the test's own, with credentials for them."""
     with serving_cloud() as server:
+        monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+        for name, value in server.otlp.environment(tmp_path).items():
+            monkeypatch.setenv(name, value)  # for the processes of a test
+        monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", server.otlp.address)
         yield server
 
 

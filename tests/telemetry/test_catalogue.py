@@ -1,6 +1,7 @@
 """What the service measures is what its catalogue says, name by name."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -55,40 +56,40 @@ async def test_everything_in_the_catalogue_is_measured_and_nothing_else(monkeypa
     assert set(found) == set(BY_NAME)
     for name, metric in found.items():
         check(BY_NAME[name], metric)
-    assert values(found["sluice.record.stored"]) == {(): 3}
-    assert values(found["sluice.message.duplicate"]) == {(): 1}
-    assert values(found["sluice.record.rejected"], "reason") == {"invalid": 1}
-    assert values(found["sluice.message.stored.delay"]) == {(): 3}
-    assert values(found["sluice.heartbeat.delay"]) == {(): 1}
-    assert values(found["sluice.heartbeat.missed"]) == {(): 0}
-    assert values(found["sluice.append.duration"], "table", "outcome") == {
+    assert values(found["sluice_record_stored_total"]) == {(): 3}
+    assert values(found["sluice_message_duplicate_total"]) == {(): 1}
+    assert values(found["sluice_record_rejected_total"], "reason") == {"invalid": 1}
+    assert values(found["sluice_message_stored_delay_seconds"]) == {(): 3}
+    assert values(found["sluice_heartbeat_delay_seconds"]) == {(): 1}
+    assert values(found["sluice_heartbeat_missed_total"]) == {(): 0}
+    assert values(found["sluice_append_duration_seconds"], "table", "outcome") == {
         ("records", "stored"): 3,
         ("records_rejected", "stored"): 1,
     }
-    assert values(found["sluice.append.rows"], "table") == {"records": 3, "records_rejected": 1}
-    assert values(found["sluice.append.connections"], "table") == {"records": 2}
-    assert values(found["sluice.in_flight.messages"]) == {(): 0}
-    states = {state: value for state, value in values(found["sluice.sink.state"], "table", "state").items() if value}
+    assert values(found["sluice_append_rows"], "table") == {"records": 3, "records_rejected": 1}
+    assert values(found["sluice_append_connections"], "table") == {"records": 2}
+    assert values(found["sluice_in_flight_messages"]) == {(): 0}
+    states = {state: value for state, value in values(found["sluice_sink_state"], "table", "state").items() if value}
     assert states == {("records", "ACTIVE"): 1, ("records_rejected", "ACTIVE"): 1}
-    queries = values(found["sluice.query.duration"], "purpose", "outcome")
+    queries = values(found["sluice_query_duration_seconds"], "purpose", "outcome")
     assert queries["page", "ok"] >= 1
     assert queries["page", "unavailable"] == 1
     assert queries["look_up", "ok"] >= 1
     assert queries["export", "ok"] >= 1
-    read = values(found["sluice.query.bytes_processed"], "purpose")
+    read = values(found["sluice_query_processed_bytes_total"], "purpose")
     for purpose in ("page", "look_up"):
         assert read[purpose] == 1_000 * queries[purpose, "ok"]
-    cache = values(found["sluice.cache.answers"], "state")
+    cache = values(found["sluice_cache_answers_total"], "state")
     assert (cache["hit"], cache["revalidated"], cache["miss"]) == (1, 1, 1)
-    requests = values(found["http.server.request.duration"], "sluice.request.kind", "http.response.status_code")
+    requests = values(found["http_server_request_duration_seconds"], "sluice_request_kind", "http_response_status_code")
     assert requests == {
-        ("push", 204): 4,
-        ("push", 401): 1,
-        ("write", 201): 1,
-        ("read", 200): 3,
-        ("read", 304): 1,
-        ("read", 503): 1,
-        ("stream", 200): 1,
+        ("push", "204"): 4,
+        ("push", "401"): 1,
+        ("write", "201"): 1,
+        ("read", "200"): 3,
+        ("read", "304"): 1,
+        ("read", "503"): 1,
+        ("stream", "200"): 1,
     }
     assert ready["counters"]["push_answers"] == {"204": 4, "401": 1}
 
@@ -107,11 +108,33 @@ def check(instrument: Instrument, metric: Metric) -> None:
 
 
 def test_the_catalogue_reads_as_a_table_and_names_each_thing_once() -> None:
-    """Each name in a row of its own; names and attributes as OpenTelemetry writes them."""
+    """Each name in a row of its own; names and attributes as Prometheus has them."""
     table = instruments_table()
     assert len(BY_NAME) == len(CATALOGUE) == table.count("\n") - 2
     for instrument in CATALOGUE:
         assert table.count(f"| `{instrument.name}` |") == 1
-        assert instrument.name.replace(".", "").replace("_", "").isalpha()
+        assert re.fullmatch("[a-z]+(_[a-z]+)+", instrument.name)
+        assert all(re.fullmatch("[a-z]+(_[a-z]+)*", attribute) for attribute in instrument.attributes)
         assert instrument.description
         assert not instrument.description.endswith(".")
+
+
+def test_a_name_is_what_any_translation_would_make_of_it() -> None:
+    """It ends with its unit and, if it is a counter, with _total: then a translator has nothing to add."""
+    units = {"s": "_seconds", "By": "_bytes"}
+    for instrument in CATALOGUE:
+        total = "_total" if instrument.kind == "counter" else ""
+        assert instrument.name.endswith(units.get(instrument.unit, "") + total)
+        assert instrument.name.endswith("_total") == (instrument.kind == "counter")
+        assert instrument.unit in units or re.fullmatch(r"\{[a-z]+\}", instrument.unit)
+
+
+def test_series_that_exist_from_the_start_have_each_attribute() -> None:
+    """One value for each attribute of the metric, whose objective or first increase would else see nothing."""
+    started = {instrument.name for instrument in CATALOGUE if instrument.starts}
+    assert started == {
+        *("sluice_message_stored_delay_seconds", "sluice_record_rejected_total", "sluice_heartbeat_delay_seconds"),
+        *("http_server_request_duration_seconds", "sluice_query_duration_seconds"),
+    }
+    for instrument in CATALOGUE:
+        assert all(len(values) == len(instrument.attributes) for values in instrument.starts)

@@ -1,4 +1,4 @@
-"""Metrics for Cloud Monitoring, from the real exporter, against what the service demands of points."""
+"""Metrics for Cloud Monitoring, over OTLP, against what Google's Telemetry API demands."""
 
 import asyncio
 
@@ -10,19 +10,11 @@ from app.telemetry.providers import Telemetry
 from testing.clock import FakeClock
 from testing.service import GOOD, Service, running
 from tests.telemetry.cloud_servers import CloudServer
-from tests.telemetry.monitoring_rules import MetricDescriptor
 from tests.telemetry.scripted_runner import metered
-from tests.telemetry.watched_service import measured
+from tests.telemetry.watched_service import measured, traced
 
-NOT_YET = {"sluice.heartbeat.delay", "sluice.row.expired"}
-"""Metrics without a value until a canary was read, or until rows expired."""
-
-PREFIX = "workload.googleapis.com/"
-_KINDS = {
-    "counter": (MetricDescriptor.CUMULATIVE, {MetricDescriptor.INT64}),
-    "gauge": (MetricDescriptor.GAUGE, {MetricDescriptor.INT64, MetricDescriptor.DOUBLE}),
-    "histogram": (MetricDescriptor.CUMULATIVE, {MetricDescriptor.DISTRIBUTION}),
-}
+NOT_YET = {"sluice_row_expired_total"}
+"""Metrics without a value until rows expired."""
 
 
 async def use(service: Service) -> None:
@@ -32,80 +24,119 @@ async def use(service: Service) -> None:
     assert (await service.client.get("/v1/records")).status_code == 200
 
 
-def resources(cloud: CloudServer) -> set[tuple[tuple[str, str], ...]]:
-    """Return the labels of the resources that points are of."""
-    return {resource for _, _, resource in cloud.rules.series}
-
-
 async def test_every_metric_is_taken_as_it_is_sent(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kinds, types, units and labels as the catalogue has them; counts are integers, and 0 is sent; none is refused."""
+    """Names, kinds, units and labels as the catalogue has them; counts are integers, and 0 is sent; none is refused."""
     metered(monkeypatch, 1_000, {"records": 2})
-    async with running(measured(cloud.url)) as service:
+    async with running(measured(cloud.otlp.url)) as service:
         await use(service)
-    assert cloud.rules.refused == []
-    expected = {PREFIX + each.name: each for each in CATALOGUE if each.name not in NOT_YET}
-    assert set(cloud.rules.descriptors) == set(expected)
-    for name, instrument in expected.items():
-        descriptor = cloud.rules.descriptors[name]
-        kind, types = _KINDS[instrument.kind]
-        assert (descriptor.metric_kind, descriptor.unit) == (kind, instrument.unit)
-        assert descriptor.value_type in types
-        assert descriptor.description == instrument.description
-        labels = {attribute.replace(".", "_") for attribute in instrument.attributes}
-        assert {label.key for label in descriptor.labels} == labels
-    assert {name for name, _, _ in cloud.rules.series} == set(expected)
+    assert (cloud.rules.refused, cloud.otlp.unauthorized) == ([], [])
+    expected = {each.name: each for each in CATALOGUE if each.name not in NOT_YET}
+    assert {key.name for key in cloud.rules.series} == set(expected)
+    for key in cloud.rules.series:
+        instrument = expected[key.name]
+        assert key.kind == instrument.kind
+        assert cloud.rules.descriptions[key.name][1:] == (instrument.unit, instrument.description)
+        assert {label for label, _ in key.labels} == set(instrument.attributes)
     points = cloud.rules.points
-    assert points("sluice.record.stored") == {(): 1}
-    assert points("sluice.message.duplicate") == {(): 0}
-    assert points("sluice.in_flight.messages") == {(): 0}
-    assert points("sluice.record.rejected") == {(("reason", "invalid"),): 1}
-    assert points("sluice.append.connections") == {(("table", "records"),): 2}
-    assert points("sluice.sink.state")[("state", "ACTIVE"), ("table", "records")] == 1
-    rows = points("sluice.append.rows")[("table", "records"),]
-    assert (rows.count, rows.mean, list(rows.bucket_counts)[:2]) == (1, 1.0, [1, 0])
-    requests = points("http.server.request.duration")
+    assert points("sluice_record_stored_total") == {(): 1}
+    assert points("sluice_message_duplicate_total") == {(): 0}
+    assert points("sluice_in_flight_messages") == {(): 0}
+    assert points("sluice_record_rejected_total") == {(("reason", "invalid"),): 1}
+    assert points("sluice_append_connections") == {(("table", "records"),): 2}
+    assert points("sluice_sink_state")[("state", "ACTIVE"), ("table", "records")] == 1
+    rows = points("sluice_append_rows")[("table", "records"),]
+    assert (rows.count, rows.sum, list(rows.bucket_counts)[:2]) == (1, 1.0, [1, 0])
+    requests = points("http_server_request_duration_seconds")
     assert {dict(labels)["http_response_status_code"] for labels in requests} == {"204", "200"}
 
 
-async def test_instances_do_not_write_each_others_series(cloud: CloudServer) -> None:
-    """A task a process, a namespace a system; and what one has written is not written again by another."""
-    async with running(measured(cloud.url, system="orders")) as one, running(measured(cloud.url)) as other:
+async def test_metrics_of_objectives_are_written_before_anything_happens(cloud: CloudServer) -> None:
+    """An objective on a metric that was never written cannot be created."""
+    async with running(measured(cloud.otlp.url)):
+        pass
+    assert cloud.rules.refused == []
+    for instrument in CATALOGUE:
+        for values in instrument.starts:
+            labels = tuple(sorted(zip(instrument.attributes, map(str, values), strict=True)))
+            written = cloud.rules.points(instrument.name)[labels]
+            assert getattr(written, "count", written) == 0
+
+
+async def test_instances_do_not_write_each_others_series(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance a process, a namespace a system; on Cloud Run a cluster of its own."""
+    monkeypatch.setenv("K_SERVICE", "sluice")
+    async with (
+        running(measured(cloud.otlp.url, system="orders")) as one,
+        running(measured(cloud.otlp.url)) as other,
+    ):
         await use(one)
         await use(other)
     assert cloud.rules.refused == []
-    told = [dict(labels) for labels in resources(cloud)]
+    told = [dict(resource) for resource in {key.resource for key in cloud.rules.series}]
     assert sorted(each["namespace"] for each in told) == ["orders", "sluice"]
-    assert {each["job"] for each in told} == {"sluice"}
-    assert len({each["task_id"] for each in told}) == 2
-    assert len([key for key in cloud.rules.series if key[0].endswith("sluice.record.stored")]) == 2
+    assert {(each["location"], each["cluster"]) for each in told} == {("europe-west1", "__run__")}
+    assert len({each["instance"] for each in told}) == 2
+    assert len([key for key in cloud.rules.series if key.name == "sluice_record_stored_total"]) == 2
 
 
 async def test_each_collection_goes_on_from_the_one_before(cloud: CloudServer) -> None:
     """By the interval while the service runs, and once more at its end; one that begins later fits in."""
-    async with running(measured(cloud.url, metrics_interval_s=1.0)) as service:
+    async with running(measured(cloud.otlp.url, metrics_interval_s=1.0)) as service:
         await use(service)
-        written = cloud.rules.series
-        await asyncio.to_thread(
-            cloud.wait_until, lambda: any(key[0].endswith("sluice.record.stored") for key in [*written])
-        )
+        await asyncio.to_thread(cloud.wait_until, lambda: cloud.rules.points("sluice_record_stored_total") == {(): 1})
         assert (await service.client.get("/v1/records/a")).status_code == 200
     assert cloud.rules.refused == []
-    (stored,) = (points for key, points in cloud.rules.series.items() if key[0].endswith("sluice.record.stored"))
+    (stored,) = (points for key, points in cloud.rules.series.items() if key.name == "sluice_record_stored_total")
     assert len(stored) >= 2
-    assert {point.value for point in stored} == {1}
-    assert any("look_up" in str(labels) for name, labels, _ in cloud.rules.series if name.endswith("query.duration"))
+    assert stored[-1].value == 1
+    assert any(("purpose", "look_up") in labels for labels in cloud.rules.points("sluice_query_duration_seconds"))
 
 
 async def test_many_series_are_sent_in_parts(cloud: CloudServer) -> None:
-    """As many a request as the service takes."""
-    async with running(measured(cloud.url)) as service:
+    """As many points a request as the API takes."""
+    async with running(measured(cloud.otlp.url)) as service:
         for number in range(450):
             service.app.instance.metrics.query_duration.record(0.1, f"purpose-{number}", "ok")
     assert cloud.rules.refused == []
-    assert len(cloud.rules.points("sluice.query.duration")) == 450
+    assert len(cloud.rules.points("sluice_query_duration_seconds")) == 451  # and the one that is there from the start
+
+
+async def test_a_token_that_expires_is_renewed(cloud: CloudServer) -> None:
+    """A service runs for months, and a token lasts an hour."""
+    cloud.otlp.token_life_s = 1  # google-auth renews a token minutes before its end
+    async with running(measured(cloud.otlp.url, metrics_interval_s=1.0)):
+        await asyncio.to_thread(cloud.wait_until, lambda: len(cloud.rules.serialised) >= 2)
+        assert len(cloud.otlp.tokens) >= 2
+    assert cloud.otlp.unauthorized == []
+
+
+async def test_the_region_is_the_metadata_servers(cloud: CloudServer) -> None:
+    """No setting is needed where the platform tells it."""
+    async with running(measured(cloud.otlp.url, telemetry_location="")):
+        pass
+    assert {dict(key.resource)["location"] for key in cloud.rules.series} == {"europe-west1"}
+
+
+async def test_traces_can_go_the_same_way(cloud: CloudServer) -> None:
+    """By one setting, with the same credentials."""
+    settings = traced("", traces="cloud-otlp", cloud_telemetry_url=cloud.otlp.url, trace_ratio=1.0)
+    async with running(settings) as service:
+        await use(service)
+    assert cloud.otlp.unauthorized == []
+    (resource, *_) = (spans.resource for request in cloud.otlp.traces for spans in request.resource_spans)
+    told = {each.key: each.value.string_value for each in resource.attributes}
+    assert (told["gcp.project_id"], told["service.name"], told["service.namespace"]) == ("p", "sluice", "sluice")
+    names = {
+        span.name
+        for request in cloud.otlp.traces
+        for spans in request.resource_spans
+        for scope in spans.scope_spans
+        for span in scope.spans
+    }
+    assert {"process s", "append records", "GET /v1/records"} <= names
 
 
 def test_an_instance_has_a_name_of_its_own(cloud: CloudServer) -> None:
     """Also within one process."""
-    made = [Telemetry(measured(cloud.url), Metrics(), FakeClock()).instance for _ in range(3)]
+    made = [Telemetry(measured(cloud.otlp.url), Metrics(), FakeClock()).instance for _ in range(3)]
     assert len(set(made)) == 3

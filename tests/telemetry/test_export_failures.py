@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from google.api_core.retry import retry_unary
+from google.auth import _exponential_backoff
 from opentelemetry.sdk.trace import ReadableSpan
 
 from app.runtime.clock import SystemClock
@@ -39,7 +40,8 @@ def _no_thread_outlives_its_test(cloud: CloudServer, monkeypatch: pytest.MonkeyP
         if over.wait(seconds):
             raise ConnectionError("the test is over")
 
-    monkeypatch.setattr(retry_unary, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    for module in (retry_unary, _exponential_backoff):
+        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     yield
     over.set()
     cloud.release()
@@ -48,21 +50,23 @@ def _no_thread_outlives_its_test(cloud: CloudServer, monkeypatch: pytest.MonkeyP
             thread.join(10)
 
 
-def everything(url: str) -> Settings:
-    """Return settings of a service that traces all and sends traces and metrics to `url`."""
-    told: dict[str, Any] = {"metrics": ("cloud", "prometheus"), "cloud_monitoring_url": url, "trace_ratio": 1.0}
-    return traced(url, metrics_interval_s=3600.0, **told)
+def everything(traces_url: str, metrics_url: str) -> Settings:
+    """Return settings of a service that traces all and sends traces and metrics there."""
+    told: dict[str, Any] = {"metrics": ("cloud", "prometheus"), "cloud_telemetry_url": metrics_url, "trace_ratio": 1.0}
+    return traced(traces_url, metrics_interval_s=3600.0, **told)
 
 
-@pytest.mark.parametrize("fault", ["unavailable", "hang", "permission_denied", "invalid_argument", "down"])
+@pytest.mark.parametrize("fault", ["unavailable", "hang", "permission_denied", "invalid_argument", "down", "no_token"])
 async def test_no_request_notices_that_telemetry_fails(
     cloud: CloudServer, caplog: pytest.LogCaptureFixture, fault: Fault | str
 ) -> None:
     """Pushes are stored, reads answered, and the end waits a second at most; the log says what was lost, once or so."""
-    url = cloud.url if fault != "down" else f"http://127.0.0.1:{free_port()}"
-    cloud.fault = None if fault == "down" else fault  # type: ignore[assignment] # one of them
+    down = f"http://127.0.0.1:{free_port()}"
+    urls = (cloud.url, cloud.otlp.url) if fault != "down" else (down, down)
+    cloud.fault = None if fault in {"down", "no_token"} else fault  # type: ignore[assignment] # one of them
+    cloud.otlp.has_tokens = fault != "no_token"
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(running(everything(url)))
+        service = await stack.enter_async_context(running(everything(*urls)))
         for number in range(5):
             body = envelope(msgspec.json.encode(GOOD | {"id": str(number)}), str(number), caller().attributes)
             answer = await service.client.post("/pubsub/push", content=body, headers=authorization())
@@ -75,7 +79,8 @@ async def test_no_request_notices_that_telemetry_fails(
     said = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert said
     assert len(said) <= 25  # one a metric, at most
-    assert cloud.exported == []
+    assert (cloud.exported == []) == (fault != "no_token")  # Cloud Trace's own API takes no token here
+    assert cloud.rules.series == {}
 
 
 async def test_spans_that_nobody_takes_are_dropped(cloud: CloudServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -106,14 +111,14 @@ async def test_a_defect_of_an_exporter_does_not_keep_the_service_from_ending(
     def fail() -> None:
         raise ZeroDivisionError("text-of-the-library")
 
-    telemetry = Telemetry(everything(cloud.url), Metrics(), SystemClock())
+    telemetry = Telemetry(everything(cloud.url, cloud.otlp.url), Metrics(), SystemClock())
     provider = telemetry._tracer_provider
     assert provider is not None
     with monkeypatch.context() as broken:
         broken.setattr(provider, "shutdown", fail)
         async with telemetry.lifespan(None):  # type: ignore[arg-type] # of any application
             pass
-        assert cloud.rules.points("sluice.record.stored") == {(): 0}
+        assert cloud.rules.points("sluice_record_stored_total") == {(): 0}
     await asyncio.to_thread(provider.shutdown)
     (said,) = caplog.messages
     assert said.endswith("ZeroDivisionError")

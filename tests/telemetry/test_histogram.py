@@ -60,10 +60,10 @@ def test_every_histogram_of_the_catalogue_has_buckets_that_grow() -> None:
 def test_the_thresholds_of_the_objectives_are_bounds() -> None:
     """What an objective counts is then exact: it is the bound of a bucket."""
     thresholds = {
-        "sluice.message.stored.delay": {5.0},
-        "http.server.request.duration": {0.3, 0.5},
-        "sluice.query.duration": {2.0},
-        "sluice.heartbeat.delay": {60.0},
+        "sluice_message_stored_delay_seconds": {5.0},
+        "http_server_request_duration_seconds": {0.3, 0.5},
+        "sluice_query_duration_seconds": {2.0},
+        "sluice_heartbeat_delay_seconds": {60.0},
     }
     bounds = {instrument.name: set(instrument.bounds) for instrument in CATALOGUE}
     for name, wanted in thresholds.items():

@@ -64,7 +64,7 @@ async def test_any_collector_can_have_traces_and_metrics(collector: Collector) -
     assert (appended.trace_id, appended.parent_span_id) == (pushed.trace_id, pushed.span_id)
     (measured,) = collector.metrics.resource_metrics
     metrics = {metric.name: metric for scope in measured.scope_metrics for metric in scope.metrics}
-    delay, stored = metrics["sluice.message.stored.delay"], metrics["sluice.record.stored"]
+    delay, stored = metrics["sluice_message_stored_delay_seconds"], metrics["sluice_record_stored_total"]
     assert (delay.unit, [point.count for point in delay.histogram.data_points]) == ("s", [1])
     assert [point.as_int for point in stored.sum.data_points] == [1]
     assert stored.sum.is_monotonic

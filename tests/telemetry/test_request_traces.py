@@ -148,7 +148,7 @@ async def test_health_and_metrics_are_never_traced(cloud: CloudServer) -> None:
 async def test_nothing_of_what_was_sent_is_handed_over(cloud: CloudServer) -> None:
     """No payload, attribute, ordering key, token, filter, id or cursor, in spans and metrics."""
     secret, token = "secret-marker", authorization()
-    told: dict[str, Any] = {"metrics": ("cloud",), "cloud_monitoring_url": cloud.url, "metrics_interval_s": 3600.0}
+    told: dict[str, Any] = {"metrics": ("cloud",), "cloud_telemetry_url": cloud.otlp.url, "metrics_interval_s": 3600.0}
     async with running(traced(cloud.url, **ALL, **told)) as service:
         client = service.client
         record = GOOD | {"id": f"{secret}-id", "source": f"{secret}-source", "data": {secret: [secret]}}

@@ -14,7 +14,7 @@ from google.cloud.trace_v2 import TraceServiceClient
 from google.cloud.trace_v2.services.trace_service.transports import TraceServiceGrpcTransport
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from opentelemetry import trace
-from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter
+from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter  # type: ignore[import-untyped] # theirs
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
@@ -36,7 +36,8 @@ def environment(cloud: CloudServer, **changed: str) -> dict[str, str]:
         "cloud_trace_url": cloud.url,
         "trace_ratio": "0",
         "metrics": "cloud",
-        "cloud_monitoring_url": cloud.url,
+        "cloud_telemetry_url": cloud.otlp.url,
+        "telemetry_location": "europe-west1",
         "metrics_interval_s": "3600",
         "shutdown_grace_s": "3",
     }
@@ -56,8 +57,8 @@ async def test_what_was_seen_is_handed_over_before_the_process_ends(cloud: Cloud
         assert await process.terminate() == 0
     assert {span.name for span in cloud.spans} == {"process s", "append records"}
     assert cloud.rules.refused == []
-    assert cloud.rules.points("sluice.record.stored") == {(): 1}
-    ((_, delay),) = cloud.rules.points("sluice.message.stored.delay").items()
+    assert cloud.rules.points("sluice_record_stored_total") == {(): 1}
+    ((_, delay),) = cloud.rules.points("sluice_message_stored_delay_seconds").items()
     assert delay.count == 1
 
 

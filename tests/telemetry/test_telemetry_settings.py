@@ -42,7 +42,8 @@ def test_a_system_has_a_name_that_fits_a_label(system: str) -> None:
     [
         ({"traces": "cloud"}, "opentelemetry.exporter.cloud_trace", "SLUICE_TRACES=cloud .* --extra cloud"),
         ({"traces": "otlp"}, "opentelemetry.exporter.otlp", "SLUICE_TRACES=otlp .* --extra otlp"),
-        ({"metrics": ("cloud",)}, "opentelemetry.exporter.cloud_monitoring", "SLUICE_METRICS=cloud .* --extra cloud"),
+        ({"metrics": ("cloud",)}, "opentelemetry.exporter.otlp", "SLUICE_METRICS=cloud .* --extra cloud"),
+        ({"traces": "cloud-otlp"}, "opentelemetry.exporter.otlp", "SLUICE_TRACES=cloud-otlp .* --extra cloud"),
         ({"metrics": ("otlp",)}, "opentelemetry.exporter.otlp", "SLUICE_METRICS=otlp .* --extra otlp"),
     ],
 )
@@ -58,7 +59,7 @@ def test_a_package_that_is_missing_is_named(
         return really_import(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    local = {"cloud_trace_url": "http://127.0.0.1:1", "cloud_monitoring_url": "http://127.0.0.1:1"}
+    local = {"cloud_trace_url": "http://127.0.0.1:1", "telemetry_location": "europe-west1"}
     settings = SETTINGS.replace(**local, **changed, telemetry_project="p")
     with pytest.raises(SettingsError, match=f"{words}`") as raised:
         create_app(settings)

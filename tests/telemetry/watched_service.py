@@ -9,6 +9,7 @@ import pytest
 from app.settings.load import Settings
 from testing.service import SETTINGS
 
+AT_GOOGLE = {"telemetry_project": "p", "telemetry_location": "europe-west1"}
 SUBSCRIPTION = "projects/p/subscriptions/s"
 EXPORTING = pytest.mark.filterwarnings(r"ignore:Deprecated since version 1\.4\.0:DeprecationWarning:opentelemetry")
 """For tests that export to Cloud Trace: the exporter uses what OpenTelemetry's SDK has since deprecated."""
@@ -16,13 +17,13 @@ EXPORTING = pytest.mark.filterwarnings(r"ignore:Deprecated since version 1\.4\.0
 
 def traced(url: str, **changed: Any) -> Settings:
     """Return settings of a service whose traces go to the Cloud Trace at `url`; only others decide what is traced."""
-    told = {"traces": "cloud", "cloud_trace_url": url, "telemetry_project": "p", "trace_ratio": 0.0} | changed
+    told = {"traces": "cloud", "cloud_trace_url": url, "trace_ratio": 0.0, **AT_GOOGLE} | changed
     return SETTINGS.replace(**told)
 
 
 def measured(url: str, **changed: Any) -> Settings:
-    """Return settings of a service whose metrics go to the Cloud Monitoring at `url`, at its end."""
-    told = {"metrics": ("cloud",), "cloud_monitoring_url": url, "telemetry_project": "p", "metrics_interval_s": 3600.0}
+    """Return settings of a service whose metrics go to the Telemetry API at `url`, at its end."""
+    told = {"metrics": ("cloud",), "metrics_interval_s": 3600.0, **AT_GOOGLE} | {"cloud_telemetry_url": url}
     return SETTINGS.replace(**told | changed)
 
 

@@ -84,7 +84,7 @@ MUTATIONS = [
             "the_service_may_do_what_it_does": [
                 ("bigquery.tf", '"roles/bigquery.jobUser"', '"roles/bigquery.admin"'),
                 ("bigquery.tf", '"roles/bigquery.dataEditor"', '"roles/bigquery.dataOwner"'),
-                ("cloud_run.tf", '"roles/monitoring.metricWriter"', '"roles/editor"'),
+                ("cloud_run.tf", '"roles/telemetry.metricsWriter"', '"roles/editor"'),
                 (
                     "secrets.tf",
                     'secret.grants.id\n  role      = "roles/secretmanager.secretAccessor"',

@@ -107,11 +107,49 @@ MUTATIONS = [
             "a_system_that_waits_does_not_silence_the_others": [
                 ("heartbeat.tf", "local.watched_systems != toset([var.system]) ? [] : ", "")
             ],
-            "metrics_exist_before_the_alerts_that_name_them": [
-                ("monitoring.tf", '"workload.googleapis.com/${each.key}"', '"custom.googleapis.com/${each.key}"'),
-                ("monitoring.tf", 'histogram = "CUMULATIVE"', 'histogram = "DELTA"'),
-                ("monitoring.tf", 'replace(labels.value, "/[^A-Za-z0-9_]/", "_")', "labels.value"),
+            "every_selector_of_googles_metrics_is_pinned": [
+                (
+                    "monitoring/alerts.json",
+                    'oldest_unacked_message_age{monitored_resource=\\"pubsub_subscription\\", ',
+                    "oldest_unacked_message_age{",
+                ),
+                (
+                    "monitoring/dashboard.json",
+                    'send_message_operation_count{monitored_resource=\\"pubsub_topic\\", ',
+                    "send_message_operation_count{",
+                ),
             ],
+            "metrics_and_traces_go_to_google": [
+                ("apis.tf", '      "telemetry.googleapis.com",\n', ""),
+                ("variables_monitoring.tf", 'default     = ["cloud"]', 'default     = ["prometheus"]'),
+            ],
+            "traces_can_go_through_the_telemetry_api": [
+                ("cloud_run.tf", "SLUICE_TRACES              = var.traces", 'SLUICE_TRACES              = "cloud"'),
+                ("cloud_run.tf", ' ? "roles/telemetry.tracesWriter" : ""', ' ? "roles/cloudtrace.agent" : ""'),
+                (
+                    "cloud_run.tf",
+                    'var.traces == "cloud-otlp" ? "roles/serviceusage.serviceUsageConsumer" : ""',
+                    'var.traces == "cloud" ? "" : ""',
+                ),
+            ],
+            "nothing_is_granted_for_what_is_off": [
+                ("cloud_run.tf", 'contains(var.metrics, "cloud") ? "roles', 'true ? "roles'),
+                ("cloud_run.tf", 'join(",", sort(var.metrics))', '"cloud"'),
+            ],
+            "an_unknown_receiver_of_metrics_is_refused": [
+                (
+                    "variables_monitoring.tf",
+                    '["cloud", "otlp", "prometheus"]',
+                    '["cloud", "otlp", "prometheus", "statsd"]',
+                )
+            ],
+            "an_unknown_receiver_of_traces_is_refused": [
+                ("variables_monitoring.tf", '["cloud", "cloud-otlp", "none", "otlp"]', '["cloud", "none", "zipkin"]')
+            ],
+            "objectives_wait_for_the_first_revision": [
+                ("slos.tf", "if var.pushes && var.objectives", "if var.objectives")
+            ],
+            "objectives_can_wait_longer": [("slos.tf", "if var.pushes && var.objectives", "if var.pushes")],
             "one_set_of_alerts_watches_all_systems": [
                 (
                     "monitoring.tf",

@@ -9,8 +9,11 @@ locals {
     "roles/bigquery.jobUser",
     "roles/bigquery.readSessionUser",
     "roles/cloudtrace.agent",
-    "roles/monitoring.metricWriter",
+    "roles/monitoring.metricWriter", # no longer granted: to be taken back where an older version did
     "roles/monitoring.viewer",
+    "roles/serviceusage.serviceUsageConsumer",
+    "roles/telemetry.metricsWriter",
+    "roles/telemetry.tracesWriter",
   ]
 
   # It makes accounts and lets the service run as one of them, so it can become any account of the project. That is why an

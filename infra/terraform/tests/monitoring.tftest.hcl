@@ -86,22 +86,105 @@ run "a_system_that_waits_does_not_silence_the_others" {
   }
 }
 
-run "metrics_exist_before_the_alerts_that_name_them" {
+run "every_selector_of_googles_metrics_is_pinned" {
   command = plan
 
   assert {
-    condition     = toset([for metric in google_monitoring_metric_descriptor.service : metric.type]) == toset([for metric in jsondecode(file("monitoring/metrics.json")) : "workload.googleapis.com/${metric.name}"])
-    error_message = "Each metric of the catalogue has a descriptor."
+    condition = alltrue([
+      for policy in google_monitoring_alert_policy.main :
+      length(regexall("googleapis_com:[a-z_]+", policy.conditions[0].condition_prometheus_query_language[0].query)) == length(regexall("googleapis_com:[a-z_]+{monitored_resource=", policy.conditions[0].condition_prometheus_query_language[0].query))
+    ])
+    error_message = "PromQL over a metric with several resources is refused: each selector pins one."
   }
 
   assert {
-    condition     = google_monitoring_metric_descriptor.service["sluice.message.stored.delay"].value_type == "DISTRIBUTION" && google_monitoring_metric_descriptor.service["sluice.message.stored.delay"].metric_kind == "CUMULATIVE" && google_monitoring_metric_descriptor.service["sluice.in_flight.messages"].metric_kind == "GAUGE" && google_monitoring_metric_descriptor.service["sluice.record.stored"].value_type == "INT64"
-    error_message = "Kinds and types are those that the service writes."
+    condition     = length(regexall("googleapis_com:", google_monitoring_dashboard.main[0].dashboard_json)) == length(regexall("googleapis_com:[a-z_]+{monitored_resource=", google_monitoring_dashboard.main[0].dashboard_json))
+    error_message = "The dashboard's selectors, too."
   }
 
   assert {
-    condition     = contains([for label in google_monitoring_metric_descriptor.service["http.server.request.duration"].labels : label.key], "sluice_request_kind")
-    error_message = "Labels are named as the exporter writes them."
+    condition     = length([for policy in google_monitoring_alert_policy.main : policy if strcontains(policy.conditions[0].condition_prometheus_query_language[0].query, "workload.googleapis.com")]) == 0
+    error_message = "No alert is about metrics that are no longer written."
+  }
+}
+
+run "metrics_and_traces_go_to_google" {
+  command = plan
+
+  assert {
+    condition     = local.env["main"]["SLUICE_METRICS"] == "cloud" && local.env["main"]["SLUICE_TRACES"] == "cloud" && contains(keys(google_project_service.used), "telemetry.googleapis.com")
+    error_message = "By default, and the API that takes metrics is on."
+  }
+}
+
+run "traces_can_go_through_the_telemetry_api" {
+  command = plan
+
+  variables {
+    traces = "cloud-otlp"
+  }
+
+  assert {
+    condition     = local.env["main"]["SLUICE_TRACES"] == "cloud-otlp" && toset(keys(google_project_iam_member.service_telemetry)) == toset(["roles/serviceusage.serviceUsageConsumer", "roles/telemetry.metricsWriter", "roles/telemetry.tracesWriter"])
+    error_message = "One variable changes the setting and the role."
+  }
+}
+
+run "nothing_is_granted_for_what_is_off" {
+  command = plan
+
+  variables {
+    traces  = "none"
+    metrics = ["prometheus"]
+  }
+
+  assert {
+    condition     = local.env["main"]["SLUICE_METRICS"] == "prometheus" && length(google_project_iam_member.service_telemetry) == 0
+    error_message = "A service that sends nothing to Google has no role for it."
+  }
+}
+
+run "an_unknown_receiver_of_metrics_is_refused" {
+  command         = plan
+  expect_failures = [var.metrics]
+
+  variables {
+    metrics = ["statsd"]
+  }
+}
+
+run "an_unknown_receiver_of_traces_is_refused" {
+  command         = plan
+  expect_failures = [var.traces]
+
+  variables {
+    traces = "zipkin"
+  }
+}
+
+run "objectives_wait_for_the_first_revision" {
+  command = plan
+
+  variables {
+    pushes = false
+  }
+
+  assert {
+    condition     = length(google_monitoring_slo.main) == 0
+    error_message = "An objective on a metric that was never written is refused."
+  }
+}
+
+run "objectives_can_wait_longer" {
+  command = plan
+
+  variables {
+    objectives = false
+  }
+
+  assert {
+    condition     = length(google_monitoring_slo.main) == 0
+    error_message = "An upgrade whose metrics are not written yet can be applied."
   }
 }
 
@@ -131,7 +214,7 @@ run "another_configuration_may_watch" {
   }
 
   assert {
-    condition     = length(google_monitoring_alert_policy.main) == 0 && length(google_monitoring_dashboard.main) == 0 && length(google_monitoring_metric_descriptor.service) == 0
+    condition     = length(google_monitoring_alert_policy.main) == 0 && length(google_monitoring_dashboard.main) == 0
     error_message = "What is for the whole project is made once."
   }
 
@@ -152,6 +235,11 @@ run "objectives_are_those_of_the_design" {
   assert {
     condition     = alltrue([for slo in google_monitoring_slo.main : length(slo.request_based_sli[0].distribution_cut) + length(slo.request_based_sli[0].good_total_ratio) == 1])
     error_message = "Each objective measures something, and one thing."
+  }
+
+  assert {
+    condition     = alltrue([for slo in google_monitoring_slo.main : strcontains(slo.request_based_sli[0].distribution_cut[0].distribution_filter, "resource.type=\"prometheus_target\"") if length(slo.request_based_sli[0].distribution_cut) > 0])
+    error_message = "They are about what the service writes."
   }
 
   assert {

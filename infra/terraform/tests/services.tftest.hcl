@@ -100,11 +100,13 @@ run "each_of_two_has_the_rights_of_its_role_only" {
   assert {
     condition = toset([for grant in concat(values(google_project_iam_member.service_bigquery), values(google_project_iam_member.service_telemetry)) : "${grant.member} ${grant.role}"]) == toset([
       "${google_service_account.service["ingest"].member} roles/cloudtrace.agent",
-      "${google_service_account.service["ingest"].member} roles/monitoring.metricWriter",
+      "${google_service_account.service["ingest"].member} roles/serviceusage.serviceUsageConsumer",
+      "${google_service_account.service["ingest"].member} roles/telemetry.metricsWriter",
       "${google_service_account.service["main"].member} roles/bigquery.jobUser",
       "${google_service_account.service["main"].member} roles/bigquery.readSessionUser",
       "${google_service_account.service["main"].member} roles/cloudtrace.agent",
-      "${google_service_account.service["main"].member} roles/monitoring.metricWriter",
+      "${google_service_account.service["main"].member} roles/serviceusage.serviceUsageConsumer",
+      "${google_service_account.service["main"].member} roles/telemetry.metricsWriter",
     ])
     error_message = "Only the one that answers queries runs any."
   }
@@ -124,7 +126,7 @@ run "with_one_service_no_right_changes_its_place" {
   command = plan
 
   assert {
-    condition     = keys(google_bigquery_table_iam_member.service) == ["records", "records_rejected"] && keys(google_project_iam_member.service_bigquery) == ["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] && contains(keys(google_project_iam_member.service_telemetry), "roles/monitoring.metricWriter")
+    condition     = keys(google_bigquery_table_iam_member.service) == ["records", "records_rejected"] && keys(google_project_iam_member.service_bigquery) == ["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] && contains(keys(google_project_iam_member.service_telemetry), "roles/telemetry.metricsWriter")
     error_message = "Under another key Terraform would take the right away and give it again, while the service runs."
   }
 }

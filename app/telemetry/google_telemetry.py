@@ -1,0 +1,67 @@
+"""Google's Telemetry API: OTLP over HTTP with Application Default Credentials.
+
+What it demands: https://docs.cloud.google.com/stackdriver/docs/reference/telemetry/v1.metrics (resource attributes) and
+https://docs.cloud.google.com/stackdriver/quotas (points in a request). The packages are imported only if it is used.
+"""
+
+import os
+from typing import Any
+
+from app.settings.load import Settings, SettingsError
+
+MAX_POINTS = 200
+"""Data points that one request may have."""
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_REGION = "instance/region"
+
+
+def is_used(settings: Settings) -> bool:
+    """Return whether traces or metrics go there."""
+    return "cloud" in settings.telemetry.metrics or settings.telemetry.traces == "cloud-otlp"
+
+
+def authorized_session(settings: Settings) -> Any:
+    """Return a session of `requests` that adds a token, and renews it before it expires.
+
+    Raises:
+        google.auth.exceptions.DefaultCredentialsError: there are no credentials.
+    """
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = google.auth.default(scopes=_SCOPES)
+    session = AuthorizedSession(credentials)
+    # The project whose quota is used, and which must have the API enabled.
+    session.headers["x-goog-user-project"] = settings.project
+    return session
+
+
+def resource_attributes(settings: Settings) -> dict[str, str]:
+    """Return the attributes of this process that become the resource `prometheus_target`; a point needs a location.
+
+    Raises:
+        SettingsError: nothing tells the location.
+    """
+    on_cloud_run = {"cloud.platform": "gcp_cloud_run"} if "K_SERVICE" in os.environ else {}
+    return {
+        "cloud.provider": "gcp",
+        "cloud.region": settings.telemetry.telemetry_location or _own_region(),
+        "gcp.project_id": settings.project,
+        **on_cloud_run,
+    }
+
+
+def _own_region() -> str:
+    """Return the region that the metadata server names, in the form projects/NUMBER/regions/REGION."""
+    from google.auth.compute_engine import _metadata  # its only reader of the server, which google.auth itself uses
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import Request
+
+    try:
+        found = _metadata.get(Request(), _REGION, retry_count=2)
+    except GoogleAuthError as error:
+        raise SettingsError(
+            "SLUICE_TELEMETRY_LOCATION must name a Google Cloud region, such as europe-west1, for SLUICE_METRICS=cloud "
+            f"and SLUICE_TRACES=cloud-otlp: there is no metadata server that tells it ({type(error).__name__})"
+        ) from error
+    return str(found).rpartition("/")[2]
