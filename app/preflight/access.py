@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.preflight.check import Ask, first_failure
-from app.preflight.finding import Failed, Finding, NotLooked
+from app.preflight.finding import Failed, Finding, Held, NotLooked
 from app.preflight.google import Answer, Question
 from app.preflight.plan import Deployment
 from app.preflight.subscription import PUBSUB
@@ -98,6 +98,35 @@ def judge_service_account(deployment: Deployment, answers: Sequence[Answer]) -> 
     return first_failure(failures, f"{' and '.join(dict.fromkeys([ingests, queries]))} may append and query")
 
 
+def _telemetry_questions(deployment: Deployment) -> Sequence[Question]:
+    host = "cloudresourcemanager.googleapis.com"
+    return [Question(host, f"v3/projects/{deployment.project}:getIamPolicy", method="POST")]
+
+
+def judge_telemetry(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check that the service may write the metrics and traces that its settings send to Google.
+
+    https://docs.cloud.google.com/stackdriver/docs/reference/telemetry/overview
+    """
+    telemetry = deployment.settings.telemetry
+    wanted = ["roles/telemetry.metricsWriter"] if "cloud" in telemetry.metrics else []
+    wanted += {"cloud": ["roles/cloudtrace.agent"], "cloud-otlp": ["roles/telemetry.tracesWriter"]}.get(
+        telemetry.traces, []
+    )
+    if "cloud" in telemetry.metrics or telemetry.traces == "cloud-otlp":
+        wanted.append("roles/serviceusage.serviceUsageConsumer")
+    if not wanted:
+        return Held("the service sends neither metrics nor traces to Google")
+    services = [service for service in (deployment.ingest_service, deployment.service) if service]
+    failures = [
+        Failed(f"{account} lacks {role}", "`terraform apply`")
+        for account in dict.fromkeys(_account(service) for service in services)
+        for role in wanted
+        if f"serviceAccount:{account}" not in _members(answers[0], role)
+    ]
+    return first_failure(failures, f"the service may write what it sends ({', '.join(wanted)})")
+
+
 def token_question(deployment: Deployment) -> Question:
     """Return the question for an ID token of the reader, with the audience of the API.
 
@@ -163,6 +192,13 @@ CHECKS = (
         about="the account of the service may append to the tables and run queries",
         questions=_service_questions,
         verdict=judge_service_account,
+    ),
+    Ask(
+        name="telemetry-account",
+        phase="after",
+        about="the account of the service may write its metrics and traces",
+        questions=_telemetry_questions,
+        verdict=judge_telemetry,
     ),
     Ask(
         name="reader",

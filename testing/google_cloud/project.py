@@ -4,7 +4,7 @@ Shapes are those of the references that app/preflight cites. A test breaks a pro
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -49,7 +49,16 @@ ENVIRON = {
     "SLUICE_RETRY_BACKOFF_MAX_S": "600",
     "SLUICE_DEDUPE_LOOKBACK_S": "900",
     "SLUICE_RETENTION_DAYS": str(RETENTION_DAYS),
+    "SLUICE_METRICS": "cloud",
+    "SLUICE_TRACES": "cloud",
 }
+ON_PROJECT = (
+    "roles/bigquery.jobUser",
+    "roles/cloudtrace.agent",
+    "roles/serviceusage.serviceUsageConsumer",
+    "roles/telemetry.metricsWriter",
+)
+"""The roles of the service on its project."""
 
 
 class Project(msgspec.Struct):
@@ -98,7 +107,7 @@ def healthy(*tables: Table) -> Project:
         f"{SUBSCRIPTION}:getIamPolicy": _policy("roles/pubsub.subscriber"),
         f"{DEAD_TOPIC}:getIamPolicy": _policy("roles/pubsub.publisher"),
         f"{ACCOUNT}:getIamPolicy": _policy("roles/iam.serviceAccountTokenCreator"),
-        f"{RESOURCES}:getIamPolicy": _policy("roles/bigquery.jobUser", f"serviceAccount:{SERVICE}"),
+        f"{RESOURCES}:getIamPolicy": _policies(ON_PROJECT, f"serviceAccount:{SERVICE}"),
         DATASET: {"location": "EU", "datasetReference": {"datasetId": SYSTEM, "projectId": PROJECT}},
         **{f"{DATASET}/tables/{table.name}": _table(table) for table in tables},
         **{
@@ -152,7 +161,11 @@ def _subscription() -> dict[str, Any]:
 
 
 def _policy(role: str, member: str = AGENT) -> dict[str, Any]:
-    return {"version": 1, "etag": "BwY", "bindings": [{"role": role, "members": [member]}]}
+    return _policies([role], member)
+
+
+def _policies(roles: Sequence[str], member: str) -> dict[str, Any]:
+    return {"version": 1, "etag": "BwY", "bindings": [{"role": role, "members": [member]} for role in roles]}
 
 
 def _table(table: Table) -> dict[str, Any]:

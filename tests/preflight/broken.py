@@ -46,6 +46,16 @@ def inside(path: str, *keys: str | int, **members: Any) -> Break:
     return run
 
 
+def without(role: str) -> Break:
+    """Take a role on the project back from everyone."""
+
+    def run(project: Project) -> None:
+        policy = project.resources[f"{google.RESOURCES}:getIamPolicy"]
+        policy["bindings"] = [each for each in policy["bindings"] if each["role"] != role]
+
+    return run
+
+
 def variables(**values: str) -> Break:
     """Change settings of the running service."""
     return lambda project: project.environ.update(values)
@@ -243,12 +253,16 @@ BROKEN: list[tuple[str, str, Break, str]] = [
         change(f"{google.ACCOUNT}:getIamPolicy", bindings=[]),
         "terraform apply",
     ),
+    ("the service may not query", "service-account", without("roles/bigquery.jobUser"), "terraform apply"),
+    ("metrics are refused", "telemetry-account", without("roles/telemetry.metricsWriter"), "terraform apply"),
+    ("traces are refused", "telemetry-account", without("roles/cloudtrace.agent"), "terraform apply"),
     (
-        "the service may not query",
-        "service-account",
-        change(f"{google.RESOURCES}:getIamPolicy", bindings=[]),
+        "no quota may be used",
+        "telemetry-account",
+        without("roles/serviceusage.serviceUsageConsumer"),
         "terraform apply",
     ),
+    ("traces by OTLP are refused", "telemetry-account", variables(SLUICE_TRACES="cloud-otlp"), "terraform apply"),
     ("the service may not append", "service-account", change(f"{_REJECTS}:getIamPolicy", bindings=[]), "terraform"),
     ("the reader is not yours", "reader", lambda p: setattr(p, "may_impersonate", False), "add-iam-policy-binding"),
     ("the reader is not known", "reader", variables(SLUICE_API_PRINCIPALS="other@example.com"), "api_principals"),
