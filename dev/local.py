@@ -21,7 +21,7 @@ from dev.child import Child, ChildCommand, ChildError, Leash
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
 from dev.local_bigquery.provision import provision, tables_of
-from dev.ports import HOST, choose_port
+from dev.ports import HOST, choose_port, is_available, quiet_ports
 from dev.signing import VARIABLE, local_secret
 from dev.stack_settings import Ready
 
@@ -106,12 +106,23 @@ class LocalStack:
         return waits[done.pop()]
 
     async def _start_pubsub(self, leash: Leash) -> None:
+        ports = choose_port(None, preferred=PUBSUB_PORT), choose_port(None, preferred=ISSUER_PORT)
+        try:
+            await self._start_pubsub_at(leash, *ports)
+        except ChildError:
+            if all(is_available(port) for port in ports):
+                raise
+            # Another process, such as a second stack, bound a port after it was chosen.
+            await self.children.pop().stop(STOP_WITHIN_S)
+            await self._start_pubsub_at(leash, *quiet_ports(2))
+
+    async def _start_pubsub_at(self, leash: Leash, port: int, issuer_port: int) -> None:
         options = self.options
         named = {
             "--push-endpoint": f"{self.url}/pubsub/push",
             "--pubsub": options.pubsub,
-            "--port": str(choose_port(None, preferred=PUBSUB_PORT)),
-            "--issuer-port": str(choose_port(None, preferred=ISSUER_PORT)),
+            "--port": str(port),
+            "--issuer-port": str(issuer_port),
         }
         if options.bigquery is not None:
             # For a local-bigquery, an append costs nearly the same with ten rows as with a thousand.

@@ -23,6 +23,11 @@ def quiet_ports(count: int) -> list[int]:
     return [next(free) for _ in range(count)]
 
 
+def is_available(port: int) -> bool:
+    """Return whether a process could listen on a port now."""
+    return _listenable(port) is not None
+
+
 def _listenable(port: int) -> int | None:
     """Return the port if it is available (for 0: the port assigned by the system), else None."""
     with socket.socket() as probe:

@@ -104,6 +104,22 @@ def test_a_port_that_is_taken_is_refused_or_avoided(listener: socket.socket) -> 
     assert choose_port(free, preferred=0) == choose_port(None, preferred=free) == free
 
 
+async def test_a_port_that_is_taken_after_it_was_chosen_is_replaced(
+    listener: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two stacks that start at once choose the same preferred ports; the slower one takes others."""
+    taken = listener.getsockname()[1]
+    monkeypatch.setattr("dev.local.choose_port", lambda *_, **__: taken)
+    async with Leash() as leash:
+        stack = LocalStack(StackOptions(log_dir=tmp_path))
+        stack.url = "http://127.0.0.1:1"
+        await stack._start_pubsub(leash)
+        assert [child.name for child in stack.children] == ["pubsub"]
+        assert str(taken) not in {stack.pubsub.pubsub.rpartition(":")[2], stack.pubsub.issuer.rpartition(":")[2]}
+        await stack._stop()
+    assert stack.exit_statuses == {"pubsub": 0}
+
+
 def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The service gets the pusher's audience, principal and keys, and no foreign $PORT."""
     for name in [name for name in os.environ if name.startswith("SLUICE_")]:

@@ -185,7 +185,7 @@ async def test_more_rejects_than_a_message_may_have_are_one(
     (row,) = on.rejects.rows()
     assert (row["reason"], payload([row]), on.rejects.made) == ("too_many_rejects", sent.data, 1)
     assert f"The first was record 0, {first}" in row["detail"]
-    assert on.metrics.rejected_records == {"too_many_rejects": 1}
+    assert +on.metrics.rejected_records == {"too_many_rejects": 1}
 
 
 async def test_nothing_of_a_message_with_too_many_rejects_is_stored() -> None:
