@@ -59,14 +59,14 @@ def _made(variable: str, receiver: str, make: Callable[[Settings], _Exporter], s
 def _cloud_trace(settings: Settings) -> SpanExporter:
     from google.cloud.trace_v2 import TraceServiceClient
     from google.cloud.trace_v2.services.trace_service.transports import TraceServiceGrpcTransport
-    from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter  # type: ignore[import-untyped] # theirs
+    from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter
 
     client = TraceServiceClient(transport=_transport(TraceServiceGrpcTransport, settings.telemetry.cloud_trace_url))
     with warnings.catch_warnings():
         # It warns that OTLP replaces it. It stays the default while Google maintains it, as its API needs no further
         # role; its replacement is SLUICE_TRACES=cloud-otlp (docs/decisions/0015-metrics-by-otlp.md).
         warnings.filterwarnings("ignore", message=".*deprecated", category=DeprecationWarning)
-        made: SpanExporter = CloudTraceSpanExporter(settings.project, client=client, resource_regex=_LABELS)
+        made: SpanExporter = CloudTraceSpanExporter(settings.project, client=client, resource_regex=_LABELS)  # type: ignore[no-untyped-call] # theirs
     return made
 
 
