@@ -1,6 +1,7 @@
 """What one request may cost, over every store: pages become short, and walking them gives the same rows."""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from tests.contract.service import WINDOW, Service
 from tests.contract.shelf import Put, Shelf, in_window, places
 from tests.contract.stores import T0_US, Engine, law
 from tests.contract.watched import Watched
+
+pytestmark = pytest.mark.above_the_stores
 
 _STEPS = st.sampled_from([0.0, 0.1, 1.0, 1.5, 3.0])  # in slices, of which a page that is cut short reads one
 _SPAN_US = 20 * 24 * HOUR_US

@@ -19,6 +19,8 @@ from tests.contract.test_service import GOOD, settings_of
 from tests.contract.test_service import run as run_service
 from tests.sse import reading, until
 
+pytestmark = pytest.mark.above_the_stores
+
 BEAT = "heartbeat:9:0"
 
 

@@ -11,6 +11,8 @@ from tests.contract.application import principal
 from tests.contract.service import SINCE, WINDOW, Client, Service, problem_of
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine
 
+pytestmark = pytest.mark.above_the_stores
+
 # The sources of the records id0, id1, …; id3 has two versions, the newer one of b.
 _SOURCES = ["a", "b", None, "a", "b"]
 _A, _B = {"Authorization": "a"}, {"Authorization": "b"}

@@ -12,6 +12,8 @@ from tests.contract.service import SINCE, WINDOW, Service, lasting_headers
 from tests.contract.stores import T0_US, Engine
 from tests.contract.watched import Watched
 
+pytestmark = pytest.mark.above_the_stores
+
 
 class _Held(Watched):
     """A runner whose queries wait until they are let go."""

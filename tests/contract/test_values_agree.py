@@ -231,8 +231,8 @@ def test_every_way_out_agrees_on_every_value(engine: Engine, names: list[str]) -
     store = engine.loop.run(engine.open([declared.table, REJECTS]))
     service, seconds = Service(engine, store, declared.table), itertools.count()
 
-    # Two examples in the short form: the first one that Hypothesis tries is the simplest.
-    @law(engine, 8 / engine.examples)
+    # In the short form two examples, of which the first is the simplest; that one alone over BigQuery.
+    @law(engine, (4 if engine.name == "bigquery" else 8) / engine.examples)
     @given(declared.records)
     def holds(records: list[msgspec.Struct]) -> None:
         begin_us = T0_US + next(seconds) * SECOND_US  # a window of its own, since a cache keeps earlier ones

@@ -14,6 +14,8 @@ from tests.contract.stores import RECORDS, Engine
 from tests.contract.watched import Watched
 from tests.encoding import encoded
 
+pytestmark = pytest.mark.above_the_stores
+
 Use = Callable[[httpx.AsyncClient, FakeClock], Awaitable[None]]
 
 

@@ -157,7 +157,8 @@ def test_without_credentials_it_says_how_to_get_them(
     """And nothing was asked."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    # Not by its variable, which the library would read at its import, for every later test of the process.
+    monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", True)
     assert main(["--project", PROJECT, "--region", "europe-west1", "--only", "project"]) == WRONG
     assert "gcloud auth application-default login" in capsys.readouterr().err
 

@@ -17,6 +17,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudServ
         for name, value in server.otlp.environment(tmp_path).items():
             monkeypatch.setenv(name, value)  # for the processes of a test
         monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", server.otlp.address)
+        monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", False)
         yield server
 
 

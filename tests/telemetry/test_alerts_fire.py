@@ -90,6 +90,7 @@ def phases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Phase
         for name, value in cloud.otlp.environment(tmp_path_factory.mktemp("gcloud")).items():
             patch.setenv(name, value)
         patch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", cloud.otlp.address)
+        patch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", False)
         yield asyncio.run(record(cloud, patch))
 
 
