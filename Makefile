@@ -4,6 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
+PARALLEL := --numprocesses auto --dist worksteal
 
 .PHONY: help
 help: ## List the targets.
@@ -27,15 +28,15 @@ local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C 
 
 .PHONY: test
 test: setup ## Run the short form of the tests in parallel (ARGS="-k cursor": some of them, in one process).
-	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --dist worksteal)
+	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL))
 
 .PHONY: coverage
 coverage: setup ## Run the same and measure its branch coverage of app/, which must be 95 %.
-	@$(PYTHON) -m pytest --numprocesses auto --dist worksteal --cov $(ARGS)
+	@$(PYTHON) -m pytest $(PARALLEL) --cov $(ARGS)
 
 .PHONY: test-long
 test-long: setup ## Run the long form of the tests, with coverage: all cases over both stores, more examples (nightly; ARGS as for test).
-	@TEST_FORM=long $(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --dist worksteal --cov)
+	@TEST_FORM=long $(PYTHON) -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL) --cov)
 
 .PHONY: check
 check: lint format types ## Run the static checks: lint, format, types.

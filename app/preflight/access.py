@@ -63,12 +63,14 @@ def _members(answer: Answer, role: str) -> set[str]:
     return {member for each in bindings if each.get("role") == role for member in each.get("members") or ()}
 
 
+def _project_policy(project: str) -> Question:
+    return Question("cloudresourcemanager.googleapis.com", f"v3/projects/{project}:getIamPolicy", method="POST")
+
+
 def _service_questions(deployment: Deployment) -> Sequence[Question]:
     tables = f"bigquery/v2/projects/{deployment.data_project}/datasets/{deployment.dataset_id}/tables"
     return [
-        Question(
-            "cloudresourcemanager.googleapis.com", f"v3/projects/{deployment.data_project}:getIamPolicy", method="POST"
-        ),
+        _project_policy(deployment.data_project),
         *(Question(BIGQUERY, f"{tables}/{name}:getIamPolicy", method="POST") for name in (RECORDS, REJECTS)),
     ]
 
@@ -99,8 +101,7 @@ def judge_service_account(deployment: Deployment, answers: Sequence[Answer]) -> 
 
 
 def _telemetry_questions(deployment: Deployment) -> Sequence[Question]:
-    host = "cloudresourcemanager.googleapis.com"
-    return [Question(host, f"v3/projects/{deployment.project}:getIamPolicy", method="POST")]
+    return [_project_policy(deployment.project)]
 
 
 def judge_telemetry(deployment: Deployment, answers: Sequence[Answer]) -> Finding:

@@ -88,6 +88,11 @@ def _least(limits: Sequence[float]) -> float | None:
     return min(granted) if granted else None
 
 
+def _needed_mb(deployment: Deployment) -> float:
+    """Return the megabytes a second of the named rate."""
+    return (deployment.rate or 0) * (deployment.record_bytes + ENVELOPE_BYTES) / 1e6
+
+
 _NO_RATE = NotLooked("no rate was named: give --rate 1000/s")
 
 
@@ -95,11 +100,10 @@ def judge_appends(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     """Check the bytes a second that the Storage Write API accepts: https://cloud.google.com/bigquery/quotas."""
     if not deployment.rate:
         return _NO_RATE
-    suffix = {"EU": "_eu", "US": ""}.get(deployment.location.upper(), "_region")
-    found = _limits(answers[0], [_APPENDS + suffix], deployment.location.lower())
+    metric = _APPENDS + {"EU": "_eu", "US": ""}.get(deployment.location.upper(), "_region")
+    found = _limits(answers[0], [metric], deployment.location.lower())
     limit = _least([_per_second(unit, value) for unit, value in found])
-    needed = deployment.rate * (deployment.record_bytes + ENVELOPE_BYTES)
-    return _compared("appends", needed / 1e6, None if limit is None else limit / 1e6, "MB/s", _APPENDS + suffix)
+    return _compared("appends", _needed_mb(deployment), None if limit is None else limit / 1e6, "MB/s", metric)
 
 
 def judge_pushes(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
@@ -108,8 +112,7 @@ def judge_pushes(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
         return _NO_RATE
     limits = [_per_second(unit, value) for unit, value in _limits(answers[0], [_PUSHES], deployment.region)]
     limit = _least(limits)
-    needed = deployment.rate * (deployment.record_bytes + ENVELOPE_BYTES)
-    return _compared("pushes", needed / 1e6, None if limit is None else limit / 1e3, "MB/s", _PUSHES)
+    return _compared("pushes", _needed_mb(deployment), None if limit is None else limit / 1e3, "MB/s", _PUSHES)
 
 
 def judge_cpus(deployment: Deployment, answers: Sequence[Answer]) -> Finding:

@@ -106,29 +106,18 @@ def _covers(value: str, place: str) -> bool:
     return group.lower() == place
 
 
-CHECKS = (
+CHECKS = tuple(
     Ask(
-        name="policy-invoker",
+        name=name,
         phase="before",
         needs="nothing",
-        about=f"{INVOKER} allows the service to check its callers itself",
-        questions=_asks_for(INVOKER),
-        verdict=judge_invoker,
-    ),
-    Ask(
-        name="policy-members",
-        phase="before",
-        needs="nothing",
-        about=f"{MEMBERS} allows the members that the variables name",
-        questions=_asks_for(MEMBERS),
-        verdict=judge_members,
-    ),
-    Ask(
-        name="policy-locations",
-        phase="before",
-        needs="nothing",
-        about=f"{LOCATIONS} allows the region and the location of the dataset",
-        questions=_asks_for(LOCATIONS),
-        verdict=judge_locations,
-    ),
+        about=f"{constraint} allows {what}",
+        questions=_asks_for(constraint),
+        verdict=verdict,
+    )
+    for name, constraint, what, verdict in (
+        ("policy-invoker", INVOKER, "the service to check its callers itself", judge_invoker),
+        ("policy-members", MEMBERS, "the members that the variables name", judge_members),
+        ("policy-locations", LOCATIONS, "the region and the location of the dataset", judge_locations),
+    )
 )

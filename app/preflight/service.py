@@ -93,7 +93,7 @@ def judge_settings(deployment: Deployment, _: Sequence[Answer]) -> Finding:
         )
     if settings.auth.platform_iam == "trust" and any(each.get("invokerIamDisabled") for each in services):
         return Failed(
-            "nobody checks the callers: the service trusts Cloud Run to, and its check is off",
+            "callers are not checked: the service trusts Cloud Run to do it, and Cloud Run's check is off",
             '`terraform apply` at once with platform_iam = "trust"; until then anybody can be anybody',
         )
     return Held(f"{len(deployment.environ or {})} settings that agree; one gate is closed")

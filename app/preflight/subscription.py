@@ -101,7 +101,7 @@ def judge_push(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
         )
     if found.get("filter"):
         failures.append(
-            Failed(f"the filter {found['filter']!r} drops messages that nobody stored", "make a subscription without")
+            Failed(f"the filter {found['filter']!r} drops messages unstored", "make a subscription without")
         )
     if found.get("enableExactlyOnceDelivery"):
         failures.append(Failed("exactly-once delivery is for pull only", "turn it off: `terraform apply`"))

@@ -54,7 +54,7 @@ def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     if breaking:
         return Failed(
             f"{name} does not fit the record type: {describe(breaking)}".rstrip("."),
-            "write the columns anew (`python -m app.schema bigquery`) and apply; docs/schema-changes.md",
+            "regenerate the columns (`python -m app.schema bigquery`) and apply; docs/schema-changes.md",
         )
     kept_ms = int((answer.body.get("timePartitioning") or {}).get("expirationMs", 0))
     days = deployment.settings.store.retention_days

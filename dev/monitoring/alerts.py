@@ -57,11 +57,12 @@ def _burning(objective: Objective, burn: Burn) -> Alert:
     conditions = [f"{ratio(objective, window)} > {limit}" for window in (burn.long, burn.short)]
     if objective.quiet:
         conditions.append(f"({objective.bad(lambda selector: increase(selector, burn.long))}) > {objective.quiet}")
+    promise = objective.promise or objective.title
     return Alert(
         name=f"{objective.name}-{burn.word}",
         title=f"{objective.burning} ({burn.word} burn)",
         query="\nand\n".join(conditions),
-        text=f"The objective is that {objective.unmet}. So many were not, for {burn.long} and in the last "
+        text=f"The objective is that {promise}. So many were not, for {burn.long} and in the last "
         f"{burn.short}, that this spends {burn.spends}.",
         run_book=objective.name,
         pages=objective.pages and burn is FAST,

@@ -19,19 +19,20 @@ PROMETHEUS = "prometheus.googleapis.com"
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
     """`goal` of all events are good. `pages` tells whether a fast burn wakes the person on call.
 
-    `quiet` is the fewest bad events that are an incident: one slow response in a quiet night is none.
+    `quiet` is the fewest bad events that are an incident: one slow response in a quiet night is none. `promise` says in
+    an alert what the title says in a board, where the title is too short for that.
     """
 
     name: str
     title: str
     burning: str
-    unmet: str
     goal: float
     pages: bool
     bad: Count
     all: Count
     sli: dict[str, Any]
     quiet: int = 10
+    promise: str = ""
 
 
 def _counted(instrument: Instrument, *matchers: str) -> Count:
@@ -68,7 +69,6 @@ OBJECTIVES = (
         name="stored-in-time",
         title="99 % of messages are stored within 5 s of their publication",
         burning="Messages are stored late",
-        unmet="99 % of messages are stored within 5 s of their publication",
         goal=0.99,
         pages=True,
         bad=_slow(i.PUBLISH_TO_STORED, 5),
@@ -79,7 +79,6 @@ OBJECTIVES = (
         name="stored-not-rejected",
         title="99 % of records are stored rather than rejected",
         burning="Records are rejected",
-        unmet="99 % of records are stored rather than rejected",
         goal=0.99,
         pages=False,
         bad=_counted(i.RECORDS_REJECTED),
@@ -95,7 +94,7 @@ OBJECTIVES = (
         name="api-available",
         title="99.9 % of requests are answered without a 5xx",
         burning="The API answers with errors",
-        unmet="99.9 % of requests of the API are answered without a 5xx",
+        promise="99.9 % of requests of the API are answered without a 5xx",
         goal=0.999,
         pages=True,
         bad=_counted(i.REQUEST_DURATION, API, 'http_response_status_code=~"5.."'),
@@ -111,7 +110,6 @@ OBJECTIVES = (
         name="api-in-time",
         title="95 % of requests of the API are answered within 300 ms",
         burning="The API is slow",
-        unmet="95 % of requests of the API are answered within 300 ms",
         goal=0.95,
         pages=False,
         bad=_slow(i.REQUEST_DURATION, 0.3, API),
@@ -122,7 +120,6 @@ OBJECTIVES = (
         name="queries-in-time",
         title="98 % of queries are answered by the store within 2 s",
         burning="Queries are slow",
-        unmet="98 % of queries are answered by the store within 2 s",
         goal=0.98,
         pages=False,
         bad=_slow(i.QUERY_DURATION, 2, *QUERIED),
@@ -133,7 +130,6 @@ OBJECTIVES = (
         name="visible-in-time",
         title="99 % of heartbeats are readable from the feed within 1 minute",
         burning="Records become visible late",
-        unmet="99 % of heartbeats are readable from the feed within 1 minute",
         goal=0.99,
         pages=True,
         bad=lambda of: (

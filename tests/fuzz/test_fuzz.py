@@ -102,13 +102,20 @@ def test_good_answers_are_not_complained_of() -> None:
     assert wrong(msgspec.structs.replace(ASKED, method="HEAD"), answer(200, b"")) == []
 
 
+class Unserved(Target):
+    """Has no service, and finds nothing wrong."""
+
+    def __init__(self) -> None:
+        pass
+
+    def check(self, case: Case) -> None:
+        pass
+
+
 def test_a_fault_is_found_shrunk_and_kept(tmp_path: Path) -> None:
     """What is wrong with one case in many is drawn, made small, and read back from its file as it was."""
 
-    class Faulty(Target):
-        def __init__(self) -> None:
-            """Have no service."""
-
+    class Faulty(Unserved):
         def check(self, case: Case) -> None:
             if isinstance(case, Raw) and len(case.data) > 20:
                 raise WrongError("more than twenty bytes")
@@ -122,14 +129,6 @@ def test_a_fault_is_found_shrunk_and_kept(tmp_path: Path) -> None:
 
 def test_a_thread_that_draws_at_random_disturbs_no_run() -> None:
     """A query that a test abandoned may still be retrying, with jitter, in a thread of the same process."""
-
-    class Patient(Target):
-        def __init__(self) -> None:
-            """Have no service."""
-
-        def check(self, case: Case) -> None:
-            pass
-
     ended = threading.Event()
 
     def draw() -> None:
@@ -139,7 +138,7 @@ def test_a_thread_that_draws_at_random_disturbs_no_run() -> None:
     thread = threading.Thread(target=draw)
     thread.start()
     try:
-        assert fuzz("pushes", 100, 1, Patient()) is None
+        assert fuzz("pushes", 100, 1, Unserved()) is None
     finally:
         ended.set()
         thread.join()

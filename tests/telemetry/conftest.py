@@ -13,11 +13,7 @@ from tests.telemetry.logged import logging_as_before
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudServer]:
     """Give a Cloud Trace and a Telemetry API of the test's own, with credentials for them."""
     with serving_cloud() as server:
-        monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-        for name, value in server.otlp.environment(tmp_path).items():
-            monkeypatch.setenv(name, value)  # for the processes of a test
-        monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", server.otlp.address)
-        monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", False)
+        server.otlp.lend_credentials(monkeypatch, tmp_path)
         yield server
 
 

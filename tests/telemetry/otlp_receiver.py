@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -52,6 +53,15 @@ class OtlpReceiver:
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "CLOUDSDK_CONFIG": str(folder),
         }
+
+    def lend_credentials(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        """Make this server the only source of credentials of this process and of those that it starts."""
+        patch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+        for name, value in self.environment(folder).items():
+            patch.setenv(name, value)
+        # What google-auth read of the environment at its import.
+        patch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", self.address)
+        patch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", False)
 
     def stop(self) -> None:
         """Close the port."""

@@ -86,11 +86,7 @@ def phases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Phase
     """Return what the running service sent, in each phase of its life."""
     promtool.promtool()  # skip before the service is run
     with pytest.MonkeyPatch.context() as patch, serving_cloud() as cloud:
-        patch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-        for name, value in cloud.otlp.environment(tmp_path_factory.mktemp("gcloud")).items():
-            patch.setenv(name, value)
-        patch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", cloud.otlp.address)
-        patch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", False)
+        cloud.otlp.lend_credentials(patch, tmp_path_factory.mktemp("gcloud"))
         yield asyncio.run(record(cloud, patch))
 
 
