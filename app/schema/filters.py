@@ -4,7 +4,7 @@ import msgspec
 
 from app.record import RecordTypeError
 from app.schema.columns import Column, Kind, Mode, Role, flat
-from app.schema.table import Table, records_table
+from app.schema.table import RECORDS, Table, records_table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
@@ -52,13 +52,15 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
     is_uuid: bool = False
 
 
-def checked_table(record_type: type[msgspec.Struct]) -> Table:
+def checked_table(
+    record_type: type[msgspec.Struct], *, name: str = RECORDS, retention_days: int | None = None
+) -> Table:
     """Return the table of `record_type`, with all the checks that the service makes at start-up.
 
     Raises:
         RecordTypeError: the type cannot be stored, or a field cannot play its role.
     """
-    table = records_table(record_type)
+    table = records_table(record_type, name=name, retention_days=retention_days)
     filter_table(table)
     return table
 

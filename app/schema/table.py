@@ -16,7 +16,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of the store.
 
     `record` holds the declared columns, `envelope` those the service adds. `id` is the column that `/v1/records/{id}`
-    searches, None if the declaration names none.
+    searches, None if the declaration names none. `retention_days` is how long its rows are kept, None if as long as
+    SLUICE_RETENTION_DAYS says.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     record: tuple[Column, ...]
     envelope: tuple[Column, ...]
     id: Column | None
+    retention_days: int | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -31,13 +33,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return self.record + self.envelope
 
 
-def records_table(record_type: type[msgspec.Struct]) -> Table:
+def records_table(
+    record_type: type[msgspec.Struct], *, name: str = RECORDS, retention_days: int | None = None
+) -> Table:
     """Derive the table of `record_type`.
 
     Raises:
         RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one.
     """
-    return _table(RECORDS, record_type)
+    return _table(name, record_type, retention_days)
 
 
 def rejects_table() -> Table:
@@ -45,7 +49,7 @@ def rejects_table() -> Table:
     return _table(REJECTS, RejectedRecord)
 
 
-def _table(name: str, record_type: type[msgspec.Struct]) -> Table:
+def _table(name: str, record_type: type[msgspec.Struct], retention_days: int | None = None) -> Table:
     columns, envelope = columns_of(record_type), columns_of(Envelope)
     reserved = {column.name for column in envelope}
     for column in columns:
@@ -58,6 +62,7 @@ def _table(name: str, record_type: type[msgspec.Struct]) -> Table:
         record=columns,
         envelope=envelope,
         id=_id_column(record_type.__name__, columns),
+        retention_days=retention_days,
     )
 
 
