@@ -22,6 +22,7 @@ from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
 from app.schema.table import Table
+from app.schema.undeclared_reader import RestError, undeclared_reader
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 
@@ -32,16 +33,18 @@ _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
 _COUNTED_SEVERAL_TIMES = "where values in typed lists count several times"
 _FIRST: Sequence[int] = (0,)
+_NONE: Sequence[int] = ()
 Decoded = tuple[Rows, Sequence[Reject]]
 """The rows and rejects of a message; a plain tuple, as there is one for every message."""
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
-    """A record that can be stored, and the weight of the items in its typed lists."""
+    """A record that can be stored; `list_weight` is that of the items in its typed lists."""
 
     id: RecordId
     encoded: bytes
     list_weight: int
+    has_undeclared: bool
 
 
 class _Fault(NamedTuple):
@@ -59,6 +62,8 @@ class RecordReader:
         self._decoder = msgspec.json.Decoder(table.record_type)
         self._array_decoder = msgspec.json.Decoder(list[table.record_type])  # type: ignore[name-defined] # a type all the same
         self._check = compile_checks(table.record)
+        undeclared = undeclared_reader(table.record_type)
+        self._rest = undeclared if undeclared is not None and undeclared.keeps else None
         self._columns = table.record
         self._has_typed_lists = has_typed_lists(table.record)
         self._id = table.id.attribute if table.id else None
@@ -85,7 +90,7 @@ class RecordReader:
             return NO_ROWS, (read,)
         if len(read.encoded) > self._limits.max_message_bytes:
             return None
-        return Rows((read.encoded,), (read.id,), _FIRST, (data,)), ()
+        return Rows((read.encoded,), (read.id,), _FIRST, (data,), _FIRST if read.has_undeclared else _NONE), ()
 
     def read(self, message: Message) -> Steps[Decoded]:
         """Return the rows of the good records and the rejects of the bad ones, or one reject if limits are exceeded.
@@ -122,6 +127,7 @@ class RecordReader:
             records = self._array_decoder.decode(payload)
             if any(self._check(record) is not None for record in records):
                 return None
+            with_undeclared = self._rest.fill_all(records, payload) if self._rest is not None else _NONE
             encoded = self._encode_all(message, records)
         except Exception:  # one record's fault; reading one by one finds and reports it
             return None
@@ -132,7 +138,7 @@ class RecordReader:
             return None
         name = self._id
         ids: list[RecordId] = [getattr(record, name) for record in records] if name else [None] * len(records)
-        return Rows(encoded, ids, range(len(records)), ArrayPieces(payload))
+        return Rows(encoded, ids, range(len(records)), ArrayPieces(payload), with_undeclared)
 
     def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
         """Return the rows; None as soon as they are too large, since each row repeats the whole envelope."""
@@ -183,7 +189,10 @@ class RecordReader:
                 detail = f"the message has more than {limits.max_message_bytes} bytes as rows, envelopes included"
                 return _whole(message, "too_large", detail)
             yield len(read.encoded)
-        return Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects
+        with_undeclared = {index for index, each in zip(indexes, good, strict=True) if each.has_undeclared}
+        return Rows(
+            [each.encoded for each in good], [each.id for each in good], indexes, pieces, with_undeclared
+        ), rejects
 
     def _read_large(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Steps[_Good | Reject]:
         """Read a record that may take long: weigh it first, in separate steps."""
@@ -234,11 +243,17 @@ class RecordReader:
         unstorable = self._check(record)
         if unstorable is not None:
             return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
+        has_undeclared = False
+        if self._rest is not None:
+            try:
+                has_undeclared = self._rest.fill(record, piece)
+            except RestError as error:
+                return _Fault("invalid", error.name, str(error))
         encoded = encode(record, index, key)
         if len(encoded) > limits.max_batch_bytes:
             detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_batch_bytes}"
             return _Fault("too_large", None, detail)
-        return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists)
+        return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists, has_undeclared)
 
 
 def _whole(message: Message, reason: RejectReason, detail: str) -> Decoded:

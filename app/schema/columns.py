@@ -61,6 +61,7 @@ class Role(enum.Enum):
     ID = "id"
     FILTER = "filter"
     AGGREGATE = "aggregate"
+    REST = "rest"
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,13 +46,18 @@ def example_record(table: Table) -> dict[str, Any] | None:
         except NoValueError:
             return None
         if _is_storable(example, table):
-            return dict(example)
+            return _as_sent(example, table)
     return None
 
 
 def template_record(table: Table) -> dict[str, Any]:
     """Return a template of a record, for when `example_record` has none: `<...>` is a value to fill in."""
-    return dict(template_value(msgspec.inspect.type_info(table.record_type)))
+    return _as_sent(template_value(msgspec.inspect.type_info(table.record_type)), table)
+
+
+def _as_sent(record: dict[str, Any], table: Table) -> dict[str, Any]:
+    """Return a record without its rest, which the service fills."""
+    return {name: value for name, value in record.items() if table.rest is None or name != table.rest.name}
 
 
 def _is_storable(example: Any, table: Table) -> bool:

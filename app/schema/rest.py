@@ -1,12 +1,12 @@
 """The rest of a record: the members that its type does not declare, in the places where they were sent. Pure.
 
-A rest has the shape of its record. An undeclared member of a nested Struct is below the name of that field, and one of
-an item of a list is at the item's position, after an empty object for each earlier item without any:
+A rest has the shape of its record. An undeclared member of a nested Struct is below the name of that field. One of an
+item of a list is at the item's position, after an empty object for each earlier item that has none:
 
     sent   {"id": "1", "colour": "red", "leg": {"to": "AMS", "gate": "D5"}, "stops": [{"at": "CDG"}, {"x": 1}]}
     rest   {"colour": "red", "leg": {"gate": "D5"}, "stops": [{}, {"x": 1}]}
 
-So a path in a rest is the path in the record, two members never share one, and `merge` restores what was sent
+So a path in a rest is the path in the record, two members never share one, and `merge` restores the record as sent
 (docs/decisions/0016-undeclared-members.md).
 """
 
