@@ -22,7 +22,7 @@ from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
 from app.schema.table import Table
-from app.schema.undeclared_reader import RestError, undeclared_reader
+from app.schema.undeclared_reader import RestError, UndeclaredReader, undeclared_reader
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 
@@ -32,6 +32,10 @@ MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limita
 _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
 _COUNTED_SEVERAL_TIMES = "where values in typed lists count several times"
+_UNDECLARED_TOO = "where values in typed lists and undeclared members count several times"
+_UNDECLARED_WEIGHT = 40  # of a member that is kept, relative to a plain JSON value: Python code moves it to the rest
+_MOST_AT_ONCE = 1_000
+"""With more undeclared members, an array is read in steps."""
 _FIRST: Sequence[int] = (0,)
 _NONE: Sequence[int] = ()
 Decoded = tuple[Rows, Sequence[Reject]]
@@ -39,11 +43,11 @@ Decoded = tuple[Rows, Sequence[Reject]]
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
-    """A record that can be stored; `list_weight` is that of the items in its typed lists."""
+    """A record that can be stored; `extra_weight`: of items in typed lists, and of undeclared members."""
 
     id: RecordId
     encoded: bytes
-    list_weight: int
+    extra_weight: int
     has_undeclared: bool
 
 
@@ -64,6 +68,7 @@ class RecordReader:
         self._check = compile_checks(table.record)
         undeclared = undeclared_reader(table.record_type)
         self._rest = undeclared if undeclared is not None and undeclared.keeps else None
+        self._counted = _COUNTED_SEVERAL_TIMES if self._rest is None else _UNDECLARED_TOO
         self._columns = table.record
         self._has_typed_lists = has_typed_lists(table.record)
         self._id = table.id.attribute if table.id else None
@@ -127,11 +132,11 @@ class RecordReader:
             records = self._array_decoder.decode(payload)
             if any(self._check(record) is not None for record in records):
                 return None
-            with_undeclared = self._rest.fill_all(records, payload) if self._rest is not None else _NONE
-            encoded = self._encode_all(message, records)
+            with_undeclared = _NONE if self._rest is None else self._rest.fill_all(records, payload, _MOST_AT_ONCE)
+            encoded = None if with_undeclared is None else self._encode_all(message, records)
         except Exception:  # one record's fault; reading one by one finds and reports it
             return None
-        if encoded is None or len(encoded) > limits.max_records_per_message:
+        if encoded is None or with_undeclared is None or len(encoded) > limits.max_records_per_message:
             return None
         is_shallow = self._stores_all and max(map(len, encoded), default=0) <= _SHALLOW
         if not is_shallow and is_deeper(payload, MAX_JSON_DEPTH):  # counts the array too: one by one
@@ -180,9 +185,9 @@ class RecordReader:
                 continue
             good.append(read)
             indexes.append(index)
-            total += read.list_weight
+            total += read.extra_weight
             if total > limits.max_message_values:
-                detail = f"the message has more than {limits.max_message_values} values, {_COUNTED_SEVERAL_TIMES}"
+                detail = f"the message has more than {limits.max_message_values} values, {self._counted}"
                 return _whole(message, "too_complex", detail)
             left -= len(read.encoded)
             if left < 0:  # each row repeats the envelope, so a small message of many records may become large
@@ -238,22 +243,36 @@ class RecordReader:
         if self._has_typed_lists:
             in_lists = list_weight(self._columns, record)
             if weighed + in_lists > limits.max_record_values:
-                detail = f"the record has more than {limits.max_record_values} values, {_COUNTED_SEVERAL_TIMES}"
-                return _Fault("too_complex", None, detail)
+                return self._too_complex()
         unstorable = self._check(record)
         if unstorable is not None:
             return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
-        has_undeclared = False
+        undeclared = 0
         if self._rest is not None:
-            try:
-                has_undeclared = self._rest.fill(record, piece)
-            except RestError as error:
-                return _Fault("invalid", error.name, str(error))
+            filled = self._fill_rest(self._rest, record, piece, limits.max_record_values - weighed - in_lists)
+            if isinstance(filled, _Fault):
+                return filled
+            undeclared = filled
+            in_lists += undeclared * _UNDECLARED_WEIGHT
         encoded = encode(record, index, key)
         if len(encoded) > limits.max_batch_bytes:
             detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_batch_bytes}"
             return _Fault("too_large", None, detail)
-        return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists, has_undeclared)
+        return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists, undeclared > 0)
+
+    def _fill_rest(self, rest: UndeclaredReader, record: msgspec.Struct, piece: bytes, left: int) -> int | _Fault:
+        """Set the rest of a record whose weight may grow by `left`; return how many undeclared members it has."""
+        most = max(left, 0) // _UNDECLARED_WEIGHT
+        try:
+            undeclared = rest.fill(record, piece, most)
+        except RestError as error:
+            return _Fault("invalid", error.name, str(error))
+        return self._too_complex() if undeclared > most else undeclared
+
+    def _too_complex(self) -> _Fault:
+        return _Fault(
+            "too_complex", None, f"the record has more than {self._limits.max_record_values} values, {self._counted}"
+        )
 
 
 def _whole(message: Message, reason: RejectReason, detail: str) -> Decoded:

@@ -16,6 +16,7 @@ from app.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sluice.ingest")
 _YIELD_BYTES = 64 * 1024  # a fraction of a millisecond between two turns of the event loop
+_YIELD_MEMBERS = 200  # likewise
 # msgspec names the member, and the object that has it.
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
 _POSITION = re.compile(r"\[\d+\]")
@@ -42,13 +43,16 @@ class UndeclaredMembers:
 
         The log line names the message and how many, never a member: undeclared names are content of the record.
         """
-        dropped = unyielded = 0
+        dropped = unyielded = found = 0
         for row in rows:
             if row.index in refused or (reader.keeps and row.index not in rows.with_undeclared):
                 continue
             for path, _, is_kept in reader.find(row.raw):
                 self._note(path_text(path, with_positions=False), "kept" if is_kept else "dropped")
                 dropped += not is_kept
+                found += 1
+                if found % _YIELD_MEMBERS == 0:
+                    await asyncio.sleep(0)
             unyielded += len(row.raw)
             if unyielded >= _YIELD_BYTES:
                 unyielded = 0

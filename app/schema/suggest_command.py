@@ -25,7 +25,6 @@ from app.stores.registry import open_backend
 from app.stores.sink import StoreError
 from app.stores.source import QueryError, QueryRunner, QueryTooExpensiveError
 
-TOKEN = "SLUICE_TOKEN"  # noqa: S105 - the name of a variable
 _PAGE, _TIMEOUT_S = 1_000, 60
 _GB = 1_000_000_000
 _Answer = TypeVar("_Answer")
@@ -43,9 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-gb", type=float, default=1.0, help="the most that BigQuery may read, in GB (default: %(default)s)"
     )
-    parser.add_argument(
-        "--url", default="", help=f"the service to read instead of the store; ${TOKEN} holds its bearer token"
-    )
+    parser.add_argument("--url", default="", help="the service to read instead of the store")
+    parser.add_argument("--token", default="", help="bearer token, for a service that requires one")
 
 
 def run(options: argparse.Namespace, table: Table, tables: tuple[Table, ...], environ: Mapping[str, str]) -> str:
@@ -60,7 +58,7 @@ def run(options: argparse.Namespace, table: Table, tables: tuple[Table, ...], en
     except ValueError as error:
         raise SuggestError(f"--since {options.since}: {error}") from error
     if options.url:
-        return _Service(options.url, environ.get(TOKEN, "")).suggestions(table, options)
+        return _Service(options.url, options.token).suggestions(table, options)
     if table.rest is None:
         raise SuggestError(
             f"{table.name}: the record type keeps no undeclared members, so the table has none; with --url, the "

@@ -8,7 +8,7 @@ every class strict, and each value that contains no class left as bytes. If that
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,30 +56,34 @@ class UndeclaredReader:
         """Whether the type has a rest."""
         return bool(self._rest)
 
-    def find(self, data: bytes) -> list[Undeclared]:
+    def find(self, data: bytes) -> Iterator[Undeclared]:
         """Return the undeclared members of a record, in the order of the record."""
-        return [*self._find(Raw(data), ())] if _may_have_any(self._shape, data) else []
+        return self._find(Raw(data), ()) if _may_have_any(self._shape, data) else iter(())
 
-    def fill(self, record: msgspec.Struct, data: bytes) -> bool:
-        """Set the rest of `record`, which was decoded from `data`; return whether it has undeclared members.
+    def fill(self, record: msgspec.Struct, data: bytes, most: int) -> int:
+        """Set the rest of `record`, which was decoded from `data`; return how many undeclared members it has.
+
+        A record with more than `most` keeps none, and the result is `most + 1`.
 
         Raises:
             RestError: the record was sent with something in its rest, or no JSON column can hold a value.
             msgspec.DecodeError, UnicodeDecodeError: an undeclared value is not valid JSON.
         """
         self._check_unsent(record)
-        found = self.find(data)
+        found = [*islice(self.find(data), most + 1)]
         kept = [member for member in found if member.is_kept]
-        if kept:
+        if kept and len(found) <= most:
             try:
                 rest = rest_of(kept)
             except msgspec.ValidationError as error:
                 raise RestError(self._rest_name, str(error)) from None
             msgspec.structs.force_setattr(record, self._rest, rest)
-        return bool(found)
+        return len(found)
 
-    def fill_all(self, records: Sequence[msgspec.Struct], payload: bytes) -> Sequence[int]:
+    def fill_all(self, records: Sequence[msgspec.Struct], payload: bytes, most: int) -> Sequence[int] | None:
         """Set the rests of `records`, decoded from a JSON array; return the positions of those with undeclared members.
+
+        The result is None if they have more than `most` in all.
 
         Raises:
             RestError, msgspec.DecodeError, UnicodeDecodeError: as `fill`.
@@ -88,8 +92,15 @@ class UndeclaredReader:
             for record in records:
                 self._check_unsent(record)
             return ()
-        pieces = enumerate(zip(records, _items.decode(payload), strict=True))
-        return [position for position, (record, piece) in pieces if self.fill(record, bytes(piece))]
+        positions = list[int]()
+        for position, (record, piece) in enumerate(zip(records, _items.decode(payload), strict=True)):
+            found = self.fill(record, bytes(piece), most)
+            most -= found
+            if most < 0:
+                return None
+            if found:
+                positions.append(position)
+        return positions
 
     def _check_unsent(self, record: msgspec.Struct) -> None:
         if getattr(record, self._rest):

@@ -50,7 +50,7 @@ def read(sent: dict[str, Any]) -> Trip:
     reader, data = undeclared_reader(Trip), msgspec.json.encode(sent)
     assert reader is not None
     trip = msgspec.json.decode(data, type=Trip)
-    reader.fill(trip, data)
+    reader.fill(trip, data, 10)
     return trip
 
 

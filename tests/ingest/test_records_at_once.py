@@ -201,6 +201,22 @@ def test_a_row_has_what_its_type_does_not_declare(*, many: bool) -> None:
     assert [(each.reason, each.field) for each in rejects] == [("invalid", "rest")]
 
 
+def test_undeclared_members_count_several_times() -> None:
+    """In a record and in a message; an array of many is read in steps, with the same outcome."""
+    data = b'{"name":"a",%b}' % b",".join(b'"x%d":1' % number for number in range(10))
+    for most, reasons in ((400, []), (399, ["too_complex"])):
+        _, rejects = finish(reader_of(Keeping, max_record_values=most).read(message(data)))
+        assert [each.reason for each in rejects] == reasons
+    reader = reader_of(Keeping, max_message_values=1_199)
+    rows, (rejected,) = finish(reader.read(message(data + b"\n" + data + b"\n" + data, NDJSON)))
+    assert (len(rows), rejected.reason) == (0, "too_complex")
+    large = message(array(*[data] * 101))
+    reader = reader_of(Keeping, max_records_per_message=200)
+    assert reader.read_at_once(large) is None
+    rows, rejects = finish(reader.read(large))
+    assert (len(rows), rejects, all(row.index in rows.with_undeclared for row in rows)) == (101, [], True)
+
+
 def test_an_array_at_the_limit_of_records_is_read_at_once() -> None:
     """However long they are; with one more the message is rejected as a whole."""
     reader = reader_of(max_records_per_message=2)

@@ -244,9 +244,9 @@ def test_fields_are_suggested_from_a_service(capsys: pytest.CaptureFixture[str])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         arguments = ["--record", _TRIP, "suggest", "--rows", "3", "--url", f"http://127.0.0.1:{server.server_port}"]
         try:
-            assert main(arguments, {"SLUICE_TOKEN": "key"}) == 0
+            assert main([*arguments, "--token", "key"]) == 0
             printed = capsys.readouterr().out
-            assert main(arguments, {}) == 2
+            assert main(arguments) == 2
         finally:
             server.shutdown()
     assert "# records: 2 of the 3 newest records" in printed
