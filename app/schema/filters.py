@@ -2,9 +2,9 @@
 
 import msgspec
 
-from app.record import RecordTypeError
 from app.schema.columns import Column, Kind, Mode, Role, flat
-from app.schema.table import Table, records_table
+from app.schema.refusals import Faults
+from app.schema.table import Table, sound_table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
@@ -56,10 +56,11 @@ def checked_table(record_type: type[msgspec.Struct]) -> Table:
     """Return the table of `record_type`, with all the checks that the service makes at start-up.
 
     Raises:
-        RecordTypeError: the type cannot be stored, or a field cannot play its role.
+        RecordTypeError: the type cannot be stored, or a field cannot play its role; each fault is named.
     """
-    table = records_table(record_type)
-    filter_table(table)
+    table, faults = sound_table(record_type)
+    _fields(table.record_type.__name__, table.columns, "", faults)
+    faults.report()
     return table
 
 
@@ -69,25 +70,28 @@ def filter_table(table: Table) -> dict[str, FilterField]:
     Raises:
         RecordTypeError: a field's kind cannot do what its role says, or its name is a parameter's.
     """
-    return {field.path: field for field in _fields(table.record_type.__name__, table.columns, "")}
+    faults = Faults()
+    fields = {field.path: field for field in _fields(table.record_type.__name__, table.columns, "", faults)}
+    faults.report()
+    return fields
 
 
-def _fields(type_name: str, columns: tuple[Column, ...], prefix: str) -> list[FilterField]:
+def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Faults) -> list[FilterField]:
     found: list[FilterField] = []
     for column in columns:
         path = prefix + column.name
         wanted = column.roles & {Role.FILTER, Role.AGGREGATE}
         if wanted and (column.mode is Mode.REPEATED or column.kind is Kind.STRUCT):
             reason = "a list or a Struct cannot be compared; give the role to a field inside it"
-            raise RecordTypeError(f"{type_name}.{path}: {reason}")
+            faults.add(f"{type_name}.{path}", reason)
         if wanted and path in PARAMETERS:
-            raise RecordTypeError(f"{type_name}.{path}: a parameter has the same name; remove the role")
+            faults.add(f"{type_name}.{path}", "a parameter has the same name; remove the role")
         if column.mode is Mode.REPEATED and any(inner.roles for _, inner in flat(column.fields)):
-            raise RecordTypeError(f"{type_name}.{path}: fields inside a list cannot be compared; remove their roles")
-        if wanted:
+            faults.add(f"{type_name}.{path}", "fields inside a list cannot be compared; remove their roles")
+        if wanted and column.kind is not Kind.STRUCT:
             found.append(_field(path, column))
         if column.mode is not Mode.REPEATED:
-            found.extend(_fields(type_name, column.fields, f"{path}."))
+            found.extend(_fields(type_name, column.fields, f"{path}.", faults))
     return found
 
 

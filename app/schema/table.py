@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from app.record import Envelope, RecordTypeError, RejectedRecord
-from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat
+from app.record import Envelope, RejectedRecord
+from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat, sound_columns
+from app.schema.refusals import Faults, refuse
 
 RECORDS = "records"
 REJECTS = "records_rejected"
@@ -35,30 +36,36 @@ def records_table(record_type: type[msgspec.Struct]) -> Table:
     """Derive the table of `record_type`.
 
     Raises:
-        RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one.
+        RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one; each fault is named.
     """
+    table, faults = sound_table(record_type)
+    faults.report()
+    return table
+
+
+def sound_table(record_type: type[msgspec.Struct]) -> tuple[Table, Faults]:
+    """Return the table of the fields of `record_type` without a fault, and the faults of all others."""
     return _table(RECORDS, record_type)
 
 
 def rejects_table() -> Table:
     """Return the table of rejected records."""
-    return _table(REJECTS, RejectedRecord)
+    table, faults = _table(REJECTS, RejectedRecord)
+    faults.report()
+    return table
 
 
-def _table(name: str, record_type: type[msgspec.Struct]) -> Table:
-    columns, envelope = columns_of(record_type), columns_of(Envelope)
+def _table(name: str, record_type: type[msgspec.Struct]) -> tuple[Table, Faults]:
+    (columns, faults), envelope = sound_columns(record_type), columns_of(Envelope)
     reserved = {column.name for column in envelope}
     for column in columns:
         if column.name.lower() in reserved:
             path = f"{record_type.__name__}.{column.name}"
-            raise RecordTypeError(f"{path}: the service adds a column with this name; rename the field")
-    return Table(
-        name=name,
-        record_type=record_type,
-        record=columns,
-        envelope=envelope,
-        id=_id_column(record_type.__name__, columns),
-    )
+            faults.add(path, "the service adds a column with this name; rename the field")
+    record_id = None
+    with faults.collected():
+        record_id = _id_column(record_type.__name__, columns)
+    return Table(name=name, record_type=record_type, record=columns, envelope=envelope, id=record_id), faults
 
 
 def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
@@ -67,10 +74,10 @@ def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
         return None
     if len(marked) > 1:
         paths = ", ".join(path for path, _ in marked)
-        raise RecordTypeError(f"{type_name}: at most one field may be the id, not {len(marked)} ({paths})")
+        raise refuse(type_name, f"at most one field may be the id, not {len(marked)} ({paths})")
     path, column = marked[0]
     if column not in columns or column.mode is not Mode.REQUIRED or column.kind not in {Kind.STRING, Kind.INT64}:
-        raise RecordTypeError(f"{type_name}.{path}: the id must be a required str, UUID or int at the top level")
+        raise refuse(f"{type_name}.{path}", "the id must be a required str, UUID or int at the top level")
     return column
 
 
