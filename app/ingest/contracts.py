@@ -19,12 +19,16 @@ from app.http.contract import (
     media,
     object_schema,
 )
+from app.http.problems import FieldError
 from app.schema.example import example_record
 from app.schema.table import Table
 
 
 class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The result for one record: its position in the request, and its keys or its fault."""
+    """The result for one record: its position in the request, and its keys or its error.
+
+    A record with several errors has each in `errors`; `field` is that of the first, and `detail` names all.
+    """
 
     index: int
     status: Literal["stored", "rejected"]
@@ -33,6 +37,7 @@ class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     reason: str | None = None
     field: str | None = None
     detail: str | None = None
+    errors: list[FieldError] | None = None
 
 
 class StoredAnswer(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ _SUBMIT_PROBLEMS = {
     403: "The caller may not do this.",
     408: "The body arrived too slowly.",
     413: "The body is too large.",
-    422: "No record could be stored; `errors` gives the error of each record.",
+    422: "No record could be stored; `errors` gives the errors of each record.",
     429: "Too many messages are in flight, or the store's quota is exhausted.",
     503: "The records were not stored in time; send the request again, preferably with the same Idempotency-Key.",
 }

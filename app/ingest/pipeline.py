@@ -15,6 +15,7 @@ from app.ingest.dropped_members import DroppedMembers
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type
 from app.ingest.pending import Refused
+from app.ingest.record_faults import FieldFault
 from app.ingest.records import RecordReader
 from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
@@ -35,12 +36,13 @@ _log = logging.getLogger("sluice.ingest")
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Why one record of a message was rejected, without its bytes."""
+    """Why one record of a message was rejected, without its bytes; `faults` is empty unless there are several."""
 
     index: int
     reason: str
     field: str | None
     detail: str
+    faults: tuple[FieldFault, ...] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large numbers, and free of cycles
@@ -57,7 +59,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large num
         if not self.stored and not self.rejected:
             return 1
         ids = sum(1 + _length(record_id) // _TEXT_OF_A_UNIT for _, record_id in self.stored)
-        texts = sum(1 + (len(each.detail) + _length(each.field)) // _TEXT_OF_A_UNIT for each in self.rejected)
+        texts = sum(1 + _length_of(each) // _TEXT_OF_A_UNIT for each in self.rejected)
         return 1 + ids + texts
 
 
@@ -66,6 +68,11 @@ _TEXT_OF_A_UNIT = 250
 
 def _length(text: RecordId) -> int:
     return len(text) if isinstance(text, str) else 0
+
+
+def _length_of(rejection: Rejection) -> int:
+    """Return the characters of a rejection's texts; those of the single errors are about as long as the whole."""
+    return (2 if rejection.faults else 1) * (len(rejection.detail) + _length(rejection.field))
 
 
 class Pipeline:
@@ -269,4 +276,4 @@ def _refusal(message: Message, row: Row, refusal: Refused) -> Reject:
 
 
 def _rejection(rejected: Reject) -> Rejection:
-    return Rejection(rejected.index, rejected.reason, rejected.field, rejected.detail)
+    return Rejection(rejected.index, rejected.reason, rejected.field, rejected.detail, rejected.faults)

@@ -6,7 +6,6 @@ decodes each record exactly once. IngestSettings bound the total cost: on the nu
 (app.ingest.decoding_cost), the bytes of the rows, and the rejects.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +14,9 @@ import msgspec
 from app.ingest.decoding_cost import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type, malformed_detail
+from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault, fault_of
 from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
-from app.ingest.rejects import Reject, RejectBudget, reject
+from app.ingest.rejects import Reject, RejectBudget, reject, with_faults
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.record import RejectReason
 from app.schema.checks import compile_checks
@@ -25,8 +25,6 @@ from app.schema.table import Table
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 
-_AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
-_NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
@@ -59,7 +57,7 @@ class RecordReader:
         self._decoder = msgspec.json.Decoder(table.record_type)
         self._array_decoder = msgspec.json.Decoder(list[table.record_type])  # type: ignore[name-defined] # a type all the same
         self._check = compile_checks(table.record)
-        self._columns = table.record
+        self._columns, self._faults = table.record, FaultFinder(table.record_type, table.record)
         self._has_typed_lists = has_typed_lists(table.record)
         self._id = table.id.attribute if table.id else None
         required = [field.encode_name for field in msgspec.structs.fields(table.record_type) if field.required]
@@ -82,7 +80,7 @@ class RecordReader:
             return None if rows is None else (rows, ())
         read = self._read_one(message, 0, data, self._encoder(message.envelope()))
         if isinstance(read, Reject):
-            return NO_ROWS, (read,)
+            return None if read.reason == "invalid" else (NO_ROWS, (read,))  # its other errors are found in steps
         if len(read.encoded) > self._limits.max_message_bytes:
             return None
         return Rows((read.encoded,), (read.id,), _FIRST, (data,)), ()
@@ -157,7 +155,7 @@ class RecordReader:
         good, indexes, rejects = list[_Good](), list[int](), list[Reject]()
         left, total = limits.max_message_bytes, weighed
         budget = RejectBudget(message, max_rejects=limits.max_rejects_per_message, max_bytes=limits.max_message_bytes)
-        encode = self._encoder(message.envelope())
+        encode, examined = self._encoder(message.envelope()), ExaminedValues()
         for index in range(len(pieces)):
             piece = pieces[index]
             if weighed and len(piece) > SMALL_BYTES:
@@ -167,6 +165,9 @@ class RecordReader:
             if isinstance(read, Reject):
                 if read.reason == "too_complex" and len(pieces) == 1:
                     return _whole(message, read.reason, read.detail)  # keep the original bytes, which may be far fewer
+                if read.reason == "invalid":
+                    first = FieldFault(read.field, read.detail)
+                    read = with_faults(read, (yield from self._faults.all_of(first, piece, examined)))
                 rejects.append(read)
                 if not budget.allows(read):
                     return NO_ROWS, (budget.exceeded(index + 1, len(pieces)),)
@@ -209,13 +210,13 @@ class RecordReader:
                 return read
             reason, field, detail = read
         except msgspec.ValidationError as error:
-            reason, field, detail = "invalid", field_path(str(error)), str(error)
+            reason, (field, detail) = "invalid", fault_of(error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reason, detail = "malformed", malformed_detail(piece, error, message.content_type)
         except RecursionError:
             reason, detail = "malformed", _TOO_DEEP
         except Exception as error:  # any error in a declared type's own code is the record's fault
-            reason, detail = "invalid", f"the record type raised {type(error).__name__}: {error}"
+            reason, (field, detail) = "invalid", fault_of(error)
         return reject(message, index, reason, detail, raw=piece, field=field)
 
     def _read_good(self, piece: bytes, index: int, key: str, encode: RowEncode, weighed: int) -> _Good | _Fault:
@@ -244,10 +245,3 @@ class RecordReader:
 def _whole(message: Message, reason: RejectReason, detail: str) -> Decoded:
     """Return a single reject for the whole message; none of its records is stored."""
     return NO_ROWS, (reject(message, 0, reason, detail, raw=message.data),)
-
-
-def field_path(message: str) -> str | None:
-    """Return the dotted path that an error message of msgspec names, such as `legs[1].origin`."""
-    at, named = _AT.search(message), _NAMED.search(message)
-    parts = [found for found in (at and at["path"], named and named["name"]) if found]
-    return ".".join(parts) or None

@@ -2,6 +2,8 @@
 
 import hashlib
 import uuid
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, assert_never
 
 import msgspec
@@ -150,10 +152,7 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
     if not receipt.rejected:
         return _json(StoredAnswer(stored), 201 if created else 200)
     if not stored:
-        errors = tuple(
-            FieldError(name=f"[{r.index}]" + (f".{r.field}" if r.field else ""), message=r.detail)
-            for r in receipt.rejected[:_MAX_ERRORS]
-        )
+        errors = tuple(islice(_errors(receipt), _MAX_ERRORS))
         detail = "every record of the request was rejected; read /v1/rejects for the reasons"
         raise ProblemError("rejected", detail, errors=errors, members={"rejected": len(receipt.rejected)})
     rejected = [
@@ -164,10 +163,18 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
             reason=reject.reason,
             field=reject.field,
             detail=reject.detail,
+            errors=[FieldError(name=fault.field or "", message=fault.detail) for fault in reject.faults] or None,
         )
         for reject in receipt.rejected
     ]
     return _json(MixedAnswer(sorted(stored + rejected, key=lambda result: result.index)), 207)
+
+
+def _errors(receipt: Receipt) -> Iterator[FieldError]:
+    """Yield the errors of each rejected record, named by its position in the request and the field's path."""
+    for rejection in receipt.rejected:
+        for field, detail in rejection.faults or ((rejection.field, rejection.detail),):
+            yield FieldError(name=f"[{rejection.index}]" + (f".{field}" if field else ""), message=detail)
 
 
 def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:

@@ -112,7 +112,7 @@ def _unsupported(error: Exception) -> str:
 def _of_optional(hint: Any) -> str | None:
     """Return how to spell a constraint on a value that may be null; None if that is not what is wrong.
 
-    msgspec refuses a constraint on a union, even with None alone: it wants it on the member that it constrains.
+    msgspec refuses a constraint on a union, even with None alone; it belongs on the member that it constrains.
     """
     declared, *metas = get_args(hint) or (None,)
     members = get_args(declared) if get_origin(declared) in {Union, UnionType} else ()
