@@ -1,6 +1,7 @@
 """The ASGI application: how requests are dispatched, and what happens before the first and after the last one."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -23,6 +24,9 @@ from app.telemetry.requests import Requests
 
 Background = Callable[[], list[Coroutine[Any, Any, None]]]
 """Returns the coroutines to run for as long as the application does."""
+
+
+_NAMED_STREAM = re.compile("/[^/]+")
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +65,12 @@ class Sluice:
         client, ingest = scope.get("client"), self.instance.ingest
         self.clients.add(client)
         try:
-            if ingest is not None and scope["path"] == paths.PUSH and scope["method"] == "POST":
-                if await ingest.push(scope["headers"], receive, send) >= 400:
+            path = scope["path"]
+            if ingest is not None and scope["method"] == "POST" and path.startswith(paths.PUSH):
+                stream = path[len(paths.PUSH) :]
+                if stream and not _NAMED_STREAM.fullmatch(stream):
+                    await self._answer(scope, receive, with_nosniff(send))
+                elif await ingest.push(scope["headers"], receive, send, stream[1:]) >= 400:
                     await self.instance.unread.discard(receive)
             else:
                 await self._answer(scope, receive, with_nosniff(send))

@@ -19,22 +19,21 @@ from app.http.cors import cors_config, keep_vary
 from app.http.outgoing import Outgoing
 from app.http.problems import EXCEPTION_HANDLERS
 from app.http.unread_bodies import UnreadBodies
-from app.ingest.push import push_route
+from app.ingest.push import push_routes
 from app.ingest.setup import IngestService
 from app.openapi.document import document_route
 from app.openapi.page import reference_routes
 from app.page.routes import page_routes
 from app.query.cache import open_store
-from app.query.params.filters import parse_filters
+from app.query.params.filters import filter_check
 from app.query.setup import QueryService
-from app.record import load_record_type
 from app.runtime.clock import Clock, SystemClock
-from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.registry import open_backend
 from app.stores.sink import Appender
+from app.streams import Streams, load_streams
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
 from app.telemetry.requests import Requests
@@ -52,7 +51,7 @@ def create_app(
     """Build what the roles need over the store that `settings` name; tests replace the outside world by keyword.
 
     Raises:
-        RecordTypeError: the record type cannot be stored.
+        RecordTypeError: a record type cannot be stored, or the streams are wrong.
         StoreError: the store cannot be opened, or does not fit the record type.
         SettingsError: the grants are wrong, or a package that a setting needs is missing.
     """
@@ -94,7 +93,7 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True):
     """What an instance has whatever its roles."""
 
     settings: Settings
-    records: Table
+    streams: Streams
     rejects: Table
     clock: Clock
     auth: AuthService
@@ -105,16 +104,17 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
-    records, rejects, metrics = checked_table(load_record_type(settings.store.record)), rejects_table(), Metrics()
+    streams, rejects = load_streams(settings.store), rejects_table()
+    metrics = Metrics([*streams.by_name])
     return _Base(
         settings=settings,
-        records=records,
+        streams=streams,
         rejects=rejects,
         clock=clock,
-        auth=AuthService(settings, partial(parse_filters, filter_table(records)), clock, fetch_keys),
+        auth=AuthService(settings, streams, filter_check(streams), clock, fetch_keys),
         metrics=metrics,
         telemetry=Telemetry(settings, metrics, clock),
-        backend=open_backend(settings, (records, rejects), clock),
+        backend=open_backend(settings, (*streams.tables, rejects), clock),
         outgoing=Outgoing(settings.server, clock),
     )
 
@@ -122,7 +122,7 @@ def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
 def _query(base: _Base) -> QueryService:
     limits = base.settings.query
     return QueryService(
-        records=base.records,
+        streams=base.streams,
         rejects=base.rejects,
         runner=base.backend.runner,
         eraser=base.backend.eraser,
@@ -138,9 +138,9 @@ def _query(base: _Base) -> QueryService:
 
 
 def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | None) -> IngestService:
-    tables = (base.records, base.rejects)
+    tables = (*base.streams.tables, base.rejects)
     service = IngestService(
-        records=base.records,
+        streams=base.streams,
         rejects=base.rejects,
         appenders={table.name: wrap_appender(table, base.backend.appender(table)) for table in tables},
         verifier=base.auth.push,
@@ -186,18 +186,18 @@ def _routes(base: _Base, instance: Instance) -> list[Any]:
         *health_routes(instance.health, base.auth.identify),
         document_route(),
         *reference_routes(),
-        *page_routes(base.settings, base.records),
+        *page_routes(base.settings, base.streams.default.table),
     ]
     guarded: list[Any] = base.telemetry.routes()
     if ingest is not None:
-        routes.append(push_route(ingest.push, base.records))
+        routes += push_routes(ingest.push, base.streams)
         guarded += ingest.routes()
     if query is not None:
         guarded += query.routes()
         guarded += erasure_routes(
             runner=query.runner,
             eraser=base.backend.eraser,
-            records=base.records,
+            streams=base.streams,
             rejects=base.rejects,
             clock=base.clock,
             reads=query.reads,

@@ -22,6 +22,7 @@ RejectReason = Literal[
     "too_many_rejects",
     "empty",
     "refused",
+    "unroutable",
 ]
 REJECT_REASONS: tuple[RejectReason, ...] = get_args(RejectReason)
 
@@ -142,6 +143,13 @@ class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         int, Meta(ge=0, description="The part of the bytes in this row, from 0.", extra={"sluice": ["filter"]})
     ]
     parts: Annotated[int, Meta(ge=1, description="The number of rows over which the bytes are split.")]
+    stream: Annotated[
+        str | None,
+        Meta(
+            description="The stream that the record was for; null if no stream takes its message.",
+            extra={"sluice": ["filter", "aggregate"]},
+        ),
+    ] = None
 
 
 class RecordTypeError(Exception):

@@ -54,7 +54,7 @@ def test_the_first_key_of_compose_opens_the_service(tmp_path: Path) -> None:
     shown = re.fullmatch(r"(sluice_\S{43})\n", start())
     assert shown
     before = (tmp_path / "grants.json").read_bytes()
-    granted = read_grants(before, GrantRules(check_filters=lambda _: None)).all()
+    granted = read_grants(before, GrantRules(check_filters=lambda *_: None)).all()
     assert [sorted(each.principal.scopes) for each in granted] == [["metrics", "read", "rejects", "write"]]
     assert shown[1].encode() not in before
     assert start() == ""

@@ -116,7 +116,7 @@ def test_the_image_starts_with_good_settings_and_lets_nobody_in(target: str) -> 
     assert not settings.auth.api_principals
     made = re.search(rf"printf '(\{{.*\}})\\n' >{settings.auth.grants_file}", DOCKERFILE)
     assert made
-    assert read_grants(made[1].encode(), GrantRules(check_filters=lambda _: None)).all() == []
+    assert read_grants(made[1].encode(), GrantRules(check_filters=lambda *_: None)).all() == []
     exposed = [rest for word, rest in stage(target) if word == "EXPOSE"]
     assert exposed == [environment(target)["PORT"]] == [str(Settings().server.port)]
 

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,15 +15,14 @@ import msgspec
 from app.auth.api_keys import key_hash, new_key
 from app.auth.grants import Grant, Granted, GrantRules, GrantsError, make_grants, read_grants, with_entry
 from app.auth.principal import SCOPES
-from app.query.params.filters import parse_filters
-from app.record import RecordTypeError, load_record_type
+from app.query.params.filters import filter_check
+from app.record import RecordTypeError
 from app.runtime.clock import MICROSECONDS
-from app.schema.filters import filter_table
-from app.schema.table import records_table
 from app.settings.load import PREFIX, SettingsError, load_settings
+from app.streams import load_streams
 
 GOOD, WRONG = 0, 2
-_READ = ("RECORD", "API_PRINCIPALS", "PUSH_PRINCIPALS", "REQUESTS_PER_MINUTE")
+_READ = ("RECORD", "STREAMS", "API_PRINCIPALS", "PUSH_PRINCIPALS", "REQUESTS_PER_MINUTE")
 _ENVIRONMENT = f"It reads these environment variables: {', '.join(PREFIX + name for name in _READ)}."
 
 
@@ -50,6 +48,7 @@ def _new_key(options: argparse.Namespace, rules: GrantRules) -> int:
         "filters": dict(options.filter),
         "requests_per_minute": options.requests_per_minute,
         "expires": options.expires,
+        "streams": options.stream or None,
     }
     try:
         entry = msgspec.convert({name: value for name, value in wanted.items() if value is not None}, Grant)
@@ -105,6 +104,8 @@ def _check(path: str, rules: GrantRules) -> int:
 def _line(granted: Granted, now_us: float) -> str:
     principal = granted.principal
     told = [f"{principal.name}: {', '.join(scope for scope in SCOPES if scope in principal.scopes)}"]
+    if principal.streams is not None:
+        told.append(f"streams {', '.join(sorted(principal.streams))}")
     if principal.filters:
         told.append("only " + " and ".join(f"{name}={text}" for name, text in principal.filters))
     limit = principal.requests_per_minute
@@ -119,8 +120,8 @@ def _rules(environ: Mapping[str, str]) -> GrantRules:
     """Return the rules for grants, reading only the settings they depend on; the others may be invalid."""
     names = {PREFIX + name for name in _READ}
     settings = load_settings({name: value for name, value in environ.items() if name in names})
-    fields = filter_table(records_table(load_record_type(settings.store.record)))
-    return GrantRules(settings=settings.auth, check_filters=partial(parse_filters, fields))
+    streams = load_streams(settings.store)
+    return GrantRules(settings=settings.auth, streams=[*streams.by_name], check_filters=filter_check(streams))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,6 +131,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("new-key", help="make an API key and the grant to add to the grants file")
     make.add_argument("--name", required=True, help="the name of the caller: a-z, 0-9, `.`, `_` and `-`")
+    make.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        help="a stream that the key opens; repeat it (default: all)",
+    )
     make.add_argument(
         "--scope", required=True, action="append", choices=SCOPES, help="a scope; repeat the option for several"
     )

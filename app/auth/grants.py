@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, cast
 
@@ -12,11 +12,12 @@ from msgspec import Meta
 from app.auth.api_keys import PREFIX, redacted
 from app.auth.principal import ALL_SCOPES, DEFAULT_SCOPES, SCOPES, Principal, Scope
 from app.runtime.instants import epoch_us
+from app.schema.table import RECORDS
 from app.settings.auth import AuthSettings
 from app.settings.load import SettingsError
 
-CheckFilters = Callable[[Sequence[tuple[str, str]]], object]
-"""Raises ValueError with the reason if the record type has no such filter; its return value is ignored."""
+CheckFilters = Callable[[str, Sequence[tuple[str, str]]], object]
+"""Raises ValueError with the reason if the stream has no such filter; its return value is ignored."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -36,6 +37,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     key_sha256: str | None = None
     scopes: tuple[str, ...] = ()
     filters: dict[str, str] = {}
+    streams: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
     expires: Annotated[datetime, Meta(tz=True)] | None = None
 
@@ -65,9 +67,10 @@ class Grants(msgspec.Struct, frozen=True):
 
 
 class GrantRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What grants are checked against."""
+    """What grants are checked against; `streams` are the names of all streams."""
 
     settings: AuthSettings = AuthSettings()
+    streams: Collection[str] = (RECORDS,)
     check_filters: CheckFilters
 
 
@@ -126,6 +129,7 @@ def _granted(grant: Grant, default_limit: int) -> Granted:
         scopes=frozenset(cast("tuple[Scope, ...]", grant.scopes)),
         filters=tuple(sorted(grant.filters.items())),  # equal filters, however written, share cache entries
         requests_per_minute=limit or None,
+        streams=None if grant.streams is None else frozenset(grant.streams),
     )
     return Granted(principal, None if grant.expires is None else epoch_us(grant.expires))
 
@@ -163,20 +167,40 @@ def _extent_problems(grant: Grant, rules: GrantRules) -> list[str]:
         problems.append(f"unknown scope {named}; the scopes are {', '.join(SCOPES)}")
     if not grant.scopes or len(set(grant.scopes)) != len(grant.scopes):
         problems.append(f"`scopes` must list at least one of {', '.join(SCOPES)}, each once")
+    wrong_streams = _stream_problems(grant, rules)
+    problems += wrong_streams
     if grant.filters and "rejects" in grant.scopes:
         problems.append(
             "`filters` cannot be combined with the scope rejects: a rejected record has no fields to filter by"
         )
     elif grant.filters and "erase" in grant.scopes:
         problems.append("`filters` cannot be combined with the scope erase: an erasure deletes every version")
-    elif grant.filters:
-        try:
-            rules.check_filters(sorted(grant.filters.items()))
-        except ValueError as error:
-            problems.append(f"`filters`: {error}")
+    elif grant.filters and not wrong_streams:
+        problems += _filter_problems(grant, rules)
     if grant.requests_per_minute is not None and grant.requests_per_minute < 0:
         problems.append("`requests_per_minute` must be at least 0 (0 means no limit)")
     return problems
+
+
+def _stream_problems(grant: Grant, rules: GrantRules) -> list[str]:
+    if grant.streams is None:
+        return []
+    unknown = [name for name in grant.streams if name not in rules.streams]
+    if not grant.streams or unknown:
+        named = ", ".join(repr(name[:64]) for name in unknown[:_MAX_ERRORS]) or "none"
+        return [f"`streams` names {named}: expected at least one of {', '.join(rules.streams)}, or no such member"]
+    return []
+
+
+def _filter_problems(grant: Grant, rules: GrantRules) -> list[str]:
+    """Return what is wrong with the filters, which must exist in every stream that the grant opens."""
+    several = len(rules.streams) > 1
+    for stream in rules.streams if grant.streams is None else grant.streams:
+        try:
+            rules.check_filters(stream, sorted(grant.filters.items()))
+        except ValueError as error:
+            return [f"`filters`{f', in the stream {stream}' if several else ''}: {error}"]
+    return []
 
 
 def _is_name(name: str | None) -> bool:

@@ -14,6 +14,7 @@ from app.auth.grants_file import GrantsReloader
 from app.auth.principal import LOCAL_PRINCIPAL, Principal, Scope
 from app.auth.rate_limit import RateLimit
 from app.auth.tokens import TokenVerifier, bearer_token
+from app.http.contract import OF_ALL, OF_DEFAULT, STREAM
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 
@@ -81,10 +82,11 @@ def identification(callers: Callers | None, origins: Collection[str] = ()) -> Id
     return identify
 
 
-def api_guard(identify: Identify, rate_limit: RateLimit) -> Guard:
+def api_guard(identify: Identify, rate_limit: RateLimit, default_stream: str) -> Guard:
     """Return the guard; it leaves the caller's Principal in `state.principal`.
 
-    A route names the scope it requires in `opt["scope"]`; a route without one accepts any principal.
+    A route names the scope it requires in `opt["scope"]`; a route without one accepts any principal. Its stream is the
+    one in its path, or `default_stream`.
     """
 
     async def guard(connection: _Connection, handler: BaseRouteHandler) -> None:
@@ -95,8 +97,33 @@ def api_guard(identify: Identify, rate_limit: RateLimit) -> Guard:
             await rate_limit.admit(principal, connection.scope["state"])
         if needed is not None and needed not in principal.scopes:
             raise _insufficient(principal, needed)
+        if principal.streams is not None:
+            _check_stream(principal.streams, principal, connection, handler, default_stream)
 
     return guard
+
+
+def _check_stream(
+    allowed: Collection[str],
+    principal: Principal,
+    connection: _Connection,
+    handler: BaseRouteHandler,
+    default_stream: str,
+) -> None:
+    """Refuse a caller that may use some streams only, where the request is about another, or about all."""
+    stream: str | None = connection.scope["path_params"].get("stream")
+    whose = handler.opt.get(STREAM)
+    if stream is None and whose == OF_ALL:
+        detail = f"{principal.name} may use some streams only, and this path serves all: name one, as in {_OF_ONE}"
+        raise ProblemError("forbidden", detail)
+    if stream is None and whose == OF_DEFAULT:
+        stream = default_stream
+    if stream is not None and stream not in allowed:
+        known = ", ".join(sorted(allowed))
+        raise ProblemError("forbidden", f"{principal.name} may not use the stream {stream[:100]!r}, but only {known}")
+
+
+_OF_ONE = "/v1/streams/{stream}/rejects"
 
 
 def _insufficient(principal: Principal, needed: Scope) -> ProblemError:

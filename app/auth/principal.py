@@ -16,13 +16,18 @@ class Principal(msgspec.Struct, frozen=True):
 
     `filters` are its fixed filters, as raw query parameters such as ("source", "a") or ("country.in", "NO,SE"):
     records that do not match all of them do not exist for it. They apply to reads, not to writes.
-    `requests_per_minute` limits its reads; None means no limit.
+    `requests_per_minute` limits its reads; None means no limit. `streams` are those that it may use; None means all.
     """
 
     name: str
     scopes: frozenset[Scope]
     filters: tuple[tuple[str, str], ...] = ()
     requests_per_minute: int | None = None
+    streams: frozenset[str] | None = None
+
+    def may_use(self, stream: str) -> bool:
+        """Return whether it may read and write the stream."""
+        return self.streams is None or stream in self.streams
 
 
 LOCAL_PRINCIPAL = Principal("local", ALL_SCOPES)

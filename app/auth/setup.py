@@ -17,6 +17,7 @@ from app.runtime.clock import Clock
 from app.runtime.valkey import connect
 from app.settings.auth import AuthSettings
 from app.settings.load import Settings
+from app.streams import Streams
 
 if TYPE_CHECKING:
     from valkey.asyncio import Valkey
@@ -28,14 +29,22 @@ class AuthService:
     `identify` returns the caller that `/v1` would admit; public routes use it to show such callers more.
     """
 
-    def __init__(self, settings: Settings, check_filters: CheckFilters, clock: Clock, fetch_keys: Fetch | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        streams: Streams,
+        check_filters: CheckFilters,
+        clock: Clock,
+        fetch_keys: Fetch | None,
+    ) -> None:
         """Read the grants, and set up the rest without fetching anything.
 
         Raises:
             SettingsError: the grants are wrong, or a package that a setting needs is missing.
         """
         self._clock, auth = clock, settings.auth
-        self._grants = _grants(auth, check_filters)
+        rules = GrantRules(settings=auth, streams=[*streams.by_name], check_filters=check_filters)
+        self._grants = _grants(rules)
         shared_url = settings.query.cache_url if "query" in settings.server.roles else ""  # only reads are counted
         self._shared: Valkey | None = connect(shared_url) if shared_url else None
         keys = KeySet(fetch_keys or key_fetcher(auth.token_keys_url), clock)
@@ -48,7 +57,7 @@ class AuthService:
             callers = Callers(_verifier(keys, auth, auth.api_audience, self._grants), self._grants, clock)
         limit = RateLimit(OwnCount() if self._shared is None else SharedCount(self._shared, clock), clock)
         self.identify: Identify = identification(callers, auth.cors_origins)
-        self.guard: Guard = api_guard(self.identify, limit)
+        self.guard: Guard = api_guard(self.identify, limit, streams.default.name)
 
     @property
     def is_ready(self) -> bool:
@@ -82,11 +91,12 @@ class AuthService:
         await keys.run()
 
 
-def _grants(settings: AuthSettings, check_filters: CheckFilters) -> GrantsReloader | None:
+def _grants(rules: GrantRules) -> GrantsReloader | None:
     """Return the grants for `/v1`; None if every caller on the loopback interface may use it."""
+    settings = rules.settings
     if not settings.api_principals and not settings.grants_file:
         return None
-    return GrantsReloader(settings.grants_file, GrantRules(settings=settings, check_filters=check_filters))
+    return GrantsReloader(settings.grants_file, rules)
 
 
 def _verifier(keys: KeySet, settings: AuthSettings, audience: str, principals: Container[str]) -> TokenVerifier:

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 
 from app.erase.endpoint import AGAIN_S, digest_of, line_of
 from app.erase.erasure import Counts, Erasure
-from app.record import RecordTypeError, load_record_type
+from app.record import RecordTypeError
 from app.runtime.clock import SystemClock
 from app.schema.ids import read_id
-from app.schema.table import records_table, rejects_table
+from app.schema.table import rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.registry import open_backend
 from app.stores.sink import StoreError
 from app.stores.source import QueryError
+from app.streams import load_streams
 
 GOOD, REMAINS, WRONG = 0, 1, 2
 _EPILOG = (
@@ -37,13 +38,14 @@ def main(arguments: list[str], environ: Mapping[str, str], confirm: Callable[[st
 
 
 async def _run(settings: Settings, options: argparse.Namespace, confirm: Callable[[str], str]) -> int:
-    records, rejects = records_table(load_record_type(settings.store.record)), rejects_table()
+    streams, rejects = load_streams(settings.store), rejects_table()
+    records = streams.table(options.stream)
     record_id = read_id(records.id, options.id) if records.id else None
     if record_id is None:
         sys.stderr.write("no record can have this id: it does not match the record type's id field\n")
         return WRONG
     clock = SystemClock()
-    backend = open_backend(settings, (records, rejects), clock)
+    backend = open_backend(settings, (*streams.tables, rejects), clock)
     try:
         erasure = Erasure(backend.runner, backend.eraser, records, rejects, clock)
         counts = await erasure.count(record_id)
@@ -84,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
     )
     parser.add_argument("--id", required=True, help="the record's id")
+    parser.add_argument("--stream", default="", help="the stream of the record (default: the first one)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="only count the rows; the exit status is 1 if there are any")
     what.add_argument("--yes", action="store_true", help="erase without asking")

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +14,7 @@ from msgspec import Meta
 from app.auth.principal import Principal
 from app.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
 from app.http import paths
-from app.http.contract import CONTRACT, JSON, Answer, Contract, media
+from app.http.contract import CONTRACT, JSON, OF_DEFAULT, PER_STREAM, STREAM, Answer, Contract, media, undocumented
 from app.http.problems import ProblemError
 from app.query.reads import Reads
 from app.runtime.clock import Clock
@@ -22,6 +24,7 @@ from app.schema.ids import read_id
 from app.schema.table import Table
 from app.stores.backend import Eraser
 from app.stores.source import QueryRunner
+from app.streams import Streams
 
 AGAIN_S = HELD_BACK_US[0] // SECOND_US
 _ERASE = {"scope": "erase"}
@@ -137,16 +140,30 @@ def line_of(found: Erased, digest: str, caller: str) -> str:
 
 
 def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
-    *, runner: QueryRunner, eraser: Eraser, records: Table, rejects: Table, clock: Clock, reads: Reads
+    *, runner: QueryRunner, eraser: Eraser, streams: Streams, rejects: Table, clock: Clock, reads: Reads
 ) -> list[Any]:
     """Return the erasure routes; none for records without an id."""
-    if records.id is None:
-        return []
-    erasure = Erasure(runner, eraser, records, rejects, clock)
-    endpoint = EraseEndpoint(erasure, records.id, eraser.learns_within_s)
+    endpoints = {
+        name: EraseEndpoint(
+            Erasure(runner, eraser, stream.table, rejects, clock), stream.table.id, eraser.learns_within_s
+        )
+        for name, stream in streams.by_name.items()
+        if stream.table.id is not None
+    }
+    routes: list[Any] = []
+    default = endpoints.get(streams.default.name)
+    if default is not None:
+        routes += _routes(paths.RECORDS, {CONTRACT: _CONTRACT, STREAM: OF_DEFAULT}, lambda _: default, reads)
+    if streams.are_named and endpoints:
+        contracts = dict.fromkeys(endpoints, _CONTRACT)
+        of = partial(paths.of_stream, endpoints)
+        routes += _routes(f"{paths.STREAM}/records", {PER_STREAM: contracts}, of, reads)
+    return routes
 
+
+def _routes(path: str, contract: Mapping[str, Any], of: Callable[[Any], EraseEndpoint], reads: Reads) -> list[Any]:
     @delete(
-        f"{paths.RECORDS}/{{record_id:str}}",
+        f"{path}/{{record_id:str}}",
         operation_id="eraseRecord",
         summary="Erase a record",
         description="Permanently deletes every version and copy of the record with this id, and every rejected record "
@@ -154,15 +171,15 @@ def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
         "rows that were written recently, the answer is 202 with the number that remain: send the request again after "
         "`Retry-After`.",
         tags=["erase"],
-        opt={**_ERASE, CONTRACT: _CONTRACT},
+        opt={**_ERASE, **contract},
         status_code=200,
     )
     async def erase_record(request: _Request) -> Response[bytes]:
-        return await reads.answer(request, endpoint.answer(request))
+        return await reads.answer(request, of(request.scope).answer(request))
 
     # An id may hold slashes, and the route above ends at the first one.
-    @delete(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_ERASE, status_code=200)
+    @delete(f"{path}/{{record_id:str}}/{{rest:path}}", opt={**_ERASE, **undocumented(contract)}, status_code=200)
     async def erase_record_with_slashes(request: _Request) -> Response[bytes]:
-        return await reads.answer(request, endpoint.answer(request))
+        return await reads.answer(request, of(request.scope).answer(request))
 
     return [erase_record, erase_record_with_slashes]

@@ -24,7 +24,7 @@ _KEYS_AT_ONCE = 500
 # Rows younger than 30 minutes cannot be deleted; on some tables the limit is 90 minutes
 # (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
 HELD_BACK_US = (30 * MINUTE_US, 90 * MINUTE_US)
-_COLUMNS = ("ingest_time", "delivery_key", "message_id", "part", "parts", "payload")
+_COLUMNS = ("ingest_time", "delivery_key", "message_id", "part", "parts", "payload", "stream")
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,10 @@ class _CutReject(msgspec.Struct):
 
 
 class Erasure:
-    """Erases records from the tables of one store."""
+    """Erases records of one stream from the tables of one store.
+
+    A reject without a stream may be of any: no stream took it, or it was stored by an earlier release.
+    """
 
     def __init__(self, runner: QueryRunner, eraser: Eraser, records: Table, rejects: Table, clock: Clock) -> None:
         if records.id is None:
@@ -164,6 +167,8 @@ class Erasure:
         cut: defaultdict[tuple[str, str | None, int], _CutReject] = defaultdict(_CutReject)
         async for rows in self._suspects(record_id):
             for row in rows:
+                if row["stream"] not in {None, self._records.name}:  # the id means something else there
+                    continue
                 part, parts, payload = row["part"], row["parts"], row["payload"]
                 reject = _Reject(epoch_us(row["ingest_time"]), row["delivery_key"])
                 if parts == 1:

@@ -10,6 +10,11 @@ from typing import Any, Literal
 import msgspec
 
 CONTRACT = "contract"
+PER_STREAM = "contracts"
+"""Key in the `opt` of a route with `{stream}` in its path: its contract for each stream, by name."""
+STREAM = "stream"
+"""Key in the `opt` of a route without: whose records it serves, OF_DEFAULT or OF_ALL; a grant may open some only."""
+OF_DEFAULT, OF_ALL = "default", "all"
 JSON = "application/json"
 
 
@@ -78,3 +83,8 @@ def object_schema(
 TEXT = {"type": "string"}
 INSTANT = {"type": "string", "format": "date-time"}
 TEXT_OR_NULL = {"type": ["string", "null"]}
+
+
+def undocumented(opt: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `opt` of a route without its contracts: for a second route that the document need not have."""
+    return {name: value for name, value in opt.items() if name not in {CONTRACT, PER_STREAM}}

@@ -1,6 +1,8 @@
 """The paths that more than one part of the service uses, and how to read an id from one."""
 
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from app.http.contract import Parameter
@@ -9,12 +11,18 @@ from app.http.problems import ProblemError
 RECORDS = "/v1/records"
 REJECTS = "/v1/rejects"
 PROBLEMS = "/v1/problems"
+STREAMS = "/v1/streams"
+STREAM = STREAMS + "/{stream:str}"
+"""Where a stream's own routes begin: `/records`, `/rejects` and `/schema` follow."""
 PUSH = "/pubsub/push"
 METRICS = "/metrics"
 WAITS = "waits"
 """Key in a request's state: whether the client asked to wait, so that the duration is the client's own choice."""
 UNMEASURED = ("/health/", METRICS)
 """Paths for monitoring, whose requests are not measured."""
+
+
+_BEFORE_ID = re.compile(r"/v1/(?:streams/[^/]+/)?records/")
 
 
 RECORD_ID = {
@@ -27,8 +35,24 @@ RECORD_ID = {
 }
 
 
+_Value = TypeVar("_Value")
+
+
+def of_stream(by_stream: Mapping[str, _Value], scope: Any) -> _Value:
+    """Return the value of the stream that the path of a request names.
+
+    Raises:
+        ProblemError: `not_found`: there is no such stream.
+    """
+    name = scope["path_params"]["stream"]
+    found = by_stream.get(name)
+    if found is None:
+        raise ProblemError("not_found", f"there is no stream {name[:100]!r}; {STREAMS} lists the streams")
+    return found
+
+
 def id_in_path(scope: Any) -> str:
-    """Return the id after `/v1/records/` exactly; the framework drops empty segments and the trailing slash.
+    """Return the id after `…/records/` exactly; the framework drops empty segments and the trailing slash.
 
     Raises:
         ProblemError: `invalid_parameter`: the path is not UTF-8, so it names no id.
@@ -41,4 +65,4 @@ def id_in_path(scope: Any) -> str:
             path = unquote_to_bytes(raw.partition(b"?")[0]).decode()
         except UnicodeDecodeError:
             raise ProblemError("invalid_parameter", "the id in the path is not percent-encoded UTF-8") from None
-    return path.partition(f"{RECORDS}/")[2]
+    return _BEFORE_ID.split(path, maxsplit=1)[-1]

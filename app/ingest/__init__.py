@@ -4,6 +4,7 @@
     read the body         intake, admission   within limits on number, bytes and time
     open the envelope     envelope            request -> Message (wrapped or unwrapped)
                           proof               attributes that affect what readers see, and their signatures
+    choose the stream     router, routing     by path, subscription, attribute or member; `shares` of what is in flight
     drop known copies     dedupe              by message, since messages are acknowledged
     decode and validate   records, rows       Message -> rows and rejects
                           record_splitter     the bytes of each record (compression: gzip, with a limit)
@@ -22,7 +23,8 @@
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
 
 `contracts` describes the endpoints for the OpenAPI document. `setup` assembles it.
-`pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that could not be stored.
+`pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that could not be stored, and
+`reject_writer` stores them.
 `dropped_members` counts the undeclared members that a record type drops.
 
 The store is behind the Appender seam (app.stores.sink).

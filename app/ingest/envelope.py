@@ -49,7 +49,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     `key` is the same for every copy of one message. For Pub/Sub it is the id and publish time, as ids are unique only
     within a topic; over HTTP, the caller and its Idempotency-Key. `delivery` is the prefix of its records' delivery
     keys, `key` itself if empty. `replay_of` is the delivery key of the rejected record that the message replays.
-    `unproved` names an attribute without power, as its signature is missing or wrong (app.ingest.proof).
+    `unproved` names an attribute without power, as its signature is missing or wrong (app.ingest.proof). `route` is the
+    stream that the path of its push names, and `unroutable` says why no stream takes it (app.ingest.routing).
     """
 
     key: str
@@ -57,6 +58,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     delivery: str = ""
     replay_of: str = ""
     unproved: str = ""
+    route: str = ""
+    unroutable: str = ""
     content_type: str = ""
     content_encoding: str = ""
     attributes: Mapping[str, str] = {}

@@ -1,15 +1,11 @@
 """The stages that every message goes through, whatever its sender, and its receipt."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
 
-from app.ingest.appends import AppendWatch
-from app.ingest.batcher import BatchLimits
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.ingest.dropped_members import DroppedMembers
 from app.ingest.envelope import Message
@@ -17,22 +13,19 @@ from app.ingest.payload_hints import is_ndjson_type
 from app.ingest.pending import Refused
 from app.ingest.record_faults import FieldFault
 from app.ingest.records import RecordReader
-from app.ingest.rejects import Reject, RejectBudget, combined, encode_rejects, reject
+from app.ingest.reject_writer import RejectWriter
+from app.ingest.rejects import UNROUTABLE_PREFIX, Reject, RejectBudget, combined, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
-from app.ingest.sink_health import watch
 from app.ingest.time_slicing import CooperativeRunner
-from app.ingest.writer import Writer, WriterLimits
+from app.ingest.writer import Writer
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import set_within
 from app.runtime.ledger import Holding
-from app.schema.table import REJECTS, Table
+from app.schema.table import Table
 from app.settings.load import Settings
-from app.settings.rules import ENVELOPE_BYTES
 from app.stores.sink import Appender
 from app.telemetry.metrics import Metrics
-
-_log = logging.getLogger("sluice.ingest")
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -76,52 +69,41 @@ def _length_of(rejection: Rejection) -> int:
 
 
 class Pipeline:
-    """Makes messages durable.
+    """Makes the messages of one stream durable.
 
-    `on_canary` is called for each stored canary, with its first record's delivery key and its publish time
-    (microseconds since the epoch).
+    `dedupe`, `cooperative` and `rejects` are shared by all streams. The keys of a stream other than the default one
+    begin with `prefix`, since Pub/Sub may deliver one message to two streams. `on_canary` is called for each stored
+    canary, with its first record's delivery key and its publish time (microseconds since the epoch).
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
         self,
         *,
         table: Table,
-        records: Appender,
-        rejects: Appender,
+        appender: Appender,
+        records: Writer,
+        rejects: RejectWriter,
+        dedupe: Dedupe[Receipt],
+        cooperative: CooperativeRunner,
         settings: Settings,
         clock: Clock,
         metrics: Metrics,
-        watch_appends: AppendWatch,
+        prefix: str = "",
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
-        limits = self._limits = settings.ingest
-        writer_limits = WriterLimits(
-            batch=BatchLimits(max_rows=limits.max_batch_rows, max_bytes=limits.max_batch_bytes),
-            append_deadline_s=settings.store.append_deadline_s,
-            max_open_bytes=limits.max_in_flight_bytes,
-            stuck_s=limits.stuck_s,
-        )
-        self._reader = RecordReader(table, records.encoder, limits)
-        self._cooperative = CooperativeRunner(clock)
-        self._reject_encoder, self._dropped = rejects.encoder, DroppedMembers(table, metrics)
-        # Base64 makes the bytes a third longer, and the row has an envelope.
-        self._max_part_bytes = max((limits.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
+        self.stream, self._prefix = table.name, prefix
+        self._limits, self._cooperative = settings.ingest, cooperative
+        self._reader = RecordReader(table, appender.encoder, settings.ingest)
+        self._dropped = DroppedMembers(table, metrics)
         self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
-        self._budget_us = round(limits.request_budget_s * MICROSECONDS)
-        self._dedupe: Dedupe[Receipt] = Dedupe(
-            max_weight=limits.dedupe_max_messages,
-            max_age_s=settings.query.dedupe_lookback_s,
-            elapsed_us=clock.elapsed_us,
-        )
+        self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
+        self._dedupe, self.records, self.rejects = dedupe, records, rejects
         self._open = 0
         self._idle = asyncio.Event()
-        writer = partial(Writer, clock=clock, limits=writer_limits, watch=watch_appends)
-        self.records, self.rejects = writer(records, table=table.name), writer(rejects, table=REJECTS)
-        self._appenders = ((self.records, records), (self.rejects, rejects))
 
     def digest(self, key: str) -> str | None:
         """Return the digest of the message with this `key`; None if this instance knows of none."""
-        return self._dedupe.digest(key)
+        return self._dedupe.digest(self._prefix + key)
 
     async def process(
         self, message: Message, *, digest: str = "", detailed: bool = False, holding: Holding | None = None
@@ -131,14 +113,15 @@ class Pipeline:
         Everything made from the message is charged to `holding`, which the caller releases. A message that was read at
         once is not charged: its rows are about as large as its body, and the writer limits the bytes of all rows.
         """
-        match self._dedupe.claim(message.key, digest):
+        key = (UNROUTABLE_PREFIX if message.unroutable else self._prefix) + message.key
+        match self._dedupe.claim(key, digest):
             case New():
                 pass
             case InFlight(result):
-                self._metrics.duplicate_messages += 1
+                self._metrics.duplicate_messages[self.stream] += 1
                 return await asyncio.shield(result)
             case Seen(receipt):
-                self._metrics.duplicate_messages += 1
+                self._metrics.duplicate_messages[self.stream] += 1
                 return receipt
         receipt = Receipt(_GIVEN_UP)
         self._open += 1
@@ -146,29 +129,23 @@ class Pipeline:
             receipt = await self._store(message, holding, detailed=detailed)
         finally:
             durable = isinstance(receipt.verdict, Durable)
-            self._dedupe.settle(message.key, receipt, stored=durable, weight=receipt.weight)
+            self._dedupe.settle(key, receipt, stored=durable, weight=receipt.weight)
             self._open -= 1
             if not self._open:
                 self._idle.set()
         return receipt
 
-    def watches(self) -> list[Coroutine[Any, Any, None]]:
-        """Return the background work of the pipeline: a monitor for each table."""
-        return [watch(writer, appender, self._clock) for writer, appender in self._appenders]
-
-    async def drain(self, grace_s: float) -> None:
-        """Wait until every message is answered; those still open after `grace_s` seconds get Unavailable."""
-        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
+    async def idle(self, until_us: int) -> None:
+        """Wait until every message is answered, at most until `until_us` on the clock's `elapsed_us`."""
         while self._open and (left_us := until_us - self._clock.elapsed_us()) > 0:
             self._idle.clear()
             await set_within(self._clock, left_us / MICROSECONDS, self._idle)
-        self._cooperative.close()
-        await self.records.close()
-        await self.rejects.close()
 
     async def _store(self, message: Message, holding: Holding | None, *, detailed: bool) -> Receipt:
         """Decode, append, and wait: first for the rejects, then for the records."""
         deadline_us = self._clock.elapsed_us() + self._budget_us
+        if message.unroutable:
+            return await self._store_unroutable(message, deadline_us, holding)
         refusal = self.records.refusal()
         if refusal is not None:  # do not decompress and decode the payload for nothing
             return Receipt(refusal)
@@ -209,11 +186,17 @@ class Pipeline:
             (*map(_rejection, rejects), *refused),
         )
 
+    async def _store_unroutable(self, message: Message, deadline_us: int, holding: Holding | None) -> Receipt:
+        """Store a message that no stream takes among the rejects, whole."""
+        rejected = reject(message, 0, "unroutable", message.unroutable, raw=message.data)
+        verdict = await self.rejects.store((rejected,), None, UNROUTABLE_PREFIX, deadline_us, holding)
+        return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
+
     def _note_stored(self, message: Message, rows: Rows, refused: Sequence[Rejection]) -> None:
-        self._metrics.stored_records += len(rows) - len(refused)
+        self._metrics.stored_records[self.stream] += len(rows) - len(refused)
         if message.published_us is not None:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead
-            self._metrics.message_delay.record(delay_us / MICROSECONDS)
+            self._metrics.message_delay.record(delay_us / MICROSECONDS, self.stream)
             if self._on_canary is not None and message.is_canary and rows and not refused:
                 self._on_canary(message.delivery_key(rows[0].index), message.published_us)
 
@@ -242,28 +225,7 @@ class Pipeline:
         return verdict
 
     async def _store_rejects(self, rejects: Sequence[Reject], deadline_us: int, holding: Holding | None) -> Verdict:
-        steps = encode_rejects(rejects, self._reject_encoder, self._max_part_bytes)
-        encoded = await self._cooperative.run(steps, deadline_us, holding)
-        if isinstance(encoded, Unavailable | Throttled):
-            return encoded
-        verdict = await self.rejects.submit(encoded, deadline_us, span=rejects[0].message.span)
-        if isinstance(verdict, Throttled):  # the store accepts records, so the caller need not slow down
-            verdict = Unavailable(verdict.detail, verdict.retry_after_s)
-        if isinstance(verdict, Durable):
-            for each in rejects:
-                self._metrics.rejected_records[each.reason] += 1
-            first = rejects[0]
-            # The name of an undeclared field is content of the record, so it is not logged.
-            field = "an unknown field" if "unknown field" in first.detail else first.field or "no field named"
-            message = first.message.message_id or first.message.key
-            _log.warning(
-                "rejected %d of the records of message %s; first reason: %s (%s)",
-                len(rejects),
-                message,
-                first.reason,
-                field,
-            )
-        return verdict
+        return await self.rejects.store(rejects, self.stream, self._prefix, deadline_us, holding)
 
 
 _GIVEN_UP = Unavailable("the write was abandoned before it completed", 1.0)

@@ -1,7 +1,7 @@
 """`POST /pubsub/push`: the answer to Pub/Sub for each message.
 
 This is a plain ASGI application, since a route handler of the framework costs several times as much
-(bench/ingest/push_handlers.py). It is also a route of the Litestar application (`push_route`), which puts it into the
+(bench/ingest/push_handlers.py). It is also a route of the Litestar application (`push_routes`), which puts it into the
 OpenAPI document and serves it where the application is mounted; `app.asgi` bypasses that route.
 """
 
@@ -14,18 +14,19 @@ from litestar.types import Receive, Send
 
 from app.auth.tokens import TokenVerifier
 from app.http import paths
-from app.http.contract import CONTRACT
+from app.http.contract import CONTRACT, PER_STREAM
 from app.http.framing import NOSNIFF, check_host
 from app.http.problems import ProblemError, encoded
 from app.ingest.contracts import push_contract
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.intake import Intake, not_durable
-from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.pipeline import Receipt
 from app.ingest.proof import Proofs
 from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
+from app.ingest.router import Router
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding
-from app.schema.table import Table
+from app.streams import Streams
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
@@ -43,20 +44,20 @@ class PushEndpoint:
         *,
         verifier: TokenVerifier,
         intake: Intake,
-        pipeline: Pipeline,
+        router: Router,
         proofs: Proofs,
         metrics: Metrics,
         tracing: Tracing,
         clock: Clock,
     ) -> None:
-        self._verifier, self._intake, self._pipeline = verifier, intake, pipeline
+        self._verifier, self._intake, self._router = verifier, intake, router
         self._clock, self._tracing, self._answered = clock, tracing, metrics.request_duration
         self._proofs, self._metrics = proofs, metrics
 
-    async def __call__(self, headers: Headers, receive: Receive, send: Send) -> int:
-        """Answer one push with these headers; return the status."""
+    async def __call__(self, headers: Headers, receive: Receive, send: Send, route: str = "") -> int:
+        """Answer one push with these headers, to the stream `route` if its path names one; return the status."""
         begun_us = self._clock.elapsed_us()
-        taken = self.take(headers, receive, begun_us)
+        taken = self.take(headers, receive, begun_us, route)
         del headers  # see `take`
         try:
             await taken
@@ -78,8 +79,10 @@ class PushEndpoint:
         """Return the time on the clock that the stages use."""
         return self._clock.elapsed_us()
 
-    async def take(self, headers: Headers, receive: Receive, begun_us: int) -> None:
+    async def take(self, headers: Headers, receive: Receive, begun_us: int, route: str = "") -> None:
         """Run the stages of a push that arrived at `begun_us` (`now_us`); return when the message is durable.
+
+        `route` is the stream that the path names, empty if it names none.
 
         While it waits for the store, it keeps the message and nothing else of the request. Hundreds of pushes wait, and
         memory that is released early is reused while it is still in the processor's cache.
@@ -96,13 +99,15 @@ class PushEndpoint:
         try:
             message = open_push(named, body, self._proofs)
             del named, body
+            if route:
+                message = msgspec.structs.replace(message, route=route)
             if message.unproved:
                 self._note_unproved(message)
             if self._tracing.follows(message.parent):
                 receipt = await self._traced(message, headers, begun_us, holding)
             else:
                 del headers
-                receipt = await self._pipeline.process(message, holding=holding)
+                receipt = await self._router.process(message, holding=holding)
         except EnvelopeError as error:
             raise ProblemError("invalid_envelope", str(error)) from None
         finally:
@@ -140,32 +145,57 @@ class PushEndpoint:
         outcome = "failed"
         try:
             with inside(span):
-                receipt = await self._pipeline.process(message, holding=holding)
+                receipt = await self._router.process(message, holding=holding)
             outcome = _OUTCOMES[type(receipt.verdict)]
         finally:
             end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)
         return receipt
 
 
-def push_route(endpoint: PushEndpoint, table: Table) -> Any:
-    """Return the Litestar route of `endpoint`, for the OpenAPI document and for mounted applications.
-
-    `table` is that of the record type.
-    """
+def push_routes(endpoint: PushEndpoint, streams: Streams) -> list[Any]:
+    """Return the Litestar routes of `endpoint`, for the OpenAPI document and for mounted applications."""
+    about = (
+        "The message is wrapped or unwrapped, and authenticated by the OIDC token of the subscription's "
+        "service account. A 2xx means that each record of the message is stored, or rejected with a stored "
+        "reason. After any other status, Pub/Sub delivers the message again."
+    )
 
     @post(
         paths.PUSH,
         operation_id="push",
         summary="Receive one message from a Pub/Sub push subscription",
-        description="The message is wrapped or unwrapped, and authenticated by the OIDC token of the subscription's "
-        "service account. A 2xx means that each record of the message is stored, or rejected with a stored "
-        "reason. After any other status, Pub/Sub delivers the message again.",
+        description=about + (_ROUTED if streams.are_named else ""),
         tags=["ingest"],
         status_code=204,
-        opt={CONTRACT: push_contract(table)},
+        opt={CONTRACT: push_contract(streams.default.table)},
     )
-    async def push(request: Request[Any, Any, Any]) -> None:
-        headers = [(name, value) for name, value in request.scope["headers"]]
-        await endpoint.take(headers, request.receive, endpoint.now_us())
+    async def push(request: _Request) -> None:
+        await endpoint.take(_headers(request), request.receive, endpoint.now_us())
 
-    return push
+    contracts = {name: push_contract(stream.table) for name, stream in streams.by_name.items()}
+
+    @post(
+        f"{paths.PUSH}/{{stream:str}}",
+        operation_id="push",
+        summary="Receive one message for a stream from a Pub/Sub push subscription",
+        description=about,
+        tags=["ingest"],
+        status_code=204,
+        opt={PER_STREAM: contracts} if streams.are_named else {},
+    )
+    async def push_to_stream(request: _Request) -> None:
+        route: str = request.path_params["stream"]
+        await endpoint.take(_headers(request), request.receive, endpoint.now_us(), route)
+
+    return [push, push_to_stream]
+
+
+_Request = Request[Any, Any, Any]
+_ROUTED = (
+    " The subscription, an attribute or a member of the records tells the stream. A message that no stream takes is "
+    "stored among the rejects (`unroutable`)."
+)
+
+
+def _headers(request: _Request) -> Headers:
+    return [(name, value) for name, value in request.scope["headers"]]

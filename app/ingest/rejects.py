@@ -121,6 +121,22 @@ def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
     return reject(first.message, first.index, "too_many_rejects", detail, raw=raw, field=first.field)
 
 
+def prefix_of(stream: str) -> str:
+    """Return the prefix of the delivery keys of rejects of `stream`, or of no stream if it is empty.
+
+    Pub/Sub may deliver one message to two streams, and the rejects of both count. The default stream needs no prefix.
+    """
+    return f"{stream}/"
+
+
+UNROUTABLE_PREFIX = prefix_of("")
+
+
+def original_key(reject_key: str, stream: str | None) -> str:
+    """Return the delivery key that a rejected record had in `stream`, without the prefix."""
+    return reject_key.removeprefix(prefix_of(stream or ""))
+
+
 def part_key(delivery_key: str, part: int) -> str:
     """Return the delivery key of the row that holds this part of a reject.
 
@@ -139,13 +155,17 @@ def whole_key(row_key: str, part: int) -> str:
     return key.removesuffix(f"#{part}") if part else key
 
 
-def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> Steps[list[bytes]]:
+def encode_reject(
+    rejected: Reject, encode: RowEncode, max_part_bytes: int, *, stream: str | None, prefix: str
+) -> Steps[list[bytes]]:
     """Return the rows of a reject: one, or several if its bytes are more than `max_part_bytes`.
 
     `encode` encodes the rows of its message. Each step yields the size of a row.
     """
     cuts = range(0, max(len(rejected.raw), 1), max_part_bytes)
-    delivery_key = rejected.message.delivery_key(rejected.index)
+    message = rejected.message
+    # Reads leave out canaries by the beginning of their keys.
+    delivery_key = ("" if message.is_canary else prefix) + message.delivery_key(rejected.index)
     rows = []
     for part, start in enumerate(cuts):
         row = RejectedRecord(
@@ -155,6 +175,7 @@ def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> S
             payload=rejected.raw[start : start + max_part_bytes],
             part=part,
             parts=len(cuts),
+            stream=stream,
         )
         rows.append(encode(row, rejected.index, part_key(delivery_key, part)))
         yield len(rows[-1])
@@ -162,10 +183,15 @@ def encode_reject(rejected: Reject, encode: RowEncode, max_part_bytes: int) -> S
 
 
 def encode_rejects(
-    rejects: Sequence[Reject], encoder: Callable[[Mapping[str, Any]], RowEncode], max_part_bytes: int
+    rejects: Sequence[Reject],
+    encoder: Callable[[Mapping[str, Any]], RowEncode],
+    max_part_bytes: int,
+    *,
+    stream: str | None,
+    prefix: str = "",
 ) -> Steps[list[bytes]]:
-    """Return the rows of the rejects of one message; the rows share the encoded envelope."""
+    """Return the rows of the rejects of one message of `stream`; the rows share the encoded envelope."""
     encode, rows = encoder(_envelope(rejects[0].message)), list[bytes]()
     for each in rejects:
-        rows += yield from encode_reject(each, encode, max_part_bytes)
+        rows += yield from encode_reject(each, encode, max_part_bytes, stream=stream, prefix=prefix)
     return rows

@@ -1,27 +1,119 @@
 """Assemble ingest: the path of pushes and submissions, over the appenders of one store."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from app.auth.tokens import TokenVerifier
 from app.ingest.admission import Admission
 from app.ingest.appends import AppendWatch
+from app.ingest.batcher import BatchLimits
+from app.ingest.dedupe import Dedupe
 from app.ingest.intake import Intake
-from app.ingest.pipeline import Pipeline
+from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
 from app.ingest.push import PushEndpoint
+from app.ingest.reject_writer import RejectWriter
+from app.ingest.rejects import prefix_of
+from app.ingest.router import Router
+from app.ingest.shares import StreamShares
+from app.ingest.sink_health import watch
 from app.ingest.submit import Submission, submit_routes
-from app.ingest.writer import Writer
+from app.ingest.time_slicing import CooperativeRunner
+from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.memory import trim_when_idle, trimmer
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
+from app.streams import Streams
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
 
 _FOR_BODIES = 0.25
 """The share of the grace period in which bodies may still arrive; the rest is for making them durable."""
+
+
+class Pipelines:
+    """The pipelines of all streams, by name, and what they share: a memory, a turn of heavy work, and the rejects.
+
+    `appenders` are keyed by the table's name. `on_canary` is Pipeline's.
+    """
+
+    def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
+        self,
+        streams: Streams,
+        rejects: Table,
+        appenders: Mapping[str, Appender],
+        *,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        watch_appends: AppendWatch,
+        on_canary: Callable[[str, int], None] | None = None,
+    ) -> None:
+        limits = settings.ingest
+        writer_limits = WriterLimits(
+            batch=BatchLimits(max_rows=limits.max_batch_rows, max_bytes=limits.max_batch_bytes),
+            append_deadline_s=settings.store.append_deadline_s,
+            max_open_bytes=limits.max_in_flight_bytes,
+            stuck_s=limits.stuck_s,
+        )
+        self._clock, self._appenders = (
+            clock,
+            {table.name: appenders[table.name] for table in (*streams.tables, rejects)},
+        )
+        self.writers = {
+            name: Writer(appender, clock, writer_limits, table=name, watch=watch_appends)
+            for name, appender in self._appenders.items()
+        }
+        """The writer of each table, by the table's name."""
+        self.cooperative = CooperativeRunner(clock)
+        dedupe: Dedupe[Receipt] = Dedupe(
+            max_weight=limits.dedupe_max_messages,
+            max_age_s=settings.query.dedupe_lookback_s,
+            elapsed_us=clock.elapsed_us,
+        )
+        reject_writer = RejectWriter(
+            self.writers[rejects.name],
+            self._appenders[rejects.name],
+            self.cooperative,
+            metrics,
+            max_batch_bytes=limits.max_batch_bytes,
+        )
+        self.by_stream = {
+            table.name: Pipeline(
+                table=table,
+                appender=self._appenders[table.name],
+                records=self.writers[table.name],
+                rejects=reject_writer,
+                dedupe=dedupe,
+                cooperative=self.cooperative,
+                settings=settings,
+                clock=clock,
+                metrics=metrics,
+                prefix="" if table is streams.default.table else prefix_of(table.name),
+                on_canary=on_canary if table is streams.default.table else None,
+            )
+            for table in streams.tables
+        }
+
+    @property
+    def default(self) -> Pipeline:
+        """The pipeline of the default stream."""
+        return next(iter(self.by_stream.values()))
+
+    def watches(self) -> list[Coroutine[Any, Any, None]]:
+        """Return the background work: a monitor for each table."""
+        return [watch(self.writers[name], appender, self._clock) for name, appender in self._appenders.items()]
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait until every message is answered; those still open after `grace_s` seconds get Unavailable."""
+        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
+        for pipeline in self.by_stream.values():
+            await pipeline.idle(until_us)
+        self.cooperative.close()
+        await asyncio.gather(*(writer.close() for writer in self.writers.values()))
 
 
 class IngestService:
@@ -33,7 +125,7 @@ class IngestService:
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
         self,
         *,
-        records: Table,
+        streams: Streams,
         rejects: Table,
         appenders: Mapping[str, Appender],
         verifier: TokenVerifier,
@@ -44,19 +136,29 @@ class IngestService:
         system: str,
         on_canary: Callable[[str, int], None] | None,
     ) -> None:
-        self._clock, self._records, self._max_record_bytes = clock, records, settings.ingest.max_record_bytes
+        self._clock, self._streams, self._max_record_bytes = clock, streams, settings.ingest.max_record_bytes
         self.admission = Admission(
             max_messages=settings.ingest.max_in_flight_messages, max_bytes=settings.ingest.max_in_flight_bytes
         )
-        self.pipeline = Pipeline(
-            table=records,
-            records=appenders[records.name],
-            rejects=appenders[rejects.name],
+        self.pipelines = Pipelines(
+            streams,
+            rejects,
+            appenders,
             settings=settings,
             clock=clock,
             metrics=metrics,
             watch_appends=AppendWatch(metrics, tracing, clock, system=system),
             on_canary=on_canary,
+        )
+        # One account pushes the messages of all streams, so they share what a single caller may have.
+        ledger = self.admission.ledger
+        self._router = Router(
+            streams,
+            self.pipelines.by_stream,
+            cooperative=self.pipelines.cooperative,
+            shares=StreamShares(max_messages=ledger.max_places_of_one, max_bytes=ledger.max_bytes_of_one),
+            limits=settings.ingest,
+            clock=clock,
         )
         self._intake = Intake(
             self.admission,
@@ -67,30 +169,34 @@ class IngestService:
         self.push = PushEndpoint(
             verifier=verifier,
             intake=self._intake,
-            pipeline=self.pipeline,
+            router=self._router,
             proofs=Proofs(settings.auth.signing_secret, settings.auth.heartbeat_signature),
             metrics=metrics,
             tracing=tracing,
             clock=clock,
         )
-        self.sinks: dict[str, Writer] = {records.name: self.pipeline.records, rejects.name: self.pipeline.rejects}
+        self.sinks: dict[str, Writer] = self.pipelines.writers
         """The writer of each table, by the table's name."""
 
     def routes(self) -> list[Any]:
         """Return the routes of submissions; the route by id only if the record type names an id."""
-        submission = Submission(
-            table=self._records,
-            intake=self._intake,
-            pipeline=self.pipeline,
-            max_record_bytes=self._max_record_bytes,
-        )
-        return submit_routes(submission, self._records)
+        submissions = {
+            name: Submission(
+                table=stream.table,
+                intake=self._intake,
+                router=self._router,
+                pipeline=self.pipelines.by_stream[name],
+                max_record_bytes=self._max_record_bytes,
+            )
+            for name, stream in self._streams.by_name.items()
+        }
+        return submit_routes(submissions, self._streams)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background work."""
         admission = self.admission
         trim = trim_when_idle(lambda: admission.messages, lambda: admission.admitted, self._clock, trimmer())
-        return [*self.pipeline.watches(), trim]
+        return [*self.pipelines.watches(), trim]
 
     async def drain(self, grace_s: float) -> None:
         """Admit no more requests, and wait at most `grace_s` seconds until the admitted ones are answered."""
@@ -98,4 +204,4 @@ class IngestService:
         begun_us = self._clock.elapsed_us()
         await self._intake.drain(grace_s * _FOR_BODIES)
         took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
-        await self.pipeline.drain(max(grace_s - took_s, 0.0))
+        await self.pipelines.drain(max(grace_s - took_s, 0.0))

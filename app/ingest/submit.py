@@ -1,8 +1,12 @@
-"""`POST /v1/records` and `PUT /v1/records/{id}`: records over HTTP, through the same pipeline as pushes."""
+"""`POST /v1/records` and `PUT /v1/records/{id}`: records over HTTP, through the same pipeline as pushes.
+
+The same for each stream, under `/v1/streams/{stream}/records`.
+"""
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, assert_never
 
@@ -10,7 +14,7 @@ import msgspec
 from litestar import Request, Response, post, put
 
 from app.http import paths
-from app.http.contract import CONTRACT
+from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM, undocumented
 from app.http.problems import FieldError, ProblemError
 from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
 from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
@@ -19,8 +23,10 @@ from app.ingest.intake import Intake, not_durable
 from app.ingest.payload_hints import is_followed_by_another, is_ndjson_type
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
+from app.ingest.router import Router
 from app.schema.ids import read_id
 from app.schema.table import Table
+from app.streams import Streams
 from app.telemetry.traceparent import parse_traceparent
 from app.telemetry.tracing import current_span, trace_id_of
 
@@ -34,9 +40,11 @@ _Request = Request[Any, Any, Any]
 class Submission:
     """Stores records sent over HTTP, and reports the result for each."""
 
-    def __init__(self, *, table: Table, intake: Intake, pipeline: Pipeline, max_record_bytes: int) -> None:
-        self._id, self._intake, self._pipeline = table.id, intake, pipeline
-        self._max_record_bytes = max_record_bytes
+    def __init__(
+        self, *, table: Table, intake: Intake, router: Router, pipeline: Pipeline, max_record_bytes: int
+    ) -> None:
+        self.table, self._id, self._intake, self._router = table, table.id, intake, router
+        self._pipeline, self._max_record_bytes = pipeline, max_record_bytes
 
     async def take(self, request: _Request, record_id: str | None = None) -> Response[bytes]:
         """Store the records of `request`; with `record_id`, the one record of that id.
@@ -54,7 +62,7 @@ class Submission:
             if known is not None and known != digest:
                 detail = "this Idempotency-Key was already used with another body; the first request counts"
                 raise ProblemError("idempotency_conflict", detail)
-            receipt = await self._pipeline.process(message, digest=digest, detailed=True, holding=holding)
+            receipt = await self._router.submit(message, self.table.name, digest=digest, holding=holding)
         finally:
             holding.release()
         match receipt.verdict:
@@ -181,39 +189,82 @@ def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:
     return Response(msgspec.json.encode(answer), status_code=status, media_type="application/json")
 
 
-def submit_routes(submission: Submission, table: Table) -> list[Any]:
-    """Return the routes of `submission` to `table`; the route by id only if the record type names an id."""
+def submit_routes(submissions: Mapping[str, Submission], streams: Streams) -> list[Any]:
+    """Return the routes of submissions to each stream; those by id only where the record type names an id."""
+    default = submissions[streams.default.name]
 
+    async def create(submission: Submission, request: _Request) -> Response[bytes]:
+        return await submission.take(request)
+
+    async def put_one(submission: Submission, request: _Request) -> Response[bytes]:
+        if submission.table.id is None:
+            raise ProblemError("not_found", "the record type of this stream names no id, so no record has a path")
+        return await submission.take(request, paths.id_in_path(request.scope))
+
+    routes = [
+        _create_route(
+            paths.RECORDS, {CONTRACT: create_contract(default.table), STREAM: OF_DEFAULT}, partial(create, default)
+        )
+    ]
+    if default.table.id is not None:
+        routes += _put_routes(
+            paths.RECORDS, {CONTRACT: put_contract(default.table), STREAM: OF_DEFAULT}, partial(put_one, default)
+        )
+    if streams.are_named:
+        tables = {name: stream.table for name, stream in streams.by_name.items()}
+
+        async def create_in_stream(request: _Request) -> Response[bytes]:
+            return await create(paths.of_stream(submissions, request.scope), request)
+
+        async def put_in_stream(request: _Request) -> Response[bytes]:
+            return await put_one(paths.of_stream(submissions, request.scope), request)
+
+        base = f"{paths.STREAM}/records"
+        contracts = {name: create_contract(table) for name, table in tables.items()}
+        routes.append(_create_route(base, {PER_STREAM: contracts}, create_in_stream))
+        contracts = {name: put_contract(table) for name, table in tables.items() if table.id is not None}
+        routes += _put_routes(base, {PER_STREAM: contracts}, put_in_stream)
+    return routes
+
+
+_Take = Callable[[_Request], Awaitable[Response[bytes]]]
+
+
+def _create_route(path: str, contract: Mapping[str, Any], take: _Take) -> Any:
     @post(
-        paths.RECORDS,
+        path,
         operation_id="createRecords",
         summary="Store records",
         description="Send one record, a JSON array of records, or NDJSON (set Content-Type), optionally compressed "
         "with gzip (set Content-Encoding). The response follows when the records are durable. With an "
         "`Idempotency-Key`, a repeated request stores nothing twice.",
         tags=["ingest"],
-        opt={**_WRITE, CONTRACT: create_contract(table)},
+        opt={**_WRITE, **contract},
         status_code=201,
     )
     async def create_records(request: _Request) -> Response[bytes]:
-        return await submission.take(request)
+        return await take(request)
 
+    return create_records
+
+
+def _put_routes(path: str, contract: Mapping[str, Any], take: _Take) -> list[Any]:
     @put(
-        f"{paths.RECORDS}/{{record_id:str}}",
+        f"{path}/{{record_id:str}}",
         operation_id="putRecord",
         summary="Store a new version of a record",
         description="Send one record as JSON, whose id is the one in the path; an array or NDJSON is refused. Earlier "
         "versions are kept.",
         tags=["ingest"],
-        opt={**_WRITE, CONTRACT: put_contract(table)},
+        opt={**_WRITE, **contract},
         status_code=200,
     )
     async def put_record(request: _Request) -> Response[bytes]:
-        return await submission.take(request, paths.id_in_path(request.scope))
+        return await take(request)
 
     # An id may contain slashes; the route above stops at the first.
-    @put(f"{paths.RECORDS}/{{record_id:str}}/{{rest:path}}", opt=_WRITE, status_code=200)
+    @put(f"{path}/{{record_id:str}}/{{rest:path}}", opt={**_WRITE, **undocumented(contract)}, status_code=200)
     async def put_record_with_slashes(request: _Request) -> Response[bytes]:
-        return await submission.take(request, paths.id_in_path(request.scope))
+        return await take(request)
 
-    return [create_records, put_record, put_record_with_slashes] if table.id is not None else [create_records]
+    return [put_record, put_record_with_slashes]

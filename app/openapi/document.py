@@ -11,7 +11,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from app.http import paths
 from app.http.assets import Asset, asset
-from app.http.contract import CONTRACT, Answer, Contract, Named, Parameter, Sent
+from app.http.contract import CONTRACT, PER_STREAM, Answer, Contract, Named, Parameter, Sent
 from app.http.problems import Problem
 from app.http.reading import METHODS, has_current, read_response
 from app.openapi.about import INFO, PUSH_TOKEN, SECURITY_SCHEMES, TAGS, TOKEN
@@ -70,23 +70,30 @@ def make_document(routes: Iterable[BaseRoute], root_path: str = "") -> dict[str,
 
 
 class _Components:
-    """The schemas that others refer to, by name."""
+    """The schemas that others refer to, by name.
+
+    `stream` is the one whose operations are being described. What differs there from a schema of the same name gets a
+    name of its own, which ends with that of the stream.
+    """
 
     def __init__(self) -> None:
         self.schemas: dict[str, Any] = {}
+        self.stream = ""
+        self._made: dict[tuple[str, str], str] = {}
+
+    def named(self, name: str) -> str:
+        """Return a name that is the stream's own."""
+        return f"{name}_{self.stream}" if self.stream else name
 
     def refer(self, schema: Any) -> Any:
         """Return `schema` as plain JSON Schema, with types and named schemas replaced by references."""
         match schema:
             case Named(name, described):
-                if name not in self.schemas:
-                    self.schemas[name] = {}  # for those that refer to themselves
-                    self.schemas[name] = self.refer(described)
-                return {"$ref": _SCHEMAS + name}
+                return {"$ref": _SCHEMAS + self._component(name, described)}
             case Sent(type_):
-                return self._type(type_, _SENT)
+                return self._type(type_, _SENT, self.named("{name}"))
             case type():
-                return self._type(schema, "")
+                return self._type(schema, "", "{name}")
             case dict():
                 return {name: self.refer(value) for name, value in schema.items()}
             case list() | tuple():
@@ -94,9 +101,23 @@ class _Components:
             case _:
                 return schema
 
-    def _type(self, type_: type[Any], prefix: str) -> Any:
-        (schema,), found = msgspec.json.schema_components((type_,), ref_template=f"{_SCHEMAS}{prefix}{{name}}")
-        self.schemas |= {prefix + name: _tidy(each) for name, each in found.items()}
+    def _component(self, name: str, described: Any) -> str:
+        """Return the name of the component for a schema: that of an equal one, if there is one."""
+        made = self._made.get((name, self.stream))
+        if made is not None:
+            return made
+        known, own = name in self.schemas, self.named(name)
+        self._made[name, self.stream] = own  # for those that refer to themselves
+        found = self.refer(described)
+        if not self.stream or (known and self.schemas[name] == found):
+            own = name
+        self._made[name, self.stream] = own
+        self.schemas[own] = found
+        return own
+
+    def _type(self, type_: type[Any], prefix: str, template: str) -> Any:
+        (schema,), found = msgspec.json.schema_components((type_,), ref_template=f"{_SCHEMAS}{prefix}{template}")
+        self.schemas |= {prefix + template.format(name=name): _tidy(each) for name, each in found.items()}
         return schema
 
 
@@ -120,26 +141,40 @@ def _paths(routes: Iterable[BaseRoute], components: _Components) -> dict[str, An
         if not isinstance(each, HTTPRoute):
             continue
         for handler in each.route_handlers:
-            for method in sorted(handler.http_methods) if CONTRACT in handler.opt else ():
-                operation = _operation(each.path_format, str(method), handler, components)
-                found.setdefault(each.path_format, {})[method.lower()] = operation
+            for path, stream, contract in _contracts(each.path_format, handler):
+                components.stream = stream
+                for method in sorted(handler.http_methods):
+                    operation = _operation(path, str(method), handler, contract, components)
+                    found.setdefault(path, {})[method.lower()] = operation
     return found
 
 
-def _operation(path: str, method: str, handler: HTTPRouteHandler, components: _Components) -> dict[str, Any]:
-    contract: Contract = handler.opt[CONTRACT]
+def _contracts(path: str, handler: HTTPRouteHandler) -> Iterable[tuple[str, str, Contract]]:
+    """Yield the path, the stream and the contract of each operation of a route; the stream is empty for `/v1/records`.
+
+    A route for all streams is one path for each: their types differ, so a single path would describe none of them.
+    """
+    if CONTRACT in handler.opt:
+        yield path, "", handler.opt[CONTRACT]
+    for stream, contract in handler.opt.get(PER_STREAM, {}).items():
+        yield path.replace("{stream}", stream), stream, contract
+
+
+def _operation(
+    path: str, method: str, handler: HTTPRouteHandler, contract: Contract, components: _Components
+) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "tags": list(handler.tags or ()),
         "summary": handler.summary,
         "description": handler.description,
-        "operationId": str(handler.operation_id) + ("Head" if method == "HEAD" else ""),
+        "operationId": components.named(str(handler.operation_id)) + ("Head" if method == "HEAD" else ""),
     }
     if contract.parameters:
         operation["parameters"] = [described_parameter(name, each) for name, each in contract.parameters.items()]
     if contract.body is not None:
         operation["requestBody"] = {"required": True, "content": _content(contract.body, components)}
     if not path.startswith("/v1/"):
-        operation["security"] = [{PUSH_TOKEN: []}] if path == paths.PUSH else []
+        operation["security"] = [{PUSH_TOKEN: []}] if path.startswith(paths.PUSH) else []
     responses = {status: _answer(each, components) for status, each in contract.answers.items()}
     responses |= problems_of(path, operation, contract)
     operation["responses"] = {str(status): _shared(path, method, responses[status]) for status in sorted(responses)}
@@ -176,7 +211,9 @@ def _answer(answer: Answer, components: _Components) -> dict[str, Any]:
         "description": answer.description,
         "headers": {name: _header(text) for name, text in answer.headers.items()},
         "content": _content(answer.content, components),
-        "links": answer.links,
+        "links": {
+            name: {**link, "operationId": components.named(link["operationId"])} for name, link in answer.links.items()
+        },
     }
     return {name: value for name, value in response.items() if value}
 

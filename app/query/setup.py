@@ -1,32 +1,41 @@
 """Wire the query side together, over the runner of one store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
+import msgspec
 from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
 
 from app.http import paths
+from app.http.contract import OF_ALL
 from app.query.cache import Cache
 from app.query.endpoints.answering import CachedResponder
-from app.query.endpoints.pages import PageEndpoint, page_route
-from app.query.endpoints.record import RecordEndpoint, record_routes
-from app.query.endpoints.static_response import problems_route, schema_route
-from app.query.endpoints.stats import StatsEndpoint, stats_route
-from app.query.endpoints.tail import TailEndpoint, tail_route
+from app.query.endpoints.pages import PageEndpoint, page_contract, page_route
+from app.query.endpoints.record import RecordEndpoint, record_contract, record_routes
+from app.query.endpoints.served import Operation, Served, served_alone, served_per_stream
+from app.query.endpoints.static_response import SCHEMA, SchemaEndpoint, problems_route, schema_contract, schema_route
+from app.query.endpoints.stats import StatsEndpoint, stats_contract, stats_route
+from app.query.endpoints.streams import stream_path, streams_route
+from app.query.endpoints.tail import TailEndpoint, tail_contract, tail_route
 from app.query.export import Exports
 from app.query.feed import Feed
 from app.query.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.pages import Pages
 from app.query.reads import Reads
 from app.query.stats import Stats
-from app.query.tail.hub import Hub
+from app.query.tail.hub import Hub, TailLimits
 from app.runtime.clock import Clock
 from app.runtime.ledger import Ledger
+from app.schema.columns import Kind
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.settings.query import QuerySettings
 from app.stores.backend import Eraser
+from app.stores.query import Condition
 from app.stores.source import QueryRunner
+from app.streams import Streams
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
 
@@ -43,7 +52,7 @@ class QueryService:
     def __init__(  # noqa: PLR0913 - the dependencies of the whole query side
         self,
         *,
-        records: Table,
+        streams: Streams,
         rejects: Table,
         runner: QueryRunner,
         eraser: Eraser,
@@ -56,7 +65,7 @@ class QueryService:
         system: str,
         ledger: Ledger,
     ) -> None:
-        self._records, self._rejects, self._settings = records, rejects, settings
+        self._streams, self._rejects, self._settings = streams, rejects, settings
         self._clock, self._metrics, self._cache_namespace = clock, metrics, cache_namespace
         self._ledger, self._eraser, self.answers = ledger, eraser, answers
         self.health = SourceHealth(clock.now_us)
@@ -65,15 +74,15 @@ class QueryService:
         self.reads = Reads(clock)
 
     def feed(self) -> Feed:
-        """Return a feed of the records."""
-        return Feed(self.runner, self._records, lookback_s=self._settings.query.dedupe_lookback_s)
+        """Return a feed of the records of the default stream."""
+        return Feed(self.runner, self._streams.default.table, lookback_s=self._settings.query.dedupe_lookback_s)
 
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the query routes."""
         return query_routes(
             settings=self._settings,
             clock=self._clock,
-            records=self._records,
+            streams=self._streams,
             rejects=self._rejects,
             runner=self.runner,
             cache=Cache(self.answers, self._clock, max_entry_bytes=self._settings.query.cache_max_bytes // 8),
@@ -97,11 +106,30 @@ class QueryService:
         return max(grace_s - _ENDING_S, 0.0)
 
 
+class _StreamEndpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """The endpoints of one stream; `record` is None where its records have no id."""
+
+    records: PageEndpoint
+    rejects: PageEndpoint
+    stats: StatsEndpoint
+    reject_stats: StatsEndpoint
+    tail: TailEndpoint
+    schema: SchemaEndpoint
+    record: RecordEndpoint | None
+
+
+class _Paths(NamedTuple):
+    """Where the records and the rejects of a stream are read."""
+
+    records: str
+    rejects: str
+
+
 def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
     *,
     settings: Settings,
     clock: Clock,
-    records: Table,
+    streams: Streams,
     rejects: Table,
     runner: QueryRunner,
     cache: Cache,
@@ -111,7 +139,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
     ledger: Ledger,
     erasures: Callable[[], int],
 ) -> list[HTTPRouteHandler]:
-    """Return the routes; those by id only if the record type names an id.
+    """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream.
 
     `reads` is drained at shutdown. `ledger` accounts for the memory that responses hold. `erasures` returns a different
     number after each erasure.
@@ -124,51 +152,133 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
         metrics=metrics,
         cache_namespace=lambda: f"{cache_namespace} {lookback_s:g} {erasures()}",
     )
-    feeds = {table.name: Feed(runner, table, lookback_s=lookback_s) for table in (records, rejects)}
-    exports = Exports(runner, limits, clock, reads)
-    pages_of = partial(Pages, settings=settings, clock=clock, reads=reads)
-    record_pages, reject_pages = (pages_of(feeds[table.name]) for table in (records, rejects))
-    stats_of = partial(Stats, runner, lookback_s=lookback_s)
-    tail = TailEndpoint(record_pages, reads, limits, Hub(feeds[records.name], limits, clock, ledger, erasures))
+    exports, tail_limits = Exports(runner, limits, clock, reads), TailLimits(limits)
+    reject_pages = Pages(Feed(runner, rejects, lookback_s=lookback_s), settings, clock, reads)
+
+    def endpoints_of(table: Table, at: _Paths, only: tuple[Condition, ...]) -> _StreamEndpoints:
+        """Return the endpoints of the stream of `table`; its rejects are those that meet `only`."""
+        feed = Feed(runner, table, lookback_s=lookback_s)
+        pages = Pages(feed, settings, clock, reads)
+        stats_of = partial(Stats, runner, lookback_s=lookback_s)
+        return _StreamEndpoints(
+            records=PageEndpoint(at.records, pages, exports, answering, limits),
+            rejects=PageEndpoint(at.rejects, reject_pages, exports, answering, limits, only),
+            stats=StatsEndpoint(f"{at.records}/stats", stats_of(table), pages, answering, limits),
+            reject_stats=StatsEndpoint(f"{at.rejects}/stats", stats_of(rejects), reject_pages, answering, limits, only),
+            tail=TailEndpoint(pages, reads, limits, Hub(feed, limits, clock, ledger, erasures, tail_limits)),
+            schema=SchemaEndpoint((table, at.records), (rejects, at.rejects)),
+            record=RecordEndpoint(feed, table.id, settings, clock) if table.id is not None else None,
+        )
+
+    default = endpoints_of(streams.default.table, _Paths(paths.RECORDS, paths.REJECTS), ())
+    routes = [*_routes(_alone(default), reads, limits), problems_route()]
+    if streams.are_named:
+        by_name = {
+            name: endpoints_of(stream.table, _Paths(*(stream_path(name, below) for below in _BELOW)), _only(name))
+            for name, stream in streams.by_name.items()
+        }
+        routes += _routes(_per_stream(by_name), reads, limits)
+        routes.append(streams_route(streams, settings.store.retention_days))
+    return routes
+
+
+_BELOW = ("/records", "/rejects")
+
+
+def _only(stream: str) -> tuple[Condition, ...]:
+    return (Condition("stream", (), "eq", Kind.STRING, (stream,)),)
+
+
+class _ServedEndpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """The same endpoints, and where they are served."""
+
+    records: Served[PageEndpoint]
+    rejects: Served[PageEndpoint]
+    stats: Served[StatsEndpoint]
+    reject_stats: Served[StatsEndpoint]
+    tail: Served[TailEndpoint]
+    schema: Served[SchemaEndpoint]
+    record: Served[RecordEndpoint] | None
+
+
+def _alone(one: _StreamEndpoints) -> _ServedEndpoints:
+    return _ServedEndpoints(
+        records=served_alone(paths.RECORDS, one.records, page_contract(one.records)),
+        rejects=served_alone(paths.REJECTS, one.rejects, page_contract(one.rejects), OF_ALL),
+        stats=served_alone(f"{paths.RECORDS}/stats", one.stats, stats_contract(one.stats)),
+        reject_stats=served_alone(f"{paths.REJECTS}/stats", one.reject_stats, stats_contract(one.reject_stats), OF_ALL),
+        tail=served_alone(f"{paths.RECORDS}/tail", one.tail, tail_contract(one.tail)),
+        schema=served_alone(SCHEMA, one.schema, schema_contract(one.schema)),
+        record=None if one.record is None else served_alone(paths.RECORDS, one.record, record_contract(one.record)),
+    )
+
+
+def _per_stream(by_name: Mapping[str, _StreamEndpoints]) -> _ServedEndpoints:
+    with_ids = {name: each.record for name, each in by_name.items() if each.record is not None}
+    return _ServedEndpoints(
+        records=served_per_stream("/records", {name: each.records for name, each in by_name.items()}, page_contract),
+        rejects=served_per_stream("/rejects", {name: each.rejects for name, each in by_name.items()}, page_contract),
+        stats=served_per_stream("/records/stats", {name: each.stats for name, each in by_name.items()}, stats_contract),
+        reject_stats=served_per_stream(
+            "/rejects/stats", {name: each.reject_stats for name, each in by_name.items()}, stats_contract
+        ),
+        tail=served_per_stream("/records/tail", {name: each.tail for name, each in by_name.items()}, tail_contract),
+        schema=served_per_stream("/schema", {name: each.schema for name, each in by_name.items()}, schema_contract),
+        record=served_per_stream("/records", with_ids, record_contract) if with_ids else None,
+    )
+
+
+def _routes(served: _ServedEndpoints, reads: Reads, limits: QuerySettings) -> list[HTTPRouteHandler]:
     routes = [
         page_route(
-            PageEndpoint(paths.RECORDS, record_pages, exports, answering, limits),
-            name="listRecords",
-            scope="read",
-            summary="Read records",
-            text="The records of a time window, each once, in the order of storage. Follow `next_cursor` to "
-            "read the window, then `resume_cursor` for new records.",
+            served.records,
+            reads,
+            Operation(
+                name="listRecords",
+                scope="read",
+                summary="Read records",
+                text="The records of a time window, each once, in the order of storage. Follow `next_cursor` to "
+                "read the window, then `resume_cursor` for new records.",
+            ),
         ),
         page_route(
-            PageEndpoint(paths.REJECTS, reject_pages, exports, answering, limits),
-            name="listRejects",
-            scope="rejects",
-            summary="Read rejected records",
-            text="Records that could not be stored: the reason, the field, and the original bytes (base64). "
-            "Paged like `/v1/records`.",
+            served.rejects,
+            reads,
+            Operation(
+                name="listRejects",
+                scope="rejects",
+                summary="Read rejected records",
+                text="Records that could not be stored: the reason, the field, and the original bytes (base64). "
+                "Paged like `/v1/records`.",
+            ),
         ),
         stats_route(
-            StatsEndpoint(f"{paths.RECORDS}/stats", stats_of(records), record_pages, answering, limits),
-            name="readStats",
-            scope="read",
-            summary="Read statistics of records",
-            text="Counts of the records of a time window in equal time buckets and, with `by`, for each value "
-            "of a field; also averages, extremes and percentiles of numeric fields. As in `/v1/records`, "
-            "copies are excluded; only settled records count. Every filter of `/v1/records` applies.",
+            served.stats,
+            reads,
+            Operation(
+                name="readStats",
+                scope="read",
+                summary="Read statistics of records",
+                text="Counts of the records of a time window in equal time buckets and, with `by`, for each value "
+                "of a field; also averages, extremes and percentiles of numeric fields. As in `/v1/records`, "
+                "copies are excluded; only settled records count. Every filter of `/v1/records` applies.",
+            ),
         ),
         stats_route(
-            StatsEndpoint(f"{paths.REJECTS}/stats", stats_of(rejects), reject_pages, answering, limits),
-            name="readRejectStats",
-            scope="rejects",
-            summary="Read statistics of rejected records",
-            text="Like `/v1/records/stats`, for records that could not be stored: `by=reason` counts each "
-            "reason. The bytes of a large record are split over several rows; `part=0` counts each record "
-            "once.",
+            served.reject_stats,
+            reads,
+            Operation(
+                name="readRejectStats",
+                scope="rejects",
+                summary="Read statistics of rejected records",
+                text="Like `/v1/records/stats`, for records that could not be stored: `by=reason` counts each "
+                "reason. The bytes of a large record are split over several rows; `part=0` counts each record "
+                "once.",
+            ),
         ),
-        tail_route(tail),
-        schema_route(records, rejects),
-        problems_route(),
+        tail_route(served.tail, limits.tail_max_s),
+        schema_route(served.schema),
     ]
-    if records.id is not None:
-        routes += record_routes(RecordEndpoint(feeds[records.name], records.id, settings, clock), reads)
+    if served.record is not None:
+        routes += record_routes(served.record, reads)
     return routes

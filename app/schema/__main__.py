@@ -20,6 +20,7 @@ from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.bigquery.table_diff import differences, report
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.table_layout import duckdb_ddl
+from app.streams import load_streams
 
 if TYPE_CHECKING:
     from app.stores.bigquery.client import BigQueryClients
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_RECORD = "app.record:Record"
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 _BIGQUERY = "SLUICE_BIGQUERY_"
+_STREAMS = "SLUICE_STREAMS"
 _DIFF = "compare the live tables in BigQuery"
 _ABOUT_DIFF = """\
 Compare the tables in BigQuery with the record type, without changing them. A difference is either breaking (the
@@ -35,8 +37,8 @@ _AFTER_DIFF = f"""\
 exit status: {SAME} the tables fit, {DIFFERENT} a difference is breaking or a table is missing, {UNKNOWN} the check \
 failed
 
-It reads the environment variables SLUICE_RECORD and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL and _LOCATION. It
-uses the application-default credentials (`gcloud auth application-default login`), which need only
+It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
+and _LOCATION. It uses the application-default credentials (`gcloud auth application-default login`), which need only
 roles/bigquery.metadataViewer on the dataset."""
 
 
@@ -66,16 +68,15 @@ _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
 }
 
 
-def main(arguments: list[str], record: str, environ: Mapping[str, str] = MappingProxyType({})) -> int:
+def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})) -> int:
     """Print one derivation or the differences; return the exit status."""
-    options = _parser(record).parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         if options.derivation == "diff":
-            tables = [rejects_table()]
-            if not options.rejects:
-                tables.insert(0, checked_table(load_record_type(options.record)))
-            return _diff(tables, _settings(environ, project=options.project, dataset=options.dataset))
-        table = rejects_table() if options.rejects else checked_table(load_record_type(options.record))
+            tables = [] if options.rejects else _tables(options, environ)
+            settings = _settings(environ, project=options.project, dataset=options.dataset)
+            return _diff([*tables, rejects_table()], settings)
+        table = rejects_table() if options.rejects else _table(options, environ)
         sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
     except ModuleNotFoundError as error:
         sys.stderr.write(f"{options.derivation} needs the extra `cloud` of this package: {error}\n")
@@ -86,12 +87,42 @@ def main(arguments: list[str], record: str, environ: Mapping[str, str] = Mapping
     return SAME
 
 
-def _parser(record: str) -> argparse.ArgumentParser:
+def _tables(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Table]:
+    """Return the tables that the options mean: of one type, of one stream, or of all streams.
+
+    Raises:
+        RecordTypeError: a type or the streams cannot be used.
+    """
+    spec = environ.get(_STREAMS, "")
+    if options.record is not None or not spec:
+        if options.stream:
+            raise RecordTypeError(f"--stream {options.stream} needs {_STREAMS}, which names the streams")
+        return [checked_table(load_record_type(options.record or environ.get("SLUICE_RECORD") or DEFAULT_RECORD))]
+    streams = load_streams(load_settings({_STREAMS: spec}).store)
+    return [streams.table(options.stream)] if options.stream else [*streams.tables]
+
+
+def _table(options: argparse.Namespace, environ: Mapping[str, str]) -> Table:
+    """Return the only table that the options mean.
+
+    Raises:
+        RecordTypeError: there are several, or none can be used.
+    """
+    table, *others = _tables(options, environ)
+    if others:
+        names = ", ".join(each.name for each in (table, *others))
+        raise RecordTypeError(f"{_STREAMS} declares several streams: choose one with --stream: {names}")
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app.schema", description="Print what is derived from a record type."
     )
-    about_record = "package.module:Type (default: $SLUICE_RECORD, else %(default)s)"
-    parser.add_argument("--record", default=record, help=about_record)
+    about_record = f"package.module:Type (default: $SLUICE_RECORD, else {DEFAULT_RECORD})"
+    about_stream = "the stream, where $SLUICE_STREAMS declares several"
+    parser.add_argument("--record", help=about_record)
+    parser.add_argument("--stream", default="", help=about_stream)
     parser.add_argument("--rejects", action="store_true", help="use the table of rejected records instead")
     commands = parser.add_subparsers(dest="derivation", required=True)
     for name, (summary, _) in _DERIVATIONS.items():
@@ -104,8 +135,8 @@ def _parser(record: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     # Suppressed: without a value here, the one given before `diff` stays.
-    about_record = f"package.module:Type (default: $SLUICE_RECORD, else {record})"
     diff.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
+    diff.add_argument("--stream", default=argparse.SUPPRESS, help=f"{about_stream}; without it, all of them")
     diff.add_argument(
         "--rejects", action="store_true", default=argparse.SUPPRESS, help="only the table of rejected records"
     )
@@ -169,4 +200,4 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it silently
-    sys.exit(main(sys.argv[1:], os.environ.get("SLUICE_RECORD", DEFAULT_RECORD), os.environ))
+    sys.exit(main(sys.argv[1:], os.environ))

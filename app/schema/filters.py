@@ -4,7 +4,7 @@ import msgspec
 
 from app.schema.columns import Column, Kind, Mode, Role, flat
 from app.schema.refusals import Faults
-from app.schema.table import Table, sound_table
+from app.schema.table import RECORDS, Table, sound_table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
@@ -52,13 +52,15 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
     is_uuid: bool = False
 
 
-def checked_table(record_type: type[msgspec.Struct]) -> Table:
+def checked_table(
+    record_type: type[msgspec.Struct], *, name: str = RECORDS, retention_days: int | None = None
+) -> Table:
     """Return the table of `record_type`, with all the checks that the service makes at start-up.
 
     Raises:
         RecordTypeError: the type cannot be stored, or a field cannot play its role; each fault is named.
     """
-    table, faults = sound_table(record_type)
+    table, faults = sound_table(record_type, name=name, retention_days=retention_days)
     _fields(table.record_type.__name__, table.columns, "", faults)
     faults.report()
     return table

@@ -17,7 +17,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of the store.
 
     `record` holds the declared columns, `envelope` those the service adds. `id` is the column that `/v1/records/{id}`
-    searches, None if the declaration names none.
+    searches, None if the declaration names none. `retention_days` is how long its rows are kept, None if as long as
+    SLUICE_RETENTION_DAYS says.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     record: tuple[Column, ...]
     envelope: tuple[Column, ...]
     id: Column | None
+    retention_days: int | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -32,30 +34,26 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return self.record + self.envelope
 
 
-def records_table(record_type: type[msgspec.Struct]) -> Table:
+def records_table(
+    record_type: type[msgspec.Struct], *, name: str = RECORDS, retention_days: int | None = None
+) -> Table:
     """Derive the table of `record_type`.
 
     Raises:
         RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one; each fault is named.
     """
-    table, faults = sound_table(record_type)
+    table, faults = sound_table(record_type, name=name, retention_days=retention_days)
     faults.report()
     return table
-
-
-def sound_table(record_type: type[msgspec.Struct]) -> tuple[Table, Faults]:
-    """Return the table of the fields of `record_type` without a fault, and the faults of all others."""
-    return _table(RECORDS, record_type)
 
 
 def rejects_table() -> Table:
     """Return the table of rejected records."""
-    table, faults = _table(REJECTS, RejectedRecord)
-    faults.report()
-    return table
+    return records_table(RejectedRecord, name=REJECTS)
 
 
-def _table(name: str, record_type: type[msgspec.Struct]) -> tuple[Table, Faults]:
+def sound_table(record_type: type[msgspec.Struct], *, name: str, retention_days: int | None) -> tuple[Table, Faults]:
+    """Return the table of the fields of `record_type` without a fault, and the faults of all others."""
     (columns, faults), envelope = sound_columns(record_type), columns_of(Envelope)
     reserved = {column.name for column in envelope}
     for column in columns:
@@ -65,7 +63,15 @@ def _table(name: str, record_type: type[msgspec.Struct]) -> tuple[Table, Faults]
     record_id = None
     with faults.collected():
         record_id = _id_column(record_type.__name__, columns)
-    return Table(name=name, record_type=record_type, record=columns, envelope=envelope, id=record_id), faults
+    table = Table(
+        name=name,
+        record_type=record_type,
+        record=columns,
+        envelope=envelope,
+        id=record_id,
+        retention_days=retention_days,
+    )
+    return table, faults
 
 
 def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:

@@ -33,6 +33,7 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
     return [
         *_clock_problems(settings.ingest, settings.store, settings.query),
         *_size_problems(settings),
+        *_type_problems(environ),
         *_access_problems(settings.auth, settings.server, environ),
         *_bigquery_problems(settings, environ),
         *_telemetry_problems(settings),
@@ -76,6 +77,15 @@ def _clock_problems(ingest: IngestSettings, store: StoreSettings, query: QuerySe
         ),
     ]
     return [problem for holds, problem in inequalities if not holds]
+
+
+def _type_problems(environ: Mapping[str, str]) -> list[str]:
+    if environ.get("SLUICE_RECORD") and environ.get("SLUICE_STREAMS"):
+        return [
+            "SLUICE_RECORD and SLUICE_STREAMS exclude each other: to add streams to a single type, name the type in "
+            "the mapping too, first and as `records`, and unset SLUICE_RECORD"
+        ]
+    return []
 
 
 def _size_problems(s: "Settings") -> list[str]:

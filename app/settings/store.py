@@ -15,6 +15,13 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     record: Annotated[str, Meta(description="The record type, a msgspec.Struct, as `package.module:Type`.")] = (
         "app.record:Record"
     )
+    streams: Annotated[
+        str,
+        Meta(
+            description="Several record types in one deployment: a mapping from stream to type (app.streams), as "
+            "`package.module:NAME`. Empty: the single type of `SLUICE_RECORD`."
+        ),
+    ] = ""
     backend: Annotated[
         Literal["embedded", "bigquery"],
         Meta(description="The store: `embedded`, a DuckDB file of this process, or `bigquery`."),

@@ -45,25 +45,27 @@ PUBLISH_TO_STORED = Instrument(
     unit="s",
     description="Time from a message's publication until it is durable",
     meaning="A key latency, measured from Pub/Sub's publish time. A redelivered message counts from its publication.",
+    attributes=("stream",),
     bounds=_DELAYS_S,
-    starts=((),),
+    starts=(("records",),),
 )
 RECORDS_STORED = Instrument(
     name="sluice_record_stored_total",
     kind="counter",
     unit="{record}",
-    description="Records made durable",
+    description="Records made durable, by stream",
     meaning="The throughput. Alert on a rate far from the expected one.",
+    attributes=("stream",),
 )
 RECORDS_REJECTED = Instrument(
     name="sluice_record_rejected_total",
     kind="counter",
     unit="{record}",
-    description="Records rejected, by reason",
+    description="Records rejected, by reason and stream",
     meaning="They are stored in `records_rejected` with the reason. A sudden rise usually follows a producer's "
-    "release.",
-    attributes=("reason",),
-    starts=(("invalid",),),
+    "release. `stream` is `-` for messages that no stream takes (reason `unroutable`).",
+    attributes=("reason", "stream"),
+    starts=(("invalid", "records"),),
 )
 MEMBERS_DROPPED = Instrument(
     name="sluice_member_dropped_total",
@@ -86,8 +88,9 @@ MESSAGES_DUPLICATE = Instrument(
     name="sluice_message_duplicate_total",
     kind="counter",
     unit="{message}",
-    description="Repeated deliveries of messages that this instance has already seen",
+    description="Repeated deliveries of messages that this instance has already seen, by stream",
     meaning="Pub/Sub delivers at least once. A high rate means that answers arrive after the ack deadline.",
+    attributes=("stream",),
 )
 MESSAGES_UNPROVED = Instrument(
     name="sluice_message_unproved_total",

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from app.schema.table import RECORDS
 from app.telemetry import instruments
 from app.telemetry.instruments import Instrument
 
@@ -56,22 +57,25 @@ Values = Iterable[tuple[float, Mapping[str, str | int]]]
 """A metric's values with their attributes."""
 
 
+NO_STREAM = "-"
+"""The stream of rejects that are of none, in the metrics; no stream has such a name."""
+
+
 class Metrics:
-    """The numbers of one process since it started.
+    """The numbers of one process since it started, of these `streams`.
 
     `gauges` are functions that return current values on collection, such as what is in flight or open.
     """
 
-    def __init__(self) -> None:
-        self.stored_records = 0
-        self.duplicate_messages = 0
+    def __init__(self, streams: Sequence[str] = (RECORDS,)) -> None:
+        self.stored_records: Counter[str] = Counter(dict.fromkeys(streams, 0))
+        """By stream, like the next one."""
+        self.duplicate_messages: Counter[str] = Counter(dict.fromkeys(streams, 0))
         self.dropped_members = 0
         self.unproved_messages = 0
         self.canaries_missed = 0
-        self.rejected_records: Counter[str] = Counter(
-            {str(reason): 0 for (reason,) in instruments.RECORDS_REJECTED.starts}
-        )
-        """By reason."""
+        self.rejected_records: Counter[tuple[str, str]] = Counter({("invalid", stream): 0 for stream in streams})
+        """By reason and stream; NO_STREAM where no stream takes the message."""
         self.late_rows: Counter[str] = Counter()
         """By table."""
         self.expired_rows: Counter[str] = Counter()
@@ -103,12 +107,15 @@ class Metrics:
     def counts(self) -> dict[Instrument, Callable[[], Values]]:
         """Return the functions that return the values of each counter."""
         return {
-            instruments.RECORDS_STORED: lambda: _one(self.stored_records),
-            instruments.RECORDS_REJECTED: lambda: _each(self.rejected_records, "reason"),
+            instruments.RECORDS_STORED: lambda: _each(self.stored_records, "stream"),
+            instruments.RECORDS_REJECTED: lambda: [
+                (count, {"reason": reason, "stream": stream})
+                for (reason, stream), count in [*self.rejected_records.items()]
+            ],
             instruments.MEMBERS_DROPPED: lambda: _one(self.dropped_members),
             instruments.MESSAGES_UNPROVED: lambda: _one(self.unproved_messages),
             instruments.ROWS_EXPIRED: lambda: _each(self.expired_rows, "table"),
-            instruments.MESSAGES_DUPLICATE: lambda: _one(self.duplicate_messages),
+            instruments.MESSAGES_DUPLICATE: lambda: _each(self.duplicate_messages, "stream"),
             instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
@@ -119,11 +126,18 @@ class Metrics:
     def snapshot(self) -> dict[str, Any]:
         """Return the counts of ingest, as plain data."""
         return {
-            "stored_records": self.stored_records,
-            "duplicate_messages": self.duplicate_messages,
-            "rejected_records": dict(+self.rejected_records),
+            "stored_records": self.stored_records.total(),
+            "duplicate_messages": self.duplicate_messages.total(),
+            "rejected_records": self.rejected_by_reason(),
             "push_answers": {str(status): count for status, count in sorted(self.push_answers().items())},
         }
+
+    def rejected_by_reason(self) -> dict[str, int]:
+        """Return the number of rejected records by reason, of all streams; none that is 0."""
+        found: Counter[str] = Counter()
+        for (reason, _), count in self.rejected_records.items():
+            found[reason] += count
+        return dict(+found)
 
     def push_answers(self) -> Counter[int | str]:
         """Return the number of pushes by response status."""

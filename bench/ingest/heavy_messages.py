@@ -25,15 +25,17 @@ import msgspec
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.retry_policy import Throttled
+from app.ingest.setup import Pipelines
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
 from app.runtime.memory import search_seldom_for_cycles
-from app.schema.table import Table, records_table, rejects_table
+from app.schema.table import Table, rejects_table
 from app.settings.load import Settings
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
+from app.streams import single_stream
 from app.telemetry.metrics import Metrics
 from bench.ingest.contenders import Cores, running
 from bench.ingest.heavy_cases import CASES
@@ -110,15 +112,18 @@ async def _longest_stretch(ended: asyncio.Event) -> float:
 
 async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     settings, clock, metrics = Settings(), SystemClock(), Metrics()
-    tables = (records_table(Record), rejects_table())
+    streams, rejects = single_stream(Record), rejects_table()
+    tables = (*streams.tables, rejects)
     path = tempfile.mkdtemp() + "/bench.duckdb"
     embedded = EmbeddedStore.open(path, tables, clock) if store == "embedded" else None
     ledger = Ledger(max_bytes=settings.ingest.max_in_flight_bytes, max_places=settings.ingest.max_in_flight_messages)
-    appenders: list[Appender] = [embedded.appender(table) if embedded else NullAppender(table) for table in tables]
-    pipeline = Pipeline(
-        table=tables[0],
-        records=appenders[0],
-        rejects=appenders[1],
+    appenders: dict[str, Appender] = {
+        table.name: embedded.appender(table) if embedded else NullAppender(table) for table in tables
+    }
+    pipelines = Pipelines(
+        streams,
+        rejects,
+        appenders,
         settings=settings,
         clock=clock,
         metrics=metrics,
@@ -129,22 +134,22 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     search_seldom_for_cycles()
     before_mib = _peak_mib()
     loop_s, process_s = time.thread_time(), time.process_time()
-    receipts = await asyncio.gather(*(_processed(pipeline, ledger, message) for message in messages))
+    receipts = await asyncio.gather(*(_processed(pipelines.default, ledger, message) for message in messages))
     loop_s, process_s = time.thread_time() - loop_s, time.process_time() - process_s
     peak_mib = _peak_mib()
     gc.collect()
     ended = asyncio.Event()
     watching = asyncio.ensure_future(_longest_stretch(ended))
     await asyncio.sleep(0)
-    await asyncio.gather(*(_processed(pipeline, ledger, message) for message in again))
+    await asyncio.gather(*(_processed(pipelines.default, ledger, message) for message in again))
     ended.set()
-    await pipeline.drain(0.0)
+    await pipelines.drain(0.0)
     if embedded:
         embedded.close()
     outcomes = ", ".join(
         f"{count} {name}" for name, count in Counter(type(each.verdict).__name__ for each in receipts).items()
     )
-    rejected = ", ".join(f"{number} {reason}" for reason, number in metrics.rejected_records.items())
+    rejected = ", ".join(f"{number} {reason}" for reason, number in metrics.rejected_by_reason().items())
     return Cost(
         loop_s,
         process_s,

@@ -31,6 +31,9 @@ MONTH_S, DAY_S, MILLION = 30 * 86_400, 86_400, 1_000_000
 _ROUTES = 12  # series of a busy instance's answers: routes, methods and statuses that occur
 _STATES = 2 * len(SinkState)
 SERIES = {
+    "sluice_message_stored_delay_seconds": 1,  # one type is one stream
+    "sluice_record_stored_total": 1,
+    "sluice_message_duplicate_total": 1,
     "sluice_record_rejected_total": 3,
     "sluice_append_duration_seconds": 3,
     "sluice_append_rows": 2,

@@ -23,7 +23,7 @@ PUSHER = "pusher@p.iam.gserviceaccount.com"
 def known(*names: str) -> CheckFilters:
     """Return a check of filters that knows only these."""
 
-    def check(pairs: Any) -> None:
+    def check(_: str, pairs: Any) -> None:
         for name, _ in pairs:
             if name not in names:
                 raise ValueError(f"{name}: there is no such field to filter by; there are {', '.join(names)}")

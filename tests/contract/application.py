@@ -20,6 +20,7 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Eraser
 from app.stores.source import QueryRunner
+from app.streams import of_table
 from app.telemetry.metrics import Metrics
 from tests.contract.stores import RECORDS, REJECTS
 
@@ -65,7 +66,7 @@ def query_application(
     routes: list[Any] = query_routes(
         settings=settings,
         clock=clock,
-        records=records,
+        streams=of_table(records),
         rejects=REJECTS,
         runner=runner,
         cache=cache_of(clock),
@@ -77,7 +78,7 @@ def query_application(
     )
     if eraser is not None:
         routes += erasure_routes(
-            runner=runner, eraser=eraser, records=records, rejects=REJECTS, clock=clock, reads=reads
+            runner=runner, eraser=eraser, streams=of_table(records), rejects=REJECTS, clock=clock, reads=reads
         )
     return QueryApplication(routes, reads)
 

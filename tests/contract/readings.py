@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from app.auth.principal import ALL_SCOPES, Principal
 from app.query.endpoints.answering import CachedResponder
-from app.query.endpoints.stats import StatsEndpoint, stats_route
+from app.query.endpoints.served import Operation, served_alone
+from app.query.endpoints.stats import StatsEndpoint, stats_contract, stats_route
 from app.query.feed import Feed
 from app.query.pages import Pages
 from app.query.params.filters import parse_filters
@@ -88,7 +89,8 @@ class Readings:
         )
         self._principals: dict[str, Principal] = {}
         endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings.query)
-        route = stats_route(endpoint, name="readStats", scope="read", summary="Read statistics", text="Of readings.")
+        served = served_alone("/v1/records/stats", endpoint, stats_contract(endpoint))
+        route = stats_route(served, reads, Operation("readStats", "read", "Read statistics", "Of readings."))
         return application([route], self._principals)
 
     def now(self) -> Now:

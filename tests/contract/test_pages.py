@@ -141,6 +141,7 @@ def test_rejects_are_paged_like_records(service: Service, client: Client) -> Non
         "payload": "/3t9",
         "part": 0,
         "parts": 2,
+        "stream": None,
         **envelope("r0"),
         "ingest_time": SINCE,
     }

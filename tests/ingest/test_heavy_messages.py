@@ -11,11 +11,13 @@ import pytest
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt, Rejection
 from app.ingest.retry_policy import DURABLE, Throttled, Unavailable
+from app.ingest.setup import Pipelines
 from app.record import Record
 from app.runtime.ledger import Ledger
-from app.schema.table import records_table
+from app.schema.table import rejects_table
 from app.settings.load import Settings
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, Stored
+from app.streams import single_stream
 from app.telemetry.metrics import Metrics
 from testing.clock import FakeClock
 from testing.unwatched import unwatched
@@ -43,13 +45,18 @@ class Counting(ScriptedAppender):
 
 
 class Ingest(msgspec.Struct):
-    """A pipeline over two scripted stores."""
+    """The pipelines of one stream over two scripted stores."""
 
-    pipeline: Pipeline
+    pipelines: Pipelines
     records: Counting
     rejects: Counting
     metrics: Metrics
     clock: FakeClock
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline of the stream."""
+        return self.pipelines.default
 
     async def take(self, data: bytes, *, zipped: bool = True, content_type: str = "", **more: Any) -> Receipt:
         """Process a message that holds `data`."""
@@ -70,16 +77,16 @@ def message(
 def ingest(**changed: Any) -> Ingest:
     """Return a pipeline with the default settings, some changed."""
     clock, metrics, records, rejects = FakeClock(), Metrics(), Counting(name="records"), Counting(name="rejects")
-    pipeline = Pipeline(
-        table=records_table(Record),
-        records=records,
-        rejects=rejects,
+    pipelines = Pipelines(
+        single_stream(Record),
+        rejects_table(),
+        {"records": records, "records_rejected": rejects},
         settings=Settings().replace(**changed),
         clock=clock,
         metrics=metrics,
         watch_appends=unwatched(clock),
     )
-    return Ingest(pipeline, records, rejects, metrics, clock)
+    return Ingest(pipelines, records, rejects, metrics, clock)
 
 
 def record(data: bytes, name: str = "a") -> bytes:
@@ -185,7 +192,7 @@ async def test_more_rejects_than_a_message_may_have_are_one(
     (row,) = on.rejects.rows()
     assert (row["reason"], payload([row]), on.rejects.made) == ("too_many_rejects", sent.data, 1)
     assert f"The first was record 0, {first}" in row["detail"]
-    assert +on.metrics.rejected_records == {"too_many_rejects": 1}
+    assert on.metrics.rejected_by_reason() == {"too_many_rejects": 1}
 
 
 async def test_nothing_of_a_message_with_too_many_rejects_is_stored() -> None:
@@ -270,7 +277,7 @@ async def test_liveness_is_served_while_a_heavy_message_is_read() -> None:
             return self._elapsed_us
 
     on = ingest()
-    on.pipeline._cooperative._clock = on.pipeline._clock = Ticking()
+    on.pipelines.cooperative._clock = on.pipeline._clock = Ticking()
     taking = asyncio.ensure_future(on.take(b"\n".join([record(b"1")] * 4_000), content_type=NDJSON))
     while on.records.made <= 100 and not taking.done():  # noqa: ASYNC110 - a poll with an end
         await asyncio.sleep(0)
@@ -278,7 +285,7 @@ async def test_liveness_is_served_while_a_heavy_message_is_read() -> None:
     assert on.records.made < 2_000
     assert (await taking).verdict == DURABLE
     late = ingest(request_budget_s=2.0, append_deadline_s=1.0)
-    late.pipeline._cooperative._clock = late.pipeline._clock = Ticking()
+    late.pipelines.cooperative._clock = late.pipeline._clock = Ticking()
     receipt = await late.take(b"\n".join([record(b"1")] * 4_000), content_type=NDJSON)
     assert isinstance(receipt.verdict, Unavailable)
     assert (late.records.batches, late.rejects.batches) == ([], [])

@@ -71,12 +71,12 @@ async def test_the_attributes_that_rejects_repeat_are_counted() -> None:
 async def test_a_large_body_waits_for_its_turn_and_the_end_does_not_wait_for_it() -> None:
     """It is large before anything is made of it; when the instance shuts down its sender is told to come again."""
     on = ingest()
-    runner = on.pipeline._cooperative
+    runner = on.pipelines.cooperative
     assert await runner._turn.take(10**9) is None  # another large message is being read
     taking = asyncio.ensure_future(on.take(record(b'"' + b"x" * 2 * MIB + b'"'), zipped=False))
     await turns()
     assert (taking.done(), on.records.made) == (False, 0)
-    draining = asyncio.ensure_future(on.pipeline.drain(1.0))
+    draining = asyncio.ensure_future(on.pipelines.drain(1.0))
     await on.clock.advance(1.1)
     assert isinstance((await taking).verdict, Unavailable)
     await draining

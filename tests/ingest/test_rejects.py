@@ -18,7 +18,8 @@ def test_large_rejects_are_cut_over_several_rows_and_lose_nothing(size: int, par
     reject = Reject(
         message=Message(key="7:0", data=raw), index=2, reason="malformed", detail="why", field="a.b", raw=raw
     )
-    rows = [msgspec.json.decode(row) for row in finish(encode_rejects([reject], ScriptedAppender().encoder, 10))]
+    encoded = finish(encode_rejects([reject], ScriptedAppender().encoder, 10, stream="records"))
+    rows = [msgspec.json.decode(row) for row in encoded]
     assert len(rows) == parts
     assert b"".join(msgspec.convert(row["payload"], bytes) for row in rows) == raw
     assert [(row["part"], row["parts"]) for row in rows] == [(part, parts) for part in range(parts)]
@@ -46,7 +47,7 @@ def test_a_reject_over_http_keeps_how_its_bytes_are_read(
     """As the attributes that a pushed message has for that, which it has already; a long header is cut."""
     message = Message(key="7", data=b"x", content_type=content_type, content_encoding=encoding, message_id=message_id)
     reject = Reject(message=message, index=0, reason="malformed", detail="why", field=None, raw=b"x")
-    (row,) = finish(encode_rejects([reject], ScriptedAppender().encoder, 10))
+    (row,) = finish(encode_rejects([reject], ScriptedAppender().encoder, 10, stream="records"))
     assert msgspec.json.decode(row)["attributes"] == kept
 
 
@@ -65,5 +66,5 @@ def test_every_reason_in_use_is_declared() -> None:
     declared = set(msgspec.json.schema(RejectedRecord)["$defs"]["RejectedRecord"]["properties"]["reason"]["enum"])
     assert declared == {
         *("malformed", "invalid", "too_large", "too_complex", "bad_encoding"),
-        *("too_many_records", "too_many_rejects", "empty", "refused"),
+        *("too_many_records", "too_many_rejects", "empty", "refused", "unroutable"),
     }

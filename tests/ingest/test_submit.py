@@ -144,7 +144,7 @@ async def test_what_is_remembered_of_a_request_holds_none_of_its_bytes() -> None
     """A large body under a key of its own does not stay in memory."""
     async with running() as service:
         await post(service, b"x" * 1_000_000, idempotency_key="k1")
-        memory = service.ingest.pipeline._dedupe._stored
+        memory = service.ingest.pipelines.default._dedupe._stored
         (entry,) = (entry for shard in memory._shards for entry in shard.values())
         assert entry.weight == 2
         assert len(msgspec.json.encode(entry)) < 1_000

@@ -21,6 +21,7 @@ UNDOCUMENTED = {
     "/docs/{name}": "its files",
     "/openapi/openapi.json": "the document itself",
     "/v1/records/{record_id}/{rest}": "ids that hold slashes: documented as /v1/records/{record_id}",
+    "/pubsub/push/{stream}": "with one type: what /pubsub/push is, for subscriptions that already name a stream",
 }
 # `method_not_allowed` answers methods that are not in the document.
 NOT_OF_AN_OPERATION = {"method_not_allowed"}

@@ -6,7 +6,8 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from app.query.endpoints.static_response import schema_route, table_entry
+from app.query.endpoints.served import served_alone
+from app.query.endpoints.static_response import SchemaEndpoint, schema_contract, schema_route, table_entry
 from app.record import load_record_type
 from app.schema.filters import filter_table
 from app.schema.table import records_table, rejects_table, schema_version
@@ -40,7 +41,7 @@ async def test_the_schema_tells_the_columns_of_both_tables() -> None:
 
 def test_nested_fields_stand_after_what_holds_them() -> None:
     """By dotted path, with the filters of the field itself."""
-    entry = table_entry(FLIGHTS)
+    entry = table_entry(FLIGHTS, "/v1/records")
     paths = [column.path for column in entry.columns]
     assert paths.index("schedule") + 1 == paths.index("schedule.departure_local")
     fields = filter_table(FLIGHTS)
@@ -78,7 +79,8 @@ async def test_what_has_not_changed_is_not_sent_again(path: str) -> None:
 
 def test_the_route_is_for_every_caller() -> None:
     """It shows no record, so whoever is let in may read it, whatever it may do besides."""
-    assert "scope" not in schema_route(FLIGHTS).opt
+    endpoint = SchemaEndpoint((FLIGHTS, "/v1/records"))
+    assert "scope" not in schema_route(served_alone("/v1/schema", endpoint, schema_contract(endpoint))).opt
 
 
 def version_of(*fields: tuple[str, Any]) -> str:

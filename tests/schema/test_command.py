@@ -10,7 +10,7 @@ import pytest
 
 from app.main import create_app
 from app.record import RecordTypeError, load_record_type
-from app.schema.__main__ import DEFAULT_RECORD, main
+from app.schema.__main__ import main
 from app.settings.load import Settings
 
 _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
@@ -19,7 +19,7 @@ _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
 @pytest.mark.parametrize("derivation", _DERIVATIONS)
 def test_each_derivation_is_printed_for_another_record(derivation: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--record` names the type whose derivation is printed, and it is whole: SQL or JSON."""
-    assert main(["--record", "examples.flights.record:Flight", derivation], DEFAULT_RECORD) == 0
+    assert main(["--record", "examples.flights.record:Flight", derivation]) == 0
     printed = capsys.readouterr().out
     assert "carrier" in printed
     if derivation == "duckdb":
@@ -30,7 +30,7 @@ def test_each_derivation_is_printed_for_another_record(derivation: str, capsys: 
 
 def test_the_rejects_are_printed_whatever_the_record(capsys: pytest.CaptureFixture[str]) -> None:
     """`--rejects` prints the derivation of the other table."""
-    assert main(["--rejects", "duckdb"], "no.such:Type") == 0
+    assert main(["--rejects", "duckdb"], {"SLUICE_RECORD": "no.such:Type"}) == 0
     assert 'CREATE TABLE IF NOT EXISTS "records_rejected"' in capsys.readouterr().out
 
 
@@ -54,7 +54,7 @@ def test_a_record_that_cannot_be_used_is_an_error(
     record: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A record type that is missing or refused ends the command with status 2 and one line on stderr."""
-    assert main(["--record", record, "bigquery"], DEFAULT_RECORD) == 2
+    assert main(["--record", record, "bigquery"]) == 2
     printed = capsys.readouterr()
     assert not printed.out
     assert message in printed.err
@@ -94,7 +94,7 @@ def test_the_command_refuses_what_the_service_refuses_in_the_same_words(
     record = f"{__name__}:{declared if isinstance(declared, str) else declared.__name__}"
     with pytest.raises(RecordTypeError) as refused:
         create_app(Settings().replace(record=record, data_path=":memory:"))
-    assert main([derivation], record) == 2
+    assert main([derivation], {"SLUICE_RECORD": record}) == 2
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"{refused.value}\n")
 
@@ -103,7 +103,7 @@ def test_the_command_refuses_what_the_service_refuses_in_the_same_words(
 def test_wrong_arguments_show_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """What the command does not know is answered with its usage and status 2."""
     with pytest.raises(SystemExit) as ended:
-        main(arguments, DEFAULT_RECORD)
+        main(arguments)
     assert ended.value.code == 2
     assert "usage: python -m app.schema" in capsys.readouterr().err
 
@@ -126,3 +126,29 @@ def test_a_module_that_cannot_be_parsed_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(RecordTypeError, match=r"SLUICE_RECORD='broken_record:Record' cannot be imported: .*syntax"):
         load_record_type("broken_record:Record")
+
+
+MARKET = {"SLUICE_STREAMS": "tests.streams.market:STREAMS"}
+
+
+@pytest.mark.parametrize("stream", ["orders", "payments", "visits"])
+def test_a_stream_has_derivations_of_its_own(stream: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As its type has, under its name."""
+    assert main(["--stream", stream, "duckdb"], MARKET) == 0
+    assert f'CREATE TABLE IF NOT EXISTS "{stream}"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "told"),
+    [
+        (["bigquery"], MARKET, "choose one with --stream: orders, payments, visits"),
+        (["--stream", "order", "bigquery"], MARKET, "there is no stream 'order': expected one of orders, payments"),
+        (["--stream", "orders", "bigquery"], {}, "--stream orders needs SLUICE_STREAMS"),
+    ],
+)
+def test_which_stream_is_meant_must_be_clear(
+    arguments: list[str], environ: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A schema of the wrong stream would be applied to a table."""
+    assert main(arguments, environ) == 2
+    assert told in capsys.readouterr().err

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.record import Record
-from app.schema.__main__ import DEFAULT_RECORD, main
+from app.schema.__main__ import main
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.table_layout import bigquery_schema
 from examples.flights.record import Flight
@@ -106,7 +106,7 @@ def test_the_options_stand_before_the_environment(capsys: pytest.CaptureFixture[
     """`--project` and `--dataset` say where; no variable is needed then but the emulator's address."""
     with serving_tables(FITTING) as server:
         environ = {"SLUICE_BIGQUERY_REST_URL": server.url, "SLUICE_BIGQUERY_DATASET": "other"}
-        assert main(["diff", "--project", "p", "--dataset", "d"], DEFAULT_RECORD, environ) == 0
+        assert main(["diff", "--project", "p", "--dataset", "d"], environ) == 0
         assert server.asked == [
             "/bigquery/v2/projects/p/datasets/d/tables/records",
             "/bigquery/v2/projects/p/datasets/d/tables/records_rejected",
@@ -118,7 +118,7 @@ def test_the_options_stand_before_the_environment(capsys: pytest.CaptureFixture[
 def test_the_rejects_can_be_looked_at_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """`--rejects` leaves out the other table, and its record type is not even loaded."""
     with serving_tables(FITTING) as server:
-        assert main(arguments, "no.such:Type", _environ(server)) == 0
+        assert main(arguments, _environ(server, SLUICE_RECORD="no.such:Type")) == 0
     assert capsys.readouterr().out == "my-project.events.records_rejected: fits\n"
 
 
@@ -127,7 +127,7 @@ def test_another_record_type_is_compared(capsys: pytest.CaptureFixture[str], *, 
     """`--record` may stand on either side of `diff`."""
     option = ["--record", "examples.flights.record:Flight"]
     with serving_tables(FITTING) as server:
-        assert main([*option, "diff"] if before else ["diff", *option], DEFAULT_RECORD, _environ(server)) == 1
+        assert main([*option, "diff"] if before else ["diff", *option], _environ(server)) == 1
     assert "breaks  carrier is missing from the table" in capsys.readouterr().out
 
 
@@ -135,7 +135,7 @@ def test_what_is_noted_does_not_fail_the_command(capsys: pytest.CaptureFixture[s
     """A pipeline goes on when the table has only more than the declaration."""
     resource = resource_of(rejects_table(), requirePartitionFilter=False)
     with serving_tables({"records_rejected": found(resource)}) as server:
-        assert main(["diff", "--rejects"], DEFAULT_RECORD, _environ(server)) == 0
+        assert main(["diff", "--rejects"], _environ(server)) == 0
     verdict, noted = capsys.readouterr().out.splitlines()
     assert verdict == "my-project.events.records_rejected: fits (1 noted)"
     assert noted.startswith("  noted   The table allows queries without a partition filter")
@@ -161,7 +161,7 @@ def test_only_a_missing_table_is_a_difference(
     """Anything else that keeps the command from looking has the status 2, also after a table was looked at."""
     answers = {**FITTING, "records_rejected": refused(status, reason, message)}
     with serving_tables(answers) as server:
-        assert main(["diff"], DEFAULT_RECORD, _environ(server)) == 2
+        assert main(["diff"], _environ(server)) == 2
     printed = capsys.readouterr()
     assert printed.out == "my-project.events.records: fits\n"
     assert printed.err.startswith(words)
@@ -191,7 +191,7 @@ def test_settings_that_do_not_say_where_are_an_error(
     environ: dict[str, str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before anything is asked, the status is 2 and one line says what to set."""
-    assert main(["diff"], DEFAULT_RECORD, environ) == 2
+    assert main(["diff"], environ) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
@@ -202,14 +202,14 @@ def test_without_the_extra_the_command_says_so(
 ) -> None:
     """Where the client libraries are not installed, a line says what is missing."""
     monkeypatch.setitem(sys.modules, "app.stores.bigquery.client", None)
-    assert main(["diff", "--project", "p", "--dataset", "d"], DEFAULT_RECORD) == 2
+    assert main(["diff", "--project", "p", "--dataset", "d"]) == 2
     assert capsys.readouterr().err.startswith("diff needs the extra `cloud` of this package: ")
 
 
 def test_the_help_says_what_the_status_means(capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` stands on its own: what is compared, with what rights, and how it ends."""
     with pytest.raises(SystemExit):
-        main(["diff", "--help"], DEFAULT_RECORD)
+        main(["diff", "--help"])
     shown = capsys.readouterr().out
     for words in (
         "without changing them",

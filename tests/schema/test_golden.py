@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.schema.__main__ import DEFAULT_RECORD, main
+from app.schema.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 _GOLDEN = Path(__file__).parent / "golden"
@@ -27,7 +27,7 @@ def test_a_committed_derivation_is_the_current_one(
 ) -> None:
     """What is committed of the default record's derivations is what the code derives now."""
     option = ["--rejects"] if rejects else []
-    assert main([*option, derivation], DEFAULT_RECORD) == 0
+    assert main([*option, derivation]) == 0
     assert capsys.readouterr().out == file.read_text(encoding="utf-8"), (
         f"{file.relative_to(ROOT)}: {_REFRESH} {' '.join([*option, derivation])}`"
     )

@@ -142,4 +142,4 @@ def test_the_tables_of_the_service_have_usable_roles() -> None:
         *("ordering_key", "delivery_key", "trace_id"),
     ]
     assert list(filter_table(records_table(Record))) == ["id", "timestamp", "source", "data", *added]
-    assert list(filter_table(rejects_table())) == ["reason", "field", "part", *added]
+    assert list(filter_table(rejects_table())) == ["reason", "field", "part", "stream", *added]

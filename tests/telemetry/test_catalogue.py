@@ -56,10 +56,10 @@ async def test_everything_in_the_catalogue_is_measured_and_nothing_else(monkeypa
     assert set(found) == set(BY_NAME)
     for name, metric in found.items():
         check(BY_NAME[name], metric)
-    assert values(found["sluice_record_stored_total"]) == {(): 3}
-    assert values(found["sluice_message_duplicate_total"]) == {(): 1}
-    assert values(found["sluice_record_rejected_total"], "reason") == {"invalid": 1}
-    assert values(found["sluice_message_stored_delay_seconds"]) == {(): 3}
+    assert values(found["sluice_record_stored_total"], "stream") == {"records": 3}
+    assert values(found["sluice_message_duplicate_total"], "stream") == {"records": 1}
+    assert values(found["sluice_record_rejected_total"], "reason", "stream") == {("invalid", "records"): 1}
+    assert values(found["sluice_message_stored_delay_seconds"], "stream") == {"records": 3}
     assert values(found["sluice_heartbeat_delay_seconds"]) == {(): 1}
     assert values(found["sluice_heartbeat_missed_total"]) == {(): 0}
     assert values(found["sluice_append_duration_seconds"], "table", "outcome") == {

@@ -38,10 +38,10 @@ async def test_every_metric_is_taken_as_it_is_sent(cloud: CloudServer, monkeypat
         assert cloud.rules.descriptions[key.name][1:] == (instrument.unit, instrument.description)
         assert {label for label, _ in key.labels} == set(instrument.attributes)
     points = cloud.rules.points
-    assert points("sluice_record_stored_total") == {(): 1}
-    assert points("sluice_message_duplicate_total") == {(): 0}
+    assert points("sluice_record_stored_total") == {(("stream", "records"),): 1}
+    assert points("sluice_message_duplicate_total") == {(("stream", "records"),): 0}
     assert points("sluice_in_flight_messages") == {(): 0}
-    assert points("sluice_record_rejected_total") == {(("reason", "invalid"),): 1}
+    assert points("sluice_record_rejected_total") == {(("reason", "invalid"), ("stream", "records")): 1}
     assert points("sluice_append_connections") == {(("table", "records"),): 2}
     assert points("sluice_sink_state")[("state", "ACTIVE"), ("table", "records")] == 1
     rows = points("sluice_append_rows")[("table", "records"),]
@@ -83,7 +83,9 @@ async def test_each_collection_goes_on_from_the_one_before(cloud: CloudServer) -
     """By the interval while the service runs, and once more at its end; one that begins later fits in."""
     async with running(measured(cloud.otlp.url, metrics_interval_s=1.0)) as service:
         await use(service)
-        await asyncio.to_thread(cloud.wait_until, lambda: cloud.rules.points("sluice_record_stored_total") == {(): 1})
+        await asyncio.to_thread(
+            cloud.wait_until, lambda: cloud.rules.points("sluice_record_stored_total") == {(("stream", "records"),): 1}
+        )
         assert (await service.client.get("/v1/records/a")).status_code == 200
     assert cloud.rules.refused == []
     (stored,) = (points for key, points in cloud.rules.series.items() if key.name == "sluice_record_stored_total")

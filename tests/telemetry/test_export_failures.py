@@ -118,7 +118,7 @@ async def test_a_defect_of_an_exporter_does_not_keep_the_service_from_ending(
         broken.setattr(provider, "shutdown", fail)
         async with telemetry.lifespan(None):  # type: ignore[arg-type] # of any application
             pass
-        assert cloud.rules.points("sluice_record_stored_total") == {(): 0}
+        assert cloud.rules.points("sluice_record_stored_total") == {(("stream", "records"),): 0}
     await asyncio.to_thread(provider.shutdown)
     (said,) = caplog.messages
     assert said.endswith("ZeroDivisionError")

@@ -73,7 +73,7 @@ def test_the_thresholds_of_the_objectives_are_bounds() -> None:
 def test_a_collected_point_is_a_copy() -> None:
     """What is recorded while an exporter reads is of the next collection: counts always add up."""
     histogram = Histogram(PUBLISH_TO_STORED)
-    histogram.record(0.1)
+    histogram.record(0.1, "records")
     ((_, point),) = histogram.points()
-    histogram.record(0.2)
+    histogram.record(0.2, "records")
     assert (sum(point.counts), point.total, point.greatest) == (1, 0.1, 0.1)

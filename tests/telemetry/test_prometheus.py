@@ -80,7 +80,7 @@ async def test_two_applications_in_one_process_have_numbers_of_their_own() -> No
         await one.push(GOOD)
         for service, stored in ((one, "1.0"), (other, "0.0"), (one, "1.0")):
             text = (await service.client.get("/metrics")).text
-            assert f"\nsluice_record_stored_total {stored}\n" in text
+            assert f'\nsluice_record_stored_total{{stream="records"}} {stored}\n' in text
             assert text.count("# TYPE sluice_record_stored_total counter") == 1
 
 

@@ -57,7 +57,7 @@ async def test_what_was_seen_is_handed_over_before_the_process_ends(cloud: Cloud
         assert await process.terminate() == 0
     assert {span.name for span in cloud.spans} == {"process s", "append records"}
     assert cloud.rules.refused == []
-    assert cloud.rules.points("sluice_record_stored_total") == {(): 1}
+    assert cloud.rules.points("sluice_record_stored_total") == {(("stream", "records"),): 1}
     ((_, delay),) = cloud.rules.points("sluice_message_stored_delay_seconds").items()
     assert delay.count == 1
 

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
 from app.http.conditional import strong_etag
-from app.http.contract import CONTRACT, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
+from app.http.contract import TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS, read_response
 from app.query.cache import CachedAnswer
 from app.query.endpoints.answering import (
@@ -24,19 +24,21 @@ from app.query.endpoints.answering import (
     cost_headers,
 )
 from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
+from app.query.endpoints.served import Operation, Served
 from app.query.export import Exports
 from app.query.formats.documents import Count, RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
 from app.query.pages import Explanation, Pages, explanation
 from app.query.params.catalogue import PAGE_PARAMETERS
-from app.query.params.page import QueryableTable, parse_page_request
+from app.query.params.page import parse_page_request, queryable
+from app.query.reads import Reads
 from app.query.scan import Retrieval, View
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.table import REJECTS, schema_version
 from app.settings.query import QuerySettings
-from app.stores.query import Export, RowQuery
+from app.stores.query import Condition, Export, RowQuery
 
 _NEXT_CURSOR = "Sluice-Next-Cursor"
 _json = msgspec.json.Encoder()
@@ -50,16 +52,22 @@ PROBLEMS = {
 
 
 class PageEndpoint:
-    """Returns the pages of one table."""
+    """Returns the pages of one table, of the rows that meet the conditions `only`."""
 
-    def __init__(
-        self, path: str, pages: Pages, exports: Exports, answering: CachedResponder, settings: QuerySettings
+    def __init__(  # noqa: PLR0913, PLR0917 - what a page is made with
+        self,
+        path: str,
+        pages: Pages,
+        exports: Exports,
+        answering: CachedResponder,
+        settings: QuerySettings,
+        only: tuple[Condition, ...] = (),
     ) -> None:
         self.table = pages.feed.table
         self.path, self._pages, self._exports, self.answering = path, pages, exports, answering
         self._settings = settings
         fields = filter_table(self.table)
-        self.subject = QueryableTable(self.table.columns, fields, settings.max_window_days, self.table.name != REJECTS)
+        self.subject = queryable(self.table, settings.max_window_days, only)
         self._fixed = FixedFilters(fields)
         self._version = schema_version(self.table)
 
@@ -164,25 +172,25 @@ def _names(column: Column) -> str:
     return f"{column.name}({below})" if below else column.name
 
 
-def page_route(endpoint: PageEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
-    """Return the route of `endpoint`, with the operation name `name` and the description `text`."""
+def page_route(served: Served[PageEndpoint], reads: Reads, operation: Operation) -> HTTPRouteHandler:
+    """Return the route of pages."""
 
     @route(
-        endpoint.path,
+        served.path,
         http_method=METHODS,
-        operation_id=name,
-        opt={"scope": scope, CONTRACT: _contract(endpoint)},
-        summary=summary,
-        description=text,
+        operation_id=operation.name,
+        opt={"scope": operation.scope, **served.opt},
+        summary=operation.summary,
+        description=operation.text,
         tags=["query"],
     )
     async def read_page(request: Ask) -> Response[bytes]:
-        return await endpoint.answering.reads.answer(request, endpoint.answer(request))
+        return await reads.answer(request, served.of(request.scope).answer(request))
 
     return read_page
 
 
-def _contract(endpoint: PageEndpoint) -> Contract:
+def page_contract(endpoint: PageEndpoint) -> Contract:
     """Describe a page: a document of its own as JSON, only the rows in every other format."""
     table = endpoint.table
     row, example = row_schema(table), example_row(table.columns, example_record(table))

@@ -4,11 +4,12 @@ from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from app.http import paths
-from app.http.contract import CONTRACT, JSON, Answer, Contract, Named, media, object_schema
+from app.http.contract import JSON, Answer, Contract, Named, media, object_schema, undocumented
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
 from app.query.endpoints.answering import FRESH, Ask, FixedFilters, Timing, cost_headers
 from app.query.endpoints.openapi import headers_of, row_schema
+from app.query.endpoints.served import Served
 from app.query.feed import Feed
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES
@@ -22,7 +23,6 @@ from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
 from app.schema.ids import read_id
-from app.schema.table import Table
 from app.settings.load import Settings
 
 _PROBLEMS = {
@@ -40,7 +40,7 @@ class RecordEndpoint:
     def __init__(self, feed: Feed, id_column: Column, settings: Settings, clock: Clock) -> None:
         self.table = feed.table
         self._feed, self._id, self._clock = feed, id_column, clock
-        self._retention_us = settings.store.retention_days * DAY_US
+        self._retention_us = (self.table.retention_days or settings.store.retention_days) * DAY_US
         # Instances' clocks differ: a row's timestamp may be slightly ahead of this instance's clock.
         self._ahead_us = round(settings.store.clock_skew_s * SECOND_US) + 1
         self._fixed = FixedFilters(filter_table(self.table))
@@ -78,7 +78,9 @@ def _no_record(text: str) -> ProblemError:
     return ProblemError("not_found", f"there is no record with the id {text[:128]!r}")
 
 
-def _contract(table: Table) -> Contract:
+def record_contract(endpoint: RecordEndpoint) -> Contract:
+    """Return the contract of `endpoint`."""
+    table = endpoint.table
     row, example = row_schema(table), example_row(table.columns, example_record(table))
     versions = object_schema(
         None,
@@ -95,28 +97,28 @@ def _contract(table: Table) -> Contract:
     return Contract(parameters={**paths.RECORD_ID, **RECORD_PARAMETERS}, answers={200: described}, problems=_PROBLEMS)
 
 
-def record_routes(endpoint: RecordEndpoint, reads: Reads) -> list[HTTPRouteHandler]:
-    """Return the routes of `endpoint`: two, because an id may hold slashes."""
+def record_routes(served: Served[RecordEndpoint], reads: Reads) -> list[HTTPRouteHandler]:
+    """Return the routes by id: two, because an id may hold slashes."""
 
     @route(
-        paths.RECORDS + "/{record_id:str}",
+        served.path + "/{record_id:str}",
         http_method=METHODS,
         operation_id="getRecord",
-        opt={"scope": "read", CONTRACT: _contract(endpoint.table)},
+        opt={"scope": "read", **served.opt},
         summary="Read one record",
         description="The latest version of the record with this id, as soon as it is stored; or all its versions.",
         tags=["query"],
     )
     async def read_record(request: Ask) -> Response[bytes]:
-        return await reads.answer(request, endpoint.answer(request))
+        return await reads.answer(request, served.of(request.scope).answer(request))
 
     # The route above ends at the first slash.
     @route(
-        paths.RECORDS + "/{record_id:str}/{rest:path}",
+        served.path + "/{record_id:str}/{rest:path}",
         http_method=METHODS,
-        opt={"scope": "read"},
+        opt={"scope": "read", **undocumented(served.opt)},
     )
     async def read_record_with_slashes(request: Ask) -> Response[bytes]:
-        return await reads.answer(request, endpoint.answer(request))
+        return await reads.answer(request, served.of(request.scope).answer(request))
 
     return [read_record, read_record_with_slashes]

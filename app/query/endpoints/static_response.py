@@ -1,4 +1,4 @@
-"""The routes `/v1/schema` and `/v1/problems`: responses that never change while the process lives.
+"""The routes `/v1/schema`, of each stream too, and `/v1/problems`: responses that never change while the process lives.
 
 Each is encoded once, and sent only to clients without a copy.
 """
@@ -15,10 +15,11 @@ from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.problems import CATALOGUE
 from app.http.reading import METHODS, has_current, read_response
 from app.query.endpoints.openapi import NOT_MODIFIED
+from app.query.endpoints.served import Served
 from app.query.params.collector import parse_nothing
 from app.schema.columns import flat
 from app.schema.filters import filter_table
-from app.schema.table import REJECTS, Table, schema_version
+from app.schema.table import Table, schema_version
 
 # A release may change them: a client revalidates after five minutes, which costs no body.
 _KEPT = "private, max-age=300"
@@ -87,40 +88,66 @@ class SchemaAnswer(msgspec.Struct, frozen=True):
     tables: list[TableEntry]
 
 
-def schema_route(*tables: Table) -> HTTPRouteHandler:
-    """Return the route that describes `tables`."""
-    entries = [table_entry(table) for table in tables]
-    answer = StaticResponse(msgspec.json.encode(SchemaAnswer(entries)))
-    short = msgspec.structs.replace(entries[0], columns=entries[0].columns[:2], json_schema={"type": "object"})
+class SchemaEndpoint:
+    """Describes tables; `paths` are where their rows are read. The answer is encoded on the first request."""
+
+    def __init__(self, *tables: tuple[Table, str]) -> None:
+        self._tables = tables
+        self._answer: StaticResponse | None = None
+
+    @property
+    def entries(self) -> list[TableEntry]:
+        """The descriptions of the tables."""
+        return [table_entry(table, path) for table, path in self._tables]
+
+    def answer(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Answer with the descriptions, or with 304 if the caller has them.
+
+        Raises:
+            ProblemError: `invalid_parameter`: there are none.
+        """
+        if self._answer is None:
+            self._answer = StaticResponse(msgspec.json.encode(SchemaAnswer(self.entries)))
+        return self._answer.to(request)
+
+
+def schema_contract(endpoint: SchemaEndpoint) -> Contract:
+    """Return the contract of `endpoint`."""
+    first = endpoint.entries[0]
+    short = msgspec.structs.replace(first, columns=first.columns[:2], json_schema={"type": "object"})
     example = msgspec.to_builtins(SchemaAnswer([short]))
     described = Answer("The tables.", {JSON: media(SchemaAnswer, example)})
-    contract = Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
+    return Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
+
+
+def schema_route(served: Served[SchemaEndpoint]) -> HTTPRouteHandler:
+    """Return the route that describes tables."""
 
     @route(
-        SCHEMA,
+        served.path,
         http_method=METHODS,
         operation_id="readSchema",
-        opt={CONTRACT: contract},
+        opt={**served.opt},
         summary="Read the schema of records",
         description="The columns of records and rejected records (name, type, description, filters), the JSON "
         "Schema of a record, and a version that changes with them.",
         tags=["query"],
     )
     async def read_schema(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return answer.to(request)
+        return served.of(request.scope).answer(request)
 
     return read_schema
 
 
-def table_entry(table: Table) -> TableEntry:
-    """Return the description of `table`.
+def table_entry(table: Table, path: str) -> TableEntry:
+    """Return the description of `table`, whose rows are read at `path`.
 
     Columns are in the table's order; the fields of a STRUCT follow it. Types and modes are BigQuery's
     (https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#TableFieldSchema).
     """
     return TableEntry(
         name=table.name,
-        path=paths.REJECTS if table.name == REJECTS else paths.RECORDS,
+        path=path,
         schema_version=schema_version(table),
         id=table.id.name if table.id else None,
         columns=_columns(table),

@@ -6,18 +6,19 @@ from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from app.http.conditional import weak_etag
-from app.http.contract import CONTRACT, INSTANT, JSON, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
+from app.http.contract import INSTANT, JSON, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS
 from app.query.cache import CachedAnswer
 from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
 from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
+from app.query.endpoints.served import Operation, Served
 from app.query.pages import Pages
 from app.query.params.catalogue import MAX_GROUPS
-from app.query.params.page import QueryableTable
+from app.query.params.page import queryable
 from app.query.params.stats import StatsRequest, parse_stats_request, stats_parameters
+from app.query.reads import Reads
 from app.query.stats import Stats
-from app.schema.filters import filter_table
-from app.schema.table import REJECTS, schema_version
+from app.schema.table import schema_version
 from app.settings.query import QuerySettings
 from app.stores.query import Condition
 
@@ -87,17 +88,22 @@ _ANSWER = Answer(
 
 
 class StatsEndpoint:
-    """Returns statistics of one table."""
+    """Returns statistics of one table, of the rows that meet the conditions `only`."""
 
-    def __init__(
-        self, path: str, stats: Stats, pages: Pages, answering: CachedResponder, settings: QuerySettings
+    def __init__(  # noqa: PLR0913, PLR0917 - what statistics are made with
+        self,
+        path: str,
+        stats: Stats,
+        pages: Pages,
+        answering: CachedResponder,
+        settings: QuerySettings,
+        only: tuple[Condition, ...] = (),
     ) -> None:
         table = pages.feed.table
         self.path = path
         self.answering, self._stats, self._pages, self._settings = answering, stats, pages, settings
-        fields = filter_table(table)
-        self.subject = QueryableTable(table.columns, fields, settings.max_window_days, table.name != REJECTS)
-        self._fixed, self._version = FixedFilters(fields), schema_version(table)
+        self.subject = queryable(table, settings.max_window_days, only)
+        self._fixed, self._version = FixedFilters(self.subject.fields), schema_version(table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
         """Return the statistics that `request` asks for.
@@ -129,24 +135,28 @@ class StatsEndpoint:
         return CacheKey(key=as_key(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
 
 
-def stats_route(endpoint: StatsEndpoint, *, name: str, scope: str, summary: str, text: str) -> HTTPRouteHandler:
-    """Return the route of `endpoint`, with the operation name `name` and the description `text`."""
-    contract = Contract(
+def stats_contract(endpoint: StatsEndpoint) -> Contract:
+    """Return the contract of `endpoint`."""
+    return Contract(
         parameters=endpoint.subject.documented(stats_parameters(endpoint.subject.fields)),
         answers={200: _ANSWER, 304: NOT_MODIFIED},
         problems=_PROBLEMS,
     )
 
+
+def stats_route(served: Served[StatsEndpoint], reads: Reads, operation: Operation) -> HTTPRouteHandler:
+    """Return the route of statistics."""
+
     @route(
-        endpoint.path,
+        served.path,
         http_method=METHODS,
-        operation_id=name,
-        opt={"scope": scope, CONTRACT: contract},
-        summary=summary,
-        description=text,
+        operation_id=operation.name,
+        opt={"scope": operation.scope, **served.opt},
+        summary=operation.summary,
+        description=operation.text,
         tags=["query"],
     )
     async def read_stats(request: Ask) -> Response[bytes]:
-        return await endpoint.answering.reads.answer(request, endpoint.answer(request))
+        return await reads.answer(request, served.of(request.scope).answer(request))
 
     return read_stats

@@ -9,15 +9,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Send as ASGISend
 
-from app.http import paths
 from app.http.conditional import VARY
-from app.http.contract import CONTRACT, Answer, Contract, media
+from app.http.contract import Answer, Contract, media
 from app.http.reading import METHODS
 from app.query.endpoints.answering import Ask, FixedFilters
 from app.query.endpoints.openapi import headers_of
+from app.query.endpoints.served import Served
 from app.query.pages import Pages
 from app.query.params.catalogue import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
-from app.query.params.page import QueryableTable
+from app.query.params.page import queryable
 from app.query.params.tail import parse_tail_request
 from app.query.reads import END_OF_BODY, Reads, StreamedResponse
 from app.query.tail.events import EventFormat, ending, opening, record_event
@@ -25,7 +25,6 @@ from app.query.tail.hub import Hub
 from app.query.tail.subscriber import PING_S, Subscriber
 from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.example import example_record, example_row
-from app.schema.filters import filter_table
 from app.schema.table import Table
 from app.settings.query import QuerySettings
 from app.stores.query import Position
@@ -63,10 +62,8 @@ class TailEndpoint:
 
     def __init__(self, pages: Pages, reads: Reads, settings: QuerySettings, hub: Hub) -> None:
         self.table = pages.feed.table
-        fields = filter_table(self.table)
-        self.subject = QueryableTable(self.table.columns, fields, settings.max_window_days)
-        self.max_s = settings.tail_max_s
-        self._fixed = FixedFilters(fields)
+        self.subject = queryable(self.table, settings.max_window_days)
+        self._fixed = FixedFilters(self.subject.fields)
         self._pages, self._reads, self._hub = pages, reads, hub
 
     def answer(self, request: Ask) -> Response[bytes]:
@@ -112,25 +109,26 @@ class _Stream:
         await send(END_OF_BODY)
 
 
-def tail_route(endpoint: TailEndpoint) -> HTTPRouteHandler:
-    """Return the route of `endpoint`; it takes precedence over the one by id, which would read `tail` as an id."""
+def tail_route(served: Served[TailEndpoint], max_s: float) -> HTTPRouteHandler:
+    """Return the route of tails, which last at most `max_s`; the one by id would read `tail` as an id."""
 
     @route(
-        paths.RECORDS + "/tail",
+        served.path,
         http_method=METHODS,
         operation_id="tailRecords",
-        opt={"scope": "read", CONTRACT: _contract(endpoint)},
+        opt={"scope": "read", **served.opt},
         summary="Follow new records",
-        description=_TEXT.format(max_s=endpoint.max_s, ping_s=PING_S),
+        description=_TEXT.format(max_s=max_s, ping_s=PING_S),
         tags=["query"],
     )
     async def tail(request: Ask) -> Response[bytes]:
-        return endpoint.answer(request)
+        return served.of(request.scope).answer(request)
 
     return tail
 
 
-def _contract(endpoint: TailEndpoint) -> Contract:
+def tail_contract(endpoint: TailEndpoint) -> Contract:
+    """Return the contract of `endpoint`."""
     parameters = endpoint.subject.documented(TAIL_PARAMETERS)
     # A schema without a type: the reader chooses how to represent events, as text or as one object per event.
     events = media({"description": "Server-sent events."}, _example_stream(endpoint.table))

@@ -3,14 +3,15 @@
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.http.contract import Parameter
 from app.query.params.values import TIME_PATTERN, ValueTextError, read_value
 from app.schema.columns import INT64_MAX, INT64_MIN, Kind
-from app.schema.filters import OPERATORS, FilterField
+from app.schema.filters import OPERATORS, FilterField, filter_table
 from app.stores.query import Condition, Scalar
+from app.streams import Streams
 
 MAX_VALUES = 100
 _MAX_TEXT_LENGTH = 4_096
@@ -55,6 +56,15 @@ class FilterError(ValueError):
     def __init__(self, message: str, example: str | None = None) -> None:
         super().__init__(message)
         self.example = example
+
+
+def filter_check(streams: Streams) -> Callable[[str, Sequence[tuple[str, str]]], object]:
+    """Return the check of a grant's fixed filters: of a stream, and of the filters as pairs.
+
+    It raises FilterError with the reason.
+    """
+    fields = {name: filter_table(stream.table) for name, stream in streams.by_name.items()}
+    return lambda stream, pairs: parse_filters(fields[stream], pairs)
 
 
 def parse_filters(fields: Mapping[str, FilterField], pairs: Iterable[tuple[str, str]]) -> tuple[Condition, ...]:

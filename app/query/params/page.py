@@ -14,7 +14,8 @@ from app.query.params.filters import filter_parameters, in_order
 from app.record import CANARY_PREFIX
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column, Kind
-from app.schema.filters import FilterField
+from app.schema.filters import FilterField, filter_table
+from app.schema.table import REJECTS, Table
 from app.stores.query import Condition
 
 CountMode = Literal["none", "capped", "exact"]
@@ -80,13 +81,15 @@ class Now(msgspec.Struct, frozen=True):
 class QueryableTable(msgspec.Struct, frozen=True):
     """A table as queries see it: its columns, the fields to filter by, and the longest window.
 
-    `has_canaries`: canaries are excluded unless they are requested.
+    `has_canaries`: canaries are excluded unless they are requested. `only`: the rows that do not meet these conditions
+    do not exist.
     """
 
     columns: tuple[Column, ...]
     fields: Mapping[str, FilterField]
     max_window_days: int
     has_canaries: bool = True
+    only: tuple[Condition, ...] = ()
 
     def known(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
         """Return those of `parameters` that apply to this table."""
@@ -99,6 +102,11 @@ class QueryableTable(msgspec.Struct, frozen=True):
     def canaries(self, given: Parameters) -> CanaryFilter:
         """Return the choice about canaries."""
         return read_canary_filter(given) if self.has_canaries else NONE_THERE
+
+
+def queryable(table: Table, max_window_days: int, only: tuple[Condition, ...] = ()) -> QueryableTable:
+    """Return a table as queries see it; the rejects have no canaries."""
+    return QueryableTable(table.columns, filter_table(table), max_window_days, table.name != REJECTS, only)
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +161,7 @@ def parse_page_request(query: str, subject: QueryableTable, now: Now) -> PageReq
         descending=None if given.text("order") is None else given.value("order") == "desc",
         limit=given.value("limit"),
         columns=read_fields(given, subject.columns),
-        conditions=in_order(given.conditions),
+        conditions=in_order((*given.conditions, *subject.only)),
         canaries=subject.canaries(given),
         count=given.value("count"),
         latest=latest,

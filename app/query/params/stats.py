@@ -81,7 +81,7 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
         is_open=until is None or _is_beyond(until, now),
         by=by,
         metrics=metrics,
-        conditions=in_order(given.conditions),
+        conditions=in_order((*given.conditions, *subject.only)),
         canaries=canaries,
     )
 

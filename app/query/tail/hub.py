@@ -24,18 +24,32 @@ class _Admitted(NamedTuple):
     filters: str
 
 
-class Hub:
-    """Admits as many subscribers as settings allow; those with the same filters share a poller."""
+class TailLimits:
+    """How many subscribers there may be, and how many catch up at once: those of all streams together."""
 
-    def __init__(
-        self, feed: Feed, settings: QuerySettings, clock: Clock, ledger: Ledger, erasures: Callable[[], int]
+    def __init__(self, settings: QuerySettings) -> None:
+        self.limiter = ConcurrencyLimiter("tails", "max_tails", settings.max_tails)
+        self.turn = asyncio.Semaphore(_CATCHING_UP)
+
+
+class Hub:
+    """Admits as many subscribers as the limits allow; those with the same filters share a poller."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what tails need
+        self,
+        feed: Feed,
+        settings: QuerySettings,
+        clock: Clock,
+        ledger: Ledger,
+        erasures: Callable[[], int],
+        limits: TailLimits | None = None,
     ) -> None:
         self._erasures = erasures
         self._feed, self._settings, self._clock = feed, settings, clock
-        self._limiter = ConcurrencyLimiter("tails", "max_tails", settings.max_tails)
+        limits = limits or TailLimits(settings)
+        self._limiter, self._turn = limits.limiter, limits.turn
         self._admitted: dict[Subscriber, _Admitted] = {}
         self._pollers: dict[str, Poller] = {}
-        self._turn = asyncio.Semaphore(_CATCHING_UP)
         self._ledger = ledger
 
     def admit(self, caller: str, start: Position, form: EventFormat, conditions: tuple[Condition, ...]) -> Subscriber:

@@ -22,6 +22,7 @@ from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
+from app.streams import of_table
 from app.telemetry.metrics import Metrics
 from tests.contract.bigquery import BigQueryUnderTest
 from tests.contract.follower.clocks import SETTINGS
@@ -69,7 +70,7 @@ class Instances:
         routes = query_routes(
             settings=settings,
             clock=clock,
-            records=RECORDS,
+            streams=of_table(RECORDS),
             rejects=REJECTS,
             runner=runner,
             cache=Cache(self._kept, clock, max_entry_bytes=MIB),

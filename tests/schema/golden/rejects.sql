@@ -5,6 +5,7 @@ CREATE TABLE IF NOT EXISTS "records_rejected" (
   "payload" BLOB NOT NULL,
   "part" BIGINT NOT NULL,
   "parts" BIGINT NOT NULL,
+  "stream" VARCHAR,
   "subscription_name" VARCHAR,
   "message_id" VARCHAR,
   "publish_time" TIMESTAMP,

@@ -1,0 +1,214 @@
+"""The streams of a deployment: what each stores, and which messages are its own. Pure, but for the import.
+
+`SLUICE_STREAMS=package.module:STREAMS` names a mapping from a stream's name to its record type, or to a `Stream` that
+says more:
+
+    STREAMS = {
+        "orders": Order,
+        "payments": Stream(record=Payment, retention_days=30, attributes={"ce-type": "com.example.payment"}),
+    }
+
+The first is the default stream, which `/v1/records` serves. A stream's table has the stream's name. `SLUICE_RECORD`
+declares a single type: a deployment with one stream, named `records`.
+"""
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from app.record import RecordTypeError, load_record_type
+from app.schema.filters import checked_table
+from app.schema.table import REJECTS, Table
+from app.settings.store import StoreSettings
+
+MAX_STREAMS = 200
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+Value = str | int | bool
+
+
+class StreamsError(RecordTypeError):
+    """The streams cannot be used; the message names each stream that is wrong, and the correct form."""
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream: the type of its records, and the messages that belong to it.
+
+    retention_days   how long its rows are kept; None: SLUICE_RETENTION_DAYS
+    subscriptions    the Pub/Sub subscriptions that deliver its messages, as `name` or `projects/…/subscriptions/name`
+    attributes       the values of message attributes, such as {"ce-type": "com.example.order"}; all must match
+    members          the values of record members by dotted path, such as {"event.type": "order"}; all must match
+
+    Several allowed values are a tuple or a list. A message whose attribute `stream` is the stream's name, or that is
+    pushed to `/pubsub/push/{stream}`, needs no such rule.
+    """
+
+    record: type[msgspec.Struct]
+    retention_days: int | None = None
+    subscriptions: tuple[str, ...] = ()
+    attributes: Mapping[str, str | tuple[str, ...]] = {}
+    members: Mapping[str, Value | tuple[Value, ...]] = {}
+
+
+class DeclaredStream(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream as the service uses it: its table, and the normalised rules for its messages.
+
+    In `attributes` and `members`, each name has the tuple of its allowed values.
+    """
+
+    name: str
+    table: Table
+    subscriptions: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    members: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+
+
+class Streams(msgspec.Struct, frozen=True):
+    """All streams by name, the default one first. `are_named`: SLUICE_STREAMS declares them."""
+
+    by_name: Mapping[str, DeclaredStream]
+    are_named: bool = True
+
+    @property
+    def default(self) -> DeclaredStream:
+        """The stream that `/v1/records` serves."""
+        return next(iter(self.by_name.values()))
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The table of each stream, in the order of declaration."""
+        return tuple(stream.table for stream in self.by_name.values())
+
+    def table(self, name: str) -> Table:
+        """Return the table of the stream `name`, of the default stream if `name` is empty.
+
+        Raises:
+            StreamsError: there is no such stream.
+        """
+        stream = self.by_name.get(name) if name else self.default
+        if stream is None:
+            raise StreamsError(f"there is no stream {name!r}: expected one of {', '.join(self.by_name)}")
+        return stream.table
+
+
+def load_streams(settings: StoreSettings) -> Streams:
+    """Import what SLUICE_STREAMS names, or the single type that SLUICE_RECORD names.
+
+    Raises:
+        StreamsError: the mapping cannot be imported, or a stream in it is wrong.
+        RecordTypeError: the single type cannot be stored.
+    """
+    if not settings.streams:
+        return single_stream(load_record_type(settings.record))
+    return make_streams(_imported(settings.streams), default_retention_days=settings.retention_days)
+
+
+def single_stream(record_type: type[msgspec.Struct]) -> Streams:
+    """Return the streams of a deployment that stores one type.
+
+    Raises:
+        RecordTypeError: it cannot be stored.
+    """
+    return of_table(checked_table(record_type))
+
+
+def of_table(table: Table) -> Streams:
+    """Return the streams of a deployment whose records are in this one table."""
+    return Streams({table.name: DeclaredStream(name=table.name, table=table)}, are_named=False)
+
+
+def make_streams(declared: Any, *, default_retention_days: int) -> Streams:
+    """Check a mapping from names to record types or `Stream`s, and return the streams.
+
+    Raises:
+        StreamsError: naming everything that is wrong.
+    """
+    if not isinstance(declared, Mapping) or not declared:
+        raise StreamsError(
+            f"expected a mapping of at least one stream, from its name to a record type, not {declared!r:.80}"
+        )
+    if len(declared) > MAX_STREAMS:
+        raise StreamsError(f"{len(declared)} streams: expected at most {MAX_STREAMS} in one deployment")
+    found: dict[str, DeclaredStream] = {}
+    problems: list[str] = []
+    for name, value in declared.items():
+        try:
+            found[name] = _declared(name, value, default_retention_days)
+        except RecordTypeError as error:
+            problems += [f"stream {name!r}: {fault}" for fault in error.faults]
+    problems += _ambiguities(found)
+    if problems:
+        raise StreamsError("; ".join(problems))
+    return Streams(found)
+
+
+def _imported(spec: str) -> Any:
+    module_name, _, name = spec.partition(":")
+    if not module_name or not name:
+        raise StreamsError(f"SLUICE_STREAMS={spec!r} must be package.module:NAME, such as shop.streams:STREAMS")
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
+        raise StreamsError(f"SLUICE_STREAMS={spec!r} cannot be imported: {error}") from error
+
+
+def _declared(name: Any, value: Any, default_retention_days: int) -> DeclaredStream:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == REJECTS:
+        raise StreamsError(
+            "a name must be 1 to 63 characters of a-z, 0-9 and `_`, begin with a letter, and not be "
+            f"`{REJECTS}`: it is also the name of the table"
+        )
+    stream = value if isinstance(value, Stream) else Stream(record=value)
+    if not (isinstance(stream.record, type) and issubclass(stream.record, msgspec.Struct)):
+        raise StreamsError(f"{stream.record!r:.80} is no record type: expected a msgspec.Struct, or Stream(record=…)")
+    days = default_retention_days if stream.retention_days is None else stream.retention_days
+    if type(days) is not int or days < 1:
+        raise StreamsError(f"retention_days is {stream.retention_days!r}: expected a whole number of days, at least 1")
+    return DeclaredStream(
+        name=name,
+        table=checked_table(stream.record, name=name, retention_days=days),
+        subscriptions=_texts("subscriptions", stream.subscriptions),
+        attributes=tuple((key, _texts(f"attributes[{key!r}]", values)) for key, values in _rules(stream.attributes)),
+        members=tuple((path, _values(f"members[{path!r}]", values)) for path, values in _rules(stream.members)),
+    )
+
+
+def _rules(rules: Any) -> list[tuple[str, Any]]:
+    if not isinstance(rules, Mapping) or not all(isinstance(key, str) and key for key in rules):
+        raise StreamsError(f"{rules!r:.80}: expected a mapping from a name to its value, or to several values")
+    return sorted(rules.items())
+
+
+def _texts(where: str, values: Any) -> tuple[str, ...]:
+    found = _several(values)
+    if not all(isinstance(value, str) and value for value in found):
+        raise StreamsError(f"{where} is {values!r:.80}: expected a text, or several")
+    return tuple(dict.fromkeys(found))
+
+
+def _values(where: str, values: Any) -> tuple[Value, ...]:
+    found = _several(values)
+    if not found or not all(isinstance(value, str | int) for value in found):
+        raise StreamsError(f"{where} is {values!r:.80}: expected a text, a whole number or a bool, or several of them")
+    return tuple(found)
+
+
+def _several(values: Any) -> list[Any]:
+    return list(values) if isinstance(values, tuple | list | set | frozenset) else [values]
+
+
+def _ambiguities(streams: Mapping[str, DeclaredStream]) -> Iterator[str]:
+    """Yield a line for each rule that two streams share: their messages could go to either."""
+    taken: dict[Any, str] = {}
+    for stream in streams.values():
+        own: list[tuple[Any, str]] = [
+            (("subscription", each), f"the subscription {each}") for each in stream.subscriptions
+        ]
+        own += [(("attributes", stream.attributes), "the same attributes")] if stream.attributes else []
+        own += [(("members", stream.members), "the same members")] if stream.members else []
+        for rule, described in own:
+            first = taken.setdefault(rule, stream.name)
+            if first != stream.name:
+                yield f"streams {first!r} and {stream.name!r} both take {described}; only one of them may"

@@ -1,0 +1,124 @@
+"""What SLUICE_STREAMS may name, and how a mistake in it is told."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.record import Record, RecordTypeError
+from app.schema.table import REJECTS
+from app.settings.store import StoreSettings
+from app.streams import MAX_STREAMS, Stream, StreamsError, load_streams, make_streams
+from tests.streams.market import STREAMS, Order, Payment, Visit
+
+
+def made(declared: Any) -> Any:
+    """Return the streams of a mapping, or the text of the refusal."""
+    try:
+        return make_streams(declared, default_retention_days=400)
+    except StreamsError as error:
+        return str(error)
+
+
+def test_one_type_is_one_stream_named_as_its_table_always_was() -> None:
+    """So cursors, tables and dashboards of a deployment with one type stay as they are."""
+    streams = load_streams(StoreSettings())
+    assert (list(streams.by_name), streams.default.table.name, streams.are_named) == (["records"], "records", False)
+    assert streams.default.table.record_type is Record
+    assert streams.default.table.retention_days is None
+
+
+def test_a_mapping_names_streams_tables_and_retentions() -> None:
+    """The first is the default; a bare type is a stream without rules."""
+    streams = load_streams(StoreSettings(streams="tests.streams.market:STREAMS", retention_days=7))
+    assert [(table.name, table.record_type, table.retention_days) for table in streams.tables] == [
+        ("orders", Order, 7),
+        ("payments", Payment, 30),
+        ("visits", Visit, 7),
+    ]
+    assert (streams.default.name, streams.are_named) == ("orders", True)
+    assert streams.table("").name == "orders"
+    assert streams.table("visits").record_type is Visit
+    assert made({"orders": Order}).by_name["orders"].attributes == ()
+
+
+def test_rules_may_be_written_as_one_value_or_as_several() -> None:
+    """A text, a tuple and a list mean what they look like; each text counts once."""
+    streams = made(
+        {
+            "a": Stream(record=Order, subscriptions="a-push", attributes={"ce-type": "a"}),  # type: ignore[arg-type] # as people write it
+            "b": Stream(record=Order, subscriptions=["b", "b"], members={"n": [1, True, "x"]}),  # type: ignore[arg-type, dict-item] # likewise
+        }
+    )
+    assert streams.by_name["a"].subscriptions == ("a-push",)
+    assert streams.by_name["a"].attributes == (("ce-type", ("a",)),)
+    assert streams.by_name["b"].subscriptions == ("b",)
+    assert streams.by_name["b"].members == (("n", (1, True, "x")),)
+
+
+FRACTION: Any = {"t": 1.5}
+_MISTAKES: dict[str, tuple[Any, str]] = {
+    "nothing": ({}, "expected a mapping of at least one stream"),
+    "no mapping": ([Order], "expected a mapping of at least one stream"),
+    "too many": ({f"s{number}": Order for number in range(MAX_STREAMS + 1)}, "expected at most 200"),
+    "capitals": ({"Orders": Order}, "stream 'Orders': a name must be 1 to 63 characters"),
+    "a slash": ({"a/b": Order}, "a name must be"),
+    "the table of rejects": ({REJECTS: Order}, f"not be `{REJECTS}`"),
+    "a number": ({7: Order}, "stream 7: a name must be"),
+    "no type": ({"a": "Order"}, "is no record type: expected a msgspec.Struct, or Stream(record=…)"),
+    "another class": ({"a": dict}, "is no record type"),
+    "no days": ({"a": Stream(record=Order, retention_days=0)}, "retention_days is 0: expected a whole number"),
+    "half a day": ({"a": Stream(record=Order, retention_days=0.5)}, "expected a whole number of days"),  # type: ignore[arg-type] # the mistake
+    "no subscription": ({"a": Stream(record=Order, subscriptions=("",))}, "subscriptions is ('',): expected a text"),
+    "no rules": ({"a": Stream(record=Order, attributes="x")}, "expected a mapping from a name to its value"),  # type: ignore[arg-type] # the mistake
+    "an attribute": ({"a": Stream(record=Order, attributes={"t": 1})}, "attributes['t'] is 1: expected a text"),  # type: ignore[dict-item] # the mistake
+    "a member": ({"a": Stream(record=Order, members=FRACTION)}, "members['t'] is 1.5: expected a text, a whole number"),
+    "a subscription twice": (
+        {"a": Stream(record=Order, subscriptions=("s",)), "b": Stream(record=Order, subscriptions=("s",))},
+        "streams 'a' and 'b' both take the subscription s",
+    ),
+    "attributes twice": (
+        {"a": Stream(record=Order, attributes={"t": "x"}), "b": Stream(record=Order, attributes={"t": "x"})},
+        "streams 'a' and 'b' both take the same attributes",
+    ),
+    "members twice": (
+        {"a": Stream(record=Order, members={"t": "x"}), "b": Stream(record=Order, members={"t": "x"})},
+        "both take the same members",
+    ),
+}
+
+
+@pytest.mark.parametrize(("declared", "told"), _MISTAKES.values(), ids=_MISTAKES.keys())
+def test_a_mistake_is_told_with_the_stream_and_what_would_be_right(declared: Any, told: str) -> None:
+    """At start-up, not with the first message."""
+    assert told in made(declared)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    """Of types too, by the stream."""
+    silent = msgspec.defstruct("Silent", [("a", int)])
+    text = made({"A": Order, "good": Order, "bad": silent})
+    assert text.startswith("stream 'A': a name must be")
+    assert "; stream 'bad': Silent" in text
+    assert "good" not in text
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("tests.streams.market", "must be package.module:NAME"),
+        ("tests.streams.market:NONE", "cannot be imported"),
+        ("tests.streams.nowhere:STREAMS", "cannot be imported"),
+        ("tests.streams.market:Order", "expected a mapping"),
+    ],
+)
+def test_what_cannot_be_imported_is_told(spec: str, told: str) -> None:
+    """As one line, by the setting."""
+    with pytest.raises(RecordTypeError, match=told):
+        load_streams(StoreSettings(streams=spec))
+
+
+def test_an_unknown_stream_is_told_with_the_known_ones() -> None:
+    """For commands that take a name."""
+    with pytest.raises(StreamsError, match="there is no stream 'order': expected one of orders, payments, visits"):
+        make_streams(STREAMS, default_retention_days=1).table("order")
