@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from app.record import RecordTypeError, load_record_type
+from app.record import RecordType, RecordTypeError, is_record_type, load_record_type
 from app.schema.filters import checked_table
 from app.schema.table import REJECTS, Table
 from app.settings.store import StoreSettings
@@ -36,6 +36,7 @@ class StreamsError(RecordTypeError):
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """One stream: the type of its records, and the messages that belong to it.
 
+    record           the record type, or the Versions of one
     retention_days   how long its rows are kept; None: SLUICE_RETENTION_DAYS
     subscriptions    the Pub/Sub subscriptions that deliver its messages, as `name` or `projects/…/subscriptions/name`
     attributes       the values of message attributes, such as {"ce-type": "com.example.order"}; all must match
@@ -45,7 +46,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     pushed to `/pubsub/push/{stream}`, needs no such rule.
     """
 
-    record: type[msgspec.Struct]
+    record: Any
     retention_days: int | None = None
     subscriptions: tuple[str, ...] = ()
     attributes: Mapping[str, str | tuple[str, ...]] = {}
@@ -105,7 +106,7 @@ def load_streams(settings: StoreSettings) -> Streams:
     return make_streams(_imported(settings.streams), default_retention_days=settings.retention_days)
 
 
-def single_stream(record_type: type[msgspec.Struct]) -> Streams:
+def single_stream(record_type: RecordType) -> Streams:
     """Return the streams of a deployment that stores one type.
 
     Raises:
@@ -161,8 +162,10 @@ def _declared(name: Any, value: Any, default_retention_days: int) -> DeclaredStr
             f"`{REJECTS}`: it is also the name of the table"
         )
     stream = value if isinstance(value, Stream) else Stream(record=value)
-    if not (isinstance(stream.record, type) and issubclass(stream.record, msgspec.Struct)):
-        raise StreamsError(f"{stream.record!r:.80} is no record type: expected a msgspec.Struct, or Stream(record=…)")
+    if not is_record_type(stream.record):
+        raise StreamsError(
+            f"{stream.record!r:.80} is no record type: expected a msgspec.Struct, Versions of one, or Stream(record=…)"
+        )
     days = default_retention_days if stream.retention_days is None else stream.retention_days
     if type(days) is not int or days < 1:
         raise StreamsError(f"retention_days is {stream.retention_days!r}: expected a whole number of days, at least 1")

@@ -9,6 +9,7 @@
     decode and validate   records, rows       Message -> rows and rejects
                           record_splitter     the bytes of each record (compression: gzip, with a limit)
                           record_faults       every error of a record, after its decoder gave the first
+                          record_versions     which version a record is, and how it becomes the newest
                           decoding_cost       the cost of decoding JSON, estimated before decoding
                           time_slicing        long reads in short stretches of the event loop, heavy ones one at a time
                           payload_hints       a guess at the format of a payload that is not JSON

@@ -1,7 +1,7 @@
 """The contracts of the ingest endpoints, for the OpenAPI document, and the bodies that they answer with."""
 
 import base64
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -143,7 +143,7 @@ def push_contract(table: Table) -> Contract:
 
 def create_contract(table: Table) -> Contract:
     """Return the contract of POST, for records of `table`."""
-    record, example = Sent(table.record_type), example_record(table)
+    record, example = _sent(table), example_record(table)
     document = media({"anyOf": [record, {"type": "array", "items": record, "minItems": 1}]})
     lines = media({"type": "string", "description": "One record per line."})
     if example is not None:
@@ -155,18 +155,39 @@ def create_contract(table: Table) -> Contract:
     mixed = media(MixedAnswer, {"results": [_STORED_RESULT, _REJECTED_RESULT]})
     stored = _STORED if table.id is None else msgspec.structs.replace(_STORED, links=_LINKS)
     return Contract(
-        parameters=_SUBMIT_PARAMETERS,
+        parameters=_parameters(table),
         body={JSON: document, "application/x-ndjson": lines},
         answers={201: stored, 207: Answer("Some were rejected.", {JSON: mixed})},
         problems=_SUBMIT_PROBLEMS,
     )
 
 
+def _sent(table: Table) -> Any:
+    """Return the schema of a record that is sent to `table`: that of any version, newest first."""
+    if table.versions is None:
+        return Sent(table.record_type)
+    return {"anyOf": [Sent(each) for each in reversed(table.versions.types)]}
+
+
+def _parameters(table: Table) -> dict[str, Parameter]:
+    """Return the headers of a submission."""
+    if table.versions is None or not table.versions.attribute:
+        return _SUBMIT_PARAMETERS
+    *_, newest = names = table.versions.names
+    version = Parameter(
+        f"The version of the records; by default the oldest, `{names[0]}`.",
+        newest,
+        {"type": "string", "enum": [*names]},
+        location="header",
+    )
+    return {**_SUBMIT_PARAMETERS, table.versions.attribute: version}
+
+
 def put_contract(table: Table) -> Contract:
     """Return the contract of PUT, for records of `table`."""
     return Contract(
-        parameters={**paths.RECORD_ID, **_SUBMIT_PARAMETERS},
-        body={JSON: media(Sent(table.record_type), example_record(table))},
+        parameters={**paths.RECORD_ID, **_parameters(table)},
+        body={JSON: media(_sent(table), example_record(table))},
         answers={200: _STORED},
         problems=_SUBMIT_PROBLEMS,
     )

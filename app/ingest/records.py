@@ -16,6 +16,7 @@ from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type, malformed_detail
 from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault, fault_of
 from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
+from app.ingest.record_versions import VersionedError, VersionReader
 from app.ingest.rejects import Reject, RejectBudget, reject, with_faults
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.record import RejectReason
@@ -55,6 +56,7 @@ class RecordReader:
 
     def __init__(self, table: Table, encoder: Callable[[Mapping[str, Any]], RowEncode], limits: IngestSettings) -> None:
         self._decoder = msgspec.json.Decoder(table.record_type)
+        self._versions = None if table.versions is None else VersionReader(table.versions)
         self._array_decoder = msgspec.json.Decoder(list[table.record_type])  # type: ignore[name-defined] # a type all the same
         self._check = compile_checks(table.record)
         self._columns, self._faults = table.record, FaultFinder(table.record_type, table.record)
@@ -112,6 +114,7 @@ class RecordReader:
         payload, limits = message.data, self._limits
         if (
             len(payload) > limits.max_record_bytes
+            or self._versions is not None
             or is_ndjson_type(message.content_type)
             or self._may_be_too_many(payload)
         ):
@@ -166,8 +169,7 @@ class RecordReader:
                 if read.reason == "too_complex" and len(pieces) == 1:
                     return _whole(message, read.reason, read.detail)  # keep the original bytes, which may be far fewer
                 if read.reason == "invalid":
-                    first = FieldFault(read.field, read.detail)
-                    read = with_faults(read, (yield from self._faults.all_of(first, piece, examined)))
+                    read = yield from self._with_all_faults(read, piece, examined)
                 rejects.append(read)
                 if not budget.allows(read):
                     return NO_ROWS, (budget.exceeded(index + 1, len(pieces)),)
@@ -185,6 +187,15 @@ class RecordReader:
                 return _whole(message, "too_large", detail)
             yield len(read.encoded)
         return Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects
+
+    def _with_all_faults(self, rejected: Reject, piece: bytes, examined: ExaminedValues) -> Steps[Reject]:
+        """Return the reject of an invalid record with its other errors, and the name of its version if it has one."""
+        finder: FaultFinder | None = self._faults
+        first, version = FieldFault(rejected.field, rejected.detail), ""
+        if self._versions is not None:
+            finder, version = self._versions.faults_of(piece, rejected.message.attributes)
+        faults = (first,) if finder is None else (yield from finder.all_of(first, piece, examined))
+        return with_faults(rejected, faults, version)
 
     def _read_large(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Steps[_Good | Reject]:
         """Read a record that may take long: weigh it first, in separate steps."""
@@ -205,12 +216,14 @@ class RecordReader:
         """Read one record; `weighed` is the weight of a large one, whose depth was already checked."""
         field: str | None = None
         try:
-            read = self._read_good(piece, index, message.delivery_key(index), encode, weighed)
+            read = self._read_good(piece, index, message, encode, weighed)
             if isinstance(read, _Good):
                 return read
             reason, field, detail = read
         except msgspec.ValidationError as error:
             reason, (field, detail) = "invalid", fault_of(error)
+        except VersionedError as error:
+            reason, (field, detail) = "invalid", error.fault
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reason, detail = "malformed", malformed_detail(piece, error, message.content_type)
         except RecursionError:
@@ -219,14 +232,17 @@ class RecordReader:
             reason, (field, detail) = "invalid", fault_of(error)
         return reject(message, index, reason, detail, raw=piece, field=field)
 
-    def _read_good(self, piece: bytes, index: int, key: str, encode: RowEncode, weighed: int) -> _Good | _Fault:
+    def _read_good(self, piece: bytes, index: int, message: Message, encode: RowEncode, weighed: int) -> _Good | _Fault:
         """Return the row of a record, or its fault; decoding errors are raised instead."""
         limits, in_lists = self._limits, 0
         if len(piece) > limits.max_record_bytes:
             return _Fault("too_large", None, f"{len(piece)} bytes: expected at most {limits.max_record_bytes}")
         if not weighed and is_deeper(piece, MAX_JSON_DEPTH):
             raise RecursionError
-        record = self._decoder.decode(piece)
+        if self._versions is None:
+            record = self._decoder.decode(piece)
+        else:
+            record = self._versions.decode(piece, message.attributes)
         if self._has_typed_lists:
             in_lists = list_weight(self._columns, record)
             if weighed + in_lists > limits.max_record_values:
@@ -235,7 +251,7 @@ class RecordReader:
         unstorable = self._check(record)
         if unstorable is not None:
             return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
-        encoded = encode(record, index, key)
+        encoded = encode(record, index, message.delivery_key(index))
         if len(encoded) > limits.max_batch_bytes:
             detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_batch_bytes}"
             return _Fault("too_large", None, detail)

@@ -46,13 +46,16 @@ def reject(  # noqa: PLR0913 - the parts of one reject
     )
 
 
-def with_faults(rejected: Reject, faults: Sequence[FieldFault]) -> Reject:
-    """Return the reject of a record with these errors, of which `rejected` names the first."""
+def with_faults(rejected: Reject, faults: Sequence[FieldFault], version: str = "") -> Reject:
+    """Return the reject of a record with these errors, of which `rejected` names the first.
+
+    The detail begins with `version`, which names the version of the record.
+    """
     cut = tuple(dict.fromkeys(FieldFault(field and field[:_MAX_FIELD], text[:_MAX_LISTED]) for field, text in faults))
     if len(cut) == 1:  # the texts of `rejected` may be longer
-        return rejected
+        return msgspec.structs.replace(rejected, detail=version + rejected.detail) if version else rejected
     number = f"at least {MAX_FAULTS}" if len(cut) == MAX_FAULTS else str(len(cut))
-    detail = f"{number} errors: " + "; ".join(fault.detail for fault in cut)
+    detail = f"{version}{number} errors: " + "; ".join(fault.detail for fault in cut)
     return msgspec.structs.replace(rejected, detail=detail, faults=cut)
 
 

@@ -45,6 +45,7 @@ class Submission:
     ) -> None:
         self.table, self._id, self._intake, self._router = table, table.id, intake, router
         self._pipeline, self._max_record_bytes = pipeline, max_record_bytes
+        self._version_attribute = "" if table.versions is None else table.versions.attribute
 
     async def take(self, request: _Request, record_id: str | None = None) -> Response[bytes]:
         """Store the records of `request`; with `record_id`, the one record of that id.
@@ -55,7 +56,7 @@ class Submission:
         caller = request.state.principal.name
         body, holding = await self._intake.read(dict(request.scope["headers"]), request.receive, caller)
         try:
-            message, digest = _message(request, body)
+            message, digest = _message(request, body, self._version_attribute)
             if record_id is not None:
                 self._check_id(message, record_id)
             known = self._pipeline.digest(message.key)
@@ -119,10 +120,14 @@ def _not_that_record(detail: str, wrong: FieldError) -> ProblemError:
     return ProblemError("id_mismatch", detail, errors=(wrong,))
 
 
-def _message(request: _Request, body: bytes) -> tuple[Message, str]:
-    """Return the message of a request, and the digest that distinguishes it from others with the same key."""
+def _message(request: _Request, body: bytes, version_attribute: str) -> tuple[Message, str]:
+    """Return the message of a request, and the digest that distinguishes it from others with the same key.
+
+    A header `version_attribute`, which names the version of the records, becomes the attribute of that name.
+    """
     headers = request.headers
     key, delivery, digest = f"http:{uuid.uuid4().hex}", "", ""
+    version = headers.get(version_attribute, "") if version_attribute else ""
     keys = headers.getall("idempotency-key", [])
     if keys:
         if len(keys) > 1 or not (0 < len(keys[0]) <= _MAX_KEY_LENGTH and keys[0].isascii() and keys[0].isprintable()):
@@ -132,7 +137,13 @@ def _message(request: _Request, body: bytes) -> tuple[Message, str]:
         key = "http:" + _hash(request.state.principal.name, keys[0])
         # The delivery key covers the whole request. If a key is reused by mistake, another body is another delivery,
         # even if no instance remembers the first one.
-        how = (request.method, request.scope["path"], headers.get("content-type"), headers.get("content-encoding"))
+        how: tuple[Any, ...] = (
+            request.method,
+            request.scope["path"],
+            headers.get("content-type"),
+            headers.get("content-encoding"),
+        )
+        how += (version,) if version else ()
         digest = _hash(*map(str, how), hashlib.sha256(body).hexdigest())
         delivery = "http:" + _hash(key, digest)
     parent, span = parse_traceparent(headers.get("traceparent", "")), current_span()
@@ -140,6 +151,7 @@ def _message(request: _Request, body: bytes) -> tuple[Message, str]:
         key=key,
         delivery=delivery,
         data=body,
+        attributes={version_attribute: version} if version else {},
         content_type=headers.get("content-type", ""),
         content_encoding=headers.get("content-encoding", ""),
         trace_id=parent.trace_id if parent else trace_id_of(span),

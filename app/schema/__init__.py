@@ -5,6 +5,7 @@
     refusals   why a declaration is refused, and what to declare instead
     undeclared the policy for members that a type does not declare: rejected, or dropped and counted
     table      a table: the record's columns and the envelope's; the service's two; the version of its rows' shape
+    versions   what a declaration of several versions of a type must say, and their JSON Schema
     checks     values that a store cannot hold although the type allows them (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds
     decimals   the text of a NUMERIC value

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from app.record import RecordType
 from app.schema.columns import Column, Kind, Mode, Role, flat
 from app.schema.refusals import Faults
 from app.schema.table import RECORDS, Table, sound_table
@@ -52,9 +53,7 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
     is_uuid: bool = False
 
 
-def checked_table(
-    record_type: type[msgspec.Struct], *, name: str = RECORDS, retention_days: int | None = None
-) -> Table:
+def checked_table(record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None) -> Table:
     """Return the table of `record_type`, with all the checks that the service makes at start-up.
 
     Raises:

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from app.record import Envelope, RejectedRecord
+from app.record import Envelope, RecordType, RejectedRecord, Versions
 from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat, sound_columns
 from app.schema.refusals import Faults, refuse
+from app.schema.versions import check_older, newest_of
 
 RECORDS = "records"
 REJECTS = "records_rejected"
@@ -18,7 +19,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     `record` holds the declared columns, `envelope` those the service adds. `id` is the column that `/v1/records/{id}`
     searches, None if the declaration names none. `retention_days` is how long its rows are kept, None if as long as
-    SLUICE_RETENTION_DAYS says.
+    SLUICE_RETENTION_DAYS says. `versions` are those of the record type, and `record_type` is the newest.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     envelope: tuple[Column, ...]
     id: Column | None
     retention_days: int | None = None
+    versions: Versions | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -34,9 +36,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return self.record + self.envelope
 
 
-def records_table(
-    record_type: type[msgspec.Struct], *, name: str = RECORDS, retention_days: int | None = None
-) -> Table:
+def records_table(record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None) -> Table:
     """Derive the table of `record_type`.
 
     Raises:
@@ -52,24 +52,30 @@ def rejects_table() -> Table:
     return records_table(RejectedRecord, name=REJECTS)
 
 
-def sound_table(record_type: type[msgspec.Struct], *, name: str, retention_days: int | None) -> tuple[Table, Faults]:
+def sound_table(record_type: RecordType, *, name: str, retention_days: int | None) -> tuple[Table, Faults]:
     """Return the table of the fields of `record_type` without a fault, and the faults of all others."""
-    (columns, faults), envelope = sound_columns(record_type), columns_of(Envelope)
+    versions = record_type if isinstance(record_type, Versions) else None
+    newest = newest_of(record_type)
+    (columns, faults), envelope = sound_columns(newest), columns_of(Envelope)
+    if versions is not None:
+        with faults.collected():
+            check_older(versions)
     reserved = {column.name for column in envelope}
     for column in columns:
         if column.name.lower() in reserved:
-            path = f"{record_type.__name__}.{column.name}"
+            path = f"{newest.__name__}.{column.name}"
             faults.add(path, "the service adds a column with this name; rename the field")
     record_id = None
     with faults.collected():
-        record_id = _id_column(record_type.__name__, columns)
+        record_id = _id_column(newest.__name__, columns)
     table = Table(
         name=name,
-        record_type=record_type,
+        record_type=newest,
         record=columns,
         envelope=envelope,
         id=record_id,
         retention_days=retention_days,
+        versions=versions,
     )
     return table, faults
 
