@@ -20,7 +20,9 @@ from typing import Any
 import msgspec
 
 from app.record import RecordType, RecordTypeError, is_record_type, load_record_type
+from app.schema.columns import Role, flat
 from app.schema.filters import checked_table
+from app.schema.pii import MIN_SECRET_LENGTH, Hasher, hasher_of
 from app.schema.table import REJECTS, Table
 from app.settings.store import StoreSettings
 
@@ -94,25 +96,47 @@ class Streams(msgspec.Struct, frozen=True):
         return stream.table
 
 
-def load_streams(settings: StoreSettings) -> Streams:
+def load_streams(settings: StoreSettings, *, only_describes: bool = False) -> Streams:
     """Import what SLUICE_STREAMS names, or the single type that SLUICE_RECORD names.
 
+    `only_describes` needs no secret for personal data: nothing is stored or looked up.
+
     Raises:
-        StreamsError: the mapping cannot be imported, or a stream in it is wrong.
+        StreamsError: the mapping cannot be imported, a stream in it is wrong, or the secret is missing.
         RecordTypeError: the single type cannot be stored.
     """
-    if not settings.streams:
-        return single_stream(load_record_type(settings.record))
-    return make_streams(_imported(settings.streams), default_retention_days=settings.retention_days)
+    hasher = hasher_of(settings.pii_secret)
+    if settings.streams:
+        declared = _imported(settings.streams)
+        streams = make_streams(declared, default_retention_days=settings.retention_days, hasher=hasher)
+    else:
+        streams = single_stream(load_record_type(settings.record), hasher)
+    hashed = [] if hasher is not None or only_describes else [*_hashed(streams)]
+    if hashed:
+        raise StreamsError(
+            f"SLUICE_PII_SECRET is missing: {', '.join(hashed)} {_HASHES}; "
+            f"set a random text of at least {MIN_SECRET_LENGTH} characters and keep it, as hashes depend on it"
+        )
+    return streams
 
 
-def single_stream(record_type: RecordType) -> Streams:
+_HASHES = "has the role pii:hash"
+
+
+def _hashed(streams: Streams) -> Iterator[str]:
+    for table in streams.tables:
+        for path, column in flat(table.record):
+            if Role.HASH in column.roles:
+                yield f"{table.record_type.__name__}.{path}"
+
+
+def single_stream(record_type: RecordType, hasher: Hasher | None = None) -> Streams:
     """Return the streams of a deployment that stores one type.
 
     Raises:
         RecordTypeError: it cannot be stored.
     """
-    return of_table(checked_table(record_type))
+    return of_table(checked_table(record_type, hasher=hasher))
 
 
 def of_table(table: Table) -> Streams:
@@ -120,7 +144,7 @@ def of_table(table: Table) -> Streams:
     return Streams({table.name: DeclaredStream(name=table.name, table=table)}, are_named=False)
 
 
-def make_streams(declared: Any, *, default_retention_days: int) -> Streams:
+def make_streams(declared: Any, *, default_retention_days: int, hasher: Hasher | None = None) -> Streams:
     """Check a mapping from names to record types or `Stream`s, and return the streams.
 
     Raises:
@@ -136,7 +160,7 @@ def make_streams(declared: Any, *, default_retention_days: int) -> Streams:
     problems: list[str] = []
     for name, value in declared.items():
         try:
-            found[name] = _declared(name, value, default_retention_days)
+            found[name] = _declared(name, value, default_retention_days, hasher)
         except RecordTypeError as error:
             problems += [f"stream {name!r}: {fault}" for fault in error.faults]
     problems += _ambiguities(found)
@@ -155,7 +179,7 @@ def _imported(spec: str) -> Any:
         raise StreamsError(f"SLUICE_STREAMS={spec!r} cannot be imported: {error}") from error
 
 
-def _declared(name: Any, value: Any, default_retention_days: int) -> DeclaredStream:
+def _declared(name: Any, value: Any, default_retention_days: int, hasher: Hasher | None) -> DeclaredStream:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name == REJECTS:
         raise StreamsError(
             "a name must be 1 to 63 characters of a-z, 0-9 and `_`, begin with a letter, and not be "
@@ -171,7 +195,7 @@ def _declared(name: Any, value: Any, default_retention_days: int) -> DeclaredStr
         raise StreamsError(f"retention_days is {stream.retention_days!r}: expected a whole number of days, at least 1")
     return DeclaredStream(
         name=name,
-        table=checked_table(stream.record, name=name, retention_days=days),
+        table=checked_table(stream.record, name=name, retention_days=days, hasher=hasher),
         subscriptions=_texts("subscriptions", stream.subscriptions),
         attributes=tuple((key, _texts(f"attributes[{key!r}]", values)) for key, values in _rules(stream.attributes)),
         members=tuple((path, _values(f"members[{path!r}]", values)) for path, values in _rules(stream.members)),

@@ -149,7 +149,7 @@ class _StructFaults:
         declared = get_origin(struct) or struct
         fields, by_name = msgspec.structs.fields(struct), {column.name: column for column in columns}
         self._decoder = msgspec.json.Decoder(hint)
-        self._members = {each.encode_name: _faults(each.type, by_name[each.encode_name]) for each in fields}
+        self._members = {each.encode_name: _faults(each.type, by_name.get(each.encode_name)) for each in fields}
         self._required = [each.encode_name for each in fields if each.required]
         self._forbids = declared.__struct_config__.forbid_unknown_fields
         self._has_code = hasattr(declared, "__post_init__")
@@ -192,8 +192,10 @@ def _of_whole(decoder: Any, raw: bytes, path: str) -> Iterator[FieldFault]:
         yield _below(error, path)
 
 
-def _faults(hint: Any, column: Column) -> _Faults:
-    """Return what finds the errors of a field of type `hint`, stored in `column`."""
+def _faults(hint: Any, column: Column | None) -> _Faults:
+    """Return what finds the errors of a field of type `hint`, stored in `column`; in none if it is dropped."""
+    if column is None:
+        return _ValueFaults(hint, None)
     bare = _without_metadata(hint)
     if get_origin(bare) in {Union, UnionType}:
         bare = _without_metadata(next(each for each in get_args(bare) if each is not NoneType))

@@ -64,7 +64,7 @@ class VersionReader:
             VersionedError: its version is unknown, or an upgrade failed.
             msgspec.DecodeError: it is not JSON, or not a record of its version.
         """
-        start = self._index(piece, attributes)
+        start = self.index_of(piece, attributes)
         record: msgspec.Struct = self._versions[start].decoder.decode(piece)
         for index in range(start, self._newest):
             record = self._upgraded(record, index)
@@ -73,14 +73,14 @@ class VersionReader:
     def faults_of(self, piece: bytes, attributes: Mapping[str, str]) -> tuple[FaultFinder | None, str]:
         """Return what finds the errors of a record of this version, and the name for their texts; none if unknown."""
         try:
-            version = self._versions[self._index(piece, attributes)]
+            version = self._versions[self.index_of(piece, attributes)]
         except (VersionedError, msgspec.DecodeError, UnicodeDecodeError):
             return None, ""
         return version.faults, f"version {version.name}: "
 
     def count_dropped(self, piece: bytes, attributes: Mapping[str, str]) -> int:
         """Return how many members of a good record its version drops."""
-        count = self._versions[self._index(piece, attributes)].count_dropped
+        count = self._versions[self.index_of(piece, attributes)].count_dropped
         return 0 if count is None else count(piece)
 
     @property
@@ -88,8 +88,13 @@ class VersionReader:
         """Whether any version drops members."""
         return any(version.count_dropped is not None for version in self._versions)
 
-    def _index(self, piece: bytes, attributes: Mapping[str, str]) -> int:
-        """Return the position of the version of a record: the one that it names, or the oldest."""
+    def index_of(self, piece: bytes, attributes: Mapping[str, str]) -> int:
+        """Return the position of the version of a record: the one that it names, or the oldest.
+
+        Raises:
+            VersionedError: its version is unknown.
+            msgspec.DecodeError: it is no JSON object.
+        """
         name = self._name(self._peek.decode(piece).version) if self._member else attributes.get(self._attribute, "")
         index = self._by_name.get(name) if name else 0
         if index is None:

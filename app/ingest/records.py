@@ -22,6 +22,7 @@ from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
+from app.schema.protection import compile_protection
 from app.schema.table import Table
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
@@ -58,7 +59,7 @@ class RecordReader:
         self._decoder = msgspec.json.Decoder(table.record_type)
         self._versions = None if table.versions is None else VersionReader(table.versions)
         self._array_decoder = msgspec.json.Decoder(list[table.record_type])  # type: ignore[name-defined] # a type all the same
-        self._check = compile_checks(table.record)
+        self._check, self._protect = compile_checks(table.record), compile_protection(table)
         self._columns, self._faults = table.record, FaultFinder(table.record_type, table.record)
         self._has_typed_lists = has_typed_lists(table.record)
         self._id = table.id.attribute if table.id else None
@@ -66,6 +67,7 @@ class RecordReader:
         self._least_bytes = len("{},") + sum(len(f'"{name}":1,') for name in required)
         # If so, no record is deeper than its row, since undeclared members are not accepted.
         declared = all(column.kind is not Kind.STRUCT for column in table.record)
+        declared = declared and len(table.record) == len(table.record_type.__struct_fields__) and self._protect is None
         self._stores_all = declared and table.record_type.__struct_config__.forbid_unknown_fields
         self._encoder, self._limits = encoder, limits
 
@@ -123,6 +125,9 @@ class RecordReader:
             records = self._array_decoder.decode(payload)
             if any(self._check(record) is not None for record in records):
                 return None
+            if self._protect is not None:
+                for record in records:
+                    self._protect(record)
             encoded = self._encode_all(message, records)
         except Exception:  # one record's fault; reading one by one finds and reports it
             return None
@@ -251,6 +256,8 @@ class RecordReader:
         unstorable = self._check(record)
         if unstorable is not None:
             return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
+        if self._protect is not None:
+            self._protect(record)
         encoded = encode(record, index, message.delivery_key(index))
         if len(encoded) > limits.max_batch_bytes:
             detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_batch_bytes}"

@@ -6,6 +6,7 @@
     undeclared the policy for members that a type does not declare: rejected, or dropped and counted
     table      a table: the record's columns and the envelope's; the service's two; the version of its rows' shape
     versions   what a declaration of several versions of a type must say, and their JSON Schema
+    pii        the keyed hash of personal data (personal_columns: which columns remain of it; protection: of a record)
     checks     values that a store cannot hold although the type allows them (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds
     decimals   the text of a NUMERIC value

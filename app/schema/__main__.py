@@ -99,7 +99,7 @@ def _tables(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Tab
         if options.stream:
             raise RecordTypeError(f"--stream {options.stream} needs {_STREAMS}, which names the streams")
         return [checked_table(load_record_type(options.record or environ.get("SLUICE_RECORD") or DEFAULT_RECORD))]
-    streams = load_streams(load_settings({_STREAMS: spec}).store)
+    streams = load_streams(load_settings({_STREAMS: spec}).store, only_describes=True)
     return [streams.table(options.stream)] if options.stream else [*streams.tables]
 
 

@@ -11,6 +11,7 @@ from typing import get_origin, get_type_hints
 import msgspec
 from msgspec import inspect
 
+from app.schema.pii import Hasher
 from app.schema.refusals import Faults, mentions_unset, reason_for, refuse, refuse_unjsonable
 from app.schema.type_info import type_info
 from app.schema.undeclared_members import refuse_silent_loss
@@ -61,6 +62,13 @@ class Role(enum.Enum):
     ID = "id"
     FILTER = "filter"
     AGGREGATE = "aggregate"
+    HASH = "pii:hash"
+    REDACT = "pii:redact"
+    DROP = "pii:drop"
+
+
+PII = frozenset({Role.HASH, Role.REDACT, Role.DROP})
+"""What becomes of personal data before anything is stored; a field has one of them at most."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +76,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is the name of the column and in JSON, `attribute` the name in the Struct. `fields` is empty unless `kind` is
     STRUCT. `closed` says that the type allows only a fixed set of values (Enum, Literal). `is_uuid` says that the text
-    is a UUID, which is stored in lower case with hyphens.
+    is a UUID, which is stored in lower case with hyphens. `hasher` hashes the values of a field with the role
+    `pii:hash`; it is None for a table that only describes.
     """
 
     name: str
@@ -80,6 +89,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple["Column", ...] = ()
     closed: bool = False
     is_uuid: bool = False
+    hasher: Hasher | None = None
 
 
 def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:

@@ -3,7 +3,8 @@
 import msgspec
 
 from app.record import RecordType
-from app.schema.columns import Column, Kind, Mode, Role, flat
+from app.schema.columns import PII, Column, Kind, Mode, Role, flat
+from app.schema.pii import Hasher
 from app.schema.refusals import Faults
 from app.schema.table import RECORDS, Table, sound_table
 
@@ -53,13 +54,23 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
     is_uuid: bool = False
 
 
-def checked_table(record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None) -> Table:
+class HashedField(FilterField, frozen=True, kw_only=True):
+    """A field whose values are hashed: queries give the value, or its hash."""
+
+    hasher: Hasher
+
+
+def checked_table(
+    record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None, hasher: Hasher | None = None
+) -> Table:
     """Return the table of `record_type`, with all the checks that the service makes at start-up.
+
+    Without a `hasher` it only describes fields with the role `pii:hash`.
 
     Raises:
         RecordTypeError: the type cannot be stored, or a field cannot play its role; each fault is named.
     """
-    table, faults = sound_table(record_type, name=name, retention_days=retention_days)
+    table, faults = sound_table(record_type, name=name, retention_days=retention_days, hasher=hasher)
     _fields(table.record_type.__name__, table.columns, "", faults)
     faults.report()
     return table
@@ -87,7 +98,7 @@ def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Fa
             faults.add(f"{type_name}.{path}", reason)
         if wanted and path in PARAMETERS:
             faults.add(f"{type_name}.{path}", "a parameter has the same name; remove the role")
-        if column.mode is Mode.REPEATED and any(inner.roles for _, inner in flat(column.fields)):
+        if column.mode is Mode.REPEATED and any(inner.roles - PII for _, inner in flat(column.fields)):
             faults.add(f"{type_name}.{path}", "fields inside a list cannot be compared; remove their roles")
         if wanted and column.kind is not Kind.STRUCT:
             found.append(_field(path, column))
@@ -98,6 +109,12 @@ def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Fa
 
 def _field(path: str, column: Column) -> FilterField:
     aggregate = Role.AGGREGATE in column.roles
+    if Role.HASH in column.roles:
+        operators = _EQUALITY if Role.FILTER in column.roles else ()
+        known = FilterField(path=path, kind=column.kind, operators=operators, groupable=aggregate, aggregable=False)
+        if column.hasher is None:
+            return known
+        return HashedField(**msgspec.structs.asdict(known), hasher=column.hasher)
     return FilterField(
         path=path,
         kind=column.kind,

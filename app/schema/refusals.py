@@ -83,6 +83,8 @@ def refuse_unjsonable(info: inspect.Type, path: str, outer: tuple[type, ...] = (
         RecordTypeError: there is a type that is not msgspec's, or a key that is not text.
     """
     while isinstance(info, inspect.Metadata):
+        if any(str(word).startswith("pii:") for word in (info.extra or {}).get("sluice", ())):
+            raise refuse(path, "personal data inside a JSON column cannot be found; give the role to the whole column")
         info = info.type
     if isinstance(info, inspect.CustomType | inspect.ExtType | inspect.RawType):
         raise refuse(path, reason_for(info))

@@ -7,6 +7,8 @@ import msgspec
 
 from app.record import Envelope, RecordType, RejectedRecord, Versions
 from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat, sound_columns
+from app.schema.personal_columns import stored_columns
+from app.schema.pii import Hasher
 from app.schema.refusals import Faults, refuse
 from app.schema.versions import check_older, newest_of
 
@@ -19,7 +21,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     `record` holds the declared columns, `envelope` those the service adds. `id` is the column that `/v1/records/{id}`
     searches, None if the declaration names none. `retention_days` is how long its rows are kept, None if as long as
-    SLUICE_RETENTION_DAYS says. `versions` are those of the record type, and `record_type` is the newest.
+    SLUICE_RETENTION_DAYS says. `versions` are those of the record type, and `record_type` is the newest. `hasher`
+    hashes its personal data; None for a table that only describes.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     id: Column | None
     retention_days: int | None = None
     versions: Versions | None = None
+    hasher: Hasher | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -36,13 +40,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return self.record + self.envelope
 
 
-def records_table(record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None) -> Table:
-    """Derive the table of `record_type`.
+def records_table(
+    record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None, hasher: Hasher | None = None
+) -> Table:
+    """Derive the table of `record_type`; without a `hasher` it only describes fields with the role `pii:hash`.
 
     Raises:
         RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one; each fault is named.
     """
-    table, faults = sound_table(record_type, name=name, retention_days=retention_days)
+    table, faults = sound_table(record_type, name=name, retention_days=retention_days, hasher=hasher)
     faults.report()
     return table
 
@@ -52,11 +58,14 @@ def rejects_table() -> Table:
     return records_table(RejectedRecord, name=REJECTS)
 
 
-def sound_table(record_type: RecordType, *, name: str, retention_days: int | None) -> tuple[Table, Faults]:
+def sound_table(
+    record_type: RecordType, *, name: str, retention_days: int | None, hasher: Hasher | None
+) -> tuple[Table, Faults]:
     """Return the table of the fields of `record_type` without a fault, and the faults of all others."""
     versions = record_type if isinstance(record_type, Versions) else None
     newest = newest_of(record_type)
-    (columns, faults), envelope = sound_columns(newest), columns_of(Envelope)
+    (declared, faults), envelope = sound_columns(newest), columns_of(Envelope)
+    columns = stored_columns(declared, newest.__name__, hasher, faults)
     if versions is not None:
         with faults.collected():
             check_older(versions)
@@ -76,6 +85,7 @@ def sound_table(record_type: RecordType, *, name: str, retention_days: int | Non
         id=record_id,
         retention_days=retention_days,
         versions=versions,
+        hasher=hasher,
     )
     return table, faults
 

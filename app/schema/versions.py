@@ -6,6 +6,7 @@ import msgspec
 
 from app.record import RecordType, Versions
 from app.schema.columns import Kind, sound_columns
+from app.schema.personal_columns import stored_columns
 from app.schema.refusals import Faults, refuse
 
 
@@ -43,7 +44,8 @@ def check_older(versions: Versions) -> None:
     faults = Faults()
     following = zip(versions.types, versions.names, versions.types[1:], strict=False)
     for older, name, then in following:
-        _, own = sound_columns(older)
+        columns, own = sound_columns(older)
+        stored_columns(columns, older.__name__, None, own)
         with faults.collected():
             own.report()
         with faults.collected():
