@@ -17,7 +17,7 @@ from opentelemetry.trace import Span
 
 from app.ingest.appends import GIVEN_UP, Appends, AppendWatch, fail
 from app.ingest.batcher import BatchLimits, parts_of
-from app.ingest.dispatcher import Dispatcher
+from app.ingest.dispatcher import Dispatcher, SharedTarget
 from app.ingest.pending import (
     LATE,
     OnRefused,
@@ -79,6 +79,7 @@ class Writer:
         *,
         table: str,
         watch: AppendWatch,
+        shared: SharedTarget | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._clock, self._limits, self._jitter = clock, limits, jitter
@@ -86,7 +87,9 @@ class Writer:
         self._open_bytes = self._flows = 0
         self._closed = False
         target, most = appender.target_in_flight, appender.max_in_flight
-        self._dispatcher = Dispatcher(self._take, clock, limits.batch, target_in_flight=target, max_in_flight=most)
+        self._dispatcher = Dispatcher(
+            self._take, clock, limits.batch, target_in_flight=target, max_in_flight=most, shared=shared
+        )
         self.health = SinkHealth(table, clock)
         self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
         self._appends = Appends(
