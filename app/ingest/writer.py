@@ -69,7 +69,7 @@ class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Writes the rows of one table through an Appender."""
+    """Writes the rows of one table through an Appender; `shared` is the target of all streams (app.ingest.dispatcher)."""
 
     def __init__(  # noqa: PLR0913 - what one table's writer needs
         self,
@@ -84,12 +84,9 @@ class Writer:
     ) -> None:
         self._clock, self._limits, self._jitter = clock, limits, jitter
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
-        self._open_bytes = self._flows = 0
-        self._closed = False
-        target, most = appender.target_in_flight, appender.max_in_flight
-        self._dispatcher = Dispatcher(
-            self._take, clock, limits.batch, target_in_flight=target, max_in_flight=most, shared=shared
-        )
+        self._open_bytes, self._flows, self._closed = 0, 0, False
+        in_flight = {"target_in_flight": appender.target_in_flight, "max_in_flight": appender.max_in_flight}
+        self._dispatcher = Dispatcher(self._take, clock, limits.batch, **in_flight, shared=shared)
         self.health = SinkHealth(table, clock)
         self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
         self._appends = Appends(
