@@ -69,7 +69,7 @@ class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Writes the rows of one table through an Appender; `shared` is the target of all streams (app.ingest.dispatcher)."""
+    """Writes the rows of one table through an Appender; `shared` is a target for several (app.ingest.dispatcher)."""
 
     def __init__(  # noqa: PLR0913 - what one table's writer needs
         self,
