@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -31,11 +32,12 @@ _BIGQUERY = "SLUICE_BIGQUERY_"
 _STREAMS = "SLUICE_STREAMS"
 _DIFF = "compare the live tables in BigQuery"
 _ABOUT_DIFF = """\
-Compare the tables in BigQuery with the record type, without changing them. A difference is either breaking (the
-service reports SCHEMA_MISMATCH and appends nothing until it is resolved) or only noted."""
+Compare the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
+reports SCHEMA_MISMATCH and appends nothing until it is resolved), pending (an optional column is missing: the service
+reports COLUMNS_PENDING, and only rows that use it wait), or only noted."""
 _AFTER_DIFF = f"""\
-exit status: {SAME} the tables fit, {DIFFERENT} a difference is breaking or a table is missing, {UNKNOWN} the check \
-failed
+exit status: {SAME} the tables fit, {DIFFERENT} a column or a table is missing or a difference is breaking, \
+{UNKNOWN} the check failed
 
 It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
 and _LOCATION. It uses the application-default credentials (`gcloud auth application-default login`), which need only
@@ -189,13 +191,13 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
             raise _CannotLookError(f"{obstacle.state.value}: {obstacle.detail}") from error
         sys.stdout.write(f"{name}: missing\n  breaks  {obstacle.detail[:1].upper()}{obstacle.detail[1:]}.\n")
         return DIFFERENT
-    breaking = sum(difference.breaks for difference in found)
-    if breaking:
-        verdict = f"does not fit ({breaking} breaking, {len(found) - breaking} noted)"
-    else:
-        verdict = f"fits ({len(found)} noted)" if found else "fits"
+    words = Counter(difference.word for difference in found)
+    counts = [(words["breaks"], "breaking"), (words["pending"], "pending"), (words["noted"], "noted")]
+    counted = ", ".join(f"{count} {word}" for count, word in counts if count)
+    must_change = bool(words["breaks"] or words["pending"])
+    verdict = ("does not fit" if must_change else "fits") + (f" ({counted})" if counted else "")
     sys.stdout.write(f"{name}: {verdict}\n{report(found)}")
-    return DIFFERENT if breaking else SAME
+    return DIFFERENT if must_change else SAME
 
 
 if __name__ == "__main__":
