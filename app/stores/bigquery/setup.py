@@ -25,7 +25,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     trace_id = f"sluice:{secrets.token_hex(4)}"
     appenders: dict[str, StorageWriteAppender] = {}
     monitors = {
-        table.name: TableMonitor(partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S), clock)
+        table.name: TableMonitor(table, partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S), clock)
         for table in tables
     }
 
@@ -47,7 +47,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             )
         return appenders[table.name]
 
-    runner = BigQueryRunner(access, settings, clock)
+    runner = BigQueryRunner(access, settings, clock, monitors)
     eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
     async def close() -> None:

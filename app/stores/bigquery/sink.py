@@ -173,7 +173,7 @@ class StorageWriteAppender:
         """
         is_mismatch = isinstance(outcome, SetupError) and outcome.state is SinkState.SCHEMA_MISMATCH
         if is_mismatch:  # a check from before the append may not have seen the change
-            await first_within(self._clock, _LOOK_WAIT_S, self._monitor.begin_since(begun_us))
+            await self._monitor.since(begun_us, _LOOK_WAIT_S)
         obstacle = await self._obstacle()
         if obstacle is not None or isinstance(outcome, SetupError):
             # To an old connection, a recreated table can be missing for a long time, and a changed table can look

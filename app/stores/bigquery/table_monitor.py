@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.runtime.clock import Clock
+from app.runtime.deadlines import first_within
+from app.schema.table import Table
 from app.stores.sink import ColumnsPending, SetupError
 
 Check = Callable[[], Awaitable[SetupError | ColumnsPending | None]]
@@ -17,8 +19,8 @@ class TableMonitor:
     None before the first.
     """
 
-    def __init__(self, check: Check, clock: Clock) -> None:
-        self._check, self._clock = check, clock
+    def __init__(self, table: Table, check: Check, clock: Clock) -> None:
+        self.table, self._check, self._clock = table, check, clock
         self.found: SetupError | ColumnsPending | None = None
         self.missing: frozenset[str] = frozenset()
         self.begun_us: int | None = None
@@ -31,11 +33,17 @@ class TableMonitor:
             self._checking = asyncio.create_task(self._check_once())
         return self._checking
 
-    def begin_since(self, since_us: int) -> "asyncio.Task[SetupError | ColumnsPending | None]":
-        """Return a check that began at `since_us` or later, which may be the latest complete one."""
-        if self.begun_us is None or self.begun_us < since_us or self._checking is None:
-            return self.begin()
-        return self._checking
+    async def since(self, since_us: int, within_s: float) -> None:
+        """Wait, at most `within_s` seconds, until a check is complete that began at `since_us` or later."""
+        waiting = asyncio.ensure_future(self._since(since_us))
+        try:
+            await first_within(self._clock, within_s, waiting)
+        finally:
+            waiting.cancel()
+
+    async def _since(self, since_us: int) -> None:
+        while self.begun_us is None or self.begun_us < since_us:
+            await asyncio.shield(self.begin())
 
     def close(self) -> None:
         """Stop a running check."""

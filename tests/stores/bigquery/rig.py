@@ -74,7 +74,7 @@ class Rig:
             table,
             clock,
             max_connections=max_connections,
-            monitor=TableMonitor(self._look, clock),
+            monitor=TableMonitor(table, self._look, clock),
             fence=fence(
                 settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=APPEND_DEADLINE_S
             ),

@@ -22,48 +22,7 @@ from app.stores.duckdb.table_layout import duckdb_ddl
 from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
 from tests.encoding import encoded, whole_envelope
-
-
-class Leg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of a journey, as it began."""
-
-    origin: str
-
-
-class Journey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A record, as it began."""
-
-    id: str
-    first: Leg | None = None
-    legs: list[Leg] = []
-
-
-class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a leg has gained."""
-
-    name: str | None = None
-    codes: list[str] = []
-
-
-class LegLater(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The part, a few images later."""
-
-    gate: Gate | None = None
-    origin: str
-    tags: list[str] = []
-
-
-class JourneyLater(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The record, a few images later: columns before, between and after those of the first image."""
-
-    price: float | None = None
-    id: str
-    notes: dict[str, Any] | None = None
-    first: LegLater | None = None
-    stops: list[Gate] = []
-    legs: list[LegLater] = []
-    raw: bytes | None = None
-
+from tests.journeys import Gate, Journey, JourneyLater, Leg, LegLater
 
 FIRST, LATER = records_table(Journey), records_table(JourneyLater)
 EVERYTHING = Statement(sql="SELECT * FROM `records` ORDER BY `id`", parameters={})
