@@ -17,12 +17,12 @@ from app.schema.checks import NUMERIC_INTEGER_DIGITS, NUMERIC_SCALE
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 
-_NUMERIC = f"DECIMAL({NUMERIC_INTEGER_DIGITS + NUMERIC_SCALE},{NUMERIC_SCALE})"
+NUMERIC = f"DECIMAL({NUMERIC_INTEGER_DIGITS + NUMERIC_SCALE},{NUMERIC_SCALE})"
 _TYPES = {
     Kind.BOOL: "BOOLEAN",
     Kind.INT64: "BIGINT",
     Kind.FLOAT64: "DOUBLE",
-    Kind.NUMERIC: _NUMERIC,
+    Kind.NUMERIC: NUMERIC,
     Kind.STRING: "VARCHAR",
     Kind.BYTES: "BLOB",
     Kind.TIMESTAMP: "TIMESTAMP",

@@ -1,7 +1,7 @@
 """What a query reads from where a table lacks columns of its declaration: the table, with NULL in their place. Pure.
 
-So the rest of the statement is the same with and without them: `isnull` is true, other conditions match nothing, a
-projection and an export have the column with its type, and statistics see no value.
+So the rest of the statement is the same with and without them. A condition `isnull` is true and others match nothing,
+a projection has the column with its type, and statistics see no value.
 """
 
 from app.schema.columns import Column, Kind, Mode

@@ -29,7 +29,7 @@ _WITHIN = "`ingest_time` >= @from_us\n    AND `ingest_time` <= @to_us"  # the la
 
 
 def page_sql(query: RowQuery, source: str) -> str:
-    """Return the query of the next rows of a page; `source` stands for the table (app.stores.sql.absent_columns)."""
+    """Return the query of the next rows of a page; `source` replaces the table (app.stores.sql.absent_columns)."""
     names, descending = query.columns, query.descending
     direction, last_first = (" DESC", "") if descending else ("", " DESC")
     by_last = f"ORDER BY candidate.`ingest_time`{last_first}, candidate.`delivery_key`{last_first}"
