@@ -17,7 +17,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     `record` holds the declared columns, `envelope` those the service adds. `id` is the column that `/v1/records/{id}`
     searches, None if the declaration names none. `retention_days` is how long its rows are kept, None if as long as
-    SLUICE_RETENTION_DAYS says.
+    SLUICE_RETENTION_DAYS says. `may_omit`: where the live table lacks an optional column, rows are stored without their
+    values for it. Otherwise such rows wait until it has the column.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     envelope: tuple[Column, ...]
     id: Column | None
     retention_days: int | None = None
+    may_omit: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -45,8 +47,11 @@ def records_table(
 
 
 def rejects_table() -> Table:
-    """Return the table of rejected records."""
-    return _table(REJECTS, RejectedRecord)
+    """Return the table of rejected records.
+
+    Its columns are the service's own: a reject without a new one is better than a message that is not acknowledged.
+    """
+    return msgspec.structs.replace(_table(REJECTS, RejectedRecord), may_omit=True)
 
 
 def _table(name: str, record_type: type[msgspec.Struct], retention_days: int | None = None) -> Table:
