@@ -72,7 +72,7 @@ class Pipelines:
                 writer_limits,
                 table=name,
                 watch=watch_appends,
-                shared=None if name == rejects.name else shared,  # rejects wait for nobody
+                shared=None if name == rejects.name else shared,  # rejects have a target of their own
             )
             for name, appender in self._appenders.items()
         }
