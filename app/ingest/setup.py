@@ -9,6 +9,7 @@ from app.ingest.admission import Admission
 from app.ingest.appends import AppendWatch
 from app.ingest.batcher import BatchLimits
 from app.ingest.dedupe import Dedupe
+from app.ingest.dispatcher import SharedTarget
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
@@ -64,8 +65,16 @@ class Pipelines:
             clock,
             {table.name: appenders[table.name] for table in (*streams.tables, rejects)},
         )
+        shared = SharedTarget()
         self.writers = {
-            name: Writer(appender, clock, writer_limits, table=name, watch=watch_appends)
+            name: Writer(
+                appender,
+                clock,
+                writer_limits,
+                table=name,
+                watch=watch_appends,
+                shared=None if name == rejects.name else shared,  # rejects have a target of their own
+            )
             for name, appender in self._appenders.items()
         }
         """The writer of each table, by the table's name."""

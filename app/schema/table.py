@@ -21,8 +21,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     `record` holds the declared columns, `envelope` those the service adds. `id` is the column that `/v1/records/{id}`
     searches, None if the declaration names none. `retention_days` is how long its rows are kept, None if as long as
-    SLUICE_RETENTION_DAYS says. `versions` are those of the record type, and `record_type` is the newest. `hasher`
-    hashes its personal data; None for a table that only describes.
+    SLUICE_RETENTION_DAYS says. `may_omit`: where the live table lacks an optional column, rows are stored without their
+    values for it. Otherwise such rows wait until it has the column. `versions` are those of the record type, and
+    `record_type` is the newest. `hasher` hashes its personal data; None for a table that only describes.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     envelope: tuple[Column, ...]
     id: Column | None
     retention_days: int | None = None
+    may_omit: bool = False
     versions: Versions | None = None
     hasher: Hasher | None = None
 
@@ -54,8 +56,11 @@ def records_table(
 
 
 def rejects_table() -> Table:
-    """Return the table of rejected records."""
-    return records_table(RejectedRecord, name=REJECTS)
+    """Return the table of rejected records.
+
+    Its columns are the service's own: a reject without a new one is better than a message that is not acknowledged.
+    """
+    return msgspec.structs.replace(records_table(RejectedRecord, name=REJECTS), may_omit=True)
 
 
 def sound_table(

@@ -56,7 +56,7 @@ def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WI
 
 
 def _require_fit(place: TableAddress, table: Table, found: bigquery.Table) -> None:
-    breaking = [each for each in differences(table, live_table(found.to_api_repr())) if each.breaks]
+    breaking = [each for each in differences(table, live_table(found.to_api_repr())) if each.breaks or each.pending]
     if breaking:
         raise ProvisionError(
             f"{place.table_id(table.name)} is there and does not fit {table.record_type.__name__}: "
