@@ -4,7 +4,7 @@ import hmac
 import re
 
 MARK = "redacted"
-"""Stands for a text that was redacted."""
+"""Replaces a text that was redacted."""
 MIN_SECRET_LENGTH = 32
 _PREFIX = "hmac:"
 _HASHED = re.compile(r"hmac:[0-9a-f]{64}")
