@@ -16,6 +16,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from rich.console import Console
 
 from dev.child import ChildError
+from dev.declared import Declared
 from dev.demo.plan import Plan, make_plan
 from dev.demo.readback import FeedError
 from dev.demo.report import show_checks, show_figures, show_invitation, show_rejects
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         options = StackOptions(
-            record=RECORD,
+            declared=Declared(RECORD),
             data_path=args.data_path,
             port=args.port,
             pubsub=args.pubsub,
