@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from app.ingest.proof import DELIVERY_KEY, SIGNATURE, replay_signature
+from app.ingest.reject_scrubbing import STATE, WITHHELD
 from app.ingest.rejects import original_key, whole_key
 from app.ingest.routing import ATTRIBUTE
 from app.record import REJECT_REASONS
@@ -67,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print a summary; return 1 if a record could not be replayed."""
-    incomplete: list[str] = []
+    incomplete, withheld = list[str](), list[str]()
     try:
         # Checked before anything is read: without it the rest would be pointless.
         secret = "" if args.dry_run else secret_of(args.secret_file, is_local=args.pubsub_host != "google")
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             _require(name, streams)
         rows = read_rejects(args.service, args.token, args.since, args.until, args.stream)
         wanted = (row for row in rows if not args.reason or row.reason in args.reason)
-        rejected = list(assemble(wanted, incomplete))
+        rejected = list(assemble(readable(wanted, withheld), incomplete))
     except (SecretError, StreamError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -85,10 +86,21 @@ def run(args: argparse.Namespace) -> int:
         return 1
     for key in incomplete:
         print(f"error: {key}: a part of its payload is missing in this window; not replayed", file=sys.stderr)
+    for key in withheld:
+        print(f"error: {key}: its payload is withheld, as it may hold personal data; send it again", file=sys.stderr)
     if streams:
         rejected = [to_its_stream(one, args.to) for one in rejected]
     status = _dry_run(rejected) if args.dry_run else _publish(args, rejected, secret)
-    return status or bool(incomplete)
+    return status or bool(incomplete or withheld)
+
+
+def readable(rows: Iterable[RejectRow], withheld: list[str]) -> Iterator[RejectRow]:
+    """Yield the rows that hold bytes; name those in `withheld` whose bytes the service did not keep."""
+    for row in rows:
+        if (row.attributes or {}).get(STATE) == WITHHELD:
+            withheld.append(row.delivery_key)
+        else:
+            yield row
 
 
 def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejected]:

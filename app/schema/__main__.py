@@ -17,6 +17,7 @@ import msgspec
 from app.record import RecordTypeError, load_record_type
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
+from app.schema.versions import json_schema
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.bigquery.table_diff import differences, report
 from app.stores.bigquery.table_layout import bigquery_schema
@@ -70,7 +71,7 @@ _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
     "duckdb": ("the CREATE TABLE statement of the embedded store", lambda table: duckdb_ddl(table) + ";"),
     "jsonschema": (
         "the JSON Schema, for producers to validate against",
-        lambda table: json.dumps(msgspec.json.schema(table.record_type), indent=2),
+        lambda table: json.dumps(json_schema(table.record_type, table.versions), indent=2),
     ),
     "filters": (
         "the fields that a query may filter by and aggregate",
@@ -113,7 +114,7 @@ def _tables(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Tab
         if options.stream:
             raise RecordTypeError(f"--stream {options.stream} needs {_STREAMS}, which names the streams")
         return [checked_table(load_record_type(options.record or environ.get("SLUICE_RECORD") or DEFAULT_RECORD))]
-    streams = load_streams(load_settings({_STREAMS: spec}).store)
+    streams = load_streams(load_settings({_STREAMS: spec}).store, only_describes=True)
     return [streams.table(options.stream)] if options.stream else [*streams.tables]
 
 
