@@ -113,12 +113,12 @@ class RejectScrubber:
             if node.inner is not None:
                 return self._object(raw, node.inner)
             return MARK if self._hasher is None else self._hasher(_text.decode(raw))
-        except msgspec.DecodeError:  # no text, list or object: whatever it is, it may be personal data
+        except msgspec.DecodeError:  # no text, list or object: whatever it is, it is where personal data belongs
             return MARK
 
 
 def _redacted(column: Column) -> Any:
-    """Return what a reject holds instead of a redacted value: what the type is most likely to accept in a replay."""
+    """Return what replaces a redacted value in a reject: what the type is most likely to accept in a replay."""
     if column.mode is Mode.REPEATED:
         return []
     return MARK if is_text(column) else None

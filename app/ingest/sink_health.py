@@ -9,7 +9,7 @@ import msgspec
 from app.ingest.retry_policy import Throttled, Trip, Unavailable, trip_for
 from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
 from app.runtime.clock import Clock
-from app.stores.sink import Appender, ColumnsPending, SinkState, Stored, TableCheck
+from app.stores.sink import Appender, ColumnsPending, SetupError, SinkState, Stored, TableCheck
 from app.telemetry.redaction import TrustedText
 
 if TYPE_CHECKING:
@@ -142,7 +142,11 @@ class SinkHealth:
         A clean check clears a state that an earlier check set. If an append set it, a clean check lifts only the pause,
         and only for a state that checks can see. The state clears with the next stored row, or after two clean checks
         without traffic. A check that has written a row (Stored) clears both. A lack of columns is a clean check.
+        CLOCK_WRONG is not cleared while the clock is still wrong.
         """
+        if not isinstance(obstacle, SetupError) and self._clock.trouble():
+            self.notice_clock()
+            return None
         match obstacle:
             case Stored():
                 self._note_lack("")

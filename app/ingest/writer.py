@@ -50,7 +50,7 @@ from app.ingest.stall_watchdog import StallWatchdog
 from app.ingest.suspect_lane import SuspectLane
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
-from app.stores.sink import Appender, Outcome, RowError, RowsRefused, SetupError, Stored, TableCheck, Uncertain
+from app.stores.sink import Appender, Outcome, RowError, RowsRefused, Stored, TableCheck, Uncertain
 
 _log = logging.getLogger("sluice.writer")
 _FULL = Throttled("too many messages wait for the store on this instance", 1.0)
@@ -178,13 +178,7 @@ class Writer:
         fail(self._deadlines.close(), _CLOSED)
 
     def found(self, obstacle: TableCheck) -> None:
-        """Record the result of a table check, made independently of appends; an obstacle stops the writer at once.
-
-        A clean check does not clear CLOCK_WRONG while the clock is still wrong.
-        """
-        if not isinstance(obstacle, SetupError) and self._clock.trouble():
-            self.health.notice_clock()
-            return
+        """Record the result of a table check, made independently of appends; an obstacle stops the writer at once."""
         idle = not (self._dispatcher.in_flight or len(self._dispatcher) or len(self._lane))
         if (trip := self.health.found(obstacle, idle=idle)) is not None:
             fail(self._dispatcher.take_all(), trip.verdict)

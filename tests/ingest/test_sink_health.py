@@ -6,7 +6,7 @@ import pytest
 
 from app.ingest.retry_policy import Durable, Throttled, Trip, Unavailable
 from app.ingest.sink_health import LOOK_AGAIN_S, SinkHealth, watch
-from app.stores.sink import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
+from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from app.telemetry.redaction import TrustedText
 from testing.clock import FakeClock
 from tests.ingest.bench import Bench
@@ -165,6 +165,27 @@ async def test_pauses_grow_and_the_time_left_is_told(bench: Bench) -> None:
         assert pause is not None
         assert pause.retry_after_s == expected_s
         await bench.clock.advance(expected_s)
+
+
+async def test_a_table_that_lacks_columns_stays_so_until_a_check_finds_them() -> None:
+    """Stored rows do not show that they came, other trouble comes and goes over it, and it is no pause."""
+    health = SinkHealth("records", FakeClock())
+    lacking = ColumnsPending(frozenset({"x"}), "it lacks x")
+    assert health.found(lacking, idle=True) is None
+    since_us = health.since_us
+    for _ in range(2):
+        health.stored()
+        assert (health.state, health.detail, health.since_us) == (SinkState.COLUMNS_PENDING, "it lacks x", since_us)
+        assert (health.pause(), health.troubled.is_set(), health.takes_rows) == (None, True, True)
+    health.trouble(SinkState.UNREACHABLE, "gone")
+    health.found(lacking, idle=False)
+    assert health.state.value == "UNREACHABLE", "the table can be read, and appends are still without an answer"
+    health.stored()
+    assert health.state.value == "COLUMNS_PENDING"
+    health.found(AWAY, idle=True)
+    assert health.state.value == "COLUMNS_PENDING", "a check without an answer shows nothing"
+    health.found(None, idle=False)
+    assert (health.state, health.troubled.is_set()) == (SinkState.ACTIVE, False)
 
 
 async def test_a_state_says_since_when_and_why(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from google.cloud import bigquery
 from app.ingest.envelope import Message
 from app.query.arrow_rows import rows_of_arrow
 from app.query.params.stats import COUNT
+from app.record import RejectedRecord
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.backend import Backend
@@ -170,6 +171,27 @@ async def test_a_reader_learns_from_the_query_itself(local_bigquery: Double) -> 
                 assert await append(writer, LATER, NEW) == Stored()
             (row,) = (await reader.runner.rows(PAGE)).rows
             assert record_of(row) == stored(NEW)
+    finally:
+        local_bigquery.drop(place)
+
+
+async def test_a_reject_is_stored_in_a_table_that_lacks_its_newest_column(local_bigquery: Double) -> None:
+    """The service is newer than its table of rejects: the column reads as null, and no message waits for it."""
+    rejects = rejects_table()
+    older = msgspec.structs.replace(rejects, record=tuple(each for each in rejects.record if each.name != "stream"))
+    place, clock = local_bigquery.fresh(FIRST, older), FakeClock(T0_US)
+    reject = RejectedRecord(
+        reason="unroutable", detail="no stream", field=None, payload=b"x", part=0, parts=1, stream="orders"
+    )
+    try:
+        async with opened(place, FIRST, clock) as backend:
+            appender = backend.appender(rejects)
+            assert isinstance(await appender.check(), ColumnsPending)
+            envelope = whole_envelope(Message(key="a", data=b"", attributes={}))
+            assert await appender.append([encoded(appender, reject, envelope)]) == Stored()
+            names = tuple(column.name for column in rejects.columns)
+            (row,) = (await backend.runner.rows(msgspec.structs.replace(PAGE, table=rejects.name, columns=names))).rows
+            assert (row["reason"], row["payload"], row["stream"]) == ("unroutable", b"x", None)
     finally:
         local_bigquery.drop(place)
 
