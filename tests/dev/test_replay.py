@@ -14,7 +14,7 @@ from dev.__main__ import main
 from dev.pubsub.broker import Broker
 from dev.pubsub.message import Message
 from dev.rejects_feed import RejectRow
-from dev.replay import assemble
+from dev.replay import assemble, readable
 from tests.dev.conftest import SECRET, SUBSCRIPTION, TOPIC
 
 pytestmark = pytest.mark.usefixtures("pubsub_host", "signing")
@@ -225,6 +225,17 @@ def test_a_record_out_of_a_compressed_message_is_not_called_compressed(payload: 
     (rejected,) = assemble([row], [])
     assert rejected.attributes == kept
     assert rejected.payload == payload
+
+
+def test_a_reject_whose_bytes_were_withheld_is_named_and_not_replayed() -> None:
+    """Nothing could be published in its place; one that was scrubbed is replayed as it was stored."""
+    rows = [
+        RejectRow("malformed", "m:1:0", b"", attributes={"sluice-payload": "withheld"}),
+        RejectRow("invalid", "m:1:1", b"{}", attributes={"sluice-payload": "scrubbed"}),
+        RejectRow("invalid", "m:1:2", b"{}"),
+    ]
+    withheld: list[str] = []
+    assert ([row.delivery_key for row in readable(rows, withheld)], withheld) == (["m:1:1", "m:1:2"], ["m:1:0"])
 
 
 def test_a_reject_that_was_stored_again_because_it_was_late_keeps_its_key() -> None:

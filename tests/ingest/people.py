@@ -5,6 +5,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from app.record import Versions
+from app.streams import Stream
+
 SECRET = "a secret of the tests, long enough to be one"
 MARKER = "jane.doe"
 EMAIL = f"{MARKER}@example.com"
@@ -41,6 +44,24 @@ class Person(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         """Refuse in words that quote a value."""
         if self.visits < 0:
             raise ValueError(f"{self.email} cannot have {self.visits} visits")
+
+
+class PersonV1(msgspec.Struct, forbid_unknown_fields=True):
+    """An older person: the same data under another name."""
+
+    id: str
+    mail: Annotated[str, Meta(extra={"sluice": ["pii:hash"]})]
+    phone: Annotated[str, Meta(extra={"sluice": ["pii:drop"]})] = ""
+
+    def upgrade(self) -> Person:
+        """Return the person with the e-mail under its name today; fail in words that quote it."""
+        if "@" not in self.mail:
+            raise ValueError(f"{self.mail} is no e-mail address")
+        return Person(id=self.id, visits=0, email=self.mail)
+
+
+VERSIONS = Versions(PersonV1, Person, attribute="person-version")
+STREAMS = {"people": Stream(record=VERSIONS, attributes={"kind": "person"})}
 
 
 def person(**changed: Any) -> dict[str, Any]:

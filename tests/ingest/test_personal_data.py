@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from app.ingest.envelope import Message
 from app.ingest.records import RecordReader
 from app.ingest.reject_scrubbing import STATE, scrubber_of
+from app.query.params.filters import parse_filters
 from app.record import RecordTypeError
+from app.schema.filters import filter_table
 from app.schema.pii import MARK, Hasher
 from app.schema.table import records_table
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.duckdb.sink import EmbeddedAppender
 from app.streams import load_streams
 from testing.service import SETTINGS, Service, authorization, envelope, running
-from tests.ingest.people import EMAIL, MARKER, SECRET, Person, person
+from tests.ingest.people import EMAIL, MARKER, SECRET, VERSIONS, Person, person
 from tests.ingest.reading import LIMITS, finish, read_message
 
 if TYPE_CHECKING:
@@ -166,6 +168,72 @@ def test_a_missing_secret_is_named_at_start() -> None:
     ):
         load_streams(PEOPLE.replace(pii_secret="").store)
     assert load_streams(PEOPLE.replace(pii_secret="").store, only_describes=True).default.name == "records"
+
+
+@pytest.mark.parametrize(
+    ("sent", "version", "state", "kept"),
+    [
+        ({"id": 7, "mail": EMAIL, "phone": MARKER}, "1", "scrubbed", {"id": 7, "mail": HASHER(EMAIL)}),
+        ({"id": "a", "mail": MARKER}, "1", "scrubbed", {"id": "a", "mail": HASHER(MARKER)}),
+        ({"id": "a", "mail": EMAIL}, "2", "scrubbed", {"id": HASHER("a"), "mail": MARK}),
+        ({"id": "a", "mail": EMAIL}, "9", "withheld", None),
+    ],
+)
+def test_a_reject_is_scrubbed_by_the_version_of_the_record(
+    sent: dict[str, Any], version: str, state: str, kept: dict[str, Any] | None
+) -> None:
+    """Each version says which members hold personal data; of an unknown version nothing is kept."""
+    table = records_table(VERSIONS, hasher=HASHER)
+    reader, scrubber = RecordReader(table, ENCODERS["protobuf"], LIMITS), scrubber_of(table, HASHER)
+    data, attributes = msgspec.json.encode(sent), {"person-version": version}
+    _, rejects = read_message(reader, Message(key="1:0", data=data, attributes=attributes))
+    assert scrubber is not None
+    (reject,) = finish(scrubber.all_of(rejects))
+    assert reject.message.attributes == attributes | {STATE: state}
+    assert (msgspec.json.decode(reject.raw) if reject.raw else None) == kept
+    assert MARKER not in reject.detail
+
+
+def test_an_older_record_is_protected_as_the_newest() -> None:
+    """The upgrade sees the value, the row does not."""
+    table = records_table(VERSIONS, hasher=HASHER)
+    reader = RecordReader(table, ProtoRowEncoder(table).encoder, LIMITS)
+    data = msgspec.json.encode({"id": MARKER, "mail": EMAIL})
+    rows, rejects = read_message(reader, Message(key="1:0", data=data))
+    (row,) = rows.encoded
+    assert not rejects
+    assert MARKER.encode() not in row
+    assert HASHER(EMAIL).encode() in row
+
+
+def test_fixed_filters_of_grants_are_hashed() -> None:
+    """As those of a query are, whichever way the value is written."""
+    fields = filter_table(TABLE)
+    for text in (EMAIL, HASHER(EMAIL)):
+        (condition,) = parse_filters(fields, [("email", text)])
+        assert condition.values == (HASHER(EMAIL),)
+
+
+async def test_a_message_that_no_stream_takes_is_withheld_if_any_stream_holds_personal_data() -> None:
+    """It may be meant for that stream."""
+    settings = SETTINGS.replace(streams="tests.ingest.people:STREAMS", pii_secret=SECRET)
+    async with running(settings) as service:
+        pushed = envelope(msgspec.json.encode(person()), attributes={"kind": "pers0n"})
+        answer = await service.client.post("/pubsub/push", content=pushed, headers=authorization())
+        assert answer.status_code == 204
+        (reject,) = (await service.client.get("/v1/rejects")).json()["records"]
+    assert (reject["reason"], reject["payload"], reject["attributes"][STATE]) == ("unroutable", "", "withheld")
+
+
+async def test_a_person_is_erased_with_the_rejects() -> None:
+    """By the value, though the table and the rejects hold hashes only."""
+    async with running(PEOPLE) as service:
+        for sent in (person(), person(visits="x")):
+            await service.client.post("/v1/records", json=sent)
+        erased = await service.client.delete(f"/v1/records/{MARKER}")
+        assert erased.status_code == 200, erased.text
+        assert (await service.client.get(f"/v1/records/{MARKER}")).status_code == 404
+        assert (await service.client.get("/v1/rejects")).json()["records"] == []
 
 
 async def everything(service: Service) -> str:
