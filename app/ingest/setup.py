@@ -9,10 +9,12 @@ from app.ingest.admission import Admission
 from app.ingest.appends import AppendWatch
 from app.ingest.batcher import BatchLimits
 from app.ingest.dedupe import Dedupe
+from app.ingest.dispatcher import SharedTarget
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
 from app.ingest.push import PushEndpoint
+from app.ingest.reject_scrubbing import holds_personal_data
 from app.ingest.reject_writer import RejectWriter
 from app.ingest.rejects import prefix_of
 from app.ingest.router import Router
@@ -63,8 +65,16 @@ class Pipelines:
             clock,
             {table.name: appenders[table.name] for table in (*streams.tables, rejects)},
         )
+        shared = SharedTarget()
         self.writers = {
-            name: Writer(appender, clock, writer_limits, table=name, watch=watch_appends)
+            name: Writer(
+                appender,
+                clock,
+                writer_limits,
+                table=name,
+                watch=watch_appends,
+                shared=None if name == rejects.name else shared,  # rejects have a target of their own
+            )
             for name, appender in self._appenders.items()
         }
         """The writer of each table, by the table's name."""
@@ -93,6 +103,8 @@ class Pipelines:
                 clock=clock,
                 metrics=metrics,
                 prefix="" if table is streams.default.table else prefix_of(table.name),
+                # A message that no stream takes may be meant for one that holds personal data.
+                withholds_unroutable=any(map(holds_personal_data, streams.tables)),
                 on_canary=on_canary if table is streams.default.table else None,
             )
             for table in streams.tables

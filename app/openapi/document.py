@@ -93,7 +93,8 @@ class _Components:
                 return {"$ref": _SCHEMAS + self._component(name, described)}
             case Sent(type_):
                 template = _SENT + self.named("{name}")
-                return self._add(template, *record_components(type_, _SCHEMAS + template))
+                (made,), found = record_components((type_,), _SCHEMAS + template)
+                return self._add(template, made, found)
             case type():
                 (made,), found = msgspec.json.schema_components((schema,), ref_template=f"{_SCHEMAS}{{name}}")
                 return self._add("{name}", made, found)

@@ -102,6 +102,16 @@ class UndeclaredReader:
                 positions.append(position)
         return positions
 
+    def rest_in(self, record: msgspec.Struct) -> Members:
+        """Return the rest of a record; empty if it has none."""
+        found: Members | None = getattr(record, self._rest) if self._rest else None
+        return found or {}
+
+    def carry_over(self, rest: Members, record: msgspec.Struct) -> None:
+        """Give `record`, made from one with `rest`, that rest, if it would have none: nothing is lost by omission."""
+        if rest and self._rest and not getattr(record, self._rest):
+            msgspec.structs.force_setattr(record, self._rest, rest)
+
     def _check_unsent(self, record: msgspec.Struct) -> None:
         if getattr(record, self._rest):
             raise RestError(

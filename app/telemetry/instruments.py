@@ -81,8 +81,8 @@ MEMBERS_UNDECLARED = Instrument(
     kind="counter",
     unit="{member}",
     description="Undeclared members of stored and rejected records, by outcome and stream",
-    meaning="`outcome` is kept (in the record type's rest), dropped or rejected. Of a rejected record, the first one "
-    "counts. `/v1/schema` names them, and `python -m app.schema suggest` prints the fields to declare.",
+    meaning="`outcome` is kept (in the record type's rest), dropped or rejected. Of a rejected record, those "
+    "that its errors name. `/v1/schema` names them, and `python -m app.schema suggest` prints the fields to declare.",
     attributes=("outcome", "stream"),
 )
 ROWS_EXPIRED = Instrument(
@@ -114,8 +114,8 @@ APPEND_DURATION = Instrument(
     kind="histogram",
     unit="s",
     description="Duration of append attempts, by table and outcome",
-    meaning="One point per attempt. `outcome` is stored, refused, too_large, uncertain, quota, setup or "
-    "given_up (the service stopped).",
+    meaning="One point per attempt. `outcome` is stored, refused, held (a column is missing), too_large, "
+    "uncertain, quota, setup or given_up (the service stopped).",
     attributes=("table", "outcome"),
     bounds=_ANSWERS_S,
 )

@@ -10,7 +10,9 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from app.http.paths import PUSH
 from bench.ingest.ceilings import CEILINGS
+from bench.ingest.ten_streams import STREAMS
 from bench.places import ROOT
 from testing import tokens
 from testing.process import free_port
@@ -28,6 +30,9 @@ TODAY = {
 TODAYS_PYTHON = ROOT / ".cache" / "today" / "bin" / "python"
 """With packages that the service does without, and is measured without (`make bench-ingest` installs them)."""
 CONTENDERS = (*CEILINGS, SLUICE, *TODAY)
+TEN_STREAMS = f"{SLUICE}, ten streams"
+PATHS = {TEN_STREAMS: tuple(f"{PUSH}/{name}" for name in STREAMS)}
+"""Where those are pushed to that have several paths."""
 Said = TypeVar("Said")
 
 
@@ -105,7 +110,9 @@ def commands(store: Store, keys_url: str, ack_ms: float) -> dict[str, tuple[list
     told = [f"--keys-url={keys_url}", f"--audience={tokens.AUDIENCE}"]
     urls = {name: store.rest_url if name.startswith(FLASK) else store.grpc_url for name in TODAY}
     found |= {name: ([*words, f"--store={urls[name]}", *told], {}) for name, words in TODAY.items()}
-    found[SLUICE] = (["app"], service_settings(store.grpc_url, keys_url))
+    settings = service_settings(store.grpc_url, keys_url)
+    found[SLUICE] = (["app"], settings)
+    found[TEN_STREAMS] = (["app"], {**settings, "SLUICE_STREAMS": "bench.ingest.ten_streams:STREAMS"})
     return found
 
 

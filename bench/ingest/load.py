@@ -38,7 +38,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     pids: list[int] = []
     first: int = 0
     """The number of the first message: no two loads of one service may send the same."""
-    path: str = "/pubsub/push"
+    paths: tuple[str, ...] = ("/pubsub/push",)
+    """Where messages go, in turn."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,7 @@ class Load:
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._template, self._places = request_template(order.case, order.authorization, order.path)
+        self._templates = [request_template(order.case, order.authorization, path) for path in order.paths]
         self._number = order.first
         self.answered, self.failures = 0, dict[bytes, int]()
         self.times_s: list[float] = []
@@ -137,7 +138,8 @@ class Load:
     def _push(self, connection: _Connection, begun_s: float) -> None:
         number = self._number
         self._number = number + 1
-        request = self._template % ((number,) * self._places)
+        template, places = self._templates[number % len(self._templates)]
+        request = template % ((number,) * places)
         connection.begun_s = begun_s
         sent = connection.socket.send(request)
         if sent < len(request):

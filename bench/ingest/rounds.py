@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
+from app.http.paths import PUSH
 from bench.ingest.cells import Cell, Round
-from bench.ingest.contenders import SLUICE, TODAY, Contender, Cores, Store, commands, running
+from bench.ingest.contenders import PATHS, SLUICE, TEN_STREAMS, TODAY, Contender, Cores, Store, commands, running
 from bench.ingest.load import Loaded, Order
 from bench.ingest.messages import Case
 from bench.places import ROOT
@@ -17,7 +18,7 @@ from testing.service import authorization
 
 _WARM_UP_S = 0.5
 _LONGEST_S = 30.0
-_DURABLE = {SLUICE, *TODAY}
+_DURABLE = {SLUICE, TEN_STREAMS, *TODAY}
 """Those that store what they acknowledge: the store must have it."""
 
 
@@ -63,6 +64,7 @@ def order_of(contenders: Sequence[Contender], case: Case, seconds: float, rate: 
     """Return the load of `contenders` together with messages that none of them has had yet."""
     return Order(
         ports=[contender.port for contender in contenders],
+        paths=PATHS.get(contenders[0].name, (PUSH,)),
         case=case,
         authorization=authorization()["Authorization"],
         seconds=seconds,

@@ -210,7 +210,7 @@ def table_entry(table: Table, path: str) -> TableEntry:
         schema_version=schema_version(table),
         id=table.id.name if table.id else None,
         columns=_columns(table),
-        json_schema=record_schema(table.record_type),
+        json_schema=record_schema(table.record_type, table.versions),
         undeclared_members=UndeclaredEntry(
             policy=record_policy(table.record_type).value,
             kept_in=table.rest.name if table.rest else None,
