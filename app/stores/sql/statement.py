@@ -10,6 +10,7 @@ from app.stores.query import (
     Count,
     Deletion,
     Export,
+    Keys,
     LookUp,
     Occurrences,
     Originals,
@@ -30,6 +31,7 @@ from app.stores.sql.rows import (
     count_sql,
     deletion_sql,
     export_sql,
+    keys_sql,
     look_up_sql,
     needle_parameters,
     occurrences_sql,
@@ -62,7 +64,7 @@ def render(query: Query | Deletion) -> Statement:
     return Statement(sql=_text(query), parameters=_parameters(query), purpose=query.purpose, max_bytes=max_bytes)
 
 
-def _text(query: Query | Deletion) -> str:  # noqa: PLR0911 - one for each query
+def _text(query: Query | Deletion) -> str:  # noqa: C901, PLR0911 - one for each query
     match query:
         case RowQuery():
             return page_sql(query)
@@ -76,6 +78,8 @@ def _text(query: Query | Deletion) -> str:  # noqa: PLR0911 - one for each query
             return export_sql(query)
         case Statistics():
             return stats_sql(query)
+        case Keys():
+            return keys_sql(query)
         case Occurrences():
             return occurrences_sql(query)
         case PayloadSearch():
@@ -88,6 +92,8 @@ def _text(query: Query | Deletion) -> str:  # noqa: PLR0911 - one for each query
 
 def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
     match query:
+        case Keys():
+            return _bounds(query) | condition_parameters(query.conditions)
         case Selection():
             return _bounds(query) | condition_parameters(query.conditions) | _own(query)
         case PayloadSearch():
