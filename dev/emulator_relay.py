@@ -2,20 +2,21 @@
 
 import logging
 
+from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import DeadLetterPolicy, Subscription
 
 from dev.clients import CALL_TIMEOUT_S, RETRY, publisher, subscriber
 from dev.emulator_source import MAX_LEASE_S
 from dev.source import LEASE_MARGIN_S
-from dev.stack_settings import StackSettings
+from dev.stack_settings import Push, StackSettings
 
 _log = logging.getLogger(__name__)
 
 
 def create_for_relay(settings: StackSettings, address: str) -> None:
-    """Create both topics, the relayed subscription and the dead-letter topic's pull subscription.
+    """Create the topics, the relayed subscriptions, and the pull subscriptions of the dead-letter topics.
 
-    Blocks. The relayed subscription is a pull one for the emulator; its leases outlast a push and the
+    Blocks. A relayed subscription is a pull one for the emulator; its leases outlast a push and the
     longest pause before it, as far as the emulator allows.
     """
     with_policy = bool(settings.dead_letter_topic) and not settings.ordering
@@ -25,21 +26,28 @@ def create_for_relay(settings: StackSettings, address: str) -> None:
             "the official emulator loses the dead letters of ordered subscriptions: retrying indefinitely instead"
         )
     with publisher(address) as topics, subscriber(address) as subscriptions:
-        topic, dead_topic = settings.topic_name(settings.topic), ""
-        topics.create_topic(name=topic, retry=RETRY, timeout=CALL_TIMEOUT_S)
-        if settings.dead_letter_topic:
-            dead_topic = settings.topic_name(settings.dead_letter_topic)
-            topics.create_topic(name=dead_topic, retry=RETRY, timeout=CALL_TIMEOUT_S)
-            dead = Subscription(name=settings.subscription_name(f"{settings.dead_letter_topic}-sub"), topic=dead_topic)
-            subscriptions.create_subscription(request=dead, retry=RETRY, timeout=CALL_TIMEOUT_S)
-        lease_s = round(settings.ack_deadline_s + settings.max_backoff_s + LEASE_MARGIN_S)
-        policy = DeadLetterPolicy(dead_letter_topic=dead_topic, max_delivery_attempts=settings.max_attempts)
-        relayed = Subscription(
-            name=settings.subscription_name(settings.subscription),
-            topic=topic,
-            # A message waits for the earlier ones of its key.
-            ack_deadline_seconds=MAX_LEASE_S if settings.ordering else min(MAX_LEASE_S, lease_s),
-            enable_message_ordering=settings.ordering,
-            dead_letter_policy=policy if with_policy else None,
-        )
-        subscriptions.create_subscription(request=relayed, retry=RETRY, timeout=CALL_TIMEOUT_S)
+        for _, push in settings.pushes:
+            _create(settings, push, topics, subscriptions, with_policy=with_policy)
+
+
+def _create(
+    settings: StackSettings, push: Push, topics: PublisherClient, subscriptions: SubscriberClient, *, with_policy: bool
+) -> None:
+    topic, dead_topic = settings.topic_name(push.topic), ""
+    topics.create_topic(name=topic, retry=RETRY, timeout=CALL_TIMEOUT_S)
+    if push.dead_letter_topic:
+        dead_topic = settings.topic_name(push.dead_letter_topic)
+        topics.create_topic(name=dead_topic, retry=RETRY, timeout=CALL_TIMEOUT_S)
+        dead = Subscription(name=settings.subscription_name(f"{push.dead_letter_topic}-sub"), topic=dead_topic)
+        subscriptions.create_subscription(request=dead, retry=RETRY, timeout=CALL_TIMEOUT_S)
+    lease_s = round(settings.ack_deadline_s + settings.max_backoff_s + LEASE_MARGIN_S)
+    policy = DeadLetterPolicy(dead_letter_topic=dead_topic, max_delivery_attempts=settings.max_attempts)
+    relayed = Subscription(
+        name=settings.subscription_name(push.subscription),
+        topic=topic,
+        # A message waits for the earlier ones of its key.
+        ack_deadline_seconds=MAX_LEASE_S if settings.ordering else min(MAX_LEASE_S, lease_s),
+        enable_message_ordering=settings.ordering,
+        dead_letter_policy=policy if with_policy else None,
+    )
+    subscriptions.create_subscription(request=relayed, retry=RETRY, timeout=CALL_TIMEOUT_S)

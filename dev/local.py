@@ -18,6 +18,7 @@ import msgspec
 
 from app.stores.bigquery.client import TableAddress
 from dev.child import Child, ChildCommand, ChildError, Leash
+from dev.declared import Declared, without_declaration
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
 from dev.local_bigquery.provision import provision, tables_of
@@ -44,7 +45,7 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     With `bigquery`, records are stored in a local-bigquery, in a folder next to `data_path`; otherwise in that file.
     """
 
-    record: str = "app.record:Record"
+    declared: Declared = Declared()
     data_path: Path = Path("data/sluice.duckdb")
     port: int | None = None
     pubsub: PubsubKind = "local"
@@ -65,6 +66,7 @@ class LocalStack:
         ChildError: a process ended or was not ready in time; the message carries the end of its log.
         OSError: the requested port is in use.
         LocalBigQueryError: its tables could not be created.
+        RecordTypeError: the streams cannot be used.
     """
 
     def __init__(self, options: StackOptions) -> None:
@@ -75,10 +77,14 @@ class LocalStack:
         self.place: TableAddress | None = None
         """The location of the records in BigQuery, if they are stored there."""
         self.url: str
+        self.streams: tuple[str, ...] = ()
+        """The streams that have a topic of their own beside the shared one."""
         self.children: list[Child] = []
 
     async def __aenter__(self) -> Self:
         """Start everything and wait until it is ready."""
+        if self.options.declared.streams:
+            self.streams = tuple(self.options.declared.load().by_name)
         port = choose_port(self.options.port, preferred=SERVICE_PORT)
         self.url = f"http://{HOST}:{port}"
         async with AsyncExitStack() as undo:
@@ -128,6 +134,7 @@ class LocalStack:
             # For a local-bigquery, an append costs nearly the same with ten rows as with a thousand.
             named["--max-outstanding"] = str(BIGQUERY_OUTSTANDING)
         arguments = ["-m", "dev", "pubsub", *chain.from_iterable(named.items())]
+        arguments += chain.from_iterable(("--stream", name) for name in self.streams)
         if options.unwrapped:
             arguments.append("--unwrapped")
         command = ChildCommand(name="pubsub", arguments=arguments, reads_output=True)
@@ -140,7 +147,7 @@ class LocalStack:
             raise ChildError(f"pubsub reported its address as {line!r}: {error}") from error
 
     async def _start_bigquery(self, leash: Leash, installation: Installation) -> TableAddress:
-        tables = tables_of(self.options.record)
+        tables = tables_of(self.options.declared)
         running = await LocalBigQuery.start(installation, leash, self.options.store_path)
         self.children.append(running.child)
         await running.wait_until_ready()
@@ -172,13 +179,13 @@ def service_environ(
     embedded = {"SLUICE_BACKEND": "embedded", "SLUICE_DATA_PATH": str(options.data_path)}
     store = embedded if place is None else service_settings(place)
     return (
-        kept
+        without_declaration(kept)
         | store
+        | options.declared.environ()
         | {
             VARIABLE: secret,
             "SLUICE_HOST": HOST,
             "SLUICE_PORT": str(port),
-            "SLUICE_RECORD": options.record,
             "SLUICE_PUSH_AUDIENCE": pubsub.audience,
             "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
             "SLUICE_TOKEN_ISSUER": pubsub.issuer,

@@ -1,7 +1,8 @@
 """`python -m dev redrive`: move dead-lettered messages back to the topic they came from.
 
 It uses only the public API, so it works with the local Pub/Sub, the emulator and the real service. A message is
-acknowledged only after its copy was accepted: an interruption may repeat some messages, but loses none.
+acknowledged only after its copy was accepted: an interruption may repeat some messages, but loses none. It goes back to
+the topic that it came from, whose path or subscription may tell its stream.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from dev.clients import (
     topic_path,
 )
 from dev.pubsub.message import Draft
+from dev.stack_settings import StackSettings
 
 DEAD_LETTER_PREFIX = "CloudPubSubDeadLetterSource"
 _PULL_MESSAGES = 100
@@ -33,11 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
         "--subscription",
-        default="events-dead-sub",
-        help="subscription of the dead-letter topic, id or full name (default: %(default)s)",
+        help="subscription of the dead-letter topic, id or full name (default: the local one)",
     )
+    parser.add_argument("--topic", help="where the messages go, id or full name (default: the local one)")
     parser.add_argument(
-        "--topic", default="events", help="where the messages go, id or full name (default: %(default)s)"
+        "--stream", default="", help="the stream whose own local topic is meant (default: the topic that all share)"
     )
     parser.add_argument("--max", type=int, default=0, metavar="N", help="stop after N messages (default: all)")
     parser.add_argument(
@@ -48,10 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Move the messages and print how many; return 1 if Pub/Sub refused something."""
-    source = args.subscription
+    streams = (args.stream,) if args.stream else ()
+    local = dict(StackSettings(streams=streams).pushes)[args.stream]
+    source = args.subscription or f"{local.dead_letter_topic}-sub"
     if not source.startswith("projects/"):
         source = f"projects/{args.project}/subscriptions/{source}"
-    topic = topic_path(args.project, args.topic)
+    topic = topic_path(args.project, args.topic or local.topic)
     moved = 0
     try:
         with subscriber(args.pubsub_host) as pulled_from, publisher(args.pubsub_host) as published_to:

@@ -2,24 +2,27 @@
 
 Reads `GET /v1/rejects` page by page, reassembles payloads that were split over several rows, and publishes each with
 its original attributes. The attribute `sluice-delivery-key` carries the original delivery key, signed with the
-service's secret, so that a record replayed twice is still one record.
+service's secret, so that a record replayed twice is still one record. Where the service has several streams, the
+attribute `stream` brings each record back to its own.
 """
 
 import argparse
 import sys
 import urllib.error
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from app.ingest.proof import DELIVERY_KEY, SIGNATURE, replay_signature
-from app.ingest.rejects import whole_key
+from app.ingest.reject_scrubbing import STATE, WITHHELD
+from app.ingest.rejects import original_key, whole_key
+from app.ingest.routing import ATTRIBUTE
 from app.record import REJECT_REASONS
 from dev.batches import publish_batches
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
-from dev.rejects_feed import RejectRow, read_rejects
+from dev.rejects_feed import RejectRow, read_rejects, read_streams
 from dev.signing import SecretError, add_secret_argument, secret_of
 
 _GZIP = b"\x1f\x8b"
@@ -33,6 +36,12 @@ class Rejected(msgspec.Struct, frozen=True):
     payload: bytes
     attributes: dict[str, str]
     ordering_key: str
+    stream: str | None = None
+    """The stream that rejected it; None: no stream took it."""
+
+
+class StreamError(Exception):
+    """The service has no such stream; the message names those that it has."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=REJECT_REASONS,
         help=("only these reasons; repeat for several (default: all)"),
     )
+    parser.add_argument("--stream", default="", help="only the rejects of this stream (default: of all)")
+    parser.add_argument("--to", default="", metavar="STREAM", help="the stream of messages that were unroutable")
     parser.add_argument("--since", default="-PT1H", help="RFC 3339 or a duration like -PT15M (default: -PT1H)")
     parser.add_argument("--until", default="", help="RFC 3339, duration or now (default: no limit)")
     parser.add_argument("--topic", default="events", help="topic id or full name (default: %(default)s)")
@@ -57,14 +68,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print a summary; return 1 if a record could not be replayed."""
-    incomplete: list[str] = []
+    incomplete, withheld = list[str](), list[str]()
     try:
         # Checked before anything is read: without it the rest would be pointless.
         secret = "" if args.dry_run else secret_of(args.secret_file, is_local=args.pubsub_host != "google")
-        rows = read_rejects(args.service, args.token, args.since, args.until)
+        streams = read_streams(args.service, args.token)
+        for name in filter(None, (args.stream, args.to)):
+            _require(name, streams)
+        rows = read_rejects(args.service, args.token, args.since, args.until, args.stream)
         wanted = (row for row in rows if not args.reason or row.reason in args.reason)
-        rejected = list(assemble(wanted, incomplete))
-    except SecretError as error:
+        rejected = list(assemble(readable(wanted, withheld), incomplete))
+    except (SecretError, StreamError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
@@ -72,8 +86,21 @@ def run(args: argparse.Namespace) -> int:
         return 1
     for key in incomplete:
         print(f"error: {key}: a part of its payload is missing in this window; not replayed", file=sys.stderr)
+    for key in withheld:
+        print(f"error: {key}: its payload is withheld, as it may hold personal data; send it again", file=sys.stderr)
+    if streams:
+        rejected = [to_its_stream(one, args.to) for one in rejected]
     status = _dry_run(rejected) if args.dry_run else _publish(args, rejected, secret)
-    return status or bool(incomplete)
+    return status or bool(incomplete or withheld)
+
+
+def readable(rows: Iterable[RejectRow], withheld: list[str]) -> Iterator[RejectRow]:
+    """Yield the rows that hold bytes; name those in `withheld` whose bytes the service did not keep."""
+    for row in rows:
+        if (row.attributes or {}).get(STATE) == WITHHELD:
+            withheld.append(row.delivery_key)
+        else:
+            yield row
 
 
 def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejected]:
@@ -91,8 +118,29 @@ def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejec
             del waiting[key]
             assembled.add(key)
             payload = b"".join(parts[number].payload for number in sorted(parts))
-            yield Rejected(key, row.reason, payload, _attributes(row.attributes or {}, payload), row.ordering_key or "")
+            attributes = _attributes(row.attributes or {}, payload)
+            yield Rejected(
+                original_key(key, row.stream), row.reason, payload, attributes, row.ordering_key or "", row.stream
+            )
     incomplete.extend(key for key in waiting if key not in assembled)
+
+
+def to_its_stream(rejected: Rejected, unroutable_to: str) -> Rejected:
+    """Return the record with the attribute that brings it to its stream; one without a stream goes `unroutable_to`.
+
+    If that is empty, it keeps the attributes that it had: the service may know its stream by now.
+    """
+    stream = rejected.stream or unroutable_to
+    if not stream:
+        return rejected
+    attributes = rejected.attributes | {ATTRIBUTE: stream}
+    return msgspec.structs.replace(rejected, attributes=attributes, stream=stream)
+
+
+def _require(name: str, streams: Sequence[str]) -> None:
+    if name not in streams:
+        there = f"expected one of {', '.join(streams)}" if streams else "the service stores a single type"
+        raise StreamError(f"there is no stream {name!r}: {there}")
 
 
 def _attributes(original: dict[str, str], payload: bytes) -> dict[str, str]:
@@ -111,7 +159,8 @@ def _draft(rejected: Rejected, secret: str) -> Draft:
 def _dry_run(rejected: list[Rejected]) -> int:
     for one in rejected:
         shown = one.payload[:100].decode(errors="replace")
-        print(f"{one.delivery_key}  {one.reason}  {len(one.payload)} bytes  {shown}")
+        to = one.stream if one.attributes.get(ATTRIBUTE) == one.stream else None
+        print(f"{one.delivery_key}  {one.reason}{f', to {to}' if to else ''}  {len(one.payload)} bytes  {shown}")
     print(f"would publish {_summary(rejected)}")
     return 0
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
 import grpc
 from aiohttp import web
@@ -21,8 +21,9 @@ from dev.pubsub.server import PubsubServer
 from dev.pubsub.subscription import SubscriptionSettings
 from dev.push_request import RequestBuilder, unwrapped, wrapped
 from dev.pusher import Pusher
+from dev.pushers import Pushers
 from dev.source import LocalSource, Source
-from dev.stack_settings import Ready, StackSettings
+from dev.stack_settings import Push, Ready, StackSettings
 
 _log = logging.getLogger(__name__)
 _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
@@ -43,26 +44,20 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
         listener = stack.enter_context(socket.create_server((settings.host, settings.issuer_port)))
         issuer_url = f"http://{settings.host}:{listener.getsockname()[1]}"
         start = _emulator(settings) if settings.backend == "emulator" else _local(settings, clock)
-        address, source = await stack.enter_async_context(start)
+        address, sources = await stack.enter_async_context(start)
         defaults = TokenDefaults(issuer_url, settings.audience, settings.principal)
-        pusher = Pusher(
-            source=source,
-            endpoint=settings.push_endpoint,
-            build=_request_builder(settings),
-            token=lambda: issuer.token(issuer_url, settings.audience, settings.principal),
-            flow=PushFlow(
-                min_backoff_s=settings.min_backoff_s,
-                max_backoff_s=settings.max_backoff_s,
-                max_window=settings.max_outstanding,
-            ),
-            ack_deadline_s=settings.ack_deadline_s,
-            now_us=clock.now_us,
+        shared, *own = (
+            _pusher(
+                settings, push, source, lambda: issuer.token(issuer_url, settings.audience, settings.principal), clock
+            )
+            for (_, push), source in zip(settings.pushes, sources, strict=True)
         )
-        control = web.AppRunner(control_app(issuer, defaults, pusher), access_log=None, shutdown_timeout=1)
+        pushers = Pushers(shared, dict(zip(settings.streams, own, strict=True)))
+        control = web.AppRunner(control_app(issuer, defaults, pushers), access_log=None, shutdown_timeout=1)
         await control.setup()
         stack.push_async_callback(control.cleanup)
         await web.SockSite(control, listener).start()
-        await stack.enter_async_context(_background(pusher.run()))
+        await stack.enter_async_context(_background(pushers.run()))
         yield Ready(
             pubsub=address,
             issuer=issuer_url,
@@ -75,11 +70,27 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
         )
 
 
-def _request_builder(settings: StackSettings) -> RequestBuilder:
-    name = settings.subscription_name(settings.subscription)
+def _pusher(settings: StackSettings, push: Push, source: Source, token: Callable[[], str], clock: Clock) -> Pusher:
+    return Pusher(
+        source=source,
+        endpoint=push.endpoint,
+        build=_request_builder(settings, push),
+        token=token,
+        flow=PushFlow(
+            min_backoff_s=settings.min_backoff_s,
+            max_backoff_s=settings.max_backoff_s,
+            max_window=settings.max_outstanding,
+        ),
+        ack_deadline_s=settings.ack_deadline_s,
+        now_us=clock.now_us,
+    )
+
+
+def _request_builder(settings: StackSettings, push: Push) -> RequestBuilder:
+    name = settings.subscription_name(push.subscription)
     if settings.unwrapped:
         return unwrapped(name)
-    return wrapped(name, with_attempt=bool(settings.dead_letter_topic))
+    return wrapped(name, with_attempt=bool(push.dead_letter_topic))
 
 
 @contextlib.asynccontextmanager
@@ -100,38 +111,47 @@ def _report_failure(task: asyncio.Task[None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _local(settings: StackSettings, clock: Clock) -> AsyncIterator[tuple[str, Source]]:
+async def _local(settings: StackSettings, clock: Clock) -> AsyncIterator[tuple[str, Sequence[Source]]]:
     broker = Broker(clock.now_us)
-    push = SubscriptionSettings(
-        name=settings.subscription_name(settings.subscription),
-        topic=settings.topic_name(settings.topic),
-        ack_deadline_s=settings.ack_deadline_s,
-        ordering=settings.ordering,
-        dead_letter_topic=settings.dead_letter_topic and settings.topic_name(settings.dead_letter_topic),
-        max_attempts=settings.max_attempts,
-        push_endpoint=settings.push_endpoint,
-    )
-    broker.create_topic(push.topic)
-    if push.dead_letter_topic:
-        broker.create_topic(push.dead_letter_topic)
-        dead = settings.subscription_name(f"{settings.dead_letter_topic}-sub")
-        broker.create_subscription(
-            SubscriptionSettings(name=dead, topic=push.dead_letter_topic, ordering=settings.ordering)
-        )
-    broker.create_subscription(push)
+    names = [create(broker, settings, push) for _, push in settings.pushes]
     server = PubsubServer(broker)
     try:
         port = await server.start(settings.host, settings.port)
-        yield f"{settings.host}:{port}", LocalSource(broker, push.name, settings.ack_deadline_s)
+        yield f"{settings.host}:{port}", [LocalSource(broker, name, settings.ack_deadline_s) for name in names]
     finally:
         await server.close()
 
 
+def create(broker: Broker, settings: StackSettings, push: Push) -> str:
+    """Create a push subscription with its topics; return its full name."""
+    subscription = SubscriptionSettings(
+        name=settings.subscription_name(push.subscription),
+        topic=settings.topic_name(push.topic),
+        ack_deadline_s=settings.ack_deadline_s,
+        ordering=settings.ordering,
+        dead_letter_topic=push.dead_letter_topic and settings.topic_name(push.dead_letter_topic),
+        max_attempts=settings.max_attempts,
+        push_endpoint=push.endpoint,
+    )
+    broker.create_topic(subscription.topic)
+    if subscription.dead_letter_topic:
+        broker.create_topic(subscription.dead_letter_topic)
+        dead = settings.subscription_name(f"{push.dead_letter_topic}-sub")
+        broker.create_subscription(
+            SubscriptionSettings(name=dead, topic=subscription.dead_letter_topic, ordering=settings.ordering)
+        )
+    broker.create_subscription(subscription)
+    return subscription.name
+
+
 @contextlib.asynccontextmanager
-async def _emulator(settings: StackSettings) -> AsyncIterator[tuple[str, Source]]:
-    async with running_emulator(settings.host, settings.port) as address:
+async def _emulator(settings: StackSettings) -> AsyncIterator[tuple[str, Sequence[Source]]]:
+    async with contextlib.AsyncExitStack() as stack:
+        address = await stack.enter_async_context(running_emulator(settings.host, settings.port))
         await asyncio.to_thread(create_for_relay, settings, address)
-        async with grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
-            source = EmulatorSource(channel, settings.subscription_name(settings.subscription))
-            async with _background(source.run()):
-                yield address, source
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS))
+        names = [settings.subscription_name(push.subscription) for _, push in settings.pushes]
+        sources = [EmulatorSource(channel, name) for name in names]
+        for source in sources:
+            await stack.enter_async_context(_background(source.run()))
+        yield address, sources

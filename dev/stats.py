@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 _STEPS = 40  # per e-fold: percentiles are within 2.5 % of the exact ones
@@ -21,6 +22,12 @@ class Latencies:
         self._buckets[round(math.log(max(latency_s, 1e-6)) * _STEPS)] += 1
         self.count += 1
         self.max_s = max(self.max_s, latency_s)
+
+    def merge(self, other: "Latencies") -> None:
+        """Count the latencies of another histogram as well."""
+        self._buckets += other._buckets  # noqa: SLF001 - its own class
+        self.count += other.count
+        self.max_s = max(self.max_s, other.max_s)
 
     def percentile_s(self, fraction: float) -> float:
         """Return the latency that `fraction` (0..1) of all do not exceed; 0 if there are none."""
@@ -49,6 +56,19 @@ class PushStats:
         self.by_status: Counter[str] = Counter()
         self.publish_to_ack = Latencies()
         self.request = Latencies()
+
+    @classmethod
+    def of_all(cls, several: Iterable["PushStats"]) -> "PushStats":
+        """Return the statistics of several pushers together."""
+        whole = cls()
+        for each in several:
+            whole.delivered += each.delivered
+            whole.acked += each.acked
+            whole.nacked += each.nacked
+            whole.by_status += each.by_status
+            whole.publish_to_ack.merge(each.publish_to_ack)
+            whole.request.merge(each.request)
+        return whole
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counters as JSON-ready values."""

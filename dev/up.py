@@ -6,18 +6,21 @@ import os
 import sys
 from pathlib import Path
 
+from app.record import RecordTypeError
 from dev.child import ChildError
+from dev.declared import add_declared_arguments, declared_by
 from dev.local import LocalStack, StackOptions, add_stack_arguments, installed, serve_until
 from dev.local_bigquery.command import describe_place
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.shutdown import stop_requested
 from dev.signing import LOCAL_NAME, VARIABLE
+from dev.stack_settings import of_stream
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `python -m dev up`."""
     defaults = StackOptions()
-    parser.add_argument("--record", default=defaults.record, help="record type (default: %(default)s)")
+    add_declared_arguments(parser)
     parser.add_argument("--data-path", type=Path, default=defaults.data_path, help="file (default: %(default)s)")
     parser.add_argument("--unwrapped", action="store_true", help="push the bare payload, metadata in headers")
     add_stack_arguments(parser)
@@ -27,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Start the system, print its addresses, and serve until Ctrl-C or SIGTERM."""
     try:
         options = StackOptions(
-            record=args.record,
+            declared=declared_by(args),
             data_path=args.data_path,
             port=args.port,
             pubsub=args.pubsub,
@@ -38,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     except LocalBigQueryError as error:
         _say(str(error))
         return error.status
-    except (ChildError, OSError) as error:
+    except (ChildError, RecordTypeError, OSError) as error:
         _say(str(error))
         return 1
 
@@ -66,11 +69,18 @@ def describe(stack: LocalStack) -> str:
   look at it   {stack.url}/
   API          {stack.url}/v1/records
   OpenAPI      {stack.url}/openapi/openapi.json
-  records      {options.record}, stored in {options.store_path}
-  Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}
+  records      {options.declared}, stored in {options.store_path}
+  Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}{_own_topics(stack)}
                REST: {publish}
   tokens       {pubsub.issuer}/certs
   signatures   {signatures}
 {"" if stack.place is None else describe_place(stack.place)}
   Ctrl-C stops everything.
 """
+
+
+def _own_topics(stack: LocalStack) -> str:
+    """Return the lines for the topics of the streams; messages to the shared one name theirs themselves."""
+    topics = [of_stream(stack.pubsub.topic, stream) for stream in stack.streams]
+    lines = [f"\n{' ' * 15}topic {topic}" for topic in topics]
+    return f" (with the attribute `stream`){''.join(lines)}" if lines else ""

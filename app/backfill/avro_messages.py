@@ -45,6 +45,7 @@ def _archived(row: int, record: dict[str, Any], reading: Reading) -> Item:
             message_id=record["message_id"],
             publish_time=record["publish_time"],
             ordering_key=None,
+            route="",
             proofs=reading.proofs,
         )
     except EnvelopeError as error:

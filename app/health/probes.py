@@ -21,11 +21,13 @@ from app.ingest.writer import Writer
 from app.query.instrumented_source import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import from_epoch_us
+from app.stores.sink import SinkState
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
 
 _Request = Request[Any, Any, Any]
 _ACTIVE = "ACTIVE"
+_WORKING = {_ACTIVE, SinkState.COLUMNS_PENDING.value}
 Since = Annotated[str, Meta(description="When the state began.", extra_json_schema={"format": "date-time"})]
 Detail = Annotated[
     str | None,
@@ -88,7 +90,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     def has_trouble(self) -> bool:
         """Whether a table does not accept rows, or queries fail."""
         states = [sink.state for sink in self.sinks.values()] + ([self.store.reads.state] if self.store.reads else [])
-        return any(state != _ACTIVE for state in states) or any(sink.stuck for sink in self.sinks.values())
+        return any(state not in _WORKING for state in states) or any(sink.stuck for sink in self.sinks.values())
 
 
 class Keys(Protocol):
@@ -159,8 +161,8 @@ class Health:
 def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
     # Checked here rather than by a timer: each append checks the clock itself, so without traffic only this report can
     # be out of date.
-    writer.notice_clock()
     health, stuck = writer.health, writer.progress.stuck_s is not None
+    health.notice_clock()
     state = health.state.value
     return Sink(
         state=state,
@@ -228,7 +230,7 @@ _READY_BODY = {JSON: media(Readiness, _READY)}
 _READY_CONTRACT = Contract(
     parameters={
         "strict": Parameter(
-            "1: also answer 503 if a sink or a source is not ACTIVE, or a writer has stalled.",
+            "1: also answer 503 if a sink or a source is neither ACTIVE nor COLUMNS_PENDING, or a writer has stalled.",
             None,
             {"type": "integer", "enum": [0, 1]},
             default="0",
@@ -271,7 +273,8 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
         "itself cannot serve: it has no key set yet, its key set expired over a day ago, or it is shutting "
         "down. A store that is not ACTIVE shows in the body but does not make the instance unready, "
         "because that would only cut off readers. With `strict=1`, for people and smoke tests, it answers "
-        "503 then too. Every caller sees the states; only callers who may use `/v1` see `detail`.",
+        "503 then too, except in `COLUMNS_PENDING`, which stops only records that use a missing column. Every "
+        "caller sees the states; only callers who may use `/v1` see `detail`.",
         tags=["operations"],
         opt={CONTRACT: _READY_CONTRACT},
     )

@@ -78,7 +78,7 @@ CATALOGUE: dict[str, ProblemKind] = {
     ),
     "too_large": ProblemKind(413, "The body is too large", "Send fewer or smaller records in one request."),
     "rejected": ProblemKind(
-        422, "No record of the request could be stored", "`errors` gives the error of each record."
+        422, "No record of the request could be stored", "`errors` gives the errors of each record."
     ),
     "idempotency_conflict": ProblemKind(
         422, "The Idempotency-Key was already used with another body", "Use a new key for each new request."

@@ -8,6 +8,8 @@
     drop known copies     dedupe              by message, since messages are acknowledged
     decode and validate   records, rows       Message -> rows and rejects
                           record_splitter     the bytes of each record (compression: gzip, with a limit)
+                          record_faults       every error of a record, after its decoder gave the first
+                          record_versions     which version a record is, and how it becomes the newest
                           decoding_cost       the cost of decoding JSON, estimated before decoding
                           time_slicing        long reads in short stretches of the event loop, heavy ones one at a time
                           payload_hints       a guess at the format of a payload that is not JSON
@@ -24,6 +26,7 @@
 `contracts` describes the endpoints for the OpenAPI document. `setup` assembles it.
 `pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that could not be stored, and
 `reject_writer` stores them.
+`reject_scrubbing` removes personal data from rejects.
 `dropped_members` counts the undeclared members that a record type drops.
 
 The store is behind the Appender seam (app.stores.sink).

@@ -16,6 +16,7 @@ from app.stores.sink import (
     Appender,
     Outcome,
     QuotaExceeded,
+    RowsHeld,
     RowsRefused,
     SetupError,
     SinkState,
@@ -74,6 +75,7 @@ class AppendWatch:
 _WORDS: dict[type, str] = {
     Stored: "stored",
     RowsRefused: "refused",
+    RowsHeld: "held",
     TooLarge: "too_large",
     Uncertain: "uncertain",
     QuotaExceeded: "quota",
@@ -131,7 +133,7 @@ class Appends:
             outcome = Uncertain(f"{type(error).__name__}: {error}")
         finally:
             self.watch.end(begun, outcome)
-        if not isinstance(outcome, Uncertain):
+        if not isinstance(outcome, Uncertain | RowsHeld):  # rows are held without a request
             self._answered(self.clock.elapsed_us() - begun_us)
         return outcome
 

@@ -1,7 +1,7 @@
 """The contracts of the ingest endpoints, for the OpenAPI document, and the bodies that they answer with."""
 
 import base64
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,12 +19,16 @@ from app.http.contract import (
     media,
     object_schema,
 )
+from app.http.problems import FieldError
 from app.schema.example import example_record
 from app.schema.table import Table
 
 
 class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The result for one record: its position in the request, and its keys or its fault."""
+    """The result for one record: its position in the request, and its keys or its error.
+
+    A record with several errors has each in `errors`; `field` is that of the first, and `detail` names all.
+    """
 
     index: int
     status: Literal["stored", "rejected"]
@@ -33,6 +37,7 @@ class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     reason: str | None = None
     field: str | None = None
     detail: str | None = None
+    errors: list[FieldError] | None = None
 
 
 class StoredAnswer(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ _SUBMIT_PROBLEMS = {
     403: "The caller may not do this.",
     408: "The body arrived too slowly.",
     413: "The body is too large.",
-    422: "No record could be stored; `errors` gives the error of each record.",
+    422: "No record could be stored; `errors` gives the errors of each record.",
     429: "Too many messages are in flight, or the store's quota is exhausted.",
     503: "The records were not stored in time; send the request again, preferably with the same Idempotency-Key.",
 }
@@ -138,7 +143,7 @@ def push_contract(table: Table) -> Contract:
 
 def create_contract(table: Table) -> Contract:
     """Return the contract of POST, for records of `table`."""
-    record, example = Sent(table.record_type), example_record(table)
+    record, example = _sent(table), example_record(table)
     document = media({"anyOf": [record, {"type": "array", "items": record, "minItems": 1}]})
     lines = media({"type": "string", "description": "One record per line."})
     if example is not None:
@@ -150,18 +155,39 @@ def create_contract(table: Table) -> Contract:
     mixed = media(MixedAnswer, {"results": [_STORED_RESULT, _REJECTED_RESULT]})
     stored = _STORED if table.id is None else msgspec.structs.replace(_STORED, links=_LINKS)
     return Contract(
-        parameters=_SUBMIT_PARAMETERS,
+        parameters=_parameters(table),
         body={JSON: document, "application/x-ndjson": lines},
         answers={201: stored, 207: Answer("Some were rejected.", {JSON: mixed})},
         problems=_SUBMIT_PROBLEMS,
     )
 
 
+def _sent(table: Table) -> Any:
+    """Return the schema of a record that is sent to `table`: that of any version, newest first."""
+    if table.versions is None:
+        return Sent(table.record_type)
+    return {"anyOf": [Sent(each) for each in reversed(table.versions.types)]}
+
+
+def _parameters(table: Table) -> dict[str, Parameter]:
+    """Return the headers of a submission."""
+    if table.versions is None or not table.versions.attribute:
+        return _SUBMIT_PARAMETERS
+    *_, newest = names = table.versions.names
+    version = Parameter(
+        f"The version of the records; by default the oldest, `{names[0]}`.",
+        newest,
+        {"type": "string", "enum": [*names]},
+        location="header",
+    )
+    return {**_SUBMIT_PARAMETERS, table.versions.attribute: version}
+
+
 def put_contract(table: Table) -> Contract:
     """Return the contract of PUT, for records of `table`."""
     return Contract(
-        parameters={**paths.RECORD_ID, **_SUBMIT_PARAMETERS},
-        body={JSON: media(Sent(table.record_type), example_record(table))},
+        parameters={**paths.RECORD_ID, **_parameters(table)},
+        body={JSON: media(_sent(table), example_record(table))},
         answers={200: _STORED},
         problems=_SUBMIT_PROBLEMS,
     )

@@ -6,23 +6,28 @@ subscription was sought backward or because its archive is stored again, is look
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from app.ingest.envelope import Message
+from app.ingest.retry_policy import Unavailable
+from app.ingest.rows import Rows
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import HOUR_US, parse_instant
 from app.schema.columns import Kind
 from app.settings.load import Settings
 from app.stores.query import Condition, Keys
 from app.stores.sink import late_key, without_lateness
-from app.stores.source import QueryRunner
+from app.stores.source import QueryError, QueryRunner
 
 # A first copy is nearly always stored soon after its publication, so a look-up begins there, and reads the rest only
 # for messages that it has not found.
 _USUALLY_WITHIN_US = HOUR_US
+_AGAIN_S = 5.0
+_log = logging.getLogger("sluice.ingest")
 _KEYS_OF_A_QUERY = 1_024  # twice as many parameters; BigQuery accepts 10,000
 
 
@@ -121,6 +126,22 @@ def _together(searches: Iterable[_Search]) -> tuple[list[_Search], list[_Search]
 def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(keys), _KEYS_OF_A_QUERY):
         yield keys[start : start + _KEYS_OF_A_QUERY]
+
+
+async def new_rows(earlier: EarlierCopies, table: str, message: Message, rows: Rows) -> Rows | Unavailable:
+    """Return the rows of `message` that `table` does not hold yet."""
+    keys = [message.delivery_key(index) for index, _ in rows.ids()]
+    try:
+        stored = await earlier.stored(table, message, keys)
+    except QueryError as error:
+        return not_looked_up(error)
+    return rows.without({position for position, key in enumerate(keys) if key in stored}) if stored else rows
+
+
+def not_looked_up(error: QueryError) -> Unavailable:
+    """Return the verdict on a message when the store did not say whether it holds the message already."""
+    _log.warning("cannot look up earlier copies: %s", error)
+    return Unavailable("it is not known yet whether the message is stored already", _AGAIN_S)
 
 
 def _next_power_of_two(number: int) -> int:

@@ -133,14 +133,16 @@ class _SnakeWrapped(msgspec.Struct):
 _wrapped, _snake_wrapped = msgspec.json.Decoder(_Wrapped), msgspec.json.Decoder(_SnakeWrapped)
 
 
-def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_PROOFS) -> Message:
+def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_PROOFS, route: str = "") -> Message:
     """Return the message of a push request; `headers` are by name, in lower case, and `proofs` check its signature.
+
+    `route` is the stream that the path names, if it names one.
 
     Raises:
         EnvelopeError: the request is neither a wrapped nor an unwrapped push.
     """
     if _MESSAGE_ID in headers:
-        return _open_unwrapped(headers, body, proofs)
+        return _open_unwrapped(headers, body, proofs, route)
     if len(body) > _SMALL_BYTES and sum(map(body.count, _STRUCTURE)) > _MAX_STRUCTURE:
         raise EnvelopeError("expected a Pub/Sub push body, but it has more members than any push message")
     try:
@@ -163,6 +165,7 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_P
         ordering_key=_ordering_key(inner),
         delivery_attempt=wrapped.delivery_attempt if type(wrapped.delivery_attempt) is int else 0,
         proofs=proofs,
+        route=route,
     )
 
 
@@ -172,7 +175,7 @@ def _ordering_key(message: _WrappedMessage) -> str | None:
     return message.ordering_key
 
 
-def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs) -> Message:
+def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs, route: str) -> Message:
     publish_time = headers.get(_METADATA + b"publish-time")
     try:
         published = msgspec.convert(_text(publish_time), datetime) if publish_time else None
@@ -190,6 +193,7 @@ def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs)
         publish_time=published,
         ordering_key=_text(headers.get(_METADATA + b"ordering-key", b"")) or None,
         proofs=proofs,
+        route=route,
     )
 
 
@@ -202,6 +206,7 @@ def message_of(  # noqa: PLR0913 - the parts of one message
     publish_time: datetime | None,
     ordering_key: str | None,
     proofs: Proofs,
+    route: str,
     delivery_attempt: int = 0,
 ) -> Message:
     """Return the message of these parts, whose attributes have the powers that `proofs` find.
@@ -235,6 +240,7 @@ def message_of(  # noqa: PLR0913 - the parts of one message
         data=data,
         replay_of=replay_of,
         unproved=unproved,
+        route=route,
         content_type=attributes.get("content-type", ""),
         content_encoding=attributes.get("content-encoding", ""),
         attributes=attributes,

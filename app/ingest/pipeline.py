@@ -8,12 +8,14 @@ import msgspec
 
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.ingest.dropped_members import DroppedMembers
-from app.ingest.earlier import EarlierCopies
+from app.ingest.earlier import EarlierCopies, new_rows
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type
 from app.ingest.pending import Refused
-from app.ingest.records import RecordReader
-from app.ingest.reject_writer import RejectWriter, not_looked_up
+from app.ingest.record_faults import FieldFault
+from app.ingest.records import Decoded, RecordReader
+from app.ingest.reject_scrubbing import scrubber_of, withheld
+from app.ingest.reject_writer import RejectWriter
 from app.ingest.rejects import UNROUTABLE_PREFIX, Reject, RejectBudget, combined, reject
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
@@ -23,20 +25,21 @@ from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import set_within
 from app.runtime.ledger import Holding
+from app.schema.pii import hasher_of
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
-from app.stores.source import QueryError
 from app.telemetry.metrics import Metrics
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Why one record of a message was rejected, without its bytes."""
+    """Why one record of a message was rejected, without its bytes; `faults` is empty unless there are several."""
 
     index: int
     reason: str
     field: str | None
     detail: str
+    faults: tuple[FieldFault, ...] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large numbers, and free of cycles
@@ -55,7 +58,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large num
         if not self.stored and not self.rejected:
             return 1
         ids = sum(1 + _length(record_id) // _TEXT_OF_A_UNIT for _, record_id in self.stored)
-        texts = sum(1 + (len(each.detail) + _length(each.field)) // _TEXT_OF_A_UNIT for each in self.rejected)
+        texts = sum(1 + _length_of(each) // _TEXT_OF_A_UNIT for each in self.rejected)
         return 1 + ids + texts
 
 
@@ -66,13 +69,19 @@ def _length(text: RecordId) -> int:
     return len(text) if isinstance(text, str) else 0
 
 
+def _length_of(rejection: Rejection) -> int:
+    """Return the characters of a rejection's texts; those of the single errors are about as long as the whole."""
+    return (2 if rejection.faults else 1) * (len(rejection.detail) + _length(rejection.field))
+
+
 class Pipeline:
     """Makes the messages of one stream durable.
 
     `dedupe`, `cooperative` and `rejects` are shared by all streams. The keys of a stream other than the default one
     begin with `prefix`, since Pub/Sub may deliver one message to two streams. `earlier` finds records that the table
-    has held for long; without it, only reads recognise copies. `on_canary` is called for each stored canary, with its
-    first record's delivery key and its publish time (microseconds since the epoch).
+    has held for long; without it, only reads recognise copies. `withholds_unroutable` keeps the bytes of messages that
+    no stream takes out of the rejects. `on_canary` is called for each stored canary, with its first record's delivery
+    key and its publish time (microseconds since the epoch).
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
@@ -89,12 +98,14 @@ class Pipeline:
         metrics: Metrics,
         prefix: str = "",
         earlier: EarlierCopies | None = None,
+        withholds_unroutable: bool = False,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
         self.stream, self._prefix, self._earlier = table.name, prefix, earlier
         self._limits, self._cooperative = settings.ingest, cooperative
         self._reader = RecordReader(table, appender.encoder, settings.ingest)
-        self._dropped = DroppedMembers(table, metrics)
+        self._hasher, self._withholds_unroutable = hasher_of(settings.store.pii_secret), withholds_unroutable
+        self._dropped, self._scrubber = DroppedMembers(table, metrics), scrubber_of(table, self._hasher)
         self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
         self._dedupe, self.records, self.rejects = dedupe, records, rejects
@@ -152,16 +163,15 @@ class Pipeline:
         if refusal is not None:  # do not decompress and decode the payload for nothing
             return Receipt(refusal)
         reading = self._reader.read_at_once(message)
-        if reading is None:
-            steps = self._reader.read(message)
-            read = await self._cooperative.run(steps, deadline_us, holding, size=len(message.data))
+        if reading is None or reading[1]:
+            read = await self._read_in_steps(message, reading, deadline_us, holding)
             if isinstance(read, Unavailable | Throttled):
                 return Receipt(read)
             reading = read
         rows, rejects = reading
         known = 0
         if rows and self._earlier is not None and self._earlier.concerns(message):
-            new = await self._new_rows(message, rows, self._earlier)
+            new = await new_rows(self._earlier, self.stream, message, rows)
             if isinstance(new, Unavailable):
                 return Receipt(new)
             rows, known = new, len(rows) - len(new)
@@ -195,24 +205,39 @@ class Pipeline:
             known,
         )
 
-    async def _new_rows(self, message: Message, rows: Rows, earlier: EarlierCopies) -> Rows | Unavailable:
-        """Return the rows that the table does not hold yet."""
-        keys = [message.delivery_key(index) for index, _ in rows.ids()]
-        try:
-            stored = await earlier.stored(self.stream, message, keys)
-        except QueryError as error:
-            return not_looked_up(error)
-        return rows.without({position for position, key in enumerate(keys) if key in stored}) if stored else rows
-
     async def refuse(self, message: Message, reason: RejectReason, detail: str) -> Receipt:
         """Store `message` among the rejects, whole and unread, because its sender could not make records of it."""
         rejected = reject(message, 0, reason, detail, raw=message.data)
         verdict = await self._store_rejects((rejected,), self._clock.elapsed_us() + self._budget_us, None)
         return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
 
+    async def _read_in_steps(
+        self, message: Message, at_once: Decoded | None, deadline_us: int, holding: Holding | None
+    ) -> Decoded | Unavailable | Throttled:
+        """Read a message that was not read at once, and remove personal data from its rejects."""
+        if at_once is None:
+            steps = self._reader.read(message)
+            read = await self._cooperative.run(steps, deadline_us, holding, size=len(message.data))
+            if isinstance(read, Unavailable | Throttled):
+                return read
+            at_once = read
+        rows, rejects = at_once
+        scrubbed = await self._scrubbed(rejects, deadline_us, holding)
+        return scrubbed if isinstance(scrubbed, Unavailable | Throttled) else (rows, scrubbed)
+
+    async def _scrubbed(
+        self, rejects: Sequence[Reject], deadline_us: int, holding: Holding | None
+    ) -> Sequence[Reject] | Unavailable | Throttled:
+        """Return rejects without personal data."""
+        if self._scrubber is None or not rejects:
+            return rejects
+        return await self._cooperative.run(self._scrubber.all_of(rejects), deadline_us, holding)
+
     async def _store_unroutable(self, message: Message, deadline_us: int, holding: Holding | None) -> Receipt:
         """Store a message that no stream takes among the rejects, whole."""
         rejected = reject(message, 0, "unroutable", message.unroutable, raw=message.data)
+        if self._withholds_unroutable:
+            rejected = withheld(rejected, self._hasher)
         verdict = await self.rejects.store((rejected,), None, UNROUTABLE_PREFIX, deadline_us, holding)
         return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
 
@@ -241,6 +266,10 @@ class Pipeline:
         most = limits.max_rejects_per_message - len(refused)
         budget = RejectBudget(message, max_rejects=most, max_bytes=limits.max_message_bytes)
         made = [_refusal(message, rows[refusal.position], refusal) for refusal in found]
+        scrubbed = await self._scrubbed(made, deadline_us, holding)
+        if isinstance(scrubbed, Unavailable | Throttled):
+            return scrubbed
+        made = [*scrubbed]
         fits = all(budget.allows(each) for each in made)
         stored = made if fits else [combined(made, is_ndjson=is_ndjson_type(message.content_type))]
         verdict = await self._store_rejects(stored, deadline_us, holding)
@@ -262,4 +291,4 @@ def _refusal(message: Message, row: Row, refusal: Refused) -> Reject:
 
 
 def _rejection(rejected: Reject) -> Rejection:
-    return Rejection(rejected.index, rejected.reason, rejected.field, rejected.detail)
+    return Rejection(rejected.index, rejected.reason, rejected.field, rejected.detail, rejected.faults)

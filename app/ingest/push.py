@@ -97,10 +97,8 @@ class PushEndpoint:
             caller = await self._verifier.principal(headers)
         body, holding = await self._intake.read(named, receive, caller, begun_us)
         try:
-            message = open_push(named, body, self._proofs)
+            message = open_push(named, body, self._proofs, route)
             del named, body
-            if route:
-                message = msgspec.structs.replace(message, route=route)
             if message.unproved:
                 self._note_unproved(message)
             if self._tracing.follows(message.parent):

@@ -6,7 +6,6 @@ decodes each record exactly once. IngestSettings bound the total cost: on the nu
 (app.ingest.decoding_cost), the bytes of the rows, and the rejects.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,18 +14,19 @@ import msgspec
 from app.ingest.decoding_cost import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type, malformed_detail
+from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault, fault_of
 from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
-from app.ingest.rejects import Reject, RejectBudget, reject
+from app.ingest.record_versions import VersionedError, VersionReader
+from app.ingest.rejects import Reject, RejectBudget, reject, with_faults
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
+from app.schema.protection import compile_protection
 from app.schema.table import Table
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 
-_AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
-_NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
@@ -57,15 +57,17 @@ class RecordReader:
 
     def __init__(self, table: Table, encoder: Callable[[Mapping[str, Any]], RowEncode], limits: IngestSettings) -> None:
         self._decoder = msgspec.json.Decoder(table.record_type)
+        self._versions = None if table.versions is None else VersionReader(table.versions)
         self._array_decoder = msgspec.json.Decoder(list[table.record_type])  # type: ignore[name-defined] # a type all the same
-        self._check = compile_checks(table.record)
-        self._columns = table.record
+        self._check, self._protect = compile_checks(table.record), compile_protection(table)
+        self._columns, self._faults = table.record, FaultFinder(table.record_type, table.record)
         self._has_typed_lists = has_typed_lists(table.record)
         self._id = table.id.attribute if table.id else None
         required = [field.encode_name for field in msgspec.structs.fields(table.record_type) if field.required]
         self._least_bytes = len("{},") + sum(len(f'"{name}":1,') for name in required)
         # If so, no record is deeper than its row, since undeclared members are not accepted.
         declared = all(column.kind is not Kind.STRUCT for column in table.record)
+        declared = declared and len(table.record) == len(table.record_type.__struct_fields__) and self._protect is None
         self._stores_all = declared and table.record_type.__struct_config__.forbid_unknown_fields
         self._encoder, self._limits = encoder, limits
 
@@ -82,7 +84,7 @@ class RecordReader:
             return None if rows is None else (rows, ())
         read = self._read_one(message, 0, data, self._encoder(message.envelope()))
         if isinstance(read, Reject):
-            return NO_ROWS, (read,)
+            return None if read.reason == "invalid" else (NO_ROWS, (read,))  # its other errors are found in steps
         if len(read.encoded) > self._limits.max_message_bytes:
             return None
         return Rows((read.encoded,), (read.id,), _FIRST, (data,)), ()
@@ -114,6 +116,7 @@ class RecordReader:
         payload, limits = message.data, self._limits
         if (
             len(payload) > limits.max_record_bytes
+            or self._versions is not None
             or is_ndjson_type(message.content_type)
             or self._may_be_too_many(payload)
         ):
@@ -122,6 +125,9 @@ class RecordReader:
             records = self._array_decoder.decode(payload)
             if any(self._check(record) is not None for record in records):
                 return None
+            if self._protect is not None:
+                for record in records:
+                    self._protect(record)
             encoded = self._encode_all(message, records)
         except Exception:  # one record's fault; reading one by one finds and reports it
             return None
@@ -157,7 +163,7 @@ class RecordReader:
         good, indexes, rejects = list[_Good](), list[int](), list[Reject]()
         left, total = limits.max_message_bytes, weighed
         budget = RejectBudget(message, max_rejects=limits.max_rejects_per_message, max_bytes=limits.max_message_bytes)
-        encode = self._encoder(message.envelope())
+        encode, examined = self._encoder(message.envelope()), ExaminedValues()
         for index in range(len(pieces)):
             piece = pieces[index]
             if weighed and len(piece) > SMALL_BYTES:
@@ -167,6 +173,8 @@ class RecordReader:
             if isinstance(read, Reject):
                 if read.reason == "too_complex" and len(pieces) == 1:
                     return _whole(message, read.reason, read.detail)  # keep the original bytes, which may be far fewer
+                if read.reason == "invalid":
+                    read = yield from self._with_all_faults(read, piece, examined)
                 rejects.append(read)
                 if not budget.allows(read):
                     return NO_ROWS, (budget.exceeded(index + 1, len(pieces)),)
@@ -184,6 +192,15 @@ class RecordReader:
                 return _whole(message, "too_large", detail)
             yield len(read.encoded)
         return Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects
+
+    def _with_all_faults(self, rejected: Reject, piece: bytes, examined: ExaminedValues) -> Steps[Reject]:
+        """Return the reject of an invalid record with its other errors, and the name of its version if it has one."""
+        finder: FaultFinder | None = self._faults
+        first, version = FieldFault(rejected.field, rejected.detail), ""
+        if self._versions is not None:
+            finder, version = self._versions.faults_of(piece, rejected.message.attributes)
+        faults = (first,) if finder is None else (yield from finder.all_of(first, piece, examined))
+        return with_faults(rejected, faults, version)
 
     def _read_large(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Steps[_Good | Reject]:
         """Read a record that may take long: weigh it first, in separate steps."""
@@ -204,28 +221,33 @@ class RecordReader:
         """Read one record; `weighed` is the weight of a large one, whose depth was already checked."""
         field: str | None = None
         try:
-            read = self._read_good(piece, index, message.delivery_key(index), encode, weighed)
+            read = self._read_good(piece, index, message, encode, weighed)
             if isinstance(read, _Good):
                 return read
             reason, field, detail = read
         except msgspec.ValidationError as error:
-            reason, field, detail = "invalid", field_path(str(error)), str(error)
+            reason, (field, detail) = "invalid", fault_of(error)
+        except VersionedError as error:
+            reason, (field, detail) = "invalid", error.fault
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reason, detail = "malformed", malformed_detail(piece, error, message.content_type)
         except RecursionError:
             reason, detail = "malformed", _TOO_DEEP
         except Exception as error:  # any error in a declared type's own code is the record's fault
-            reason, detail = "invalid", f"the record type raised {type(error).__name__}: {error}"
+            reason, (field, detail) = "invalid", fault_of(error)
         return reject(message, index, reason, detail, raw=piece, field=field)
 
-    def _read_good(self, piece: bytes, index: int, key: str, encode: RowEncode, weighed: int) -> _Good | _Fault:
+    def _read_good(self, piece: bytes, index: int, message: Message, encode: RowEncode, weighed: int) -> _Good | _Fault:
         """Return the row of a record, or its fault; decoding errors are raised instead."""
         limits, in_lists = self._limits, 0
         if len(piece) > limits.max_record_bytes:
             return _Fault("too_large", None, f"{len(piece)} bytes: expected at most {limits.max_record_bytes}")
         if not weighed and is_deeper(piece, MAX_JSON_DEPTH):
             raise RecursionError
-        record = self._decoder.decode(piece)
+        if self._versions is None:
+            record = self._decoder.decode(piece)
+        else:
+            record = self._versions.decode(piece, message.attributes)
         if self._has_typed_lists:
             in_lists = list_weight(self._columns, record)
             if weighed + in_lists > limits.max_record_values:
@@ -234,7 +256,9 @@ class RecordReader:
         unstorable = self._check(record)
         if unstorable is not None:
             return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
-        encoded = encode(record, index, key)
+        if self._protect is not None:
+            self._protect(record)
+        encoded = encode(record, index, message.delivery_key(index))
         if len(encoded) > limits.max_batch_bytes:
             detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_batch_bytes}"
             return _Fault("too_large", None, detail)
@@ -244,10 +268,3 @@ class RecordReader:
 def _whole(message: Message, reason: RejectReason, detail: str) -> Decoded:
     """Return a single reject for the whole message; none of its records is stored."""
     return NO_ROWS, (reject(message, 0, reason, detail, raw=message.data),)
-
-
-def field_path(message: str) -> str | None:
-    """Return the dotted path that an error message of msgspec names, such as `legs[1].origin`."""
-    at, named = _AT.search(message), _NAMED.search(message)
-    parts = [found for found in (at and at["path"], named and named["name"]) if found]
-    return ".".join(parts) or None

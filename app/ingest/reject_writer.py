@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from app.ingest.earlier import EarlierCopies
+from app.ingest.earlier import EarlierCopies, not_looked_up
 from app.ingest.rejects import Reject, encode_rejects, reject_keys
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.time_slicing import CooperativeRunner
@@ -82,12 +82,3 @@ class RejectWriter:
             first.reason,
             field,
         )
-
-
-def not_looked_up(error: QueryError) -> Unavailable:
-    """Return the verdict on a message when the store did not say whether it holds the message already."""
-    _log.warning("cannot look up earlier copies: %s", error)
-    return Unavailable("it is not known yet whether the message is stored already", _LOOK_UP_AGAIN_S)
-
-
-_LOOK_UP_AGAIN_S = 5.0

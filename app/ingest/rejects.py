@@ -8,16 +8,20 @@ import msgspec
 from app.ingest.decoding_cost import Steps
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type
+from app.ingest.record_faults import MAX_FAULTS, FieldFault
 from app.record import RejectedRecord, RejectReason
 from app.stores.sink import RowEncode, without_lateness
 
-_MAX_FIELD, _MAX_DETAIL, _MAX_ENCODING = 300, 1_000, 40
+_MAX_FIELD, _MAX_DETAIL, _MAX_LISTED, _MAX_ENCODING = 300, 1_000, 300, 40
 _COLUMN_BYTES = 1_000
 """The most that the columns of a reject's row take, without its payload, attributes, detail and field."""
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that cannot be stored, made by `reject`. `raw` holds its bytes."""
+    """A record that cannot be stored, made by `reject`. `raw` holds its bytes.
+
+    If it has several errors, `faults` holds each, `field` the path of the first, and `detail` names all.
+    """
 
     message: Message
     index: int
@@ -25,6 +29,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     field: str | None
     raw: bytes
+    faults: tuple[FieldFault, ...] = ()
 
 
 def reject(  # noqa: PLR0913 - the parts of one reject
@@ -39,6 +44,19 @@ def reject(  # noqa: PLR0913 - the parts of one reject
         field=field and field[:_MAX_FIELD],
         raw=raw,
     )
+
+
+def with_faults(rejected: Reject, faults: Sequence[FieldFault], version: str = "") -> Reject:
+    """Return the reject of a record with these errors, of which `rejected` names the first.
+
+    The detail begins with `version`, which names the version of the record.
+    """
+    cut = tuple(dict.fromkeys(FieldFault(field and field[:_MAX_FIELD], text[:_MAX_LISTED]) for field, text in faults))
+    if len(cut) == 1:  # the texts of `rejected` may be longer
+        return msgspec.structs.replace(rejected, detail=version + rejected.detail) if version else rejected
+    number = f"at least {MAX_FAULTS}" if len(cut) == MAX_FAULTS else str(len(cut))
+    detail = f"{version}{number} errors: " + "; ".join(fault.detail for fault in cut)
+    return msgspec.structs.replace(rejected, detail=detail, faults=cut)
 
 
 def _envelope(message: Message) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from app.ingest.retry_policy import (
     Bisect,
     Complete,
     Isolate,
+    Postpone,
     RejectRows,
     Repair,
     Retry,
@@ -104,7 +105,7 @@ class Repairs:
             failures += 1
             slots = await self._after(outcome, slots, lateness, failures)
 
-    async def _after(
+    async def _after(  # noqa: C901 - one branch for each step
         self, outcome: Outcome, slots: Sequence[PendingRow], lateness: int, failures: int
     ) -> Sequence[PendingRow]:
         """Return the rows that this repair still has to append, after its `failures`-th attempt."""
@@ -130,6 +131,9 @@ class Repairs:
                         self._spawn(half, lateness)
                     return ()
                 await self._appends.clock.sleep(RETRY_MAX_S)  # sent before, so the row is not at fault
+            case Postpone(detail=detail):
+                health.lack(detail)
+                await self._appends.clock.sleep(RETRY_MAX_S)
             case Trip() as trip:
                 health.trip(trip)
         return slots

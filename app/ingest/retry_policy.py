@@ -10,6 +10,7 @@ from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowError,
+    RowsHeld,
     RowsRefused,
     SetupError,
     SinkState,
@@ -22,6 +23,7 @@ RETRY_BASE_S, RETRY_MAX_S = 0.1, 5.0
 QUOTA_PAUSE_S = 10.0  # the shortest time an empty quota bucket stays empty
 SETUP_PAUSE_S, PAUSE_MAX_S = 30.0, 300.0
 CLOCK_PAUSE_S = 10.0  # a wrong clock usually corrects itself
+COLUMNS_WAIT_S = 30.0  # the table is checked this often while it lacks columns
 DISK_PAUSE_S = 5.0  # the disk check ends it sooner, as it runs every 2 s
 
 
@@ -87,7 +89,18 @@ class Trip(msgspec.Struct, frozen=True):
     verdict: Unavailable | Throttled
 
 
-Disposition = Complete | RejectRows | Bisect | Isolate | Repair | Retry | Trip
+class Postpone(msgspec.Struct, frozen=True):
+    """Fail the messages of the rows at these positions; the rows of all others are appended again.
+
+    `detail` is for the operator, `verdict` answers the messages.
+    """
+
+    positions: frozenset[int]
+    detail: str
+    verdict: Unavailable
+
+
+Disposition = Complete | RejectRows | Bisect | Isolate | Repair | Retry | Postpone | Trip
 
 
 def trip_for(error: SetupError, failures: int) -> Trip:
@@ -113,6 +126,9 @@ def decide(outcome: Outcome, rows: int, messages: int, failures: int) -> Disposi
             if known:
                 return RejectRows(known)
             return Bisect() if messages > 1 else Isolate()
+        case RowsHeld(positions, detail):
+            told = Unavailable("the store has no column yet for a member of this record", COLUMNS_WAIT_S)
+            return Postpone(positions, detail, told)
         case TooLarge(detail):
             return Bisect() if rows > 1 else RejectRows({0: RowError(f"the row is too large for the store: {detail}")})
         case Uncertain(detail, late):

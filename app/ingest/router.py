@@ -7,7 +7,7 @@ import msgspec
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.retry_policy import Throttled, Unavailable
-from app.ingest.routing import RoutingTable, Unroutable, route_at_once, route_in_steps
+from app.ingest.routing import Route, Routed, RoutingTable, Unroutable, route_at_once, route_in_steps
 from app.ingest.shares import StreamShares
 from app.ingest.time_slicing import CooperativeRunner
 from app.runtime.clock import MICROSECONDS, Clock
@@ -38,7 +38,10 @@ class Router:
         """Make a pushed message durable in its stream, or among the rejects; return its receipt."""
         if self._only is not None and not message.route:
             return self._only.process(message, holding=holding)
-        return self._route(message, holding)
+        route = route_at_once(self._table, message)
+        if isinstance(route, Routed):
+            return self._shared(self._pipelines[route.stream], message, holding)
+        return self._route(message, route, holding)
 
     async def submit(self, message: Message, stream: str, *, digest: str, holding: Holding) -> Receipt:
         """Make a message that was sent to `stream` over HTTP durable, and return the result for each record."""
@@ -47,8 +50,8 @@ class Router:
             return await pipeline.process(message, digest=digest, detailed=True, holding=holding)
         return await self._shared(pipeline, message, holding, digest=digest, detailed=True)
 
-    async def _route(self, message: Message, holding: Holding) -> Receipt:
-        route = route_at_once(self._table, message)
+    async def _route(self, message: Message, route: Route | None, holding: Holding) -> Receipt:
+        """Process a message whose stream takes steps to find, or that no stream takes."""
         if route is None:
             deadline_us = self._clock.elapsed_us() + round(self._limits.request_budget_s * MICROSECONDS)
             steps = route_in_steps(self._table, message, self._limits)

@@ -15,6 +15,7 @@ from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
 from app.ingest.push import PushEndpoint
+from app.ingest.reject_scrubbing import holds_personal_data
 from app.ingest.reject_writer import RejectWriter
 from app.ingest.rejects import prefix_of
 from app.ingest.router import Router
@@ -75,7 +76,7 @@ class Pipelines:
                 writer_limits,
                 table=name,
                 watch=watch_appends,
-                shared=None if name == rejects.name else shared,  # rejects wait for nobody
+                shared=None if name == rejects.name else shared,  # rejects have a target of their own
             )
             for name, appender in self._appenders.items()
         }
@@ -107,6 +108,8 @@ class Pipelines:
                 metrics=metrics,
                 prefix="" if table is streams.default.table else prefix_of(table.name),
                 earlier=earlier,
+                # A message that no stream takes may be meant for one that holds personal data.
+                withholds_unroutable=any(map(holds_personal_data, streams.tables)),
                 on_canary=on_canary if table is streams.default.table else None,
             )
             for table in streams.tables

@@ -9,7 +9,7 @@ import msgspec
 from app.ingest.retry_policy import Throttled, Trip, Unavailable, trip_for
 from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
 from app.runtime.clock import Clock
-from app.stores.sink import Appender, SetupError, SinkState, Stored
+from app.stores.sink import Appender, ColumnsPending, SetupError, SinkState, Stored, TableCheck
 from app.telemetry.redaction import TrustedText
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ _log = logging.getLogger("sluice.writer")
 _MAX_ACCUSERS = 100
 # States that a table check can clear. Only an append shows that writing is forbidden or over quota.
 _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
+_TAKES_ROWS = {SinkState.ACTIVE, SinkState.COLUMNS_PENDING}
+_TRUSTED = _SEEN_ON_THE_TABLE | {SinkState.PERMISSION_DENIED, SinkState.COLUMNS_PENDING}
 
 
 class SinkHealth:
@@ -43,9 +45,16 @@ class SinkHealth:
         self.accused_since_us = 0
         self.troubled = asyncio.Event()
         """Set while the state is not ACTIVE."""
+        self._lack = ""
+        """Which columns the table lacks; "" if it lacks none."""
         self._by_look = self._was_quiet = False
         self._verdict: Unavailable | Throttled | None = None
         """That of the last trip."""
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether the table takes rows, if perhaps not all of them."""
+        return self.state in _TAKES_ROWS
 
     def pause(self) -> Unavailable | Throttled | None:
         """Return the verdict for all messages during a pause, with the time left; None if there is no pause."""
@@ -70,14 +79,17 @@ class SinkHealth:
     def trouble(self, state: SinkState, detail: str) -> None:
         """Record a state that is not ACTIVE."""
         if self.state is not state:
-            told = (
-                TrustedText(detail) if state in _SEEN_ON_THE_TABLE or state is SinkState.PERMISSION_DENIED else detail
-            )
+            told = TrustedText(detail) if state in _TRUSTED else detail
             _log.warning("table %s: %s: %s", self._table, state.value, told)
             self.since_us = self._clock.now_us()
         self.state, self.detail = state, detail
         self._by_look = self._was_quiet = False
         self.troubled.set()
+
+    def notice_clock(self) -> None:
+        """Note trouble with this instance's clock before any message meets it."""
+        if self.takes_rows and (trouble := self._clock.trouble()):
+            self.trouble(SinkState.CLOCK_WRONG, trouble)
 
     def uncertain(self, detail: str, failures: int) -> None:
         """Record an append without an answer, the `failures`-th in a row for the same rows.
@@ -88,13 +100,28 @@ class SinkHealth:
             self.trouble(SinkState.UNREACHABLE, detail)
 
     def recover(self) -> None:
-        """Return to ACTIVE after a good answer from the store, unless a pause has begun since."""
-        if self.circuit.state is not CircuitState.OPEN and self.state is not SinkState.ACTIVE:
-            _log.warning("table %s: ACTIVE, after %s", self._table, self.state.value)
-            self.state, self.detail = SinkState.ACTIVE, ""
-            self.circuit.close()
-            self.since_us = self._clock.now_us()
-            self.troubled.clear()
+        """Return to ACTIVE after a good answer from the store, unless a pause has begun since.
+
+        A table that lacks columns returns to COLUMNS_PENDING: an append of other rows does not show that they came.
+        """
+        if self.circuit.state is CircuitState.OPEN or self.state is SinkState.ACTIVE:
+            return
+        if self._lack:
+            if self.state is not SinkState.COLUMNS_PENDING:
+                self.circuit.close()
+            self.trouble(SinkState.COLUMNS_PENDING, self._lack)
+            return
+        _log.warning("table %s: ACTIVE, after %s", self._table, self.state.value)
+        self.state, self.detail = SinkState.ACTIVE, ""
+        self.circuit.close()
+        self.since_us = self._clock.now_us()
+        self.troubled.clear()
+
+    def lack(self, detail: str) -> None:
+        """Record that the table lacks columns; `detail` names them. It takes rows that use none of them."""
+        self._lack = detail
+        if self.takes_rows:
+            self.trouble(SinkState.COLUMNS_PENDING, detail)
 
     def stored(self) -> None:
         """Record that rows were stored, which clears the table of any refusal."""
@@ -109,28 +136,27 @@ class SinkHealth:
         if len(self.accusers) < _MAX_ACCUSERS:
             self.accusers.add(key)
 
-    def found(self, obstacle: SetupError | Stored | None, *, idle: bool) -> Trip | None:
+    def found(self, obstacle: TableCheck, *, idle: bool) -> Trip | None:
         """Record the result of a table check; return the trip that follows. `idle`: nothing waits or is in flight.
 
         A clean check clears a state that an earlier check set. If an append set it, a clean check lifts only the pause,
         and only for a state that checks can see. The state clears with the next stored row, or after two clean checks
-        without traffic. A check that has written a row (Stored) clears both.
+        without traffic. A check that has written a row (Stored) clears both. A lack of columns is a clean check.
+        CLOCK_WRONG is not cleared while the clock is still wrong.
         """
-        if isinstance(obstacle, Stored):
-            self.circuit.half_open()
-            self.recover()
+        if not isinstance(obstacle, SetupError) and self._clock.trouble():
+            self.notice_clock()
             return None
-        if obstacle is None:
-            if self._by_look:
+        match obstacle:
+            case Stored():
+                self._note_lack("")
                 self.circuit.half_open()
                 self.recover()
-            elif self.pause() is None and idle:
-                if self._was_quiet:
-                    self.recover()
-                self._was_quiet = True
-            elif self.state in _SEEN_ON_THE_TABLE:
-                self.circuit.half_open()
-            return None
+                return None
+            case None | ColumnsPending():
+                self._note_lack("" if obstacle is None else obstacle.detail)
+                self._clean(idle=idle)
+                return None
         if obstacle.state in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:  # of the check, not of appends
             if self.state is SinkState.ACTIVE:
                 self.trouble(obstacle.state, obstacle.detail)
@@ -140,6 +166,25 @@ class SinkHealth:
         self.trip(trip)
         self._by_look = True
         return trip
+
+    def _note_lack(self, detail: str) -> None:
+        if detail:
+            self.lack(detail)
+            return
+        self._lack = ""
+        if self.state is SinkState.COLUMNS_PENDING:
+            self.recover()
+
+    def _clean(self, *, idle: bool) -> None:
+        if self._by_look:
+            self.circuit.half_open()
+            self.recover()
+        elif self.pause() is None and idle:
+            if self._was_quiet:
+                self.recover()
+            self._was_quiet = True
+        elif self.state in _SEEN_ON_THE_TABLE:
+            self.circuit.half_open()
 
 
 async def watch(writer: "Writer", appender: Appender, clock: Clock) -> None:

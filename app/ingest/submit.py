@@ -5,8 +5,9 @@ The same for each stream, under `/v1/streams/{stream}/records`.
 
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any, assert_never
 
 import msgspec
@@ -44,6 +45,7 @@ class Submission:
     ) -> None:
         self.table, self._id, self._intake, self._router = table, table.id, intake, router
         self._pipeline, self._max_record_bytes = pipeline, max_record_bytes
+        self._version_attribute = "" if table.versions is None else table.versions.attribute
 
     async def take(self, request: _Request, record_id: str | None = None) -> Response[bytes]:
         """Store the records of `request`; with `record_id`, the one record of that id.
@@ -54,7 +56,7 @@ class Submission:
         caller = request.state.principal.name
         body, holding = await self._intake.read(dict(request.scope["headers"]), request.receive, caller)
         try:
-            message, digest = _message(request, body)
+            message, digest = _message(request, body, self._version_attribute)
             if record_id is not None:
                 self._check_id(message, record_id)
             known = self._pipeline.digest(message.key)
@@ -118,10 +120,14 @@ def _not_that_record(detail: str, wrong: FieldError) -> ProblemError:
     return ProblemError("id_mismatch", detail, errors=(wrong,))
 
 
-def _message(request: _Request, body: bytes) -> tuple[Message, str]:
-    """Return the message of a request, and the digest that distinguishes it from others with the same key."""
+def _message(request: _Request, body: bytes, version_attribute: str) -> tuple[Message, str]:
+    """Return the message of a request, and the digest that distinguishes it from others with the same key.
+
+    A header `version_attribute`, which names the version of the records, becomes the attribute of that name.
+    """
     headers = request.headers
     key, delivery, digest = f"http:{uuid.uuid4().hex}", "", ""
+    version = headers.get(version_attribute, "") if version_attribute else ""
     keys = headers.getall("idempotency-key", [])
     if keys:
         if len(keys) > 1 or not (0 < len(keys[0]) <= _MAX_KEY_LENGTH and keys[0].isascii() and keys[0].isprintable()):
@@ -131,7 +137,13 @@ def _message(request: _Request, body: bytes) -> tuple[Message, str]:
         key = "http:" + _hash(request.state.principal.name, keys[0])
         # The delivery key covers the whole request. If a key is reused by mistake, another body is another delivery,
         # even if no instance remembers the first one.
-        how = (request.method, request.scope["path"], headers.get("content-type"), headers.get("content-encoding"))
+        how: tuple[Any, ...] = (
+            request.method,
+            request.scope["path"],
+            headers.get("content-type"),
+            headers.get("content-encoding"),
+        )
+        how += (version,) if version else ()
         digest = _hash(*map(str, how), hashlib.sha256(body).hexdigest())
         delivery = "http:" + _hash(key, digest)
     parent, span = parse_traceparent(headers.get("traceparent", "")), current_span()
@@ -139,6 +151,7 @@ def _message(request: _Request, body: bytes) -> tuple[Message, str]:
         key=key,
         delivery=delivery,
         data=body,
+        attributes={version_attribute: version} if version else {},
         content_type=headers.get("content-type", ""),
         content_encoding=headers.get("content-encoding", ""),
         trace_id=parent.trace_id if parent else trace_id_of(span),
@@ -159,10 +172,7 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
     if not receipt.rejected:
         return _json(StoredAnswer(stored), 201 if created else 200)
     if not stored:
-        errors = tuple(
-            FieldError(name=f"[{r.index}]" + (f".{r.field}" if r.field else ""), message=r.detail)
-            for r in receipt.rejected[:_MAX_ERRORS]
-        )
+        errors = tuple(islice(_errors(receipt), _MAX_ERRORS))
         detail = "every record of the request was rejected; read /v1/rejects for the reasons"
         raise ProblemError("rejected", detail, errors=errors, members={"rejected": len(receipt.rejected)})
     rejected = [
@@ -173,10 +183,18 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
             reason=reject.reason,
             field=reject.field,
             detail=reject.detail,
+            errors=[FieldError(name=fault.field or "", message=fault.detail) for fault in reject.faults] or None,
         )
         for reject in receipt.rejected
     ]
     return _json(MixedAnswer(sorted(stored + rejected, key=lambda result: result.index)), 207)
+
+
+def _errors(receipt: Receipt) -> Iterator[FieldError]:
+    """Yield the errors of each rejected record, named by its position in the request and the field's path."""
+    for rejection in receipt.rejected:
+        for field, detail in rejection.faults or ((rejection.field, rejection.detail),):
+            yield FieldError(name=f"[{rejection.index}]" + (f".{field}" if field else ""), message=detail)
 
 
 def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:

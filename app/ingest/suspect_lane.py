@@ -16,6 +16,7 @@ from app.ingest.retry_policy import (
     Complete,
     Durable,
     Isolate,
+    Postpone,
     RejectRows,
     Repair,
     Retry,
@@ -157,7 +158,7 @@ class SuspectLane:
         suspect.case.refusals += 1
         self.cases.remember(suspect.pending.key, suspect.case, self._clock.elapsed_us())
 
-    async def _after(  # noqa: PLR0911 - one return for each step
+    async def _after(  # noqa: C901, PLR0911 - one branch and one return for each step
         self, suspect: _Suspect, slots: Sequence[PendingRow], outcome: Outcome
     ) -> tuple[Sequence[PendingRow], Outcome | None]:
         """Return the rows to append next, with the outcome if it is already known."""
@@ -189,6 +190,10 @@ class SuspectLane:
                 return self._reject_rest(suspect, slots, detail)
             case Retry(detail, max_delay_s):
                 return await self._again(suspect, slots, detail, max_delay_s)
+            case Postpone(detail=detail, verdict=wait):
+                self._health.lack(detail)
+                suspect.pending.fail(wait)
+                return (), None
             case Trip() as trip:
                 return self._give_up(suspect, trip)
         return suspect.next_group()

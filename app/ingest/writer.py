@@ -35,6 +35,7 @@ from app.ingest.retry_policy import (
     Bisect,
     Complete,
     Isolate,
+    Postpone,
     RejectRows,
     Repair,
     Retry,
@@ -49,7 +50,7 @@ from app.ingest.stall_watchdog import StallWatchdog
 from app.ingest.suspect_lane import SuspectLane
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
-from app.stores.sink import Appender, Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.stores.sink import Appender, Outcome, RowError, RowsRefused, Stored, TableCheck, Uncertain
 
 _log = logging.getLogger("sluice.writer")
 _FULL = Throttled("too many messages wait for the store on this instance", 1.0)
@@ -69,7 +70,7 @@ class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Writes the rows of one table through an Appender."""
+    """Writes the rows of one table through an Appender; `shared` is a target for several (app.ingest.dispatcher)."""
 
     def __init__(  # noqa: PLR0913 - what one table's writer needs
         self,
@@ -84,12 +85,9 @@ class Writer:
     ) -> None:
         self._clock, self._limits, self._jitter = clock, limits, jitter
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
-        self._open_bytes = self._flows = 0
-        self._closed = False
-        target, most = appender.target_in_flight, appender.max_in_flight
-        self._dispatcher = Dispatcher(
-            self._take, clock, limits.batch, target_in_flight=target, max_in_flight=most, shared=shared
-        )
+        self._open_bytes, self._flows, self._closed = 0, 0, False
+        in_flight = {"target_in_flight": appender.target_in_flight, "max_in_flight": appender.max_in_flight}
+        self._dispatcher = Dispatcher(self._take, clock, limits.batch, **in_flight, shared=shared)
         self.health = SinkHealth(table, clock)
         self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
         self._appends = Appends(
@@ -179,22 +177,11 @@ class Writer:
         await self._dispatcher.close()
         fail(self._deadlines.close(), _CLOSED)
 
-    def found(self, obstacle: SetupError | Stored | None) -> None:
-        """Record the result of a table check, made independently of appends; an obstacle stops the writer at once.
-
-        A clean check does not clear CLOCK_WRONG while the clock is still wrong.
-        """
-        if not isinstance(obstacle, SetupError) and self._clock.trouble():
-            self.notice_clock()
-            return
+    def found(self, obstacle: TableCheck) -> None:
+        """Record the result of a table check, made independently of appends; an obstacle stops the writer at once."""
         idle = not (self._dispatcher.in_flight or len(self._dispatcher) or len(self._lane))
         if (trip := self.health.found(obstacle, idle=idle)) is not None:
             fail(self._dispatcher.take_all(), trip.verdict)
-
-    def notice_clock(self) -> None:
-        """Note trouble with this instance's clock before any message meets it."""
-        if self.health.state is SinkState.ACTIVE and (trouble := self._clock.trouble()):
-            self.health.trouble(SinkState.CLOCK_WRONG, trouble)
 
     def _hold(self, byte_count: int) -> None:
         self._open_bytes += byte_count
@@ -240,7 +227,7 @@ class Writer:
         else:
             await self._go_on(slots_of(batch), outcome, stored_before)
 
-    async def _go_on(  # noqa: C901 - one branch for each step
+    async def _go_on(  # noqa: C901, PLR0912 - one branch for each step
         self, slots: Sequence[PendingRow], outcome: Outcome, stored_before: int
     ) -> None:
         """After `outcome`, append the rows of `slots` until each is durable, rejected, or abandoned by its message."""
@@ -271,6 +258,11 @@ class Writer:
                         self._repairs.begin(slots)
                     else:
                         groups.append(slots)
+                case Postpone(positions, detail, wait):
+                    self.progress.answered()
+                    self.health.lack(detail)
+                    fail(messages_of(slots[position] for position in positions), wait)
+                    groups.append(slots)
                 case Trip() as trip:
                     verdict = self._trip(trip)
                     fail(messages_of(slot for group in (slots, *groups) for slot in group), verdict)
@@ -288,8 +280,7 @@ class Writer:
         self._appends.reject(refused)
         rest = [slot for position, slot in enumerate(slots) if position not in errors]
         for pending in refused:
-            own = [slot for slot in rest if slot[0] is pending]
-            if own:
+            if own := [slot for slot in rest if slot[0] is pending]:
                 self._lane.add(pending, own, None, stored_before)
         return [slot for slot in rest if slot[0] not in refused]
 

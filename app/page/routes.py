@@ -20,8 +20,8 @@ from app.http.problems import ProblemError
 from app.http.reading import METHODS
 from app.openapi.about import SUMMARY, TITLE
 from app.schema.example import example_record, template_record
-from app.schema.table import Table
 from app.settings.load import Settings
+from app.streams import Streams
 from app.version import VERSION
 
 # How often the page polls: queries of the embedded store are free; BigQuery bills at least 10 MB for each query.
@@ -42,16 +42,19 @@ _QUERY_LINKS = {
     "schema": "v1/schema",
     "problems": "v1/problems",
 }
+_STREAM_LINKS = {"streams": "v1/streams"}  # if there are several
 
 
-def welcome(settings: Settings, table: Table) -> dict[str, Any]:
+def welcome(settings: Settings, streams: Streams) -> dict[str, Any]:
     """Return the document; links are relative to `/`, so they also work behind a prefix.
 
-    It contains no data and no secret: like the OpenAPI document, it is public. `example` is a record that the service
-    stores as it is, for a newcomer's first request. If none could be derived it is null, and `template` is the shape of
-    a record, with `<...>` for each value to fill in.
+    It contains no data and no secret: like the OpenAPI document, it is public. `example` is a record that the default
+    stream stores as it is, for a newcomer's first request. If none could be derived it is null, and `template` is the
+    shape of a record, with `<...>` for each value to fill in.
     """
+    table = streams.default.table
     example = example_record(table)
+    query_links = _QUERY_LINKS | (_STREAM_LINKS if streams.are_named else {})
     return {
         "name": TITLE,
         "version": VERSION,
@@ -63,7 +66,7 @@ def welcome(settings: Settings, table: Table) -> dict[str, Any]:
         "example": example,
         "template": template_record(table) if example is None else None,
         "run_book": settings.server.run_book_url,
-        "links": _FREE_LINKS | (_QUERY_LINKS if "query" in settings.server.roles else {}),
+        "links": _FREE_LINKS | (query_links if "query" in settings.server.roles else {}),
     }
 
 
@@ -106,10 +109,10 @@ class _Page:
         return self._files[name]
 
 
-def page_routes(settings: Settings, table: Table) -> list[HTTPRouteHandler]:
-    """Return the routes of the page; `table` is the table of the record type."""
+def page_routes(settings: Settings, streams: Streams) -> list[HTTPRouteHandler]:
+    """Return the routes of the page."""
     page = _Page()
-    links = asset(msgspec.json.encode(welcome(settings, table)) + b"\n", "application/json")
+    links = asset(msgspec.json.encode(welcome(settings, streams)) + b"\n", "application/json")
 
     @route("/", http_method=METHODS)
     async def read_root(request: _Request) -> Response[bytes]:

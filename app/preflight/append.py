@@ -18,7 +18,18 @@ from app.runtime.clock import SystemClock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.registry import open_backend
-from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, TooLarge, Uncertain
+from app.stores.sink import (
+    ColumnsPending,
+    Outcome,
+    QuotaExceeded,
+    RowsHeld,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    TooLarge,
+    Uncertain,
+)
 
 _WITHIN_S = 30.0
 _CURES = {
@@ -45,7 +56,8 @@ async def _append(settings: Settings, table: Table) -> Outcome:
     try:
         async with asyncio.timeout(_WITHIN_S):
             appender = backend.appender(table)
-            return await appender.check() or await appender.append([])
+            found = await appender.check()
+            return await appender.append([]) if found is None or isinstance(found, ColumnsPending) else found
     except TimeoutError:
         return Uncertain(f"no answer within {_WITHIN_S:g} s")
     finally:
@@ -64,7 +76,7 @@ def judge_outcomes(outcomes: dict[str, Outcome]) -> Finding:
 
 def _finding(table: str, outcome: Outcome) -> Finding:
     match outcome:
-        case Stored() | RowsRefused():  # there were no rows: see the module's docstring
+        case Stored() | RowsRefused() | RowsHeld():  # there were no rows: see the module's docstring
             return Held(table)
         case SetupError():
             cure = _CURES.get(outcome.state, "try again")

@@ -50,10 +50,12 @@ def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
         return _no_record_type(error)
     name = str((answer.body.get("tableReference") or {}).get("tableId"))
     (table,) = [each for each in declared if each.name == name]
-    breaking = [each for each in differences(table, live_table(answer.body)) if each.breaks]
-    if breaking:
+    found = differences(table, live_table(answer.body))
+    breaking, pending = [each for each in found if each.breaks], [each for each in found if each.pending]
+    if breaking or pending:
+        what = "does not fit the record type" if breaking else "lacks columns, so records that use them would wait"
         return Failed(
-            f"{name} does not fit the record type: {describe(breaking)}".rstrip("."),
+            f"{name} {what}: {describe(breaking + pending)}".rstrip("."),
             "regenerate the columns (`python -m app.schema bigquery`) and apply; docs/schema-changes.md",
         )
     kept_ms = int((answer.body.get("timePartitioning") or {}).get("expirationMs", 0))

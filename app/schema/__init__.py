@@ -1,9 +1,12 @@
 """Derive everything from one declaration; store-specific schemas are in the store's package (app.stores).
 
     columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
+    type_info  what msgspec says about a declaration, with every part that it refuses
     refusals   why a declaration is refused, and what to declare instead
     undeclared the policy for members that a type does not declare: rejected, or dropped and counted
     table      a table: the record's columns and the envelope's; the service's two; the version of its rows' shape
+    versions   what a declaration of several versions of a type must say, and their JSON Schema
+    pii        the keyed hash of personal data (personal_columns: which columns remain of it; protection: of a record)
     checks     values that a store cannot hold although the type allows them (an integer beyond 64 bits, ...)
     ids        the text of an id, in a path, and the value its column holds
     decimals   the text of a NUMERIC value

@@ -1,4 +1,4 @@
-"""Print a derivation of the record type, or how the live tables differ: `python -m app.schema diff`."""
+"""Print a derivation of the record type, compare the live tables with it, or migrate the embedded store's file."""
 
 import argparse
 import json
@@ -7,19 +7,22 @@ import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from app.record import RecordTypeError, load_record_type
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
+from app.schema.versions import json_schema
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.bigquery.table_diff import differences, report
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.table_layout import duckdb_ddl
+from app.stores.sink import StoreError
 from app.streams import load_streams
 
 if TYPE_CHECKING:
@@ -29,13 +32,22 @@ DEFAULT_RECORD = "app.record:Record"
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 _BIGQUERY = "SLUICE_BIGQUERY_"
 _STREAMS = "SLUICE_STREAMS"
+_MIGRATE = "change the file of the embedded store"
+_ABOUT_MIGRATE = """\
+Change the file of the embedded store to fit the record type: add columns, widen types, relax or tighten fields, and
+rename or remove those that you name. It works in a copy beside the file and compares the numbers of rows. The copy then
+takes the name of the file, and the old file is kept under the name that is printed. Stop the service first."""
+_AFTER_MIGRATE = f"""\
+exit status: {SAME} it is done, or there is nothing to do, {DIFFERENT} the file cannot be migrated and is unchanged, \
+{UNKNOWN} the command or the record type is wrong"""
 _DIFF = "compare the live tables in BigQuery"
 _ABOUT_DIFF = """\
-Compare the tables in BigQuery with the record type, without changing them. A difference is either breaking (the
-service reports SCHEMA_MISMATCH and appends nothing until it is resolved) or only noted."""
+Compare the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
+reports SCHEMA_MISMATCH and appends nothing until it is resolved), pending (an optional column is missing: the service
+reports COLUMNS_PENDING, and only rows that use it wait), or only noted."""
 _AFTER_DIFF = f"""\
-exit status: {SAME} the tables fit, {DIFFERENT} a difference is breaking or a table is missing, {UNKNOWN} the check \
-failed
+exit status: {SAME} the tables fit, {DIFFERENT} a column or a table is missing or a difference is breaking, \
+{UNKNOWN} the check failed
 
 It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
 and _LOCATION. It uses the application-default credentials (`gcloud auth application-default login`), which need only
@@ -59,7 +71,7 @@ _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
     "duckdb": ("the CREATE TABLE statement of the embedded store", lambda table: duckdb_ddl(table) + ";"),
     "jsonschema": (
         "the JSON Schema, for producers to validate against",
-        lambda table: json.dumps(msgspec.json.schema(table.record_type), indent=2),
+        lambda table: json.dumps(json_schema(table.record_type, table.versions), indent=2),
     ),
     "filters": (
         "the fields that a query may filter by and aggregate",
@@ -72,6 +84,10 @@ def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})
     """Print one derivation or the differences; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        if options.derivation == "migrate":
+            # A field that is named must be of one table.
+            tables = [_table(options, environ)] if options.rename or options.remove else _tables(options, environ)
+            return _migrate([*tables, rejects_table()], options, environ)
         if options.derivation == "diff":
             tables = [] if options.rejects else _tables(options, environ)
             settings = _settings(environ, project=options.project, dataset=options.dataset)
@@ -98,7 +114,7 @@ def _tables(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Tab
         if options.stream:
             raise RecordTypeError(f"--stream {options.stream} needs {_STREAMS}, which names the streams")
         return [checked_table(load_record_type(options.record or environ.get("SLUICE_RECORD") or DEFAULT_RECORD))]
-    streams = load_streams(load_settings({_STREAMS: spec}).store)
+    streams = load_streams(load_settings({_STREAMS: spec}).store, only_describes=True)
     return [streams.table(options.stream)] if options.stream else [*streams.tables]
 
 
@@ -142,7 +158,55 @@ def _parser() -> argparse.ArgumentParser:
     )
     diff.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
     diff.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
+    _add_migrate(commands, about_record, about_stream)
     return parser
+
+
+def _add_migrate(commands: Any, about_record: str, about_stream: str) -> None:
+    migrate = commands.add_parser(
+        "migrate",
+        help=_MIGRATE,
+        description=_ABOUT_MIGRATE,
+        epilog=_AFTER_MIGRATE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    migrate.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
+    migrate.add_argument("--stream", default=argparse.SUPPRESS, help=f"{about_stream}; needed to name a field")
+    migrate.add_argument("--data-path", help="the file (default: $SLUICE_DATA_PATH, else the service's default)")
+    migrate.add_argument(
+        "--rename", action="append", default=[], metavar="OLD=NEW", type=_rename, help="a renamed field"
+    )
+    migrate.add_argument(
+        "--remove", action="append", default=[], metavar="FIELD", help="a field to drop, with its values"
+    )
+    migrate.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+
+
+def _rename(text: str) -> tuple[str, str]:
+    old, _, new = text.partition("=")
+    if not old or not new or old.rpartition(".")[0] != new.rpartition(".")[0]:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected OLD=NEW, two names in one table or one nested Struct")
+    return old, new
+
+
+def _migrate(tables: list[Table], options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from app.stores.duckdb.migration import migrate  # noqa: PLC0415 - needs an extra that the derivations do without
+
+    data_path = {"SLUICE_DATA_PATH": options.data_path or environ.get("SLUICE_DATA_PATH", "")}
+    path = load_settings({name: value for name, value in data_path.items() if value}).store.data_path
+    try:
+        done = migrate(path, tables, dict(options.rename), set(options.remove), dry_run=options.dry_run)
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return DIFFERENT
+    for plan in done.plans:
+        sys.stdout.write(f"{plan.table} in {path}: {done.rows[plan.table]} rows, {len(plan.steps)} changes\n")
+        sys.stdout.writelines(f"  {step}\n" for step in plan.steps)
+    if done.kept is not None:
+        sys.stdout.write(f"migrated; the old file is {done.kept}: remove it once you are satisfied\n")
+    elif done.has_steps:
+        sys.stdout.write("nothing was changed (--dry-run)\n")
+    return SAME
 
 
 def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str | None) -> Settings:
@@ -189,13 +253,13 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
             raise _CannotLookError(f"{obstacle.state.value}: {obstacle.detail}") from error
         sys.stdout.write(f"{name}: missing\n  breaks  {obstacle.detail[:1].upper()}{obstacle.detail[1:]}.\n")
         return DIFFERENT
-    breaking = sum(difference.breaks for difference in found)
-    if breaking:
-        verdict = f"does not fit ({breaking} breaking, {len(found) - breaking} noted)"
-    else:
-        verdict = f"fits ({len(found)} noted)" if found else "fits"
+    words = Counter(difference.word for difference in found)
+    counts = [(words["breaks"], "breaking"), (words["pending"], "pending"), (words["noted"], "noted")]
+    counted = ", ".join(f"{count} {word}" for count, word in counts if count)
+    must_change = bool(words["breaks"] or words["pending"])
+    verdict = ("does not fit" if must_change else "fits") + (f" ({counted})" if counted else "")
     sys.stdout.write(f"{name}: {verdict}\n{report(found)}")
-    return DIFFERENT if breaking else SAME
+    return DIFFERENT if must_change else SAME
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Unstorable(NamedTuple):
 
 
 RecordCheck = Callable[[Any], Unstorable | None]
-_ValueCheck = Callable[[Any], str | None]
+ValueCheck = Callable[[Any], str | None]
+"""Returns why a column cannot hold a value, or None."""
 
 
 def compile_checks(columns: tuple[Column, ...]) -> RecordCheck:
@@ -44,10 +45,10 @@ def _column_check(column: Column) -> RecordCheck | None:
     if column.kind is Kind.STRUCT:
         inner = compile_checks(column.fields)
     else:
-        value_check = None if column.closed else _VALUE_CHECKS.get(column.kind)
-        if value_check is None:
+        checked = value_check(column)
+        if checked is None:
             return None
-        inner = _as_record_check(value_check)
+        inner = _as_record_check(checked)
     name, attribute, repeated = column.name, column.attribute, column.mode is Mode.REPEATED
 
     def check(record: Any) -> Unstorable | None:
@@ -66,9 +67,14 @@ def _column_check(column: Column) -> RecordCheck | None:
     return check
 
 
-def _as_record_check(value_check: _ValueCheck) -> RecordCheck:
+def value_check(column: Column) -> ValueCheck | None:
+    """Return the check of a value of `column`, an item if it is a list; None if it can hold every value of its type."""
+    return None if column.closed else _VALUE_CHECKS.get(column.kind)
+
+
+def _as_record_check(checked: ValueCheck) -> RecordCheck:
     def check(value: Any) -> Unstorable | None:
-        reason = value_check(value)
+        reason = checked(value)
         return None if reason is None else Unstorable("", reason)
 
     return check
@@ -112,7 +118,7 @@ def _check_time(value: time) -> str | None:
     return None if value.tzinfo is None else "has a UTC offset: expected a plain time such as 12:00:00"
 
 
-_VALUE_CHECKS: dict[Kind, _ValueCheck] = {
+_VALUE_CHECKS: dict[Kind, ValueCheck] = {
     Kind.INT64: _check_int,
     Kind.NUMERIC: numeric_problem,
     Kind.TIMESTAMP: instant_problem,

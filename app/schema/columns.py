@@ -11,8 +11,9 @@ from typing import get_origin, get_type_hints
 import msgspec
 from msgspec import inspect
 
-from app.record import RecordTypeError
-from app.schema.refusals import mentions_unset, reason_for, refuse, refuse_unjsonable
+from app.schema.pii import Hasher
+from app.schema.refusals import Faults, mentions_unset, reason_for, refuse, refuse_unjsonable
+from app.schema.type_info import type_info
 from app.schema.undeclared_members import refuse_silent_loss
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -61,6 +62,13 @@ class Role(enum.Enum):
     ID = "id"
     FILTER = "filter"
     AGGREGATE = "aggregate"
+    HASH = "pii:hash"
+    REDACT = "pii:redact"
+    DROP = "pii:drop"
+
+
+PII = frozenset({Role.HASH, Role.REDACT, Role.DROP})
+"""What becomes of personal data before anything is stored; a field has one of them at most."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +76,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is the name of the column and in JSON, `attribute` the name in the Struct. `fields` is empty unless `kind` is
     STRUCT. `closed` says that the type allows only a fixed set of values (Enum, Literal). `is_uuid` says that the text
-    is a UUID, which is stored in lower case with hyphens.
+    is a UUID, which is stored in lower case with hyphens. `hasher` hashes the values of a field with the role
+    `pii:hash`; it is None for a table that only describes.
     """
 
     name: str
@@ -80,39 +89,35 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple["Column", ...] = ()
     closed: bool = False
     is_uuid: bool = False
+    hasher: Hasher | None = None
 
 
 def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
     """Return the columns of `record_type`, in the order of its fields.
 
     Raises:
-        RecordTypeError: a field has no mapping, or a Struct does not say what becomes of members that it does not
-            declare; the message names the path and the reason.
+        RecordTypeError: fields have no mapping, or a Struct does not say what becomes of members that it does not
+            declare; each fault is named with its path and reason.
     """
-    try:
-        info = inspect.type_info(record_type)
-    except (TypeError, ValueError, NameError, NotImplementedError) as error:
-        raise refuse(_path_of_failure(record_type), f"msgspec does not support this declaration: {error}") from error
-    if not isinstance(info, inspect.StructType):  # pragma: no branch - load_record_type checks it
-        raise RecordTypeError(f"{record_type.__name__} is not a msgspec.Struct")
-    columns = _struct_columns(info, record_type.__name__, ())
-    refuse_silent_loss(info, record_type.__name__)
+    columns, faults = sound_columns(record_type)
+    faults.report()
     return columns
 
 
-def _path_of_failure(record_type: type[msgspec.Struct]) -> str:
-    """Return the path of the first field that msgspec cannot use; its message does not name the field."""
-    path = record_type.__name__
-    try:
-        for name, hint in get_type_hints(record_type, include_extras=True).items():
-            path = f"{record_type.__name__}.{name}"
-            inspect.type_info(hint)
-    except (TypeError, ValueError, NameError, NotImplementedError):
-        return path
-    return record_type.__name__  # pragma: no cover - a type fails only because of a field
+def sound_columns(record_type: type[msgspec.Struct]) -> tuple[tuple[Column, ...], Faults]:
+    """Return the columns of the fields of `record_type` without a fault, and the faults of all others."""
+    info, faults = type_info(record_type)
+    columns = tuple[Column, ...]()
+    if info is not None:
+        with faults.collected():
+            columns = _struct_columns(info, record_type.__name__, (), faults)
+        with faults.collected():
+            refuse_silent_loss(info, record_type.__name__)
+    return columns, faults
 
 
-def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]) -> tuple[Column, ...]:
+def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...], faults: Faults) -> tuple[Column, ...]:
+    """Return the columns of a Struct's fields; those that cannot be columns are added to `faults` instead."""
     cls = info.cls
     declared = get_origin(cls) or cls  # for a generic Struct, `cls` is the alias with its arguments
     if cls in outer:
@@ -125,26 +130,28 @@ def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]
         (info.array_like, "an array_like struct has no field names in JSON; remove array_like=True"),
         (info.tag_field is not None, "a tagged struct adds a field that has no column; remove tag=…"),
         (declared.__struct_config__.omit_defaults, "omit_defaults=True would store a default as NULL; remove it"),
-        (not info.fields, f"{cls.__name__} has no fields"),
+        (not declared.__struct_fields__, f"{cls.__name__} has no fields"),
     ):
         if wrong:
-            raise refuse(path, reason)
-    hints = get_type_hints(declared, include_extras=True)
+            faults.add(path, reason)
+    hints, columns = get_type_hints(declared, include_extras=True), list[Column]()
     for field in info.fields:
-        if mentions_unset(hints[field.name]):  # msgspec.inspect omits it
-            raise refuse(f"{path}.{field.encode_name}", "UNSET has no column value; use None")
-    columns = tuple(_column(field, f"{path}.{field.encode_name}", (*outer, cls)) for field in info.fields)
+        below = f"{path}.{field.encode_name}"
+        with faults.collected():
+            if mentions_unset(hints[field.name]):  # msgspec.inspect omits it
+                raise refuse(below, "UNSET has no column value; use None")
+            columns.append(_column(field, below, (*outer, cls), faults))
     seen: dict[str, str] = {}
     for column in columns:
         twin = seen.setdefault(column.name.lower(), column.name)
         if twin != column.name:
-            raise refuse(
+            faults.add(
                 path, f"{twin} and {column.name} differ only in case, which column names ignore; rename one of them"
             )
-    return columns
+    return tuple(columns)
 
 
-def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
+def _column(field: inspect.Field, path: str, outer: tuple[type, ...], faults: Faults) -> Column:
     name = field.encode_name
     if not _NAME.fullmatch(name):
         raise refuse(
@@ -174,7 +181,7 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
             raise refuse(
                 path, "a list of Any may contain null, which a BigQuery list cannot; declare the whole list as Any"
             )
-    kind, fields = _kind(info, path, outer)
+    kind, fields = _kind(info, path, outer, faults)
     if kind is Kind.JSON and mode is Mode.REQUIRED and isinstance(info, inspect.AnyType):
         mode = Mode.NULLABLE  # Any includes null
     return Column(
@@ -214,10 +221,10 @@ def _unwrap_optional(info: inspect.Type, path: str) -> tuple[inspect.Type, bool]
     return members[0], len(members) < len(info.types)
 
 
-def _kind(info: inspect.Type, path: str, outer: tuple[type, ...]) -> tuple[Kind, tuple[Column, ...]]:
+def _kind(info: inspect.Type, path: str, outer: tuple[type, ...], faults: Faults) -> tuple[Kind, tuple[Column, ...]]:
     match info:
         case inspect.StructType():
-            return Kind.STRUCT, _struct_columns(info, path, outer)
+            return Kind.STRUCT, _struct_columns(info, path, outer, faults)
         case inspect.EnumType():
             return _kind_of_values([member.value for member in info.cls], path), ()
         case inspect.LiteralType():

@@ -45,6 +45,10 @@ def example_record(table: Table) -> dict[str, Any] | None:
             example = plain_value(msgspec.inspect.type_info(table.record_type), is_declared=is_declared)
         except NoValueError:
             return None
+        if table.versions is not None and table.versions.member in example:
+            name = table.versions.names[-1]
+            kinds = {column.name: column.kind for column in table.record}
+            example[table.versions.member] = int(name) if kinds[table.versions.member] is Kind.INT64 else name
         if _is_storable(example, table):
             return dict(example)
     return None

@@ -2,9 +2,11 @@
 
 import msgspec
 
-from app.record import RecordTypeError
-from app.schema.columns import Column, Kind, Mode, Role, flat
-from app.schema.table import RECORDS, Table, records_table
+from app.record import RecordType
+from app.schema.columns import PII, Column, Kind, Mode, Role, flat
+from app.schema.pii import Hasher
+from app.schema.refusals import Faults
+from app.schema.table import RECORDS, Table, sound_table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
@@ -52,16 +54,25 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
     is_uuid: bool = False
 
 
+class HashedField(FilterField, frozen=True, kw_only=True):
+    """A field whose values are hashed: queries give the value, or its hash."""
+
+    hasher: Hasher
+
+
 def checked_table(
-    record_type: type[msgspec.Struct], *, name: str = RECORDS, retention_days: int | None = None
+    record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None, hasher: Hasher | None = None
 ) -> Table:
     """Return the table of `record_type`, with all the checks that the service makes at start-up.
 
+    Without a `hasher` it only describes fields with the role `pii:hash`.
+
     Raises:
-        RecordTypeError: the type cannot be stored, or a field cannot play its role.
+        RecordTypeError: the type cannot be stored, or a field cannot play its role; each fault is named.
     """
-    table = records_table(record_type, name=name, retention_days=retention_days)
-    filter_table(table)
+    table, faults = sound_table(record_type, name=name, retention_days=retention_days, hasher=hasher)
+    _fields(table.record_type.__name__, table.columns, "", faults)
+    faults.report()
     return table
 
 
@@ -71,30 +82,39 @@ def filter_table(table: Table) -> dict[str, FilterField]:
     Raises:
         RecordTypeError: a field's kind cannot do what its role says, or its name is a parameter's.
     """
-    return {field.path: field for field in _fields(table.record_type.__name__, table.columns, "")}
+    faults = Faults()
+    fields = {field.path: field for field in _fields(table.record_type.__name__, table.columns, "", faults)}
+    faults.report()
+    return fields
 
 
-def _fields(type_name: str, columns: tuple[Column, ...], prefix: str) -> list[FilterField]:
+def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Faults) -> list[FilterField]:
     found: list[FilterField] = []
     for column in columns:
         path = prefix + column.name
         wanted = column.roles & {Role.FILTER, Role.AGGREGATE}
         if wanted and (column.mode is Mode.REPEATED or column.kind is Kind.STRUCT):
             reason = "a list or a Struct cannot be compared; give the role to a field inside it"
-            raise RecordTypeError(f"{type_name}.{path}: {reason}")
+            faults.add(f"{type_name}.{path}", reason)
         if wanted and path in PARAMETERS:
-            raise RecordTypeError(f"{type_name}.{path}: a parameter has the same name; remove the role")
-        if column.mode is Mode.REPEATED and any(inner.roles for _, inner in flat(column.fields)):
-            raise RecordTypeError(f"{type_name}.{path}: fields inside a list cannot be compared; remove their roles")
-        if wanted:
+            faults.add(f"{type_name}.{path}", "a parameter has the same name; remove the role")
+        if column.mode is Mode.REPEATED and any(inner.roles - PII for _, inner in flat(column.fields)):
+            faults.add(f"{type_name}.{path}", "fields inside a list cannot be compared; remove their roles")
+        if wanted and column.kind is not Kind.STRUCT:
             found.append(_field(path, column))
         if column.mode is not Mode.REPEATED:
-            found.extend(_fields(type_name, column.fields, f"{path}."))
+            found.extend(_fields(type_name, column.fields, f"{path}.", faults))
     return found
 
 
 def _field(path: str, column: Column) -> FilterField:
     aggregate = Role.AGGREGATE in column.roles
+    if Role.HASH in column.roles:
+        operators = _EQUALITY if Role.FILTER in column.roles else ()
+        known = FilterField(path=path, kind=column.kind, operators=operators, groupable=aggregate, aggregable=False)
+        if column.hasher is None:
+            return known
+        return HashedField(**msgspec.structs.asdict(known), hasher=column.hasher)
     return FilterField(
         path=path,
         kind=column.kind,

@@ -11,7 +11,10 @@ def read_id(column: Column, text: str) -> str | int | None:
     """Return the id that `text` represents; None if it represents none.
 
     A number has one spelling. A UUID has every spelling that a record may hold (capitals, no hyphens), but one value.
+    A hashed id is represented by its value, or by the hash.
     """
+    if column.hasher is not None:
+        return column.hasher(text)
     if column.is_uuid:
         try:
             return str(msgspec.convert(text, UUID))

@@ -1,5 +1,7 @@
 """The reasons for refusing a declaration: the types that no column can hold, and what to declare instead."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import get_args
 
 import msgspec
@@ -32,6 +34,38 @@ def refuse(path: str, reason: str) -> RecordTypeError:
     return RecordTypeError(f"{path}: {reason}")
 
 
+class Faults:
+    """Collects the faults of a declaration, so that all of them are reported at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        """Return how many faults there are."""
+        return len(self._found)
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep the faults that a part of the work raises, and go on after it."""
+        try:
+            yield
+        except RecordTypeError as error:
+            self._found.update(dict.fromkeys(error.faults))
+
+    def add(self, path: str, reason: str) -> None:
+        """Add the fault of the field at `path`."""
+        self._found[f"{path}: {reason}"] = None
+
+    def report(self) -> None:
+        """Raise what was found, if anything was.
+
+        Raises:
+            RecordTypeError: there are faults; each is named once.
+        """
+        if self._found:
+            raise RecordTypeError(*self._found)
+
+
 def reason_for(info: inspect.Type) -> str:
     """Return the reason why a field of type `info` has no column."""
     return _REASONS.get(type(info), f"{type(info).__name__} has no column type; {_USE_ANY}")
@@ -49,6 +83,8 @@ def refuse_unjsonable(info: inspect.Type, path: str, outer: tuple[type, ...] = (
         RecordTypeError: there is a type that is not msgspec's, or a key that is not text.
     """
     while isinstance(info, inspect.Metadata):
+        if any(str(word).startswith("pii:") for word in (info.extra or {}).get("sluice", ())):
+            raise refuse(path, "personal data inside a JSON column cannot be found; give the role to the whole column")
         info = info.type
     if isinstance(info, inspect.CustomType | inspect.ExtType | inspect.RawType):
         raise refuse(path, reason_for(info))

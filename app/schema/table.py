@@ -5,8 +5,12 @@ from typing import Any
 
 import msgspec
 
-from app.record import Envelope, RecordTypeError, RejectedRecord
-from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat
+from app.record import Envelope, RecordType, RejectedRecord, Versions
+from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat, sound_columns
+from app.schema.personal_columns import stored_columns
+from app.schema.pii import Hasher
+from app.schema.refusals import Faults, refuse
+from app.schema.versions import check_older, newest_of
 
 RECORDS = "records"
 REJECTS = "records_rejected"
@@ -17,7 +21,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     `record` holds the declared columns, `envelope` those the service adds. `id` is the column that `/v1/records/{id}`
     searches, None if the declaration names none. `retention_days` is how long its rows are kept, None if as long as
-    SLUICE_RETENTION_DAYS says.
+    SLUICE_RETENTION_DAYS says. `may_omit`: where the live table lacks an optional column, rows are stored without their
+    values for it. Otherwise such rows wait until it has the column. `versions` are those of the record type, and
+    `record_type` is the newest. `hasher` hashes its personal data; None for a table that only describes.
     """
 
     name: str
@@ -26,6 +32,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     envelope: tuple[Column, ...]
     id: Column | None
     retention_days: int | None = None
+    may_omit: bool = False
+    versions: Versions | None = None
+    hasher: Hasher | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -34,36 +43,56 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def records_table(
-    record_type: type[msgspec.Struct], *, name: str = RECORDS, retention_days: int | None = None
+    record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None, hasher: Hasher | None = None
 ) -> Table:
-    """Derive the table of `record_type`.
+    """Derive the table of `record_type`; without a `hasher` it only describes fields with the role `pii:hash`.
 
     Raises:
-        RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one.
+        RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one; each fault is named.
     """
-    return _table(name, record_type, retention_days)
+    table, faults = sound_table(record_type, name=name, retention_days=retention_days, hasher=hasher)
+    faults.report()
+    return table
 
 
 def rejects_table() -> Table:
-    """Return the table of rejected records."""
-    return _table(REJECTS, RejectedRecord)
+    """Return the table of rejected records.
+
+    Its columns are the service's own: a reject without a new one is better than a message that is not acknowledged.
+    """
+    return msgspec.structs.replace(records_table(RejectedRecord, name=REJECTS), may_omit=True)
 
 
-def _table(name: str, record_type: type[msgspec.Struct], retention_days: int | None = None) -> Table:
-    columns, envelope = columns_of(record_type), columns_of(Envelope)
+def sound_table(
+    record_type: RecordType, *, name: str, retention_days: int | None, hasher: Hasher | None
+) -> tuple[Table, Faults]:
+    """Return the table of the fields of `record_type` without a fault, and the faults of all others."""
+    versions = record_type if isinstance(record_type, Versions) else None
+    newest = newest_of(record_type)
+    (declared, faults), envelope = sound_columns(newest), columns_of(Envelope)
+    columns = stored_columns(declared, newest.__name__, hasher, faults)
+    if versions is not None:
+        with faults.collected():
+            check_older(versions)
     reserved = {column.name for column in envelope}
     for column in columns:
         if column.name.lower() in reserved:
-            path = f"{record_type.__name__}.{column.name}"
-            raise RecordTypeError(f"{path}: the service adds a column with this name; rename the field")
-    return Table(
+            path = f"{newest.__name__}.{column.name}"
+            faults.add(path, "the service adds a column with this name; rename the field")
+    record_id = None
+    with faults.collected():
+        record_id = _id_column(newest.__name__, columns)
+    table = Table(
         name=name,
-        record_type=record_type,
+        record_type=newest,
         record=columns,
         envelope=envelope,
-        id=_id_column(record_type.__name__, columns),
+        id=record_id,
         retention_days=retention_days,
+        versions=versions,
+        hasher=hasher,
     )
+    return table, faults
 
 
 def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
@@ -72,10 +101,10 @@ def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
         return None
     if len(marked) > 1:
         paths = ", ".join(path for path, _ in marked)
-        raise RecordTypeError(f"{type_name}: at most one field may be the id, not {len(marked)} ({paths})")
+        raise refuse(type_name, f"at most one field may be the id, not {len(marked)} ({paths})")
     path, column = marked[0]
     if column not in columns or column.mode is not Mode.REQUIRED or column.kind not in {Kind.STRING, Kind.INT64}:
-        raise RecordTypeError(f"{type_name}.{path}: the id must be a required str, UUID or int at the top level")
+        raise refuse(f"{type_name}.{path}", "the id must be a required str, UUID or int at the top level")
     return column
 
 

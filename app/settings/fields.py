@@ -8,7 +8,9 @@ from msgspec import Meta
 MIB, GIB = 1024**2, 1024**3
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
-_SECRET = frozenset({"signing_secret", "heartbeat_signature", "cache_url"})  # a URL may contain a password
+_SECRET = frozenset(
+    {"pii_secret", "signing_secret", "heartbeat_signature", "cache_url"}
+)  # a URL may contain a password
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,14 @@ class StoreSettings(Room, frozen=True, kw_only=True):
             "`package.module:NAME`. Empty: the single type of `SLUICE_RECORD`."
         ),
     ] = ""
+    pii_secret: Annotated[
+        str,
+        Meta(
+            pattern="^(.{32,})?$",
+            description="The key of the hashes of personal data (`pii:hash`), at least 32 random characters. "
+            "[Keep it](record-types.md#personal-data): with another one, equal values no longer have equal hashes.",
+        ),
+    ] = ""
     backend: Annotated[
         Literal["embedded", "bigquery"],
         Meta(description="The store: `embedded`, a DuckDB file of this process, or `bigquery`."),

@@ -68,6 +68,8 @@ class SinkState(enum.Enum):
     """The state of a store, by the names that health, metrics and run-books use."""
 
     ACTIVE = "ACTIVE"
+    COLUMNS_PENDING = "COLUMNS_PENDING"
+    """Rows are stored, but the table lacks columns that the record type declares: rows that use one must wait."""
     NOT_FOUND = "NOT_FOUND"
     PERMISSION_DENIED = "PERMISSION_DENIED"
     SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
@@ -123,6 +125,13 @@ class QuotaExceeded(msgspec.Struct, frozen=True):
     detail: str
 
 
+class RowsHeld(msgspec.Struct, frozen=True):
+    """No row was stored: those at these positions use columns that the table lacks. The others can be appended."""
+
+    positions: frozenset[int]
+    detail: str
+
+
 class SetupError(msgspec.Struct, frozen=True):
     """No row will be stored until the set-up is fixed."""
 
@@ -130,7 +139,18 @@ class SetupError(msgspec.Struct, frozen=True):
     detail: str
 
 
-Outcome = Stored | RowsRefused | TooLarge | Uncertain | QuotaExceeded | SetupError
+Outcome = Stored | RowsRefused | RowsHeld | TooLarge | Uncertain | QuotaExceeded | SetupError
+
+
+class ColumnsPending(msgspec.Struct, frozen=True):
+    """The table lacks optional columns, by their dotted paths: it takes rows that use none of them."""
+
+    missing: frozenset[str]
+    detail: str
+
+
+TableCheck = SetupError | ColumnsPending | Stored | None
+"""The result of a table check: the obstacle to appending, a lack of columns, a row that was stored, or nothing."""
 
 
 RowEncode = Callable[[msgspec.Struct, int, str], bytes]
@@ -169,8 +189,8 @@ class Appender(Protocol):
         """Return `row` under the key of a late row (app.stores.sink). Called only if there is a `fence`."""
         ...
 
-    async def check(self) -> SetupError | Stored | None:
-        """Check the table without appending; return the obstacle, or None if the check is clean.
+    async def check(self) -> TableCheck:
+        """Check the table without appending; return the obstacle, a lack of columns, or None if the check is clean.
 
         Stored says more than None: a row was written and removed again, so rows can be stored.
         """

@@ -90,6 +90,10 @@ class StoreUnavailableError(QueryError):
     """The store cannot be queried now: unreachable, not set up, or not permitted. The message says which."""
 
 
+class OutdatedColumnsError(StoreUnavailableError):
+    """The query named a column that the table lacks, or left one out that it has by now."""
+
+
 class QueryRunner(Protocol):
     """Runs queries over the tables of one store.
 

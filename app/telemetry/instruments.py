@@ -105,8 +105,8 @@ APPEND_DURATION = Instrument(
     kind="histogram",
     unit="s",
     description="Duration of append attempts, by table and outcome",
-    meaning="One point per attempt. `outcome` is stored, refused, too_large, uncertain, quota, setup or "
-    "given_up (the service stopped).",
+    meaning="One point per attempt. `outcome` is stored, refused, held (a column is missing), too_large, "
+    "uncertain, quota, setup or given_up (the service stopped).",
     attributes=("table", "outcome"),
     bounds=_ANSWERS_S,
 )

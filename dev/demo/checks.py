@@ -15,7 +15,7 @@ import msgspec
 
 from app.record import Envelope
 from dev.demo.plan import NUMBER, RUN, Plan, Planned
-from examples.flights.record import Flight
+from examples.flights.streams import STREAMS
 
 Row = dict[str, Any]
 Place = tuple[int, int]
@@ -42,14 +42,18 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 
     message_ids: Mapping[int, str]
     """Pub/Sub's id of each message, by its number in the plan."""
-    subscription: str
-    feed: Sequence[Row]
-    """All of `/v1/records`, read from beginning to end when everything had arrived."""
-    followed: Sequence[Row]
-    """The same feed, followed while the records arrived."""
-    resumed: Sequence[Row]
-    """The rows after the feed's last resume cursor, when nothing new had arrived."""
+    subscriptions: Mapping[str, str]
+    """The subscription to each stream's own topic, and under "" that to the shared one."""
+    feeds: Mapping[str, Sequence[Row]]
+    """All records of each stream, read from beginning to end when everything had arrived."""
+    followed: Mapping[str, Sequence[Row]]
+    """The same feeds, followed while the records arrived."""
+    resumed: Mapping[str, Sequence[Row]]
+    """The rows after the last resume cursor of each feed, when nothing new had arrived."""
     rejects: Sequence[Row]
+    """The rejects of all streams, and of none."""
+    own_rejects: Mapping[str, Sequence[Row]]
+    """The rejects that each stream shows."""
     redelivered: Mapping[int, int]
     """The service's response status for each second delivery, by message number."""
     backlog: int | None
@@ -63,21 +67,29 @@ def of_run(rows: Iterable[Row], run: str) -> list[Row]:
 
 def check_all(plan: Plan, seen: Observed) -> list[Check]:
     """Return every check of a run, in the order in which to show them."""
-    good = {(message.number, position) for message in plan.messages for position in message.good}
+    good: dict[str, set[Place]] = {stream: set() for stream in STREAMS}
+    for message in plan.messages:
+        if message.stream:
+            good[message.stream].update((message.number, position) for position in message.good)
     bad = {(message.number, position) for message in plan.messages for position in message.bad}
-    stored, followed, rejected = by_place(seen.feed), by_place(seen.followed), by_place(seen.rejects)
+    stored, followed = _by_stream_and_place(seen.feeds), _by_stream_and_place(seen.followed)
+    rejected = by_place(seen.rejects)
     first_parts = {place: [row for row in rows if row["part"] == 0] for place, rows in rejected.items()}
     return [
-        Check("every good record was returned exactly once, and nothing else", tuple(each_once(good, stored))),
+        Check("every good record was returned once, by its stream, and nothing else", tuple(in_streams(good, stored))),
         Check("every record was returned unchanged, field by field", tuple(contents(plan, stored))),
         Check("every record has the id, attributes and key of its message", tuple(envelopes(plan, seen))),
-        Check("the feed is in order", tuple(order(seen.feed))),
-        Check("following the feed during the writes returned each record once", tuple(each_once(good, followed))),
+        Check("every feed is in order", tuple(line for feed in seen.feeds.values() for line in order(feed))),
+        Check("following the feeds during the writes returned each record once", tuple(in_streams(good, followed))),
         Check(
-            "resuming at the end returned nothing twice", tuple(f"again: {row['delivery_key']}" for row in seen.resumed)
+            "resuming at the end returned nothing twice",
+            tuple(f"again: {row['delivery_key']}" for rows in seen.resumed.values() for row in rows),
         ),
         Check("every bad record is among the rejects exactly once", tuple(each_once(bad, first_parts))),
-        Check("every reject has its reason, its field and its exact bytes", tuple(rejections(plan, rejected))),
+        Check("every stream shows its own rejects, and no others", tuple(own_rejects(seen))),
+        Check(
+            "every reject has its stream, its reason, its field and its exact bytes", tuple(rejections(plan, rejected))
+        ),
         Check("every second delivery was acknowledged", tuple(redeliveries(plan, seen.redelivered))),
         Check("Pub/Sub has nothing left to deliver", tuple(left_over(seen))),
     ]
@@ -91,6 +103,10 @@ def by_place(rows: Iterable[Row]) -> dict[Place, list[Row]]:
     return groups
 
 
+def _by_stream_and_place(feeds: Mapping[str, Sequence[Row]]) -> dict[str, dict[Place, list[Row]]]:
+    return {stream: by_place(rows) for stream, rows in feeds.items()}
+
+
 def each_once(expected: set[Place], found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
     """Name every record that is missing, duplicated, or unexpected."""
     for place in sorted(expected - found.keys()):
@@ -102,26 +118,42 @@ def each_once(expected: set[Place], found: Mapping[Place, Sequence[Row]]) -> Ite
             yield f"{_named(place)}: expected once, found {len(rows)} times"
 
 
-def contents(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
+def in_streams(expected: Mapping[str, set[Place]], found: Mapping[str, Mapping[Place, Sequence[Row]]]) -> Iterator[str]:
+    """Name every record that is missing from its stream, duplicated, or in a stream where it does not belong."""
+    for stream, places in expected.items():
+        yield from (f"{stream}: {line}" for line in each_once(places, found.get(stream, {})))
+
+
+def own_rejects(seen: Observed) -> Iterator[str]:
+    """Name every stream whose own rejects are not those of all rejects that name it."""
+    for stream in STREAMS:
+        wanted = sorted(row["delivery_key"] for row in seen.rejects if row["stream"] == stream)
+        got = sorted(row["delivery_key"] for row in seen.own_rejects.get(stream, ()))
+        if wanted != got:
+            yield f"{stream}: expected the rejects {wanted}, found {got}"
+
+
+def contents(plan: Plan, found: Mapping[str, Mapping[Place, Sequence[Row]]]) -> Iterator[str]:
     """Name every field whose value differs from the published one."""
     messages = plan.messages
-    for (number, position), rows in found.items():
-        expected = _good(messages, number, position)
-        if expected is None:
-            continue
-        for row in rows:
-            yield from _differences(_named((number, position)), expected, row)
+    for places in found.values():
+        for (number, position), rows in places.items():
+            expected = _good(messages, number, position)
+            if expected is None:
+                continue
+            for row in rows:
+                yield from _differences(_named((number, position)), expected, row)
 
 
-def _differences(name: str, expected: Flight, row: Row) -> Iterator[str]:
-    fields = {field: value for field, value in row.items() if field not in ENVELOPE}
+def _differences(name: str, expected: msgspec.Struct, row: Row) -> Iterator[str]:
+    fields, kind = {field: value for field, value in row.items() if field not in ENVELOPE}, type(expected)
     try:
-        flight = msgspec.convert(fields, Flight)
+        record = msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        yield f"{name}: expected a Flight, found {fields} ({error})"
+        yield f"{name}: expected {kind.__name__}, found {fields} ({error})"
         return
-    for field in Flight.__struct_fields__:
-        wanted, got = getattr(expected, field), getattr(flight, field)
+    for field in kind.__struct_fields__:
+        wanted, got = getattr(expected, field), getattr(record, field)
         if field not in fields or wanted != got:
             yield f"{name}, {field}: expected {wanted!r}, found {got if field in fields else 'no such member'!r}"
 
@@ -129,7 +161,7 @@ def _differences(name: str, expected: Flight, row: Row) -> Iterator[str]:
 def envelopes(plan: Plan, seen: Observed) -> Iterator[str]:
     """Name every envelope column, in records and rejects, that does not match Pub/Sub's metadata of the message."""
     messages = plan.messages
-    for row in (*seen.feed, *seen.rejects):
+    for row in (*itertools.chain.from_iterable(seen.feeds.values()), *seen.rejects):
         number = int(row["attributes"][NUMBER])
         if number >= len(messages):
             continue
@@ -138,7 +170,7 @@ def envelopes(plan: Plan, seen: Observed) -> Iterator[str]:
             "message_id": seen.message_ids.get(number),
             "attributes": message.attributes,
             "ordering_key": message.ordering_key or None,
-            "subscription_name": seen.subscription,
+            "subscription_name": seen.subscriptions["" if message.is_shared else message.stream],
         }
         for column, value in wanted.items():
             if row.get(column) != value:
@@ -157,7 +189,7 @@ def order(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def rejections(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
-    """Name every reject whose reason, field or bytes are not the expected ones."""
+    """Name every reject whose stream, reason, field or bytes are not the expected ones."""
     messages = plan.messages
     for (number, position), rows in found.items():
         bad = messages[number].bad.get(position) if number < len(messages) else None
@@ -167,6 +199,8 @@ def rejections(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str
         for row in rows:
             if (row["reason"], row["field"]) != (bad.reason, bad.field):
                 yield f"{name}: expected {bad.reason} at {bad.field}, found {row['reason']} at {row['field']}"
+            if (row["stream"] or "") != messages[number].stream:
+                yield f"{name}: expected the stream {messages[number].stream or None}, found {row['stream']}"
             if not row["detail"]:
                 yield f"{name}: expected a detail, found none"
         payload = b"".join(base64.b64decode(row["payload"]) for row in sorted(rows, key=lambda row: int(row["part"])))
@@ -190,7 +224,7 @@ def left_over(seen: Observed) -> Iterator[str]:
         yield f"expected no dead letters, found {seen.dead_lettered}"
 
 
-def _good(messages: Sequence[Planned], number: int, position: int) -> Flight | None:
+def _good(messages: Sequence[Planned], number: int, position: int) -> msgspec.Struct | None:
     return messages[number].good.get(position) if number < len(messages) else None
 
 

@@ -1,4 +1,4 @@
-"""`python -m dev demo`: real flights through the whole system, and a check that all of them arrived.
+"""`python -m dev demo`: three streams of real data through the whole system, and a check that all of it arrived.
 
 start the system ──> publish as fast as possible ──> publish at an even pace ──> deliver some twice
                           (the feeds are followed meanwhile)
@@ -16,7 +16,8 @@ from google.api_core.exceptions import GoogleAPICallError
 from rich.console import Console
 
 from dev.child import ChildError
-from dev.demo.plan import Plan, make_plan
+from dev.declared import Declared
+from dev.demo.plan import Plan, Rows, make_plan
 from dev.demo.readback import FeedError
 from dev.demo.report import show_checks, show_figures, show_invitation, show_rejects
 from dev.demo.run import Result, new_run_id, run_plan
@@ -24,8 +25,9 @@ from dev.local import LocalStack, StackOptions, add_stack_arguments, installed, 
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.shutdown import stop_requested
 from examples.flights import load
+from examples.flights.record import Flight
 
-RECORD = "examples.flights.record:Flight"
+DECLARED = Declared(streams="examples.flights.streams:STREAMS")
 DATA_PATH = Path("data/demo.duckdb")
 INTERRUPTED = 130
 
@@ -33,7 +35,9 @@ INTERRUPTED = 130
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `python -m dev demo`."""
     parser.add_argument("--exit", action="store_true", help="end after the checks: 0 if all held, else 1")
-    parser.add_argument("--flights", type=int, metavar="N", help="publish the first N only (default: all)")
+    parser.add_argument(
+        "--flights", type=int, metavar="N", help="publish N flights and N observations of the weather (default: all)"
+    )
     parser.add_argument("--data-path", type=Path, default=DATA_PATH, help="the store (default: %(default)s)")
     add_stack_arguments(parser)
 
@@ -42,13 +46,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the demonstration; 0 if every check held, 1 if not, 2 for a wrong command line."""
     console = Console()
     try:
-        plan = make_plan(list(itertools.islice(load.rows(), args.flights)), new_run_id())
+        plan = make_plan(rows(args.flights), new_run_id())
     except ValueError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     try:
         options = StackOptions(
-            record=RECORD,
+            declared=DECLARED,
             data_path=args.data_path,
             port=args.port,
             pubsub=args.pubsub,
@@ -62,6 +66,16 @@ def run(args: argparse.Namespace) -> int:
     except (ChildError, FeedError, GoogleAPICallError, aiohttp.ClientError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+
+
+def rows(flights: int | None) -> Rows:
+    """Return the records of the demonstration: as many flights and as many observations of the weather; None: all."""
+    hours = sorted(load.weather_rows(), key=lambda row: (row["observed_time"], row["origin"]))
+    return Rows(
+        flights=list(itertools.islice(load.rows(), flights)),
+        weather=hours[: None if flights is None else flights],
+        airports=list(load.airport_rows()),
+    )
 
 
 async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, ends: bool) -> int:
@@ -90,6 +104,8 @@ def show_result(console: Console, stack: LocalStack, plan: Plan, result: Result)
     show_rejects(console, result.rejected)
     show_figures(console, result.figures)
     show_checks(console, result.checks)
-    flight_id = next(flight.id for message in plan.messages for flight in message.good.values())
+    flight_id = next(
+        flight.id for message in plan.messages for flight in message.good.values() if isinstance(flight, Flight)
+    )
     show_invitation(console, stack.url, flight_id, stack.options.store_path)
     return 0 if all(check.holds for check in result.checks) else 1

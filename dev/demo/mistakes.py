@@ -19,10 +19,11 @@ class BadRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mistake(msgspec.Struct, frozen=True, kw_only=True):
-    """A message with at least one bad record; its good ones must still be stored."""
+    """A message with at least one bad record; its good ones must still be stored. No `stream`: none takes it."""
 
     title: str
     data: bytes
+    stream: str = "flights"
     attributes: dict[str, str] = {}
     good: dict[int, dict[str, Any]] = {}
     bad: dict[int, BadRecord]
@@ -31,6 +32,19 @@ class Mistake(msgspec.Struct, frozen=True, kw_only=True):
 def mistakes(rows: Sequence[dict[str, Any]]) -> list[Mistake]:
     """Return one message for each kind of mistake, made from the first of these flights."""
     return [*_not_json(rows[0]), *_not_a_flight(rows[0]), *_badly_packed(rows[0]), *_among_good_ones(rows)]
+
+
+def mistakes_of_streams(weather: dict[str, Any], airport: dict[str, Any]) -> list[Mistake]:
+    """Return mistakes in the other streams, made from one record of each, and messages that belong to no stream."""
+    humid, far = _changed(weather, humidity_percent=130), _changed(airport, latitude=140)
+    encoded = msgspec.json.encode(weather)
+    return [
+        _invalid("an hour with a humidity of 130 %", humid, "humidity_percent", stream="weather"),
+        _invalid("an airport north of the North Pole", far, "latitude", stream="airports"),
+        _invalid("an airport among the weather", msgspec.json.encode(airport), "code", stream="weather"),
+        _alone("a message to the shared topic that names no stream", encoded, "unroutable", stream=""),
+        _alone("one of a type of event that nobody declared", encoded, "unroutable", {"ce-type": "taxi"}, stream=""),
+    ]
 
 
 def _not_json(row: dict[str, Any]) -> list[Mistake]:
@@ -88,12 +102,16 @@ def _among_good_ones(rows: Sequence[dict[str, Any]]) -> list[Mistake]:
     ]
 
 
-def _alone(title: str, data: bytes, reason: str, attributes: dict[str, str] | None = None) -> Mistake:
-    return Mistake(title=title, data=data, attributes=attributes or {}, bad={0: BadRecord(reason=reason, raw=data)})
+def _alone(
+    title: str, data: bytes, reason: str, attributes: dict[str, str] | None = None, stream: str = "flights"
+) -> Mistake:
+    bad = {0: BadRecord(reason=reason, raw=data)}
+    return Mistake(title=title, data=data, stream=stream, attributes=attributes or {}, bad=bad)
 
 
-def _invalid(title: str, data: bytes, field: str) -> Mistake:
-    return Mistake(title=title, data=data, bad={0: BadRecord(reason="invalid", field=field, raw=data)})
+def _invalid(title: str, data: bytes, field: str, stream: str = "flights") -> Mistake:
+    bad = {0: BadRecord(reason="invalid", field=field, raw=data)}
+    return Mistake(title=title, data=data, stream=stream, bad=bad)
 
 
 def _changed(row: dict[str, Any], **changes: Any) -> bytes:

@@ -15,20 +15,20 @@ from google.cloud.pubsub_v1.types import PublisherOptions
 
 from dev.demo.checks import Row
 from dev.demo.plan import Planned
-from dev.stack_settings import Ready
+from dev.stack_settings import Ready, of_stream
 
 PUBLISH_WITHIN_S = 60.0
 _JSON = {"Content-Type": "application/json"}
 
 
 class Publisher:
-    """A publisher of one topic. `on_published` is called, in a thread of the client, for every message accepted."""
+    """A publisher of the topics. `on_published` is called, in a thread of the client, for every message accepted."""
 
     def __init__(self, pubsub: Ready, on_published: Callable[[], None]) -> None:
         # The client library's own switch, which makes it use no credentials.
         os.environ["PUBSUB_EMULATOR_HOST"] = pubsub.pubsub
         self._client = PublisherClient(publisher_options=PublisherOptions(enable_message_ordering=True))
-        self._topic = self._client.topic_path(pubsub.project, pubsub.topic)
+        self._pubsub = pubsub
         self._on_published = on_published
         self._futures: dict[int, Future[str]] = {}
         self._lock, self._closed = threading.Lock(), False
@@ -38,10 +38,15 @@ class Publisher:
         with self._lock:
             if not self._closed:
                 future = self._client.publish(
-                    self._topic, message.data, ordering_key=message.ordering_key, **message.attributes
+                    self._topic_of(message), message.data, ordering_key=message.ordering_key, **message.attributes
                 )
                 future.add_done_callback(self._published)
                 self._futures[message.number] = future
+
+    def _topic_of(self, message: Planned) -> str:
+        shared = self._pubsub.topic
+        name = shared if message.is_shared else of_stream(shared, message.stream)
+        return str(self._client.topic_path(self._pubsub.project, name))
 
     async def flood(self, messages: Sequence[Planned]) -> None:
         """Publish as fast as the client can, and wait until all are accepted."""
@@ -103,7 +108,8 @@ async def redeliver(
     for message in messages:
         if message.number in rows:
             body = push_body(message, rows[message.number])
-            async with session.post(push_url, data=body, headers=headers) as response:
+            url = push_url if message.is_shared else f"{push_url}/{message.stream}"
+            async with session.post(url, data=body, headers=headers) as response:
                 await response.read()
                 statuses[message.number] = response.status
     return statuses

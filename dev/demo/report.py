@@ -17,8 +17,8 @@ SHOWN_PROBLEMS = 5
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The measurements of a run; rates are per second."""
 
-    messages: int
-    records: int
+    by_stream: Sequence[tuple[str, int, int, int]]
+    """The name of each stream, its messages, records and rejects; an empty name: of no stream."""
     published_rate: float
     stored_rate: float
     queryable_s: float
@@ -46,8 +46,13 @@ def progress_bars(console: Console) -> Progress:
 
 def show_figures(console: Console, figures: Figures) -> None:
     """Show the rates and the latencies."""
+    streams = Table(title="\nWhat each stream stored", title_justify="left")
+    for heading in ("", "messages", "records", "rejects"):
+        streams.add_column(heading, justify="left" if not heading else "right")
+    for name, *counts in figures.by_stream:
+        streams.add_row(name or "of no stream", *(f"{count:,}" for count in counts))
+    console.print(streams)
     table = Table(title="\nWhat was measured", title_justify="left", show_header=False)
-    table.add_row("messages, records stored", f"{figures.messages:,}, {figures.records:,}")
     table.add_row("published", f"{figures.published_rate:,.0f} messages/s")
     table.add_row("stored", f"{figures.stored_rate:,.0f} records/s")
     table.add_row("first publication to all readable", f"{figures.queryable_s:.1f} s")
@@ -97,12 +102,14 @@ def show_invitation(console: Console, url: str, flight_id: str, data_path: Path)
 
 
 def curl_lines(url: str, flight_id: str) -> list[str]:
-    """Return five commands that show what the API does."""
+    """Return seven commands that show what the API does."""
     wrong = '{"id": "2013-01-01-UA-1545-EWR", "carrier": "United"}'
     return [
         f"curl '{url}/v1/records?since=-PT15M&limit=2'",
         f"curl '{url}/v1/records?since=-PT15M&limit=5&format=ndjson'",
         f"curl '{url}/v1/records/{flight_id}'",
+        f"curl '{url}/v1/streams'",
+        f"curl '{url}/v1/streams/weather/records?since=-PT15M&limit=2'",
         f"curl '{url}/v1/rejects?since=-PT15M&limit=3'",
         f"curl '{url}/v1/records' -H 'Content-Type: application/json' -d '{wrong}'",
     ]

@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 import aiohttp
@@ -19,12 +21,17 @@ from dev.demo.publish import Publisher, redeliver
 from dev.demo.readback import Feed, Reading
 from dev.demo.report import Figures, progress_bars
 from dev.local import LocalStack
+from dev.stack_settings import of_stream
+from examples.flights.streams import STREAMS
 
 STEADY_PER_SECOND = 100.0
 STALLED_AFTER_S = 20.0
 POLL_S, BIGQUERY_POLL_S = 0.05, 2.0
-"""How often the end of a feed is polled. Polling a local-bigquery faster would leave it no time for anything else."""
+SLOWER = 5
+"""How often the end of the flights' feed is polled; the other feeds, whose latency is not shown, so many times less.
+Polling a local-bigquery faster would leave it no time for anything else."""
 _REFRESH_S = 0.1
+_DEFAULT = next(iter(STREAMS))
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,18 +43,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrivals:
-    """The rows of one run that have been read from one feed so far."""
+    """The rows of one run that have been read from some feeds so far."""
 
     def __init__(self, run: str) -> None:
         self._run = run
         self.rows: list[Row] = []
+        self.by_feed: dict[str, list[Row]] = {}
         self.queryable_s: list[float] = []
         """For each row, the seconds from its publication until it was read."""
 
-    def add(self, rows: list[Row], received_time: datetime) -> None:
-        """Add the rows of a page."""
+    def add(self, feed: str, rows: list[Row], received_time: datetime) -> None:
+        """Add the rows of a page of a feed."""
         own = of_run(rows, self._run)
         self.rows += own
+        self.by_feed.setdefault(feed, []).extend(own)
         self.queryable_s += [queryable_after_s(row, received_time) for row in own]
 
     def by_message(self) -> dict[int, Row]:
@@ -56,20 +65,24 @@ class Arrivals:
 
 
 class Followers:
-    """Follows both feeds in the background; an asynchronous context manager."""
+    """Follows the feeds of all streams, and that of the rejects, in the background; an asynchronous context manager."""
 
     def __init__(self, session: aiohttp.ClientSession, stack: LocalStack, plan: Plan) -> None:
         self._poll_s = POLL_S if stack.place is None else BIGQUERY_POLL_S
         self._since = datetime.now(UTC).isoformat()
-        self._feeds = {path: Feed(session, f"{stack.url}/v1/{path}") for path in ("records", "rejects")}
+        api = f"{stack.url}/v1"
+        self.streams = {name: Feed(session, f"{api}/streams/{name}/records") for name in STREAMS}
+        self.own_rejects = {name: Feed(session, f"{api}/streams/{name}/rejects") for name in STREAMS}
+        self.all_rejects = Feed(session, f"{api}/rejects")
         self.records, self.rejects = Arrivals(plan.run), Arrivals(plan.run)
 
     async def __aenter__(self) -> Self:
         """Start following."""
         self._tasks = [
-            asyncio.create_task(self._feeds["records"].follow(self._since, self._poll_s, self.records.add)),
-            asyncio.create_task(self._feeds["rejects"].follow(self._since, self._poll_s, self.rejects.add)),
+            self._follow(name, feed, self.records, 1 if name == _DEFAULT else SLOWER)
+            for name, feed in self.streams.items()
         ]
+        self._tasks.append(self._follow("rejects", self.all_rejects, self.rejects, SLOWER))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -77,6 +90,9 @@ class Followers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _follow(self, name: str, feed: Feed, arrivals: Arrivals, slower: int) -> asyncio.Task[None]:
+        return asyncio.create_task(feed.follow(self._since, self._poll_s * slower, partial(arrivals.add, name)))
 
     async def wait_for(self, records: int, rejects: int) -> None:
         """Return when these counts have arrived, or nothing for STALLED_AFTER_S; raise what following raised."""
@@ -93,13 +109,9 @@ class Followers:
                 return
             await asyncio.sleep(_REFRESH_S / 2)
 
-    async def read_all(self, path: str) -> Reading:
-        """Read one feed again from where following began."""
-        return await self._feeds[path].read_all(since=self._since)
-
-    async def resume(self, reading: Reading) -> list[Row]:
-        """Return the records that `reading` has not returned yet."""
-        return (await self._feeds["records"].read_all(cursor=reading.resume_cursor)).rows
+    async def read_all(self, feed: Feed) -> Reading:
+        """Read a feed again from where following began."""
+        return await feed.read_all(since=self._since)
 
 
 class Timings(msgspec.Struct):
@@ -140,22 +152,30 @@ async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
         rows = followers.records.by_message() | followers.rejects.by_message()
         twice = [message for message in plan.messages if message.redeliver]
         redelivered = await redeliver(session, stack.pubsub, f"{stack.url}/pubsub/push", twice, rows)
-        reading, rejects = await followers.read_all("records"), await followers.read_all("rejects")
+        readings = {name: await followers.read_all(feed) for name, feed in followers.streams.items()}
+        rejects = await followers.read_all(followers.all_rejects)
         stats = await _stats(session, stack)
         seen = Observed(
             message_ids=await publisher.message_ids(),
-            subscription=f"projects/{stack.pubsub.project}/subscriptions/{stack.pubsub.subscription}",
-            feed=of_run(reading.rows, plan.run),
-            followed=followers.records.rows,
-            resumed=of_run(await followers.resume(reading), plan.run),
+            subscriptions=_subscriptions(stack),
+            feeds={name: of_run(reading.rows, plan.run) for name, reading in readings.items()},
+            followed=followers.records.by_feed,
+            resumed={
+                name: of_run((await feed.read_all(cursor=readings[name].resume_cursor)).rows, plan.run)
+                for name, feed in followers.streams.items()
+            },
             rejects=of_run(rejects.rows, plan.run),
+            own_rejects={
+                name: of_run((await followers.read_all(feed)).rows, plan.run)
+                for name, feed in followers.own_rejects.items()
+            },
             redelivered=redelivered,
             backlog=stats["backlog"],
             dead_lettered=stats["dead_lettered"],
         )
     return Result(
         checks=check_all(plan, seen),
-        figures=_figures(plan, seen, reading, timings, followers.records.queryable_s),
+        figures=_figures(plan, seen, readings.values(), timings, followers.records),
         rejected=_rejected(plan, seen.rejects),
     )
 
@@ -208,16 +228,24 @@ async def _stats(session: aiohttp.ClientSession, stack: LocalStack) -> dict[str,
         return stats
 
 
-def _figures(plan: Plan, seen: Observed, reading: Reading, timings: Timings, queryable_s: Sequence[float]) -> Figures:
-    flooded = timings.flood_arrivals
+def _subscriptions(stack: LocalStack) -> dict[str, str]:
+    base, shared = f"projects/{stack.pubsub.project}/subscriptions", stack.pubsub.subscription
+    return {"": f"{base}/{shared}"} | {name: f"{base}/{of_stream(shared, name)}" for name in STREAMS}
+
+
+def _figures(
+    plan: Plan, seen: Observed, readings: Collection[Reading], timings: Timings, arrivals: Arrivals
+) -> Figures:
+    flooded, queryable_s = timings.flood_arrivals, arrivals.queryable_s
+    sent = Counter(message.stream for message in plan.messages)
+    rejected = Counter(row["stream"] or "" for row in seen.rejects if row["part"] == 0)
     return Figures(
-        messages=len(plan.messages),
-        records=len(seen.feed),
+        by_stream=[(name, sent[name], len(seen.feeds.get(name, ())), rejected[name]) for name in (*STREAMS, "")],
         published_rate=rate(len(plan.flood), timings.published_s),
-        stored_rate=stored_rate(seen.followed[:flooded]),
+        stored_rate=stored_rate(arrivals.rows[:flooded]),
         queryable_s=timings.queryable_s,
-        read_rate=rate(len(reading.rows), reading.seconds),
-        pages=reading.pages,
+        read_rate=rate(sum(len(each.rows) for each in readings), sum(each.seconds for each in readings)),
+        pages=sum(each.pages for each in readings),
         flood_acknowledged_ms=timings.flood_stats["publish_to_ack_ms"],
         flood_queryable=percentiles(queryable_s[:flooded]),
         steady_queryable=percentiles(queryable_s[flooded:]),

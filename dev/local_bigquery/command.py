@@ -11,6 +11,7 @@ import msgspec
 
 from app.stores.bigquery.client import TableAddress
 from dev.child import ChildError, Leash
+from dev.declared import add_declared_arguments, declared_by
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
@@ -25,7 +26,7 @@ STOP_WITHIN_S = 15.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `python -m dev bigquery`."""
-    parser.add_argument("--record", default="app.record:Record", help="record type (default: %(default)s)")
+    add_declared_arguments(parser)
     folder = Path("data/local.bigquery")
     parser.add_argument("--folder", type=Path, default=folder, help="for data and log (default: %(default)s)")
     parser.add_argument("--port", type=int, help=f"of the REST API (default: {REST_PORT}, or a free one)")
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def serve(installation: Installation, args: argparse.Namespace) -> int:
     """Run it until stopped; return 1 if it ended unexpectedly or did not stop cleanly."""
-    tables = tables_of(args.record)
+    tables = tables_of(declared_by(args))
     ports = None if args.json else (choose_port(args.port, REST_PORT), choose_port(args.storage_port, STORAGE_PORT))
     with stop_requested() as stop:
         async with AsyncExitStack() as undo:

@@ -6,28 +6,28 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-from app.record import RecordTypeError, load_record_type
-from app.schema.filters import checked_table
+from app.record import RecordTypeError
 from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import describe, differences, live_table
 from app.stores.bigquery.table_layout import bigquery_schema, layout_of
+from dev.declared import Declared
 from dev.local_bigquery.errors import ProvisionError
 
 WITHIN_S = 30.0
 _SHOWN = 2
 
 
-def tables_of(record: str) -> list[Table]:
-    """Return the two tables that the service needs for a record type, named as `package.module:Type`.
+def tables_of(declared: Declared) -> list[Table]:
+    """Return the tables that the service needs: one for each record type, and that of the rejects.
 
     Raises:
-        ProvisionError: it does not name a record type, or the type cannot be stored in a table.
+        ProvisionError: there is no such declaration, or a type cannot be stored in a table.
     """
     try:
-        return [checked_table(load_record_type(record)), rejects_table()]
+        return [*declared.load().tables, rejects_table()]
     except RecordTypeError as error:
-        raise ProvisionError(f"record type {record}: {error}") from error
+        raise ProvisionError(f"{'streams' if declared.streams else 'record type'} {declared}: {error}") from error
 
 
 def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WITHIN_S) -> None:
@@ -56,7 +56,7 @@ def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WI
 
 
 def _require_fit(place: TableAddress, table: Table, found: bigquery.Table) -> None:
-    breaking = [each for each in differences(table, live_table(found.to_api_repr())) if each.breaks]
+    breaking = [each for each in differences(table, live_table(found.to_api_repr())) if each.breaks or each.pending]
     if breaking:
         raise ProvisionError(
             f"{place.table_id(table.name)} is there and does not fit {table.record_type.__name__}: "

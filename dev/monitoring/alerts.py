@@ -170,6 +170,13 @@ ALERTS = (
         for_s=120,
     ),
     Alert(
+        name="sink-columns",
+        title="A table has lacked a declared column for 15 minutes",
+        query=_state("COLUMNS_PENDING"),
+        text="The column is optional: only messages that use it wait in Pub/Sub, until Terraform has added it.",
+        for_s=900,
+    ),
+    Alert(
         name="sink-trouble",
         title="A table has taken no rows for 15 minutes",
         query=_state("CLOCK_WRONG|DISK_FULL|QUOTA_EXHAUSTED|UNREACHABLE"),

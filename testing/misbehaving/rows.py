@@ -39,6 +39,17 @@ class RowReader:
         return {field.name: value for field, value in message.ListFields()}
 
 
+def fields_of(schema: DescriptorProto, prefix: str = "") -> set[str]:
+    """Return the dotted paths of the fields of a writer schema, at every depth."""
+    nested = {each.name: each for each in schema.nested_type}
+    found: set[str] = set()
+    for field in schema.field:
+        found.add(prefix + field.name)
+        if field.type_name in nested:
+            found |= fields_of(nested[field.type_name], f"{prefix}{field.name}.")
+    return found
+
+
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that became durable as one: by which request of which connection, and when."""
 

@@ -34,6 +34,8 @@ class MisbehavingServer:
         """By its id, whether a row cannot be stored."""
         self.refuse_streams: EndStream | None = None
         """How a new stream ends before anything is read of it."""
+        self.lacks: frozenset[str] = frozenset()
+        """The dotted paths of columns that the table lacks: a request whose writer schema has one is refused."""
         self.speaks_first = False
         """Whether a new stream begins with an acknowledgement, before any request."""
         self.max_request_bytes = MAX_REQUEST_BYTES

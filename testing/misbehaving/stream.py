@@ -11,6 +11,7 @@ import msgspec
 from app.runtime.clock import MICROSECONDS
 from testing.misbehaving import answers
 from testing.misbehaving.faults import (
+    EXTRA_FIELDS,
     INACTIVE,
     Acknowledge,
     Arrival,
@@ -22,7 +23,7 @@ from testing.misbehaving.faults import (
     Remark,
     Silence,
 )
-from testing.misbehaving.rows import Row, RowReader
+from testing.misbehaving.rows import Row, RowReader, fields_of
 
 if TYPE_CHECKING:
     from testing.misbehaving.server import MisbehavingServer
@@ -174,6 +175,8 @@ class Stream:
                 self._violation(f"a request of {arrival.byte_count} bytes")
             text = f"AppendRows request too large: {arrival.byte_count} limit {server.max_request_bytes}"
             return answers.refused(write_stream, Refuse("INVALID_ARGUMENT", text))
+        if self.descriptors and server.lacks & fields_of(self.descriptors[-1]):
+            return answers.refused(write_stream, EXTRA_FIELDS)
         if isinstance(fault.answer, Refuse):
             return answers.refused(write_stream, fault.answer)
         bad = [index for index, row_id in enumerate(arrival.ids) if server.is_bad(row_id)]

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from app.stores.bigquery.client import TableAddress
+from dev.declared import Declared
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import install
 from dev.local_bigquery.provision import tables_of
@@ -30,7 +31,7 @@ def main() -> int:
         return error.status
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, running(Path(folder)) as double:
         seeds = range(first, first + args.seeds)
-        failed = [seed for seed in seeds if not _holds(seed, args, double.fresh(*tables_of("app.record:Record")))]
+        failed = [seed for seed in seeds if not _holds(seed, args, double.fresh(*tables_of(Declared())))]
     if len(seeds) > 1:
         _say(f"{len(seeds) - len(failed)} of {len(seeds)} seeds held" + (f", but not {failed}" if failed else ""))
     return 1 if failed else 0

@@ -1,5 +1,6 @@
 """The chaos run, short: `make chaos` is the long one."""
 
+from dev.declared import Declared
 from dev.local_bigquery.provision import tables_of
 from testing.local_bigquery import Double
 from testing.pace import patience_s
@@ -9,7 +10,7 @@ from tests.chaos.run import INSTANCES, Conditions, Run
 
 async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Double) -> None:
     """Killed, terminated and lied to, two instances lose nothing that they answered, and the feed has each once."""
-    place = local_bigquery.fresh(*tables_of("app.record:Record"))
+    place = local_bigquery.fresh(*tables_of(Declared()))
     plan = make_plan(20_261_121, 300, instances=INSTANCES, kills=2, outages=1, cuts=1)
     # Without quota refusals: each makes an instance pause for ten seconds.
     conditions = Conditions(fault_rate=0.25, max_quota=0, in_flight=100, within_s=patience_s(100))

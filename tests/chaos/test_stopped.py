@@ -15,6 +15,7 @@ import pytest
 
 from app.runtime.clock import SystemClock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
+from dev.declared import Declared
 from dev.local_bigquery.provision import tables_of
 from testing.local_bigquery import Double
 from testing.misbehaving.faults import Arrival, Fault
@@ -84,7 +85,7 @@ class Stage:
 @asynccontextmanager
 async def staged(double: Double) -> AsyncIterator[Stage]:
     """Set up the stage, and follow the feed until the block ends."""
-    place = double.fresh(*tables_of("app.record:Record"))
+    place = double.fresh(*tables_of(Declared()))
     async with AsyncExitStack() as undo:
         store = ForwardingServer(SystemClock(), place.storage_url, send_within_s=600)
         await store.start()

@@ -203,11 +203,13 @@ async def replayed(service: Service, monkeypatch: pytest.MonkeyPatch, *arguments
     async def get(url: str) -> httpx.Response:
         return await service.client.get(url)
 
-    def page(url: str, _: str) -> rejects_feed._Page:  # the service is in this process, behind no port
+    def body(url: str, _: str) -> bytes:  # the service is in this process, behind no port
         answer = asyncio.run_coroutine_threadsafe(get(url), loop).result()
-        return msgspec.json.decode(answer.content, type=rejects_feed._Page)
+        if answer.status_code == 404:
+            raise rejects_feed.NotFoundError(answer.text)
+        return answer.content
 
-    monkeypatch.setattr(rejects_feed, "_get", page)
+    monkeypatch.setattr(rejects_feed, "_get", body)
     monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
     server = PubsubServer(broker)
     port = await server.start("127.0.0.1", 0)

@@ -22,7 +22,7 @@ from app.stores.sink import (
     QuotaExceeded,
     SetupError,
     SinkState,
-    Stored,
+    TableCheck,
     Uncertain,
 )
 from app.streams import load_streams
@@ -113,7 +113,7 @@ class Chaotic:
         outcome = await self._in_time(self._appender.append(rows))
         return Uncertain("the answer was lost") if fate < 0.3 else outcome
 
-    async def check(self) -> SetupError | Stored | None:
+    async def check(self) -> TableCheck:
         """Find what the appends find."""
         return GONE if self.away else await self._in_time(self._appender.check())
 

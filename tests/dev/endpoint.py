@@ -16,6 +16,7 @@ TIMEOUT_S = patience_s(60.0)
 class Push(NamedTuple):
     headers: dict[str, str]
     body: bytes
+    path: str = "/pubsub/push"
 
     @property
     def envelope(self) -> dict[str, Any]:
@@ -40,7 +41,7 @@ class Endpoint:
         self._changed = asyncio.Condition()
 
     async def handle(self, request: web.Request) -> web.Response:
-        push = Push(dict(request.headers), await request.read())
+        push = Push(dict(request.headers), await request.read(), request.path)
         async with self._changed:
             self.pushes.append(push)
             self._changed.notify_all()
@@ -65,7 +66,7 @@ async def serving(port: int = 0) -> AsyncIterator[Endpoint]:
     """Serve a push endpoint on `port`, 0 for a free one."""
     endpoint = Endpoint()
     app = web.Application(client_max_size=20_000_000)
-    app.router.add_post("/pubsub/push", endpoint.handle)
+    app.router.add_post("/pubsub/push{below:.*}", endpoint.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
     await runner.setup()
     try:

@@ -13,6 +13,10 @@ from app.record import Record
 from dev.__main__ import main
 from dev.pubsub.broker import Broker
 from tests.dev.conftest import SECRET, SUBSCRIPTION, TOPIC
+from tests.streams.market import Order
+from tests.streams.service import MARKET
+
+STREAMS = MARKET.store.streams
 
 pytestmark = pytest.mark.usefixtures("pubsub_host", "signing")
 
@@ -47,6 +51,20 @@ async def test_a_valid_record_is_published_with_the_mark(
         }
     )
     assert [msgspec.json.decode(each.data, type=Record).id for each in (first, second)] == ["order-1042", "mine"]
+
+
+async def test_with_streams_it_belongs_to_the_default_one(
+    subscribed: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record is of that type, and an attribute names the stream, whose topic it need not be published to."""
+    monkeypatch.setenv("SLUICE_STREAMS", STREAMS)
+    assert await beat() == 0
+    (delivery,) = subscribed.pull(SUBSCRIPTION, 10)
+    assert delivery.message.attributes["stream"] == "orders"
+    assert msgspec.json.decode(delivery.message.data, type=Order).kind == "order"
+    capsys.readouterr()
+    assert await beat("--print", "--record", "app.record:Record") == 0
+    assert msgspec.json.decode(capsys.readouterr().out, type=Record).id == "order-1042", "an option goes before"
 
 
 async def test_it_can_be_printed_for_a_scheduler(subscribed: Broker, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,51 +10,57 @@ import msgspec
 import pytest
 
 from dev.demo.checks import Observed, Row, check_all, of_run
+from dev.demo.command import rows as rows_of
 from dev.demo.plan import Plan, make_plan
-from examples.flights import load
+from dev.stack_settings import of_stream
+from examples.flights.streams import STREAMS
 
 RUN = "run-1"
-SUBSCRIPTION = "projects/p/subscriptions/s"
+SHARED = "projects/p/subscriptions/s"
+SUBSCRIPTIONS = {"": SHARED} | {stream: of_stream(SHARED, stream) for stream in STREAMS}
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    """Return a plan of the first 100 flights."""
-    return make_plan(list(itertools.islice(load.rows(), 100)), RUN)
+    """Return a plan of the first 100 flights, with as much of the weather, and the airports."""
+    return make_plan(rows_of(100), RUN)
 
 
 def perfect(plan: Plan) -> Observed:
     """Return what a run sees when the service makes no mistake."""
-    feed: list[Row] = []
+    feeds: dict[str, list[Row]] = {stream: [] for stream in STREAMS}
     rejects: list[Row] = []
+    instants = itertools.count()
     for message in plan.messages:
         for position in sorted(message.good.keys() | message.bad.keys()):
             envelope: Row = {
-                "subscription_name": SUBSCRIPTION,
+                "subscription_name": SUBSCRIPTIONS["" if message.is_shared else message.stream],
                 "message_id": f"id-{message.number}",
                 "publish_time": BEGUN.isoformat(),
                 "attributes": dict(message.attributes),
                 "ordering_key": message.ordering_key or None,
                 "message_index": position,
                 "delivery_key": f"id-{message.number}:{position}",
-                "ingest_time": (BEGUN + timedelta(microseconds=len(feed) + len(rejects))).isoformat(),
+                "ingest_time": (BEGUN + timedelta(microseconds=next(instants))).isoformat(),
                 "trace_id": None,
             }
             if position in message.good:
-                feed.append(msgspec.to_builtins(message.good[position]) | envelope)
+                feeds[message.stream].append(msgspec.to_builtins(message.good[position]) | envelope)
             else:
                 bad = message.bad[position]
                 said = {"reason": bad.reason, "field": bad.field, "detail": "what was wrong"}
+                said["stream"] = message.stream or None
                 payload = {"payload": base64.b64encode(bad.raw).decode(), "part": 0, "parts": 1}
                 rejects.append(said | payload | envelope)
     return Observed(
         message_ids={message.number: f"id-{message.number}" for message in plan.messages},
-        subscription=SUBSCRIPTION,
-        feed=feed,
-        followed=list(feed),
-        resumed=[],
+        subscriptions=SUBSCRIPTIONS,
+        feeds=feeds,
+        followed=dict(feeds),
+        resumed={},
         rejects=rejects,
+        own_rejects={stream: [row for row in rejects if row["stream"] == stream] for stream in STREAMS},
         redelivered={message.number: 204 for message in plan.messages if message.redeliver},
         backlog=0,
         dead_lettered=0,
@@ -75,14 +81,15 @@ def edited(rows: Any, position: int, **changes: Any) -> list[Row]:
     return [*rows[:position], row, *rows[position + 1 :]]
 
 
-ONCE = "every good record was returned exactly once, and nothing else"
+ONCE = "every good record was returned once, by its stream, and nothing else"
 UNCHANGED = "every record was returned unchanged, field by field"
 ENVELOPE = "every record has the id, attributes and key of its message"
-ORDER = "the feed is in order"
-FOLLOWED = "following the feed during the writes returned each record once"
+ORDER = "every feed is in order"
+FOLLOWED = "following the feeds during the writes returned each record once"
 RESUMED = "resuming at the end returned nothing twice"
 REJECTED = "every bad record is among the rejects exactly once"
-EXPLAINED = "every reject has its reason, its field and its exact bytes"
+OWN = "every stream shows its own rejects, and no others"
+EXPLAINED = "every reject has its stream, its reason, its field and its exact bytes"
 REDELIVERED = "every second delivery was acknowledged"
 DRAINED = "Pub/Sub has nothing left to deliver"
 
@@ -91,47 +98,80 @@ def test_nothing_is_wrong_when_nothing_is_wrong(plan: Plan) -> None:
     """All checks hold for a service that makes no mistake, and these are all the checks."""
     checks = check_all(plan, perfect(plan))
     assert [check.problems for check in checks if not check.holds] == []
-    everything = {ONCE, UNCHANGED, ENVELOPE, ORDER, FOLLOWED, RESUMED, REJECTED, EXPLAINED, REDELIVERED, DRAINED}
+    everything = {ONCE, UNCHANGED, ENVELOPE, ORDER, FOLLOWED, RESUMED, REJECTED, OWN, EXPLAINED, REDELIVERED, DRAINED}
     assert {check.title for check in checks} == everything
 
 
 Changes = dict[str, Any]
 
 
-def edit(rows: str, position: int, **changes: Any) -> Callable[[Observed], Changes]:
-    """Return what changes one row of the feed or of the rejects."""
-    return lambda seen: {rows: edited(getattr(seen, rows), position, **changes)}
+def edit(where: str, position: int, **changes: Any) -> Callable[[Observed], Changes]:
+    """Return what changes one row of a stream's feed, or of the rejects."""
+    if where == "rejects":
+        return rejects(lambda rows: edited(rows, position, **changes))
+    return feed(lambda rows: edited(rows, position, **changes), where)
+
+
+def feed(
+    change: Callable[[Any], list[Row]], stream: str = "flights", of: str = "feeds"
+) -> Callable[[Observed], Changes]:
+    """Return what changes a stream's feed."""
+    return lambda seen: {of: dict(getattr(seen, of)) | {stream: change(getattr(seen, of)[stream])}}
+
+
+def rejects(change: Callable[[Any], list[Row]]) -> Callable[[Observed], Changes]:
+    """Return what changes the rejects, as all and as their own streams show them."""
+
+    def changed(seen: Observed) -> Changes:
+        rows = change(seen.rejects)
+        own = {stream: [row for row in rows if row["stream"] == stream] for stream in STREAMS}
+        return {"rejects": rows, "own_rejects": own}
+
+    return changed
+
+
+def mixed(seen: Observed) -> dict[str, list[Row]]:
+    """Return the feeds with a flight among the airports."""
+    feeds = {stream: list(rows) for stream, rows in seen.feeds.items()}
+    feeds["airports"].append(feeds["flights"].pop())
+    return feeds
 
 
 WRONGS: list[tuple[str, set[str], Callable[[Observed], Changes]]] = [
-    ("a record is missing", {ONCE}, lambda seen: {"feed": seen.feed[1:]}),
-    ("a record is doubled", {ONCE, ORDER}, lambda seen: {"feed": [*seen.feed, seen.feed[0]]}),
-    ("a record is there that nobody published", {ONCE}, edit("feed", 0, message_index=77)),
-    ("a value is altered", {UNCHANGED}, edit("feed", 5, distance_miles=1.5)),
-    ("an hour is lost in a nested time", {UNCHANGED}, edit("feed", 5, schedule={"arrival_local": "00:00:00"})),
-    ("a value is nulled", {UNCHANGED}, edit("feed", 0, tail_number=None)),
-    ("a value has the wrong type", {UNCHANGED}, edit("feed", 0, carrier=7)),
-    ("a column is added", {UNCHANGED}, edit("feed", 0, gate="C12")),
+    ("a record is missing", {ONCE}, feed(lambda rows: rows[1:])),
+    ("a record is doubled", {ONCE, ORDER}, feed(lambda rows: [*rows, rows[0]])),
+    ("a record is there that nobody published", {ONCE}, edit("flights", 0, message_index=77)),
+    ("a value is altered", {UNCHANGED}, edit("flights", 5, distance_miles=1.5)),
+    ("an hour is lost in a nested time", {UNCHANGED}, edit("flights", 5, schedule={"arrival_local": "00:00:00"})),
+    ("a value is nulled", {UNCHANGED}, edit("flights", 0, tail_number=None)),
+    ("a value has the wrong type", {UNCHANGED}, edit("flights", 0, carrier=7)),
+    ("a column is added", {UNCHANGED}, edit("flights", 0, gate="C12")),
     (
         "a member is left out",
         {UNCHANGED},
-        lambda seen: {"feed": [{name: row[name] for name in row if name != "actual"} for row in seen.feed]},
+        feed(lambda rows: [{name: row[name] for name in row if name != "actual"} for row in rows]),
     ),
-    ("an id is another's", {ENVELOPE}, edit("feed", 0, message_id="id-9")),
-    ("a key appears", {ENVELOPE}, edit("feed", 0, ordering_key="UA")),
-    ("a time is missing", {ENVELOPE}, edit("feed", 0, publish_time=None)),
+    ("an id is another's", {ENVELOPE}, edit("flights", 0, message_id="id-9")),
+    ("a key appears", {ENVELOPE}, edit("flights", 0, ordering_key="UA")),
+    ("a time is missing", {ENVELOPE}, edit("flights", 0, publish_time=None)),
     ("an attribute is added", {ENVELOPE}, edit("rejects", 0, attributes={"extra": "1"})),
-    ("two change places", {ORDER}, lambda seen: {"feed": [seen.feed[1], seen.feed[0], *seen.feed[2:]]}),
-    ("the follower missed one", {FOLLOWED}, lambda seen: {"followed": seen.followed[:-1]}),
-    ("the follower saw one twice", {FOLLOWED}, lambda seen: {"followed": [*seen.followed, seen.followed[3]]}),
-    ("resuming repeats a record", {RESUMED}, lambda seen: {"resumed": [seen.feed[-1]]}),
-    ("a reject is missing", {REJECTED}, lambda seen: {"rejects": seen.rejects[1:]}),
-    ("a reject is doubled", {REJECTED, EXPLAINED}, lambda seen: {"rejects": [*seen.rejects, seen.rejects[0]]}),
+    ("two change places", {ORDER}, feed(lambda rows: [rows[1], rows[0], *rows[2:]])),
+    ("the follower missed one", {FOLLOWED}, feed(lambda rows: rows[:-1], of="followed")),
+    ("the follower saw one twice", {FOLLOWED}, feed(lambda rows: [*rows, rows[3]], of="followed")),
+    ("resuming repeats a record", {RESUMED}, lambda seen: {"resumed": {"weather": [seen.feeds["weather"][-1]]}}),
+    ("a reject is missing", {REJECTED}, rejects(lambda rows: rows[1:])),
+    ("a reject is doubled", {REJECTED, EXPLAINED}, rejects(lambda rows: [*rows, rows[0]])),
     (
         "a good record was rejected",
         {REJECTED},
-        lambda seen: {"rejects": [*seen.rejects, edited(seen.rejects, 0, message_index=9)[0]]},
+        rejects(lambda rows: [*rows, edited(rows, 0, message_index=9)[0]]),
     ),
+    ("an observation is altered", {UNCHANGED}, edit("weather", 5, temperature_f=-40.0)),
+    ("an airport is missing", {ONCE}, feed(lambda rows: rows[1:], "airports")),
+    ("a flight is in another stream", {ONCE}, lambda seen: {"feeds": mixed(seen)}),
+    ("a reject is of another stream", {EXPLAINED}, edit("rejects", 0, stream="weather")),
+    ("no stream shows rejects", {OWN}, lambda _: {"own_rejects": {}}),
+    ("it came by another subscription", {ENVELOPE}, edit("weather", 0, subscription_name="projects/p/s")),
     ("a reason is wrong", {EXPLAINED}, edit("rejects", 0, reason="empty")),
     ("a field is wrong", {EXPLAINED}, edit("rejects", 3, field="id")),
     ("a detail is missing", {EXPLAINED}, edit("rejects", 0, detail="")),
@@ -153,7 +193,7 @@ def test_every_wrong_is_found(plan: Plan, expected: set[str], spoil: Callable[[O
 
 def test_a_problem_says_what_was_expected_and_what_was_found(plan: Plan) -> None:
     """The message names the record, the field and both values."""
-    found = failing(plan, feed=edited(perfect(plan).feed, 0, carrier="ZZ"))
+    found = failing(plan, **edit("flights", 0, carrier="ZZ")(perfect(plan)))
     assert found == {UNCHANGED: ("message 0, record 0, carrier: expected 'UA', found 'ZZ'",)}
 
 
@@ -165,10 +205,10 @@ def test_a_reject_in_parts_is_put_together(plan: Plan) -> None:
         seen.rejects[0] | {"payload": base64.b64encode(cut).decode(), "part": part, "parts": 2}
         for part, cut in enumerate((whole[:5], whole[5:]))
     ]
-    assert failing(plan, rejects=[*reversed(parts), *seen.rejects[1:]]) == {}
+    assert failing(plan, **rejects(lambda rows: [*reversed(parts), *rows[1:]])(seen)) == {}
 
 
 def test_records_of_other_runs_are_left_alone(plan: Plan) -> None:
     """Only rows whose message carries the run's name count; others may be anything."""
-    own = perfect(plan).feed[0]
+    own = perfect(plan).feeds["flights"][0]
     assert of_run([own, {"attributes": {"run": "run-0"}}, {"attributes": {}}, {"attributes": None}], RUN) == [own]

@@ -11,7 +11,7 @@ from testing.pace import patience_s
 from tests.long_form import long
 
 WITHIN_S = patience_s(120.0)
-CHECKS = 10
+CHECKS = 11
 
 
 def demonstrate(data_path: Path, flights: int, *more: str) -> str:

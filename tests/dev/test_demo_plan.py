@@ -1,28 +1,30 @@
 """What the demonstration decides to publish."""
 
 import gzip
-import itertools
 from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
 
-from dev.demo.mistakes import mistakes
-from dev.demo.plan import Plan, Planned, make_plan
-from examples.flights import load
-from examples.flights.record import Flight
+from app.ingest.envelope import Message
+from app.ingest.routing import Routed, RoutingTable, Unroutable
+from app.streams import make_streams
+from dev.demo.command import rows as rows_of
+from dev.demo.mistakes import mistakes, mistakes_of_streams
+from dev.demo.plan import Plan, Planned, Rows, make_plan
+from examples.flights.streams import STREAMS
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[dict[str, Any]]:
-    """Return the first 300 flights."""
-    return list(itertools.islice(load.rows(), 300))
+def rows() -> Rows:
+    """Return 300 flights, 300 observations of the weather, and the airports."""
+    return rows_of(300)
 
 
 @pytest.fixture(scope="module")
-def plan(rows: list[dict[str, Any]]) -> Plan:
-    """Return a plan of those flights."""
+def plan(rows: Rows) -> Plan:
+    """Return a plan of those records."""
     return make_plan(rows, "run-1")
 
 
@@ -36,15 +38,32 @@ def pieces(message: Planned) -> list[bytes]:
     return [data]
 
 
-def test_every_flight_is_published_as_itself(plan: Plan, rows: list[dict[str, Any]]) -> None:
-    """The messages without a mistake carry each flight once, and the plan expects what they carry."""
-    carried = []
+def test_every_record_is_published_as_itself(plan: Plan, rows: Rows) -> None:
+    """The messages without a mistake carry each record of their stream once, and the plan expects what they carry."""
+    carried: dict[str, list[Any]] = {stream: [] for stream in STREAMS}
     for message in plan.messages:
         if not message.bad:
-            flights = [msgspec.json.decode(piece, type=Flight) for piece in pieces(message)]
-            assert dict(enumerate(flights)) == message.good
-            carried += flights
-    assert carried == [msgspec.convert(row, Flight) for row in rows]
+            kind = STREAMS[message.stream].record
+            records = [msgspec.json.decode(piece, type=kind) for piece in pieces(message)]
+            assert dict(enumerate(records)) == message.good
+            carried[message.stream] += records
+    for stream, published in msgspec.structs.asdict(rows).items():
+        assert carried[stream] == [msgspec.convert(row, STREAMS[stream].record) for row in published]
+
+
+def test_a_message_takes_a_topic_that_brings_it_to_its_stream(plan: Plan) -> None:
+    """Its stream's own, or the shared one with an attribute that one stream alone declares; or none, on purpose."""
+    table, found = RoutingTable(make_streams(STREAMS, default_retention_days=1)), set()
+    for message in plan.messages:
+        path = "" if message.is_shared else message.stream
+        pushed = Message(key="1", data=message.data, attributes=message.attributes, route=path)
+        route = table.by_envelope(pushed)
+        assert isinstance(route, Unroutable if not message.stream else Routed)
+        assert not isinstance(route, Routed) or route.stream == message.stream
+        found.add((message.stream, message.is_shared, *message.attributes.keys() & {"stream", "ce-type"}))
+    for stream in ("flights", "weather"):
+        assert {(stream, False), (stream, True, "stream"), (stream, True, "ce-type")} <= found
+    assert {("airports", False), ("", True), ("", True, "ce-type")} <= found
 
 
 def test_good_records_beside_bad_ones_are_expected_where_they_stand(plan: Plan) -> None:
@@ -55,21 +74,21 @@ def test_good_records_beside_bad_ones_are_expected_where_they_stand(plan: Plan) 
         cut = pieces(message)
         assert len(cut) == len(message.good) + len(message.bad)
         for position, flight in message.good.items():
-            assert msgspec.json.decode(cut[position], type=Flight) == flight
+            assert msgspec.json.decode(cut[position], type=STREAMS[message.stream].record) == flight
         for position, bad in message.bad.items():
             assert cut[position] == bad.raw
 
 
-def test_no_bad_record_is_a_flight(rows: list[dict[str, Any]]) -> None:
-    """Whatever the plan expects to be rejected does not decode as a flight, unless it is badly packed."""
-    for mistake in mistakes(rows):
-        for bad in mistake.bad.values():
-            if bad.reason != "bad_encoding":
+def test_no_bad_record_is_one_of_its_stream(plan: Plan) -> None:
+    """Whatever must be rejected does not decode as a record, unless it is badly packed or belongs to no stream."""
+    for message in plan.messages:
+        for bad in message.bad.values():
+            if bad.reason not in {"bad_encoding", "unroutable"}:
                 with pytest.raises(msgspec.DecodeError):
-                    msgspec.json.decode(bad.raw, type=Flight)
+                    msgspec.json.decode(bad.raw, type=STREAMS[message.stream].record)
 
 
-def test_every_shape_and_every_mistake_occurs(plan: Plan, rows: list[dict[str, Any]]) -> None:
+def test_every_shape_and_every_mistake_occurs(plan: Plan, rows: Rows) -> None:
     """Even a short run has single records, arrays, lines, gzip, ordering keys and all the mistakes."""
     packed = Counter(
         (
@@ -79,7 +98,7 @@ def test_every_shape_and_every_mistake_occurs(plan: Plan, rows: list[dict[str, A
             len(message.good) > 1,
         )
         for message in plan.messages
-        if not message.bad
+        if not message.bad and message.stream == "flights"
     )
     assert set(packed) == {
         (None, None, False, False),
@@ -89,8 +108,9 @@ def test_every_shape_and_every_mistake_occurs(plan: Plan, rows: list[dict[str, A
         (None, "gzip", False, True),
         ("application/x-ndjson", None, False, True),
     }
-    assert [message.title for message in plan.messages if message.bad] == [m.title for m in mistakes(rows)]
-    assert plan.bad_count > len(mistakes(rows)), "one message has two bad records"
+    made = [*mistakes(rows.flights), *mistakes_of_streams(rows.weather[0], rows.airports[0])]
+    assert sorted(message.title for message in plan.messages if message.bad) == sorted(each.title for each in made)
+    assert plan.bad_count > len(made), "one message has two bad records"
 
 
 def test_messages_are_numbered_and_name_their_run(plan: Plan) -> None:
@@ -107,10 +127,11 @@ def test_some_of_every_kind_are_delivered_twice(plan: Plan) -> None:
     assert any(len(message.good) > 1 for message in twice)
     assert any("content-encoding" in message.attributes for message in twice)
     assert any(message.ordering_key for message in twice)
+    assert {message.stream for message in twice} == {*STREAMS, ""}
     assert len(twice) < len(plan.messages) / 10
 
 
-def test_too_few_flights_are_refused(rows: list[dict[str, Any]]) -> None:
+def test_too_few_flights_are_refused() -> None:
     """A plan that could not have every shape is not made."""
     with pytest.raises(ValueError, match="at least 100"):
-        make_plan(rows[:99], "run-1")
+        make_plan(rows_of(99), "run-1")

@@ -19,7 +19,9 @@ PUBLISHED = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
 @pytest.mark.parametrize("ordering_key", ["", "UA"])
 def test_a_second_delivery_says_what_the_first_said(ordering_key: str) -> None:
     """The service opens the repeated push as the message that the pusher delivered, the second time."""
-    planned = Planned(number=7, data=b'{"a":1}', attributes={"run": "r"}, ordering_key=ordering_key)
+    planned = Planned(
+        number=7, stream="flights", is_shared=False, data=b'{"a":1}', attributes={"run": "r"}, ordering_key=ordering_key
+    )
     published_us = round(PUBLISHED.timestamp() * MICROSECONDS)
     message = Message(planned.data, planned.attributes, ordering_key, "1042", published_us)
     body, _ = wrapped(SUBSCRIPTION, with_attempt=True)(Delivery("lease", message, 1))

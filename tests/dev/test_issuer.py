@@ -12,6 +12,7 @@ from dev.pubsub.broker import Broker
 from dev.pubsub.subscription import SubscriptionSettings
 from dev.push_request import wrapped
 from dev.pusher import Pusher
+from dev.pushers import Pushers
 from dev.source import LocalSource
 from tests.dev.conftest import SUBSCRIPTION, TOPIC
 
@@ -38,7 +39,7 @@ async def control(issuer: Issuer, broker: Broker) -> AsyncIterator[aiohttp.Clien
         ack_deadline_s=10,
         now_us=broker.now_us,
     )
-    runner = web.AppRunner(control_app(issuer, TokenDefaults(ADDRESS, "sluice", PRINCIPAL), pusher))
+    runner = web.AppRunner(control_app(issuer, TokenDefaults(ADDRESS, "sluice", PRINCIPAL), Pushers(pusher, {})))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}/") as session:

@@ -12,6 +12,7 @@ import pytest
 
 from app.stores.bigquery.client import TableAddress
 from dev.child import Child, ChildCommand, ChildError, Leash
+from dev.declared import Declared
 from dev.local import LocalStack, StackOptions, service_environ, unless_stopped
 from dev.local_bigquery.command import describe_place
 from dev.local_bigquery.install import Installation
@@ -127,7 +128,7 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PORT", "1234")
     monkeypatch.setenv("SLUICE_TOKEN_ISSUER", "https://accounts.google.com")
     monkeypatch.setenv("UNRELATED", "kept")
-    options = StackOptions(record="package.module:Type", data_path=Path("there/store.duckdb"))
+    options = StackOptions(declared=Declared("package.module:Type"), data_path=Path("there/store.duckdb"))
     environ = service_environ(options, READY, 4711, None, "a secret")
     assert "PORT" not in environ
     assert environ["UNRELATED"] == "kept"
@@ -143,6 +144,28 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
         "SLUICE_TOKEN_KEYS_URL": "http://127.0.0.1:2/certs",
         "SLUICE_SIGNING_SECRET": "a secret",
     }
+
+
+def test_the_service_gets_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the options: streams and a single type exclude each other, whatever the caller's environment says."""
+    monkeypatch.setenv("SLUICE_RECORD", "mine:Type")
+    monkeypatch.setenv("SLUICE_STREAMS", "mine:STREAMS")
+    for declared, name in ((Declared(streams="a:B"), "SLUICE_STREAMS"), (Declared("a:B"), "SLUICE_RECORD")):
+        environ = service_environ(StackOptions(declared=declared), READY, 4711, None, "a secret")
+        given = {
+            variable: value for variable, value in environ.items() if value in {"a:B", "mine:Type", "mine:STREAMS"}
+        }
+        assert given == {name: "a:B"}
+
+
+def test_up_names_the_topics_of_the_streams() -> None:
+    """Beside the one that they share, to which a message says its stream."""
+    stack = LocalStack(StackOptions(declared=Declared(streams="shop:STREAMS")))
+    stack.url, stack.pubsub, stack.streams = "http://127.0.0.1:3", READY, ("orders", "payments")
+    shown = describe(stack)
+    assert "topic events (with the attribute `stream`)\n               topic events.orders\n" in shown
+    assert "records      shop:STREAMS, stored in" in shown
+    assert "topic events.payments\n" in shown
 
 
 def test_the_service_stores_in_bigquery_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import differences, live_table
 from app.stores.bigquery.table_layout import layout_of
 from dev.child import Leash
+from dev.declared import Declared
 from dev.local_bigquery.command import bq_command, describe_settings
 from dev.local_bigquery.errors import InUseError, ProvisionError
 from dev.local_bigquery.install import install
@@ -96,10 +97,18 @@ def test_each_test_has_a_dataset_of_its_own(local_bigquery: Double, place: Table
     provision(place, [RECORDS])
 
 
+def test_streams_have_a_table_each() -> None:
+    """And one table of rejects, whichever stream they are of."""
+    tables = tables_of(Declared(streams="tests.streams.market:STREAMS"))
+    assert [table.name for table in tables] == ["orders", "payments", "visits", "records_rejected"]
+
+
 def test_an_unknown_record_type_is_one_message() -> None:
     """Before anything is made."""
+    with pytest.raises(ProvisionError, match=r"streams nowhere:STREAMS: .*cannot be imported"):
+        tables_of(Declared(streams="nowhere:STREAMS"))
     with pytest.raises(ProvisionError, match="nowhere:Type"):
-        tables_of("nowhere:Type")
+        tables_of(Declared("nowhere:Type"))
 
 
 def test_a_bigquery_that_is_not_there_is_one_message() -> None:

@@ -10,6 +10,8 @@ from dev.__main__ import main
 from dev.pubsub.broker import Broker
 from dev.pubsub.message import Draft
 from dev.pubsub.subscription import SubscriptionSettings
+from dev.stack import create
+from dev.stack_settings import StackSettings
 from tests.dev.conftest import TOPIC
 from tests.dev.endpoint import TIMEOUT_S
 
@@ -53,6 +55,16 @@ async def test_the_round_trip_restores_every_message(dead_broker: Broker, capsys
     back = [(d.message.data, d.message.attributes, d.message.ordering_key) for d in dead_broker.pull(NAME, 100)]
     assert sorted(back, key=lambda one: one[0]) == [(b"1", {"k": "v"}, ""), (b"2", {}, "key"), (b"3", {}, "")]
     assert dead_broker.subscription(DEAD_NAME).backlog == 0
+
+
+async def test_a_stream_has_dead_letters_of_its_own(live_broker: Broker) -> None:
+    """Those of the stack's stream return to its own topic, whose push names the stream."""
+    settings = StackSettings(streams=("flights",))
+    (_, push) = [*settings.pushes][1]
+    name = create(live_broker, settings, push)
+    live_broker.publish(settings.topic_name(push.dead_letter_topic), [Draft(b"1")])
+    assert await redrive("--stream", "flights", "--max", "1") == 0
+    assert [delivery.message.data for delivery in live_broker.pull(name, 10)] == [b"1"]
 
 
 async def test_it_can_be_repeated(dead_broker: Broker) -> None:

@@ -14,7 +14,7 @@ from dev.__main__ import main
 from dev.pubsub.broker import Broker
 from dev.pubsub.message import Message
 from dev.rejects_feed import RejectRow
-from dev.replay import assemble
+from dev.replay import assemble, readable
 from tests.dev.conftest import SECRET, SUBSCRIPTION, TOPIC
 
 pytestmark = pytest.mark.usefixtures("pubsub_host", "signing")
@@ -28,6 +28,7 @@ class Rejects:
         self.queries: list[dict[str, str]] = []
         self.tokens: list[str] = []
         self.url = ""
+        self.streams: list[str] = []
 
     async def handle(self, request: web.Request) -> web.Response:
         self.queries.append(dict(request.query))
@@ -38,6 +39,15 @@ class Rejects:
         more = start + 2 < len(self.rows)
         page = {"records": self.rows[start : start + 2], "next_cursor": str(start + 2) if more else None}
         return web.json_response(page | {"resume_cursor": "x", "window": {}, "poll_after": 1})
+
+    async def list_streams(self, _: web.Request) -> web.Response:
+        if not self.streams:
+            return web.json_response({"title": "no such path"}, status=404)
+        return web.json_response({"streams": [{"name": name} for name in self.streams]})
+
+    async def handle_stream(self, request: web.Request) -> web.Response:
+        own = [row for row in self.rows if row["stream"] == request.match_info["stream"]]
+        return web.json_response({"records": own, "next_cursor": None})
 
     def add(self, key: str, payload: bytes, reason: str = "invalid", **fields: Any) -> None:
         row = {"reason": reason, "detail": "…", "field": None, "payload": b64encode(payload).decode()}
@@ -51,6 +61,8 @@ async def rejects() -> AsyncIterator[Rejects]:
     served = Rejects()
     app = web.Application()
     app.router.add_get("/v1/rejects", served.handle)
+    app.router.add_get("/v1/streams", served.list_streams)
+    app.router.add_get("/v1/streams/{stream}/rejects", served.handle_stream)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -116,6 +128,50 @@ async def test_a_whole_message_is_published_as_it_came(subscribed: Broker, rejec
     assert (message.data, dict(message.attributes)) == (data, attributes | proof)
 
 
+async def test_each_record_returns_to_its_stream(subscribed: Broker, rejects: Rejects) -> None:
+    """The attribute names the stream, and the key is the one that the record had in it, over all its parts."""
+    rejects.streams = ["orders", "payments"]
+    rejects.add("m:1:0", b"default", stream="orders", attributes={"stream": "the producer's own"})
+    rejects.add("payments/m:1:0#1", b"b", stream="payments", part=1, parts=2)
+    rejects.add("payments/m:1:0", b"a", stream="payments", parts=2)
+    rejects.add("/m:2:0", b"nobody's", "unroutable", stream=None, attributes={"stream": "paymnts"})
+    assert await replay(rejects) == 0
+    assert placed(subscribed) == [
+        (b"default", "orders", "m:1:0"),
+        (b"ab", "payments", "m:1:0"),
+        (b"nobody's", "paymnts", "m:2:0"),
+    ]
+    assert await replay(rejects, "--to", "payments", "--reason", "unroutable") == 0
+    assert placed(subscribed) == [(b"nobody's", "payments", "m:2:0")]
+    assert await replay(rejects, "--stream", "payments") == 0
+    assert placed(subscribed) == [(b"ab", "payments", "m:1:0")]
+
+
+async def test_a_service_of_a_single_type_is_told_of_no_stream(subscribed: Broker, rejects: Rejects) -> None:
+    """Its rejects name its one stream too, and the attributes stay those of the producer."""
+    rejects.add("m:1:0", b"{}", stream="records")
+    assert await replay(rejects) == 0
+    assert placed(subscribed) == [(b"{}", None, "m:1:0")]
+
+
+@pytest.mark.parametrize("option", ["--stream", "--to"])
+@pytest.mark.usefixtures("subscribed")
+async def test_a_stream_that_is_not_there_is_told(
+    rejects: Rejects, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With those that there are."""
+    assert await replay(rejects, option, "orders") == 1
+    assert "no stream 'orders': the service stores a single type" in capsys.readouterr().err
+    rejects.streams = ["visits", "payments"]
+    assert await replay(rejects, option, "orders") == 1
+    assert "no stream 'orders': expected one of visits, payments" in capsys.readouterr().err
+
+
+def placed(broker: Broker) -> list[tuple[bytes, str | None, str]]:
+    """Return the payload of each message published, the stream that it names, and its delivery key."""
+    return [(m.data, m.attributes.get("stream"), m.attributes["sluice-delivery-key"]) for m in messages(broker)]
+
+
 async def test_a_dry_run_publishes_nothing(
     subscribed: Broker, rejects: Rejects, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +180,10 @@ async def test_a_dry_run_publishes_nothing(
     assert await replay(rejects, "--dry-run") == 0
     assert messages(subscribed) == []
     assert capsys.readouterr().out == 'm:1:0  invalid  9 bytes  {"id": 7}\nwould publish 1 records (1 invalid)\n'
+    rejects.streams = ["orders"]
+    rejects.rows[0]["stream"] = "orders"
+    assert await replay(rejects, "--dry-run") == 0
+    assert "m:1:0  invalid, to orders  9 bytes" in capsys.readouterr().out
 
 
 async def test_parts_are_put_together_and_a_missing_part_is_told(
@@ -165,6 +225,17 @@ def test_a_record_out_of_a_compressed_message_is_not_called_compressed(payload: 
     (rejected,) = assemble([row], [])
     assert rejected.attributes == kept
     assert rejected.payload == payload
+
+
+def test_a_reject_whose_bytes_were_withheld_is_named_and_not_replayed() -> None:
+    """Nothing could be published in its place; one that was scrubbed is replayed as it was stored."""
+    rows = [
+        RejectRow("malformed", "m:1:0", b"", attributes={"sluice-payload": "withheld"}),
+        RejectRow("invalid", "m:1:1", b"{}", attributes={"sluice-payload": "scrubbed"}),
+        RejectRow("invalid", "m:1:2", b"{}"),
+    ]
+    withheld: list[str] = []
+    assert ([row.delivery_key for row in readable(rows, withheld)], withheld) == (["m:1:1", "m:1:2"], ["m:1:0"])
 
 
 def test_a_reject_that_was_stored_again_because_it_was_late_keeps_its_key() -> None:

@@ -15,6 +15,20 @@ def test_percentiles_are_within_their_stated_error(values: list[float], fraction
     assert abs(latencies.percentile_s(fraction) - exact) <= 0.025 * exact
 
 
+def test_the_statistics_of_several_pushers_add_up() -> None:
+    """Counts are summed, and percentiles are those of all latencies together."""
+    one, other = PushStats(), PushStats()
+    for stats, latency_s, status in ((one, 0.001, "204"), (other, 1.0, "503"), (other, 1.0, "204")):
+        stats.delivered += 1
+        stats.by_status[status] += 1
+        stats.request.add(latency_s)
+    whole = PushStats.of_all([one, other]).snapshot()
+    assert (whole["delivered"], whole["by_status"]) == (3, {"204": 2, "503": 1})
+    assert (whole["request_ms"]["count"], whole["request_ms"]["max"]) == (3, 1000)
+    assert whole["request_ms"]["p50"] > 900
+    assert one.delivered == 1, "they are not changed by it"
+
+
 def test_a_snapshot_of_nothing_is_zeros() -> None:
     """Statistics can be asked for before anything was pushed."""
     snapshot = PushStats().snapshot()

@@ -15,6 +15,7 @@ from app.record import Envelope
 from app.schema.columns import columns_of
 from examples.flights import build, load
 from examples.flights.record import Flight, Movement, Schedule
+from examples.flights.streams import Airport, Weather
 
 README = load.DATA_PATH.with_name("README.md").read_text(encoding="utf-8")
 
@@ -33,6 +34,42 @@ def test_every_row_is_a_flight(rows: list[dict[str, Any]]) -> None:
         if "actual" in served:
             served["actual"] = {name: value for name, value in served["actual"].items() if value is not None}
         assert served == row
+
+
+@pytest.mark.parametrize(("read", "kind"), [(load.weather_rows, Weather), (load.airport_rows, Airport)])
+def test_every_row_of_the_other_streams_is_a_record(read: Any, kind: type[msgspec.Struct]) -> None:
+    """Each row, as JSON, decodes as its type and says neither more nor less; no two share an id."""
+    ids = set()
+    for row in read():
+        record = msgspec.json.decode(msgspec.json.encode(row), type=kind)
+        served = {name: value for name, value in msgspec.to_builtins(record).items() if value is not None}
+        assert served == row
+        ids.add(row.get("id") or row["code"])
+    assert f"{len(ids):,} {kind.__name__}" in README
+
+
+def test_one_hour_is_read_in_utc() -> None:
+    """The first row of the weather is one o'clock in New York."""
+    assert msgspec.convert(next(load.weather_rows()), Weather) == Weather(
+        id="EWR-2013-01-01T06:00Z",
+        origin="EWR",
+        observed_time=datetime(2013, 1, 1, 6, tzinfo=UTC),
+        temperature_f=39.02,
+        dew_point_f=26.06,
+        humidity_percent=59.37,
+        wind_direction_deg=270,
+        wind_speed_mph=10.357019999999999,
+        precipitation_in=0.0,
+        pressure_hpa=1012.0,
+        visibility_miles=10.0,
+    )
+
+
+def test_the_airports_are_those_of_the_flights(rows: list[dict[str, Any]]) -> None:
+    """All where a flight begins or ends, but for four that the source does not list."""
+    used = {row[end] for row in rows for end in ("origin", "destination")}
+    assert used - {row["code"] for row in load.airport_rows()} == {"BQN", "PSE", "SJU", "STT"}
+    assert {row["code"] for row in load.airport_rows()} <= used
 
 
 def test_the_count_is_the_one_stated(rows: list[dict[str, Any]]) -> None:
@@ -78,21 +115,19 @@ def test_a_clock_time_is_read_as_the_source_writes_it(hhmm: str, expected: time)
 
 
 def test_every_field_is_described_and_none_is_reserved() -> None:
-    """Each field of the record says what it is, and leaves the envelope's names alone."""
-    columns = columns_of(Flight)
-    assert [column.name for column in columns if not column.description] == []
-    assert {column.name for column in columns}.isdisjoint(Envelope.__struct_fields__)
+    """Each field of a record says what it is, and leaves the envelope's names alone."""
+    for kind in (Flight, Weather, Airport):
+        columns = columns_of(kind)
+        assert [column.name for column in columns if not column.description] == []
+        assert {column.name for column in columns}.isdisjoint(Envelope.__struct_fields__)
 
 
 def test_the_checksums_are_the_ones_stated() -> None:
-    """The README states the checksums of the file, of the CSV inside it and of its source."""
-    content = load.DATA_PATH.read_bytes()
+    """The README states the checksums of each file, of the CSV inside it and of its source."""
+    files = [path.read_bytes() for path in (load.DATA_PATH, load.WEATHER_PATH, load.AIRPORTS_PATH)]
     stated = set(re.findall(r"`([0-9a-f]{64})`", README))
-    assert stated == {
-        hashlib.sha256(content).hexdigest(),
-        hashlib.sha256(gzip.decompress(content)).hexdigest(),
-        build.SOURCE_SHA256,
-    }
+    made = {hashlib.sha256(each).hexdigest() for file in files for each in (file, gzip.decompress(file))}
+    assert stated == made | {build.SOURCE_SHA256, build.WEATHER_SHA256, build.AIRPORTS_SHA256}
 
 
 def test_building_again_gives_the_committed_rows() -> None:
@@ -101,7 +136,12 @@ def test_building_again_gives_the_committed_rows() -> None:
         source = build.find_source()
     except build.SourceError as error:
         pytest.skip(f"THE DATA SET WAS NOT REBUILT: {error}")
-    assert build.build_csv(build.read_source(source)) == gzip.decompress(load.DATA_PATH.read_bytes())
+    flights = build.build_csv(build.read_source(source))
+    assert flights == gzip.decompress(load.DATA_PATH.read_bytes())
+    weather = build.read_source(build.find_source("weather.csv"), build.WEATHER_SHA256)
+    assert build.build_weather(weather) == gzip.decompress(load.WEATHER_PATH.read_bytes())
+    airports = build.read_source(build.find_source("airports.csv"), build.AIRPORTS_SHA256)
+    assert build.build_airports(airports, flights) == gzip.decompress(load.AIRPORTS_PATH.read_bytes())
 
 
 SOURCE_COLUMNS = (

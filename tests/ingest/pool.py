@@ -5,7 +5,7 @@ import weakref
 from typing import Any, cast
 
 from app.stores.bigquery.connection import Connection
-from app.stores.bigquery.sink import Connections
+from app.stores.bigquery.connections import Connections
 from testing.clock import FakeClock
 from tests.ingest.scripted import turns
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import malformed_detail
+from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault
 from app.ingest.record_splitter import Pieces, Unreadable, pieces_of
 from app.ingest.records import Decoded, RecordReader
-from app.ingest.rejects import Reject
+from app.ingest.rejects import Reject, with_faults
 from app.record import Record
 from app.schema.table import records_table
 from tests.ingest.reading import GOOD, LIMITS, finish, read_message
@@ -38,6 +39,9 @@ _RECORDS = st.one_of(
 _SPACE = st.text(alphabet=" \t\r\n", max_size=3)
 
 
+FINDER = FaultFinder(Record, records_table(Record).record)
+
+
 def reader_of(**changed: int) -> RecordReader:
     """Return a reader of the default record, with limits changed."""
     limits = msgspec.structs.replace(LIMITS, **changed)
@@ -58,6 +62,9 @@ def slow_outcome(message: Message, pieces: list[bytes]) -> Any:
     for index, piece in enumerate(pieces):
         read = reader._read_one(message, index, piece, encode)
         if isinstance(read, Reject):
+            if read.reason == "invalid":
+                first = FieldFault(read.field, read.detail)
+                read = with_faults(read, finish(FINDER.all_of(first, piece, ExaminedValues())))
             rejects.append((index, read.reason, read.field, read.detail, read.raw))
         else:
             rows.append((index, read.id, read.encoded, piece))

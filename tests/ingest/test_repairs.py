@@ -11,6 +11,7 @@ from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowError,
+    RowsHeld,
     RowsRefused,
     SinkState,
     Stored,
@@ -132,6 +133,17 @@ async def test_only_the_rows_of_the_late_append_get_another_key() -> None:
     told = [bench.submit(b"a"), bench.submit(b"b")]
     assert await asyncio.gather(*told) == [Durable()] * 2
     assert sorted(bench.appender.stored) == [b"a", b"a~late1", b"b"]
+
+
+async def test_a_repair_of_a_row_whose_column_has_gone_waits_for_it() -> None:
+    """The row was stored once, so the column was there: it is tried every few seconds until it is back."""
+    bench = fenced(LATE, RowsHeld(frozenset({0}), "it lacks x"))
+    waiting = bench.submit(b"a")
+    await turns()
+    assert bench.state() is SinkState.COLUMNS_PENDING
+    await bench.clock.advance(5)
+    assert await waiting == Durable()
+    assert bench.appender.stored == [b"a", b"a~late1"]
 
 
 async def test_a_repair_waits_for_a_pause_to_end() -> None:

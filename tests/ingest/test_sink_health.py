@@ -6,7 +6,7 @@ import pytest
 
 from app.ingest.retry_policy import Durable, Throttled, Trip, Unavailable
 from app.ingest.sink_health import LOOK_AGAIN_S, SinkHealth, watch
-from app.stores.sink import QuotaExceeded, SetupError, SinkState, Stored, Uncertain
+from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from app.telemetry.redaction import TrustedText
 from testing.clock import FakeClock
 from tests.ingest.bench import Bench
@@ -167,6 +167,27 @@ async def test_pauses_grow_and_the_time_left_is_told(bench: Bench) -> None:
         await bench.clock.advance(expected_s)
 
 
+async def test_a_table_that_lacks_columns_stays_so_until_a_check_finds_them() -> None:
+    """Stored rows do not show that they came, other trouble comes and goes over it, and it is no pause."""
+    health = SinkHealth("records", FakeClock())
+    lacking = ColumnsPending(frozenset({"x"}), "it lacks x")
+    assert health.found(lacking, idle=True) is None
+    since_us = health.since_us
+    for _ in range(2):
+        health.stored()
+        assert (health.state, health.detail, health.since_us) == (SinkState.COLUMNS_PENDING, "it lacks x", since_us)
+        assert (health.pause(), health.troubled.is_set(), health.takes_rows) == (None, True, True)
+    health.trouble(SinkState.UNREACHABLE, "gone")
+    health.found(lacking, idle=False)
+    assert health.state.value == "UNREACHABLE", "the table can be read, and appends are still without an answer"
+    health.stored()
+    assert health.state.value == "COLUMNS_PENDING"
+    health.found(AWAY, idle=True)
+    assert health.state.value == "COLUMNS_PENDING", "a check without an answer shows nothing"
+    health.found(None, idle=False)
+    assert (health.state, health.troubled.is_set()) == (SinkState.ACTIVE, False)
+
+
 async def test_a_state_says_since_when_and_why(caplog: pytest.LogCaptureFixture) -> None:
     """The time is that of the first word of it; the log has a line for each change, and no more."""
     clock = FakeClock()
@@ -252,33 +273,3 @@ def test_a_second_failure_in_a_row_counts(failures: int, state: SinkState) -> No
     health = SinkHealth("records", FakeClock())
     health.uncertain("gone", failures)
     assert (health.state, health.detail) == (state, "" if state is SinkState.ACTIVE else "gone")
-
-
-@pytest.mark.parametrize("state", [SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED])
-def test_the_trouble_of_a_check_is_no_pause(state: SinkState) -> None:
-    """It is shown, and the next clean check clears it."""
-    health = SinkHealth("records", FakeClock())
-    assert health.found(SetupError(state, "of the check"), idle=True) is None
-    assert (health.state, health.detail, health.pause()) == (state, "of the check", None)
-    health.found(None, idle=False)
-    assert health.state is SinkState.ACTIVE
-
-
-def test_a_check_that_wrote_a_row_clears_everything() -> None:
-    """It has done what an append does."""
-    health = SinkHealth("records", FakeClock())
-    health.trip(Trip(SinkState.PERMISSION_DENIED, "no", Unavailable("no", 30.0)))
-    assert health.found(Stored(), idle=False) is None
-    assert (health.state, health.pause()) == (SinkState.ACTIVE, None)
-
-
-def test_two_clean_checks_without_traffic_clear_a_state_that_they_cannot_see() -> None:
-    """Traffic between them, or another trouble, begins the count again."""
-    health, states = SinkHealth("records", FakeClock()), list[SinkState]()
-    for idle in (None, False, True, None, True, True):
-        if idle is None:
-            health.trouble(SinkState.PERMISSION_DENIED, "no")
-        else:
-            health.found(None, idle=idle)
-        states.append(health.state)
-    assert states == [*[SinkState.PERMISSION_DENIED] * 5, SinkState.ACTIVE]

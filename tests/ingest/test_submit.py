@@ -70,15 +70,28 @@ async def test_some_rejected_is_207_with_each_records_fate() -> None:
         assert (reject["delivery_key"], reject["payload"]) == (bad["delivery_key"], "eyJpZCI6N30=")
 
 
-async def test_all_rejected_is_422_with_an_error_for_each() -> None:
-    """Nothing was stored, and the problem says why for every record."""
+async def test_all_rejected_is_422_with_every_error_of_each() -> None:
+    """Nothing was stored, and the problem says all that is wrong with every record."""
     async with running() as service:
         answer = await post(service, [{"id": 7}, 3])
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
         problem = answer.json()
         assert (problem["code"], problem["rejected"]) == ("rejected", 2)
-        assert [error["name"] for error in problem["errors"]] == ["[0].id", "[1]"]
+        assert [error["name"] for error in problem["errors"]] == ["[0].id", "[0].timestamp", "[1]"]
+        assert [error["message"] for error in problem["errors"]][1] == "Object missing required field `timestamp`"
         assert await stored(service) == []
+
+
+async def test_a_record_with_several_errors_has_each_beside_the_stored_ones() -> None:
+    """Three wrong fields are three errors, in the answer and in the reject's detail."""
+    async with running() as service:
+        answer = await post(service, [GOOD, {"id": 7, "timestamp": "noon", "more": 1}])
+        (_, rejected) = answer.json()["results"]
+        assert (answer.status_code, rejected["field"]) == (207, "id")
+        assert [error["name"] for error in rejected["errors"]] == ["id", "timestamp", "more"]
+        (row,) = (await service.client.get("/v1/rejects")).json()["records"]
+        assert (row["field"], row["detail"]) == ("id", rejected["detail"])
+        assert all(error["message"] in row["detail"] for error in rejected["errors"])
 
 
 async def test_the_publishers_trace_is_kept() -> None:

@@ -11,6 +11,7 @@ from app.stores.sink import (
     Outcome,
     QuotaExceeded,
     RowError,
+    RowsHeld,
     RowsRefused,
     SetupError,
     SinkState,
@@ -174,6 +175,14 @@ async def test_trouble_that_a_suspect_meets_stops_the_table_like_any_other(
     told = await asyncio.gather(made.deliver("one", *bad(2)), made.deliver("two", *bad(2)))
     assert [type(each) for each in told] == [verdict] * 2
     assert made.state() is state
+
+
+async def test_a_suspect_that_uses_a_missing_column_waits_like_any_other() -> None:
+    """It is told 503, and neither it nor the table is blamed."""
+    made = bench(unnamed)
+    made.appender.replies = [RowsRefused({}), RowsHeld(frozenset({0}), "it lacks x")]
+    assert isinstance(await made.deliver("one", *bad(2)), Unavailable)
+    assert made.state() is SinkState.COLUMNS_PENDING
 
 
 async def test_a_suspect_without_an_answer_is_sent_again() -> None:

@@ -55,10 +55,10 @@ async def test_a_repair_waits_for_the_clock_too(bench: Bench) -> None:
 @pytest.mark.parametrize("look", [None, Stored()])
 async def test_a_sound_table_does_not_end_the_trouble_with_the_clock(bench: Bench, look: Stored | None) -> None:
     """It would come back with the next look at the health of an instance without traffic, over and over."""
-    bench.writer.notice_clock()
+    bench.writer.health.notice_clock()
     assert bench.state() is SinkState.ACTIVE
     bench.clock.doubt = "it jumped"
-    bench.writer.notice_clock()
+    bench.writer.health.notice_clock()
     assert bench.writer.health.detail == "it jumped"
     for _ in range(3):
         bench.writer.found(look)

@@ -30,6 +30,7 @@ MODULES = {
             "tests/ingest/test_suspect_lane*.py",
             "tests/ingest/test_repairs.py",
             "tests/ingest/test_sink_health.py",
+            "tests/ingest/test_sink_health_checks.py",
         ),
     ),
     "retry-policy": Module("app/ingest/retry_policy.py", ("tests/ingest/test_retry_policy.py",)),
@@ -39,7 +40,9 @@ MODULES = {
     "scan": Module("app/query/scan.py", ("tests/query/test_scan.py",)),
     "feed": Module("app/query/feed.py", ("tests/query/test_feed*.py", "tests/query/test_budget.py")),
     "tokens": Module("app/auth/tokens.py", ("tests/auth/tokens/test_*.py",)),
-    "sink-health": Module("app/ingest/sink_health.py", ("tests/ingest/test_sink_health.py",)),
+    "sink-health": Module(
+        "app/ingest/sink_health.py", ("tests/ingest/test_sink_health.py", "tests/ingest/test_sink_health_checks.py")
+    ),
     "decoder": Module(
         "app/ingest/records.py",
         ("tests/ingest/test_records*.py", "tests/ingest/test_one_pass.py", "tests/ingest/test_message_budgets.py"),

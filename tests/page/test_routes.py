@@ -7,6 +7,7 @@ import pytest
 from testing.process import ROOT
 from testing.service import SETTINGS, running
 from tests.openapi.test_page import parsed
+from tests.streams.service import MARKET
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 FILES = [file for folder in ("assets", "vendor") for file in (ROOT / "app" / "page" / folder).iterdir()]
@@ -31,6 +32,17 @@ async def test_programs_get_links(accept: str | None) -> None:
         assert (await service.client.post("/v1/records", json=told["example"])).status_code == 201
     async with running(SETTINGS.replace(roles=("ingest",))) as service:
         assert not [link for link in (await service.client.get("/")).json()["links"].values() if "v1" in link]
+
+
+async def test_the_streams_are_linked_where_they_are_named() -> None:
+    """The page offers a choice by this link alone; a service with a single type has no such path."""
+    async with running(MARKET) as service:
+        links = (await service.client.get("/")).json()["links"]
+        assert links["streams"] == "v1/streams"
+        assert [each["name"] for each in (await service.client.get("/v1/streams")).json()["streams"]]
+    async with running() as service:
+        assert "streams" not in (await service.client.get("/")).json()["links"]
+        assert (await service.client.get("/v1/streams")).status_code == 404
 
 
 async def test_browsers_get_the_page_and_all_it_loads() -> None:

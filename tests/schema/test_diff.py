@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import msgspec
 import pytest
 
 from app.record import Record
 from app.schema.__main__ import main
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.table_layout import bigquery_schema
+from app.stores.duckdb.table_layout import duckdb_ddl
 from examples.flights.record import Flight
 from testing.pace import patience_s
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables
@@ -72,6 +75,17 @@ def test_the_document_shows_what_is_printed() -> None:
     assert f"\n```text\n{ran.stdout}```\n" in (ROOT / "docs/schema-changes.md").read_text(encoding="utf-8")
 
 
+def _write_file_of_last_year(path: Path) -> None:
+    """Make a file of the embedded store in which `tail_number` has another name, and `gate` is still there."""
+    table = records_table(Flight)
+    renamed = {"tail_number": "tail"}
+    columns = [msgspec.structs.replace(each, name=renamed.get(each.name, each.name)) for each in table.record]
+    gate = msgspec.structs.replace(next(each for each in columns if each.name == "tail"), name="gate")
+    path.parent.mkdir()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(duckdb_ddl(msgspec.structs.replace(table, record=(*columns, gate))))
+
+
 def test_the_documents_commands_work_as_written(tmp_path: Path) -> None:
     """Every line of docs/schema-changes.md that runs `app.schema` does, one after another, in a shell."""
     document = (ROOT / "docs/schema-changes.md").read_text(encoding="utf-8")
@@ -79,7 +93,8 @@ def test_the_documents_commands_work_as_written(tmp_path: Path) -> None:
     lines = [
         line.strip() for block in blocks for line in block.splitlines() if "SLUICE" in line or "app.schema" in line
     ]
-    assert len(lines) == 3
+    assert len(lines) == 5
+    _write_file_of_last_year(tmp_path / "data" / "sluice.duckdb")
     script = "\n".join(["set -e", *lines]).replace(".venv/bin/python", f"'{sys.executable}'")
     flights = {**FITTING, "records": found(resource_of(records_table(Flight)))}
     with serving_tables(flights) as server:

@@ -92,12 +92,15 @@ def _found(edit: Edit) -> list[Difference]:
     return differences(ORDERS, live_table(resource))
 
 
-BREAKING = [
+PENDING = [
     (_drop("note"), "note", "note is missing from the table; the record type declares NULLABLE STRING: add it"),
     (_drop("tags"), "tags", "the record type declares REPEATED STRING: add it"),
-    (_drop("count"), "count", "REQUIRED INT64: BigQuery cannot add a REQUIRED column to a table"),
     (_drop("paid.currency"), "paid.currency", "paid.currency is missing"),
     (_drop("parts"), "parts", "the record type declares REPEATED STRUCT"),
+]
+BREAKING = [
+    (_drop("trace_id"), "trace_id", "the record type declares NULLABLE STRING: add it"),
+    (_drop("count"), "count", "REQUIRED INT64: BigQuery cannot add a REQUIRED column to a table"),
     (
         _set("count", type="FLOAT"),
         "count",
@@ -161,13 +164,17 @@ TOLERATED: list[Edit] = [
 
 
 @pytest.mark.parametrize(
-    ("edit", "path", "words", "breaks"),
-    [*((*case, True) for case in BREAKING), *((*case, False) for case in NOTED)],
+    ("edit", "path", "words", "weight"),
+    [
+        *((*case, "breaks") for case in BREAKING),
+        *((*case, "pending") for case in PENDING),
+        *((*case, "noted") for case in NOTED),
+    ],
 )
-def test_a_difference_is_found_and_weighed(edit: Edit, path: str, words: str, *, breaks: bool) -> None:
+def test_a_difference_is_found_and_weighed(edit: Edit, path: str, words: str, weight: str) -> None:
     """One change of the table is one difference, which says where, what, and whether appends stop for it."""
     (difference,) = _found(edit)
-    assert (difference.path, difference.breaks) == (path, breaks)
+    assert (difference.path, difference.word) == (path, weight)
     assert words in difference.sentence
     assert difference.sentence.endswith(".")
     assert "\n" not in difference.sentence
@@ -223,7 +230,8 @@ def test_any_declaration_fits_its_own_table_and_no_other(fields: list[Field], da
     resource = resource_of(table)
     _drop(path)(resource)
     (difference,) = differences(table, live_table(resource))
-    assert (difference.path, difference.breaks) == (path, True)
+    breaks = column.mode is Mode.REQUIRED or column in table.envelope
+    assert (difference.path, difference.word) == (path, "breaks" if breaks else "pending")
     assert ("REQUIRED column" in difference.sentence) is (column.mode is Mode.REQUIRED)
 
 
@@ -244,6 +252,6 @@ def test_a_description_is_bounded(count: int, length: int) -> None:
 
 
 def test_a_report_has_a_line_for_each_and_the_worst_first() -> None:
-    """What breaks stands above what is noted."""
-    lines = report([*_found(_add()), *_found(_drop("note"))]).splitlines()
-    assert [line.split()[:2] for line in lines] == [["breaks", "note"], ["noted", "extra"]]
+    """What breaks stands above what is pending, and that above what is noted."""
+    lines = report([*_found(_add()), *_found(_drop("note")), *_found(_drop("count"))]).splitlines()
+    assert [line.split()[:2] for line in lines] == [["breaks", "count"], ["pending", "note"], ["noted", "extra"]]

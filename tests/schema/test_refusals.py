@@ -134,9 +134,7 @@ def test_a_type_without_a_column_is_refused(annotation: Any, path: str, reason: 
     """What no column holds is refused at start-up, with the field's path and the reason."""
     with pytest.raises(RecordTypeError) as refusal:
         columns_of(msgspec.defstruct("Type", [("f", annotation)]))
-    at, _, why = str(refusal.value).partition(": ")
-    assert at == f"Type.{path}"
-    assert reason in why
+    assert any(fault.startswith(f"Type.{path}: ") and reason in fault for fault in refusal.value.faults)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +158,7 @@ def test_a_type_without_a_column_is_refused(annotation: Any, path: str, reason: 
 )
 def test_a_name_that_is_no_column_name_is_refused(name: str, reason: str) -> None:
     """A field whose name in JSON cannot be a column's is refused by that name."""
-    declared = msgspec.defstruct("Type", [("f", int, msgspec.field(name=name))])
+    declared = msgspec.defstruct("Type", [("f", int, msgspec.field(name=name))], forbid_unknown_fields=True)
     with pytest.raises(RecordTypeError) as refusal:
         columns_of(declared)
     assert str(refusal.value).startswith(f"Type.{name}: ")
@@ -175,13 +173,12 @@ def test_a_name_of_300_characters_is_a_column_name() -> None:
 @pytest.mark.parametrize("inside", [False, True])
 def test_names_that_differ_only_in_case_are_refused(*, inside: bool) -> None:
     """Two columns whose names differ in case only are one to the store, at the top and inside a Struct."""
-    twins = msgspec.defstruct("Twins", [("total", int), ("Total", int)])
-    declared = msgspec.defstruct("Type", [("f", list[twins])]) if inside else twins  # type: ignore[valid-type]
+    twins = msgspec.defstruct("Twins", [("total", int), ("Total", int)], forbid_unknown_fields=True)
+    outer = msgspec.defstruct("Type", [("f", list[twins])], forbid_unknown_fields=True)  # type: ignore[valid-type]
+    with pytest.raises(RecordTypeError) as refusal:
+        columns_of(outer if inside else twins)
     path = "Type.f[]" if inside else "Twins"
-    with pytest.raises(
-        RecordTypeError, match=f"^{path.replace('[', chr(92) + '[')}: total and Total differ only in case"
-    ):
-        columns_of(declared)
+    assert str(refusal.value).startswith(f"{path}: total and Total differ only in case")
 
 
 @pytest.mark.parametrize("name", ["ingest_time", "delivery_key", "Attributes", "MESSAGE_ID", "trace_id"])
@@ -211,8 +208,9 @@ def test_too_deep_nesting_is_refused() -> None:
 @pytest.mark.parametrize(("declared", "reason"), [(_Empty, "no fields"), (_Tagged, "tag="), (_ArrayLike, "array_like")])
 def test_the_record_type_itself_is_held_to_the_rules(declared: type[msgspec.Struct], reason: str) -> None:
     """The rules for nested Structs hold for the record type too."""
-    with pytest.raises(RecordTypeError, match=rf"^{declared.__name__}: .*{reason}"):
+    with pytest.raises(RecordTypeError) as refusal:
         columns_of(declared)
+    assert any(fault.startswith(f"{declared.__name__}: ") and reason in fault for fault in refusal.value.faults)
 
 
 def test_an_annotation_that_names_nothing_is_refused() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.stores.sink import Appender, Outcome, RowEncode, RowError, RowsRefused, SetupError, Stored, Uncertain
+from app.stores.sink import Appender, Outcome, RowEncode, RowError, RowsRefused, TableCheck, Uncertain
 from tests.chaos.plan import AT_STORE
 
 _MARK = AT_STORE.encode()
@@ -58,7 +58,7 @@ class FaultyAppender:
                 return Uncertain("stored, and not told on purpose")
         return await self._store.append(rows)
 
-    async def check(self) -> SetupError | Stored | None:
+    async def check(self) -> TableCheck:
         return await self._store.check()
 
     async def close(self) -> None:

@@ -65,7 +65,7 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
     "a slash": ({"a/b": Order}, "a name must be"),
     "the table of rejects": ({REJECTS: Order}, f"not be `{REJECTS}`"),
     "a number": ({7: Order}, "stream 7: a name must be"),
-    "no type": ({"a": "Order"}, "is no record type: expected a msgspec.Struct, or Stream(record=…)"),
+    "no type": ({"a": "Order"}, "is no record type: expected a msgspec.Struct, Versions of one, or Stream(record=…)"),
     "another class": ({"a": dict}, "is no record type"),
     "no days": ({"a": Stream(record=Order, retention_days=0)}, "retention_days is 0: expected a whole number"),
     "half a day": ({"a": Stream(record=Order, retention_days=0.5)}, "expected a whole number of days"),  # type: ignore[arg-type] # the mistake

@@ -13,7 +13,7 @@ import pytest
 from app.schema.table import Table
 from app.stores.backend import Backend
 from app.stores.registry import open_backend
-from app.stores.sink import Appender, SetupError, SinkState
+from app.stores.sink import Appender, RowsHeld, SetupError, SinkState
 from app.stores.source import Answer, StoreUnavailableError
 from testing.clock import FakeClock
 from testing.pace import patience_s
@@ -60,6 +60,8 @@ class _Sink:
         return getattr(self._appender, name)
 
     async def append(self, *arguments: Any, **named: Any) -> Any:
+        if _Sink.state is SinkState.COLUMNS_PENDING:
+            return RowsHeld(frozenset(range(len(arguments[0]))), "as the phase wants it")
         if _Sink.state is not None:
             return SetupError(_Sink.state, "as the phase wants it")
         return await self._appender.append(*arguments, **named)
@@ -90,7 +92,12 @@ class Recorder:
         self._clock.advance_to(PUBLISHED_US + 400_000_000)
         await self._phase("late", lambda: self._times(20, self._push))
         await self._phase("late-canaries", self._canary)
-        for name, state in (("missing", SinkState.NOT_FOUND), ("unreachable", SinkState.UNREACHABLE)):
+        states = {
+            "missing": SinkState.NOT_FOUND,
+            "unreachable": SinkState.UNREACHABLE,
+            "lacking": SinkState.COLUMNS_PENDING,
+        }
+        for name, state in states.items():
             _Sink.state = state
             await self._clock.advance(600)  # the pause after the phase before is over
             await self._phase(name, self._push_in_vain)

@@ -53,6 +53,7 @@ TROUBLE: dict[str, tuple[Segments, Segments]] = {
     "volume": ([("good", DAY + HOUR), ("idle", 3 * HOUR)], [("good", DAY + 4 * HOUR)]),
     "query-bytes": ([("good", HOUR), ("expensive", HOUR)], [("good", 2 * HOUR)]),
     "sink-setup": ([("good", 20), ("missing", 10)], [("good", 20), ("unreachable", 10)]),
+    "sink-columns": ([("good", 20), ("lacking", 20)], [("good", 20), ("missing", 20)]),
     "sink-trouble": ([("good", 20), ("unreachable", 20)], [("good", 20), ("missing", 20)]),
     "heartbeat-absent": ([("good", HOUR), ("idle", 20)], [("idle", HOUR), ("good", 30)]),
     "heartbeat-missed": ([("good", HOUR), ("unseen", 20)], [("good", 2 * HOUR)]),

@@ -8,6 +8,7 @@ const KEPT =
 const WRITING = {
   NOT_FOUND: "The table, its dataset or its project is not where the service looks for it.",
   PERMISSION_DENIED: "The store refuses the service’s identity.",
+  COLUMNS_PENDING: "The table lacks an optional column of the record type. Only records that use it wait.",
   SCHEMA_MISMATCH: "The table does not fit the record type that is deployed.",
   QUOTA_EXHAUSTED: "The store’s quota for appends is exhausted. It usually recovers within minutes.",
   UNREACHABLE: "The store does not answer appends.",

@@ -2,6 +2,7 @@
 
 import { ask, forgetKey, hasKey, keepKey } from "./api.js";
 import { announce, byId, say } from "./dom.js";
+import { openPath } from "./streams.js";
 
 // `entered()` is called when a key was accepted, `left()` when it is forgotten.
 export function setUpEntry(entered, left) {
@@ -10,7 +11,7 @@ export function setUpEntry(entered, left) {
     const box = byId("key");
     keepKey(box.value.trim());
     try {
-      await ask("v1/schema"); // which every caller may read
+      await ask(openPath());
     } catch (problem) {
       forgetKey();
       showEntry(problem);

@@ -16,6 +16,7 @@ import { Records } from "./records.js";
 import { Refresher } from "./refresh.js";
 import { Rejects } from "./rejects.js";
 import { Stats } from "./stats.js";
+import { findStreams, forgetStreams, inStream, knowStreams, setUpStreams } from "./streams.js";
 
 // What a longer time costs to count is asked for less often: seconds between rounds, at least.
 const LEAST_S = { PT15M: 0, PT1H: 5, P1D: 30 };
@@ -23,11 +24,9 @@ const RETRY_S = 5;
 const WATCH_S = 5; // at most so long between two looks at the service's health, which cost nothing
 const WATCH_PATIENCE_S = 10;
 const SLACK_S = 10; // what is older than three rounds and this is old
-// Where something of what a key may see stands.
-const SHOWN = [
-  ...["figures", "plots", "records", "search", "chips", "stats", "stats-form", "rejected", "first-record", "details-list"],
-  ...["health", "alarm"],
-];
+// Where something of a stream stands, and where something else of what a key may see does.
+const OF_STREAM = ["figures", "plots", "records", "search", "chips", "stats", "stats-form", "rejected", "first-record", "details-list"];
+const OF_SERVICE = ["health", "alarm"];
 const NOTHING_SEEN = { found: null, at: 0, problem: null };
 
 let welcome = null;
@@ -108,6 +107,7 @@ function showAges() {
 async function round(signal) {
   try {
     welcome ??= await ask("", [], { signal });
+    knowStreams(welcome.links);
     showSections();
     if (board === null && !isLocked && welcome.roles.includes("query")) {
       if (welcome.needs_key && !hasKey()) lock(null);
@@ -135,8 +135,9 @@ async function round(signal) {
 
 // Make what shows records, once it is known what a record is.
 async function openBoard(signal) {
-  const { tables } = await ask("v1/schema", [], { signal });
-  const [records, rejects] = ["/v1/records", "/v1/rejects"].map((path) => tables.find((table) => table.path === path));
+  await findStreams(signal);
+  const { tables } = await ask(inStream("schema"), [], { signal });
+  const [records, rejects] = ["records", "rejects"].map((name) => tables.find(({ path }) => path === `/${inStream(name)}`));
   const again = () => refresher.now();
   const filters = new Filters(records.columns, () => {
     board.sections.records.reset();
@@ -185,18 +186,25 @@ function lock(problem) {
   isLocked = true;
   refresher.stop(); // or its answer would be shown after the clearing
   forgetKey();
-  board = null;
+  forgetStreams();
   byId("board").hidden = true;
-  byId("details").close();
-  forgetCharts();
-  for (const id of SHOWN) {
-    byId(id).replaceChildren(); // nothing of what one key may see is shown to the next
-    byId(id).removeAttribute("aria-busy");
-  }
-  for (const name of Object.keys(updated)) delete updated[name];
+  closeBoard([...OF_STREAM, ...OF_SERVICE]); // nothing of what one key may see is shown to the next
   health = NOTHING_SEEN;
   watcher.now(); // with the rights of nobody
   showEntry(problem);
+}
+
+// Take away what shows records, with all that stands in `places`.
+function closeBoard(places) {
+  board = null;
+  byId("details").close();
+  forgetCharts();
+  for (const id of places) {
+    byId(id).replaceChildren();
+    byId(id).removeAttribute("aria-busy");
+  }
+  for (const name of ["overview", "records", "stats", "rejects"]) showTrouble(name, null);
+  for (const name of Object.keys(updated)) delete updated[name];
 }
 
 function setUpControls() {
@@ -210,6 +218,10 @@ function setUpControls() {
     },
     () => lock(null),
   );
+  setUpStreams(() => {
+    closeBoard(OF_STREAM);
+    refresher.now();
+  });
   byId("range").addEventListener("change", () => {
     for (const name of Object.keys(updated)) delete updated[name];
     board?.sections.records.reset();

@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { announce, byId, make, say, showTrouble } from "./dom.js";
 import { Figures } from "./figures.js";
 import { NONE, RANGES, ago, count, durationS, moment, percent, rate, span } from "./format.js";
+import { inStream, isDefaultStream } from "./streams.js";
 
 // Buckets for each time that can be looked back on: about a hundred, so that a peak still shows.
 const BUCKETS = { PT15M: "PT10S", PT1H: "PT1M", P1D: "PT15M" };
@@ -58,9 +59,9 @@ export class Overview {
     if (range !== this.#range) this.wait(range);
     this.#range = range;
     const window = [["since", `-${range}`], ["bucket", BUCKETS[range]]];
-    const stored = ask("v1/records/stats", [...window, ["metric", "count,p50:delay,p95:delay"]], { signal });
+    const stored = ask(inStream("records/stats"), [...window, ["metric", "count,p50:delay,p95:delay"]], { signal });
     // The rate of the last minute is of fine buckets, however coarse those of the plot are.
-    const recent = BUCKETS[range] === FINE ? stored : ask("v1/records/stats", RECENT, { signal });
+    const recent = BUCKETS[range] === FINE ? stored : ask(inStream("records/stats"), RECENT, { signal });
     const ended = await Promise.allSettled([
       this.#part(["stored", "delay"], [this.incoming, this.delay], stored.then((found) => this.#showStored(found))),
       this.#part(["incoming"], [], recent.then((found) => this.#showRate(found))),
@@ -125,7 +126,7 @@ export class Overview {
   async #refreshRejected(window, signal) {
     if (this.#mayReadRejects) {
       try {
-        this.#showRejected(await ask("v1/rejects/stats", [...window, ["by", "reason"], ["part", "0"]], { signal }));
+        this.#showRejected(await ask(inStream("rejects/stats"), [...window, ["by", "reason"], ["part", "0"]], { signal }));
         return;
       } catch (problem) {
         if (problem.code !== "insufficient_scope") throw problem;
@@ -220,10 +221,10 @@ export class Overview {
   // Tell a newcomer how to store a first record, where there is none and nothing is wrong.
   #showFirstSteps() {
     const place = byId("first-record");
-    place.hidden = this.#stored !== 0 || this.#cause !== "" || !this.#welcome.roles.includes("ingest");
+    place.hidden = this.#stored !== 0 || this.#cause !== "" || !this.#welcome.roles.includes("ingest") || !isDefaultStream();
     if (place.hidden || place.childElementCount) return;
     const { example, template } = this.#welcome;
-    const words = ["curl", `'${addressOf("v1/records")}'`, ...(hasKey() ? ['-H "Authorization: Bearer $KEY"'] : []), "-H 'Content-Type: application/json'"];
+    const words = ["curl", `'${addressOf(inStream("records"))}'`, ...(hasKey() ? ['-H "Authorization: Bearer $KEY"'] : []), "-H 'Content-Type: application/json'"];
     const record = JSON.stringify(example ?? template).replaceAll("'", "'\\''");
     const command = `${words.join(" ")} \\\n  -d '${record}'`;
     const copy = make("button", { type: "button", onclick: () => copied(command, copy) }, "Copy");

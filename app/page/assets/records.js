@@ -4,6 +4,7 @@ import { ask } from "./api.js";
 import { showDetails } from "./details.js";
 import { byId, endWaiting, make, say, showTrouble, showWaiting, table } from "./dom.js";
 import { moment, value } from "./format.js";
+import { inStream } from "./streams.js";
 
 const PAGE = "20";
 const MOST_COLUMNS = 3; // of the record's own, besides its id and a preview of JSON
@@ -70,15 +71,15 @@ export class Records {
 
   #page(range, signal) {
     const place = this.#cursors.length ? [["cursor", this.#cursors.at(-1)]] : [["since", `-${range}`], ["order", "desc"]];
-    return ask("v1/records", [...place, ["limit", PAGE], ...this.#filters.parameters], { signal });
+    return ask(inStream("records"), [...place, ["limit", PAGE], ...this.#filters.parameters], { signal });
   }
 
   async #find(range, signal) {
     if (PATHS.has(this.#id.replace(/\/+$/, "")) || !this.#id.replaceAll("/", "")) {
-      return ask("v1/records", [["since", `-${range}`], ["order", "desc"], ["limit", PAGE], [this.#schema.id, this.#id]], { signal });
+      return ask(inStream("records"), [["since", `-${range}`], ["order", "desc"], ["limit", PAGE], [this.#schema.id, this.#id]], { signal });
     }
     try {
-      const found = await ask(`v1/records/${encodeURIComponent(this.#id)}`, [["versions", "all"]], { signal });
+      const found = await ask(inStream(`records/${encodeURIComponent(this.#id)}`), [["versions", "all"]], { signal });
       return { records: found.records };
     } catch (problem) {
       if (problem.code !== "not_found") throw problem;

@@ -5,6 +5,7 @@ import { showDetails } from "./details.js";
 import { byId, endWaiting, make, showTrouble, showWaiting, table } from "./dom.js";
 import { moment } from "./format.js";
 import { replaceTable } from "./records.js";
+import { inStream } from "./streams.js";
 
 const SHOWN = "10";
 
@@ -29,7 +30,7 @@ export class Rejects {
     this.#range = range;
     const asked = [["since", `-${range}`], ["order", "desc"], ["limit", SHOWN], ["part", "0"]];
     try {
-      const { records } = await ask("v1/rejects", asked, { signal });
+      const { records } = await ask(inStream("rejects"), asked, { signal });
       endWaiting(byId("rejected"));
       this.#show(records);
       showTrouble("rejects", null);

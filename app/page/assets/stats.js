@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { byId, make, showTrouble } from "./dom.js";
 import { amount, count, span, value } from "./format.js";
 import { edges } from "./overview.js";
+import { inStream } from "./streams.js";
 
 const FUNCTIONS = { avg: "Average", min: "Smallest", max: "Largest", p50: "Median", p95: "95th percentile" };
 const MOST_LINES = 8; // as many as there are colours to tell apart
@@ -48,7 +49,7 @@ export class Stats {
       this.#note.hidden = true;
     }
     this.#asked = JSON.stringify(asked);
-    const found = await ask("v1/records/stats", asked, { signal });
+    const found = await ask(inStream("records/stats"), asked, { signal });
     const { times, ends, covered, bucketS } = edges(found);
     // A count of a part of a bucket would look as if less came in; but where there is nothing else, it is news.
     const isPart = (at) => covered[at] < 0.999 * bucketS;

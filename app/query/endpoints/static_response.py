@@ -20,6 +20,7 @@ from app.query.params.collector import parse_nothing
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.table import Table, schema_version
+from app.schema.versions import json_schema
 
 # A release may change them: a client revalidates after five minutes, which costs no body.
 _KEPT = "private, max-age=300"
@@ -151,7 +152,7 @@ def table_entry(table: Table, path: str) -> TableEntry:
         schema_version=schema_version(table),
         id=table.id.name if table.id else None,
         columns=_columns(table),
-        json_schema=msgspec.json.schema(table.record_type),
+        json_schema=json_schema(table.record_type, table.versions),
     )
 
 

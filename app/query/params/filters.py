@@ -9,7 +9,7 @@ from typing import Any
 from app.http.contract import Parameter
 from app.query.params.values import TIME_PATTERN, ValueTextError, read_value
 from app.schema.columns import INT64_MAX, INT64_MIN, Kind
-from app.schema.filters import OPERATORS, FilterField, filter_table
+from app.schema.filters import OPERATORS, FilterField, HashedField, filter_table
 from app.stores.query import Condition, Scalar
 from app.streams import Streams
 
@@ -160,6 +160,8 @@ def _values(field: FilterField, operator: str, text: str) -> tuple[Scalar, ...]:
 def _value(field: FilterField, operator: str, text: str) -> Scalar:
     if field.is_uuid and operator == "prefix":
         return _uuid_start(text)
+    if isinstance(field, HashedField):
+        return field.hasher(text)
     kind = Kind.FLOAT64 if field.kind is Kind.JSON and operator in _NUMBERS else field.kind
     return read_value(kind, text, is_uuid=field.is_uuid)
 

@@ -3,9 +3,10 @@
 setup            opens it for a service
 client           its addresses and credentials
 
-one append       sink                encode, choose a connection (one to N by load), stamp, send, interpret the answer
+one append       sink                encode, leave out what the table lacks, stamp, send, interpret the answer
 rows             proto_rows          a record -> a protobuf row, and its descriptor
 requests         connection          rows -> AppendRows requests, as bytes; one stream
+                 connections         one to N of them, by load
 answers          append_responses    the meaning of a response, or of the end of a stream
 
 reading          source              threads, timeouts, cancellation; results as Arrow
@@ -16,5 +17,6 @@ erasing          eraser              deletes rows, and notifies the other instan
 
 the table        table_layout        the schema JSON that `bq` and Terraform accept; partitions and clustering
                  table_diff          the live table against the declaration
-                 table_check         the resulting sink state
+                 table_check         the resulting sink state, or the columns that the table lacks
+                 table_monitor       the latest check, for appends and queries alike
 """

@@ -116,11 +116,21 @@ class _Request:
 class Connection:
     """One stream to the default stream of one table, on a channel of its own.
 
+    `lacking`: the dotted paths of the columns that its writer schema leaves out, so no row may have a value for them.
     `retired`: it accepts no new requests, as it ended or did not answer in time. `updated_schema`: an answer reported
     a change of the table. `blames_one`: it ended because of one of several requests in flight, and it is unknown which.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, stream: str, descriptor: DescriptorProto, trace_id: str) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        stream: str,
+        descriptor: DescriptorProto,
+        trace_id: str,
+        *,
+        lacking: frozenset[str] = frozenset(),
+    ) -> None:
+        self.lacking = lacking
         self.retired = self.updated_schema = self.blames_one = False
         self.bytes_in_flight = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

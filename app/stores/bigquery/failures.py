@@ -17,6 +17,7 @@ from requests.exceptions import RequestException
 
 from app.stores.bigquery.client import AccessError, TableAddress
 from app.stores.source import (
+    OutdatedColumnsError,
     QueryError,
     QueryTimeoutError,
     QueryTooExpensiveError,
@@ -27,9 +28,10 @@ from app.telemetry.redaction import first_line
 
 _MAX_QUOTED_CHARS = 500
 _NEEDED = re.compile(r"bytes billed: \d+\. (\d+) or higher required")
-# BigQuery's words if a table, or a STRUCT in it, lacks a column that the query names.
+# BigQuery's words if a table, or a STRUCT in it, lacks a column that the query names, or has one that the query adds.
 _NO_SUCH_COLUMN = re.compile(
-    r"unrecognized name: |name \S+ not found inside |no such (struct )?field|field name \S+ does not exist in struct",
+    r"unrecognized name: |name \S+ not found inside |no such (struct )?field|field name \S+ does not exist in struct"
+    r"|column name \S+ is ambiguous",
     re.IGNORECASE,
 )
 _NO_SUCH_PLACE = re.compile(r"invalid (dataset|project|table)\b", re.IGNORECASE)
@@ -92,7 +94,7 @@ def _unavailable(reason: str, status: int, text: str, message: str) -> StoreUnav
     if reason == "stopped":
         return StoreUnavailableError(f"{message} (the job was cancelled by another client)")
     if reason == "invalidQuery" and _NO_SUCH_COLUMN.search(text):
-        return StoreUnavailableError(f"the table does not fit the record type: {message}")
+        return OutdatedColumnsError(f"the table does not fit the record type: {message}")
     if reason in _UNAVAILABLE or status in {401, 403, 404} or status >= 500:
         return StoreUnavailableError(message)
     if reason == "invalid" and _NO_SUCH_PLACE.search(text):

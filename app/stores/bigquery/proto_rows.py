@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from app.runtime.instants import epoch_us
@@ -68,14 +69,21 @@ def varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def protobuf_descriptor(table: Table) -> DescriptorProto:
-    """Return a self-contained proto2 message with one field for each column, numbered in the table's order."""
-    return _message("Row", table.columns)
+def protobuf_descriptor(table: Table, lacking: frozenset[str] = frozenset()) -> DescriptorProto:
+    """Return a self-contained proto2 message with one field for each column, numbered in the table's order.
+
+    It leaves out the columns at the dotted paths `lacking`. The others keep their numbers, so a row that was encoded
+    for the whole message is valid if it has no value for those.
+    """
+    return _message("Row", table.columns, lacking, "")
 
 
-def _message(name: str, columns: tuple[Column, ...]) -> DescriptorProto:
+def _message(name: str, columns: tuple[Column, ...], lacking: frozenset[str], prefix: str) -> DescriptorProto:
     message = DescriptorProto(name=name)
     for number, column in enumerate(columns, start=1):
+        path = prefix + column.name
+        if path in lacking:
+            continue
         field = message.field.add(
             name=column.name,
             number=number,
@@ -84,7 +92,7 @@ def _message(name: str, columns: tuple[Column, ...]) -> DescriptorProto:
             json_name=column.name,  # explicit, because the names derived from user_id and userId would clash
         )
         if column.kind is Kind.STRUCT:
-            nested = _message(_type_name(number, columns), column.fields)
+            nested = _message(_type_name(number, columns), column.fields, lacking, f"{path}.")
             message.nested_type.append(nested)
             field.type_name = nested.name
     return message
@@ -199,6 +207,25 @@ class ProtoRowEncoder:
 
         return encode
 
+    def using(self, rows: Sequence[bytes], paths: frozenset[str]) -> frozenset[int]:
+        """Return the positions of the rows that have a value for a column at one of the dotted `paths`."""
+        parts = [path.split(".") for path in paths]
+        return frozenset(
+            position
+            for position, row in enumerate(rows)
+            if any(_owners(self._message.FromString(row), path) for path in parts)
+        )
+
+    def without(self, row: bytes, paths: frozenset[str]) -> bytes:
+        """Return `row` without its values for the columns at the dotted `paths`."""
+        message = self._message.FromString(row)
+        for path in paths:
+            *_, name = parts = path.split(".")
+            for owner in _owners(message, parts):
+                owner.ClearField(name)
+        encoded: bytes = message.SerializePartialToString()
+        return encoded
+
     def stamp(self, ingest_us: int) -> bytes:
         """Return the bytes that end a row: its `ingest_time`, in microseconds since the Unix epoch."""
         return self._stamp_tag + varint(ingest_us)
@@ -208,6 +235,18 @@ class ProtoRowEncoder:
         key: str = self._message.FromString(row).delivery_key
         encoded = late_key(key, lateness).encode()
         return row + self._key_tag + varint(len(encoded)) + encoded
+
+
+def _owners(message: Any, path: Sequence[str]) -> list[Any]:
+    """Return the messages, `message` or those nested in it, that have a value for the last field of `path`."""
+    name, *inner = path
+    value = next((value for field, value in message.ListFields() if field.name == name), None)
+    if value is None:
+        return []
+    if not inner:
+        return [message]
+    items = [value] if isinstance(value, Message) else value
+    return [owner for item in items for owner in _owners(item, inner)]
 
 
 def _message_class(descriptor: DescriptorProto) -> type:

@@ -13,6 +13,7 @@ from app.stores.bigquery.eraser import BigQueryEraser
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.table_check import check_table
+from app.stores.bigquery.table_monitor import TableMonitor
 from app.stores.sink import fence
 
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
@@ -23,6 +24,10 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     access = BigQueryClients(TableAddress.of(settings.store))
     trace_id = f"sluice:{secrets.token_hex(4)}"
     appenders: dict[str, StorageWriteAppender] = {}
+    monitors = {
+        table.name: TableMonitor(table, partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S), clock)
+        for table in tables
+    }
 
     def appender(table: Table) -> StorageWriteAppender:
         if table.name not in appenders:
@@ -31,7 +36,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
                 table,
                 clock,
                 max_connections=settings.store.bigquery_max_connections,
-                check=partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S),
+                monitor=monitors[table.name],
                 fence=fence(
                     settle_s=settings.store.settle_s,
                     clock_skew_s=settings.store.clock_skew_s,
@@ -42,7 +47,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             )
         return appenders[table.name]
 
-    runner = BigQueryRunner(access, settings, clock)
+    runner = BigQueryRunner(access, settings, clock, monitors)
     eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
     async def close() -> None:

@@ -6,9 +6,10 @@ query's bytes and time. This module waits for it, and cancels the job if its cal
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from google.api_core.exceptions import InternalServerError, ServiceUnavailable
@@ -24,8 +25,18 @@ from app.stores.bigquery import cost_limits, jobs
 from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
+from app.stores.bigquery.table_monitor import TableMonitor
 from app.stores.query import ArrowQuery, Deletion, Query
-from app.stores.source import END_OF_STREAM, Answer, Plan, QueryError, QueryTimeoutError, StoreBusyError
+from app.stores.source import (
+    END_OF_STREAM,
+    Answer,
+    OutdatedColumnsError,
+    Plan,
+    QueryError,
+    QueryTimeoutError,
+    StoreBusyError,
+)
+from app.stores.sql.absent_columns import source_text
 from app.stores.sql.statement import Statement, render
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
@@ -35,10 +46,14 @@ _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.use_local_su
 _SESSION_TIMEOUT_S = 30.0
 _ATTEMPTS = 3  # in a row without a single batch
 _PAUSE_S = 0.1
+_CHECK_WAIT_S = 3.0
 
 
 class BigQueryRunner:
-    """Runs queries over the tables of one dataset."""
+    """Runs queries over the tables of one dataset.
+
+    A column that a table lacks reads as NULL. `monitors`, by the table's name, know which columns those are.
+    """
 
     partition_us = HOUR_US  # as the tables are declared: a query bills whole columns of each partition that it touches
     first_slice_us = MINUTE_US  # billed with its whole hour; the rest of that hour is read with the next one
@@ -46,8 +61,14 @@ class BigQueryRunner:
     export_rows = None  # a job's result is a table, which is read as a stream
     open_ttl_s = 1.0
 
-    def __init__(self, access: BigQueryClients, settings: Settings, clock: Clock) -> None:
-        self._access, self._settings, self._clock = access, settings, clock
+    def __init__(
+        self,
+        access: BigQueryClients,
+        settings: Settings,
+        clock: Clock,
+        monitors: Mapping[str, TableMonitor] = MappingProxyType({}),
+    ) -> None:
+        self._access, self._settings, self._clock, self._monitors = access, settings, clock, monitors
         self.poll_s = settings.query.poll_s
         self._settle_us = round(settings.store.settle_s * SECOND_US)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bigquery-query")
@@ -57,7 +78,7 @@ class BigQueryRunner:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        return await self.read(render(query))
+        return await self._over_live_columns(query, jobs.run_for_rows)
 
     async def read(self, statement: Statement) -> Answer:
         """Return the rows of a statement, in its order."""
@@ -65,8 +86,8 @@ class BigQueryRunner:
 
     async def explain(self, query: Query) -> Plan:
         """Return the statement, and how many bytes it would read, at most, by a dry run, which is free."""
-        statement = render(query)
-        return statement.plan(await self._run(statement, jobs.dry_run))
+        estimated_bytes = await self._over_live_columns(query, jobs.dry_run)
+        return self._statement(query).plan(estimated_bytes)
 
     def version(self, table: str) -> int | None:
         """Return None: this instance does not learn of rows that others store."""
@@ -86,21 +107,42 @@ class BigQueryRunner:
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        statement = render(query)
-        table_path = await self._run(statement, jobs.run_for_table)
+        table_path = await self._over_live_columns(query, jobs.run_for_table)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._access.load)
             async with aclosing(read_table(self._access, table_path)) as pieces:
                 async for piece in pieces:
                     yield piece
         except Exception as failure:  # named here, or let through
-            self._raise_named(failure, statement)
+            self._raise_named(failure, self._statement(query))
             raise
 
     def close(self) -> None:
         """Start no more queries. No caller waits for those still running; they end by their own timeouts."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._cancelling.shutdown(wait=False)
+
+    async def _over_live_columns(self, query: Query, how: Callable[..., _Result]) -> _Result:
+        """Run `query` with NULL for the columns that its table lacks; once more if BigQuery knows better."""
+        monitor = self._monitors.get(query.table)
+        if monitor is None:
+            return await self._run(render(query), how)
+        if monitor.missing:
+            # A row with a value of the column is stored only once the table has it, and is settled later still. So a
+            # check that is younger than the settle time sees the column before a settled read reaches the row.
+            await monitor.since(self._clock.elapsed_us() - self._settle_us // 2, _CHECK_WAIT_S)
+        begun_us, missing = self._clock.elapsed_us(), monitor.missing
+        try:
+            return await self._run(self._statement(query), how)
+        except OutdatedColumnsError:
+            await monitor.since(begun_us, _CHECK_WAIT_S)
+            if monitor.missing == missing:
+                raise
+            return await self._run(self._statement(query), how)
+
+    def _statement(self, query: Query) -> Statement:
+        monitor = self._monitors.get(query.table)
+        return render(query, source_text(monitor.table, monitor.missing) if monitor else "")
 
     async def _run(self, statement: Statement, how: Callable[..., _Result]) -> _Result:
         """Run `how` in a thread; cancel its job if the caller is cancelled or the time is over."""

@@ -15,7 +15,7 @@ from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import LiveTable, describe, differences, live_table
-from app.stores.sink import SetupError, SinkState
+from app.stores.sink import ColumnsPending, SetupError, SinkState
 
 TIMEOUT_S = 10.0
 _MAX_QUOTED = 400
@@ -23,8 +23,10 @@ _MAX_QUOTED = 400
 _QUOTA_REASONS = {"quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded"}
 
 
-async def check_table(access: BigQueryClients, table: Table, timeout_s: float = TIMEOUT_S) -> SetupError | None:
-    """Return the obstacle to appending to the live table, or None if the table fits.
+async def check_table(
+    access: BigQueryClients, table: Table, timeout_s: float = TIMEOUT_S
+) -> SetupError | ColumnsPending | None:
+    """Return the obstacle to appending to the live table, the optional columns that it lacks, or None if it fits.
 
     One request may take `timeout_s`; with loading credentials before it, the whole check may take three times as long.
     It runs in a daemon thread, so neither cancelling nor the end of the process waits for an unresponsive server.
@@ -32,19 +34,21 @@ async def check_table(access: BigQueryClients, table: Table, timeout_s: float = 
     try:
         async with asyncio.timeout(3 * timeout_s):
             live = await run_in_daemon_thread(lambda: read_table(access, table.name, timeout_s), "table-check")
-        breaking = [difference for difference in differences(table, live) if difference.breaks]
+        all_differences = differences(table, live)
     except Exception as error:  # the last line of defence: any failure of the check becomes a state
         found = setup_error(error, access.place, table.name)
         if found.state is SinkState.PERMISSION_DENIED:
             access.forget()  # by the next check the credentials may have been fixed
         return found
-    if not breaking:
-        return None
-    return SetupError(
-        SinkState.SCHEMA_MISMATCH,
-        f"{access.place.table_id(table.name)} does not fit the record type: {describe(breaking)} `python -m "
-        "app.schema diff` lists all differences; docs/schema-changes.md says how to resolve them",
-    )
+    advice = "`python -m app.schema diff` lists all differences; docs/schema-changes.md says how to resolve them"
+    name = access.place.table_id(table.name)
+    if breaking := [difference for difference in all_differences if difference.breaks]:
+        text = f"{name} does not fit the record type: {describe(breaking)} {advice}"
+        return SetupError(SinkState.SCHEMA_MISMATCH, text)
+    if pending := [difference for difference in all_differences if difference.pending]:
+        text = f"{name} lacks columns of the record type: {describe(pending)} {advice}"
+        return ColumnsPending(frozenset(difference.path for difference in pending), text)
+    return None
 
 
 def read_table(access: BigQueryClients, table: str, timeout_s: float = TIMEOUT_S) -> LiveTable:

@@ -1,8 +1,10 @@
 """Compare a declaration with the table in BigQuery, and decide which differences matter.
 
 A difference *breaks* if rows would be refused, changed, or not found again. The service then reports SCHEMA_MISMATCH
-and appends nothing. All others are only *noted*, above all columns that the declaration lacks: a new column is added
-to the table first, and the image that fills it is deployed afterwards.
+and appends nothing. A declared column that rows may lack is *pending* while the table lacks it: the service reports
+COLUMNS_PENDING, stores rows that do not use it, and reads it as NULL. All other differences are only *noted*, above all
+columns that the declaration lacks: a new column is added to the table first, and the image that fills it is deployed
+afterwards.
 
 Limits in the type (`STRING(10)`, `NUMERIC(10, 2)`) break, as they refuse or round values that the declaration allows.
 BIGNUMERIC for a declared NUMERIC is noted: the Storage Write API takes the same text for both, and the wider type
@@ -53,11 +55,20 @@ class LiveTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One difference: its place (a column's dotted path, or table, partitioning, clustering), and a sentence."""
+    """One difference: its place (a column's dotted path, or table, partitioning, clustering), and a sentence.
+
+    One that neither `breaks` nor is `pending` is only noted.
+    """
 
     path: str
     sentence: str
     breaks: bool
+    pending: bool = False
+
+    @property
+    def word(self) -> str:
+        """Its effect, as a report names it."""
+        return "breaks" if self.breaks else "pending" if self.pending else "noted"
 
 
 def live_table(resource: Mapping[str, Any]) -> LiveTable:
@@ -102,7 +113,14 @@ def differences(table: Table, live: LiveTable) -> list[Difference]:
     if live.kind != "TABLE":
         text = f"It has the type {live.kind}, which does not allow appends: {_ANEW}."
         return [Difference("table", text, breaks=True)]
-    return [*_column_differences(table.columns, live.columns, ""), *_layout_differences(layout_of(table), live)]
+    envelope = frozenset(column.name for column in table.envelope)
+    found = _column_differences(table.columns, live.columns, "")
+    # Every row has an envelope, so without a column of it nothing could be stored.
+    columns = [
+        msgspec.structs.replace(each, breaks=True, pending=False) if each.pending and each.path in envelope else each
+        for each in found
+    ]
+    return [*columns, *_layout_differences(layout_of(table), live)]
 
 
 def _column_differences(
@@ -131,7 +149,7 @@ def _missing(path: str, column: Column) -> Difference:
             f"{_ANEW}.",
             breaks=True,
         )
-    return Difference(path, f"{declared}add it with Terraform.", breaks=True)
+    return Difference(path, f"{declared}add it with Terraform.", breaks=False, pending=True)
 
 
 def _undeclared(path: str, there: LiveColumn) -> Difference:
@@ -219,6 +237,6 @@ def describe(found: Sequence[Difference]) -> str:
 
 
 def report(found: Sequence[Difference]) -> str:
-    """Return `found` as lines, those that break first; each ends with a line feed."""
-    ordered = sorted(found, key=lambda difference: not difference.breaks)
-    return "".join(f"  {'breaks' if each.breaks else 'noted '}  {each.sentence}\n" for each in ordered)
+    """Return `found` as lines, those that break first, then the pending ones; each ends with a line feed."""
+    ordered = sorted(found, key=lambda difference: (not difference.breaks, not difference.pending))
+    return "".join(f"  {each.word:7} {each.sentence}\n" for each in ordered)

@@ -2,7 +2,9 @@
 
 setup        opens it for a service
 store        the tables of one file: appends in one thread, probes, closing and reopening
-file         opens it, creates or compares its tables; whether it can write, and how much space is free
+file         opens it, creates its tables or adds to them; whether it can write, and how much space is free
+table_diff   a table of the file against the declaration: what is added, noted or refused
+migration    changes the file in a copy: `migration_plan` decides how
 table_layout a table -> DDL, the INSERT that reads rows from JSON, and what DuckDB returns
 sink         the sink of one table
 source       queries: `attempt` is one query that can be interrupted

@@ -63,7 +63,10 @@ def _advanced(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 class Retention:
-    """Deletes rows whose `ingest_time` is more than `days` days ago, and reports their number to `deleted`."""
+    """Deletes rows older than their table's retention, by `ingest_time`, and reports their number to `deleted`.
+
+    A table without a retention of its own keeps them for `days` days.
+    """
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class Retention:
         deleted: Deleted,
     ) -> None:
         self._store, self._tables, self._clock = store, tables, clock
-        self._age_us, self._deleted = days * DAY_US, deleted
+        self._days, self._deleted = days, deleted
 
     async def run(self) -> None:
         """Sweep now and every hour, until cancelled."""
@@ -91,9 +94,10 @@ class Retention:
         Raises:
             QueryError: the store did not answer.
         """
-        cutoff_us, total = clamp(self._clock.now_us() - self._age_us), 0
+        total = 0
         for table in self._tables:
-            count = 0
+            age_us = (table.retention_days or self._days) * DAY_US
+            cutoff_us, count = clamp(self._clock.now_us() - age_us), 0
             while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
                 expired = Deletion(table=table.name, first_us=MIN_US, last_us=edge_us, conditions=())
                 count += await self._store.change(render(expired))

@@ -1,8 +1,10 @@
 """Open the file of the embedded store, and examine its disk.
 
-Opening creates or compares the tables, and advances the clock past their rows.
+Opening creates the tables, adds the columns that they lack, refuses any other difference, and advances the clock past
+their rows.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +12,9 @@ from pathlib import Path
 import duckdb
 
 from app.runtime.clock import Clock
-from app.schema.columns import Mode
 from app.schema.table import Table
-from app.stores.duckdb.table_layout import duckdb_ddl, duckdb_type, quote
+from app.stores.duckdb.table_diff import FileColumn, Fit, file_column, fit
+from app.stores.duckdb.table_layout import duckdb_ddl, quote
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 
@@ -31,6 +33,7 @@ SET GLOBAL max_vacuum_tasks = 0"""
 _DDL_OF_STATE = f"CREATE TABLE IF NOT EXISTS {STATE} (name VARCHAR NOT NULL, number BIGINT, padding BLOB)"
 MIN_PROBE_BYTES, _MAX_PROBE_BYTES = 64 * 1024, 16 * 1024**2
 _PROBE = "probe"
+_log = logging.getLogger("sluice.writer")
 # strerror's texts for ENOSPC, EDQUOT and EFBIG (a limit on the size of a file, such as that of `ulimit -f`).
 _NO_ROOM = ("no space left on device", "disk quota exceeded", "file too large")
 _MIB = 1024**2
@@ -51,8 +54,9 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDB
     try:
         connection.execute(_SET_UP)
         connection.execute(_DDL_OF_STATE)
+        _add_columns(connection, path, [(table, _fit(connection, path, table)) for table in tables])
         for table in tables:
-            _prepare(connection, path, table, clock)
+            _advance(connection, table, clock)
     except duckdb.Error as error:
         connection.close()
         raise StoreError(f"cannot open {path}: {first_line(error)}") from error
@@ -62,37 +66,51 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDB
     return connection
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection, path: str, table: Table, clock: Clock) -> None:
+def _fit(connection: duckdb.DuckDBPyConnection, path: str, table: Table) -> Fit:
     connection.execute(duckdb_ddl(table))
-    problem = _difference(connection, table)
-    if problem:
+    found = fit(table, file_columns(connection, table.name))
+    if found.problems:
         raise StoreError(
-            f"the table {table.name} in {path} does not fit the record type: {problem}. Set another "
-            "SLUICE_DATA_PATH, or move the file away"
+            f"the table {table.name} in {path} does not fit the record type: {', '.join(found.problems)}. "
+            "`python -m app.schema migrate --dry-run` says how the file can be changed (docs/schema-changes.md); "
+            "or set another SLUICE_DATA_PATH, or move the file away"
         )
+    return found
+
+
+def _add_columns(connection: duckdb.DuckDBPyConnection, path: str, fits: Sequence[tuple[Table, Fit]]) -> None:
+    """Add the missing columns of all tables as one transaction; no row is rewritten."""
+    if any(found.additions for _, found in fits):
+        connection.begin()
+        for table, found in fits:
+            for addition in found.additions:
+                connection.execute(addition.statement(table.name))
+        connection.commit()
+    for table, found in fits:
+        if found.additions:
+            added = ", ".join(addition.path for addition in found.additions)
+            _log.warning("table %s in %s: added the columns %s", table.name, path, added)
+        if found.undeclared:
+            _log.info(
+                "table %s in %s: not declared, so empty in new rows: %s", table.name, path, ", ".join(found.undeclared)
+            )
+
+
+def _advance(connection: duckdb.DuckDBPyConnection, table: Table, clock: Clock) -> None:
     newest = connection.execute(f"SELECT epoch_us(max(ingest_time)) FROM {quote(table.name)}").fetchone()  # noqa: S608 - a quoted name
     clock.advance_to((newest and newest[0]) or 0)  # for an empty table too: from now on stamps keep their order
 
 
-def _difference(connection: duckdb.DuckDBPyConnection, table: Table) -> str | None:
-    described = connection.execute(f"DESCRIBE {quote(table.name)}").fetchall()
-    found = {name: (type_, "NULLABLE" if null == "YES" else "NOT NULL") for name, type_, null, *_ in described}
-    expected = {
-        column.name: (
-            str(connection.type(duckdb_type(column))),
-            "NOT NULL" if column.mode is Mode.REQUIRED else "NULLABLE",
-        )
-        for column in table.columns
-    }
-    differences = [f"it lacks the column {name}" for name in expected if name not in found]
-    differences += [f"its column {name} is not declared" for name in found if name not in expected]
-    for name in expected.keys() & found.keys():
-        differences += [
-            f"its column {name} is {there}, but declared as {declared}"
-            for there, declared in zip(found[name], expected[name], strict=True)
-            if there != declared
-        ]
-    return ", ".join(sorted(differences)) or None
+def file_columns(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[FileColumn, ...]:
+    """Return the columns of a table of the file, in its order.
+
+    Raises:
+        duckdb.CatalogException: there is no such table.
+    """
+    described = connection.execute(f"DESCRIBE {quote(table)}").fetchall()
+    required = {name for name, _, null, *_ in described if null == "NO"}
+    types = connection.execute(f"SELECT * FROM {quote(table)} LIMIT 0").description or []  # noqa: S608 - a quoted name
+    return tuple(file_column(name, type_, is_required=name in required) for name, type_, *_ in types)
 
 
 def write_and_remove(connection: duckdb.DuckDBPyConnection, size_bytes: int) -> None:

@@ -152,8 +152,7 @@ class Queries:
         rows = [dict(zip(names, values, strict=True)) for values in fetched]
         for row in rows:
             for name, convert in converters:
-                if (value := row[name]) is not None:
-                    row[name] = convert(value)
+                row[name] = convert(row[name])
         return Answer(rows, fetched_bytes=size_bytes, cut=cut)
 
     def _pieces(self, statement: Statement, attempt: Attempt) -> Generator[bytes, None, None]:

@@ -17,12 +17,12 @@ from app.schema.checks import NUMERIC_INTEGER_DIGITS, NUMERIC_SCALE
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 
-_NUMERIC = f"DECIMAL({NUMERIC_INTEGER_DIGITS + NUMERIC_SCALE},{NUMERIC_SCALE})"
+NUMERIC = f"DECIMAL({NUMERIC_INTEGER_DIGITS + NUMERIC_SCALE},{NUMERIC_SCALE})"
 _TYPES = {
     Kind.BOOL: "BOOLEAN",
     Kind.INT64: "BIGINT",
     Kind.FLOAT64: "DOUBLE",
-    Kind.NUMERIC: _NUMERIC,
+    Kind.NUMERIC: NUMERIC,
     Kind.STRING: "VARCHAR",
     Kind.BYTES: "BLOB",
     Kind.TIMESTAMP: "TIMESTAMP",
@@ -110,15 +110,17 @@ def _differs_on_wire(column: Column) -> bool:
 
 
 def converter(type_: Any) -> Callable[[Any], Any] | None:
-    """Return the conversion of values of DuckDB's `type_`, or None if they need none."""
+    """Return the conversion of values of DuckDB's `type_`, None included; None if they need none.
+
+    A list that is NULL reads as an empty one: in rows that are older than their column, nothing else is stored.
+    """
     match str(type_), type_.id:
         case "JSON", _:
             return _raw_json
         case _, "timestamp":
             return _in_utc
         case _, "list":
-            item = converter(type_.children[0][1])
-            return item and partial(_convert_list, item)
+            return partial(_convert_list, converter(type_.children[0][1]))
         case _, "struct":
             fields = [(name, convert) for name, child in type_.children if (convert := converter(child)) is not None]
             return partial(_convert_struct, fields) if fields else None
@@ -126,21 +128,23 @@ def converter(type_: Any) -> Callable[[Any], Any] | None:
             return None
 
 
-def _raw_json(value: str) -> msgspec.Raw:
-    return msgspec.Raw(value.encode())
+def _raw_json(value: str | None) -> msgspec.Raw | None:
+    return None if value is None else msgspec.Raw(value.encode())
 
 
-def _in_utc(value: datetime | str) -> datetime | str:
+def _in_utc(value: datetime | str | None) -> datetime | str | None:
     # DuckDB returns an instant beyond datetime's range as text; one such row must not fail its page.
-    return value if isinstance(value, str) else value.replace(tzinfo=UTC)
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
-def _convert_list(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
-    return [None if value is None else convert(value) for value in values]
+def _convert_list(convert: Callable[[Any], Any] | None, values: list[Any] | None) -> list[Any]:
+    return (values or []) if convert is None else [convert(value) for value in values or ()]
 
 
-def _convert_struct(fields: list[tuple[str, Callable[[Any], Any]]], value: dict[str, Any]) -> dict[str, Any]:
-    for name, convert in fields:
-        if value[name] is not None:
+def _convert_struct(
+    fields: list[tuple[str, Callable[[Any], Any]]], value: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    if value is not None:
+        for name, convert in fields:
             value[name] = convert(value[name])
     return value

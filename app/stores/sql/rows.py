@@ -29,15 +29,15 @@ _LIMIT = "\nLIMIT @cap"
 _WITHIN = "`ingest_time` >= @from_us\n    AND `ingest_time` <= @to_us"  # the last instant included
 
 
-def page_sql(query: RowQuery) -> str:
-    """Return the query of the next rows of a page."""
+def page_sql(query: RowQuery, source: str) -> str:
+    """Return the query of the next rows of a page; `source` replaces the table (app.stores.sql.absent_columns)."""
     names, descending = query.columns, query.descending
     direction, last_first = (" DESC", "") if descending else ("", " DESC")
     by_last = f"ORDER BY candidate.`ingest_time`{last_first}, candidate.`delivery_key`{last_first}"
     return f"""\
 WITH candidate AS (
   SELECT {columns_text(names)}
-  FROM `{query.table}`
+  FROM {source}
   WHERE `ingest_time` >= @from_us
     AND `ingest_time` < @to_us{_beyond(query)}{where_clause(query.conditions)}
   ORDER BY `ingest_time`{direction}, `delivery_key`{direction}
@@ -63,7 +63,7 @@ LIMIT @row_limit
 """  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
 
 
-def originals_sql(table: str, columns: Sequence[str], *, inside: str = "") -> str:
+def originals_sql(source: str, columns: Sequence[str], *, inside: str = "") -> str:
     """Return a query of the rows that are not copies, from the look-back before a range to the end of the range.
 
     `columns` must include `ingest_time`. `inside` is a condition that a row and its copies share, to read less. The
@@ -72,21 +72,21 @@ def originals_sql(table: str, columns: Sequence[str], *, inside: str = "") -> st
     previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
     return f"""\
   SELECT {columns_text(columns)}
-  FROM `{table}`
+  FROM {source}
   WHERE `ingest_time` >= @lookback_from_us
     AND `ingest_time` < @to_us{inside}
   QUALIFY {previous} IS NULL
     OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in page_sql
 
 
-def look_up_sql(query: LookUp) -> str:
+def look_up_sql(query: LookUp, source: str) -> str:
     """Return the query of the rows of a slice with one id, newest first and without copies.
 
     There are few such rows. A copy has the id of its original, and the table is clustered by id.
     """
     return f"""\
 WITH original AS (
-{originals_sql(query.table, query.columns, inside=f"{_NEXT_LINE}AND `{query.id_column}` = @id")}
+{originals_sql(source, query.columns, inside=f"{_NEXT_LINE}AND `{query.id_column}` = @id")}
 )
 SELECT {columns_text(query.columns, "original.")}
 FROM original
@@ -107,7 +107,7 @@ def columns_text(names: Sequence[str], prefix: str = "") -> str:
     return ", ".join(f"{prefix}`{name}`" for name in names)
 
 
-def export_sql(query: Export) -> str:
+def export_sql(query: Export, source: str) -> str:
     """Return the query of all rows of a range, without copies, in the order of the feed.
 
     Unlike a page, an export knows its candidates in advance: all rows of the range. So it checks for each row whether
@@ -117,28 +117,28 @@ def export_sql(query: Export) -> str:
     direction = " DESC" if query.descending else ""
     return f"""\
 SELECT {columns_text(query.columns, "original.")}
-{_originals(query)}
+{_originals(query, source)}
 ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}
 """
 
 
-def count_sql(query: Count) -> str:
+def count_sql(query: Count, source: str) -> str:
     """Return the query that counts the rows of `export_sql`, or of a page."""
     return f"""\
 SELECT COUNT(*) AS `records`
 FROM (
 SELECT original.`ingest_time`
-{_originals(query)}{"" if query.cap is None else _LIMIT}
+{_originals(query, source)}{"" if query.cap is None else _LIMIT}
 ) AS original
 """  # noqa: S608 - as in page_sql
 
 
-def buckets_sql(query: PartCounts) -> str:
+def buckets_sql(query: PartCounts, source: str) -> str:
     """Return the query that counts the rows in each non-empty part of a range, copies included."""
     # The inner parentheses are for SQLGlot, as in sql.stats.
     return f"""\
 SELECT DIV((UNIX_MICROS(original.`ingest_time`) - @start_micros), @width_micros) AS `bucket`, COUNT(*) AS `records`
-FROM `{query.table}` AS original
+FROM {source} AS original
 WHERE original.`ingest_time` >= @from_us
     AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}
 GROUP BY `bucket`
@@ -146,20 +146,20 @@ ORDER BY `bucket`
 """  # noqa: S608 - as in page_sql
 
 
-def keys_sql(query: Keys) -> str:
+def keys_sql(query: Keys, source: str) -> str:
     """Return the query of the delivery keys of a range, copies included."""
     return f"""\
 SELECT `delivery_key`
-FROM `{query.table}`
+FROM {source}
 WHERE `ingest_time` >= @from_us
     AND `ingest_time` < @to_us{where_clause(query.conditions)}
 """  # noqa: S608 - as in page_sql
 
 
-def _originals(query: Export | Count) -> str:
+def _originals(query: Export | Count, source: str) -> str:
     """Return FROM, WHERE and QUALIFY: of two rows of one delivery with the same timestamp one counts, as on a page."""
     return f"""\
-FROM `{query.table}` AS original
+FROM {source} AS original
 WHERE original.`ingest_time` >= @from_us
     AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}
     AND NOT EXISTS (
@@ -182,21 +182,21 @@ def _beyond(query: RowQuery | Export | Count | PartCounts, prefix: str = "") -> 
     return f"\n    AND ({prefix}`ingest_time` {sign} @after_us OR ({same}))"
 
 
-def occurrences_sql(query: Occurrences) -> str:
+def occurrences_sql(query: Occurrences, source: str) -> str:
     """Return the query of the number of rows, and of their first and last stamps."""
     return f"""\
 SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
-FROM `{query.table}`
+FROM {source}
 WHERE {_WITHIN}{where_clause(query.conditions)}
 """  # noqa: S608 - as in page_sql
 
 
-def search_sql(query: PayloadSearch) -> str:
+def search_sql(query: PayloadSearch, source: str) -> str:
     """Return the query of the rejects that may hold a text."""
     contained = " OR ".join(f"STRPOS(TO_HEX(`payload`), @needle_{at}_hex) > 0" for at in range(len(query.contained)))
     return f"""\
 SELECT {columns_text(query.columns)}
-FROM `{query.table}`
+FROM {source}
 WHERE {_WITHIN}
     AND (`parts` > 1 OR {contained} OR STARTS_WITH(TO_HEX(`payload`), @beginning_hex))
 """  # noqa: S608 - as in page_sql

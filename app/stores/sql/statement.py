@@ -58,32 +58,37 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         return Plan(self.sql, {name: _shown(name, each) for name, each in self.parameters.items()}, estimated_bytes)
 
 
-def render(query: Query | Deletion) -> Statement:
-    """Return the statement of `query`."""
+def render(query: Query | Deletion, source: str = "") -> Statement:
+    """Return the statement of `query`, which reads from `source` instead of the table's name, if it is given."""
     max_bytes = query.max_bytes if isinstance(query, RowQuery) else None
-    return Statement(sql=_text(query), parameters=_parameters(query), purpose=query.purpose, max_bytes=max_bytes)
+    return Statement(
+        sql=_text(query, source or f"`{query.table}`"),
+        parameters=_parameters(query),
+        purpose=query.purpose,
+        max_bytes=max_bytes,
+    )
 
 
-def _text(query: Query | Deletion) -> str:  # noqa: C901, PLR0911 - one for each query
+def _text(query: Query | Deletion, source: str) -> str:  # noqa: C901, PLR0911 - one for each query
     match query:
         case RowQuery():
-            return page_sql(query)
+            return page_sql(query, source)
         case LookUp():
-            return look_up_sql(query)
+            return look_up_sql(query, source)
         case Count():
-            return count_sql(query)
+            return count_sql(query, source)
         case PartCounts():
-            return buckets_sql(query)
+            return buckets_sql(query, source)
         case Export():
-            return export_sql(query)
+            return export_sql(query, source)
         case Statistics():
-            return stats_sql(query)
+            return stats_sql(query, source)
         case Keys():
-            return keys_sql(query)
+            return keys_sql(query, source)
         case Occurrences():
-            return occurrences_sql(query)
+            return occurrences_sql(query, source)
         case PayloadSearch():
-            return search_sql(query)
+            return search_sql(query, source)
         case Deletion():
             return deletion_sql(query)
         case _:

@@ -12,7 +12,7 @@ from app.stores.sql.rows import compared_columns, originals_sql
 _PERCENTILES = {"p50": 50, "p95": 95}
 
 
-def stats_sql(query: Statistics) -> str:
+def stats_sql(query: Statistics, source: str) -> str:
     """Return the query of the statistics of rows, without copies."""
     by, metrics, conditions = query.by, query.metrics, query.conditions
     values = {metric.path: metric.is_computed for metric in metrics if metric.path}
@@ -25,7 +25,7 @@ def stats_sql(query: Statistics) -> str:
     tops = [path.partition(".")[0] for path in read]
     measured = f"""\
 WITH original AS (
-{originals_sql(query.table, compared_columns(conditions, *tops))}
+{originals_sql(source, compared_columns(conditions, *tops))}
 ), measured AS (
   SELECT {_NEXT_COLUMN.join(columns)}
   FROM original

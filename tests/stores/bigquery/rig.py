@@ -15,10 +15,11 @@ from app.ingest.retry_policy import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
-from app.schema.table import records_table
+from app.schema.table import Table, records_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
-from app.stores.sink import SetupError, SinkState, fence
+from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.sink import ColumnsPending, SetupError, SinkState, fence
 from testing.clock import FakeClock
 from testing.misbehaving.server import MisbehavingServer, misbehaving
 from testing.misbehaving.waiting import advance_until, until
@@ -27,6 +28,7 @@ from tests.encoding import encoded
 
 BUDGET_S, APPEND_DEADLINE_S = 30.0, 10.0
 LIMITS = BatchLimits(max_rows=500, max_bytes=1_000_000)
+RECORDS = records_table(Record)
 _ENVELOPE = dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key", "trace_id"))
 
 
@@ -46,9 +48,11 @@ class Message(msgspec.Struct, eq=False):
 class Rig:
     """A Writer over a StorageWriteAppender over real sockets, under a fake clock."""
 
-    def __init__(self, server: MisbehavingServer, clock: FakeClock, max_connections: int, limits: BatchLimits) -> None:
+    def __init__(
+        self, server: MisbehavingServer, clock: FakeClock, max_connections: int, limits: BatchLimits, table: Table
+    ) -> None:
         self.server, self.clock = server, clock
-        self.table: SetupError | None = None
+        self.table: SetupError | ColumnsPending | None = None
         """What a look at the live table finds."""
         self.looks = 0
         self.look_takes_s = 0.0
@@ -57,6 +61,8 @@ class Rig:
         self.rejected: list[str] = []
         self.padding: Callable[[str], int] = lambda _: 0
         """By its id, by how many bytes a row is longer."""
+        self.source: Callable[[str], str | None] = lambda row_id: row_id if row_id.startswith("new") else None
+        """By its id, a row's value for the optional column `source`."""
         self.messages: list[Message] = []
         self.sent_apart: set[str] = set()
         """Rows that a test gave the appender by itself; each is named as its message."""
@@ -65,10 +71,10 @@ class Rig:
         )
         self.appender = StorageWriteAppender(
             BigQueryClients(place),
-            records_table(Record),
+            table,
             clock,
             max_connections=max_connections,
-            check=self._look,
+            monitor=TableMonitor(table, self._look, clock),
             fence=fence(
                 settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=APPEND_DEADLINE_S
             ),
@@ -103,7 +109,10 @@ class Rig:
     def row(self, name: str, index: int, row_id: str, padding: int) -> bytes:
         """Return an encoded row of a message."""
         record = Record(
-            id=row_id, timestamp=datetime(2026, 1, 31, tzinfo=UTC), data="x" * (padding or self.padding(row_id))
+            id=row_id,
+            timestamp=datetime(2026, 1, 31, tzinfo=UTC),
+            source=self.source(row_id),
+            data="x" * (padding or self.padding(row_id)),
         )
         envelope: dict[str, Any] = {
             **_ENVELOPE,
@@ -158,7 +167,7 @@ class Rig:
         await self.appender.close()
         await asyncio.gather(*(message.waiter for message in self.messages))
 
-    async def _look(self) -> SetupError | None:
+    async def _look(self) -> SetupError | ColumnsPending | None:
         self.looks += 1
         if self.look_takes_s:
             await self.clock.sleep(self.look_takes_s)
@@ -167,12 +176,12 @@ class Rig:
 
 @asynccontextmanager
 async def rigged(
-    *, max_connections: int = 1, limits: BatchLimits = LIMITS, max_receive_bytes: int = -1
+    *, max_connections: int = 1, limits: BatchLimits = LIMITS, max_receive_bytes: int = -1, table: Table = RECORDS
 ) -> AsyncIterator[Rig]:
     """Run a rig until the block ends; then the ledger must be right, and the client must have kept the rules."""
     clock = FakeClock()
     async with misbehaving(clock, max_receive_bytes=max_receive_bytes) as server:
-        rig = Rig(server, clock, max_connections, limits)
+        rig = Rig(server, clock, max_connections, limits, table)
         try:
             yield rig
         finally:

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from app.stores.bigquery.sink import IDLE_S, MAX_BYTES, MAX_REQUESTS
+from app.stores.bigquery.connections import IDLE_S, MAX_BYTES, MAX_REQUESTS
 from tests.ingest.pool import Pool
 from tests.ingest.scripted import turns
 

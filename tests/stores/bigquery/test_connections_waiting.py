@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.stores.bigquery.sink import MAX_BYTES, MAX_REQUESTS
+from app.stores.bigquery.connections import MAX_BYTES, MAX_REQUESTS
 from tests.ingest.pool import Pool
 from tests.ingest.scripted import turns
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.ingest.batcher import BatchLimits
 from app.ingest.retry_policy import Durable, Unavailable
-from app.stores.bigquery.sink import MAX_REQUESTS
+from app.stores.bigquery.connections import MAX_REQUESTS
 from app.stores.sink import SinkState, Stored, Uncertain
 from testing.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn
 from testing.misbehaving.waiting import until

@@ -12,7 +12,7 @@ from app.record import Record
 from app.schema.table import records_table
 from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 from app.stores.bigquery.table_check import check_table, missing_part, setup_error
-from app.stores.sink import SetupError, SinkState
+from app.stores.sink import ColumnsPending, SetupError, SinkState
 from testing.pace import patience_s
 from tests.table_server import Answer, TableServer, found, refused, resource_of, serving_tables
 
@@ -27,7 +27,7 @@ def _place(url: str) -> TableAddress:
     )
 
 
-async def _checked(server: TableServer, timeout_s: float = 10.0) -> SetupError | None:
+async def _checked(server: TableServer, timeout_s: float = 10.0) -> SetupError | ColumnsPending | None:
     access = BigQueryClients(_place(server.url))
     try:
         return await check_table(access, TABLE, timeout_s)
@@ -45,6 +45,34 @@ async def test_a_table_that_fits_stands_in_nobodys_way() -> None:
         assert await _checked(server) is None
         path = "/bigquery/v2/projects/my-project/datasets/events/tables/records"
         assert server.asked == [path, path]
+
+
+async def test_a_table_that_lacks_an_optional_column_takes_rows() -> None:
+    """Which columns, and what to do; one that breaks beside it counts alone."""
+    resource = resource_of(TABLE)
+    resource["schema"]["fields"] = [each for each in resource["schema"]["fields"] if each["name"] != "source"]
+    with serving_tables({"records": found(resource)}) as server:
+        pending = await _checked(server)
+        server.answers["records"] = found(resource | {"clustering": {"fields": ["source"]}})
+        obstacle = await _checked(server)
+    assert pending == ColumnsPending(
+        frozenset({"source"}),
+        f"{NAME} lacks columns of the record type: source is missing from the table; the record type declares NULLABLE "
+        "STRING: add it with Terraform. `python -m app.schema diff` lists all differences; docs/schema-changes.md says "
+        "how to resolve them",
+    )
+    assert isinstance(obstacle, SetupError)
+    assert "source is missing" not in obstacle.detail
+
+
+async def test_a_table_that_lacks_a_column_of_the_envelope_is_a_mismatch() -> None:
+    """Every row uses it, so nothing could be stored without it."""
+    resource = resource_of(TABLE)
+    resource["schema"]["fields"] = [each for each in resource["schema"]["fields"] if each["name"] != "trace_id"]
+    with serving_tables({"records": found(resource)}) as server:
+        obstacle = await _checked(server)
+    assert isinstance(obstacle, SetupError)
+    assert obstacle.state is SinkState.SCHEMA_MISMATCH
 
 
 async def test_a_table_that_does_not_fit_is_a_mismatch() -> None:
@@ -87,7 +115,7 @@ async def test_every_answer_becomes_a_state_at_the_first_request(answer: Answer,
     """Whatever the server says, the check ends in a state and one line, and asks once only."""
     with serving_tables({"records": answer}) as server:
         obstacle = await _checked(server)
-        assert obstacle is not None
+        assert isinstance(obstacle, SetupError)
         assert obstacle.state is state
         assert words in obstacle.detail
         assert "\n" not in obstacle.detail
@@ -109,7 +137,7 @@ async def test_a_server_that_hangs_is_given_up() -> None:
     """Without an answer within the time the store is unreachable."""
     with serving_tables({"records": found(resource_of(TABLE), hangs=True)}) as server:
         obstacle = await _checked(server, timeout_s=0.2)
-        assert obstacle is not None
+        assert isinstance(obstacle, SetupError)
         assert obstacle.state is SinkState.UNREACHABLE
         assert obstacle.detail.endswith("does not answer in time")
 
@@ -129,7 +157,7 @@ async def test_credentials_that_take_too_long_are_given_up_too(monkeypatch: pyte
         access = BigQueryClients(_place(server.url))
         monkeypatch.setattr(access, "client", server.release.wait)
         obstacle = await check_table(access, TABLE, timeout_s=0.05)
-        assert obstacle is not None
+        assert isinstance(obstacle, SetupError)
         assert obstacle.state is SinkState.UNREACHABLE
         assert server.asked == []
 

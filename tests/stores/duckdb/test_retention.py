@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.runtime.instants import DAY_US
@@ -56,6 +57,16 @@ async def test_old_rows_are_deleted_piece_by_piece(tmp_path: Path, monkeypatch: 
     assert told == {"records": 10}
     assert store.version("records") > version, "what is kept of open windows is no longer valid"
     assert await swept(retention, clock) == 0
+    store.close()
+
+
+async def test_a_table_may_have_a_retention_of_its_own(tmp_path: Path) -> None:
+    """A stream that says so; the others keep to the setting."""
+    clock = FakeClock(NOW_US)
+    store = store_of(tmp_path, clock, [9, 5, 1])
+    own = msgspec.structs.replace(RECORDS, retention_days=4)
+    assert await swept(Retention(store, (own, REJECTS), clock, 10, lambda *_: None), clock) == 2
+    assert await ids(store) == ["1-2"]
     store.close()
 
 

@@ -1,5 +1,5 @@
 WITH candidate AS (
-  SELECT `reason`, `detail`, `field`, `payload`, `part`, `parts`, `subscription_name`, `message_id`, `publish_time`, `attributes`, `ordering_key`, `message_index`, `delivery_key`, `ingest_time`, `trace_id`
+  SELECT `reason`, `detail`, `field`, `payload`, `part`, `parts`, `stream`, `subscription_name`, `message_id`, `publish_time`, `attributes`, `ordering_key`, `message_index`, `delivery_key`, `ingest_time`, `trace_id`
   FROM `records_rejected`
   WHERE `ingest_time` >= @from_us
     AND `ingest_time` < @to_us
@@ -15,7 +15,7 @@ WITH candidate AS (
     AND earlier.`ingest_time` < candidate.`ingest_time`
     AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
 )
-SELECT candidate.`reason`, candidate.`detail`, candidate.`field`, candidate.`payload`, candidate.`part`, candidate.`parts`, candidate.`subscription_name`, candidate.`message_id`, candidate.`publish_time`, candidate.`attributes`, candidate.`ordering_key`, candidate.`message_index`, candidate.`delivery_key`, candidate.`ingest_time`, candidate.`trace_id`,
+SELECT candidate.`reason`, candidate.`detail`, candidate.`field`, candidate.`payload`, candidate.`part`, candidate.`parts`, candidate.`stream`, candidate.`subscription_name`, candidate.`message_id`, candidate.`publish_time`, candidate.`attributes`, candidate.`ordering_key`, candidate.`message_index`, candidate.`delivery_key`, candidate.`ingest_time`, candidate.`trace_id`,
   copies.`delivery_key` IS NOT NULL AS `_sluice_is_copy`,
   COUNT(*) OVER () AS `_sluice_candidates`
 FROM candidate

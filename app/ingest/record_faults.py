@@ -1,0 +1,213 @@
+"""Find every error of a record that its type refuses. Pure.
+
+msgspec stops at the first error, so a producer with three wrong fields would need three attempts. Once the fast decoder
+has refused a record, it is read again member by member, with a decoder for each declared field. The first error is
+always the decoder's own.
+
+Cost is bounded: each value is decoded at most twice and each level is scanned once, in steps between which the event
+loop serves others, and a message has a budget of values. A record that is beyond it has its first error only.
+"""
+
+import re
+from collections.abc import Generator, Iterator
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+import msgspec
+
+from app.ingest.decoding_cost import SMALL_BYTES, Steps
+from app.schema.checks import ValueCheck, value_check
+from app.schema.columns import Column
+
+MAX_FAULTS = 20
+"""The most errors that are reported of one record."""
+MAX_EXAMINED = 10_000
+"""The most values that are examined in the refused records of one message: about 10 ms of processor time."""
+_PLACE = re.compile(r" - at `(?P<key>key in )?\$(?P<path>[^`]*)`$")
+_NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class FieldFault(NamedTuple):
+    """An error of a record: the path of the field, None for the record itself, and what would be right."""
+
+    field: str | None
+    detail: str
+
+
+class ExaminedValues:
+    """Counts the values that are examined in one message."""
+
+    def __init__(self) -> None:
+        self.left = MAX_EXAMINED
+
+    def count(self) -> None:
+        """Count one value."""
+        self.left -= 1
+
+
+_Found = Generator[FieldFault | None, None, None]
+"""Yields each error, and None between the values that have none, so that the caller can pause."""
+
+
+class FaultFinder:
+    """Finds the errors of records of one type, whose columns are `columns`."""
+
+    def __init__(self, record_type: Any, columns: tuple[Column, ...]) -> None:
+        self._record = _StructFaults(record_type, record_type, columns)
+
+    def all_of(self, first: FieldFault, piece: bytes, examined: ExaminedValues) -> Steps[tuple[FieldFault, ...]]:
+        """Return the errors of the record in `piece`, with `first`, which its decoder gave, in front."""
+        faults = {first: None}
+        if len(piece) <= SMALL_BYTES:
+            for fault in self.find(piece):
+                examined.count()
+                if fault is not None:
+                    faults[fault] = None
+                if len(faults) == MAX_FAULTS or examined.left <= 0:
+                    break
+                yield 0
+        return tuple(faults)
+
+    def find(self, piece: bytes) -> _Found:
+        """Yield the errors of the record in `piece`, in the order of its members; then what it lacks."""
+        return self._record.find(piece, "")
+
+
+def fault_of(error: Exception) -> FieldFault:
+    """Return the error that the decoder of a record raised, or the record type's own code."""
+    if isinstance(error, msgspec.ValidationError):
+        return FieldFault(field_path(str(error)), str(error))
+    return FieldFault(None, f"the record type raised {type(error).__name__}: {error}")
+
+
+def field_path(message: str) -> str | None:
+    """Return the dotted path that an error message of msgspec names, such as `legs[1].origin`."""
+    at, named = _PLACE.search(message), _NAMED.search(message)
+    parts = [found for found in (at and at["path"].removeprefix("."), named and named["name"]) if found]
+    return ".".join(parts) or None
+
+
+def _below(error: Exception, path: str) -> FieldFault:
+    """Return the error of the value at `path` (`.a[1]`), as the decoder of the whole record would put it."""
+    if isinstance(error, msgspec.ValidationError):
+        message = str(error)
+        place = _PLACE.search(message)
+        key, inner = (place["key"] or "", place["path"]) if place else ("", "")
+        where = f" - at `{key}${path}{inner}`" if path or place else ""
+        return fault_of(msgspec.ValidationError((message[: place.start()] if place else message) + where))
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError):
+        return FieldFault(path.removeprefix(".") or None, f"not valid JSON: {error}")
+    return fault_of(error)
+
+
+class _ValueFaults:
+    """Finds the error of a value that is no Struct: one at most, or one for each item of a list."""
+
+    def __init__(self, hint: Any, check: ValueCheck | None) -> None:
+        self._decoder, self._check = msgspec.json.Decoder(hint), check
+
+    def find(self, raw: bytes, path: str) -> _Found:
+        """Yield the error of the value, if it has one."""
+        try:
+            value = self._decoder.decode(raw)
+        except Exception as error:
+            yield _below(error, path)
+            return
+        reason = self._check(value) if self._check is not None and value is not None else None
+        name = path.removeprefix(".")
+        yield None if reason is None else FieldFault(name, f"{name} {reason}")
+
+
+class _ListFaults:
+    """Finds the errors of each item of a list, and of its length."""
+
+    def __init__(self, hint: Any, item: "_Faults") -> None:
+        self._decoder, self._item = msgspec.json.Decoder(hint), item
+
+    def find(self, raw: bytes, path: str) -> _Found:
+        """Yield the errors of the items, in order; that of the list itself if all items are right."""
+        try:
+            items = _items.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield from _of_whole(self._decoder, raw, path)
+            return
+        found = False
+        for index, item in enumerate(items):
+            for fault in self._item.find(bytes(item), f"{path}[{index}]"):
+                found = found or fault is not None
+                yield fault
+        if not found:
+            yield from _of_whole(self._decoder, raw, path)
+
+
+class _StructFaults:
+    """Finds the errors of each member of a Struct, and those of its own code."""
+
+    def __init__(self, hint: Any, struct: Any, columns: tuple[Column, ...]) -> None:
+        declared = get_origin(struct) or struct
+        fields, by_name = msgspec.structs.fields(struct), {column.name: column for column in columns}
+        self._decoder = msgspec.json.Decoder(hint)
+        self._members = {each.encode_name: _faults(each.type, by_name.get(each.encode_name)) for each in fields}
+        self._required = [each.encode_name for each in fields if each.required]
+        self._forbids = declared.__struct_config__.forbid_unknown_fields
+        self._has_code = hasattr(declared, "__post_init__")
+
+    def find(self, raw: bytes, path: str) -> _Found:
+        """Yield the errors of the members, in order; then what is missing, or the error of the Struct's own code."""
+        try:
+            members = _members.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield from _of_whole(self._decoder, raw, path)
+            return
+        yield None
+        found = False
+        for fault in self._of_members(members, path):
+            found = found or fault is not None
+            yield fault
+        if self._has_code and not found:
+            yield from _of_whole(self._decoder, raw, path)
+
+    def _of_members(self, members: dict[str, msgspec.Raw], path: str) -> _Found:
+        for name, value in members.items():
+            member = self._members.get(name)
+            if member is not None:
+                yield from member.find(bytes(value), f"{path}.{name}")
+            elif self._forbids:
+                yield _below(msgspec.ValidationError(f"Object contains unknown field `{name}`"), path)
+        for name in self._required:
+            if name not in members:
+                yield _below(msgspec.ValidationError(f"Object missing required field `{name}`"), path)
+
+
+_Faults = _ValueFaults | _ListFaults | _StructFaults
+
+
+def _of_whole(decoder: Any, raw: bytes, path: str) -> Iterator[FieldFault]:
+    """Yield the error of decoding a value as a whole, if there is one."""
+    try:
+        decoder.decode(raw)
+    except Exception as error:
+        yield _below(error, path)
+
+
+def _faults(hint: Any, column: Column | None) -> _Faults:
+    """Return what finds the errors of a field of type `hint`, stored in `column`; in none if it is dropped."""
+    if column is None:
+        return _ValueFaults(hint, None)
+    bare = _without_metadata(hint)
+    if get_origin(bare) in {Union, UnionType}:
+        bare = _without_metadata(next(each for each in get_args(bare) if each is not NoneType))
+    if bare is list or get_origin(bare) is list:
+        return _ListFaults(hint, _faults(get_args(bare)[0], column))
+    declared = get_origin(bare) or bare
+    if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
+        return _StructFaults(hint, bare, column.fields)
+    return _ValueFaults(hint, value_check(column))
+
+
+def _without_metadata(hint: Any) -> Any:
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    return hint

@@ -1,0 +1,166 @@
+"""Remove personal data from rejects: from the bytes of the record, and from what its errors quote. Pure.
+
+A record that is a JSON object is scrubbed member by member: hashed, redacted and dropped as its type says. The value of
+every member that the type does not declare becomes the mark, since it may be a misspelt field. Bytes that cannot be
+read as one object are not kept: the detail says how many there were, and their keyed hash.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from app.ingest.decoding_cost import Steps
+from app.ingest.record_faults import FieldFault
+from app.ingest.record_versions import VersionedError, VersionReader
+from app.ingest.rejects import Reject
+from app.record import Versions
+from app.schema.columns import PII, Column, Kind, Mode, Role, columns_of, flat
+from app.schema.personal_columns import is_text
+from app.schema.pii import MARK, Hasher
+from app.schema.table import Table
+
+STATE, SCRUBBED, WITHHELD = "sluice-payload", "scrubbed", "withheld"
+"""The attribute of a reject whose bytes are not those that were sent, and its values."""
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_text = msgspec.json.Decoder(str)
+# The texts of msgspec and of app.schema.checks that quote no value. What a type's own code says may quote anything.
+_WITHOUT_VALUES = re.compile(
+    r"Expected `|Object (?:contains unknown|missing required) field `|Invalid (?:RFC3339|UUID|base64|decimal|date|time)"
+    r"|Integer value out of range|unknown version |[\w.\[\]]+ (?:does not fit in 64 bits|has \d|has no UTC|has a UTC"
+    r"|is outside the years|is not a finite)"
+)
+_WITHHELD_TEXT = "is not valid; the text of the error is withheld, as it may quote personal data"
+_CAUSE = " The first was "
+
+
+class _Node(NamedTuple):
+    """What becomes of a member: its column, and the members inside it if it is a Struct."""
+
+    column: Column
+    inner: "_Members | None"
+
+
+_Members = Mapping[str, _Node]
+
+
+def scrubber_of(table: Table, hasher: Hasher | None) -> "RejectScrubber | None":
+    """Return the scrubber of the rejects of `table`; None if no version of its type holds personal data."""
+    return RejectScrubber(_declared(table), table.versions, hasher) if holds_personal_data(table) else None
+
+
+def holds_personal_data(table: Table) -> bool:
+    """Return whether any version of the record type has a field with such a role, stored or dropped."""
+    return any(column.roles & PII for each in _declared(table) for _, column in flat(each))
+
+
+def _declared(table: Table) -> list[tuple[Column, ...]]:
+    """Return the declared columns of each version, or of the only type, with those that are dropped."""
+    types = table.versions.types if table.versions is not None else (table.record_type,)
+    return [columns_of(each) for each in types]
+
+
+class RejectScrubber:
+    """Scrubs the rejects of one table; `columns` are those of each version, or of the only type."""
+
+    def __init__(self, columns: Sequence[tuple[Column, ...]], versions: Versions | None, hasher: Hasher | None) -> None:
+        self._members, self._hasher = [_nodes(each) for each in columns], hasher
+        self._versions = None if versions is None else VersionReader(versions)
+
+    def all_of(self, rejects: Sequence[Reject]) -> Steps[list[Reject]]:
+        """Return the rejects without personal data, in steps of one each."""
+        scrubbed = []
+        for each in rejects:
+            scrubbed.append(self.scrubbed(each))
+            yield 0
+        return scrubbed
+
+    def scrubbed(self, rejected: Reject) -> Reject:
+        """Return a reject without personal data."""
+        rejected = _with_safe_texts(rejected)
+        try:
+            raw = msgspec.json.encode(self._object(rejected.raw, self._nodes_of(rejected)))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, VersionedError):
+            return withheld(rejected, self._hasher)
+        return _marked(rejected, SCRUBBED, raw)
+
+    def _nodes_of(self, rejected: Reject) -> _Members:
+        if self._versions is None:
+            return self._members[0]
+        return self._members[self._versions.index_of(rejected.raw, rejected.message.attributes)]
+
+    def _object(self, raw: bytes, nodes: _Members) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for name, value in _members.decode(raw).items():
+            node = nodes.get(name)
+            if node is None:
+                kept[name] = MARK
+            elif Role.DROP not in node.column.roles:
+                kept[name] = self._value(value, node)
+        return kept
+
+    def _value(self, value: msgspec.Raw, node: _Node, *, is_item: bool = False) -> Any:
+        raw = bytes(value)
+        if raw == b"null" or (node.inner is None and not node.column.roles & PII):
+            return value
+        if Role.REDACT in node.column.roles:
+            return _redacted(node.column)
+        try:
+            if node.column.mode is Mode.REPEATED and not is_item:
+                return [self._value(item, node, is_item=True) for item in _items.decode(raw)]
+            if node.inner is not None:
+                return self._object(raw, node.inner)
+            return MARK if self._hasher is None else self._hasher(_text.decode(raw))
+        except msgspec.DecodeError:  # no text, list or object: whatever it is, it is where personal data belongs
+            return MARK
+
+
+def _redacted(column: Column) -> Any:
+    """Return what replaces a redacted value in a reject: what the type is most likely to accept in a replay."""
+    if column.mode is Mode.REPEATED:
+        return []
+    return MARK if is_text(column) else None
+
+
+def withheld(rejected: Reject, hasher: Hasher | None) -> Reject:
+    """Return a reject without its bytes, whose detail says how many there were, and their hash if there is a secret."""
+    hashed = "" if hasher is None else f", {hasher.of_bytes(rejected.raw)}"
+    detail = f"{rejected.detail} (the {len(rejected.raw)} bytes are withheld, as they may hold personal data{hashed})"
+    return _marked(msgspec.structs.replace(rejected, detail=detail), WITHHELD, b"")
+
+
+def _marked(rejected: Reject, state: str, raw: bytes) -> Reject:
+    attributes = {**rejected.message.attributes, STATE: state}
+    message = msgspec.structs.replace(rejected.message, attributes=attributes)
+    return msgspec.structs.replace(rejected, message=message, raw=raw)
+
+
+def _with_safe_texts(rejected: Reject) -> Reject:
+    """Return a reject whose texts quote no value."""
+    if rejected.reason == "too_many_rejects":
+        return msgspec.structs.replace(rejected, detail=rejected.detail.partition(_CAUSE)[0])
+    if rejected.reason != "invalid":  # the texts of the service and of the store, about bytes or about stored values
+        return rejected
+    if not rejected.faults:
+        return msgspec.structs.replace(rejected, detail=_safe(rejected.field, rejected.detail))
+    faults = tuple(FieldFault(fault.field, _safe(*fault)) for fault in rejected.faults)
+    detail = rejected.detail.partition(": " + rejected.faults[0].detail)[0]
+    return msgspec.structs.replace(
+        rejected, faults=faults, detail=f"{detail}: " + "; ".join(fault.detail for fault in faults)
+    )
+
+
+def _safe(field: str | None, detail: str) -> str:
+    version = re.match(r"(?:version [^:]{1,100}: )?(?:after the upgrade to version [^:]{1,100}: )?", detail)
+    start = version.end() if version else 0
+    if _WITHOUT_VALUES.match(detail, start):
+        return detail
+    return f"{detail[:start]}{field or 'the record'} {_WITHHELD_TEXT}"
+
+
+def _nodes(columns: tuple[Column, ...]) -> _Members:
+    return {
+        column.name: _Node(column, _nodes(column.fields) if column.kind is Kind.STRUCT else None) for column in columns
+    }

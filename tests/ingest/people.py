@@ -1,0 +1,80 @@
+"""A record with personal data in every place that a type can name, and a marker to search for."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from app.record import Versions
+from app.streams import Stream
+
+SECRET = "a secret of the tests, long enough to be one"
+MARKER = "jane.doe"
+EMAIL = f"{MARKER}@example.com"
+
+
+class Contact(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A nested Struct."""
+
+    phone: Annotated[str, Meta(extra={"sluice": ["pii:redact"]})]
+    city: str = ""
+    mail: Annotated[str | None, Meta(extra={"sluice": ["pii:hash"]})] = None
+
+
+class Home(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A nested Struct with a field to filter by."""
+
+    mail: Annotated[str | None, Meta(extra={"sluice": ["pii:hash", "filter"]})] = None
+
+
+class Person(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A person: what is hashed can be looked up, filtered and grouped by."""
+
+    id: Annotated[str, Meta(min_length=1, extra={"sluice": ["id", "pii:hash", "filter"]})]
+    visits: int
+    email: Annotated[str, Meta(pattern="@|^hmac:", extra={"sluice": ["pii:hash", "filter", "aggregate"]})]
+    aliases: Annotated[list[str], Meta(extra={"sluice": ["pii:hash"]})] = []
+    note: Annotated[dict[str, Any] | None, Meta(extra={"sluice": ["pii:redact"]})] = None
+    title: Annotated[str, Meta(extra={"sluice": ["pii:redact"]})] = ""
+    born: Annotated[int | None, Meta(extra={"sluice": ["pii:drop"]})] = None
+    contacts: list[Contact] = []
+    home: Home | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse in words that quote a value."""
+        if self.visits < 0:
+            raise ValueError(f"{self.email} cannot have {self.visits} visits")
+
+
+class PersonV1(msgspec.Struct, forbid_unknown_fields=True):
+    """An older person: the same data under another name."""
+
+    id: str
+    mail: Annotated[str, Meta(extra={"sluice": ["pii:hash"]})]
+    phone: Annotated[str, Meta(extra={"sluice": ["pii:drop"]})] = ""
+
+    def upgrade(self) -> Person:
+        """Return the person with the e-mail under its name today; fail in words that quote it."""
+        if "@" not in self.mail:
+            raise ValueError(f"{self.mail} is no e-mail address")
+        return Person(id=self.id, visits=0, email=self.mail)
+
+
+VERSIONS = Versions(PersonV1, Person, attribute="person-version")
+STREAMS = {"people": Stream(record=VERSIONS, attributes={"kind": "person"})}
+
+
+def person(**changed: Any) -> dict[str, Any]:
+    """Return a person whose values of personal data all hold the marker."""
+    contact = {"phone": MARKER, "city": "Oslo", "mail": EMAIL}
+    return {
+        "id": MARKER,
+        "visits": 1,
+        "email": EMAIL,
+        "aliases": [MARKER, EMAIL],
+        "note": {"text": [MARKER]},
+        "title": MARKER,
+        "born": 1970,
+        "contacts": [contact, contact],
+        "home": {"mail": EMAIL},
+    } | changed

@@ -1,0 +1,293 @@
+"""Personal data: what is stored instead, in rows and rejects, in every answer, log and query."""
+
+import gzip
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.ingest.envelope import Message
+from app.ingest.records import RecordReader
+from app.ingest.reject_scrubbing import STATE, scrubber_of
+from app.query.params.filters import parse_filters
+from app.record import RecordTypeError
+from app.schema.filters import filter_table
+from app.schema.pii import MARK, Hasher
+from app.schema.table import records_table
+from app.stores.bigquery.proto_rows import ProtoRowEncoder
+from app.stores.duckdb.sink import EmbeddedAppender
+from app.streams import load_streams
+from testing.service import SETTINGS, Service, authorization, envelope, running
+from tests.ingest.people import EMAIL, MARKER, SECRET, VERSIONS, Person, person
+from tests.ingest.reading import LIMITS, finish, read_message
+
+if TYPE_CHECKING:
+    from app.stores.duckdb.store import EmbeddedStore
+
+HASHER = Hasher(SECRET)
+TABLE = records_table(Person, hasher=HASHER)
+ENCODERS: dict[str, Callable[..., Any]] = {
+    "json": EmbeddedAppender(cast("EmbeddedStore", None), TABLE).encoder,
+    "protobuf": ProtoRowEncoder(TABLE).encoder,
+}
+PEOPLE = SETTINGS.replace(record="tests.ingest.people:Person", pii_secret=SECRET)
+CONTACT = {"phone": MARK, "city": "Oslo", "mail": HASHER(EMAIL)}
+STORED = {
+    "id": HASHER(MARKER),
+    "visits": 1,
+    "email": HASHER(EMAIL),
+    "aliases": [HASHER(MARKER), HASHER(EMAIL)],
+    "note": None,
+    "title": None,
+    "contacts": [CONTACT, CONTACT],
+    "home": {"mail": HASHER(EMAIL)},
+}
+
+
+def rows_of(
+    data: bytes, encoder: str = "json", attributes: dict[str, str] | None = None
+) -> tuple[list[bytes], list[Any]]:
+    """Return the rows of a message and its rejects, scrubbed as the pipeline does."""
+    reader, scrubber = RecordReader(TABLE, ENCODERS[encoder], LIMITS), scrubber_of(TABLE, HASHER)
+    rows, rejects = read_message(reader, Message(key="1:0", data=data, attributes=attributes or {}))
+    assert scrubber is not None
+    return [*rows.encoded], finish(scrubber.all_of(rejects))
+
+
+@pytest.mark.parametrize("encoder", [*ENCODERS])
+@pytest.mark.parametrize("several", [False, True])
+def test_no_row_holds_personal_data(encoder: str, *, several: bool) -> None:
+    """Alone and in an array, for either store, a row has the hashes and marks instead."""
+    data = msgspec.json.encode([person(), person()] if several else person())
+    rows, rejects = rows_of(data, encoder)
+    assert (len(rows), rejects) == (1 + several, [])
+    for row in rows:
+        assert MARKER.encode() not in row
+        assert b"1970" not in row
+        assert HASHER(EMAIL).encode() in row
+
+
+def test_a_row_has_the_hashes_and_marks() -> None:
+    """What is redacted is null, or the mark where a value is required; what is dropped has no column."""
+    ((row,), _) = rows_of(msgspec.json.encode(person()))
+    stored = msgspec.json.decode(row)
+    assert {name: stored[name] for name in STORED} == STORED
+    assert stored["born"] is None
+    assert "born" not in {column.name for column in TABLE.columns}
+
+
+@given(st.text())
+def test_a_hash_is_stable_and_is_not_hashed_again(text: str) -> None:
+    """Equal texts have equal hashes under one secret, others under another, and a hash stays what it is."""
+    hashed = HASHER(text)
+    assert hashed == Hasher(SECRET)(text) == HASHER(hashed)
+    assert len(hashed) == 69
+    assert Hasher(SECRET + "!")(text) != hashed or hashed == text
+    assert SECRET not in repr(HASHER)
+
+
+_VALUES = st.sampled_from([MARKER, 7, None, [MARKER], [[MARKER]], {"a": MARKER}, [{"phone": MARKER, "x": MARKER}], -1])
+_CHANGES = st.dictionaries(st.sampled_from([*person(), "unknown"]), _VALUES, max_size=4)
+
+
+@given(_CHANGES, st.lists(st.sampled_from([*person()]), max_size=3))
+def test_no_reject_holds_personal_data(changed: dict[str, Any], missing: list[str]) -> None:
+    """Whatever is wrong with a record, neither the bytes of its reject nor its texts hold a value of such a field."""
+    sent = {name: value for name, value in person(**changed).items() if name not in missing}
+    rows, rejects = rows_of(msgspec.json.encode(sent))
+    for row in rows:
+        assert MARKER.encode() not in row
+    for each in rejects:
+        kept = msgspec.json.decode(each.raw)
+        kept.pop("visits", None)  # declared as no personal data: what stands there is kept
+        assert MARKER not in str(kept)
+        assert MARKER not in each.detail + str(each.faults)
+        assert each.message.attributes == {STATE: "scrubbed"}
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        (msgspec.json.encode(person())[:-1], ""),
+        (msgspec.json.encode(EMAIL), ""),
+        (b'{"email":"' + EMAIL.encode() + b'\xff"}', ""),
+        (gzip.compress(EMAIL.encode(), mtime=0)[:-3], "gzip"),
+        (EMAIL.encode(), "br"),
+        (b"[" + msgspec.json.encode(person()) + b",", ""),
+    ],
+)
+def test_bytes_that_are_no_object_are_withheld(data: bytes, encoding: str) -> None:
+    """Of what cannot be read, nothing is kept but its length and its keyed hash."""
+    reader, scrubber = RecordReader(TABLE, ENCODERS["json"], LIMITS), scrubber_of(TABLE, HASHER)
+    message = Message(key="1:0", data=data, content_encoding=encoding)
+    _, rejects = read_message(reader, message)
+    assert scrubber is not None
+    (reject,) = finish(scrubber.all_of(rejects))
+    assert (reject.raw, reject.message.attributes) == (b"", {STATE: "withheld"})
+    assert (
+        f"(the {len(data)} bytes are withheld, as they may hold personal data, {HASHER.of_bytes(data)})"
+        in reject.detail
+    )
+
+
+def test_a_type_without_personal_data_has_no_scrubber() -> None:
+    """Its rejects keep their bytes, and its records cost nothing."""
+    plain = msgspec.defstruct("Plain", [("a", int)], forbid_unknown_fields=True)
+    assert scrubber_of(records_table(plain), HASHER) is None
+
+
+def test_the_words_of_a_types_own_code_are_withheld() -> None:
+    """They may quote anything; the texts that quote nothing stay."""
+    _, (reject,) = rows_of(msgspec.json.encode(person(visits=-1)))
+    assert reject.detail == (
+        "the record is not valid; the text of the error is withheld, as it may quote personal data"
+    )
+    _, (reject,) = rows_of(msgspec.json.encode(person(visits="x", email="y")))
+    assert reject.detail.startswith(
+        "2 errors: Expected `int`, got `str` - at `$.visits`; Expected `str` matching regex"
+    )
+
+
+def test_a_replay_of_a_scrubbed_reject_stores_what_the_record_would_have_stored() -> None:
+    """Its hashes are not hashed again, once the field that was wrong is right."""
+    _, (reject,) = rows_of(msgspec.json.encode(person(visits="x")))
+    repaired = msgspec.json.decode(reject.raw) | {"visits": 1}
+    ((row,), rejects) = rows_of(msgspec.json.encode(repaired))
+    stored = msgspec.json.decode(row)
+    assert ({name: stored[name] for name in STORED}, rejects) == (STORED, [])
+
+
+def test_a_missing_secret_is_named_at_start() -> None:
+    """With the fields that need it; commands that only describe do without."""
+    with pytest.raises(
+        RecordTypeError, match=r"^SLUICE_PII_SECRET is missing: Person\.id, Person\.email, .*pii:hash; set"
+    ):
+        load_streams(PEOPLE.replace(pii_secret="").store)
+    assert load_streams(PEOPLE.replace(pii_secret="").store, only_describes=True).default.name == "records"
+
+
+@pytest.mark.parametrize(
+    ("sent", "version", "state", "kept"),
+    [
+        ({"id": 7, "mail": EMAIL, "phone": MARKER}, "1", "scrubbed", {"id": 7, "mail": HASHER(EMAIL)}),
+        ({"id": "a", "mail": MARKER}, "1", "scrubbed", {"id": "a", "mail": HASHER(MARKER)}),
+        ({"id": "a", "mail": EMAIL}, "2", "scrubbed", {"id": HASHER("a"), "mail": MARK}),
+        ({"id": "a", "mail": EMAIL}, "9", "withheld", None),
+    ],
+)
+def test_a_reject_is_scrubbed_by_the_version_of_the_record(
+    sent: dict[str, Any], version: str, state: str, kept: dict[str, Any] | None
+) -> None:
+    """Each version says which members hold personal data; of an unknown version nothing is kept."""
+    table = records_table(VERSIONS, hasher=HASHER)
+    reader, scrubber = RecordReader(table, ENCODERS["protobuf"], LIMITS), scrubber_of(table, HASHER)
+    data, attributes = msgspec.json.encode(sent), {"person-version": version}
+    _, rejects = read_message(reader, Message(key="1:0", data=data, attributes=attributes))
+    assert scrubber is not None
+    (reject,) = finish(scrubber.all_of(rejects))
+    assert reject.message.attributes == attributes | {STATE: state}
+    assert (msgspec.json.decode(reject.raw) if reject.raw else None) == kept
+    assert MARKER not in reject.detail
+
+
+def test_an_older_record_is_protected_as_the_newest() -> None:
+    """The upgrade sees the value, the row does not."""
+    table = records_table(VERSIONS, hasher=HASHER)
+    reader = RecordReader(table, ProtoRowEncoder(table).encoder, LIMITS)
+    data = msgspec.json.encode({"id": MARKER, "mail": EMAIL})
+    rows, rejects = read_message(reader, Message(key="1:0", data=data))
+    (row,) = rows.encoded
+    assert not rejects
+    assert MARKER.encode() not in row
+    assert HASHER(EMAIL).encode() in row
+
+
+def test_fixed_filters_of_grants_are_hashed() -> None:
+    """As those of a query are, whichever way the value is written."""
+    fields = filter_table(TABLE)
+    for text in (EMAIL, HASHER(EMAIL)):
+        (condition,) = parse_filters(fields, [("email", text)])
+        assert condition.values == (HASHER(EMAIL),)
+
+
+async def test_a_message_that_no_stream_takes_is_withheld_if_any_stream_holds_personal_data() -> None:
+    """It may be meant for that stream."""
+    settings = SETTINGS.replace(streams="tests.ingest.people:STREAMS", pii_secret=SECRET)
+    async with running(settings) as service:
+        pushed = envelope(msgspec.json.encode(person()), attributes={"kind": "pers0n"})
+        answer = await service.client.post("/pubsub/push", content=pushed, headers=authorization())
+        assert answer.status_code == 204
+        (reject,) = (await service.client.get("/v1/rejects")).json()["records"]
+    assert (reject["reason"], reject["payload"], reject["attributes"][STATE]) == ("unroutable", "", "withheld")
+
+
+async def test_a_person_is_erased_with_the_rejects() -> None:
+    """By the value, though the table and the rejects hold hashes only."""
+    async with running(PEOPLE) as service:
+        for sent in (person(), person(visits="x")):
+            await service.client.post("/v1/records", json=sent)
+        erased = await service.client.delete(f"/v1/records/{MARKER}")
+        assert erased.status_code == 200, erased.text
+        assert (await service.client.get(f"/v1/records/{MARKER}")).status_code == 404
+        assert (await service.client.get("/v1/rejects")).json()["records"] == []
+
+
+async def everything(service: Service) -> str:
+    """Return all that the API serves."""
+    paths = (
+        "/v1/records",
+        "/v1/rejects",
+        "/v1/records?format=csv",
+        "/metrics",
+        "/v1/records/stats?by=email",
+        "/v1/schema",
+    )
+    return "".join([(await service.client.get(path)).text for path in paths])
+
+
+async def test_nothing_that_the_service_stores_answers_or_logs_holds_personal_data(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Pushed or posted, good or bad, in one piece or among others."""
+    bad = [person(visits="x"), person(unknown=EMAIL), person(visits=-1)]
+    with caplog.at_level(logging.DEBUG):
+        async with running(PEOPLE) as service:
+            answers = [
+                await service.client.post("/v1/records", json=sent) for sent in ([person(), *bad], bad, person())
+            ]
+            assert [answer.status_code for answer in answers] == [207, 422, 201]
+            for number, data in enumerate([msgspec.json.encode(bad), EMAIL.encode(), b"[" + EMAIL.encode()]):
+                pushed = envelope(data, str(number))
+                answer = await service.client.post("/pubsub/push", content=pushed, headers=authorization())
+                assert answer.status_code == 204
+            served = await everything(service)
+            rejects = (await service.client.get("/v1/rejects")).json()["records"]
+    assert len(rejects) == 3 + 3 + 3 + 2
+    assert {reject["attributes"][STATE] for reject in rejects} == {"scrubbed", "withheld"}
+    texts = [served, caplog.text, *(answer.text for answer in answers)]
+    texts += [str(msgspec.json.decode(msgspec.json.encode(reject["payload"]), type=bytes)) for reject in rejects]
+    assert [text for text in texts if MARKER in text] == []
+    assert HASHER(EMAIL) in served
+
+
+async def test_a_hashed_value_is_found_by_the_value_and_by_its_hash() -> None:
+    """Filters, look-ups by id, PUT and groups; comparisons of order make no sense and do not exist."""
+    async with running(PEOPLE) as service:
+        assert (await service.client.post("/v1/records", json=person())).status_code == 201
+        other = person(id="other", email="other@example.com")
+        assert (await service.client.put("/v1/records/other", json=other)).status_code == 200
+        for wanted in (EMAIL, HASHER(EMAIL)):
+            found = await service.client.get("/v1/records", params={"email": wanted})
+            assert [record["email"] for record in found.json()["records"]] == [HASHER(EMAIL)]
+            found = await service.client.get("/v1/records", params={"home.mail.in": f"{wanted},x"})
+            assert len(found.json()["records"]) == 2
+        for wanted in (MARKER, HASHER(MARKER)):
+            found = await service.client.get(f"/v1/records/{wanted}")
+            assert found.json()["email"] == HASHER(EMAIL)
+        missing = await service.client.get("/v1/records", params={"email.prefix": MARKER})
+        assert (missing.status_code, missing.json()["code"]) == (400, "invalid_parameter")
+        assert MARKER not in missing.json()["detail"]

@@ -1,0 +1,111 @@
+"""Declarations of versions: what is refused, all at once, and what the commands print."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.record import RecordTypeError, Versions
+from app.schema.__main__ import main
+from app.schema.filters import checked_table
+from app.streams import make_streams
+from tests.ingest.versions import BY_ATTRIBUTE, BY_MEMBER, OrderV1, OrderV2, OrderV3
+
+
+class Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """A type without an upgrade."""
+
+    id: str
+
+
+class Astray(msgspec.Struct, forbid_unknown_fields=True):
+    """A type whose upgrade goes elsewhere."""
+
+    id: str
+
+    def upgrade(self) -> Plain:
+        """Return another type than the next."""
+        return Plain(self.id)
+
+
+class Silent(msgspec.Struct):
+    """A type that says nothing about undeclared members."""
+
+    id: str
+    pair: tuple[int, int]
+
+    def upgrade(self) -> OrderV3:
+        """Return another type than the next."""
+        return OrderV3(id=self.id, amount=Decimal(1), currency="EUR")
+
+
+@pytest.mark.parametrize(
+    ("versions", "faults"),
+    [
+        (lambda: Versions(OrderV3), ["Versions: 1 types: expected at least two"]),
+        (lambda: Versions(OrderV3, int), ["Versions: expected types that are msgspec.Struct"]),  # type: ignore[arg-type]
+        (lambda: Versions(OrderV2, OrderV2), ["Versions: two types have the same name"]),
+        (lambda: Versions(OrderV2, OrderV3, names=["a"]), ["Versions: 1 names for 2 types"]),
+        (lambda: Versions(OrderV2, OrderV3, names=["a", "a"]), ["Versions: names=('a', 'a'): expected a different"]),
+        (lambda: Versions(OrderV2, OrderV3, attribute="a", member="b"), ["Versions: attribute or member"]),
+        (lambda: Versions(Plain, OrderV3), ["Plain.upgrade: version 1 has no way to become OrderV3: define `def"]),
+        (lambda: Versions(Astray, OrderV3), ["Astray.upgrade: it returns Plain: expected OrderV3"]),
+        (lambda: Versions(OrderV2, Plain, member="version"), ["OrderV2.upgrade: it returns", "Plain.version: the"]),
+        (
+            lambda: Versions(OrderV2, OrderV3, member="version", names=["old", "new"]),
+            ["OrderV3.version: the member is a whole number, and the names are not: old, new"],
+        ),
+        (
+            lambda: Versions(Silent, Plain, OrderV3),
+            [
+                "Silent.pair: the positions of a tuple",
+                "Silent: undeclared members would be lost",
+                "Silent.upgrade: it returns OrderV3: expected Plain",
+                "Plain.upgrade: version 2 has no way to become OrderV3",
+            ],
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_refused_with_all_its_faults(versions: Any, faults: list[str]) -> None:
+    """Every version is held to the rules for record types, and needs a way to the next."""
+    with pytest.raises(RecordTypeError) as refusal:
+        checked_table(versions())
+    assert [fault[: len(start)] for fault, start in zip(refusal.value.faults, faults, strict=True)] == faults
+
+
+def test_an_upgrade_may_be_a_function() -> None:
+    """It counts before a method."""
+    table = checked_table(Versions(Plain, OrderV3, upgrades={Plain: lambda plain: plain}))
+    assert (table.name, table.record_type) == ("records", OrderV3)
+
+
+def test_the_table_is_that_of_the_newest() -> None:
+    """The columns, the id and the filters do not depend on the older versions."""
+    plain = checked_table(OrderV3)
+    for versions in (BY_ATTRIBUTE, BY_MEMBER):
+        table = checked_table(versions)
+        assert (table.columns, table.id, table.record_type) == (plain.columns, plain.id, OrderV3)
+
+
+def test_versions_are_a_stream() -> None:
+    """A stream may have versions, as it may have a type."""
+    streams = make_streams({"orders": BY_MEMBER, "plain": Plain}, default_retention_days=1)
+    assert streams.default.table.versions is BY_MEMBER
+    assert streams.table("plain").versions is None
+
+
+def test_the_commands_print_the_newest_and_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table is that of the newest type; the JSON Schema allows each, newest first."""
+    record = ["--record", "tests.ingest.versions:BY_ATTRIBUTE"]
+    assert main([*record, "bigquery"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert main(["--record", "tests.ingest.versions:OrderV3", "bigquery"]) == 0
+    assert json.loads(capsys.readouterr().out) == printed
+    assert main([*record, "jsonschema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert [each["$ref"] for each in schema["anyOf"]] == [
+        f"#/$defs/{each.__name__}" for each in (OrderV3, OrderV2, OrderV1)
+    ]
+    assert schema["$defs"].keys() == {"OrderV1", "OrderV2", "OrderV3"}

@@ -1,0 +1,221 @@
+"""A table in BigQuery that lacks columns of the record type: every query, before and after it gets them.
+
+Over local-bigquery, which refuses a writer schema with a field that the table lacks, and a query that names it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from google.cloud import bigquery
+
+from app.ingest.envelope import Message
+from app.query.arrow_rows import rows_of_arrow
+from app.query.params.stats import COUNT
+from app.record import RejectedRecord
+from app.schema.columns import Kind
+from app.schema.table import Table, records_table, rejects_table
+from app.stores.backend import Backend
+from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.table_layout import bigquery_schema
+from app.stores.query import Condition, Count, Export, LookUp, Metric, Query, RowQuery, Statistics
+from app.stores.registry import open_backend
+from app.stores.sink import ColumnsPending, RowsHeld, Stored
+from app.stores.sql.absent_columns import source_text
+from testing.clock import FakeClock
+from testing.local_bigquery import Double
+from tests.contract.bigquery import _settings
+from tests.contract.stores import T0_US
+from tests.encoding import encoded, whole_envelope
+from tests.journeys import Gate, Journey, JourneyLater, Leg, LegLater
+
+FIRST, LATER = records_table(Journey), records_table(JourneyLater)
+NAMES = tuple(column.name for column in LATER.columns)
+_RANGE: dict[str, Any] = {"table": "records", "from_us": T0_US, "to_us": 2 * T0_US, "lookback_us": 0}
+PAGE = RowQuery(**_RANGE, columns=NAMES, limit=100, candidates=100)
+OLD = JourneyLater(id="a", first=LegLater(origin="LHR"), legs=[LegLater(origin="CDG"), LegLater(origin="FRA")])
+NEW = JourneyLater(id="b", price=1.5, notes={"n": [1]}, stops=[Gate("C1")], legs=[LegLater(origin="SFO")], raw=b"\x00")
+OLDER = LegLater(origin="JFK", tags=["t"])
+NESTED = {"first.gate", "first.tags", "legs.gate", "legs.tags"}
+_SOME = ("price", "ingest_time", "delivery_key")
+
+
+@asynccontextmanager
+async def opened(place: TableAddress, table: Table, clock: FakeClock) -> AsyncIterator[Backend]:
+    """Open the dataset as an image whose type makes `table`."""
+    backend = open_backend(_settings(place), [table, rejects_table()], clock)
+    try:
+        yield backend
+    finally:
+        await backend.close()
+
+
+async def append(backend: Backend, table: Table, record: Any) -> object:
+    """Append one record and return the outcome."""
+    appender = backend.appender(table)
+    return await appender.append(
+        [encoded(appender, record, whole_envelope(Message(key=record.id, data=b"", attributes={})))]
+    )
+
+
+def grow(place: TableAddress) -> None:
+    """Add the columns of the later type, as Terraform does; the fields of STRUCTs are still to come."""
+    access = BigQueryClients(place)
+    live = access.client().get_table(place.table_id("records"))
+    known = {field.name for field in live.schema}
+    added = [bigquery.SchemaField.from_api_repr(each) for each in bigquery_schema(LATER) if each["name"] not in known]
+    live.schema = [*live.schema, *added]
+    access.client().update_table(live, ["schema"])
+    access.close()
+
+
+def stored(record: JourneyLater) -> dict[str, Any]:
+    """Return a record as a query returns it."""
+    notes = None if record.notes is None else msgspec.Raw(msgspec.json.encode(record.notes))
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    return plain | {"notes": notes, "raw": record.raw}
+
+
+def record_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the record's columns of a row."""
+    return {column.name: row[column.name] for column in LATER.record}
+
+
+async def answers(backend: Backend) -> dict[str, Any]:
+    """Return the answer to each kind of query."""
+    runner, changed = backend.runner, msgspec.structs.replace
+
+    async def rows(query: Query) -> list[dict[str, Any]]:
+        return (await runner.rows(query)).rows
+
+    async def count(path: str, operator: str, value: float) -> int:
+        conditions = (Condition(path, (), operator, Kind.FLOAT64, (value,)),)
+        return int((await rows(Count(**_RANGE, conditions=conditions)))[0]["records"])
+
+    look_up = LookUp(**_RANGE, columns=NAMES, id_column="id", record_id="a", limit=5)
+    highest = Metric("max:price", "max", "price", Kind.FLOAT64)
+    stats = Statistics(
+        **_RANGE, first_us=T0_US, bucket_us=2 * T0_US, max_groups=5, by="price", metrics=(COUNT, highest)
+    )
+    groups = [(row["group_key"], row["records"], row["metric_1"]) for row in await rows(stats)]
+    pieces = runner.arrow(Export(**_RANGE, columns=NAMES))
+    assert (await runner.explain(PAGE)).text
+    return {
+        "page": [record_of(row) for row in await rows(PAGE)],
+        "some columns": [row["price"] for row in await rows(changed(PAGE, columns=_SOME))],
+        "by id": [record_of(row) for row in await rows(look_up)],
+        "without a price": await count("price", "isnull", value=True),
+        "price below 9": await count("price", "lt", 9.0),
+        "price not 9": await count("price", "ne", 9.0),
+        "without a gate": await count("first.gate.name", "isnull", value=True),
+        "stats": sorted(groups, key=str),
+        "export": [record_of(row) async for part in rows_of_arrow(LATER.columns, pieces) for row in part],
+    }
+
+
+async def test_every_read_goes_on_before_and_after_the_table_has_the_columns(local_bigquery: Double) -> None:
+    """Null and empty lists before, at any depth; an older image beside the new one; and no restart in between."""
+    place, clock = local_bigquery.fresh(FIRST, rejects_table()), FakeClock(T0_US)
+    try:
+        async with opened(place, LATER, clock) as new, opened(place, FIRST, clock) as old:
+            found = await new.appender(LATER).check()
+            assert isinstance(found, ColumnsPending)
+            assert found.missing == NESTED | {"price", "notes", "stops", "raw"}
+            assert await old.appender(FIRST).check() is None
+            assert await append(new, LATER, OLD) == Stored()
+            assert isinstance(await append(new, LATER, NEW), RowsHeld)
+            before = stored(OLD)
+            assert await answers(new) == {
+                "page": [before],
+                "some columns": [None],
+                "by id": [before],
+                "without a price": 1,
+                "price below 9": 0,
+                "price not 9": 1,
+                "without a gate": 1,
+                "stats": [(None, 1, None)],
+                "export": [before],
+            }
+            await asyncio.to_thread(grow, place)
+            found = await new.appender(LATER).check()
+            assert isinstance(found, ColumnsPending)
+            assert found.missing == NESTED
+            await clock.advance(1)
+            assert isinstance(await append(new, LATER, msgspec.structs.replace(NEW, first=OLDER)), RowsHeld)
+            assert await append(new, LATER, NEW) == Stored()
+            assert await append(old, FIRST, Journey("c", Leg("LHR"))) == Stored()
+            after = await answers(new)
+            third = stored(JourneyLater(id="c", first=LegLater(origin="LHR")))
+            assert sorted(after["page"], key=str) == sorted([before, stored(NEW), third], key=str)
+            assert sorted(after["export"], key=str) == sorted(after["page"], key=str)
+            assert after["without a price"] == 2
+            assert after["price below 9"] == 1
+            assert after["without a gate"] == 3
+            assert after["stats"] == [(1.5, 1, 1.5), (None, 2, None)]
+    finally:
+        local_bigquery.drop(place)
+
+
+async def test_a_reader_learns_from_the_query_itself(local_bigquery: Double) -> None:
+    """An instance that only reads has made no check: a query that fails over a column makes one, and is run again."""
+    place, clock = local_bigquery.fresh(FIRST, rejects_table()), FakeClock(T0_US)
+    try:
+        async with opened(place, LATER, clock) as reader:
+            assert (await reader.runner.rows(PAGE)).rows == []
+            await asyncio.to_thread(grow, place)
+            await clock.advance(16)  # half of the settle time: what was learned is too old for a settled read
+            async with opened(place, LATER, clock) as writer:
+                assert await append(writer, LATER, NEW) == Stored()
+            (row,) = (await reader.runner.rows(PAGE)).rows
+            assert record_of(row) == stored(NEW)
+    finally:
+        local_bigquery.drop(place)
+
+
+async def test_a_reject_is_stored_in_a_table_that_lacks_its_newest_column(local_bigquery: Double) -> None:
+    """The service is newer than its table of rejects: the column reads as null, and no message waits for it."""
+    rejects = rejects_table()
+    older = msgspec.structs.replace(rejects, record=tuple(each for each in rejects.record if each.name != "stream"))
+    place, clock = local_bigquery.fresh(FIRST, older), FakeClock(T0_US)
+    reject = RejectedRecord(
+        reason="unroutable", detail="no stream", field=None, payload=b"x", part=0, parts=1, stream="orders"
+    )
+    try:
+        async with opened(place, FIRST, clock) as backend:
+            appender = backend.appender(rejects)
+            assert isinstance(await appender.check(), ColumnsPending)
+            envelope = whole_envelope(Message(key="a", data=b"", attributes={}))
+            assert await appender.append([encoded(appender, reject, envelope)]) == Stored()
+            names = tuple(column.name for column in rejects.columns)
+            (row,) = (await backend.runner.rows(msgspec.structs.replace(PAGE, table=rejects.name, columns=names))).rows
+            assert (row["reason"], row["payload"], row["stream"]) == ("unroutable", b"x", None)
+    finally:
+        local_bigquery.drop(place)
+
+
+@pytest.mark.parametrize(
+    ("missing", "text"),
+    [
+        ((), "`records`"),
+        (("price",), "(SELECT *, CAST(NULL AS FLOAT64) AS `price` FROM `records`)"),
+        (
+            ("stops", "first.tags"),
+            "(SELECT * REPLACE (IF(`first` IS NULL, NULL, STRUCT(`first`.`gate` AS `gate`, "
+            "`first`.`origin` AS `origin`, CAST(NULL AS ARRAY<STRING>) AS `tags`)) AS `first`), "
+            "CAST(NULL AS ARRAY<STRUCT<`name` STRING, `codes` ARRAY<STRING>>>) AS `stops` FROM `records`)",
+        ),
+        (
+            ("legs.gate.name",),
+            "(SELECT * REPLACE (ARRAY(SELECT STRUCT(IF(item0.`gate` IS NULL, NULL, "
+            "STRUCT(CAST(NULL AS STRING) AS `name`, item0.`gate`.`codes` AS `codes`)) AS `gate`, "
+            "item0.`origin` AS `origin`, item0.`tags` AS `tags`) "
+            "FROM UNNEST(`legs`) AS item0 WITH OFFSET AS at0 ORDER BY at0) AS `legs`) FROM `records`)",
+        ),
+    ],
+)
+def test_the_text_that_stands_for_a_table(missing: tuple[str, ...], text: str) -> None:
+    """A plain projection: what is there, what is rebuilt, and typed NULLs."""
+    assert source_text(LATER, frozenset(missing)) == text

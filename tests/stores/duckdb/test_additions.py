@@ -1,0 +1,167 @@
+"""Opening a file adds the columns that rows may lack, keeps those of a newer image, and names the way for the rest."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+
+from app.ingest.envelope import Message
+from app.runtime.clock import SystemClock
+from app.schema.columns import Mode
+from app.schema.table import Table, records_table, rejects_table
+from app.stores.duckdb.file import file_columns
+from app.stores.duckdb.store import EmbeddedStore
+from app.stores.duckdb.table_diff import declared_column, fit
+from app.stores.duckdb.table_layout import duckdb_ddl
+from app.stores.sink import Stored, StoreError
+from app.stores.sql.statement import Statement
+from tests.encoding import encoded, whole_envelope
+from tests.journeys import Gate, Journey, JourneyLater, Leg, LegLater
+
+FIRST, LATER = records_table(Journey), records_table(JourneyLater)
+EVERYTHING = Statement(sql="SELECT * FROM `records` ORDER BY `id`", parameters={})
+
+
+def opened(path: Path, table: Table) -> EmbeddedStore:
+    """Open the file with `table` and the rejects."""
+    return EmbeddedStore.open(str(path), (table, rejects_table()), SystemClock())
+
+
+async def stored(path: Path, table: Table, *records: msgspec.Struct) -> None:
+    """Open the file as an image whose type makes `table`, store records, and close it."""
+    store = opened(path, table)
+    appender = store.appender(table)
+    for record in records:
+        message = Message(key=record.id, data=b"", attributes={})  # type: ignore[attr-defined] # both types have one
+        assert await appender.append([encoded(appender, record, whole_envelope(message))]) == Stored()
+    store.close()
+
+
+async def rows(path: Path, table: Table) -> list[dict[str, Any]]:
+    """Return what the file holds, as the record columns of `table`."""
+    store = opened(path, table)
+    answer = await store.read(EVERYTHING)
+    store.close()
+    return [{column.name: row[column.name] for column in table.record} for row in answer.rows]
+
+
+async def test_columns_are_added_at_any_depth_and_older_rows_read_as_empty(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line names every column; NULL and the empty list stand for what was not there."""
+    path = tmp_path / "data.duckdb"
+    await stored(path, FIRST, Journey("a", Leg("LHR"), [Leg("CDG")]))
+    caplog.set_level(logging.INFO, "sluice.writer")
+    gate = Gate("B7", ["x"])
+    new = JourneyLater(
+        price=1.5, id="b", notes={"n": 1}, first=LegLater(gate=gate, origin="JFK", tags=["t"]), stops=[gate],
+        legs=[LegLater(gate=None, origin="SFO", tags=["u"])], raw=b"\x00",
+    )  # fmt: skip
+    await stored(path, LATER, new)
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.endswith("added the columns price, notes, first.gate, first.tags, stops, legs.gate, legs.tags, raw")
+    first, second = await rows(path, LATER)
+    assert first == {
+        "price": None,
+        "id": "a",
+        "notes": None,
+        "first": {"origin": "LHR", "gate": None, "tags": []},
+        "stops": [],
+        "legs": [{"origin": "CDG", "gate": None, "tags": []}],
+        "raw": None,
+    }
+    assert second == {**msgspec.structs.asdict(new), "notes": msgspec.Raw(b'{"n":1}')} | {
+        "first": msgspec.to_builtins(new.first),
+        "stops": msgspec.to_builtins(new.stops),
+        "legs": msgspec.to_builtins(new.legs),
+    }
+
+
+async def test_an_older_image_keeps_storing_in_the_file_of_a_newer_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its rows have NULL in the columns that it does not know, and nothing of the newer rows is lost."""
+    path = tmp_path / "data.duckdb"
+    await stored(path, LATER, JourneyLater(id="a", price=2.5, first=LegLater(gate=None, origin="JFK", tags=["t"])))
+    caplog.set_level(logging.INFO, "sluice.writer")
+    await stored(path, FIRST, Journey("b", Leg("LHR"), [Leg("CDG")]))
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.endswith("empty in new rows: first.gate, first.tags, legs.gate, legs.tags, price, notes, stops, raw")
+    newer, older = await rows(path, LATER)
+    assert newer["price"] == 2.5
+    assert newer["first"] == {"origin": "JFK", "gate": None, "tags": ["t"]}
+    assert older["first"] == {"origin": "LHR", "gate": None, "tags": []}
+    assert older["price"] is None
+
+
+def test_a_process_that_is_killed_after_adding_leaves_a_file_that_opens(tmp_path: Path) -> None:
+    """The additions are then only in the write-ahead log, which DuckDB must be able to replay without its functions."""
+    path = tmp_path / "data.duckdb"
+    opened(path, FIRST).close()
+    code = (
+        "import os, sys; from pathlib import Path; from tests.stores.duckdb.test_additions import LATER, opened; "
+        "store = opened(Path(sys.argv[1]), LATER); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False, env=dict(os.environ)).returncode == 9
+    assert path.with_name("data.duckdb.wal").stat().st_size > 0
+    store = opened(path, LATER)
+    assert not fit(LATER, file_columns(store._connection, "records")).additions
+    store.close()
+
+
+class Renamed(msgspec.Struct, forbid_unknown_fields=True):
+    """The first record with changes that are not additive."""
+
+    identity: str
+    first: str | None = None
+    legs: list[Leg] = []
+
+
+def test_a_change_that_is_not_additive_names_the_command_and_changes_nothing(tmp_path: Path) -> None:
+    """Each difference is a sentence of its own; the columns that could have been added are not."""
+    path = tmp_path / "data.duckdb"
+    opened(path, FIRST).close()
+    with pytest.raises(StoreError) as raised:
+        opened(path, records_table(Renamed))
+    for words in (
+        "it lacks the column identity, which is declared as required",
+        "its column id is NOT NULL but not declared",
+        "its column first is STRUCT(origin VARCHAR), but declared as VARCHAR",
+        "`python -m app.schema migrate --dry-run`",
+        "SLUICE_DATA_PATH",
+    ):
+        assert words in str(raised.value)
+    opened(path, FIRST).close()
+
+
+@pytest.mark.parametrize("table", [FIRST, LATER, rejects_table()])
+def test_a_table_that_was_made_for_a_declaration_fits_it(table: Table, tmp_path: Path) -> None:
+    """DuckDB names every type as the declaration does, at any depth."""
+    store = EmbeddedStore.open(str(tmp_path / "data.duckdb"), [table], SystemClock())
+    columns = file_columns(store._connection, table.name)
+    assert columns == tuple(declared_column(column) for column in table.columns)
+    found = fit(table, columns)
+    assert (found.additions, found.undeclared, found.problems) == ((), (), ())
+    store.close()
+
+
+def test_every_optional_column_of_a_table_can_be_added(tmp_path: Path) -> None:
+    """What ALTER TABLE makes of each equals what CREATE TABLE makes of it."""
+    path = tmp_path / "data.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        record, envelope = (
+            tuple(column for column in columns if column.mode is Mode.REQUIRED)
+            for columns in (LATER.record, LATER.envelope)
+        )
+        bare = msgspec.structs.replace(LATER, record=record, envelope=envelope)
+        connection.execute(duckdb_ddl(bare))
+    opened(path, LATER).close()
+    with duckdb.connect(str(path)) as connection:
+        columns = {column.name: column for column in file_columns(connection, "records")}
+    assert columns == {column.name: declared_column(column) for column in LATER.columns}

@@ -1,0 +1,266 @@
+"""`python -m app.schema migrate`: what the file does not gain at opening is changed in a copy, and nothing is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+
+from app.ingest.envelope import Message
+from app.runtime.clock import SystemClock
+from app.schema.__main__ import main
+from app.schema.table import records_table, rejects_table
+from app.stores.duckdb import migration
+from app.stores.duckdb.store import EmbeddedStore
+from app.stores.sink import Stored, StoreError
+from app.stores.sql.statement import Statement
+from tests.encoding import encoded, whole_envelope
+
+
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A nested type, before."""
+
+    name: str
+    zip: str | None = None
+    level: int | None = None
+
+
+class Before(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A record, before."""
+
+    id: str
+    carrier: str
+    miles: int
+    day: date
+    gate: str | None = None
+    note: str | None = None
+    stop: Stop | None = None
+    stops: list[Stop] = []
+    count: int | None = None
+
+
+class StopAfter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The nested type, after: renamed, widened, added."""
+
+    name: str
+    postcode: str | None = None
+    level: float | None = None
+    terminal: str | None = None
+
+
+class After(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record, after: one field renamed, two widened, one relaxed, one tightened, one removed, one added."""
+
+    id: str
+    airline: str | None = None
+    miles: Decimal
+    day: datetime
+    note: str
+    stop: StopAfter | None = None
+    stops: list[StopAfter] = []
+    count: int | None = None
+    tail: str | None = None
+
+
+BEFORE, AFTER, REJECTS = records_table(Before), records_table(After), rejects_table()
+RECORD = Before(
+    "a", "LH", 9007199254740993, date(2026, 1, 31), "B7", "x", Stop("LHR", "TW6", 3), [Stop("CDG"), Stop("FRA", "60")]
+)
+RENAMES = {"carrier": "airline", "stop.zip": "stop.postcode", "stops.zip": "stops.postcode"}
+COMMAND = ["--record", "tests.stores.duckdb.test_migration:After", "migrate", "--remove", "gate"]
+COMMAND += [part for old, new in RENAMES.items() for part in ("--rename", f"{old}={new}")]
+EXPECTED: dict[str, Any] = {
+    "id": "a",
+    "airline": "LH",
+    "miles": Decimal(9007199254740993),
+    "day": datetime(2026, 1, 31, tzinfo=UTC),
+    "note": "x",
+    "stop": {"name": "LHR", "postcode": "TW6", "level": 3.0, "terminal": None},
+    "stops": [
+        {"name": "CDG", "postcode": None, "level": None, "terminal": None},
+        {"name": "FRA", "postcode": "60", "level": None, "terminal": None},
+    ],
+    "count": None,
+    "tail": None,
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a file of the first type with one record."""
+    found = tmp_path / "data.duckdb"
+    fill(found, RECORD)
+    return found
+
+
+def fill(path: Path, record: Before) -> None:
+    """Store a record in a file of the first type."""
+    store = EmbeddedStore.open(str(path), (BEFORE, REJECTS), SystemClock())
+    appender = store.appender(BEFORE)
+    envelope = whole_envelope(Message(key=record.id, data=b"", attributes={}))
+    assert store._insert(appender._insert_sql, 1, [encoded(appender, record, envelope)]) == Stored()
+    store.close()
+
+
+def run(path: Path, *options: str, record: str = "After") -> int:
+    """Run the command on the file; return its exit status."""
+    command = [each.replace(":After", f":{record}") for each in COMMAND]
+    return main([*command, *options], {"SLUICE_DATA_PATH": str(path)})
+
+
+async def test_every_change_is_made_in_a_copy_and_the_old_file_is_kept(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Renamed, widened, relaxed, tightened, removed and added, nested fields too; the old image opens the old file."""
+    assert run(path) == 0
+    printed = capsys.readouterr().out
+    store = EmbeddedStore.open(str(path), (AFTER, REJECTS), SystemClock())
+    (row,) = (await store.read(Statement(sql="SELECT * FROM `records`", parameters={}))).rows
+    store.close()
+    assert {column.name: row[column.name] for column in AFTER.record} == EXPECTED
+    assert "gate" not in row
+    (kept,) = path.parent.glob("data.duckdb.before-*")
+    assert str(kept) in printed
+    EmbeddedStore.open(str(kept), (BEFORE, REJECTS), SystemClock()).close()
+    assert {each.name for each in path.parent.iterdir()} == {path.name, kept.name}
+    assert run(path, record="After") == 1, "the names that were given are gone"
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each step is a line."""
+    before = path.read_bytes()
+    assert run(path, "--dry-run") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert path.read_bytes() == before
+    assert printed[0] == f"records in {path}: 1 rows, 13 changes"
+    assert [line.strip() for line in printed[1:14]] == [
+        "rename  carrier to airline",
+        "relax   airline to NULLABLE",
+        "widen   miles from BIGINT to DECIMAL(38,9)",
+        "widen   day from DATE to TIMESTAMP",
+        "tighten note to REQUIRED",
+        "rename  stop.zip to stop.postcode",
+        "widen   stop.level from BIGINT to DOUBLE",
+        "add     stop.terminal VARCHAR",
+        "rename  stops.zip to stops.postcode",
+        "widen   stops.level from BIGINT to DOUBLE",
+        "add     stops.terminal VARCHAR",
+        "add     tail VARCHAR",
+        "remove  gate",
+    ]
+    assert printed[-1] == "nothing was changed (--dry-run)"
+
+
+class Lossy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the file cannot become: a lossy number, a missing value, another shape, a new required field."""
+
+    id: str
+    carrier: str
+    miles: float
+    day: date
+    note: str
+    count: int
+    gate: list[str] = []
+    stop: str | None = None
+    seat: str
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        (Lossy, ["gate is VARCHAR, and cannot become VARCHAR[]", "stop is STRUCT(", "--rename OLD=seat"]),
+        (
+            msgspec.defstruct("Tight", [("id", str), ("count", int), ("miles", float)], forbid_unknown_fields=True),
+            ["miles has a value that DOUBLE cannot hold exactly (in 1 rows)", "count has no value, and is declared as"],
+        ),
+    ],
+)
+def test_what_cannot_be_migrated_is_refused_with_every_reason(
+    path: Path, declared: type[msgspec.Struct], words: list[str]
+) -> None:
+    """Nothing is lost in silence: the values of the file are checked before anything is written."""
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as raised:
+        migration.migrate(str(path), [records_table(declared), REJECTS], {}, set(), dry_run=False)
+    for each in words:
+        assert each in str(raised.value)
+    assert path.read_bytes() == before
+
+
+def test_two_columns_of_one_field_are_merged_unless_both_have_a_value(path: Path) -> None:
+    """A rename that was not declared before the next start: the new column is there, and empty in older rows."""
+    later = msgspec.defstruct("Later", [("id", str), ("remark", str | None, None)], forbid_unknown_fields=True)
+    table = records_table(later)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE records ADD COLUMN remark VARCHAR")
+    done = migration.migrate(str(path), [table], {"note": "remark"}, set(), dry_run=False)
+    assert "merge   note into remark" in done.plans[0].steps
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute("SELECT remark, gate FROM records").fetchall() == [("x", "B7")]
+        connection.execute("ALTER TABLE records ADD COLUMN note VARCHAR; UPDATE records SET note = 'y'")
+    with pytest.raises(StoreError, match=r"both note and remark have a value \(in 1 rows\)"):
+        migration.migrate(str(path), [table], {"note": "remark"}, set(), dry_run=False)
+
+
+def test_a_file_that_a_service_has_open_is_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DuckDB locks it against other processes; the message says what to do."""
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        assert run(path) == 1
+        assert run(path, "--dry-run") == 1
+        holder.communicate(b"")
+    assert "is a service using it? Stop it first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("at", "when"), [("_sync", "before"), ("os.link", "after"), ("os.replace", "after")])
+def test_a_kill_at_any_point_leaves_a_whole_file(path: Path, at: str, when: str) -> None:
+    """With a whole copy, with two names, or renamed: the file is the old or the new one, and the next run completes."""
+    code = f"""
+import os, signal, sys
+from app.stores.duckdb import migration
+from tests.stores.duckdb.test_migration import run
+from pathlib import Path
+owner, name = (os, "{at}".partition(".")[2]) if "{at}".startswith("os.") else (migration, "{at}")
+whole = getattr(owner, name)
+def killed(*arguments):
+    if sys.argv[2] == "after":
+        whole(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, name, killed)
+run(Path(sys.argv[1]))
+"""
+    killed = subprocess.run([sys.executable, "-c", code, str(path), when], check=False, env=dict(os.environ))
+    assert killed.returncode == -signal.SIGKILL
+    if at != "os.replace":
+        EmbeddedStore.open(str(path), (BEFORE, REJECTS), SystemClock()).close()
+        assert run(path) == 0
+    EmbeddedStore.open(str(path), (AFTER, REJECTS), SystemClock()).close()
+
+
+def test_bad_names_are_refused_before_anything(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rename that is none, columns that are not there, and a file that is not there."""
+    with pytest.raises(SystemExit):
+        run(path, "--rename", "gate")
+    with pytest.raises(SystemExit):
+        run(path, "--rename", "stop.zip=zip")
+    assert run(path, "--remove", "nothing", "--remove", "id") == 1
+    assert run(path.with_name("other")) == 1
+    told = capsys.readouterr().err
+    for words in (
+        "'gate': expected OLD=NEW",
+        "no undeclared column nothing",
+        "no undeclared column id",
+        "there is no file",
+    ):
+        assert words in told
