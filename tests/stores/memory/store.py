@@ -178,6 +178,8 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
             rows = [{"bucket": part, "records": count} for part, count in sorted(parts.items())]
         case q.Statistics():
             rows = _statistics(query, _originals(query, stored))
+        case q.Keys():
+            rows = [{"delivery_key": row["delivery_key"]} for row in _selected(query, stored)]
         case q.Occurrences():
             stamps = [row["ingest_time"] for row in stored if _matches(row, query)]
             rows = [{"found": len(stamps), "first": min(stamps, default=None), "last": max(stamps, default=None)}]
