@@ -27,7 +27,7 @@
 `pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that could not be stored, and
 `reject_writer` stores them.
 `reject_scrubbing` removes personal data from rejects.
-`dropped_members` counts the undeclared members that a record type drops.
+`undeclared_members` counts the members that a record type does not declare.
 
 The store is behind the Appender seam (app.stores.sink).
 """
