@@ -143,6 +143,7 @@ def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | No
         streams=base.streams,
         rejects=base.rejects,
         appenders={table.name: wrap_appender(table, base.backend.appender(table)) for table in tables},
+        runner=base.backend.runner,
         verifier=base.auth.push,
         settings=base.settings,
         clock=base.clock,

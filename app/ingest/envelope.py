@@ -156,7 +156,7 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_P
         raise EnvelopeError(
             f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}. {_WRITE_METADATA}'
         ) from None
-    return _message(
+    return message_of(
         data=inner.data,
         attributes=inner.attributes or {},
         subscription=wrapped.subscription,
@@ -181,7 +181,7 @@ def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs,
         published = msgspec.convert(_text(publish_time), datetime) if publish_time else None
     except msgspec.ValidationError:
         raise EnvelopeError("x-goog-pubsub-publish-time: expected RFC 3339 such as 2026-01-31T12:00:00Z") from None
-    return _message(
+    return message_of(
         data=body,
         attributes={
             _text(name): _text(value)
@@ -197,7 +197,7 @@ def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs,
     )
 
 
-def _message(  # noqa: PLR0913 - the parts of one message
+def message_of(  # noqa: PLR0913 - the parts of one message
     *,
     data: bytes,
     attributes: Mapping[str, str],
@@ -209,6 +209,11 @@ def _message(  # noqa: PLR0913 - the parts of one message
     route: str,
     delivery_attempt: int = 0,
 ) -> Message:
+    """Return the message of these parts, whose attributes have the powers that `proofs` find.
+
+    Raises:
+        EnvelopeError: a part is missing or wrong; the text names it as a wrapped push does.
+    """
     if not message_id or len(message_id) > MAX_MESSAGE_ID_LENGTH:
         raise EnvelopeError(f"message.messageId: expected 1 to {MAX_MESSAGE_ID_LENGTH} characters")
     if publish_time is None:

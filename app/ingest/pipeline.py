@@ -7,6 +7,7 @@ from functools import partial
 import msgspec
 
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
+from app.ingest.earlier import EarlierCopies, new_rows
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type
 from app.ingest.pending import Refused
@@ -20,6 +21,7 @@ from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.undeclared_members import UndeclaredMembers
 from app.ingest.writer import Writer
+from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import set_within
 from app.runtime.ledger import Holding
@@ -47,6 +49,8 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large num
     stored: tuple[tuple[int, RecordId], ...] = ()
     """Index and id of each record that was stored."""
     rejected: tuple[Rejection, ...] = ()
+    known: int = 0
+    """How many records were in the table already, as `EarlierCopies` found."""
 
     @property
     def weight(self) -> int:
@@ -74,9 +78,10 @@ class Pipeline:
     """Makes the messages of one stream durable.
 
     `dedupe`, `cooperative` and `rejects` are shared by all streams. The keys of a stream other than the default one
-    begin with `prefix`, since Pub/Sub may deliver one message to two streams. `withholds_unroutable` keeps the bytes of
-    messages that no stream takes out of the rejects. `on_canary` is called for each stored canary, with its first
-    record's delivery key and its publish time (microseconds since the epoch).
+    begin with `prefix`, since Pub/Sub may deliver one message to two streams. `earlier` finds records that the table
+    has held for long; without it, only reads recognise copies. `withholds_unroutable` keeps the bytes of messages that
+    no stream takes out of the rejects. `on_canary` is called for each stored canary, with its first record's delivery
+    key and its publish time (microseconds since the epoch).
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
@@ -92,10 +97,11 @@ class Pipeline:
         clock: Clock,
         metrics: Metrics,
         prefix: str = "",
+        earlier: EarlierCopies | None = None,
         withholds_unroutable: bool = False,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
-        self.stream, self._prefix = table.name, prefix
+        self.stream, self._prefix, self._earlier = table.name, prefix, earlier
         self._limits, self._cooperative = settings.ingest, cooperative
         self._reader = RecordReader(table, appender.encoder, settings.ingest)
         self._hasher, self._withholds_unroutable = hasher_of(settings.store.pii_secret), withholds_unroutable
@@ -146,7 +152,9 @@ class Pipeline:
             self._idle.clear()
             await set_within(self._clock, left_us / MICROSECONDS, self._idle)
 
-    async def _store(self, message: Message, holding: Holding | None, *, detailed: bool) -> Receipt:
+    async def _store(  # noqa: C901, PLR0911 - the stages, in one place
+        self, message: Message, holding: Holding | None, *, detailed: bool
+    ) -> Receipt:
         """Decode, append, and wait: first for the rejects, then for the records."""
         deadline_us = self._clock.elapsed_us() + self._budget_us
         if message.unroutable:
@@ -161,6 +169,12 @@ class Pipeline:
                 return Receipt(read)
             reading = read
         rows, rejects = reading
+        known = 0
+        if rows and self._earlier is not None and self._earlier.concerns(message):
+            new = await new_rows(self._earlier, self.stream, message, rows)
+            if isinstance(new, Unavailable):
+                return Receipt(new)
+            rows, known = new, len(rows) - len(new)
         refused: list[Rejection] = []
         verdict: Verdict = DURABLE
         if rejects:
@@ -188,7 +202,14 @@ class Pipeline:
             verdict,
             tuple((index, record_id) for index, record_id in rows.ids() if index not in gone),
             (*map(_rejection, rejects), *refused),
+            known,
         )
+
+    async def refuse(self, message: Message, reason: RejectReason, detail: str) -> Receipt:
+        """Store `message` among the rejects, whole and unread, because its sender could not make records of it."""
+        rejected = reject(message, 0, reason, detail, raw=message.data)
+        verdict = await self._store_rejects((rejected,), self._clock.elapsed_us() + self._budget_us, None)
+        return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
 
     async def _read_in_steps(
         self, message: Message, at_once: Decoded | None, deadline_us: int, holding: Holding | None

@@ -3,13 +3,16 @@
 import logging
 from collections.abc import Sequence
 
-from app.ingest.rejects import Reject, encode_rejects
-from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
+from app.ingest.earlier import EarlierCopies, not_looked_up
+from app.ingest.rejects import Reject, encode_rejects, reject_keys
+from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.writer import Writer
 from app.runtime.ledger import Holding
+from app.schema.table import REJECTS
 from app.settings.rules import ENVELOPE_BYTES
 from app.stores.sink import Appender
+from app.stores.source import QueryError
 from app.telemetry.metrics import NO_STREAM, Metrics
 
 _log = logging.getLogger("sluice.ingest")
@@ -18,7 +21,7 @@ _log = logging.getLogger("sluice.ingest")
 class RejectWriter:
     """Writes the rejects of all streams."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it writes with
         self,
         writer: Writer,
         appender: Appender,
@@ -26,10 +29,13 @@ class RejectWriter:
         metrics: Metrics,
         *,
         max_batch_bytes: int,
+        earlier: EarlierCopies | None = None,
     ) -> None:
         self.writer, self._encoder, self._cooperative, self._metrics = writer, appender.encoder, cooperative, metrics
+        self._earlier = earlier
         # Base64 makes the bytes a third longer, and the row has an envelope.
-        self._max_part_bytes = max((max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
+        self.max_part_bytes = max((max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
+        """The most bytes of a reject in one row."""
 
     async def store(
         self, rejects: Sequence[Reject], stream: str | None, prefix: str, deadline_us: int, holding: Holding | None
@@ -38,7 +44,14 @@ class RejectWriter:
 
         Their delivery keys begin with `prefix`: two streams may reject the same message, and both rejects count.
         """
-        steps = encode_rejects(rejects, self._encoder, self._max_part_bytes, stream=stream, prefix=prefix)
+        if self._earlier is not None and self._earlier.concerns(rejects[0].message):
+            try:
+                rejects = await self._new(rejects, prefix, self._earlier)
+            except QueryError as error:
+                return not_looked_up(error)
+            if not rejects:
+                return DURABLE
+        steps = encode_rejects(rejects, self._encoder, self.max_part_bytes, stream=stream, prefix=prefix)
         encoded = await self._cooperative.run(steps, deadline_us, holding)
         if isinstance(encoded, Unavailable | Throttled):
             return encoded
@@ -48,6 +61,12 @@ class RejectWriter:
         if isinstance(verdict, Durable):
             self._note(rejects, stream or NO_STREAM)
         return verdict
+
+    async def _new(self, rejects: Sequence[Reject], prefix: str, earlier: EarlierCopies) -> list[Reject]:
+        """Return the rejects of which some row is not stored yet."""
+        keys = [reject_keys(each, self.max_part_bytes, prefix=prefix) for each in rejects]
+        stored = await earlier.stored(REJECTS, rejects[0].message, [key for each in keys for key in each])
+        return [each for each, own in zip(rejects, keys, strict=True) if not stored.issuperset(own)]
 
     def _note(self, rejects: Sequence[Reject], stream: str) -> None:
         for each in rejects:

@@ -158,29 +158,36 @@ def whole_key(row_key: str, part: int) -> str:
     return key.removesuffix(f"#{part}") if part else key
 
 
-def encode_reject(
-    rejected: Reject, encode: RowEncode, max_part_bytes: int, *, stream: str | None, prefix: str
-) -> Steps[list[bytes]]:
-    """Return the rows of a reject: one, or several if its bytes are more than `max_part_bytes`.
-
-    `encode` encodes the rows of its message. Each step yields the size of a row.
-    """
-    cuts = range(0, max(len(rejected.raw), 1), max_part_bytes)
+def reject_keys(rejected: Reject, max_part_bytes: int, *, prefix: str) -> list[str]:
+    """Return the delivery keys of the rows of a reject: one, or several if its bytes are more than `max_part_bytes`."""
     message = rejected.message
     # Reads leave out canaries by the beginning of their keys.
     delivery_key = ("" if message.is_canary else prefix) + message.delivery_key(rejected.index)
+    parts = max(-(-len(rejected.raw) // max_part_bytes), 1)
+    return [part_key(delivery_key, part) for part in range(parts)]
+
+
+def encode_reject(
+    rejected: Reject, encode: RowEncode, max_part_bytes: int, *, stream: str | None, prefix: str
+) -> Steps[list[bytes]]:
+    """Return the rows of a reject, one for each of its keys.
+
+    `encode` encodes the rows of its message. Each step yields the size of a row.
+    """
+    keys = reject_keys(rejected, max_part_bytes, prefix=prefix)
     rows = []
-    for part, start in enumerate(cuts):
+    for part, key in enumerate(keys):
+        start = part * max_part_bytes
         row = RejectedRecord(
             reason=rejected.reason,
             detail=rejected.detail,
             field=rejected.field,
             payload=rejected.raw[start : start + max_part_bytes],
             part=part,
-            parts=len(cuts),
+            parts=len(keys),
             stream=stream,
         )
-        rows.append(encode(row, rejected.index, part_key(delivery_key, part)))
+        rows.append(encode(row, rejected.index, key))
         yield len(rows[-1])
     return rows
 

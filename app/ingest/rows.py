@@ -1,6 +1,6 @@
 """The rows of one message: their bytes, for the store; everything else is assembled on demand. Pure."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -58,6 +58,17 @@ class Rows:
     def __iter__(self) -> Iterator[Row]:
         """Yield each row."""
         return (self[position] for position in range(len(self)))
+
+    def without(self, positions: Collection[int]) -> "Rows":
+        """Return the rows but those at `positions`."""
+        kept = [position for position in range(len(self)) if position not in positions]
+        return Rows(
+            [self.encoded[position] for position in kept],
+            [self._ids[position] for position in kept],
+            [self._indexes[position] for position in kept],
+            self._pieces,
+            self.with_undeclared,
+        )
 
     def ids(self) -> Iterator[tuple[int, RecordId]]:
         """Yield each row's position in the message, and its id."""

@@ -10,6 +10,7 @@ from app.ingest.appends import AppendWatch
 from app.ingest.batcher import BatchLimits
 from app.ingest.dedupe import Dedupe
 from app.ingest.dispatcher import SharedTarget
+from app.ingest.earlier import EarlierCopies, copies_after_seek
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
@@ -28,6 +29,7 @@ from app.runtime.memory import trim_when_idle, trimmer
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
+from app.stores.source import QueryRunner
 from app.streams import Streams
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing
@@ -39,7 +41,7 @@ _FOR_BODIES = 0.25
 class Pipelines:
     """The pipelines of all streams, by name, and what they share: a memory, a turn of heavy work, and the rejects.
 
-    `appenders` are keyed by the table's name. `on_canary` is Pipeline's.
+    `appenders` are keyed by the table's name. `earlier` and `on_canary` are Pipeline's.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
@@ -52,6 +54,7 @@ class Pipelines:
         clock: Clock,
         metrics: Metrics,
         watch_appends: AppendWatch,
+        earlier: EarlierCopies | None = None,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
         limits = settings.ingest
@@ -90,6 +93,7 @@ class Pipelines:
             self.cooperative,
             metrics,
             max_batch_bytes=limits.max_batch_bytes,
+            earlier=earlier,
         )
         self.by_stream = {
             table.name: Pipeline(
@@ -103,6 +107,7 @@ class Pipelines:
                 clock=clock,
                 metrics=metrics,
                 prefix="" if table is streams.default.table else prefix_of(table.name),
+                earlier=earlier,
                 # A message that no stream takes may be meant for one that holds personal data.
                 withholds_unroutable=any(map(holds_personal_data, streams.tables)),
                 on_canary=on_canary if table is streams.default.table else None,
@@ -131,7 +136,8 @@ class Pipelines:
 class IngestService:
     """Makes pushed messages and submitted records durable.
 
-    `appenders` are keyed by the table's name. `system` is the store's name in traces. `on_canary` is Pipeline's.
+    `appenders` are keyed by the table's name. `runner` looks up the messages of a declared seek.
+    `system` is the store's name in traces. `on_canary` is Pipeline's.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
@@ -140,6 +146,7 @@ class IngestService:
         streams: Streams,
         rejects: Table,
         appenders: Mapping[str, Appender],
+        runner: QueryRunner,
         verifier: TokenVerifier,
         settings: Settings,
         clock: Clock,
@@ -160,6 +167,7 @@ class IngestService:
             clock=clock,
             metrics=metrics,
             watch_appends=AppendWatch(metrics, tracing, clock, system=system),
+            earlier=copies_after_seek(settings, runner, clock),
             on_canary=on_canary,
         )
         # One account pushes the messages of all streams, so they share what a single caller may have.

@@ -17,6 +17,7 @@ from app.stores.query import (
     Deletion,
     Export,
     Function,
+    Keys,
     LookUp,
     Metric,
     Occurrences,
@@ -141,6 +142,7 @@ def _look_ups(records: Table) -> Iterator[Query]:
 
 def _erasures(records: Table, rejects: Table) -> Iterator[Query | Deletion]:
     keys = Condition("delivery_key", (), "in", Kind.STRING, ("a", "b"))
+    yield Keys(table=records.name, from_us=_FROM_US, to_us=_TO_US, conditions=(keys,))
     yield Occurrences(table=records.name, conditions=(keys,))
     yield PayloadSearch(
         table=rejects.name,

@@ -98,9 +98,9 @@ def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})
     try:
         if options.derivation == "migrate":
             # A field that is named must be of one table.
-            tables = (
-                [_only(_tables(options, environ))] if options.rename or options.remove else _tables(options, environ)
-            )
+            tables = _tables(options, environ)
+            if options.rename or options.remove:
+                _only(tables)
             return _migrate([*tables, rejects_table()], options, environ)
         if options.derivation == "diff":
             tables = [] if options.rejects else _tables(options, environ)

@@ -17,6 +17,14 @@ class IngestSettings(Room, frozen=True, kw_only=True):
     retry_backoff_max_s: Annotated[
         Seconds, Meta(description="The longest retry back-off of the subscription, as deployed.")
     ] = 600.0
+    seek_since: Annotated[
+        str,
+        Meta(
+            description="While a subscription is sought backward: the instant that it is sought to, such as "
+            "`2026-01-31T12:00:00Z`. A message published since then, and older than the look-back, is looked up in "
+            "the table before it is stored. Empty: no seek (docs/operations.md)."
+        ),
+    ] = ""
     stuck_s: Annotated[
         float,
         Meta(

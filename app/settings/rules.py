@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from app.settings.auth import AuthSettings
 from app.settings.ingest import IngestSettings
@@ -32,6 +35,7 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
     """Return the problems of `settings`, read from `environ`; none if they agree."""
     return [
         *_clock_problems(settings.ingest, settings.store, settings.query),
+        *_seek_problems(settings.ingest.seek_since),
         *_size_problems(settings),
         *_type_problems(environ),
         *_access_problems(settings.auth, settings.server, environ),
@@ -84,6 +88,19 @@ def _type_problems(environ: Mapping[str, str]) -> list[str]:
         return [
             "SLUICE_RECORD and SLUICE_STREAMS exclude each other: to add streams to a single type, name the type in "
             "the mapping too, first and as `records`, and unset SLUICE_RECORD"
+        ]
+    return []
+
+
+def _seek_problems(since: str) -> list[str]:
+    if not since:
+        return []
+    try:
+        msgspec.convert(since, Annotated[datetime, msgspec.Meta(tz=True)])
+    except msgspec.ValidationError:
+        return [
+            f"SLUICE_SEEK_SINCE ({since}) must be an instant with an offset, such as 2026-01-31T12:00:00Z: the one "
+            "that the subscription is sought to"
         ]
     return []
 

@@ -15,7 +15,7 @@ from app.schema.columns import Kind
 
 # Not None, which has no type: the operator `isnull` says it instead.
 Scalar = str | int | float | bool | bytes | Decimal | date | time
-Purpose = Literal["page", "look_up", "export", "erase"]
+Purpose = Literal["page", "look_up", "export", "erase", "backfill"]
 """Selects the limits of a query."""
 Function = Literal["count", "avg", "min", "max", "p50", "p95"]
 
@@ -159,6 +159,13 @@ class Statistics(Originals, frozen=True, kw_only=True):
     max_groups: int
 
 
+class Keys(Selection, frozen=True, kw_only=True):
+    """The `delivery_key` of every row of a selection, copies included, in no particular order; rows or Arrow."""
+
+    columns: ClassVar[tuple[str, ...]] = ("delivery_key",)
+    purpose: Purpose = "backfill"
+
+
 class Occurrences(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows of the whole table match all `conditions`, copies included, as one row.
 
@@ -194,5 +201,5 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...]
 
 
-Query = RowQuery | LookUp | Count | PartCounts | Export | Statistics | Occurrences | PayloadSearch
-ArrowQuery = Export | PayloadSearch
+Query = RowQuery | LookUp | Count | PartCounts | Export | Statistics | Keys | Occurrences | PayloadSearch
+ArrowQuery = Export | Keys | PayloadSearch

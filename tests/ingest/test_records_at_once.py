@@ -219,6 +219,8 @@ def test_undeclared_members_count_several_times() -> None:
     assert reader.read_at_once(large) is None
     rows, rejects = finish(reader.read(large))
     assert (len(rows), rejects, all(row.index in rows.with_undeclared for row in rows)) == (101, [], True)
+    fewer = rows.without({0, 1})
+    assert [row.index in fewer.with_undeclared for row in fewer] == [True] * 99
 
 
 def test_an_array_at_the_limit_of_records_is_read_at_once() -> None:

@@ -12,16 +12,19 @@ from app.stores.query import Purpose, Scalar
 from app.stores.sql.statement import Statement
 
 # An export makes the table of its result before its first byte, and its client expects to wait. An erasure rewrites
-# all data that it touches.
-_LONG: set[Purpose] = {"export", "erase"}
+# all data that it touches. A backfill reads the keys of a whole table.
+_LONG: set[Purpose] = {"export", "erase", "backfill"}
 _LONG_TIMEOUT_FACTOR = 10
 
 
 def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
-    """Return how much a query may read; an export has the limit of a page, an erasure that of a look-up by id."""
+    """Return how much a query may read; an export has the limit of a page.
+
+    An erasure and a backfill have that of a look-up by id.
+    """
     return (
         settings.query.look_up_max_bytes_billed
-        if purpose in {"look_up", "erase"}
+        if purpose in {"look_up", "erase", "backfill"}
         else settings.query.query_max_bytes_billed
     )
 

@@ -15,6 +15,7 @@ from app.stores.query import (
     Count,
     Deletion,
     Export,
+    Keys,
     LookUp,
     Occurrences,
     PartCounts,
@@ -142,6 +143,16 @@ WHERE original.`ingest_time` >= @from_us
     AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}
 GROUP BY `bucket`
 ORDER BY `bucket`
+"""  # noqa: S608 - as in page_sql
+
+
+def keys_sql(query: Keys, source: str) -> str:
+    """Return the query of the delivery keys of a range, copies included."""
+    return f"""\
+SELECT `delivery_key`
+FROM {source}
+WHERE `ingest_time` >= @from_us
+    AND `ingest_time` < @to_us{where_clause(query.conditions)}
 """  # noqa: S608 - as in page_sql
 
 

@@ -10,6 +10,7 @@ from app.stores.query import (
     Count,
     Deletion,
     Export,
+    Keys,
     LookUp,
     Occurrences,
     Originals,
@@ -30,6 +31,7 @@ from app.stores.sql.rows import (
     count_sql,
     deletion_sql,
     export_sql,
+    keys_sql,
     look_up_sql,
     needle_parameters,
     occurrences_sql,
@@ -67,7 +69,7 @@ def render(query: Query | Deletion, source: str = "") -> Statement:
     )
 
 
-def _text(query: Query | Deletion, source: str) -> str:  # noqa: PLR0911 - one for each query
+def _text(query: Query | Deletion, source: str) -> str:  # noqa: C901, PLR0911 - one for each query
     match query:
         case RowQuery():
             return page_sql(query, source)
@@ -81,6 +83,8 @@ def _text(query: Query | Deletion, source: str) -> str:  # noqa: PLR0911 - one f
             return export_sql(query, source)
         case Statistics():
             return stats_sql(query, source)
+        case Keys():
+            return keys_sql(query, source)
         case Occurrences():
             return occurrences_sql(query, source)
         case PayloadSearch():
@@ -93,6 +97,8 @@ def _text(query: Query | Deletion, source: str) -> str:  # noqa: PLR0911 - one f
 
 def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
     match query:
+        case Keys():
+            return _bounds(query) | condition_parameters(query.conditions)
         case Selection():
             return _bounds(query) | condition_parameters(query.conditions) | _own(query)
         case PayloadSearch():

@@ -22,6 +22,7 @@ from app.stores.query import (
     Count,
     Deletion,
     Export,
+    Keys,
     LookUp,
     Metric,
     Occurrences,
@@ -103,6 +104,8 @@ SHAPES: dict[str, Query | Deletion] = {
     "stats_delay": _changed(_STATS, metrics=_DELAYS),
     "stats_delay_of_a_field": _changed(_STATS, metrics=(Metric("p95:delay", "p95", DELAY, Kind.INT64),)),
     "stats_all_by_nested": _changed(_STATS, by="site.floor", metrics=_METRICS, conditions=_NUMBERS),
+    "keys_prefix": Keys(**_RANGE, conditions=(Condition("delivery_key", (), "prefix", Kind.STRING, ("backfill/",)),)),
+    "keys_in": Keys(**_RANGE, conditions=(Condition("delivery_key", (), "in", Kind.STRING, ("a", "b")),)),
     "erase_occurrences": Occurrences(table="records", conditions=(_ID,)),
     "erase_search": PayloadSearch(
         table=REJECTS.name, columns=("ingest_time", "payload"), contained=(b"x", b"\0"), beginning=b"\x1f\x8b"
@@ -201,7 +204,7 @@ def test_every_scan_of_a_table_is_bounded_in_time_and_names_its_columns(shape: s
 def test_qualify_stands_beside_a_where(shape: str) -> None:
     """Some of BigQuery's analysers refuse QUALIFY without WHERE, GROUP BY or HAVING in the same block."""
     blocks = [select for select in TREES[shape].find_all(exp.Select) if select.args.get("qualify")]
-    assert bool(blocks) is not shape.startswith(("erase", "export_buckets"))
+    assert bool(blocks) is not shape.startswith(("erase", "export_buckets", "keys"))
     assert all(select.args.get("where") for select in blocks)
 
 
