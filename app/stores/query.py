@@ -162,6 +162,7 @@ class Statistics(Originals, frozen=True, kw_only=True):
 class Keys(Selection, frozen=True, kw_only=True):
     """The `delivery_key` of every row of a selection, copies included, in no particular order; rows or Arrow."""
 
+    columns: ClassVar[tuple[str, ...]] = ("delivery_key",)
     purpose: Purpose = "backfill"
 
 
