@@ -67,7 +67,7 @@ def test_a_killed_run_is_continued(environ: dict[str, str], tmp_path: Path, caps
     command = [sys.executable, "-m", "app.backfill", str(source), "--as", "killed", "--rate", "50"]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.DEVNULL) as process:
         log = Path(environ["SLUICE_DATA_PATH"] + ".wal")
-        while not (log.exists() and log.stat().st_size > 100_000):  # more than tables take: two batches of records
+        while not (log.exists() and log.stat().st_size > 250_000):  # the tables, and two batches of records
             assert process.poll() is None
             try:
                 process.wait(0.05)
@@ -77,8 +77,9 @@ def test_a_killed_run_is_continued(environ: dict[str, str], tmp_path: Path, caps
         assert "Another process has the file open: stop the service first" in capsys.readouterr().err
         process.kill()
     assert main([str(source), "--as", "killed"], environ) == GOOD
-    told = re.fullmatch(r"([0-9]+) stored, ([0-9]+) already there, 0 rejected\n", capsys.readouterr().out)
-    assert told is not None
+    out = capsys.readouterr().out
+    told = re.fullmatch(r"([0-9]+) stored, ([0-9]+) already there, 0 rejected\n", out)
+    assert told is not None, out
     stored, known = int(told[1]), int(told[2])
     assert known > 0
     assert stored + known == 1_000
