@@ -33,6 +33,17 @@ async def test_a_record_goes_through_a_service_that_is_open(tmp_path: Path) -> N
         assert rows[1]["delivery_key"] == again.report["delivery_key"]
 
 
+async def test_a_stream_is_tested_by_its_own_paths(tmp_path: Path) -> None:
+    """The record is of its type; a stream that is not there is told."""
+    async with serving(tmp_path / "store.duckdb", streams="tests.streams.market:STREAMS") as (running, client):
+        ended = await smoke("--url", running.url, "--stream", "visits")
+        assert ended.status == 0, ended.out + ended.said
+        assert "POST /v1/streams/visits/records: 201, durable" in ended.out
+        assert len((await client.get("/v1/streams/visits/records")).json()["records"]) == 1
+        wrong = await smoke("--url", running.url, "--stream", "vists", "--json")
+        assert (wrong.status, "there is no stream 'vists'" in wrong.step("schema")) == (1, True)
+
+
 async def test_an_id_that_might_be_a_real_records_is_not_made_up(tmp_path: Path) -> None:
     """Flights' ids follow a pattern: the report asks for a file, and with one it passes."""
     async with serving(tmp_path / "store.duckdb", record="examples.flights.record:Flight") as (running, client):

@@ -7,7 +7,6 @@ from functools import partial
 import msgspec
 
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
-from app.ingest.dropped_members import DroppedMembers
 from app.ingest.earlier import EarlierCopies, new_rows
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type
@@ -20,6 +19,7 @@ from app.ingest.rejects import UNROUTABLE_PREFIX, Reject, RejectBudget, combined
 from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.time_slicing import CooperativeRunner
+from app.ingest.undeclared_members import UndeclaredMembers
 from app.ingest.writer import Writer
 from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS, Clock
@@ -105,7 +105,7 @@ class Pipeline:
         self._limits, self._cooperative = settings.ingest, cooperative
         self._reader = RecordReader(table, appender.encoder, settings.ingest)
         self._hasher, self._withholds_unroutable = hasher_of(settings.store.pii_secret), withholds_unroutable
-        self._dropped, self._scrubber = DroppedMembers(table, metrics), scrubber_of(table, self._hasher)
+        self._undeclared, self._scrubber = UndeclaredMembers(table, metrics), scrubber_of(table, self._hasher)
         self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
         self._dedupe, self.records, self.rejects = dedupe, records, rejects
@@ -192,8 +192,8 @@ class Pipeline:
             )
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
-        if self._dropped.counts:
-            await self._dropped.count(message, rows, {each.index for each in refused})
+        if rejects or self._undeclared.looks:
+            await self._undeclared.note(message, rows, {each.index for each in refused}, rejects)
         self._note_stored(message, rows, refused)
         if not detailed:
             return _STORED

@@ -12,20 +12,18 @@ import msgspec
 from app.ingest.record_faults import FaultFinder, FieldFault, fault_of
 from app.record import Versions
 from app.schema.columns import columns_of
-from app.schema.undeclared_members import CountDropped, count_dropped
 
 _MAX_NAME_BYTES = 100
 
 
 class _Version(NamedTuple):
-    """A version: its name, its type and decoder, what makes its records those of the next, and two readers of JSON."""
+    """A version: its name, type and decoder, what makes its records those of the next, and what finds their errors."""
 
     name: str
     type: Any
     decoder: Any
     upgrade: Callable[[Any], Any] | None
     faults: FaultFinder
-    count_dropped: CountDropped | None
 
 
 class VersionedError(Exception):
@@ -49,7 +47,6 @@ class VersionReader:
                 msgspec.json.Decoder(each),
                 versions.upgrade_of(each),
                 FaultFinder(each, columns_of(each)),
-                count_dropped(each),
             )
             for name, each in zip(versions.names, versions.types, strict=True)
         ]
@@ -77,16 +74,6 @@ class VersionReader:
         except (VersionedError, msgspec.DecodeError, UnicodeDecodeError):
             return None, ""
         return version.faults, f"version {version.name}: "
-
-    def count_dropped(self, piece: bytes, attributes: Mapping[str, str]) -> int:
-        """Return how many members of a good record its version drops."""
-        count = self._versions[self.index_of(piece, attributes)].count_dropped
-        return 0 if count is None else count(piece)
-
-    @property
-    def drops(self) -> bool:
-        """Whether any version drops members."""
-        return any(version.count_dropped is not None for version in self._versions)
 
     def index_of(self, piece: bytes, attributes: Mapping[str, str]) -> int:
         """Return the position of the version of a record: the one that it names, or the oldest.

@@ -24,6 +24,7 @@ from app.schema.checks import compile_checks
 from app.schema.columns import Kind
 from app.schema.protection import compile_protection
 from app.schema.table import Table
+from app.schema.undeclared_reader import RestError, UndeclaredReader, undeclared_reader
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 
@@ -31,17 +32,22 @@ MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limita
 _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
 _COUNTED_SEVERAL_TIMES = "where values in typed lists count several times"
+_UNDECLARED_TOO = "where values in typed lists and undeclared members count several times"
+_UNDECLARED_WEIGHT = 40  # of a member that is kept, relative to a plain JSON value: Python code moves it to the rest
+_MOST_AT_ONCE = 1_000  # with more undeclared members, an array is read in steps
 _FIRST: Sequence[int] = (0,)
+_NONE: Sequence[int] = ()
 Decoded = tuple[Rows, Sequence[Reject]]
 """The rows and rejects of a message; a plain tuple, as there is one for every message."""
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
-    """A record that can be stored, and the weight of the items in its typed lists."""
+    """A record that can be stored; `extra_weight`: of items in typed lists, and of undeclared members."""
 
     id: RecordId
     encoded: bytes
-    list_weight: int
+    extra_weight: int
+    has_undeclared: bool
 
 
 class _Fault(NamedTuple):
@@ -61,6 +67,9 @@ class RecordReader:
         self._array_decoder = msgspec.json.Decoder(list[table.record_type])  # type: ignore[name-defined] # a type all the same
         self._check, self._protect = compile_checks(table.record), compile_protection(table)
         self._columns, self._faults = table.record, FaultFinder(table.record_type, table.record)
+        undeclared = undeclared_reader(table.record_type)
+        self._rest = undeclared if undeclared is not None and undeclared.keeps else None
+        self._counted = _COUNTED_SEVERAL_TIMES if self._rest is None else _UNDECLARED_TOO
         self._has_typed_lists = has_typed_lists(table.record)
         self._id = table.id.attribute if table.id else None
         required = [field.encode_name for field in msgspec.structs.fields(table.record_type) if field.required]
@@ -87,7 +96,7 @@ class RecordReader:
             return None if read.reason == "invalid" else (NO_ROWS, (read,))  # its other errors are found in steps
         if len(read.encoded) > self._limits.max_message_bytes:
             return None
-        return Rows((read.encoded,), (read.id,), _FIRST, (data,)), ()
+        return Rows((read.encoded,), (read.id,), _FIRST, (data,), _FIRST if read.has_undeclared else _NONE), ()
 
     def read(self, message: Message) -> Steps[Decoded]:
         """Return the rows of the good records and the rejects of the bad ones, or one reject if limits are exceeded.
@@ -128,17 +137,18 @@ class RecordReader:
             if self._protect is not None:
                 for record in records:
                     self._protect(record)
-            encoded = self._encode_all(message, records)
+            with_undeclared = _NONE if self._rest is None else self._rest.fill_all(records, payload, _MOST_AT_ONCE)
+            encoded = None if with_undeclared is None else self._encode_all(message, records)
         except Exception:  # one record's fault; reading one by one finds and reports it
             return None
-        if encoded is None or len(encoded) > limits.max_records_per_message:
+        if encoded is None or with_undeclared is None or len(encoded) > limits.max_records_per_message:
             return None
         is_shallow = self._stores_all and max(map(len, encoded), default=0) <= _SHALLOW
         if not is_shallow and is_deeper(payload, MAX_JSON_DEPTH):  # counts the array too: one by one
             return None
         name = self._id
         ids: list[RecordId] = [getattr(record, name) for record in records] if name else [None] * len(records)
-        return Rows(encoded, ids, range(len(records)), ArrayPieces(payload))
+        return Rows(encoded, ids, range(len(records)), ArrayPieces(payload), with_undeclared)
 
     def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
         """Return the rows; None as soon as they are too large, since each row repeats the whole envelope."""
@@ -182,16 +192,19 @@ class RecordReader:
                 continue
             good.append(read)
             indexes.append(index)
-            total += read.list_weight
+            total += read.extra_weight
             if total > limits.max_message_values:
-                detail = f"the message has more than {limits.max_message_values} values, {_COUNTED_SEVERAL_TIMES}"
+                detail = f"the message has more than {limits.max_message_values} values, {self._counted}"
                 return _whole(message, "too_complex", detail)
             left -= len(read.encoded)
             if left < 0:  # each row repeats the envelope, so a small message of many records may become large
                 detail = f"the message has more than {limits.max_message_bytes} bytes as rows, envelopes included"
                 return _whole(message, "too_large", detail)
             yield len(read.encoded)
-        return Rows([each.encoded for each in good], [each.id for each in good], indexes, pieces), rejects
+        with_undeclared = {index for index, each in zip(indexes, good, strict=True) if each.has_undeclared}
+        return Rows(
+            [each.encoded for each in good], [each.id for each in good], indexes, pieces, with_undeclared
+        ), rejects
 
     def _with_all_faults(self, rejected: Reject, piece: bytes, examined: ExaminedValues) -> Steps[Reject]:
         """Return the reject of an invalid record with its other errors, and the name of its version if it has one."""
@@ -244,25 +257,42 @@ class RecordReader:
             return _Fault("too_large", None, f"{len(piece)} bytes: expected at most {limits.max_record_bytes}")
         if not weighed and is_deeper(piece, MAX_JSON_DEPTH):
             raise RecursionError
-        if self._versions is None:
-            record = self._decoder.decode(piece)
-        else:
-            record = self._versions.decode(piece, message.attributes)
+        versions = self._versions
+        record: Any = self._decoder.decode(piece) if versions is None else versions.decode(piece, message.attributes)
         if self._has_typed_lists:
             in_lists = list_weight(self._columns, record)
             if weighed + in_lists > limits.max_record_values:
-                detail = f"the record has more than {limits.max_record_values} values, {_COUNTED_SEVERAL_TIMES}"
-                return _Fault("too_complex", None, detail)
+                return self._too_complex()
         unstorable = self._check(record)
         if unstorable is not None:
             return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
         if self._protect is not None:
             self._protect(record)
+        undeclared = 0
+        if self._rest is not None:
+            filled = self._fill_rest(self._rest, record, piece, limits.max_record_values - weighed - in_lists)
+            if isinstance(filled, _Fault):
+                return filled
+            undeclared = filled
+            in_lists += undeclared * _UNDECLARED_WEIGHT
         encoded = encode(record, index, message.delivery_key(index))
         if len(encoded) > limits.max_batch_bytes:
             detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_batch_bytes}"
             return _Fault("too_large", None, detail)
-        return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists)
+        return _Good(getattr(record, self._id) if self._id else None, encoded, in_lists, undeclared > 0)
+
+    def _fill_rest(self, rest: UndeclaredReader, record: msgspec.Struct, piece: bytes, left: int) -> int | _Fault:
+        """Set the rest of a record whose weight may grow by `left`; return how many undeclared members it has."""
+        most = max(left, 0) // _UNDECLARED_WEIGHT
+        try:
+            undeclared = rest.fill(record, piece, most)
+        except RestError as error:
+            return _Fault("invalid", error.name, str(error))
+        return self._too_complex() if undeclared > most else undeclared
+
+    def _too_complex(self) -> _Fault:
+        most = self._limits.max_record_values
+        return _Fault("too_complex", None, f"the record has more than {most} values, {self._counted}")
 
 
 def _whole(message: Message, reason: RejectReason, detail: str) -> Decoded:

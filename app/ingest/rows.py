@@ -1,6 +1,6 @@
 """The rows of one message: their bytes, for the store; everything else is assembled on demand. Pure."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -28,15 +28,23 @@ class Row(msgspec.Struct, frozen=True):
 class Rows:
     """The rows of one message, in order, without those of rejected records.
 
-    `encoded` are the rows for the store, without `ingest_time`, which every attempt stamps.
+    `encoded` are the rows for the store, without `ingest_time`, which every attempt stamps. `with_undeclared` are the
+    positions in the message of records with undeclared members, if the type keeps any; a type that only drops them has
+    them looked for when they are counted.
     """
 
-    __slots__ = ("_ids", "_indexes", "_pieces", "encoded")
+    __slots__ = ("_ids", "_indexes", "_pieces", "encoded", "with_undeclared")
 
     def __init__(
-        self, encoded: Sequence[bytes], ids: Sequence[RecordId], indexes: Sequence[int], pieces: Pieces
+        self,
+        encoded: Sequence[bytes],
+        ids: Sequence[RecordId],
+        indexes: Sequence[int],
+        pieces: Pieces,
+        with_undeclared: Container[int] = (),
     ) -> None:
         self.encoded, self._ids, self._indexes, self._pieces = encoded, ids, indexes, pieces
+        self.with_undeclared = with_undeclared
 
     def __len__(self) -> int:
         """Return how many rows there are."""
@@ -59,6 +67,7 @@ class Rows:
             [self._ids[position] for position in kept],
             [self._indexes[position] for position in kept],
             self._pieces,
+            self.with_undeclared,
         )
 
     def ids(self) -> Iterator[tuple[int, RecordId]]:

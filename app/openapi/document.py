@@ -16,6 +16,7 @@ from app.http.problems import Problem
 from app.http.reading import METHODS, has_current, read_response
 from app.openapi.about import INFO, PUSH_TOKEN, SECURITY_SCHEMES, TAGS, TOKEN
 from app.openapi.problems import example_problems, problems_of
+from app.schema.json_schema import record_components
 
 PATH = "/openapi/openapi.json"
 _MEDIA_TYPE = "application/vnd.oai.openapi+json"
@@ -91,9 +92,11 @@ class _Components:
             case Named(name, described):
                 return {"$ref": _SCHEMAS + self._component(name, described)}
             case Sent(type_):
-                return self._type(type_, _SENT, self.named("{name}"))
+                template = _SENT + self.named("{name}")
+                return self._add(template, *record_components(type_, _SCHEMAS + template))
             case type():
-                return self._type(schema, "", "{name}")
+                (made,), found = msgspec.json.schema_components((schema,), ref_template=f"{_SCHEMAS}{{name}}")
+                return self._add("{name}", made, found)
             case dict():
                 return {name: self.refer(value) for name, value in schema.items()}
             case list() | tuple():
@@ -115,9 +118,9 @@ class _Components:
         self.schemas[own] = found
         return own
 
-    def _type(self, type_: type[Any], prefix: str, template: str) -> Any:
-        (schema,), found = msgspec.json.schema_components((type_,), ref_template=f"{_SCHEMAS}{prefix}{template}")
-        self.schemas |= {prefix + template.format(name=name): _tidy(each) for name, each in found.items()}
+    def _add(self, template: str, schema: Any, found: Mapping[str, Any]) -> Any:
+        """Add the classes of a type to the components, under the names that `template` gives; return its `schema`."""
+        self.schemas |= {template.format(name=name): _tidy(each) for name, each in found.items()}
         return schema
 
 

@@ -166,7 +166,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
             stats=StatsEndpoint(f"{at.records}/stats", stats_of(table), pages, answering, limits),
             reject_stats=StatsEndpoint(f"{at.rejects}/stats", stats_of(rejects), reject_pages, answering, limits, only),
             tail=TailEndpoint(pages, reads, limits, Hub(feed, limits, clock, ledger, erasures, tail_limits)),
-            schema=SchemaEndpoint((table, at.records), (rejects, at.rejects)),
+            schema=SchemaEndpoint((table, at.records), (rejects, at.rejects), seen=metrics.seen_members),
             record=RecordEndpoint(feed, table.id, settings, clock) if table.id is not None else None,
         )
 

@@ -3,7 +3,10 @@
     columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
     type_info  what msgspec says about a declaration, with every part that it refuses
     refusals   why a declaration is refused, and what to declare instead
-    undeclared the policy for members that a type does not declare: rejected, or dropped and counted
+    undeclared_members  the policy for members that a type does not declare: rejected, kept in a rest, or dropped
+      rest     a record split into its columns and its rest, and merged again
+      undeclared_reader, seen_members: found in the bytes of a record; counted by path, within bounds
+      suggestions, suggest_command: the fields to declare for them
     table      a table: the record's columns and the envelope's; the service's two; the version of its rows' shape
     versions   what a declaration of several versions of a type must say, and their JSON Schema
     pii        the keyed hash of personal data (personal_columns: which columns remain of it; protection: of a record)
@@ -11,8 +14,10 @@
     ids        the text of an id, in a path, and the value its column holds
     decimals   the text of a NUMERIC value
     filters    -> which fields may be filtered and aggregated, and by which operators
+    json_schema -> what producers may send
     example    -> an example record and row, verified by the type's own decoder
       plain_values, pattern: the simplest value of a type; a text that a regular expression matches
 
-`python -m app.schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences.
+`python -m app.schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences,
+and `… suggest` the fields to declare for undeclared members.
 """

@@ -8,13 +8,14 @@ import signal
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from app.record import RecordTypeError, load_record_type
+from app.schema import suggest_command
 from app.schema.filters import checked_table, filter_table
 from app.schema.table import Table, rejects_table
 from app.schema.versions import json_schema
@@ -52,6 +53,17 @@ exit status: {SAME} the tables fit, {DIFFERENT} a column or a table is missing o
 It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
 and _LOCATION. It uses the application-default credentials (`gcloud auth application-default login`), which need only
 roles/bigquery.metadataViewer on the dataset."""
+_SUGGEST = "print the fields to declare for members that arrive undeclared"
+_ABOUT_SUGGEST = """\
+Print, as Python, the fields to declare for the undeclared members that the newest records have kept: a type that
+every value seen fits, and how often the member occurs. Values are not printed. With --url, also the members that the
+service has seen, kept, dropped or rejected."""
+_AFTER_SUGGEST = f"""\
+exit status: {SAME} it has printed what it found, {UNKNOWN} it could not look
+
+It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and those of the store: SLUICE_BACKEND,
+SLUICE_DATA_PATH, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL and _LOCATION. On BigQuery it runs one query, of the
+partitions since --since."""
 
 
 def _proto(table: Table) -> str:
@@ -86,18 +98,24 @@ def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})
     try:
         if options.derivation == "migrate":
             # A field that is named must be of one table.
-            tables = [_table(options, environ)] if options.rename or options.remove else _tables(options, environ)
+            tables = _tables(options, environ)
+            if options.rename or options.remove:
+                _only(tables)
             return _migrate([*tables, rejects_table()], options, environ)
         if options.derivation == "diff":
             tables = [] if options.rejects else _tables(options, environ)
             settings = _settings(environ, project=options.project, dataset=options.dataset)
             return _diff([*tables, rejects_table()], settings)
-        table = rejects_table() if options.rejects else _table(options, environ)
+        if options.derivation == "suggest":
+            declared = tuple(_tables(options, environ))
+            sys.stdout.write(suggest_command.run(options, _only(declared), declared, environ))
+            return SAME
+        table = rejects_table() if options.rejects else _only(_tables(options, environ))
         sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
     except ModuleNotFoundError as error:
         sys.stderr.write(f"{options.derivation} needs the extra `cloud` of this package: {error}\n")
         return UNKNOWN
-    except (RecordTypeError, SettingsError) as error:
+    except (RecordTypeError, SettingsError, suggest_command.SuggestError) as error:
         sys.stderr.write(f"{error}\n")
         return UNKNOWN
     return SAME
@@ -118,13 +136,13 @@ def _tables(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Tab
     return [streams.table(options.stream)] if options.stream else [*streams.tables]
 
 
-def _table(options: argparse.Namespace, environ: Mapping[str, str]) -> Table:
+def _only(tables: Sequence[Table]) -> Table:
     """Return the only table that the options mean.
 
     Raises:
-        RecordTypeError: there are several, or none can be used.
+        RecordTypeError: there are several.
     """
-    table, *others = _tables(options, environ)
+    table, *others = tables
     if others:
         names = ", ".join(each.name for each in (table, *others))
         raise RecordTypeError(f"{_STREAMS} declares several streams: choose one with --stream: {names}")
@@ -156,6 +174,16 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument(
         "--rejects", action="store_true", default=argparse.SUPPRESS, help="only the table of rejected records"
     )
+    suggest = commands.add_parser(
+        "suggest",
+        help=_SUGGEST,
+        description=_ABOUT_SUGGEST,
+        epilog=_AFTER_SUGGEST,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    suggest.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
+    suggest.add_argument("--stream", default=argparse.SUPPRESS, help=about_stream)
+    suggest_command.add_arguments(suggest)
     diff.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
     diff.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
     _add_migrate(commands, about_record, about_stream)

@@ -62,6 +62,7 @@ class Role(enum.Enum):
     ID = "id"
     FILTER = "filter"
     AGGREGATE = "aggregate"
+    REST = "rest"
     HASH = "pii:hash"
     REDACT = "pii:redact"
     DROP = "pii:drop"
@@ -153,12 +154,9 @@ def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]
 
 def _column(field: inspect.Field, path: str, outer: tuple[type, ...], faults: Faults) -> Column:
     name = field.encode_name
-    if not _NAME.fullmatch(name):
-        raise refuse(
-            path, "a column name must consist of letters, digits and underscores, and must not begin with a digit"
-        )
-    if name.lower().startswith(_RESERVED_PREFIXES):
-        raise refuse(path, "the prefix is reserved by BigQuery or by the service; rename the field")
+    problem = name_problem(name)
+    if problem is not None:
+        raise refuse(path, problem)
     info, description, roles = _unwrap_metadata(field.type, path)
     info, optional = _unwrap_optional(info, path)
     info, inner_description, inner_roles = _unwrap_metadata(info, path)
@@ -195,6 +193,15 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...], faults: Fa
         closed=isinstance(info, inspect.EnumType | inspect.LiteralType),
         is_uuid=isinstance(info, inspect.UUIDType),
     )
+
+
+def name_problem(name: str) -> str | None:
+    """Return why no column can have this name, or None."""
+    if not _NAME.fullmatch(name):
+        return "a column name must consist of letters, digits and underscores, and must not begin with a digit"
+    if name.lower().startswith(_RESERVED_PREFIXES):
+        return "the prefix is reserved by BigQuery or by the service; rename the field"
+    return None
 
 
 def _unwrap_metadata(info: inspect.Type, path: str) -> tuple[inspect.Type, str, frozenset[Role]]:

@@ -50,13 +50,18 @@ def example_record(table: Table) -> dict[str, Any] | None:
             kinds = {column.name: column.kind for column in table.record}
             example[table.versions.member] = int(name) if kinds[table.versions.member] is Kind.INT64 else name
         if _is_storable(example, table):
-            return dict(example)
+            return _as_sent(example, table)
     return None
 
 
 def template_record(table: Table) -> dict[str, Any]:
     """Return a template of a record, for when `example_record` has none: `<...>` is a value to fill in."""
-    return dict(template_value(msgspec.inspect.type_info(table.record_type)))
+    return _as_sent(template_value(msgspec.inspect.type_info(table.record_type)), table)
+
+
+def _as_sent(record: dict[str, Any], table: Table) -> dict[str, Any]:
+    """Return a record without its rest, which the service fills."""
+    return {name: value for name, value in record.items() if table.rest is None or name != table.rest.name}
 
 
 def _is_storable(example: Any, table: Table) -> bool:

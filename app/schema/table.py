@@ -41,6 +41,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         """All columns in the table's order: the record's, then the envelope's."""
         return self.record + self.envelope
 
+    @property
+    def rest(self) -> Column | None:
+        """The column that keeps undeclared members; None if the type does not keep them."""
+        return next((column for column in self.record if Role.REST in column.roles), None)
+
 
 def records_table(
     record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None, hasher: Hasher | None = None

@@ -1,27 +1,62 @@
 """The policy for members that a type does not declare: they are never lost silently. Pure.
 
 msgspec ignores such members unless `forbid_unknown_fields=True`, so a type that says nothing is refused at start-up.
-The alternative is to drop them explicitly: `undeclared: ClassVar = "drop"`, on each Struct or inherited. Dropped
-members are counted.
+The alternatives are to keep them, in a field of the record type with the role `rest`, or to drop them explicitly:
+`undeclared: ClassVar = "drop"`, on each Struct or inherited. All of them are counted.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_origin
+import enum
+from collections.abc import Iterator
+from typing import NamedTuple, get_origin
 
 import msgspec
-from msgspec import inspect
+from msgspec import NODEFAULT, inspect
 
 from app.record import RecordTypeError
 from app.schema.refusals import CLASSES, members
 
 WORD, DROP = "undeclared", "drop"
+_REST_ROLE = "rest"
 CURES = (
-    f"forbid_unknown_fields=True rejects a record with undeclared members, with the path; `{WORD}: ClassVar = "
-    f'"{DROP}"` in the class drops and counts them'
+    "forbid_unknown_fields=True rejects a record with undeclared members, with the path; a field "
+    '`rest: Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})] = {}` of the record type keeps them; '
+    f'`{WORD}: ClassVar = "{DROP}"` in the class drops and counts them'
 )
 _MAX_NAMED = 5
-CountDropped = Callable[[bytes], int]
-"""Returns how many members of a record, given as JSON, its type drops."""
+
+
+class Policy(enum.Enum):
+    """What becomes of the members that a class does not declare."""
+
+    REJECT = "reject"
+    KEEP = "keep"
+    DROP = "drop"
+
+
+class _Place(NamedTuple):
+    """A class inside a record type, its path, and whether it is in a JSON column."""
+
+    path: str
+    info: inspect.Type
+    in_json: bool
+
+
+def policy_of(info: inspect.StructType) -> Policy:
+    """Return the policy of a class of a record type that `refuse_silent_loss` accepts."""
+    if info.forbid_unknown_fields:
+        return Policy.REJECT
+    return Policy.DROP if _word(info) == DROP else Policy.KEEP
+
+
+def record_policy(record_type: type[msgspec.Struct]) -> Policy:
+    """Return the policy of an accepted record type for its own members."""
+    info = inspect.type_info(record_type)
+    return policy_of(info) if isinstance(info, inspect.StructType) else Policy.REJECT
+
+
+def rest_field(info: inspect.StructType) -> inspect.Field | None:
+    """Return the field of the record type that keeps undeclared members; None if there is none."""
+    return next((field for field in info.fields if _is_rest(field.type)), None)
 
 
 def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
@@ -30,13 +65,18 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
     Raises:
         RecordTypeError: one says nothing, or something that cannot be done; the message names every path and the cures.
     """
+    _check_rest(info, path)
+    keeps = rest_field(info) is not None
     silent = dict[str, str]()
-    for where, below, in_json in _classes(info, path, ()):
-        reason = _problem(below, in_json=in_json)
+    for place in _classes(info, path, ()):
+        reason = _problem(place)
         if reason is not None:
-            raise RecordTypeError(f"{where}: {reason}")
-        if isinstance(below, inspect.StructType) and not below.forbid_unknown_fields and not _drops(below):
-            silent.setdefault(where, below.cls.__name__)
+            raise RecordTypeError(f"{place.path}: {reason}")
+        if isinstance(place.info, inspect.StructType) and policy_of(place.info) is Policy.KEEP:
+            if keeps and place.in_json:
+                raise RecordTypeError(f"{place.path}: {_NOT_KEPT_IN_JSON}")
+            if not keeps:
+                silent.setdefault(place.path, place.info.cls.__name__)
     if silent:
         named = ", ".join([*silent][:_MAX_NAMED]) + (", …" if len(silent) > _MAX_NAMED else "")
         classes = ", ".join(dict.fromkeys(silent.values()))
@@ -45,17 +85,79 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
         )
 
 
-def count_dropped(record_type: type[msgspec.Struct]) -> CountDropped | None:
-    """Return a function that counts the members that `record_type` drops; None for a type that drops none.
+def _check_rest(info: inspect.StructType, path: str) -> None:
+    """Check the field with the role `rest`, if there is one."""
+    marked = [field for field in info.fields if _is_rest(field.type)]
+    for field in info.fields:
+        for inner in _rests_below(field.type, f"{path}.{field.encode_name}", ()):
+            raise RecordTypeError(
+                f"{inner}: only a field of the record type itself may have the role {_REST_ROLE}; it also keeps "
+                "the undeclared members of nested Structs"
+            )
+    if not marked:
+        return
+    where = f"{path}.{marked[0].encode_name}"
+    for wrong, reason in (
+        (len(marked) > 1, f"{marked[-1].encode_name} has the role {_REST_ROLE}, too; remove one of them"),
+        (not _holds_anything(marked[0].type), "the type of the rest must be dict[str, Any], without constraints"),
+        (
+            _has_content(marked[0]),
+            f"the rest of a record without undeclared members is empty; use `{marked[0].name}: … = {{}}`",
+        ),
+        (
+            info.forbid_unknown_fields,
+            f"{info.cls.__name__} has both this field and forbid_unknown_fields=True; remove one of them",
+        ),
+        (_word(info) is not None, f"{info.cls.__name__} has both this field and {WORD} = …; remove one of them"),
+    ):
+        if wrong:
+            raise RecordTypeError(f"{where}: {reason}")
 
-    It takes the bytes of a record that the type has accepted. A dropped member counts once, at the level where it is
-    dropped, whatever it contains.
-    """
-    info = inspect.type_info(record_type)
-    return _counter(info) if isinstance(info, inspect.StructType) else None
+
+def _is_rest(info: inspect.Type) -> bool:
+    """Return whether a field has the role `rest`, on its type or on the type beside None."""
+    if isinstance(info, inspect.UnionType):
+        return any(map(_is_rest, info.types))
+    if not isinstance(info, inspect.Metadata):
+        return False
+    return _REST_ROLE in (info.extra or {}).get("sluice", ()) or _is_rest(info.type)
 
 
-def _problem(info: inspect.Type, *, in_json: bool) -> str | None:
+def _rests_below(info: inspect.Type, path: str, outer: tuple[type, ...]) -> Iterator[str]:
+    """Yield the paths inside a field that have the role."""
+    info = _plain(info)
+    if isinstance(info, CLASSES):
+        if info.cls in outer:
+            return
+        outer = (*outer, info.cls)
+    for below, member in members(info):
+        if not isinstance(info, inspect.UnionType) and _is_rest(member):
+            yield path + below
+        yield from _rests_below(member, path + below, outer)
+
+
+def _plain(info: inspect.Type) -> inspect.Type:
+    while isinstance(info, inspect.Metadata):
+        info = info.type
+    return info
+
+
+def _holds_anything(info: inspect.Type) -> bool:
+    info = _plain(info)
+    if isinstance(info, inspect.UnionType):
+        return all(isinstance(each, inspect.NoneType) or _holds_anything(each) for each in info.types)
+    return info == inspect.DictType(inspect.StrType(), inspect.AnyType())
+
+
+def _has_content(field: inspect.Field) -> bool:
+    """Return whether a record without the field has something in it, or cannot do without."""
+    if field.default_factory is not NODEFAULT:
+        return bool(field.default_factory() != {})
+    return field.default not in (None, {})  # NODEFAULT too: the field would be required
+
+
+def _problem(place: _Place) -> str | None:
+    info = place.info
     if isinstance(info, inspect.DataclassType | inspect.TypedDictType):  # only ever inside a JSON column
         kind = "a dataclass" if isinstance(info, inspect.DataclassType) else "a TypedDict"
         return (
@@ -69,13 +171,12 @@ def _problem(info: inspect.Type, *, in_json: bool) -> str | None:
         return f'{WORD} = {word!r}: the only allowed value is "{DROP}"'
     if isinstance(info, inspect.StructType) and info.forbid_unknown_fields:
         return f'the class has both forbid_unknown_fields=True and {WORD} = "{DROP}"; remove one of them'
-    return _NOT_IN_JSON if in_json else None
+    return _NOT_DROPPED_IN_JSON if place.in_json else None
 
 
-_NOT_IN_JSON = (
-    "dropped members inside a JSON column are not counted; use forbid_unknown_fields=True, or dict[str, Any] "
-    "to keep everything"
-)
+_INSTEAD = "use forbid_unknown_fields=True, or dict[str, Any] to keep everything"
+_NOT_DROPPED_IN_JSON = f"dropped members inside a JSON column are not counted; {_INSTEAD}"
+_NOT_KEPT_IN_JSON = f"undeclared members of a Struct inside a JSON column have no place in the rest; {_INSTEAD}"
 
 
 def _word(info: inspect.StructType) -> object:
@@ -84,69 +185,13 @@ def _word(info: inspect.StructType) -> object:
     return None if WORD in cls.__struct_fields__ else getattr(cls, WORD, None)
 
 
-def _drops(info: inspect.StructType) -> bool:
-    return _word(info) == DROP
-
-
-def _classes(
-    info: inspect.Type, path: str, outer: tuple[type, ...], *, in_json: bool = False
-) -> Iterator[tuple[str, inspect.Type, bool]]:
-    """Yield every class inside a type, its path, and whether it is in a JSON column; outer classes first."""
-    while isinstance(info, inspect.Metadata):
-        info = info.type
+def _classes(info: inspect.Type, path: str, outer: tuple[type, ...], *, in_json: bool = False) -> Iterator[_Place]:
+    """Yield every class inside a type; outer classes first."""
+    info = _plain(info)
     if isinstance(info, CLASSES):
         if info.cls in outer:  # possible in a JSON column only
             return
         outer = (*outer, info.cls)
-        yield path, info, in_json
+        yield _Place(path, info, in_json)
     for below, member in members(info):
         yield from _classes(member, path + below, outer, in_json=in_json or isinstance(info, inspect.DictType))
-
-
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_items = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-def _counter(info: inspect.Type) -> CountDropped | None:
-    """Return a function that counts the dropped members in a value of type `info`; None if nothing is dropped.
-
-    Values stay undecoded (msgspec.Raw): each level costs one scan, and a number that only its type could parse causes
-    no error here.
-    """
-    while isinstance(info, inspect.Metadata):
-        info = info.type
-    match info:
-        case inspect.UnionType():
-            found = [count for count in map(_counter, info.types) if count is not None]
-            return found[0] if found else None  # columns have one type, and perhaps None
-        case inspect.ListType():
-            return _list_counter(info)
-        case inspect.StructType():
-            return _struct_counter(info)
-        case _:
-            return None
-
-
-def _list_counter(info: inspect.ListType) -> CountDropped | None:
-    count_item = _counter(info.item_type)
-    if count_item is None:
-        return None
-    return lambda data: sum(map(count_item, map(bytes, _items.decode(data))))
-
-
-def _struct_counter(info: inspect.StructType) -> CountDropped | None:
-    inner: Mapping[str, CountDropped] = {
-        field.encode_name: counter for field in info.fields if (counter := _counter(field.type)) is not None
-    }
-    declared, drops = frozenset(field.encode_name for field in info.fields), _drops(info)
-    if not inner and not drops:
-        return None
-
-    def count(data: bytes) -> int:
-        if data == b"null":
-            return 0
-        found: Mapping[str, Any] = _members.decode(data)
-        below = sum(count_in(bytes(found[name])) for name, count_in in inner.items() if name in found)
-        return below + (len(found.keys() - declared) if drops else 0)
-
-    return count

@@ -3,11 +3,14 @@
 from typing import Any, get_type_hints
 
 import msgspec
+from msgspec import inspect
 
 from app.record import RecordType, Versions
 from app.schema.columns import Kind, sound_columns
+from app.schema.json_schema import record_schema
 from app.schema.personal_columns import stored_columns
 from app.schema.refusals import Faults, refuse
+from app.schema.undeclared_members import rest_field
 
 
 def newest_of(record_type: RecordType) -> type[msgspec.Struct]:
@@ -32,6 +35,10 @@ def newest_of(record_type: RecordType) -> type[msgspec.Struct]:
     return record_type.newest
 
 
+_NO_REST = (
+    "a type with versions cannot keep undeclared members, as an upgrade would not see them; choose "
+    'forbid_unknown_fields=True or undeclared: ClassVar = "drop"'
+)
 _NO_STRUCT = "expected types that are msgspec.Struct"
 
 
@@ -50,11 +57,20 @@ def check_older(versions: Versions) -> None:
             own.report()
         with faults.collected():
             _check_upgrade(versions, older, name, then)
+    for each in versions.types:
+        with faults.collected():
+            if _keeps(each):
+                raise refuse(each.__name__, _NO_REST)
     if versions.member:
         for each in versions.types[1:]:
             with faults.collected():
                 _check_member(each, versions)
     faults.report()
+
+
+def _keeps(declared: type[msgspec.Struct]) -> bool:
+    info = inspect.type_info(declared)
+    return isinstance(info, inspect.StructType) and rest_field(info) is not None
 
 
 def _check_upgrade(versions: Versions, older: type[msgspec.Struct], name: str, then: type[msgspec.Struct]) -> None:
@@ -87,6 +103,6 @@ def _check_member(declared: type[msgspec.Struct], versions: Versions) -> None:
 def json_schema(record_type: type[msgspec.Struct], versions: Versions | None) -> dict[str, Any]:
     """Return the JSON Schema of a record; of all versions, newest first, if there are several."""
     if versions is None:
-        return msgspec.json.schema(record_type)
+        return record_schema(record_type)
     schemas, named = msgspec.json.schema_components(reversed(versions.types), ref_template="#/$defs/{name}")
     return {"anyOf": [*schemas], "$defs": named}

@@ -76,6 +76,15 @@ MEMBERS_DROPPED = Instrument(
         'Non-zero only for a record type with `undeclared = "drop"`. A sudden rise means a producer\'s new field.'
     ),
 )
+MEMBERS_UNDECLARED = Instrument(
+    name="sluice_member_undeclared_total",
+    kind="counter",
+    unit="{member}",
+    description="Undeclared members of stored and rejected records, by outcome and stream",
+    meaning="`outcome` is kept (in the record type's rest), dropped or rejected. Of a rejected record, the first one "
+    "counts. `/v1/schema` names them, and `python -m app.schema suggest` prints the fields to declare.",
+    attributes=("outcome", "stream"),
+)
 ROWS_EXPIRED = Instrument(
     name="sluice_row_expired_total",
     kind="counter",

@@ -1,12 +1,13 @@
 """The counts of this process, as plain numbers: counting costs an addition, and collectors read them."""
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from app.schema.seen_members import Outcome, SeenMembers
 from app.schema.table import RECORDS
 from app.telemetry import instruments
 from app.telemetry.instruments import Instrument
@@ -72,6 +73,10 @@ class Metrics:
         """By stream, like the next one."""
         self.duplicate_messages: Counter[str] = Counter(dict.fromkeys(streams, 0))
         self.dropped_members = 0
+        self.undeclared_members: Counter[tuple[Outcome, str]] = Counter()
+        """By outcome and stream."""
+        self.seen_members: defaultdict[str, SeenMembers] = defaultdict(SeenMembers)
+        """Their names by stream, which no collector reads."""
         self.unproved_messages = 0
         self.canaries_missed = 0
         self.rejected_records: Counter[tuple[str, str]] = Counter({("invalid", stream): 0 for stream in streams})
@@ -113,6 +118,10 @@ class Metrics:
                 for (reason, stream), count in [*self.rejected_records.items()]
             ],
             instruments.MEMBERS_DROPPED: lambda: _one(self.dropped_members),
+            instruments.MEMBERS_UNDECLARED: lambda: [
+                (count, {"outcome": outcome, "stream": stream})
+                for (outcome, stream), count in [*self.undeclared_members.items()]
+            ],
             instruments.MESSAGES_UNPROVED: lambda: _one(self.unproved_messages),
             instruments.ROWS_EXPIRED: lambda: _each(self.expired_rows, "table"),
             instruments.MESSAGES_DUPLICATE: lambda: _each(self.duplicate_messages, "stream"),

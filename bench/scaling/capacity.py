@@ -35,6 +35,7 @@ SERIES = {
     "sluice_record_stored_total": 1,
     "sluice_message_duplicate_total": 1,
     "sluice_record_rejected_total": 3,
+    "sluice_member_undeclared_total": 1,  # a type keeps, drops or rejects them
     "sluice_append_duration_seconds": 3,
     "sluice_append_rows": 2,
     "sluice_append_size_bytes": 2,

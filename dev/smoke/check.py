@@ -46,10 +46,12 @@ class Step(msgspec.Struct, frozen=True):
 class Check:
     """One run; its attributes hold what it learns on the way.
 
-    `ingest` is the service that records are posted to: the one that is read, or another.
+    `ingest` is the service that records are posted to: the one that is read, or another. `api` is the path of the
+    stream: `/v1`, or that of a named one.
     """
 
-    def __init__(self, client: Client, ingest: Client, *, has_token: bool, within_s: float) -> None:
+    def __init__(self, client: Client, ingest: Client, *, has_token: bool, within_s: float, api: str = "/v1") -> None:
+        self._api = api
         self._client, self._ingest, self._has_token, self._within_s = client, ingest, has_token, within_s
         self._began = self._sent_at = time.monotonic()
         self.id_field: str | None = None
@@ -92,8 +94,8 @@ class Check:
         return f"{health['system']} {health['version']}, store {health['store']['kind']}, ACTIVE"
 
     def _schema(self, make_record: Callable[[dict[str, Any], str | None], dict[str, Any]]) -> str:
-        tables = self._get("/v1/schema").json()["tables"]
-        (table,) = (table for table in tables if table["path"] == "/v1/records")
+        tables = self._get(f"{self._api}/schema").json()["tables"]
+        (table,) = (table for table in tables if table["path"] == f"{self._api}/records")
         self.id_field = table["id"]
         # Only the document of the service that accepts records has an example of one.
         document = self._good("GET /openapi/openapi.json", self._ingest.get("/openapi/openapi.json")).json()
@@ -113,14 +115,14 @@ class Check:
         while (left_s := deadline - time.monotonic()) > 0 or looks == 0:
             wait_s = max(0, min(int(left_s), _LONGEST_WAIT_S))
             answer = self._client.get(
-                "/v1/records", at | self._only_it() | {"wait": str(wait_s)}, timeout_s=wait_s + 30.0
+                f"{self._api}/records", at | self._only_it() | {"wait": str(wait_s)}, timeout_s=wait_s + 30.0
             )
             looks += 1
             if answer.status in _AGAIN:
-                last = str(refusal("GET /v1/records", answer, has_token=self._has_token))
+                last = str(refusal(f"GET {self._api}/records", answer, has_token=self._has_token))
                 time.sleep(_PAUSE_S)
                 continue
-            page = self._good("GET /v1/records", answer).json()
+            page = self._good(f"GET {self._api}/records", answer).json()
             if page["records"]:
                 return self._seen(page["records"], looks)
             last = f"the last window ended at {page['window']['until']}"
@@ -145,17 +147,17 @@ class Check:
     def _by_id(self) -> str:
         if self.id_field is None:
             return "this record type has no id: nothing to look up"
-        path = f"/v1/records/{quote(str(self.row[self.id_field]), safe='')}"
+        path = f"{self._api}/records/{quote(str(self.row[self.id_field]), safe='')}"
         found = self._get(path, {"heartbeat": "include"}).json()
         if wrong := differences(self.record, found):
             raise SmokeError(f"GET {path} differs from the record sent: {', '.join(wrong)}")
         return f"GET {path}: as sent"
 
     def _statistics(self) -> str:
-        answer = self._get("/v1/records/stats", {"since": _SINCE} | self._only_it()).json()
+        answer = self._get(f"{self._api}/records/stats", {"since": _SINCE} | self._only_it()).json()
         counted = sum(sum(series["values"]["count"]) for series in answer["series"])
         if counted != 1:
-            raise SmokeError(f"/v1/records/stats counts the sent record {counted} times")
+            raise SmokeError(f"{self._api}/records/stats counts the sent record {counted} times")
         return "counted once"
 
     def _only_it(self) -> dict[str, str]:

@@ -5,9 +5,11 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
+from app.ingest.routing import ATTRIBUTE
 from dev.signing import SecretError, add_secret_argument, canary_attributes
 from dev.smoke.check import Check, Step
 from dev.smoke.client import Client, SmokeError
@@ -45,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or PUBSUB_EMULATOR_HOST)",
     )
     parser.add_argument(
+        "--stream", metavar="NAME", help="the stream to test, if there are several (default: the first)"
+    )
+    parser.add_argument(
         "--data", type=Path, metavar="FILE", help=f"a record to send; {PLACEHOLDER} in it becomes a new id each time"
     )
     parser.add_argument(
@@ -62,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, print the report, and return the exit status: 0 if every step passed, 1 if one failed, 2 if none ran."""
     mark = marker()
+    api = f"/v1/streams/{quote(args.stream, safe='')}" if args.stream else "/v1"
     try:
         if not 0 < args.within <= 3600:
             raise SmokeError(f"--within {args.within:g}: expected seconds, up to 3600")  # noqa: TRY301 - one place reports
@@ -73,16 +79,19 @@ def run(args: argparse.Namespace) -> int:
         send = (
             publishing(
                 google_publisher(args.topic, host),
-                canary_attributes(args.secret_file, is_local=host != "google"),
+                canary_attributes(args.secret_file, is_local=host != "google")
+                | ({ATTRIBUTE: args.stream} if args.stream else {}),
             )
             if args.topic
-            else posting(ingest, mark, has_token=bool(token))
+            else posting(ingest, mark, has_token=bool(token), api=api)
         )
     except (SmokeError, SecretError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    check = Check(client, ingest, has_token=bool(token), within_s=args.within)
-    steps = check.run(lambda document, field: record_of_example(document, field, mark) if own is None else own, send)
+    check = Check(client, ingest, has_token=bool(token), within_s=args.within, api=api)
+    steps = check.run(
+        lambda document, field: record_of_example(document, field, mark, f"{api}/records") if own is None else own, send
+    )
     report = Report(
         passed=all(step.passed for step in steps),
         url=client.url,

@@ -18,7 +18,7 @@ from dev.smoke.client import SmokeError
 PREFIX = "smoke-"
 PLACEHOLDER = "{smoke}"
 """The placeholder for the id in a user's own file."""
-_OPERATION = ("paths", "/v1/records", "post", "requestBody", "content", "application/json", "examples", "one", "value")
+_BODY = ("post", "requestBody", "content", "application/json")
 _OWN_FILE = f"give your own record with --data FILE, in which {PLACEHOLDER} is replaced by a new id each time"
 
 
@@ -35,14 +35,16 @@ def record_of_file(content: bytes, mark: str) -> dict[str, Any]:
         raise SmokeError(f"--data: expected one record, a JSON object: {error}") from error
 
 
-def record_of_example(document: dict[str, Any], id_field: str | None, mark: str) -> dict[str, Any]:
-    """Return the OpenAPI document's example of a record, with a new id.
+def record_of_example(
+    document: dict[str, Any], id_field: str | None, mark: str, path: str = "/v1/records"
+) -> dict[str, Any]:
+    """Return the OpenAPI document's example of a record that is posted to `path`, with a new id.
 
     Raises:
         SmokeError: there is no example, or no id can be generated for this type.
     """
     example: Any = document
-    for name in _OPERATION:
+    for name in ("paths", path, *_BODY, "examples", "one", "value"):
         example = example.get(name) if isinstance(example, dict) else None
     if not isinstance(example, dict):
         raise SmokeError(
@@ -50,13 +52,15 @@ def record_of_example(document: dict[str, Any], id_field: str | None, mark: str)
         )
     if id_field is None:
         return example
-    schema = _id_schema(document, id_field)
+    schema = _id_schema(document, id_field, path)
     return example | {id_field: _new_id(schema, mark, id_field)}
 
 
-def _id_schema(document: dict[str, Any], id_field: str) -> dict[str, Any]:
+def _id_schema(document: dict[str, Any], id_field: str, path: str) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
-    schema = document["paths"]["/v1/records"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    schema: Any = document["paths"][path]
+    for name in (*_BODY, "schema"):
+        schema = schema[name]
     while "properties" not in schema:
         if "$ref" in schema:
             schema = schemas[schema["$ref"].rpartition("/")[2]]

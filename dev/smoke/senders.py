@@ -12,22 +12,25 @@ from dev.smoke.client import Client, SmokeError, refusal
 _PAUSE_S = 1.0
 
 
-def posting(client: Client, mark: str, *, has_token: bool) -> Sender:
-    """Return a sender that posts a record, always with the same key, so that a retry stores nothing twice."""
+def posting(client: Client, mark: str, *, has_token: bool, api: str = "/v1") -> Sender:
+    """Return a sender that posts a record to the stream at the path `api`.
+
+    It always uses the same key, so that a retry stores nothing twice.
+    """
 
     def send(record: dict[str, Any], deadline: float) -> Sent:
         attempt = 1
         while True:
-            answer = client.post("/v1/records", record, {"Idempotency-Key": mark})
+            answer = client.post(f"{api}/records", record, {"Idempotency-Key": mark})
             if answer.status not in {429, 503} or time.monotonic() + _PAUSE_S >= deadline:
                 break
             time.sleep(_PAUSE_S)
             attempt += 1
         if answer.status != 201:
             tries = f" ({attempt} tries)" if attempt > 1 else ""
-            raise refusal(f"POST /v1/records{tries}", answer, has_token=has_token)
+            raise refusal(f"POST {api}/records{tries}", answer, has_token=has_token)
         (stored,) = answer.json()["records"]
-        return Sent("POST /v1/records: 201, durable", "delivery_key", stored["delivery_key"])
+        return Sent(f"POST {api}/records: 201, durable", "delivery_key", stored["delivery_key"])
 
     return send
 

@@ -27,6 +27,20 @@ class Open(msgspec.Struct):
     name: str
 
 
+class Part(msgspec.Struct):
+    """A part of a record that keeps undeclared members."""
+
+    code: str = ""
+
+
+class Keeping(msgspec.Struct):
+    """A record that keeps undeclared members."""
+
+    name: str
+    parts: list[Part] = []
+    rest: Annotated[dict[str, Any], msgspec.Meta(extra={"sluice": ["rest"]})] = {}
+
+
 class Nameless(msgspec.Struct, forbid_unknown_fields=True):
     """A record without an id."""
 
@@ -74,7 +88,12 @@ def nested(levels: int) -> bytes:
 def outcome(reading: Decoded) -> Any:
     """Return what a reading says, as plain values."""
     rows, rejects = reading
-    return [*rows], [(each.message.key, each.index, each.reason, each.field, each.detail, each.raw) for each in rejects]
+    noted = [row.index in rows.with_undeclared for row in rows]
+    return (
+        [*rows],
+        noted,
+        [(each.message.key, each.index, each.reason, each.field, each.detail, each.raw) for each in rejects],
+    )
 
 
 def row_bytes(reader: RecordReader, data: bytes) -> int:
@@ -95,6 +114,17 @@ COMMON: dict[str, tuple[type[msgspec.Struct], bytes, str]] = {
     "an array of records as deep as its own level allows": (Record, array(record("a", nested(498))), ""),
     "an empty array": (Record, b"[]", ""),
     "an array without ids": (Nameless, array(b'{"count":1}', b'{"count":2}'), ""),
+    "a record with a rest": (Keeping, b'{"name":"a","parts":[{"x":1}],"y":[2]}', ""),
+    "a record with an empty rest": (Keeping, b'{"name":"a","rest":{}}', ""),
+    "a record that was sent with a rest": (Keeping, b'{"name":"a","rest":{"x":1}}', ""),
+    "a record whose rest has a number out of range": (Keeping, b'{"name":"a","parts":[{},{"x":1e999}]}', ""),
+    "a record whose rest is not UTF-8": (Keeping, b'{"name":"a","x":"\xff"}', ""),
+    "an array of which some have a rest": (
+        Keeping,
+        array(b'{"name":"a"}', b'{"name":"b","parts":[{},{"x":1}]}', b'{"name":"c"}', b'{"name":"d","y":{"z":1e3}}'),
+        "",
+    ),
+    "an array of which none has a rest": (Keeping, array(b'{"name":"a","parts":[{}]}', b'{"name":"b","rest":{}}'), ""),
     "an array whose types drop members": (Open, array(b'{"name":"a","more":[1]}'), ""),
 }
 
@@ -128,6 +158,18 @@ OTHERS: dict[str, tuple[type[msgspec.Struct], Message, list[str]]] = {
         message(array(b'{"name":"a","more":%b}' % nested(500))),
         ["malformed"],
     ),
+    "an array with a record that was sent with a rest": (
+        Keeping,
+        message(array(b'{"name":"a"}', b'{"name":"b","rest":{"x":1}}')),
+        ["invalid"],
+    ),
+    "an array with a rest that is too deep": (
+        Keeping,
+        message(array(b'{"name":"a","more":%b}' % nested(500))),
+        ["malformed"],
+    ),
+    "an array with a rest that is out of range": (Keeping, message(array(b'{"name":"a","x":1e999}')), ["invalid"]),
+    "an array with a rest that is not UTF-8": (Keeping, message(array(b'{"name":"a","x":"\xff"}')), ["malformed"]),
     "an array whose own level is one too many": (Record, message(array(record(data=nested(499)))), []),
 }
 
@@ -141,6 +183,38 @@ def test_any_other_message_is_left_to_the_steps(
     assert reader.read_at_once(sent) is None
     _, rejects = finish(reader.read(sent))
     assert [each.reason for each in rejects] == reasons
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_row_has_what_its_type_does_not_declare(*, many: bool) -> None:
+    """In the column of the rest; a fault in it is the rest's, whose log line names no member."""
+    data = b'{"name":"a","parts":[{},{"x":1}],"y":2}'
+    reading = reader_of(Keeping).read_at_once(message(array(data) if many else data))
+    assert reading is not None
+    (row,) = reading[0]
+    assert msgspec.json.decode(row.encoded)["rest"] == {"parts": [{}, {"x": 1}], "y": 2}
+    _, rejects = finish(reader_of(Keeping).read(message(b'{"name":"a","parts":[{},{"x":1e999}]}')))
+    assert [(each.reason, each.field, each.detail) for each in rejects] == [
+        ("invalid", "rest", "Number out of range - at `$.parts[1].x`")
+    ]
+    _, rejects = finish(reader_of(Keeping).read(message(b'{"name":"a","rest":{"x":1}}')))
+    assert [(each.reason, each.field) for each in rejects] == [("invalid", "rest")]
+
+
+def test_undeclared_members_count_several_times() -> None:
+    """In a record and in a message; an array of many is read in steps, with the same outcome."""
+    data = b'{"name":"a",%b}' % b",".join(b'"x%d":1' % number for number in range(10))
+    for most, reasons in ((400, []), (399, ["too_complex"])):
+        _, rejects = finish(reader_of(Keeping, max_record_values=most).read(message(data)))
+        assert [each.reason for each in rejects] == reasons
+    reader = reader_of(Keeping, max_message_values=1_199)
+    rows, (rejected,) = finish(reader.read(message(data + b"\n" + data + b"\n" + data, NDJSON)))
+    assert (len(rows), rejected.reason) == (0, "too_complex")
+    large = message(array(*[data] * 101))
+    reader = reader_of(Keeping, max_records_per_message=200)
+    assert reader.read_at_once(large) is None
+    rows, rejects = finish(reader.read(large))
+    assert (len(rows), rejects, all(row.index in rows.with_undeclared for row in rows)) == (101, [], True)
 
 
 def test_an_array_at_the_limit_of_records_is_read_at_once() -> None:

@@ -119,7 +119,7 @@ async def test_the_page_rests_while_it_is_paused(tab: Page, tmp_path: Path) -> N
     async with serving(tmp_path / "data.duckdb") as (process, client):
         await visit(tab, process)
         await tab.run("document.querySelector('#pause').click()")
-        await tab.until("document.querySelector('#announcement').textContent.startsWith('Nothing is refreshed')")
+        await tab.until("document.querySelector('#announcement').textContent.startsWith('Refreshing is paused')")
         await tab.until("performance.getEntriesByType('resource').every((each) => each.responseEnd > 0)")
         asked = len(tab.requests)
         await post(client, {"id": "unseen"})

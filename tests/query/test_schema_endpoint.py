@@ -79,7 +79,7 @@ async def test_what_has_not_changed_is_not_sent_again(path: str) -> None:
 
 def test_the_route_is_for_every_caller() -> None:
     """It shows no record, so whoever is let in may read it, whatever it may do besides."""
-    endpoint = SchemaEndpoint((FLIGHTS, "/v1/records"))
+    endpoint = SchemaEndpoint((FLIGHTS, "/v1/records"), seen={})
     assert "scope" not in schema_route(served_alone("/v1/schema", endpoint, schema_contract(endpoint))).opt
 
 

@@ -2,10 +2,11 @@
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
+from msgspec import Meta
 
 from app.record import RecordTypeError, Versions
 from app.schema.__main__ import main
@@ -109,3 +110,20 @@ def test_the_commands_print_the_newest_and_all(capsys: pytest.CaptureFixture[str
         f"#/$defs/{each.__name__}" for each in (OrderV3, OrderV2, OrderV1)
     ]
     assert schema["$defs"].keys() == {"OrderV1", "OrderV2", "OrderV3"}
+
+
+class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that keeps undeclared members, which its upgrade would not see."""
+
+    id: str
+    rest: Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})] = {}
+
+    def upgrade(self) -> OrderV3:
+        """Return what is never made."""
+        raise NotImplementedError
+
+
+def test_a_version_keeps_no_undeclared_members() -> None:
+    """They would be lost between two versions, so the declaration is refused."""
+    with pytest.raises(RecordTypeError, match="Keeping: a type with versions cannot keep undeclared members"):
+        checked_table(Versions(Keeping, OrderV3, attribute="v"))

@@ -30,7 +30,7 @@ async def live_through_everything(service: Service, runner: MeteredRunner) -> No
             await asyncio.sleep(0.005)
     assert (await service.push(GOOD, message_id="1")).status_code == 204
     assert (await service.push(GOOD, message_id="1")).status_code == 204
-    assert (await service.push({"id": "bad"}, message_id="2")).status_code == 204
+    assert (await service.push(GOOD | {"id": "bad", "colour": "red"}, message_id="2")).status_code == 204
     assert (await client.post("/pubsub/push", content=b"{}")).status_code == 401
     assert (await client.post("/v1/records", json=GOOD | {"id": "b"})).status_code == 201
     first = await client.get("/v1/records", params=CLOSED)
@@ -59,6 +59,7 @@ async def test_everything_in_the_catalogue_is_measured_and_nothing_else(monkeypa
     assert values(found["sluice_record_stored_total"], "stream") == {"records": 3}
     assert values(found["sluice_message_duplicate_total"], "stream") == {"records": 1}
     assert values(found["sluice_record_rejected_total"], "reason", "stream") == {("invalid", "records"): 1}
+    assert values(found["sluice_member_undeclared_total"], "outcome", "stream") == {("rejected", "records"): 1}
     assert values(found["sluice_message_stored_delay_seconds"], "stream") == {"records": 3}
     assert values(found["sluice_heartbeat_delay_seconds"]) == {(): 1}
     assert values(found["sluice_heartbeat_missed_total"]) == {(): 0}

@@ -1,14 +1,18 @@
-"""The routes `/v1/schema`, of each stream too, and `/v1/problems`: responses that never change while the process lives.
+"""The routes `/v1/schema`, of each stream too, and `/v1/problems`: responses that hardly change in a process's life.
 
-Each is encoded once, and sent only to clients without a copy.
+Each is encoded once, and sent only to clients without a copy. Only the undeclared members in a schema change.
 """
 
-from typing import Any
+import enum
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
 
 import msgspec
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
+from app.auth.principal import Principal
 from app.http import paths
 from app.http.conditional import VARY, strong_etag
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
@@ -19,7 +23,9 @@ from app.query.endpoints.served import Served
 from app.query.params.collector import parse_nothing
 from app.schema.columns import flat
 from app.schema.filters import filter_table
+from app.schema.seen_members import SeenMember, SeenMembers
 from app.schema.table import Table, schema_version
+from app.schema.undeclared_members import record_policy
 from app.schema.versions import json_schema
 
 # A release may change them: a client revalidates after five minutes, which costs no body.
@@ -69,6 +75,21 @@ class ColumnEntry(msgspec.Struct, frozen=True, kw_only=True):
     is_added: bool = False
 
 
+class UndeclaredEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The members that a record type does not declare: what becomes of them, and those seen.
+
+    `policy` is that of the record type; a nested type may have its own. `kept_in` is the field that keeps them. `seen`
+    are those that this instance has seen since it started, the most frequent first. It is null for a caller who may not
+    read every record; those of rejected records need the scope `rejects`. `others` counts the members beyond the first
+    200 names.
+    """
+
+    policy: Literal["reject", "keep", "drop"]
+    kept_in: str | None
+    seen: list[SeenMember] | None
+    others: int
+
+
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A table: where its rows are read, its columns, and the JSON Schema of its records.
 
@@ -81,6 +102,7 @@ class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None
     columns: list[ColumnEntry]
     json_schema: dict[str, Any]
+    undeclared_members: UndeclaredEntry
 
 
 class SchemaAnswer(msgspec.Struct, frozen=True):
@@ -90,15 +112,18 @@ class SchemaAnswer(msgspec.Struct, frozen=True):
 
 
 class SchemaEndpoint:
-    """Describes tables; `paths` are where their rows are read. The answer is encoded on the first request."""
+    """Describes tables; `paths` are where their rows are read. `seen` are the undeclared members by table name.
 
-    def __init__(self, *tables: tuple[Table, str]) -> None:
-        self._tables = tables
-        self._answer: StaticResponse | None = None
+    The answer is encoded on the first request. One that names seen members is encoded again after it has changed.
+    """
 
-    @property
+    def __init__(self, *tables: tuple[Table, str], seen: Mapping[str, SeenMembers]) -> None:
+        self._tables, self._seen = tables, seen
+        self._answers: dict[_Sight, tuple[int, StaticResponse]] = {}
+
+    @cached_property
     def entries(self) -> list[TableEntry]:
-        """The descriptions of the tables."""
+        """The descriptions of the tables, without seen members."""
         return [table_entry(table, path) for table, path in self._tables]
 
     def answer(self, request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -107,15 +132,47 @@ class SchemaEndpoint:
         Raises:
             ProblemError: `invalid_parameter`: there are none.
         """
-        if self._answer is None:
-            self._answer = StaticResponse(msgspec.json.encode(SchemaAnswer(self.entries)))
-        return self._answer.to(request)
+        sight = _sight(request.state.principal)
+        seen = [] if sight is _Sight.NONE else [self._seen.get(table.name) for table, _ in self._tables]
+        changes = sum(each.changes for each in seen if each is not None)
+        known = self._answers.get(sight)
+        if known is None or known[0] != changes:
+            entries = [self._with_seen(entry, sight) for entry in self.entries]
+            known = self._answers[sight] = changes, StaticResponse(msgspec.json.encode(SchemaAnswer(entries)))
+        return known[1].to(request)
+
+    def _with_seen(self, entry: TableEntry, sight: "_Sight") -> TableEntry:
+        seen = self._seen.get(entry.name)
+        if sight is _Sight.NONE:
+            return entry
+        members = seen.members if seen is not None else []
+        shown = [each for each in members if sight is _Sight.ALL or each.outcome != "rejected"]
+        others = seen.others if seen is not None else 0
+        undeclared = msgspec.structs.replace(entry.undeclared_members, seen=shown, others=others)
+        return msgspec.structs.replace(entry, undeclared_members=undeclared)
+
+
+class _Sight(enum.Enum):
+    """Which of the seen members a caller may see: their names are content of records."""
+
+    NONE = enum.auto()
+    STORED = enum.auto()
+    ALL = enum.auto()
+
+
+def _sight(principal: Principal) -> _Sight:
+    if principal.filters or "read" not in principal.scopes:
+        return _Sight.NONE
+    return _Sight.ALL if "rejects" in principal.scopes else _Sight.STORED
 
 
 def schema_contract(endpoint: SchemaEndpoint) -> Contract:
     """Return the contract of `endpoint`."""
     first = endpoint.entries[0]
-    short = msgspec.structs.replace(first, columns=first.columns[:2], json_schema={"type": "object"})
+    seen = msgspec.structs.replace(first.undeclared_members, seen=[SeenMember("colour", "rejected", 3)])
+    short = msgspec.structs.replace(
+        first, columns=first.columns[:2], json_schema={"type": "object"}, undeclared_members=seen
+    )
     example = msgspec.to_builtins(SchemaAnswer([short]))
     described = Answer("The tables.", {JSON: media(SchemaAnswer, example)})
     return Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
@@ -131,7 +188,8 @@ def schema_route(served: Served[SchemaEndpoint]) -> HTTPRouteHandler:
         opt={**served.opt},
         summary="Read the schema of records",
         description="The columns of records and rejected records (name, type, description, filters), the JSON "
-        "Schema of a record, and a version that changes with them.",
+        "Schema of a record, and a version that changes with them. Also the undeclared members that this instance has "
+        "seen, for callers who may read every record.",
         tags=["query"],
     )
     async def read_schema(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -153,6 +211,12 @@ def table_entry(table: Table, path: str) -> TableEntry:
         id=table.id.name if table.id else None,
         columns=_columns(table),
         json_schema=json_schema(table.record_type, table.versions),
+        undeclared_members=UndeclaredEntry(
+            policy=record_policy(table.record_type).value,
+            kept_in=table.rest.name if table.rest else None,
+            seen=None,
+            others=0,
+        ),
     )
 
 

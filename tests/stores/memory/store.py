@@ -1,7 +1,7 @@
 """A third store, as small as one can be: rows in lists, and queries evaluated in Python, row by row.
 
-It shares nothing with the others but the seams, which say what each method does, so it is a second implementation of
-what a query means. There is one instance, and a row is settled as soon as it is stored.
+It shares only the seams with the others, so it is a second implementation of what a query means. There is one
+instance, and a row is settled as soon as it is stored.
 """
 
 import math
@@ -50,8 +50,7 @@ class MemoryStore:
     def insert(self, table: str, rows: Iterable[tuple[int, bytes]]) -> None:
         """Store all rows with their stamps, or raise ValueError if one does not fit the table."""
         stamped = [pickle.loads(row) | {"ingest_time": from_epoch_us(us)} for us, row in rows]  # noqa: S301 - our own
-        columns = self.tables[table].items()
-        new = [{name: _value(column, row.get(name)) for name, column in columns} for row in stamped]
+        new = [{name: _value(column, row.get(name)) for name, column in self.tables[table].items()} for row in stamped]
         self.stored[table] = sorted([*self.stored[table], *new], key=position_of)
         self._versions[table] += 1
 
@@ -168,18 +167,16 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
         case q.LookUp():
             same = [row for row in _originals(query, stored) if row[query.id_column] == query.record_id]
             rows = same[::-1][: query.limit]
-        case q.Export():
-            rows = _originals(query, stored)
+        case q.Export() | q.Keys():
+            rows = _originals(query, stored) if isinstance(query, q.Export) else _selected(query, stored)
         case q.Count():
             rows = [{"records": len(_originals(query, stored)[: query.cap])}]
         case q.PartCounts():
-            stamps_us = [epoch_us(row["ingest_time"]) for row in _selected(query, stored)]
-            parts = Counter((at_us - query.from_us) // query.width_us for at_us in stamps_us)
+            ages_us = [epoch_us(row["ingest_time"]) - query.from_us for row in _selected(query, stored)]
+            parts = Counter(age_us // query.width_us for age_us in ages_us)
             rows = [{"bucket": part, "records": count} for part, count in sorted(parts.items())]
         case q.Statistics():
             rows = _statistics(query, _originals(query, stored))
-        case q.Keys():
-            rows = [{"delivery_key": row["delivery_key"]} for row in _selected(query, stored)]
         case q.Occurrences():
             stamps = [row["ingest_time"] for row in stored if _matches(row, query)]
             rows = [{"found": len(stamps), "first": min(stamps, default=None), "last": max(stamps, default=None)}]

@@ -1,15 +1,14 @@
 """Members that a record type does not declare: refused at start-up unless the type says what becomes of them."""
 
 import dataclasses
-from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Generic, TypedDict, TypeVar
 
 import msgspec
 import pytest
 
 from app.record import RecordTypeError
-from app.schema.columns import columns_of
-from app.schema.undeclared_members import CURES, count_dropped
+from app.schema.columns import Kind, Mode, Role, columns_of
+from app.schema.undeclared_members import CURES
 
 _Item = TypeVar("_Item")
 
@@ -31,22 +30,6 @@ class Dropping(msgspec.Struct):
 
     undeclared: ClassVar = "drop"
     a: int = 0
-
-
-class Extended(Dropping, rename="camel"):
-    """Inherits the word, and has a Struct of each form."""
-
-    unit_price: Decimal = Decimal(0)
-    one: Dropping | None = None
-    strict: Strict | None = None
-    lines: list[Annotated[Dropping, msgspec.Meta(description="A line.")]] = []
-    payload: dict[str, Any] = {}
-
-
-class Carrying(msgspec.Struct, forbid_unknown_fields=True):
-    """Drops nothing itself; a Struct inside of it does."""
-
-    lines: list[Dropping] = []
 
 
 class Named(msgspec.Struct):
@@ -148,41 +131,75 @@ def test_a_struct_that_says_what_becomes_of_them_is_accepted(annotation: Any) ->
     assert columns_of(declared(annotation))
 
 
+REST = msgspec.Meta(extra={"sluice": ["rest"]})
+Rest = Annotated[dict[str, Any], REST]
+
+
+class Keeping(msgspec.Struct):
+    """Keeps what it does not declare."""
+
+    a: int = 0
+    rest: Rest = {}
+
+
+class KeepingStrictly(msgspec.Struct, forbid_unknown_fields=True):
+    """Contradicts itself."""
+
+    rest: Rest = {}
+
+
+class KeepingAndDropping(msgspec.Struct):
+    """Contradicts itself, too."""
+
+    undeclared: ClassVar = "drop"
+    rest: Rest = {}
+
+
+def keeping(annotation: Any, default: Any = msgspec.NODEFAULT) -> type[msgspec.Struct]:
+    """Return a type whose field `rest` has this annotation."""
+    return msgspec.defstruct("Type", [("rest", annotation, msgspec.field(default=default))])
+
+
+@pytest.mark.parametrize("annotation", [Rest, Rest | None, Annotated[dict[str, Any] | None, REST]])
+@pytest.mark.parametrize("nested", [Silent, list[Silent], Silent | None, Strict, Dropping, dict[str, Any]])
+def test_a_type_with_a_rest_keeps_the_members_of_nested_types_that_say_nothing(annotation: Any, nested: Any) -> None:
+    """One that rejects or drops its own goes on doing so."""
+    fields: list[Any] = [("f", nested), ("rest", annotation, msgspec.field(default_factory=dict))]
+    columns = columns_of(msgspec.defstruct("Type", fields))
+    assert [column.name for column in columns if Role.REST in column.roles] == ["rest"]
+    assert (columns[-1].kind, columns[-1].mode) == (Kind.JSON, Mode.NULLABLE)
+
+
 @pytest.mark.parametrize(
-    ("record", "dropped"),
+    ("record_type", "path", "reason"),
     [
-        ({}, 0),
-        ({"a": 1, "unitPrice": "1.5", "one": None, "strict": {"a": 1}, "lines": [], "payload": {"x": 1}}, 0),
-        ({"b": 1}, 1),
-        ({"unit_price": "1.5", "undeclared": "drop"}, 2),
-        ({"one": {"b": 1, "c": {"d": 1}}, "x": [1, 2]}, 3),
-        ({"lines": [{"a": 1}, {"b": 1}, {"b": 2, "c": 3}]}, 3),
-        ({"payload": {"b": {"c": 1}}}, 0),
+        (keeping(Annotated[dict[str, int], REST], {}), "Type.rest", "must be dict[str, Any]"),
+        (keeping(Annotated[str, REST], ""), "Type.rest", "must be dict[str, Any]"),
+        (keeping(Annotated[dict[str, Any], REST, msgspec.Meta(max_length=3)], {}), "Type.rest", "without constraints"),
+        (keeping(Rest), "Type.rest", "the rest of a record without undeclared members is empty"),
+        (keeping(Rest | None, msgspec.NODEFAULT), "Type.rest", "use `rest: … = {}`"),
+        (
+            msgspec.defstruct("Type", [("rest", Rest, msgspec.field(default_factory=lambda: {"a": 1}))]),
+            "Type.rest",
+            "is empty",
+        ),
+        (msgspec.defstruct("Type", [("a", Rest, {}), ("b", Rest, {})]), "Type.a", "b has the role rest, too"),
+        (KeepingStrictly, "KeepingStrictly.rest", "this field and forbid_unknown_fields=True"),
+        (KeepingAndDropping, "KeepingAndDropping.rest", "this field and undeclared = …"),
+        (declared(Keeping), "Type.f.rest", "only a field of the record type itself"),
+        (declared(list[Keeping]), "Type.f[].rest", "only a field of the record type itself"),
+        (declared(dict[str, Keeping]), "Type.f.*.rest", "only a field of the record type itself"),
+        (declared(list[Rest]), "Type.f[]", "only a field of the record type itself"),
+        (
+            msgspec.defstruct("Type", [("f", dict[str, Silent]), ("rest", Rest, {})]),
+            "Type.f.*",
+            "inside a JSON column have no place in the rest",
+        ),
     ],
 )
-def test_what_is_dropped_is_counted_at_the_level_where_it_is_dropped(record: dict[str, Any], dropped: int) -> None:
-    """In nested Structs and lists of them, by the names that JSON has; what a JSON column holds is kept."""
-    count = count_dropped(Extended)
-    assert count is not None
-    for spaced in (False, True):
-        data = msgspec.json.encode(record)
-        data = msgspec.json.format(data, indent=3) if spaced else data
-        msgspec.json.decode(data, type=Extended)
-        assert count(data) == dropped
-
-
-def test_a_number_that_only_its_field_could_read_is_no_obstacle() -> None:
-    """A Decimal beyond a float's range, and an undeclared number beyond any."""
-    data = b'{"unitPrice":1e999,"huge":1e9999,"lines":[{"x":1e9999}]}'
-    msgspec.json.decode(data, type=Extended)
-    count = count_dropped(Extended)
-    assert count is not None
-    assert count(data) == 2
-
-
-def test_a_type_that_drops_nothing_is_not_looked_at() -> None:
-    """Counting costs only the types that drop."""
-    assert count_dropped(Strict) is None
-    count = count_dropped(Carrying)
-    assert count is not None
-    assert count(b'{"lines":[{"b":1}]}') == 1
+def test_a_rest_that_cannot_be_kept_is_refused(record_type: type[msgspec.Struct], path: str, reason: str) -> None:
+    """A type that holds less than anything, a default that was never sent, a contradiction, or a place of its own."""
+    with pytest.raises(RecordTypeError) as refusal:
+        columns_of(record_type)
+    assert str(refusal.value).startswith(f"{path}: ")
+    assert reason in str(refusal.value)

@@ -41,9 +41,32 @@ class Order(msgspec.Struct, rename="camel"):
     lines: list[Line] = []
 
 
+class Stop(msgspec.Struct):
+    """A nested Struct that says nothing."""
+
+    at: str
+
+
+class Trip(msgspec.Struct):
+    """A type that keeps."""
+
+    id: Annotated[str, _ID]
+    stops: list[Stop] = []
+    via: Line | None = None
+    rest: Annotated[dict[str, Any], msgspec.Meta(extra={"sluice": ["rest", "filter"]})] = {}
+
+
 def of(record_type: type[msgspec.Struct]) -> Any:
     """Return settings with a record type of this module."""
     return SETTINGS.replace(record=f"{__name__}:{record_type.__name__}")
+
+
+async def seen(service: Service, **headers: str) -> Any:
+    """Return what the schema says of undeclared members, each as path, outcome and count."""
+    answer = await service.client.get("/v1/schema", headers=headers)
+    undeclared = answer.json()["tables"][0]["undeclared_members"]
+    members = undeclared["seen"]
+    return members and [(each["path"], each["outcome"], each["count"]) for each in members]
 
 
 def dropped(service: Service) -> int:
@@ -67,6 +90,7 @@ async def test_a_strict_type_rejects_an_undeclared_member_with_its_path(more: di
         assert (reject["reason"], reject["field"]) == ("invalid", path)
         assert (await service.client.get("/v1/records/good")).status_code == 200
         assert dropped(service) == 0
+        assert await seen(service) == [(path.replace("[1]", "[]"), "rejected", 1)]
 
 
 async def test_a_dropping_type_stores_the_record_and_counts_what_it_dropped(caplog: pytest.LogCaptureFixture) -> None:
@@ -85,7 +109,42 @@ async def test_a_dropping_type_stores_the_record_and_counts_what_it_dropped(capl
         assert dropped(service) == 6
         stored = (await service.client.get("/v1/records/b")).json()
         assert (stored["unitPrice"], stored["lines"]) == (None, [{"sku": "a"}, {"sku": "a"}])
+        assert await seen(service) == [
+            ("x", "dropped", 3),
+            ("lines[].secret-name", "dropped", 2),
+            ("unit_price", "dropped", 1),
+        ]
     lines = [record.getMessage() for record in caplog.records if "undeclared" in record.getMessage()]
     assert lines[0] == "dropped 3 undeclared members of message 2, as the record type requires"
     assert len(lines) == 2
     assert "secret-name" not in caplog.text
+
+
+async def test_a_keeping_type_serves_what_it_does_not_declare(caplog: pytest.LogCaptureFixture) -> None:
+    """Pushed and posted, one and many: by id, in pages, in filters and in exports; a copy counts nothing."""
+    caplog.set_level(logging.INFO)
+    async with running(of(Trip)) as service:
+        trip = {"id": "a", "stops": [{"at": "CDG"}, {"at": "LHR", "gate": {"no": 5}}], "colour": "red"}
+        for _ in range(2):  # the second is a copy
+            assert (await service.push(trip, message_id="1")).status_code == 204
+        more = [{"id": "b"}, {"id": "c", "via": {"sku": "x", "secret-name": 1}, "colour": 1.5}]
+        assert (await service.client.post("/v1/records", json=more)).status_code == 201
+        refused = await service.client.post("/v1/records", json={"id": "d", "rest": {"colour": "red"}})
+        assert (refused.status_code, "rest is filled by the service" in refused.text) == (422, True)
+        rests = {"a": {"stops": [{}, {"gate": {"no": 5}}], "colour": "red"}, "b": {}, "c": {"colour": 1.5}}
+        assert (await service.client.get("/v1/records/a")).json()["rest"] == rests["a"]
+        page = await service.client.get("/v1/records", params={"freshness": "latest", "fields": "id,rest"})
+        assert {each["id"]: each["rest"] for each in page.json()["records"]} == rests
+        for name, value in (("rest.colour", "red"), ("rest.stops.1.gate.no.gte", "5")):
+            params = {"freshness": "latest", "fields": "id", name: value}
+            found = (await service.client.get("/v1/records", params=params)).json()["records"]
+            assert [each["id"] for each in found] == ["a"], name
+        assert dropped(service) == 1
+        assert await seen(service) == [
+            ("colour", "kept", 2),
+            ("stops[].gate", "kept", 1),
+            ("via.secret-name", "dropped", 1),
+        ]
+        assert service.app.instance.metrics.undeclared_members == {("kept", "records"): 3, ("dropped", "records"): 1}
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("sluice")]
+    assert not any(name in line for name in ("secret-name", "colour", "gate") for line in told)

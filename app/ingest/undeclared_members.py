@@ -1,0 +1,94 @@
+"""Count the undeclared members of records that were stored or rejected, and note their names."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Container, Iterable, Iterator
+
+from app.ingest.envelope import Message
+from app.ingest.record_versions import VersionReader
+from app.ingest.rejects import Reject
+from app.ingest.rows import Rows
+from app.schema.rest import path_text
+from app.schema.seen_members import Outcome
+from app.schema.table import Table
+from app.schema.undeclared_reader import UndeclaredReader, undeclared_reader
+from app.telemetry.metrics import Metrics
+
+_log = logging.getLogger("sluice.ingest")
+_YIELD_BYTES = 64 * 1024  # a fraction of a millisecond between two turns of the event loop
+_YIELD_MEMBERS = 200  # likewise
+# msgspec names the member, and the object that has it.
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
+_POSITION = re.compile(r"\[\d+\]")
+
+
+class UndeclaredMembers:
+    """Counts the undeclared members of one stream. `looks`: its type keeps or drops some, so stored rows matter."""
+
+    def __init__(self, table: Table, metrics: Metrics) -> None:
+        self._versions = None if table.versions is None else VersionReader(table.versions)
+        types = (table.record_type,) if table.versions is None else table.versions.types
+        self._readers = [undeclared_reader(each) for each in types]
+        self._stream, self._metrics, self._seen = table.name, metrics, metrics.seen_members[table.name]
+        self.looks = any(reader is not None for reader in self._readers)
+
+    async def note(self, message: Message, rows: Rows, refused: Container[int], rejects: Iterable[Reject]) -> None:
+        """Count the members of a message that is durable: those of `rejects`, and those of `rows` but for `refused`."""
+        self._note_rejected(rejects)
+        if self.looks:
+            await self._note_stored(message, rows, refused)
+
+    def _reader_of(self, raw: bytes, message: Message) -> UndeclaredReader | None:
+        """Return what reads the undeclared members of a stored record: that of its version."""
+        return self._readers[0 if self._versions is None else self._versions.index_of(raw, message.attributes)]
+
+    async def _note_stored(self, message: Message, rows: Rows, refused: Container[int]) -> None:
+        """Count the members kept or dropped from `rows`, except those at the indexes `refused`; yield between records.
+
+        The log line names the message and how many, never a member: undeclared names are content of the record.
+        """
+        dropped = unyielded = found = 0
+        for row in rows:
+            if row.index in refused:
+                continue
+            reader = self._reader_of(row.raw, message)
+            if reader is None or (reader.keeps and row.index not in rows.with_undeclared):
+                continue
+            for path, _, is_kept in reader.find(row.raw):
+                self._note(path_text(path, with_positions=False), "kept" if is_kept else "dropped")
+                dropped += not is_kept
+                found += 1
+                if found % _YIELD_MEMBERS == 0:
+                    await asyncio.sleep(0)
+            unyielded += len(row.raw)
+            if unyielded >= _YIELD_BYTES:
+                unyielded = 0
+                await asyncio.sleep(0)
+        if dropped:
+            _log.warning(
+                "dropped %d undeclared members of message %s, as the record type requires",
+                dropped,
+                message.message_id or message.key,
+            )
+
+    def _note_rejected(self, rejects: Iterable[Reject]) -> None:
+        """Count the members for which records were rejected."""
+        for each in rejects:
+            if each.reason == "invalid":
+                for path in unknown_members(each.detail):
+                    self._note(path, "rejected")
+
+    def _note(self, path: str, outcome: Outcome) -> None:
+        self._seen.note(path, outcome)
+        self._metrics.undeclared_members[outcome, self._stream] += 1
+        if outcome == "dropped":
+            self._metrics.dropped_members += 1
+
+
+def unknown_members(detail: str) -> Iterator[str]:
+    """Yield the paths, without positions, of the undeclared members that an error message of msgspec names."""
+    for found in _UNKNOWN.finditer(detail):
+        place = _POSITION.sub("[]", found["place"] or "")
+        name = path_text((found["name"],))
+        yield f"{place}.{name}" if place else name

@@ -1,0 +1,233 @@
+"""Undeclared members in records given as JSON: found with their paths, kept in the rest, and nothing else."""
+
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.schema.columns import columns_of
+from app.schema.rest import merge, path_text, split
+from app.schema.undeclared_reader import RestError, UndeclaredReader, undeclared_reader
+
+_Rest = Annotated[dict[str, Any], msgspec.Meta(extra={"sluice": ["rest"]})]
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    """Rejects what it does not declare."""
+
+    a: int = 0
+
+
+class Dropping(msgspec.Struct):
+    """Drops what it does not declare."""
+
+    undeclared: ClassVar = "drop"
+    a: int = 0
+
+
+class Extended(Dropping, rename="camel"):
+    """Inherits the word, and has a Struct of each form."""
+
+    unit_price: Decimal = Decimal(0)
+    one: Dropping | None = None
+    strict: Strict | None = None
+    lines: list[Annotated[Dropping, msgspec.Meta(description="A line.")]] = []
+    payload: dict[str, Any] = {}
+
+
+class Carrying(msgspec.Struct, forbid_unknown_fields=True):
+    """Drops nothing itself; a Struct inside of it does."""
+
+    lines: list[Dropping] = []
+
+
+class Place(msgspec.Struct):
+    """Says nothing: a record with a rest keeps its members."""
+
+    code: Any = None
+
+
+class Leg(msgspec.Struct, rename="camel"):
+    """Likewise, with places of its own."""
+
+    flown_to: Place | None = None
+    via: list[Place] = []
+
+
+class Order(msgspec.Struct, rename={"id": "key"}, frozen=True):
+    """Keeps what it does not declare, at every level but those that say otherwise."""
+
+    id: Any = None
+    price: Decimal | None = None
+    leg: Leg | None = None
+    legs: list[Leg] = []
+    dropping: Dropping | None = None
+    payload: dict[str, Any] = {}
+    rest: _Rest = {}
+
+
+def reader_of(record_type: type[msgspec.Struct]) -> UndeclaredReader:
+    """Return the reader of a type that has one."""
+    reader = undeclared_reader(record_type)
+    assert reader is not None
+    return reader
+
+
+ORDERS = reader_of(Order)
+
+
+def kept(data: bytes) -> Any:
+    """Return the rest of an order."""
+    order = msgspec.json.decode(data, type=Order)
+    ORDERS.fill(order, data, 1_000)
+    return order.rest
+
+
+@pytest.mark.parametrize(
+    ("record", "dropped"),
+    [
+        ({}, 0),
+        ({"a": 1, "unitPrice": "1.5", "one": None, "strict": {"a": 1}, "lines": [], "payload": {"x": 1}}, 0),
+        ({"b": 1}, 1),
+        ({"unit_price": "1.5", "undeclared": "drop"}, 2),
+        ({"one": {"b": 1, "c": {"d": 1}}, "x": [1, 2]}, 3),
+        ({"lines": [{"a": 1}, {"b": 1}, {"b": 2, "c": 3}]}, 3),
+        ({"payload": {"b": {"c": 1}}}, 0),
+    ],
+)
+def test_what_is_dropped_is_found_at_the_level_where_it_is_dropped(record: dict[str, Any], dropped: int) -> None:
+    """In nested Structs and lists of them, by the names that JSON has; what a JSON column holds is kept."""
+    reader = reader_of(Extended)
+    for spaced in (False, True):
+        data = msgspec.json.encode(record)
+        data = msgspec.json.format(data, indent=3) if spaced else data
+        msgspec.json.decode(data, type=Extended)
+        found = [*reader.find(data)]
+        assert len(found) == dropped
+        assert not any(member.is_kept for member in found)
+
+
+def test_a_number_that_only_its_field_could_read_is_no_obstacle() -> None:
+    """A Decimal beyond a float's range, and an undeclared number beyond any that is dropped."""
+    data = b'{"unitPrice":1e999,"huge":1e9999,"lines":[{"x":1e9999}]}'
+    msgspec.json.decode(data, type=Extended)
+    assert len([*reader_of(Extended).find(data)]) == 2
+    assert kept(b'{"price":1e999,"x":1}') == {"x": 1}
+
+
+def test_a_type_that_rejects_everything_is_not_looked_at() -> None:
+    """Looking costs only the types that keep or drop."""
+    assert undeclared_reader(Strict) is None
+    assert not reader_of(Carrying).keeps
+    assert [path_text(path) for path, *_ in reader_of(Carrying).find(b'{"lines":[{"b":1}]}')] == ["lines[0].b"]
+
+
+_CASES: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "nothing undeclared": (b'{"key":1,"leg":{"flownTo":{"code":1}},"legs":[{}],"payload":{"x":1}}', {}),
+    "at the top": (b'{"x":{"y":[1,{"z":null}]}}', {"x": {"y": [1, {"z": None}]}}),
+    "by the name in JSON": (b'{"id":1,"leg":{"flown_to":2}}', {"id": 1, "leg": {"flown_to": 2}}),
+    "an escaped name": (b'{"\\u006bey":1,"\\u0078":2}', {"x": 2}),
+    "in a nested Struct": (b'{"leg":{"flownTo":{"gate":"D5"}}}', {"leg": {"flownTo": {"gate": "D5"}}}),
+    "in lists": (
+        b'{"legs":[{},{"via":[{},{"x":1},{}]},{"y":2},{}]}',
+        {"legs": [{}, {"via": [{}, {"x": 1}]}, {"y": 2}]},
+    ),
+    "a path and a name with dots": (b'{"leg":{"x":1},"leg.x":2}', {"leg": {"x": 1}, "leg.x": 2}),
+    "dropped where a class says so": (b'{"dropping":{"b":1},"c":2}', {"c": 2}),
+    "the last of two members": (b'{"x":1,"x":2,"leg":{"a":1},"leg":{"b":2}}', {"x": 2, "leg": {"b": 2}}),
+    "the last of two Structs, without any": (b'{"leg":{"a":1},"leg":{}}', {}),
+    "a null instead of a Struct": (b'{"leg":null,"x":1}', {"x": 1}),
+    "an integer beyond 64 bits": (b'{"x":123456789012345678901234567890}', {"x": 123456789012345678901234567890}),
+    "an empty rest": (b'{"rest":{},"x":1}', {"x": 1}),
+}
+
+
+@pytest.mark.parametrize(("data", "rest"), _CASES.values(), ids=[*_CASES])
+def test_the_rest_has_each_undeclared_member_where_it_was_sent(data: bytes, rest: dict[str, Any]) -> None:
+    """One record alone, and in an array among others, by the same reader."""
+    assert kept(data) == rest
+    payload = b"[{}, %b ,%b]" % (data, data)
+    orders = msgspec.json.decode(payload, type=list[Order])
+    positions = ORDERS.fill_all(orders, payload, 20)
+    assert [order.rest for order in orders] == [{}, rest, rest]
+    assert positions is not None
+    assert [*positions] == ([1, 2] if any(ORDERS.find(data)) else [])
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "text"),
+    [
+        (b'{"leg":{"x":{"y":1e999}}}', RestError, r"Number out of range - at `\$\.leg\.x`"),
+        (b'{"x":"\xff"}', UnicodeDecodeError, "utf-8"),
+        (b'{"\xff":1}', UnicodeDecodeError, "utf-8"),
+        (b'{"rest":{"x":1}}', RestError, "^rest is filled by the service"),
+    ],
+)
+def test_what_no_rest_can_hold_is_an_error(data: bytes, error: type[Exception], text: str) -> None:
+    """As it would be in a declared JSON column; the name of the rest is the service's own."""
+    with pytest.raises(error, match=text):
+        kept(data)
+    payload = b"[{},%b]" % data
+    orders = msgspec.json.decode(payload, type=list[Order])
+    with pytest.raises(error, match=text):
+        ORDERS.fill_all(orders, payload, 20)
+
+
+def test_a_record_with_too_many_keeps_none() -> None:
+    """So that what it costs to move them is bounded; of an array, all of them count."""
+    data = msgspec.json.encode({f"x{number}": number for number in range(4)})
+    for most, found in ((4, 4), (3, 4), (0, 1)):
+        order = msgspec.json.decode(data, type=Order)
+        assert ORDERS.fill(order, data, most) == found
+        assert bool(order.rest) == (most == 4)
+    payload = b"[%b,%b]" % (data, data)
+    orders = msgspec.json.decode(payload, type=list[Order])
+    assert ORDERS.fill_all(orders, payload, 7) is None
+    assert ORDERS.fill_all(msgspec.json.decode(payload, type=list[Order]), payload, 8) == [0, 1]
+
+
+_SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "x", 0.5, '"', "\u2028"])
+_JSON: st.SearchStrategy[Any] = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+)
+_MORE = st.dictionaries(st.sampled_from(["x", "leg.x", "id", "flown_to", "", "a b", "[0]"]), _JSON, max_size=2)
+
+
+def _with(more: st.SearchStrategy[dict[str, Any]], **declared: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return objects with some of the declared members and some others."""
+    return st.builds(lambda known, other: {**other, **known}, st.fixed_dictionaries({}, optional=declared), more)
+
+
+_PLACES = _with(_MORE, code=_JSON)
+_LEGS = _with(_MORE, flownTo=st.none() | _PLACES, via=st.lists(_PLACES, max_size=3))
+_ORDERS = _with(
+    _MORE,
+    key=_JSON,
+    leg=st.none() | _LEGS,
+    legs=st.lists(_LEGS, max_size=3),
+    payload=st.dictionaries(st.text(max_size=3), _JSON, max_size=2),
+)
+
+
+@given(_ORDERS)
+def test_the_columns_and_the_rest_hold_what_was_sent(sent: dict[str, Any]) -> None:
+    """Exactly that: the declared part and the rest, merged, are the members of the record; and each is counted once."""
+    data = msgspec.json.encode(sent)
+    columns = columns_of(Order)
+    declared, rest = split(sent, columns)
+    assert kept(data) == rest
+    assert merge(declared, rest) == sent
+    order = msgspec.json.decode(data, type=Order)
+    stored = msgspec.to_builtins(order)
+    assert all(stored[name] == _stored(value, name) for name, value in declared.items())
+    paths = [path_text(path) for path, *_ in ORDERS.find(data)]
+    assert len(set(paths)) == len(paths)
+
+
+def _stored(value: Any, name: str) -> Any:
+    """Return a declared member as its type stores it: with the defaults of absent members."""
+    types: dict[str, Any] = {"leg": Leg | None, "legs": list[Leg]}
+    return msgspec.to_builtins(msgspec.convert(value, types[name])) if name in types else value
