@@ -33,7 +33,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 
 FROM packages-cloud AS packages-full
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-install-project --all-extras
+    uv sync --locked --no-install-project --all-extras --no-extra backfill
 
 
 # The service itself, with its bytecode: the image's files cannot be written by the process that runs them. Modules

@@ -8,6 +8,7 @@ ingest/              POST /pubsub/push, POST and PUT /v1/records -> rows that ar
 query/               GET /v1/records and its relatives
 stores/              where rows live: the seams, DuckDB, BigQuery
 preflight/           whether a deployment can work, and does: Google is asked
+backfill/            files -> the same rows, by a command
 erase/               DELETE /v1/records/{id}, and the command
 schema/              one declaration -> columns, checks, filters, examples
 auth/                who may do what, and how often

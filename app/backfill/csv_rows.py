@@ -49,6 +49,7 @@ def read_csv(file: IO[bytes], reading: Reading) -> Iterator[Item]:
         raise ValueError(str(error)) from error
     finally:
         csv.field_size_limit(limit)
+        text.detach()  # the file is its opener's
 
 
 def _item(row: int, cells: list[str], members: list[tuple[bytes, Column | None]]) -> Item:

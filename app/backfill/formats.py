@@ -5,7 +5,7 @@ An item is what becomes one message: the bytes of a record, or an archived messa
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from importlib import import_module
 from typing import IO, NamedTuple, cast
@@ -92,8 +92,8 @@ def format_of(path: str) -> str | None:
     return "ndjson" if found is None and stem != name else found
 
 
-def read_items(path: str, form: str, file: IO[bytes], reading: Reading) -> Iterator[Item]:
-    """Yield the items of a file of this format.
+def read_items(path: str, form: str, file: IO[bytes], reading: Reading) -> Generator[Item, None, None]:
+    """Yield the items of a file of this format, and close the file.
 
     Raises:
         SourceError: the file is not of the format, or is damaged; the items before it were yielded.

@@ -7,7 +7,7 @@ before its rows leave the look-back. Archived messages have keys of their own, w
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing
 from typing import assert_never
 
@@ -29,7 +29,7 @@ from app.stores.query import Condition, Keys
 from app.stores.sink import without_lateness
 from app.stores.source import QueryRunner
 
-_BATCH_RECORDS, _BATCH_BYTES = 2_000, 8 * 1024**2
+_BATCH_BYTES = 8 * 1024**2
 _RETRY_S, _MAX_RETRY_S = 0.2, 10.0
 _LOOK_AGAIN_S = 0.25
 _NDJSON = "application/x-ndjson"
@@ -42,13 +42,14 @@ class StoppedError(Exception):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the data, and how it is read: `rate` is the most records a second, 0 for any number.
 
-    A dry run only validates. `naive_as_utc` is that of Reading.
+    A dry run only validates. `naive_as_utc` is that of Reading. Up to `batch_records` records are in flight.
     """
 
     name: str
     rate: float = 0.0
     is_dry_run: bool = False
     naive_as_utc: bool = False
+    batch_records: int = 2_000
 
 
 class Backfill:
@@ -97,7 +98,7 @@ class Backfill:
         self._read_to_us = begun_us - max(days, self._settings.store.retention_days) * DAY_US
         await self._refresh()
 
-    async def run(self, path: str, items: Iterator[Item], position: Callable[[], int]) -> None:
+    async def run(self, path: str, items: Generator[Item, None, None], position: Callable[[], int]) -> None:
         """Store the items of one object; `position` returns how many bytes of the source are read.
 
         Raises:
@@ -120,10 +121,15 @@ class Backfill:
                     return
         finally:
             await asyncio.wait([reading])
+            items.close()
 
-    def _take(self, items: Iterator[Item], position: Callable[[], int]) -> tuple[list[Item], SourceError | None, int]:
+    def _take(
+        self, items: Generator[Item, None, None], position: Callable[[], int]
+    ) -> tuple[list[Item], SourceError | None, int]:
         """Return the next items, bounded by number and bytes, the error that ended the reading, and the position."""
-        most = max(1, min(_BATCH_RECORDS, int(self._plan.rate) or _BATCH_RECORDS))
+        most = self._plan.batch_records
+        if self._plan.rate:
+            most = max(1, min(most, int(self._plan.rate)))
         batch, left = list[Item](), _BATCH_BYTES
         try:
             for item in items:

@@ -6,6 +6,7 @@
                           proof               attributes that affect what readers see, and their signatures
     choose the stream     router, routing     by path, subscription, attribute or member; `shares` of what is in flight
     drop known copies     dedupe              by message, since messages are acknowledged
+                          earlier             by record, in the table: deliveries of long ago
     decode and validate   records, rows       Message -> rows and rejects
                           record_splitter     the bytes of each record (compression: gzip, with a limit)
                           record_faults       every error of a record, after its decoder gave the first

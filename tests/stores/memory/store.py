@@ -167,8 +167,8 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
         case q.LookUp():
             same = [row for row in _originals(query, stored) if row[query.id_column] == query.record_id]
             rows = same[::-1][: query.limit]
-        case q.Export():
-            rows = _originals(query, stored)
+        case q.Export() | q.Keys():
+            rows = _originals(query, stored) if isinstance(query, q.Export) else _selected(query, stored)
         case q.Count():
             rows = [{"records": len(_originals(query, stored)[: query.cap])}]
         case q.PartCounts():
@@ -177,8 +177,6 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
             rows = [{"bucket": part, "records": count} for part, count in sorted(parts.items())]
         case q.Statistics():
             rows = _statistics(query, _originals(query, stored))
-        case q.Keys():
-            rows = _selected(query, stored)
         case q.Occurrences():
             stamps = [row["ingest_time"] for row in stored if _matches(row, query)]
             rows = [{"found": len(stamps), "first": min(stamps, default=None), "last": max(stamps, default=None)}]

@@ -1,0 +1,126 @@
+"""Backfills and seeks over every store: each record once in the table, however far apart its deliveries are."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.ingest.earlier import copies_after_seek
+from app.ingest.envelope import Message, open_push
+from app.ingest.pipeline import Receipt
+from app.ingest.retry_policy import DURABLE
+from app.ingest.setup import Pipelines
+from app.runtime.clock import SystemClock
+from app.schema.table import rejects_table
+from app.settings.load import Settings
+from app.stores.registry import open_backend
+from app.telemetry.metrics import Metrics
+from testing.unwatched import unwatched
+from tests.backfill.archive import PUBLISHED, archived, write_avro
+from tests.backfill.running import STREAMS, record, run, stored_keys, write_lines
+from tests.contract.stores import RECORDS, REJECTS, Engine
+
+TABLES = (RECORDS, REJECTS)
+
+
+@pytest.fixture
+def settings(engine: Engine) -> Settings:
+    """Give settings whose look-back recognises no copy, so that every second row would count."""
+    found = engine.loop.run(engine.settings(TABLES))
+    return found.replace(dedupe_lookback_s=30.001, settle_s=0.05, append_deadline_s=10.0)
+
+
+def keys(engine: Engine, settings: Settings) -> tuple[Counter[str], Counter[str]]:
+    """Return how often each delivery key is in the records, and in the rejects."""
+    records, rejects = engine.loop.run(stored_keys(settings))
+    return Counter(records), Counter(rejects)
+
+
+async def pushed(settings: Settings, *messages: Message) -> list[Receipt]:
+    """Store messages as a service with these settings does."""
+    clock = SystemClock()
+    backend = open_backend(settings, (*STREAMS.tables, rejects_table()), clock)
+    pipelines = Pipelines(
+        STREAMS,
+        rejects_table(),
+        {table.name: backend.appender(table) for table in (*STREAMS.tables, rejects_table())},
+        settings=settings,
+        clock=clock,
+        metrics=Metrics([STREAMS.default.name]),
+        watch_appends=unwatched(clock),
+        earlier=copies_after_seek(settings, backend.runner, clock),
+    )
+    try:
+        work: list[Coroutine[Any, Any, Receipt]] = [
+            pipelines.default.process(message, detailed=True) for message in messages
+        ]
+        return await asyncio.gather(*work)
+    finally:
+        await pipelines.drain(5.0)
+        await backend.close()
+
+
+def push(message_id: str, data: bytes) -> Message:
+    """Return a message as Pub/Sub pushes it."""
+    headers = {
+        b"x-goog-pubsub-message-id": message_id.encode(),
+        b"x-goog-pubsub-publish-time": PUBLISHED.isoformat().encode(),
+    }
+    return open_push(headers, data)
+
+
+def line(number: int, **members: Any) -> bytes:
+    """Return a record as JSON."""
+    return json.dumps(record(number, **members)).encode()
+
+
+def test_a_second_run_stores_nothing(engine: Engine, settings: Settings, tmp_path: Path) -> None:
+    """Records and rejects are there once; a file that has grown adds only its new records."""
+    source = write_lines(tmp_path / "a.ndjson", [record(1), {"id": 2}, record(3)])
+    first = engine.loop.run(run(settings, source))
+    assert (first.stored, first.known, first.rejected) == (2, 0, 1)
+    write_lines(source, [record(1), {"id": 2}, record(3), record(4)])
+    second = engine.loop.run(run(settings, source))
+    assert (second.stored, second.known, second.rejected, second.rejected_before) == (1, 2, 0, 1)
+    records, rejects = keys(engine, settings)
+    assert [*records.values(), *rejects.values()] == [1, 1, 1, 1]
+
+
+def test_an_archived_message_is_the_one_that_was_pushed(engine: Engine, settings: Settings, tmp_path: Path) -> None:
+    """Its records have the delivery keys of its push, so what is stored already is not stored again."""
+    both = b"[" + line(1) + b"," + line(2) + b"]"
+    engine.loop.run(pushed(settings, push("7", both), push("8", b"no JSON")))
+    messages = [archived("7", both), archived("8", b"no JSON"), archived("9", line(3)), archived("9", line(3))]
+    write_avro(tmp_path / "a.avro", messages)
+    first = engine.loop.run(run(settings, tmp_path))
+    assert (first.stored, first.known, first.rejected) == (1, 3, 1)
+    engine.loop.run(run(settings, tmp_path, "other-name"))
+    records, rejects = keys(engine, settings)
+    assert {key.partition(":")[0] for key in records} == {"7", "9"}
+    assert [*records.values(), *rejects.values()] == [1, 1, 1, 1]
+
+
+def test_a_seek_stores_no_message_twice(engine: Engine, settings: Settings) -> None:
+    """A redelivered message whose records are in the table, or in the rejects, adds nothing; a lost one is stored."""
+    half, whole = push("1", line(1)), push("1", b"[" + line(1) + b"," + line(2) + b"]")
+    bad = push("2", b"{}")
+    engine.loop.run(pushed(settings, half, bad))
+    sought = settings.replace(seek_since="2026-01-31T00:00:00Z")
+    receipts = engine.loop.run(pushed(sought, whole, bad, push("3", line(3))))
+    assert [receipt.verdict for receipt in receipts] == [DURABLE] * 3
+    assert [receipt.known for receipt in receipts] == [1, 0, 0]
+    records, rejects = keys(engine, settings)
+    assert sorted(records.values()) == [1, 1, 1]
+    assert [*rejects.values()] == [1]
+
+
+def test_without_a_declared_seek_nothing_is_looked_up(engine: Engine, settings: Settings) -> None:
+    """The twin: this is what a seek does to a service that does not know of it."""
+    for _ in range(2):
+        engine.loop.run(pushed(settings.replace(seek_since="2026-02-01T00:00:00Z"), push("1", line(1))))
+    records, _ = keys(engine, settings)
+    assert [*records.values()] == [2]
