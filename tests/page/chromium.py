@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -186,9 +186,10 @@ def _address(process: subprocess.Popen[bytes], folder: Path) -> str:
     told = folder / "DevToolsActivePort"
     deadline = time.monotonic() + _PATIENCE_S
     while not told.exists() or told.read_text().count("\n") < 1:
-        if process.poll() is not None or time.monotonic() > deadline:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+        if process.returncode is not None or time.monotonic() > deadline:
             raise AssertionError(f"the browser did not start: {(folder / 'said').read_text()}")
-        time.sleep(0.02)
     port, path = told.read_text().split()
     return f"ws://127.0.0.1:{port}{path}"
 
