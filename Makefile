@@ -4,7 +4,9 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
-PARALLEL := --numprocesses auto --dist worksteal
+PARALLEL := --numprocesses auto --dist worksteal -m "not browser"
+# Images for containers often set it. Every process of the tests, hundreds of them, would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets.
@@ -29,6 +31,10 @@ local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C 
 .PHONY: test
 test: setup ## Run the short form of the tests in parallel (ARGS="-k cursor": some of them, in one process).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL))
+
+.PHONY: page
+page: setup ## Run the tests of the page in a headless Chromium (from PATH, or the distribution's package; CHROMIUM=program).
+	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),tests/page -m browser --numprocesses 2)
 
 .PHONY: coverage
 coverage: setup ## Run the same and measure its branch coverage of app/, which must be 95 %.

@@ -1,9 +1,10 @@
-"""Check the language of documents, docstrings and comments: `python -m dev.prose [FILE …]`.
+"""Check the language of documents, docstrings, comments and texts in code: `python -m dev.prose [FILE …]`.
 
 proselint runs its own checks and ours: the words of `dev/prose.toml`, and the length of a sentence. Code, headings and
 link targets are blanked first, so that a finding keeps its line. A cell of a table may be long.
 """
 
+import ast
 import io
 import re
 import sys
@@ -22,7 +23,8 @@ from proselint.tools import LintFile
 ROOT = Path(__file__).parent.parent
 RULES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("prose.toml").read_text())
 DOCUMENTS = ("*.md", "docs/**/*.md", "bench/*.md", "examples/**/*.md", "infra/**/*.md", ".github/**/*.md")
-MODULES = ("app/**/*.py", "dev/**/*.py")
+MODULES = ("app/**/*.py", "dev/**/*.py", "testing/**/*.py")
+TESTS = "tests/**/*.py"
 _CODE = "\N{MIDDLE DOT}"  # replaces inline code: a word, but none that a rule knows
 _NOT_PROSE = re.compile(
     r"^[ \t]*```.*?^[ \t]*```[ \t]*$"  # a block of code
@@ -35,6 +37,8 @@ _NOT_PROSE = re.compile(
 _INLINE_CODE = re.compile(r"``.+?``|`[^`]+`", re.DOTALL)
 _TABLE_ROW = re.compile(r"^[ \t]*\|[^\n]*$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"→|[.!?][)\"'*_]*(?=\s)|:\n|\n\s*\n|\n\s*(?=(?:[-*]|\d+\.) )|\Z")
+_PARAGRAPH_END = re.compile(r":\n|\n\s*\n|\n\s*(?=[-*] )")
+_SQL = re.compile(r"[\s,]*(?:WITH|SELECT|FROM|\w+ AS \() ?")
 _WORD = re.compile(rf"[^\s—]*\w[^\s—]*|{_CODE}")
 _EVEN_QUOTED = CheckFlags(allow_quotes=True)  # an apostrophe looks like a quote, and would hide the text after it
 
@@ -88,18 +92,37 @@ def module_prose(text: str) -> str:
     return document_prose("\n".join(lines))
 
 
+def string_prose(text: str) -> str:
+    """Return the texts in a module's string literals, each in its first line; SQL and single words are not texts."""
+    lines, tree = [""] * (text.count("\n") + 1), ast.parse(text)
+    skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            skipped.update(map(id, node.values))
+            literal = "".join(str(each.value) if isinstance(each, ast.Constant) else _CODE for each in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            literal = node.value
+        else:
+            continue
+        if " " in literal.strip() and not _SQL.match(literal):
+            lines[node.lineno - 1] += f" → {' '.join(_PARAGRAPH_END.sub(' → ', document_prose(literal)).split())}"
+    return "\n".join(lines)
+
+
 def check(path: Path) -> list[str]:
-    """Return the findings in a document or a module."""
+    """Return the findings in a document or a module; of tests, only sentences that are too long."""
     name, text = path.resolve().relative_to(ROOT).as_posix(), path.read_text()
     if path.suffix == ".md":
         return lint(name, document_prose(text), IN_DOCUMENTS)
-    return lint(name, module_prose(text), IN_MODULES)
+    if name.startswith("tests/"):
+        return lint(name, module_prose(text), ("sluice.sentences",))
+    return [finding for prose in (module_prose(text), string_prose(text)) for finding in lint(name, prose, IN_MODULES)]
 
 
 def main(*arguments: str) -> int:
     """Print the findings in the named files, or in all; return 1 if there are any."""
     files = [Path(each) for each in arguments] or sorted(
-        path for each in DOCUMENTS + MODULES for path in ROOT.glob(each)
+        path for each in (*DOCUMENTS, *MODULES, TESTS) for path in ROOT.glob(each)
     )
     found = [line for path in files for line in check(path)]
     print(*found, f"prose: {len(files)} files, {len(found)} findings", sep="\n")

@@ -1,7 +1,7 @@
 """The service as one real process with a log file, callers of its own, and what /proc tells about it.
 
-Beside testing/process.py, which reads the log as it comes: here the process may write any amount without a reader, runs
-with a limit on open files if wanted, and has a caller for each role that long runs need.
+testing/process.py reads the log as it comes. Here the process may write any amount without a reader, and may run with a
+limit on open files. It has a caller for each role that long runs need.
 """
 
 import os
@@ -56,7 +56,7 @@ class Instance(msgspec.Struct):
             return self.process.wait()
 
     def complaints(self) -> list[str]:
-        """Return the lines of its log that tell of a defect: errors nobody expected, and lines in another form."""
+        """Return the lines of its log that tell of a defect: unexpected errors, and lines in another form."""
         return complaints(self.log.read_text(errors="replace"))
 
 

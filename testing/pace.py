@@ -1,8 +1,8 @@
 """How patient the tests are: limits on waiting are scaled by the pace of the machine, in one place.
 
 A time limit in a test ends a wait that would never end; it is no claim about speed. On a machine that is shared or slow
-the same wait takes longer, so each limit is multiplied by a factor: how many seconds of wall-clock time a second of
-processor time costs here, measured once a process. `TEST_PACE` sets it where the load comes later than that.
+the same wait takes longer, so each limit is multiplied by a factor. It is the seconds of wall-clock time that a
+second of processor time costs here, measured once a process. `TEST_PACE` sets it where the load comes later than that.
 """
 
 import os

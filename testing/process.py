@@ -32,7 +32,7 @@ def served_keys(certs: Callable[[], Mapping[str, str]] = tokens.certs, *, max_ag
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on right now."""
+    """Return a port on which no process listens right now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

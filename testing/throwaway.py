@@ -32,7 +32,7 @@ class Throwaway(Double, frozen=True):
     run: str
 
     def fresh(self, *tables: Table) -> TableAddress:
-        """Make a dataset with these tables; tables that nobody deletes expire within a day."""
+        """Make a dataset with these tables; tables that are not deleted expire within a day."""
         place = msgspec.structs.replace(self.place, dataset=f"sluice_test_{self.run}_{uuid.uuid4().hex[:8]}")
         access = BigQueryClients(place)
         try:
@@ -69,7 +69,7 @@ def _drop(place: TableAddress, is_due: Callable[[int, str], bool]) -> list[str]:
 
 
 def _labelled(client: bigquery.Client) -> Iterable[str]:
-    """Return the datasets that have both the name and the label: never somebody's own."""
+    """Return the datasets that have both the name and the label: never another owner's."""
     for listed in client.list_datasets():
         if _NAME.fullmatch(listed.dataset_id) and listed.labels.get(LABEL) == LABEL_VALUE:
             yield listed.dataset_id

@@ -1,4 +1,4 @@
-"""Watches for tests that do not look at telemetry: what they take note of nobody reads."""
+"""Watches for tests that do not look at telemetry: their notes are never read."""
 
 from app.ingest.appends import AppendWatch
 from app.runtime.clock import Clock

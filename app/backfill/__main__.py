@@ -22,7 +22,7 @@ from app.streams import load_streams
 
 GOOD, REJECTED, STOPPED, INTERRUPTED = 0, 1, 2, 130
 _EPILOG = (
-    "Run the same command again to continue after an interruption: what is stored is not stored twice. It uses the "
+    "Run the same command again to continue after an interruption: no row is stored twice. It uses the "
     "service's own settings (SLUICE_…). Only one process can open the embedded store, so stop the service first; with "
     f"BigQuery, both may run. The exit status is {GOOD} when every record is stored, {REJECTED} when records were "
     f"rejected (read /v1/rejects), {STOPPED} when the command stopped early. docs/backfill.md has the details."

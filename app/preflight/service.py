@@ -94,7 +94,7 @@ def judge_settings(deployment: Deployment, _: Sequence[Answer]) -> Finding:
     if settings.auth.platform_iam == "trust" and any(each.get("invokerIamDisabled") for each in services):
         return Failed(
             "callers are not checked: the service trusts Cloud Run to do it, and Cloud Run's check is off",
-            '`terraform apply` at once with platform_iam = "trust"; until then anybody can be anybody',
+            '`terraform apply` at once with platform_iam = "trust"; until then a caller can claim any identity',
         )
     return Held(f"{len(deployment.environ or {})} settings that agree; one gate is closed")
 

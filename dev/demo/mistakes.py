@@ -43,7 +43,7 @@ def mistakes_of_streams(weather: dict[str, Any], airport: dict[str, Any]) -> lis
         _invalid("an airport north of the North Pole", far, "latitude", stream="airports"),
         _invalid("an airport among the weather", msgspec.json.encode(airport), "code", stream="weather"),
         _alone("a message to the shared topic that names no stream", encoded, "unroutable", stream=""),
-        _alone("one of a type of event that nobody declared", encoded, "unroutable", {"ce-type": "taxi"}, stream=""),
+        _alone("one of an undeclared type of event", encoded, "unroutable", {"ce-type": "taxi"}, stream=""),
     ]
 
 

@@ -74,7 +74,7 @@ def show_figures(console: Console, figures: Figures) -> None:
 
 def show_rejects(console: Console, titled: Sequence[tuple[str, Row]]) -> None:
     """Show the rejects and the reasons: (the defect, the row of the rejects)."""
-    console.print("\n[italic]What was rejected, and why (GET /v1/rejects)[/]")
+    console.print("\n[italic]Rejected messages and the reasons (GET /v1/rejects)[/]")
     for title, row in titled:
         console.print(f"  {title}", markup=False, highlight=False)
         where = f" at {row['field']}" if row["field"] else ""

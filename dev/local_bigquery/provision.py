@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from google.api_core.exceptions import GoogleAPIError, NotFound
+from google.api_core.exceptions import Conflict, GoogleAPIError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
@@ -44,10 +44,9 @@ def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WI
         client.create_dataset(f"{place.project}.{place.dataset}", exists_ok=True, retry=retry, timeout=within_s)
         for table in tables:
             try:
-                found = client.get_table(place.table_id(table.name), retry=retry, timeout=within_s)
-            except NotFound:
                 client.create_table(_declared(place, table), retry=retry, timeout=within_s)
-            else:
+            except Conflict:
+                found = client.get_table(place.table_id(table.name), retry=retry, timeout=within_s)
                 _require_fit(place, table, found)
     except GoogleAPIError as error:
         raise ProvisionError(f"the tables of {place.project}.{place.dataset} could not be created: {error}") from error

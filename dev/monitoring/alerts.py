@@ -142,7 +142,7 @@ ALERTS = (
         query=f"{increase(theirs(DEAD_LETTERED, _PUSHED), '10m', 'subscription_id')} > 0\nor\n"
         f"sum by (subscription_id) ({theirs(UNDELIVERED, _DEAD)}) > 0",
         text="A message is dead-lettered when an outage outlasted 100 deliveries: it is kept in the dead-letter "
-        "subscription until somebody puts it back. The alert lasts until that is empty.",
+        "subscription until an operator puts it back. The alert lasts until that is empty.",
     ),
     Alert(
         name="volume",
@@ -150,7 +150,7 @@ ALERTS = (
         query=f"(\n  {_STORED_HOUR} < 0.33 * {_STORED_YESTERDAY}\n"
         f"  or {_STORED_HOUR} > 3 * {_STORED_YESTERDAY}\n)\nand\n"
         f"{_STORED_YESTERDAY} > 1000",
-        text="Less than a third, or more than three times, of what was stored in the same hour of the day before.",
+        text="Less than a third, or more than three times, of the volume of the same hour of the day before.",
         for_s=1_800,
         every_s=300,
     ),
@@ -163,7 +163,7 @@ ALERTS = (
     ),
     Alert(
         name="sink-setup",
-        title="A table does not take rows until somebody acts",
+        title="A table accepts no rows until an operator acts",
         query=_state("NOT_FOUND|PERMISSION_DENIED|SCHEMA_MISMATCH"),
         text="The label `state` says what is wrong. Messages wait in Pub/Sub meanwhile.",
         pages=True,
@@ -180,7 +180,7 @@ ALERTS = (
         name="sink-trouble",
         title="A table has taken no rows for 15 minutes",
         query=_state("CLOCK_WRONG|DISK_FULL|QUOTA_EXHAUSTED|UNREACHABLE"),
-        text="The label `state` says what is wrong; it mostly heals by itself. Messages wait in Pub/Sub meanwhile.",
+        text="The label `state` says what is wrong; it mostly clears without help. Messages wait in Pub/Sub meanwhile.",
         for_s=900,
     ),
     Alert(

@@ -10,7 +10,7 @@ from dev.monitoring.tiles import SECTIONS, Line, Tile
 _WIDTH, _HEIGHT, _HEADER = 48, 16, 4
 _GUIDE = (
     "One board for all systems; filter by **namespace** (top left) for one of them. Latencies are those of all systems "
-    "together, and the lists of the worst ten say whose they are. Charts of Pub/Sub and Cloud Run go by the names of "
+    "together, and the lists of the worst ten say whose they are. Charts of Pub/Sub and Cloud Run use the names of "
     "subscriptions and services. What to do: [run-books](${operations_url})."
 )
 

@@ -3,5 +3,5 @@
 - project.py: the state of a healthy project, in the shapes that Google documents; a test changes what it likes
 - server.py: serves that state; the host of an API is the first part of the path
 
-What is stored or queried in BigQuery, and what is published, goes to local-bigquery and to `python -m dev pubsub`.
+Rows and queries go to local-bigquery, published messages to `python -m dev pubsub`.
 """

@@ -88,7 +88,7 @@ class Project(msgspec.Struct):
         return service
 
     def token(self, audience: str) -> str:
-        """Return an ID token for an audience: from `make_token`, or else with a signature that nobody checks."""
+        """Return an ID token for an audience: from `make_token`, or else with a signature that is never checked."""
         if self.make_token is not None:
             return self.make_token(audience)
         claims = {"aud": audience, "iss": "https://accounts.google.com", **self.token_claims}

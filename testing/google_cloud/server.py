@@ -58,7 +58,7 @@ def reply(  # noqa: PLR0911 - one for each kind
 
 
 def _page(resource: dict[str, Any], query: dict[str, list[str]]) -> Reply:
-    """Return a resource; a list of alert policies one at a time, so that whoever reads must turn pages."""
+    """Return a resource; a list of alert policies one at a time, so that the reader must turn pages."""
     members = resource.get("alertPolicies")
     if not members:
         return 200, resource

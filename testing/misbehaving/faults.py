@@ -1,6 +1,6 @@
 """What can befall one append: plain values, decided apart from the I/O that carries them out.
 
-The texts are those of BigQuery where they are known from its users' reports; the sources stand beside them.
+The texts are those of BigQuery where they are known from its users' reports; the sources are named beside them.
 """
 
 import random
@@ -139,7 +139,7 @@ def by_connection(*connections: Sequence[Fault]) -> Decide:
 
 
 def at_random(dice: random.Random, rate: float) -> Decide:
-    """Return what gives a share `rate` of the requests one of the faults that heal by themselves."""
+    """Return what gives a share `rate` of the requests one of the faults that pass without help."""
     endings = (DRAINING, RESTARTED, OVERLOADED, EndStream("INTERNAL", "internal"), EndStream("OK"), Cut(), INTERNAL)
 
     def decide(_: Arrival) -> Fault:

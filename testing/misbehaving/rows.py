@@ -1,4 +1,4 @@
-"""Read rows with the writer schema that travelled with them, and keep what was stored."""
+"""Read rows with the writer schema that travelled with them, and keep the stored ones."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shelf:
-    """What is stored, in the order in which it became durable."""
+    """The stored rows, in the order in which it became durable."""
 
     def __init__(self) -> None:
         self.commits: list[Commit] = []

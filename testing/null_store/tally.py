@@ -2,7 +2,7 @@
 
 
 class Tally:
-    """Counts what was acknowledged; `ack_s` counts for requests that arrive from then on."""
+    """Counts acknowledged rows, requests and bytes; `ack_s` counts for requests that arrive from then on."""
 
     def __init__(self, ack_s: float) -> None:
         self.ack_s = ack_s
@@ -15,5 +15,5 @@ class Tally:
         self._bytes += size
 
     def counts(self) -> dict[str, int]:
-        """Return what was acknowledged since the start."""
+        """Return the counts since the start."""
         return {"rows": self._rows, "requests": self._requests, "bytes": self._bytes}

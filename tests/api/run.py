@@ -48,8 +48,8 @@ def fuzz(
 ) -> subprocess.CompletedProcess[str]:
     """Run Schemathesis over the service at `url`; its exit status is 0 where it found nothing.
 
-    `document` is a file to go by in place of the document that the service serves; `token` is the bearer token or key
-    of whoever asks, a reader's who may do everything where none is given.
+    `document` is a file to use instead of the document that the service serves. `token` is the caller's bearer token or
+    key; without one, the caller is a reader who may do everything.
     """
     expires = int(time.time()) + _DAY_S
     environment = os.environ | {

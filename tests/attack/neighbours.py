@@ -1,7 +1,7 @@
 """The neighbours of an attacker: a liveness probe, a producer, a reader and a follower, each at a small steady rate.
 
 Each begins its requests by the clock, whether earlier ones were answered or not, so a stall is felt by every request
-that falls into it; and each on a connection of its own, as one that is new knows no privilege.
+that falls into it. Each request has a connection of its own, as one that is new knows no privilege.
 """
 
 import asyncio

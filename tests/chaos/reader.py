@@ -13,7 +13,7 @@ from tests.chaos.fleet import Fleet
 
 _TRANSIENT = {429, 500, 502, 503, 504}
 _PAGE_WITHIN_S = patience_s(60.0)
-_POLL_S, _RETRY_S = 0.5, 0.2
+_POLL_S, _RETRY_S = 1.0, 0.2
 
 
 class Follower:

@@ -85,10 +85,10 @@ def test_an_interrupted_run_leaves_nothing(
     local_bigquery: Double, client: bigquery.Client, sent: signal.Signals
 ) -> None:
     """Once its first dataset is there, it is interrupted, and cleans up."""
-    arguments = command(local_bigquery, "--yes", "tests/contract")
+    arguments = command(local_bigquery, "--yes", FEW, "tests/contract/test_append.py")
     with subprocess.Popen(arguments, cwd=ROOT, env=environ(), stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not throwaways(client):
-            select.select([], [], [], 0.05)
+            select.select([], [], [], 0.2)
         process.send_signal(sent)
         said, _ = process.communicate()
     assert process.returncode != 0

@@ -1,7 +1,7 @@
 """The law of streams: the feed of each is that of a service of its own, whatever befalls the tables of the others.
 
 The same messages go to one service with three streams, whose store misbehaves and one of whose tables is away for a
-while, and, stream by stream, to services with a single type and nothing wrong.
+while. Stream by stream, they also go to services with a single type and nothing wrong.
 """
 
 import asyncio

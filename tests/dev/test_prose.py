@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from dev.prose import IN_DOCUMENTS, IN_MODULES, ROOT, RULES, document_prose, lint, main, module_prose
+from dev.prose import (
+    IN_DOCUMENTS,
+    IN_MODULES,
+    ROOT,
+    RULES,
+    document_prose,
+    lint,
+    main,
+    module_prose,
+    string_prose,
+)
 
 
 def words(count: int) -> str:
@@ -100,6 +110,32 @@ def test_only_docstrings_and_comments_of_a_module_are_checked() -> None:
         ["x.py:1", "'Nobody'"],
         ["x.py:3", "'anew'"],
         ["x.py:10", "'whoever'"],
+    ]
+
+
+def test_texts_in_code_are_checked() -> None:
+    """Findings keep the line where a literal begins; single words, docstrings and SQL are skipped."""
+    module = f'''"""Nobody."""
+say("nobody")
+say(
+    "no row stands "
+    f"in {{table['way_in']}}, whoever asks"
+)
+HELP = """\\
+use:
+
+- anew, {words(20)}
+- {words(20)}
+  name   whoever it is"""
+SQL = f"SELECT {words(40)} FROM {{table}}"
+TOO_LONG = "{LONG}"
+'''  # noqa: S608 - it is linted, not run
+    found = lint("x.py", string_prose(module), IN_MODULES)
+    assert [line.split(": ")[:2] for line in found] == [
+        ["x.py:4", "'stands'"],
+        ["x.py:4", "'whoever'"],
+        ["x.py:7", "'anew'"],
+        ["x.py:14", "36 words"],
     ]
 
 

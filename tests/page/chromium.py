@@ -8,10 +8,11 @@ import asyncio
 import base64
 import json
 import os
-import shutil
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,19 +21,12 @@ import aiohttp
 
 from testing.pace import patience_s
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = (
     *("--headless=new", "--remote-debugging-port=0", "--hide-scrollbars", "--no-first-run", "--mute-audio"),
     *("--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-default-browser-check", "--lang=en-GB"),
 )
 _PATIENCE_S = patience_s(60.0)
-
-
-def found_chromium() -> str | None:
-    """Return the browser's program: $CHROMIUM, or one of the usual names; None where there is none."""
-    named = os.environ.get("CHROMIUM")
-    return next((path for name in ([named] if named else _NAMES) if name and (path := shutil.which(name))), None)
 
 
 class Page:
@@ -167,44 +161,50 @@ class Browser:
         await self.send("Target.disposeBrowserContext", browserContextId=context)
 
 
-@asynccontextmanager
-async def chromium(program: str) -> AsyncIterator[Browser]:
-    """Run the browser until the block ends, with all processes of its own."""
+@contextmanager
+def running(program: str) -> Iterator[str]:
+    """Run the browser until the block ends, with all processes of its own; the value is the address of its protocol."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         options = [*_OPTIONS, f"--user-data-dir={folder}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *options,
-            "about:blank",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        with (Path(folder) / "said").open("wb") as said:
+            process = subprocess.Popen(
+                [program, *options, "about:blank"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+            )
         try:
-            url = await _address(process)
-            async with (
-                aiohttp.ClientSession() as client,
-                client.ws_connect(url, max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)) as socket,
-            ):
-                browser = Browser(socket)
-                listening = asyncio.create_task(browser.listen())
-                yield browser
-                listening.cancel()
+            yield _address(process, Path(folder))
         finally:
             os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            process.wait()
 
 
-async def _address(process: asyncio.subprocess.Process) -> str:
-    assert process.stderr is not None
-    said = []
-    async with asyncio.timeout(_PATIENCE_S):
-        while line := (await process.stderr.readline()).decode():
-            said.append(line)
-            if line.startswith("DevTools listening on "):
-                return line.removeprefix("DevTools listening on ").strip()
-    raise AssertionError(f"the browser ended: {''.join(said)}")
+def _address(process: subprocess.Popen[bytes], folder: Path) -> str:
+    """Wait until the browser has written where it listens."""
+    told = folder / "DevToolsActivePort"
+    deadline = time.monotonic() + _PATIENCE_S
+    while not told.exists() or told.read_text().count("\n") < 1:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+        if process.returncode is not None or time.monotonic() > deadline:
+            raise AssertionError(f"the browser did not start: {(folder / 'said').read_text()}")
+    port, path = told.read_text().split()
+    return f"ws://127.0.0.1:{port}{path}"
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Browser]:
+    """Speak to a running browser until the block ends."""
+    async with (
+        aiohttp.ClientSession() as client,
+        client.ws_connect(url, max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)) as socket,
+    ):
+        browser = Browser(socket)
+        listening = asyncio.create_task(browser.listen())
+        yield browser
+        listening.cancel()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,23 +1,42 @@
 """A browser for the tests of the page, and where they keep their pictures."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.page.chromium import Page, chromium, found_chromium
+from tests.page.chromium import Page, connected, running
+from tests.page.program import program
 
 ARTEFACTS = Path(os.environ.get("ARTEFACTS") or Path(__file__).parent.parent / ".artefacts")
+BROWSER = "browser"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark by which `make test` leaves these tests to `make page`."""
+    config.addinivalue_line("markers", f"{BROWSER}: opens the page in a browser; make page runs it")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for a tab."""
+    for item in items:
+        if "tab" in getattr(item, "fixturenames", ()):
+            item.add_marker(BROWSER)
+
+
+@pytest.fixture(scope="session")
+def browser_url() -> Iterator[str]:
+    """Run one browser for all tests: its tabs share nothing."""
+    with running(program()) as url:
+        yield url
 
 
 @pytest.fixture
-async def tab() -> AsyncIterator[Page]:
-    """Give a tab of a browser, with nothing stored in it."""
-    program = found_chromium()
-    if program is None:
-        pytest.skip("no Chromium here: install chromium or google-chrome, or name the program in CHROMIUM")
-    async with chromium(program) as browser, browser.page() as page:
+async def tab(browser_url: str) -> AsyncIterator[Page]:
+    """Give a tab of the browser, with nothing stored in it."""
+    async with connected(browser_url) as browser, browser.page() as page:
         yield page
 
 

@@ -68,9 +68,9 @@ class FaultyAppender:
 class Inside(msgspec.Struct, frozen=True, kw_only=True):
     """What the process says of itself, in bytes where not said otherwise.
 
-    `blocks` are of Python's own allocator (a count); `malloc_used`, `malloc_free` and `malloc_mapped` the C library's;
-    `searches` says how often the garbage collector ran by its generations, and its longest run in microseconds;
-    `duckdb` what DuckDB counts, by its tags; `heap` Python's own by where it was allocated, where that is traced.
+    `blocks` are of Python's own allocator (a count); `malloc_used`, `malloc_free` and `malloc_mapped` the C library's.
+    `searches` says how often the garbage collector ran by its generations, and its longest run in microseconds.
+    `duckdb` is what DuckDB counts, by its tags; `heap` Python's own by where it was allocated, where that is traced.
     """
 
     tasks: int

@@ -85,7 +85,7 @@ ALERTS = {alert["name"]: alert for alert in alerts()}
 @pytest.fixture(scope="module")
 def phases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Phase]]:
     """Return what the running service sent, in each phase of its life."""
-    promtool.promtool()  # skip before the service is run
+    promtool.program()  # skip before the service is run
     with pytest.MonkeyPatch.context() as patch, serving_cloud() as cloud:
         cloud.otlp.lend_credentials(patch, tmp_path_factory.mktemp("gcloud"))
         yield asyncio.run(record(cloud, patch))

@@ -1,7 +1,7 @@
 """Break infra/terraform in each way that its tests guard against, and see that they notice: `make terraform-mutations`.
 
-A test that passes whatever the configuration says guards nothing. So each mutation is made in a copy, the one run of a
-test file that should notice is run by itself, and must fail, by an assertion and not because the configuration is no
+A test that passes whatever the configuration says guards nothing. So each mutation is made in a copy, and the one run
+of a test file that should notice is run by itself. It must fail by an assertion, not because the configuration is no
 longer valid. First each of those runs must pass by itself.
 
 With TFCHECK (infra/terraform/check.sh) this runs without network; otherwise terraform fetches Google's provider once.

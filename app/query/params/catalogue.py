@@ -141,7 +141,7 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
     ),
     "end": flag(
         "`true` adds a final line to `limit=all`, so that a reader of NDJSON or CSV can tell that a stream or "
-        'its saved file is complete: `{"end": true, "records": 3, "resume_cursor": "…"}`, or a last '
+        'its saved file is complete. It is `{"end": true, "records": 3, "resume_cursor": "…"}`, or a last '
         "record `#end,3,…` with as many cells as the others.",
     ),
     "explain": flag(

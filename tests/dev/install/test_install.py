@@ -12,8 +12,10 @@ from testing.google_cloud.server import serving
 from tests.dev.install.stage import Stage, new_stage
 from tests.preflight.asking import new_project
 
-PARTS = 8
-"""A run in every part is interrupted at every eighth call: at all of them together."""
+PARTS = 16
+"""A run in every part is interrupted at every sixteenth call: at all of them together."""
+SHORT = {("kill", 0), ("fail", PARTS // 2)}
+"""The parts of the short form: together they meet every eighth call."""
 EXPECTED = {
     "bucket": True,
     "applied": True,
@@ -50,8 +52,14 @@ def test_an_installation_goes_through(stage: Stage) -> None:
     assert len(stage.world()["calls"]) == calls
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, PARTS))])
-@pytest.mark.parametrize("mode", ["kill", "fail"])
+@pytest.mark.parametrize(
+    ("mode", "part"),
+    [
+        pytest.param(mode, part, marks=() if (mode, part) in SHORT else pytest.mark.long)
+        for mode in ("kill", "fail")
+        for part in range(PARTS)
+    ],
+)
 def test_an_interruption_at_any_call_is_resumed(tmp_path: Path, mode: str, part: int) -> None:
     """Killed after a call had its effect, or failed before it had one, a second run ends where the first would have."""
     whole = new_stage(tmp_path / "whole")

@@ -1,7 +1,7 @@
 """A disk without room: refused by name before it is full, survived when it is, and over without a restart.
 
-A real service in a process of its own whose files may not grow (RLIMIT_FSIZE, set and lifted from outside): its writes
-fail as they do on a full disk (EFBIG for ENOSPC), for which nobody needs a file system of their own.
+A real service runs in a process of its own whose files may not grow (RLIMIT_FSIZE, set and lifted from outside). Its
+writes fail as they do on a full disk (EFBIG for ENOSPC), without a file system for the test.
 """
 
 import asyncio
