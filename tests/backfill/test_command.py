@@ -36,6 +36,22 @@ def test_the_summary_and_the_status(
     assert capsys.readouterr().out == "valid: 2 records; to be rejected: 1\n"
 
 
+def test_a_stream_has_records_and_rejects_of_its_own(
+    environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One NAME may be backfilled into two streams; each knows its own rejects again."""
+    environ["SLUICE_STREAMS"] = "tests.streams.market:STREAMS"
+    source = write_lines(tmp_path / "a.ndjson", [{"order_id": "a"}, {"page": "/"}])
+    for _ in range(2):
+        for stream in ("orders", "visits"):
+            assert main([str(source), "--as", "both", "--stream", stream], environ) == REJECTED
+    first, again = (
+        "1 stored, 0 already there, 1 rejected\n",
+        "0 stored, 1 already there, 1 rejected (1 of them before)\n",
+    )
+    assert capsys.readouterr().out == 2 * first + 2 * again
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
