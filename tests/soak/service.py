@@ -67,7 +67,8 @@ class Bench:
             await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.CancelledError):  # the service ends; asyncio would log that as an error
+        # The service ends, or whoever asks has left before the answer; asyncio would log that as an error.
+        with suppress(asyncio.CancelledError, ConnectionError):
             while line := await reader.readline():
                 self._do(msgspec.json.decode(line, type=Command))
                 inside = await asyncio.to_thread(self._look, len(asyncio.all_tasks()))
