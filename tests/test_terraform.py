@@ -13,6 +13,7 @@ from app.record import CANARY_PREFIX, Record
 from app.schema.table import records_table, rejects_table
 from app.settings.load import VARIABLES, Settings, load_settings
 from app.stores.bigquery.table_layout import layout_of
+from app.streams import MAX_STREAMS
 from tests.terraform.mutation import FOLDER
 from tests.terraform.mutations import MUTATIONS
 
@@ -20,6 +21,7 @@ ROOT = FOLDER.parents[1]
 _DEFAULTS = Settings().flat()
 _SAMPLES = {
     "SLUICE_RECORD": "app.record:Record",
+    "SLUICE_STREAMS": "shop.streams:STREAMS",
     "SLUICE_BIGQUERY_PROJECT": "my-project",
     "SLUICE_BIGQUERY_DATASET": "sluice",
     "SLUICE_BIGQUERY_LOCATION": "EU",
@@ -52,8 +54,8 @@ def clocks() -> dict[str, str]:
     return found
 
 
-def environment() -> dict[str, str]:
-    """Return the container's environment, as Terraform would make it of the defaults."""
+def environment(*, without: str = "SLUICE_STREAMS") -> dict[str, str]:
+    """Return the container's environment, as Terraform would make it of the defaults, for one type or for streams."""
     made = {}
     for name, expression in re.findall(r"^    (SLUICE_\w+) += (.+)$", text_of("cloud_run.tf"), re.MULTILINE):
         literal = re.fullmatch(r'"([^"$]*)"', expression)
@@ -64,6 +66,7 @@ def environment() -> dict[str, str]:
             made[name] = clocks()[clock[1]]
         elif name != "SLUICE_PLATFORM_IAM":
             made[name] = _SAMPLES[name]
+    del made[without]
     return made
 
 
@@ -75,10 +78,16 @@ def test_the_variables_of_the_container_are_settings() -> None:
     assert len(environment()) > 20
 
 
+@pytest.mark.parametrize("without", ["SLUICE_STREAMS", "SLUICE_RECORD"])
 @pytest.mark.parametrize("platform_iam", ["off", "trust"])
-def test_the_service_starts_with_what_terraform_tells_it(platform_iam: str) -> None:
-    """The container's environment makes valid settings, on Cloud Run, behind either gate."""
-    environ = {**environment(), "SLUICE_PLATFORM_IAM": platform_iam, "K_SERVICE": "sluice", "PORT": "8080"}
+def test_the_service_starts_with_what_terraform_tells_it(platform_iam: str, without: str) -> None:
+    """The container's environment makes valid settings, on Cloud Run, behind either gate, for one type or streams."""
+    environ = {
+        **environment(without=without),
+        "SLUICE_PLATFORM_IAM": platform_iam,
+        "K_SERVICE": "sluice",
+        "PORT": "8080",
+    }
     settings = load_settings(environ)
     assert settings.auth.platform_iam == platform_iam
     assert settings.auth.push_principals
@@ -102,12 +111,16 @@ def test_the_tables_lie_as_the_service_expects() -> None:
         assert f'partition_column = "{layout.partition_column}"' in text
         assert re.search(rf'type +?= "{layout.partition_type}"', text)
         assert layout.require_partition_filter
-        assert re.search(rf'\b{table.name} = {{\n.*\n +schema +?= "{re.escape(schema)}"', text)
+        assert f'"{schema}"' in text + text_of("streams.tf")
         columns = {column["name"] for column in json.loads(text_of(schema))}
         assert {layout.partition_column, *layout.clustering} <= columns
     assert layout_of(records_table(Record)).clustering == ("id",)
     assert 'variable "record_id" {' in text_of("variables_data.tf")
     assert '["reason"]' in text
+    name = r"[a-z][a-z0-9_]{0,62}"  # of a stream, and of its table
+    assert f"length(var.streams) <= {MAX_STREAMS}" in text_of("variables_streams.tf")
+    assert f'"^{name}$"' in text_of("variables_streams.tf")
+    assert f'"{name}"' in (ROOT / "app/streams.py").read_text()
 
 
 def test_the_canary_is_a_record() -> None:
@@ -181,20 +194,33 @@ def test_no_right_is_given_that_no_test_looks_at(root: Path) -> None:
     assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}, "basic roles are for nobody"
 
 
-def test_what_was_single_is_moved_and_not_replaced() -> None:
-    """Each resource that became one for each service has its former address, or the same keys as before."""
-    moved = dict(re.findall(r"moved {\n  from = (\S+)\n  to   = (\S+)\n}", text_of("services.tf")))
-    assert moved == {name: f'{name}["main"]' for name in moved}
-    single = {
+def looped(over: str) -> set[str]:
+    """Return the addresses of the resources whose `for_each` matches."""
+    return {
         f"{kind}.{name}"
         for path in FOLDER.glob("*.tf")
         for kind, name, loop in re.findall(
             r'^resource "(\w+)" "(\w+)" {\n  for_each = (.*)$', path.read_text(), re.MULTILINE
         )
-        if re.search(r"local\.services(?! : {)|google_(service_account|cloud_run_v2_service)\.\w+$", loop)
+        if re.search(over, loop)
     }
+
+
+def test_what_was_single_is_moved_and_not_replaced() -> None:
+    """Each resource that became one for each service has its former address, or the same keys as before."""
+    moved = dict(re.findall(r"moved {\n  from = (\S+)\n  to   = (\S+)\n}", text_of("services.tf")))
+    assert moved == {name: f'{name}["main"]' for name in moved}
+    single = looped(r"local\.services(?! : {)|google_(service_account|cloud_run_v2_service)\.\w+$")
     assert single == moved.keys()
     assert 'prefix      = ""' in text_of("services.tf")
+
+
+def test_a_single_type_is_the_stream_records() -> None:
+    """Each resource that became one for each stream has its former address, or the same keys as before."""
+    text = text_of("streams.tf")
+    moved = re.findall(r'moved {\n  from = \S+\n  to   = (\S+)\["records"\]\n}', text)
+    assert len(moved) == text.count("moved {")
+    assert looped(r"local\.(streams|own_topics)|google_pubsub_\w+\.\w+$") == set(moved)
 
 
 def test_no_key_is_ever_made() -> None:

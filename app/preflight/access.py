@@ -12,7 +12,7 @@ from app.preflight.google import Answer, Question
 from app.preflight.plan import Deployment
 from app.preflight.subscription import PUBSUB
 from app.preflight.tables import BIGQUERY
-from app.schema.table import RECORDS, REJECTS
+from app.schema.table import REJECTS
 
 _READS = ("roles/bigquery.dataEditor", "roles/bigquery.dataViewer")
 """Either lets an account read a table; the first one lets it append, too."""
@@ -71,7 +71,7 @@ def _service_questions(deployment: Deployment) -> Sequence[Question]:
     tables = f"bigquery/v2/projects/{deployment.data_project}/datasets/{deployment.dataset_id}/tables"
     return [
         _project_policy(deployment.data_project),
-        *(Question(BIGQUERY, f"{tables}/{name}:getIamPolicy", method="POST") for name in (RECORDS, REJECTS)),
+        *(Question(BIGQUERY, f"{tables}/{name}:getIamPolicy", method="POST") for name in (deployment.table, REJECTS)),
     ]
 
 
@@ -87,10 +87,11 @@ def judge_service_account(deployment: Deployment, answers: Sequence[Answer]) -> 
     project, *tables = answers
     queries = _account(deployment.service)
     ingests = _account(deployment.ingest_service or deployment.service)
+    names = (deployment.table, REJECTS)
     wanted = [
         (queries, project, ("roles/bigquery.jobUser",), "the project"),
-        *((queries, answer, _READS, name) for answer, name in zip(tables, (RECORDS, REJECTS), strict=True)),
-        *((ingests, answer, _READS[:1], name) for answer, name in zip(tables, (RECORDS, REJECTS), strict=True)),
+        *((queries, answer, _READS, name) for answer, name in zip(tables, names, strict=True)),
+        *((ingests, answer, _READS[:1], name) for answer, name in zip(tables, names, strict=True)),
     ]
     failures = [
         Failed(f"{account} lacks {roles[0] if account == ingests else roles[-1]} on {where}", "`terraform apply`")
@@ -183,6 +184,7 @@ CHECKS = (
     Ask(
         name="pubsub-account",
         phase="after",
+        needs="streams",
         about="Pub/Sub's own account may forward dead letters and sign pushes",
         questions=_agent_questions,
         verdict=judge_agent,
@@ -190,6 +192,7 @@ CHECKS = (
     Ask(
         name="service-account",
         phase="after",
+        needs="streams",
         about="the account of the service may append to the tables and run queries",
         questions=_service_questions,
         verdict=judge_service_account,

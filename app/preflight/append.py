@@ -11,11 +11,10 @@ from typing import assert_never
 from app.preflight.check import Act
 from app.preflight.finding import Failed, Finding, Held, NotLooked
 from app.preflight.google import Google
-from app.preflight.plan import Deployment
-from app.preflight.tables import tables_of
+from app.preflight.plan import Deployment, streams_of
 from app.record import RecordTypeError
 from app.runtime.clock import SystemClock
-from app.schema.table import Table
+from app.schema.table import Table, rejects_table
 from app.settings.load import Settings
 from app.stores.registry import open_backend
 from app.stores.sink import (
@@ -45,7 +44,7 @@ def append_nothing(deployment: Deployment, _: Google) -> Finding:
         backend="bigquery", bigquery_rest_url=deployment.rest_url, bigquery_storage_url=deployment.storage_url
     )
     try:
-        tables = tables_of(deployment)
+        tables = (*streams_of(deployment).tables, rejects_table())
     except RecordTypeError as error:
         return NotLooked(f"the record type of the service cannot be loaded here: {error}")
     return judge_outcomes({table.name: asyncio.run(_append(settings, table)) for table in tables})

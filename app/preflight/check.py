@@ -1,6 +1,6 @@
 """A check, as data: its questions and its verdict; or, for the few that do more than ask, the steps they take."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -10,8 +10,8 @@ from app.preflight.google import Answer, Google, Question
 from app.preflight.plan import Deployment
 
 Phase = Literal["before", "after"]
-Needs = Literal["nothing", "service", "settings"]
-"""What must have been read before a check can be made."""
+Needs = Literal["nothing", "service", "settings", "streams"]
+"""What must have been read before a check can be made; one that needs the streams is made for each of them."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,3 +68,20 @@ def first_failure(failures: Sequence[Failed], held: str) -> Finding:
         return Held(held)
     cures = list(dict.fromkeys(each.cure for each in failures))
     return Failed("; ".join(each.said for each in failures), "; ".join(cures))
+
+
+def of_all_streams(findings: Mapping[str, Finding]) -> Finding:
+    """Return the findings of one check for each stream, by its name, as one; the worst counts.
+
+    A single type has no name, and its finding is returned as it is.
+    """
+    if "" in findings:
+        return findings[""]
+    failures = [
+        Failed(f"stream {name}: {each.said}", each.cure) for name, each in findings.items() if isinstance(each, Failed)
+    ]
+    unread = [f"stream {name}: {each.why}" for name, each in findings.items() if isinstance(each, NotLooked)]
+    if unread and not failures:
+        return NotLooked("; ".join(unread))
+    held = [f"{name}: {each.said}" for name, each in findings.items() if isinstance(each, Held)]
+    return first_failure(failures, f"in all {len(held)} streams, such as {held[0] if held else ''}")

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from app.schema.table import RECORDS
 from app.settings.load import PREFIX, VARIABLES, Settings, SettingsError, load_settings
+from app.streams import Streams, load_streams
 
 _ASSIGNMENT = re.compile(r"^(\w+)\s*=\s*(.*?)(?=^\w+\s*=|\Z)", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"^\s*(#|//).*$", re.MULTILINE)
@@ -20,6 +22,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     `rate` is messages a second, None if none was given. `members` are IAM members outside of the project that the
     variables name. `service` is the resource of the running service and `environ` its environment, both None before the
     first apply. `ingest_service` is the one that gets the pushes, if that is another (`services = "two"`).
+
+    `streams` are the names that SLUICE_STREAMS declares, the default one first; a single type has one empty name.
+    `stream` is the one that is looked at.
     """
 
     project: str
@@ -41,6 +46,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     service: Mapping[str, Any] | None = None
     ingest_service: Mapping[str, Any] | None = None
     environ: Mapping[str, str] | None = None
+    streams: tuple[str, ...] = ("",)
+    stream: str = ""
 
     @property
     def name(self) -> str:
@@ -59,23 +66,37 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def topic(self) -> str:
-        """The topic's full name."""
-        return f"projects/{self.project}/topics/{self.system}"
+        """The full name of the topic, of the stream's own one."""
+        return f"projects/{self.project}/topics/{self.system}{self._suffix}"
 
     @property
     def subscription(self) -> str:
         """The push subscription's full name."""
-        return f"projects/{self.project}/subscriptions/{self.system}-push"
+        return f"projects/{self.project}/subscriptions/{self.system}-push{self._suffix}"
 
     @property
     def dead_letter_topic(self) -> str:
         """The full name of the topic of dead letters."""
-        return f"projects/{self.project}/topics/{self.system}-dead-letters"
+        return f"projects/{self.project}/topics/{self.system}-dead-letters{self._suffix}"
 
     @property
     def dead_letter_subscription(self) -> str:
         """The full name of the subscription that keeps dead letters."""
-        return f"projects/{self.project}/subscriptions/{self.system}-dead-letters"
+        return f"projects/{self.project}/subscriptions/{self.system}-dead-letters{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.stream in {"", RECORDS} else f".{self.stream}"
+
+    @property
+    def table(self) -> str:
+        """The name of the table of records, of the stream's."""
+        return self.stream or RECORDS
+
+    @property
+    def push_path(self) -> str:
+        """The path that the stream's messages are pushed to."""
+        return f"/pubsub/push/{self.stream}" if self.stream else "/pubsub/push"
 
     @property
     def url(self) -> str:
@@ -96,6 +117,15 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         """
         known = {name: text for name, text in (self.environ or {}).items() if name.startswith(PREFIX)}
         return load_settings({**known, "K_SERVICE": self.name})  # as Cloud Run sets it
+
+
+def streams_of(deployment: Deployment) -> Streams:
+    """Return the streams of the running service.
+
+    Raises:
+        RecordTypeError: their module is not here, or a record type cannot be stored.
+    """
+    return load_streams(deployment.settings.store, only_describes=True)
 
 
 def settings_trouble(deployment: Deployment) -> str:

@@ -5,11 +5,12 @@ from typing import assert_never
 
 import msgspec
 
-from app.preflight.check import Act, Ask, Check, unreadable
+from app.preflight.check import Act, Ask, Check, of_all_streams, unreadable
 from app.preflight.finding import Finding, NotLooked
 from app.preflight.google import Answer, Google, NoCredentialsError, Question
-from app.preflight.plan import Deployment, settings_trouble, with_service
+from app.preflight.plan import Deployment, settings_trouble, streams_of, with_service
 from app.preflight.service import INGEST, service_question
+from app.record import RecordTypeError
 from app.telemetry.redaction import first_line
 
 
@@ -70,17 +71,31 @@ def _with_service(deployment: Deployment, google: Google) -> tuple[Deployment, d
     answer = google.ask(question)
     if not answer.is_good:
         why = unreadable(question, answer, {404}) or NotLooked("there is no service yet (see `service`)")
-        return deployment, {"service": why, "settings": why}
+        return deployment, {"service": why, "settings": why, "streams": why}
     ingest = google.ask(service_question(deployment, INGEST))  # there is none unless `services = "two"`
     deployment = with_service(deployment, answer.body, ingest.body if ingest.is_good else None)
     if settings_trouble(deployment):
-        return deployment, {"settings": NotLooked("the service's settings are not understood (see `settings`)")}
-    return deployment, {}
+        why = NotLooked("the service's settings are not understood (see `settings`)")
+        return deployment, {"settings": why, "streams": why}
+    if not deployment.settings.store.streams:
+        return deployment, {}
+    try:
+        names = tuple(streams_of(deployment).by_name)
+    except RecordTypeError as error:
+        return deployment, {
+            "streams": NotLooked(
+                f"the streams of the service cannot be loaded here, where their files must be: {error}"
+            )
+        }
+    return msgspec.structs.replace(deployment, streams=names, stream=names[0]), {}
 
 
 def _made(check: Check, deployment: Deployment, google: Google, flags: Collection[str]) -> Finding:
     try:
         match check:
+            case Ask() if check.needs == "streams":
+                each = {name: msgspec.structs.replace(deployment, stream=name) for name in deployment.streams}
+                return of_all_streams({name: _judged(check, one, google) for name, one in each.items()})
             case Ask():
                 return _judged(check, deployment, google)
             case Act():

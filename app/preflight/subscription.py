@@ -13,6 +13,7 @@ from app.preflight.plan import Deployment
 
 PUBSUB = "pubsub.googleapis.com"
 _APPLY = "`terraform apply`, which sets both sides"
+_DELETED = "_deleted-topic_"
 _MIN_ATTEMPTS = 20
 """Fewer would dead-letter good messages in an outage of half an hour."""
 Judge = Callable[[Deployment, Mapping[str, Any]], Finding]
@@ -37,7 +38,8 @@ def judge_exists(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     failures = []
     if found.get("state", "ACTIVE") != "ACTIVE":
         failures.append(Failed(f"the subscription is {found['state']}", "read its error in the console, and apply"))
-    if found.get("topic") != deployment.topic:
+    # A stream may share the topic of another, or have one that exists elsewhere.
+    if found.get("topic") == _DELETED or (not deployment.stream and found.get("topic") != deployment.topic):
         failures.append(Failed(f"the subscription is of {found.get('topic')}", "`terraform apply`"))
     if (found.get("expirationPolicy") or {}).get("ttl"):
         failures.append(Failed("the subscription expires when it is idle, with its messages", "`terraform apply`"))
@@ -93,13 +95,14 @@ def judge_push(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
             "set `pushes = true` once the first deployment has all the traffic, and apply",
         )
     failures = []
-    if not endpoint.startswith(f"{deployment.ingest_url}/pubsub/push"):
-        failures.append(Failed(f"Pub/Sub pushes to {endpoint}, and the service is at {deployment.ingest_url}", _APPLY))
+    wanted = f"{deployment.ingest_url}{deployment.push_path}"
+    if endpoint != wanted if deployment.stream else not endpoint.startswith(wanted):
+        failures.append(Failed(f"Pub/Sub pushes to {endpoint}, and the service expects {wanted}", _APPLY))
     if "noWrapper" in push and not (push["noWrapper"] or {}).get("writeMetadata"):
         failures.append(
             Failed("pushes are unwrapped without metadata: every message would be a 400", "set write_metadata, or wrap")
         )
-    if found.get("filter"):
+    if found.get("filter") and not deployment.stream:
         failures.append(
             Failed(f"the filter {found['filter']!r} drops messages unstored", "make a subscription without")
         )
@@ -135,13 +138,14 @@ def _seconds(duration: str) -> float:
 
 
 def _ask(name: str, about: str, judge: Judge) -> Ask:
-    return Ask(name=name, phase="after", about=about, questions=_questions, verdict=_verdict(judge))
+    return Ask(name=name, phase="after", needs="streams", about=about, questions=_questions, verdict=_verdict(judge))
 
 
 CHECKS = (
     Ask(
         name="subscription",
         phase="after",
+        needs="streams",
         about="the push subscription is active and never expires",
         questions=_questions,
         verdict=judge_exists,

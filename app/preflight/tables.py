@@ -1,15 +1,14 @@
 """After: the tables against the declaration, and every statement of the service against the tables. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from app.preflight.check import Ask
 from app.preflight.finding import Failed, Finding, Held, NotLooked
 from app.preflight.google import Answer, Question
-from app.preflight.plan import Deployment
+from app.preflight.plan import Deployment, streams_of
 from app.preflight.statements import every_query
-from app.record import RecordTypeError, load_record_type
-from app.schema.filters import checked_table
-from app.schema.table import RECORDS, REJECTS, Table, rejects_table
+from app.record import RecordTypeError
+from app.schema.table import REJECTS, Table, rejects_table
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.cost_limits import job_config
 from app.stores.bigquery.table_diff import describe, differences, live_table
@@ -20,20 +19,17 @@ _DAY_MS = 86_400_000
 
 
 def tables_of(deployment: Deployment) -> tuple[Table, Table]:
-    """Return the declarations of the deployed tables.
+    """Return the declarations of the stream's table and of the table of rejects.
 
     Raises:
         RecordTypeError: the record type is not here, or cannot be stored.
     """
-    return checked_table(load_record_type(deployment.settings.store.record)), rejects_table()
+    return streams_of(deployment).table(deployment.stream), rejects_table()
 
 
-def _table_questions(name: str) -> Callable[[Deployment], Sequence[Question]]:
-    def questions(deployment: Deployment) -> Sequence[Question]:
-        path = f"bigquery/v2/projects/{deployment.data_project}/datasets/{deployment.dataset_id}/tables/{name}"
-        return [Question(BIGQUERY, path)]
-
-    return questions
+def _table_question(deployment: Deployment, name: str) -> Question:
+    path = f"bigquery/v2/projects/{deployment.data_project}/datasets/{deployment.dataset_id}/tables/{name}"
+    return Question(BIGQUERY, path)
 
 
 def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
@@ -59,11 +55,11 @@ def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
             "regenerate the columns (`python -m app.schema bigquery`) and apply; docs/schema-changes.md",
         )
     kept_ms = int((answer.body.get("timePartitioning") or {}).get("expirationMs", 0))
-    days = deployment.settings.store.retention_days
+    days = table.retention_days or deployment.settings.store.retention_days
     if kept_ms != days * _DAY_MS:
         return Failed(
             f"{name} keeps its partitions for {kept_ms / _DAY_MS:g} days, and the service counts on {days}",
-            "`terraform apply`: retention_days sets both",
+            "`terraform apply`: retention_days sets both, of a stream also in SLUICE_STREAMS",
         )
     return Held(f"{name} has the {len(table.columns)} columns of the declaration, and is kept for {days} days")
 
@@ -116,20 +112,27 @@ def judge_statements(deployment: Deployment, answers: Sequence[Answer]) -> Findi
 
 
 CHECKS = (
-    *(
-        Ask(
-            name=f"table-{'rejects' if name == REJECTS else 'records'}",
-            phase="after",
-            about=f"the table {name} fits the declaration, and is kept as long as the service expects",
-            questions=_table_questions(name),
-            verdict=judge_table,
-            judges={404},
-        )
-        for name in (RECORDS, REJECTS)
+    Ask(
+        name="table-records",
+        phase="after",
+        needs="streams",
+        about="the table of records fits the declaration, and is kept as long as the service expects",
+        questions=lambda deployment: [_table_question(deployment, deployment.table)],
+        verdict=judge_table,
+        judges={404},
+    ),
+    Ask(
+        name="table-rejects",
+        phase="after",
+        about="the table of rejects fits the service, and is kept as long as it expects",
+        questions=lambda deployment: [_table_question(deployment, REJECTS)],
+        verdict=judge_table,
+        judges={404},
     ),
     Ask(
         name="statements",
         phase="after",
+        needs="streams",
         about="BigQuery accepts every SQL statement that the service sends (dry runs: free)",
         questions=_statement_questions,
         verdict=judge_statements,

@@ -50,14 +50,14 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def value_of(text: str, name: str, default: str = "") -> str:
-    """Return a string of a tfvars file."""
-    found = re.search(rf'^\s*{name}\s*=\s*"([^"]*)"', text, re.MULTILINE)
+    """Return a string of a tfvars file; what is indented belongs to another variable."""
+    found = re.search(rf'^{name}\s*=\s*"([^"]*)"', text, re.MULTILINE)
     return found[1] if found else default
 
 
 def with_value(text: str, name: str, value: str) -> str:
     """Return a file with another value of `name`, which is a text or `true`; a missing one is added at the end."""
-    line = re.compile(rf'^(\s*{name}\s*=\s*)("[^"]*"|\w+)', re.MULTILINE)
+    line = re.compile(rf'^({name}\s*=\s*)("[^"]*"|\w+)', re.MULTILINE)
     if not line.search(text):
         return f"{text.rstrip()}\n{name} = {value}\n"
     return line.sub(lambda found: f"{found[1]}{value}", text, count=1)

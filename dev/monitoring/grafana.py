@@ -15,11 +15,12 @@ _GUIDE = (
     "Choose the data source: Google's Managed Prometheus, or a Prometheus that scrapes `/metrics` and sets the label "
     "`namespace`. Charts of Pub/Sub and Cloud Run have data only on Google Cloud."
 )
+_ANY_STREAM = "([.][a-z0-9_]+)?"
 # What Terraform fills in on Google's board; by the names that Terraform gives a system called sluice.
 _NAMES = {
-    "topics": "sluice",
-    "push_subscriptions": "sluice-push",
-    "dead_letter_subscriptions": "sluice-dead-letters",
+    "topics": f"sluice{_ANY_STREAM}",
+    "push_subscriptions": f"sluice-push{_ANY_STREAM}",
+    "dead_letter_subscriptions": f"sluice-dead-letters{_ANY_STREAM}",
     "services": "sluice",
 }
 

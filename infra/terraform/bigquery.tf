@@ -1,21 +1,25 @@
-# The dataset, its two tables, and the table function that reads one of them as the API does.
+# The dataset, its tables, and for each stream the table function that reads its table as the API does.
 
 locals {
   # By hour, as a poll reads minutes. app/stores/bigquery/table_layout.py says the same, and the service compares.
   partition_column = "ingest_time"
 
-  tables = {
-    records = {
-      description = "Records, as often as they were delivered: records_between() returns each once."
-      schema      = "table.schema.json"
-      clustering  = var.record_id == "" ? null : [var.record_id]
-    }
-    records_rejected = {
-      description = "What could not be stored as a record, with the reason and its exact bytes."
-      schema      = "rejects.schema.json"
-      clustering  = ["reason"]
-    }
-  }
+  tables = merge(
+    { for name, stream in local.streams : name => {
+      description    = "Records, as often as they were delivered: ${name}_between() returns each once."
+      schema         = stream.schema
+      clustering     = stream.record_id == "" ? null : [stream.record_id]
+      retention_days = stream.retention_days
+    } },
+    {
+      records_rejected = {
+        description    = "What could not be stored as a record, with the reason and its exact bytes."
+        schema         = "rejects.schema.json"
+        clustering     = ["reason"]
+        retention_days = local.clocks.retention_days
+      }
+    },
+  )
 }
 
 resource "google_bigquery_dataset" "main" {
@@ -47,21 +51,34 @@ resource "google_bigquery_table" "main" {
   time_partitioning {
     type          = "HOUR"
     field         = local.partition_column
-    expiration_ms = local.clocks.retention_days * 86400000
+    expiration_ms = each.value.retention_days * 86400000
+  }
+
+  lifecycle {
+    # BigQuery would refuse other columns too, but only in the middle of an apply.
+    precondition {
+      condition = try(length(setsubtract(concat([local.partition_column, "delivery_key"], coalesce(each.value.clustering, [])), jsondecode(file("${path.module}/${each.value.schema}"))[*].name)) == 0, false)
+      error_message = (fileexists("${path.module}/${each.value.schema}")
+        ? "${each.value.schema} lacks columns of the table ${each.key}: it must be what python -m app.schema bigquery prints, with the column that record_id names (\"\" if the type has no id)."
+        : "There is no ${each.value.schema} in infra/terraform: write to it what python -m app.schema --stream ${each.key} bigquery prints, or name another schema_file."
+      )
+    }
   }
 }
 
 # Instead of a view, which could not pass on the stretch of time that the table insists on:
 #   SELECT * FROM sluice.records_between(TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-02')
-resource "google_bigquery_routine" "records_between" {
+resource "google_bigquery_routine" "between" {
+  for_each = local.streams
+
   dataset_id   = google_bigquery_dataset.main.dataset_id
-  routine_id   = "records_between"
+  routine_id   = "${each.key}_between"
   routine_type = "TABLE_VALUED_FUNCTION"
   language     = "SQL"
   description  = "Records that came in from `since` up to `until`, each delivery once, without canaries."
 
   definition_body = templatefile("${path.module}/records_between.sql", {
-    table       = "${var.project_id}.${google_bigquery_table.main["records"].dataset_id}.${google_bigquery_table.main["records"].table_id}"
+    table       = "${var.project_id}.${google_bigquery_table.main[each.key].dataset_id}.${google_bigquery_table.main[each.key].table_id}"
     look_back_s = local.clocks.dedupe_lookback_s
   })
 
@@ -76,7 +93,7 @@ resource "google_bigquery_routine" "records_between" {
   }
 }
 
-# The service appends to and reads two tables, and no others that may be in the dataset. One that only answers queries
+# The service appends to and reads these tables, and no others that may be in the dataset. One that only answers queries
 # just reads them, unless it is to erase records.
 resource "google_bigquery_table_iam_member" "service" {
   for_each = merge([

@@ -7,6 +7,7 @@ locals {
     SLUICE_HOST                = "0.0.0.0"
     SLUICE_ROLES               = "ingest,query"
     SLUICE_RECORD              = var.record_type
+    SLUICE_STREAMS             = var.streams_module
     SLUICE_BACKEND             = "bigquery"
     SLUICE_BIGQUERY_PROJECT    = var.project_id
     SLUICE_BIGQUERY_DATASET    = google_bigquery_dataset.main.dataset_id

@@ -38,7 +38,7 @@ resource "google_cloud_scheduler_job" "heartbeat" {
   paused = !local.push_enabled
 
   pubsub_target {
-    topic_name = google_pubsub_topic.records.id
+    topic_name = local.topic_ids[local.heartbeat_stream]
     data       = base64encode(var.heartbeat)
     attributes = { sluice-heartbeat = "1", sluice-signature = local.heartbeat_signature }
   }

@@ -9,7 +9,7 @@ resource "google_logging_project_exclusion" "pushes" {
     "resource.type=\"cloud_run_revision\"",
     "resource.labels.service_name=\"${google_cloud_run_v2_service.main[local.ingest_key].name}\"",
     "log_id(\"run.googleapis.com/requests\")",
-    "httpRequest.requestUrl=~\"/pubsub/push$\"",
+    "httpRequest.requestUrl=~\"/pubsub/push${local.has_streams ? "/[a-z0-9_]+" : ""}$\"",
     "httpRequest.status<400",
   ])
 

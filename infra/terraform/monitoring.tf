@@ -7,12 +7,15 @@ locals {
   watched_systems = var.watched_systems == null ? toset([var.system]) : var.watched_systems
   watches         = length(local.watched_systems) > 0
 
+  # Another system's streams are not known here, so its names are watched with any stream's.
+  may_be_of_a_stream = local.has_streams || local.watched_systems != toset([var.system]) ? "([.][a-z0-9_]+)?" : ""
+
   one_of_watched = "(${join("|", sort(local.watched_systems))})"
   placeholders = {
     operations_url            = var.operations_url
-    topics                    = local.one_of_watched
-    push_subscriptions        = "${local.one_of_watched}-push"
-    dead_letter_subscriptions = "${local.one_of_watched}-dead-letters"
+    topics                    = "${local.one_of_watched}${local.may_be_of_a_stream}"
+    push_subscriptions        = "${local.one_of_watched}-push${local.may_be_of_a_stream}"
+    dead_letter_subscriptions = "${local.one_of_watched}-dead-letters${local.may_be_of_a_stream}"
     services                  = "${local.one_of_watched}(-ingest)?"
     query_bytes_per_hour      = var.query_bytes_per_hour
   }

@@ -2,9 +2,6 @@
 # live in one project.
 
 locals {
-  push_subscription        = "${var.system}-push"
-  dead_letter_subscription = "${var.system}-dead-letters"
-
   # Fixed texts rather than the service's URL: Terraform would run in a circle between service and subscription. They
   # name the project, so that a token made for one environment is good for no other.
   push_audience = "${var.project_id}/${var.system}/push"

@@ -45,16 +45,16 @@ output "update" {
 output "first_message" {
   description = "Commands that publish a record, read it back from the API, and find it with SQL: docs/deploy.md, section 6."
   value = join("\n", [
-    "gcloud pubsub topics publish ${google_pubsub_topic.records.id} --message='${local.first_record}'",
-    "curl -H \"Authorization: Bearer $(gcloud auth print-identity-token --audiences=${local.api_audience} --include-email --impersonate-service-account=${coalesce(one(slice(sort(var.api_principals), 0, min(1, length(var.api_principals)))), "READER")})\" '${google_cloud_run_v2_service.main["main"].uri}/v1/records?since=-PT15M'",
-    "bq query --project_id=${var.project_id} --nouse_legacy_sql 'SELECT * FROM `${var.project_id}.${google_bigquery_dataset.main.dataset_id}.${google_bigquery_routine.records_between.routine_id}`(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), CURRENT_TIMESTAMP())'",
+    "gcloud pubsub topics publish ${local.topic_ids[local.shown_stream]} --message='${local.first_record}'",
+    "curl -H \"Authorization: Bearer $(gcloud auth print-identity-token --audiences=${local.api_audience} --include-email --impersonate-service-account=${coalesce(one(slice(sort(var.api_principals), 0, min(1, length(var.api_principals)))), "READER")})\" '${google_cloud_run_v2_service.main["main"].uri}/v1/${local.has_streams ? "streams/${local.shown_stream}/" : ""}records?since=-PT15M'",
+    "bq query --project_id=${var.project_id} --nouse_legacy_sql 'SELECT * FROM `${var.project_id}.${google_bigquery_dataset.main.dataset_id}.${google_bigquery_routine.between[local.shown_stream].routine_id}`(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), CURRENT_TIMESTAMP())'",
     "",
   ])
 }
 
 locals {
   # Of a type of your own, the canary's is the record that is known to be valid.
-  first_record = var.record_type == "app.record:Record" || var.heartbeat == null ? jsonencode({ id = "first", timestamp = "2026-01-31T12:00:00Z", source = "me", data = { hello = "world" } }) : var.heartbeat
+  first_record = var.heartbeat == null || !local.has_streams && var.record_type == "app.record:Record" ? jsonencode({ id = "first", timestamp = "2026-01-31T12:00:00Z", source = "me", data = { hello = "world" } }) : var.heartbeat
 }
 
 output "deploy_identity" {
@@ -83,13 +83,13 @@ output "push_audience" {
 }
 
 output "topic" {
-  description = "Where producers publish."
-  value       = google_pubsub_topic.records.id
+  description = "Where producers publish; of several streams, to the one with the canaries (topics has all)."
+  value       = local.topic_ids[local.shown_stream]
 }
 
 output "push_subscription" {
-  description = "What pushes to the service."
-  value       = google_pubsub_subscription.push.id
+  description = "What pushes to the service; of several streams, the messages of that one (push_subscriptions has all)."
+  value       = google_pubsub_subscription.push[local.shown_stream].id
 }
 
 output "pushes" {
@@ -98,8 +98,23 @@ output "pushes" {
 }
 
 output "dead_letter_subscription" {
-  description = "What python -m dev redrive reads."
-  value       = google_pubsub_subscription.dead_letters.id
+  description = "What python -m dev redrive reads; of several streams, the dead letters of that one (dead_letter_subscriptions has all)."
+  value       = google_pubsub_subscription.dead_letters[local.shown_stream].id
+}
+
+output "topics" {
+  description = "By stream, where producers publish."
+  value       = local.topic_ids
+}
+
+output "push_subscriptions" {
+  description = "By stream, what pushes to the service."
+  value       = { for name, subscription in google_pubsub_subscription.push : name => subscription.id }
+}
+
+output "dead_letter_subscriptions" {
+  description = "By stream, what python -m dev redrive reads."
+  value       = { for name, subscription in google_pubsub_subscription.dead_letters : name => subscription.id }
 }
 
 output "dataset" {

@@ -1,14 +1,16 @@
-# The topic, the push subscription, and where messages go that an outage outlasted.
+# For each stream its topic, its push subscription, and where messages go that an outage outlasted.
 
-resource "google_pubsub_topic" "records" {
-  name   = var.system
+resource "google_pubsub_topic" "main" {
+  for_each = local.own_topics
+
+  name   = "${var.system}${each.value.suffix}"
   labels = local.labels
 
   dynamic "schema_settings" {
-    for_each = google_pubsub_schema.records
+    for_each = each.value.topic_schema[*]
     content {
-      schema   = schema_settings.value.id
-      encoding = var.topic_schema.encoding
+      schema   = google_pubsub_schema.main[each.key].id
+      encoding = schema_settings.value.encoding
     }
   }
 
@@ -22,22 +24,26 @@ resource "google_pubsub_topic" "records" {
   depends_on = [google_project_service.used]
 }
 
-resource "google_pubsub_schema" "records" {
-  count = var.topic_schema == null ? 0 : 1
+resource "google_pubsub_schema" "main" {
+  for_each = { for name, stream in local.own_topics : name => stream if stream.topic_schema != null }
 
-  name       = var.system
-  type       = var.topic_schema.type
-  definition = var.topic_schema.definition
+  name       = "${var.system}${each.value.suffix}"
+  type       = each.value.topic_schema.type
+  definition = each.value.topic_schema.definition
 
   depends_on = [google_project_service.used]
 }
 
 resource "google_pubsub_topic_iam_member" "publisher" {
-  for_each = var.publishers
+  for_each = merge([
+    for name, stream in local.own_topics : {
+      for member in stream.publishers : "${stream.prefix}${member}" => { stream = name, member = member }
+    }
+  ]...)
 
-  topic  = google_pubsub_topic.records.id
+  topic  = google_pubsub_topic.main[each.value.stream].id
   role   = "roles/pubsub.publisher"
-  member = each.key
+  member = each.value.member
 }
 
 locals {
@@ -50,8 +56,11 @@ locals {
 }
 
 resource "google_pubsub_subscription" "push" {
-  name   = local.push_subscription
-  topic  = google_pubsub_topic.records.id
+  for_each = local.streams
+
+  name   = "${var.system}-push${each.value.suffix}"
+  topic  = local.topic_ids[each.key]
+  filter = each.value.filter
   labels = local.labels
 
   ack_deadline_seconds       = local.clocks.ack_deadline_s
@@ -71,14 +80,14 @@ resource "google_pubsub_subscription" "push" {
   # Records that cannot be stored are kept among the rejects and acknowledged; what goes here was refused a hundred
   # times, some 16 hours long.
   dead_letter_policy {
-    dead_letter_topic     = google_pubsub_topic.dead_letters.id
+    dead_letter_topic     = google_pubsub_topic.dead_letters[each.key].id
     max_delivery_attempts = 100
   }
 
   dynamic "push_config" {
-    for_each = local.push_enabled ? [1] : []
+    for_each = local.push_enabled && each.value.pushes ? [1] : []
     content {
-      push_endpoint = "${google_cloud_run_v2_service.main[local.ingest_key].uri}/pubsub/push"
+      push_endpoint = "${google_cloud_run_v2_service.main[local.ingest_key].uri}${each.value.push_path}"
 
       oidc_token {
         service_account_email = google_service_account.push.email
@@ -106,7 +115,9 @@ resource "google_service_account_iam_member" "push_token" {
 }
 
 resource "google_pubsub_topic" "dead_letters" {
-  name   = "${var.system}-dead-letters"
+  for_each = local.streams
+
+  name   = "${var.system}-dead-letters${each.value.suffix}"
   labels = local.labels
 
   depends_on = [google_project_service.used]
@@ -114,8 +125,10 @@ resource "google_pubsub_topic" "dead_letters" {
 
 # A topic keeps nothing by itself: this is what keeps dead letters until somebody looks (python -m dev redrive).
 resource "google_pubsub_subscription" "dead_letters" {
-  name   = local.dead_letter_subscription
-  topic  = google_pubsub_topic.dead_letters.id
+  for_each = local.streams
+
+  name   = "${var.system}-dead-letters${each.value.suffix}"
+  topic  = google_pubsub_topic.dead_letters[each.key].id
   labels = local.labels
 
   ack_deadline_seconds       = 600 # whoever takes them needs time to publish them anew
@@ -129,13 +142,17 @@ resource "google_pubsub_subscription" "dead_letters" {
 
 # Pub/Sub forwards by its own account: it publishes there, and acknowledges here.
 resource "google_pubsub_topic_iam_member" "dead_letter_publisher" {
-  topic  = google_pubsub_topic.dead_letters.id
+  for_each = google_pubsub_topic.dead_letters
+
+  topic  = each.value.id
   role   = "roles/pubsub.publisher"
   member = local.pubsub_agent
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letter_subscriber" {
-  subscription = google_pubsub_subscription.push.id
+  for_each = google_pubsub_subscription.push
+
+  subscription = each.value.id
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
 }

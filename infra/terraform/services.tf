@@ -36,9 +36,10 @@ locals {
 
   # Settings of the other half are left out: a service that only answers queries accepts no push and no canary, and one
   # that only ingests has no cache.
+  # The service reads one of SLUICE_RECORD and SLUICE_STREAMS, and refuses to start with both.
   env = { for key, service in local.services : key => merge(
     var.settings,
-    local.managed_settings,
+    { for name, value in local.managed_settings : name => value if name != (local.has_streams ? "SLUICE_RECORD" : "SLUICE_STREAMS") },
     { SLUICE_ROLES = join(",", concat(service.ingests ? ["ingest"] : [], service.queries ? ["query"] : [])) },
     service.ingests ? {} : { SLUICE_PUSH_PRINCIPALS = "", SLUICE_HEARTBEAT_SIGNATURE = "" },
     service.queries ? {} : { SLUICE_CACHE_URL = "" },

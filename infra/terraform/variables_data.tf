@@ -18,7 +18,7 @@ variable "dataset" {
 }
 
 variable "retention_days" {
-  description = "How long records and rejects are kept."
+  description = "How long records and rejects are kept; with streams, the records of those that say nothing else."
   type        = number
   default     = 400
 
@@ -30,7 +30,7 @@ variable "retention_days" {
 }
 
 variable "record_type" {
-  description = "The record type, package.module:Type. With one of your own, write its columns to table.schema.json (README.md, \"A record type of your own\")."
+  description = "The record type, package.module:Type; with streams it is not used. With one of your own, write its columns to table.schema.json (README.md, \"A record type of your own\")."
   type        = string
   default     = "app.record:Record"
 
@@ -41,7 +41,7 @@ variable "record_type" {
 }
 
 variable "record_id" {
-  description = "The column that is the record's id, by which the table is clustered. Empty: the type has none."
+  description = "The column that is the record's id, by which the table is clustered; with streams, of those that name none. Empty: the type has none."
   type        = string
   default     = "id"
 }
@@ -58,7 +58,7 @@ variable "dataset_readers" {
 }
 
 variable "publishers" {
-  description = "IAM members that may publish to the topic, such as serviceAccount:shop@my-project.iam.gserviceaccount.com."
+  description = "IAM members that may publish to the topic; with streams, to the topics of those that name no publishers. Such as serviceAccount:shop@my-project.iam.gserviceaccount.com."
   type        = set(string)
   default     = []
 
@@ -69,7 +69,7 @@ variable "publishers" {
 }
 
 variable "topic_schema" {
-  description = "A schema by which Pub/Sub itself refuses messages when they are published; null for none. What the service refuses is kept with its reason, so most do without."
+  description = "A schema by which Pub/Sub itself refuses messages when they are published (with streams: to the topic of records); null for none. What the service refuses is kept with its reason, so most do without."
   type = object({
     type       = string                   # AVRO or PROTOCOL_BUFFER
     definition = string                   # the schema's text; file(…) does not work in tfvars

@@ -170,7 +170,7 @@ def _policies(roles: Sequence[str], member: str) -> dict[str, Any]:
 
 def _table(table: Table) -> dict[str, Any]:
     resource = layout_of(table).resource()
-    resource["timePartitioning"]["expirationMs"] = str(RETENTION_DAYS * 86_400_000)
+    resource["timePartitioning"]["expirationMs"] = str((table.retention_days or RETENTION_DAYS) * 86_400_000)
     reference = {"projectId": PROJECT, "datasetId": SYSTEM, "tableId": table.name}
     return {"type": "TABLE", "tableReference": reference, "schema": {"fields": bigquery_schema(table)}, **resource}
 

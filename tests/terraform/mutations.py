@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.terraform import of_access, of_data, of_running, of_the_bootstrap, of_the_services
+from tests.terraform import of_access, of_data, of_running, of_the_bootstrap, of_the_services, of_the_streams
 from tests.terraform.mutation import FOLDER, Mutation
 
 MUTATIONS = [
@@ -27,6 +27,7 @@ MUTATIONS = [
     *of_running.MUTATIONS,
     *of_the_bootstrap.MUTATIONS,
     *of_the_services.MUTATIONS,
+    *of_the_streams.MUTATIONS,
 ]
 REPOSITORY = FOLDER.parents[1]
 _NOTICED = ("Test assertion failed", "Missing expected failure")
@@ -106,18 +107,19 @@ def _is_noticed(mutation: Mutation) -> bool:
 def _tested(test: str, name: str) -> tuple[int, str]:
     """Run one run of a test file, after those before it that apply something; return the status and the output."""
     path = Path(f"tests/{test}.tftest.hcl")
-    head, *runs = re.split(r"^(?=run )", path.read_text(), flags=re.MULTILINE)
+    text = path.read_text()
+    head, *runs = re.split(r"^(?=run )", text, flags=re.MULTILINE)
     index = next(place for place, run in enumerate(runs) if run.startswith(f'run "{name}" {{'))
-    before = [run for run in runs[:index] if "command = apply" in run]
-    alone = path.with_name("alone.tftest.hcl")
-    alone.write_text("".join([head, *before, runs[index]]))
+    before = [run for run in runs[:index] if re.search(r"^  command +?= apply$", run, re.MULTILINE)]
+    # Under its own name, by which `terraform init` knows the modules of its runs.
+    path.write_text("".join([head, *before, runs[index]]))
     folder = str(path.parent)
     variables = ["-var-file=environments/prod.tfvars"] if folder != "tests" else []
-    command = ["terraform", "test", "-no-color", f"-test-directory={folder}", f"-filter={alone}", *variables]
+    command = ["terraform", "test", "-no-color", f"-test-directory={folder}", f"-filter={path}", *variables]
     try:
         run = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
-        alone.unlink()
+        path.write_text(text)
     return run.returncode, run.stdout + run.stderr
 
 

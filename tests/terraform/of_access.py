@@ -110,7 +110,7 @@ MUTATIONS = [
             "others_may_do_what_they_were_named_for": [
                 (
                     "pubsub.tf",
-                    '"roles/pubsub.publisher"\n  member = each.key',
+                    '"roles/pubsub.publisher"\n  member = each.value.member',
                     '"roles/pubsub.editor"\n  member = each.key',
                 ),
                 (

@@ -22,7 +22,7 @@ MUTATIONS = [
                     "        audience              = local.push_audience\n      }\n",
                     "",
                 ),
-                ("pubsub.tf", "/pubsub/push", "/"),
+                ("streams.tf", ': "/pubsub/push"', ': "/"'),
                 ("names.tf", '"${var.project_id}/${var.system}/push"', '"sluice"'),
                 (
                     "pubsub.tf",
@@ -36,15 +36,15 @@ MUTATIONS = [
                 ("clocks.tf", "retry_backoff_min_s = 10 ", "retry_backoff_min_s = 1 "),
                 ("clocks.tf", "= 900 #", "= 600 #"),
                 ("clocks.tf", "= var.retention_days", "= 400"),
-                ("bigquery.tf", "local.clocks.retention_days * 86400000", "400 * 86400000"),
+                ("bigquery.tf", "each.value.retention_days * 86400000", "400 * 86400000"),
                 ("clocks.tf", "= 300 #", "= 240 #"),
             ],
             "what_is_not_taken_is_kept": [
                 ("pubsub.tf", "max_delivery_attempts = 100", "max_delivery_attempts = 5"),
                 (
                     "pubsub.tf",
-                    "dead_letter_topic     = google_pubsub_topic.dead_letters.id",
-                    "dead_letter_topic = google_pubsub_topic.records.id",
+                    "dead_letter_topic     = google_pubsub_topic.dead_letters[each.key].id",
+                    "dead_letter_topic = local.topic_ids[each.key]",
                 ),
                 ("pubsub.tf", '"${var.dead_letter_days * 86400}s"', '"604800s"'),
                 ("pubsub.tf", '"${var.unacked_days * 86400}s"', '"3600s"'),
@@ -92,14 +92,18 @@ MUTATIONS = [
                 ("bigquery.tf", "require_partition_filter = true", "require_partition_filter = false"),
                 ("bigquery.tf", 'type          = "HOUR"', 'type          = "DAY"'),
                 ("bigquery.tf", '= "ingest_time"', '= "publish_time"'),
-                ("bigquery.tf", 'clustering  = ["reason"]', "clustering  = null"),
-                ("bigquery.tf", 'schema      = "rejects.schema.json"', 'schema = "table.schema.json"'),
+                ("bigquery.tf", 'clustering     = ["reason"]', "clustering = null"),
+                (
+                    "bigquery.tf",
+                    'file("${path.module}/${each.value.schema}")\n',
+                    'file("${path.module}/table.schema.json")\n',
+                ),
             ],
             "protection_can_be_taken_off_for_a_tear_down": [
                 ("bigquery.tf", "deletion_protection      = var.deletion_protection", "deletion_protection = true")
             ],
             "a_type_without_an_id_is_not_clustered": [
-                ("bigquery.tf", 'var.record_id == "" ? null : [var.record_id]', '["id"]'),
+                ("bigquery.tf", 'stream.record_id == "" ? null : [stream.record_id]', '["id"]'),
                 ("cloud_run.tf", "= var.record_type", '= "app.record:Record"'),
             ],
             "the_function_reads_each_delivery_once": [

@@ -166,7 +166,7 @@ MUTATIONS = [
             ],
             "good_pushes_are_not_logged": [
                 ("logging.tf", '    "httpRequest.status<400",\n', ""),
-                ("logging.tf", '    "httpRequest.requestUrl=~\\"/pubsub/push$\\"",\n', ""),
+                ("logging.tf", '"httpRequest.requestUrl=~\\"/pubsub/push', '"httpRequest.requestUrl=~\\"/push'),
             ],
             "an_alert_that_reaches_nobody_is_refused": [
                 (
@@ -221,7 +221,9 @@ MUTATIONS = [
             "a_budget_tells_the_people_on_call": [
                 ("budget.tf", "slice(local.channels, 0, min(5, length(local.channels)))", "[]")
             ],
-            "a_topic_may_have_a_schema": [("pubsub.tf", "encoding = var.topic_schema.encoding", 'encoding = "BINARY"')],
+            "a_topic_may_have_a_schema": [
+                ("pubsub.tf", "encoding = schema_settings.value.encoding", 'encoding = "BINARY"')
+            ],
             "a_schema_in_another_encoding_than_the_service_reads_is_refused": [
                 ("variables_data.tf", ' && var.topic_schema.encoding == "JSON"', "")
             ],

@@ -17,7 +17,7 @@ run "the_heartbeat_is_marked_as_one" {
   command = plan
 
   assert {
-    condition     = google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].attributes == tomap({ sluice-heartbeat = "1", sluice-signature = sha256("heartbeat:made at random") }) && google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].topic_name == google_pubsub_topic.records.id
+    condition     = google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].attributes == tomap({ sluice-heartbeat = "1", sluice-signature = sha256("heartbeat:made at random") }) && google_cloud_scheduler_job.heartbeat[0].pubsub_target[0].topic_name == google_pubsub_topic.main["records"].id
     error_message = "A heartbeat without the mark would be among the records."
   }
 
@@ -57,7 +57,7 @@ run "the_first_message_can_be_pasted" {
   }
 
   assert {
-    condition     = jsondecode(regex("topics publish ${google_pubsub_topic.records.id} --message='([^']*)'", output.first_message)[0]).id == "first"
+    condition     = jsondecode(regex("topics publish ${google_pubsub_topic.main["records"].id} --message='([^']*)'", output.first_message)[0]).id == "first"
     error_message = "It is published as an ordinary record, which reads show."
   }
 
@@ -161,7 +161,7 @@ run "a_topic_may_have_a_schema" {
   }
 
   assert {
-    condition     = google_pubsub_topic.records.schema_settings[0].encoding == "JSON" && google_pubsub_schema.records[0].type == "AVRO"
+    condition     = google_pubsub_topic.main["records"].schema_settings[0].encoding == "JSON" && google_pubsub_schema.main["records"].type == "AVRO"
     error_message = "Pub/Sub refuses what does not fit."
   }
 }

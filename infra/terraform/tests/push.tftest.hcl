@@ -9,17 +9,17 @@ run "pushes_are_authenticated" {
   command = plan
 
   assert {
-    condition     = google_pubsub_subscription.push.push_config[0].push_endpoint == "https://sluice.example.run.app/pubsub/push"
+    condition     = google_pubsub_subscription.push["records"].push_config[0].push_endpoint == "https://sluice.example.run.app/pubsub/push"
     error_message = "Pushes go to the service's endpoint for them."
   }
 
   assert {
-    condition     = try(google_pubsub_subscription.push.push_config[0].oidc_token[0].service_account_email, "") == google_service_account.push.email
+    condition     = try(google_pubsub_subscription.push["records"].push_config[0].oidc_token[0].service_account_email, "") == google_service_account.push.email
     error_message = "Pushes carry a token of the push identity."
   }
 
   assert {
-    condition     = try(google_pubsub_subscription.push.push_config[0].oidc_token[0].audience, "") == local.env["main"]["SLUICE_PUSH_AUDIENCE"]
+    condition     = try(google_pubsub_subscription.push["records"].push_config[0].oidc_token[0].audience, "") == local.env["main"]["SLUICE_PUSH_AUDIENCE"]
     error_message = "The token is made for the audience that the service expects."
   }
 
@@ -46,17 +46,17 @@ run "the_subscription_and_the_service_agree_on_the_clocks" {
   }
 
   assert {
-    condition     = tostring(google_pubsub_subscription.push.ack_deadline_seconds) == local.env["main"]["SLUICE_ACK_DEADLINE_S"]
+    condition     = tostring(google_pubsub_subscription.push["records"].ack_deadline_seconds) == local.env["main"]["SLUICE_ACK_DEADLINE_S"]
     error_message = "The ack deadline is one and the same."
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.retry_policy[0].maximum_backoff == "${local.env["main"]["SLUICE_RETRY_BACKOFF_MAX_S"]}s"
+    condition     = google_pubsub_subscription.push["records"].retry_policy[0].maximum_backoff == "${local.env["main"]["SLUICE_RETRY_BACKOFF_MAX_S"]}s"
     error_message = "The longest back-off is one and the same."
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.retry_policy[0].minimum_backoff == "10s" && google_pubsub_subscription.push.retry_policy[0].maximum_backoff == "600s"
+    condition     = google_pubsub_subscription.push["records"].retry_policy[0].minimum_backoff == "10s" && google_pubsub_subscription.push["records"].retry_policy[0].maximum_backoff == "600s"
     error_message = "Back-offs are 10 s to 600 s."
   }
 
@@ -85,37 +85,37 @@ run "what_is_not_taken_is_kept" {
   command = plan
 
   assert {
-    condition     = google_pubsub_subscription.push.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.dead_letters.id && google_pubsub_subscription.push.dead_letter_policy[0].max_delivery_attempts == 100
+    condition     = google_pubsub_subscription.push["records"].dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.dead_letters["records"].id && google_pubsub_subscription.push["records"].dead_letter_policy[0].max_delivery_attempts == 100
     error_message = "What was refused a hundred times goes to the dead-letter topic."
   }
 
   assert {
-    condition     = google_pubsub_subscription.dead_letters.topic == google_pubsub_topic.dead_letters.id && google_pubsub_subscription.dead_letters.message_retention_duration == "2678400s"
+    condition     = google_pubsub_subscription.dead_letters["records"].topic == google_pubsub_topic.dead_letters["records"].id && google_pubsub_subscription.dead_letters["records"].message_retention_duration == "2678400s"
     error_message = "A subscription keeps dead letters for 31 days."
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.message_retention_duration == "604800s"
+    condition     = google_pubsub_subscription.push["records"].message_retention_duration == "604800s"
     error_message = "Messages wait for 7 days."
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.expiration_policy[0].ttl == "" && google_pubsub_subscription.dead_letters.expiration_policy[0].ttl == ""
+    condition     = google_pubsub_subscription.push["records"].expiration_policy[0].ttl == "" && google_pubsub_subscription.dead_letters["records"].expiration_policy[0].ttl == ""
     error_message = "A subscription that expires takes its messages with it."
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.deletion_policy == "PREVENT" && google_pubsub_subscription.dead_letters.deletion_policy == "PREVENT"
+    condition     = google_pubsub_subscription.push["records"].deletion_policy == "PREVENT" && google_pubsub_subscription.dead_letters["records"].deletion_policy == "PREVENT"
     error_message = "Terraform must not delete messages."
   }
 
   assert {
-    condition     = google_pubsub_topic_iam_member.dead_letter_publisher.member == local.pubsub_agent && google_pubsub_topic_iam_member.dead_letter_publisher.role == "roles/pubsub.publisher" && google_pubsub_topic_iam_member.dead_letter_publisher.topic == google_pubsub_topic.dead_letters.id
+    condition     = google_pubsub_topic_iam_member.dead_letter_publisher["records"].member == local.pubsub_agent && google_pubsub_topic_iam_member.dead_letter_publisher["records"].role == "roles/pubsub.publisher" && google_pubsub_topic_iam_member.dead_letter_publisher["records"].topic == google_pubsub_topic.dead_letters["records"].id
     error_message = "Pub/Sub's account publishes dead letters."
   }
 
   assert {
-    condition     = google_pubsub_subscription_iam_member.dead_letter_subscriber.member == local.pubsub_agent && google_pubsub_subscription_iam_member.dead_letter_subscriber.role == "roles/pubsub.subscriber" && google_pubsub_subscription_iam_member.dead_letter_subscriber.subscription == google_pubsub_subscription.push.id
+    condition     = google_pubsub_subscription_iam_member.dead_letter_subscriber["records"].member == local.pubsub_agent && google_pubsub_subscription_iam_member.dead_letter_subscriber["records"].role == "roles/pubsub.subscriber" && google_pubsub_subscription_iam_member.dead_letter_subscriber["records"].subscription == google_pubsub_subscription.push["records"].id
     error_message = "Pub/Sub's account acknowledges what it forwarded."
   }
 }
@@ -128,7 +128,7 @@ run "nothing_is_pushed_to_the_placeholder" {
   }
 
   assert {
-    condition     = length(google_pubsub_subscription.push.push_config) == 0
+    condition     = length(google_pubsub_subscription.push["records"].push_config) == 0
     error_message = "It answers 200 to everything: what is pushed to it is lost."
   }
 }
@@ -141,7 +141,7 @@ run "nothing_is_pushed_before_somebody_says_so" {
   }
 
   assert {
-    condition     = length(google_pubsub_subscription.push.push_config) == 0
+    condition     = length(google_pubsub_subscription.push["records"].push_config) == 0
     error_message = "An image of ours may be the newest revision while the sample still has the traffic."
   }
 

@@ -152,7 +152,7 @@ run "a_published_image_comes_by_way_of_this_project" {
   }
 
   assert {
-    condition     = length(google_pubsub_subscription.push.push_config) == 1
+    condition     = length(google_pubsub_subscription.push["records"].push_config) == 1
     error_message = "The sample never runs, so pushes may be on from the first apply."
   }
 

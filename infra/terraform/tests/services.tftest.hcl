@@ -55,7 +55,7 @@ run "two_services_share_an_image_and_divide_the_roles" {
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.push_config[0].push_endpoint == "https://sluice-ingest.example.run.app/pubsub/push" && output.ingest_url == "https://sluice-ingest.example.run.app" && output.service_url == "https://sluice.example.run.app" && output.ingest_service_name == "sluice-ingest"
+    condition     = google_pubsub_subscription.push["records"].push_config[0].push_endpoint == "https://sluice-ingest.example.run.app/pubsub/push" && output.ingest_url == "https://sluice-ingest.example.run.app" && output.service_url == "https://sluice.example.run.app" && output.ingest_service_name == "sluice-ingest"
     error_message = "Pushes go to the one that ingests."
   }
 

@@ -52,7 +52,7 @@ run "protection_can_be_taken_off_for_a_tear_down" {
   }
 
   assert {
-    condition     = !anytrue([for table in google_bigquery_table.main : table.deletion_protection]) && google_bigquery_dataset.main.deletion_policy == "DELETE" && google_pubsub_subscription.push.deletion_policy == "DELETE" && !google_cloud_run_v2_service.main["main"].deletion_protection && !google_secret_manager_secret.grants.deletion_protection
+    condition     = !anytrue([for table in google_bigquery_table.main : table.deletion_protection]) && google_bigquery_dataset.main.deletion_policy == "DELETE" && google_pubsub_subscription.push["records"].deletion_policy == "DELETE" && !google_cloud_run_v2_service.main["main"].deletion_protection && !google_secret_manager_secret.grants.deletion_protection
     error_message = "One variable takes all of it off."
   }
 }
@@ -80,12 +80,12 @@ run "the_function_reads_each_delivery_once" {
   command = plan
 
   assert {
-    condition     = google_bigquery_routine.records_between.routine_type == "TABLE_VALUED_FUNCTION" && google_bigquery_routine.records_between.arguments[*].name == tolist(["since", "until"])
+    condition     = google_bigquery_routine.between["records"].routine_type == "TABLE_VALUED_FUNCTION" && google_bigquery_routine.between["records"].arguments[*].name == tolist(["since", "until"])
     error_message = "records_between(since, until) is a table function."
   }
 
   assert {
-    condition     = strcontains(google_bigquery_routine.records_between.definition_body, "FROM `my-project.sluice.records`") && strcontains(google_bigquery_routine.records_between.definition_body, "INTERVAL ${local.env["main"]["SLUICE_DEDUPE_LOOKBACK_S"]} SECOND")
+    condition     = strcontains(google_bigquery_routine.between["records"].definition_body, "FROM `my-project.sluice.records`") && strcontains(google_bigquery_routine.between["records"].definition_body, "INTERVAL ${local.env["main"]["SLUICE_DEDUPE_LOOKBACK_S"]} SECOND")
     error_message = "It reads the table, as far back as copies may lie."
   }
 }

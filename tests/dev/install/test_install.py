@@ -158,6 +158,14 @@ def test_the_preflight_is_the_gate(stage: Stage, breaks: bool) -> None:  # noqa:
     assert not stage.world()["bucket"]
 
 
+def test_a_value_of_a_stream_is_not_the_systems() -> None:
+    """In tfvars `pushes` and names are also members of streams, which are indented."""
+    text = 'streams = {\n  visits = {\n    pushes = false\n    topic  = "other"\n  }\n}\n'
+    assert with_value(text, "pushes", "true") == f"{text}pushes = true\n"
+    assert with_value(f"{text}pushes = false\n", "pushes", "true") == f"{text}pushes = true\n"
+    assert value_of(text, "topic", "mine") == "mine"
+
+
 def test_destroy_wakes_no_workflow(stage: Stage) -> None:
     """It stops the workflows, lifts the protection and destroys; without the project's id nothing is deleted."""
     assert stage.install() == 0

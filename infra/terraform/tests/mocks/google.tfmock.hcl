@@ -70,13 +70,45 @@ override_resource {
 }
 
 override_resource {
-  target = google_pubsub_topic.dead_letters
+  target = google_pubsub_topic.dead_letters["records"]
   values = { id = "projects/my-project/topics/sluice-dead-letters" }
 }
 
 override_resource {
-  target = google_pubsub_subscription.push
+  target = google_pubsub_subscription.push["records"]
   values = { id = "projects/my-project/subscriptions/sluice-push" }
+}
+
+# A second stream (tests/streams.tftest.hcl).
+
+override_resource {
+  target = google_pubsub_topic.main["payments"]
+  values = { id = "projects/my-project/topics/sluice.payments" }
+}
+
+override_resource {
+  target = google_pubsub_topic.dead_letters["payments"]
+  values = { id = "projects/my-project/topics/sluice-dead-letters.payments" }
+}
+
+override_resource {
+  target = google_pubsub_subscription.push["payments"]
+  values = { id = "projects/my-project/subscriptions/sluice-push.payments" }
+}
+
+override_resource {
+  target = google_pubsub_subscription.dead_letters["payments"]
+  values = { id = "projects/my-project/subscriptions/sluice-dead-letters.payments" }
+}
+
+override_resource {
+  target = google_pubsub_schema.main["records"]
+  values = { id = "projects/my-project/schemas/sluice" }
+}
+
+override_resource {
+  target = google_pubsub_schema.main["payments"]
+  values = { id = "projects/my-project/schemas/sluice.payments" }
 }
 
 override_resource {

@@ -1,0 +1,216 @@
+"""Ways to break infra/terraform: several streams, and the change to them.
+
+By the run that must notice: a file, what is taken out of it, and what is put there.
+"""
+
+from tests.terraform.mutation import mutations_of
+
+_STREAMS, _CHECKS = "streams.tf", "variables_streams.tf"
+
+
+def _not_moved(former: str, now: str) -> tuple[str, str, str]:
+    return _STREAMS, f'moved {{\n  from = {former}\n  to   = {now}["records"]\n}}\n', ""
+
+
+_PUBSUB = "google_pubsub_"
+
+MUTATIONS = [
+    *mutations_of(
+        "streams",
+        {
+            "each_stream_has_a_table_of_its_own": [
+                (
+                    "bigquery.tf",
+                    'file("${path.module}/${each.value.schema}")\n',
+                    'file("${path.module}/table.schema.json")\n',
+                ),
+                (_STREAMS, "try(coalesce(var.streams[name].retention_days), local.clocks", "try(local.clocks"),
+                ("bigquery.tf", "clustering  = each.value.clustering", 'clustering = ["delivery_key"]'),
+                ("bigquery.tf", '"${each.key}_between"', '"records_between"'),
+                (
+                    "bigquery.tf",
+                    "google_bigquery_table.main[each.key].table_id",
+                    'google_bigquery_table.main["records"].table_id',
+                ),
+            ],
+            "a_stream_may_have_no_id": [
+                ("bigquery.tf", "= each.value.clustering\n", '= coalesce(each.value.clustering, ["delivery_key"])\n'),
+            ],
+            "each_stream_is_pushed_to_its_own_path": [
+                (_STREAMS, '"/pubsub/push/${name}" : "/pubsub/push"', '"/pubsub/push" : "/pubsub/push"'),
+                (_STREAMS, '? "" : ".${name}"', '? "" : "-${name}"'),
+                ("pubsub.tf", "topic  = local.topic_ids[each.key]", 'topic = local.topic_ids["records"]'),
+            ],
+            "each_stream_has_dead_letters_of_its_own": [
+                (
+                    "pubsub.tf",
+                    "google_pubsub_topic.dead_letters[each.key].id\n    max",
+                    'google_pubsub_topic.dead_letters["records"].id\n    max',
+                ),
+                (
+                    "pubsub.tf",
+                    "topic  = google_pubsub_topic.dead_letters[each.key].id",
+                    'topic = google_pubsub_topic.dead_letters["records"].id',
+                ),
+                (
+                    "pubsub.tf",
+                    "for_each = google_pubsub_topic.dead_letters",
+                    'for_each = { records = google_pubsub_topic.dead_letters["records"] }',
+                ),
+                (
+                    "pubsub.tf",
+                    "for_each = google_pubsub_subscription.push",
+                    'for_each = { records = google_pubsub_subscription.push["records"] }',
+                ),
+            ],
+            "a_shared_topic_is_divided_by_filters": [
+                (
+                    _STREAMS,
+                    'startswith(stream.topic, "projects/") ? stream.topic : google_pubsub_topic.main[stream.topic].id',
+                    'google_pubsub_topic.main["records"].id',
+                ),
+                ("pubsub.tf", "filter = each.value.filter", "filter = null"),
+            ],
+            "publishers_are_those_of_the_topic": [
+                (
+                    _STREAMS,
+                    "null) == null ? var.publishers : var.streams[name].publishers",
+                    "null) == null ? var.publishers : var.publishers",
+                ),
+                (
+                    "pubsub.tf",
+                    "google_pubsub_topic.main[each.value.stream].id",
+                    'google_pubsub_topic.main["records"].id',
+                ),
+            ],
+            "a_topic_schema_is_of_one_stream": [
+                (
+                    _STREAMS,
+                    'name == "records" && try(var.streams[name].topic_schema',
+                    "try(var.streams[name].topic_schema",
+                ),
+                ("pubsub.tf", "google_pubsub_schema.main[each.key].id", 'google_pubsub_schema.main["records"].id'),
+            ],
+            "the_service_is_told_of_the_streams": [
+                ("services.tf", ' if name != (local.has_streams ? "SLUICE_RECORD" : "SLUICE_STREAMS")', ""),
+                ("cloud_run.tf", "= var.streams_module", '= ""'),
+            ],
+            "a_single_type_is_told_as_before": [
+                ("services.tf", 'local.has_streams ? "SLUICE_RECORD" : "SLUICE_STREAMS"', '"SLUICE_RECORD"'),
+                ("monitoring.tf", "local.has_streams || local.watched_systems != toset([var.system])", "true"),
+                ("logging.tf", 'local.has_streams ? "/[a-z0-9_]+" : ""', '"/[a-z0-9_]+"'),
+            ],
+            "the_service_may_append_to_each_table": [
+                ("bigquery.tf", "for name in keys(local.tables) :", 'for name in ["records", "records_rejected"] :'),
+            ],
+            "every_stream_is_watched": [
+                ("monitoring.tf", "local.has_streams || ", ""),
+                ("monitoring.tf", '"([.][a-z0-9_]+)?"', '"([.-][a-z0-9_-]+)?"'),
+                (
+                    "monitoring.tf",
+                    '"${local.one_of_watched}-dead-letters${local.may_be_of_a_stream}"',
+                    '"${local.one_of_watched}-dead-letters"',
+                ),
+                ("logging.tf", 'local.has_streams ? "/[a-z0-9_]+" : ""', '""'),
+            ],
+            "another_systems_streams_are_watched": [
+                ("monitoring.tf", " || local.watched_systems != toset([var.system])", ""),
+            ],
+            "canaries_go_to_the_default_stream": [
+                ("heartbeat.tf", "local.topic_ids[local.heartbeat_stream]", 'local.topic_ids["records"]'),
+                (
+                    _STREAMS,
+                    "local.heartbeat_stream) ? local.heartbeat_stream :",
+                    'local.heartbeat_stream) ? "records" :',
+                ),
+                ("outputs.tf", '"streams/${local.shown_stream}/"', '""'),
+                ("outputs.tf", "!local.has_streams && var.record_type ==", "var.record_type =="),
+            ],
+            "streams_need_no_stream_called_records": [
+                (_STREAMS, "? keys(var.streams) :", '? concat(["records"], keys(var.streams)) :'),
+            ],
+            "a_stream_waits_for_its_image": [
+                ("pubsub.tf", "local.push_enabled && each.value.pushes", "local.push_enabled")
+            ],
+            "no_stream_is_pushed_to_the_sample": [
+                ("pubsub.tf", "local.push_enabled && each.value.pushes", "each.value.pushes")
+            ],
+            "a_name_that_is_no_path_is_refused": [(_CHECKS, "[a-z][a-z0-9_]{0,62}", "[a-z][a-z0-9_-]{0,62}")],
+            "the_table_of_rejects_is_no_stream": [(_CHECKS, ' && name != "records_rejected"', "")],
+            "streams_without_their_module_are_refused": [
+                (
+                    _CHECKS,
+                    'can(regex("^[A-Za-z_][A-Za-z0-9_.]*:',
+                    'var.streams_module == "" || can(regex("^[A-Za-z_][A-Za-z0-9_.]*:',
+                )
+            ],
+            "a_module_without_streams_is_refused": [(_CHECKS, '== 0 ? var.streams_module == "" :', "== 0 ? true :")],
+            "a_stream_without_columns_is_refused": [
+                ("bigquery.tf", "[*].name)) == 0, false)", "[*].name)) == 0, true)")
+            ],
+            "columns_of_another_type_are_refused": [
+                ("bigquery.tf", ", coalesce(each.value.clustering, []))", ")"),
+            ],
+            "partitions_of_a_stream_are_fewer_than_bigquery_takes": [
+                (_CHECKS, "stream.retention_days <= 415", "stream.retention_days <= 500")
+            ],
+            "an_unknown_topic_is_refused": [
+                (_CHECKS, "|| try(var.streams[stream.topic].topic == null, false)", "|| true")
+            ],
+            "a_shared_topic_without_filters_is_refused": [
+                (_CHECKS, "== coalesce(stream.topic, name)]) == 1", "== coalesce(stream.topic, name)]) >= 1")
+            ],
+            "a_filter_that_is_too_long_is_refused": [(_CHECKS, " && length(stream.filter) <= 256", "")],
+            "publishers_of_a_topic_of_somebody_else_are_refused": [
+                (_CHECKS, "(stream.publishers == null && stream.topic_schema == null)", "stream.topic_schema == null")
+            ],
+            "everybody_may_not_publish_to_a_stream": [
+                (
+                    _CHECKS,
+                    "in coalesce(stream.publishers, []) : can(",
+                    "in coalesce(stream.publishers, []) : true || can(",
+                )
+            ],
+            "a_stream_in_another_encoding_than_the_service_reads_is_refused": [
+                (_CHECKS, ' && stream.topic_schema.encoding == "JSON"', "")
+            ],
+            "canaries_that_a_filter_would_drop_are_refused": [
+                (
+                    _CHECKS,
+                    "local.own_topics[var.heartbeat_stream].filter == null",
+                    "local.own_topics[var.heartbeat_stream] != null",
+                )
+            ],
+            "canaries_for_no_stream_are_refused": [
+                (_CHECKS, "filter == null, false)", "filter == null, true)"),
+            ],
+        },
+    ),
+    *mutations_of(
+        "moved",
+        {
+            "before": [("tests/before_streams/main.tf", 'name  = "sluice-push"', 'name = "sluice.records-push"')],
+            "a_single_type_keeps_all_it_has": [
+                _not_moved(f"{_PUBSUB}topic.records", f"{_PUBSUB}topic.main"),
+                _not_moved(f"{_PUBSUB}schema.records[0]", f"{_PUBSUB}schema.main"),
+                _not_moved(f"{_PUBSUB}subscription.push", f"{_PUBSUB}subscription.push"),
+                _not_moved(
+                    f"{_PUBSUB}subscription_iam_member.dead_letter_subscriber",
+                    f"{_PUBSUB}subscription_iam_member.dead_letter_subscriber",
+                ),
+                _not_moved(f"{_PUBSUB}topic.dead_letters", f"{_PUBSUB}topic.dead_letters"),
+                _not_moved(
+                    f"{_PUBSUB}topic_iam_member.dead_letter_publisher",
+                    f"{_PUBSUB}topic_iam_member.dead_letter_publisher",
+                ),
+                _not_moved(f"{_PUBSUB}subscription.dead_letters", f"{_PUBSUB}subscription.dead_letters"),
+                _not_moved("google_bigquery_routine.records_between", "google_bigquery_routine.between"),
+            ],
+            "several_streams_destroy_nothing": [
+                (_STREAMS, 'prefix         = name == "records" ? "" :', 'prefix = name == "" ? "" :'),
+                (_STREAMS, 'suffix         = name == "records" ?', 'suffix = name == "" ?'),
+                (_STREAMS, 'name == "records" && try(var.streams[name].topic_schema, null) == null', "false"),
+            ],
+        },
+    ),
+]
