@@ -1,6 +1,7 @@
 """A clone, its origin, and a world that stand-ins play; and the installer as a process that can be killed."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -16,6 +17,10 @@ from dev.install.shell import InstallError, RealShell
 from dev.install.state import StateFile
 
 ROOT = Path(__file__).parent.parent.parent.parent
+# Starting an interpreter for each of a hundred runs would take minutes, and a fork of the tests' own process hangs or
+# crashes while other threads are inside gRPC: this server has imported the installer, and has no threads.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
 STAND_IN = Path(__file__).with_name("stand_in.py")
 WORLD: dict[str, Any] = {
     "calls": [],
@@ -92,16 +97,14 @@ class Stage(msgspec.Struct):
         return subprocess.run(run, cwd=self.root, env=self.environ, capture_output=True, text=True, check=True).stdout
 
     def install(self, at: int = 0, mode: str = "kill") -> int:
-        """Install in a process of its own; return its exit status, negative if it was killed.
-
-        A fork, as starting an interpreter for each of a hundred runs would take minutes.
-        """
-        sys.stdout.flush()
-        child = os.fork()
-        if child == 0:
-            self._install_and_exit(at, mode)
-        _, status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(status)
+        """Install in a process of its own; return its exit status, negative if it was killed."""
+        child = FORKS.Process(target=self._install_and_exit, args=(at, mode))
+        child.start()
+        child.join()
+        status = child.exitcode
+        child.close()
+        assert status is not None
+        return status
 
     def _install_and_exit(self, at: int, mode: str) -> None:
         status = 70
