@@ -17,8 +17,8 @@ from dev.install.shell import InstallError, RealShell
 from dev.install.state import StateFile
 
 ROOT = Path(__file__).parent.parent.parent.parent
-# Starting an interpreter for each of a hundred runs would take minutes, and a fork of the tests' own process hangs or
-# crashes while other threads are inside gRPC: this server has imported the installer, and has no threads.
+# Starting an interpreter for each of a hundred runs would take minutes. A fork of the tests' own process may hang or
+# crash while other threads are inside gRPC. This server has imported the installer, and has no threads.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__])
 STAND_IN = Path(__file__).with_name("stand_in.py")
