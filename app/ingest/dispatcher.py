@@ -3,9 +3,10 @@
 This is group commit: while appends are in flight, the next batch fills. A full batch goes out while fewer than
 `max_in_flight` are in flight. Any other goes out while fewer than `target_in_flight` are, as `spacing` allows.
 
-An append costs the same for ten tables as for one. So the tables of all streams share the target: once they reach it
-together, a table that has an append in flight fills its next batch until that one ends. A table without one never waits
-for another, which may hang.
+An append costs the same for ten tables as for one. So the tables of all streams share the target. Once as many appends
+are in flight, or as many tables busy, a table with an append in flight fills its next batch until that one ends. With
+more busy tables than that, each lets a little time pass between its appends. None ever waits for another to end: that
+one may hang.
 """
 
 import asyncio
@@ -18,13 +19,25 @@ from app.ingest.pending import Pending
 from app.runtime.clock import MICROSECONDS, Clock, Timer
 
 _NEW = 1 / 8  # weight of the latest acknowledgement in the moving average
+_BUSY_US = 250_000  # so long after its last acknowledgement a table counts as busy
+_LONGEST_US = 100_000  # between two appends of a table, for the sake of others, however slow the store was
 
 
 class SharedTarget:
-    """How many appends are in flight in all the tables that share a target."""
+    """What the tables that share a target do together.
+
+    `in_flight` counts their appends in flight, and `busy` the tables that were acknowledged a moment ago. A table that
+    hangs is not acknowledged, and so not busy.
+    """
 
     def __init__(self) -> None:
-        self.in_flight = 0
+        self.in_flight, self.busy = 0, 0
+        self._acknowledged_us: dict[object, int] = {}
+
+    def acknowledged(self, table: object, now_us: int) -> None:
+        """Record that an append of `table` was acknowledged."""
+        self._acknowledged_us[table] = now_us
+        self.busy = sum(now_us - at_us < _BUSY_US for at_us in self._acknowledged_us.values())
 
 
 class AppendSpacing:
@@ -50,11 +63,19 @@ class AppendSpacing:
         """Record how long the store took to acknowledge an append."""
         self._takes_us = self._takes_us + (took_us - self._takes_us) * _NEW if self._takes_us else float(took_us)
 
-    def wait_us(self, in_flight: int) -> int:
-        """Return how long the next append must wait while `in_flight` are in flight; 0 means that it may go."""
-        if not in_flight:
+    def wait_us(self, in_flight: int, busy: int = 1) -> int:
+        """Return how long the next append must wait; 0 means that it may go.
+
+        `in_flight` are in flight, and `busy` tables share the target. With none in flight, an append waits only if
+        those tables would exceed the target with one append each, and then for _LONGEST_US at most.
+        """
+        target = self._target_in_flight
+        if in_flight:
+            distance_us = self._takes_us * in_flight / target**2
+        elif busy > target:
+            distance_us = min(self._takes_us * busy / target, _LONGEST_US)
+        else:
             return 0
-        distance_us = self._takes_us * in_flight / self._target_in_flight**2
         return max(round(self._last_us + distance_us) - self._elapsed_us(), 0)
 
 
@@ -79,7 +100,7 @@ class Dispatcher:
         self._is_due_soon = self._closed = False
         self.in_flight = 0
         """How many batches are in flight with `send`."""
-        self.spacing = AppendSpacing(clock.elapsed_us, target_in_flight)
+        self._spacing = AppendSpacing(clock.elapsed_us, target_in_flight)
         self._shared = shared or SharedTarget()
 
     def __len__(self) -> int:
@@ -101,6 +122,11 @@ class Dispatcher:
     def take_all(self) -> list[Pending]:
         """Remove and return all waiting parts."""
         return self._batcher.take_all()
+
+    def acknowledged(self, took_us: int) -> None:
+        """Record how long the store took to acknowledge an append."""
+        self._spacing.acknowledged(took_us)
+        self._shared.acknowledged(self, self._clock.elapsed_us())
 
     async def close(self) -> None:
         """Cancel all work in flight, and drop all waiting parts."""
@@ -136,9 +162,9 @@ class Dispatcher:
         """Return how long the next batch must still wait; None if it waits for an append to end."""
         if self._batcher.is_full and self.in_flight < self.max_in_flight:
             return 0
-        if self.in_flight and self._shared.in_flight >= self._target_in_flight:
+        if self.in_flight and max(self._shared.in_flight, self._shared.busy) >= self._target_in_flight:
             return None
-        return self.spacing.wait_us(self.in_flight)
+        return self._spacing.wait_us(self.in_flight, self._shared.busy)
 
     def _dispatch(self) -> None:
         self._unplan()
@@ -148,7 +174,7 @@ class Dispatcher:
                 return
             self.in_flight += 1
             self._shared.in_flight += 1
-            self.spacing.begun()
+            self._spacing.begun()
             self.spawn(self._run(self._batcher.take()))
 
     async def _run(self, batch: list[Pending]) -> None:

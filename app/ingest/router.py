@@ -64,18 +64,27 @@ class Router:
             return await self._default.process(unroutable, holding=holding)
         return await self._shared(self._pipelines[route.stream], message, holding)
 
-    async def _shared(
+    def _shared(
         self, pipeline: Pipeline, message: Message, holding: Holding, *, digest: str = "", detailed: bool = False
-    ) -> Receipt:
+    ) -> Awaitable[Receipt]:
+        """Process a message within the share of its stream; the result must be awaited at once.
+
+        No frame here keeps the message while it waits for the store, as in `PushEndpoint.take`.
+        """
         stream, size = pipeline.stream, len(message.data)
         if not self._shares.enter(stream, size):
-            return Receipt(
-                Throttled(f"too many messages of the stream {stream} are in flight on this instance", _RETRY_S)
-            )
+            return _refused(stream)
+        return self._leaving(stream, size, pipeline.process(message, digest=digest, detailed=detailed, holding=holding))
+
+    async def _leaving(self, stream: str, size: int, processing: Awaitable[Receipt]) -> Receipt:
         try:
-            return await pipeline.process(message, digest=digest, detailed=detailed, holding=holding)
+            return await processing
         finally:
             self._shares.leave(stream, size)
+
+
+async def _refused(stream: str) -> Receipt:
+    return Receipt(Throttled(f"too many messages of the stream {stream} are in flight on this instance", _RETRY_S))
 
 
 _RETRY_S = 1.0

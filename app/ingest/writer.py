@@ -188,7 +188,7 @@ class Writer:
 
     def _answered(self, took_us: int) -> None:
         self.progress.answered()
-        self._dispatcher.spacing.acknowledged(took_us)
+        self._dispatcher.acknowledged(took_us)
 
     def _is_appending(self) -> bool:
         return bool(self._flows or len(self._dispatcher))

@@ -44,7 +44,7 @@ class Desk:
             shared=shared,
         )
         if acknowledged:
-            self.dispatcher.spacing.acknowledged(round(ACK_S * MICROSECONDS))
+            self.dispatcher.acknowledged(round(ACK_S * MICROSECONDS))
 
     async def _send(self, batch: list[Pending]) -> None:
         self.sent.append([row for each in batch for row in each.rows])
@@ -53,7 +53,7 @@ class Desk:
         if self._takes_s is not None:
             took_s = next(self._takes_s)
             await self.clock.sleep(took_s)
-            self.dispatcher.spacing.acknowledged(round(took_s * MICROSECONDS))
+            self.dispatcher.acknowledged(round(took_s * MICROSECONDS))
             return
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.answers.append(answer)

@@ -101,3 +101,12 @@ def test_where_there_is_always_something_to_send_it_settles_at_as_many_as_are_to
     gaps = [later - earlier for earlier, later in zip(begins[-20:], begins[-19:], strict=False)]
     assert max(gaps) < 2 * ack_us / target_in_flight
     assert min(gaps) >= ack_us / target_in_flight / 2
+
+
+@pytest.mark.parametrize(
+    ("busy", "ack_us", "waits_us"), [(4, 8_000, 0), (5, 8_000, 10_000), (40, 8_000, 80_000), (5, 60_000_000, 100_000)]
+)
+def test_more_busy_tables_than_the_target_let_some_time_pass(busy: int, ack_us: int, waits_us: int) -> None:
+    """So all together have as many appends in flight as one; but a slow store does not make a message wait."""
+    _, pace = paced(ack_us=ack_us)
+    assert pace.wait_us(0, busy) == waits_us

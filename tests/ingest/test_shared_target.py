@@ -1,8 +1,9 @@
 """What the tables of several streams may have in flight together."""
 
 from app.ingest.dispatcher import SharedTarget
+from app.runtime.clock import MICROSECONDS
 from testing.clock import FakeClock
-from tests.ingest.desk import Desk
+from tests.ingest.desk import ACK_S, Desk
 
 
 async def test_tables_share_what_may_be_in_flight_and_none_waits_for_another() -> None:
@@ -24,6 +25,31 @@ async def test_tables_share_what_may_be_in_flight_and_none_waits_for_another() -
     for desk in (hanging, busy, quiet):
         await desk.dispatcher.close()
     assert shared.in_flight == 0
+
+
+async def test_busy_tables_take_turns_and_one_that_hangs_is_not_busy() -> None:
+    """Each has one append in flight, a little apart. A quarter of a second later they no longer count."""
+    clock, shared = FakeClock(), SharedTarget()
+    desks = [Desk(clock=clock, shared=shared) for _ in range(5)]
+    first, hanging = desks[0], Desk(clock=clock, shared=shared, acknowledged=False)
+    await clock.advance(0.05)
+    await hanging.added(b"h")
+    assert (shared.busy, shared.in_flight) == (5, 1)
+    await first.added(b"a")
+    await first.added(b"b")
+    await first.answer(0)
+    assert first.sent == [[b"a"]], "five busy tables, of which four may have an append in flight"
+    await clock.advance(ACK_S * 5 / 4)
+    assert first.sent == [[b"a"], [b"b"]]
+    await first.added(b"c")
+    await clock.advance(0.05)
+    assert first.sent == [[b"a"], [b"b"]], "one in flight, until it ends"
+    await clock.advance(0.3)
+    await first.answer(1)
+    hanging.dispatcher.acknowledged(round(ACK_S * MICROSECONDS))
+    assert (first.sent[2:], shared.busy) == ([[b"c"]], 1)
+    for desk in (*desks, hanging):
+        await desk.dispatcher.close()
 
 
 async def test_a_full_batch_waits_for_no_other_table() -> None:
