@@ -2,19 +2,18 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 
 from app.query.params.filters import fingerprint
 from app.query.params.page import WITHOUT_CANARIES, Window
-from app.query.scan import Scan, View, position_of
+from app.query.scan import Scan, View, originals, position_of
 from app.query.slices import Density, Slice, cut, feed_slices, look_up_slices
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table
-from app.stores.query import CANDIDATES, IS_COPY, Condition, Count, LookUp, Position, RowQuery
+from app.stores.query import CANDIDATES, Condition, Count, LookUp, Position, RowQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
 
 # If most rows turn out to be copies (a redelivery after an outage), the next query examines more candidates.
@@ -232,7 +231,7 @@ class _Search:
         self.left_off = None
         whole = not cut and (not found or (found[-1][CANDIDATES] < self.candidates and len(found) < self.missing))
         last = position_of(found[-1]) if found else None
-        self.rows.extend(row for row in _originals(found) if not self._is_dropped(row))
+        self.rows.extend(row for row in originals(found) if not self._is_dropped(row))
         if not whole and last is not None:
             self.after = self.left_off = last
             self.candidates = min(self.candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)
@@ -260,17 +259,3 @@ def _edge(part: Slice, *, descending: bool) -> Position:
 
 def _remainder(part: Slice, after: Position, *, descending: bool) -> Slice:
     return Slice(part.from_us, after.ingest_us + 1) if descending else Slice(after.ingest_us, part.to_us)
-
-
-def _originals(found: list[Row]) -> Iterator[Row]:
-    """Yield the rows that are not copies, without the marker columns.
-
-    Two rows of one delivery with the same timestamp are copies of each other. They are adjacent, and one counts.
-    """
-    previous: tuple[Any, str] | None = None
-    for row in found:
-        del row[CANDIDATES]
-        place = (row["ingest_time"], row["delivery_key"])
-        if not row.pop(IS_COPY) and place != previous:
-            yield row
-        previous = place

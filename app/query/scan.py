@@ -4,6 +4,9 @@ The order is (`ingest_time`, `delivery_key`). A page begins after the last row o
 so rows that arrive in the meantime neither shift nor repeat it.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import msgspec
 
 from app.http.problems import FieldError, ProblemError
@@ -13,7 +16,7 @@ from app.query.params.filters import fingerprint
 from app.query.params.page import Now, PageRequest, Window
 from app.runtime.instants import epoch_us
 from app.schema.columns import Column
-from app.stores.query import Condition, Position
+from app.stores.query import CANDIDATES, IS_COPY, Condition, Position
 from app.stores.source import Row
 
 
@@ -147,6 +150,20 @@ def _window(request: PageRequest, now: Now, max_window_us: int) -> Window:
 def position_of(row: Row) -> Position:
     """Return the position of a row in the order."""
     return Position(epoch_us(row["ingest_time"]), row["delivery_key"])
+
+
+def originals(found: list[Row]) -> Iterator[Row]:
+    """Yield the rows that are not copies, without the marker columns.
+
+    Two rows of one delivery with the same timestamp are copies of each other. They are adjacent, and one counts.
+    """
+    previous: tuple[Any, str] | None = None
+    for row in found:
+        del row[CANDIDATES]
+        place = (row["ingest_time"], row["delivery_key"])
+        if not row.pop(IS_COPY) and place != previous:
+            yield row
+        previous = place
 
 
 class View(msgspec.Struct, frozen=True):

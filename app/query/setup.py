@@ -11,6 +11,7 @@ from litestar.stores.base import Store
 from app.http import paths
 from app.http.contract import OF_ALL
 from app.query.cache import Cache
+from app.query.chunks.source import with_chunks
 from app.query.endpoints.answering import CachedResponder
 from app.query.endpoints.pages import PageEndpoint, page_contract, page_route
 from app.query.endpoints.record import RecordEndpoint, record_contract, record_routes
@@ -70,7 +71,9 @@ class QueryService:
         self._ledger, self._eraser, self.answers = ledger, eraser, answers
         self.health = SourceHealth(clock.now_us)
         """The health of reads from the store."""
-        self.runner = InstrumentedSource(runner, metrics, tracing, self.health, clock, system=system)
+        instrumented = InstrumentedSource(runner, metrics, tracing, self.health, clock, system=system)
+        tables = [*(stream.table for stream in streams.by_name.values()), rejects]
+        self.runner = with_chunks(instrumented, tables, settings.query, clock, lambda: eraser.generation, metrics)
         self.reads = Reads(clock)
 
     def feed(self) -> Feed:

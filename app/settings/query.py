@@ -87,6 +87,14 @@ class QuerySettings(Room, frozen=True, kw_only=True):
     cache_max_bytes: Annotated[
         Count, Meta(description="Memory for cached responses, when `SLUICE_CACHE_URL` is empty.")
     ] = 64 * MIB
+    chunk_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Memory for settled chunks: stretches of the tables that were read once and then answer "
+            "every page, poll and tail (BigQuery). With 0 each page is a query of its own.",
+        ),
+    ] = 64 * MIB
     cache_closed_s: Annotated[
         Seconds, Meta(description="How long responses about past windows, which never change, are cached.")
     ] = 3_600.0

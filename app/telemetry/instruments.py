@@ -215,6 +215,15 @@ QUERY_BYTES = Instrument(
     "report it.",
     attributes=("purpose",),
 )
+CHUNK_READS = Instrument(
+    name="sluice_chunk_reads_total",
+    kind="counter",
+    unit="{chunk}",
+    description="Settled chunks that pages needed, by where they came from",
+    meaning="`outcome` is at_hand, read (from the store), shared (another request was reading it) or passed_on (the "
+    "store answered the rest of the query by itself).",
+    attributes=("outcome",),
+)
 CACHE_ANSWERS = Instrument(
     name="sluice_cache_answers_total",
     kind="counter",

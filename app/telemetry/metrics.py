@@ -87,6 +87,8 @@ class Metrics:
         """By table."""
         self.query_bytes: Counter[str] = Counter()
         """By purpose."""
+        self.chunk_reads: Counter[str] = Counter(at_hand=0, read=0, shared=0, passed_on=0)
+        """By outcome."""
         self.cache_answers: Counter[str] = Counter()
         """By state."""
         self.closed_connections: Counter[str] = Counter(idle=0, unread=0)
@@ -127,6 +129,7 @@ class Metrics:
             instruments.MESSAGES_DUPLICATE: lambda: _each(self.duplicate_messages, "stream"),
             instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
+            instruments.CHUNK_READS: lambda: _each(self.chunk_reads, "outcome"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
             instruments.CONNECTIONS_CLOSED: lambda: _each(self.closed_connections, "reason"),
             instruments.CANARY_MISSED: lambda: _one(self.canaries_missed),

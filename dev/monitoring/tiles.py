@@ -192,6 +192,12 @@ SECTIONS = (
                 rate(ours(i.CACHE_ANSWERS), _WINDOW, "state"),
                 "state",
             ),
+            _stack(
+                "Settled chunks that pages needed, by where they came from",
+                "{chunk}/s",
+                rate(ours(i.CHUNK_READS), _WINDOW, "outcome"),
+                "outcome",
+            ),
             _worst(
                 "Deliveries that were known already: the ten worst systems",
                 "{message}/s",

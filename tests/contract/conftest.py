@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.bigquery import BigQueryEngine
+from tests.contract.chunked import ChunkedEngine
 from tests.contract.fixtures import client, released, service, shared_store, shelf, store  # noqa: F401 - fixtures
 from tests.contract.memory import MemoryEngine
 from tests.contract.stores import EmbeddedEngine, Engine
@@ -37,7 +38,7 @@ def _parameters(item: pytest.Function) -> dict[str, object]:
     return item.callspec.params if hasattr(item, "callspec") else {}
 
 
-@pytest.fixture(scope="session", params=["embedded", "memory", "bigquery"])
+@pytest.fixture(scope="session", params=["embedded", "memory", "chunked", "bigquery"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Give each kind of store in turn."""
     found: Engine
@@ -46,6 +47,8 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             found = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
         case "memory":
             found = MemoryEngine()
+        case "chunked":
+            found = ChunkedEngine()
         case _:
             found = BigQueryEngine(request.getfixturevalue("local_bigquery"))
     yield found

@@ -10,6 +10,7 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.registry import OPENERS, Opener
 from app.stores.sink import Appender
+from app.stores.source import QueryRunner
 from testing.clock import FakeClock
 from tests.contract.stores import T0_US, set_back
 from tests.stores.memory.store import MemoryAppender, MemoryStore
@@ -42,20 +43,24 @@ class MemoryUnderTest:
 
     def __init__(self, tables: Sequence[Table], clock: Clock) -> None:
         self.clock = clock
-        self.runner = self.eraser = MemoryStore(tables, clock, defaultdict(list))
-        self._appenders = {table.name: MemoryAppender(self.runner, table) for table in tables}
+        self.rows_in_lists = self.eraser = MemoryStore(tables, clock, defaultdict(list))
+        self._appenders = {table.name: MemoryAppender(self.rows_in_lists, table) for table in tables}
+
+    @property
+    def runner(self) -> QueryRunner:
+        return self.rows_in_lists
 
     def appender(self, table: Table) -> Appender:
         return self._appenders[table.name]
 
     async def put(self, table: Table, rows: Sequence[tuple[int, bytes]]) -> None:
-        self.runner.insert(table.name, rows)
+        self.rows_in_lists.insert(table.name, rows)
 
     async def drop(self, table: Table) -> None:
-        del self.runner.tables[table.name]
+        del self.rows_in_lists.tables[table.name]
 
     async def clear(self) -> None:
-        for stored in self.runner.stored.values():
+        for stored in self.rows_in_lists.stored.values():
             stored.clear()
         set_back(self.clock)
 

@@ -1,0 +1,127 @@
+"""The chunks of one table: those at hand, and those being read."""
+
+import asyncio
+import logging
+from collections import Counter
+
+from app.query.chunks.chunk import Chunk, RowCodec
+from app.query.chunks.plan import Lengths, Sizes, Stretch
+from app.query.chunks.shelf import Shelf
+from app.query.scan import originals, position_of
+from app.schema.table import Table
+from app.stores.query import CANDIDATES, RowQuery
+from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
+
+_log = logging.getLogger("sluice.query")
+
+
+class _Flight:
+    """A chunk being read, and how many callers wait for it."""
+
+    def __init__(self, stretch: Stretch, task: "asyncio.Task[Chunk | None]") -> None:
+        self.stretch, self.task, self.waiting = stretch, task, 0
+
+
+class ChunkedTable:
+    """Finds and reads the chunks of one table, each once however many ask for it. It is for one event loop."""
+
+    def __init__(  # noqa: PLR0913 - what chunks are read with
+        self, runner: QueryRunner, table: Table, shelf: Shelf, *, lookback_us: int, sizes: Sizes, reads: Counter[str]
+    ) -> None:
+        self.name, self.lengths, self.codec = table.name, Lengths(sizes), RowCodec(table.columns)
+        self.columns = tuple(column.name for column in table.columns)
+        self._runner, self._shelf, self._lookback_us, self._sizes = runner, shelf, lookback_us, sizes
+        self._flights: list[_Flight] = []
+        self.reads = reads
+        """How many chunks were needed, by where they came from."""
+
+    def find(self, at_us: int) -> Chunk | None:
+        """Return the chunk at hand that holds the instant `at_us`, or None."""
+        chunk = self._shelf.find(self.name, at_us)
+        self.reads["at_hand"] += chunk is not None
+        return chunk
+
+    async def read(self, at_us: int, horizon_us: int, *, descending: bool, goes_on: bool) -> Chunk | None:
+        """Return the chunk that holds `at_us`, which is not at hand; None if it cannot be one.
+
+        No row at or after `horizon_us` is settled. `goes_on`: the caller has just read up to `at_us`.
+
+        Raises:
+            QueryError: the store gave no answer.
+        """
+        flight = next((each for each in self._flights if at_us in each.stretch), None)
+        self.reads["read" if flight is None else "shared"] += 1
+        if flight is None:
+            stretch = self.lengths.stretch(at_us, self._gap(at_us, horizon_us), goes_on=goes_on)
+            work = self._read(stretch, self._shelf.generation, descending=descending)
+            flight = _Flight(stretch, asyncio.create_task(work))
+            self._flights.append(flight)
+        flight.waiting += 1
+        try:
+            await asyncio.wait([flight.task])
+        finally:
+            await self._leave(flight)
+        chunk = flight.task.result()
+        # A chunk may be shorter than its stretch, and a flight may have been joined at its other end.
+        return chunk if chunk is not None and chunk.from_us <= at_us < chunk.to_us else None
+
+    async def _leave(self, flight: _Flight) -> None:
+        """Stop waiting for a flight; cancel it when no caller is left."""
+        flight.waiting -= 1
+        ended = flight.task.done()
+        if (ended or not flight.waiting) and flight in self._flights:
+            self._flights.remove(flight)
+        if not ended and not flight.waiting:
+            flight.task.cancel()
+            await asyncio.wait([flight.task])
+
+    def _gap(self, at_us: int, horizon_us: int) -> Stretch:
+        """Return the stretch around `at_us` of which nothing is at hand, or being read."""
+        gap = self._shelf.gap(self.name, at_us)
+        flights = [each.stretch for each in self._flights]
+        low_us = max((each.to_us for each in flights if each.to_us <= at_us), default=gap.from_us)
+        high_us = min((each.from_us for each in flights if each.from_us > at_us), default=gap.to_us)
+        return Stretch(max(low_us, gap.from_us), min(high_us, gap.to_us, horizon_us))
+
+    async def _read(self, stretch: Stretch, generation: int, *, descending: bool) -> Chunk | None:
+        query = RowQuery(
+            table=self.name,
+            from_us=stretch.from_us,
+            to_us=stretch.to_us,
+            lookback_us=self._lookback_us,
+            columns=self.columns,
+            descending=descending,
+            limit=self._sizes.most_rows,
+            candidates=self._sizes.most_rows,
+            max_bytes=self._sizes.most_bytes,
+        )
+        try:
+            answer = await self._runner.rows(query)
+        except QueryTooExpensiveError:  # refused, at no cost; the next one is shorter
+            self.lengths.note(stretch.to_us - stretch.from_us, 1_000 * self._sizes.target_rows, 0)
+            return None
+        covered = _covered(stretch, answer, self._sizes.most_rows, descending=descending)
+        if covered is None:
+            return None
+        found = [(position_of(row), row) for row in originals(answer.rows)]
+        inside = [each for each in (reversed(found) if descending else found) if each[0].ingest_us in covered]
+        try:
+            blocks = await asyncio.to_thread(self.codec.blocks, inside)
+        except (TypeError, ValueError) as error:
+            _log.info("some rows of %s are read without chunks: %s", self.name, error)
+            return None
+        chunk = Chunk(covered.from_us, covered.to_us, blocks, answer.bytes_processed)
+        self.lengths.note(covered.to_us - covered.from_us, chunk.row_count, chunk.size)
+        if self._shelf.generation == generation:
+            self._shelf.add(self.name, chunk)
+        return chunk
+
+
+def _covered(stretch: Stretch, answer: Answer, most_rows: int, *, descending: bool) -> Stretch | None:
+    """Return the part of a stretch of which an answer has every row; None if it is not even one instant."""
+    rows = answer.rows
+    if not answer.cut and (not rows or (rows[-1][CANDIDATES] < most_rows and len(rows) < most_rows)):
+        return stretch
+    last_us = position_of(rows[-1]).ingest_us  # more rows may have this stamp
+    covered = Stretch(last_us + 1, stretch.to_us) if descending else Stretch(stretch.from_us, last_us)
+    return covered if covered.from_us < covered.to_us else None

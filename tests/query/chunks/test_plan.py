@@ -1,0 +1,99 @@
+"""Which stretch is read next, and which queries chunks suit."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.query.chunks.plan import Lengths, Sizes, Stretch, is_far, suits
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.schema.columns import Kind
+from app.stores.query import Condition, RowQuery
+
+SIZES = Sizes(target_rows=1_000, target_bytes=1_000_000, most_rows=2_000, most_bytes=2_000_000)
+ANYWHERE = Stretch(-(1 << 60), 1 << 60)
+T0_US = 1_700_000_000 * SECOND_US
+
+
+def after(*chunks: tuple[int, int, int]) -> Lengths:
+    """Return the lengths after chunks of so many microseconds, rows and bytes."""
+    lengths = Lengths(SIZES)
+    for chunk in chunks:
+        lengths.note(*chunk)
+    return lengths
+
+
+@pytest.mark.parametrize(
+    ("chunk", "likely_us"),
+    [
+        ((64 * SECOND_US, 1_000, 100), 64 * SECOND_US),
+        ((64 * SECOND_US, 2_000, 100), 32 * SECOND_US),
+        ((64 * SECOND_US, 500, 2_000_000), 32 * SECOND_US),
+        ((64 * SECOND_US, 500_000, 100), 8 * SECOND_US),
+        ((10 * MINUTE_US, 0, 0), 80 * MINUTE_US),
+        ((SECOND_US, 10, 100), 1 << 26),
+    ],
+    ids=["as it should be", "too many rows", "too many bytes", "far too many", "empty", "a short one says little"],
+)
+def test_the_next_chunk_is_nearer_to_the_target(chunk: tuple[int, int, int], likely_us: int) -> None:
+    """By a factor of eight at most, in powers of two."""
+    typical_us = after(chunk).typical_us
+    assert typical_us.bit_count() == 1
+    assert likely_us / 2 < typical_us <= likely_us
+
+
+@given(
+    at_us=st.integers(T0_US, T0_US + DAY_US),
+    notes=st.lists(st.tuples(st.integers(1, DAY_US), st.integers(0, 10**6), st.integers(0, 10**9)), max_size=9),
+    low_us=st.integers(1, HOUR_US),
+    high_us=st.integers(1, HOUR_US),
+    goes_on=st.booleans(),
+)
+def test_a_stretch_holds_its_instant_and_stays_in_its_gap(
+    at_us: int, notes: list[tuple[int, int, int]], low_us: int, high_us: int, *, goes_on: bool
+) -> None:
+    """Its ends are on the grid, or those of the gap."""
+    gap, lengths = Stretch(at_us - low_us, at_us + high_us), after(*notes)
+    stretch = lengths.stretch(at_us, gap, goes_on=goes_on)
+    assert at_us in stretch
+    assert gap.from_us <= stretch.from_us < stretch.to_us <= gap.to_us
+    for end_us in (stretch.from_us, stretch.to_us):
+        assert end_us in {gap.from_us, gap.to_us} or not end_us % min(lengths.typical_us, 1 << 31)
+
+
+def test_where_nothing_nearby_tells_the_density_a_stretch_is_half_an_hour_at_most() -> None:
+    """A table whose last day was empty may be dense elsewhere."""
+    lengths = after(*((DAY_US, 0, 0),) * 3)
+    jump, onward = (lengths.stretch(T0_US, ANYWHERE, goes_on=each) for each in (False, True))
+    assert jump.to_us - jump.from_us == 1 << 31
+    assert onward.to_us - onward.from_us == 1 << 37
+
+
+QUERY = RowQuery(
+    table="records", from_us=T0_US, to_us=T0_US + HOUR_US, lookback_us=900, columns=(), limit=1, candidates=1
+)
+FILTER = (Condition("id", (), "eq", Kind.STRING, ("a",)),)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "horizon_us", "lookback_us", "likely_bytes", "expected"),
+    [
+        ((), QUERY.to_us, 900, 1e12, True),
+        ((), QUERY.to_us - 1, 900, 1, False),
+        ((), QUERY.to_us, 901, 1, False),
+        (FILTER, QUERY.to_us, 900, 500, True),
+        (FILTER, QUERY.to_us, 900, 501, False),
+    ],
+    ids=["settled", "not settled", "another look-back", "a filter", "a filter of more than half the budget"],
+)
+def test_chunks_suit_what_is_settled_and_would_be_kept(
+    conditions: tuple[Condition, ...], horizon_us: int, lookback_us: int, likely_bytes: float, *, expected: bool
+) -> None:
+    """A filter may have to read everything; without one a page stops when it is full."""
+    query = msgspec.structs.replace(QUERY, conditions=conditions)
+    assert suits(query, horizon_us, lookback_us, likely_bytes, 1_000) is expected
+
+
+def test_the_store_reads_what_would_take_more_than_eight_chunks() -> None:
+    """As far as their length is known."""
+    assert [is_far(ahead_us, 10) for ahead_us in (80, 81)] == [False, True]
