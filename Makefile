@@ -141,6 +141,11 @@ bench-query: setup ## Measure queries over HTTP: pages, 304, exports and their m
 	@$(PYTHON) -m bench.query.api $(ARGS)
 	@$(PYTHON) -m bench.report
 
+.PHONY: bench-price
+bench-price: setup ## Reckon what reading costs on BigQuery, by a model of what it bills (bench/README.md).
+	@$(PYTHON) -m bench.price $(ARGS)
+	@$(PYTHON) -m bench.report
+
 .PHONY: bench-gate
 bench-gate: setup ## Check for slowdowns, by ratios within one run (ARGS=--strict: longer, with the promised limits).
 	@$(PYTHON) -m bench.gate $(ARGS)

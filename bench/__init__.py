@@ -4,6 +4,7 @@ measured   ingest     the way in: messages a second of one core, beside ceilings
            today      … the latter
            query      the way out, over HTTP: pages, look-ups, 304, exports, many clients
            start      time to start, imports, memory
+           price      what reading costs on BigQuery, by a model of its bill
            embedded   the embedded store by itself: inserts, and the queries of pages
            telemetry  what traces, metrics and logs cost a push
 held to    gate       whether it became slower, for the CI

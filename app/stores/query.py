@@ -132,12 +132,17 @@ class PartCounts(Selection, frozen=True, kw_only=True):
 
 
 class Export(Originals, frozen=True, kw_only=True):
-    """All rows `after` a position, in the order of the feed or, `descending`, in the reverse; read as Arrow."""
+    """All rows `after` a position, in the order of the feed or, `descending`, in the reverse; rows or Arrow.
 
-    purpose: ClassVar[Purpose] = "export"
+    As rows, at most `limit`, and up to about `max_bytes`, but always the first one.
+    """
+
+    purpose: Purpose = "export"
     columns: tuple[str, ...]
     descending: bool = False
     after: Position | None = None
+    limit: int | None = None
+    max_bytes: int | None = None
 
 
 class Statistics(Originals, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@
     figures     how numbers are written, and tables
     ingest      the answer, the headline and the sweep
     service     latency, workers, start-up, memory, reading, and the machines all was measured on
+    price       what reading costs on BigQuery
     bounds      what must be reached, what was measured, and whether it holds
     svg         the few elements that a plot is made of
     rate_plot   results/ingest.svg: messages a second, by contender

@@ -7,7 +7,7 @@ import msgspec
 
 from bench.documents import between_marks
 from bench.places import ROOT
-from bench.report import ingest, service
+from bench.report import ingest, price, service
 from bench.report.bounds import must_reach
 from bench.report.latency_plot import latency_plot
 from bench.report.rate_plot import rate_plot
@@ -46,6 +46,7 @@ TABLES = {
     "imports": Table("start", "bench-start", service.imports),
     "memory": Table("memory", "bench-start", service.memory),
     "query": Table("api", "bench-query", service.query),
+    "price": Table("price", "bench-price", price.price),
     "machines": Table(_EVERYTHING, "bench", service.machines),
 }
 

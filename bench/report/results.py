@@ -8,6 +8,7 @@ import msgspec
 
 from bench.ingest.cells import Round
 from bench.ingest.messages import Case
+from testing.billing.bill import Layout
 
 Said = TypeVar("Said")
 Machine = dict[str, Any]
@@ -184,6 +185,25 @@ class Api(msgspec.Struct, frozen=True):
     page_ceilings: dict[str, Answers]
 
 
+class PriceCell(msgspec.Struct, frozen=True):
+    """What one reader pays one way; None where the store refuses its query, or where no month is reckoned."""
+
+    rows_per_s: int
+    way: str
+    reader: str
+    bytes_per_million: float | None
+    dollars_per_million: float | None
+    dollars_per_month: float | None
+
+
+class Price(msgspec.Struct, frozen=True):
+    """price.json (bench/price)."""
+
+    machine: Machine
+    layout: Layout
+    cells: list[PriceCell]
+
+
 class Results(msgspec.Struct, frozen=True):
     """Everything; each field is the file of its name."""
 
@@ -193,6 +213,7 @@ class Results(msgspec.Struct, frozen=True):
     start: Starts | None = None
     memory: Memory | None = None
     api: Api | None = None
+    price: Price | None = None
 
 
 def read(folder: Path) -> Results:
@@ -208,6 +229,7 @@ def read(folder: Path) -> Results:
         start=_file(folder / "start.json", Starts),
         memory=_file(folder / "memory.json", Memory),
         api=_file(folder / "api.json", Api),
+        price=_file(folder / "price.json", Price),
     )
 
 

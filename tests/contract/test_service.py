@@ -9,8 +9,6 @@ import httpx
 import msgspec
 import pytest
 
-from app.query.chunks.plan import GRID_US
-from app.runtime.instants import SECOND_US
 from app.schema.table import Table, records_table
 from app.settings.load import Settings
 from app.stores.sink import Appender, RowEncode
@@ -45,9 +43,9 @@ def settings_of(engine: Engine, table: Table, **changed: Any) -> Settings:
 
 
 async def settled(engine: Engine, service: Service) -> None:
-    """Let what was stored until now settle; readers of chunks see it up to a second later."""
+    """Let what was stored until now settle; readers of chunks see it up to a poll later."""
     assert isinstance(service.clock, FakeClock)
-    await service.clock.advance(engine.settle_s + GRID_US / SECOND_US)
+    await service.clock.advance(engine.settle_s + Settings().query.poll_s)
 
 
 async def read(service: Service, path: str = "/v1/records") -> list[dict[str, Any]]:

@@ -12,8 +12,6 @@ MOST_READS = 4  # chunks read for one query; a store answers the rest by itself
 _FIRST, _SHORTEST, _LONGEST = 1 << 26, 1 << 10, 1 << 37  # microseconds: a minute, a millisecond, a day and a half
 _LONGEST_JUMP = 1 << 31  # half an hour, where nothing nearby tells the density: no query reads a dense day by mistake
 _STEP = 8
-GRID_US = 1 << 20
-"""About a second: how far apart the horizons of readers are, who then ask for the same chunks."""
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +87,14 @@ def suits(query: RowQuery, horizon_us: int, lookback_us: int, likely_bytes: floa
     if query.to_us > horizon_us or query.lookback_us != lookback_us:
         return False
     return not query.conditions or likely_bytes <= budget_bytes / 2
+
+
+def grid_us(poll_us: int) -> int:
+    """Return how far apart the horizons of readers are: the longest of the grid's lengths within the time of a poll.
+
+    Readers who poll in one such period ask for the same chunks, and one of them pays.
+    """
+    return _power_of_two(max(poll_us, 1))
 
 
 def is_far(ahead_us: int, typical_us: int) -> bool:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from app.query.chunks.plan import DEFAULT_SIZES, GRID_US, Sizes, suits
+from app.query.chunks.plan import DEFAULT_SIZES, Sizes, grid_us, suits
 from app.query.chunks.reader import ChunkReader, counted
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.table import ChunkedTable
@@ -31,7 +31,7 @@ class ChunkedSource:
         *,
         lookback_us: int,
         reads: Counter[str],
-        grid_us: int = GRID_US,
+        grid_us: int,
         sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
         self._runner, self._shelf = runner, shelf
@@ -114,4 +114,11 @@ def with_chunks(  # noqa: PLR0913, PLR0917 - what chunks are read and kept with
         return runner
     shelf = Shelf(limits.chunk_max_bytes, clock, ttl_s=limits.cache_closed_s, erasures=erasures)
     lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
-    return ChunkedSource(runner, tables, shelf, lookback_us=lookback_us, reads=metrics.chunk_reads)
+    return ChunkedSource(
+        runner,
+        tables,
+        shelf,
+        lookback_us=lookback_us,
+        reads=metrics.chunk_reads,
+        grid_us=grid_us(round(runner.poll_s * SECOND_US)),
+    )

@@ -7,9 +7,9 @@ from collections import Counter
 from app.query.chunks.chunk import Chunk, RowCodec
 from app.query.chunks.plan import Lengths, Sizes, Stretch
 from app.query.chunks.shelf import Shelf
-from app.query.scan import originals, position_of
+from app.query.scan import position_of
 from app.schema.table import Table
-from app.stores.query import CANDIDATES, RowQuery
+from app.stores.query import Export
 from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
 
 _log = logging.getLogger("sluice.query")
@@ -84,7 +84,8 @@ class ChunkedTable:
         return Stretch(max(low_us, gap.from_us), min(high_us, gap.to_us, horizon_us))
 
     async def _read(self, stretch: Stretch, generation: int, *, descending: bool) -> Chunk | None:
-        query = RowQuery(
+        # An export names the rows once; a page names its candidates twice, and may pay for them twice.
+        query = Export(
             table=self.name,
             from_us=stretch.from_us,
             to_us=stretch.to_us,
@@ -92,8 +93,8 @@ class ChunkedTable:
             columns=self.columns,
             descending=descending,
             limit=self._sizes.most_rows,
-            candidates=self._sizes.most_rows,
             max_bytes=self._sizes.most_bytes,
+            purpose="page",
         )
         try:
             answer = await self._runner.rows(query)
@@ -103,8 +104,8 @@ class ChunkedTable:
         covered = _covered(stretch, answer, self._sizes.most_rows, descending=descending)
         if covered is None:
             return None
-        found = [(position_of(row), row) for row in originals(answer.rows)]
-        inside = [each for each in (reversed(found) if descending else found) if each[0].ingest_us in covered]
+        found = [(position_of(row), row) for row in (reversed(answer.rows) if descending else answer.rows)]
+        inside = [each for each in found if each[0].ingest_us in covered]
         try:
             blocks = await asyncio.to_thread(self.codec.blocks, inside)
         except (TypeError, ValueError) as error:
@@ -120,7 +121,7 @@ class ChunkedTable:
 def _covered(stretch: Stretch, answer: Answer, most_rows: int, *, descending: bool) -> Stretch | None:
     """Return the part of a stretch of which an answer has every row; None if it is not even one instant."""
     rows = answer.rows
-    if not answer.cut and (not rows or (rows[-1][CANDIDATES] < most_rows and len(rows) < most_rows)):
+    if not answer.cut and len(rows) < most_rows:
         return stretch
     last_us = position_of(rows[-1]).ingest_us  # more rows may have this stamp
     covered = Stretch(last_us + 1, stretch.to_us) if descending else Stretch(stretch.from_us, last_us)

@@ -118,8 +118,12 @@ def export_sql(query: Export, source: str) -> str:
     return f"""\
 SELECT {columns_text(query.columns, "original.")}
 {_originals(query, source)}
-ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}
+ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}{_limit(query)}
 """
+
+
+def _limit(query: Export) -> str:
+    return "" if query.limit is None else "\nLIMIT @row_limit"
 
 
 def count_sql(query: Count, source: str) -> str:

@@ -60,7 +60,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 def render(query: Query | Deletion, source: str = "") -> Statement:
     """Return the statement of `query`, which reads from `source` instead of the table's name, if it is given."""
-    max_bytes = query.max_bytes if isinstance(query, RowQuery) else None
+    max_bytes = query.max_bytes if isinstance(query, RowQuery | Export) else None
     return Statement(
         sql=_text(query, source or f"`{query.table}`"),
         parameters=_parameters(query),
@@ -130,7 +130,7 @@ def _own(query: RowQuery | LookUp | Count | PartCounts | Export | Statistics) ->
         case PartCounts():
             return _place(query.after) | {"start_micros": query.from_us, "width_micros": query.width_us}
         case Export():
-            return _place(query.after)
+            return _place(query.after) | ({} if query.limit is None else {"row_limit": query.limit})
         case Statistics():
             return {"first_micros": query.first_us, "bucket_micros": query.bucket_us}
         case _:

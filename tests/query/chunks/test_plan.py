@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.chunks.plan import Lengths, Sizes, Stretch, is_far, suits
+from app.query.chunks.plan import Lengths, Sizes, Stretch, grid_us, is_far, suits
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.schema.columns import Kind
 from app.stores.query import Condition, RowQuery
@@ -97,3 +97,9 @@ def test_chunks_suit_what_is_settled_and_would_be_kept(
 def test_the_store_reads_what_would_take_more_than_eight_chunks() -> None:
     """As far as their length is known."""
     assert [is_far(ahead_us, 10) for ahead_us in (80, 81)] == [False, True]
+
+
+@pytest.mark.parametrize(("poll_s", "grid_s"), [(5.0, 4.194304), (1.0, 0.524288), (60.0, 33.554432)])
+def test_readers_of_one_poll_share_a_horizon(poll_s: float, grid_s: float) -> None:
+    """On the grid, so that stretches end there."""
+    assert grid_us(round(poll_s * SECOND_US)) == round(grid_s * SECOND_US)

@@ -12,7 +12,7 @@ from app.query.chunks.source import ChunkedSource, with_chunks
 from app.record import Record
 from app.runtime.instants import SECOND_US
 from app.settings.load import Settings
-from app.stores.query import Query, RowQuery
+from app.stores.query import Export, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError
 from app.telemetry.metrics import Metrics
 from testing.clock import FakeClock
@@ -35,7 +35,7 @@ class Slow(MemoryStore):
             record = Record(id=f"id{number}", timestamp=datetime(2026, 1, 1, tzinfo=UTC))
             row = encoded(appender, record, envelope(f"k{number:02}"))
             self.insert("records", [(T0_US + number * SECOND_US, row)])
-        self.asked = list[RowQuery]()
+        self.asked = list[RowQuery | Export]()
         self.answers, self.refusals, self.cancelled = asyncio.Event(), list[Exception](), 0
         self.answers.set()
         self.generation = 0
@@ -52,7 +52,7 @@ class Slow(MemoryStore):
         )
 
     async def rows(self, query: Query) -> Answer:
-        assert isinstance(query, RowQuery)
+        assert isinstance(query, RowQuery | Export)
         self.asked.append(query)
         try:
             await self.answers.wait()

@@ -167,8 +167,10 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
         case q.LookUp():
             same = [row for row in _originals(query, stored) if row[query.id_column] == query.record_id]
             rows = same[::-1][: query.limit]
-        case q.Export() | q.Keys():
-            rows = _originals(query, stored) if isinstance(query, q.Export) else _selected(query, stored)
+        case q.Export():
+            return _fitting(query, _originals(query, stored)[: query.limit])
+        case q.Keys():
+            rows = _selected(query, stored)
         case q.Count():
             rows = [{"records": len(_originals(query, stored)[: query.cap])}]
         case q.PartCounts():
@@ -216,12 +218,17 @@ def _page(query: q.RowQuery, stored: list[Row]) -> Answer:
     copies = _copies(query, stored)
     candidates = _selected(query, stored)[: query.candidates]
     chosen = [row for row in candidates if id(row) not in copies or row is candidates[-1]][: query.limit]
+    answer = _fitting(query, chosen)
+    for row, shown in zip(chosen, answer.rows, strict=False):
+        shown |= {q.CANDIDATES: len(candidates), q.IS_COPY: id(row) in copies}
+    return answer
+
+
+def _fitting(query: q.RowQuery | q.Export, chosen: list[Row]) -> Answer:
+    """Return the columns of the chosen rows, as far as they fit."""
     sizes = [*accumulate(len(repr(row)) for row in chosen)]
     fitting = chosen if query.max_bytes is None else chosen[: max(1, bisect_right(sizes, query.max_bytes))]
-    rows = [
-        {name: row[name] for name in query.columns} | {q.CANDIDATES: len(candidates), q.IS_COPY: id(row) in copies}
-        for row in fitting
-    ]
+    rows = [{name: row[name] for name in query.columns} for row in fitting]
     return Answer(rows, fetched_bytes=sizes[len(rows) - 1] if rows else 0, cut=len(rows) < len(chosen))
 
 

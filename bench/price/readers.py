@@ -1,0 +1,189 @@
+"""Readers of a table of any rate, in virtual time over the service's own code: pages, feed, chunks, look-ups."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from app.query.chunks.plan import grid_us
+from app.query.chunks.shelf import Shelf
+from app.query.chunks.source import ChunkedSource
+from app.query.feed import Feed
+from app.query.formats.documents import Page
+from app.query.pages import Pages
+from app.query.params.page import PageRequest, Window
+from app.query.reads import Reads
+from app.query.scan import View
+from app.record import Record
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.schema.table import records_table
+from app.settings.load import Settings
+from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
+from bench.scaling import prices
+from testing.billing.bill import Layout
+from testing.billing.store import BilledStore
+from testing.clock import FakeClock
+
+RECORDS = records_table(Record)
+MONTH_S = 30 * 86_400
+_EVERYTHING = View(RECORDS.columns)
+_NOON_US = 1_767_268_800_000_000 + HOUR_US // 2  # half an hour into a partition: an average one
+_LIMIT = 1_000
+_OLD_US = 30 * DAY_US
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A way of reading: the table's layout, and whether settled chunks are on."""
+
+    name: str
+    layout: Layout
+    chunks: bool
+
+
+class Price(msgspec.Struct, frozen=True):
+    """What one reader pays: bytes billed a million records, dollars for them, and dollars a month; None: refused."""
+
+    bytes_per_million: float | None = None
+    dollars_per_million: float | None = None
+    dollars_per_month: float | None = None
+
+
+REFUSED = Price()
+
+
+class Stage:
+    """A table of `rows_per_s`, with what reads it, at half past noon."""
+
+    def __init__(self, way: Way, rows_per_s: int, *, unlimited: bool = False) -> None:
+        self.clock, self._rows_per_s = FakeClock(_NOON_US), rows_per_s
+        settings = Settings()
+        limits = settings.query
+        self.store = BilledStore(
+            RECORDS,
+            self.clock,
+            way.layout,
+            rows_per_s=rows_per_s,
+            age_s=40 * 86_400,
+            page_limit=1 << 62 if unlimited else limits.query_max_bytes_billed,
+            look_up_limit=limits.look_up_max_bytes_billed,
+        )
+        runner: QueryRunner = self.store
+        self.lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
+        if way.chunks:
+            shelf = Shelf(limits.chunk_max_bytes, self.clock, ttl_s=limits.cache_closed_s, erasures=lambda: 0)
+            grid = grid_us(round(runner.poll_s * SECOND_US))
+            runner = ChunkedSource(
+                runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=grid
+            )
+        self.feed = Feed(runner, RECORDS, lookback_s=limits.dedupe_lookback_s)
+        self.pages = Pages(self.feed, settings, self.clock, Reads(self.clock))
+        self.read = 0
+
+    async def page(self, **asked: object) -> Page:
+        """Return a page, as the API makes it."""
+        request = PageRequest(**{"limit": _LIMIT, "since_us": 0} | asked)  # type: ignore[arg-type] # as the callers say
+        page = await self.pages.page(request, _EVERYTHING, self.pages.now(), lambda _: None)
+        self.read += len(page.rows)
+        return page
+
+    async def follow(self, cursor: str) -> str:
+        """Read what is new since `cursor`; return the cursor to go on from."""
+        page = await self.page(cursor=cursor)
+        while page.next_cursor is not None:
+            page = await self.page(cursor=page.next_cursor)
+        return page.resume_cursor
+
+    async def head(self) -> str:
+        """Return a cursor at the newest settled record."""
+        horizon_us = self.pages.now().horizon_us
+        return (await self.page(since_us=horizon_us, until_us=horizon_us)).resume_cursor
+
+    def price(self, seconds: float | None = None) -> Price:
+        """Return what was paid for the records read since the beginning, in `seconds` of time if that says a month."""
+        per_million = self.store.billed / max(self.read, 1) * 1e6
+        dollars = prices.QUERIED_BYTE.of(self.store.billed)
+        return Price(
+            per_million,
+            prices.QUERIED_BYTE.of(per_million),
+            None if seconds is None else dollars * MONTH_S / seconds,
+        )
+
+
+async def followers(way: Way, rows_per_s: int, count: int) -> Price:
+    """Return what `count` followers of everything pay together, who each poll every five seconds."""
+    stage = Stage(way, rows_per_s)
+    cursors = [await stage.head() for _ in range(count)]
+    seconds = 60 if rows_per_s <= 1_000 else 10
+    warm_s = 5
+    for step in range(round((seconds + warm_s) / 5 * count)):
+        if step == count * warm_s / 5:
+            stage.store.billed = stage.store.queries = stage.read = 0
+        await stage.clock.advance(5 / count)
+        cursors[step % count] = await stage.follow(cursors[step % count])
+    return stage.price(seconds)
+
+
+async def dashboard(way: Way, rows_per_s: int) -> Price:
+    """Return what one pays who looks at the hundred newest records of five minutes, every five seconds."""
+    stage = Stage(way, rows_per_s)
+    looks = 13
+    for look in range(looks):
+        if look == 1:
+            stage.store.billed = 0
+        await stage.clock.advance(5)
+        await stage.page(since_us=stage.clock.now_us() - 5 * MINUTE_US, descending=True, limit=100)
+    return stage.price((looks - 1) * 5)
+
+
+async def walk(way: Way, rows_per_s: int) -> Price:
+    """Return what a walk of yesterday pays, by pages: of its first minute, or of fewer seconds where rows are dense."""
+    stage = Stage(way, rows_per_s)
+    since_us = _NOON_US - DAY_US
+    seconds = 60 if rows_per_s <= 1_000 else 5
+    page = await stage.page(since_us=since_us, until_us=since_us + DAY_US)
+    while stage.read < rows_per_s * seconds and page.next_cursor is not None:
+        page = await stage.page(cursor=page.next_cursor)
+    return stage.price()
+
+
+async def export(way: Way, rows_per_s: int) -> Price:
+    """Return what the export of an hour pays."""
+    stage = Stage(way, rows_per_s, unlimited=True)
+    hour_us = _NOON_US // HOUR_US * HOUR_US - DAY_US
+    query = stage.store.export(hour_us, hour_us + HOUR_US, stage.lookback_us)
+    stage.store.billed, stage.read = stage.store.bill_of(query), rows_per_s * 3_600
+    return stage.price(3_600)
+
+
+async def look_up(way: Way, rows_per_s: int, at_us: int) -> Price:
+    """Return what one look-up of the record stamped `at_us` pays, in the first two figures a million of them."""
+    stage = Stage(way, rows_per_s)
+    step_us = SECOND_US // rows_per_s
+    window = Window(_NOON_US - 31 * DAY_US, _NOON_US)
+    try:
+        found = await stage.feed.versions(f"order-{at_us // step_us * step_us}", window, _EVERYTHING, 1)
+    except LookUpTooExpensiveError:
+        return REFUSED
+    stage.read = max(len(found), 1)
+    return stage.price()
+
+
+YOUNG_US, OLD_US, ABSENT_US = _NOON_US - MINUTE_US, _NOON_US - _OLD_US, _NOON_US - 400 * DAY_US
+READERS: dict[str, Callable[[Way, int], Awaitable[Price]]] = {
+    "a follower, by pages": lambda way, rate: followers(way, rate, 1),
+    "ten followers": lambda way, rate: followers(way, rate, 10),
+    "a dashboard, every 5 s": dashboard,
+    "a walk of a day": walk,
+    "an export of each hour": export,
+    "an id of a minute ago": lambda way, rate: look_up(way, rate, YOUNG_US),
+    "an id of a month ago": lambda way, rate: look_up(way, rate, OLD_US),
+    "an id that is not there": lambda way, rate: look_up(way, rate, ABSENT_US),
+}
+
+
+async def price_of(reader: str, way: Way, rows_per_s: int) -> Price:
+    """Return what a reader pays; REFUSED if the store would not run its query."""
+    try:
+        return await READERS[reader](way, rows_per_s)
+    except QueryTooExpensiveError:
+        return REFUSED

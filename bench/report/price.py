@@ -1,0 +1,34 @@
+"""The table of what reading costs on BigQuery, by the model of testing/billing."""
+
+from bench.report.figures import table
+from bench.report.results import Price, PriceCell
+
+
+def price(found: Price) -> list[str]:
+    """Return what each reader pays, each way, at each rate."""
+    lines: list[str] = []
+    ways = list(dict.fromkeys(cell.way for cell in found.cells))
+    for rate in dict.fromkeys(cell.rows_per_s for cell in found.cells):
+        cells = {(cell.reader, cell.way): cell for cell in found.cells if cell.rows_per_s == rate}
+        readers = list(dict.fromkeys(reader for reader, _ in cells))
+        head = (f"{rate:,} records/s, of 1 KB", *ways)
+        rows = [(reader, *(_told(cells[reader, way]) for way in ways)) for reader in readers]
+        lines += [*table(head, rows), ""]
+    layout = found.layout
+    return [
+        *lines,
+        "Dollars a million records read; for ids, a million look-ups; in brackets, dollars a month, of the ten "
+        "together. *Refused*: BigQuery's upper bound, which ignores clustering, exceeds the limit of a query.",
+        "",
+        f"Assumed, as BigQuery does not document it: blocks of {layout.block_bytes / 1e6:,.0f} MB, rows that are not "
+        f"clustered for {layout.fresh_s:g} s, and a subquery that is named twice billed twice.",
+    ]
+
+
+def _told(cell: PriceCell) -> str:
+    if cell.dollars_per_million is None:
+        return "refused"
+    million = (
+        f"{cell.dollars_per_million:,.3g}" if cell.dollars_per_million < 1_000 else f"{cell.dollars_per_million:,.0f}"
+    )
+    return million if cell.dollars_per_month is None else f"{million} ({cell.dollars_per_month:,.0f})"

@@ -1,0 +1,142 @@
+"""A table of any rate and age that takes no room: its rows are made when a query asks for them, and it is billed."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+
+import msgspec
+
+from app.runtime.clock import Clock
+from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
+from app.schema.table import Table
+from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Export, LookUp, Query, RowQuery
+from app.stores.source import Answer, Plan, QueryTooExpensiveError, Row
+from app.stores.sql.statement import render
+from testing.billing.bill import Contents, Layout, billed_bytes, upper_bound
+
+SETTLE_S = 30.0
+_PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
+_PAYLOAD = msgspec.Raw(b'{"text":"' + b"x" * 919 + b'"}')
+COLUMN_BYTES = {
+    "id": 15.0,
+    "timestamp": 8.0,
+    "source": 2.0,
+    "data": 930.0,
+    "subscription_name": 50.0,
+    "message_id": 19.0,
+    "publish_time": 8.0,
+    "attributes": 4.0,
+    "ordering_key": 0.0,
+    "message_index": 8.0,
+    "delivery_key": 38.0,
+    "ingest_time": 8.0,
+    "trace_id": 0.0,
+}
+"""Of a row of the default type with 1 KB: https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types."""
+
+
+class BilledStore:
+    """Runs pages and look-ups by id over a table of the default type; `billed` is what all of them cost, in bytes."""
+
+    partition_us, first_slice_us, first_look_up_us = HOUR_US, MINUTE_US, HOUR_US
+    export_rows = None
+    poll_s, open_ttl_s = 5.0, 1.0
+
+    def __init__(  # noqa: PLR0913 - what a table and its limits are
+        self,
+        table: Table,
+        clock: Clock,
+        layout: Layout,
+        *,
+        rows_per_s: int,
+        age_s: float,
+        page_limit: int,
+        look_up_limit: int,
+    ) -> None:
+        begins_us = clock.now_us() - round(age_s * SECOND_US)
+        self.contents = Contents(rows_per_s=rows_per_s, column_bytes=COLUMN_BYTES, begins_us=begins_us)
+        self.billed = self.queries = 0
+        self._table, self._clock, self._layout = table, clock, layout
+        self._limits = {"page": page_limit, "look_up": look_up_limit}
+        self._step_us = SECOND_US // rows_per_s
+
+    def horizon_us(self, table: str) -> int:
+        """Return now less the settle time."""
+        return self._clock.now_us() - round(SETTLE_S * SECOND_US)
+
+    def version(self, table: str) -> int | None:
+        """Return None: the table does not say when it has new rows."""
+        return None
+
+    async def explain(self, query: Query) -> Plan:
+        """Return the statement."""
+        return render(query).plan()
+
+    def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
+        """Raise TypeError: an export is one query, whose price `bill_of` says."""
+        raise TypeError(query)
+
+    def bill_of(self, query: Query) -> int:
+        """Return what a query costs, in bytes.
+
+        Raises:
+            QueryTooExpensiveError: BigQuery would refuse it, by its upper bound.
+        """
+        statement, now_us = render(query), self._clock.now_us()
+        limit = self._limits.get(query.purpose)
+        needed = upper_bound(statement, self.contents, now_us)
+        if limit is not None and needed > limit:
+            raise QueryTooExpensiveError(limit, needed)
+        return billed_bytes(statement, self.contents, self._layout, now_us)
+
+    async def rows(self, query: Query) -> Answer:
+        """Return the rows of a page or of a look-up, none of which is a copy."""
+        billed = self.bill_of(query)
+        self.billed += billed
+        self.queries += 1
+        match query:
+            case RowQuery() | Export():
+                rows = self._page(query)
+            case LookUp():
+                at_us = int(str(query.record_id).rpartition("-")[2])
+                is_there = at_us >= self.contents.begins_us and query.from_us <= at_us < query.to_us
+                rows = [self._row(at_us)] if is_there else []
+            case _:
+                raise TypeError(query)
+        return Answer(rows, billed, round(len(rows) * self.contents.row_bytes))
+
+    def export(self, from_us: int, to_us: int, lookback_us: int) -> Export:
+        """Return the export of a range, with all columns."""
+        names = tuple(column.name for column in self._table.columns)
+        return Export(table=self._table.name, from_us=from_us, to_us=to_us, lookback_us=lookback_us, columns=names)
+
+    def _page(self, query: RowQuery | Export) -> list[Row]:
+        step_us, after = self._step_us, query.after
+        low_us, high_us = max(query.from_us, self.contents.begins_us), min(query.to_us, self._clock.now_us())
+        if after is not None and query.descending:
+            high_us = min(high_us, after.ingest_us)
+        elif after is not None:
+            low_us = max(low_us, after.ingest_us + bool(after.delivery_key))
+        instants = range(-(-low_us // step_us) * step_us, high_us, step_us)
+        rows = [self._row(at_us) for at_us in (instants[::-1] if query.descending else instants)[: query.limit]]
+        if isinstance(query, RowQuery):
+            for row in rows:
+                row[CANDIDATES], row[IS_COPY] = min(len(instants), query.candidates), False
+        return rows
+
+    @staticmethod
+    def _row(at_us: int) -> Row:
+        return {
+            "id": f"order-{at_us}",
+            "timestamp": _PUBLISHED,
+            "source": "",
+            "data": _PAYLOAD,
+            "subscription_name": "projects/my-project/subscriptions/events-push",
+            "message_id": "12345678901234567",
+            "publish_time": _PUBLISHED,
+            "attributes": msgspec.Raw(b"{}"),
+            "ordering_key": None,
+            "message_index": 0,
+            "delivery_key": f"12345678901234567/{at_us}/0",
+            "ingest_time": from_epoch_us(at_us),
+            "trace_id": None,
+        }
