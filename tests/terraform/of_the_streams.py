@@ -152,7 +152,7 @@ MUTATIONS = [
                 ("services.tf", "length(local.tables) * local", "2 * local"),
             ],
             "as_many_connections_as_a_region_takes_are_not": [
-                ("cloud_run.tf", "local.connections <= local", "local.connections + 5 <= local")
+                ("services.tf", "length(local.tables) * local", "1 * local")
             ],
             "fewer_connections_for_each_table_fit": [
                 ("services.tf", '"SLUICE_BIGQUERY_MAX_CONNECTIONS", "4"', '"SLUICE_NOTHING", "4"')
