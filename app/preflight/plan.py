@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from app.record import RecordTypeError
 from app.schema.table import RECORDS
 from app.settings.load import PREFIX, VARIABLES, Settings, SettingsError, load_settings
 from app.streams import Streams, load_streams
@@ -14,6 +15,8 @@ _ASSIGNMENT = re.compile(r"^(\w+)\s*=\s*(.*?)(?=^\w+\s*=|\Z)", re.MULTILINE | re
 _COMMENT = re.compile(r"^\s*(#|//).*$", re.MULTILINE)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 DEFAULT_INSTANCES = 10
+_WITHHELD = "a secret, of which only the use is known here"
+"""Longer than the least length of any secret, so that a rule on it holds."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +131,22 @@ def streams_of(deployment: Deployment) -> Streams:
     return load_streams(deployment.settings.store, only_describes=True)
 
 
+def missing_key(deployment: Deployment) -> str:
+    """Return which fields need the key of hashes that the service does not have; "" if none.
+
+    A record type that is not here says nothing: the checks that need it report that.
+    """
+    try:
+        streams_of(deployment)
+    except RecordTypeError:
+        return ""
+    try:
+        load_streams(deployment.settings.store)
+    except RecordTypeError as error:
+        return str(error)
+    return ""
+
+
 def settings_trouble(deployment: Deployment) -> str:
     """Return what this version does not understand of the service's settings; "" if nothing."""
     try:
@@ -147,7 +166,7 @@ def environ_of(service: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for each in containers[0].get("env") or ():
         is_secret = "valueSource" in each and each["name"] in VARIABLES
-        found[each["name"]] = "a secret" if is_secret else str(each.get("value", ""))
+        found[each["name"]] = _WITHHELD if is_secret else str(each.get("value", ""))
     return found
 
 

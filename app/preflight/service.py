@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.preflight.check import Ask, first_failure
 from app.preflight.finding import Failed, Finding, Held
 from app.preflight.google import Answer, Question
-from app.preflight.plan import Deployment, settings_trouble
+from app.preflight.plan import Deployment, missing_key, settings_trouble
 
 RUN = "run.googleapis.com"
 INGEST = "-ingest"
@@ -81,6 +81,12 @@ def judge_settings(deployment: Deployment, _: Sequence[Answer]) -> Finding:
         return Failed(
             f"this version does not accept the service's settings: {trouble}",
             "correct `settings` in the tfvars and apply, or run the preflight of the version that is deployed",
+        )
+    if trouble := missing_key(deployment):
+        return Failed(
+            trouble,
+            "add a version to the secret SYSTEM-pii, set `pii_secret_version` and apply (infra/terraform/README.md, "
+            "Personal data), and deploy afterwards",
         )
     settings = deployment.settings
     services = [each for each in (deployment.service, deployment.ingest_service) if each is not None]

@@ -18,6 +18,7 @@ from dev.monitoring.promql import (
 _KIND = "sluice_request_kind"
 _MEASURED = f'{_KIND}=~"push|write|read"'
 _PUSHED = 'subscription_id=~"${push_subscriptions}"'
+_NOT_PAUSED = 'subscription_id!~"${paused_subscriptions}"'
 _DEAD = 'subscription_id=~"${dead_letter_subscriptions}"'
 
 
@@ -130,7 +131,7 @@ ALERTS = (
     Alert(
         name="backlog",
         title="The oldest message waits for more than 2 minutes",
-        query=f"max by (subscription_id) ({theirs(OLDEST_UNACKED, _PUSHED)})\n> 120",
+        query=f"max by (subscription_id) ({theirs(OLDEST_UNACKED, _PUSHED, _NOT_PAUSED)})\n> 120",
         text="Messages are published and not taken. Pub/Sub keeps them for as long as the subscription retains "
         "messages (7 days); nothing is lost yet.",
         pages=True,

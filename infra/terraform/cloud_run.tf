@@ -104,6 +104,19 @@ resource "google_cloud_run_v2_service" "main" {
         }
       }
 
+      dynamic "env" {
+        for_each = var.pii_secret_version[*]
+        content {
+          name = "SLUICE_PII_SECRET"
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.pii.secret_id
+              version = tostring(env.value) # a new version makes other hashes, so it comes with an apply
+            }
+          }
+        }
+      }
+
       startup_probe {
         period_seconds    = 1
         timeout_seconds   = 1
@@ -179,6 +192,12 @@ resource "google_cloud_run_v2_service" "main" {
       client_version,
     ]
 
+    # Every table can get so many connections from each instance, and streams in trouble do open them.
+    precondition {
+      condition     = !each.value.ingests || local.connections <= local.connection_quota
+      error_message = "instances.max lets ${each.value.name} open ${local.connections} connections for appends (${each.value.instances.max} instances, ${length(local.tables)} tables, ${local.connections_per_table} each), and BigQuery takes ${local.connection_quota} in ${var.location}. Lower instances.max or SLUICE_BIGQUERY_MAX_CONNECTIONS (settings), or request more and say so in append_connections."
+    }
+
     # Pushes move to a new service at once, and the sample would acknowledge messages and store nothing.
     postcondition {
       condition     = !(local.two_services && each.key == "ingest" && var.pushes && can(regex(local.sample_image, self.template[0].containers[0].image)))
@@ -193,6 +212,7 @@ resource "google_cloud_run_v2_service" "main" {
     google_project_iam_member.service_bigquery,
     google_secret_manager_secret_iam_member.grants,
     google_secret_manager_secret_iam_member.signing,
+    google_secret_manager_secret_iam_member.pii,
   ]
 }
 

@@ -18,7 +18,12 @@ locals {
     dead_letter_subscriptions = "${local.one_of_watched}-dead-letters${local.may_be_of_a_stream}"
     services                  = "${local.one_of_watched}(-ingest)?"
     query_bytes_per_hour      = var.query_bytes_per_hour
+    paused_subscriptions      = length(local.paused) == 0 ? "none" : "(${join("|", local.paused)})"
   }
+
+  # Messages wait there because this configuration says so: the alert on a backlog leaves them out. No subscription is
+  # called "none".
+  paused = [for name, stream in local.streams : "${var.system}-push${replace(stream.suffix, ".", "[.]")}" if !local.push_enabled || !stream.pushes]
 
   alerts = { for alert in jsondecode(templatefile("${path.module}/monitoring/alerts.json", local.placeholders)) : alert.name => alert if local.watches }
   slos = { for slo in jsondecode(templatefile("${path.module}/monitoring/slos.json", {

@@ -127,6 +127,11 @@ output "signing_secret" {
   value       = google_secret_manager_secret.signing.secret_id
 }
 
+output "pii_secret" {
+  description = "The secret that takes the key of the hashes of personal data."
+  value       = google_secret_manager_secret.pii.secret_id
+}
+
 output "heartbeat_signature" {
   description = "What proves a canary to the service: SLUICE_HEARTBEAT_SIGNATURE, for python -m dev canary and smoke --topic."
   value       = local.heartbeat_signature

@@ -1,6 +1,6 @@
-# The grants, which say who may use the API (API keys among them), and the secret that replays are signed with. Terraform
-# makes the containers only: what is in them is added with gcloud (README.md, "API keys" and "Replays") and is never in a
-# plan or in the state. The grants hold hashes of keys, not keys.
+# The grants, which say who may use the API (API keys among them), the secret that replays are signed with, and the key of
+# the hashes of personal data. Terraform makes the containers only: what is in them is added with gcloud (README.md, "API
+# keys", "Replays" and "Personal data") and is never in a plan or in the state. The grants hold hashes of keys, not keys.
 
 locals {
   grants_folder = "/etc/sluice"
@@ -45,6 +45,28 @@ resource "google_secret_manager_secret_iam_member" "signing" {
   for_each = { for key, service in local.services : key => service if service.ingests }
 
   secret_id = google_secret_manager_secret.signing.id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.service[each.key].member
+}
+
+resource "google_secret_manager_secret" "pii" {
+  secret_id = "${var.system}-pii"
+  labels    = local.labels
+
+  deletion_protection = var.deletion_protection
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.used]
+}
+
+# Queries hash the values that they compare with, so both services need the key.
+resource "google_secret_manager_secret_iam_member" "pii" {
+  for_each = local.services
+
+  secret_id = google_secret_manager_secret.pii.id
   role      = "roles/secretmanager.secretAccessor"
   member    = google_service_account.service[each.key].member
 }

@@ -45,6 +45,12 @@ locals {
     service.queries ? {} : { SLUICE_CACHE_URL = "" },
   ) }
 
+  # Connections for appends: how many the instances may open to all tables, and how many a location takes
+  # (docs/scaling.md, "Limits"). A service that only answers queries opens none.
+  connections_per_table = tonumber(lookup(var.settings, "SLUICE_BIGQUERY_MAX_CONNECTIONS", "4"))
+  connections           = local.services[local.ingest_key].instances.max * length(local.tables) * local.connections_per_table
+  connection_quota      = coalesce(var.append_connections, contains(["EU", "US"], upper(var.location)) ? 10000 : 1000)
+
   # Google's sample image, which answers every request with 200.
   sample_image = "^(us-docker[.]pkg[.]dev|gcr[.]io)/cloudrun/"
 }

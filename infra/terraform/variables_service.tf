@@ -201,6 +201,29 @@ variable "signing" {
   default     = false
 }
 
+variable "append_connections" {
+  description = "How many connections for appends BigQuery grants this project in the location, once that is more than Google's own: 10,000 in EU and US, 1,000 in a region. Several streams, times instances.max, may need them (docs/scaling.md)."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.append_connections == null ? true : var.append_connections >= 1
+    error_message = "A number of connections, at least 1; null for the quota that every project has."
+  }
+}
+
+variable "pii_secret_version" {
+  description = "Which version of the secret SYSTEM-pii is the key of the hashes of personal data (pii:hash), such as 1; null: no type has any. Set it once the secret has that version: a revision without it does not start (README.md, \"Personal data\")."
+  type        = number
+  default     = null
+
+  validation {
+    # "latest" would change the hashes of the next instance that starts, and equal values would no longer be equal.
+    condition     = var.pii_secret_version == null ? true : var.pii_secret_version >= 1 && floor(var.pii_secret_version) == var.pii_secret_version
+    error_message = "The number of a version, such as 1, as `gcloud secrets versions list` shows it."
+  }
+}
+
 variable "settings" {
   description = "Further settings of the service, such as { SLUICE_MAX_TAILS = \"500\" } (docs/settings.md). Not those that other resources depend on."
   type        = map(string)
@@ -219,6 +242,11 @@ variable "settings" {
   validation {
     condition     = !contains(keys(var.settings), "SLUICE_SIGNING_SECRET")
     error_message = "A secret is not for a tfvars file: add it to Secret Manager and set signing (README.md, \"Replays\")."
+  }
+
+  validation {
+    condition     = !contains(keys(var.settings), "SLUICE_PII_SECRET")
+    error_message = "A secret is not for a tfvars file: add it to Secret Manager and set pii_secret_version (README.md, \"Personal data\")."
   }
 
   validation {

@@ -154,6 +154,7 @@ BROKEN: list[tuple[str, str, Break, str]] = [
         "terraform apply` at once",
     ),
     ("clocks disagree", "settings", variables(SLUICE_REQUEST_BUDGET_S="90"), "correct `settings`"),
+    ("no key of hashes", "settings", variables(SLUICE_RECORD="tests.ingest.people:Person"), "pii_secret_version"),
     ("an unknown setting", "settings", variables(SLUICE_SETTEL_S="90"), "correct `settings`"),
     ("no table of records", "table-records", missing(_RECORDS), "terraform apply"),
     ("no table of rejects", "table-rejects", missing(_REJECTS), "terraform apply"),
@@ -290,5 +291,9 @@ BROKEN: list[tuple[str, str, Break, str]] = [
     ("no dashboard", "dashboard", change(_BOARDS, dashboards=[]), "terraform apply"),
     ("a tile shows an error", "dashboard", lambda p: p.refused_queries.append("stored"), "terraform apply"),
 ]
-ALSO = {"an API of the beginning is off": {"apis"}, "no alerts": {"alert-queries"}}
+ALSO = {
+    "no key of hashes": {"table-records"},
+    "an API of the beginning is off": {"apis"},
+    "no alerts": {"alert-queries"},
+}
 """Checks that look at the same thing, and fail with it."""

@@ -7,7 +7,7 @@ import pytest
 
 from app.preflight.__main__ import GOOD, WRONG, main
 from app.preflight.catalogue import CHECKS
-from app.preflight.plan import read_tfvars
+from app.preflight.plan import Deployment, read_tfvars, settings_trouble, with_service
 from app.preflight.project import FIRST_APIS, OTHER_APIS
 from testing.google_cloud import project as google
 from testing.google_cloud.project import NUMBER, PROJECT, READER, URL
@@ -168,3 +168,12 @@ def test_the_apis_are_those_that_terraform_enables() -> None:
     always = (TERRAFORM / "apis.tf").read_text().split("\n    ],")[0]
     enabled = re.findall(r'"([a-z]+\.googleapis\.com)"', always + (TERRAFORM / "bootstrap" / "apis.tf").read_text())
     assert {*FIRST_APIS, *OTHER_APIS} == set(enabled)
+
+
+def test_a_secret_of_the_service_is_not_shown_and_breaks_no_rule() -> None:
+    """The preflight sees that there is a key, and not which: the settings must still be understood."""
+    env: list[dict[str, object]] = [{"name": name, "value": value} for name, value in google.ENVIRON.items()]
+    env += [{"name": name, "valueSource": {}} for name in ("SLUICE_PII_SECRET", "SLUICE_SIGNING_SECRET")]
+    service = {"template": {"containers": [{"env": env}]}}
+    deployment = with_service(Deployment(project=google.PROJECT, region=google.REGION), service)
+    assert settings_trouble(deployment) == ""

@@ -23,7 +23,8 @@ from tests.telemetry.timeline import Segments, constant, failures, growing, hold
 
 NAMES = {
     "topics": "(sluice)",
-    "push_subscriptions": "(sluice)-push",
+    "push_subscriptions": "(sluice)-push([.][a-z0-9_]+)?",
+    "paused_subscriptions": "(sluice-push[.]visits)",
     "dead_letter_subscriptions": "(sluice)-dead-letters",
     "services": "(sluice)",
     "query_bytes_per_hour": "100000000",
@@ -60,6 +61,7 @@ TROUBLE: dict[str, tuple[Segments, Segments]] = {
 }
 _PUSH = {"monitored_resource": "pubsub_subscription", "project_id": "p", "subscription_id": "sluice-push"}
 _DEAD = _PUSH | {"subscription_id": "sluice-dead-letters"}
+_STREAM, _PAUSED = (_PUSH | {"subscription_id": f"sluice-push.{name}"} for name in ("payments", "visits"))
 _OTHER = _PUSH | {"subscription_id": "other-push"}
 _AGE = "pubsub_googleapis_com:subscription_oldest_unacked_message_age"
 _DEAD_LETTERED = "pubsub_googleapis_com:subscription_dead_letter_message_count"
@@ -69,6 +71,9 @@ BY_HAND: dict[str, list[tuple[list[dict[str, str]], bool]]] = {
         ([constant(_AGE, _PUSH, 121, 30)], True),
         ([constant(_AGE, _PUSH, 119, 30)], False),
         ([constant(_AGE, _OTHER, 300, 30)], False),
+        ([constant(_AGE, _STREAM, 121, 30)], True),
+        ([constant(_AGE, _PAUSED, 9_000, 30)], False),
+        ([constant(_AGE, _PAUSED, 9_000, 30), constant(_AGE, _STREAM, 121, 30)], True),
     ],
     "dead-letters": [
         ([growing(_DEAD_LETTERED, _PUSH, 1, 30)], True),

@@ -95,6 +95,11 @@ MUTATIONS = [
                     'secret.signing.id\n  role      = "roles/secretmanager.secretAccessor"',
                     'secret.signing.id\n  role      = "roles/secretmanager.admin"',
                 ),
+                (
+                    "secrets.tf",
+                    "secret_id = google_secret_manager_secret.pii.id",
+                    "secret_id = google_secret_manager_secret.signing.id",
+                ),
             ],
             "the_deploy_workflow_may_deploy": [
                 ("deploy_identity.tf", '"roles/run.developer"', '"roles/run.admin"'),

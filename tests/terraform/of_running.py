@@ -21,6 +21,27 @@ MUTATIONS = [
             "without_signing_there_is_no_secret": [
                 ("cloud_run.tf", "for_each = var.signing && each.value.ingests ? [1] : []", "for_each = [1]")
             ],
+            "the_key_of_hashes_comes_from_secret_manager": [
+                (
+                    "cloud_run.tf",
+                    "google_secret_manager_secret.pii.secret_id",
+                    "google_secret_manager_secret.signing.id",
+                ),
+                ("cloud_run.tf", "version = tostring(env.value)", 'version = "latest"'),
+            ],
+            "without_personal_data_there_is_no_key": [
+                ("cloud_run.tf", "for_each = var.pii_secret_version[*]", "for_each = [1]")
+            ],
+            "a_key_that_changes_unnoticed_is_refused": [
+                ("variables_service.tf", "var.pii_secret_version >= 1 && ", "")
+            ],
+            "a_key_among_the_settings_is_refused": [
+                (
+                    "variables_service.tf",
+                    'keys(var.settings), "SLUICE_PII_SECRET")',
+                    'keys(var.settings), "SLUICE_NOTHING")',
+                )
+            ],
             "a_secret_among_the_settings_is_refused": [
                 (
                     "variables_service.tf",

@@ -28,6 +28,16 @@ MUTATIONS = [
                 ("bigquery.tf", _QUERIES, "}\n"),
                 ("secrets.tf", "key => service if service.ingests }", "key => service }"),
                 (
+                    "secrets.tf",
+                    "for_each = local.services\n\n  secret_id = google_secret_manager_secret.pii",
+                    'for_each = { main = local.services["main"] }\n\n  secret_id = google_secret_manager_secret.pii',
+                ),
+                (
+                    "secrets.tf",
+                    'secret.pii.id\n  role      = "roles/secretmanager.secretAccessor"',
+                    'secret.pii.id\n  role      = "roles/secretmanager.admin"',
+                ),
+                (
                     "cloud_run.tf",
                     "google_service_account.service[each.key].email",
                     'google_service_account.service["main"].email',
@@ -41,6 +51,11 @@ MUTATIONS = [
             "with_one_service_no_right_changes_its_place": [("services.tf", 'prefix      = ""', 'prefix = "main "')],
             "secrets_and_the_cache_are_where_they_are_used": [
                 ("cloud_run.tf", "var.signing && each.value.ingests ?", "var.signing ?"),
+                (
+                    "cloud_run.tf",
+                    "for_each = var.pii_secret_version[*]",
+                    "for_each = each.value.ingests ? var.pii_secret_version[*] : []",
+                ),
                 (
                     "cloud_run.tf",
                     "each.value.queries ? google_compute_subnetwork.cache : []",

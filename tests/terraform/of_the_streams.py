@@ -5,7 +5,7 @@ By the run that must notice: a file, what is taken out of it, and what is put th
 
 from tests.terraform.mutation import mutations_of
 
-_STREAMS, _CHECKS = "streams.tf", "variables_streams.tf"
+_STREAMS, _CHECKS, _CHECKS_OF_SERVICE = "streams.tf", "variables_streams.tf", "variables_service.tf"
 
 
 def _not_moved(former: str, now: str) -> tuple[str, str, str]:
@@ -132,6 +132,37 @@ MUTATIONS = [
             "a_stream_waits_for_its_image": [
                 ("pubsub.tf", "local.push_enabled && each.value.pushes", "local.push_enabled")
             ],
+            "a_stream_that_waits_raises_no_alert": [
+                ("monitoring.tf", " || !stream.pushes]", "]"),
+                ("monitoring.tf", "{var.system}-push${replace", "{var.system}-${replace"),
+                (
+                    "monitoring/alerts.json",
+                    ', subscription_id!~\\"${paused_subscriptions}\\"',
+                    "",
+                ),
+            ],
+            "no_alert_leaves_out_a_stream_that_is_pushed": [
+                ("monitoring.tf", " if !local.push_enabled || !stream.pushes]", "]")
+            ],
+            "a_system_that_waits_leaves_the_others_watched": [
+                ("monitoring.tf", "if !local.push_enabled || !stream.pushes", "if !stream.pushes")
+            ],
+            "more_connections_than_a_region_takes_are_refused": [
+                ("cloud_run.tf", "= !each.value.ingests || local.connections", "= true || local.connections"),
+                ("services.tf", "length(local.tables) * local", "2 * local"),
+            ],
+            "as_many_connections_as_a_region_takes_are_not": [
+                ("services.tf", "length(local.tables) * local", "1 * local")
+            ],
+            "fewer_connections_for_each_table_fit": [
+                ("services.tf", '"SLUICE_BIGQUERY_MAX_CONNECTIONS", "4"', '"SLUICE_NOTHING", "4"')
+            ],
+            "a_multi_region_takes_ten_times_as_many": [("services.tf", "? 10000 : 1000", "? 1000 : 1000")],
+            "a_quota_that_was_raised_counts": [("services.tf", "coalesce(var.append_connections, ", "coalesce(")],
+            "the_instances_that_ingest_are_counted": [
+                ("services.tf", "local.services[local.ingest_key].instances", 'local.services["main"].instances')
+            ],
+            "a_quota_of_nothing_is_refused": [(_CHECKS_OF_SERVICE, "var.append_connections >= 1", "true")],
             "no_stream_is_pushed_to_the_sample": [
                 ("pubsub.tf", "local.push_enabled && each.value.pushes", "each.value.pushes")
             ],

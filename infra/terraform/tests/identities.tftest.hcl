@@ -55,6 +55,11 @@ run "the_service_may_do_what_it_does" {
     condition     = google_secret_manager_secret_iam_member.signing["main"].role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.signing["main"].member == google_service_account.service["main"].member && google_secret_manager_secret_iam_member.signing["main"].secret_id == google_secret_manager_secret.signing.id
     error_message = "It reads what replays are signed with."
   }
+
+  assert {
+    condition     = google_secret_manager_secret_iam_member.pii["main"].secret_id == google_secret_manager_secret.pii.id
+    error_message = "It reads the key of hashes."
+  }
 }
 
 run "the_deploy_workflow_may_deploy" {

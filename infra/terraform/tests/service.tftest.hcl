@@ -110,6 +110,46 @@ run "without_signing_there_is_no_secret" {
   }
 }
 
+run "the_key_of_hashes_comes_from_secret_manager" {
+  command = plan
+
+  variables {
+    pii_secret_version = 2
+  }
+
+  assert {
+    condition     = [for env in google_cloud_run_v2_service.main["main"].template[0].containers[0].env : "${env.value_source[0].secret_key_ref[0].secret} ${env.value_source[0].secret_key_ref[0].version}" if env.name == "SLUICE_PII_SECRET"] == ["${google_secret_manager_secret.pii.secret_id} 2"]
+    error_message = "The value is neither in the plan nor in the state, and another key comes only with an apply."
+  }
+}
+
+run "without_personal_data_there_is_no_key" {
+  command = plan
+
+  assert {
+    condition     = !contains([for env in google_cloud_run_v2_service.main["main"].template[0].containers[0].env : env.name], "SLUICE_PII_SECRET")
+    error_message = "A revision with a secret that has no version does not start."
+  }
+}
+
+run "a_key_that_changes_unnoticed_is_refused" {
+  command         = plan
+  expect_failures = [var.pii_secret_version]
+
+  variables {
+    pii_secret_version = 0
+  }
+}
+
+run "a_key_among_the_settings_is_refused" {
+  command         = plan
+  expect_failures = [var.settings]
+
+  variables {
+    settings = { SLUICE_PII_SECRET = "in a tfvars file, where many people can read it" }
+  }
+}
+
 run "a_secret_among_the_settings_is_refused" {
   command = plan
 

@@ -117,6 +117,11 @@ run "each_of_two_has_the_rights_of_its_role_only" {
   }
 
   assert {
+    condition     = { for key, grant in google_secret_manager_secret_iam_member.pii : key => "${grant.member} ${grant.role}" } == { for key, account in google_service_account.service : key => "${account.member} roles/secretmanager.secretAccessor" }
+    error_message = "Both hash personal data, and may do no more than read the key."
+  }
+
+  assert {
     condition     = { for key, grant in google_cloud_run_v2_service_iam_member.deploy : key => grant.name } == { main = "sluice", ingest = "sluice-ingest" } && { for key, grant in google_service_account_iam_member.deploy_as_service : key => grant.service_account_id } == { for key, account in google_service_account.service : key => account.name }
     error_message = "The deploy workflow makes revisions of both."
   }
@@ -135,10 +140,16 @@ run "secrets_and_the_cache_are_where_they_are_used" {
   command = plan
 
   variables {
-    services = "two"
-    signing  = true
-    grants   = true
-    cache    = true
+    services           = "two"
+    signing            = true
+    grants             = true
+    cache              = true
+    pii_secret_version = 1
+  }
+
+  assert {
+    condition     = alltrue([for service in google_cloud_run_v2_service.main : contains(service.template[0].containers[0].env[*].name, "SLUICE_PII_SECRET")])
+    error_message = "Queries hash what they compare with."
   }
 
   assert {

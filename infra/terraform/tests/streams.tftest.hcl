@@ -304,6 +304,136 @@ run "a_stream_waits_for_its_image" {
   }
 }
 
+run "a_stream_that_waits_raises_no_alert" {
+  command = plan
+
+  variables {
+    streams = { records = {}, payments = { schema_file = "tests/payments.schema.json", record_id = "payment_id", pushes = false } }
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.main["backlog"].enabled && strcontains(google_monitoring_alert_policy.main["backlog"].conditions[0].condition_prometheus_query_language[0].query, "subscription_id!~\"(sluice-push[.]payments)\"")
+    error_message = "Its messages wait on purpose; those of the others do not."
+  }
+
+  assert {
+    condition     = [for name, subscription in google_pubsub_subscription.push : name if can(regex("^${local.placeholders.paused_subscriptions}$", subscription.name))] == ["payments"]
+    error_message = "It is left out by the name of its subscription."
+  }
+}
+
+run "no_alert_leaves_out_a_stream_that_is_pushed" {
+  command = plan
+
+  assert {
+    condition     = length([for subscription in google_pubsub_subscription.push : subscription if can(regex("^${local.placeholders.paused_subscriptions}$", subscription.name))]) == 0
+    error_message = "Nothing waits on purpose."
+  }
+}
+
+run "a_system_that_waits_leaves_the_others_watched" {
+  command = plan
+
+  variables {
+    pushes          = false
+    watched_systems = ["sluice", "shop"]
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.main["backlog"].enabled && alltrue([for subscription in google_pubsub_subscription.push : can(regex("^${local.placeholders.paused_subscriptions}$", subscription.name))]) && !can(regex("^${local.placeholders.paused_subscriptions}$", "shop-push"))
+    error_message = "Only this system's messages wait on purpose."
+  }
+}
+
+run "more_connections_than_a_region_takes_are_refused" {
+  command         = plan
+  expect_failures = [google_cloud_run_v2_service.main["main"]]
+
+  variables {
+    location  = "europe-west1"
+    instances = { min = 1, max = 84 } # 84 instances, 3 tables, 4 connections: 1,008
+  }
+}
+
+run "as_many_connections_as_a_region_takes_are_not" {
+  command = plan
+
+  variables {
+    location  = "europe-west1"
+    instances = { min = 1, max = 83 }
+  }
+
+  assert {
+    condition     = local.connections == 996 && local.connection_quota == 1000
+    error_message = "Of 83 instances to the tables of two streams and of the rejects, 4 each."
+  }
+}
+
+run "fewer_connections_for_each_table_fit" {
+  command = plan
+
+  variables {
+    settings = { SLUICE_BIGQUERY_MAX_CONNECTIONS = "2" }
+  }
+
+  assert {
+    condition     = local.connections == 60
+    error_message = "The setting is what the instances obey."
+  }
+}
+
+run "a_multi_region_takes_ten_times_as_many" {
+  command = plan
+
+  variables {
+    location = "EU"
+  }
+
+  assert {
+    condition     = local.connection_quota == 10000
+    error_message = "EU and US have quotas of their own."
+  }
+}
+
+run "a_quota_that_was_raised_counts" {
+  command = plan
+
+  variables {
+    location           = "europe-west1"
+    append_connections = 5000
+  }
+
+  assert {
+    condition     = local.connection_quota == 5000
+    error_message = "What Google granted is what fits."
+  }
+}
+
+run "the_instances_that_ingest_are_counted" {
+  command = plan
+
+  variables {
+    location    = "europe-west1"
+    services    = "two"
+    instances   = { min = 1, max = 50 }
+    ingest_size = { instances = { min = 1, max = 10 } }
+  }
+
+  assert {
+    condition     = local.connections == 120
+    error_message = "A service that only answers queries opens none."
+  }
+}
+
+run "a_quota_of_nothing_is_refused" {
+  command         = plan
+  expect_failures = [var.append_connections]
+
+  variables {
+    append_connections = 0
+  }
+}
+
 run "no_stream_is_pushed_to_the_sample" {
   command = plan
 

@@ -70,6 +70,11 @@ override_resource {
 }
 
 override_resource {
+  target = google_secret_manager_secret.pii
+  values = { id = "projects/my-project/secrets/sluice-pii" }
+}
+
+override_resource {
   target = google_pubsub_topic.dead_letters["records"]
   values = { id = "projects/my-project/topics/sluice-dead-letters" }
 }
