@@ -29,6 +29,7 @@ from app.stores import query as q
 from app.stores.backend import Backend
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored
 from app.stores.source import Answer, Plan, Row, StoreUnavailableError, shown_value
+from tests.stores.promoted import promoted
 
 _COMPARE: dict[str, Any] = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "prefix": str.startswith}
 _PROCESS = defaultdict[str, defaultdict[str, list[Row]]](lambda: defaultdict(list))
@@ -37,15 +38,14 @@ _PROCESS = defaultdict[str, defaultdict[str, list[Row]]](lambda: defaultdict(lis
 class MemoryStore:
     """The tables of one process: a QueryRunner and an Eraser."""
 
-    partition_us = 1
     first_slice_us = first_look_up_us = HOUR_US
-    export_rows = None
+    partition_us, export_rows = 1, None
     poll_s, open_ttl_s, learns_within_s = 0.25, 1.0, 0.0
 
     def __init__(self, tables: Sequence[Table], clock: Clock, stored: dict[str, list[Row]]) -> None:
-        self.clock, self.stored, self.generation = clock, stored, 0
+        self.clock, self.stored, self.generation, self._versions = clock, stored, 0, Counter[str]()
+        self._declared = {table.name: table for table in tables}
         self.tables = {table.name: {column.name: column for column in table.columns} for table in tables}
-        self._versions = Counter[str]()
 
     def insert(self, table: str, rows: Iterable[tuple[int, bytes]]) -> None:
         """Store all rows with their stamps, or raise ValueError if one does not fit the table."""
@@ -67,7 +67,7 @@ class MemoryStore:
     async def rows(self, query: q.Query) -> Answer:
         if query.table not in self.tables:
             raise StoreUnavailableError(f"there is no table {query.table}")
-        return _answer(query, self.stored[query.table])
+        return _answer(query, [promoted(self._declared[query.table], row) for row in self.stored[query.table]])
 
     async def arrow(self, query: q.ArrowQuery) -> AsyncGenerator[bytes, None]:
         rows = (await self.rows(query)).rows
@@ -78,7 +78,8 @@ class MemoryStore:
 
     async def delete(self, query: q.Deletion) -> int:
         stamps_us, stored = range(query.first_us, query.last_us + 1), self.stored[query.table]
-        gone = [row for row in stored if epoch_us(row["ingest_time"]) in stamps_us and _matches(row, query)]
+        inside = [row for row in stored if epoch_us(row["ingest_time"]) in stamps_us]
+        gone = [row for row in inside if _matches(promoted(self._declared[query.table], row), query)]
         self.stored[query.table] = [row for row in stored if row not in gone]
         self._versions[query.table] += 1
         return len(gone)
