@@ -26,7 +26,7 @@ def source_text(table: Table, missing: frozenset[str], query: Query | None = Non
 
 
 def source_of(query: Query | Deletion, table: Table, missing: frozenset[str] = frozenset()) -> str:
-    """Return the source that `app.stores.sql.statement.render` takes for a query, "" if it is the table itself."""
+    """Return the source with which `app.stores.sql.statement.render` reads a query, "" if it is the table itself."""
     if isinstance(query, Deletion):
         return row_text(table, missing, query)
     return source_text(table, missing, query)
