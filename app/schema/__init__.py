@@ -7,6 +7,7 @@
       rest     a record split into its columns and its rest, and merged again
       undeclared_reader, seen_members: found in the bytes of a record; counted by path, within bounds
       suggestions, suggest_command: the fields to declare for them
+      promotion: which columns may read the rest's members
     table      a table: the record's columns and the envelope's; the service's two; the version of its rows' shape
     versions   what a declaration of several versions of a type must say, and their JSON Schema
     pii        the keyed hash of personal data (personal_columns: which columns remain of it; protection: of a record)

@@ -19,6 +19,7 @@ from app.schema.seen_members import SeenMember
 from app.schema.table import Table
 
 _JSON_COLUMN = "Any"
+_PROMOTED = 'promoted = Meta(extra={"sluice": ["promoted"]})  # older records show the value as well'
 _MAX_MEMBERS = 500
 _MAX_EXACT = 2**53  # beyond it, not every integer is a float
 _WIDE, _HUGE = "int beyond 2^53", "int beyond 64 bits"
@@ -147,7 +148,12 @@ def suggestion_text(table: Table, observed: Observation, *, since: str) -> str:
     for place, members in by_place.items():
         described = classes[place]
         lines += ["", f"class {described.__name__}(…):" + (f"  # {place}" if place else "")]
-        lines += [_line(member, described, _taken(table, described, place)) for member in members]
+        # Only a field of the record type itself can be promoted (app.schema.promotion).
+        is_promoted = table.rest is not None and not place
+        if is_promoted:
+            lines.insert(1, _PROMOTED)
+        taken = _taken(table, described, place)
+        lines += [_line(member, described, taken, is_promoted=is_promoted) for member in members]
     if observed.others:
         lines += ["", f"# {observed.others} more members have other names; there are more than {_MAX_MEMBERS}."]
     return "\n".join(lines) + "\n"
@@ -161,7 +167,7 @@ def seen_text(seen: Sequence[SeenMember], others: int) -> str:
     return "\n".join(["", title, *lines]) + "\n"
 
 
-def _line(member: Member, described: type[msgspec.Struct], taken: Mapping[str, str]) -> str:
+def _line(member: Member, described: type[msgspec.Struct], taken: Mapping[str, str], *, is_promoted: bool) -> str:
     """Return the declaration of a member, or a comment that says why there is none."""
     told = _told(member)
     twin = taken.get(member.name.lower())
@@ -177,6 +183,8 @@ def _line(member: Member, described: type[msgspec.Struct], taken: Mapping[str, s
     annotation, default = (word, "[]") if is_list else (f"{word} | None", "None")
     if word == _JSON_COLUMN:
         annotation, default = _JSON_COLUMN, "None"
+    if is_promoted:
+        annotation = f"Annotated[{annotation}, promoted]"
     if is_renamed or attribute != member.name:
         factory = "default_factory=list" if is_list else "default=None"
         default = f'msgspec.field({factory}, name="{member.name}")'

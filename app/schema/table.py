@@ -9,6 +9,7 @@ from app.record import Envelope, RecordType, RejectedRecord, Versions
 from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat, sound_columns
 from app.schema.personal_columns import stored_columns
 from app.schema.pii import Hasher
+from app.schema.promotion import refuse_unpromotable
 from app.schema.refusals import Faults, refuse
 from app.schema.versions import check_older, newest_of
 
@@ -46,6 +47,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         """The column that keeps undeclared members; None if the type does not keep them."""
         return next((column for column in self.record if Role.REST in column.roles), None)
 
+    @property
+    def promoted(self) -> tuple[Column, ...]:
+        """The columns that read the rest's member of their name where they have no value."""
+        return tuple(column for column in self.record if Role.PROMOTED in column.roles)
+
 
 def records_table(
     record_type: RecordType, *, name: str = RECORDS, retention_days: int | None = None, hasher: Hasher | None = None
@@ -75,6 +81,7 @@ def sound_table(
     versions = record_type if isinstance(record_type, Versions) else None
     newest = newest_of(record_type)
     (declared, faults), envelope = sound_columns(newest), columns_of(Envelope)
+    refuse_unpromotable(declared, newest.__name__, faults)
     columns = stored_columns(declared, newest.__name__, hasher, faults)
     if versions is not None:
         with faults.collected():
@@ -116,11 +123,16 @@ def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
 def schema_version(table: Table) -> str:
     """Return a hash of 12 hexadecimal digits of the table's name and columns: their names, types, modes and order.
 
-    Descriptions and roles are excluded, because they do not change a row.
+    Descriptions and roles are excluded, because they do not change a row; except `promoted`, which changes what is read
+    of older rows.
     """
     shape = [table.name, _shape(table.columns)]
     return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:12]
 
 
 def _shape(columns: tuple[Column, ...]) -> list[Any]:
-    return [[column.name, column.kind.value, column.mode.value, _shape(column.fields)] for column in columns]
+    return [
+        [column.name, column.kind.value, column.mode.value, _shape(column.fields)]
+        + ([Role.PROMOTED.value] if Role.PROMOTED in column.roles else [])
+        for column in columns
+    ]

@@ -61,6 +61,12 @@ def made_up() -> dict[str, dict[str, Any]]:
             {"workers": count, "case": {}, "messages_per_s": 10_000 * count, "cpu_us_per_message": 100}
             for count in (1, 2)
         ],
+        "price": [
+            {"rows_per_s": 1_000, "way": way, "reader": reader, "bytes_per_million": size}
+            | {"dollars_per_million": size and size / 1e11, "dollars_per_month": size and month}
+            for way in ("pages", "chunks")
+            for reader, size, month in (("a follower", 4e12, 60_000.0), ("an id", 1e12, None), ("another", None, None))
+        ],
         "start": [
             {"contender": f"sluice, {name}", "rounds": [took], "median": took}
             for name, took in (
@@ -83,6 +89,7 @@ def made_up() -> dict[str, dict[str, Any]]:
         "workers": {"machine": MACHINE, "cells": cells["workers"]},
         "start": {"machine": MACHINE, "rounds": 1, "cells": cells["start"], "imports": {"sluice, embedded": imported}},
         "memory": {"machine": MACHINE, "margin": 5.0, "backends": {"bigquery": {**store, "growth_rss": 3.0}}},
+        "price": {"machine": MACHINE, "layout": {}, "cells": cells["price"]},
         "api": {"machine": MACHINE, "rows": 1_000_000, "pages": answers, "page_ceilings": answers},
     }
 

@@ -112,8 +112,8 @@ def test_the_fields_to_declare_are_suggested_from_the_table(trips: Service) -> N
     """The newest records of the window count, each once."""
     assert TRIPS.rest is not None
     for rows, gate in (
-        (10, "gate: Any = None  # 3: no type but a JSON column holds all of str 2, int 1"),
-        (1, "gate: int"),
+        (10, "gate: Annotated[Any, promoted] = None  # 3: no type but a JSON column holds all of str 2, int 1"),
+        (1, "gate: Annotated[int"),
     ):
         window = Window(T0_US, T0_US + 100, rows)
         observed = trips.engine.loop.run(observe(trips.store.runner, TRIPS, TRIPS.rest, window))

@@ -34,6 +34,8 @@ class Colors(enum.Enum):
 
 
 _ID = Annotated[str, Meta(extra={"sluice": ["id"]})]
+_REST: Any = ("rest", Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})], {})
+_PROMOTED = Annotated[str | None, Meta(extra={"sluice": ["promoted"]})]
 _NESTED = [("first", str), ("second", str | None, None)]
 
 
@@ -51,6 +53,7 @@ Change = tuple[list[Any], list[Any], dict[str, str], set[str]]
 CHANGES: dict[str, Change] = {
     "add an optional field": ([], [("new", str | None, None)], {}, set()),
     "add a list": ([], [("new", list[str], [])], {}, set()),
+    "declare a member that the rest holds": ([_REST], [_REST, ("new", _PROMOTED, None)], {}, set()),
     "add an optional field to a nested Struct": (
         _one_and_many(_NESTED[0]),
         _one_and_many(*_NESTED),
@@ -89,8 +92,9 @@ def rows() -> dict[str, tuple[str, str]]:
 
 def table_of(fields: list[Any]) -> Table:
     """Return the table of a record type with these fields."""
+    is_strict = _REST not in fields
     return records_table(
-        msgspec.defstruct("Changed", [("key", str), *fields], kw_only=True, forbid_unknown_fields=True)
+        msgspec.defstruct("Changed", [("key", str), *fields], kw_only=True, forbid_unknown_fields=is_strict)
     )
 
 

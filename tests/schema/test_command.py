@@ -183,8 +183,9 @@ async def test_fields_are_suggested_from_the_file_of_the_embedded_store(
     suggested = await asyncio.to_thread(main, ["suggest", "--since=-PT1H", "--rows", "2"], environ)
     assert suggested == 0
     assert capsys.readouterr().out == (
-        "# records: 2 of the 2 newest records since -PT1H have undeclared members.\n\n"
-        "class Trip(…):\n    gate: str | None = None  # 2\n"
+        "# records: 2 of the 2 newest records since -PT1H have undeclared members.\n"
+        'promoted = Meta(extra={"sluice": ["promoted"]})  # older records show the value as well\n\n'
+        "class Trip(…):\n    gate: Annotated[str | None, promoted] = None  # 2\n"
     )
 
 
@@ -250,6 +251,6 @@ def test_fields_are_suggested_from_a_service(capsys: pytest.CaptureFixture[str])
         finally:
             server.shutdown()
     assert "# records: 2 of the 3 newest records" in printed
-    assert "    gate: int | None = None  # 2\n" in printed
+    assert "    gate: Annotated[int | None, promoted] = None  # 2\n" in printed
     assert printed.endswith("#   colour  dropped 3\n")
     assert 'answered 401: {"code": "unauthenticated"}' in capsys.readouterr().err

@@ -52,7 +52,7 @@ def declared(*values: Any) -> str:
     """Return the line suggested for a member with these values, without its comment."""
     text = suggestion_text(TRIPS, observed(*({"x": value} for value in values)), since="-P1D")
     (line,) = (line for line in text.splitlines() if line.startswith("    "))
-    return line.strip().partition("  #")[0]
+    return line.strip().partition("  #")[0].replace("Annotated[", "").replace(", promoted]", "")
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,11 @@ def test_members_are_suggested_for_the_class_that_lacks_them() -> None:
     )
     assert suggestion_text(TRIPS, found, since="-P1D").splitlines() == [
         "# records: 2 of the 4 newest records since -P1D have undeclared members.",
+        'promoted = Meta(extra={"sluice": ["promoted"]})  # older records show the value as well',
         "",
         "class Trip(…):",
-        "    gate: str | None = None  # 2",
-        '    class_: int | None = msgspec.field(default=None, name="class")  # 1',
+        "    gate: Annotated[str | None, promoted] = None  # 2",
+        '    class_: Annotated[int | None, promoted] = msgspec.field(default=None, name="class")  # 1',
         "",
         "class Leg(…):  # leg",
         "    km: int | None = None  # 1",
@@ -159,9 +160,11 @@ def test_what_does_not_fit_in_one_type_is_told() -> None:
     """By type, the most frequent first, without a value."""
     found = observed({"x": 1}, {"x": 1}, {"x": "secret"}, {"x": None}, {"y": None}, {"z": []})
     text = suggestion_text(TRIPS, found, since="-P1D")
-    assert "x: Any = None  # 4: no type but a JSON column holds all of int 2, str 1, null 1\n" in text
-    assert "y: Any = None  # 1: only null, so its type is unknown\n" in text
-    assert "z: Any = None  # 1: only empty lists, so the type of the items is unknown\n" in text
+    assert (
+        "x: Annotated[Any, promoted] = None  # 4: no type but a JSON column holds all of int 2, str 1, null 1\n" in text
+    )
+    assert "y: Annotated[Any, promoted] = None  # 1: only null, so its type is unknown\n" in text
+    assert "z: Annotated[Any, promoted] = None  # 1: only empty lists, so the type of the items is unknown\n" in text
     assert "secret" not in text
 
 
@@ -169,7 +172,7 @@ def test_the_number_of_members_is_bounded() -> None:
     """A producer may send names without end."""
     text = suggestion_text(TRIPS, observed({f"x{number}": 1 for number in range(503)}), since="-P1D")
     assert "\n# 3 more members have other names; there are more than 500.\n" in text
-    assert text.count(": int | None") == 500
+    assert text.count("int | None") == 500
 
 
 def test_what_an_instance_has_seen_is_told_as_comments() -> None:

@@ -5,6 +5,7 @@ client           its addresses and credentials
 
 one append       sink                encode, leave out what the table lacks, stamp, send, interpret the answer
 rows             proto_rows          a record -> a protobuf row, and its descriptor
+                 pending_values      values of promoted columns that the table lacks, moved into the rest
 requests         connection          rows -> AppendRows requests, as bytes; one stream
                  connections         one to N of them, by load
 answers          append_responses    the meaning of a response, or of the end of a stream

@@ -184,7 +184,7 @@ class ProtoRowEncoder:
 
     def __init__(self, table: Table) -> None:
         self.descriptor: DescriptorProto = protobuf_descriptor(table)
-        self._message: Any = _message_class(self.descriptor)
+        self.message: Any = _message_class(self.descriptor)
         shared = [column for column in table.envelope if column.name not in {INGEST_TIME, *_OF_A_ROW}]
         converters = _converters([*table.record, *shared])
         self._make = RowMakers(table.record, [column.name for column in shared], _OF_A_ROW, converters)
@@ -193,7 +193,7 @@ class ProtoRowEncoder:
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
         """Return the encoder for the records of a message; `envelope` holds the envelope columns that they share."""
-        new, make, encoded_shared = self._message, self._make, b""
+        new, make, encoded_shared = self.message, self._make, b""
 
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
             nonlocal encoded_shared
@@ -213,12 +213,12 @@ class ProtoRowEncoder:
         return frozenset(
             position
             for position, row in enumerate(rows)
-            if any(_owners(self._message.FromString(row), path) for path in parts)
+            if any(_owners(self.message.FromString(row), path) for path in parts)
         )
 
     def without(self, row: bytes, paths: frozenset[str]) -> bytes:
         """Return `row` without its values for the columns at the dotted `paths`."""
-        message = self._message.FromString(row)
+        message = self.message.FromString(row)
         for path in paths:
             *_, name = parts = path.split(".")
             for owner in _owners(message, parts):
@@ -232,7 +232,7 @@ class ProtoRowEncoder:
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
         """Return the unstamped `row` under the key of a late row: of a repeated field, the last value counts."""
-        key: str = self._message.FromString(row).delivery_key
+        key: str = self.message.FromString(row).delivery_key
         encoded = late_key(key, lateness).encode()
         return row + self._key_tag + varint(len(encoded)) + encoded
 

@@ -18,6 +18,7 @@ from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.bigquery.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
+from app.stores.bigquery.pending_values import PendingValues
 from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
 from app.stores.bigquery.table_monitor import TableMonitor
 from app.stores.sink import (
@@ -48,8 +49,9 @@ class StorageWriteAppender:
     instance to BigQuery's support.
 
     BigQuery refuses a writer schema with a field that the table lacks. So connections leave out the columns that the
-    monitor finds missing, and rows that use one are held. BigQuery's append servers learn of a new column minutes after
-    its REST API shows it: a column that they refuse is *unready*, and is left out until an append with it succeeds.
+    monitor finds missing. Rows that use one are held, or have its value moved into their rest if it is promoted.
+    BigQuery's append servers learn of a new column minutes after its REST API shows it: a column that they refuse is
+    *unready*, and is left out until an append with it succeeds.
     """
 
     target_in_flight = MAX_REQUESTS
@@ -71,6 +73,7 @@ class StorageWriteAppender:
         self._table = table
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
         self._rows = ProtoRowEncoder(table)
+        self._pending_values = PendingValues(table, self._rows.message)
         self._channel_options = channel_options(fence.margin_us / MICROSECONDS)
         self._connections = Connections(self._open_connection, clock, max_connections)
         self._lacking: frozenset[str] = frozenset()
@@ -116,14 +119,27 @@ class StorageWriteAppender:
 
     async def _send(self, connection: Connection, rows: Sequence[bytes], stamp: AttemptStamp) -> Outcome:
         lacking = connection.lacking
-        if lacking and (held := self._rows.using(rows, lacking)):
-            if not self._table.may_omit:
-                return RowsHeld(held, _lack(lacking))
-            rows = [self._rows.without(row, lacking) for row in rows]
+        if lacking and (used := self._rows.using(rows, lacking)):
+            if self._table.may_omit:
+                rows = [self._rows.without(row, lacking) for row in rows]
+            else:
+                rows, held = self._without_pending(rows, used, lacking)
+                if held:
+                    return RowsHeld(held, _lack(lacking))
         outcome = await connection.append(rows, stamp)
         if self._unready and isinstance(outcome, Stored) and not self._unready & lacking:
             self._unready = frozenset()
         return outcome
+
+    def _without_pending(
+        self, rows: Sequence[bytes], used: frozenset[int], lacking: frozenset[str]
+    ) -> tuple[Sequence[bytes], frozenset[int]]:
+        """Return the rows with their values for promoted columns moved, and the positions of those that must wait."""
+        movable = self._pending_values.movable(lacking)
+        held = self._rows.using(rows, lacking - movable)
+        moved = {position: self._pending_values.moved(rows[position], movable) for position in used - held}
+        held |= {position for position, row in moved.items() if row is None}
+        return [moved.get(position) or row for position, row in enumerate(rows)], held
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
         """Return `row` under the key of a late row."""

@@ -36,7 +36,7 @@ from app.stores.source import (
     QueryTimeoutError,
     StoreBusyError,
 )
-from app.stores.sql.absent_columns import source_text
+from app.stores.sql.projection import source_of
 from app.stores.sql.statement import Statement, render
 
 _THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
@@ -103,7 +103,7 @@ class BigQueryRunner:
         Raises:
             QueryError: as of `rows`; its cause is what the client raised.
         """
-        return await self._run(render(deletion), jobs.run_for_changes)
+        return await self._over_live_columns(deletion, jobs.run_for_changes)
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
@@ -122,7 +122,7 @@ class BigQueryRunner:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._cancelling.shutdown(wait=False)
 
-    async def _over_live_columns(self, query: Query, how: Callable[..., _Result]) -> _Result:
+    async def _over_live_columns(self, query: Query | Deletion, how: Callable[..., _Result]) -> _Result:
         """Run `query` with NULL for the columns that its table lacks; once more if BigQuery knows better."""
         monitor = self._monitors.get(query.table)
         if monitor is None:
@@ -140,9 +140,9 @@ class BigQueryRunner:
                 raise
             return await self._run(self._statement(query), how)
 
-    def _statement(self, query: Query) -> Statement:
+    def _statement(self, query: Query | Deletion) -> Statement:
         monitor = self._monitors.get(query.table)
-        return render(query, source_text(monitor.table, monitor.missing) if monitor else "")
+        return render(query, source_of(query, monitor.table, monitor.missing) if monitor else "")
 
     async def _run(self, statement: Statement, how: Callable[..., _Result]) -> _Result:
         """Run `how` in a thread; cancel its job if the caller is cancelled or the time is over."""

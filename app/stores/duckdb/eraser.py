@@ -39,7 +39,7 @@ class EmbeddedEraser:
 
     async def delete(self, query: Deletion) -> int:
         """Delete rows as one transaction; return how many were removed."""
-        return await self._store.change(render(query))
+        return await self._store.change(self._store.statement(query))
 
     async def advance(self) -> None:
         """Count one more erasure in the file, and take the erased rows out of the write-ahead log.

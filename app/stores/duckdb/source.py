@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import duckdb
 
 from app.stores.duckdb.attempt import DISCONNECTED, Attempt, interrupt
-from app.stores.duckdb.table_layout import converter
+from app.stores.duckdb.table_layout import NUMERIC, converter
 from app.stores.query import Scalar
 from app.stores.source import Answer, QueryError, StoreBusyError, StoreUnavailableError
 from app.stores.sql.statement import Statement
@@ -215,11 +215,21 @@ def _query_error(error: duckdb.Error) -> QueryError | None:
 
 @lru_cache(256)
 def to_duckdb(sql: str) -> str:
-    """Return a statement in BigQuery's dialect, rendered for DuckDB."""
-    with _transpiling:
-        from sqlglot import transpile  # noqa: PLC0415 - a third of a second that start-up need not wait for
+    """Return a statement in BigQuery's dialect, rendered for DuckDB.
 
-        return transpile(sql, read="bigquery", write="duckdb")[0]
+    Casts are to the types of columns: NUMERIC with its precision, and TIMESTAMP without a time zone.
+    """
+    with _transpiling:
+        from sqlglot import exp, parse_one  # noqa: PLC0415 - a third of a second that start-up need not wait for
+
+        def with_own_type(node: exp.Expr) -> exp.Expr:
+            if isinstance(node, exp.Cast) and node.to.is_type("decimal") and not node.to.expressions:
+                node.set("to", exp.DataType.build(NUMERIC, dialect="duckdb"))
+            elif isinstance(node, exp.Cast) and node.to.is_type("timestamptz"):
+                return exp.AtTimeZone(this=node, zone=exp.Literal.string("UTC"))
+            return node
+
+        return parse_one(sql, read="bigquery").transform(with_own_type).sql("duckdb")
 
 
 def bound(statement: Statement) -> dict[str, Scalar | datetime]:

@@ -21,9 +21,10 @@ from app.stores.duckdb.file import MIN_PROBE_BYTES, DiskSpace, is_about_room, op
 from app.stores.duckdb.sink import EmbeddedAppender
 from app.stores.duckdb.source import Queries, bound, to_duckdb
 from app.stores.duckdb.table_layout import quote
-from app.stores.query import ArrowQuery, Query
+from app.stores.query import ArrowQuery, Deletion, Query
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.source import Answer, Plan, StoreUnavailableError
+from app.stores.sql.projection import source_of
 from app.stores.sql.statement import Statement, render
 from app.telemetry.redaction import first_line
 
@@ -53,6 +54,7 @@ class EmbeddedStore:
         disk: DiskSpace,
     ) -> None:
         self._connection, self._path, self._tables = connection, path, tables
+        self._by_name = {table.name: table for table in tables}
         self._clock, self._disk = clock, disk
         # Stamps that are not yet known to be durable, oldest first: a dict keeps the order of insertion.
         self._in_flight_us: dict[str, dict[int, None]] = {table.name: {} for table in tables}
@@ -235,19 +237,24 @@ class EmbeddedStore:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        return await self.read(render(query))
+        return await self.read(self.statement(query))
 
     async def read(self, statement: Statement) -> Answer:
         """Return the rows of a statement, in its order."""
         return await self._queries.rows(statement)
 
+    def statement(self, query: Query | Deletion) -> Statement:
+        """Return the statement of `query`, in BigQuery's dialect."""
+        table = self._by_name.get(query.table)
+        return render(query, source_of(query, table) if table else "")
+
     async def explain(self, query: Query) -> Plan:
         """Return the statement before it is rendered for DuckDB, which gives no estimate."""
-        return render(query).plan()
+        return self.statement(query).plan()
 
     def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        return self._queries.arrow(render(query))
+        return self._queries.arrow(self.statement(query))
 
     def horizon_us(self, table: str) -> int:
         """Return the oldest stamp in flight, or else now: the store's settle time is 0."""

@@ -24,13 +24,15 @@ from app.stores.query import (
 )
 from app.stores.sql.conditions import where_clause
 
+TARGET = "target"
+"""The name of a DELETE's table where its current row is a query (app.stores.sql.projection)."""
 _NEXT_LINE = "\n    "
 _LIMIT = "\nLIMIT @cap"
 _WITHIN = "`ingest_time` >= @from_us\n    AND `ingest_time` <= @to_us"  # the last instant included
 
 
 def page_sql(query: RowQuery, source: str) -> str:
-    """Return the query of the next rows of a page; `source` replaces the table (app.stores.sql.absent_columns)."""
+    """Return the query of the next rows of a page; `source` replaces the table (app.stores.sql.projection)."""
     names, descending = query.columns, query.descending
     direction, last_first = (" DESC", "") if descending else ("", " DESC")
     by_last = f"ORDER BY candidate.`ingest_time`{last_first}, candidate.`delivery_key`{last_first}"
@@ -215,9 +217,13 @@ def needle_parameters(query: PayloadSearch) -> dict[str, str]:
     return needles | {"beginning_hex": query.beginning.hex()}
 
 
-def deletion_sql(query: Deletion) -> str:
-    """Return the DELETE of rows."""
+def deletion_sql(query: Deletion, row: str = "") -> str:
+    """Return the DELETE of rows; `row` is a query of the current row, if its conditions need one."""
+    target, conditions = f"`{query.table}`", where_clause(query.conditions)
+    if row:
+        target = f"{target} AS {TARGET}"
+        conditions = f"{_NEXT_LINE}AND EXISTS (SELECT 1 FROM {row} WHERE TRUE{conditions})"  # noqa: S608 - as in page_sql
     return f"""\
-DELETE FROM `{query.table}`
-WHERE {_WITHIN}{where_clause(query.conditions)}
+DELETE FROM {target}
+WHERE {_WITHIN}{conditions}
 """  # noqa: S608 - as in page_sql

@@ -59,17 +59,20 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def render(query: Query | Deletion, source: str = "") -> Statement:
-    """Return the statement of `query`, which reads from `source` instead of the table's name, if it is given."""
+    """Return the statement of `query`, which reads from `source` instead of the table, if it is given.
+
+    Of a Deletion, `source` is the row that its conditions compare (app.stores.sql.projection).
+    """
     max_bytes = query.max_bytes if isinstance(query, RowQuery | Export) else None
     return Statement(
-        sql=_text(query, source or f"`{query.table}`"),
+        sql=deletion_sql(query, source) if isinstance(query, Deletion) else _text(query, source or f"`{query.table}`"),
         parameters=_parameters(query),
         purpose=query.purpose,
         max_bytes=max_bytes,
     )
 
 
-def _text(query: Query | Deletion, source: str) -> str:  # noqa: C901, PLR0911 - one for each query
+def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each query
     match query:
         case RowQuery():
             return page_sql(query, source)
@@ -89,8 +92,6 @@ def _text(query: Query | Deletion, source: str) -> str:  # noqa: C901, PLR0911 -
             return occurrences_sql(query, source)
         case PayloadSearch():
             return search_sql(query, source)
-        case Deletion():
-            return deletion_sql(query)
         case _:
             assert_never(query)
 

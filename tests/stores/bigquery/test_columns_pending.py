@@ -24,7 +24,7 @@ from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.query import Condition, Count, Export, LookUp, Metric, Query, RowQuery, Statistics
 from app.stores.registry import open_backend
 from app.stores.sink import ColumnsPending, RowsHeld, Stored
-from app.stores.sql.absent_columns import source_text
+from app.stores.sql.projection import source_text
 from testing.clock import FakeClock
 from testing.local_bigquery import Double
 from tests.contract.bigquery import _settings

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cache, partial
-from itertools import accumulate
+from itertools import accumulate, repeat
 from operator import ge, gt, le, lt
 from typing import Any, assert_never
 
@@ -29,6 +29,7 @@ from app.stores import query as q
 from app.stores.backend import Backend
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored
 from app.stores.source import Answer, Plan, Row, StoreUnavailableError, shown_value
+from tests.stores.promoted import promoted
 
 _COMPARE: dict[str, Any] = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "prefix": str.startswith}
 _PROCESS = defaultdict[str, defaultdict[str, list[Row]]](lambda: defaultdict(list))
@@ -37,15 +38,14 @@ _PROCESS = defaultdict[str, defaultdict[str, list[Row]]](lambda: defaultdict(lis
 class MemoryStore:
     """The tables of one process: a QueryRunner and an Eraser."""
 
-    partition_us = 1
     first_slice_us = first_look_up_us = HOUR_US
-    export_rows = None
+    partition_us, export_rows = 1, None
     poll_s, open_ttl_s, learns_within_s = 0.25, 1.0, 0.0
 
     def __init__(self, tables: Sequence[Table], clock: Clock, stored: dict[str, list[Row]]) -> None:
-        self.clock, self.stored, self.generation = clock, stored, 0
+        self.clock, self.stored, self.generation, self._versions = clock, stored, 0, Counter[str]()
+        self._declared = {table.name: table for table in tables}
         self.tables = {table.name: {column.name: column for column in table.columns} for table in tables}
-        self._versions = Counter[str]()
 
     def insert(self, table: str, rows: Iterable[tuple[int, bytes]]) -> None:
         """Store all rows with their stamps, or raise ValueError if one does not fit the table."""
@@ -67,18 +67,18 @@ class MemoryStore:
     async def rows(self, query: q.Query) -> Answer:
         if query.table not in self.tables:
             raise StoreUnavailableError(f"there is no table {query.table}")
-        return _answer(query, self.stored[query.table])
+        return _answer(query, [promoted(self._declared[query.table], row) for row in self.stored[query.table]])
 
     async def arrow(self, query: q.ArrowQuery) -> AsyncGenerator[bytes, None]:
         rows = (await self.rows(query)).rows
         encoder = ArrowEncoder(tuple(self.tables[query.table][name] for name in query.columns))
-        yield encoder.begin()
-        yield encoder.rows(rows)
-        yield encoder.end()
+        for piece in (encoder.begin(), encoder.rows(rows), encoder.end()):
+            yield piece
 
     async def delete(self, query: q.Deletion) -> int:
         stamps_us, stored = range(query.first_us, query.last_us + 1), self.stored[query.table]
-        gone = [row for row in stored if epoch_us(row["ingest_time"]) in stamps_us and _matches(row, query)]
+        inside = [row for row in stored if epoch_us(row["ingest_time"]) in stamps_us]
+        gone = [row for row in inside if _matches(promoted(self._declared[query.table], row), query)]
         self.stored[query.table] = [row for row in stored if row not in gone]
         self._versions[query.table] += 1
         return len(gone)
@@ -106,9 +106,8 @@ class MemoryAppender:
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         if obstacle := await self.check():
             return obstacle
-        stamp_us = self._store.clock.now_us()
         try:
-            self._store.insert(self._table.name, [(stamp_us, row) for row in rows])
+            self._store.insert(self._table.name, zip(repeat(self._store.clock.now_us()), rows))
         except ValueError as error:
             return RowsRefused({0: RowError(str(error))} if len(rows) == 1 else {})
         return Stored()
@@ -117,8 +116,8 @@ class MemoryAppender:
         return row
 
     async def check(self) -> SetupError | None:
-        name = self._table.name
-        return None if name in self._store.tables else SetupError(SinkState.NOT_FOUND, f"there is no table {name}")
+        is_there = self._table.name in self._store.tables
+        return None if is_there else SetupError(SinkState.NOT_FOUND, f"there is no table {self._table.name}")
 
     async def close(self) -> None:
         pass
@@ -165,8 +164,8 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
         case q.RowQuery():
             return _page(query, stored)
         case q.LookUp():
-            same = [row for row in _originals(query, stored) if row[query.id_column] == query.record_id]
-            rows = same[::-1][: query.limit]
+            newest = _originals(query, stored)[::-1]
+            rows = [row for row in newest if row[query.id_column] == query.record_id][: query.limit]
         case q.Export():
             return _fitting(query, _originals(query, stored)[: query.limit])
         case q.Keys():
@@ -174,8 +173,8 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
         case q.Count():
             rows = [{"records": len(_originals(query, stored)[: query.cap])}]
         case q.PartCounts():
-            ages_us = [epoch_us(row["ingest_time"]) - query.from_us for row in _selected(query, stored)]
-            parts = Counter(age_us // query.width_us for age_us in ages_us)
+            stamps_us = [epoch_us(row["ingest_time"]) for row in _selected(query, stored)]
+            parts = Counter((stamp_us - query.from_us) // query.width_us for stamp_us in stamps_us)
             rows = [{"bucket": part, "records": count} for part, count in sorted(parts.items())]
         case q.Statistics():
             rows = _statistics(query, _originals(query, stored))
@@ -193,9 +192,8 @@ def _selected(query: q.Selection, stored: list[Row]) -> list[Row]:
     """Return the rows of the selection, copies included: those after its position, in its direction."""
     stamps_us, after = range(query.from_us, query.to_us), getattr(query, "after", None)
     rows = [row for row in stored if epoch_us(row["ingest_time"]) in stamps_us and _matches(row, query)]
-    if getattr(query, "descending", False):
-        return [row for row in rows[::-1] if after is None or position_of(row) < after]
-    return [row for row in rows if after is None or position_of(row) > after]
+    order, beyond = (-1, lt) if getattr(query, "descending", False) else (1, gt)
+    return [row for row in rows[::order] if after is None or beyond(position_of(row), after)]
 
 
 def _originals(query: q.Originals, stored: list[Row]) -> list[Row]:
@@ -254,10 +252,8 @@ def _number(metric: q.Metric, rows: list[Row]) -> Any:
     else:
         found = [_field(row, metric.path) for row in rows]
     values = sorted(value for value in found if value is not None)
-    if not values:
-        return None
-    if metric.function == "avg":
-        return float(sum(values) / len(values))
+    if not values or metric.function == "avg":
+        return float(sum(values) / len(values)) if values else None
     share = {"min": 0, "p50": 0.5, "p95": 0.95, "max": 1}[metric.function]
     return values[max(math.ceil(len(values) * share) - 1, 0)]
 
@@ -276,10 +272,8 @@ def _meets(condition: q.Condition, value: Any) -> bool:
     match condition.operator:
         case "isnull":
             return (value is None) in condition.values
-        case "ne":
-            return value not in condition.values
-        case "eq" | "in":
-            return value in condition.values
+        case "eq" | "ne" | "in":
+            return (value in condition.values) is (condition.operator != "ne")
         case "outside":
             return value is not None and not condition.values[0] <= value < condition.values[1]
         case order:

@@ -1,0 +1,51 @@
+"""Which columns can be promoted: a column that reads the rest's member of its name where it has no value. Pure.
+
+Rows from before the column was declared hold the member in their rest, and so do rows of older images and rows that
+were stored while the table lacked the column (docs/undeclared-members.md).
+"""
+
+from app.schema.columns import PII, Column, Kind, Mode, Role, flat
+from app.schema.refusals import Faults
+
+MOST, MOST_LISTS = 20, 5
+"""How many columns, and how many lists among them, a type may promote: the SQL that reads the rest grows with each."""
+
+
+def refuse_unpromotable(columns: tuple[Column, ...], path: str, faults: Faults) -> None:
+    """Add to `faults`, below `path`, each column with the role `promoted` that cannot have it."""
+    keeps = any(Role.REST in column.roles for column in columns)
+    for below, column in flat(columns):
+        if Role.PROMOTED not in column.roles:
+            continue
+        if "." in below:
+            faults.add(f"{path}.{below}", "only a field of the record type itself can be promoted; remove the role")
+        elif not keeps:
+            faults.add(f"{path}.{below}", "there is no rest to promote it from; declare a field with the role rest")
+        else:
+            for reason in _reasons(column):
+                faults.add(f"{path}.{below}", reason)
+    promoted = [column for column in columns if Role.PROMOTED in column.roles]
+    lists = [column for column in promoted if column.mode is Mode.REPEATED]
+    for found, most, what in ((promoted, MOST, "fields"), (lists, MOST_LISTS, "lists")):
+        if len(found) > most:
+            faults.add(
+                path,
+                f"{len(found)} {what} are promoted, and every query of the rest grows with each; at most {most} can be: "
+                "remove the role where no record in the table needs it any more",
+            )
+
+
+def _reasons(column: Column) -> list[str]:
+    reasons = list[str]()
+    if column.mode is Mode.REQUIRED:
+        reasons.append("a promoted field must be optional or a list, because older records may lack it; use … | None")
+    if column.kind is Kind.STRUCT:
+        reasons.append("a Struct cannot be promoted; declare dict[str, Any], or remove the role")
+    if Role.REST in column.roles:
+        reasons.append("the rest itself cannot be promoted; remove one of the two roles")
+    if found := sorted(role.value for role in column.roles & PII):
+        reasons.append(
+            f"older records hold the value in their rest, where {', '.join(found)} does not apply; remove the role "
+            "promoted, and erase those records"
+        )
+    return reasons

@@ -1,0 +1,83 @@
+"""Values of promoted columns that the table lacks, moved into the rest of their row. Pure.
+
+A row that uses such a column need not wait: a reader of the type finds the value in the rest, as in rows from before
+the column was declared (app.stores.sql.promoted_values). In the rest it is the JSON that a producer could have sent.
+"""
+
+import math
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from app.runtime.instants import to_text
+from app.schema.columns import Column, Kind, Mode
+from app.schema.table import Table
+
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_Rest = dict[str, msgspec.Raw]
+_read_rest = msgspec.json.Decoder(_Rest).decode
+
+
+class PendingValues:
+    """Moves values in the rows of one table, which are messages of its descriptor (app.stores.bigquery.proto_rows)."""
+
+    def __init__(self, table: Table, message: Any) -> None:
+        self._rest = "" if table.rest is None else table.rest.name
+        self._promoted = {column.name: column for column in table.promoted}
+        self._message = message
+
+    def movable(self, lacking: frozenset[str]) -> frozenset[str]:
+        """Return the columns among `lacking` whose values can be moved: none if the table lacks the rest itself."""
+        return frozenset() if self._rest in lacking else lacking & self._promoted.keys()
+
+    def moved(self, row: bytes, names: frozenset[str]) -> bytes | None:
+        """Return `row` with its values for these columns in its rest; None if one cannot be moved.
+
+        A member has that name already if a type's `upgrade` declares it and leaves it in the rest. JSON has no text for
+        a number that is not finite.
+        """
+        message = self._message.FromString(row)
+        found = [(field.name, value) for field, value in message.ListFields() if field.name in names]
+        if not found:
+            return row
+        rest: _Rest = _read_rest(getattr(message, self._rest) or "{}")
+        for name, value in found:
+            column = self._promoted[name]
+            if name in rest or not _is_finite(column, value):
+                return None
+            rest[name] = _as_json(column, value)
+            message.ClearField(name)
+        setattr(message, self._rest, msgspec.json.encode(rest).decode())
+        encoded: bytes = message.SerializePartialToString()
+        return encoded
+
+
+def _is_finite(column: Column, value: Any) -> bool:
+    return column.kind is not Kind.FLOAT64 or all(
+        map(math.isfinite, value if column.mode is Mode.REPEATED else [value])
+    )
+
+
+def _as_json(column: Column, value: Any) -> msgspec.Raw:
+    convert = _CONVERTERS.get(column.kind)
+    if column.mode is Mode.REPEATED:
+        plain: Any = [*value] if convert is None else [convert(item) for item in value]
+    else:
+        plain = value if convert is None else convert(value)
+    return msgspec.Raw(msgspec.json.encode(plain))
+
+
+def _date(days: int) -> str:
+    return date.fromordinal(days + _EPOCH_DAY).isoformat()
+
+
+_CONVERTERS: Mapping[Kind, Callable[[Any], Any]] = {
+    Kind.BYTES: lambda value: b64encode(value).decode(),
+    Kind.TIMESTAMP: to_text,
+    Kind.DATE: _date,
+    Kind.JSON: lambda text: msgspec.Raw(text.encode()),
+}
+"""From the value on the wire to one that is encoded as JSON; all others already are."""

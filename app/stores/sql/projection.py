@@ -1,0 +1,135 @@
+"""What a query reads instead of a table whose rows do not hold each column as declared. Pure.
+
+Two layers, both plain projections, so conditions on the partition column still prune partitions. The lower one has
+NULL in the place of columns that the table lacks. The upper one has promoted columns: the value of the rest's member
+of their name where the row has none of its own, and the rest without the members that were taken out. So the rest of
+the statement is the same as over the table: conditions, projections and statistics see one field.
+"""
+
+from collections.abc import Sequence
+
+from app.schema.columns import Column, Kind, Mode
+from app.schema.table import Table
+from app.stores.query import Deletion, LookUp, Query, Statistics
+from app.stores.sql.promoted_values import member_of
+from app.stores.sql.rows import TARGET
+
+
+def source_text(table: Table, missing: frozenset[str], query: Query | None = None) -> str:
+    """Return what to write after FROM: the table's name, or a projection of it.
+
+    `missing` are the dotted paths of the columns that the table lacks. Columns are promoted as far as `query` uses
+    them; without a query, all are.
+    """
+    promoted = _promoted(table, None if query is None else used_columns(query))
+    return _promoting(table, _complete(table, missing), promoted)
+
+
+def source_of(query: Query | Deletion, table: Table, missing: frozenset[str] = frozenset()) -> str:
+    """Return the source with which `app.stores.sql.statement.render` reads a query, "" if it is the table itself."""
+    if isinstance(query, Deletion):
+        return row_text(table, missing, query)
+    return source_text(table, missing, query)
+
+
+def row_text(table: Table, missing: frozenset[str], deletion: Deletion) -> str:
+    """Return the projection of the current row of a DELETE, as a query in parentheses; "" if the row itself will do."""
+    used = used_columns(deletion)
+    promoted = _promoted(table, used)
+    if not promoted and not any(path.partition(".")[0] in used for path in missing):
+        return ""
+    needed = used | {column.name for column in (*promoted, table.rest) if promoted and column is not None}
+    columns = [column for column in table.columns if column.name in needed]
+    return _promoting(table, f"(SELECT {_values(columns, missing)})", promoted)
+
+
+def used_columns(query: Query | Deletion) -> frozenset[str]:
+    """Return the names of the columns that a query returns, compares or measures."""
+    paths = [*getattr(query, "columns", ()), *(condition.path for condition in getattr(query, "conditions", ()))]
+    match query:
+        case LookUp():
+            paths.append(query.id_column)
+        case Statistics():
+            paths += [query.by or "", *(metric.path for metric in query.metrics)]
+        case _:
+            pass
+    return frozenset(path.partition(".")[0] for path in paths)
+
+
+def _promoted(table: Table, used: frozenset[str] | None) -> tuple[Column, ...]:
+    """Return the promoted columns that matter: all of them if the rest is shown, as it must not show them."""
+    shows_rest = used is None or (table.rest is not None and table.rest.name in used)
+    return tuple(column for column in table.promoted if shows_rest or (used and column.name in used))
+
+
+def _promoting(table: Table, source: str, promoted: Sequence[Column]) -> str:
+    """Return `source` with the values of promoted columns, one layer for each: a layer sees the rest of the last."""
+    rest = table.rest
+    if rest is None:
+        return source
+    for column in promoted:
+        member = member_of(column, rest)
+        taken = f"{member.value} AS `{column.name}`, {member.rest} AS `{rest.name}`"
+        source = f"(SELECT * REPLACE ({taken}) FROM {source})"  # noqa: S608 - names of a declaration
+    return source
+
+
+def _complete(table: Table, missing: frozenset[str]) -> str:
+    """Return the table's name, or a query of it that adds the columns at the paths `missing`."""
+    if not missing:
+        return f"`{table.name}`"
+    added = [f"{_null(column)} AS `{column.name}`" for column in table.columns if column.name in missing]
+    changed = [
+        f"{_filled(column, f'`{column.name}`', column.name, missing)} AS `{column.name}`"
+        for column in table.columns
+        if _lacks(column.name, missing)
+    ]
+    everything = f"* REPLACE ({', '.join(changed)})" if changed else "*"
+    return f"(SELECT {', '.join([everything, *added])} FROM `{table.name}`)"  # noqa: S608 - names of a declaration
+
+
+def _values(columns: Sequence[Column], missing: frozenset[str]) -> str:
+    """Return the columns of the current row in a SELECT, with those at the paths `missing`."""
+    values = []
+    for column in columns:
+        value = f"{TARGET}.`{column.name}`"
+        if column.name in missing:
+            value = _null(column)
+        elif _lacks(column.name, missing):
+            value = _filled(column, value, column.name, missing)
+        values.append(f"{value} AS `{column.name}`")
+    return ", ".join(values)
+
+
+def _lacks(path: str, missing: frozenset[str]) -> bool:
+    return any(each.startswith(f"{path}.") for each in missing)
+
+
+def _filled(column: Column, value: str, path: str, missing: frozenset[str], depth: int = 0) -> str:
+    """Return the STRUCT, or list of STRUCTs, `value` with all declared fields."""
+    is_list, item = column.mode is Mode.REPEATED, f"item{depth}"
+    whole = item if is_list else value
+    fields = []
+    for field in column.fields:
+        inner, access = f"{path}.{field.name}", f"{whole}.`{field.name}`"
+        if inner in missing:
+            access = _null(field)
+        elif _lacks(inner, missing):
+            access = _filled(field, access, inner, missing, depth + 1)
+        fields.append(f"{access} AS `{field.name}`")
+    built = f"STRUCT({', '.join(fields)})"
+    if is_list:
+        place = f"at{depth}"
+        return f"ARRAY(SELECT {built} FROM UNNEST({value}) AS {item} WITH OFFSET AS {place} ORDER BY {place})"  # noqa: S608 - as above
+    return f"IF({value} IS NULL, NULL, {built})"
+
+
+def _null(column: Column) -> str:
+    return f"CAST(NULL AS {_type(column)})"
+
+
+def _type(column: Column) -> str:
+    item = column.kind.value
+    if column.kind is Kind.STRUCT:
+        item = f"STRUCT<{', '.join(f'`{field.name}` {_type(field)}' for field in column.fields)}>"
+    return f"ARRAY<{item}>" if column.mode is Mode.REPEATED else item

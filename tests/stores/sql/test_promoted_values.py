@@ -1,0 +1,154 @@
+"""What a promoted column reads from a rest, against the decoder of ingest: the same value, or the member stays."""
+
+from functools import cache
+from typing import Annotated, Any
+
+import duckdb
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.schema.columns import Mode
+from app.schema.table import Table, records_table
+from app.stores.duckdb.source import to_duckdb
+from app.stores.duckdb.table_layout import converter, duckdb_ddl
+from app.stores.sql.projection import source_text
+from tests.long_form import examples
+from tests.schema.values import JSON, SAMPLES
+from tests.stores.promoted import promoted
+
+_PROMOTED = msgspec.Meta(extra={"sluice": ["promoted"]})
+_Rest = Annotated[dict[str, Any], msgspec.Meta(extra={"sluice": ["rest"]})]
+# A JSON column of one type of value cannot be promoted; a list of Any is no column.
+_ALONE = {name: each for name, each in SAMPLES.items() if name != "dict_of_lists"}
+_LISTED = {name: each for name, each in _ALONE.items() if name != "any"}
+VALUES: dict[str, Any] = {
+    **{name: each.values for name, each in _ALONE.items()},
+    **{f"{name}_list": st.lists(each.values, max_size=3) for name, each in _LISTED.items()},
+}
+_TYPES: dict[str, Any] = {
+    **{name: (Annotated[each.annotation | None, _PROMOTED], None) for name, each in _ALONE.items()},
+    **{
+        f"{name}_list": (Annotated[list[each.annotation], _PROMOTED], [])  # type: ignore[name-defined] # made at run time
+        for name, each in _LISTED.items()
+    },
+}
+# By the field: notations that decoders disagree about. What ingest refuses must stay, and what it accepts may.
+NOTATIONS: dict[str, list[str]] = {
+    "bool": ["true", '"true"', "1", "null"],
+    "int": ["9007199254740993", "-9223372036854775808", "9223372036854775808", "1.0", "1e2", '"1"', "true"],
+    "float": ["1", "-0.0", '"NaN"', '"1"', "9007199254740993", "5e-324"],
+    "decimal": [
+        '"NaN"',
+        '"1_0"',
+        '".5"',
+        '"-007.50"',
+        '"1e-10"',
+        '"1.5e-9"',
+        '"1e29"',
+        '"1e-9"',
+        "1.1",
+        "1e22",
+        "true",
+    ],
+    "str": ['"null"', '"\\"q\\""', "1", "{}"],
+    "bytes": ['"AAA"', '"AA-_"', '"AAB="', '""', '" AAA="'],
+    "instant": [
+        '"2026-01-31T12:00:00"',
+        '"2026-01-31 12:00:00.5z"',
+        '"2026-01-31t12:00:00-0230"',
+        '"2026-01-31T12:00:00.1234567Z"',
+        '"2026-02-30T12:00:00Z"',
+        '"2026-01-31T12:00:60Z"',
+        '"9999-12-31T23:59:59+00:00"',
+        '"0001-01-01T00:00:00+01:00"',
+        "1700000000",
+    ],
+    "date": ['"2026-1-31"', '"2026-02-30"', '"0000-01-01"', '"9999-12-31"', '"2026-01-31T00:00:00Z"'],
+    "time": ['"12:00"', '"24:00:00"', '"12:00:00Z"', '"23:59:59.9999999"'],
+    "uuid": [
+        '"3F2504E0-4F89-11D3-9A0C-0305E82C3301"',
+        '"3f2504e04f8911d39a0c0305e82c3301"',
+        '"3f2504e04f89-11d39a0c-03"',
+    ],
+    "dict": ["{}", "[]", "1", '"{}"', "null"],
+    "any": ["null", '"null"', "[null]", "12.50"],
+    "int_list": ["[]", "{}", "[1, null]", '[1, "2"]', "null", "1"],
+    "dict_list": ["[{}]", "[[]]", "[null]"],
+}
+
+
+@cache
+def table_of(field: str) -> Table:
+    """Return a table in which this field is promoted, without an envelope."""
+    fields = [("id", int), (field, *_TYPES[field]), ("rest", _Rest, {})]
+    return msgspec.structs.replace(records_table(msgspec.defstruct("Kept", fields, kw_only=True)), envelope=())
+
+
+def over_duckdb(table: Table, rests: list[bytes]) -> list[dict[str, Any]]:
+    """Return rows whose columns are empty, as a query reads them."""
+    sql = f"SELECT * FROM {source_text(table, frozenset())} ORDER BY `id`"  # noqa: S608 - names of a declaration
+    with duckdb.connect() as connection:
+        connection.execute("LOAD icu; SET TimeZone = 'UTC'")
+        connection.execute(duckdb_ddl(table))
+        rows = [(number, rest.decode()) for number, rest in enumerate(rests)]
+        connection.executemany("INSERT INTO records (id, rest) VALUES (?, ?)", rows)
+        found = connection.execute(to_duckdb(sql))
+        columns = [(name, converter(type_) or (lambda value: value)) for name, type_, *_ in found.description]
+        rows = found.fetchall()
+    return [{name: read(value) for (name, read), value in zip(columns, row, strict=True)} for row in rows]
+
+
+def by_ingest(table: Table, number: int, rest: bytes) -> dict[str, Any]:
+    """Return the same of the decoder of ingest."""
+    empty: dict[str, Any] = {column.name: [] if column.mode is Mode.REPEATED else None for column in table.record}
+    row: dict[str, Any] = plain(promoted(table, {**empty, "id": number, "rest": msgspec.Raw(rest)}))
+    return row
+
+
+def plain(value: Any) -> Any:
+    """Return a row with its JSON decoded, so that notations do not matter; a NULL list is an empty one."""
+    match value:
+        case dict():
+            return {name: plain(each) for name, each in value.items()}
+        case list():
+            return [plain(each) for each in value]
+        case msgspec.Raw():
+            return msgspec.json.decode(value)
+        case _:
+            return value
+
+
+def compared(field: str, texts: list[bytes]) -> list[bytes]:
+    """Return the values that stay in the rest although ingest accepts them; all others must be read as by ingest."""
+    rests = [b'{"%s":%s,"x":1}' % (field.encode(), text) for text in texts]
+    table, kept = table_of(field), []
+    for number, read in enumerate(over_duckdb(table, rests)):
+        row, expected = plain(read), by_ingest(table, number, rests[number])
+        row[field] = [] if row[field] is None and expected[field] == [] else row[field]
+        if row != expected:
+            assert (row["rest"], row[field] or None) == (msgspec.json.decode(rests[number]), None), texts[number]
+            kept.append(texts[number])
+    return kept
+
+
+@pytest.mark.parametrize("field", VALUES)
+def test_a_value_reads_as_ingest_would_have_stored_it(field: str) -> None:
+    """Each type's own values, as msgspec writes them, and any other JSON; only instants far from Greenwich stay."""
+
+    @settings(max_examples=examples(12), deadline=None)
+    @given(st.lists(VALUES[field], min_size=4, max_size=12), st.lists(JSON, min_size=1, max_size=8))
+    def law(values: list[Any], others: list[Any]) -> None:
+        kept = compared(field, [msgspec.json.encode(value) for value in values])
+        assert not kept or field.startswith("instant")
+        compared(field, [msgspec.json.encode(value) for value in others])
+
+    law()
+
+
+@pytest.mark.parametrize("field", NOTATIONS)
+def test_a_notation_is_read_as_by_ingest_or_stays(field: str) -> None:
+    """What ingest refuses stays; the notations that it accepts and a store does not are few."""
+    accepted = {b'"1_0"', b'".5"', b'"2026-01-31T12:00:00.1234567Z"', b'"23:59:59.9999999"'}
+    assert set(compared(field, [text.encode() for text in NOTATIONS[field]])) <= accepted
