@@ -30,8 +30,8 @@ def refuse_unpromotable(columns: tuple[Column, ...], path: str, faults: Faults) 
         if len(found) > most:
             faults.add(
                 path,
-                f"{len(found)} {what} are promoted, and every query of the rest grows with each; at most {most} can be: "
-                "remove the role where no record in the table needs it any more",
+                f"{len(found)} {what} are promoted, and every query of the rest grows with each; at most {most} can "
+                "be: remove the role where no record in the table needs it any more",
             )
 
 

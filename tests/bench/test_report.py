@@ -1,6 +1,7 @@
 """bench/README.md and its plots are what bench/report makes of the results, and that says what the results say."""
 
 import re
+from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree as ET
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import duckdb
 import nanoarrow  # type: ignore[import-untyped]
 import pytest
+import sqlglot
 
 from app.stores.duckdb.source import _READERS, Queries, to_duckdb
 from app.stores.source import StoreBusyError, StoreUnavailableError
@@ -172,13 +173,15 @@ def test_one_thread_at_a_time_uses_sqlglot(monkeypatch: pytest.MonkeyPatch) -> N
     """It imports its dialects on first use, and another thread would find them half made."""
     together, met = threading.Barrier(2), []
 
-    def transpile(sql: str, **_: str) -> list[str]:
+    def parse_one(sql: str, **_: str) -> Any:
         with suppress(threading.BrokenBarrierError):
             met.append(together.wait(timeout=0.1))
-        return [sql]
+        return parsed(sql, dialect="bigquery")
 
-    monkeypatch.setattr("sqlglot.transpile", transpile)
+    parsed = sqlglot.parse_one
+    monkeypatch.setattr("sqlglot.parse_one", parse_one)
     texts = [f"SELECT {number} AS `only_here`" for number in range(4)]
     with ThreadPoolExecutor(len(texts)) as threads:
-        assert list(threads.map(to_duckdb, texts)) == texts
+        found = list(threads.map(to_duckdb, texts))
+    assert found == [f'SELECT {number} AS "only_here"' for number in range(4)]
     assert met == []
