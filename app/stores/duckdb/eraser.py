@@ -12,7 +12,7 @@ from app.stores.duckdb.file import STATE
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.query import Deletion
 from app.stores.source import QueryError
-from app.stores.sql.statement import Statement, render
+from app.stores.sql.statement import Statement
 
 _GENERATION = "erasures"
 _EVERY_S = 3_600.0
@@ -39,7 +39,7 @@ class EmbeddedEraser:
 
     async def delete(self, query: Deletion) -> int:
         """Delete rows as one transaction; return how many were removed."""
-        return await self._store.change(render(query))
+        return await self._store.delete(query)
 
     async def advance(self) -> None:
         """Count one more erasure in the file, and take the erased rows out of the write-ahead log.
@@ -100,9 +100,10 @@ class Retention:
             cutoff_us, count = clamp(self._clock.now_us() - age_us), 0
             while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
                 expired = Deletion(table=table.name, first_us=MIN_US, last_us=edge_us, conditions=())
-                count += await self._store.change(render(expired))
+                count += await self._store.delete(expired)
                 await self._clock.sleep(_BREATH_S)
             if count:
+                await self._store.reader.prune(table.name, cutoff_us)
                 self._deleted(table.name, count)
                 _log.info("table %s: deleted %d rows older than the retention", table.name, count)
             total += count

@@ -13,6 +13,7 @@ import duckdb
 
 from app.runtime.clock import Clock
 from app.schema.table import Table
+from app.stores.duckdb.row_index import DATABASE, index_ddl
 from app.stores.duckdb.table_diff import FileColumn, Fit, file_column, fit
 from app.stores.duckdb.table_layout import duckdb_ddl, quote
 from app.stores.sink import StoreError
@@ -25,8 +26,9 @@ STATE = "sluice_state"
 # A checkpoint would also merge row groups, reading and rewriting all their rows: after 40 appends of 8 MiB the process
 # held 837 MiB, and 326 without (docs/attacks.md, gzip-of-geojson). Groups of one checkpoint each, 16 MiB or more, are
 # large enough to scan, and are dropped as a whole once retention has deleted their rows.
-_SET_UP = """\
+_SET_UP = f"""\
 LOAD icu;
+ATTACH IF NOT EXISTS ':memory:' AS {DATABASE};
 SET GLOBAL TimeZone = 'UTC';
 SET allocator_background_threads = true;
 SET GLOBAL max_vacuum_tasks = 0"""
@@ -39,7 +41,7 @@ _NO_ROOM = ("no space left on device", "disk quota exceeded", "file too large")
 _MIB = 1024**2
 
 
-def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDBPyConnection:
+def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: int) -> duckdb.DuckDBPyConnection:
     """Open the file at `path` (":memory:" for none), create what is missing, and advance the clock past its rows.
 
     Raises:
@@ -53,10 +55,13 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDB
         raise StoreError(f"cannot open {path}: {first_line(error)}") from error
     try:
         connection.execute(_SET_UP)
+        connection.execute(f"SET GLOBAL memory_limit = '{memory_bytes}B'")
         connection.execute(_DDL_OF_STATE)
         _add_columns(connection, path, [(table, _fit(connection, path, table)) for table in tables])
         for table in tables:
             _advance(connection, table, clock)
+            for statement in index_ddl(table):
+                connection.execute(statement)
     except duckdb.Error as error:
         connection.close()
         raise StoreError(f"cannot open {path}: {first_line(error)}") from error

@@ -21,7 +21,7 @@ import msgspec
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.scan import position_of
 from app.runtime.clock import Clock
-from app.runtime.instants import HOUR_US, epoch_us, from_epoch_us
+from app.runtime.instants import DAY_US, HOUR_US, epoch_us, from_epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 from app.settings.load import Settings
@@ -39,6 +39,7 @@ class MemoryStore:
 
     partition_us = 1
     first_slice_us = first_look_up_us = HOUR_US
+    longest_slice_us = DAY_US
     export_rows = None
     poll_s, open_ttl_s, learns_within_s = 0.25, 1.0, 0.0
 
