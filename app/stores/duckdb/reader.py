@@ -64,9 +64,9 @@ class Reader:
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
         match query:
-            case LookUp():
+            case LookUp() if query.table in self._ids:
                 return Answer(await self._versions(query))
-            case RowQuery() | Count() | Export() | Statistics():
+            case RowQuery() | Count() | Export() | Statistics() if query.table in self._copies:
                 index, generation = await self._index(query)
                 answer = await self._queries.rows(self.statement(query))
                 if index.generation == generation:
@@ -76,7 +76,7 @@ class Reader:
     def statement(self, query: Query) -> Statement:
         """Return the statement that answers `query`; of a look-up, the one that reads the whole range."""
         match query:
-            case RowQuery() | Count() | Export() | Statistics():
+            case RowQuery() | Count() | Export() | Statistics() if query.table in self._copies:
                 index = self._copies[query.table]
                 is_usable = query.lookback_us == index.lookback_us
                 return render(query, copies=index.listed(query.from_us, query.to_us) if is_usable else None)
@@ -85,7 +85,7 @@ class Reader:
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        if isinstance(query, Export):
+        if isinstance(query, Export) and query.table in self._copies:
             index, generation = await self._index(query)
             async with aclosing(self._queries.arrow(self.statement(query))) as pieces:
                 schema = await anext(pieces)
