@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+import msgspec
 
 from app.runtime.clock import Clock
+from app.runtime.instants import MINUTE_US
 from app.schema.table import Table
 from app.stores.duckdb.row_index import DATABASE, index_ddl
 from app.stores.duckdb.table_diff import FileColumn, Fit, file_column, fit
@@ -39,6 +41,21 @@ _log = logging.getLogger("sluice.writer")
 # strerror's texts for ENOSPC, EDQUOT and EFBIG (a limit on the size of a file, such as that of `ulimit -f`).
 _NO_ROOM = ("no space left on device", "disk quota exceeded", "file too large")
 _MIB = 1024**2
+
+
+class EmbeddedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an EmbeddedStore may use.
+
+    Appends that would leave less than `min_free_bytes` on the disk of the file are refused. DuckDB may use
+    `memory_bytes`, and moves what a query needs beyond them to the disk. Queries look for copies in `lookback_us`.
+    """
+
+    min_free_bytes: int = 0
+    memory_bytes: int = 512 * 1024**2
+    lookback_us: int = 15 * MINUTE_US
+
+
+DEFAULT_LIMITS = EmbeddedLimits()
 
 
 def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: int) -> duckdb.DuckDBPyConnection:

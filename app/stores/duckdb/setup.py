@@ -11,7 +11,8 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.duckdb.eraser import EmbeddedEraser, Retention
-from app.stores.duckdb.store import EmbeddedLimits, EmbeddedStore
+from app.stores.duckdb.file import EmbeddedLimits
+from app.stores.duckdb.store import EmbeddedStore
 
 _MIN_MEMORY_BYTES, _MAX_MEMORY_BYTES = 256 * 1024**2, 1024**3
 

@@ -10,45 +10,36 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from functools import partial
 from typing import TypeVar
 
 import duckdb
-import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.instants import DAY_US, MINUTE_US, SECOND_US
+from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import Table
-from app.stores.duckdb.file import MIN_PROBE_BYTES, DiskSpace, is_about_room, open_file, write_and_remove
+from app.stores.duckdb.file import (
+    DEFAULT_LIMITS,
+    MIN_PROBE_BYTES,
+    DiskSpace,
+    EmbeddedLimits,
+    is_about_room,
+    open_file,
+    write_and_remove,
+)
 from app.stores.duckdb.reader import Reader
 from app.stores.duckdb.sink import EmbeddedAppender
-from app.stores.duckdb.source import Queries, bound, to_duckdb
+from app.stores.duckdb.source import Queries
 from app.stores.duckdb.table_layout import quote
-from app.stores.query import ArrowQuery, Deletion, Query
+from app.stores.query import ArrowQuery, Query
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.source import Answer, Plan, StoreUnavailableError
-from app.stores.sql.statement import Statement, render
+from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
 
 _CLOSE_S = 1.0  # how long `close` waits for the current write
 _INTERRUPTED_S = 0.5  # and how much longer once it is interrupted
 _log = logging.getLogger("sluice.writer")
 _Result = TypeVar("_Result")
-
-
-class EmbeddedLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What an EmbeddedStore may use.
-
-    Appends that would leave less than `min_free_bytes` on the disk of the file are refused. DuckDB may use
-    `memory_bytes`, and moves what a query needs beyond them to the disk. Queries look for copies in `lookback_us`.
-    """
-
-    min_free_bytes: int = 0
-    memory_bytes: int = 512 * 1024**2
-    lookback_us: int = 15 * MINUTE_US
-
-
-DEFAULT_LIMITS = EmbeddedLimits()
 
 
 class EmbeddedStore:
@@ -233,17 +224,6 @@ class EmbeddedStore:
         for name in self._versions:
             self._versions[name] += 1
 
-    async def delete(self, query: Deletion) -> int:
-        """Delete rows as one transaction; return how many. If cancelled, it may still happen.
-
-        Raises:
-            StoreUnavailableError: as `write` does.
-        """
-        self.reader.deleting(query)
-        deletion = asyncio.wrap_future(self._writer.submit(self._write, partial(_changed, render(query))))
-        deletion.add_done_callback(lambda _: self.reader.deleted(query))
-        return await asyncio.shield(deletion)
-
     def read_once(self, read: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         """Return the result of `read`. Blocks until the writing thread has run it: only while the service starts."""
         return self._writer.submit(read, self._connection).result()
@@ -302,11 +282,6 @@ class EmbeddedStore:
     def _shut(self) -> None:
         with suppress(duckdb.Error):
             self._connection.close()
-
-
-def _changed(statement: Statement, connection: duckdb.DuckDBPyConnection) -> int:
-    found = connection.execute(to_duckdb(statement.sql), bound(statement)).fetchone()
-    return int(found[0]) if found else 0
 
 
 def _ends(work: Future[None], within_s: float) -> bool:
