@@ -10,7 +10,7 @@ from contextlib import aclosing, suppress
 
 import msgspec
 
-from app.runtime.clock import Clock
+from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import MAX_US, MIN_US, MINUTE_US
 from app.schema.table import Table
 from app.stores.duckdb.row_index import ID_BYTES, CopyIndex, IdIndex
@@ -22,7 +22,7 @@ from app.stores.sql.statement import Statement, render
 _Indexed = RowQuery | Count | Export | Statistics
 _MAX_MINUTES = 8  # a look-up reads them one after the other, each in 4 ms; with more, it reads all ids of the range
 _SHARE_OF_IDS = 8  # the indexes of ids may have this part of the store's memory
-_PAUSE_S, _IDLE_S = 0.005, 5.0
+_IDLE_S = 5.0
 
 
 class Reader:
@@ -164,11 +164,12 @@ class Reader:
         """Prepare common queries and build the indexes, then extend them as rows arrive, until cancelled."""
         await self._prepare()
         while True:
-            is_busy = False
+            is_busy, begun_us = False, clock.elapsed_us()
             for index in (*self._copies.values(), *self._ids.values()):
                 with suppress(QueryError):  # the next look may succeed; until then queries read the table
                     is_busy |= await index.step()
-            await clock.sleep(_PAUSE_S if is_busy else _IDLE_S)
+            # A scan uses all processors, so queries get half of the time.
+            await clock.sleep((clock.elapsed_us() - begun_us) / MICROSECONDS if is_busy else _IDLE_S)
 
     async def _prepare(self) -> None:
         """Render common queries: the first one loads SQLGlot, which takes a third of a second."""
