@@ -24,19 +24,19 @@ _FILL = """
 INSERT INTO records
 SELECT
   'order-' || md5((original * 7919 % $ids)::VARCHAR)[:16],
-  make_timestamp($start_us + original * $span_us // $rows),
+  make_timestamp($start_us + (original::HUGEINT * $span_us // $rows)::BIGINT),
   CASE WHEN hash(original * 7) % 1000 = 0 THEN $rare
     ELSE (['app', 'checkout', 'kiosk', 'partner', 'web'])[1 + CAST(hash(original * 3) % 5 AS BIGINT)] END,
   '{"total":' || (hash(original) % 100000) / 4 || ',"currency":"EUR","customer":"customer-'
     || hash(original * 11) % $customers || '","items":[{"sku":"sku-' || hash(original * 13) % 1000 || '"}]}',
   'projects/a-project/subscriptions/sluice-push',
   CAST(1000000000000000 + original * 97 AS VARCHAR),
-  make_timestamp($start_us + original * $span_us // $rows),
+  make_timestamp($start_us + (original::HUGEINT * $span_us // $rows)::BIGINT),
   '{"kind":"order","region":"europe-west1"}',
   NULL,
   0,
-  (1000000000000000 + original * 97) || ':' || ($start_us + original * $span_us // $rows) || ':0',
-  make_timestamp($start_us + i * $span_us // $rows),
+  (1000000000000000 + original * 97) || ':' || ($start_us + (original::HUGEINT * $span_us // $rows)::BIGINT) || ':0',
+  make_timestamp($start_us + (i::HUGEINT * $span_us // $rows)::BIGINT),
   md5(i::VARCHAR)
 FROM (
   SELECT range AS i, CASE WHEN range % 1000 = 999 THEN range - 60 ELSE range END AS original FROM range($first, $beyond)
