@@ -171,6 +171,10 @@ bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/00
 bench-pages: setup ## Measure pages of a million rows, by each query (docs/decisions/0004-what-a-copy-is.md).
 	@$(PYTHON) -m bench.embedded.feed_pages $(ARGS)
 
+.PHONY: bench-embedded
+bench-embedded: setup ## Measure reads of the embedded store at three million rows (docs/performance.md; ARGS="--against DIR").
+	@$(PYTHON) -m bench.embedded.millions $(ARGS)
+
 .PHONY: bench-telemetry
 bench-telemetry: setup ## Measure the cost of traces, metrics and logs for each push (docs/decisions/0010-what-looking-costs.md).
 	@$(PYTHON) -m bench.telemetry.overhead $(ARGS)

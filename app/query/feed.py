@@ -95,7 +95,13 @@ class Feed:
         runner, ahead = self.runner, scan.remaining
         first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, runner.first_slice_us)
         whole = Slice(ahead.since_us, ahead.until_us)
-        return feed_slices(whole, descending=scan.descending, first_us=first_us, partition_us=runner.partition_us)
+        return feed_slices(
+            whole,
+            descending=scan.descending,
+            first_us=first_us,
+            partition_us=runner.partition_us,
+            longest_us=runner.longest_slice_us,
+        )
 
     async def _read(self, scan: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> PageRows:
         waiting = deque[Slice]()  # the rest of a slice that one query did not finish

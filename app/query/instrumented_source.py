@@ -108,6 +108,7 @@ class InstrumentedSource:
         self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
         self.partition_us = runner.partition_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
+        self.longest_slice_us = runner.longest_slice_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
 
     @property

@@ -9,7 +9,8 @@ longer than a second.
 import ctypes
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from app.runtime.clock import Clock
 from app.runtime.threads import run_in_daemon_thread
@@ -26,6 +27,8 @@ _LARGE_BLOCK_BYTES = 1024 * 1024
 # One for each of twenty threads kept 35-50 MiB; two keep 12-15 (docs/soak.md). The event loop does most of the work.
 _ARENAS = 2
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
+# https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files, and version 1
+_LIMIT_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _LOOK_EVERY_S = 1.0
 _WORTH_IT = 1_000  # messages since the last trim: a trickle leaves nothing worth returning
 
@@ -53,6 +56,20 @@ def return_large_blocks() -> bool:
     }
     results = [name in os.environ or set_option(option, value) == 1 for option, (value, name) in options.items()]
     return all(results)
+
+
+def container_memory_bytes(files: Sequence[Path] = _LIMIT_FILES) -> int:
+    """Return the memory of the container, or of the machine if that is less or there is no limit."""
+    machine_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [int(text) for file in files if (text := _text(file)).isdecimal()]
+    return min([machine_bytes, *limits])
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def trimmer() -> Callable[[], object] | None:

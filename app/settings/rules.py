@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ENVELOPE_BYTES = 1_000_000
 # https://cloud.google.com/bigquery/quotas#write-api-limits; a row is stamped and framed when it is sent.
 MAX_APPEND_BYTES, ROW_OVERHEAD_BYTES = 10_000_000, 16
+MIN_MEMORY_BYTES = 64 * 1024**2
 CLOUD_RUN_GRACE_S = 9.0
 MIN_SECRET_LENGTH = 16
 MIN_MARGIN_S = 1.0  # the shortest keep-alive timeout of a connection
@@ -118,6 +119,12 @@ def _size_problems(s: "Settings") -> list[str]:
             f"SLUICE_MAX_RECORD_BYTES ({ingest.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "
             f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}): a record and its envelope must fit in one "
             "append"
+        ]
+    memory_bytes = s.store.embedded_memory_bytes
+    if 0 < memory_bytes < MIN_MEMORY_BYTES:
+        return [
+            f"SLUICE_EMBEDDED_MEMORY_BYTES ({memory_bytes}) must be 0 or at least {MIN_MEMORY_BYTES}: with less, "
+            "queries of a few rows fail"
         ]
     return []
 

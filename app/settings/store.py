@@ -45,6 +45,14 @@ class StoreSettings(Room, frozen=True, kw_only=True):
             "refused (503) while reads continue. 0: fill the disk to its last byte.",
         ),
     ] = 256 * MIB
+    embedded_memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="The memory that the embedded store may use, at least 64 MiB; what a query needs beyond it "
+            "goes to a folder beside the file. 0: a quarter of the container's memory, from 256 MiB to 1 GiB.",
+        ),
+    ] = 0
     retention_days: Annotated[
         int,
         Meta(

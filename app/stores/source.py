@@ -103,6 +103,7 @@ class QueryRunner(Protocol):
     partition_us      the unit of time that the store always reads whole; 1 if it reads only the requested range
     first_slice_us    the time range that is worth a query of its own: short where a query is cheap
     first_look_up_us  the same for a look-up by id, which may read a long range at little cost
+    longest_slice_us  the longest time range that one query of a page should read, however few of its rows match
     export_rows       how many rows one query of an export may return, so that memory stays flat; None: any number
     poll_s            how often to look for new rows
     open_ttl_s        how long the answer for a window that is still open may be cached
@@ -113,6 +114,7 @@ class QueryRunner(Protocol):
 
     partition_us: int
     first_slice_us: int
+    longest_slice_us: int
     first_look_up_us: int
     poll_s: float
     open_ttl_s: float

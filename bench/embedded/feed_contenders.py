@@ -109,7 +109,12 @@ class Reader:
         ahead = (since_us, after.ingest_us + 1) if shape.descending else (after.ingest_us, until_us)
         rows: list[Any] = []
         wanted = shape.limit + 1
-        for part in feed_slices(Slice(*ahead), descending=shape.descending, first_us=EmbeddedStore.first_slice_us):
+        for part in feed_slices(
+            Slice(*ahead),
+            descending=shape.descending,
+            first_us=EmbeddedStore.first_slice_us,
+            longest_us=EmbeddedStore.longest_slice_us,
+        ):
             parameters: dict[str, Scalar] = {
                 "from_us": part.from_us,
                 "to_us": part.to_us,

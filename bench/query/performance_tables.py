@@ -1,8 +1,9 @@
-"""The tables of docs/performance.md, made of bench/results/api.json and load.json, so that no figure is copied by hand.
+"""The tables of docs/performance.md, made of files in bench/results, so that no figure is copied by hand.
 
     python -m bench.query.performance_tables
 
-`make bench-query` and `make load` run this when they are done. A table stands between two marks of its name.
+`make bench-query`, `make bench-embedded` and `make load` run this when they are done. A table stands between two marks
+of its name.
 """
 
 import json
@@ -90,11 +91,27 @@ def measured_on(found: _Found) -> list[str]:
     ]
 
 
+def millions(found: _Found) -> list[str]:
+    """Return what reads of millions of rows take, before the index and with it."""
+    lines = head("reading", "p50, ms", "p95, ms", "without the index, p50", "p95", "ratio of the medians")
+    for name, one in found["readings"].items():
+        if "p95_ms" in one:
+            times = [f"{each[key]:.1f}" for each in (one, one["against"]) for key in ("p50_ms", "p95_ms")]
+            lines.append(row(name, *times, f"{one['ratio']:.2f}"))
+    for name, one in found["readings"].items():
+        if "p95_ms" not in one:
+            key = next(key for key in one["against"] if key != "count")
+            lines.append(row(name, f"{one[key]:,}", "", f"{one['against'][key]:,}", "", f"{one['ratio']:.2f}"))
+    return lines
+
+
 TABLES: dict[str, tuple[str, Callable[[_Found], list[str]]]] = {
     "api": ("api.json", measured_on),
     "pages": ("api.json", pages),
     "exports": ("api.json", exports),
     "beside": ("api.json", beside),
+    "embedded": ("millions.json", measured_on),
+    "millions": ("millions.json", millions),
     "load": ("load.json", load),
     "kinds": ("load.json", kinds),
 }

@@ -34,8 +34,11 @@ class Served(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def service(data_path: Path, **settings: str) -> Iterator[Served]:
-    """Run the service on this file until the block ends; callers must show a token, and none has a limit."""
+def service(data_path: Path, *, root: Path = ROOT, **settings: str) -> Iterator[Served]:
+    """Run the service on this file until the block ends; callers must show a token, and none has a limit.
+
+    `root` is the checkout whose service runs.
+    """
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
     with served_keys() as keys_url:
@@ -49,7 +52,7 @@ def service(data_path: Path, **settings: str) -> Iterator[Served]:
             "SLUICE_REQUESTS_PER_MINUTE": "0",
         }
         environment |= {f"SLUICE_{name.upper()}": value for name, value in settings.items()}
-        with _running([sys.executable, "-m", "app"], port, environment, data_path.with_suffix(".log")) as pid:
+        with _running([sys.executable, "-m", "app"], port, environment, data_path.with_suffix(".log"), root) as pid:
             yield Served(pid, port, f"Bearer {tokens.token(email=READER)}")
 
 
@@ -65,17 +68,17 @@ def constant(answers: Mapping[str, Constant], directory: Path) -> Iterator[Serve
 
 
 @contextmanager
-def _running(command: list[str], port: int, environment: dict[str, str], log: Path) -> Iterator[int]:
+def _running(command: list[str], port: int, environment: dict[str, str], log: Path, root: Path = ROOT) -> Iterator[int]:
     with log.open("wb") as said:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
         )
     try:
         deadline_s = time.monotonic() + _WAIT_S
         while not _answers(port):
             if process.poll() is not None or time.monotonic() > deadline_s:
                 raise SystemExit(f"{' '.join(command)} did not come up: {log.read_text()[-2000:]}")
-            time.sleep(0.05)
+            time.sleep(0.01)
         yield process.pid
     finally:
         process.kill()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
 from app.schema.table import Table
 from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Export, LookUp, Query, RowQuery
 from app.stores.source import Answer, Plan, QueryTooExpensiveError, Row
@@ -37,7 +37,7 @@ COLUMN_BYTES = {
 class BilledStore:
     """Runs pages and look-ups by id over a table of the default type; `billed` is what all of them cost, in bytes."""
 
-    partition_us, first_slice_us, first_look_up_us = HOUR_US, MINUTE_US, HOUR_US
+    partition_us, first_slice_us, longest_slice_us, first_look_up_us = HOUR_US, MINUTE_US, DAY_US, HOUR_US
     export_rows = None
     poll_s, open_ttl_s = 5.0, 1.0
 

@@ -124,6 +124,7 @@ class EmbeddedUnderTest:
         for ingest_us, row in rows:
             assert self.runner._insert(self.appender(table)._insert_sql, ingest_us, [row]) == Stored()
             self.runner._versions[table.name] += 1
+        self.runner.reader.forget()  # stamps of the past, which no append has
 
     async def drop(self, table: Table) -> None:
         self.runner._connection.execute(f"DROP TABLE {table.name}")
@@ -131,6 +132,7 @@ class EmbeddedUnderTest:
     async def clear(self) -> None:
         for table in self._tables:
             self.runner._connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - a table of the declaration
+        self.runner.reader.forget()
         set_back(self.clock)
 
     async def close(self) -> None:

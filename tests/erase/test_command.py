@@ -12,7 +12,6 @@ from app.erase.__main__ import GOOD, REMAINS, WRONG, main
 from app.erase.erasure import Counts, Erased, Erasure
 from app.runtime.clock import SystemClock
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.sql.statement import Statement
 from testing.process import ROOT
 from tests.documents import blocks
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
@@ -100,7 +99,7 @@ def test_the_documented_copy_of_the_file_has_no_byte_of_an_erased_record(tmp_pat
         for record_id in (ID, *map(str, range(100))):
             await appender.append([row(appender, record_id)])
         await store.checkpoint()
-        await store.change(Statement(sql="DELETE FROM `records` WHERE id = @id", parameters={"id": ID}))
+        await store.write(lambda each: each.execute("DELETE FROM records WHERE id = ?", [ID]))
         store.close()
 
     asyncio.run(erase())

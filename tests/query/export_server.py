@@ -13,7 +13,7 @@ from granian.server.embed import Server
 
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.reads import Reads
-from app.runtime.instants import HOUR_US
+from app.runtime.instants import DAY_US, HOUR_US
 from app.settings.load import Settings
 from app.stores.query import ArrowQuery, Query
 from app.stores.source import Answer, Plan, Row
@@ -32,6 +32,7 @@ class ScriptedRunner:
     """Answers every export with the next of the scripts, the last of them again and again."""
 
     partition_us = first_slice_us = first_look_up_us = HOUR_US
+    longest_slice_us = DAY_US
     export_rows = None
     poll_s = open_ttl_s = 1.0
 

@@ -7,7 +7,7 @@ from app.query.feed import Budget, Feed
 from app.query.params.filters import parse_filters
 from app.query.params.page import Window
 from app.query.scan import Scan
-from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
 from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, Row
 from testing.clock import FakeClock
@@ -26,6 +26,7 @@ class Scripted(Watched):
     def __init__(self, *answers: Sequence[Row] | Answer | QueryTooExpensiveError) -> None:
         super().__init__(MemoryUnderTest([RECORDS], FakeClock(T0_US)).runner)
         self.first_slice_us = self.first_look_up_us = MINUTE_US
+        self.longest_slice_us = DAY_US
         self._answers = list(answers)
 
     async def rows(self, query: Query) -> Answer:

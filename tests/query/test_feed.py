@@ -50,6 +50,7 @@ class _Hourly(Watched):
     def __init__(self, runner: QueryRunner, refused_us: int | None) -> None:
         super().__init__(runner)
         self.partition_us, self.first_slice_us, self._refused_us = HOUR_US, MINUTE_US, refused_us
+        self.longest_slice_us = DAY_US
         self.read: list[int] = []
         """How many partitions each query has read."""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.runtime.memory import container_memory_bytes
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import gc, weakref
@@ -68,3 +70,23 @@ def test_large_blocks_are_mapped_even_after_one_was_freed(
     command = [sys.executable, "-c", LARGE_BLOCKS, call]
     run = subprocess.run(command, cwd=ROOT, env=outside | environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == is_mapped
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], None),
+        (["max\n"], None),
+        (["536870912\n"], 512 * 1024**2),
+        (["9223372036854771712\n", "268435456\n"], 256 * 1024**2),
+    ],
+)
+def test_the_memory_of_a_container_is_the_least_of_its_limits(
+    tmp_path: Path, texts: list[str], expected: int | None
+) -> None:
+    """Without a limit it is the machine's; a version of control groups that the kernel lacks has no file."""
+    files = [tmp_path / "missing", *(tmp_path / str(number) for number in range(len(texts)))]
+    for file, text in zip(files[1:], texts, strict=True):
+        file.write_text(text)
+    machine_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert container_memory_bytes(files) == (machine_bytes if expected is None else expected)

@@ -16,6 +16,7 @@ class ScriptedRunner:
     """Gives no rows, or those of a test; with `error`, fails."""
 
     partition_us = first_slice_us = first_look_up_us = 3_600_000_000
+    longest_slice_us = 86_400_000_000
     poll_s, open_ttl_s = 0.25, 1.0
     export_rows: int | None = None
 

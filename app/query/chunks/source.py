@@ -40,7 +40,7 @@ class ChunkedSource:
             table.name: ChunkedTable(runner, table, shelf, lookback_us=lookback_us, sizes=sizes, reads=reads)
             for table in tables
         }
-        self.partition_us = runner.partition_us
+        self.partition_us, self.longest_slice_us = runner.partition_us, runner.longest_slice_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
 

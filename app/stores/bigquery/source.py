@@ -19,7 +19,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryRea
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcAsyncIOTransport
 
 from app.runtime.clock import Clock
-from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.settings.load import Settings
 from app.stores.bigquery import cost_limits, jobs
 from app.stores.bigquery.client import BigQueryClients
@@ -57,6 +57,7 @@ class BigQueryRunner:
 
     partition_us = HOUR_US  # as the tables are declared: a query bills whole columns of each partition that it touches
     first_slice_us = MINUTE_US  # billed with its whole hour; the rest of that hour is read with the next one
+    longest_slice_us = DAY_US
     first_look_up_us = HOUR_US  # the table is clustered by id, so the next ones may be long
     export_rows = None  # a job's result is a table, which is read as a stream
     open_ttl_s = 1.0

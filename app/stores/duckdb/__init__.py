@@ -7,6 +7,8 @@ table_diff   a table of the file against the declaration: what is added, noted o
 migration    changes the file in a copy: `migration_plan` decides how
 table_layout a table -> DDL, the INSERT that reads rows from JSON, and what DuckDB returns
 sink         the sink of one table
+reader       answers queries, with `row_index` where it covers their range: which rows are copies, where ids are;
+             `coverage` is the ranges of time that it covers
 source       queries: `attempt` is one query that can be interrupted
 eraser       erasure and retention
 """

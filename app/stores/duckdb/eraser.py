@@ -1,7 +1,9 @@
 """Erasure and retention in the embedded store: deletes run between appends, in pieces too small to delay them."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import duckdb
 
@@ -9,10 +11,11 @@ from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, MIN_US, clamp
 from app.schema.table import Table
 from app.stores.duckdb.file import STATE
+from app.stores.duckdb.source import bound, to_duckdb
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.query import Deletion
 from app.stores.source import QueryError
-from app.stores.sql.statement import Statement, render
+from app.stores.sql.statement import Statement
 
 _GENERATION = "erasures"
 _EVERY_S = 3_600.0
@@ -39,7 +42,7 @@ class EmbeddedEraser:
 
     async def delete(self, query: Deletion) -> int:
         """Delete rows as one transaction; return how many were removed."""
-        return await self._store.change(self._store.statement(query))
+        return await delete_rows(self._store, query)
 
     async def advance(self) -> None:
         """Count one more erasure in the file, and take the erased rows out of the write-ahead log.
@@ -48,6 +51,23 @@ class EmbeddedEraser:
         """
         self._generation = await self._store.write(_advanced)
         await self._store.checkpoint()
+
+
+async def delete_rows(store: EmbeddedStore, query: Deletion) -> int:
+    """Delete rows as one transaction; return how many. If cancelled, it may still happen.
+
+    Raises:
+        StoreUnavailableError: nothing was deleted, or it is unknown whether anything was.
+    """
+    store.reader.deleting(query)
+    deletion = asyncio.ensure_future(store.write(partial(_changed, store.statement(query))))
+    deletion.add_done_callback(lambda _: store.reader.deleted(query))
+    return await asyncio.shield(deletion)
+
+
+def _changed(statement: Statement, connection: duckdb.DuckDBPyConnection) -> int:
+    found = connection.execute(to_duckdb(statement.sql), bound(statement)).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _generation(connection: duckdb.DuckDBPyConnection) -> int:
@@ -100,9 +120,10 @@ class Retention:
             cutoff_us, count = clamp(self._clock.now_us() - age_us), 0
             while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
                 expired = Deletion(table=table.name, first_us=MIN_US, last_us=edge_us, conditions=())
-                count += await self._store.change(render(expired))
+                count += await delete_rows(self._store, expired)
                 await self._clock.sleep(_BREATH_S)
             if count:
+                await self._store.reader.prune(table.name, cutoff_us)
                 self._deleted(table.name, count)
                 _log.info("table %s: deleted %d rows older than the retention", table.name, count)
             total += count

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+import msgspec
 
 from app.runtime.clock import Clock
+from app.runtime.instants import MINUTE_US
 from app.schema.table import Table
+from app.stores.duckdb.row_index import DATABASE, index_ddl
 from app.stores.duckdb.table_diff import FileColumn, Fit, file_column, fit
 from app.stores.duckdb.table_layout import duckdb_ddl, quote
 from app.stores.sink import StoreError
@@ -25,8 +28,9 @@ STATE = "sluice_state"
 # A checkpoint would also merge row groups, reading and rewriting all their rows: after 40 appends of 8 MiB the process
 # held 837 MiB, and 326 without (docs/attacks.md, gzip-of-geojson). Groups of one checkpoint each, 16 MiB or more, are
 # large enough to scan, and are dropped as a whole once retention has deleted their rows.
-_SET_UP = """\
+_SET_UP = f"""\
 LOAD icu;
+ATTACH IF NOT EXISTS ':memory:' AS {DATABASE};
 SET GLOBAL TimeZone = 'UTC';
 SET allocator_background_threads = true;
 SET GLOBAL max_vacuum_tasks = 0"""
@@ -39,7 +43,22 @@ _NO_ROOM = ("no space left on device", "disk quota exceeded", "file too large")
 _MIB = 1024**2
 
 
-def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDBPyConnection:
+class EmbeddedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an EmbeddedStore may use.
+
+    Appends that would leave less than `min_free_bytes` on the disk of the file are refused. DuckDB may use
+    `memory_bytes`, and moves what a query needs beyond them to the disk. Queries look for copies in `lookback_us`.
+    """
+
+    min_free_bytes: int = 0
+    memory_bytes: int = 512 * 1024**2
+    lookback_us: int = 15 * MINUTE_US
+
+
+DEFAULT_LIMITS = EmbeddedLimits()
+
+
+def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: int) -> duckdb.DuckDBPyConnection:
     """Open the file at `path` (":memory:" for none), create what is missing, and advance the clock past its rows.
 
     Raises:
@@ -53,10 +72,13 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock) -> duckdb.DuckDB
         raise StoreError(f"cannot open {path}: {first_line(error)}") from error
     try:
         connection.execute(_SET_UP)
+        connection.execute(f"SET GLOBAL memory_limit = '{memory_bytes}B'")
         connection.execute(_DDL_OF_STATE)
         _add_columns(connection, path, [(table, _fit(connection, path, table)) for table in tables])
         for table in tables:
             _advance(connection, table, clock)
+            for statement in index_ddl(table):
+                connection.execute(statement)
     except duckdb.Error as error:
         connection.close()
         raise StoreError(f"cannot open {path}: {first_line(error)}") from error

@@ -8,11 +8,11 @@ import io
 import queue
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import duckdb
@@ -51,8 +51,15 @@ class Queries:
 
     async def rows(self, statement: Statement) -> Answer:
         """Return the rows of `statement`, in its order."""
+        return await self._run(partial(self._rows, statement))
+
+    async def native(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement in DuckDB's own dialect, as DuckDB returns them."""
+        return await self._run(partial(self._native, sql, parameters))
+
+    async def _run(self, read: Callable[[Attempt], _Result]) -> _Result:
         attempt = self._attempt()
-        work = self._readers.submit(self._rows, statement, attempt)
+        work = self._readers.submit(read, attempt)
         work.add_done_callback(lambda _: self._attempts.discard(attempt))
         return await self._awaited(attempt, work)
 
@@ -133,20 +140,27 @@ class Queries:
             interrupt(attempt, work)
             raise
 
-    def _rows(self, statement: Statement, attempt: Attempt) -> Answer:
+    @contextmanager
+    def _cursor(self, attempt: Attempt) -> Iterator[duckdb.DuckDBPyConnection]:
         cursor = self._cursors.get()
         try:
             if cursor is None:
                 raise StoreUnavailableError(DISCONNECTED)
             with _named_errors(), attempt.running(cursor):
-                cursor.execute(to_duckdb(statement.sql), bound(statement))
-                description = cursor.description or []
-                columns = [(name, converter(type_)) for name, type_, *_ in description]
-                fetched, size_bytes, cut = _fetched(
-                    cursor, [type_ for _, type_, *_ in description], statement.max_bytes
-                )
+                yield cursor
         finally:
             self._cursors.put(cursor)
+
+    def _native(self, sql: str, parameters: Mapping[str, Any], attempt: Attempt) -> list[tuple[Any, ...]]:
+        with self._cursor(attempt) as cursor:
+            return cursor.execute(sql, parameters).fetchall()
+
+    def _rows(self, statement: Statement, attempt: Attempt) -> Answer:
+        with self._cursor(attempt) as cursor:
+            cursor.execute(to_duckdb(statement.sql), bound(statement))
+            description = cursor.description or []
+            columns = [(name, converter(type_)) for name, type_, *_ in description]
+            fetched, size_bytes, cut = _fetched(cursor, [type_ for _, type_, *_ in description], statement.max_bytes)
         names = [name for name, _ in columns]
         converters = [(name, convert) for name, convert in columns if convert is not None]
         rows = [dict(zip(names, values, strict=True)) for values in fetched]

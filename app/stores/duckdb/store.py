@@ -17,15 +17,23 @@ import duckdb
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import Table
-from app.stores.duckdb.file import MIN_PROBE_BYTES, DiskSpace, is_about_room, open_file, write_and_remove
+from app.stores.duckdb.file import (
+    DEFAULT_LIMITS,
+    MIN_PROBE_BYTES,
+    DiskSpace,
+    EmbeddedLimits,
+    is_about_room,
+    open_file,
+    write_and_remove,
+)
+from app.stores.duckdb.reader import Reader
 from app.stores.duckdb.sink import EmbeddedAppender
-from app.stores.duckdb.source import Queries, bound, to_duckdb
+from app.stores.duckdb.source import Queries
 from app.stores.duckdb.table_layout import quote
 from app.stores.query import ArrowQuery, Deletion, Query
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.source import Answer, Plan, StoreUnavailableError
-from app.stores.sql.projection import source_of
-from app.stores.sql.statement import Statement, render
+from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
 
 _CLOSE_S = 1.0  # how long `close` waits for the current write
@@ -40,7 +48,8 @@ class EmbeddedStore:
     partition_us = 1
     # With dense rows, a longer slice would sort rows that the page never shows; one more query is cheap.
     first_slice_us = 10 * SECOND_US
-    first_look_up_us = 7 * DAY_US  # a scan of one column, hardly slower than one of an hour
+    longest_slice_us = 31 * DAY_US  # with the index of copies, a month without a match takes 5 to 20 ms
+    first_look_up_us = 10 * 366 * DAY_US  # all there is: the index of ids finds the few minutes to read
     export_rows = 50_000
     poll_s = 0.25
     open_ttl_s = 1.0  # until something is stored: see `version`
@@ -51,30 +60,33 @@ class EmbeddedStore:
         path: str,
         tables: Sequence[Table],
         clock: Clock,
-        disk: DiskSpace,
+        limits: EmbeddedLimits,
     ) -> None:
         self._connection, self._path, self._tables = connection, path, tables
-        self._by_name = {table.name: table for table in tables}
-        self._clock, self._disk = clock, disk
+        self._clock, self._disk = clock, DiskSpace(path, limits.min_free_bytes)
         # Stamps that are not yet known to be durable, oldest first: a dict keeps the order of insertion.
         self._in_flight_us: dict[str, dict[int, None]] = {table.name: {} for table in tables}
         self._versions = dict.fromkeys(self._in_flight_us, 0)
         # One writing thread: batches of two tables never contend for locks, and stamps stay in order.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duckdb-append")
         self._queries = Queries(connection)
+        self._limits = limits
+        self.reader = Reader(
+            self._queries, tables, self.horizon_us, lookback_us=limits.lookback_us, memory_bytes=limits.memory_bytes
+        )
         self._is_invalid = self._is_closing = False
         self._failed_bytes = MIN_PROBE_BYTES
 
     @classmethod
-    def open(cls, path: str, tables: Sequence[Table], clock: Clock, *, min_free_bytes: int = 0) -> "EmbeddedStore":
+    def open(
+        cls, path: str, tables: Sequence[Table], clock: Clock, limits: EmbeddedLimits = DEFAULT_LIMITS
+    ) -> "EmbeddedStore":
         """Open the file at `path` (":memory:" for none), create what is missing, and advance the clock past its rows.
-
-        Appends that would leave less than `min_free_bytes` on its disk are refused.
 
         Raises:
             StoreError: the file is in use, is not a DuckDB file, or its tables are not the declared ones.
         """
-        return cls(open_file(path, tables, clock), path, tables, clock, DiskSpace(path, min_free_bytes))
+        return cls(open_file(path, tables, clock, limits.memory_bytes), path, tables, clock, limits)
 
     def appender(self, table: Table) -> EmbeddedAppender:
         """Return the Appender of `table`."""
@@ -148,11 +160,12 @@ class EmbeddedStore:
             return False
         self._shut()
         try:
-            self._connection = open_file(self._path, self._tables, self._clock)
+            self._connection = open_file(self._path, self._tables, self._clock, self._limits.memory_bytes)
         except StoreError as error:
             _log.warning("cannot reopen the database: %s", error)
             return False
         self._queries.connect(self._connection)
+        self.reader.reset()
         self._is_invalid = False
         self._renew_versions()
         _log.warning("reopened the database after DuckDB had invalidated it")
@@ -211,14 +224,6 @@ class EmbeddedStore:
         for name in self._versions:
             self._versions[name] += 1
 
-    async def change(self, statement: Statement) -> int:
-        """Run a statement as one transaction; return how many rows it changed.
-
-        Raises:
-            StoreUnavailableError: as `write` does.
-        """
-        return await self.write(lambda connection: _changed(connection, statement))
-
     def read_once(self, read: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         """Return the result of `read`. Blocks until the writing thread has run it: only while the service starts."""
         return self._writer.submit(read, self._connection).result()
@@ -237,24 +242,23 @@ class EmbeddedStore:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        return await self.read(self.statement(query))
+        return await self.reader.rows(query)
 
     async def read(self, statement: Statement) -> Answer:
         """Return the rows of a statement, in its order."""
         return await self._queries.rows(statement)
 
-    def statement(self, query: Query | Deletion) -> Statement:
-        """Return the statement of `query`, in BigQuery's dialect."""
-        table = self._by_name.get(query.table)
-        return render(query, source_of(query, table) if table else "")
-
     async def explain(self, query: Query) -> Plan:
         """Return the statement before it is rendered for DuckDB, which gives no estimate."""
-        return self.statement(query).plan()
+        return self.reader.statement(query).plan()
+
+    def statement(self, query: Query | Deletion) -> Statement:
+        """Return the statement of `query`, in BigQuery's dialect, without the help of an index."""
+        return self.reader.render(query)
 
     def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        return self._queries.arrow(self.statement(query))
+        return self.reader.arrow(query)
 
     def horizon_us(self, table: str) -> int:
         """Return the oldest stamp in flight, or else now: the store's settle time is 0."""
@@ -282,11 +286,6 @@ class EmbeddedStore:
     def _shut(self) -> None:
         with suppress(duckdb.Error):
             self._connection.close()
-
-
-def _changed(connection: duckdb.DuckDBPyConnection, statement: Statement) -> int:
-    found = connection.execute(to_duckdb(statement.sql), bound(statement)).fetchone()
-    return int(found[0]) if found else 0
 
 
 def _ends(work: Future[None], within_s: float) -> bool:

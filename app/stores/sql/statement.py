@@ -58,34 +58,40 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         return Plan(self.sql, {name: _shown(name, each) for name, each in self.parameters.items()}, estimated_bytes)
 
 
-def render(query: Query | Deletion, source: str = "") -> Statement:
+def render(query: Query | Deletion, source: str = "", copies: str | None = None) -> Statement:
     """Return the statement of `query`, which reads from `source` instead of the table, if it is given.
 
-    Of a Deletion, `source` is the row that its conditions compare (app.stores.sql.projection).
+    Of a Deletion, `source` is the row that its conditions compare (app.stores.sql.projection). `copies` names a table
+    with the `ingest_time` and `delivery_key` of every copy in the query's range, or is "" if there are none. Without
+    it, the statement finds them itself; a look-up always does.
     """
     max_bytes = query.max_bytes if isinstance(query, RowQuery | Export) else None
+    if isinstance(query, Deletion):
+        text = deletion_sql(query, source)
+    else:
+        text = _text(query, source or f"`{query.table}`", copies)
     return Statement(
-        sql=deletion_sql(query, source) if isinstance(query, Deletion) else _text(query, source or f"`{query.table}`"),
-        parameters=_parameters(query),
+        sql=text,
+        parameters=_parameters(query, with_lookback=copies is None),
         purpose=query.purpose,
         max_bytes=max_bytes,
     )
 
 
-def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each query
+def _text(query: Query, source: str, copies: str | None) -> str:  # noqa: PLR0911 - one for each query
     match query:
         case RowQuery():
-            return page_sql(query, source)
+            return page_sql(query, source, copies)
         case LookUp():
             return look_up_sql(query, source)
         case Count():
-            return count_sql(query, source)
+            return count_sql(query, source, copies)
         case PartCounts():
             return buckets_sql(query, source)
         case Export():
-            return export_sql(query, source)
+            return export_sql(query, source, copies)
         case Statistics():
-            return stats_sql(query, source)
+            return stats_sql(query, source, copies)
         case Keys():
             return keys_sql(query, source)
         case Occurrences():
@@ -96,12 +102,12 @@ def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each que
             assert_never(query)
 
 
-def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
+def _parameters(query: Query | Deletion, *, with_lookback: bool) -> dict[str, Scalar]:
     match query:
         case Keys():
-            return _bounds(query) | condition_parameters(query.conditions)
+            return _bounds(query, with_lookback=False) | condition_parameters(query.conditions)
         case Selection():
-            return _bounds(query) | condition_parameters(query.conditions) | _own(query)
+            return _bounds(query, with_lookback=with_lookback) | condition_parameters(query.conditions) | _own(query)
         case PayloadSearch():
             return {"from_us": MIN_US, "to_us": MAX_US, **needle_parameters(query)}
         case Occurrences():
@@ -113,9 +119,9 @@ def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
             assert_never(query)
 
 
-def _bounds(query: Selection) -> dict[str, Scalar]:
+def _bounds(query: Selection, *, with_lookback: bool) -> dict[str, Scalar]:
     bounds: dict[str, Scalar] = {"from_us": query.from_us, "to_us": query.to_us}
-    if isinstance(query, Originals):
+    if isinstance(query, Originals) and with_lookback:
         bounds |= {"lookback_from_us": clamp(query.from_us - query.lookback_us), "lookback_micros": query.lookback_us}
     return bounds
 

@@ -56,7 +56,7 @@ async def test_a_checkpoint_leaves_older_rows_where_they_are(tmp_path: Path) -> 
         assert await appender.append([row(appender, str(groups))]) == Stored()
         await store.checkpoint()
         assert (await store.read(found)).rows == [{"n": groups}]
-    assert await store.change(Statement(sql="DELETE FROM `records` WHERE id < '3'", parameters={})) == 2
+    assert await store.write(lambda each: each.execute("DELETE FROM records WHERE id < '3'").fetchall()) == [(2,)]
     await store.checkpoint()
     assert (await store.read(found)).rows == [{"n": 3}], "what holds no row any more is given up"
     store.close()

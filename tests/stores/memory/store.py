@@ -21,7 +21,7 @@ import msgspec
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.scan import position_of
 from app.runtime.clock import Clock
-from app.runtime.instants import HOUR_US, epoch_us, from_epoch_us
+from app.runtime.instants import DAY_US, HOUR_US, epoch_us, from_epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 from app.settings.load import Settings
@@ -39,7 +39,7 @@ class MemoryStore:
     """The tables of one process: a QueryRunner and an Eraser."""
 
     first_slice_us = first_look_up_us = HOUR_US
-    partition_us, export_rows = 1, None
+    partition_us, longest_slice_us, export_rows = 1, DAY_US, None
     poll_s, open_ttl_s, learns_within_s = 0.25, 1.0, 0.0
 
     def __init__(self, tables: Sequence[Table], clock: Clock, stored: dict[str, list[Row]]) -> None:
