@@ -68,7 +68,7 @@ def test_resources_that_are_named_exist() -> None:
     assert stream == RECORDS, "the only stream of a single type"
     assert f'resource "google_{kind}" "{name}"' in text
     suffixes = set(re.findall(r"\$SYSTEM(-[a-z-]+)", SHELL))
-    assert suffixes == {"-dead-letters", "-grants"}
+    assert suffixes == {"-dead-letters", "-grants", "-pii"}
     for suffix in suffixes:
         assert f'"${{var.system}}{suffix}' in text
 

@@ -59,13 +59,17 @@ def _collected(tests: Sequence[str]) -> int:
 
 def _run(tests: Sequence[str], place: TableAddress, run: str) -> int:
     environ = os.environ | {PLACE: msgspec.json.encode(place).decode(), RUN: run}
-    with subprocess.Popen(_pytest(tests), env=environ) as process:
+    started = list[subprocess.Popen[bytes]]()
 
-        def stop(*_: object) -> None:
+    def stop(*_: object) -> None:
+        for process in started:
             process.send_signal(signal.SIGINT)  # pytest ends its fixtures, and reports
 
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+    # Before pytest starts: in the background of a shell SIGINT is ignored, and pytest would inherit that.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with subprocess.Popen(_pytest(tests), env=environ) as process:
+        started.append(process)
         return process.wait()
 
 

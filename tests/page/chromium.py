@@ -66,6 +66,11 @@ class Page:
         """Return the text of the element that a selector finds."""
         return str(await self.run(f"document.querySelector({json.dumps(selector)}).textContent"))
 
+    async def shows(self, selector: str, words: str, *, whole: bool = False) -> None:
+        """Wait until the text of the element that a selector finds contains these words, or is just these."""
+        text, wanted = f"document.querySelector({json.dumps(selector)})?.textContent", json.dumps(words)
+        await self.until(f"{text} === {wanted}" if whole else f"{text}?.includes({wanted})")
+
     async def press(self, key: str, *, shift: bool = False) -> None:
         """Press a key, as `Tab`, `Enter` or a letter."""
         codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowRight": 39}

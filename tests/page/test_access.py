@@ -41,7 +41,7 @@ async def test_a_key_opens_the_page_and_stays_in_its_tab(tab: Page, tmp_path: Pa
         await tab.until("document.querySelector('#entry-trouble').textContent.includes('The API key is unknown')")
         await enter(tab, KEY)
         await tab.until(f"{SHOWN} && document.querySelectorAll('#records tbody tr').length === 2")
-        assert await tab.run("document.querySelector('#entry').hidden")
+        await tab.until("document.querySelector('#entry').hidden")
         assert await tab.run("localStorage.length + document.cookie.length") == 0
         assert not [url for url in tab.requests if KEY in url]
 
@@ -77,8 +77,8 @@ async def test_an_instance_that_only_takes_records_in_says_so(tab: Page, tmp_pat
     async with serving(tmp_path / "data.duckdb", roles="ingest") as (process, _):
         await tab.open(f"{process.url}/")
         await tab.until("document.querySelector('#health').textContent.includes('ACTIVE')")
-        assert "serves none" in await tab.text("#notice")
-        assert await tab.run("document.querySelector('#board').hidden")
+        await tab.shows("#notice", "serves none")
+        await tab.until("document.querySelector('#board').hidden")
         assert not [url for url in tab.requests if "/v1/" in url]
         check_quiet(tab, process)
 
@@ -92,5 +92,5 @@ async def test_an_instance_that_only_serves_shows_no_command_to_send_with(tab: P
     async with serving(path, roles="query") as (process, _):
         await visit(tab, process)
         await tab.until("document.querySelectorAll('#records tbody tr').length === 1")
-        assert await tab.run("document.querySelector('#first-record').hidden")
+        await tab.until("document.querySelector('#first-record').hidden")
         check_quiet(tab, process)

@@ -41,7 +41,7 @@ async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path
         await intercept(tab)
         await visit(tab, process)
         await tab.until(WELL)
-        assert "none in this time" in await tab.run(figure("rejected"))
+        await tab.shows("[data-figure=rejected]", "none in this time")
         help_path = "docs/operations.md#sink-state-moon_phase"
         changed = sink(state="MOON_PHASE", since=ago(3), detail="too <b>full</b>", help=help_path)
         await rule(tab, ("health/ready", changed))
@@ -50,13 +50,13 @@ async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path
         for words in ("Writing records: MOON_PHASE", "Since ", "3 min ago", "too <b>full</b>", "Nothing that was"):
             assert words in told
         assert await tab.run("document.querySelector('#alarm a').href") == f"{book}#sink-state-moon_phase"
-        assert await tab.text("#state") == "MOON_PHASE"
+        await tab.shows("#state", "MOON_PHASE", whole=True)
         assert (await tab.run("document.title")).startswith("MOON_PHASE ")
-        assert await tab.text("#announcement") == "Writing records: MOON_PHASE"
+        await tab.shows("#announcement", "Writing records: MOON_PHASE", whole=True)
         await check_no_reassurance(tab)
-        assert "writing is MOON_PHASE" in await tab.run(figure("rejected"))
-        assert "Writing is MOON_PHASE; last known record" in await tab.run(figure("incoming"))
-        assert "Pub/Sub, whose queue is not visible" in await tab.run(figure("waiting"))
+        await tab.shows("[data-figure=rejected]", "writing is MOON_PHASE")
+        await tab.shows("[data-figure=incoming]", "Writing is MOON_PHASE; last known record")
+        await tab.shows("[data-figure=waiting]", "Pub/Sub, whose queue is not visible")
         top = "document.querySelector('#alarm').getBoundingClientRect().top"
         assert await tab.run(top) < await tab.run("document.querySelector('#figures').getBoundingClientRect().top")
         nodes = await tab.accessibility()
@@ -65,7 +65,7 @@ async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path
         assert all(after - before <= 1 for before, after in pairwise(levels))
         await rule(tab)
         await tab.until(f"{WELL} && document.title === 'Sluice'")
-        assert await tab.text("#announcement") == "All is well again."
+        await tab.shows("#announcement", "All is well again.", whole=True)
         check_quiet(tab, process)
 
 
@@ -94,7 +94,7 @@ async def test_everything_else_that_is_wrong_is_said_too(tab: Page, tmp_path: Pa
             await tab.until(f"document.querySelector('#state').textContent === '{state}'")
             assert words in await tab.run(ALARM)
             await check_no_reassurance(tab)
-            assert await tab.run("document.querySelector('#first-record').hidden")
+            await tab.until("document.querySelector('#first-record').hidden")
         await rule(tab)
         await tab.until(f"{WELL} && !document.querySelector('#first-record').hidden")
 
@@ -111,10 +111,10 @@ async def test_what_is_not_known_yet_is_no_zero(tab: Page, tmp_path: Path) -> No
         for tile in ("stored", "delay", "rejected"):
             busy = f"document.querySelector('[data-figure={tile}]').ariaBusy"
             await tab.until(f"{busy} === 'true' && {figure(tile)}.includes('…')")
-            assert "Counting the last 24 hours" in await tab.run(figure(tile))
-        assert "Looking for rejects" in await tab.text("#rejected")
-        assert "Looking for records" in await tab.text("#records")
-        assert "Counting the last 24 hours" in await tab.text("#plots")
+            await tab.shows(f"[data-figure={tile}]", "Counting the last 24 hours")
+        await tab.shows("#rejected", "Looking for rejects")
+        await tab.shows("#records", "Looking for records")
+        await tab.shows("#plots", "Counting the last 24 hours")
 
         refused = problem(422, "The query would read too much", "query_too_expensive")
         await rule(tab, ("bucket=PT15M", refused), ("v1/rejects", refused), ("v1/records?", refused))
@@ -123,11 +123,11 @@ async def test_what_is_not_known_yet_is_no_zero(tab: Page, tmp_path: Path) -> No
         await choose(tab, "P1D")
         for tile in ("stored", "delay", "rejected"):
             await tab.until(f"{figure(tile)}.includes('?')")
-            assert "Not available: The query would read too much" in await tab.run(figure(tile))
-            assert await tab.run(f"document.querySelector('[data-figure={tile}]').ariaBusy") == "false"
-        assert "too much" in await tab.text("[data-trouble=overview]")
-        assert "are not available" in await tab.text("#rejected")
-        assert "are not available" in await tab.text("#records")
+            await tab.shows(f"[data-figure={tile}]", "Not available: The query would read too much")
+            await tab.until(f"document.querySelector('[data-figure={tile}]').ariaBusy === 'false'")
+        await tab.shows("[data-trouble=overview]", "too much")
+        await tab.shows("#rejected", "are not available")
+        await tab.shows("#records", "are not available")
         await rule(tab)
         await choose(tab, "PT15M")
         await tab.until(f"{figure('stored')}.includes('30') && {figure('rejected')}.includes('6.3 %')")
@@ -178,8 +178,8 @@ async def test_what_cannot_be_refreshed_carries_its_age(tab: Page, tmp_path: Pat
         await tab.until(f"{ages}.filter((each) => /As of .*, 2 min ago/.test(each.innerText)).length === 5")
         await tab.until("document.querySelector('#state').textContent !== 'Ready'")
         await check_no_reassurance(tab)
-        assert "the current state is unknown" in await tab.text("[data-trouble=instance]")
-        assert "2 min ago" in await tab.text("#freshness")
+        await tab.shows("[data-trouble=instance]", "the current state is unknown")
+        await tab.shows("#freshness", "2 min ago")
         await rule(tab)
         await tab.run("window.aheadMs = 0")
         await choose(tab, "PT1H")

@@ -21,7 +21,7 @@ async def test_a_newcomer_is_told_how_to_store_a_first_record(tab: Page, tmp_pat
         answer, _ = await shell.communicate()
         assert json.loads(answer)["records"][0]["status"] == "stored"
         await tab.until(f"{ROWS} === 1 && document.querySelector('#first-record').hidden")
-        assert await tab.text("#records tbody button") == "order-1042"
+        await tab.shows("#records tbody button", "order-1042", whole=True)
         check_quiet(tab, process)
 
 
@@ -40,8 +40,8 @@ async def test_everything_that_is_stored_is_shown(tab: Page, tmp_path: Path, art
         ]
         assert "2 rejected: invalid 2." in plots[2]
         assert "30 records, most of them where source is checkout." in plots[3]
-        assert await tab.text("#state") == "Ready"
-        assert "Writing recordsACTIVE" in await tab.text("#health")
+        await tab.shows("#state", "Ready", whole=True)
+        await tab.shows("#health", "Writing recordsACTIVE")
         await tab.screenshot(artefacts / "page-light.png")
         await tab.prefer(color_scheme="dark")
         await tab.until("getComputedStyle(document.body).backgroundColor === 'rgb(17, 20, 23)'")
@@ -66,7 +66,7 @@ async def test_filters_and_ids_find_records(tab: Page, tmp_path: Path) -> None:
         await tab.type("billing")
         await tab.press("Enter")
         await tab.until(f"{ROWS} === 7")
-        assert await tab.text("#chips li") == "source is billing✕"
+        await tab.shows("#chips li", "source is billing✕", whole=True)
         await tab.until("document.querySelector('#stats .legend').textContent === 'billing7'")
         await tab.run("document.querySelector('#chips button').click()")
         await tab.until(f"{ROWS} === 20 && document.querySelector('#chips').hidden")
@@ -141,13 +141,13 @@ async def test_a_record_cannot_bring_markup_along(tab: Page, tmp_path: Path) -> 
         await client.post("/v1/records", content=hostile)
         await visit(tab, process)
         await tab.until(f"{ROWS} === 1 && document.querySelectorAll('#rejected tbody tr').length === 1")
-        assert await tab.text("#records tbody button") == hostile
-        assert await tab.text("#stats .legend span:last-of-type") == hostile
+        await tab.shows("#records tbody button", hostile, whole=True)
+        await tab.shows("#stats .legend span:last-of-type", hostile, whole=True)
         await tab.run("document.querySelector('#rejected tbody button').click()")
-        assert hostile in await tab.text("#details")
+        await tab.shows("#details", hostile)
         await tab.run("document.querySelector('#details').close()")
         await tab.run("document.querySelector('#records tbody button').click()")
-        assert hostile in await tab.text("#details")
+        await tab.shows("#details", hostile)
         assert (
             await tab.run("document.querySelectorAll('main img, main script, dialog img, dialog script').length") == 0
         )
@@ -165,5 +165,5 @@ async def test_a_service_that_is_gone_is_said_in_words(tab: Page, tmp_path: Path
         await tab.until(f"{ROWS} === 1")
         await process.kill()
         await tab.until("document.querySelector('#alarm').textContent.startsWith('The service does not answer')")
-        assert await tab.text("#state") == "No answer"
+        await tab.shows("#state", "No answer", whole=True)
         assert await tab.run(ROWS) == 1
