@@ -46,6 +46,8 @@ def missed() -> list[str]:
         render(query)
         if isinstance(query, Deletion):  # of a table that lacks a column which the conditions name
             render(query, "(SELECT target.`id`)")
+        for copies in ("", "copies"):  # only the embedded store knows them, and its own tests run these
+            render(query, copies=copies)
     sys.settrace(None)
     found = []
     for module in _MODULES:
