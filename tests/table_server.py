@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from app.schema.table import Table
-from app.stores.bigquery.table_layout import bigquery_schema, layout_of
+from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
 from testing.http_server import Handler, serving_http
 
 
@@ -38,7 +38,7 @@ def resource_of(table: Table, **changed: Any) -> dict[str, Any]:
         "tableReference": {"projectId": "my-project", "datasetId": "events", "tableId": table.name},
         "type": "TABLE",
         "schema": {"fields": bigquery_schema(table)},
-        **layout_of(table).resource(),
+        **LAYOUT.resource(),
         **changed,
     }
 

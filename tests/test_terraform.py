@@ -10,9 +10,8 @@ import pytest
 import sqlglot
 
 from app.record import CANARY_PREFIX, Record
-from app.schema.table import records_table, rejects_table
 from app.settings.load import VARIABLES, Settings, load_settings
-from app.stores.bigquery.table_layout import layout_of
+from app.stores.bigquery.table_layout import LAYOUT
 from app.streams import MAX_STREAMS
 from tests.terraform.mutation import FOLDER
 from tests.terraform.mutations import MUTATIONS
@@ -38,6 +37,7 @@ _SAMPLES = {
     "SLUICE_TRACE_RATIO": "0.01",
     "SLUICE_METRICS": "cloud",
     "SLUICE_RETENTION_DAYS": "400",
+    "SLUICE_ID_INDEX": "true",
 }
 """What the expressions of the container's environment come to; the clocks are read from clocks.tf."""
 
@@ -106,17 +106,16 @@ def test_the_clocks_are_the_services_defaults() -> None:
 def test_the_tables_lie_as_the_service_expects() -> None:
     """Partitions and clustering are those of app/stores/bigquery/table_layout.py; columns are committed beside."""
     text = text_of("bigquery.tf")
-    for table, schema in ((records_table(Record), "table.schema.json"), (rejects_table(), "rejects.schema.json")):
-        layout = layout_of(table)
-        assert f'partition_column = "{layout.partition_column}"' in text
-        assert re.search(rf'type +?= "{layout.partition_type}"', text)
-        assert layout.require_partition_filter
+    assert f'partition_column = "{LAYOUT.partition_column}"' in text
+    assert re.search(rf'type +?= "{LAYOUT.partition_type}"', text)
+    assert LAYOUT.require_partition_filter
+    assert LAYOUT.clustering == (LAYOUT.partition_column,)
+    assert re.search(r"clustering +?= \[local.partition_column\]", text)
+    for schema in ("table.schema.json", "rejects.schema.json"):
         assert f'"{schema}"' in text + text_of("streams.tf")
         columns = {column["name"] for column in json.loads(text_of(schema))}
-        assert {layout.partition_column, *layout.clustering} <= columns
-    assert layout_of(records_table(Record)).clustering == ("id",)
+        assert {LAYOUT.partition_column, *LAYOUT.clustering} <= columns
     assert 'variable "record_id" {' in text_of("variables_data.tf")
-    assert '["reason"]' in text
     name = r"[a-z][a-z0-9_]{0,62}"  # of a stream, and of its table
     assert f"length(var.streams) <= {MAX_STREAMS}" in text_of("variables_streams.tf")
     assert f'"^{name}$"' in text_of("variables_streams.tf")

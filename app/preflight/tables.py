@@ -1,6 +1,6 @@
 """After: the tables against the declaration, and every statement of the service against the tables. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from app.preflight.check import Ask
 from app.preflight.finding import Failed, Finding, Held, NotLooked
@@ -12,7 +12,8 @@ from app.schema.table import REJECTS, Table, rejects_table
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.cost_limits import job_config
 from app.stores.bigquery.table_diff import describe, differences, live_table
-from app.stores.sql.statement import render
+from app.stores.query import Deletion, LookUp, Query
+from app.stores.sql.statement import Statement, render, render_instants, render_look_up
 
 BIGQUERY = "bigquery.googleapis.com"
 _DAY_MS = 86_400_000
@@ -48,6 +49,10 @@ def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     (table,) = [each for each in declared if each.name == name]
     found = differences(table, live_table(answer.body))
     breaking, pending = [each for each in found if each.breaks], [each for each in found if each.pending]
+    if dearer := [each for each in found if each.path == "clustering" and not breaking and not pending]:
+        return Failed(
+            f"{name}: {describe(dearer)}".rstrip("."), '`terraform apply`; docs/schema-changes.md, "clustering"'
+        )
     if breaking or pending:
         what = "does not fit the record type" if breaking else "lacks columns, so records that use them would wait"
         return Failed(
@@ -81,8 +86,7 @@ def _statement_questions(deployment: Deployment) -> Sequence[Question]:
         storage_url="",
     )
     questions = []
-    for query in queries:
-        statement = render(query)
+    for statement in _statements(queries):
         resource = job_config(statement, place, deployment.settings).to_api_repr()
         resource["query"]["query"] = statement.sql
         reference = {"projectId": deployment.data_project, "location": deployment.location}
@@ -90,6 +94,14 @@ def _statement_questions(deployment: Deployment) -> Sequence[Question]:
         path = f"bigquery/v2/projects/{deployment.data_project}/jobs"
         questions.append(Question(BIGQUERY, path, body, method="POST"))
     return questions
+
+
+def _statements(queries: Iterable[Query | Deletion]) -> Iterator[Statement]:
+    for query in queries:
+        if isinstance(query, LookUp):
+            yield render_instants(query, is_cheap=False)
+            yield render_look_up(query, instants=[query.to_us - 1, query.from_us])
+        yield render(query)
 
 
 def judge_statements(deployment: Deployment, answers: Sequence[Answer]) -> Finding:

@@ -112,7 +112,7 @@ class Feed:
             try:
                 answer = await self.runner.rows(query)
             except QueryTooExpensiveError:
-                pieces = cut(part, descending=scan.descending, unit_us=self._unit_us)
+                pieces = cut(part, descending=scan.descending, unit_us=self.runner.first_slice_us)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:

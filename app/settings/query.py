@@ -25,15 +25,26 @@ class QuerySettings(Room, frozen=True, kw_only=True):
     ] = 5.0
     query_timeout_s: Annotated[Seconds, Meta(description="A query that takes longer is cancelled (BigQuery).")] = 30.0
     query_max_bytes_billed: Annotated[
-        Count, Meta(description="A query that would read more is refused before it costs anything (BigQuery).")
+        Count,
+        Meta(
+            description="A query that would read more is refused before it costs anything (BigQuery). Reads of two "
+            "minutes or less have no such limit, since BigQuery's estimate ignores clustering."
+        ),
     ] = 10 * GIB
     look_up_max_bytes_billed: Annotated[
         Count,
         Meta(
-            description="The same limit for a look-up by id. BigQuery bills a look-up far less than it "
-            "estimates, because the table is clustered by id."
+            description="The same limit for a look-up by id, for an erasure and for a backfill. A look-up reads two "
+            "narrow columns as far back as this allows; with `SLUICE_ID_INDEX` it has no such limit."
         ),
     ] = 100 * GIB
+    id_index: Annotated[
+        bool,
+        Meta(
+            description="Every table of records has a search index on its id, so a look-up by id of any age is cheap "
+            "(BigQuery; Terraform makes the indexes and sets this)."
+        ),
+    ] = False
     page_budget_s: Annotated[
         Seconds,
         Meta(

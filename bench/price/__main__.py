@@ -21,7 +21,7 @@ WAYS = (
     Way("each page a query, table clustered by id", Layout(), chunks=False),
     Way("settled chunks, table clustered by id", Layout(), chunks=True),
     Way("each page a query, clustered by ingest_time", Layout(clustered_by="ingest_time"), chunks=False),
-    Way("settled chunks, clustered by ingest_time", Layout(clustered_by="ingest_time"), chunks=True),
+    Way("settled chunks, clustered by ingest_time", Layout(clustered_by="ingest_time", id_index=True), chunks=True),
 )
 
 

@@ -10,7 +10,7 @@ from app.record import RecordTypeError
 from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import describe, differences, live_table
-from app.stores.bigquery.table_layout import bigquery_schema, layout_of
+from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
 from dev.declared import Declared
 from dev.local_bigquery.errors import ProvisionError
 
@@ -67,6 +67,6 @@ def _require_fit(place: TableAddress, table: Table, found: bigquery.Table) -> No
 def _declared(place: TableAddress, table: Table) -> bigquery.Table:
     reference = {"projectId": place.project, "datasetId": place.dataset, "tableId": table.name}
     schema = {"fields": bigquery_schema(table)}
-    resource = {"tableReference": reference, "schema": schema, **layout_of(table).resource()}
+    resource = {"tableReference": reference, "schema": schema, **LAYOUT.resource()}
     made: bigquery.Table = bigquery.Table.from_api_repr(resource)
     return made

@@ -1,25 +1,30 @@
 # The dataset, its tables, and for each stream the table function that reads its table as the API does.
 
 locals {
-  # By hour, as a poll reads minutes. app/stores/bigquery/table_layout.py says the same, and the service compares.
+  # Partitions are hours of it, and blocks within them shorter still, as a poll reads minutes.
+  # app/stores/bigquery/table_layout.py says the same, and the service compares.
   partition_column = "ingest_time"
 
   tables = merge(
     { for name, stream in local.streams : name => {
       description    = "Records, as often as they were delivered: ${name}_between() returns each once."
       schema         = stream.schema
-      clustering     = stream.record_id == "" ? null : [stream.record_id]
+      id             = stream.record_id == "" ? [] : [stream.record_id]
       retention_days = stream.retention_days
     } },
     {
       records_rejected = {
         description    = "What could not be stored as a record, with the reason and its exact bytes."
         schema         = "rejects.schema.json"
-        clustering     = ["reason"]
+        id             = []
         retention_days = local.clocks.retention_days
       }
     },
   )
+
+  id_types = { for name, table in local.tables : name => one([
+    for column in jsondecode(file("${path.module}/${table.schema}")) : column.type if contains(table.id, column.name)
+  ]) if fileexists("${path.module}/${table.schema}") }
 }
 
 resource "google_bigquery_dataset" "main" {
@@ -41,7 +46,7 @@ resource "google_bigquery_table" "main" {
   table_id    = each.key
   description = each.value.description
   schema      = file("${path.module}/${each.value.schema}")
-  clustering  = each.value.clustering
+  clustering  = [local.partition_column]
   labels      = local.labels
 
   # A query that names no stretch of time would read, and bill, all of it.
@@ -57,12 +62,35 @@ resource "google_bigquery_table" "main" {
   lifecycle {
     # BigQuery would refuse other columns too, but only in the middle of an apply.
     precondition {
-      condition = try(length(setsubtract(concat([local.partition_column, "delivery_key"], coalesce(each.value.clustering, [])), jsondecode(file("${path.module}/${each.value.schema}"))[*].name)) == 0, false)
+      condition = try(length(setsubtract(concat([local.partition_column, "delivery_key"], each.value.id), jsondecode(file("${path.module}/${each.value.schema}"))[*].name)) == 0, false)
       error_message = (fileexists("${path.module}/${each.value.schema}")
         ? "${each.value.schema} lacks columns of the table ${each.key}: it must be what python -m app.schema bigquery prints, with the column that record_id names (\"\" if the type has no id)."
         : "There is no ${each.value.schema} in infra/terraform: write to it what python -m app.schema --stream ${each.key} bigquery prints, or name another schema_file."
       )
     }
+  }
+}
+
+# By which an id of any age is found: the blocks of a table lie by time, and say nothing of ids. BigQuery fills the index
+# by itself, of tables above some 10 GB, and charges for its storage only. There is no resource for one, so a job makes it.
+resource "google_bigquery_job" "id_index" {
+  for_each = var.id_index ? { for name, table in local.tables : name => one(table.id) if length(table.id) > 0 } : {}
+
+  # A table that was made anew needs its index again, and no two jobs may have one name.
+  job_id   = "${var.system}-id-index-${each.key}-${each.value}-${google_bigquery_table.main[each.key].creation_time}"
+  location = var.location
+
+  query {
+    query = join(" ", [
+      "CREATE SEARCH INDEX IF NOT EXISTS `${each.value}_index`",
+      "ON `${var.project_id}.${google_bigquery_dataset.main.dataset_id}.${google_bigquery_table.main[each.key].table_id}`(`${each.value}`)",
+      "OPTIONS (${local.id_types[each.key] == "INTEGER" ? "data_types = ['INT64']" : "analyzer = 'NO_OP_ANALYZER'"})",
+    ])
+    use_legacy_sql = false
+
+    # What makes a table or an index may say neither.
+    create_disposition = ""
+    write_disposition  = ""
   }
 }
 

@@ -41,9 +41,15 @@ variable "record_type" {
 }
 
 variable "record_id" {
-  description = "The column that is the record's id, by which the table is clustered; with streams, of those that name none. Empty: the type has none."
+  description = "The column that is the record's id, which the search index is of; with streams, of those that name none. Empty: the type has none."
   type        = string
   default     = "id"
+}
+
+variable "id_index" {
+  description = "A search index on the id of each table of records, by which GET /v1/records/{id} finds an id of any age. Without it a look-up reads two columns as far back as SLUICE_LOOK_UP_MAX_BYTES_BILLED allows."
+  type        = bool
+  default     = true
 }
 
 variable "dataset_readers" {

@@ -65,7 +65,10 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """One place where a statement names a table: how often it is evaluated, the columns, and what bounds the rows."""
+    """One place where a statement names a table: how often it is evaluated, the columns, and what bounds the rows.
+
+    `instants` are the only ones that matter, if a condition names them.
+    """
 
     table: str
     times: int
@@ -73,6 +76,7 @@ class Reference(msgspec.Struct, frozen=True):
     from_us: int
     to_us: int
     by_id: bool
+    instants: tuple[int, ...] | None = None
 
 
 def references(statement: Statement, columns: frozenset[str]) -> list[Reference]:
@@ -103,7 +107,7 @@ def _collect(scope: Scope, times: int, parameters: Mapping[str, Any], found: lis
         columns = frozenset(column.name for column in scope.source_columns(alias))
         low, high = _bounds(tests, alias, parameters)
         by_id = any(isinstance(each, exp.EQ) and _is(each.this, alias, "id") for each in tests)
-        found.append(Reference(source.name, times, columns, low, high, by_id))
+        found.append(Reference(source.name, times, columns, low, high, by_id, _instants(tests, alias, parameters)))
     for below in scope.subquery_scopes:
         _collect(below, times, parameters, found)
 
@@ -123,6 +127,15 @@ def _bounds(tests: list[Any], alias: str, parameters: Mapping[str, Any]) -> tupl
         else:
             high = min(high, value)
     return low, high
+
+
+def _instants(tests: list[Any], alias: str, parameters: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Return the parameters with which a condition compares the partition column for equality, or None."""
+    for each in tests:
+        if isinstance(each, exp.In) and _is(each.this, alias, _PARTITION):
+            named = [value.find(exp.Parameter) for value in each.expressions]
+            return tuple(parameters[name.this.name] for name in named if name is not None)
+    return None
 
 
 def _is(node: Any, alias: str, column: str) -> bool:
@@ -153,6 +166,8 @@ def upper_bound(statement: Statement, contents: Contents, now_us: int) -> int:
 
 def _bytes_of(each: Reference, contents: Contents, layout: Layout, now_us: int) -> float:
     width = sum(contents.column_bytes[name] for name in each.columns)
+    if each.instants is not None and layout.clustered_by == "ingest_time":
+        return _rows_near(each.instants, contents, layout, now_us) * width
     fresh_us = now_us - layout.fresh_s * SECOND_US
     first_us, last_us = each.from_us // HOUR_US * HOUR_US, -(-each.to_us // HOUR_US) * HOUR_US
     fresh = contents.rows(max(first_us, fresh_us), min(last_us, now_us)) * width
@@ -161,10 +176,24 @@ def _bytes_of(each: Reference, contents: Contents, layout: Layout, now_us: int) 
         block = min(layout.block_bytes, contents.rows_per_s * 3_600 * contents.row_bytes)
         return fresh + hours * block * width / contents.row_bytes
     if layout.clustered_by == "ingest_time":
-        block_us = layout.block_bytes / (contents.rows_per_s * contents.row_bytes) * SECOND_US
+        block_us = _block_us(contents, layout)
         first_us = max(first_us, int(each.from_us // block_us * block_us))
         last_us = min(last_us, int(-(-each.to_us // block_us) * block_us))
     return fresh + contents.rows(first_us, min(last_us, fresh_us)) * width
+
+
+def _block_us(contents: Contents, layout: Layout) -> float:
+    """Return how much time one block holds."""
+    return layout.block_bytes / (contents.rows_per_s * contents.row_bytes) * SECOND_US
+
+
+def _rows_near(instants: tuple[int, ...], contents: Contents, layout: Layout, now_us: int) -> float:
+    """Return how many rows are in the blocks at some instants; of the fresh rows, all that are in their hours."""
+    block_us, fresh_us = _block_us(contents, layout), now_us - layout.fresh_s * SECOND_US
+    blocks = {at_us // block_us for at_us in instants}
+    clustered = sum(contents.rows(block * block_us, min((block + 1) * block_us, fresh_us)) for block in blocks)
+    hours = {at_us // HOUR_US * HOUR_US for at_us in instants}
+    return clustered + sum(contents.rows(max(hour, fresh_us), min(hour + HOUR_US, now_us)) for hour in hours)
 
 
 def _hours(from_us: float, to_us: float) -> float:

@@ -8,9 +8,11 @@ import msgspec
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
 from app.schema.table import Table
-from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Export, LookUp, Query, RowQuery
+from app.stores.bigquery.cost_limits import Trust, is_short
+from app.stores.bigquery.look_up import look_up
+from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Export, LookUp, Purpose, Query, RowQuery
 from app.stores.source import Answer, Plan, QueryTooExpensiveError, Row
-from app.stores.sql.statement import render
+from app.stores.sql.statement import Statement, render
 from testing.billing.bill import Contents, Layout, billed_bytes, upper_bound
 
 SETTLE_S = 30.0
@@ -37,7 +39,7 @@ COLUMN_BYTES = {
 class BilledStore:
     """Runs pages and look-ups by id over a table of the default type; `billed` is what all of them cost, in bytes."""
 
-    partition_us, first_slice_us, longest_slice_us, first_look_up_us = HOUR_US, MINUTE_US, DAY_US, HOUR_US
+    partition_us, first_slice_us, longest_slice_us = HOUR_US, MINUTE_US, DAY_US
     export_rows = None
     poll_s, open_ttl_s = 5.0, 1.0
 
@@ -56,7 +58,9 @@ class BilledStore:
         self.contents = Contents(rows_per_s=rows_per_s, column_bytes=COLUMN_BYTES, begins_us=begins_us)
         self.billed = self.queries = 0
         self._table, self._clock, self._layout = table, clock, layout
-        self._limits = {"page": page_limit, "look_up": look_up_limit}
+        self.first_look_up_us = DAY_US if layout.id_index else HOUR_US
+        self._limits: dict[Purpose, int] = {"page": page_limit, "look_up": look_up_limit}
+        self._trust = Trust(self._limits.__getitem__, clock)
         self._step_us = SECOND_US // rows_per_s
 
     def horizon_us(self, table: str) -> int:
@@ -81,28 +85,43 @@ class BilledStore:
         Raises:
             QueryTooExpensiveError: BigQuery would refuse it, by its upper bound.
         """
-        statement, now_us = render(query), self._clock.now_us()
-        limit = self._limits.get(query.purpose)
+        return self._bill(
+            msgspec.structs.replace(render(query), is_cheap=is_short(query) and self._trust.covers(query))
+        )
+
+    def _bill(self, statement: Statement) -> int:
+        now_us, limit = self._clock.now_us(), self._limits.get(statement.purpose)
         needed = upper_bound(statement, self.contents, now_us)
-        if limit is not None and needed > limit:
+        if limit is not None and needed > limit and not statement.is_cheap:
             raise QueryTooExpensiveError(limit, needed)
         return billed_bytes(statement, self.contents, self._layout, now_us)
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of a page or of a look-up, none of which is a copy."""
-        billed = self.bill_of(query)
-        self.billed += billed
-        self.queries += 1
         match query:
             case RowQuery() | Export():
-                rows = self._page(query)
+                rows, billed = self._page(query), self.bill_of(query)
+                self._pay(billed)
+                if is_short(query):
+                    self._trust.note(query, billed)
+                return Answer(rows, billed, round(len(rows) * self.contents.row_bytes))
             case LookUp():
-                at_us = int(str(query.record_id).rpartition("-")[2])
-                is_there = at_us >= self.contents.begins_us and query.from_us <= at_us < query.to_us
-                rows = [self._row(at_us)] if is_there else []
+                return await look_up(self._read, query, "", is_indexed=self._layout.id_index)
             case _:
                 raise TypeError(query)
-        return Answer(rows, billed, round(len(rows) * self.contents.row_bytes))
+
+    async def _read(self, statement: Statement) -> Answer:
+        """Answer one of the two statements of a look-up by id."""
+        billed = self._bill(statement)
+        self._pay(billed)
+        at_us = int(str(statement.parameters["id"]).rpartition("-")[2])
+        low_us, high_us = int(statement.parameters["lookback_from_us"]), int(statement.parameters["to_us"])  # type: ignore[arg-type] # instants
+        is_there = self.contents.begins_us <= at_us and low_us <= at_us < high_us
+        return Answer([self._row(at_us)] if is_there else [], billed)
+
+    def _pay(self, billed: int) -> None:
+        self.billed += billed
+        self.queries += 1
 
     def export(self, from_us: int, to_us: int, lookback_us: int) -> Export:
         """Return the export of a range, with all columns."""

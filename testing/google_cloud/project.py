@@ -11,7 +11,7 @@ import msgspec
 
 from app.preflight.project import FIRST_APIS, NEEDED, OTHER_APIS
 from app.schema.table import Table
-from app.stores.bigquery.table_layout import bigquery_schema, layout_of
+from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
 
 PROJECT, NUMBER, REGION, SYSTEM = "my-company-sluice-dev", "100000000001", "europe-west1", "sluice"
 PUSHER = f"{SYSTEM}-push@{PROJECT}.iam.gserviceaccount.com"
@@ -169,7 +169,7 @@ def _policies(roles: Sequence[str], member: str) -> dict[str, Any]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    resource = layout_of(table).resource()
+    resource = LAYOUT.resource()
     resource["timePartitioning"]["expirationMs"] = str((table.retention_days or RETENTION_DAYS) * 86_400_000)
     reference = {"projectId": PROJECT, "datasetId": SYSTEM, "tableId": table.name}
     return {"type": "TABLE", "tableReference": reference, "schema": {"fields": bigquery_schema(table)}, **resource}

@@ -19,7 +19,7 @@ from app.schema.table import records_table, rejects_table
 from app.settings.load import load_settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import differences, live_table
-from app.stores.bigquery.table_layout import layout_of
+from app.stores.bigquery.table_layout import LAYOUT
 from dev.child import Leash
 from dev.declared import Declared
 from dev.local_bigquery.command import bq_command, describe_settings
@@ -56,7 +56,7 @@ def test_the_tables_are_as_declared(place: TableAddress, client: bigquery.Client
     for table in (RECORDS, REJECTS):
         made = client.get_table(place.table_id(table.name))
         assert differences(table, live_table(made.to_api_repr())) == []
-        assert made.to_api_repr().items() >= layout_of(table).resource().items()
+        assert made.to_api_repr().items() >= LAYOUT.resource().items()
 
 
 def test_a_query_needs_its_partition_filter(place: TableAddress, client: bigquery.Client) -> None:

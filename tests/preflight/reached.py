@@ -11,9 +11,9 @@ from typing import Any
 
 from app.preflight.statements import every_query
 from app.schema.table import records_table, rejects_table
-from app.stores.query import Deletion
+from app.stores.query import Deletion, LookUp
 from app.stores.sql import conditions, rows, statement, stats
-from app.stores.sql.statement import render
+from app.stores.sql.statement import render, render_instants, render_look_up
 from examples.flights.record import Flight
 from tests.contract.every import EVERY
 
@@ -46,6 +46,9 @@ def missed() -> list[str]:
         render(query)
         if isinstance(query, Deletion):  # of a table that lacks a column which the conditions name
             render(query, "(SELECT target.`id`)")
+        if isinstance(query, LookUp):
+            render_instants(query, is_cheap=True)
+            render_look_up(query, instants=[2, 1])
         for copies in ("", "copies"):  # only the embedded store knows them, and its own tests run these
             render(query, copies=copies)
     sys.settrace(None)

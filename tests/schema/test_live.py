@@ -131,9 +131,6 @@ BREAKING = [
         "partitioning",
         "by RANGE of count",
     ),
-    (_without("clustering"), "clustering", "clustered by nothing; the record type requires id"),
-    (_replace(clustering={"fields": ["note"]}), "clustering", "clustered by note; the record type requires id"),
-    (_replace(clustering={"fields": ["id", "note"]}), "clustering", "clustered by id, note"),
     (_replace(type="VIEW"), "table", "has the type VIEW, which does not allow appends"),
 ]
 NOTED = [
@@ -146,13 +143,16 @@ NOTED = [
     (_set("paid.amount", mode="NULLABLE"), "paid.amount", "every new row has a value; older rows may not"),
     (_set("total", type="BIGNUMERIC"), "total", "the wider type can store every value"),
     (_without("requirePartitionFilter"), "partitioning", "allows queries without a partition filter"),
+    (_without("clustering"), "clustering", "clustered by nothing and not by ingest_time, so reads cost more"),
+    (_replace(clustering={"fields": ["id"]}), "clustering", "clustered by id and not by ingest_time"),
+    (_replace(clustering={"fields": ["ingest_time", "id"]}), "clustering", "clustered by ingest_time, id and not by"),
 ]
 TOLERATED: list[Edit] = [
     _set("note", description="by somebody else"),
     _set("note", policyTags={"names": ["x"]}),
     _set("note", name="NOTE"),
     _set("paid.amount", name="Amount"),
-    _replace(clustering={"fields": ["ID"]}),
+    _replace(clustering={"fields": ["INGEST_TIME"]}),
     _replace(timePartitioning={"type": "HOUR", "field": "ingest_time", "expirationMs": "86400000"}),
     _replace(
         requirePartitionFilter=None,

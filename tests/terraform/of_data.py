@@ -92,7 +92,7 @@ MUTATIONS = [
                 ("bigquery.tf", "require_partition_filter = true", "require_partition_filter = false"),
                 ("bigquery.tf", 'type          = "HOUR"', 'type          = "DAY"'),
                 ("bigquery.tf", '= "ingest_time"', '= "publish_time"'),
-                ("bigquery.tf", 'clustering     = ["reason"]', "clustering = null"),
+                ("bigquery.tf", "clustering  = [local.partition_column]", 'clustering = ["delivery_key"]'),
                 (
                     "bigquery.tf",
                     'file("${path.module}/${each.value.schema}")\n',
@@ -102,8 +102,16 @@ MUTATIONS = [
             "protection_can_be_taken_off_for_a_tear_down": [
                 ("bigquery.tf", "deletion_protection      = var.deletion_protection", "deletion_protection = true")
             ],
-            "a_type_without_an_id_is_not_clustered": [
-                ("bigquery.tf", 'stream.record_id == "" ? null : [stream.record_id]', '["id"]'),
+            "an_index_finds_the_ids": [
+                ("bigquery.tf", 'create_disposition = ""', 'create_disposition = "CREATE_IF_NEEDED"'),
+                ("cloud_run.tf", "= tostring(var.id_index)", '= "false"'),
+            ],
+            "the_index_may_be_left_out": [
+                ("bigquery.tf", "for_each = var.id_index ? {", "for_each = true ? {"),
+                ("cloud_run.tf", "= tostring(var.id_index)", '= "true"'),
+            ],
+            "a_type_without_an_id_has_no_index": [
+                ("bigquery.tf", 'stream.record_id == "" ? [] : [stream.record_id]', '["id"]'),
                 ("cloud_run.tf", "= var.record_type", '= "app.record:Record"'),
             ],
             "the_function_reads_each_delivery_once": [

@@ -25,16 +25,19 @@ MUTATIONS = [
                     'file("${path.module}/table.schema.json")\n',
                 ),
                 (_STREAMS, "try(coalesce(var.streams[name].retention_days), local.clocks", "try(local.clocks"),
-                ("bigquery.tf", "clustering  = each.value.clustering", 'clustering = ["delivery_key"]'),
                 ("bigquery.tf", '"${each.key}_between"', '"records_between"'),
                 (
                     "bigquery.tf",
-                    "google_bigquery_table.main[each.key].table_id",
-                    'google_bigquery_table.main["records"].table_id',
+                    '${google_bigquery_table.main[each.key].table_id}"\n',
+                    '${google_bigquery_table.main["records"].table_id}"\n',
                 ),
             ],
+            "each_stream_has_an_index_of_its_own_id": [
+                ("bigquery.tf", '== "INTEGER" ?', '== "STRING" ?'),
+                (_STREAMS, "? var.record_id : var.streams[name].record_id", '? var.record_id : "id"'),
+            ],
             "a_stream_may_have_no_id": [
-                ("bigquery.tf", "= each.value.clustering\n", '= coalesce(each.value.clustering, ["delivery_key"])\n'),
+                ("bigquery.tf", 'stream.record_id == "" ? [] : [stream.record_id]', "[stream.record_id]"),
             ],
             "each_stream_is_pushed_to_its_own_path": [
                 (_STREAMS, '"/pubsub/push/${name}" : "/pubsub/push"', '"/pubsub/push" : "/pubsub/push"'),
@@ -180,7 +183,7 @@ MUTATIONS = [
                 ("bigquery.tf", "[*].name)) == 0, false)", "[*].name)) == 0, true)")
             ],
             "columns_of_another_type_are_refused": [
-                ("bigquery.tf", ", coalesce(each.value.clustering, []))", ")"),
+                ("bigquery.tf", ", each.value.id)", ")"),
             ],
             "partitions_of_a_stream_are_fewer_than_bigquery_takes": [
                 (_CHECKS, "stream.retention_days <= 415", "stream.retention_days <= 500")

@@ -173,13 +173,16 @@ async def test_rows_are_made_as_they_are_asked_for(query: RowQuery, count: int) 
 
 
 async def test_the_store_refuses_what_exceeds_the_limit() -> None:
-    """As BigQuery does: before it costs anything."""
+    """As BigQuery does: before it costs anything. What is short has no limit until it has cost too much."""
     store = BilledStore(
         RECORDS, FakeClock(NOW_US), SETTLED, rows_per_s=1_000, age_s=1e6, page_limit=10**9, look_up_limit=10**9
     )
     with pytest.raises(QueryTooExpensiveError):
-        await store.rows(page())
+        await store.rows(page(to_us=OLD_US + HOUR_US))
     assert (store.billed, store.queries) == (0, 0)
+    assert (await store.rows(page())).bytes_processed > 10**9  # type: ignore[operator] # it says so
+    with pytest.raises(QueryTooExpensiveError):
+        await store.rows(page())
 
 
 def test_a_statement_without_bounds_reads_the_whole_table() -> None:

@@ -12,6 +12,7 @@ answers          append_responses    the meaning of a response, or of the end of
 
 reading          source              threads, timeouts, cancellation; results as Arrow
                  jobs, cost_limits   query jobs, and the limits, labels and typed parameters of each
+                 look_up             an id: at which instants it has rows, then those rows
                  rest_values         answers -> values
                  failures            errors -> their meaning
 erasing          eraser              deletes rows, and notifies the other instances

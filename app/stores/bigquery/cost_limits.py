@@ -1,20 +1,64 @@
 """The guards of every job: its limits, labels and typed parameters."""
 
+from collections.abc import Callable
 from datetime import date, time
 from decimal import Decimal
+from typing import TypeGuard
 
 from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryParameter
 
-from app.runtime.instants import from_epoch_us
+from app.runtime.clock import Clock
+from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
 from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
-from app.stores.query import Purpose, Scalar
+from app.stores.query import Count, Deletion, Export, LookUp, Purpose, Query, RowQuery, Scalar
 from app.stores.sql.statement import Statement
 
 # An export makes the table of its result before its first byte, and its client expects to wait. An erasure rewrites
 # all data that it touches. A backfill reads the keys of a whole table.
 _LONG: set[Purpose] = {"export", "erase", "backfill"}
 _LONG_TIMEOUT_FACTOR = 10
+
+
+Cheap = RowQuery | Count | Export | LookUp
+"""What may cost far less than BigQuery estimates."""
+
+_SHORT_US = 2 * MINUTE_US
+_DISTRUST_US = HOUR_US
+
+
+def is_short(query: Query | Deletion) -> TypeGuard[Cheap]:
+    """Return whether a query reads so little time that it should read little, on a table clustered by time."""
+    match query:
+        case RowQuery() | Export() | Count() if query.purpose == "page":
+            return query.to_us - query.from_us <= _SHORT_US
+        case _:
+            return False
+
+
+class Trust:
+    """Remembers which queries read more than their limit although they should have been cheap.
+
+    Such queries have no limit, because BigQuery would compare it with an estimate that knows nothing of clustering
+    (https://cloud.google.com/bigquery/docs/clustered-tables). One that disappoints shows that its rows are not
+    clustered, as those from before a change of the clustering: for an hour, no query of that table and purpose goes
+    without a limit as far back as that.
+    """
+
+    def __init__(self, limit_of: Callable[[Purpose], int], clock: Clock) -> None:
+        """`limit_of` returns how much a query of a purpose should read at most."""
+        self._limit_of, self._clock = limit_of, clock
+        self._disappointed: dict[tuple[str, Purpose], tuple[int, int]] = {}
+
+    def covers(self, query: Cheap) -> bool:
+        """Return whether `query` may go without a limit, if it should be cheap."""
+        to_us, until_us = self._disappointed.get((query.table, query.purpose), (0, 0))
+        return query.from_us >= to_us or self._clock.elapsed_us() >= until_us
+
+    def note(self, query: Cheap, billed: int | None) -> None:
+        """Record what a query without a limit read."""
+        if billed is not None and billed > self._limit_of(query.purpose):
+            self._disappointed[query.table, query.purpose] = (query.to_us, self._clock.elapsed_us() + _DISTRUST_US)
 
 
 def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
@@ -39,12 +83,13 @@ def job_config(statement: Statement, place: TableAddress, settings: Settings) ->
     config = QueryJobConfig(
         default_dataset=DatasetReference(place.project, place.dataset),
         labels={"service": "sluice", "purpose": statement.purpose},
-        maximum_bytes_billed=max_bytes_billed(statement.purpose, settings),
         query_parameters=[_parameter(name, value) for name, value in statement.parameters.items()],
         use_legacy_sql=False,
         # Free, and never stale: BigQuery caches no result of a table that changed or is being streamed to.
         use_query_cache=True,
     )
+    if not statement.is_cheap:
+        config.maximum_bytes_billed = max_bytes_billed(statement.purpose, settings)
     config.job_timeout_ms = round(timeout_s(statement.purpose, settings) * 1000)
     return config
 

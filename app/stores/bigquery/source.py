@@ -6,12 +6,14 @@ query's bytes and time. This module waits for it, and cancels the job if its cal
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import msgspec
 from google.api_core.exceptions import InternalServerError, ServiceUnavailable
 from google.cloud.bigquery import Client
 from google.cloud.bigquery_storage_v1 import types
@@ -25,8 +27,9 @@ from app.stores.bigquery import cost_limits, jobs
 from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
+from app.stores.bigquery.look_up import look_up
 from app.stores.bigquery.table_monitor import TableMonitor
-from app.stores.query import ArrowQuery, Deletion, Query
+from app.stores.query import ArrowQuery, Deletion, LookUp, Query
 from app.stores.source import (
     END_OF_STREAM,
     Answer,
@@ -58,7 +61,6 @@ class BigQueryRunner:
     partition_us = HOUR_US  # as the tables are declared: a query bills whole columns of each partition that it touches
     first_slice_us = MINUTE_US  # billed with its whole hour; the rest of that hour is read with the next one
     longest_slice_us = DAY_US
-    first_look_up_us = HOUR_US  # the table is clustered by id, so the next ones may be long
     export_rows = None  # a job's result is a table, which is read as a stream
     open_ttl_s = 1.0
 
@@ -71,6 +73,9 @@ class BigQueryRunner:
     ) -> None:
         self._access, self._settings, self._clock, self._monitors = access, settings, clock, monitors
         self.poll_s = settings.query.poll_s
+        # A query costs 10 MB at least. An index finds an id in any number of rows; without one, hours are read in vain.
+        self.first_look_up_us = DAY_US if settings.query.id_index else HOUR_US
+        self._trust = cost_limits.Trust(partial(cost_limits.max_bytes_billed, settings=settings), clock)
         self._settle_us = round(settings.store.settle_s * SECOND_US)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bigquery-query")
         # Apart from the queries: a cancellation must reach BigQuery even if all query threads are waiting.
@@ -79,7 +84,20 @@ class BigQueryRunner:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        return await self._over_live_columns(query, jobs.run_for_rows)
+        if isinstance(query, LookUp):
+            return await self._look_up(query)
+        answer = await self._over_live_columns(query, jobs.run_for_rows)
+        if cost_limits.is_short(query):
+            self._trust.note(query, answer.bytes_processed)
+        return answer
+
+    async def _look_up(self, query: LookUp) -> Answer:
+        is_indexed = self._settings.query.id_index and self._trust.covers(query)
+        answer = await self._with_columns(
+            query, lambda source: look_up(self.read, query, source, is_indexed=is_indexed)
+        )
+        self._trust.note(query, answer.bytes_processed)
+        return answer
 
     async def read(self, statement: Statement) -> Answer:
         """Return the rows of a statement, in its order."""
@@ -124,24 +142,33 @@ class BigQueryRunner:
         self._cancelling.shutdown(wait=False)
 
     async def _over_live_columns(self, query: Query | Deletion, how: Callable[..., _Result]) -> _Result:
-        """Run `query` with NULL for the columns that its table lacks; once more if BigQuery knows better."""
+        """Run `query` over the columns that its table has."""
+        is_cheap = cost_limits.is_short(query) and self._trust.covers(query)
+
+        async def run(source: str) -> _Result:
+            return await self._run(msgspec.structs.replace(render(query, source), is_cheap=is_cheap), how)
+
+        return await self._with_columns(query, run)
+
+    async def _with_columns(self, query: Query | Deletion, run: Callable[[str], Awaitable[_Result]]) -> _Result:
+        """Run what reads from a source with NULL for columns that the table lacks; again if BigQuery knows better."""
         monitor = self._monitors.get(query.table)
         if monitor is None:
-            return await self._run(render(query), how)
+            return await run("")
         if monitor.missing:
             # A row with a value of the column is stored only once the table has it, and is settled later still. So a
             # check that is younger than the settle time sees the column before a settled read reaches the row.
             await monitor.since(self._clock.elapsed_us() - self._settle_us // 2, _CHECK_WAIT_S)
         begun_us, missing = self._clock.elapsed_us(), monitor.missing
         try:
-            return await self._run(self._statement(query), how)
+            return await run(source_of(query, monitor.table, missing))
         except OutdatedColumnsError:
             await monitor.since(begun_us, _CHECK_WAIT_S)
             if monitor.missing == missing:
                 raise
-            return await self._run(self._statement(query), how)
+            return await run(source_of(query, monitor.table, monitor.missing))
 
-    def _statement(self, query: Query | Deletion) -> Statement:
+    def _statement(self, query: Query) -> Statement:
         monitor = self._monitors.get(query.table)
         return render(query, source_of(query, monitor.table, monitor.missing) if monitor else "")
 

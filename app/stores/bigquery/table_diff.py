@@ -18,7 +18,7 @@ import msgspec
 
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
-from app.stores.bigquery.table_layout import Layout, layout_of
+from app.stores.bigquery.table_layout import LAYOUT, Layout
 
 MAX_DESCRIPTION = 1_000
 # Legacy SQL's names, which the REST API still uses; it accepts and may return either.
@@ -120,7 +120,7 @@ def differences(table: Table, live: LiveTable) -> list[Difference]:
         msgspec.structs.replace(each, breaks=True, pending=False) if each.pending and each.path in envelope else each
         for each in found
     ]
-    return [*columns, *_layout_differences(layout_of(table), live)]
+    return [*columns, *_layout_differences(LAYOUT, live)]
 
 
 def _column_differences(
@@ -209,10 +209,10 @@ def _layout_differences(declared: Layout, live: LiveTable) -> Iterator[Differenc
         yield Difference("partitioning", text, breaks=False)
     if [name.lower() for name in live.clustering] != [name.lower() for name in declared.clustering]:
         text = (
-            f"The table is clustered by {_names(live.clustering)}; the record type requires "
-            f"{_names(declared.clustering)}: change it with Terraform, which does not recreate the table."
+            f"The table is clustered by {_names(live.clustering)} and not by {_names(declared.clustering)}, so reads "
+            "cost more: change it with Terraform, in place."
         )
-        yield Difference("clustering", text, breaks=True)
+        yield Difference("clustering", text, breaks=False)
 
 
 def _partitions(partition_type: str | None, column: str | None) -> str:

@@ -1,7 +1,8 @@
 """A table in BigQuery: its schema, its partitions, their filter, and its clustering.
 
-Every query of the service names a range of `ingest_time`, so tables are partitioned by that column. Partitions are
-hours, since a poll reads minutes. Tables are clustered by the column of look-ups: a record's id, a reject's reason.
+Every query of the service names a range of `ingest_time`, so tables are partitioned by that column, by the hour, and
+clustered by it too: a query of a minute then bills the blocks of that minute instead of its hour. Ids are looked up by
+a path of their own (`look_up`).
 """
 
 from typing import Any
@@ -9,16 +10,15 @@ from typing import Any
 import msgspec
 
 from app.schema.columns import Column, Kind
-from app.schema.table import REJECTS, Table
+from app.schema.table import Table
 
 PARTITION_COLUMN = "ingest_time"
-_REJECTS_CLUSTERING = ("reason",)
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """The partitions and the clustering of one table; `clustering` is empty for a record type without an id."""
+    """The partitions and the clustering of every table."""
 
-    clustering: tuple[str, ...]
+    clustering: tuple[str, ...] = (PARTITION_COLUMN,)
     partition_column: str = PARTITION_COLUMN
     partition_type: str = "HOUR"
     require_partition_filter: bool = True
@@ -28,20 +28,15 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
         https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#Table
         """
-        members: dict[str, Any] = {
+        return {
             "timePartitioning": {"type": self.partition_type, "field": self.partition_column},
             "requirePartitionFilter": self.require_partition_filter,
+            "clustering": {"fields": list(self.clustering)},
         }
-        if self.clustering:
-            members["clustering"] = {"fields": list(self.clustering)}
-        return members
 
 
-def layout_of(table: Table) -> Layout:
-    """Return the layout that `table` should have in BigQuery."""
-    if table.name == REJECTS:
-        return Layout(clustering=_REJECTS_CLUSTERING)
-    return Layout(clustering=() if table.id is None else (table.id.name,))
+LAYOUT = Layout()
+"""The layout that a table of the service should have."""
 
 
 # The JSON form keeps the names of legacy SQL for three of the types

@@ -112,14 +112,33 @@ def originals_sql(source: str, columns: Sequence[str], *, inside: str = "", copi
     OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in page_sql
 
 
-def look_up_sql(query: LookUp, source: str) -> str:
-    """Return the query of the rows of a slice with one id, newest first and without copies.
+def instants_sql(query: LookUp) -> str:
+    """Return the query of when the rows with one id were stored, copies included, newest first.
 
-    There are few such rows. A copy has the id of its original, and the table is clustered by id.
+    It covers the look-back as well, and names no column but the two that it needs.
     """
     return f"""\
+SELECT `ingest_time`
+FROM `{query.table}`
+WHERE `ingest_time` >= @lookback_from_us
+    AND `ingest_time` < @to_us
+    AND `{query.id_column}` = @id
+ORDER BY `ingest_time` DESC
+LIMIT @row_limit
+"""  # noqa: S608 - as in page_sql
+
+
+def look_up_sql(query: LookUp, source: str, instants: int = 0) -> str:
+    """Return the query of the rows of a slice with one id, newest first and without copies.
+
+    There are few such rows, and a copy has the id of its original. With `instants`, the rows at so many are read, which
+    parameters name.
+    """
+    known = ", ".join(f"@{name}" for name in instant_names(instants))
+    at = f"{_NEXT_LINE}AND `ingest_time` IN ({known})" if instants else ""
+    return f"""\
 WITH original AS (
-{originals_sql(source, query.columns, inside=f"{_NEXT_LINE}AND `{query.id_column}` = @id")}
+{originals_sql(source, query.columns, inside=f"{_NEXT_LINE}AND `{query.id_column}` = @id{at}")}
 )
 SELECT {columns_text(query.columns, "original.")}
 FROM original
@@ -127,6 +146,11 @@ WHERE original.`ingest_time` >= @from_us{where_clause(query.conditions, "origina
 ORDER BY original.`ingest_time` DESC, original.`delivery_key` DESC
 LIMIT @row_limit
 """  # noqa: S608 - as in page_sql
+
+
+def instant_names(count: int) -> list[str]:
+    """Return the names of the parameters that are the instants of a look-up."""
+    return [f"at_{number}_us" for number in range(count)]
 
 
 def compared_columns(conditions: Sequence[Condition], *others: str) -> list[str]:

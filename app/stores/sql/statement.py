@@ -1,6 +1,6 @@
 """Render the queries of the seam as statements in BigQuery's dialect: a text, and the parameters that it names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import msgspec
@@ -31,6 +31,8 @@ from app.stores.sql.rows import (
     count_sql,
     deletion_sql,
     export_sql,
+    instant_names,
+    instants_sql,
     keys_sql,
     look_up_sql,
     needle_parameters,
@@ -45,17 +47,53 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """A statement in BigQuery's dialect; it names tables without their dataset.
 
     `parameters` are named (`@name` in the text). An instant is passed as integer microseconds under a name that ends in
-    `_us`, and is a TIMESTAMP in the text. `max_bytes` limits the rows that are fetched, as in a RowQuery.
+    `_us`, and is a TIMESTAMP in the text. `max_bytes` limits the rows that are fetched, as in a RowQuery. `is_cheap`:
+    it should read far less than BigQuery's estimate, which knows neither clustering nor search indexes.
     """
 
     sql: str
     parameters: Mapping[str, Scalar]
     purpose: Purpose = "page"
     max_bytes: int | None = None
+    is_cheap: bool = False
 
     def plan(self, estimated_bytes: int | None = None) -> Plan:
         """Return the statement as a Plan, in which instants are texts."""
         return Plan(self.sql, {name: _shown(name, each) for name, each in self.parameters.items()}, estimated_bytes)
+
+
+MOST_INSTANTS = 1_000  # of a look-up; a statement may have 10,000 parameters
+
+
+def render_instants(query: LookUp, *, is_cheap: bool) -> Statement:
+    """Return the statement of when the rows with the id of `query` were stored: one more than MOST_INSTANTS at most."""
+    bounds = _bounds(query, with_lookback=True)
+    return Statement(
+        sql=instants_sql(query),
+        parameters={
+            "lookback_from_us": bounds["lookback_from_us"],
+            "to_us": query.to_us,
+            "id": query.record_id,
+            "row_limit": MOST_INSTANTS + 1,
+        },
+        purpose=query.purpose,
+        is_cheap=is_cheap,
+    )
+
+
+def render_look_up(
+    query: LookUp, source: str = "", instants: Sequence[int] = (), *, is_cheap: bool = False
+) -> Statement:
+    """Return the statement of `query`; with `instants`, newest first, it reads the rows at those only.
+
+    They must include those of every row that may be the original of another, within the look-back.
+    """
+    parameters = _parameters(query, with_lookback=True)
+    if instants:
+        parameters |= dict(zip(instant_names(len(instants)), instants, strict=True))
+        parameters |= {"lookback_from_us": instants[-1], "to_us": instants[0] + 1}
+    text = look_up_sql(query, source or f"`{query.table}`", len(instants))
+    return Statement(sql=text, parameters=parameters, purpose=query.purpose, is_cheap=is_cheap)
 
 
 def render(query: Query | Deletion, source: str = "", copies: str | None = None) -> Statement:

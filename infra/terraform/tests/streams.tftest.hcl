@@ -21,8 +21,8 @@ run "each_stream_has_a_table_of_its_own" {
   command = plan
 
   assert {
-    condition     = { for name, table in google_bigquery_table.main : name => join(",", coalesce(table.clustering, [])) } == { records = "id", payments = "payment_id", records_rejected = "reason" }
-    error_message = "Each is named as its stream, and clustered by its id; there is one table of rejects."
+    condition     = { for name, table in google_bigquery_table.main : name => table.clustering[0] } == { records = "ingest_time", payments = "ingest_time", records_rejected = "ingest_time" }
+    error_message = "Each is named as its stream; there is one table of rejects."
   }
 
   assert {
@@ -46,6 +46,15 @@ run "each_stream_has_a_table_of_its_own" {
   }
 }
 
+run "each_stream_has_an_index_of_its_own_id" {
+  command = plan
+
+  assert {
+    condition     = { for name, job in google_bigquery_job.id_index : name => regex("ON `.*$", job.query[0].query) } == { records = "ON `my-project.sluice.records`(`id`) OPTIONS (analyzer = 'NO_OP_ANALYZER')", payments = "ON `my-project.sluice.payments`(`payment_id`) OPTIONS (data_types = ['INT64'])" }
+    error_message = "A number is indexed as one."
+  }
+}
+
 run "a_stream_may_have_no_id" {
   command = plan
 
@@ -54,8 +63,8 @@ run "a_stream_may_have_no_id" {
   }
 
   assert {
-    condition     = google_bigquery_table.main["payments"].clustering == null && google_bigquery_table.main["records"].clustering == tolist(["id"])
-    error_message = "There is nothing to cluster by."
+    condition     = keys(google_bigquery_job.id_index) == ["records"]
+    error_message = "There is nothing to look up by."
   }
 }
 

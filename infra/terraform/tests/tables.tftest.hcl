@@ -34,8 +34,8 @@ run "tables_are_protected" {
   }
 
   assert {
-    condition     = google_bigquery_table.main["records"].clustering == tolist(["id"]) && google_bigquery_table.main["records_rejected"].clustering == tolist(["reason"])
-    error_message = "Records are looked up by id, rejects by reason."
+    condition     = alltrue([for table in google_bigquery_table.main : table.clustering == tolist(["ingest_time"])])
+    error_message = "Clustered by anything else, a read of a minute bills its hour."
   }
 
   assert {
@@ -57,7 +57,39 @@ run "protection_can_be_taken_off_for_a_tear_down" {
   }
 }
 
-run "a_type_without_an_id_is_not_clustered" {
+run "an_index_finds_the_ids" {
+  command = plan
+
+  assert {
+    condition     = keys(google_bigquery_job.id_index) == ["records"] && google_bigquery_job.id_index["records"].query[0].query == "CREATE SEARCH INDEX IF NOT EXISTS `id_index` ON `my-project.sluice.records`(`id`) OPTIONS (analyzer = 'NO_OP_ANALYZER')"
+    error_message = "Of records, and not of rejects, which have no id."
+  }
+
+  assert {
+    condition     = google_bigquery_job.id_index["records"].query[0].create_disposition == "" && google_bigquery_job.id_index["records"].query[0].write_disposition == "" && !google_bigquery_job.id_index["records"].query[0].use_legacy_sql
+    error_message = "BigQuery refuses either of a job that makes an index."
+  }
+
+  assert {
+    condition     = local.env["main"]["SLUICE_ID_INDEX"] == "true"
+    error_message = "The service relies on it."
+  }
+}
+
+run "the_index_may_be_left_out" {
+  command = plan
+
+  variables {
+    id_index = false
+  }
+
+  assert {
+    condition     = length(google_bigquery_job.id_index) == 0 && local.env["main"]["SLUICE_ID_INDEX"] == "false"
+    error_message = "Then the service must not rely on it."
+  }
+}
+
+run "a_type_without_an_id_has_no_index" {
   command = plan
 
   variables {
@@ -66,8 +98,8 @@ run "a_type_without_an_id_is_not_clustered" {
   }
 
   assert {
-    condition     = google_bigquery_table.main["records"].clustering == null
-    error_message = "There is nothing to cluster by."
+    condition     = length(google_bigquery_job.id_index) == 0
+    error_message = "There is nothing to look up by."
   }
 
   assert {

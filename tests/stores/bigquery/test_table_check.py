@@ -53,7 +53,7 @@ async def test_a_table_that_lacks_an_optional_column_takes_rows() -> None:
     resource["schema"]["fields"] = [each for each in resource["schema"]["fields"] if each["name"] != "source"]
     with serving_tables({"records": found(resource)}) as server:
         pending = await _checked(server)
-        server.answers["records"] = found(resource | {"clustering": {"fields": ["source"]}})
+        server.answers["records"] = found(resource | {"timePartitioning": {"type": "DAY", "field": "ingest_time"}})
         obstacle = await _checked(server)
     assert pending == ColumnsPending(
         frozenset({"source"}),
@@ -77,14 +77,19 @@ async def test_a_table_that_lacks_a_column_of_the_envelope_is_a_mismatch() -> No
 
 async def test_a_table_that_does_not_fit_is_a_mismatch() -> None:
     """What breaks is told in full, what is only noted is not, and where to look further."""
-    resource = resource_of(TABLE, clustering={"fields": ["source"]}, requirePartitionFilter=False)
+    resource = resource_of(
+        TABLE,
+        timePartitioning={"type": "DAY", "field": "ingest_time"},
+        clustering={"fields": ["source"]},
+        requirePartitionFilter=False,
+    )
     with serving_tables({"records": found(resource)}) as server:
         obstacle = await _checked(server)
     assert obstacle == SetupError(
         SinkState.SCHEMA_MISMATCH,
-        f"{NAME} does not fit the record type: The table is clustered by source; the record type requires id: change "
-        "it with Terraform, which does not recreate the table. `python -m app.schema diff` lists all "
-        "differences; docs/schema-changes.md says how to resolve them",
+        f"{NAME} does not fit the record type: The table has partitions by DAY of ingest_time; the record type "
+        "requires partitions by HOUR of ingest_time. This cannot be changed: recreate the table. `python -m app.schema "
+        "diff` lists all differences; docs/schema-changes.md says how to resolve them",
     )
 
 
