@@ -84,6 +84,18 @@ def _reads(table: Table) -> Iterator[Query]:
             after=_AFTER if descending else None,
             conditions=conditions,
         )
+        for lookback_us in (_LOOKBACK_US, 0):
+            yield Export(
+                table=table.name,
+                from_us=_FROM_US,
+                to_us=_TO_US,
+                lookback_us=lookback_us,
+                columns=columns,
+                descending=descending,
+                limit=10,
+                marks_copies=True,
+                purpose="page",
+            )
     yield from _counts(table.name, conditions)
     yield from _statistics(table, conditions)
 

@@ -151,7 +151,7 @@ class Feed:
             try:
                 rows += (await self.runner.rows(query)).rows
             except QueryTooExpensiveError as error:
-                raise LookUpTooExpensiveError(error.limit_bytes, error.needed_bytes, len(rows)) from error
+                raise LookUpTooExpensiveError(error.limit_bytes, error.needed_bytes, len(rows), part.to_us) from error
             if len(rows) == limit:
                 break
         return rows

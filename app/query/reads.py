@@ -13,6 +13,7 @@ from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within
+from app.runtime.instants import to_text
 from app.stores.source import (
     LookUpTooExpensiveError,
     QueryError,
@@ -227,10 +228,13 @@ def problem_of(error: QueryError) -> ProblemError:
     It contains neither SQL nor the store's own messages, which name projects, tables and accounts. Those are logged.
     """
     match error:
-        case LookUpTooExpensiveError(limit_bytes=limit_bytes, found=found):
+        case LookUpTooExpensiveError(limit_bytes=limit_bytes, found=found, since_us=since_us):
             missed = "not every version of the record was found" if found else "the record was not found"
-            detail = f"{missed} within the read limit of one look-up, {limit_bytes} bytes"
-            return ProblemError("look_up_too_expensive", detail, members={"limit_bytes": limit_bytes})
+            since = to_text(since_us)
+            detail = f"{missed} since {since}, and the read limit of one look-up is {limit_bytes} bytes"
+            return ProblemError(
+                "look_up_too_expensive", detail, members={"limit_bytes": limit_bytes, "searched_since": since}
+            )
         case QueryTooExpensiveError():
             return _too_expensive(error)
         case QueryTimeoutError(timeout_s=timeout_s):

@@ -134,7 +134,9 @@ class PartCounts(Selection, frozen=True, kw_only=True):
 class Export(Originals, frozen=True, kw_only=True):
     """All rows `after` a position, in the order of the feed or, `descending`, in the reverse; rows or Arrow.
 
-    As rows, at most `limit`, and up to about `max_bytes`, but always the first one.
+    As rows, at most `limit`, and up to about `max_bytes`, but always the first one. `marks_copies`: rows that are
+    copies are among them, and each row has IS_COPY; of equal rows, all may be marked, or all but one, or, if no earlier
+    row makes them copies, none. With a look-back of 0 nothing but the range is read.
     """
 
     purpose: Purpose = "export"
@@ -143,6 +145,7 @@ class Export(Originals, frozen=True, kw_only=True):
     after: Position | None = None
     limit: int | None = None
     max_bytes: int | None = None
+    marks_copies: bool = False
 
 
 class Statistics(Originals, frozen=True, kw_only=True):

@@ -66,12 +66,12 @@ class QueryTooExpensiveError(QueryError):
 class LookUpTooExpensiveError(QueryTooExpensiveError):
     """A look-up by id did not complete within the time range read so far, and the next stretch is too large to read.
 
-    `found` is how many rows it had found.
+    `found` is how many rows it had found, all of those stamped since `since_us`.
     """
 
-    def __init__(self, limit_bytes: int, needed_bytes: int | None, found: int) -> None:
+    def __init__(self, limit_bytes: int, needed_bytes: int | None, found: int, since_us: int) -> None:
         super().__init__(limit_bytes, needed_bytes)
-        self.found = found
+        self.found, self.since_us = found, since_us
 
 
 class QueryTimeoutError(QueryError):

@@ -30,6 +30,8 @@ _EVERYTHING = View(RECORDS.columns)
 _NOON_US = 1_767_268_800_000_000 + HOUR_US // 2  # half an hour into a partition: an average one
 _LIMIT = 1_000
 _OLD_US = 30 * DAY_US
+_POLL_S = 5
+_SECONDS = {1_000: 85, 10_000: 45, 100_000: 10}  # in which each horizon falls as often as it should
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -70,7 +72,7 @@ class Stage:
         runner: QueryRunner = self.store
         self.lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
         if way.chunks:
-            shelf = Shelf(limits.chunk_max_bytes, self.clock, ttl_s=limits.cache_closed_s, erasures=lambda: 0)
+            self.shelf = shelf = Shelf(limits.chunk_max_bytes * 2 // 3, self.clock, ttl_s=limits.cache_closed_s, erasures=lambda: 0)
             grid = grid_us(round(runner.poll_s * SECOND_US))
             runner = ChunkedSource(
                 runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=grid
@@ -109,16 +111,23 @@ class Stage:
         )
 
 
-async def followers(way: Way, rows_per_s: int, count: int) -> Price:
-    """Return what `count` followers of everything pay together, who each poll every five seconds."""
+async def followers(way: Way, rows_per_s: int, count: int, *, warm: bool = True) -> Price:
+    """Return what `count` followers of everything pay together, who each poll every five seconds.
+
+    `warm`: the first has followed for so long that the keys of the look-back are at hand, where there is room for them.
+    """
     stage = Stage(way, rows_per_s)
-    cursors = [await stage.head() for _ in range(count)]
-    seconds = 60 if rows_per_s <= 1_000 else 10
-    warm_s = 5
-    for step in range(round((seconds + warm_s) / 5 * count)):
-        if step == count * warm_s / 5:
-            stage.store.billed = stage.store.queries = stage.read = 0
-        await stage.clock.advance(5 / count)
+    first = await stage.head()
+    lookback_s = stage.lookback_us / SECOND_US
+    if warm and way.chunks and rows_per_s * lookback_s < stage.shelf.keys.max_keys:
+        for _ in range(round(lookback_s / _POLL_S) + 4):
+            await stage.clock.advance(_POLL_S)
+            first = await stage.follow(first)
+    cursors = [first] * count
+    seconds = next(each for most, each in _SECONDS.items() if rows_per_s <= most)
+    stage.store.billed = stage.store.queries = stage.read = 0
+    for step in range(round(seconds / _POLL_S * count)):
+        await stage.clock.advance(_POLL_S / count)
         cursors[step % count] = await stage.follow(cursors[step % count])
     return stage.price(seconds)
 
@@ -139,7 +148,7 @@ async def walk(way: Way, rows_per_s: int) -> Price:
     """Return what a walk of yesterday pays, by pages: of its first minute, or of fewer seconds where rows are dense."""
     stage = Stage(way, rows_per_s)
     since_us = _NOON_US - DAY_US
-    seconds = 60 if rows_per_s <= 1_000 else 5
+    seconds = {1_000: 60, 10_000: 5}.get(rows_per_s, 1)
     page = await stage.page(since_us=since_us, until_us=since_us + DAY_US)
     while stage.read < rows_per_s * seconds and page.next_cursor is not None:
         page = await stage.page(cursor=page.next_cursor)
@@ -171,6 +180,7 @@ async def look_up(way: Way, rows_per_s: int, at_us: int) -> Price:
 YOUNG_US, OLD_US, ABSENT_US = _NOON_US - MINUTE_US, _NOON_US - _OLD_US, _NOON_US - 400 * DAY_US
 READERS: dict[str, Callable[[Way, int], Awaitable[Price]]] = {
     "a follower, by pages": lambda way, rate: followers(way, rate, 1),
+    "a follower's first minute": lambda way, rate: followers(way, rate, 1, warm=False),
     "ten followers": lambda way, rate: followers(way, rate, 10),
     "a dashboard, every 5 s": dashboard,
     "a walk of a day": walk,

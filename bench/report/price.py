@@ -7,8 +7,8 @@ from bench.report.results import Price, PriceCell
 def price(found: Price) -> list[str]:
     """Return what each reader pays, each way, at each rate."""
     lines: list[str] = []
-    ways = list(dict.fromkeys(cell.way for cell in found.cells))
     for rate in dict.fromkeys(cell.rows_per_s for cell in found.cells):
+        ways = list(dict.fromkeys(cell.way for cell in found.cells if cell.rows_per_s == rate))
         cells = {(cell.reader, cell.way): cell for cell in found.cells if cell.rows_per_s == rate}
         readers = list(dict.fromkeys(reader for reader, _ in cells))
         head = (f"{rate:,} records/s, of 1 KB", *ways)

@@ -137,9 +137,10 @@ class BilledStore:
             low_us = max(low_us, after.ingest_us + bool(after.delivery_key))
         instants = range(-(-low_us // step_us) * step_us, high_us, step_us)
         rows = [self._row(at_us) for at_us in (instants[::-1] if query.descending else instants)[: query.limit]]
-        if isinstance(query, RowQuery):
-            for row in rows:
-                row[CANDIDATES], row[IS_COPY] = min(len(instants), query.candidates), False
+        for row in rows:
+            if isinstance(query, RowQuery):
+                row[CANDIDATES] = min(len(instants), query.candidates)
+            row[IS_COPY] = False
         return rows
 
     @staticmethod

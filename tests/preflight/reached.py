@@ -12,12 +12,12 @@ from typing import Any
 from app.preflight.statements import every_query
 from app.schema.table import records_table, rejects_table
 from app.stores.query import Deletion, LookUp
-from app.stores.sql import conditions, rows, statement, stats
+from app.stores.sql import conditions, look_ups, rows, statement, stats
 from app.stores.sql.statement import render, render_instants, render_look_up
 from examples.flights.record import Flight
 from tests.contract.every import EVERY
 
-_MODULES = (conditions, rows, statement, stats)
+_MODULES = (conditions, look_ups, rows, statement, stats)
 # `Statement.plan` shows a statement to people; the last cases of the matches cannot be reached.
 _LEFT_OUT = {"plan", "_shown"}
 

@@ -84,7 +84,7 @@ async def test_without_a_traced_request_a_query_has_no_span() -> None:
     ("error", "outcome", "state"),
     [
         (QueryTooExpensiveError(1, 2), "too_expensive", "ACTIVE"),
-        (LookUpTooExpensiveError(1, 2, 3), "too_expensive", "ACTIVE"),
+        (LookUpTooExpensiveError(1, 2, 3, 4), "too_expensive", "ACTIVE"),
         (QueryTimeoutError(1.0), "timeout", "ACTIVE"),
         (StoreBusyError("wait"), "busy", "BUSY"),
         (StoreUnavailableError("away"), "unavailable", "UNREACHABLE"),

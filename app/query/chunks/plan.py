@@ -17,11 +17,12 @@ _STEP = 8
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """How large a chunk should be, and the most that one query for a chunk may return.
 
-    One append, whose rows share a stamp, has up to 10 MB. The most is more than that, so that reading gets on.
+    One append, whose rows share a stamp, has up to 10 MB. The most is more than that, so that reading gets on. Whatever
+    is read at the head pays for all rows that are not clustered yet, so a chunk there should last for a poll.
     """
 
-    target_rows: int = 10_000
-    target_bytes: int = 8_000_000
+    target_rows: int = 16_000
+    target_bytes: int = 16_000_000
     most_rows: int = 25_000
     most_bytes: int = 25_000_000
 
@@ -90,11 +91,12 @@ def suits(query: RowQuery, horizon_us: int, lookback_us: int, likely_bytes: floa
 
 
 def grid_us(poll_us: int) -> int:
-    """Return how far apart the horizons of readers are: the longest of the grid's lengths within the time of a poll.
+    """Return how far apart the horizons of readers are: the shortest of the grid's lengths not below a poll's.
 
-    Readers who poll in one such period ask for the same chunks, and one of them pays.
+    Readers who poll in one such period ask for the same chunks, and one of them pays. It pays for all rows that are not
+    clustered yet, so a period as long as a poll, and not shorter, halves the price of following.
     """
-    return _power_of_two(max(poll_us, 1))
+    return 1 << (max(poll_us, 1) - 1).bit_length()
 
 
 def is_far(ahead_us: int, typical_us: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from app.query.chunks.chunk import Chunk
+from app.query.chunks.keys import KEY_BYTES, RecentKeys
 from app.query.chunks.plan import Stretch
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import MAX_US, MIN_US
@@ -18,7 +19,7 @@ class _Kept(msgspec.Struct):
 
 
 class Shelf:
-    """Keeps chunks, which never overlap. It is for one event loop.
+    """Keeps chunks, which never overlap, and in `keys`, in half as much memory again, keys. It is for one event loop.
 
     They are dropped `ttl_s` after they were read, and all of them when `erasures` returns another number, since an
     erased record may be among them.
@@ -26,6 +27,7 @@ class Shelf:
 
     def __init__(self, max_bytes: int, clock: Clock, *, ttl_s: float, erasures: Callable[[], int]) -> None:
         self.max_bytes, self.size = max_bytes, 0
+        self.keys = RecentKeys(max_bytes // 2 // KEY_BYTES)
         self._clock, self._ttl_us = clock, round(ttl_s * MICROSECONDS)
         self._erasures, self._seen_erasures = erasures, erasures()
         self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
@@ -79,6 +81,7 @@ class Shelf:
         """Drop everything."""
         self._kept.clear()
         self._starts.clear()
+        self.keys.clear()
         self.size = 0
 
     def _of(self, table: str) -> list[int]:

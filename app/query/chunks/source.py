@@ -112,7 +112,7 @@ def with_chunks(  # noqa: PLR0913, PLR0917 - what chunks are read and kept with
     """
     if not limits.chunk_max_bytes or runner.partition_us == 1:
         return runner
-    shelf = Shelf(limits.chunk_max_bytes, clock, ttl_s=limits.cache_closed_s, erasures=erasures)
+    shelf = Shelf(limits.chunk_max_bytes * 2 // 3, clock, ttl_s=limits.cache_closed_s, erasures=erasures)
     lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
     return ChunkedSource(
         runner,

@@ -3,14 +3,18 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
+from operator import eq
+from typing import NamedTuple
 
-from app.query.chunks.chunk import Chunk, RowCodec
+from app.query.chunks.chunk import Block, Chunk, RowCodec
+from app.query.chunks.keys import Segment, copies_in, segment_of
 from app.query.chunks.plan import Lengths, Sizes, Stretch
 from app.query.chunks.shelf import Shelf
 from app.query.scan import position_of
 from app.schema.table import Table
-from app.stores.query import Export
-from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
+from app.stores.query import IS_COPY, Export
+from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError, Row
 
 _log = logging.getLogger("sluice.query")
 
@@ -84,38 +88,84 @@ class ChunkedTable:
         return Stretch(max(low_us, gap.from_us), min(high_us, gap.to_us, horizon_us))
 
     async def _read(self, stretch: Stretch, generation: int, *, descending: bool) -> Chunk | None:
+        keys = self._shelf.keys
+        earlier = keys.before(self.name, stretch.from_us, self._lookback_us)
+        found = await self._fetch(stretch, 0 if earlier is not None else self._lookback_us, descending=descending)
+        billed = found.billed
+        if earlier is not None and found.covered is not None and found.covered.from_us > stretch.from_us:
+            # It was cut, so the keys of the rows just before it are missing.
+            earlier = None
+            found = await self._fetch(found.covered, self._lookback_us, descending=descending)
+            billed = sum(filter(None, (billed, found.billed)))
+        covered = found.covered
+        if covered is None:
+            return None
+        rows = [row for row in found.rows if position_of(row).ingest_us in covered]
+        try:
+            blocks, segment = await asyncio.to_thread(self._assemble, covered, rows, earlier)
+        except (TypeError, ValueError) as error:
+            _log.info("some rows of %s are read without chunks: %s", self.name, error)
+            return None
+        chunk = Chunk(covered.from_us, covered.to_us, blocks, billed)
+        self.lengths.note(covered.to_us - covered.from_us, chunk.row_count, chunk.size)
+        if self._shelf.generation == generation:
+            self._shelf.add(self.name, chunk)
+            keys.add(self.name, segment)
+        return chunk
+
+    async def _fetch(self, stretch: Stretch, lookback_us: int, *, descending: bool) -> "_Fetched":
+        """Return the rows of a stretch from the store, each with whether it is a copy, as of this look-back."""
         # An export names the rows once; a page names its candidates twice, and may pay for them twice.
         query = Export(
             table=self.name,
             from_us=stretch.from_us,
             to_us=stretch.to_us,
-            lookback_us=self._lookback_us,
+            lookback_us=lookback_us,
             columns=self.columns,
             descending=descending,
             limit=self._sizes.most_rows,
             max_bytes=self._sizes.most_bytes,
+            marks_copies=True,
             purpose="page",
         )
         try:
             answer = await self._runner.rows(query)
         except QueryTooExpensiveError:  # refused, at no cost; the next one is shorter
             self.lengths.note(stretch.to_us - stretch.from_us, 1_000 * self._sizes.target_rows, 0)
-            return None
+            return _Fetched(None, [], None)
         covered = _covered(stretch, answer, self._sizes.most_rows, descending=descending)
-        if covered is None:
-            return None
-        found = [(position_of(row), row) for row in (reversed(answer.rows) if descending else answer.rows)]
-        inside = [each for each in found if each[0].ingest_us in covered]
-        try:
-            blocks = await asyncio.to_thread(self.codec.blocks, inside)
-        except (TypeError, ValueError) as error:
-            _log.info("some rows of %s are read without chunks: %s", self.name, error)
-            return None
-        chunk = Chunk(covered.from_us, covered.to_us, blocks, answer.bytes_processed)
-        self.lengths.note(covered.to_us - covered.from_us, chunk.row_count, chunk.size)
-        if self._shelf.generation == generation:
-            self._shelf.add(self.name, chunk)
-        return chunk
+        return _Fetched(covered, answer.rows[::-1] if descending else answer.rows, answer.bytes_processed)
+
+    def _assemble(
+        self, covered: Stretch, rows: list[Row], earlier: Sequence[Segment] | None
+    ) -> tuple[tuple[Block, ...], Segment]:
+        """Return the blocks of the originals among `rows`, and the keys of all.
+
+        Without `earlier`, which has the keys of the look-back, the store has marked the copies.
+
+        Raises:
+            TypeError, ValueError: as of `RowCodec.blocks`.
+        """
+        places = [position_of(row) for row in rows]
+        segment = segment_of(covered, places)
+        marks = [row.pop(IS_COPY) for row in rows]
+        if earlier is not None:
+            marks = copies_in(segment, earlier, self._lookback_us)
+        repeated = [False, *map(eq, places[1:], places)]
+        kept = [
+            (place, row)
+            for place, row, is_copy, is_repeated in zip(places, rows, marks, repeated, strict=False)
+            if not is_copy and not is_repeated
+        ]
+        return self.codec.blocks(kept), segment
+
+
+class _Fetched(NamedTuple):
+    """The part of a stretch of which a store returned every row, its rows in order, and what they cost."""
+
+    covered: Stretch | None
+    rows: list[Row]
+    billed: int | None
 
 
 def _covered(stretch: Stretch, answer: Answer, most_rows: int, *, descending: bool) -> Stretch | None:

@@ -26,15 +26,13 @@ from app.stores.query import (
 )
 from app.stores.source import Plan, shown_value
 from app.stores.sql.conditions import condition_parameters
+from app.stores.sql.look_ups import instant_names, instants_sql, look_up_sql
 from app.stores.sql.rows import (
     buckets_sql,
     count_sql,
     deletion_sql,
     export_sql,
-    instant_names,
-    instants_sql,
     keys_sql,
-    look_up_sql,
     needle_parameters,
     occurrences_sql,
     page_sql,
@@ -104,6 +102,8 @@ def render(query: Query | Deletion, source: str = "", copies: str | None = None)
     it, the statement finds them itself; a look-up always does.
     """
     max_bytes = query.max_bytes if isinstance(query, RowQuery | Export) else None
+    if isinstance(query, Export) and query.marks_copies:
+        copies = None if query.lookback_us else ""
     if isinstance(query, Deletion):
         text = deletion_sql(query, source)
     else:

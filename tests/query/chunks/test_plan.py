@@ -99,7 +99,8 @@ def test_the_store_reads_what_would_take_more_than_eight_chunks() -> None:
     assert [is_far(ahead_us, 10) for ahead_us in (80, 81)] == [False, True]
 
 
-@pytest.mark.parametrize(("poll_s", "grid_s"), [(5.0, 4.194304), (1.0, 0.524288), (60.0, 33.554432)])
+@pytest.mark.parametrize(("poll_s", "grid_s"), [(5.0, 8.388608), (1.0, 1.048576), (60.0, 67.108864)])
 def test_readers_of_one_poll_share_a_horizon(poll_s: float, grid_s: float) -> None:
     """On the grid, so that stretches end there."""
     assert grid_us(round(poll_s * SECOND_US)) == round(grid_s * SECOND_US)
+    assert [grid_us(poll_us) for poll_us in (0, 1, 2, 3, 4, 5)] == [1, 1, 2, 4, 4, 8]

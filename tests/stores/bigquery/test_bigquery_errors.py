@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 
 import httpx
 import pytest
@@ -215,8 +216,10 @@ async def test_a_look_up_that_is_too_expensive_has_words_of_its_own(bigquery: Re
     problem = found.json()
     assert (found.status_code, problem["code"]) == (422, "look_up_too_expensive")
     limit = bigquery.settings().query.look_up_max_bytes_billed
-    assert problem["detail"] == f"the record was not found within the read limit of one look-up, {limit} bytes"
-    assert problem["limit_bytes"] == limit
+    since = problem["searched_since"]
+    words = f"the record was not found since {since}, and the read limit of one look-up is {limit} bytes"
+    assert (problem["detail"], problem["limit_bytes"]) == (words, limit)
+    assert datetime.fromisoformat(since).tzinfo is not None
     assert "window" not in found.text + CATALOGUE["look_up_too_expensive"].advice
 
 
@@ -224,9 +227,10 @@ async def test_versions_that_are_missing_are_said_to_be() -> None:
     """Where some were found, the record was."""
 
     async def read() -> None:
-        raise LookUpTooExpensiveError(5, None, found=1)
+        raise LookUpTooExpensiveError(5, None, found=1, since_us=0)
 
-    with pytest.raises(ProblemError, match=r"^not every version of the record was found within .* 5 bytes$"):
+    words = r"^not every version of the record was found since 1970-01-01T00:00:00Z, .* 5 bytes$"
+    with pytest.raises(ProblemError, match=words):
         await answered(read())
 
 

@@ -167,7 +167,8 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
             newest = _originals(query, stored)[::-1]
             rows = [row for row in newest if row[query.id_column] == query.record_id][: query.limit]
         case q.Export():
-            return _fitting(query, _originals(query, stored)[: query.limit])
+            copies = _copies(query, stored) if query.marks_copies else None
+            return _fitting(query, (_originals if copies is None else _selected)(query, stored)[: query.limit], copies)
         case q.Keys():
             rows = _selected(query, stored)
         case q.Count():
@@ -216,17 +217,15 @@ def _page(query: q.RowQuery, stored: list[Row]) -> Answer:
     copies = _copies(query, stored)
     candidates = _selected(query, stored)[: query.candidates]
     chosen = [row for row in candidates if id(row) not in copies or row is candidates[-1]][: query.limit]
-    answer = _fitting(query, chosen)
-    for row, shown in zip(chosen, answer.rows, strict=False):
-        shown |= {q.CANDIDATES: len(candidates), q.IS_COPY: id(row) in copies}
-    return answer
+    return _fitting(query, chosen, copies, {q.CANDIDATES: len(candidates)})
 
 
-def _fitting(query: q.RowQuery | q.Export, chosen: list[Row]) -> Answer:
-    """Return the columns of the chosen rows, as far as they fit."""
+def _fitting(query: q.RowQuery | q.Export, chosen: list[Row], copies: set[int] | None = None, more: Row = {}) -> Answer:  # noqa: B006 - never changed
+    """Return the columns of the chosen rows, as far as they fit, and which of them are copies."""
     sizes = [*accumulate(len(repr(row)) for row in chosen)]
     fitting = chosen if query.max_bytes is None else chosen[: max(1, bisect_right(sizes, query.max_bytes))]
-    rows = [{name: row[name] for name in query.columns} for row in fitting]
+    marks = [{} if copies is None else {q.IS_COPY: id(row) in copies} for row in fitting]
+    rows = [{name: row[name] for name in query.columns} | mark | more for row, mark in zip(fitting, marks, strict=True)]
     return Answer(rows, fetched_bytes=sizes[len(rows) - 1] if rows else 0, cut=len(rows) < len(chosen))
 
 

@@ -1,0 +1,145 @@
+"""A look-up by id in two steps finds what one statement over the whole range finds; and when limits are left out."""
+
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from app.runtime.clock import MICROSECONDS
+from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
+from app.schema.columns import Kind
+from app.settings.load import Settings
+from app.stores.bigquery import look_up as steps
+from app.stores.bigquery.client import TableAddress
+from app.stores.bigquery.cost_limits import Trust, is_short, job_config
+from app.stores.query import Condition, Export, LookUp, RowQuery
+from app.stores.source import Answer
+from app.stores.sql.statement import Statement, render
+from testing.clock import FakeClock
+from tests.contract.stores import T0_US
+from tests.long_form import examples
+from tests.stores.duckdb.indexed import LOOKBACK_US, NAMES, SPAN, STEP_US, Indexed
+
+PLACES = st.integers(0, SPAN)
+APPENDS = st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), min_size=1, max_size=3), max_size=SPAN)
+NOT_KEY_0 = Condition("message_id", (), "ne", Kind.STRING, ("key-0",))
+
+
+@pytest.fixture(scope="module")
+def indexed() -> Iterator[Indexed]:
+    """Return one store for all examples."""
+    found = Indexed()
+    yield found
+    found.store.close()
+    found.loop.close()
+
+
+def look_up_of(record: int, from_place: int, to_place: int, limit: int) -> LookUp:
+    """Return the look-up of a record in a range of places."""
+    return LookUp(
+        table="records",
+        from_us=T0_US + from_place * STEP_US,
+        to_us=T0_US + to_place * STEP_US + 1,
+        lookback_us=LOOKBACK_US,
+        columns=NAMES,
+        id_column="id",
+        record_id=f"id-{record}",
+        limit=limit,
+    )
+
+
+@example(appends=[[(1, 1)]] * 9, edges=(4, 9), limit=3, most=1_000, filtered=False).via("copies of copies")
+@example(appends=[[(n, 1)] for n in (1, 2, 3, 4, 0)], edges=(0, SPAN), limit=4, most=3, filtered=False).via("too many")
+@example(appends=[[(1, 1)], [(0, 2)]], edges=(2, SPAN), limit=1, most=9, filtered=False).via("only in the look-back")
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    appends=APPENDS,
+    edges=st.tuples(PLACES, PLACES),
+    limit=st.integers(1, 4),
+    most=st.sampled_from([2, 1_000]),
+    filtered=st.booleans(),
+)
+def test_two_steps_find_what_one_finds(
+    indexed: Indexed,
+    appends: list[list[tuple[int, int]]],
+    edges: tuple[int, int],
+    limit: int,
+    most: int,
+    *,
+    filtered: bool,
+) -> None:
+    """Versions, copies, copies of copies, and rows that exist before the range only."""
+
+    async def play() -> None:
+        await indexed.clear()
+        for batch in appends:
+            await indexed.append(batch)
+        indexed.clock._now_us = T0_US + (SPAN + 2) * STEP_US
+        for record in range(3):
+            query = look_up_of(record, min(edges), max(edges), limit)
+            query = msgspec.structs.replace(query, conditions=(NOT_KEY_0,) if filtered else ())
+            with patch.object(steps, "MOST_INSTANTS", most):
+                found = await steps.look_up(indexed.store.read, query, "", is_indexed=True)
+            assert found.rows == (await indexed.store.read(render(query))).rows
+
+    indexed.loop.run(play())
+
+
+async def test_each_step_is_billed_and_only_the_cheap_ones_have_no_limit() -> None:
+    """The instants have one unless an index finds them; a few rows have none."""
+    sent: list[Statement] = []
+
+    async def read(statement: Statement) -> Answer:
+        sent.append(statement)
+        rows = [{"ingest_time": each} for each in found] if len(sent) == 1 else []
+        return Answer(rows, 10)
+
+    for number, is_indexed, cheap in ((0, False, [False]), (3, True, [True, True]), (150, False, [False, False])):
+        sent.clear()
+        found = [from_epoch_us(T0_US + STEP_US * place // 20) for place in range(number, 0, -1)]
+        answer = await steps.look_up(read, look_up_of(1, 0, SPAN, 1), "", is_indexed=is_indexed)
+        assert [each.is_cheap for each in sent] == cheap
+        assert answer.bytes_processed == 10 * len(cheap)
+
+
+def page(from_us: int, to_us: int) -> RowQuery:
+    """Return the query of a page of a range."""
+    return RowQuery(table="records", from_us=from_us, to_us=to_us, lookback_us=1, columns=NAMES, limit=1, candidates=2)
+
+
+async def test_what_is_short_has_no_limit_until_it_disappoints() -> None:
+    """Then, for an hour, what reaches as far back has one; younger rows, other tables and purposes do not."""
+    clock = FakeClock(T0_US)
+    trust = Trust({"page": 100, "look_up": 1_000}.__getitem__, clock)
+    short, later = page(T0_US, T0_US + MINUTE_US), page(T0_US + MINUTE_US, T0_US + 2 * MINUTE_US)
+    trust.note(short, 100)
+    trust.note(short, None)
+    assert trust.covers(short)
+    trust.note(short, 101)
+    assert not trust.covers(short)
+    assert trust.covers(later)
+    assert trust.covers(msgspec.structs.replace(short, table="others"))
+    assert trust.covers(look_up_of(1, 0, 1, 1))
+    await clock.advance(HOUR_US / MICROSECONDS)
+    assert trust.covers(short)
+
+
+def test_what_is_not_short_has_its_limit() -> None:
+    """An export of a caller has one whatever its length; a chunk is an export too, of the purpose of a page."""
+    assert is_short(page(0, 2 * MINUTE_US))
+    assert not is_short(page(0, 2 * MINUTE_US + 1))
+    export = Export(table="records", from_us=0, to_us=1, lookback_us=1, columns=NAMES)
+    assert not is_short(export)
+    assert is_short(msgspec.structs.replace(export, purpose="page"))
+
+
+@pytest.mark.parametrize("is_cheap", [True, False])
+def test_a_cheap_statement_goes_without_a_limit(*, is_cheap: bool) -> None:
+    """BigQuery would compare it with an estimate that ignores clustering."""
+    place = TableAddress(project="my-project", dataset="events", location="EU", rest_url="", storage_url="")
+    statement = msgspec.structs.replace(render(page(0, 1)), is_cheap=is_cheap)
+    told = job_config(statement, place, Settings()).to_api_repr()["query"]
+    assert ("maximumBytesBilled" in told) is not is_cheap
