@@ -110,10 +110,10 @@ def test_the_readme_says_the_worst_first() -> None:
     assert "never run on Google Cloud" in first
     answer = (ROOT / "docs" / "scaling.md").read_text().partition("<!-- end of answer -->")[0]
     by_pages, by_exports = re.findall(r"\*\*(?:about )?(\$[\d,]+)(?: a month)?\*\*", first)
-    refused = re.search(r"From ([\d,]+) records/s, pages are refused", first)
-    assert refused is not None
-    assert f"Even at 1,000 a second, following every record by pages costs {by_pages} a month" in answer
-    assert f"exporting each hour costs {by_exports}." in answer
-    assert f"from {refused[1]} records a second on pages may be refused" in answer
+    dense = re.search(r"At 10,000 records/s it is (\$[\d,]+) and (\$[\d,]+):", first)
+    assert dense is not None
+    assert f"At 1,000 records a second, following all of them by pages costs {by_pages} a month" in answer
+    assert f"exporting each hour costs {by_exports}," in answer
+    assert f"At 10,000 a second it is {dense[1]} and {dense[2]}:" in answer
     (least, most) = re.findall(r"\$(0\.\d+).\$(0\.\d+) per million", first)[0]
     assert f"To ingest a million records costs ${least} to ${most}," in answer

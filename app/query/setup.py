@@ -73,7 +73,9 @@ class QueryService:
         """The health of reads from the store."""
         instrumented = InstrumentedSource(runner, metrics, tracing, self.health, clock, system=system)
         tables = [*(stream.table for stream in streams.by_name.values()), rejects]
-        self.runner = with_chunks(instrumented, tables, settings.query, clock, lambda: eraser.generation, metrics)
+        self.runner = with_chunks(
+            instrumented, tables, settings.query, clock, lambda: eraser.generation, metrics, answers, cache_namespace
+        )
         self.reads = Reads(clock)
 
     def feed(self) -> Feed:

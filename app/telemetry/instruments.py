@@ -220,8 +220,8 @@ CHUNK_READS = Instrument(
     kind="counter",
     unit="{chunk}",
     description="Settled chunks that pages needed, by where they came from",
-    meaning="`outcome` is at_hand, read (from the store), shared (another request was reading it) or passed_on (the "
-    "store answered the rest of the query by itself).",
+    meaning="`outcome` is at_hand, read (from the store), shared (another request was reading it), from_others "
+    "(another instance had read it) or passed_on (the store answered the rest of the query by itself).",
     attributes=("outcome",),
 )
 CACHE_ANSWERS = Instrument(

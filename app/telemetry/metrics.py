@@ -87,7 +87,7 @@ class Metrics:
         """By table."""
         self.query_bytes: Counter[str] = Counter()
         """By purpose."""
-        self.chunk_reads: Counter[str] = Counter(at_hand=0, read=0, shared=0, passed_on=0)
+        self.chunk_reads: Counter[str] = Counter(at_hand=0, read=0, shared=0, from_others=0, passed_on=0)
         """By outcome."""
         self.cache_answers: Counter[str] = Counter()
         """By state."""

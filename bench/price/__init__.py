@@ -1,5 +1,5 @@
 """What reading costs on BigQuery, by the model of testing/billing.
 
 readers   those whose bill is compared: followers, a dashboard, a walk of a day, look-ups by id
-table     the figures as a table
+at_hand   how long a page takes from a chunk at hand
 """

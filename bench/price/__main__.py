@@ -1,4 +1,4 @@
-"""What reading costs on BigQuery, by a model of what it bills: `python -m bench.price`, `make bench-price` (five minutes).
+"""What reading costs on BigQuery, by a model of its bill: `python -m bench.price`, `make bench-price` (five minutes).
 
 Readers run in virtual time over the service's own code and a table of 1 KB records; each statement that they send is
 parsed, and billed by the rules of testing/billing/bill.py. Writes bench/results/price.json.
@@ -13,6 +13,7 @@ import msgspec
 
 from bench.machine import machine_before
 from bench.places import RESULTS
+from bench.price.at_hand import pages_at_hand
 from bench.price.readers import READERS, Way, price_of
 from testing.billing.bill import Layout
 
@@ -28,13 +29,15 @@ WAYS = (
 
 async def measure() -> dict[str, Any]:
     """Return the price of each reader, each way, at each rate."""
+    machine = machine_before()
     asked = [(rate, way, reader) for rate in RATES for way in WAYS for reader in READERS]
     asked += [(DENSE, WAYS[-1], reader) for reader in READERS if reader != "ten followers"]
     cells = [
         {"rows_per_s": rate, "way": way.name, "reader": reader} | msgspec.to_builtins(await price_of(reader, way, rate))
         for rate, way, reader in asked
     ]
-    return {"machine": machine_before(), "layout": msgspec.to_builtins(Layout()), "cells": cells}
+    at_hand = msgspec.to_builtins(await pages_at_hand(WAYS[-1]))
+    return {"machine": machine, "layout": msgspec.to_builtins(Layout()), "at_hand": at_hand, "cells": cells}
 
 
 def main() -> None:
@@ -44,6 +47,7 @@ def main() -> None:
     ).parse_args()
     found = asyncio.run(measure())
     (RESULTS / "price.json").write_text(json.dumps(found, indent=2) + "\n")
+    print(found["at_hand"])
     for cell in found["cells"]:
         million, month = cell["dollars_per_million"], cell["dollars_per_month"]
         told = "refused" if million is None else f"${million:,.4f} a million"

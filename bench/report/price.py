@@ -14,15 +14,24 @@ def price(found: Price) -> list[str]:
         head = (f"{rate:,} records/s, of 1 KB", *ways)
         rows = [(reader, *(_told(cells[reader, way]) for way in ways)) for reader in readers]
         lines += [*table(head, rows), ""]
-    layout = found.layout
+    layout, hand = found.layout, found.at_hand
     return [
         *lines,
+        f"A page of {hand.rows:,} records as JSON from a chunk at hand takes {hand.p50_ms:,.1f} ms at the median and "
+        f"{hand.p95_ms:,.1f} ms at p95. The first page of a stretch takes "
+        f"{plural(hand.cold_queries)}.",
+        "",
         "Dollars a million records read; for ids, a million look-ups; in brackets, dollars a month, of the ten "
         "together. *Refused*: BigQuery's upper bound, which ignores clustering, exceeds the limit of a query.",
         "",
         f"Assumed, as BigQuery does not document it: blocks of {layout.block_bytes / 1e6:,.0f} MB, rows that are not "
         f"clustered for {layout.fresh_s:g} s, and a subquery that is named twice billed twice.",
     ]
+
+
+def plural(queries: int) -> str:
+    """Return a number of queries in words."""
+    return "one query" if queries == 1 else f"{queries} queries"
 
 
 def _told(cell: PriceCell) -> str:

@@ -196,10 +196,20 @@ class PriceCell(msgspec.Struct, frozen=True):
     dollars_per_month: float | None
 
 
+class PagesAtHand(msgspec.Struct, frozen=True):
+    """How long a page takes from a chunk at hand, and how many queries a cold one takes."""
+
+    rows: int
+    p50_ms: float
+    p95_ms: float
+    cold_queries: int
+
+
 class Price(msgspec.Struct, frozen=True):
     """price.json (bench/price)."""
 
     machine: Machine
+    at_hand: PagesAtHand
     layout: Layout
     cells: list[PriceCell]
 

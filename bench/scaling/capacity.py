@@ -48,7 +48,7 @@ SERIES = {
     "http_server_request_duration_seconds": _ROUTES,
     "sluice_query_duration_seconds": 3,
     "sluice_query_processed_bytes_total": 3,
-    "sluice_chunk_reads_total": 4,
+    "sluice_chunk_reads_total": 5,
     "sluice_cache_answers_total": 5,
 }
 """How many series an instance has of each metric that has attributes."""

@@ -32,12 +32,13 @@ CASES = [(rate, records) for records in FORMS for rate in RATES_PER_S]
 
 def answer() -> list[str]:
     """Return the summary of the page."""
-    low, _, high, highest = RATES_PER_S
+    low, middle, high, highest = RATES_PER_S
     bare, batched = (needs(highest, records, costs()).instances for records in FORMS)
     cheap, dear = (sum(cost_per_million(rate, 1).values()) for rate in (highest, low))
-    read = reads.reading_dollars(low, costs().row_bytes)
+    following = {rate: reads.month_dollars(rate, reads.FOLLOWER) or 0 for rate in RATES_PER_S}
+    exporting = {rate: reads.month_dollars(rate, reads.EXPORTS) or 0 for rate in RATES_PER_S}
     return [
-        "**Ingest scales with instances and quotas; reading by pages reaches its limit first.**",
+        "**Ingest scales with instances and quotas; following every record by pages reaches its price first.**",
         "",
         f"As Terraform deploys it, the service ingests {rate_text(holds_up_to('instances'))} records of 1 KB a second, "
         f"one per message, and {rate_text(holds_up_to('instances', BATCH))} with {BATCH} per message. {high:,} a "
@@ -45,11 +46,11 @@ def answer() -> list[str]:
         f"{highest:,} a second need {bare} instances, or {batched} with {BATCH} per message, and several quotas that "
         f"Google must raise. To ingest a million records costs ${cheap:.2f} to ${dear:.2f}, at any of these rates.",
         "",
-        "A page of the feed reads a whole hour of the table, however few records it shows. So from "
-        f"{rate_text(holds_up_to('page'))} records a second on pages may be refused, until you raise "
-        f"`SLUICE_QUERY_MAX_BYTES_BILLED`. Even at {low:,} a second, following every record by pages costs "
-        f"${read[reads.BY_PAGES]:,.0f} a month, and exporting each hour costs ${read[reads.BY_EXPORTS]:,.0f}. Above "
-        "that rate, let consumers use exports or query BigQuery directly, and keep pages for people.",
+        f"At {low:,} records a second, following all of them by pages costs ${following[low]:,.0f} a month, "
+        f"for ten readers ${reads.month_dollars(low, reads.FOLLOWERS) or 0:,.0f}, and exporting each hour costs "
+        f"${exporting[low]:,.0f}, by a model of BigQuery's bill. At {middle:,} a second it is "
+        f"${following[middle]:,.0f} and ${exporting[middle]:,.0f}: from there on, let consumers use exports or query "
+        "BigQuery directly, and keep pages for people.",
     ]
 
 
@@ -69,8 +70,7 @@ def gives() -> list[str]:
         )
         taking = sum(cost_per_million(rate, records).values()) * rate * capacity.MONTH_S / capacity.MILLION
         kept = reads.kept(rate, costs().row_bytes)[reads.KEPT_DOLLARS]
-        read = reads.reading_dollars(rate, costs().row_bytes)[reads.BY_EXPORTS]
-        bill = f"{short(taking + kept + read)}: {short(taking)} ingest, {short(kept)} storage, {short(read)} exports"
+        bill = f"{short(taking + kept)}: {short(taking)} ingest, {short(kept)} storage"
         lines.append(row(f"{rate:,}", str(records), *(verdict(*each) for each in found), bill))
     return lines
 
@@ -137,15 +137,23 @@ def table() -> list[str]:
 
 
 def reading() -> list[str]:
-    """Return what reading costs, and how far back an id is found."""
-    of_row = costs().row_bytes
-    names = reads.reading_dollars(1, of_row)
-    lines = head("records/s", "a poll reads, GB", *names, "an id is found back to, as deployed")
-    for rate in RATES_PER_S:
-        dollars = (short(value) for value in reads.reading_dollars(rate, of_row).values())
-        hours = reads.look_up_hours(rate, of_row)
-        look = short(reads.look_bytes(rate, of_row) / 1e9)
-        lines.append(row(f"{rate:,}", look, *dollars, f"{hours:,.0f} h" if hours else "refused"))
+    """Return what taking and reading cost, and how far back an id is found without an index."""
+    lines = head(
+        *("records/s", "taking them in", "one follower, before", "now", "ten followers, now", "a dashboard, before"),
+        *("now", "an export of each hour", "an id without a search index"),
+    )
+    for rate in RATES_PER_S[:-1]:
+        taking = cost_per_million(rate, 1)
+        found = [
+            sum(taking.values()) * rate * capacity.MONTH_S / capacity.MILLION,
+            reads.month_dollars(rate, reads.FOLLOWER, before=True),
+            *(reads.month_dollars(rate, reader) for reader in (reads.FOLLOWER, reads.FOLLOWERS)),
+            reads.month_dollars(rate, reads.DASHBOARD, before=True),
+            *(reads.month_dollars(rate, reader) for reader in (reads.DASHBOARD, reads.EXPORTS)),
+        ]
+        hours = reads.look_up_hours(rate)
+        dollars = ("—" if value is None else short(value) for value in found)
+        lines.append(row(f"{rate:,}", *dollars, f"{hours:,.0f} h back" if hours else "refused"))
     return lines
 
 

@@ -32,8 +32,8 @@ def uses(load: Needs) -> dict[str, float]:
         "appended in a region": load.appended_bytes_per_s,
         "connections": load.most_connections,
         "connections in a region": load.most_connections,
-        "page": reads.page_bytes(load.records_per_s, row),
-        "look-up": reads.look_up_bytes(load.records_per_s, row),
+        "page": reads.hour_query_bytes(load.records_per_s, row),
+        "look-up": reads.look_up_bytes(load.records_per_s),
         "metrics": load.instances * METRIC_REQUESTS * 60 / capacity.METRICS_EVERY_S,
         "partitions": RETENTION_DAYS * 24,
     }

@@ -179,6 +179,8 @@ def _bytes_of(each: Reference, contents: Contents, layout: Layout, now_us: int) 
         block_us = _block_us(contents, layout)
         first_us = max(first_us, int(each.from_us // block_us * block_us))
         last_us = min(last_us, int(-(-each.to_us // block_us) * block_us))
+    if layout.clustered_by == "ingest_time" and each.from_us >= fresh_us:
+        return fresh  # no clustered block has such a row
     return fresh + contents.rows(first_us, min(last_us, fresh_us)) * width
 
 
@@ -190,7 +192,7 @@ def _block_us(contents: Contents, layout: Layout) -> float:
 def _rows_near(instants: tuple[int, ...], contents: Contents, layout: Layout, now_us: int) -> float:
     """Return how many rows are in the blocks at some instants; of the fresh rows, all that are in their hours."""
     block_us, fresh_us = _block_us(contents, layout), now_us - layout.fresh_s * SECOND_US
-    blocks = {at_us // block_us for at_us in instants}
+    blocks = {at_us // block_us for at_us in instants if at_us < fresh_us}
     clustered = sum(contents.rows(block * block_us, min((block + 1) * block_us, fresh_us)) for block in blocks)
     hours = {at_us // HOUR_US * HOUR_US for at_us in instants}
     return clustered + sum(contents.rows(max(hour, fresh_us), min(hour + HOUR_US, now_us)) for hour in hours)

@@ -11,6 +11,7 @@ from bench.ingest.messages import Case
 from bench.report.ingest import IN_HUNDREDS
 from bench.report.results import Results, read
 
+AT_HAND = {"rows": 1_000, "p50_ms": 7.0, "p95_ms": 16.0, "cold_queries": 1}
 MACHINE = {"cpus": 2, "machine": "x86_64", "python": "3.13.1", "load_average": [0.1, 0.2]}
 RATES = {"bare": 40_000, "waiting": 20_000, "litestar route": 12_000, SLUICE: 16_000, FLASK: 500, FASTAPI: 1_600}
 MANY = Case(records=100, in_flight=64)
@@ -89,7 +90,7 @@ def made_up() -> dict[str, dict[str, Any]]:
         "workers": {"machine": MACHINE, "cells": cells["workers"]},
         "start": {"machine": MACHINE, "rounds": 1, "cells": cells["start"], "imports": {"sluice, embedded": imported}},
         "memory": {"machine": MACHINE, "margin": 5.0, "backends": {"bigquery": {**store, "growth_rss": 3.0}}},
-        "price": {"machine": MACHINE, "layout": {}, "cells": cells["price"]},
+        "price": {"machine": MACHINE, "layout": {}, "at_hand": AT_HAND, "cells": cells["price"]},
         "api": {"machine": MACHINE, "rows": 1_000_000, "pages": answers, "page_ceilings": answers},
     }
 

@@ -44,30 +44,35 @@ def test_what_was_not_measured_lies_on_the_line_through_what_was() -> None:
     assert [COSTS.of(1), COSTS.of(100)] == pytest.approx([100, 1_090])
 
 
-def test_an_hour_of_the_table_decides_what_reading_reads() -> None:
-    """1,000 rows of 1,000 bytes a second are 3.6 GB an hour; keys of 46 bytes, 165.6 MB."""
-    assert reads.KEY_BYTES == 46
+def test_an_hour_of_the_table_decides_what_an_estimate_says() -> None:
+    """1,000 rows of 1,000 bytes a second are 3.6 GB an hour; keys of 46 bytes, 165.6 MB; an id and its instant, 72."""
+    assert (reads.KEY_BYTES, reads.PLACE_BYTES) == (46, 20)
     assert reads.hour_bytes(1_000, 1_000) == pytest.approx(3.6e9)
-    assert reads.look_bytes(1_000, 1_000) == pytest.approx(1.8e9 + 41.4e6)
-    assert reads.page_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
-    assert reads.export_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
-    assert reads.look_up_bytes(1_000, 1_000) == pytest.approx(8.1e9)
+    assert reads.hour_query_bytes(1_000, 1_000) == pytest.approx(3.6e9 + 165.6e6)
+    assert reads.look_up_bytes(1_000) == pytest.approx(2.25 * 72e6)
 
 
-@pytest.mark.parametrize(("rate", "hours"), [(1_000, 7), (10_000, 1), (100_000, 0), (1, 9_600)])
+@pytest.mark.parametrize(("rate", "hours"), [(1_000, 1_555), (10_000, 43), (100_000, 7), (1_000_000, 0), (1, 9_600)])
 def test_an_id_is_found_as_far_back_as_the_ceiling_reaches(rate: int, hours: int) -> None:
     """Slices of 1, 6, 36 hours and so on are looked up until one's whole partitions exceed 100 GiB."""
-    assert reads.look_up_hours(rate, 1_000) == pytest.approx(hours)
+    assert reads.look_up_hours(rate) == pytest.approx(hours)
 
 
-def test_reading_is_paid_by_bytes_and_there_is_a_least() -> None:
-    """A TiB costs $6.25, nothing costs what 10 MB do; 720 exports of 3.7656 GB cost $15.41."""
-    assert reads.query_dollars(2**40) == pytest.approx(6.25)
-    assert reads.query_dollars(0) == pytest.approx(5.684e-5, rel=1e-3)
-    dollars = reads.reading_dollars(1_000, 1_000)
-    assert dollars[reads.BY_EXPORTS] == pytest.approx(15.41, abs=0.01)
-    # 1.8414 GB a look, one a second, for 2,592,000 s.
-    assert dollars[reads.BY_PAGES] == pytest.approx(27_131, abs=1)
+def test_a_month_of_reading_is_what_the_model_found() -> None:
+    """Of the first way before, of the last one now; what was not asked, or was refused, has no price."""
+    cells = capacity.measured("price")["cells"]
+    before, now = (
+        next(each for each in cells if (each["way"], each["reader"]) == (cells[place]["way"], reads.FOLLOWER))
+        for place in (0, -1)
+    )
+    assert reads.month_dollars(1_000, reads.FOLLOWER, before=True) == before["dollars_per_month"]
+    assert reads.month_dollars(1_000, reads.FOLLOWER) == now["dollars_per_month"]
+    assert now["dollars_per_million"] <= 0.05 < before["dollars_per_million"]
+    assert (reads.month_dollars(1_000, reads.FOLLOWERS) or 1e9) < 2 * now["dollars_per_month"]
+    assert (reads.month_dollars(1_000, reads.DASHBOARD) or 1e9) <= 400
+    assert reads.month_dollars(1_000_000, reads.FOLLOWER) is None
+    last = [each for each in cells if each["way"] == cells[-1]["way"]]
+    assert all(each["dollars_per_million"] is not None for each in last), "nothing is refused"
 
 
 def test_what_is_kept_costs_by_the_month() -> None:

@@ -8,6 +8,7 @@ source      the QueryRunner that answers from chunks, or passes a query on
 reader      one query: the chunks at hand, a few that are read for it, and the rest by the store
 table       the chunks of one table, those being read included: each is read once, however many ask for it
 shelf       the chunks at hand of all tables, within a budget of bytes
+shared      chunks that other instances have read, in a Valkey
 keys        the keys of the rows read last, by which copies are told without the look-back. Pure
 chunk       the rows of a stretch, as bytes, in blocks
 plan        which stretch to read, and which queries chunks suit. Pure

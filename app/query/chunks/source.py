@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 
+from litestar.stores.base import Store
+
 from app.query.chunks.plan import DEFAULT_SIZES, Sizes, grid_us, suits
 from app.query.chunks.reader import ChunkReader, counted
+from app.query.chunks.shared import SharedChunks
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.table import ChunkedTable
 from app.runtime.clock import Clock
@@ -18,6 +21,8 @@ from app.telemetry.metrics import Metrics
 
 class ChunkedSource:
     """Answers settled pages, and counts of what is at hand, from chunks. All else goes to `runner`.
+
+    `share` returns where the chunks of a table are shared with other instances; None: nowhere.
 
     Chunks are read with a look-back of `lookback_us`, and counted in `reads` by where they came from. The horizon is
     rounded down to multiples of `grid_us`, so that readers of the newest rows read the same chunks.
@@ -33,11 +38,20 @@ class ChunkedSource:
         reads: Counter[str],
         grid_us: int,
         sizes: Sizes = DEFAULT_SIZES,
+        share: Callable[[Table], SharedChunks] | None = None,
     ) -> None:
         self._runner, self._shelf = runner, shelf
         self._lookback_us, self._grid_us = lookback_us, grid_us
         self._tables = {
-            table.name: ChunkedTable(runner, table, shelf, lookback_us=lookback_us, sizes=sizes, reads=reads)
+            table.name: ChunkedTable(
+                runner,
+                table,
+                shelf,
+                lookback_us=lookback_us,
+                sizes=sizes,
+                reads=reads,
+                shared=None if share is None else share(table),
+            )
             for table in tables
         }
         self.partition_us, self.longest_slice_us = runner.partition_us, runner.longest_slice_us
@@ -105,15 +119,22 @@ def with_chunks(  # noqa: PLR0913, PLR0917 - what chunks are read and kept with
     clock: Clock,
     erasures: Callable[[], int],
     metrics: Metrics,
+    server: Store,
+    place: str,
 ) -> QueryRunner:
     """Return what reads `tables` through chunks, or `runner` itself where those are off, or of no use.
 
-    They are of use where a store reads whole partitions, whatever part of one a query needs.
+    They are of use where a store reads whole partitions, whatever part of one a query needs. Where instances share a
+    Valkey, `server`, they share chunks of the data that `place` names.
     """
     if not limits.chunk_max_bytes or runner.partition_us == 1:
         return runner
     shelf = Shelf(limits.chunk_max_bytes * 2 // 3, clock, ttl_s=limits.cache_closed_s, erasures=erasures)
     lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
+
+    def namespace() -> str:
+        return f"{place} {lookback_us} {erasures()}"
+
     return ChunkedSource(
         runner,
         tables,
@@ -121,4 +142,5 @@ def with_chunks(  # noqa: PLR0913, PLR0917 - what chunks are read and kept with
         lookback_us=lookback_us,
         reads=metrics.chunk_reads,
         grid_us=grid_us(round(runner.poll_s * SECOND_US)),
+        share=(lambda table: SharedChunks(server, clock, table, namespace)) if limits.cache_url else None,
     )

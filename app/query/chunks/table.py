@@ -10,6 +10,7 @@ from typing import NamedTuple
 from app.query.chunks.chunk import Block, Chunk, RowCodec
 from app.query.chunks.keys import Segment, copies_in, segment_of
 from app.query.chunks.plan import Lengths, Sizes, Stretch
+from app.query.chunks.shared import Found, SharedChunks
 from app.query.chunks.shelf import Shelf
 from app.query.scan import position_of
 from app.schema.table import Table
@@ -30,12 +31,21 @@ class ChunkedTable:
     """Finds and reads the chunks of one table, each once however many ask for it. It is for one event loop."""
 
     def __init__(  # noqa: PLR0913 - what chunks are read with
-        self, runner: QueryRunner, table: Table, shelf: Shelf, *, lookback_us: int, sizes: Sizes, reads: Counter[str]
+        self,
+        runner: QueryRunner,
+        table: Table,
+        shelf: Shelf,
+        *,
+        lookback_us: int,
+        sizes: Sizes,
+        reads: Counter[str],
+        shared: SharedChunks | None,
     ) -> None:
         self.name, self.lengths, self.codec = table.name, Lengths(sizes), RowCodec(table.columns)
         self.columns = tuple(column.name for column in table.columns)
         self._runner, self._shelf, self._lookback_us, self._sizes = runner, shelf, lookback_us, sizes
         self._flights: list[_Flight] = []
+        self._others = shared
         self.reads = reads
         """How many chunks were needed, by where they came from."""
 
@@ -54,8 +64,9 @@ class ChunkedTable:
             QueryError: the store gave no answer.
         """
         flight = next((each for each in self._flights if at_us in each.stretch), None)
-        self.reads["read" if flight is None else "shared"] += 1
-        if flight is None:
+        if flight is not None:
+            self.reads["shared"] += 1
+        else:
             stretch = self.lengths.stretch(at_us, self._gap(at_us, horizon_us), goes_on=goes_on)
             work = self._read(stretch, self._shelf.generation, descending=descending)
             flight = _Flight(stretch, asyncio.create_task(work))
@@ -88,30 +99,52 @@ class ChunkedTable:
         return Stretch(max(low_us, gap.from_us), min(high_us, gap.to_us, horizon_us))
 
     async def _read(self, stretch: Stretch, generation: int, *, descending: bool) -> Chunk | None:
+        if (found := await self._from_others(stretch)) is not None:
+            self._keep(found, generation)
+            return found.chunk
+        self.reads["read"] += 1
         keys = self._shelf.keys
         earlier = keys.before(self.name, stretch.from_us, self._lookback_us)
-        found = await self._fetch(stretch, 0 if earlier is not None else self._lookback_us, descending=descending)
-        billed = found.billed
-        if earlier is not None and found.covered is not None and found.covered.from_us > stretch.from_us:
+        fetched = await self._fetch(stretch, 0 if earlier is not None else self._lookback_us, descending=descending)
+        billed = fetched.billed
+        if earlier is not None and fetched.covered is not None and fetched.covered.from_us > stretch.from_us:
             # It was cut, so the keys of the rows just before it are missing.
             earlier = None
-            found = await self._fetch(found.covered, self._lookback_us, descending=descending)
-            billed = sum(filter(None, (billed, found.billed)))
-        covered = found.covered
+            fetched = await self._fetch(fetched.covered, self._lookback_us, descending=descending)
+            billed = sum(filter(None, (billed, fetched.billed)))
+        covered = fetched.covered
         if covered is None:
             return None
-        rows = [row for row in found.rows if position_of(row).ingest_us in covered]
+        rows = [row for row in fetched.rows if position_of(row).ingest_us in covered]
         try:
             blocks, segment = await asyncio.to_thread(self._assemble, covered, rows, earlier)
         except (TypeError, ValueError) as error:
             _log.info("some rows of %s are read without chunks: %s", self.name, error)
             return None
         chunk = Chunk(covered.from_us, covered.to_us, blocks, billed)
-        self.lengths.note(covered.to_us - covered.from_us, chunk.row_count, chunk.size)
-        if self._shelf.generation == generation:
-            self._shelf.add(self.name, chunk)
-            keys.add(self.name, segment)
+        found = Found(chunk, segment)
+        if self._keep(found, generation) and self._others is not None:
+            await self._others.put(*found)
         return chunk
+
+    async def _from_others(self, stretch: Stretch) -> Found | None:
+        """Return the chunk that begins where `stretch` does, if another instance has read it; else None."""
+        found = None if self._others is None else await self._others.get(stretch.from_us)
+        # A longer one would overlap what is at hand, or reach beyond this instance's horizon.
+        if found is None or found.chunk.to_us > stretch.to_us:
+            return None
+        self.reads["from_others"] += 1
+        return found
+
+    def _keep(self, found: Found, generation: int) -> bool:
+        """Keep a chunk whose reading began under `generation`; return whether nothing was erased since."""
+        chunk = found.chunk
+        self.lengths.note(chunk.to_us - chunk.from_us, chunk.row_count, chunk.size)
+        is_current = self._shelf.generation == generation
+        if is_current:
+            self._shelf.add(self.name, chunk)
+            self._shelf.keys.add(self.name, found.segment)
+        return is_current
 
     async def _fetch(self, stretch: Stretch, lookback_us: int, *, descending: bool) -> "_Fetched":
         """Return the rows of a stretch from the store, each with whether it is a copy, as of this look-back."""

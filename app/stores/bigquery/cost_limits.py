@@ -37,12 +37,12 @@ def is_short(query: Query | Deletion) -> TypeGuard[Cheap]:
 
 
 class Trust:
-    """Remembers which queries read more than their limit although they should have been cheap.
+    """Remembers which queries read far more than their limit although they should have been cheap.
 
-    Such queries have no limit, because BigQuery would compare it with an estimate that knows nothing of clustering
+    Such queries have no limit, because BigQuery would compare it with an estimate that ignores clustering
     (https://cloud.google.com/bigquery/docs/clustered-tables). One that disappoints shows that its rows are not
-    clustered, as those from before a change of the clustering: for an hour, no query of that table and purpose goes
-    without a limit as far back as that.
+    clustered, as those from before a change of the clustering. For an hour, queries of that table and purpose then have
+    a limit as far back as that.
     """
 
     def __init__(self, limit_of: Callable[[Purpose], int], clock: Clock) -> None:
@@ -56,8 +56,11 @@ class Trust:
         return query.from_us >= to_us or self._clock.elapsed_us() >= until_us
 
     def note(self, query: Cheap, billed: int | None) -> None:
-        """Record what a query without a limit read."""
-        if billed is not None and billed > self._limit_of(query.purpose):
+        """Record what a query without a limit read: twice the limit is too much.
+
+        The rows that are not clustered yet, and the look-back, may come to the limit at 100,000 records/s.
+        """
+        if billed is not None and billed > 2 * self._limit_of(query.purpose):
             self._disappointed[query.table, query.purpose] = (query.to_us, self._clock.elapsed_us() + _DISTRUST_US)
 
 

@@ -1,7 +1,7 @@
 """A table in BigQuery: its schema, its partitions, their filter, and its clustering.
 
 Every query of the service names a range of `ingest_time`, so tables are partitioned by that column, by the hour, and
-clustered by it too: a query of a minute then bills the blocks of that minute instead of its hour. Ids are looked up by
+clustered by it too. A query of a minute then bills the blocks of that minute instead of its hour. Ids are looked up by
 a path of their own (`look_up`).
 """
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.query.cache import BoundedMemoryStore
 from app.query.chunks.plan import Sizes
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource, with_chunks
@@ -184,5 +185,6 @@ def test_chunks_are_for_stores_that_read_more_than_they_are_asked_for(
     store = MemoryStore([RECORDS], FakeClock(END_US), defaultdict(list))
     store.partition_us = partition_us
     limits = Settings().replace(chunk_max_bytes=max_bytes).query
-    found = with_chunks(store, [RECORDS], limits, store.clock, lambda: 0, Metrics())
+    server = BoundedMemoryStore(0, store.clock)
+    found = with_chunks(store, [RECORDS], limits, store.clock, lambda: 0, Metrics(), server, "here")
     assert isinstance(found, ChunkedSource) is is_chunked
